@@ -1,0 +1,1 @@
+"""OTP-style supervision for Python, and durable background jobs built on it."""

@@ -1,0 +1,101 @@
+"""The errors of the job half, all under :class:`AntqError`.
+
+Each says what was found, where, and what to write instead. The supervision half has its own
+base, :class:`antq_actors.otp.OtpError`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.status import Status
+
+
+class AntqError(Exception):
+    """Base of every error that is about jobs, queues or their store."""
+
+
+class ConfigError(AntqError, ValueError):
+    """A setting that is unknown or makes no sense."""
+
+
+class NotStarted(AntqError):  # noqa: N818 - names of the public contract
+    """There is no running application to ask."""
+
+
+class StartError(AntqError):
+    """The application could not start; ``__cause__`` is what stopped it."""
+
+
+class AlreadyExists(AntqError):  # noqa: N818
+    """A unique job was not stored, because another one is in its way."""
+
+    def __init__(self, message: str, job: Job) -> None:
+        super().__init__(message)
+        self.job = job
+        """The job in the way."""
+
+
+class InvalidSchedule(AntqError, ValueError):  # noqa: N818
+    """A ``schedule_in`` or ``schedule_at`` that names no usable instant."""
+
+
+class JobNotFound(AntqError):  # noqa: N818
+    """No job has this id: it was deleted, pruned, or never stored."""
+
+
+class NotCancellable(AntqError):  # noqa: N818
+    """The job has left the statuses in which it can be cancelled."""
+
+    def __init__(self, message: str, status: Status) -> None:
+        super().__init__(message)
+        self.status = status
+        """The status the job has instead."""
+
+
+class NotRetryable(AntqError):  # noqa: N818
+    """The job has not ended, so there is nothing to retry."""
+
+    def __init__(self, message: str, status: Status) -> None:
+        super().__init__(message)
+        self.status = status
+        """The status the job has instead."""
+
+
+class UnknownQueue(AntqError):  # noqa: N818
+    """No queue of this application has this name."""
+
+
+class WorkerNotFound(AntqError):  # noqa: N818
+    """The worker that a job names cannot be imported."""
+
+
+class NotAWorker(AntqError):  # noqa: N818
+    """What a job names is not a worker, so it is never run."""
+
+
+class StorageError(AntqError):
+    """The store could not be opened, read or written."""
+
+
+class StorageFull(StorageError):  # noqa: N818
+    """The disk is full: what did not fit was not stored."""
+
+
+class BatchError(AntqError):
+    """``enqueue_many`` met an item it could not store; ``__cause__`` is that item's own error."""
+
+    def __init__(self, message: str, index: int, ids: Sequence[int]) -> None:
+        super().__init__(message)
+        self.index = index
+        """Position of the bad item in the iterable, from 0."""
+        self.ids = list(ids)
+        """Ids of the jobs stored before it; they stay stored."""
+
+
+class ForkError(AntqError):
+    """This process is a fork of the one that started the application."""

@@ -1,0 +1,47 @@
+"""Instants as whole microseconds since the epoch, UTC.
+
+An ``int`` sorts as it is stored, compares without a time zone and costs nothing to copy; users
+see aware datetimes.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeAlias
+
+Instant: TypeAlias = int
+"""Microseconds since 1970-01-01 00:00 UTC."""
+
+SECOND: Final = 1_000_000
+"""Microseconds in a second."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+LATEST: Final[Instant] = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+"""The last instant a datetime can show."""
+
+
+def now() -> Instant:
+    """Answer the system clock's time."""
+    return time.time_ns() // 1_000
+
+
+def to_datetime(instant: Instant) -> datetime:
+    """Show *instant* as an aware datetime in UTC, exactly.
+
+    >>> to_datetime(1_500_000)
+    datetime.datetime(1970, 1, 1, 0, 0, 1, 500000, tzinfo=datetime.timezone.utc)
+    """
+    return _EPOCH + timedelta(microseconds=instant)
+
+
+def from_datetime(moment: datetime) -> Instant:
+    """Answer the instant of an aware *moment*, exactly."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def after(instant: Instant, seconds: float) -> Instant:
+    """Answer the instant *seconds* after *instant*, never later than a datetime can show."""
+    return min(instant + round(min(seconds, LATEST / SECOND) * SECOND), LATEST)

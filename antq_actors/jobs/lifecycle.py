@@ -1,0 +1,189 @@
+"""Every way a job may change, and nothing else.
+
+    ENQUEUED  --claim--> RUNNING --complete----> COMPLETED
+    SCHEDULED --claim-->         --cancel------> CANCELLED
+    RETRYING  --claim-->         --fail--------> RETRYING    while attempts are left
+                                 --fail--------> FAILED      after the last one
+                                 --refuse------> FAILED      what it names is no worker
+                                 --snooze------> SCHEDULED   the attempt does not count
+                                 --give back---> ENQUEUED    a graceful stop; nothing counts
+                                 --interrupt---> ENQUEUED    its node died; not an attempt
+                                 --interrupt---> FAILED      the last interruption it may have
+
+    ENQUEUED, SCHEDULED, RETRYING --cancel--> CANCELLED
+    COMPLETED, FAILED, CANCELLED  --retry---> ENQUEUED       attempts and interruptions start again
+
+Rule: no other file decides a ``status``. Functions from value to value; the time is passed in.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from antq_actors.errors import NotCancellable, NotRetryable
+from antq_actors.jobs import instant
+from antq_actors.jobs.instant import Instant
+from antq_actors.jobs.outcome import (
+    Cancelled,
+    Completed,
+    Failed,
+    GivenBack,
+    Interrupted,
+    Outcome,
+    Refused,
+    Snoozed,
+)
+from antq_actors.jobs.state import JobState
+from antq_actors.jobs.status import ENDED, WAITING, Status
+
+
+class ErrorEntry(NamedTuple):
+    """One entry of a job's list of errors, as it is stored."""
+
+    attempt: int
+    error: str
+    stack_trace: str | None
+    attempted_at: Instant
+
+
+class Settled(NamedTuple):
+    """What an execution leaves: the new state, and the error to put before the others, if any."""
+
+    state: JobState
+    error: ErrorEntry | None
+
+
+def create(
+    *,
+    queue_name: str,
+    now: Instant,
+    due: Instant | None = None,
+    priority: int = 0,
+    max_attempts: int = 1,
+) -> JobState:
+    """Make the state of a new job: scheduled when *due* lies ahead, else enqueued now."""
+    ahead = due is not None and due > now
+    return JobState(
+        status=Status.SCHEDULED if ahead else Status.ENQUEUED,
+        queue_name=queue_name,
+        priority=priority,
+        max_attempts=max_attempts,
+        updated_at=now,
+        scheduled_at=due if ahead else now,
+    )
+
+
+def claim(state: JobState, *, node: int, now: Instant) -> JobState:
+    """Mark a waiting job running on *node*; this execution counts as an attempt until it ends."""
+    return replace(
+        state,
+        status=Status.RUNNING,
+        node=node,
+        attempts=state.attempts + 1,
+        execution=state.execution + 1,
+        scheduled_at=None,
+        updated_at=now,
+    )
+
+
+def settle(state: JobState, outcome: Outcome, *, now: Instant) -> Settled:
+    """Answer what a running job becomes by the *outcome* of its execution."""
+    match outcome:
+        case Completed():
+            return Settled(_ended(state, Status.COMPLETED, now), None)
+        case Failed(error, stack_trace, retry_in):
+            return _fail(state, ErrorEntry(state.attempts, error, stack_trace, now), now, retry_in)
+        case Refused(error):
+            entry = ErrorEntry(state.attempts, error, None, now)
+            return _with_error(_ended(state, Status.FAILED, now), entry)
+        case Cancelled(reason):
+            entry = ErrorEntry(state.attempts, reason, None, now)
+            return _with_error(_ended(state, Status.CANCELLED, now), entry)
+        case Snoozed(seconds):
+            return Settled(_waits_again(state, now, instant.after(now, seconds)), None)
+        case GivenBack():
+            return Settled(_waits_again(state, now), None)
+        case Interrupted():
+            return _interrupt(state, outcome, now)
+
+
+def cancel(state: JobState, *, now: Instant) -> JobState:
+    """Cancel a waiting job. Cancelling a cancelled one changes nothing.
+
+    Raises NotCancellable for a job that runs or has ended otherwise.
+    """
+    if state.status is Status.CANCELLED:
+        return state
+    if state.status not in WAITING:
+        raise NotCancellable(
+            f"only enqueued, scheduled and retrying jobs can be cancelled;"
+            f" this one is {state.status}",
+            state.status,
+        )
+    return _ended(state, Status.CANCELLED, now)
+
+
+def retry(state: JobState, *, now: Instant) -> JobState:
+    """Enqueue an ended job again, with all its attempts before it; its errors stay.
+
+    Raises NotRetryable for a job that has not ended.
+    """
+    if state.status not in ENDED:
+        raise NotRetryable(
+            f"only failed, cancelled and completed jobs can be retried; this one is {state.status}",
+            state.status,
+        )
+    return replace(
+        state,
+        status=Status.ENQUEUED,
+        attempts=0,
+        interruptions=0,
+        scheduled_at=now,
+        updated_at=now,
+    )
+
+
+def _fail(state: JobState, entry: ErrorEntry, now: Instant, retry_in: float) -> Settled:
+    if state.attempts < state.max_attempts:
+        due = instant.after(now, retry_in)
+        waiting = replace(state, status=Status.RETRYING, node=0, scheduled_at=due, updated_at=now)
+        return _with_error(waiting, entry)
+    return _with_error(_ended(state, Status.FAILED, now), entry)
+
+
+def _interrupt(state: JobState, outcome: Interrupted, now: Instant) -> Settled:
+    times = state.interruptions + 1
+    text = f"interrupted: {outcome.reason}"
+    counted = replace(state, interruptions=times)
+    if times < outcome.max_interruptions:
+        entry = ErrorEntry(state.attempts, text, None, now)
+        return _with_error(_waits_again(counted, now), entry)
+
+    # A job that takes its node down with it must not do so for ever.
+    text = f"{text}; that was interruption {times} of at most {outcome.max_interruptions}"
+    entry = ErrorEntry(state.attempts, text, None, now)
+    uncounted = replace(counted, attempts=state.attempts - 1)
+    return _with_error(_ended(uncounted, Status.FAILED, now), entry)
+
+
+def _ended(state: JobState, status: Status, now: Instant) -> JobState:
+    return replace(state, status=status, node=0, scheduled_at=None, updated_at=now)
+
+
+def _waits_again(state: JobState, now: Instant, due: Instant | None = None) -> JobState:
+    """Give a running job back to its queue; the execution was no attempt."""
+    ahead = due is not None and due > now
+    return replace(
+        state,
+        status=Status.SCHEDULED if ahead else Status.ENQUEUED,
+        node=0,
+        attempts=state.attempts - 1,
+        scheduled_at=due if ahead else now,
+        updated_at=now,
+    )
+
+
+def _with_error(state: JobState, entry: ErrorEntry) -> Settled:
+    return Settled(replace(state, errors=state.errors + 1), entry)

@@ -1,0 +1,72 @@
+"""What one attempt came to: three answers a worker may give, five facts the lifecycle acts on."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+
+class Fail(msgspec.Struct, frozen=True):
+    """Returned by ``perform``: this attempt failed. Its error is ``str(reason)``, no stack trace."""
+
+    reason: Any
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """Returned by ``perform``: the job is cancelled; ``str(reason)`` becomes its newest error."""
+
+    reason: Any
+
+
+class Snooze(msgspec.Struct, frozen=True):
+    """Returned by ``perform``: run again in so many seconds; this attempt does not count."""
+
+    seconds: float
+
+
+class Completed(msgspec.Struct, frozen=True):
+    """``perform`` returned."""
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """The attempt failed."""
+
+    error: str
+    stack_trace: str | None = None
+    retry_in: float = 0.0
+    """Seconds until the next attempt, if one is left."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """What the job names is no worker: it fails at once, whatever attempts are left."""
+
+    error: str
+
+
+class Cancelled(msgspec.Struct, frozen=True):
+    """The worker cancelled its own job."""
+
+    reason: str
+
+
+class Snoozed(msgspec.Struct, frozen=True):
+    """The worker put its job off."""
+
+    seconds: float
+
+
+class GivenBack(msgspec.Struct, frozen=True):
+    """A graceful stop ended the execution: enqueued again, nothing counted."""
+
+
+class Interrupted(msgspec.Struct, frozen=True):
+    """The node or queue of the execution died."""
+
+    reason: str
+    max_interruptions: int
+    """The interruption that makes this many fails the job."""
+
+
+Outcome: TypeAlias = Completed | Failed | Refused | Cancelled | Snoozed | GivenBack | Interrupted
+"""Every way an execution may end."""

@@ -1,0 +1,35 @@
+"""The part of a job that changes, as one small value.
+
+It is what the lifecycle works on and what the store rewrites at each change; the arguments and
+the options stand apart, written once.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from antq_actors.jobs.instant import Instant
+from antq_actors.jobs.status import Status
+
+
+class JobState(msgspec.Struct, frozen=True, array_like=True):
+    """Where a job stands."""
+
+    status: Status
+    queue_name: str
+    priority: int
+    """Larger is picked first among the enqueued of a queue."""
+    max_attempts: int
+    updated_at: Instant
+    scheduled_at: Instant | None
+    """When it becomes, or became, due; None while it runs and after its end."""
+    attempts: int = 0
+    """Executions that ended in success or failure; while it runs, the current one included."""
+    interruptions: int = 0
+    """Executions cut short by the death of their node or queue."""
+    execution: int = 0
+    """How often it was claimed. An outcome counts only for the execution it names: the fence."""
+    node: int = 0
+    """The node that runs it; 0 while none does."""
+    errors: int = 0
+    """How many entries its list of errors has."""

@@ -1,0 +1,39 @@
+"""The seven statuses of a job."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class Status(StrEnum):
+    """Where a job is in its life; the names are Ant's.
+
+    >>> Status.ENQUEUED == "enqueued"
+    True
+    """
+
+    ENQUEUED = "enqueued"
+    """Waiting for its queue to run it."""
+    RUNNING = "running"
+    """Being performed."""
+    SCHEDULED = "scheduled"
+    """Waiting for its ``scheduled_at``."""
+    COMPLETED = "completed"
+    """Performed with success."""
+    FAILED = "failed"
+    """Failed its last attempt."""
+    RETRYING = "retrying"
+    """Failed an attempt, waiting to be tried again at ``scheduled_at``."""
+    CANCELLED = "cancelled"
+    """Cancelled before it ran, or by its own ``perform``."""
+
+
+ACTIVE: Final = frozenset({Status.ENQUEUED, Status.RUNNING, Status.SCHEDULED, Status.RETRYING})
+"""The statuses of a job that has not ended."""
+
+WAITING: Final = frozenset({Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING})
+"""The statuses in which a job can still be cancelled."""
+
+ENDED: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+"""The statuses that a job leaves only by ``retry_worker`` or the pruner."""
