@@ -1,0 +1,46 @@
+# Everything a developer does, from a bare Python >= 3.11: each target sets up what it needs.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(READY)  ## Run the lead promotion; OPTIONS="--leads 20000 --concurrency 500" for more
+	$(BIN)/antq demo $(OPTIONS)
+
+test: $(READY)  ## Run the tests; OPTIONS="tests/otp -x" for some of them
+	$(BIN)/python -m pytest $(OPTIONS)
+
+check: $(READY)  ## Formatting, lint, types, and who may import whom
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## Measure this machine and print a table
+	$(BIN)/python benchmarks/run.py $(OPTIONS)
+
+docs: $(READY)  ## Run every example of README.md and docs/, check the links, list the pages
+	$(BIN)/python -m pytest tests/test_docs.py
+	@echo "Every example ran, every link leads somewhere. The pages:"
+	@for page in README.md docs/*.md; do printf '  %-26s %s\n' "$$page" "$$(sed -n 's/^# //p' "$$page" | head -n 1)"; done
+
+clean:  ## Remove the virtual environment and all caches
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# Done once, and again when pyproject.toml changes. Without pip in it the environment is
+# half made (Debian's python3 without python3-venv leaves such a one) or its Python is gone.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Python >= 3.11 is needed, and '$(PYTHON)' is not that; write for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
+	  exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@touch $@
