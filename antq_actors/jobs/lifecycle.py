@@ -18,13 +18,12 @@ Rule: no other file decides a ``status``. Functions from value to value; the tim
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
 from antq_actors.errors import NotCancellable, NotRetryable
 from antq_actors.jobs import instant
-from antq_actors.jobs.instant import Instant
 from antq_actors.jobs.outcome import (
     Cancelled,
     Completed,
@@ -37,6 +36,9 @@ from antq_actors.jobs.outcome import (
 )
 from antq_actors.jobs.state import JobState
 from antq_actors.jobs.status import ENDED, WAITING, Status
+
+if TYPE_CHECKING:
+    from antq_actors.jobs.instant import Instant
 
 
 class ErrorEntry(NamedTuple):
@@ -90,23 +92,30 @@ def claim(state: JobState, *, node: int, now: Instant) -> JobState:
 
 def settle(state: JobState, outcome: Outcome, *, now: Instant) -> Settled:
     """Answer what a running job becomes by the *outcome* of its execution."""
+    entry: ErrorEntry | None = None
     match outcome:
         case Completed():
-            return Settled(_ended(state, Status.COMPLETED, now), None)
+            after = _ended(state, Status.COMPLETED, now)
         case Failed(error, stack_trace, retry_in):
-            return _fail(state, ErrorEntry(state.attempts, error, stack_trace, now), now, retry_in)
+            entry = ErrorEntry(state.attempts, error, stack_trace, now)
+            after = _failed(state, now, retry_in)
         case Refused(error):
             entry = ErrorEntry(state.attempts, error, None, now)
-            return _with_error(_ended(state, Status.FAILED, now), entry)
+            after = _ended(state, Status.FAILED, now)
         case Cancelled(reason):
             entry = ErrorEntry(state.attempts, reason, None, now)
-            return _with_error(_ended(state, Status.CANCELLED, now), entry)
+            after = _ended(state, Status.CANCELLED, now)
         case Snoozed(seconds):
-            return Settled(_waits_again(state, now, instant.after(now, seconds)), None)
+            after = _waits_again(state, now, instant.after(now, seconds))
         case GivenBack():
-            return Settled(_waits_again(state, now), None)
+            after = _waits_again(state, now)
         case Interrupted():
-            return _interrupt(state, outcome, now)
+            entry = ErrorEntry(state.attempts, _interruption(state, outcome), None, now)
+            after = _interrupted(state, outcome, now)
+
+    if entry is None:
+        return Settled(after, None)
+    return Settled(replace(after, errors=state.errors + 1), entry)
 
 
 def cancel(state: JobState, *, now: Instant) -> JobState:
@@ -145,27 +154,28 @@ def retry(state: JobState, *, now: Instant) -> JobState:
     )
 
 
-def _fail(state: JobState, entry: ErrorEntry, now: Instant, retry_in: float) -> Settled:
+def _failed(state: JobState, now: Instant, retry_in: float) -> JobState:
     if state.attempts < state.max_attempts:
         due = instant.after(now, retry_in)
-        waiting = replace(state, status=Status.RETRYING, node=0, scheduled_at=due, updated_at=now)
-        return _with_error(waiting, entry)
-    return _with_error(_ended(state, Status.FAILED, now), entry)
+        return replace(state, status=Status.RETRYING, node=0, scheduled_at=due, updated_at=now)
+    return _ended(state, Status.FAILED, now)
 
 
-def _interrupt(state: JobState, outcome: Interrupted, now: Instant) -> Settled:
-    times = state.interruptions + 1
-    text = f"interrupted: {outcome.reason}"
-    counted = replace(state, interruptions=times)
-    if times < outcome.max_interruptions:
-        entry = ErrorEntry(state.attempts, text, None, now)
-        return _with_error(_waits_again(counted, now), entry)
+def _interrupted(state: JobState, outcome: Interrupted, now: Instant) -> JobState:
+    counted = replace(state, interruptions=state.interruptions + 1)
+    if counted.interruptions < outcome.max_interruptions:
+        return _waits_again(counted, now)
 
     # A job that takes its node down with it must not do so for ever.
-    text = f"{text}; that was interruption {times} of at most {outcome.max_interruptions}"
-    entry = ErrorEntry(state.attempts, text, None, now)
-    uncounted = replace(counted, attempts=state.attempts - 1)
-    return _with_error(_ended(uncounted, Status.FAILED, now), entry)
+    return _ended(replace(counted, attempts=state.attempts - 1), Status.FAILED, now)
+
+
+def _interruption(state: JobState, outcome: Interrupted) -> str:
+    text = f"interrupted: {outcome.reason}"
+    times = state.interruptions + 1
+    if times < outcome.max_interruptions:
+        return text
+    return f"{text}; that was interruption {times} of at most {outcome.max_interruptions}"
 
 
 def _ended(state: JobState, status: Status, now: Instant) -> JobState:
@@ -183,7 +193,3 @@ def _waits_again(state: JobState, now: Instant, due: Instant | None = None) -> J
         scheduled_at=due if ahead else now,
         updated_at=now,
     )
-
-
-def _with_error(state: JobState, entry: ErrorEntry) -> Settled:
-    return Settled(replace(state, errors=state.errors + 1), entry)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec.structs import force_setattr
+
+from antq_actors.jobs import duration
 
 
 class Fail(msgspec.Struct, frozen=True):
-    """Returned by ``perform``: this attempt failed. Its error is ``str(reason)``, no stack trace."""
+    """Returned by ``perform``: this attempt failed, with ``str(reason)`` and no stack trace."""
 
     reason: Any
 
@@ -20,9 +23,16 @@ class Cancel(msgspec.Struct, frozen=True):
 
 
 class Snooze(msgspec.Struct, frozen=True):
-    """Returned by ``perform``: run again in so many seconds; this attempt does not count."""
+    """Returned by ``perform``: run again in so many seconds; this attempt does not count.
+
+    A number or a timedelta, zero or more; anything else is a TypeError or a ValueError where it
+    is made, so inside ``perform`` a failed attempt.
+    """
 
     seconds: float
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "seconds", duration.to_seconds(self.seconds, "Snooze(seconds)"))
 
 
 class Completed(msgspec.Struct, frozen=True):

@@ -1,0 +1,52 @@
+"""Durations as users give them: a number of seconds or a timedelta."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Final
+
+from antq_actors.jobs import instant
+
+LONGEST: Final = instant.LATEST / instant.SECOND
+"""Seconds from 1970 to the last instant a datetime can show; no duration may be longer."""
+
+_SHOWN: Final = 80
+"""Most characters of a value in an error."""
+
+
+def to_seconds(value: object, what: str) -> float:
+    """Answer *value* in seconds, zero or more; *what* is its name in the errors.
+
+    Raises TypeError for what is no int, float or timedelta, ValueError for what is negative,
+    not finite or longer than the calendar.
+
+    >>> to_seconds(timedelta(minutes=1), "timeout")
+    60.0
+    """
+    if isinstance(value, timedelta):
+        seconds = value.total_seconds()
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        # An int of 400 digits fits no float; the comparison below still refuses it.
+        seconds = value if abs(value) > LONGEST else float(value)
+    else:
+        raise TypeError(f"{what} must be a number of seconds or a timedelta, got {brief(value)}")
+
+    if isinstance(seconds, float) and not math.isfinite(seconds):
+        raise ValueError(f"{what} must be finite, got {seconds}")
+    if seconds < 0:
+        raise ValueError(f"{what} must not be negative, got {brief(value)}")
+    if seconds > LONGEST:
+        raise ValueError(f"{what} is too long: {brief(value)} ends after the year 9999")
+    return float(seconds)
+
+
+def brief(value: object) -> str:
+    """Show *value* and its type in an error, whatever its ``repr`` does."""
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001 - the error about a value must not be one of its repr
+        return f"a {type(value).__qualname__}"
+    if len(shown) > _SHOWN:
+        shown = f"{shown[:_SHOWN]}…"
+    return f"{shown} ({type(value).__qualname__})"

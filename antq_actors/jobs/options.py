@@ -1,0 +1,172 @@
+"""What can be set for a worker and for a single job, checked where it is written."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, SupportsIndex
+
+import msgspec
+from msgspec.structs import replace
+
+from antq_actors.jobs.duration import brief, to_seconds
+from antq_actors.jobs.schedule import ScheduleAt, ScheduleIn
+from antq_actors.jobs.unique import Unique
+from antq_actors.jobs.wording import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Mapping
+
+MAX_QUEUE_NAME: Final = 100
+"""Most bytes of a queue's name in UTF-8: it is part of keys, which LMDB limits to 511 bytes."""
+
+LONGEST_TIMEOUT: Final = 1_000_000_000.0
+"""Most seconds of a timeout, about 31 years: what any system's timers can wait."""
+
+_PRIORITIES: Final = range(-128, 128)
+_MOST_ATTEMPTS: Final = 2**31 - 1
+
+
+class Options(msgspec.Struct, frozen=True):
+    """How the jobs of a worker run. Made by :func:`worker_options`, which checks them."""
+
+    queue: str | None = None
+    """The queue; None: the first one of the application."""
+    max_attempts: int = 1
+    """Attempts before the job is failed for good."""
+    timeout: float | None = None
+    """Seconds an attempt may take; None: no limit. A timeout is a failed attempt."""
+    unique: Unique | None = None
+    """Which other jobs are in the way of this one; None: none."""
+    priority: int = 0
+    """Larger is picked first among the enqueued of a queue, from -128 to 127."""
+
+    def effective(self) -> Mapping[str, Any]:
+        """Answer them as ``Job.opts`` shows them; the queue has its own field there."""
+        return effective(self.max_attempts, self.timeout, self.unique, self.priority)
+
+
+class JobOptions(msgspec.Struct, frozen=True):
+    """The options of one job: those of its worker with its own over them, and its schedule."""
+
+    options: Options
+    schedule_in: ScheduleIn = None
+    schedule_at: ScheduleAt = None
+
+
+def effective(
+    max_attempts: int, timeout: float | None, unique: Unique | None, priority: int
+) -> Mapping[str, Any]:
+    """Answer the options of a stored job as ``Job.opts`` shows them."""
+    return {
+        "max_attempts": max_attempts,
+        "timeout": timeout,
+        "unique": unique,
+        "priority": priority,
+    }
+
+
+def worker_options(given: Mapping[str, Any], inherited: Options, *, owner: str) -> Options:
+    """Answer *inherited* with the *given* ones over them; *owner* names the worker in errors.
+
+    Raises TypeError for an unknown option and a value of the wrong type, ValueError for a value
+    out of range.
+    """
+    if not given:
+        return inherited
+    _refuse_unknown(given, _CHECKS, owner)
+    checked = {option: _CHECKS[option](value) for option, value in given.items()}
+    return replace(inherited, **checked)
+
+
+def job_options(given: Mapping[str, Any], worker: Options, *, owner: str) -> JobOptions:
+    """Answer the options of one job; as :func:`worker_options`, and a schedule besides.
+
+    The schedule is checked by :func:`antq_actors.jobs.schedule.due`, which knows the time.
+    """
+    if not given:
+        return JobOptions(worker)
+    _refuse_unknown(given, _JOB_OPTIONS, owner)
+    rest = {option: value for option, value in given.items() if option in _CHECKS}
+    return JobOptions(
+        worker_options(rest, worker, owner=owner),
+        given.get("schedule_in"),
+        given.get("schedule_at"),
+    )
+
+
+def check_queue_name(name: object) -> str:
+    """Answer *name* if a queue can have it; else raise TypeError or ValueError."""
+    if not isinstance(name, str):
+        raise TypeError(f"queue must be a name (str), got {brief(name)}")
+    if not name or "\0" in name:
+        raise ValueError(f"queue must be a name without NUL and not empty, got {brief(name)}")
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError as error:
+        raise ValueError(f"queue must be a name that UTF-8 can carry, got {brief(name)}") from error
+    if size > MAX_QUEUE_NAME:
+        raise ValueError(
+            f"queue must be a name of at most {MAX_QUEUE_NAME} bytes, got {size}: {brief(name)}"
+        )
+    return str(name)
+
+
+def check_priority(value: object) -> int:
+    """Answer *value* if it is a priority; else raise TypeError or ValueError."""
+    priority = _whole_number(value, "priority")
+    if priority not in _PRIORITIES:
+        raise ValueError(f"priority must be from -128 to 127, got {brief(value)}")
+    return priority
+
+
+def _queue(value: object) -> str | None:
+    return None if value is None else check_queue_name(value)
+
+
+def _max_attempts(value: object) -> int:
+    attempts = _whole_number(value, "max_attempts")
+    if not 1 <= attempts <= _MOST_ATTEMPTS:
+        raise ValueError(
+            f"max_attempts must be at least 1 and at most {_MOST_ATTEMPTS}, got {brief(value)}"
+        )
+    return attempts
+
+
+def _timeout(value: object) -> float | None:
+    if value is None:
+        return None
+    seconds = to_seconds(value, "timeout")
+    if not 0 < seconds <= LONGEST_TIMEOUT:
+        raise ValueError(
+            f"timeout must be more than 0 and at most {LONGEST_TIMEOUT:.0f} seconds,"
+            f" got {brief(value)}; None means no limit"
+        )
+    return seconds
+
+
+def _unique(value: object) -> Unique | None:
+    if value is None or isinstance(value, Unique):
+        return value
+    raise TypeError(f"unique must be Unique(args=[…]) or None, got {brief(value)}")
+
+
+def _whole_number(value: object, option: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+        raise TypeError(f"{option} must be a whole number (int), got {brief(value)}")
+    return value.__index__()
+
+
+_CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
+    "queue": _queue,
+    "max_attempts": _max_attempts,
+    "timeout": _timeout,
+    "unique": _unique,
+    "priority": check_priority,
+}
+
+_JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at")
+
+
+def _refuse_unknown(given: Iterable[str], known: Collection[str], owner: str) -> None:
+    for option in given:
+        if option not in known:
+            raise TypeError(f"unknown option {option!r} of {owner}{did_you_mean(option, known)}")
