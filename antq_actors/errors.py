@@ -23,7 +23,7 @@ class ConfigError(AntqError, ValueError):
     """A setting that is unknown or makes no sense."""
 
 
-class NotStarted(AntqError):  # noqa: N818 - names of the public contract
+class NotStarted(AntqError):
     """There is no running application to ask."""
 
 
@@ -31,7 +31,7 @@ class StartError(AntqError):
     """The application could not start; ``__cause__`` is what stopped it."""
 
 
-class AlreadyExists(AntqError):  # noqa: N818
+class AlreadyExists(AntqError):
     """A unique job was not stored, because another one is in its way."""
 
     def __init__(self, message: str, job: Job) -> None:
@@ -40,15 +40,15 @@ class AlreadyExists(AntqError):  # noqa: N818
         """The job in the way."""
 
 
-class InvalidSchedule(AntqError, ValueError):  # noqa: N818
+class InvalidSchedule(AntqError, ValueError):
     """A ``schedule_in`` or ``schedule_at`` that names no usable instant."""
 
 
-class JobNotFound(AntqError):  # noqa: N818
+class JobNotFound(AntqError):
     """No job has this id: it was deleted, pruned, or never stored."""
 
 
-class NotCancellable(AntqError):  # noqa: N818
+class NotCancellable(AntqError):
     """The job has left the statuses in which it can be cancelled."""
 
     def __init__(self, message: str, status: Status) -> None:
@@ -57,7 +57,7 @@ class NotCancellable(AntqError):  # noqa: N818
         """The status the job has instead."""
 
 
-class NotRetryable(AntqError):  # noqa: N818
+class NotRetryable(AntqError):
     """The job has not ended, so there is nothing to retry."""
 
     def __init__(self, message: str, status: Status) -> None:
@@ -66,15 +66,15 @@ class NotRetryable(AntqError):  # noqa: N818
         """The status the job has instead."""
 
 
-class UnknownQueue(AntqError):  # noqa: N818
+class UnknownQueue(AntqError):
     """No queue of this application has this name."""
 
 
-class WorkerNotFound(AntqError):  # noqa: N818
+class WorkerNotFound(AntqError):
     """The worker that a job names cannot be imported."""
 
 
-class NotAWorker(AntqError):  # noqa: N818
+class NotAWorker(AntqError):
     """What a job names is not a worker, so it is never run."""
 
 
@@ -82,7 +82,7 @@ class StorageError(AntqError):
     """The store could not be opened, read or written."""
 
 
-class StorageFull(StorageError):  # noqa: N818
+class StorageFull(StorageError):
     """The disk is full: what did not fit was not stored."""
 
 

@@ -1,0 +1,78 @@
+"""OTP's supervision for pykka actors."""
+
+from antq_actors.otp.abandoned import orphans
+from antq_actors.otp.calls import call, cast, reply, stop
+from antq_actors.otp.errors import (
+    AlreadyPresent,
+    AlreadyRegistered,
+    AlreadyStarted,
+    CallCycle,
+    CallExit,
+    CallTimeout,
+    DuplicateChildId,
+    MaxChildren,
+    NotFound,
+    OtpError,
+    Restarting,
+    Running,
+    StartError,
+    Stop,
+    TaskExit,
+    UnknownRegistry,
+)
+from antq_actors.otp.gen_server import GenServer
+from antq_actors.otp.links import exit, link, trap_exit, unlink  # noqa: A004 - OTP's name
+from antq_actors.otp.messages import IGNORE, NOREPLY, Continue, Down, Exited, IdleTimeout
+from antq_actors.otp.monitors import Monitor, demonitor, monitor
+from antq_actors.otp.names import whereis
+from antq_actors.otp.reasons import Crash, Killed, NoProc, Normal, Shutdown
+from antq_actors.otp.ref import ServerRef
+from antq_actors.otp.timers import Timer, cancel_timer, send_after
+
+__all__ = [
+    "IGNORE",
+    "NOREPLY",
+    "AlreadyPresent",
+    "AlreadyRegistered",
+    "AlreadyStarted",
+    "CallCycle",
+    "CallExit",
+    "CallTimeout",
+    "Continue",
+    "Crash",
+    "Down",
+    "DuplicateChildId",
+    "Exited",
+    "GenServer",
+    "IdleTimeout",
+    "Killed",
+    "MaxChildren",
+    "Monitor",
+    "NoProc",
+    "Normal",
+    "NotFound",
+    "OtpError",
+    "Restarting",
+    "Running",
+    "ServerRef",
+    "Shutdown",
+    "StartError",
+    "Stop",
+    "TaskExit",
+    "Timer",
+    "UnknownRegistry",
+    "call",
+    "cancel_timer",
+    "cast",
+    "demonitor",
+    "exit",
+    "link",
+    "monitor",
+    "orphans",
+    "reply",
+    "send_after",
+    "stop",
+    "trap_exit",
+    "unlink",
+    "whereis",
+]

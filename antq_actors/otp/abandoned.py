@@ -1,0 +1,34 @@
+"""Threads that were abandoned by a kill and still run."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from antq_actors.otp.process import Process
+
+_lock: Final = threading.Lock()
+_abandoned: Final[dict[Process, threading.Thread]] = {}
+
+
+def orphans() -> list[threading.Thread]:
+    """List the threads whose actors were killed while they were busy, and that have not ended.
+
+    Python cannot end them. They can do no harm through us: whatever they still send raises
+    CallExit in them and reaches nobody.
+    """
+    with _lock:
+        return [thread for thread in _abandoned.values() if thread.is_alive()]
+
+
+def add(process: Process, thread: threading.Thread) -> None:
+    """Note that *thread* may go on without its actor."""
+    with _lock:
+        _abandoned[process] = thread
+
+
+def discard(process: Process) -> None:
+    """Note that the thread of *process* came to its end."""
+    with _lock:
+        _abandoned.pop(process, None)

@@ -1,0 +1,121 @@
+"""Talking to a GenServer: call, cast, reply, stop, and a call whose answer is a message."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pykka._envelope import Envelope
+
+from antq_actors.otp import current
+from antq_actors.otp.destinations import find
+from antq_actors.otp.errors import CallCycle, CallExit, CallTimeout
+from antq_actors.otp.messages import Call, Cast, Response, StopRequest
+from antq_actors.otp.reasons import ExitReason, NoProc, Normal
+from antq_actors.otp.waits import waiting_for
+from antq_actors.otp.watch import DeathWatch
+
+if TYPE_CHECKING:
+    from antq_actors.otp.destinations import Destination
+    from antq_actors.otp.process import Process
+
+
+def call(dest: Destination, request: Any, timeout: float | None = 5.0) -> Any:
+    """Send *request* to ``handle_call`` and answer its reply.
+
+    It always ends: with the reply; with CallExit and the server's exit reason, if the server ends
+    before it replies or is not there; with CallTimeout after *timeout* seconds (None: no limit);
+    with CallCycle if waiting could never end.
+    """
+    process = find(dest)
+    if process is None:
+        raise CallExit(NoProc(), f"no actor is registered as {dest!r}")
+    pending = Call(request)
+    with waiting_for(process, lambda: pending.answered):
+        if not process.mailbox.deliver(Envelope(pending)):
+            raise CallExit(NoProc(), f"{process} has ended")
+        if not pending.wait(timeout):
+            raise CallTimeout(f"{process} did not answer within {timeout} s")
+    if pending.error is None:
+        return pending.value
+    if isinstance(pending.error, CallExit):
+        # Made by the thread that ended; raised here with this thread's own traceback.
+        cause = getattr(pending.error.reason, "exception", None)
+        raise CallExit(pending.error.reason) from cause
+    raise pending.error
+
+
+def cast(dest: Destination, request: Any) -> None:
+    """Send *request* to ``handle_cast`` and wait for nothing, whatever *dest* is (rule 70)."""
+    process = find(dest)
+    if process is not None:
+        process.ref.deliver(Cast(request))
+
+
+def reply(from_: Any, value: Any) -> None:
+    """Answer a request that ``handle_call`` left open; only the first answer counts."""
+    current.fence()
+    _settle(from_, value, None)
+
+
+def reply_error(from_: Any, error: BaseException) -> None:
+    """Answer a request by raising *error* in its caller; the server lives on."""
+    current.fence()
+    _settle(from_, None, error)
+
+
+def _settle(from_: Any, value: Any, error: BaseException | None) -> None:
+    from_.answer(value, error)
+    me = current.process()
+    if me is not None:
+        me.mailbox.calls.discard(from_)
+
+
+def stop(dest: Destination, reason: ExitReason | None = None, timeout: float | None = None) -> None:
+    """End a server with *reason* (None: normally) and return when it has ended (otp rule 71).
+
+    Raises CallExit(NoProc()) for a dead one, CallExit with the reason it ended with if that is a
+    different one, CallTimeout after *timeout* seconds (it goes on ending), CallCycle for oneself.
+    """
+    wanted = Normal() if reason is None else reason
+    process = find(dest)
+    if process is None:
+        raise CallExit(NoProc(), f"no actor is registered as {dest!r}")
+    if process is current.process():
+        raise CallCycle([process, process])
+    watch = DeathWatch(process.ref)
+    process.ref.deliver(StopRequest(wanted))
+    ended = watch.wait(timeout)
+    if ended is None:
+        watch.cancel()
+        raise CallTimeout(f"{process} did not end within {timeout} s; it goes on ending")
+    if ended != wanted:
+        raise CallExit(ended, f"{process} ended for another reason: {ended}")
+
+
+class _Request(Call):
+    """A call whose answer goes to the mailbox of the actor that asked."""
+
+    __slots__ = ("_asker", "_tag")
+
+    def __init__(self, request: Any, asker: Process, tag: Any) -> None:
+        super().__init__(request)
+        self._asker = asker
+        self._tag = tag
+
+    def deliver(self) -> None:
+        self._asker.ref.deliver(Response(self._tag, self.value, self.error))
+
+
+def send_request(dest: Destination, request: Any, tag: Any) -> None:
+    """Send *request* to ``handle_call``; the answer arrives as ``Response(tag, value, error)``.
+
+    OTP's ``gen_server:send_request``. It arrives exactly once: if the server ends or is not there,
+    with CallExit as its error. Raises RuntimeError outside an actor.
+    """
+    me = current.process()
+    if me is None:
+        raise RuntimeError("send_request() is for actors; a plain thread uses call()")
+    process = find(dest)
+    pending = _Request(request, me, tag)
+    if process is None or not process.mailbox.deliver(Envelope(pending)):
+        pending.end(CallExit(NoProc(), f"{dest!r} is not there"))

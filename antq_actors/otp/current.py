@@ -1,0 +1,43 @@
+"""Which actor does this thread belong to? And may it still speak?"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from antq_actors.otp.errors import CallExit
+
+if TYPE_CHECKING:
+    from antq_actors.otp.process import Process
+
+
+class _Local(threading.local):
+    process: Process | None = None
+
+
+_local = _Local()
+
+
+def process() -> Process | None:
+    """Answer the process of the actor that runs in this thread; None in a plain thread."""
+    return _local.process
+
+
+def enter(process: Process | None) -> None:
+    """Let this thread speak for *process* from now on."""
+    _local.process = process
+
+
+def fence() -> None:
+    """Raise CallExit in the thread of an actor that was declared dead.
+
+    A thread cannot be killed. It can be kept from telling anyone anything: OTP's own rule for
+    a process stuck in native code (otp rule 74).
+    """
+    process = _local.process
+    if process is not None and process.reason is not None:
+        raise CallExit(
+            process.reason,
+            f"{process.ref} was declared dead ({process.reason}); what its thread still does"
+            " reaches nobody",
+        )

@@ -1,0 +1,29 @@
+"""From a destination, a ref or a name, to the actor behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from antq_actors.otp import current, names
+from antq_actors.otp.ref import ServerRef
+
+if TYPE_CHECKING:
+    from antq_actors.otp.process import Process
+
+Destination: TypeAlias = "ServerRef | str"
+"""Whom to talk to: a reference, or a registered name."""
+
+
+def find(dest: Destination) -> Process | None:
+    """Answer the actor that *dest* names; None if there is no such name.
+
+    Raises TypeError for anything that is no destination, and CallExit in the thread of an actor
+    that was declared dead.
+    """
+    current.fence()
+    if isinstance(dest, ServerRef):
+        return dest.process
+    if isinstance(dest, str):
+        ref = names.whereis(dest)
+        return None if ref is None else ref.process
+    raise TypeError(f"a destination is a ServerRef or a registered name, got {dest!r}")

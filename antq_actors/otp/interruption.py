@@ -1,0 +1,75 @@
+"""A stretch of an actor's code that can be cut short from outside.
+
+Python has no way to end a thread. It can be made to raise: at its next bytecode, so not while it
+sits in C code. The exception must hit the stretch it was meant for and nothing after it, least of
+all the thread's next actor; that is what this file is careful about.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from antq_actors.otp.errors import Interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Interruptible:
+    """One stretch of code at a time, in one thread; interrupted at most once."""
+
+    __slots__ = ("_ending", "_lock", "_spent", "_thread_id")
+
+    def __init__(self, ending: Callable[[], bool]) -> None:
+        self._ending = ending
+        self._lock = threading.Lock()
+        self._thread_id: int | None = None
+        self._spent = False
+
+    def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Answer ``fn(...)``. Raises Interrupt where the interruption hit, if it did."""
+        try:
+            try:
+                self._open()
+                if self._ending():
+                    # The order to end came before there was anything to interrupt.
+                    raise Interrupt
+                return fn(*args, **kwargs)
+            finally:
+                self._close()
+        except Interrupt:
+            # It may have hit _close itself. There is only one, so from here on it is quiet.
+            self._close()
+            raise
+
+    def interrupt(self) -> bool:
+        """Raise Interrupt in the stretch that runs now; False if none does."""
+        with self._lock:
+            if self._thread_id is None or self._spent:
+                return False
+            self._spent = True
+            _raise_in(self._thread_id, Interrupt)
+            return True
+
+    def _open(self) -> None:
+        with self._lock:
+            self._thread_id = threading.get_ident()
+
+    def _close(self) -> None:
+        with self._lock:
+            if self._thread_id is not None and self._spent:
+                # Not delivered yet: take it back, it would hit whatever comes next.
+                _raise_in(self._thread_id, None)
+            self._thread_id = None
+
+
+def _raise_in(thread_id: int, exception: type[BaseException] | None) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread_id),
+        None if exception is None else ctypes.py_object(exception),
+    )

@@ -1,0 +1,69 @@
+"""Links and exit signals (otp rules 65 and 66)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from antq_actors.otp import current
+from antq_actors.otp.destinations import find
+from antq_actors.otp.errors import CallExit
+from antq_actors.otp.reasons import ExitReason, Killed, NoProc
+
+if TYPE_CHECKING:
+    from antq_actors.otp.destinations import Destination
+    from antq_actors.otp.process import Process
+    from antq_actors.otp.ref import ServerRef
+
+
+def link(ref: ServerRef) -> None:
+    """Link this actor and *ref*: when one ends, the other gets an exit signal.
+
+    Linking a dead one is answered by a signal with ``NoProc``. Raises RuntimeError outside an
+    actor.
+    """
+    me = _me("link")
+    other = ref.process
+    if other is me:
+        return
+    if not (me.link(other) and other.link(me)):
+        me.unlink(other)
+        me.exit(other, NoProc(), by_link=True)
+
+
+def unlink(ref: ServerRef) -> None:
+    """Remove the link between this actor and *ref*. Raises RuntimeError outside an actor."""
+    me = _me("unlink")
+    me.unlink(ref.process)
+    ref.process.unlink(me)
+
+
+def exit(dest: Destination, reason: ExitReason) -> None:  # noqa: A001 - OTP's name
+    """Send an exit signal. ``Killed()`` cannot be trapped: the actor is declared dead at once.
+
+    Any other reason ends an actor when its handler returns, unless it traps exits; ``Normal()``
+    ends no one. Sending to one that is dead does nothing.
+    """
+    process = find(dest)
+    if process is None:
+        return
+    me = current.process()
+    process.exit(me, reason)
+    if process is me and isinstance(reason, Killed):
+        raise CallExit(Killed(), "this actor has killed itself")
+
+
+def trap_exit(on: bool) -> None:  # noqa: FBT001 - as in OTP
+    """Let exit signals, but those of the parent, arrive as ``Exited`` in ``handle_info``.
+
+    Raises RuntimeError outside an actor.
+    """
+    _me("trap_exit").trap_exit = on
+
+
+def _me(what: str) -> Process:
+    me = current.process()
+    if me is None:
+        raise RuntimeError(
+            f"{what}() is for actors, and this thread runs none; watch with monitor() instead"
+        )
+    return me

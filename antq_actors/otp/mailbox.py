@@ -1,0 +1,166 @@
+"""A mailbox with two lanes that closes when its actor dies.
+
+Exit signals travel in the first lane, all else in the second, each in order. pykka's inbox
+protocol is ``put``, ``get`` and ``empty``. What pykka's own inbox lacks is an end: here, nothing
+can be put in after ``close``, and ``close`` hands over all that was not answered yet, so that
+whoever waits can be told.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pykka import ActorDeadError
+
+from antq_actors.otp import current
+from antq_actors.otp.messages import Call
+
+if TYPE_CHECKING:
+    from pykka._envelope import Envelope
+
+    from antq_actors.otp.messages import ExitSignal
+
+
+class Leftovers(NamedTuple):
+    """What a closed mailbox owes to others."""
+
+    envelopes: list[Envelope[Any]]
+    """Never taken, or a plain ask that was being handled."""
+    calls: list[Call]
+    """Taken, and not answered yet."""
+
+
+class Mailbox:
+    """The inbox of one GenServer. Only its actor's thread gets; any thread puts."""
+
+    __slots__ = (
+        "_asked",
+        "_closed",
+        "_lock",
+        "_messages",
+        "_signals",
+        "_sleeping",
+        "_wake",
+        "calls",
+    )
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wake = threading.Lock()
+        self._wake.acquire()
+        self._messages: deque[Envelope[Any]] = deque()
+        self._signals: deque[ExitSignal] = deque()
+        self._sleeping = False
+        self._closed = False
+        self._asked: Envelope[Any] | None = None
+        self.calls: set[Call] = set()
+        """Calls that were taken and not answered yet."""
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        """Add a message of the thread's actor.
+
+        An ask that comes too late is answered with ActorDeadError, a tell raises it. A thread
+        whose actor was declared dead gets CallExit.
+        """
+        current.fence()
+        if not self.deliver(envelope):
+            _reject(envelope, "the actor has ended")
+
+    def deliver(self, envelope: Envelope[Any]) -> bool:
+        """Add a message; False if the mailbox is closed."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._messages.append(envelope)
+            self._rouse()
+        return True
+
+    def signal(self, signal: ExitSignal) -> bool:
+        """Add an exit signal, which overtakes all messages; False if the mailbox is closed."""
+        with self._lock:
+            if self._closed:
+                return False
+            self._signals.append(signal)
+            self._rouse()
+        return True
+
+    def get(self, timeout: float | None = None) -> Envelope[Any] | ExitSignal | None:
+        """Take the next signal or message; None after *timeout* seconds or when closed."""
+        while True:
+            with self._lock:
+                self._asked = None
+                if self._closed:
+                    return None
+                if self._signals:
+                    return self._signals.popleft()
+                if self._messages:
+                    return self._take()
+                self._sleeping = True
+            if not self._wake.acquire(timeout=-1 if timeout is None else timeout):
+                with self._lock:
+                    if self._sleeping:
+                        self._sleeping = False
+                        return None
+                # Someone roused this thread just as its time was over.
+                self._wake.acquire()
+
+    def _take(self) -> Envelope[Any]:
+        envelope = self._messages.popleft()
+        # Under the lock: a kill between taking a call and noting it would leave its caller
+        # waiting for ever.
+        if envelope.reply_to is not None:
+            self._asked = envelope
+        elif isinstance(envelope.message, Call):
+            self.calls.add(envelope.message)
+        return envelope
+
+    def empty(self) -> bool:
+        """Say whether nothing waits."""
+        return not self._messages and not self._signals
+
+    def has_signal(self) -> bool:
+        """Say whether an exit signal waits."""
+        return bool(self._signals)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the actor's thread waits in ``get``."""
+        return self._sleeping
+
+    def __len__(self) -> int:
+        return len(self._messages) + len(self._signals)
+
+    def discard(self, unwanted: Any) -> None:
+        """Drop the messages that are *unwanted* itself or carry it as their ``monitor``."""
+        with self._lock:
+            kept = [e for e in self._messages if getattr(e.message, "monitor", None) != unwanted]
+            self._messages = deque(kept)
+
+    def close(self) -> Leftovers:
+        """Let nothing in any more; answer what was not answered yet."""
+        with self._lock:
+            self._closed = True
+            envelopes = list(self._messages)
+            if self._asked is not None:
+                envelopes.append(self._asked)
+            calls = list(self.calls)
+            self._messages.clear()
+            self._signals.clear()
+            self._asked = None
+            self.calls.clear()
+            self._rouse()
+        return Leftovers(envelopes, calls)
+
+    def _rouse(self) -> None:
+        if self._sleeping:
+            self._sleeping = False
+            self._wake.release()
+
+
+def _reject(envelope: Envelope[Any], why: str) -> None:
+    error = ActorDeadError(f"{why}: the message was not handled")
+    if envelope.reply_to is None:
+        raise error
+    envelope.reply_to.set_exception((ActorDeadError, error, None))

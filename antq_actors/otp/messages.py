@@ -1,0 +1,126 @@
+"""What actors send each other: public messages, and the system's own."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from antq_actors.otp.errors import CallExit
+    from antq_actors.otp.monitors import Monitor
+    from antq_actors.otp.reasons import ExitReason
+    from antq_actors.otp.ref import ServerRef
+
+
+class _Marker:
+    """A value that is only itself."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __repr__(self) -> str:
+        return self._name
+
+
+IGNORE: Final = _Marker("IGNORE")
+"""Answered by ``init``: there is nothing to do here, and that is no failure."""
+
+NOREPLY: Final = _Marker("NOREPLY")
+"""Answered by ``handle_call``: the reply comes later, through ``reply(from_, value)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Answered by ``init``: go on in ``handle_continue`` before any message (otp rule 72)."""
+
+    token: Any = None
+
+
+class Down(NamedTuple):
+    """A monitored actor ended. Sent exactly once for each monitor (otp rule 67)."""
+
+    monitor: Monitor
+    ref: ServerRef
+    reason: ExitReason
+
+
+class Exited(NamedTuple):
+    """A linked actor ended, or sent an exit signal, and the receiver traps exits (otp rule 65)."""
+
+    ref: ServerRef | None
+    reason: ExitReason
+
+
+class IdleTimeout(NamedTuple):
+    """Nothing arrived for ``idle_timeout`` seconds."""
+
+
+class Response(NamedTuple):
+    """The answer to a ``send_request``: a value, or the error that a call would have raised."""
+
+    tag: Any
+    value: Any
+    error: BaseException | None
+
+
+class Cast(NamedTuple):
+    """Carries a ``cast``."""
+
+    request: Any
+
+
+class StopRequest(NamedTuple):
+    """Carries a ``stop``."""
+
+    reason: ExitReason
+
+
+class ExitSignal(NamedTuple):
+    """Tells an actor to end; it travels in the mailbox's first lane."""
+
+    sender: ServerRef | None
+    reason: ExitReason
+
+
+class Call:
+    """A request that is owed exactly one answer: a value, or the error to raise.
+
+    The first answer wins, whoever gives it: the server, or the server's death.
+    """
+
+    __slots__ = ("_answered", "_ready", "error", "request", "value")
+
+    def __init__(self, request: Any) -> None:
+        self.request = request
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self._answered = threading.Lock()
+        self._ready = threading.Lock()
+        self._ready.acquire()
+
+    def answer(self, value: Any, error: BaseException | None = None) -> bool:
+        """Give the answer; False if there was one before."""
+        if not self._answered.acquire(blocking=False):
+            return False
+        self.value = value
+        self.error = error
+        self.deliver()
+        return True
+
+    def deliver(self) -> None:
+        """Wake who waits."""
+        self._ready.release()
+
+    @property
+    def answered(self) -> bool:
+        """Whether the answer was given."""
+        return self._answered.locked()
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait for the answer; False if there was none within *timeout* seconds."""
+        return self._ready.acquire(timeout=-1 if timeout is None else timeout)
+
+    def end(self, error: CallExit) -> None:
+        """Answer that the server ended."""
+        self.answer(None, error)

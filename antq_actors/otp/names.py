@@ -1,0 +1,48 @@
+"""Registered names: one actor each, free again before anyone hears of its end (otp rule 62)."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.otp.errors import AlreadyStarted
+
+if TYPE_CHECKING:
+    from antq_actors.otp.process import Process
+    from antq_actors.otp.ref import ServerRef
+
+_lock: Final = threading.Lock()
+_processes: Final[dict[str, Process]] = {}
+
+
+def check(name: object) -> None:
+    """Raise TypeError unless *name* can be a name."""
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"a name is a str, got {name!r} ({type(name).__name__})")
+
+
+def register(name: str, process: Process) -> None:
+    """Give *name* to *process*, or raise AlreadyStarted with who has it (otp rule 61)."""
+    with _lock:
+        holder = _processes.get(name)
+        if holder is not None:
+            raise AlreadyStarted(holder.ref, f"the name {name!r} is taken by {holder.ref!r}")
+        _processes[name] = process
+        process.name = name
+
+
+def release(process: Process) -> None:
+    """Free the name of *process*, if it has one."""
+    if process.name is None:
+        return
+    with _lock:
+        if _processes.get(process.name) is process:
+            del _processes[process.name]
+
+
+def whereis(name: str) -> ServerRef | None:
+    """Answer the actor with this name, if one lives."""
+    check(name)
+    with _lock:
+        process = _processes.get(name)
+        return None if process is None else process.ref

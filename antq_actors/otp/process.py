@@ -1,0 +1,184 @@
+"""An actor's identity towards others: who watches it, what it is linked to, and its one death.
+
+pykka's actor object belongs to the actor's own thread. This one may be touched by any thread, and
+outlives the actor: a ref keeps it, so that asking about a dead actor has an answer. Everything
+that has to happen when an actor ends, happens in :meth:`Process.die`, once, in OTP's order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from pykka import ActorDeadError, ActorRegistry, messages
+
+from antq_actors.otp import abandoned, names
+from antq_actors.otp.errors import CallExit
+from antq_actors.otp.interruption import Interruptible
+from antq_actors.otp.messages import Call, Exited, ExitSignal
+from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pykka._envelope import Envelope
+
+    from antq_actors.otp.mailbox import Leftovers, Mailbox
+    from antq_actors.otp.ref import ServerRef
+
+logger = logging.getLogger("antq_actors.otp")
+
+_numbers: Final = itertools.count(1)
+
+
+class Watcher(Protocol):
+    """Told once of an actor's end."""
+
+    def __call__(self, ref: ServerRef, reason: ExitReason, /) -> object:
+        """Hear that *ref* ended."""
+
+
+class Process:
+    """What the rest of the program knows of one actor."""
+
+    def __init__(self, ref: ServerRef, mailbox: Mailbox, *, registered: bool) -> None:
+        self.ref = ref
+        self.mailbox = mailbox
+        self.number = next(_numbers)
+        self.name: str | None = None
+        self.parent: ServerRef | None = None
+        """The actor that started it linked; its exit signals cannot be trapped."""
+        self.trap_exit = False
+        self.reason: ExitReason | None = None
+        """Why it ended; None while it lives."""
+        self.started = Call(None)
+        """Answered when ``init`` is through: the ref, IGNORE, or why not."""
+        self.started_at = time.monotonic()
+        self.thread: threading.Thread | None = None
+        self.waits_for: tuple[Process, Callable[[], bool]] | None = None
+        """The actor it waits for, and whether that wait is over."""
+        self.interruptible = Interruptible(self._is_ending)
+        self._registered = registered
+        self._lock = threading.Lock()
+        self._watchers: dict[object, Watcher] = {}
+        self._links: dict[Process, None] = {}
+
+    def __str__(self) -> str:
+        return self.name or f"{self.ref.actor_class.__name__}-{self.number}"
+
+    def _is_ending(self) -> bool:
+        return self.reason is not None or self.mailbox.has_signal()
+
+    # ---- watching -------------------------------------------------------------------------
+
+    def watch(self, key: object, watcher: Watcher) -> bool:
+        """Have *watcher* told of the end; False if that lies behind."""
+        with self._lock:
+            if self.reason is not None:
+                return False
+            self._watchers[key] = watcher
+            return True
+
+    def unwatch(self, key: object) -> None:
+        """Forget the watcher with this *key*."""
+        with self._lock:
+            self._watchers.pop(key, None)
+
+    def link(self, other: Process) -> bool:
+        """Note one direction of a link; False if this one is dead."""
+        with self._lock:
+            if self.reason is not None:
+                return False
+            self._links[other] = None
+            return True
+
+    def unlink(self, other: Process) -> None:
+        """Remove one direction of a link."""
+        with self._lock:
+            self._links.pop(other, None)
+
+    # ---- exit signals ---------------------------------------------------------------------
+
+    def exit(self, sender: Process | None, reason: ExitReason, *, by_link: bool = False) -> None:
+        """Receive an exit signal (otp rules 65 and 66)."""
+        if isinstance(reason, Killed) and not by_link:
+            self.kill()
+            return
+        sender_ref = None if sender is None else sender.ref
+        if self.trap_exit and sender_ref is not self.parent:
+            self.ref.deliver(Exited(sender_ref, reason))
+            return
+        if isinstance(reason, Normal) and sender is not self and not self.trap_exit:
+            return
+        if self.mailbox.signal(ExitSignal(sender_ref, reason)):
+            self.interruptible.interrupt()
+
+    def kill(self) -> None:
+        """Declare the actor dead. Its thread cannot be killed: it is fenced, and listed.
+
+        Otp rule 74 is the precedent: Erlang does the same with a process in native code.
+        """
+        thread, busy = self.thread, not self.mailbox.asleep
+        if thread is not None and busy:
+            abandoned.add(self, thread)
+        if not self.die(Killed()):
+            abandoned.discard(self)
+            return
+        self.interruptible.interrupt()
+
+    # ---- the end --------------------------------------------------------------------------
+
+    def die(self, reason: ExitReason) -> bool:
+        """End: once, whoever comes first. False if it had ended before.
+
+        OTP's order: nothing more gets in, names are free (otp rule 62), whoever waited for an
+        answer is told, then those who watch, then those who are linked.
+        """
+        with self._lock:
+            if self.reason is not None:
+                return False
+            self.reason = reason
+            watchers, self._watchers = self._watchers, {}
+            links, self._links = self._links, {}
+        leftovers = self.mailbox.close()
+        self.ref.actor_stopped.set()
+        if self._registered:
+            ActorRegistry.unregister(self.ref)
+        names.release(self)
+        self._answer(leftovers, reason)
+        for watcher in watchers.values():
+            watcher(self.ref, reason)
+        for linked in links:
+            linked.unlink(self)
+            linked.exit(self, reason, by_link=True)
+        return True
+
+    def _answer(self, leftovers: Leftovers, reason: ExitReason) -> None:
+        for envelope in leftovers.envelopes:
+            if isinstance(envelope.message, Call):
+                envelope.message.end(CallExit(reason))
+            elif envelope.reply_to is not None:
+                self._answer_ask(envelope)
+        for call in leftovers.calls:
+            call.end(CallExit(reason))
+        self.started.end(CallExit(reason))
+
+    def _answer_ask(self, envelope: Envelope[Any]) -> None:
+        # The future is full when the actor answered in the same moment, which is as good.
+        with suppress(queue.Full):
+            if isinstance(envelope.message, messages._ActorStop):  # noqa: SLF001 - pykka's stop
+                envelope.reply_to.set(None)  # type: ignore[union-attr]
+            else:
+                error = ActorDeadError(f"{self.ref} stopped before handling the message")
+                envelope.reply_to.set_exception((ActorDeadError, error, None))  # type: ignore[union-attr]
+
+
+def log_end(process: Process, reason: ExitReason) -> None:
+    """Report an end that nobody ordered."""
+    if isinstance(reason, Crash):
+        logger.error("%s ended: %s", process, reason, exc_info=reason.exception)

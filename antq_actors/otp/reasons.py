@@ -1,0 +1,52 @@
+"""Why an actor ended: OTP's exit reasons as frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Normal:
+    """The actor was done, or was asked to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """The actor was told to end by its supervisor, or ended on purpose.
+
+    *detail* is OTP's ``{shutdown, Detail}``: anything the actor wants to leave with those who
+    watch it.
+    """
+
+    detail: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Killed:
+    """The actor was killed: declared dead at once, without a word of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoProc:
+    """There was no such actor (any more)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """The actor raised *exception* and nothing caught it."""
+
+    exception: BaseException
+
+    def __str__(self) -> str:
+        """Name the exception's class and text, as log lines want it."""
+        return f"Crash({type(self.exception).__name__}: {self.exception})"
+
+
+ExitReason: TypeAlias = Normal | Shutdown | Killed | NoProc | Crash
+"""Every way an actor may end."""
+
+
+def is_orderly(reason: ExitReason) -> bool:
+    """Say whether OTP counts *reason* as an ordinary end: normal or a shutdown."""
+    return isinstance(reason, Normal | Shutdown)

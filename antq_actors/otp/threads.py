@@ -1,0 +1,129 @@
+"""Threads that actors run on, used again and again.
+
+Starting a thread costs more than most actors do, and waking a particular one nearly as much. So
+actors stand in one line, and a thread that has finished with one takes the next without being
+woken. As many threads are kept as there are actors to run; whoever waits longer than
+``KEEP_IDLE`` seconds for work ends.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KEEP_IDLE: Final = 10.0
+"""Seconds an idle thread is kept."""
+
+IDLE_NAME: Final = "otp-service-idle"
+
+
+class _Slot:
+    """An idle thread's place to wait."""
+
+    __slots__ = ("wake",)
+
+    def __init__(self) -> None:
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+
+class RunQueue:
+    """Runs functions, each in a thread of its own, in the order in which they came."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._line: deque[Callable[[], None]] = deque()
+        self._idle: list[_Slot] = []
+        self._threads = 0
+        self._wanted = 0
+        self._waking = False
+
+    def run(self, fn: Callable[[], None]) -> None:
+        """Have *fn* run. Raises RuntimeError if it needs a thread and none can be started."""
+        with self._lock:
+            self._wanted += 1
+            if self._wanted > self._threads:
+                self._grow(fn)
+            else:
+                self._line.append(fn)
+                self._wake_one()
+
+    def _grow(self, fn: Callable[[], None]) -> None:
+        # One thread for each function that is wanted and not done: so that none waits for
+        # another one to end.
+        self._threads += 1
+        self._line.append(fn)
+        try:
+            threading.Thread(target=self._work, name=IDLE_NAME, daemon=True).start()
+        except RuntimeError:
+            self._threads -= 1
+            self._wanted -= 1
+            self._line.remove(fn)
+            raise
+
+    def _wake_one(self) -> None:
+        # One at a time: who wakes takes a function, and wakes the next only if more are left.
+        # Short functions are then done by few threads, without a hand-over for each.
+        if self._line and self._idle and not self._waking:
+            self._waking = True
+            self._idle.pop().wake.release()
+
+    def _work(self) -> None:
+        slot = _Slot()
+        thread = threading.current_thread()
+        while True:
+            with self._lock:
+                fn = self._line.popleft() if self._line else None
+                if fn is None:
+                    self._idle.append(slot)
+                else:
+                    self._wake_one()
+            if fn is not None:
+                try:
+                    fn()
+                finally:
+                    fn = None  # an actor must not live on in an idle thread's frame
+                    with self._lock:
+                        self._wanted -= 1
+                continue
+            thread.name = IDLE_NAME
+            if not self._rest(slot):
+                return
+
+    def _rest(self, slot: _Slot) -> bool:
+        """Wait for work; False when there was none for so long that the thread should end."""
+        woken = slot.wake.acquire(timeout=KEEP_IDLE)
+        with self._lock:
+            if not woken and slot in self._idle:
+                if self._wanted < self._threads:
+                    self._idle.remove(slot)
+                    self._threads -= 1
+                    return False
+                self._idle.remove(slot)
+                return True
+            if not woken:
+                slot.wake.acquire()  # woken just as its time was over
+            self._waking = False
+        return True
+
+
+_run_queue = RunQueue()
+
+
+def run(fn: Callable[[], None]) -> None:
+    """Have *fn* run in a service thread. Raises RuntimeError if no thread can be started."""
+    _run_queue.run(fn)
+
+
+def _renew() -> None:
+    global _run_queue  # noqa: PLW0603 - a forked child has none of these threads
+    _run_queue = RunQueue()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

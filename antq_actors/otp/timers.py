@@ -1,0 +1,119 @@
+"""Messages that arrive later: one service thread for all of them."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from antq_actors.otp import current, names
+from antq_actors.otp.destinations import find
+from antq_actors.otp.ref import ServerRef
+
+if TYPE_CHECKING:
+    from antq_actors.otp.destinations import Destination
+
+
+class Timer:
+    """A message on its way."""
+
+    __slots__ = ("_dest", "_message", "due", "state")
+
+    def __init__(self, dest: Destination, message: Any, due: float) -> None:
+        self._dest = dest
+        self._message = message
+        self.due = due
+        """When, on the monotonic clock."""
+        self.state = "waiting"
+
+    def fire(self) -> None:
+        """Deliver the message; a name is looked up now, a dead receiver is no error."""
+        ref = self._dest if isinstance(self._dest, ServerRef) else names.whereis(self._dest)
+        if ref is not None:
+            ref.deliver(self._message)
+
+
+class _Clockwork:
+    """The heap of timers, and the thread that empties it."""
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._numbers = itertools.count()
+        self._cancelled = 0
+        self._thread: threading.Thread | None = None
+
+    def add(self, timer: Timer) -> None:
+        with self._condition:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="otp-service-timer", daemon=True
+                )
+                self._thread.start()
+            heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
+            if self._heap[0][2] is timer:
+                self._condition.notify()
+
+    def cancel(self, timer: Timer) -> float | None:
+        with self._condition:
+            if timer.state != "waiting":
+                return None
+            timer.state = "cancelled"
+            self._cancelled += 1
+            if self._cancelled > max(64, len(self._heap) // 2):
+                # Cancelled ones are dropped when their time comes; many of them, at once.
+                self._heap = [entry for entry in self._heap if entry[2].state == "waiting"]
+                heapq.heapify(self._heap)
+                self._cancelled = 0
+        return max(0.0, timer.due - time.monotonic())
+
+    def _run(self) -> None:
+        while True:
+            self._next().fire()
+
+    def _next(self) -> Timer:
+        with self._condition:
+            while True:
+                wait = self._heap[0][0] - time.monotonic() if self._heap else None
+                if wait is not None and wait <= 0:
+                    timer = heapq.heappop(self._heap)[2]
+                    if timer.state == "waiting":
+                        timer.state = "fired"
+                        return timer
+                    self._cancelled -= 1
+                    continue
+                self._condition.wait(None if wait is None else min(wait, threading.TIMEOUT_MAX))
+
+
+_clockwork = _Clockwork()
+
+
+def _renew() -> None:
+    global _clockwork  # noqa: PLW0603 - a forked child has no timer thread, and needs its own
+    _clockwork = _Clockwork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
+
+
+def send_after(dest: Destination, message: Any, seconds: float) -> Timer:
+    """Send *message* to ``handle_info`` of *dest* in *seconds*.
+
+    Raises ValueError for a negative or endless time.
+    """
+    current.fence()
+    find(dest)
+    if not 0 <= seconds < float("inf"):
+        raise ValueError(f"seconds must be 0 or more, and finite, got {seconds!r}")
+    timer = Timer(dest, message, time.monotonic() + seconds)
+    _clockwork.add(timer)
+    return timer
+
+
+def cancel_timer(timer: Timer) -> float | None:
+    """Call the message back: the seconds that were left, or None if it was too late."""
+    return _clockwork.cancel(timer)

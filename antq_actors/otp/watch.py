@@ -1,0 +1,38 @@
+"""Waiting for one actor's end, in any thread, without a mailbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from antq_actors.otp.messages import Call
+from antq_actors.otp.reasons import ExitReason, NoProc
+from antq_actors.otp.waits import waiting_for
+
+if TYPE_CHECKING:
+    from antq_actors.otp.ref import ServerRef
+
+
+class DeathWatch:
+    """Waits for the end of the actor it was made for; of a dead one the reason is NoProc."""
+
+    def __init__(self, ref: ServerRef) -> None:
+        self._process = ref.process
+        self._end = Call(None)
+        if not self._process.watch(self, self._note):
+            self._end.answer(NoProc())
+
+    def wait(self, timeout: float | None = None) -> ExitReason | None:
+        """Answer the reason of the end; None if it does not come within *timeout* seconds."""
+        with waiting_for(self._process, lambda: self._end.answered):
+            if not self._end.wait(timeout):
+                return None
+        self._end.deliver()  # so that the next wait finds it too
+        reason: ExitReason = self._end.value
+        return reason
+
+    def cancel(self) -> None:
+        """Stop watching."""
+        self._process.unwatch(self)
+
+    def _note(self, _ref: ServerRef, reason: ExitReason, /) -> None:
+        self._end.answer(reason)
