@@ -30,14 +30,14 @@ def call(dest: Destination, request: Any, timeout: float | None = 5.0) -> Any:
     if process is None:
         raise CallExit(NoProc(), f"no actor is registered as {dest!r}")
     pending = Call(request)
-    with waiting_for(process, lambda: pending.answered):
+    with waiting_for(process, pending):
         if not process.mailbox.deliver(Envelope(pending)):
             raise CallExit(NoProc(), f"{process} has ended")
         if not pending.wait(timeout):
             raise CallTimeout(f"{process} did not answer within {timeout} s")
     if pending.error is None:
         return pending.value
-    if isinstance(pending.error, CallExit):
+    if type(pending.error) is CallExit:
         # Made by the thread that ended; raised here with this thread's own traceback.
         cause = getattr(pending.error.reason, "exception", None)
         raise CallExit(pending.error.reason) from cause
@@ -81,7 +81,7 @@ def stop(dest: Destination, reason: ExitReason | None = None, timeout: float | N
     if process is None:
         raise CallExit(NoProc(), f"no actor is registered as {dest!r}")
     if process is current.process():
-        raise CallCycle([process, process])
+        raise CallCycle([process.ref, process.ref])
     watch = DeathWatch(process.ref)
     process.ref.deliver(StopRequest(wanted))
     ended = watch.wait(timeout)
@@ -118,4 +118,4 @@ def send_request(dest: Destination, request: Any, tag: Any) -> None:
     process = find(dest)
     pending = _Request(request, me, tag)
     if process is None or not process.mailbox.deliver(Envelope(pending)):
-        pending.end(CallExit(NoProc(), f"{dest!r} is not there"))
+        pending.answer(None, CallExit(NoProc(), f"{dest!r} is not there"))

@@ -222,7 +222,7 @@ class GenServer(ThreadingActor):
     ) -> Any:
         ref = cls._prepare(args, kwargs, name=name, parent=parent)
         started = ref.process.started
-        with waiting_for(ref.process, lambda: started.answered):
+        with waiting_for(ref.process, started):
             started.wait(None)
         if started.error is None:
             return started.value
@@ -371,10 +371,7 @@ class GenServer(ThreadingActor):
         elif isinstance(message, StopRequest):
             raise Stop(message.reason)
         elif isinstance(message, messages._ActorStop):  # noqa: SLF001 - pykka's stop
-            # Its future is answered when the actor has died, as every open question is.
-            if envelope.reply_to is not None:
-                self.mailbox.calls.add(_StopAnswer(envelope.reply_to))
-            raise Stop
+            raise Stop  # answered when the actor has died, as every open question is
         elif envelope.reply_to is not None:
             self._answer_ask(envelope)
         elif isinstance(message, _PROXY_MESSAGES):
@@ -420,20 +417,3 @@ class GenServer(ThreadingActor):
 
     def _overrides_on_receive(self) -> bool:
         return type(self).on_receive is not ThreadingActor.on_receive
-
-
-class _StopAnswer(Call):
-    """Answers pykka's ``ref.stop()`` when the actor has died."""
-
-    __slots__ = ("_future",)
-
-    def __init__(self, future: Any) -> None:
-        super().__init__(None)
-        self._future = future
-
-    def deliver(self) -> None:
-        with suppress(queue.Full):
-            self._future.set(None)
-
-
-__all__ = ["GenServer"]

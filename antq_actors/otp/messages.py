@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    from antq_actors.otp.errors import CallExit
     from antq_actors.otp.monitors import Monitor
     from antq_actors.otp.reasons import ExitReason
     from antq_actors.otp.ref import ServerRef
@@ -83,16 +82,12 @@ class ExitSignal(NamedTuple):
     reason: ExitReason
 
 
-class Call:
-    """A request that is owed exactly one answer: a value, or the error to raise.
+class Promise:
+    """Something that is settled exactly once, with a value or an error. The first answer wins."""
 
-    The first answer wins, whoever gives it: the server, or the server's death.
-    """
+    __slots__ = ("_answered", "_ready", "error", "value")
 
-    __slots__ = ("_answered", "_ready", "error", "request", "value")
-
-    def __init__(self, request: Any) -> None:
-        self.request = request
+    def __init__(self) -> None:
         self.value: Any = None
         self.error: BaseException | None = None
         self._answered = threading.Lock()
@@ -119,8 +114,17 @@ class Call:
 
     def wait(self, timeout: float | None) -> bool:
         """Wait for the answer; False if there was none within *timeout* seconds."""
-        return self._ready.acquire(timeout=-1 if timeout is None else timeout)
+        if not self._ready.acquire(timeout=-1 if timeout is None else timeout):
+            return False
+        self._ready.release()  # so that the next wait finds it too
+        return True
 
-    def end(self, error: CallExit) -> None:
-        """Answer that the server ended."""
-        self.answer(None, error)
+
+class Call(Promise):
+    """A request that is owed an answer: by the server, or by the server's death."""
+
+    __slots__ = ("request",)
+
+    def __init__(self, request: Any) -> None:
+        super().__init__()
+        self.request = request

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 from antq_actors.otp import current
 from antq_actors.otp.destinations import find
-from antq_actors.otp.messages import Call, Down
+from antq_actors.otp.messages import Down, Promise
 from antq_actors.otp.reasons import ExitReason, NoProc
-from antq_actors.otp.waits import waiting_for
 
 if TYPE_CHECKING:
     from antq_actors.otp.destinations import Destination
@@ -28,7 +27,7 @@ class Monitor:
         self.ref = process.ref
         self._process = process
         self._owner = owner
-        self._down = Call(None) if owner is None else None
+        self._down = Promise() if owner is None else None
 
     def __repr__(self) -> str:
         return f"<Monitor of {self.ref}>"
@@ -46,10 +45,8 @@ class Monitor:
         """
         if self._down is None:
             raise RuntimeError("this monitor belongs to an actor: its Down arrives in handle_info")
-        with waiting_for(self._process, lambda: self._down is None or self._down.answered):
-            if not self._down.wait(timeout):
-                raise TimeoutError(f"{self.ref} did not end within {timeout} s")
-        self._down.deliver()  # so that the next wait finds it too
+        if not self._down.wait(timeout):
+            raise TimeoutError(f"{self.ref} did not end within {timeout} s")
         down: Down = self._down.value
         return down
 

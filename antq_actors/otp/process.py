@@ -20,12 +20,10 @@ from pykka import ActorDeadError, ActorRegistry, messages
 from antq_actors.otp import abandoned, names
 from antq_actors.otp.errors import CallExit
 from antq_actors.otp.interruption import Interruptible
-from antq_actors.otp.messages import Call, Exited, ExitSignal
+from antq_actors.otp.messages import Call, Exited, ExitSignal, Promise
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from pykka._envelope import Envelope
 
     from antq_actors.otp.mailbox import Leftovers, Mailbox
@@ -56,12 +54,12 @@ class Process:
         self.trap_exit = False
         self.reason: ExitReason | None = None
         """Why it ended; None while it lives."""
-        self.started = Call(None)
+        self.started = Promise()
         """Answered when ``init`` is through: the ref, IGNORE, or why not."""
         self.started_at = time.monotonic()
         self.thread: threading.Thread | None = None
-        self.waits_for: tuple[Process, Callable[[], bool]] | None = None
-        """The actor it waits for, and whether that wait is over."""
+        self.waits_for: tuple[Process, Promise] | None = None
+        """The actor it waits for, and the answer it waits for."""
         self.interruptible = Interruptible(self._is_ending)
         self._registered = registered
         self._lock = threading.Lock()
@@ -110,7 +108,7 @@ class Process:
             self.kill()
             return
         sender_ref = None if sender is None else sender.ref
-        if self.trap_exit and sender_ref is not self.parent:
+        if self.trap_exit and (sender_ref is None or sender_ref is not self.parent):
             self.ref.deliver(Exited(sender_ref, reason))
             return
         if isinstance(reason, Normal) and sender is not self and not self.trap_exit:
@@ -161,12 +159,12 @@ class Process:
     def _answer(self, leftovers: Leftovers, reason: ExitReason) -> None:
         for envelope in leftovers.envelopes:
             if isinstance(envelope.message, Call):
-                envelope.message.end(CallExit(reason))
+                envelope.message.answer(None, CallExit(reason))
             elif envelope.reply_to is not None:
                 self._answer_ask(envelope)
         for call in leftovers.calls:
-            call.end(CallExit(reason))
-        self.started.end(CallExit(reason))
+            call.answer(None, CallExit(reason))
+        self.started.answer(None, CallExit(reason))
 
     def _answer_ask(self, envelope: Envelope[Any]) -> None:
         # The future is full when the actor answered in the same moment, which is as good.

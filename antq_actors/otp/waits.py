@@ -8,21 +8,24 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.otp import current
 from antq_actors.otp.errors import CallCycle
+from antq_actors.otp.messages import Call
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
+    from antq_actors.otp.messages import Promise
     from antq_actors.otp.process import Process
 
 _lock: Final = threading.Lock()
 
 
 @contextmanager
-def waiting_for(target: Process, over: Callable[[], bool]) -> Iterator[None]:
-    """Note that this thread's actor waits for *target* until *over* answers True.
+def waiting_for(target: Process, answer: Promise) -> Iterator[None]:
+    """Note that this thread's actor waits for *answer* from *target*.
 
-    Raises CallCycle if that closes a ring. A plain thread is waited for by no one, so it can
-    close none.
+    A call that would close a ring raises CallCycle. When it is the wait of a supervisor for a
+    child's start or end that closes it, the call within the ring is the one that fails. A plain
+    thread is waited for by no one, so it closes none.
     """
     me = current.process()
     if me is None:
@@ -31,8 +34,8 @@ def waiting_for(target: Process, over: Callable[[], bool]) -> Iterator[None]:
     with _lock:
         path = _ring(me, target)
         if path is not None:
-            raise CallCycle(path)
-        before, me.waits_for = me.waits_for, (target, over)
+            _break(path, answer)
+        before, me.waits_for = me.waits_for, (target, answer)
     try:
         yield
     finally:
@@ -42,10 +45,19 @@ def waiting_for(target: Process, over: Callable[[], bool]) -> Iterator[None]:
 def _ring(me: Process, target: Process) -> list[Process] | None:
     path = [me, target]
     while target is not me:
-        waits_for = target.waits_for
         # A wait whose answer was given is no wait any more, even if its thread did not wake yet.
-        if waits_for is None or waits_for[1]():
+        if target.waits_for is None or target.waits_for[1].answered:
             return None
-        target = waits_for[0]
+        target = target.waits_for[0]
         path.append(target)
     return path
+
+
+def _break(path: list[Process], answer: Promise) -> None:
+    cycle = CallCycle([process.ref for process in path])
+    if not isinstance(answer, Call):
+        closing = path[-2].waits_for
+        if closing is not None and isinstance(closing[1], Call):
+            closing[1].answer(None, cycle)
+            return
+    raise cycle

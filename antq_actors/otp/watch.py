@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from antq_actors.otp.messages import Call
+from antq_actors.otp.messages import Promise
 from antq_actors.otp.reasons import ExitReason, NoProc
 from antq_actors.otp.waits import waiting_for
 
@@ -17,16 +17,15 @@ class DeathWatch:
 
     def __init__(self, ref: ServerRef) -> None:
         self._process = ref.process
-        self._end = Call(None)
+        self._end = Promise()
         if not self._process.watch(self, self._note):
             self._end.answer(NoProc())
 
     def wait(self, timeout: float | None = None) -> ExitReason | None:
         """Answer the reason of the end; None if it does not come within *timeout* seconds."""
-        with waiting_for(self._process, lambda: self._end.answered):
+        with waiting_for(self._process, self._end):
             if not self._end.wait(timeout):
                 return None
-        self._end.deliver()  # so that the next wait finds it too
         reason: ExitReason = self._end.value
         return reason
 
