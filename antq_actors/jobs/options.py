@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, SupportsIndex
 
 import msgspec
 from msgspec.structs import replace
 
 from antq_actors.jobs.duration import brief, to_seconds
-from antq_actors.jobs.schedule import ScheduleAt, ScheduleIn
 from antq_actors.jobs.unique import Unique
 from antq_actors.jobs.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
+
+    from antq_actors.jobs.schedule import ScheduleAt, ScheduleIn
 
 MAX_QUEUE_NAME: Final = 100
 """Most bytes of a queue's name in UTF-8: it is part of keys, which LMDB limits to 511 bytes."""
@@ -44,7 +45,7 @@ class Options(msgspec.Struct, frozen=True):
         return effective(self.max_attempts, self.timeout, self.unique, self.priority)
 
 
-class JobOptions(msgspec.Struct, frozen=True):
+class JobOptions(NamedTuple):
     """The options of one job: those of its worker with its own over them, and its schedule."""
 
     options: Options

@@ -1,0 +1,241 @@
+"""Performs one attempt of a job and answers what came of it. Never raises, whatever a worker does.
+
+Only the exceptions a caller asks for in *let_through* leave this file: the layer above ends an
+attempt by raising one inside the performing thread, and it can arrive between any two lines here.
+So every place that contains exceptions lets those pass first.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+
+from msgspec.structs import replace
+
+from antq_actors.errors import NotAWorker
+from antq_actors.jobs import instant, registry
+from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, trace
+from antq_actors.jobs.duration import to_seconds
+from antq_actors.jobs.job import AttemptError, Job
+from antq_actors.jobs.outcome import (
+    Cancel,
+    Cancelled,
+    Completed,
+    Fail,
+    Failed,
+    Outcome,
+    Refused,
+    Snooze,
+    Snoozed,
+)
+from antq_actors.jobs.worker import RETRY_DELAY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.registry import AnyWorker
+
+log: Final = logging.getLogger("antq_actors.jobs")
+
+LetThrough: TypeAlias = tuple[type[BaseException], ...]
+
+
+class Attempt(NamedTuple):
+    """One execution of a claimed job, as far as it is known before anything of the user's runs."""
+
+    job_id: int
+    worker: str
+    """The stored name of the worker."""
+    number: int
+    """Which attempt this is, from 1."""
+    max_attempts: int
+    load: Callable[[], Job]
+    """Answers the job with its arguments; decoding them may run, and raise, anything."""
+
+
+class _Performer(Protocol):
+    def perform(self, job: Job, /) -> Any: ...
+    def calculate_delay(self, job: Job, /) -> object: ...
+
+
+class _Ready(NamedTuple):
+    """All that ``perform`` and ``calculate_delay`` need."""
+
+    performer: _Performer
+    job: Job
+
+
+def execute(
+    attempt: Attempt, *, clock: Callable[[], Instant] = instant.now, let_through: LetThrough = ()
+) -> Outcome:
+    """Perform *attempt* and answer its outcome; a failure is logged.
+
+    Never raises but *let_through*. *clock* dates the failure that ``calculate_delay`` sees.
+    """
+    try:
+        return _execute(attempt, clock, let_through)
+    except let_through:
+        raise
+    except BaseException as error:  # noqa: BLE001 - no memory left to describe the failure, say
+        return Failed(type(error).__name__, None, RETRY_DELAY * attempt.number)
+
+
+def fail(
+    attempt: Attempt,
+    error: str,
+    *,
+    clock: Callable[[], Instant] = instant.now,
+    let_through: LetThrough = (),
+) -> Failed:
+    """Answer the failure of an *attempt* that was ended from outside, such as by its timeout.
+
+    The worker is asked for the delay as after any other failure, so its code runs here. Never
+    raises but *let_through*.
+    """
+    failed = Failed(cut(error, TEXT_LIMIT), None, RETRY_DELAY * attempt.number)
+    try:
+        if attempt.number < attempt.max_attempts:
+            worker = registry.resolve(
+                attempt.worker, job_id=attempt.job_id, let_through=let_through
+            )
+            ready = _Ready(_performer(worker), attempt.load())
+            failed = _with_delay(attempt, failed, ready, clock, let_through)
+    except let_through:
+        raise
+    except BaseException:
+        log.debug("no worker to ask for the delay of job #%d", attempt.job_id, exc_info=True)
+    _log(attempt, failed, let_through)
+    return failed
+
+
+def _execute(attempt: Attempt, clock: Callable[[], Instant], let_through: LetThrough) -> Outcome:
+    ready: _Ready | None = None
+    try:
+        worker = _resolve(attempt, let_through)
+        if isinstance(worker, Refused):
+            _log(attempt, worker, let_through)
+            return worker
+        ready = _Ready(_performer(worker), _load(attempt, let_through))
+        outcome = _outcome(ready.performer.perform(ready.job), let_through)
+    except let_through:
+        raise
+    except BaseException as error:  # noqa: BLE001
+        # Not only Exception: pykka answers a SystemExit by stopping every actor in the process,
+        # and one job's sys.exit() must not end all the others.
+        outcome = Failed(
+            describe(error, let_through=let_through),
+            trace(error, skip=execute.__code__.co_filename, let_through=let_through),
+        )
+    if isinstance(outcome, Failed):
+        outcome = _with_delay(attempt, outcome, ready, clock, let_through)
+        _log(attempt, outcome, let_through)
+    return outcome
+
+
+def _resolve(attempt: Attempt, let_through: LetThrough) -> AnyWorker | Refused:
+    try:
+        return registry.resolve(attempt.worker, job_id=attempt.job_id, let_through=let_through)
+    except NotAWorker as refusal:
+        return Refused(describe(refusal, let_through=let_through))
+
+
+def _performer(worker: AnyWorker) -> _Performer:
+    """Answer what performs this one attempt: a new instance, or the function worker itself."""
+    return worker() if isinstance(worker, type) else worker
+
+
+def _load(attempt: Attempt, let_through: LetThrough) -> Job:
+    try:
+        return attempt.load()
+    except let_through:
+        raise
+    except BaseException as error:
+        reason = describe(error, let_through=let_through)
+        raise _UnreadableArgsError(
+            f"the arguments of job {attempt.job_id} cannot be read:"
+            f" {type(error).__name__}: {reason}"
+        ) from error
+
+
+class _UnreadableArgsError(Exception):
+    """The stored arguments do not decode in this process."""
+
+
+def _outcome(answer: object, let_through: LetThrough) -> Outcome:
+    """Answer what *answer* of ``perform`` means."""
+    match answer:
+        case Fail(reason):
+            return Failed(describe(reason, let_through=let_through))
+        case Cancel(reason):
+            return Cancelled(describe(reason, let_through=let_through))
+        case Snooze(seconds):
+            return Snoozed(seconds)
+    if inspect.iscoroutine(answer):
+        answer.close()
+        raise TypeError(
+            "perform answered a coroutine, so nothing of it has run; there is no executor for"
+            " coroutines yet: write 'def perform', and inside it asyncio.run(…)"
+        )
+    return Completed()
+
+
+def _with_delay(
+    attempt: Attempt,
+    failed: Failed,
+    ready: _Ready | None,
+    clock: Callable[[], Instant],
+    let_through: LetThrough,
+) -> Failed:
+    """Answer *failed* with the seconds to the next attempt, if there is one."""
+    if attempt.number >= attempt.max_attempts:
+        return failed
+    if ready is None:
+        return replace(failed, retry_in=RETRY_DELAY * attempt.number)
+
+    try:
+        entry = AttemptError(
+            attempt.number, failed.error, failed.stack_trace, instant.to_datetime(clock())
+        )
+        answer = ready.performer.calculate_delay(
+            replace(ready.job, errors=(entry, *ready.job.errors))
+        )
+        if inspect.iscoroutine(answer):
+            answer.close()  # else Python warns, later and elsewhere, that nobody awaited it
+        return replace(failed, retry_in=to_seconds(answer, "calculate_delay"))
+    except let_through:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the failure of an attempt must not be lost by it
+        retry_in = RETRY_DELAY * attempt.number
+        reason = f"{type(error).__name__}: {describe(error, let_through=let_through)}"
+        _say(
+            let_through,
+            logging.WARNING,
+            "%s (job #%d): no delay from calculate_delay, so the next attempt is in %g s: %s",
+            (attempt.worker, attempt.job_id, retry_in, reason),
+        )
+        return replace(failed, retry_in=retry_in)
+
+
+def _log(attempt: Attempt, outcome: Failed | Refused, let_through: LetThrough) -> None:
+    named = (attempt.worker, attempt.job_id)
+    tried = (attempt.number, attempt.max_attempts)
+    if isinstance(outcome, Refused):
+        text, values = "%s (job #%d) was refused: %s", (*named, outcome.error)
+        _say(let_through, logging.ERROR, text, values)
+    elif attempt.number < attempt.max_attempts:
+        text = "%s (job #%d) failed on attempt %d/%d, will retry: %s"
+        _say(let_through, logging.WARNING, text, (*named, *tried, outcome.error))
+    else:
+        text = "%s (job #%d) failed permanently after attempt %d/%d: %s"
+        _say(let_through, logging.ERROR, text, (*named, *tried, outcome.error))
+
+
+def _say(let_through: LetThrough, level: int, text: str, values: tuple[object, ...]) -> None:
+    try:
+        log.log(level, text, *values)
+    except let_through:
+        raise
+    except BaseException:  # noqa: BLE001, S110 - a handler that raises must not change an outcome
+        pass

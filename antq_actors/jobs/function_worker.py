@@ -1,0 +1,162 @@
+"""A function as a worker: its keywords are the arguments of its jobs."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+
+from antq_actors.jobs import definitions, running
+from antq_actors.jobs.duration import brief
+from antq_actors.jobs.options import Options, job_options, worker_options
+from antq_actors.jobs.wording import did_you_mean
+from antq_actors.jobs.worker import RETRY_DELAY, refuse_unperformable, stored_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from antq_actors.jobs.job import Job
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class FunctionWorker(Generic[P, R]):
+    """What ``@worker`` makes of a function: still that function, and a worker besides.
+
+    Called, it is the ordinary function. ``perform_async`` stores a job with the keywords it is
+    given; they are checked against the signature at once, and defaults are left to the function.
+    """
+
+    def __init__(self, function: Callable[P, R], options: Mapping[str, Any]) -> None:
+        owner = f"worker {_qualname(function)}"
+        given = dict(options)
+        name = stored_name(given.pop("name", None), owner)
+        refuse_unperformable(function, f"function {function.__qualname__}")
+        path = definitions.default_name(function.__module__, function.__qualname__)
+        self._function = function
+        self._signature = _signature(function)
+        self.antq_options: Options = worker_options(given, Options(), owner=owner)
+        self.antq_name: str = name or path
+        functools.update_wrapper(self, function)
+        definitions.define(path, self)
+        definitions.define(self.antq_name, self)
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here and now; no job is made."""
+        return self._function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<worker {self.antq_name}>"
+
+    def __reduce__(self) -> str:
+        return self._function.__qualname__  # pickled by name, as the function would be
+
+    def perform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Store a job with these keywords on the running application and answer it.
+
+        Raises TypeError when the function cannot be called with them, and what
+        :meth:`Worker.perform_async` raises. Options go to :meth:`options`.
+        """
+        return EnqueueWith(self, {}).perform_async(*args, **kwargs)
+
+    def build(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Answer the job that ``perform_async`` would store, with id 0; nothing is stored."""
+        return EnqueueWith(self, {}).build(*args, **kwargs)
+
+    def options(self, **options: Any) -> EnqueueWith[P, R]:
+        """Answer the same worker with *options* for one job: those of the worker, ``schedule_in``
+        and ``schedule_at``.
+
+        Raises TypeError or ValueError for wrong ones.
+        """
+        job_options(options, self.antq_options, owner=f"worker {self._function.__qualname__}")
+        return EnqueueWith(self, options)
+
+    def perform(self, job: Job) -> Any:
+        """Call the function with the arguments of *job*."""
+        keywords: Mapping[str, Any] = job.args
+        function: Callable[..., R] = self._function
+        return function(**keywords)
+
+    def calculate_delay(self, job: Job) -> float:
+        """Answer the seconds until the next attempt: 10 × attempts."""
+        return RETRY_DELAY * job.attempts
+
+    def check_args(self, args: Mapping[str, Any]) -> None:
+        """Raise TypeError, naming what is missing or unexpected, if *args* do not fit."""
+        try:
+            self._signature.bind(**args)
+        except TypeError as error:
+            call = f"{self._function.__qualname__}{self._signature}"
+            known = self._signature.parameters
+            unexpected = [name for name in args if name not in known]
+            # Of a misspelt argument, bind reports only that the right one is missing.
+            if unexpected and known:
+                hint = did_you_mean(unexpected[0], known)
+                raise TypeError(f"{call} has no argument {unexpected[0]!r}{hint}") from None
+            raise TypeError(f"{call}: {error}") from None
+
+
+class EnqueueWith(Generic[P, R]):
+    """A function worker with the options of one job."""
+
+    def __init__(self, worker: FunctionWorker[P, R], options: Mapping[str, Any]) -> None:
+        self._worker = worker
+        self._options = dict(options)
+
+    def perform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Store a job with these keywords on the running application and answer it."""
+        _refuse_positional(self._worker, args)
+        return running.current().enqueue(self._worker, kwargs, **self._options)
+
+    def build(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Answer the job that ``perform_async`` would store, with id 0; nothing is stored."""
+        from antq_actors.jobs.draft import build  # noqa: PLC0415 - draft stands on this file
+
+        _refuse_positional(self._worker, args)
+        return build(self._worker, kwargs, self._options)
+
+
+@overload
+def worker(function: Callable[P, R], /) -> FunctionWorker[P, R]: ...
+@overload
+def worker(**options: Any) -> Callable[[Callable[P, R]], FunctionWorker[P, R]]: ...
+def worker(function: Any = None, /, **options: Any) -> Any:
+    """Make a function a worker: ``@worker`` or ``@worker(queue="mail", max_attempts=3)``.
+
+    The options are those of :class:`Worker`. Raises TypeError for what is no plain function, for
+    ``async def``, and for positional-only and ``*`` parameters, which no keyword can reach.
+    """
+    if function is not None:
+        return FunctionWorker(function, options)
+    return lambda function: FunctionWorker(function, options)
+
+
+def _qualname(function: Any) -> str:
+    if inspect.isclass(function):
+        raise TypeError(
+            f"@worker is for functions; write instead: class {function.__qualname__}(Worker)"
+        )
+    if not inspect.isfunction(function):
+        raise TypeError(f"@worker is for functions, got {brief(function)}")
+    return function.__qualname__
+
+
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    signature = inspect.signature(function)
+    for parameter in signature.parameters.values():
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
+            raise TypeError(
+                f"worker {function.__qualname__}: the parameter '{parameter}' cannot be given by"
+                " keyword, and the keywords are the arguments of a job; make it an ordinary one"
+            )
+    return signature
+
+
+def _refuse_positional(worker: FunctionWorker[Any, Any], args: tuple[object, ...]) -> None:
+    if args:
+        raise TypeError(
+            f"{worker!r} takes its arguments by keyword, got {brief(args[0])}; write"
+            " perform_async(name=value, …)"
+        )

@@ -1,0 +1,110 @@
+"""What a user writes: a class with ``perform``, its options on the line of its name."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from antq_actors.jobs import definitions, running
+from antq_actors.jobs.duration import brief
+from antq_actors.jobs.options import Options, worker_options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from antq_actors.jobs.job import Job
+
+RETRY_DELAY = 10.0
+"""Seconds until the second attempt; each later one waits that much longer."""
+
+
+class Worker:
+    """Base of all workers: subclass it, and write ``perform``.
+
+    Options stand on the class line: ``class SendReceipt(Worker, queue="mail", max_attempts=3)``.
+    They are ``queue``, ``max_attempts``, ``timeout``, ``unique``, ``priority`` and ``name`` (see
+    :class:`antq_actors.jobs.options.Options`), are checked when the class is defined, and are
+    inherited, except ``name``: the name under which its jobs are stored, by default
+    ``module:QualName``. A class that moved answers to its old jobs by its old name.
+
+    One instance is made for each attempt, without arguments.
+    """
+
+    antq_options: ClassVar[Options] = Options()
+    antq_name: ClassVar[str]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__()
+        owner = f"worker {cls.__qualname__}"
+        name = stored_name(options.pop("name", None), owner)
+        refuse_unperformable(cls.perform, f"{cls.__qualname__}.perform")
+        cls.antq_options = worker_options(options, cls.antq_options, owner=owner)
+
+        path = definitions.default_name(cls.__module__, cls.__qualname__)
+        # @dataclass(slots=True) makes the class a second time, from its attributes and without
+        # its options: a name of its own is among those attributes.
+        cls.antq_name = name or cls.__dict__.get("antq_name", path)
+        definitions.define(path, cls)
+        definitions.define(cls.antq_name, cls)
+
+    def perform(self, job: Job) -> Any:
+        """Do the work of *job*. Returning is success, raising a failed attempt.
+
+        It may also return :class:`Fail`, :class:`Cancel` or :class:`Snooze`; any other value is
+        success and is not kept.
+        """
+        raise NotImplementedError(
+            f"{type(self).__qualname__} has no perform; write: def perform(self, job: Job) -> None"
+        )
+
+    def calculate_delay(self, job: Job) -> float:
+        """Answer the seconds from the attempt that failed to the next one: 10 × attempts.
+
+        Asked while attempts are left; *job* shows the failure as its newest error. When it raises
+        or answers what is no delay, that is logged and the default is used.
+        """
+        return RETRY_DELAY * job.attempts
+
+    @classmethod
+    def perform_async(cls, args: Mapping[str, Any] | None = None, /, **options: Any) -> Job:
+        """Store a job on the running application and answer it.
+
+        *options* are those of the class, and ``schedule_in`` (seconds or timedelta) or
+        ``schedule_at`` (an aware datetime). Raises NotStarted without a running application;
+        TypeError, ValueError or InvalidSchedule for wrong options; AlreadyExists for a duplicate
+        of a unique job. A refused job is not stored.
+        """
+        return running.current().enqueue(cls, args, **options)
+
+    @classmethod
+    def build(cls, args: Mapping[str, Any] | None = None, /, **options: Any) -> Job:
+        """Answer the job that ``perform_async`` would store, with id 0; nothing is stored.
+
+        It needs no running application; the default queue is then ``default``.
+        """
+        from antq_actors.jobs.draft import build  # noqa: PLC0415 - draft stands on this file
+
+        return build(cls, args, options)
+
+
+def stored_name(name: object, owner: str) -> str | None:
+    """Answer the option ``name`` if it can be one; else raise TypeError or ValueError."""
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name of {owner} must be a str, got {brief(name)}")
+    if name is not None and (not name or "\0" in name):
+        raise ValueError(f"name of {owner} must not be empty or contain NUL, got {brief(name)}")
+    return name
+
+
+def refuse_unperformable(function: Callable[..., Any], owner: str) -> None:
+    """Raise TypeError for a coroutine or generator function: calling it would do no work."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(
+            f"{owner} is 'async def', but there is no executor for coroutines yet; write 'def',"
+            " and inside it asyncio.run(…)"
+        )
+    if inspect.isgeneratorfunction(function):
+        raise TypeError(
+            f"{owner} contains 'yield', so calling it would run none of it; write a function"
+            " that does its work and returns"
+        )
