@@ -1,0 +1,160 @@
+"""One promotion campaign: every lead of a file becomes one job, and all jobs come to an end.
+
+A campaign on a durable path can be killed at any moment and run again. Jobs are stored in the
+order of the file, batch by batch, each batch whole or not at all, and every job knows the line it
+came from; so the newest job tells where to go on. What was running goes on by itself: that is
+the library's part.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from threading import Event
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from antq_actors import AntQ, AntqError, Job, Status
+from antq_actors.demo.leads import BadLine, Lead, read_leads
+from antq_actors.demo.promotion import SendPromotion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from concurrent.futures import Future
+    from pathlib import Path
+
+QUEUE: Final = "default"
+BATCH: Final = 5_000
+"""Leads handed over at a time; only so many ids are in memory."""
+LOOK_INTERVAL: Final = 0.1
+"""Seconds between two looks at the counts."""
+
+
+class OtherLeads(AntqError):
+    """The path holds the jobs of another file of leads."""
+
+
+class Progress(NamedTuple):
+    """How far a campaign has come."""
+
+    counts: Mapping[Status, int]
+    """All jobs of its queue by status, those of earlier runs included."""
+    enqueued: int
+    """Leads that this run has made jobs of."""
+    read_all: bool
+    """Whether the whole file has been read."""
+
+    @property
+    def jobs(self) -> int:
+        """Answer how many jobs there are."""
+        return sum(self.counts.values())
+
+    @property
+    def ended(self) -> int:
+        """Answer how many of them will not change any more."""
+        return sum(self.counts.get(status, 0) for status in ENDED)
+
+    @property
+    def done(self) -> bool:
+        """Answer whether every lead has come to its end."""
+        return self.read_all and self.ended == self.jobs
+
+
+ENDED: Final = (Status.COMPLETED, Status.FAILED, Status.CANCELLED)
+
+
+class Campaign:
+    """Enqueues the leads of *file* on a started *app* and follows them to their end."""
+
+    def __init__(self, app: AntQ, file: Path, on_bad_line: Callable[[BadLine], None]) -> None:
+        self._app = app
+        self._file = file
+        self._on_bad_line = on_bad_line
+        self._stopped = Event()
+        self._enqueued = 0
+
+    def run(self, show: Callable[[Progress], None]) -> Progress:
+        """Perform everything; *show* gets the progress about ten times a second.
+
+        Raises OtherLeads when the path holds the jobs of another file, and whatever stops the
+        application.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="read-leads") as reader:
+            reading = reader.submit(self._enqueue)
+            try:
+                return self._follow(reading, show)
+            finally:
+                self._stopped.set()
+
+    def _follow(self, reading: Future[None], show: Callable[[Progress], None]) -> Progress:
+        while True:
+            # In this order: a count taken after the last lead was stored has all leads.
+            read_all = reading.done()
+            if read_all:
+                reading.result()
+            progress = Progress(self._app.queue(QUEUE).status().counts, self._enqueued, read_all)
+            show(progress)
+            if progress.done:
+                return progress
+            self._stopped.wait(LOOK_INTERVAL)
+
+    def _enqueue(self) -> None:
+        jobs = self._args_of_new_leads(newest_job(self._app))
+        while ids := self._app.enqueue_many(SendPromotion, islice(jobs, BATCH)):
+            self._enqueued += len(ids)
+
+    def _args_of_new_leads(self, newest: Job | None) -> Iterator[dict[str, Any]]:
+        leads = read_leads(self._file, self._on_bad_line)
+        if newest:
+            self._skip_stored(leads, newest)
+        for lead in leads:
+            if self._stopped.is_set():
+                return
+            yield {"email": lead.email, "line": lead.line}
+
+    def _skip_stored(self, leads: Iterator[Lead], newest: Job) -> None:
+        line, email = newest.args.get("line", 0), newest.args.get("email")
+        found = next((lead for lead in leads if lead.line >= line), None)
+        if found != Lead(line, email):
+            raise OtherLeads(
+                f"job {newest.id} in {self._app.path} was made of line {line}, {email}, which is"
+                f" not in {self._file}; give the file of the first run, or another --path"
+            )
+
+
+def newest_job(app: AntQ) -> Job | None:
+    """Answer the promotion stored last, or None.
+
+    Ids ascend, so its id is found by doubling and halving a step: about sixty short reads for a
+    million jobs.
+    """
+    newest = _first_after(app, 0)
+    step, growing = 1, True
+    while newest:
+        found = _first_after(app, newest.id + step - 1)
+        if found:
+            newest = found
+        elif step == 1:
+            return newest
+        growing = growing and found is not None
+        step = step * 2 if growing else max(step // 2, 1)
+    return None
+
+
+def _first_after(app: AntQ, id: int) -> Job | None:  # noqa: A002 - what it is
+    return next(iter(app.list_workers(worker=SendPromotion, after=id, limit=1)), None)
+
+
+def job_completed_after_a_retry(app: AntQ) -> Job | None:
+    """Answer one job that failed at first and was completed then, looked for page by page."""
+    after = 0
+    while page := app.list_workers(status=Status.COMPLETED, after=after, limit=200):
+        for job in page:
+            if job.errors:
+                return job
+        after = page[-1].id
+    return None
+
+
+def failed_job(app: AntQ) -> Job | None:
+    """Answer one job that failed for good."""
+    return next(iter(app.list_workers(status=Status.FAILED, limit=1)), None)

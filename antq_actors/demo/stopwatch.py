@@ -1,0 +1,69 @@
+"""How long the attempts took: what the demo needs to compare itself with the ideal.
+
+First attempts and retries share the slots of the queue. To say how long the first attempts
+alone took, the time that retries spent in slots meanwhile has to be known.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+class Times(NamedTuple):
+    """What the attempts of this process took; seconds."""
+
+    firsts: int
+    """First attempts that ended."""
+    retries: int
+    """Later attempts that ended."""
+    firsts_ended_at: float
+    """When the last first attempt ended, by the stopwatch's clock."""
+    in_firsts: float
+    """Slot time of all first attempts."""
+    in_retries: float
+    """Slot time of the retries that had ended by ``firsts_ended_at``."""
+
+
+class Stopwatch:
+    """Adds up attempts. Safe from any thread, constant in memory."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._firsts = 0
+        self._retries = 0
+        self._in_firsts = 0.0
+        self._in_retries = 0.0
+        self._last_first = (0.0, 0.0)
+
+    @contextmanager
+    def attempt(self, number: int) -> Iterator[None]:
+        """Time one attempt, however it ends; *number* counts from 1."""
+        began = self._clock()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._add(number, began)
+
+    def times(self) -> Times:
+        """Answer everything up to now."""
+        with self._lock:
+            ended_at, in_retries = self._last_first
+            return Times(self._firsts, self._retries, ended_at, self._in_firsts, in_retries)
+
+    def _add(self, number: int, began: float) -> None:
+        ended = self._clock()
+        if number == 1:
+            self._firsts += 1
+            self._in_firsts += ended - began
+            self._last_first = (ended, self._in_retries)
+        else:
+            self._retries += 1
+            self._in_retries += ended - began
