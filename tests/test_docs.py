@@ -1,0 +1,77 @@
+"""Everything shown in README.md and docs/ is run, and every link leads somewhere.
+
+The python blocks of a page are one program, run as a script of its own. A block whose fence says
+``python no-run`` is left out.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def program(page: Path) -> str:
+    """Answer the page with everything but its python blank, so that line numbers are the page's."""
+    lines, fence = [], None
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            fence = line.removeprefix("```").strip() if fence is None else None
+            lines.append("")
+        else:
+            lines.append(line if fence == "python" else "")
+    return "\n".join(lines)
+
+
+def anchors(page: Path) -> set[str]:
+    """Answer the anchors of the page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+WITH_PYTHON = [page for page in PAGES if program(page).strip()]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
+def test_the_examples_of_the_page_run(page, tmp_path):
+    script = tmp_path / f"{page.stem}.py"
+    script.write_text(program(page), encoding="utf-8")
+
+    done = subprocess.run(  # noqa: S603 - our own pages
+        [sys.executable, script],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, f"line numbers are those of {page.name}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_of_the_page_leads_somewhere(page):
+    dead = []
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        if link.startswith(("http://", "https://", "mailto:")):
+            continue
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+
+    assert dead == []
+
+
+def test_every_page_of_docs_is_reached_from_the_index():
+    index = ROOT / "docs" / "index.md"
+    linked = {link.partition("#")[0] for link in LINK.findall(index.read_text(encoding="utf-8"))}
+
+    unreached = [page.name for page in PAGES if page.parent == index.parent and page != index]
+
+    assert set(unreached) <= linked
