@@ -1,0 +1,95 @@
+"""The command ``antq``: start an application, run the demo, look at jobs and change them.
+
+    start.py   start module:app
+    demo.py    demo             demo_display.py while it runs, demo_report.py at its end
+    jobs.py    list show count cancel retry
+    store.py   which store a command is about, and its opening
+    render.py  jobs as tables, text and JSON
+
+Exit codes: 0 fine; 1 refused (no such job, not cancellable, no such store any more, …); 2 wrong
+usage. What goes wrong is one line on standard error.
+"""
+
+import sys
+from importlib.metadata import version
+from typing import Annotated, Final
+
+import typer
+
+from antq_actors.cli import demo, jobs, start
+from antq_actors.errors import AntqError
+
+REFUSED: Final = 1
+USAGE: Final = 2
+
+# Typer has moved the module of this class between versions, but never its place.
+_UsageError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
+
+_EXAMPLES: Final = """\b
+Examples:
+  antq demo                                  the lead promotion, with a live display
+  antq start shop.jobs:app                   run the queues of an application
+  antq list --path jobs --status failed      look at jobs, also while the application runs
+  antq show 4711 --path jobs                 one job with its errors and stack traces
+"""
+
+_app = typer.Typer(
+    name="antq",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_app.command("start")(start.start)
+_app.command("demo")(demo.demo)
+_app.command("list")(jobs.list_jobs)
+_app.command("show")(jobs.show)
+_app.command("count")(jobs.count)
+_app.command("cancel")(jobs.cancel)
+_app.command("retry")(jobs.retry)
+
+
+def main() -> None:
+    """Run the command of ``sys.argv`` and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command and answer its exit code."""
+    try:
+        code = _app(arguments or ["--help"], prog_name="antq", standalone_mode=False)
+    except _UsageError as error:
+        return _complain(error.format_message(), USAGE)
+    except (AntqError, OSError) as error:
+        return _complain(_with_cause(error), REFUSED)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str, code: int) -> int:
+    one_line = " ".join(message.split())
+    print(f"antq: {one_line}", file=sys.stderr)  # noqa: T201 - it is a command
+    return code
+
+
+def _with_cause(error: Exception) -> str:
+    cause = error.__cause__
+    if cause is None or str(cause) in str(error):
+        return str(error)
+    return f"{error}: {type(cause).__name__}: {cause}"
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - called by typer
+    if asked:
+        typer.echo(f"antq {version('antq-actors')}")
+        raise typer.Exit
+
+
+@_app.callback(epilog=_EXAMPLES)
+def _antq(
+    *,
+    show_version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version."),
+    ] = False,
+) -> None:
+    """Durable background jobs under a supervision tree, without a broker."""

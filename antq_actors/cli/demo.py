@@ -1,0 +1,169 @@
+"""``antq demo``: the lead promotion of Ant's introduction, live."""
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Final, NamedTuple
+
+import typer
+from rich.console import Console
+
+from antq_actors import AntQ
+from antq_actors.cli.demo_display import LiveDisplay, PlainDisplay, display
+from antq_actors.cli.demo_report import Run, report
+from antq_actors.cli.render import printable
+from antq_actors.demo import memory
+from antq_actors.demo.campaign import QUEUE, Campaign, Progress
+from antq_actors.demo.leads import BadLine, write_leads
+from antq_actors.demo.promotion import SendPromotion
+
+DEFAULT_LEADS: Final = 2_000
+LEADS_FILE: Final = "leads.txt"
+INTERRUPTED: Final = 130
+
+
+class Settings(NamedTuple):
+    """What the command line said."""
+
+    leads: int | None
+    file: Path | None
+    concurrency: int
+    path: Path | None
+    seed: int
+
+
+def demo(
+    *,
+    leads: Annotated[
+        int | None,
+        typer.Option(min=1, help=f"How many leads to make up; {DEFAULT_LEADS} if not said."),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, readable=True, help="Read leads, an email a line."
+        ),
+    ] = None,
+    concurrency: Annotated[int, typer.Option(min=1, help="Jobs performed at a time.")] = 200,
+    path: Annotated[
+        Path | None,
+        typer.Option(help="Keep the jobs in this directory; run again, it goes on."),
+    ] = None,
+    retry_delay: Annotated[float, typer.Option(min=0, help="Seconds before a retry.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of the made-up leads and the mailer's failures.")] = 1,
+) -> None:
+    """Send a promotion to every lead of a file.
+
+    Each lead is a job: create it (100 ms; "smith" at yahoo is refused), mail it (100 ms; one in
+    ten raises), with up to three attempts. Kill it in the middle and run it again with the same
+    --path: it goes on where it was.
+
+    \b
+    Examples:
+      antq demo
+      antq demo --leads 20000 --concurrency 500 --path ./promotion
+      antq demo --file leads.txt --path ./promotion
+    """
+    if leads and file:
+        raise typer.BadParameter("give --leads or --file, not both", param_hint="--leads")
+
+    SendPromotion.seed = seed
+    SendPromotion.retry_delay = retry_delay
+    console = Console(highlight=False, markup=False)
+    try:
+        with _sigterm_interrupts():
+            _promote(console, Settings(leads, file, concurrency, path, seed))
+    except KeyboardInterrupt:
+        again = " Run it again with the same --path to go on." if path else ""
+        console.print(f"Stopped before the end.{again}")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _promote(console: Console, settings: Settings) -> None:
+    # Nothing is pruned: a job that is gone would make a later run read its lead again.
+    app = AntQ(settings.path, queues={QUEUE: settings.concurrency}, retention=None)
+    with app:
+        file = settings.file or _made_up_leads(app.path / LEADS_FILE, settings)
+        bad_lines = _BadLines(console, file)
+        expected = None if settings.file else settings.leads
+        began = time.monotonic()
+        with display(console, expected) as shown:
+            meter = _Meter(shown)
+            last = Campaign(app, file, bad_lines.tell).run(meter.show)
+        run = Run(
+            progress=last,
+            skipped=bad_lines.count,
+            concurrency=settings.concurrency,
+            began=began,
+            ended=time.monotonic(),
+            times=SendPromotion.stopwatch.times(),
+            memory=meter.highest,
+            backlog_memory=meter.with_backlog,
+            peak=memory.peak(),
+        )
+        console.print(report(run, app, settings.path), soft_wrap=True)
+
+
+class _BadLines:
+    """Reports each line that is no email address, and counts them."""
+
+    def __init__(self, console: Console, file: Path) -> None:
+        self._console = console
+        self._file = file
+        self.count = 0
+
+    def tell(self, bad: BadLine) -> None:
+        self.count += 1
+        text = printable(bad.text)
+        self._console.print(
+            f"{self._file}:{bad.line}: not an email address, skipped: {text!r}", soft_wrap=True
+        )
+
+
+class _Meter:
+    """Shows the progress and samples the memory meanwhile."""
+
+    def __init__(self, shown: LiveDisplay | PlainDisplay) -> None:
+        self._shown = shown
+        self.highest = 0
+        self.with_backlog = 0
+
+    def show(self, progress: Progress) -> None:
+        own = memory.own()
+        self.highest = max(self.highest, own)
+        if progress.read_all and not self.with_backlog:
+            self.with_backlog = own
+        self._shown.show(progress)
+
+
+def _made_up_leads(file: Path, settings: Settings) -> Path:
+    """Make up the leads where the jobs are, unless an earlier run has."""
+    if not file.exists():
+        write_leads(file, settings.leads or DEFAULT_LEADS, settings.seed)
+    elif settings.leads:
+        with file.open("rb") as lines:
+            found = sum(1 for _ in lines)
+        if found != settings.leads:
+            raise typer.BadParameter(
+                f"{file} has the {found} leads of an earlier run; leave --leads out to go on with"
+                f" them, or give another --path",
+                param_hint="--leads",
+            )
+    return file
+
+
+@contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Let SIGTERM stop the demo as Ctrl-C does: give back what runs, close the store."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,157 @@
+"""``antq list``, ``show``, ``count``, ``cancel`` and ``retry``."""
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeAlias
+
+import typer
+from rich.console import Console
+
+from antq_actors import Job, Status
+from antq_actors.cli import render
+from antq_actors.cli.store import StorePath, opened
+
+JobId: TypeAlias = Annotated[int, typer.Argument(metavar="ID", help="The job's id.")]
+Statuses: TypeAlias = Annotated[
+    list[Status] | None,
+    typer.Option("--status", metavar="STATUS", help=f"{', '.join(Status)}; may be repeated."),
+]
+Queue: TypeAlias = Annotated[str | None, typer.Option("--queue", help="Only this queue.")]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+_PIPE_WIDTH = 200
+
+
+def list_jobs(
+    *,
+    path: StorePath,
+    status: Statuses = None,
+    queue: Queue = None,
+    worker: Annotated[str | None, typer.Option(help="Only this worker, module:Class.")] = None,
+    arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="Only jobs with this argument; VALUE is JSON, else text."
+        ),
+    ] = None,
+    after: Annotated[
+        int | None, typer.Option(metavar="ID", help="Only ids above this one.")
+    ] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs by id. All given filters hold.
+
+    \b
+    Examples:
+      antq list --path jobs --status failed --status retrying
+      antq list --path jobs --arg email=jane.smith734@yahoo.com --json
+      antq list --path jobs --after 4711 --limit 100
+    """
+    with opened(path) as app:
+        jobs = app.list_workers(
+            status=status or None,
+            queue_name=queue,
+            worker=worker,
+            args=_parse_args(arg or []) or None,
+            after=after,
+            limit=limit,
+        )
+    if as_json:
+        typer.echo(render.as_json(jobs))
+    elif jobs:
+        _console().print(render.table(jobs))
+        if len(jobs) == limit:
+            typer.echo(f"There may be more: --after {jobs[-1].id}", err=True)
+    else:
+        typer.echo("No jobs match.", err=True)
+
+
+def show(id: JobId, path: StorePath, *, as_json: AsJson = False) -> None:  # noqa: A002 - what it is
+    """Show one job with its errors and stack traces.
+
+    \b
+    Example:
+      antq show 4711 --path jobs
+    """
+    with opened(path) as app:
+        _print_job(app.get_worker(id), as_json=as_json)
+
+
+def count(
+    *,
+    path: StorePath,
+    status: Statuses = None,
+    queue: Queue = None,
+    by_status: Annotated[bool, typer.Option("--by-status", help="One line a status.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Count jobs, as fast with ten million as with ten.
+
+    \b
+    Examples:
+      antq count --path jobs --status enqueued
+      antq count --path jobs --by-status
+    """
+    statuses = status or list(Status)
+    with opened(path) as app:
+        counts = {each: app.count_workers(status=each, queue_name=queue) for each in statuses}
+    if as_json:
+        typer.echo(render.as_json({str(each): number for each, number in counts.items()}))
+    elif by_status:
+        for each, number in counts.items():
+            typer.echo(f"{each:<10} {number:>9}")
+    else:
+        typer.echo(sum(counts.values()))
+
+
+def cancel(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
+    """Cancel a waiting job.
+
+    It may be enqueued, scheduled or retrying; one that runs goes on.
+
+    \b
+    Example:
+      antq cancel 4711 --path jobs
+    """
+    with opened(path) as app:
+        job = app.cancel_worker(id)
+    typer.echo(f"Job {job.id} is {job.status}.")
+
+
+def retry(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
+    """Enqueue an ended job again.
+
+    It may be failed, cancelled or completed, and has all its attempts before it.
+
+    \b
+    Example:
+      antq retry 4711 --path jobs
+    """
+    with opened(path) as app:
+        job = app.retry_worker(id)
+    typer.echo(f"Job {job.id} is {job.status}.")
+
+
+def _print_job(job: Job, *, as_json: bool) -> None:
+    typer.echo(render.as_json(job) if as_json else render.text(job))
+
+
+def _parse_args(pairs: list[str]) -> Mapping[str, Any]:
+    return dict(_parse_arg(pair) for pair in pairs)
+
+
+def _parse_arg(pair: str) -> tuple[str, Any]:
+    key, separator, value = pair.partition("=")
+    if not separator or not key:
+        raise typer.BadParameter(f"'{pair}' is not KEY=VALUE", param_hint="--arg")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def _console() -> Console:
+    """Answer a console as wide as the terminal, and wide enough for a pipe."""
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)

@@ -1,0 +1,119 @@
+"""Jobs as tables, text and JSON.
+
+What users stored may hold anything, so nothing here trusts it: no terminal control characters,
+no markup, and JSON for whatever the arguments are.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from rich.table import Table
+from rich.text import Text
+
+from antq_actors import AttemptError, Job
+
+STATUS_STYLES: Final = {
+    "enqueued": "cyan",
+    "running": "bold blue",
+    "scheduled": "cyan",
+    "retrying": "yellow",
+    "completed": "green",
+    "failed": "bold red",
+    "cancelled": "magenta",
+}
+
+_CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+del _CONTROL[ord("\n")], _CONTROL[ord("\t")]
+
+
+def table(jobs: Iterable[Job]) -> Table:
+    """Answer one row a job."""
+    answer = Table(box=None, pad_edge=False, header_style="bold")
+    answer.add_column("id", justify="right", no_wrap=True)
+    for title in ("status", "queue", "attempts", "worker"):
+        answer.add_column(title, no_wrap=True)
+    answer.add_column("when", no_wrap=True)
+    answer.add_column("args", overflow="ellipsis", no_wrap=True)
+    for job in jobs:
+        answer.add_row(
+            str(job.id),
+            Text(job.status, STATUS_STYLES[job.status]),
+            Text(printable(job.queue_name)),
+            f"{job.attempts}/{job.max_attempts}",
+            Text(printable(job.worker)),
+            _moment(job.scheduled_at or job.updated_at),
+            Text(printable(repr(dict(job.args)))),
+        )
+    return answer
+
+
+def text(job: Job) -> str:
+    """Describe one job completely, errors and stack traces included."""
+    options = ", ".join(f"{name}={value!r}" for name, value in job.opts.items())
+    rows = {
+        "status": job.status,
+        "worker": job.worker,
+        "queue": f"{job.queue_name}, priority {job.priority}",
+        "args": repr(dict(job.args)),
+        "attempts": f"{job.attempts} of {job.max_attempts}",
+        "interruptions": str(job.interruptions),
+        "scheduled": _moment(job.scheduled_at) if job.scheduled_at else "-",
+        "inserted": _moment(job.inserted_at),
+        "updated": _moment(job.updated_at),
+        "options": options or "-",
+    }
+    lines = [f"Job {job.id}"]
+    lines += [f"  {name:<14}{value}" for name, value in rows.items()]
+    lines += ["  errors, newest first:"] if job.errors else ["  errors        none"]
+    for error in job.errors:
+        lines += _error_lines(error)
+    return printable("\n".join(lines))
+
+
+def as_json(value: Any) -> str:
+    """Answer a job, or several, or any plain value, as one JSON document."""
+    return json.dumps(plain(value), indent=2, ensure_ascii=False)
+
+
+def plain(value: Any) -> Any:
+    """Answer *value* in JSON's types; what has no counterpart there is shown as its ``repr``.
+
+    >>> plain({"at": (1, 2.5), 7: object})
+    {'at': [1, 2.5], '7': "<class 'object'>"}
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return _container(value)
+
+
+def printable(text: str) -> str:
+    """Answer *text* with its control characters spelt out, so that it cannot drive a terminal."""
+    return text.translate(_CONTROL)
+
+
+def _container(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return plain(msgspec.structs.asdict(value))
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return repr(value)
+
+
+def _error_lines(error: AttemptError) -> list[str]:
+    head = f"    attempt {error.attempt}, {_moment(error.attempted_at)}: {error.error}"
+    trace = error.stack_trace or ""
+    return [head, *(f"      {line}" for line in trace.splitlines())]
+
+
+def _moment(when: datetime) -> str:
+    return f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond // 1000:03}Z"

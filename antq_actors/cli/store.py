@@ -1,0 +1,30 @@
+"""Which store a command is about, and its opening.
+
+Looking must not change anything: no queue is started, and a store that is not there is not made.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final, TypeAlias
+
+import typer
+
+from antq_actors import AntQ
+
+DATA_FILE: Final = "data.mdb"
+
+StorePath: TypeAlias = Annotated[
+    Path,
+    typer.Option("--path", envvar="ANTQ_PATH", help="Directory of the store."),
+]
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[AntQ]:
+    """Open the store at *path* to enqueue, look and change; its application may be running."""
+    if not (path / DATA_FILE).exists():
+        raise typer.BadParameter(f"there is no store at '{path}'", param_hint="--path")
+
+    with AntQ(path, start_queues=False) as app:
+        yield app
