@@ -1,7 +1,10 @@
 """OTP's supervision for pykka actors."""
 
 from antq_actors.otp.abandoned import orphans
+from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
 from antq_actors.otp.calls import call, cast, reply, stop
+from antq_actors.otp.child_spec import BRUTAL_KILL, AutoShutdown, ChildSpec, Restart, Strategy
+from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.errors import (
     AlreadyPresent,
     AlreadyRegistered,
@@ -27,21 +30,30 @@ from antq_actors.otp.monitors import Monitor, demonitor, monitor
 from antq_actors.otp.names import whereis
 from antq_actors.otp.reasons import Crash, Killed, NoProc, Normal, Shutdown
 from antq_actors.otp.ref import ServerRef
+from antq_actors.otp.supervisor import Supervisor
 from antq_actors.otp.timers import Timer, cancel_timer, send_after
+from antq_actors.otp.tree import Node, tree
 
 __all__ = [
+    "BRUTAL_KILL",
     "IGNORE",
     "NOREPLY",
+    "RESTARTING",
     "AlreadyPresent",
     "AlreadyRegistered",
     "AlreadyStarted",
+    "AutoShutdown",
     "CallCycle",
     "CallExit",
     "CallTimeout",
+    "ChildInfo",
+    "ChildSpec",
     "Continue",
+    "Counts",
     "Crash",
     "Down",
     "DuplicateChildId",
+    "DynamicSupervisor",
     "Exited",
     "GenServer",
     "IdleTimeout",
@@ -49,15 +61,19 @@ __all__ = [
     "MaxChildren",
     "Monitor",
     "NoProc",
+    "Node",
     "Normal",
     "NotFound",
     "OtpError",
+    "Restart",
     "Restarting",
     "Running",
     "ServerRef",
     "Shutdown",
     "StartError",
     "Stop",
+    "Strategy",
+    "Supervisor",
     "TaskExit",
     "Timer",
     "UnknownRegistry",
@@ -73,6 +89,7 @@ __all__ = [
     "send_after",
     "stop",
     "trap_exit",
+    "tree",
     "unlink",
     "whereis",
 ]

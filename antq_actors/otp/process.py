@@ -60,6 +60,8 @@ class Process:
         self.thread: threading.Thread | None = None
         self.waits_for: tuple[Process, Promise] | None = None
         """The actor it waits for, and the answer it waits for."""
+        self.stopped_with_all = False
+        """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop."""
         self.interruptible = Interruptible(self._is_ending)
         self._registered = registered
         self._lock = threading.Lock()

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from pykka import ActorRef
+from pykka import ActorRef, ActorRegistry
 from pykka._envelope import Envelope
 
 from antq_actors.otp import current
+from antq_actors.otp.errors import CallExit
 from antq_actors.otp.process import Process
 
 if TYPE_CHECKING:
+    from types import CodeType, TracebackType
+
     from antq_actors.otp.gen_server import GenServer
+
+_STOP_ALL: Final[CodeType] = ActorRegistry.stop_all.__func__.__code__  # type: ignore[attr-defined]  # the function of a classmethod
 
 
 class ServerRef(ActorRef[Any]):
@@ -37,3 +44,36 @@ class ServerRef(ActorRef[Any]):
     def deliver(self, message: Any) -> bool:
         """Put *message* into the mailbox on behalf of the system; False if it is closed."""
         return self.process.mailbox.deliver(Envelope(message))
+
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
+        """Do what pykka's ``stop`` does: end the actor after the messages it has.
+
+        A supervisor has to know whether one child is stopped, which it may start again, or all
+        actors are, itself soon among them. pykka sends the same message for both, so the
+        difference is who called.
+        """
+        if _is_stop_all_calling():
+            self.process.stopped_with_all = True
+        return super().stop(block=block, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the actor and wait for its end; one that has ended is fine."""
+        from antq_actors.otp.calls import stop  # noqa: PLC0415 - calls stands on refs
+
+        with suppress(CallExit):
+            stop(self)
+
+
+def _is_stop_all_calling() -> bool:
+    # Up to Python 3.11 a list comprehension has a frame of its own.
+    frame = sys._getframe(2)  # noqa: SLF001 - inspect.currentframe() reads source files
+    caller = frame.f_back
+    return frame.f_code is _STOP_ALL or (caller is not None and caller.f_code is _STOP_ALL)

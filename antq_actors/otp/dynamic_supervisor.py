@@ -1,0 +1,239 @@
+"""DynamicSupervisor: starts with no child, and has as many as it is asked for.
+
+Made for many children that come and go: they are found by ref, so nothing it does for one child
+looks at the others. They have no order, so they stop all at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from antq_actors.otp import admin, report, restart
+from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
+from antq_actors.otp.child_spec import AutoShutdown, check_significant, to_spec
+from antq_actors.otp.child_start import start_child
+from antq_actors.otp.errors import MaxChildren, NotFound, OtpError, Stop
+from antq_actors.otp.gen_server import GenServer
+from antq_actors.otp.messages import IGNORE, Exited
+from antq_actors.otp.reasons import ExitReason, Shutdown
+from antq_actors.otp.restart import Child, ChildState, RestartIntensity
+from antq_actors.otp.termination import terminate_together
+
+if TYPE_CHECKING:
+    from antq_actors.otp.child_spec import ChildSpec, ChildType
+    from antq_actors.otp.destinations import Destination
+    from antq_actors.otp.ref import ServerRef
+
+
+class _Retry(NamedTuple):
+    """To itself: start this child once more; *ref* is the last one it had."""
+
+    ref: ServerRef
+    child: Child
+
+
+class DynamicSupervisor(GenServer):
+    """Supervises children that are started while it runs; one_for_one.
+
+    Ids of specs mean nothing to it: a child is known by its ref, and forgotten when it has ended
+    and does not come back.
+    """
+
+    child_type: ClassVar[ChildType] = "supervisor"
+
+    def __init__(
+        self,
+        max_children: int | None = None,
+        extra_args: Sequence[Any] = (),
+        max_restarts: int = 3,
+        max_seconds: float = 5.0,
+    ) -> None:
+        super().__init__()
+        self._process.trap_exit = True
+        if max_children is not None:
+            _check_max_children(max_children)
+        if isinstance(extra_args, str | bytes) or not isinstance(extra_args, Sequence):
+            raise TypeError(f"extra_args must be a tuple, got {extra_args!r}")
+        self._max_children = max_children
+        self._extra_args = tuple(extra_args)
+        self._intensity = RestartIntensity(max_restarts, max_seconds)
+        self._children: dict[ServerRef, Child] = {}
+        self._stopping_all = False
+
+    # ---- children, from outside -----------------------------------------------------------
+
+    @staticmethod
+    def start_child(sup: Destination, spec: object) -> Any:
+        """Start a child as ``start(*extra_args, *args, **kwargs)``; answer its ref, or IGNORE.
+
+        Raises MaxChildren, AlreadyStarted if its name is taken, StartError if it does not start.
+        """
+        return admin.ask(sup, admin.StartChild(_checked_spec(spec)))
+
+    @staticmethod
+    def start_children(sup: Destination, specs: Iterable[object]) -> list[Any]:
+        """Start many children with one message; answer for each its ref, IGNORE, or its error.
+
+        The errors are those of `start_child`, as values: one child that cannot start does not keep
+        the others from it.
+        """
+        checked = tuple(_checked_spec(spec) for spec in specs)
+        answers: list[Any] = admin.ask(sup, admin.StartChildren(checked))
+        return answers
+
+    @staticmethod
+    def terminate_child(sup: Destination, ref: ServerRef) -> None:
+        """Stop a child; while it is being restarted: the last ref it had. Raises NotFound."""
+        admin.ask(sup, admin.TerminateChild(ref))
+
+    @staticmethod
+    def which_children(sup: Destination) -> list[ChildInfo]:
+        """Answer the children; their ids are None."""
+        children: list[ChildInfo] = admin.ask(sup, admin.WhichChildren())
+        return children
+
+    @staticmethod
+    def count_children(sup: Destination) -> Counts:
+        """Count the children; each is one spec."""
+        counts: Counts = admin.ask(sup, admin.CountChildren())
+        return counts
+
+    # ---- the actor ------------------------------------------------------------------------
+
+    @property
+    def published_children(self) -> tuple[Child, ...]:
+        """The children as they are now; may be read in any thread, see `tree.py`."""
+        return tuple(self._children.copy().values())
+
+    def handle_call(self, request: Any) -> Any:
+        """Do what `admin.py` lists, as far as it makes sense here; refuse everything else."""
+        try:
+            return self._answer(request)
+        except (OtpError, TypeError) as error:
+            return admin.refuse(self.from_, error)
+
+    def handle_info(self, message: Any) -> None:
+        """See a child's end, or try again to start one."""
+        match message:
+            case Exited(ref, reason):
+                self._on_exit(ref, reason)
+            case _Retry(ref, child):
+                self._on_retry(ref, child)
+            case _:
+                report.unexpected(self.ref, message)
+
+    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
+        """Stop all children at once; it takes as long as the slowest."""
+        running = {ref: child for ref, child in self._children.items() if child.is_running}
+        reasons = terminate_together([(r, c.spec.shutdown_time) for r, c in running.items()])
+        for child, ended_with in zip(running.values(), reasons, strict=True):
+            report.child_terminated(self.ref, child, ended_with)
+        self._children.clear()
+
+    # ---- what happens to children ---------------------------------------------------------
+
+    def _on_exit(self, ref: ServerRef | None, reason: ExitReason) -> None:
+        child = None if ref is None else self._children.get(ref)
+        if ref is None or child is None or not child.is_running:
+            return  # terminated by this supervisor a moment ago, or no child at all
+
+        self._stopping_all = self._stopping_all or ref.process.stopped_with_all
+        if self._stopping_all or not restart.comes_back(child.spec.restart, reason):
+            del self._children[ref]
+            report.child_left(self.ref, child, reason)
+            return
+        report.child_comes_back(self.ref, child, reason)
+        self._start_again(ref, replace(child, last_exit=reason))
+
+    def _on_retry(self, ref: ServerRef, child: Child) -> None:
+        # Another value than the one that failed: it was terminated meanwhile.
+        if self._children.get(ref) is child and not self._stopping_all:
+            self._start_again(ref, child)
+
+    def _start_again(self, ref: ServerRef, child: Child) -> None:
+        if not self._intensity.record(time.monotonic()):
+            del self._children[ref]
+            report.gives_up(self.ref, child, self._intensity)
+            raise Stop(Shutdown())
+
+        try:
+            answer = start_child(child.spec, self._extra_args)
+        except OtpError as error:
+            child = replace(child, state=ChildState.RESTARTING, ref=None)
+            self._children[ref] = child
+            report.restart_failed(self.ref, child, error)
+            # A message, not a loop: requests get their turn in between (otp rule 35).
+            self.ref.deliver(_Retry(ref, child))
+            return
+        del self._children[ref]
+        if answer is not IGNORE:
+            self._children[answer] = replace(
+                child,
+                state=ChildState.RUNNING,
+                ref=answer,
+                incarnation=child.incarnation + 1,
+                restarts=child.restarts + 1,
+                started_at=time.monotonic(),
+            )
+
+    # ---- requests -------------------------------------------------------------------------
+
+    def _answer(self, request: Any) -> Any:
+        match request:
+            case admin.StartChild(spec):
+                return self._add(spec)
+            case admin.StartChildren(specs):
+                return [self._add_or_error(spec) for spec in specs]
+            case admin.TerminateChild(ref):
+                return self._remove(ref)
+            case admin.WhichChildren():
+                return [_info(child) for child in self._children.values()]
+            case admin.CountChildren():
+                return admin.count(self._children.values())
+            case _:
+                raise TypeError(f"a DynamicSupervisor cannot answer {request!r}; see its methods")
+
+    def _add(self, spec: ChildSpec) -> Any:
+        if self._max_children is not None and len(self._children) >= self._max_children:
+            raise MaxChildren(f"{self.ref} may have {self._max_children} children, and has them")
+        answer = start_child(spec, self._extra_args)
+        if answer is not IGNORE:
+            self._children[answer] = Child(
+                spec, ChildState.RUNNING, answer, incarnation=1, started_at=time.monotonic()
+            )
+        return answer
+
+    def _add_or_error(self, spec: ChildSpec) -> Any:
+        try:
+            return self._add(spec)
+        except OtpError as error:
+            return error
+
+    def _remove(self, ref: ServerRef) -> None:
+        child = self._children.get(ref)
+        if child is None:
+            raise NotFound(f"{self.ref} has no child {ref!r}")
+        if child.is_running:
+            reason = terminate_together([(ref, child.spec.shutdown_time)])[0]
+            report.child_terminated(self.ref, child, reason)
+        del self._children[ref]
+
+
+def _info(child: Child) -> ChildInfo:
+    return ChildInfo(None, child.ref if child.is_running else RESTARTING, child.spec.type)
+
+
+def _check_max_children(max_children: object) -> None:
+    if isinstance(max_children, bool) or not isinstance(max_children, int):
+        raise TypeError(f"max_children must be a whole number or None, got {max_children!r}")
+    if max_children < 0:
+        raise ValueError(f"max_children must be 0 or more, got {max_children}")
+
+
+def _checked_spec(child: object) -> ChildSpec:
+    spec = to_spec(child)
+    check_significant(spec, AutoShutdown.NEVER)
+    return spec

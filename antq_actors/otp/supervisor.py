@@ -1,0 +1,376 @@
+"""Supervisor: starts its children in order, starts them again, stops them in reverse order.
+
+The actor is thin. What is to be done is decided in `restart.py`, how a child is started and
+stopped is in `child_start.py` and `termination.py`; here they meet the mailbox.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from antq_actors.otp import admin, report, restart
+from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
+from antq_actors.otp.child_spec import (
+    AutoShutdown,
+    ChildSpec,
+    ChildType,
+    Strategy,
+    check_significant,
+    to_spec,
+)
+from antq_actors.otp.child_start import start_child
+from antq_actors.otp.errors import (
+    AlreadyPresent,
+    AlreadyStarted,
+    DuplicateChildId,
+    NotFound,
+    OtpError,
+    Restarting,
+    Running,
+    StartError,
+    Stop,
+)
+from antq_actors.otp.gen_server import GenServer
+from antq_actors.otp.messages import IGNORE, Exited
+from antq_actors.otp.reasons import Crash, ExitReason, Shutdown
+from antq_actors.otp.restart import Child, Children, ChildState, RestartIntensity
+from antq_actors.otp.supervisor_options import SupervisorOptions
+from antq_actors.otp.termination import terminate
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+    from antq_actors.otp.destinations import Destination
+    from antq_actors.otp.ref import ServerRef
+
+
+class _Retry(NamedTuple):
+    """To itself: start this child, as it stood in the table, once more."""
+
+    child: Child
+
+
+class Supervisor(GenServer):
+    """An actor whose only work is other actors.
+
+    Its children start one by one, in order, before ``start`` returns. One that ends is started
+    again as its spec and the *strategy* say; more than *max_restarts* of that within *max_seconds*,
+    and the supervisor stops its children, the last started first, and ends with ``Shutdown()``.
+    """
+
+    child_type: ClassVar[ChildType] = "supervisor"
+
+    def __init__(
+        self,
+        children: Iterable[object] = (),
+        *,
+        strategy: Strategy = Strategy.ONE_FOR_ONE,
+        max_restarts: int = 3,
+        max_seconds: float = 5.0,
+        auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
+    ) -> None:
+        super().__init__()
+        self._process.trap_exit = True
+        self._children: Children = ()
+        self._stopping_all = False
+        options = SupervisorOptions(
+            strategy=strategy,
+            max_restarts=max_restarts,
+            max_seconds=max_seconds,
+            auto_shutdown=auto_shutdown,
+        )
+        self._specs = _checked_specs(children, options)
+        self._use(options)
+
+    def init_children(self) -> Any:
+        """Answer ``(children, options)`` or IGNORE; a subclass overrides it.
+
+        It runs whenever the supervisor starts, in its own thread: what it answers is what comes
+        back after a restart. The options are those of ``start``, as a mapping.
+        """
+        return self._specs, None
+
+    @classmethod
+    def _launch(cls, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._launch(*args, **kwargs)
+        except StartError as error:
+            boot = getattr(error.reason, "detail", None)
+            if not isinstance(boot, StartError):
+                raise
+            raise StartError(error.reason, boot.child_id, str(boot)) from boot.__cause__
+
+    # ---- children, from outside -----------------------------------------------------------
+
+    @staticmethod
+    def start_child(sup: Destination, spec: object) -> Any:
+        """Add a child at the end and start it; answer its ref, or IGNORE.
+
+        Raises AlreadyStarted or AlreadyPresent if there is one with its id, StartError if it does
+        not start, which leaves no trace of it.
+        """
+        return admin.ask(sup, admin.StartChild(to_spec(spec)))
+
+    @staticmethod
+    def terminate_child(sup: Destination, child_id: Hashable) -> None:
+        """Stop a child and keep its spec, or drop it if it is temporary. Stopped: does nothing.
+
+        Raises NotFound.
+        """
+        admin.ask(sup, admin.TerminateChild(child_id))
+
+    @staticmethod
+    def restart_child(sup: Destination, child_id: Hashable) -> Any:
+        """Start a child that does not run; answer its ref, or IGNORE.
+
+        Raises NotFound, Running, Restarting, and StartError if it does not start.
+        """
+        return admin.ask(sup, admin.RestartChild(child_id))
+
+    @staticmethod
+    def delete_child(sup: Destination, child_id: Hashable) -> None:
+        """Forget a child that does not run. Raises NotFound, Running, Restarting."""
+        admin.ask(sup, admin.DeleteChild(child_id))
+
+    @staticmethod
+    def get_childspec(sup: Destination, child_id: Hashable) -> ChildSpec:
+        """Answer the spec of a child. Raises NotFound."""
+        spec: ChildSpec = admin.ask(sup, admin.GetChildSpec(child_id))
+        return spec
+
+    @staticmethod
+    def which_children(sup: Destination) -> list[ChildInfo]:
+        """Answer the children in start order (OTP: the newest first)."""
+        children: list[ChildInfo] = admin.ask(sup, admin.WhichChildren())
+        return children
+
+    @staticmethod
+    def count_children(sup: Destination) -> Counts:
+        """Count the children."""
+        counts: Counts = admin.ask(sup, admin.CountChildren())
+        return counts
+
+    @property
+    def published_children(self) -> Children:
+        """The children as they are now; may be read in any thread, see `tree.py`."""
+        return self._children
+
+    # ---- the actor ------------------------------------------------------------------------
+
+    def init(self) -> Any:
+        """Start the children; if one fails, stop those before it and fail (otp rule 11)."""
+        made = self.init_children()
+        if made is IGNORE:
+            return IGNORE
+        children, options = made
+        if options is not None:
+            self._use(SupervisorOptions.of(options))
+        for spec in _checked_specs(children, self._options):
+            self._children = restart.added(self._children, spec)
+            try:
+                self._begin_child(spec.id, by_itself=False)
+            except OtpError as error:
+                report.boot_failed(self.ref, error)
+                self._end_children()
+                raise Stop(Shutdown(_boot_error(spec, error))) from error
+        return None
+
+    def handle_call(self, request: Any) -> Any:
+        """Do what `admin.py` lists; refuse everything else."""
+        try:
+            return self._answer(request)
+        except (OtpError, ValueError, TypeError) as error:
+            return admin.refuse(self.from_, error)
+
+    def handle_info(self, message: Any) -> None:
+        """See a child's end, or try again to start one."""
+        match message:
+            case Exited(ref, reason):
+                self._on_exit(ref, reason)
+            case _Retry(child):
+                self._on_retry(child)
+            case _:
+                report.unexpected(self.ref, message)
+
+    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
+        """Stop the children, the last started first."""
+        self._end_children()
+
+    # ---- what happens to children ---------------------------------------------------------
+
+    def _on_exit(self, ref: ServerRef | None, reason: ExitReason) -> None:
+        child = next((c for c in self._children if c.is_running and c.ref is ref), None)
+        if child is None:
+            return  # stopped by this supervisor a moment ago, or no child at all
+        if child.ref.process.stopped_with_all:
+            self._stopping_all = True
+        if self._stopping_all:
+            # pykka's stop_all is on its way through the children to this supervisor.
+            self._children = restart.stopped(self._children, child.spec.id, reason)
+            return
+
+        decision = restart.exited(
+            self._children,
+            child.spec.id,
+            reason,
+            strategy=self._options.strategy,
+            auto_shutdown=self._options.auto_shutdown,
+            intensity=self._intensity,
+            now=time.monotonic(),
+        )
+        match decision:
+            case restart.StartAgain(stop=siblings):
+                report.child_comes_back(self.ref, child, reason, siblings)
+            case restart.Leave() | restart.ShutDown():
+                report.child_left(self.ref, child, reason)
+        self._carry_out(decision)
+
+    def _on_retry(self, child: Child) -> None:
+        if self._stopping_all or restart.get(self._children, child.spec.id) is not child:
+            return  # something else happened to it meanwhile
+        decision = restart.retry(
+            self._children,
+            child.spec.id,
+            strategy=self._options.strategy,
+            intensity=self._intensity,
+            now=time.monotonic(),
+        )
+        self._carry_out(decision)
+
+    def _carry_out(self, decision: restart.Decision) -> None:
+        self._children = decision.children
+        match decision:
+            case restart.StartAgain():
+                self._start_again(decision)
+            case restart.GiveUp():
+                report.gives_up(self.ref, decision.child, self._intensity)
+                raise Stop(Shutdown())
+            case restart.ShutDown():
+                raise Stop(Shutdown())
+
+    def _start_again(self, plan: restart.StartAgain) -> None:
+        for child_id in plan.stop:
+            self._end_child(child_id)
+        for child_id in plan.start:
+            try:
+                self._begin_child(child_id, by_itself=True)
+            except OtpError as error:
+                self._children = restart.start_failed(self._children, plan, child_id)
+                child = restart.find(self._children, child_id)
+                report.restart_failed(self.ref, child, error)
+                # A message, not a loop: whoever wants this child terminated, or this supervisor
+                # stopped, gets a word in between (otp rule 35).
+                self.ref.deliver(_Retry(child))
+                return
+
+    def _begin_child(self, child_id: Hashable, *, by_itself: bool) -> Any:
+        answer = start_child(restart.find(self._children, child_id).spec)
+        if answer is IGNORE:
+            self._children = restart.ignored(self._children, child_id)
+        else:
+            self._children = restart.started(
+                self._children, child_id, answer, now=time.monotonic(), by_itself=by_itself
+            )
+        return answer
+
+    def _end_child(self, child_id: Hashable) -> None:
+        child = restart.find(self._children, child_id)
+        reason = terminate(child.ref, child.spec.shutdown_time) if child.is_running else None
+        if reason is not None:
+            report.child_terminated(self.ref, child, reason)
+        self._children = restart.stopped(self._children, child_id, reason)
+
+    def _end_children(self) -> None:
+        for child_id in restart.stop_order(self._children):
+            self._end_child(child_id)
+
+    # ---- requests -------------------------------------------------------------------------
+
+    def _answer(self, request: Any) -> Any:  # noqa: PLR0911 - one for each request
+        match request:
+            case admin.StartChild(spec):
+                return self._add(spec)
+            case admin.TerminateChild(child_id):
+                self._child(child_id)
+                return self._end_child(child_id)
+            case admin.RestartChild(child_id):
+                self._idle_child(child_id)
+                return self._begin_child(child_id, by_itself=False)
+            case admin.DeleteChild(child_id):
+                self._idle_child(child_id)
+                self._children = restart.without(self._children, child_id)
+                return None
+            case admin.GetChildSpec(child_id):
+                return self._child(child_id).spec
+            case admin.WhichChildren():
+                return [_info(child) for child in self._children]
+            case admin.CountChildren():
+                return admin.count(self._children)
+            case _:
+                raise TypeError(f"a supervisor cannot answer {request!r}; see Supervisor's methods")
+
+    def _add(self, spec: ChildSpec) -> Any:
+        check_significant(spec, self._options.auto_shutdown)
+        present = restart.get(self._children, spec.id)
+        if present is not None and present.is_running:
+            raise AlreadyStarted(present.ref, f"child {spec.id!r} runs already: {present.ref!r}")
+        if present is not None:
+            raise AlreadyPresent(
+                f"{self.ref} has a child {spec.id!r} that does not run; restart_child starts it, "
+                "delete_child makes room for another"
+            )
+        before = self._children
+        self._children = restart.added(self._children, spec)
+        try:
+            return self._begin_child(spec.id, by_itself=False)
+        except OtpError:
+            self._children = before
+            raise
+
+    def _child(self, child_id: Hashable) -> Child:
+        child = restart.get(self._children, child_id)
+        if child is None:
+            ids = [child.spec.id for child in self._children]
+            raise NotFound(f"{self.ref} has no child {child_id!r}; it has {ids}")
+        return child
+
+    def _idle_child(self, child_id: Hashable) -> Child:
+        child = self._child(child_id)
+        if child.is_running:
+            raise Running(f"child {child_id!r} of {self.ref} runs; terminate it first")
+        if child.state is ChildState.RESTARTING:
+            raise Restarting(f"child {child_id!r} of {self.ref} is being restarted")
+        return child
+
+    def _use(self, options: SupervisorOptions) -> None:
+        self._options = options
+        self._intensity = RestartIntensity(options.max_restarts, options.max_seconds)
+
+
+def _info(child: Child) -> ChildInfo:
+    ref = RESTARTING if child.state is ChildState.RESTARTING else child.ref
+    return ChildInfo(child.spec.id, ref, child.spec.type)
+
+
+def _checked_specs(children: Iterable[object], options: SupervisorOptions) -> list[ChildSpec]:
+    if isinstance(children, str | bytes | ChildSpec) or not isinstance(children, Iterable):
+        raise TypeError(f"children must be a list of specs or GenServer classes, got {children!r}")
+    specs = [to_spec(child) for child in children]
+    ids: set[Hashable] = set()
+    for spec in specs:
+        if spec.id in ids:
+            error = ValueError(f"two children have the id {spec.id!r}; give one another id=")
+            raise DuplicateChildId(Crash(error), spec.id, str(error)) from error
+        ids.add(spec.id)
+        check_significant(spec, options.auto_shutdown)
+    return specs
+
+
+def _boot_error(spec: ChildSpec, error: OtpError) -> StartError:
+    if isinstance(error, StartError):
+        return error
+    made = StartError(Crash(error), spec.id, f"child {spec.id!r} did not start: {error}")
+    made.__cause__ = error
+    return made

@@ -1,0 +1,44 @@
+"""The settings of a supervisor, checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+
+from antq_actors.otp.child_spec import AutoShutdown, Strategy
+from antq_actors.otp.restart import RestartIntensity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorOptions:
+    """How a supervisor treats its children; checked when made."""
+
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    """Who is started again together with a child that is."""
+    max_restarts: int = 3
+    """Restarts within `max_seconds` that are still borne; one more, and the supervisor gives up."""
+    max_seconds: float = 5.0
+    """The window of `max_restarts`, in seconds."""
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    """Whether it stops when its significant children have ended."""
+
+    def __post_init__(self) -> None:
+        RestartIntensity(self.max_restarts, self.max_seconds)
+        if not isinstance(self.strategy, Strategy):
+            raise TypeError(f"strategy must be a Strategy, got {self.strategy!r}")
+        if not isinstance(self.auto_shutdown, AutoShutdown):
+            raise TypeError(f"auto_shutdown must be an AutoShutdown, got {self.auto_shutdown!r}")
+
+    @classmethod
+    def of(cls, options: object) -> SupervisorOptions:
+        """Make options of a mapping; TypeError for a name that is none."""
+        if not isinstance(options, Mapping):
+            raise TypeError(f"the options of init_children are a mapping, got {options!r}")
+        known = [field.name for field in fields(cls)]
+        for name in options:
+            if name not in known:
+                close = get_close_matches(str(name), known, 1)
+                hint = f"; did you mean {close[0]!r}?" if close else f"; there are {known}"
+                raise TypeError(f"unknown supervisor option {name!r}{hint}")
+        return cls(**options)

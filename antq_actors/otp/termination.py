@@ -1,0 +1,83 @@
+"""The shutdown protocol: a word, some time, then the kill (otp rules 40–43).
+
+A supervisor waits on a watch of its own and not on the link, so that a child that unlinked itself
+cannot make it wait for ever. After a kill it waits without a limit: there is none, a kill declares
+the actor dead.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, TypeAlias
+
+from antq_actors.otp.child_spec import BRUTAL_KILL, Restart
+from antq_actors.otp.errors import CallCycle
+from antq_actors.otp.links import exit as send_exit
+from antq_actors.otp.reasons import Killed, NoProc, Normal, Shutdown
+from antq_actors.otp.watch import DeathWatch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from antq_actors.otp.child_spec import ChildSpec, ShutdownTime
+    from antq_actors.otp.reasons import ExitReason
+    from antq_actors.otp.ref import ServerRef
+
+Victim: TypeAlias = "tuple[ServerRef, ShutdownTime]"
+
+
+def terminate(ref: ServerRef, shutdown: ShutdownTime) -> ExitReason:
+    """End one child and answer the reason it ended with."""
+    return terminate_together([(ref, shutdown)])[0]
+
+
+def terminate_together(victims: Sequence[Victim]) -> list[ExitReason]:
+    """End many children at once and answer their reasons; it takes as long as the slowest."""
+    began = time.monotonic()
+    watches = [DeathWatch(ref) for ref, _ in victims]
+    for ref, shutdown in victims:
+        send_exit(ref, Killed() if shutdown is BRUTAL_KILL else Shutdown())
+    # Those with the least time first: while one is waited for, none of the others is overdue.
+    in_time = sorted(range(len(victims)), key=lambda i: _seconds(victims[i][1]))
+    for i in in_time:
+        ref, shutdown = victims[i]
+        if shutdown is BRUTAL_KILL:
+            continue
+        if not _ends_within(watches[i], _left(began, shutdown)):
+            send_exit(ref, Killed())
+    return [_reason(watch, ref) for watch, (ref, _) in zip(watches, victims, strict=True)]
+
+
+def is_clean(spec: ChildSpec, reason: ExitReason) -> bool:
+    """Say whether a child that was told to end did so as it should (otp rule 43)."""
+    if spec.shutdown_time is BRUTAL_KILL and reason == Killed():
+        return True
+    if reason == Shutdown():
+        return True
+    return isinstance(reason, Normal | Shutdown) and spec.restart is not Restart.PERMANENT
+
+
+def _ends_within(watch: DeathWatch, timeout: float | None) -> bool:
+    try:
+        return watch.wait(timeout) is not None
+    except CallCycle:
+        return False  # it waits for the end of this supervisor, so it will not come to its own
+
+
+def _seconds(shutdown: ShutdownTime) -> float:
+    return 0.0 if shutdown is BRUTAL_KILL else shutdown
+
+
+def _left(began: float, shutdown: float) -> float | None:
+    if shutdown >= threading.TIMEOUT_MAX:  # math.inf, too
+        return None
+    return max(0.0, began + shutdown - time.monotonic())
+
+
+def _reason(watch: DeathWatch, ref: ServerRef) -> ExitReason:
+    reason = watch.wait(None)
+    if reason is None or isinstance(reason, NoProc):
+        # It had ended before it was watched; its process remembers how.
+        return ref.process.reason or NoProc()
+    return reason

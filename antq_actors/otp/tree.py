@@ -1,0 +1,163 @@
+"""A window into the living tree: looked at from outside, while it works.
+
+It asks no one. A supervisor publishes its children as a value that is never changed (`restart.py`),
+so a reader takes what is there now, also while the supervisor is busy starting or stopping a child.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from antq_actors.otp.destinations import find
+from antq_actors.otp.errors import CallExit
+from antq_actors.otp.reasons import Crash, ExitReason, NoProc
+from antq_actors.otp.restart import Child, ChildState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from antq_actors.otp.child_spec import ChildType
+    from antq_actors.otp.destinations import Destination
+    from antq_actors.otp.process import Process
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One actor in the tree, as it was when `tree` looked."""
+
+    name: str
+    """Its registered name, else the id of its child spec, else how it is logged."""
+    kind: ChildType
+    state: ChildState
+    """"running", "restarting" or "stopped"; a child that ended and is kept stays in the tree."""
+    incarnation: int
+    """How many times this child was started; 1 for the first."""
+    restarts: int
+    """How many of those its supervisor decided itself."""
+    mailbox_length: int
+    """Messages that wait."""
+    uptime: float
+    """Seconds since it started; 0.0 for one that does not run."""
+    last_exit: ExitReason | None
+    """Why it ended the last time, if it ever did."""
+    children: tuple[Node, ...] = ()
+    """In start order."""
+
+    def walk(self) -> Iterator[Node]:
+        """Go through this node and all below it, parents first."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def to_text(self) -> str:
+        """Draw the tree with lines, one actor a line."""
+        return "\n".join([self._line(), *_branches(self.children)])
+
+    def to_mermaid(self) -> str:
+        """Draw the tree as a Mermaid flowchart."""
+        lines = ["graph TD"]
+        self._draw(lines, "n0")
+        return "\n".join(lines)
+
+    def _line(self) -> str:
+        facts = [self.kind, self.state.value]
+        if self.incarnation != 1:
+            facts.append(f"incarnation {self.incarnation}")
+        if self.restarts:
+            facts.append(f"restarts {self.restarts}")
+        if self.mailbox_length:
+            facts.append(f"mailbox {self.mailbox_length}")
+        if self.last_exit is not None:
+            facts.append(f"last exit {_reason_text(self.last_exit)}")
+        return f"{self.name}  [{', '.join(facts)}]"
+
+    def _draw(self, lines: list[str], key: str) -> None:
+        label = self.name.replace('"', "#quot;").replace("\n", " ")
+        if self.state is not ChildState.RUNNING:
+            label += f"<br/>{self.state.value}"
+        opening, closing = ("[", "]") if self.kind == "supervisor" else ("([", "])")
+        lines.append(f'    {key}{opening}"{label}"{closing}')
+        for number, child in enumerate(self.children):
+            child_key = f"{key}_{number}"
+            child._draw(lines, child_key)  # noqa: SLF001 - of the same class
+            lines.append(f"    {key} --> {child_key}")
+
+
+def tree(dest: Destination) -> Node:
+    """Answer the tree below *dest*, without waiting for anyone in it.
+
+    Raises CallExit(NoProc()) if there is no such actor, or it has ended.
+    """
+    process = find(dest)
+    actor = None if process is None else _actor(process)
+    if process is None or actor is None:
+        raise CallExit(NoProc(), f"{dest!r} has ended or never was; there is no tree to show")
+    child = _as_child(process)
+    if child is not None:
+        return _node(child)
+    return Node(
+        name=str(process),
+        kind=actor.child_type,
+        state=ChildState.RUNNING,
+        incarnation=1,
+        restarts=0,
+        mailbox_length=len(process.mailbox),
+        uptime=time.monotonic() - process.started_at,
+        last_exit=None,
+        children=_children(actor),
+    )
+
+
+def _as_child(process: Process) -> Child | None:
+    """Answer the line that its supervisor has on *process*, if it has one."""
+    supervisor = None if process.parent is None else _actor(process.parent.process)
+    return next((child for child in _table(supervisor) if child.ref is process.ref), None)
+
+
+def _children(actor: Any) -> tuple[Node, ...]:
+    return tuple(_node(child) for child in _table(actor))
+
+
+def _table(actor: Any) -> tuple[Child, ...]:
+    table: tuple[Child, ...] = getattr(actor, "published_children", ())
+    return table
+
+
+def _node(child: Child) -> Node:
+    spec = child.spec
+    process: Process | None = child.ref.process if child.is_running else None
+    actor = None if process is None else _actor(process)
+    name = None if process is None else process.name
+    # Ended, and its supervisor has not seen that yet: to an onlooker it does not run.
+    state = ChildState.STOPPED if child.is_running and actor is None else child.state
+    return Node(
+        name=str(spec.id) if name is None else name,
+        kind=spec.type,
+        state=state,
+        incarnation=child.incarnation,
+        restarts=child.restarts,
+        mailbox_length=0 if process is None else len(process.mailbox),
+        uptime=0.0 if actor is None or process is None else time.monotonic() - process.started_at,
+        last_exit=process.reason if process and process.reason else child.last_exit,
+        children=() if actor is None else _children(actor),
+    )
+
+
+def _actor(process: Process) -> Any:
+    """Answer the actor object of a process that lives, else None."""
+    return process.ref._actor_weakref() if process.reason is None else None  # noqa: SLF001 - pykka's
+
+
+def _branches(children: Iterable[Node]) -> Iterator[str]:
+    nodes = list(children)
+    for node in nodes:
+        is_last = node is nodes[-1]
+        yield ("└── " if is_last else "├── ") + node._line()  # noqa: SLF001 - drawn here
+        for line in _branches(node.children):
+            yield ("    " if is_last else "│   ") + line
+
+
+def _reason_text(reason: ExitReason) -> str:
+    return str(reason) if isinstance(reason, Crash) else type(reason).__name__
