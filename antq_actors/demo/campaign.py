@@ -79,11 +79,20 @@ class Campaign:
         application.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="read-leads") as reader:
-            reading = reader.submit(self._enqueue)
+            reading = reader.submit(self.enqueue)
             try:
                 return self._follow(reading, show)
             finally:
                 self._stopped.set()
+
+    def enqueue(self) -> None:
+        """Make a job of every lead that is not one yet, in the order of the file.
+
+        Raises OtherLeads when the path holds the jobs of another file.
+        """
+        jobs = self._args_of_new_leads(newest_job(self._app))
+        while ids := self._app.enqueue_many(SendPromotion, islice(jobs, BATCH)):
+            self._enqueued += len(ids)
 
     def _follow(self, reading: Future[None], show: Callable[[Progress], None]) -> Progress:
         while True:
@@ -96,11 +105,6 @@ class Campaign:
             if progress.done:
                 return progress
             self._stopped.wait(LOOK_INTERVAL)
-
-    def _enqueue(self) -> None:
-        jobs = self._args_of_new_leads(newest_job(self._app))
-        while ids := self._app.enqueue_many(SendPromotion, islice(jobs, BATCH)):
-            self._enqueued += len(ids)
 
     def _args_of_new_leads(self, newest: Job | None) -> Iterator[dict[str, Any]]:
         leads = read_leads(self._file, self._on_bad_line)

@@ -1,0 +1,342 @@
+"""The command line over a real store; only what has to be another process is one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+
+import pytest
+
+from antq_actors import AntQ, Job, Worker
+from antq_actors.cli import REFUSED, USAGE, run
+
+COMMANDS = ["start", "demo", "list", "show", "count", "cancel", "retry"]
+
+
+class Succeed(Worker):
+    def perform(self, job: Job):
+        pass
+
+
+class Break(Worker):
+    def perform(self, job: Job):
+        raise ValueError(f"broke on {job.args['part']}")
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A store with job 1 completed, 2 failed, 3 scheduled; and 4 waiting, in the queue mail."""
+    path = tmp_path / "store"
+    with AntQ(path, queues={"default": 2}) as app:
+        app.enqueue(Succeed, {"part": "wheel", "size": 7})
+        app.enqueue(Break, {"part": "axle"})
+        wait_until(lambda: app.count_workers(status=["completed", "failed"]) == 2)
+    with AntQ(path, start_queues=False) as app:
+        app.enqueue(Succeed, {"part": "7"}, schedule_in=3600)
+        app.enqueue(Succeed, {"part": "door"}, queue="mail")
+    return path
+
+
+def wait_until(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def antq(path, capsys):
+    """Answers the exit code, standard output and standard error of a command on the store."""
+
+    def antq(*arguments, path=path):
+        code = run([*arguments, "--path", str(path)])
+        return code, *capsys.readouterr()
+
+    return antq
+
+
+@pytest.fixture
+def listed(antq):
+    """Answers the ids of the jobs that ``antq list`` shows with such options."""
+
+    def listed(*arguments):
+        code, out, _ = antq("list", "--json", *arguments)
+        assert code == 0
+        return [job["id"] for job in json.loads(out)]
+
+    return listed
+
+
+@pytest.mark.parametrize(
+    ("filters", "ids"),
+    [
+        ([], [1, 2, 3, 4]),
+        (["--status", "failed"], [2]),
+        (["--status", "failed", "--status", "completed"], [1, 2]),
+        (["--queue", "mail"], [4]),
+        (["--queue", "nobody"], []),
+        (["--worker", f"{__name__}:Break"], [2]),
+        (["--arg", "part=wheel", "--arg", "size=7"], [1]),
+        (["--arg", "size=8"], []),
+        (["--arg", 'part="7"'], [3]),
+        (["--after", "2"], [3, 4]),
+        (["--after", "1", "--limit", "2"], [2, 3]),
+        (["--limit", "0"], []),
+    ],
+)
+def test_list_shows_the_jobs_for_which_all_filters_hold(listed, filters, ids):
+    assert listed(*filters) == ids
+
+
+def test_list_as_a_table_has_one_line_a_job(antq):
+    code, out, _ = antq("list")
+
+    assert code == 0
+    rows = out.splitlines()[1:]
+    assert [row.split()[:4] for row in rows] == [
+        ["1", "completed", "default", "1/1"],
+        ["2", "failed", "default", "1/1"],
+        ["3", "scheduled", "default", "0/1"],
+        ["4", "enqueued", "mail", "0/1"],
+    ]
+    assert "'part': 'axle'" in rows[1]
+
+
+def test_list_says_on_standard_error_that_there_may_be_more_and_where_to_go_on(antq):
+    _, _, err = antq("list", "--limit", "2")
+
+    assert "--after 2" in err
+
+
+def test_show_tells_everything_about_a_job_with_its_stack_trace(antq):
+    code, out, _ = antq("show", "2")
+
+    assert code == 0
+    for text in ("failed", "Break", "axle", "1 of 1", "broke on axle", "Traceback"):
+        assert text in out
+
+
+def test_show_as_json_has_every_field_of_the_job(antq):
+    _, out, _ = antq("show", "2", "--json")
+
+    job = json.loads(out)
+    assert set(Job.__struct_fields__) == set(job)
+    assert job["errors"][0]["error"] == "broke on axle"
+    assert datetime.fromisoformat(job["inserted_at"]).tzinfo is not None
+
+
+@pytest.mark.parametrize(
+    ("options", "number"),
+    [([], 4), (["--status", "failed"], 1), (["--queue", "mail"], 1), (["--queue", "none"], 0)],
+)
+def test_count_prints_one_number(antq, options, number):
+    assert antq("count", *options) == (0, f"{number}\n", "")
+
+
+def test_count_by_status_as_json_has_every_status(antq):
+    _, out, _ = antq("count", "--json")
+
+    counts = json.loads(out)
+    assert len(counts) == 7
+    assert {status for status, number in counts.items() if number} == {
+        "completed",
+        "failed",
+        "scheduled",
+        "enqueued",
+    }
+
+
+def test_cancel_cancels_a_waiting_job(antq, listed):
+    code, out, _ = antq("cancel", "3")
+
+    assert code == 0
+    assert "cancelled" in out
+    assert listed("--status", "cancelled") == [3]
+
+
+def test_retry_enqueues_an_ended_job_again(antq, listed):
+    code, out, _ = antq("retry", "2")
+
+    assert code == 0
+    assert "enqueued" in out
+    assert listed("--status", "failed") == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["show", "99"], ["cancel", "99"], ["retry", "99"], ["cancel", "1"], ["retry", "4"]],
+    ids=" ".join,
+)
+def test_a_refused_operation_is_one_line_on_standard_error_and_exit_code_1(antq, arguments):
+    code, out, err = antq(*arguments)
+
+    assert code == REFUSED
+    assert out == ""
+    assert err.startswith("antq: ")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "--status", "done"],
+        ["list", "--arg", "part"],
+        ["list", "--limit", "many"],
+        ["list", "--colour", "red"],
+        ["show", "first"],
+        ["show"],
+        ["dance"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_one_line_on_standard_error_and_exit_code_2(antq, arguments):
+    code, out, err = antq(*arguments)
+
+    assert code == USAGE
+    assert out == ""
+    assert err.startswith("antq: ")
+    assert err.count("\n") == 1
+
+
+def test_looking_where_there_is_no_store_is_an_error_and_makes_none(antq, tmp_path):
+    missing, empty = tmp_path / "missing", tmp_path / "empty"
+    empty.mkdir()
+
+    codes = [antq("list", path=missing)[0], antq("list", path=empty)[0]]
+
+    assert codes == [USAGE, USAGE]
+    assert not missing.exists()
+    assert list(empty.iterdir()) == []
+
+
+def test_the_store_may_be_named_by_the_environment(path, monkeypatch, capsys):
+    monkeypatch.setenv("ANTQ_PATH", str(path))
+
+    code = run(["count"])
+
+    assert (code, capsys.readouterr().out) == (0, "4\n")
+
+
+def test_without_a_store_the_error_says_how_to_name_one(monkeypatch, capsys):
+    monkeypatch.delenv("ANTQ_PATH", raising=False)
+
+    code = run(["list"])
+
+    assert code == USAGE
+    err = capsys.readouterr().err
+    assert "--path" in err
+    assert "ANTQ_PATH" in err
+
+
+def test_whatever_the_arguments_are_json_is_json_and_a_terminal_is_not_driven(path, antq):
+    with AntQ(path, start_queues=False) as app:
+        odd = {"at": datetime.now(UTC), "set": {1}, "nan": float("nan"), "esc": "\x1b[2J\r[red]"}
+        job = app.enqueue(Succeed, odd)
+
+    _, document, _ = antq("show", str(job.id), "--json")
+    _, text, _ = antq("show", str(job.id))
+    _, table, _ = antq("list")
+
+    assert json.loads(document)["args"]["set"] == [1]
+    for shown in (text, table):
+        assert "\x1b" not in shown
+        assert "\r" not in shown
+        assert "[red]" in shown
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_every_command_has_examples(command, capsys):
+    code = run([command, "--help"])
+
+    assert code == 0
+    assert f"  antq {command}" in capsys.readouterr().out
+
+
+def test_without_a_command_help_lists_them_all(capsys):
+    code = run([])
+
+    assert code == 0
+    out = capsys.readouterr().out
+    assert [name for name in COMMANDS if f"  {name} " not in out] == []
+
+
+def test_version_is_the_one_of_the_package(capsys):
+    code = run(["--version"])
+
+    assert (code, capsys.readouterr().out) == (0, "antq 0.1.0\n")
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ("shop", "shop:app"),
+        ("nowhere:app", "no module 'nowhere'"),
+        ("its_jobs:application", "did you mean its_jobs:app?"),
+        ("its_jobs:number", "an AntQ is needed"),
+        ("json:dumps", "an AntQ is needed"),
+    ],
+)
+def test_start_explains_what_is_wrong_with_its_target(target, hint, tmp_path, monkeypatch, capsys):
+    (tmp_path / "its_jobs.py").write_text(
+        "from antq_actors import AntQ\napp = AntQ()\nnumber = 7\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    code = run(["start", target])
+
+    assert code == USAGE
+    assert hint in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["its_app:app", "its_app:make"])
+def test_start_runs_an_application_until_a_signal_and_exits_0(target, tmp_path):
+    (tmp_path / "its_app.py").write_text(
+        "from antq_actors import AntQ, Worker\n"
+        "class Touch(Worker):\n"
+        "    def perform(self, job):\n"
+        "        open('touched', 'w').close()\n"
+        "app = AntQ('store')\n"
+        "def make():\n"
+        "    return app\n"
+    )
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "antq_actors", "start", target],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        wait_until((tmp_path / "store" / "data.mdb").exists)
+        enqueue = (
+            "from antq_actors import AntQ; from its_app import Touch\n"
+            "with AntQ('store', start_queues=False) as app: app.enqueue(Touch)"
+        )
+        command = [sys.executable, "-c", enqueue]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=30)  # noqa: S603 - ours as well
+        wait_until((tmp_path / "touched").exists)
+
+        os.kill(process.pid, signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+
+    assert process.returncode == 0, err
+    assert "Traceback" not in err
+
+
+def test_output_into_a_closed_pipe_is_no_traceback(path):
+    done = subprocess.run(  # noqa: S602 - a pipe between two programs is what it is about
+        f"{sys.executable} -m antq_actors list --path {path} --json | true",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert "Traceback" not in done.stderr
