@@ -1,0 +1,298 @@
+"""The typed face of the storage actor: what every other part calls.
+
+Each method is one message and one answer. It outlives a restart of the storage actor: the same
+message is sent again, and is never done twice.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from antq_actors.errors import ForkError, StorageError
+from antq_actors.otp import CallCycle, CallExit, CallTimeout, call, current
+from antq_actors.otp.calls import send_request
+from antq_actors.storage import node_lock
+from antq_actors.storage.failures import storage_error
+from antq_actors.storage.job_reader import JobReader
+from antq_actors.storage.job_store import JobStore
+from antq_actors.storage.records import Claim, Filter, NewJob, Settlement, StoredJob
+from antq_actors.storage.request import Read, Write
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Callable, Collection, Iterator, Sequence
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.status import Status
+    from antq_actors.otp import ServerRef
+
+T = TypeVar("T")
+
+_PATIENCE: Final = 30.0
+"""Seconds that a caller waits for a storage actor that is busy or being restarted."""
+_PAUSE: Final = 0.01
+_PAGE: Final = 500
+
+
+class StorageClient:
+    """Asks the storage actor *dest* of the store in the directory *path*.
+
+    Every method raises StorageError when the actor does not answer within *patience* seconds, or
+    the store fails; StorageFull when the disk is full; ForkError in a fork of the process that
+    made the client; and what its own line says.
+    """
+
+    def __init__(
+        self,
+        dest: str | ServerRef,
+        path: str | os.PathLike[str],
+        *,
+        patience: float = _PATIENCE,
+    ) -> None:
+        self._dest = dest
+        self._path = Path(os.path.realpath(path))
+        self._patience = patience
+        self._pid = os.getpid()
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Let nobody wait for a storage actor that is not there: it will not come back."""
+        self._closed.set()
+
+    # ---- jobs come in ---------------------------------------------------------------------
+
+    def insert(self, new: NewJob) -> int:
+        """Store a job, answer its id. Raises AlreadyExists."""
+        return self._write(partial(JobStore.insert, new=new))
+
+    def insert_many(self, news: Sequence[NewJob]) -> builtins.list[int | None]:
+        """Store jobs in one transaction, answer their ids; None for a duplicate, left out."""
+        return self._write(partial(JobStore.insert_many, news=news))
+
+    # ---- jobs are run ---------------------------------------------------------------------
+
+    def work(
+        self,
+        queue_name: str,
+        settlements: Sequence[Settlement],
+        *,
+        node: int,
+        limit: int,
+        now: Instant,
+    ) -> Claim:
+        """Settle executions, then claim up to *limit* due jobs, in one transaction.
+
+        A stale settlement is dropped. A paused queue settles and gets nothing.
+        """
+        return self._write(_work(queue_name, settlements, node=node, limit=limit, now=now))
+
+    def request_work(
+        self,
+        queue_name: str,
+        settlements: Sequence[Settlement],
+        *,
+        node: int,
+        limit: int,
+        now: Instant,
+        tag: Any,
+    ) -> Write:
+        """Ask for the same; the answer arrives as ``otp.Response(tag, claim, error)``.
+
+        For actors. An error that is a CallExit means that the storage actor ended: give what this
+        answers to :meth:`request_again`.
+        """
+        request = Write(_work(queue_name, settlements, node=node, limit=limit, now=now))
+        self.request_again(request, tag=tag)
+        return request
+
+    def request_again(self, request: Write, *, tag: Any) -> None:
+        """Repeat a request whose answer was lost. If it was done, only its answer comes again."""
+        self._check()
+        send_request(self._dest, request, tag)
+
+    def rescue(
+        self,
+        *,
+        node: int,
+        now: Instant,
+        max_interruptions: int,
+        reason: str,
+        queue: str | None = None,
+    ) -> int:
+        """Interrupt the jobs that run on *node*, of all queues or one; answer how many."""
+        return self._write(
+            partial(
+                JobStore.rescue,
+                node=node,
+                now=now,
+                max_interruptions=max_interruptions,
+                reason=reason,
+                queue_name=queue,
+            )
+        )
+
+    # ---- jobs are changed -----------------------------------------------------------------
+
+    def cancel(self, id_: int, now: Instant) -> StoredJob:
+        """Cancel a waiting job. Raises JobNotFound, NotCancellable."""
+        return self._write(partial(JobStore.cancel, id_=id_, now=now))
+
+    def retry(self, id_: int, now: Instant) -> StoredJob:
+        """Enqueue an ended job again. Raises JobNotFound, NotRetryable, AlreadyExists."""
+        return self._write(partial(JobStore.retry, id_=id_, now=now))
+
+    def delete(self, id_: int) -> None:
+        """Delete a job of any status. Raises JobNotFound."""
+        self._write(partial(JobStore.delete, id_=id_))
+
+    def prune(self, finished_before: Instant, limit: int) -> int:
+        """Delete up to *limit* jobs that ended before an instant; answer how many."""
+        return self._write(partial(JobStore.prune, finished_before=finished_before, limit=limit))
+
+    # ---- jobs are looked at ---------------------------------------------------------------
+
+    def get(self, id_: int) -> StoredJob:
+        """Answer a job. Raises JobNotFound."""
+        return self._read(partial(JobReader.get, id_=id_))
+
+    def list(
+        self,
+        filter_: Filter = Filter(),  # noqa: B008 - a constant
+        *,
+        after: int | None = None,
+        limit: int | None = None,
+        accept: Callable[[StoredJob], bool] | None = None,
+    ) -> builtins.list[StoredJob]:
+        """Answer up to *limit* jobs with larger ids than *after*, by id, that pass both filters.
+
+        They are read page by page and decoded, and *accept* runs, in the caller's thread: a long
+        list holds up nobody.
+        """
+        found: list[StoredJob] = []
+        if limit is not None and limit <= 0:
+            return found
+        for job in self._pages(filter_, after or 0, limit):
+            if filter_.worker is not None and job.spec.worker != filter_.worker:
+                continue
+            if accept is None or accept(job):
+                found.append(job)
+                if len(found) == limit:
+                    break
+        return found
+
+    def count(self, statuses: Collection[Status] | None = None, queue: str | None = None) -> int:
+        """Answer how many jobs have one of these statuses and are of this queue; None: any."""
+        return self._read(partial(JobReader.count, statuses=statuses, queue_name=queue))
+
+    def counts(self, queue: str) -> dict[Status, int]:
+        """Answer how many jobs of a queue each status has."""
+        return self._read(partial(JobReader.counts, queue_name=queue))
+
+    def queues(self) -> builtins.list[str]:
+        """Answer the queues that hold jobs, by name."""
+        return self._read(JobReader.queues)
+
+    # ---- queues ---------------------------------------------------------------------------
+
+    def set_paused(self, queue: str, paused: bool) -> None:  # noqa: FBT001 - it is the value to set
+        """Pause or resume a queue on every node. Paused, nothing of it is claimed."""
+        self._write(partial(JobStore.set_paused, queue_name=queue, paused=paused))
+
+    def is_paused(self, queue: str) -> bool:
+        """Tell whether a queue is paused."""
+        return self._read(partial(JobReader.is_paused, queue_name=queue))
+
+    # ---- nodes ----------------------------------------------------------------------------
+
+    def open_node(self) -> int:
+        """Make this process a node: answer its number, and hold its lock until it is closed."""
+        node = self._write(JobStore.new_node)
+        try:
+            node_lock.hold(self._path, node)
+        except OSError as error:
+            raise storage_error(error, self._path) from error
+        # Only now: a recorded node whose lock can be taken is a dead one.
+        self._write(partial(JobStore.add_node, node=node))
+        return node
+
+    def close_node(self, node: int) -> None:
+        """Forget a node, this process's or a dead one; its jobs were given back before."""
+        self._write(partial(JobStore.remove_node, node=node))
+        node_lock.release(self._path, node)
+
+    def dead_nodes(self) -> builtins.list[int]:
+        """Answer the nodes that were not closed and whose process is gone."""
+        nodes = self._read(JobReader.nodes)
+        return [node for node in nodes if node_lock.is_dead(self._path, node)]
+
+    # ---- asking ---------------------------------------------------------------------------
+
+    def _write(self, verb: Callable[[JobStore], T]) -> T:
+        answer: T = self._ask(Write(verb))
+        return answer
+
+    def _read(self, verb: Callable[[JobReader], T]) -> T:
+        answer: T = self._ask(Read(verb))
+        return answer
+
+    def _ask(self, request: Write | Read) -> Any:
+        """Send until it is answered: the storage actor may die meanwhile, and comes back."""
+        self._check()
+        deadline = time.monotonic() + self._patience
+        while True:
+            current.fence()  # a killed caller has nothing more to ask
+            try:
+                return call(self._dest, request, max(0.0, deadline - time.monotonic()))
+            except CallCycle:
+                raise
+            except CallTimeout as error:
+                raise StorageError(
+                    f"the store in {self._path} did not answer within {self._patience:g} s"
+                ) from error
+            except CallExit as error:
+                if time.monotonic() >= deadline:
+                    raise StorageError(
+                        f"the storage actor of {self._path} is gone and did not come back within"
+                        f" {self._patience:g} s: {error}"
+                    ) from error
+                if self._closed.wait(_PAUSE):
+                    raise StorageError(
+                        f"the store in {self._path} is closed: its application has stopped"
+                    ) from error
+
+    def _pages(self, filter_: Filter, after: int, limit: int | None) -> Iterator[StoredJob]:
+        size = _PAGE if limit is None else min(limit, _PAGE)
+        while True:
+            page = self._read(partial(JobReader.page, filter_=filter_, after=after, size=size))
+            for raw in page:
+                yield raw.decode()
+            if len(page) < size:
+                return
+            after = page[-1].id
+            size = _PAGE
+
+    def _check(self) -> None:
+        if os.getpid() != self._pid:
+            raise ForkError(
+                "this process is a fork of the one that started the application, and a store cannot"
+                " be carried across a fork: start an AntQ in the child (with gunicorn: in"
+                " post_fork, or without preload)"
+            )
+
+
+def _work(
+    queue_name: str, settlements: Sequence[Settlement], *, node: int, limit: int, now: Instant
+) -> Callable[[JobStore], Claim]:
+    return partial(
+        JobStore.work,
+        queue_name=queue_name,
+        settlements=settlements,
+        node=node,
+        limit=limit,
+        now=now,
+    )

@@ -1,0 +1,45 @@
+"""The directory of a store: made private, refused when others could write to it.
+
+Arguments are pickles, and a node runs what a pickle says; so whoever can write to a store can run
+code as its owner. It is guarded as ssh guards keys.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+from antq_actors.errors import StorageError
+from antq_actors.storage.failures import storage_error
+
+_WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+def prepare(path: str | os.PathLike[str]) -> Path:
+    """Make the directory, if need be, readable by its owner only; answer its real path.
+
+    Raises StorageError when it is a file, cannot be made or written, or others can write to it.
+    """
+    directory = Path(os.path.realpath(path))
+    if directory.exists() and not directory.is_dir():
+        raise StorageError(f"{directory} is a file; a store is a directory: give another path")
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = directory.stat().st_mode
+    except OSError as error:
+        raise storage_error(error, directory) from error
+
+    if os.name == "posix" and mode & _WRITABLE_BY_OTHERS:
+        raise StorageError(
+            f"others can write to {directory} (mode {stat.S_IMODE(mode):03o}), and who can write to"
+            f" a store can run code as you; chmod go-w {directory}"
+        )
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise StorageError(f"{directory} is not writable: give a path that is")
+    for name in ("data.mdb", "lock.mdb"):
+        file = directory / name
+        if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+            raise StorageError(f"{file} is not writable: give another path, or chmod u+rw it")
+    return directory

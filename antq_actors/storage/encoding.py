@@ -1,0 +1,234 @@
+"""Every value's bytes on disk, and back.
+
+    arguments   one byte for the format, then a pickle
+    job         one byte for the length of its digest, the digest, its state as msgpack
+    spec, error msgpack
+
+The digest stands beside the state, so that a change of status can move a unique job's entries
+without reading its spec.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import pickle
+import uuid
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import cloudpickle  # type: ignore[import-untyped]  # it has none
+import msgspec
+
+from antq_actors.errors import StorageError
+from antq_actors.jobs.instant import to_datetime
+from antq_actors.jobs.job import AttemptError, Job
+from antq_actors.jobs.lifecycle import ErrorEntry
+from antq_actors.jobs.state import JobState
+from antq_actors.jobs.unique import Unique
+from antq_actors.storage.plain_pickle import Opaque, read_plain
+from antq_actors.storage.records import JobSpec, StoredJob
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_PICKLED: Final = b"\x01"
+_PROTOCOL: Final = 5
+
+_PLAIN_LEAVES: Final = frozenset(
+    {
+        str,
+        int,
+        float,
+        bool,
+        type(None),
+        bytes,
+        complex,
+        dt.date,
+        dt.datetime,
+        dt.timedelta,
+        decimal.Decimal,
+        uuid.UUID,
+    }
+)
+_DEEPEST_PLAIN: Final = 32
+
+
+def encode_args(args: Mapping[str, Any]) -> bytes:
+    """Answer the bytes of a job's arguments.
+
+    Raises TypeError for a key that is no ``str`` and, naming its key, for a value that cannot be
+    pickled.
+    """
+    plain = True
+    for key, value in args.items():
+        if type(key) is not str:
+            raise TypeError(
+                f"the names of arguments are str, got {key!r} ({type(key).__name__}):"
+                f" write {{{str(key)!r}: ...}}"
+            )
+        if plain and type(value) not in _PLAIN_LEAVES:
+            plain = _is_plain(value, _DEEPEST_PLAIN)
+    if plain:
+        return _PICKLED + pickle.dumps(dict(args), _PROTOCOL)
+    try:
+        # By value what another process could not import: classes of __main__, lambdas.
+        pickled: bytes = cloudpickle.dumps(dict(args), _PROTOCOL)
+    except Exception as error:
+        raise _unpicklable(args, error) from error
+    return _PICKLED + pickled
+
+
+def load_args(encoded: bytes) -> dict[str, Any]:
+    """Answer the arguments as they were given: for who is about to run the job, and no one else.
+
+    It runs what the pickle names. Raises whatever that raises.
+    """
+    args: dict[str, Any] = pickle.loads(_pickle_in(encoded))  # noqa: S301 - a job's own worker asks
+    return args
+
+
+def show_args(encoded: bytes) -> dict[str, Any]:
+    """Answer the arguments to look at. Runs and imports nothing, and never raises.
+
+    What is no plain data shows as an Opaque. So do bytes that are no arguments at all, under the
+    key ``"?"``: one damaged job must not hide the others of a list.
+    """
+    try:
+        args = read_plain(_pickle_in(encoded))
+    except Exception as error:  # noqa: BLE001 - damaged bytes raise anything
+        return {"?": Opaque(f"unreadable: {error}")}
+    if not isinstance(args, dict):
+        return {"?": Opaque(f"unreadable: {type(args).__name__} instead of a dict")}
+    return args
+
+
+class JobRecord(NamedTuple):
+    """What the table of jobs holds for an id."""
+
+    state: JobState
+    digest: bytes | None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_state = msgspec.msgpack.Decoder(JobState).decode
+_decode_spec = msgspec.msgpack.Decoder(JobSpec).decode
+_decode_error = msgspec.msgpack.Decoder(tuple[int, str, str | None, int]).decode
+
+
+def encode_job(state: JobState, digest: bytes | None) -> bytes:
+    """Answer the bytes of a :class:`JobRecord`."""
+    if digest is None:
+        return b"\x00" + _encode(state)
+    return bytes((len(digest),)) + digest + _encode(state)
+
+
+def decode_job(record: bytes) -> JobRecord:
+    """Undo :func:`encode_job`. Raises StorageError for damaged bytes."""
+    size = record[0] + 1
+    try:
+        return JobRecord(_decode_state(memoryview(record)[size:]), record[1:size] or None)
+    except msgspec.MsgspecError as error:
+        raise _damaged("job", error) from error
+
+
+def encode_spec(spec: JobSpec) -> bytes:
+    """Answer the bytes of a spec."""
+    return _encode(spec)
+
+
+def decode_spec(record: bytes) -> JobSpec:
+    """Undo :func:`encode_spec`. Raises StorageError for damaged bytes."""
+    try:
+        return _decode_spec(record)
+    except msgspec.MsgspecError as error:
+        raise _damaged("spec of a job", error) from error
+
+
+def encode_error(entry: ErrorEntry) -> bytes:
+    """Answer the bytes of an entry of a job's errors."""
+    return _encode(entry)
+
+
+def decode_error(record: bytes) -> ErrorEntry:
+    """Undo :func:`encode_error`. Raises StorageError for damaged bytes."""
+    try:
+        return ErrorEntry(*_decode_error(record))
+    except msgspec.MsgspecError as error:
+        raise _damaged("error of a job", error) from error
+
+
+def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
+    """Answer *stored* as users see it, with *args* decoded as the caller sees fit."""
+    state, spec = stored.state, stored.spec
+    unique = None
+    if spec.unique is not None:
+        unique = Unique(args=spec.unique, statuses=spec.unique_statuses)
+    due = state.scheduled_at
+    return Job(
+        id=stored.id,
+        worker=spec.worker,
+        queue_name=state.queue_name,
+        args=args,
+        priority=state.priority,
+        status=state.status,
+        attempts=state.attempts,
+        max_attempts=state.max_attempts,
+        interruptions=state.interruptions,
+        scheduled_at=None if due is None else to_datetime(due),
+        inserted_at=to_datetime(spec.inserted_at),
+        updated_at=to_datetime(state.updated_at),
+        errors=tuple(
+            AttemptError(
+                entry.attempt, entry.error, entry.stack_trace, to_datetime(entry.attempted_at)
+            )
+            for entry in stored.errors
+        ),
+        opts={
+            "max_attempts": state.max_attempts,
+            "timeout": spec.timeout,
+            "unique": unique,
+            "priority": state.priority,
+        },
+    )
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Tell whether the plain pickler carries *value* to any process."""
+    kind = type(value)
+    if kind in _PLAIN_LEAVES:
+        return True
+    if depth == 0:
+        return False
+    if kind is list or kind is tuple or kind is set or kind is frozenset:
+        return all(_is_plain(item, depth - 1) for item in value)
+    if kind is dict:
+        return all(
+            _is_plain(key, depth - 1) and _is_plain(item, depth - 1) for key, item in value.items()
+        )
+    return False
+
+
+def _unpicklable(args: Mapping[str, Any], error: Exception) -> TypeError:
+    """Find the argument that cannot be pickled."""
+    for key, value in args.items():
+        try:
+            cloudpickle.dumps(value, _PROTOCOL)
+        except Exception as reason:  # noqa: BLE001 - a value's own __reduce__ raises anything
+            return TypeError(
+                f"the argument {key!r} ({type(value).__name__}) cannot be pickled: {reason};"
+                " pass what it is made from, such as a path, an id or a URL, instead"
+            )
+    return TypeError(f"the arguments cannot be pickled: {error}")
+
+
+def _pickle_in(encoded: bytes) -> bytes:
+    if encoded[:1] != _PICKLED:
+        raise StorageError(
+            f"arguments begin with the byte {encoded[:1]!r}, which this version does not know;"
+            " were they stored by a newer antq_actors?"
+        )
+    return encoded[1:]
+
+
+def _damaged(what: str, error: Exception) -> StorageError:
+    return StorageError(f"the {what} is damaged on disk: {error}")

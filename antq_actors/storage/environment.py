@@ -1,0 +1,183 @@
+"""LMDB: opened, grown, closed, and its transactions run.
+
+Its errors become ours here and nowhere else. A process opens a path once, because LMDB does not
+bear it twice; and never uses it in a fork.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import lmdb
+
+from antq_actors.errors import ForkError, StorageError
+from antq_actors.storage import directory
+from antq_actors.storage.failures import storage_error
+from antq_actors.storage.tables import TABLE_NAMES, Tables, open_tables
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+T = TypeVar("T")
+
+_FIRST_MAP: Final = 64 * 2**20
+"""Bytes. It doubles when full; the file takes only what is used of it."""
+_MOST_READERS: Final = 1024
+"""Threads of all processes that may read at once; 64 bytes of the lock file each."""
+
+_guard = threading.RLock()
+_open: Final[dict[Path, Environment]] = {}
+_of_parents: Final[list[Environment]] = []
+
+
+class Environment:
+    """An open store.
+
+    *durable*: each commit is on disk when it returns. *owner*: opening the same path again with
+    the same owner answers the same environment, as the successor of a killed storage actor needs
+    it. *map_size*: bytes to begin with.
+
+    Raises StorageError when the path cannot be used, saying why, or this process has it open.
+    """
+
+    path: Path
+    tables: Tables
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        durable: bool = True,
+        owner: object = None,
+        map_size: int = _FIRST_MAP,
+    ) -> Environment:
+        """Open the store in the directory *path*, making it if need be."""
+        real = directory.prepare(path)
+        with _guard:
+            there = _open.get(real)
+            if there is not None:
+                if owner is not None and there._owner is owner:  # noqa: SLF001 - its own kind
+                    return there
+                raise StorageError(
+                    f"{real} is already open in this process; use the AntQ that has it, or stop"
+                    " that one first"
+                )
+            return cls(real, durable=durable, owner=owner, map_size=map_size)
+
+    def __init__(self, path: Path, *, durable: bool, owner: object, map_size: int) -> None:
+        self.path = path
+        self._owner = owner
+        self._pid = os.getpid()
+        self._closed = False
+        self.turn = threading.RLock()
+        """Who holds it has the environment alone: a killed storage actor's thread may still be
+        at its last transaction when its successor begins, and a map must not grow under it.
+        """
+        try:
+            self._env = lmdb.open(
+                str(path),
+                map_size=map_size,
+                max_dbs=len(TABLE_NAMES),
+                max_readers=_MOST_READERS,
+                sync=durable,
+                mode=0o600,
+            )
+        except (lmdb.Error, OSError) as error:
+            raise storage_error(error, path) from error
+        try:
+            self.clear_dead_readers()
+            self.tables = open_tables(self._env, path)
+        except BaseException as error:
+            self._env.close()
+            if isinstance(error, lmdb.Error):
+                raise storage_error(error, path) from error
+            raise
+        _open[path] = self
+
+    def close(self) -> None:
+        """Close it; once more is no error. In a fork it does nothing: it is the parent's."""
+        with self.turn, _guard:
+            if self._closed or self._pid != os.getpid():
+                return
+            self._closed = True
+            del _open[self.path]
+            self._env.close()
+
+    def write(self, work: Callable[[lmdb.Transaction], T]) -> T:
+        """Answer what *work* answers, in a write transaction that is committed if it returns.
+
+        When the map is full, it is enlarged and *work* repeated: it must change nothing but the
+        transaction. Raises what *work* raises, having changed nothing; StorageError when LMDB
+        fails, StorageFull when the disk is full.
+        """
+        while True:
+            try:
+                with self.turn, self._begin(write=True) as txn:
+                    return work(txn)
+            except lmdb.MapFullError:
+                self._grow()
+            except lmdb.Error as error:
+                raise storage_error(error, self.path) from error
+
+    def read(self, work: Callable[[lmdb.Transaction], T]) -> T:
+        """Answer what *work* answers, in a read transaction.
+
+        Keep it short: while it lasts, no page is reused, and the file grows for good.
+        """
+        try:
+            with self.turn, self._begin(write=False) as txn:
+                return work(txn)
+        except lmdb.Error as error:
+            raise storage_error(error, self.path) from error
+
+    def last_transaction(self) -> int:
+        """Answer the number of the last committed write transaction, of whatever process."""
+        self._check()
+        return int(self._env.info()["last_txnid"])
+
+    def clear_dead_readers(self) -> None:
+        """Forget readers whose process was killed, so that their pages can be reused."""
+        self._env.reader_check()
+
+    def _begin(self, *, write: bool) -> lmdb.Transaction:
+        self._check()
+        try:
+            return self._env.begin(write=write)
+        except lmdb.MapResizedError:
+            self._env.set_mapsize(0)  # another process enlarged it: adopt
+            return self._env.begin(write=write)
+
+    def _grow(self) -> None:
+        try:
+            # A reader that was killed keeps pages from being used again, and so the map full.
+            self.clear_dead_readers()
+            with self.turn:
+                self._env.set_mapsize(2 * self._env.info()["map_size"])
+        except lmdb.Error as error:
+            raise storage_error(error, self.path) from error
+
+    def _check(self) -> None:
+        if self._pid != os.getpid():
+            raise ForkError(
+                f"this process is a fork of the one that opened {self.path}, and a store cannot be"
+                " carried across a fork: start the AntQ after the fork (with gunicorn: in"
+                " post_fork, or without preload)"
+            )
+        if self._closed:
+            raise StorageError(f"{self.path} was closed")
+
+
+def _forget_in_fork() -> None:
+    """Let a fork open the paths itself; its parent's environments stay untouched in memory."""
+    global _guard  # noqa: PLW0603 - the parent may have held it at the fork
+    _guard = threading.RLock()
+    _of_parents.extend(_open.values())
+    _open.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_fork)

@@ -1,0 +1,43 @@
+"""LMDB's and the system's errors in words that help."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import lmdb
+
+from antq_actors.errors import StorageError, StorageFull
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def storage_error(error: lmdb.Error | OSError, path: Path) -> StorageError:
+    """Answer the error to raise instead of *error*, which using the store in *path* met."""
+    if _is_full(error):
+        return StorageFull(
+            f"the disk that holds {path} is full; what was just asked for was not stored."
+            " Make room, then repeat it"
+        )
+    if isinstance(error, lmdb.VersionMismatchError):
+        return StorageError(
+            f"{path} was written by an LMDB whose format this one cannot read ({error});"
+            " open it with the release of antq_actors that wrote it"
+        )
+    if isinstance(error, lmdb.InvalidError | lmdb.CorruptedError | lmdb.PageNotFoundError):
+        return StorageError(
+            f"{path} is damaged, or no store of antq_actors ({error});"
+            f" `python -m lmdb -e {path} verify` says more"
+        )
+    if isinstance(error, lmdb.ReadersFullError):
+        return StorageError(f"too many processes have {path} open: {error}")
+    return StorageError(f"the store in {path} cannot be used: {error}")
+
+
+def _is_full(error: lmdb.Error | OSError) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    text = str(error)  # LMDB passes the system's errors on as text alone
+    return any(os.strerror(code) in text for code in (errno.ENOSPC, errno.EDQUOT))

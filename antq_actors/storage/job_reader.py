@@ -1,0 +1,138 @@
+"""The verbs that look at jobs. Each is flat: it reads what it answers, and no more."""
+
+from __future__ import annotations
+
+import heapq
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from antq_actors.errors import JobNotFound
+from antq_actors.jobs.status import Status
+from antq_actors.storage import encoding, keys
+from antq_actors.storage.job_table import JobTable
+from antq_actors.storage.meta import Meta
+from antq_actors.storage.records import StoredJob
+from antq_actors.storage.scan import keys_from
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    import lmdb
+    from lmdb import _Database
+
+    from antq_actors.jobs.state import JobState
+    from antq_actors.storage.encoding import JobRecord
+    from antq_actors.storage.records import Filter
+    from antq_actors.storage.tables import Tables
+
+
+class RawJob(NamedTuple):
+    """A job as it stands on disk, but for its state; the rest is decoded by who asked for it."""
+
+    id: int
+    state: JobState
+    spec: bytes
+    errors: tuple[bytes, ...]
+
+    def decode(self) -> StoredJob:
+        """Answer the job."""
+        errors = tuple(encoding.decode_error(entry) for entry in self.errors)
+        return StoredJob(self.id, self.state, encoding.decode_spec(self.spec), errors)
+
+
+class JobReader:
+    """What can be asked of the jobs of a store, in one transaction."""
+
+    def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
+        self._txn = txn
+        self._tables = tables
+        self._jobs = JobTable(txn, tables)
+        self._meta = Meta(txn, tables)
+
+    def get(self, id_: int) -> StoredJob:
+        """Answer a job. Raises JobNotFound."""
+        return self._jobs.whole(id_, self._existing(id_).state)
+
+    def page(self, filter_: Filter, *, after: int = 0, size: int = 500) -> list[RawJob]:
+        """Answer the first *size* jobs with larger ids than *after* and the filter's statuses and
+        queue, by id. The filter's worker is left to the caller, who decodes them.
+        """
+        start = max(0, after) + 1
+        if start > keys.LARGEST_ID:
+            return []
+        return [self._raw(id_) for id_ in islice(self._ids(filter_, start), max(0, size))]
+
+    def count(self, statuses: Collection[Status] | None, queue_name: str | None) -> int:
+        """Answer how many jobs have one of these statuses and are of this queue; None: any."""
+        return sum(
+            self._jobs.count(keys.lane(status, queue))
+            for status, queue in self._jobs.lanes()
+            if (statuses is None or status in statuses)
+            and (queue_name is None or queue == queue_name)
+        )
+
+    def counts(self, queue_name: str) -> dict[Status, int]:
+        """Answer how many jobs of a queue each status has."""
+        return {status: self.count((status,), queue_name) for status in Status}
+
+    def queues(self) -> list[str]:
+        """Answer the queues that hold jobs, by name."""
+        return sorted({queue_name for _, queue_name in self._jobs.lanes()})
+
+    def is_paused(self, queue_name: str) -> bool:
+        """Tell whether a queue is paused."""
+        return self._meta.is_paused(queue_name)
+
+    def nodes(self) -> list[int]:
+        """Answer the nodes that were opened and not closed."""
+        return self._meta.nodes()
+
+    def _existing(self, id_: int) -> JobRecord:
+        record = self._jobs.record(id_)
+        if record is None:
+            raise JobNotFound(f"no job has the id {id_}: it was deleted, pruned, or never stored")
+        return record
+
+    def _raw(self, id_: int) -> RawJob:
+        state = self._existing(id_).state
+        errors = self._jobs.error_bytes(id_) if state.errors else ()
+        return RawJob(id_, state, self._jobs.spec_bytes(id_), errors)
+
+    def _ids(self, filter_: Filter, start: int) -> Iterator[int]:
+        """Answer the ids from *start* on that the filter lets through, ascending."""
+        if filter_.statuses is None and filter_.queue_name is None:
+            return self._id_range(self._tables.jobs, b"", start)
+        lanes = [
+            (status, keys.lane(status, queue))
+            for status, queue in self._jobs.lanes()
+            if (filter_.statuses is None or status in filter_.statuses)
+            and (filter_.queue_name is None or queue == filter_.queue_name)
+        ]
+        ranges = []
+        for status, lane in lanes:
+            if status in keys.LISTED:
+                ranges.append(self._id_range(self._tables.listing, lane, start))
+            else:
+                ranges.extend(
+                    self._id_range(self._tables.index, prefix, start)
+                    for prefix in self._orders(lane)
+                )
+        return heapq.merge(*ranges)
+
+    def _id_range(self, table: _Database, prefix: bytes, start: int) -> Iterator[int]:
+        """Answer the ids from *start* on of the keys that are *prefix* and an id."""
+        size = len(prefix) + len(keys.job_key(0))
+        for key in keys_from(self._txn, table, prefix + keys.job_key(start)):
+            if len(key) != size or not key.startswith(prefix):
+                return
+            yield keys.id_at_end(key)
+
+    def _orders(self, lane: bytes) -> list[bytes]:
+        """Answer the distinct beginnings, all but the id, of a lane's keys in ``index``."""
+        found: list[bytes] = []
+        end = keys.lane_end(lane)
+        start = lane
+        while (key := next(keys_from(self._txn, self._tables.index, start), end)) < end:
+            found.append(keys.without_id(key))
+            start = found[-1] + keys.job_key(keys.LARGEST_ID)
+        return found

@@ -1,0 +1,188 @@
+"""Binary keys whose order is the order of work.
+
+LMDB sorts keys as bytes, so numbers are big-endian with a bias that puts negative ones first, and
+names end in NUL, so that a queue's keys stand together and no queue's name is the beginning of
+another's range.
+
+    jobs, payloads   id
+    errors           id, number of the error from 0
+    index            lane, order, id          what is next: the head of a lane
+    listing          lane, id                 lanes whose order is not that of ids
+    counts           lane
+    unique           digest, status, id
+
+A *lane* is (status, queue). Its order is the due time of scheduled and retrying jobs, the
+priority of enqueued ones (largest first), the node of running ones, the time of ending of ended
+ones.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from struct import Struct
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from antq_actors.errors import StorageError
+from antq_actors.jobs.status import Status
+
+if TYPE_CHECKING:
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import JobState
+
+# On disk: a byte is never given another meaning.
+_BYTES: Final = {
+    Status.ENQUEUED: b"\x01",
+    Status.RUNNING: b"\x02",
+    Status.SCHEDULED: b"\x03",
+    Status.RETRYING: b"\x04",
+    Status.COMPLETED: b"\x05",
+    Status.FAILED: b"\x06",
+    Status.CANCELLED: b"\x07",
+}
+_STATUSES: Final = {byte[0]: status for status, byte in _BYTES.items()}
+
+LISTED: Final = frozenset(Status) - {Status.ENQUEUED, Status.RUNNING}
+"""Statuses with entries in ``listing``. The others are listed from ``index``: it has few orders
+for them (priorities, nodes), and ids ascend within each.
+"""
+
+LONGEST_QUEUE_NAME: Final = 255
+"""In bytes of UTF-8; LMDB allows 511 for a whole key."""
+
+LARGEST_ID: Final = 2**64 - 1
+
+_BIAS: Final = 2**63
+_ID: Final = Struct(">Q")
+_ORDER_ID: Final = Struct(">QQ")
+_ID_NUMBER: Final = Struct(">QL")
+_ORDER_SIZE: Final = 8
+_ID_SIZE: Final = 8
+
+
+class WorkKey(NamedTuple):
+    """A key of ``index``, taken apart."""
+
+    status: Status
+    queue_name: str
+    order: int
+    id: int
+
+
+class ListingKey(NamedTuple):
+    """A key of ``listing``, taken apart."""
+
+    status: Status
+    queue_name: str
+    id: int
+
+
+class UniqueKey(NamedTuple):
+    """A key of ``unique``, taken apart."""
+
+    digest: bytes
+    status: Status
+    id: int
+
+
+def job_key(id_: int) -> bytes:
+    """Answer the key of a job in ``jobs`` and ``payloads``."""
+    return _ID.pack(id_)
+
+
+def id_at_end(key: bytes) -> int:
+    """Answer the id that a key of any table but ``errors`` and ``counts`` ends with."""
+    return int.from_bytes(key[-_ID_SIZE:], "big")
+
+
+def without_id(key: bytes) -> bytes:
+    """Answer such a key up to its id."""
+    return key[:-_ID_SIZE]
+
+
+def error_key(id_: int, number: int) -> bytes:
+    """Answer the key of a job's error; *number* counts from 0, oldest first."""
+    return _ID_NUMBER.pack(id_, number)
+
+
+def split_error_key(key: bytes) -> tuple[int, int]:
+    """Undo :func:`error_key`."""
+    id_, number = _ID_NUMBER.unpack(key)
+    return id_, number
+
+
+@lru_cache(maxsize=4096)
+def lane(status: Status, queue_name: str) -> bytes:
+    """Answer what all keys of a status of a queue begin with.
+
+    Raises StorageError for a name that no key can hold.
+    """
+    name = queue_name.encode()
+    if not name or len(name) > LONGEST_QUEUE_NAME or b"\x00" in name:
+        raise StorageError(
+            f"a queue cannot be named {queue_name!r}: a name has 1 to {LONGEST_QUEUE_NAME} bytes"
+            " and no NUL"
+        )
+    return b"%b%b\x00" % (_BYTES[status], name)
+
+
+def split_lane(key: bytes) -> tuple[Status, str]:
+    """Undo :func:`lane`."""
+    return _STATUSES[key[0]], key[1:-1].decode()
+
+
+def lane_end(start: bytes) -> bytes:
+    """Answer the smallest key behind every key that begins with the lane *start*."""
+    return start[:-1] + b"\x01"
+
+
+def order_of(state: JobState) -> int:
+    """Answer where in its lane a job stands; the smallest is first."""
+    status = state.status
+    if status is Status.ENQUEUED:
+        return -state.priority
+    if status is Status.RUNNING:
+        return state.node
+    if status is Status.SCHEDULED or status is Status.RETRYING:
+        return state.scheduled_at or 0
+    return state.updated_at
+
+
+def work_key(start: bytes, order: int, id_: int = 0) -> bytes:
+    """Answer the key of ``index`` in the lane *start*; id 0 stands before all jobs of an order."""
+    return start + _ORDER_ID.pack(order + _BIAS, id_)
+
+
+def order_in(key: bytes) -> Instant:
+    """Answer the order that a key of ``index`` holds."""
+    return int.from_bytes(key[-_ORDER_SIZE - _ID_SIZE : -_ID_SIZE], "big") - _BIAS
+
+
+def split_work_key(key: bytes) -> WorkKey:
+    """Undo :func:`work_key`."""
+    status, queue_name = split_lane(key[: -_ORDER_SIZE - _ID_SIZE])
+    return WorkKey(status, queue_name, order_in(key), id_at_end(key))
+
+
+def listing_key(start: bytes, id_: int) -> bytes:
+    """Answer the key of ``listing`` in the lane *start*."""
+    return start + _ID.pack(id_)
+
+
+def split_listing_key(key: bytes) -> ListingKey:
+    """Undo :func:`listing_key`."""
+    return ListingKey(*split_lane(key[:-_ID_SIZE]), id_at_end(key))
+
+
+def unique_prefix(digest: bytes, status: Status) -> bytes:
+    """Answer what the keys of all jobs with this digest and status begin with."""
+    return digest + _BYTES[status]
+
+
+def unique_key(digest: bytes, status: Status, id_: int) -> bytes:
+    """Answer the key of ``unique``."""
+    return digest + _BYTES[status] + _ID.pack(id_)
+
+
+def split_unique_key(key: bytes) -> UniqueKey:
+    """Undo :func:`unique_key`."""
+    return UniqueKey(key[: -_ID_SIZE - 1], _STATUSES[key[-_ID_SIZE - 1]], id_at_end(key))

@@ -1,0 +1,57 @@
+"""The small facts of a store: counters that never go back, paused queues, nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.storage.scan import keys_with, value_of
+
+if TYPE_CHECKING:
+    import lmdb
+
+    from antq_actors.storage.tables import Tables
+
+NEXT_ID: Final = b"next:id"
+NEXT_NODE: Final = b"next:node"
+_PAUSED: Final = b"paused:"
+_NODE: Final = b"node:"
+
+
+class Meta:
+    """The table of these facts, in one transaction."""
+
+    def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
+        self._txn = txn
+        self._db = tables.meta
+
+    def counter(self, name: bytes) -> int:
+        """Answer the next number of a counter, from 1."""
+        return int(value_of(self._txn, self._db, name) or 1)
+
+    def set_counter(self, name: bytes, number: int) -> None:
+        """Let *number* be the next of a counter."""
+        self._txn.put(name, b"%d" % number, db=self._db)
+
+    def is_paused(self, queue_name: str) -> bool:
+        """Tell whether a queue is paused, on every node."""
+        return self._txn.get(_PAUSED + queue_name.encode(), db=self._db) is not None
+
+    def set_paused(self, queue_name: str, *, paused: bool) -> None:
+        """Pause or resume a queue."""
+        key = _PAUSED + queue_name.encode()
+        if paused:
+            self._txn.put(key, b"", db=self._db)
+        else:
+            self._txn.delete(key, db=self._db)
+
+    def nodes(self) -> list[int]:
+        """Answer the nodes that were opened and not closed."""
+        return [int(key[len(_NODE) :]) for key in keys_with(self._txn, self._db, _NODE)]
+
+    def add_node(self, node: int) -> None:
+        """Record a node."""
+        self._txn.put(b"%b%020d" % (_NODE, node), b"", db=self._db)
+
+    def remove_node(self, node: int) -> None:
+        """Forget a node; an unknown one is no error."""
+        self._txn.delete(b"%b%020d" % (_NODE, node), db=self._db)

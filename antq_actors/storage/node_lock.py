@@ -1,0 +1,77 @@
+"""Which nodes live: each holds a file lock for as long as its process does.
+
+No heartbeat and no timeout: a lock that can be taken belonged to a process that is gone, and a
+slow one keeps its own. The locks of this process are kept here and not by the storage actor, so
+that its restart does not look like the death of the node.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.storage.file_lock import try_lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_guard = threading.Lock()
+_held: Final[dict[Path, int]] = {}
+
+
+def hold(directory: Path, node: int) -> None:
+    """Take the lock of a new *node* of the store in *directory*; once more is no error.
+
+    Raises OSError when the file cannot be made.
+    """
+    file = _file(directory, node)
+    with _guard:
+        if file in _held:
+            return
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        descriptor = try_lock(file)
+        if descriptor is None:
+            raise BlockingIOError(f"{file} is locked by another process, though node {node} is new")
+        _held[file] = descriptor
+
+
+def release(directory: Path, node: int) -> None:
+    """Let a node's lock go, if this process holds it, and delete its file."""
+    file = _file(directory, node)
+    with _guard:
+        file.unlink(missing_ok=True)
+        descriptor = _held.pop(file, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def is_dead(directory: Path, node: int) -> bool:
+    """Tell whether the process of *node* is gone. A node of this process never is."""
+    file = _file(directory, node)
+    with _guard:
+        # Looking at one's own lock would let it go.
+        if file in _held:
+            return False
+        if not file.exists():
+            return True
+        descriptor = try_lock(file)
+        if descriptor is None:
+            return False
+        os.close(descriptor)
+        return True
+
+
+def _file(directory: Path, node: int) -> Path:
+    return directory / "nodes" / f"{node}.lock"
+
+
+def _forget_in_fork() -> None:
+    """Begin without locks: a fork has none of its parent's."""
+    global _guard  # noqa: PLW0603 - the parent may have held it at the fork
+    _guard = threading.Lock()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_fork)

@@ -1,0 +1,83 @@
+"""What is stored of a job, and the values that go in and out of the store.
+
+A job is two records: its state, small and rewritten at each change
+(:class:`~antq_actors.jobs.state.JobState`), and its spec, which holds the arguments and is
+written once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from antq_actors.jobs.instant import Instant
+from antq_actors.jobs.status import Status
+
+if TYPE_CHECKING:
+    from antq_actors.jobs.lifecycle import ErrorEntry
+    from antq_actors.jobs.outcome import Outcome
+    from antq_actors.jobs.state import JobState
+
+
+class JobSpec(msgspec.Struct, frozen=True, array_like=True):
+    """The part of a job that never changes."""
+
+    worker: str
+    """The stored name of its worker."""
+    args: bytes
+    """As ``encoding.encode_args`` made them."""
+    inserted_at: Instant
+    timeout: float | None = None
+    """Seconds an attempt may take."""
+    unique: tuple[str, ...] | None = None
+    """Names of the arguments that make it unique; None for a job that is not."""
+    unique_statuses: tuple[Status, ...] = ()
+    """Statuses of another job with the same digest that keep this one out."""
+    unique_digest: bytes | None = None
+    """Equal for jobs that are in each other's way; None when uniqueness is off or bypassed."""
+
+
+class NewJob(NamedTuple):
+    """A job to be stored."""
+
+    state: JobState
+    spec: JobSpec
+
+
+class StoredJob(NamedTuple):
+    """A job as it was when it was read, its arguments still encoded."""
+
+    id: int
+    state: JobState
+    spec: JobSpec
+    errors: tuple[ErrorEntry, ...]
+    """Newest first."""
+
+
+class Filter(NamedTuple):
+    """What the jobs of a list have in common; None lets everything through."""
+
+    statuses: frozenset[Status] | None = None
+    queue_name: str | None = None
+    worker: str | None = None
+
+
+class Settlement(NamedTuple):
+    """How one execution of a job ended."""
+
+    id: int
+    execution: int
+    """The fence: it counts only while the job still runs this execution."""
+    outcome: Outcome
+
+
+class Claim(NamedTuple):
+    """Jobs that were marked running for the asker."""
+
+    jobs: list[StoredJob]
+    next_due: Instant | None
+    """The earliest instant at which a scheduled or retrying job of the queue is due, after this
+    claim; it lies in the past when the limit left due jobs behind. None: there is none, or the
+    queue is paused.
+    """

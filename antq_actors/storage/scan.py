@@ -1,0 +1,46 @@
+"""Reading LMDB's keys in order, as typed as its own interface is not.
+
+Without ``buffers=True`` LMDB answers ``bytes``; its annotations allow for both.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import lmdb
+    from lmdb import _Database
+
+
+def keys_from(txn: lmdb.Transaction, table: _Database, start: bytes = b"") -> Iterator[bytes]:
+    """Answer the keys of a table from *start* on. Do not change the table meanwhile."""
+    with txn.cursor(table) as cursor:
+        if cursor.set_range(start):
+            yield from cast("Iterator[bytes]", cursor.iternext(keys=True, values=False))
+
+
+def keys_with(txn: lmdb.Transaction, table: _Database, prefix: bytes) -> Iterator[bytes]:
+    """Answer the keys that begin with *prefix*. Do not change the table meanwhile."""
+    for key in keys_from(txn, table, prefix):
+        if not key.startswith(prefix):
+            return
+        yield key
+
+
+def items_with(
+    txn: lmdb.Transaction, table: _Database, prefix: bytes
+) -> Iterator[tuple[bytes, bytes]]:
+    """Answer the keys that begin with *prefix*, with their values."""
+    with txn.cursor(table) as cursor:
+        if cursor.set_range(prefix):
+            for key, value in cast("Iterator[tuple[bytes, bytes]]", cursor.iternext()):
+                if not key.startswith(prefix):
+                    return
+                yield key, value
+
+
+def value_of(txn: lmdb.Transaction, table: _Database, key: bytes) -> bytes | None:
+    """Answer the value of a key; None if there is none."""
+    return cast("bytes | None", txn.get(key, db=table))

@@ -1,0 +1,189 @@
+"""The only actor of its process that touches LMDB: what waits for it together, it commits together.
+
+Alone, a write waits for one fsync; under load, hundreds share it. A verb that is refused answers
+its asker and spoils nothing. Anything worse aborts the transaction; its writes are then repeated
+one by one, and only the guilty one gets the error.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import lmdb
+
+from antq_actors.errors import AntqError, StorageError
+from antq_actors.otp import NOREPLY, Crash, GenServer, reply
+from antq_actors.otp.calls import reply_error
+from antq_actors.storage.environment import Environment
+from antq_actors.storage.job_reader import JobReader
+from antq_actors.storage.job_store import JobStore
+from antq_actors.storage.request import Read, Write
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from antq_actors.otp.reasons import ExitReason
+
+_LARGEST_BATCH: Final = 1_000
+_BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
+
+
+class _Flush:
+    """Sent to oneself behind all that waits: the batch ends here."""
+
+
+class _Watch:
+    """Look for commits of other processes."""
+
+
+class StorageActor(GenServer):
+    """Runs verbs on the store in the directory *path*, which it opens and closes.
+
+    *durable*: a write is on disk when it is answered. *wake* is called with the name of each queue
+    that got work, once per commit; it must neither raise nor wait. *owner* says whose successor it
+    may be (see :meth:`Environment.open`). *watch_interval*: seconds between two looks for commits
+    of other processes, after which all queues that hold jobs are woken; None for no looking.
+
+    It holds no state but the environment, so its restart loses nothing.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        wake: Callable[[str], None],
+        durable: bool = True,
+        owner: object = None,
+        watch_interval: float | None = None,
+    ) -> None:
+        super().__init__()
+        self._path = path
+        self._durable = durable
+        self._owner = owner
+        self._wake = wake
+        self._watch_interval = watch_interval
+        self._waiting: list[tuple[Any, Write | Read]] = []
+        self._seen = 0
+        """The last transaction that all queues know of."""
+
+    def init(self) -> None:
+        """Open the environment. Raises StorageError."""
+        self._env = Environment.open(self._path, durable=self._durable, owner=self._owner)
+        self._seen = self._env.last_transaction()
+        self._look_again()
+
+    def handle_call(self, request: Any) -> Any:
+        """Take a Write or Read into the batch; it is answered after the commit."""
+        if not isinstance(request, Write | Read):
+            error = TypeError(f"the storage actor is asked Write or Read, not {request!r}")
+            reply_error(self.from_, error)
+            return NOREPLY
+        self._waiting.append((self.from_, request))
+        if len(self._waiting) == _LARGEST_BATCH:
+            self._flush()
+        elif len(self._waiting) == 1:
+            if self.mailbox_length:
+                self.ref.tell(_Flush())
+            else:
+                self._flush()
+        return NOREPLY
+
+    def handle_info(self, message: Any) -> None:
+        """End the batch, or look for commits of other processes."""
+        match message:
+            case _Flush():
+                self._flush()
+            case _Watch():
+                self._watch()
+            case _:
+                super().handle_info(message)
+
+    def terminate(self, reason: ExitReason) -> None:
+        """Store what was taken, and close the environment."""
+        try:
+            # After a crash who waits asks the successor, whose environment is a fresh one.
+            if not isinstance(reason, Crash):
+                self._flush()
+        finally:
+            self._env.close()
+
+    def _flush(self) -> None:
+        batch, self._waiting = self._waiting, []
+        writes = [(asker, request) for asker, request in batch if isinstance(request, Write)]
+        if writes:
+            self._write(writes)
+        for asker, request in batch:
+            if isinstance(request, Read):
+                self._read(asker, request)
+
+    def _write(self, batch: list[tuple[Any, Write]]) -> None:
+        """Commit all in one transaction; if that fails, each in its own."""
+        try:
+            due = self._commit([request for _, request in batch])
+        except Exception as error:
+            if isinstance(error.__cause__, _BROKEN):
+                raise  # only opening it anew can help
+            if len(batch) == 1:
+                reply_error(batch[0][0], error)
+                return
+            for one in batch:
+                self._write([one])
+            return
+        for asker, request in batch:
+            if request.refusal is None:
+                reply(asker, request.value)
+            else:
+                reply_error(asker, request.refusal)
+        for queue_name in due:
+            self._wake(queue_name)
+
+    def _commit(self, requests: list[Write]) -> set[str]:
+        """Do all that is not yet done; answer the queues that got work."""
+        with self._env.turn:
+            due = self._env.write(lambda txn: self._run(txn, requests))
+            for request in requests:
+                request.committed = True
+        return due
+
+    def _run(self, txn: lmdb.Transaction, requests: list[Write]) -> set[str]:
+        if txn.id() == self._seen + 1:
+            self._seen += 1
+        store = JobStore(txn, self._env.tables)
+        for request in requests:
+            if request.committed:
+                continue
+            request.refusal = None
+            try:
+                request.value = request.verb(store)
+            except StorageError:
+                raise  # in the middle of a verb, perhaps
+            except AntqError as refusal:
+                request.refusal = refusal
+        store.flush()
+        return store.due
+
+    def _read(self, asker: Any, request: Read) -> None:
+        tables = self._env.tables
+        try:
+            answer = self._env.read(lambda txn: request.verb(JobReader(txn, tables)))
+        except Exception as error:
+            if isinstance(error.__cause__, _BROKEN):
+                raise
+            reply_error(asker, error)
+        else:
+            reply(asker, answer)
+
+    def _look_again(self) -> None:
+        if self._watch_interval is not None:
+            self.send_after(self._watch_interval, _Watch())
+
+    def _watch(self) -> None:
+        """Wake the queues if another process has committed something since the last look."""
+        last = self._env.last_transaction()
+        if last != self._seen:
+            self._seen = last
+            queues = self._env.read(lambda txn: JobReader(txn, self._env.tables).queues())
+            for queue_name in queues:
+                self._wake(queue_name)
+        self._look_again()

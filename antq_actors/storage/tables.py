@@ -1,0 +1,74 @@
+"""The tables of a store; :mod:`~antq_actors.storage.keys` has their keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.errors import StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import lmdb
+    from lmdb import _Database
+
+FORMAT: Final = 1
+"""Grows with every change that an older release could not read."""
+
+_FORMAT_KEY: Final = b"format"
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """LMDB's handles of the tables, good for every transaction of their environment."""
+
+    jobs: _Database
+    """id → state and digest; the only record that a change of status rewrites."""
+    payloads: _Database
+    """id → spec; written once."""
+    errors: _Database
+    """One entry each, for the jobs that have any."""
+    index: _Database
+    """The order of work; keys only."""
+    listing: _Database
+    """The order of ids where ``index`` has another; keys only."""
+    unique: _Database
+    """Which unique jobs there are, by status; keys only."""
+    counts: _Database
+    """How many jobs a queue has in a status; no row for none."""
+    meta: _Database
+    """The format, counters, pauses, nodes."""
+
+
+TABLE_NAMES: Final = tuple(field.name for field in fields(Tables))
+
+
+def open_tables(env: lmdb.Environment, path: Path) -> Tables:
+    """Open the tables, making those of a new store.
+
+    Raises StorageError for a store of a newer format, and for an environment of something else.
+    """
+    with env.begin() as txn:
+        is_new = txn.stat()["entries"] == 0
+        is_ours = txn.get(b"meta") is not None
+    if not is_new and not is_ours:
+        raise StorageError(
+            f"{path} holds an LMDB environment of another program; give another path"
+        )
+
+    meta = env.open_db(b"meta")
+    with env.begin() as txn:
+        stored = txn.get(_FORMAT_KEY, db=meta)
+    if stored is not None and int(stored) > FORMAT:
+        raise StorageError(
+            f"{path} was written by a newer antq_actors (format {int(stored)}; this one reads up"
+            f" to {FORMAT}): upgrade antq-actors, or give another path"
+        )
+
+    handles = {name: env.open_db(name.encode()) for name in TABLE_NAMES if name != "meta"}
+    if stored is None:
+        # Last, so that a store half made by a process that died is made to the end by the next.
+        with env.begin(write=True) as txn:
+            txn.put(_FORMAT_KEY, str(FORMAT).encode(), db=meta)
+    return Tables(**handles, meta=meta)
