@@ -90,9 +90,10 @@ class FunctionWorker(Generic[P, R]):
         except TypeError as error:
             call = f"{self._function.__qualname__}{self._signature}"
             known = self._signature.parameters
+            takes_any = any(known[name].kind is inspect.Parameter.VAR_KEYWORD for name in known)
             unexpected = [name for name in args if name not in known]
             # Of a misspelt argument, bind reports only that the right one is missing.
-            if unexpected and known:
+            if unexpected and known and not takes_any:
                 hint = did_you_mean(unexpected[0], known)
                 raise TypeError(f"{call} has no argument {unexpected[0]!r}{hint}") from None
             raise TypeError(f"{call}: {error}") from None
@@ -136,7 +137,7 @@ def worker(function: Any = None, /, **options: Any) -> Any:
 def _qualname(function: Any) -> str:
     if inspect.isclass(function):
         raise TypeError(
-            f"@worker is for functions; write instead: class {function.__qualname__}(Worker)"
+            f"@worker is for functions; write instead: class {function.__name__}(Worker)"
         )
     if not inspect.isfunction(function):
         raise TypeError(f"@worker is for functions, got {brief(function)}")

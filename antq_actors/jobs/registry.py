@@ -122,7 +122,8 @@ def _attribute(
 def _kind(thing: object) -> str:
     if issubclass(type(thing), type):
         return "a class"
-    return f"a {type(thing).__qualname__}"
+    # Not its __qualname__: that is looked up in its metaclass, and would run code there.
+    return f"an instance of {type.__repr__(type(thing))}"
 
 
 def _reason(error: BaseException) -> str:

@@ -1,0 +1,408 @@
+"""One attempt: whatever the worker does, an outcome comes back."""
+
+import logging
+import math
+import sys
+from datetime import timedelta
+
+import pytest
+
+from antq_actors.jobs import instant
+from antq_actors.jobs.executor import Attempt, execute, fail
+from antq_actors.jobs.function_worker import worker
+from antq_actors.jobs.outcome import (
+    Cancel,
+    Cancelled,
+    Completed,
+    Fail,
+    Failed,
+    Refused,
+    Snooze,
+    Snoozed,
+)
+from antq_actors.jobs.worker import Worker
+
+NOW = 1_000 * instant.SECOND
+
+
+class Interrupt(BaseException):
+    """What the layer above raises inside a performing thread."""
+
+
+class Unprintable(Exception):
+    def __init__(self, raises):
+        self.raises = raises
+
+    def __str__(self):
+        raise self.raises
+
+
+class Does(Worker):
+    """Does what its only argument, a function, does."""
+
+    def perform(self, job):
+        return job.args["it"]()
+
+
+def attempt(worker=Does, args=None, *, number=1, max_attempts=1, name=None, load=None):
+    job = worker.build(args or {}, max_attempts=max_attempts)
+    job = type(job)(
+        **{field: getattr(job, field) for field in job.__struct_fields__}
+        | {"id": 4711, "attempts": number}
+    )
+    return Attempt(4711, name or job.worker, number, max_attempts, load or (lambda: job))
+
+
+def performed(it, **options):
+    """Answer the outcome of a worker that does *it*."""
+    return execute(attempt(Does, {"it": it}, **options), clock=lambda: NOW)
+
+
+def raising(error):
+    def it():
+        raise error
+
+    return it
+
+
+@pytest.mark.parametrize("value", [None, True, False, 0, "done", Fail, Snooze, ValueError("x")])
+def test_returning_any_ordinary_value_is_success(value):
+    assert performed(lambda: value) == Completed()
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"), [("no", "no"), (ValueError("no"), "no"), (404, "404"), ("", "")]
+)
+def test_a_returned_fail_is_a_failed_attempt_without_trace(reason, text):
+    assert performed(lambda: Fail(reason)) == Failed(text, None)
+
+
+def test_a_returned_cancel_cancels_with_its_reason():
+    assert performed(lambda: Cancel("enough")) == Cancelled("enough")
+
+
+@pytest.mark.parametrize("seconds", [5, 5.0, timedelta(seconds=5)])
+def test_a_returned_snooze_puts_the_job_off(seconds):
+    assert performed(lambda: Snooze(seconds)) == Snoozed(5.0)
+
+
+@pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, "5", None, True, 1e300])
+def test_a_snooze_with_a_bad_value_is_a_failed_attempt(seconds):
+    outcome = performed(lambda: Snooze(seconds))
+
+    assert isinstance(outcome, Failed)
+    assert outcome.error.startswith("Snooze(seconds)")
+    assert "in perform" in outcome.stack_trace
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ValueError("no such address"), "no such address"),
+        (ValueError(), "ValueError"),
+        (SystemExit(3), "3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (GeneratorExit(), "GeneratorExit"),
+        (StopIteration(), "StopIteration"),
+        (ExceptionGroup("both", [ValueError("a"), KeyError("b")]), "both (2 sub-exceptions)"),
+        (Unprintable(ValueError("again")), "Unprintable"),
+        (Unprintable(SystemExit()), "Unprintable"),
+        (Interrupt("unasked for"), "unasked for"),
+    ],
+)
+def test_raising_anything_is_a_failed_attempt_with_text_and_trace(error, text):
+    outcome = performed(raising(error))
+
+    assert outcome.error == text
+    assert outcome.stack_trace.startswith("Traceback")
+    assert "in perform" in outcome.stack_trace
+    assert "jobs/executor.py" not in outcome.stack_trace.replace(__file__, "")
+
+
+def test_an_endless_recursion_is_a_failed_attempt():
+    def it():
+        return it()
+
+    assert "recursion" in performed(it).error
+
+
+def test_a_coroutine_that_slipped_through_is_closed_and_fails():
+    async def work():
+        pass
+
+    made = []
+
+    def it():
+        made.append(work())
+        return made[0]
+
+    outcome = performed(it)
+
+    assert "no executor for coroutines yet" in outcome.error
+    assert made[0].cr_frame is None
+
+
+def test_a_worker_is_made_anew_for_each_attempt():
+    seen = []
+
+    class Once(Worker):
+        def perform(self, job):
+            seen.append(self)
+
+    execute(attempt(Once))
+    execute(attempt(Once))
+
+    assert len(set(map(id, seen))) == 2
+
+
+def test_a_worker_that_cannot_be_made_is_a_failed_attempt():
+    class Needy(Worker):
+        def __init__(self, needs):
+            pass
+
+    assert "needs" in execute(attempt(Needy)).error
+
+
+def test_a_function_worker_gets_its_args_by_keyword():
+    seen = []
+
+    @worker
+    def note(a, b=2):
+        seen.append((a, b))
+        return Cancel("seen")
+
+    made = note.build(a=1)
+
+    outcome = execute(Attempt(1, made.worker, 1, 1, lambda: made))
+
+    assert (outcome, seen) == (Cancelled("seen"), [(1, 2)])
+
+
+def test_a_missing_worker_is_a_failed_attempt_that_will_be_retried():
+    outcome = execute(attempt(name="shop_nowhere:Mail", max_attempts=2))
+
+    assert outcome.error.startswith("job 4711 names the worker 'shop_nowhere:Mail'")
+    assert outcome.retry_in == 10.0
+
+
+def test_what_is_no_worker_is_refused_without_loading_the_args():
+    loaded = []
+
+    outcome = execute(attempt(name="os:system", load=lambda: loaded.append(1)))
+
+    assert isinstance(outcome, Refused)
+    assert loaded == []
+
+
+@pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'x'"), SystemExit(3)])
+def test_args_that_cannot_be_read_are_a_failed_attempt(error):
+    outcome = execute(attempt(load=raising(error), max_attempts=2))
+
+    assert outcome.error == (
+        f"the arguments of job 4711 cannot be read: {type(error).__name__}: {error}"
+    )
+    assert outcome.retry_in == 10.0
+
+
+class Delays(Worker):
+    """Fails, then delays as its argument says."""
+
+    def perform(self, job):
+        raise ValueError("no")
+
+    def calculate_delay(self, job):
+        return job.args["delay"](job)
+
+
+def delayed(delay, **options):
+    options = {"number": 2, "max_attempts": 3} | options
+    return execute(attempt(Delays, {"delay": delay}, **options), clock=lambda: NOW).retry_in
+
+
+def test_by_default_the_delay_is_ten_seconds_times_attempts():
+    assert performed(raising(ValueError()), number=3, max_attempts=5).retry_in == 30.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds"), [(7, 7.0), (0, 0.0), (0.5, 0.5), (timedelta(minutes=1), 60.0)]
+)
+def test_a_worker_may_calculate_its_own_delay(answer, seconds):
+    assert delayed(lambda job: answer) == seconds
+
+
+@pytest.mark.parametrize("answer", [-1, math.nan, math.inf, "5", None, True, 10**400])
+def test_a_nonsense_delay_is_logged_and_the_default_is_used(answer, caplog):
+    assert delayed(lambda job: answer) == 20.0
+
+    assert "no delay from calculate_delay" in caplog.text
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), Unprintable(ValueError())])
+def test_a_delay_that_raises_is_logged_and_the_default_is_used(error, caplog):
+    assert delayed(lambda job: raising(error)()) == 20.0
+
+    assert "no delay from calculate_delay" in caplog.text
+
+
+def test_a_coroutine_as_delay_is_closed_and_the_default_is_used():
+    async def later(job):
+        return 5
+
+    assert delayed(later) == 20.0
+
+
+def test_a_delay_sees_the_failure_as_the_newest_error():
+    seen = []
+
+    delayed(lambda job: seen.append(job) or 5)
+
+    newest = seen[0].errors[0]
+    assert (seen[0].attempts, newest.attempt, newest.error) == (2, 2, "no")
+    assert newest.attempted_at == instant.to_datetime(NOW)
+
+
+def test_after_the_last_attempt_no_delay_is_asked_for():
+    seen = []
+
+    delayed(seen.append, number=3)
+
+    assert seen == []
+
+
+def test_a_failure_with_attempts_left_is_logged_as_a_warning(caplog):
+    performed(raising(ValueError("no")), number=1, max_attempts=2)
+
+    assert caplog.record_tuples == [
+        (
+            "antq_actors.jobs",
+            logging.WARNING,
+            f"{__name__}:Does (job #4711) failed on attempt 1/2, will retry: no",
+        )
+    ]
+
+
+def test_the_last_failure_is_logged_as_an_error(caplog):
+    performed(raising(ValueError("no")), number=2, max_attempts=2)
+
+    assert caplog.record_tuples == [
+        (
+            "antq_actors.jobs",
+            logging.ERROR,
+            f"{__name__}:Does (job #4711) failed permanently after attempt 2/2: no",
+        )
+    ]
+
+
+def test_a_refusal_is_logged_as_an_error(caplog):
+    execute(attempt(name="os:system"))
+
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+
+
+@pytest.fixture
+def raising_handler():
+    class Raising(logging.Handler):
+        def emit(self, record):
+            raise SystemExit
+
+    handler = Raising()
+    logger = logging.getLogger("antq_actors.jobs")
+    logger.addHandler(handler)
+    yield
+    logger.removeHandler(handler)
+
+
+@pytest.mark.usefixtures("raising_handler")
+def test_a_log_handler_that_raises_changes_no_outcome():
+    assert performed(raising(ValueError("no"))).error == "no"
+
+
+def interrupt():
+    raise Interrupt
+
+
+class InterruptedDelay(Does):
+    def calculate_delay(self, job):
+        interrupt()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        attempt(Does, {"it": interrupt}),
+        attempt(Does, {"it": raising(Unprintable(Interrupt()))}),
+        attempt(Does, {"it": lambda: Fail(Unprintable(Interrupt()))}),
+        attempt(load=interrupt),
+        attempt(load=raising(Unprintable(Interrupt()))),
+        attempt(InterruptedDelay, {"it": raising(ValueError())}, max_attempts=2),
+    ],
+    ids=["perform", "text", "reason", "load", "text of load", "delay"],
+)
+def test_an_interruption_the_caller_asks_for_leaves_execute_from_anywhere(made):
+    with pytest.raises(Interrupt):
+        execute(made, let_through=(Interrupt,))
+
+
+def test_an_interruption_at_any_line_leaves_execute_or_comes_after_it():
+    """Raise an Interrupt at the n-th line of the executor, for every n there is."""
+    made = attempt(InterruptibleDelay, {"it": raising(ValueError("no"))}, max_attempts=2)
+    left = lines = 0
+
+    while True:
+        lines += 1
+        tracer = InterruptAt(lines)
+        sys.settrace(tracer)
+        try:
+            execute(made, let_through=(Interrupt,))
+        except Interrupt:
+            left += 1
+        else:
+            break
+        finally:
+            sys.settrace(None)
+
+    assert left > 50
+    assert tracer.remaining > 0
+
+
+class InterruptibleDelay(Does):
+    def calculate_delay(self, job):
+        return 5
+
+
+class InterruptAt:
+    """A trace function that raises at the n-th line run in the files of the jobs layer."""
+
+    def __init__(self, n):
+        self.remaining = n
+
+    def __call__(self, frame, event, arg):
+        if "antq_actors/jobs/" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            self.remaining -= 1
+            if self.remaining == 0:
+                raise Interrupt
+        return self
+
+
+def test_an_attempt_ended_from_outside_asks_its_worker_for_the_delay(caplog):
+    made = attempt(Delays, {"delay": lambda job: len(job.errors[0].error)}, max_attempts=2)
+
+    outcome = fail(made, "timed out after 5 s", clock=lambda: NOW)
+
+    assert outcome == Failed("timed out after 5 s", None, 19.0)
+    assert "failed on attempt 1/2, will retry: timed out after 5 s" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        attempt(name="shop_nowhere:Mail", max_attempts=2),
+        attempt(name="os:system", max_attempts=2),
+        attempt(load=raising(SystemExit()), max_attempts=2),
+    ],
+    ids=["no module", "no worker", "no args"],
+)
+def test_an_attempt_ended_from_outside_has_the_default_delay_without_its_worker(made):
+    assert fail(made, "killed") == Failed("killed", None, 10.0)

@@ -1,0 +1,224 @@
+"""What a job becomes, as plain values."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antq_actors.errors import NotCancellable, NotRetryable
+from antq_actors.jobs import instant, lifecycle
+from antq_actors.jobs.outcome import (
+    Cancelled,
+    Completed,
+    Failed,
+    GivenBack,
+    Interrupted,
+    Refused,
+    Snoozed,
+)
+from antq_actors.jobs.status import ENDED, WAITING, Status
+
+NOW = 1_000 * instant.SECOND
+LATER = NOW + 60 * instant.SECOND
+
+
+def a_waiting_job(**options):
+    return lifecycle.create(queue_name="mail", now=NOW, **options)
+
+
+def a_running_job(**options):
+    return lifecycle.claim(a_waiting_job(**options), node=7, now=NOW)
+
+
+def test_a_new_job_without_a_schedule_is_enqueued_and_due_at_once():
+    job = a_waiting_job()
+
+    assert (job.status, job.scheduled_at, job.attempts) == (Status.ENQUEUED, NOW, 0)
+
+
+def test_a_new_job_due_in_a_microsecond_is_scheduled():
+    job = a_waiting_job(due=NOW + 1)
+
+    assert (job.status, job.scheduled_at) == (Status.SCHEDULED, NOW + 1)
+
+
+@pytest.mark.parametrize("due", [NOW, NOW - 1])
+def test_a_new_job_due_now_or_before_is_enqueued(due):
+    assert a_waiting_job(due=due).status is Status.ENQUEUED
+
+
+def test_a_claimed_job_runs_on_its_node_and_counts_the_attempt():
+    job = a_running_job()
+
+    assert (job.status, job.node, job.attempts, job.execution) == (Status.RUNNING, 7, 1, 1)
+    assert job.scheduled_at is None
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status", "attempts", "scheduled_at"),
+    [
+        (Completed(), Status.COMPLETED, 1, None),
+        (Failed("no", None, 10.0), Status.RETRYING, 1, LATER + 10 * instant.SECOND),
+        (Refused("no worker"), Status.FAILED, 1, None),
+        (Cancelled("enough"), Status.CANCELLED, 1, None),
+        (Snoozed(5.0), Status.SCHEDULED, 0, LATER + 5 * instant.SECOND),
+        (Snoozed(0.0), Status.ENQUEUED, 0, LATER),
+        (GivenBack(), Status.ENQUEUED, 0, LATER),
+        (Interrupted("node 7 died", 3), Status.ENQUEUED, 0, LATER),
+        (Interrupted("node 7 died", 1), Status.FAILED, 0, None),
+    ],
+)
+def test_an_outcome_decides_status_attempts_and_due_time(outcome, status, attempts, scheduled_at):
+    running = a_running_job(max_attempts=2)
+
+    after = lifecycle.settle(running, outcome, now=LATER).state
+
+    assert (after.status, after.attempts, after.scheduled_at) == (status, attempts, scheduled_at)
+    assert (after.node, after.updated_at) == (0, LATER)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text"),
+    [
+        (Completed(), None),
+        (Failed("no", "trace"), "no"),
+        (Refused("no worker"), "no worker"),
+        (Cancelled("enough"), "enough"),
+        (Snoozed(5.0), None),
+        (GivenBack(), None),
+        (Interrupted("node 7 died", 3), "interrupted: node 7 died"),
+    ],
+)
+def test_an_outcome_leaves_an_error_when_something_went_wrong(outcome, text):
+    settled = lifecycle.settle(a_running_job(), outcome, now=LATER)
+
+    assert (settled.error and settled.error.error) == text
+    assert settled.state.errors == (0 if text is None else 1)
+
+
+def test_an_error_names_the_attempt_that_failed_and_when():
+    settled = lifecycle.settle(a_running_job(), Failed("no", "trace"), now=LATER)
+
+    assert settled.error == lifecycle.ErrorEntry(1, "no", "trace", LATER)
+
+
+def test_the_last_attempt_that_fails_fails_the_job():
+    running = a_running_job(max_attempts=1)
+
+    after = lifecycle.settle(running, Failed("no", None, 10.0), now=LATER).state
+
+    assert (after.status, after.scheduled_at, after.attempts) == (Status.FAILED, None, 1)
+
+
+def test_an_interruption_is_counted_apart_from_attempts():
+    after = lifecycle.settle(a_running_job(), Interrupted("gone", 3), now=LATER).state
+
+    assert (after.interruptions, after.attempts) == (1, 0)
+
+
+def test_a_delay_beyond_the_calendar_ends_at_its_last_instant():
+    running = a_running_job(max_attempts=2)
+
+    after = lifecycle.settle(running, Failed("no", None, 1e300), now=LATER).state
+
+    assert after.scheduled_at == instant.LATEST
+
+
+def test_a_waiting_job_can_be_cancelled_and_then_once_more():
+    cancelled = lifecycle.cancel(a_waiting_job(), now=LATER)
+
+    again = lifecycle.cancel(cancelled, now=LATER + 1)
+
+    assert cancelled.status is Status.CANCELLED
+    assert again is cancelled
+
+
+@pytest.mark.parametrize(
+    "job", [a_running_job(), lifecycle.settle(a_running_job(), Completed(), now=LATER).state]
+)
+def test_a_running_or_completed_job_cannot_be_cancelled(job):
+    with pytest.raises(NotCancellable, match=str(job.status)) as refused:
+        lifecycle.cancel(job, now=LATER)
+
+    assert refused.value.status is job.status
+
+
+def test_a_job_that_has_not_ended_cannot_be_retried():
+    with pytest.raises(NotRetryable, match="running") as refused:
+        lifecycle.retry(a_running_job(), now=LATER)
+
+    assert refused.value.status is Status.RUNNING
+
+
+def test_a_retried_job_has_all_its_attempts_before_it_and_keeps_its_errors():
+    failed = lifecycle.settle(a_running_job(), Failed("no"), now=LATER).state
+
+    again = lifecycle.retry(failed, now=LATER + 5)
+
+    assert (again.status, again.attempts, again.interruptions) == (Status.ENQUEUED, 0, 0)
+    assert (again.scheduled_at, again.errors) == (LATER + 5, 1)
+
+
+outcomes = st.one_of(
+    st.just(Completed()),
+    st.builds(Failed, st.just("no"), st.none(), st.floats(0, 1e6)),
+    st.just(Refused("no worker")),
+    st.just(Cancelled("enough")),
+    st.builds(Snoozed, st.floats(0, 1e6)),
+    st.just(GivenBack()),
+    st.just(Interrupted("node died", 3)),
+)
+steps = st.lists(st.one_of(outcomes, st.sampled_from(["cancel", "retry"])), max_size=30)
+
+
+def step(job, what, now):
+    """Answer what *job* becomes when *what* happens to it, and the error it left."""
+    if what == "cancel":
+        return (lifecycle.cancel(job, now=now) if job.status in WAITING else job), None
+    if what == "retry":
+        return (lifecycle.retry(job, now=now) if job.status in ENDED else job), None
+    if job.status in WAITING:
+        return lifecycle.settle(lifecycle.claim(job, node=7, now=now), what, now=now)
+    return job, None
+
+
+@given(max_attempts=st.integers(1, 4), history=steps)
+def test_whatever_happens_to_a_job_its_counts_stay_true(max_attempts, history):
+    job = a_waiting_job(max_attempts=max_attempts)
+    entries = 0
+
+    for tick, what in enumerate(history, start=1):
+        before = job
+        job, error = step(job, what, NOW + tick)
+        entries += error is not None
+
+        assert 0 <= job.attempts <= job.max_attempts
+        assert 0 <= job.interruptions <= 3
+        assert job.errors == entries
+        assert job.execution - before.execution in {0, 1}
+        assert (job.scheduled_at is None) == (job.status in ENDED)
+        assert job.node == 0
+        if job.status is Status.RETRYING:
+            assert 0 < job.attempts < job.max_attempts
+        assert (job.queue_name, job.priority) == (before.queue_name, before.priority)
+
+
+@given(max_attempts=st.integers(1, 6))
+def test_a_job_that_always_fails_runs_exactly_max_attempts_times(max_attempts):
+    job = a_waiting_job(max_attempts=max_attempts)
+
+    while job.status in WAITING:
+        job, _ = step(job, Failed("no"), NOW)
+
+    assert (job.status, job.execution, job.errors) == (Status.FAILED, max_attempts, max_attempts)
+
+
+def test_a_job_that_kills_its_node_each_time_fails_at_the_third():
+    job = a_waiting_job(max_attempts=10)
+    errors = []
+
+    while job.status in WAITING:
+        job, error = step(job, Interrupted("node died", 3), NOW)
+        errors.append(error.error)
+
+    assert (job.status, job.interruptions, job.attempts) == (Status.FAILED, 3, 0)
+    assert errors[-1] == "interrupted: node died; that was interruption 3 of at most 3"

@@ -1,0 +1,121 @@
+"""Options: the right ones become a value, the wrong ones an error that helps."""
+
+import enum
+import math
+from datetime import timedelta
+
+import pytest
+
+from antq_actors.jobs.options import Options, job_options, worker_options
+from antq_actors.jobs.unique import Unique
+
+
+def options(**given):
+    return worker_options(given, Options(), owner="worker Mail")
+
+
+def test_without_options_a_job_has_one_attempt_and_no_limits():
+    assert options() == Options(queue=None, max_attempts=1, timeout=None, unique=None, priority=0)
+
+
+def test_given_options_stand_over_inherited_ones():
+    inherited = options(queue="mail", max_attempts=3)
+
+    own = worker_options({"max_attempts": 5}, inherited, owner="worker Mail")
+
+    assert own == options(queue="mail", max_attempts=5)
+
+
+def test_a_timeout_may_be_a_timedelta_and_becomes_seconds():
+    assert options(timeout=timedelta(minutes=1)).timeout == 60.0
+
+
+def test_a_whole_number_of_any_type_becomes_an_int():
+    class Level(enum.IntEnum):
+        HIGH = 5
+
+    assert type(options(priority=Level.HIGH).priority) is int
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("queue", 5),
+        ("queue", b"mail"),
+        ("max_attempts", True),
+        ("max_attempts", 3.0),
+        ("max_attempts", "3"),
+        ("max_attempts", None),
+        ("timeout", "30"),
+        ("timeout", True),
+        ("unique", ["email"]),
+        ("unique", "email"),
+        ("unique", True),
+        ("priority", 1.0),
+        ("priority", False),
+        ("priority", None),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_a_type_error_naming_option_and_value(option, value):
+    with pytest.raises(TypeError, match=f"^{option} must be") as refused:
+        options(**{option: value})
+
+    assert repr(value) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("queue", ""),
+        ("queue", "a\0b"),
+        ("queue", "x" * 101),
+        ("queue", "ä" * 51),
+        ("queue", "\ud800"),
+        ("max_attempts", 0),
+        ("max_attempts", -1),
+        ("max_attempts", 2**31),
+        ("timeout", 0),
+        ("timeout", -1.5),
+        ("timeout", timedelta(seconds=-1)),
+        ("timeout", math.nan),
+        ("timeout", math.inf),
+        ("timeout", 1e300),
+        ("priority", 128),
+        ("priority", -129),
+    ],
+)
+def test_a_value_out_of_range_is_a_value_error_naming_the_option(option, value):
+    with pytest.raises(ValueError, match=f"^{option} "):
+        options(**{option: value})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("queue", "x" * 100), ("queue", "ä" * 50), ("priority", 127), ("priority", -128)],
+)
+def test_the_last_value_in_range_is_accepted(option, value):
+    assert getattr(options(**{option: value}), option) == value
+
+
+def test_an_unknown_option_is_a_type_error_with_the_nearest_known_one():
+    with pytest.raises(TypeError, match="'max_atempts' of worker Mail; did you mean 'max_attemp"):
+        options(max_atempts=3)
+
+
+def test_an_unknown_option_without_a_near_one_lists_the_known():
+    with pytest.raises(TypeError, match="known are max_attempts, priority, queue, timeout, unique"):
+        options(email="jane@example.com")
+
+
+def test_a_schedule_is_an_option_of_a_job_and_not_of_a_worker():
+    assert job_options({"schedule_in": 5}, Options(), owner="worker Mail").schedule_in == 5
+    with pytest.raises(TypeError, match="unknown option 'schedule_in'"):
+        options(schedule_in=5)
+
+
+def test_a_job_can_switch_uniqueness_and_timeout_off():
+    worker = options(unique=Unique(["email"]), timeout=5)
+
+    own = job_options({"unique": None, "timeout": None}, worker, owner="worker Mail").options
+
+    assert (own.unique, own.timeout) == (None, None)

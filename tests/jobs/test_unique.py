@@ -1,0 +1,296 @@
+"""Which jobs are the same job."""
+
+import enum
+import os
+import pickle
+import subprocess
+import sys
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from threading import Lock
+from uuid import UUID, uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antq_actors.jobs.status import ACTIVE, Status
+from antq_actors.jobs.unique import Unique, unique_digest
+
+
+def digest(value):
+    return unique_digest("shop:Mail", "mail", {"it": value}, ["it"])
+
+
+@dataclass
+class Point:
+    x: object
+    y: object
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+class Level(enum.IntEnum):
+    ONE = 1
+
+
+def test_by_default_a_job_is_in_the_way_until_it_ended():
+    assert Unique(args=["email"]).statuses == ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("given", "statuses"),
+    [
+        ("all", set(Status)),
+        (Status.FAILED, {Status.FAILED}),
+        ("failed", {Status.FAILED}),
+        (["failed", Status.RUNNING], {Status.FAILED, Status.RUNNING}),
+        ([], set()),
+    ],
+)
+def test_statuses_are_one_or_several_or_all_or_none(given, statuses):
+    assert Unique(["email"], given).statuses == statuses
+
+
+def test_unique_is_a_value():
+    one = Unique(["email"], ["failed"])
+
+    assert one == Unique(("email", "email"), Status.FAILED)
+    assert hash(one) == hash(Unique(["email"], "failed"))
+    assert pickle.loads(pickle.dumps(one)) == one  # noqa: S301 - our own bytes
+    with pytest.raises(AttributeError):
+        one.args = ("other",)
+
+
+@pytest.mark.parametrize("args", ["email", b"email", 5, None, [1], {"email": 1}])
+def test_args_that_are_no_list_of_names_are_a_type_error(args):
+    with pytest.raises(TypeError, match="args of Unique"):
+        Unique(args)
+
+
+@pytest.mark.parametrize("args", [[], ()])
+def test_no_args_are_a_value_error(args):
+    with pytest.raises(ValueError, match="at least one"):
+        Unique(args)
+
+
+@pytest.mark.parametrize("statuses", ["runing", ["runing"], [Status.FAILED, "runing"], ["all"]])
+def test_an_unknown_status_is_a_value_error(statuses):
+    with pytest.raises(ValueError, match="unknown status"):
+        Unique(["email"], statuses)
+
+
+def test_an_unknown_status_names_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'running'"):
+        Unique(["email"], "runing")
+
+
+@pytest.mark.parametrize("statuses", [5, None, [5], b"failed"])
+def test_statuses_of_the_wrong_type_are_a_type_error(statuses):
+    with pytest.raises(TypeError, match="statuses of Unique"):
+        Unique(["email"], statuses)
+
+
+def test_a_digest_has_16_bytes():
+    assert len(digest("jane@example.com")) == 16
+
+
+@pytest.mark.parametrize("args", [{}, {"it": None}, {"other": 1}])
+def test_a_job_without_a_named_argument_has_no_digest(args):
+    assert unique_digest("shop:Mail", "mail", args, ["it"]) is None
+
+
+def test_only_the_named_arguments_count():
+    one = unique_digest("shop:Mail", "mail", {"email": "x", "at": 1}, ["email"])
+    two = unique_digest("shop:Mail", "mail", {"at": 2, "email": "x"}, ["email"])
+
+    assert one == two
+
+
+def test_the_order_of_the_names_does_not_count():
+    args = {"email": "x", "at": 1}
+
+    one = unique_digest("shop:Mail", "mail", args, ["email", "at"])
+
+    assert one == unique_digest("shop:Mail", "mail", args, ["at", "email"])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("shop:Post", "mail", {"a": 1, "b": 2}, ["a"]),
+        ("shop:Mail", "post", {"a": 1, "b": 2}, ["a"]),
+        ("shop:Mail", "mail", {"a": 3, "b": 2}, ["a"]),
+        ("shop:Mail", "mail", {"a": 1, "b": 1}, ["b"]),
+        ("shop:Mail", "mail", {"a": 1, "b": 2}, ["a", "b"]),
+        ("shop:Mai", "lmail", {"a": 1, "b": 2}, ["a"]),
+    ],
+)
+def test_worker_queue_names_and_values_all_count(other):
+    assert unique_digest("shop:Mail", "mail", {"a": 1, "b": 2}, ["a"]) != unique_digest(*other)
+
+
+MOMENT = datetime(2026, 7, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1, 1.0),
+        (1, True),
+        (1, Level.ONE),
+        (1, Decimal("1.000")),
+        (1, 1 + 0j),
+        (0.5, Fraction(1, 2)),
+        (0.0, -0.0),
+        (0, Decimal("-0")),
+        (10**400, Decimal("1E400")),
+        (float("inf"), Decimal("Infinity")),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
+        ({"a": 1}, OrderedDict(a=1.0)),
+        ({"a": 1}, defaultdict(int, a=1)),
+        ({3, 1, 2}, frozenset([1, 2, 3])),
+        (b"x", bytearray(b"x")),
+        ("running", Status.RUNNING),
+        (MOMENT, MOMENT.astimezone(timezone(timedelta(hours=9)))),
+        (time(12, tzinfo=UTC), time(13, tzinfo=timezone(timedelta(hours=1)))),
+        (timedelta(minutes=1), timedelta(seconds=60)),
+        (UUID(int=5), UUID(int=5)),
+        (Path("/a/b"), Path("/a") / "b"),
+        (Point("a" * 2, "aa"), Point("aa", "AA".lower())),
+        (Point({1, 2}, {"a": 1, "b": 2}), Point({2, 1}, {"b": 2, "a": 1})),
+        (Colour.RED, Colour(1)),
+        ([1, [2, {"a": (3,)}]], [1.0, [2.0, {"a": (3.0,)}]]),
+    ],
+)
+def test_equal_values_share_a_digest(one, other):
+    assert one == other
+    assert digest(one) == digest(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ([1, 2], (1, 2)),
+        ([1, 2], [2, 1]),
+        ([1], {1}),
+        ([], {}),
+        ("1", 1),
+        ("1", b"1"),
+        (1, -1),
+        (0.1, Decimal("0.1")),
+        (2**61 - 1, 0),
+        (1, 1 + 1j),
+        (["ab", "c"], ["a", "bc"]),
+        ([["a"], "b"], [["a", "b"]]),
+        ({"a": "b"}, {"b": "a"}),
+        (MOMENT, MOMENT + timedelta(microseconds=1)),
+        (MOMENT, MOMENT.replace(tzinfo=None)),
+        (date(2026, 7, 1), datetime(2026, 7, 1)),  # noqa: DTZ001 - a naive one is the case
+        (time(12), time(12, tzinfo=UTC)),
+        (Point(1, 2), Point(2, 1)),
+        (Point(1, 2), (1, 2)),
+        (Colour.RED, Colour.BLUE),
+        (UUID(int=5), 5),
+        (Path("/a"), "/a"),
+        (Point, Colour),
+        (len, max),
+    ],
+)
+def test_different_values_have_different_digests(one, other):
+    assert one != other
+    assert digest(one) != digest(other)
+
+
+keys = st.one_of(st.text(), st.integers(), st.booleans(), st.binary(), st.dates())
+numbers = st.one_of(
+    st.integers(),
+    st.floats(allow_nan=False),
+    st.booleans(),
+    st.decimals(allow_nan=False),
+    st.fractions(),
+)
+leaves = st.one_of(
+    st.none(), st.text(), st.binary(), numbers, st.uuids(), st.timedeltas(),
+    st.datetimes(timezones=st.none() | st.just(UTC)),
+)  # fmt: skip
+values = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.tuples(inner, inner),
+        st.dictionaries(keys, inner, max_size=4),
+        st.frozensets(keys, max_size=4),
+    ),
+    max_leaves=8,
+).filter(lambda value: value is not None)
+
+
+@given(numbers, numbers)
+def test_numbers_share_a_digest_exactly_when_they_are_equal(one, other):
+    assert (digest(one) == digest(other)) == (one == other)
+
+
+@given(values, values)
+def test_values_share_a_digest_exactly_when_they_are_equal(one, other):
+    assert (digest(one) == digest(other)) == (one == other)
+
+
+@given(values)
+def test_a_value_read_back_from_storage_keeps_its_digest(value):
+    again = pickle.loads(pickle.dumps(value))  # noqa: S301 - our own bytes
+
+    assert digest(again) == digest(value)
+
+
+@given(st.dictionaries(keys, st.integers(), max_size=6), st.randoms(use_true_random=False))
+def test_the_order_of_a_dict_does_not_count(value, random):
+    pairs = list(value.items())
+    random.shuffle(pairs)
+
+    assert digest(dict(pairs)) == digest(value)
+
+
+PROGRAM = """
+from antq_actors.jobs.unique import unique_digest
+value = {"set": {"a", "b", "c", "d"}, "dict": {"x": 1, "y": frozenset({"p", "q"})}, "n": 1.5}
+print(unique_digest("shop:Mail", "mail", {"it": value}, ["it"]).hex())
+"""
+
+
+def test_a_digest_is_the_same_in_processes_with_different_hash_seeds():
+    printed = {
+        subprocess.run(  # noqa: S603 - our own program
+            [sys.executable, "-c", PROGRAM],
+            env=os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+
+    assert len(printed) == 1
+
+
+def a_list_in_itself():
+    it = []
+    it.append(it)
+    return it
+
+
+@pytest.mark.parametrize("value", [Lock(), [Lock()], lambda: None, a_list_in_itself()])
+def test_what_has_no_comparable_content_is_a_type_error_naming_the_argument(value):
+    with pytest.raises(TypeError, match="the argument 'it' cannot be unique"):
+        digest(value)
+
+
+def test_a_random_id_is_no_other():
+    assert digest(uuid4()) != digest(uuid4())

@@ -1,0 +1,199 @@
+"""Defining a worker class: options, name, and what is refused at once."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Generic, TypeVar
+
+import pytest
+
+from antq_actors.errors import InvalidSchedule, NotStarted
+from antq_actors.jobs import registry
+from antq_actors.jobs.options import Options
+from antq_actors.jobs.status import Status
+from antq_actors.jobs.unique import Unique
+from antq_actors.jobs.worker import Worker
+
+T = TypeVar("T")
+
+
+class Mail(Worker, queue="mail", max_attempts=3, timeout=30, unique=Unique(args=["email"])):
+    def perform(self, job):
+        return job.args
+
+
+def test_options_stand_on_the_class_line():
+    assert registry.options_of(Mail) == Options(
+        queue="mail", max_attempts=3, timeout=30.0, unique=Unique(["email"])
+    )
+
+
+def test_a_subclass_inherits_options_and_sets_its_own():
+    class Urgent(Mail, priority=5):
+        pass
+
+    assert registry.options_of(Urgent) == Options(
+        queue="mail", max_attempts=3, timeout=30.0, unique=Unique(["email"]), priority=5
+    )
+    assert registry.options_of(Mail).priority == 0
+
+
+def test_the_stored_name_is_module_and_qualified_name():
+    assert registry.name_of(Mail) == f"{__name__}:Mail"
+
+
+def test_a_name_of_its_own_is_not_inherited():
+    class Moved(Worker, name="old.place:Mail"):
+        pass
+
+    class Sub(Moved):
+        pass
+
+    assert registry.name_of(Moved) == "old.place:Mail"
+    assert registry.name_of(Sub).endswith("<locals>.Sub")
+
+
+def test_a_slotted_dataclass_keeps_its_name_and_options():
+    @dataclass(slots=True)
+    class Slotted(Worker, name="slotted", queue="mail"):
+        size: int = 5
+
+    assert registry.name_of(Slotted) == "slotted"
+    assert registry.options_of(Slotted).queue == "mail"
+    assert registry.resolve("slotted", job_id=1) is Slotted
+
+
+def test_a_worker_may_be_generic_or_abstract():
+    class Typed(Worker, Generic[T], queue="typed"):
+        pass
+
+    class Base(Worker, ABC, queue="base"):
+        @abstractmethod
+        def part(self): ...
+
+    assert registry.options_of(Typed).queue == "typed"
+    assert registry.options_of(Base).queue == "base"
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"max_atempts": 3}, TypeError, "unknown option 'max_atempts' of worker Wrong; did you m"),
+        ({"schedule_in": 3}, TypeError, "unknown option 'schedule_in'"),
+        ({"max_attempts": 0}, ValueError, "max_attempts"),
+        ({"queue": ""}, ValueError, "queue"),
+        ({"name": 5}, TypeError, "name of worker Wrong"),
+        ({"name": ""}, ValueError, "name of worker Wrong"),
+    ],
+)
+def test_a_wrong_option_fails_the_definition(options, error, said):
+    with pytest.raises(error, match=said):
+        type("Wrong", (Worker,), {}, **options)
+
+
+def test_a_refused_class_answers_for_no_jobs():
+    with pytest.raises(ValueError, match="max_attempts"):
+        type("Wrong", (Worker,), {}, name="refused", max_attempts=0)
+
+    assert registry.defined("refused") is None
+
+
+def test_async_perform_is_refused_at_the_definition():
+    with pytest.raises(TypeError, match="no executor for coroutines yet"):
+
+        class Async(Worker):
+            async def perform(self, job):
+                pass
+
+
+def test_perform_with_a_yield_is_refused_at_the_definition():
+    with pytest.raises(TypeError, match="would run none of it"):
+
+        class Generator(Worker):
+            def perform(self, job):
+                yield
+
+
+def test_a_worker_without_perform_says_so_when_it_is_run():
+    class Empty(Worker):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Empty has no perform"):
+        Empty().perform(Empty.build())
+
+
+def test_the_default_delay_grows_by_ten_seconds_with_each_attempt():
+    job = Mail.build({"email": "x"})
+
+    assert Mail().calculate_delay(job) == 10.0 * job.attempts
+    assert Mail().calculate_delay(_with_attempts(job, 3)) == 30.0
+
+
+def _with_attempts(job, attempts):
+    return type(job)(**{name: getattr(job, name) for name in job.__struct_fields__}
+                     | {"attempts": attempts})  # fmt: skip
+
+
+def test_a_built_job_shows_what_would_be_stored():
+    job = Mail.build({"email": "x"}, max_attempts=5, priority=-1)
+
+    assert (job.id, job.worker, job.queue_name) == (0, f"{__name__}:Mail", "mail")
+    assert (job.args, job.status, job.attempts) == ({"email": "x"}, Status.ENQUEUED, 0)
+    assert (job.max_attempts, job.priority, job.errors) == (5, -1, ())
+    assert job.opts == {
+        "max_attempts": 5,
+        "timeout": 30.0,
+        "unique": Unique(["email"]),
+        "priority": -1,
+    }
+    assert job.scheduled_at == job.inserted_at == job.updated_at
+
+
+def test_a_job_built_for_later_is_scheduled():
+    when = datetime.now(UTC) + timedelta(hours=1)
+
+    job = Mail.build({"email": "x"}, schedule_at=when)
+
+    assert (job.status, job.scheduled_at) == (Status.SCHEDULED, when)
+
+
+def test_a_job_can_go_to_another_queue():
+    assert Mail.build({}, queue="slow").queue_name == "slow"
+
+
+def test_without_an_application_the_default_queue_is_default():
+    class Plain(Worker):
+        pass
+
+    assert Plain.build().queue_name == "default"
+
+
+@pytest.mark.parametrize("args", [["email"], "email", 5, [("email", "x")]])
+def test_args_that_are_no_mapping_are_a_type_error(args):
+    with pytest.raises(TypeError, match="args must be a mapping"):
+        Mail.build(args)
+
+
+def test_keys_of_args_must_be_names():
+    with pytest.raises(TypeError, match=r"keys of args must be str, got 1 \(int\)"):
+        Mail.build({1: "x"})
+
+
+def test_a_mistaken_option_of_a_job_is_a_type_error():
+    with pytest.raises(TypeError, match=f"unknown option 'email' of worker {__name__}:Mail"):
+        Mail.build(email="x")
+
+
+def test_an_invalid_schedule_is_refused():
+    with pytest.raises(InvalidSchedule):
+        Mail.build({}, schedule_in=-1)
+
+
+def test_without_an_application_nothing_can_be_enqueued():
+    with pytest.raises(NotStarted, match="no application is running"):
+        Mail.perform_async({"email": "x"})
+
+
+def test_the_base_class_itself_is_no_worker():
+    with pytest.raises(TypeError, match="is no worker"):
+        Worker.build()
