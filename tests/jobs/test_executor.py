@@ -114,7 +114,7 @@ def test_raising_anything_is_a_failed_attempt_with_text_and_trace(error, text):
     outcome = performed(raising(error))
 
     assert outcome.error == text
-    assert outcome.stack_trace.startswith("Traceback")
+    assert "Traceback (most recent call last)" in outcome.stack_trace
     assert "in perform" in outcome.stack_trace
     assert "jobs/executor.py" not in outcome.stack_trace.replace(__file__, "")
 
