@@ -53,9 +53,7 @@ def draft(
     checked = check_args(args)
     if isinstance(worker, FunctionWorker):
         worker.check_args(checked)
-    wanted, schedule_in, schedule_at = job_options(
-        options, options_of(worker), owner=f"worker {name}"
-    )
+    wanted, when = check_options(worker, options, now=now)
     queue = wanted.queue or default_queue
     unique = wanted.unique
     return Draft(
@@ -64,7 +62,7 @@ def draft(
         state=lifecycle.create(
             queue_name=queue,
             now=now,
-            due=due(schedule_in, schedule_at, now),
+            due=when,
             priority=wanted.priority,
             max_attempts=wanted.max_attempts,
         ),
@@ -72,6 +70,24 @@ def draft(
         digest=None if unique is None else unique_digest(name, queue, checked, unique.args),
         inserted_at=now,
     )
+
+
+def check_options(
+    worker: AnyWorker, options: Mapping[str, Any], *, now: Instant
+) -> tuple[Options, Instant | None]:
+    """Answer the options of one job of *worker* and when it is due, whatever its arguments.
+
+    Raises TypeError for what is no worker, and what the options raise.
+    """
+    owner = f"worker {name_of(worker)}"
+    wanted, schedule_in, schedule_at = job_options(options, options_of(worker), owner=owner)
+    return wanted, due(schedule_in, schedule_at, now)
+
+
+def check_options(worker: AnyWorker, options: Mapping[str, Any], *, now: Instant) -> None:
+    """Raise what :func:`draft` would raise for every job of *worker* with these options."""
+    wanted = job_options(options, options_of(worker), owner=f"worker {name_of(worker)}")
+    due(wanted.schedule_in, wanted.schedule_at, now)
 
 
 def build(worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Job:

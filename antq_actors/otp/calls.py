@@ -15,6 +15,8 @@ from antq_actors.otp.waits import waiting_for
 from antq_actors.otp.watch import DeathWatch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.process import Process
 
@@ -33,8 +35,12 @@ def call(dest: Destination, request: Any, timeout: float | None = 5.0) -> Any:
     with waiting_for(process, pending):
         if not process.mailbox.deliver(Envelope(pending)):
             raise CallExit(NoProc(), f"{process} has ended")
-        if not pending.wait(timeout):
-            raise CallTimeout(f"{process} did not answer within {timeout} s")
+        return _await(process, pending, timeout)
+
+
+def _await(process: Process, pending: Call, timeout: float | None) -> Any:
+    if not pending.wait(timeout):
+        raise CallTimeout(f"{process} did not answer within {timeout} s")
     if pending.error is None:
         return pending.value
     if type(pending.error) is CallExit:
@@ -119,3 +125,31 @@ def send_request(dest: Destination, request: Any, tag: Any) -> None:
     pending = _Request(request, me, tag)
     if process is None or not process.mailbox.deliver(Envelope(pending)):
         pending.answer(None, CallExit(NoProc(), f"{dest!r} is not there"))
+
+
+class Answer:
+    """An answer that is on its way to a plain thread."""
+
+    __slots__ = ("_call", "_process")
+
+    def __init__(self, call: Call, process: Process | None) -> None:
+        self._call = call
+        self._process = process
+
+    def get(self, timeout: float | None) -> Any:
+        """Answer as ``call`` does, within *timeout* seconds."""
+        if self._process is None:
+            raise CallExit(NoProc())
+        return _await(self._process, self._call, timeout)
+
+
+def post_all(dests: Iterable[Destination], request: Any) -> list[tuple[Destination, Answer]]:
+    """Send *request* to all of *dests* before waiting for the first; OTP's ``multi_call``."""
+    answers = []
+    for dest in dests:
+        process = find(dest)
+        pending = Call(request)
+        if process is not None and not process.mailbox.deliver(Envelope(pending)):
+            process = None
+        answers.append((dest, Answer(pending, process)))
+    return answers

@@ -1,0 +1,358 @@
+"""AntQ: the supervision tree as one object, and the door to its jobs."""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import os
+import threading
+import weakref
+from contextlib import suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from antq_actors import config as configuration
+from antq_actors import tree
+from antq_actors.app import signals
+from antq_actors.app.intake import Intake
+from antq_actors.app.lookup import Lookup
+from antq_actors.app.queue_handle import QueueHandle
+from antq_actors.app.shutdown import drain, end
+from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, UnknownQueue
+from antq_actors.jobs import instant, running
+from antq_actors.jobs.options import check_queue_name
+from antq_actors.jobs.wording import did_you_mean
+from antq_actors.otp import current
+from antq_actors.otp import errors as otp_errors
+from antq_actors.queues.node import Node
+from antq_actors.storage.client import StorageClient
+from antq_actors.storage.volatile import VolatileDirectory
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from antq_actors.config import QueueConfig
+    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.registry import AnyWorker
+    from antq_actors.jobs.status import Status
+    from antq_actors.otp.ref import ServerRef
+
+EXIT_PATIENCE: Final = 2.0
+"""Seconds that running jobs get when the program ends without a ``stop``."""
+
+_numbers: Final = itertools.count(1)
+
+
+class _Running:
+    """All that exists while an application runs."""
+
+    def __init__(self, settings: configuration.Config) -> None:
+        self.pid = os.getpid()
+        self.volatile = VolatileDirectory() if settings.path is None else None
+        self.path: Path = settings.path or self.volatile.path  # type: ignore[union-attr]
+        number = next(_numbers)
+        self.names = tree.Names("antq" if number == 1 else f"antq{number}")
+        self.store = StorageClient(self.names.storage, self.path)
+        self.node = Node(self.store)
+        self.intake = Intake(settings, self.store, instant.now)
+        self.lookup = Lookup(self.store, instant.now)
+        try:
+            self.root = tree.start(settings, self.names, self.path, self.store, self.node)
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Let nobody wait for what is gone."""
+        self.store.close()
+        if self.volatile is not None:
+            self.volatile.remove()
+
+
+class AntQ:
+    """The application: the supervision tree, and the door to its jobs.
+
+    >>> with AntQ() as app:
+    ...     app.count_workers()
+    0
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        queues: Mapping[str, int | QueueConfig] | None = None,
+        start_queues: bool = True,
+        retention: float | timedelta | None = timedelta(days=14),
+        max_interruptions: int = 3,
+    ) -> None:
+        """Describe an application; nothing is started or opened yet.
+
+        *path* is the directory of a durable store, None a volatile one. *queues* maps names to
+        concurrencies. With *start_queues* False it only enqueues and looks. *retention* is how
+        long ended jobs are kept, None for ever. The *max_interruptions*-th crash of its node fails
+        a job. Raises TypeError and ConfigError for values that make no sense.
+        """
+        self._config = configuration.check(path, queues, start_queues, retention, max_interruptions)
+        self._changing = threading.RLock()
+        self._running: _Running | None = None
+
+    @classmethod
+    def from_toml(cls, file: str | os.PathLike[str]) -> Self:
+        """Describe an application by the ``[antq]`` section of a TOML file.
+
+        Raises ConfigError for a file that cannot be read and for settings that make no sense.
+        """
+        return cls(**configuration.read_toml(file))
+
+    def __repr__(self) -> str:
+        where = "volatile" if self._config.path is None else str(self._config.path)
+        return f"<AntQ {where} {'started' if self._running else 'not started'}>"
+
+    # ---- life -----------------------------------------------------------------------------
+
+    def start(self) -> Self:
+        """Start the tree and return when it is up. Started before: does nothing.
+
+        Raises StorageError when the store cannot be opened, StartError with the cause when
+        something else keeps the tree from starting; then nothing is left behind.
+        """
+        with self._changing:
+            if self._running is not None:
+                self._check_process(self._running)
+                return self
+            try:
+                self._running = _Running(self._config)
+            except otp_errors.StartError as error:
+                raise _start_error(error) from error
+            running.enter(self)
+            self._running.root.process.watch(self, self._tree_ended)
+            _stop_at_exit(self)
+        return self
+
+    def stop(self, *, timeout: float = 30.0) -> None:
+        """Stop: claim no more, wait up to *timeout* seconds for running jobs, interrupt the rest.
+
+        What then still runs is given back to its queue, and nothing is counted. A thread that
+        cannot be interrupted is given up after 5 s more and listed in ``otp.orphans()``. Stopped
+        before or never started: does nothing. Raises RuntimeError in a job of this application,
+        which it would wait for.
+        """
+        timeout = configuration.check_timeout(timeout)
+        if self._running is not None and os.getpid() != self._running.pid:
+            self._running = None  # a fork has none of its actors; nothing of the parent is touched
+            return
+        with self._changing:
+            live = self._running
+            if live is None:
+                return
+            _refuse_from_within(live.root)
+            running.leave(self)
+            if self._config.start_queues:
+                drain([live.names.queue(name) for name in self._config.queues], timeout)
+            end(live.root, live.node)
+            self._running = None
+            live.discard()
+
+    def hurry(self) -> None:
+        """Have a ``stop`` that is under way wait no longer for running jobs."""
+        live = self._running
+        if live is not None and self._config.start_queues:
+            drain([live.names.queue(name) for name in self._config.queues], 0.0, wait=False)
+
+    def run(self) -> None:
+        """Start, wait for SIGINT or SIGTERM, stop, and return.
+
+        A second signal stops waiting for running jobs. Raises RuntimeError outside the main
+        thread, which alone gets signals, and when the supervision tree gives up.
+        """
+        signals.run(self)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def root(self) -> ServerRef:
+        """The root supervisor. Raises NotStarted."""
+        return self._live().root
+
+    @property
+    def path(self) -> Path:
+        """Where the store is. Raises NotStarted for a volatile one that has no place yet."""
+        if self._config.path is not None:
+            return self._config.path
+        return self._live().path
+
+    @property
+    def default_queue(self) -> str:
+        """The queue of workers that name none: the first one configured."""
+        return next(iter(self._config.queues))
+
+    # ---- jobs -----------------------------------------------------------------------------
+
+    def enqueue(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
+    ) -> Job:
+        """Store a job of *worker* and answer it; when it returns, a durable job is on disk.
+
+        Options are those of the worker for this one job, and ``schedule_in`` or ``schedule_at``.
+        Raises AlreadyExists, InvalidSchedule, UnknownQueue, StorageError, NotStarted, ForkError,
+        TypeError and ValueError; then nothing is stored.
+        """
+        return self._live().intake.enqueue(worker, args, options)
+
+    def enqueue_many(
+        self,
+        worker: AnyWorker,
+        args_iterable: Iterable[Mapping[str, Any] | None],
+        /,
+        **options: Any,
+    ) -> list[int]:
+        """Store a job for each item of an iterable of any length; answer their ids in order.
+
+        It is streamed in batches. Duplicates of a unique worker are left out. Raises BatchError at
+        the first bad item, from that item's own error.
+        """
+        return self._live().intake.enqueue_many(worker, args_iterable, options)
+
+    def list_workers(
+        self,
+        *,
+        status: Status | str | Collection[Status | str] | None = None,
+        queue_name: str | None = None,
+        worker: AnyWorker | str | None = None,
+        args: Mapping[str, Any] | None = None,
+        after: int | None = None,
+        limit: int | None = None,
+    ) -> list[Job]:
+        """Answer the jobs for which all given filters hold, by id, ascending.
+
+        *status*: one or several; *worker*: a class, a function worker or a stored name; *args*: a
+        subset, also within; *after*: only larger ids; *limit*: at most so many. Raises ValueError
+        for an unknown status.
+        """
+        return self._live().lookup.list(
+            status=status,
+            queue_name=queue_name,
+            worker=worker,
+            args=args,
+            after=after,
+            limit=limit,
+        )
+
+    def count_workers(
+        self,
+        *,
+        status: Status | str | Collection[Status | str] | None = None,
+        queue_name: str | None = None,
+    ) -> int:
+        """Answer how many jobs there are; it takes no longer for many than for few."""
+        return self._live().lookup.count(status=status, queue_name=queue_name)
+
+    def get_worker(self, id: int) -> Job:  # noqa: A002 - as the field is named
+        """Answer the job with this id. Raises JobNotFound."""
+        return self._live().lookup.get(id)
+
+    def cancel_worker(self, job_or_id: Job | int) -> Job:
+        """Cancel a job that is enqueued, scheduled or retrying; answer it.
+
+        Cancelled before: answered as it is. Raises NotCancellable, JobNotFound.
+        """
+        return self._live().lookup.cancel(job_or_id)
+
+    def retry_worker(self, job_or_id: Job | int) -> Job:
+        """Enqueue an ended job again, with all its attempts before it; answer it.
+
+        Raises NotRetryable, JobNotFound, and AlreadyExists if a unique job is in its way.
+        """
+        return self._live().lookup.retry(job_or_id)
+
+    def delete_worker(self, job_or_id: Job | int) -> None:
+        """Delete a job of any status; a running one is not stopped, its outcome is dropped.
+
+        Raises JobNotFound.
+        """
+        self._live().lookup.delete(job_or_id)
+
+    def queue(self, name: str) -> QueueHandle:
+        """Answer the queue of this name. Raises UnknownQueue, naming those that exist."""
+        live = self._live()
+        check_queue_name(name)
+        if self._config.start_queues:
+            known: Collection[str] = self._config.queues
+            actor = live.names.queue(name)
+        else:
+            known = {*self._config.queues, *live.store.queues()}
+            actor = None
+        if name not in known:
+            raise UnknownQueue(f"there is no queue {name!r}{did_you_mean(name, known)}")
+        return QueueHandle(name, actor, live.store)
+
+    # ---- inside ---------------------------------------------------------------------------
+
+    def _live(self) -> _Running:
+        live = self._running
+        if live is None:
+            raise NotStarted(
+                "this application is not running; start it with app.start(), app.run()"
+                " or `with app:`"
+            )
+        self._check_process(live)
+        return live
+
+    def _check_process(self, live: _Running) -> None:
+        if os.getpid() != live.pid:
+            raise ForkError(
+                "this process is a fork of the one that started this AntQ, and has none of its"
+                " actors; make a new AntQ here (with gunicorn --preload: in post_fork)"
+            )
+
+    def _tree_ended(self, _ref: ServerRef, _reason: object) -> None:
+        """Hear that the root ended; if nobody stopped it, it gave up."""
+        running.leave(self)
+        live = self._running
+        if live is not None:
+            live.store.close()
+
+
+def _start_error(error: otp_errors.StartError) -> Exception:
+    cause: BaseException | None = error
+    while isinstance(cause, otp_errors.StartError):
+        cause = cause.__cause__
+    if isinstance(cause, StorageError | ForkError):
+        return cause
+    return StartError(f"the application could not start: {error}")
+
+
+def _refuse_from_within(root: ServerRef) -> None:
+    process = current.process()
+    while process is not None:
+        if process.ref is root:
+            raise RuntimeError(
+                "stop() was called by a job or an actor of this very application, which would wait"
+                " for itself; call it from the thread that started it"
+            )
+        process = None if process.parent is None else process.parent.process
+
+
+def _stop_at_exit(app: AntQ) -> None:
+    """Stop *app* when the program ends, unless it is gone or stopped by then."""
+    reference = weakref.ref(app)
+
+    def stop() -> None:
+        alive = reference()
+        if alive is not None:
+            with suppress(Exception):
+                alive.stop(timeout=EXIT_PATIENCE)
+
+    atexit.register(stop)

@@ -1,0 +1,144 @@
+"""Looks at stored jobs and changes them. Arguments are shown as plain data, never executed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from antq_actors.jobs.job import Job
+from antq_actors.jobs.options import check_queue_name
+from antq_actors.jobs.registry import name_of
+from antq_actors.jobs.status import Status
+from antq_actors.storage.encoding import as_job, show_args
+from antq_actors.storage.records import Filter, StoredJob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.registry import AnyWorker
+    from antq_actors.storage.client import StorageClient
+
+
+class Lookup:
+    """Lists, counts, cancels, retries and deletes."""
+
+    def __init__(self, store: StorageClient, clock: Callable[[], Instant]) -> None:
+        self._store = store
+        self._clock = clock
+
+    def list(
+        self,
+        *,
+        status: Status | str | Collection[Status | str] | None,
+        queue_name: str | None,
+        worker: AnyWorker | str | None,
+        args: Mapping[str, Any] | None,
+        after: int | None,
+        limit: int | None,
+    ) -> list[Job]:
+        """Answer the jobs that pass all filters given, by id."""
+        chosen = Filter(_statuses(status), _queue_name(queue_name), _worker(worker))
+        wanted = _args(args)
+        _check_number(after, "after")
+        _check_number(limit, "limit")
+        found = self._store.list(
+            chosen,
+            after=after,
+            limit=limit,
+            accept=None if wanted is None else lambda job: _has(show_args(job.spec.args), wanted),
+        )
+        return [_shown(job) for job in found]
+
+    def count(
+        self, *, status: Status | str | Collection[Status | str] | None, queue_name: str | None
+    ) -> int:
+        """Answer how many jobs pass both filters."""
+        return self._store.count(_statuses(status), _queue_name(queue_name))
+
+    def get(self, id_: int) -> Job:
+        """Answer a job. Raises JobNotFound."""
+        return _shown(self._store.get(_id(id_)))
+
+    def cancel(self, job_or_id: Job | int) -> Job:
+        """Cancel a waiting job. Raises JobNotFound, NotCancellable."""
+        return _shown(self._store.cancel(_id(job_or_id), self._clock()))
+
+    def retry(self, job_or_id: Job | int) -> Job:
+        """Enqueue an ended job again. Raises JobNotFound, NotRetryable, AlreadyExists."""
+        return _shown(self._store.retry(_id(job_or_id), self._clock()))
+
+    def delete(self, job_or_id: Job | int) -> None:
+        """Delete a job. Raises JobNotFound."""
+        self._store.delete(_id(job_or_id))
+
+
+def _shown(stored: StoredJob) -> Job:
+    return as_job(stored, show_args(stored.spec.args))
+
+
+def _id(job_or_id: object) -> int:
+    if isinstance(job_or_id, Job):
+        return job_or_id.id
+    if isinstance(job_or_id, bool) or not isinstance(job_or_id, int):
+        raise TypeError(f"give a Job or its id, a whole number, got {job_or_id!r}")
+    return job_or_id
+
+
+def _statuses(
+    status: Status | str | Collection[Status | str] | None,
+) -> frozenset[Status] | None:
+    if status is None:
+        return None
+    if isinstance(status, str):
+        return frozenset([_status(status)])
+    try:
+        return frozenset(_status(each) for each in status)
+    except TypeError as error:
+        raise TypeError(f"status must be a status or several, got {status!r}") from error
+
+
+def _status(status: object) -> Status:
+    if not isinstance(status, str):
+        raise TypeError(f"a status is a Status or its name, got {status!r}")
+    try:
+        return Status(status)
+    except ValueError:
+        known = ", ".join(Status)
+        raise ValueError(f"unknown status {status!r}; known are {known}") from None
+
+
+def _queue_name(queue_name: object) -> str | None:
+    return None if queue_name is None else check_queue_name(queue_name)
+
+
+def _worker(worker: object) -> str | None:
+    if worker is None or isinstance(worker, str):
+        return worker
+    return name_of(worker)
+
+
+def _args(args: object) -> Mapping[str, Any] | None:
+    if args is None or isinstance(args, Mapping):
+        return args or None
+    raise TypeError(f"args must be a mapping, such as {{'email': …}}, got {args!r}")
+
+
+def _check_number(value: object, what: Literal["after", "limit"]) -> None:
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise TypeError(f"{what} must be a whole number or None, got {value!r}")
+
+
+def _has(args: Any, wanted: Mapping[str, Any]) -> bool:
+    """Say whether *wanted* is a subset of *args*; mappings within are subsets too."""
+    if not isinstance(args, Mapping):
+        return False
+    for key, value in wanted.items():
+        if key not in args:
+            return False
+        if isinstance(value, Mapping):
+            if not _has(args[key], value):
+                return False
+        elif args[key] != value:
+            return False
+    return True

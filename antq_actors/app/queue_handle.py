@@ -1,0 +1,101 @@
+"""A queue as users hold it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from antq_actors.errors import AntqError, NotStarted, StorageError
+from antq_actors.jobs.status import Status
+from antq_actors.otp import names
+from antq_actors.otp.calls import call
+from antq_actors.otp.errors import CallExit
+from antq_actors.queues.messages import (
+    GetStatus,
+    Pause,
+    Resume,
+    SetConcurrency,
+    check_concurrency,
+)
+from antq_actors.queues.status import QueueStatus
+from antq_actors.storage.records import Filter
+
+if TYPE_CHECKING:
+    from antq_actors.otp.ref import ServerRef
+    from antq_actors.storage.client import StorageClient
+
+ANSWER_TIME: Final = 30.0
+"""Seconds a queue actor has for an answer."""
+
+
+class QueueHandle:
+    """A thin face of a queue actor.
+
+    Where no queues run (``start_queues=False``) it pauses, resumes and tells the status through
+    the store. It raises StorageError when there is no answer within half a minute.
+    """
+
+    def __init__(self, name: str, actor: str | None, store: StorageClient) -> None:
+        self.name = name
+        self._actor = actor
+        self._store = store
+
+    def __repr__(self) -> str:
+        return f"<QueueHandle {self.name!r}>"
+
+    @property
+    def ref(self) -> ServerRef:
+        """The queue actor itself. Raises NotStarted where it does not run."""
+        ref = None if self._actor is None else names.whereis(self._actor)
+        if ref is None:
+            raise NotStarted(
+                f"queue {self.name!r} does not run in this application; start one with"
+                " start_queues=True to have its actor here"
+            )
+        return ref
+
+    def set_concurrency(self, n: int) -> None:
+        """Perform up to *n* jobs at once from now on, on this node, until it restarts.
+
+        Lowering stops no running job. Raises TypeError or ValueError unless *n* is a whole number
+        of at least 1, and NotStarted where no queue runs.
+        """
+        check_concurrency(n)
+        if self._actor is None:
+            _ = self.ref
+        self._call(SetConcurrency(n))
+
+    def pause(self) -> None:
+        """Claim nothing more, on every node of the path. Kept over restarts; running jobs go on."""
+        if self._actor is None:
+            self._store.set_paused(self.name, paused=True)
+        else:
+            self._call(Pause())
+
+    def resume(self) -> None:
+        """Claim jobs again, on every node of the path."""
+        if self._actor is None:
+            self._store.set_paused(self.name, paused=False)
+        else:
+            self._call(Resume())
+
+    def status(self) -> QueueStatus:
+        """Answer how the queue is. Without its actor here, what runs is that of all nodes."""
+        if self._actor is not None:
+            status: QueueStatus = self._call(GetStatus())
+            return status
+        running = self._store.list(Filter(frozenset([Status.RUNNING]), self.name))
+        return QueueStatus(
+            name=self.name,
+            concurrency=0,
+            paused=self._store.is_paused(self.name),
+            running=tuple(job.id for job in running),
+            counts=self._store.counts(self.name),
+        )
+
+    def _call(self, request: Any) -> Any:
+        try:
+            return call(self.ref, request, timeout=ANSWER_TIME)
+        except AntqError:
+            raise
+        except CallExit as error:
+            raise StorageError(f"queue {self.name!r} did not answer: {error}") from error

@@ -1,0 +1,61 @@
+"""The end of an application, in its order: drain the queues, then the tree."""
+
+from __future__ import annotations
+
+import logging
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.errors import AntqError
+from antq_actors.otp import calls
+from antq_actors.otp.errors import CallExit, OtpError
+from antq_actors.otp.links import exit as exit_
+from antq_actors.otp.reasons import Killed, Shutdown
+from antq_actors.otp.supervisor import Supervisor
+from antq_actors.queues.messages import Drain
+from antq_actors.queues.queue_actor import INTERRUPTION_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from antq_actors.otp.ref import ServerRef
+    from antq_actors.queues.node import Node
+
+log: Final = logging.getLogger("antq_actors.app")
+
+SPARE: Final = 10.0
+"""Seconds beyond what jobs may take: for the store, and for a machine that is busy."""
+
+
+def drain(queues: Sequence[str], timeout: float, *, wait: bool = True) -> None:
+    """Have the queue actors claim no more, and wait until nothing runs.
+
+    What runs after *timeout* seconds is interrupted, and given back at the latest
+    ``INTERRUPTION_TIME`` after that.
+    """
+    if not wait:
+        for queue in queues:
+            calls.cast(queue, Drain(timeout))
+        return
+    deadline = time.monotonic() + timeout + INTERRUPTION_TIME + SPARE
+    for dest, answer in calls.post_all(queues, Drain(timeout)):
+        try:
+            answer.get(max(0.0, deadline - time.monotonic()))
+        except CallExit as error:
+            # Its successor gives its jobs back; there is no need to wait for that.
+            log.warning("%s ended before it was drained: %s", dest, error)
+
+
+def end(root: ServerRef, node: Node) -> None:
+    """Stop the tree: queues first, then this process is no node any more, then the store."""
+    with suppress(OtpError):
+        Supervisor.terminate_child(root, "queues")
+    with suppress(AntqError):
+        node.close()
+    try:
+        calls.stop(root, Shutdown(), timeout=SPARE + INTERRUPTION_TIME)
+    except CallExit as error:
+        if root.is_alive():
+            log.error("the supervision tree is abandoned: %s", error)  # noqa: TRY400 - no news in it
+            exit_(root, Killed())

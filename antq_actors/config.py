@@ -1,0 +1,218 @@
+"""What an application is told at its start, checked before anything starts."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from antq_actors.errors import ConfigError
+from antq_actors.jobs.duration import to_seconds
+from antq_actors.jobs.options import check_queue_name
+from antq_actors.jobs.wording import did_you_mean
+from antq_actors.queues.messages import check_concurrency
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Collection
+
+EXECUTORS: Final = ("thread",)
+
+
+class WrongSetting(ConfigError, TypeError):
+    """A setting that does not exist, or has a value of the wrong type."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """How one queue works on this node.
+
+    Raises TypeError for a value of the wrong type, ConfigError (a ValueError) for one out of
+    range; each names the setting.
+
+    >>> QueueConfig(concurrency=0)
+    Traceback (most recent call last):
+        ...
+    antq_actors.errors.ConfigError: concurrency must be at least 1, got 0; to stop a queue, pause it
+    """
+
+    concurrency: int = 5
+    """Jobs performed at once. Each has a thread, which costs memory while it waits."""
+    check_interval: float = 5.0
+    """Longest time in seconds between two looks; a new job never waits for it."""
+    executor: str = "thread"
+    """What runs ``perform``."""
+
+    def __post_init__(self) -> None:
+        try:
+            check_concurrency(self.concurrency)
+        except TypeError as error:
+            raise WrongSetting(str(error)) from None
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        object.__setattr__(
+            self, "check_interval", _seconds(self.check_interval, "check_interval", endless=False)
+        )
+        if not isinstance(self.executor, str):
+            raise WrongSetting(f"executor must be {_names(EXECUTORS)}, got {self.executor!r}")
+        if self.executor not in EXECUTORS:
+            raise ConfigError(f"executor must be {_names(EXECUTORS)}, got {self.executor!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of an application, as AntQ takes them."""
+
+    path: Path | None = None
+    """The directory of a durable store; None: volatile."""
+    queues: Mapping[str, QueueConfig] = field(default_factory=lambda: {"default": QueueConfig()})
+    start_queues: bool = True
+    retention: float | None = 14 * 86_400.0
+    """Seconds an ended job is kept; None: for ever."""
+    max_interruptions: int = 3
+
+
+def check(
+    path: str | os.PathLike[str] | None,
+    queues: Mapping[str, int | QueueConfig] | None,
+    start_queues: object,
+    retention: float | timedelta | None,
+    max_interruptions: object,
+) -> Config:
+    """Answer the arguments of AntQ as a Config.
+
+    Raises TypeError for a value of the wrong type, ConfigError for one out of range.
+    """
+    if not isinstance(start_queues, bool):
+        raise WrongSetting(f"start_queues must be True or False, got {start_queues!r}")
+    if isinstance(max_interruptions, bool) or not isinstance(max_interruptions, int):
+        raise WrongSetting(f"max_interruptions must be a whole number, got {max_interruptions!r}")
+    if max_interruptions < 1:
+        raise ConfigError(f"max_interruptions must be at least 1, got {max_interruptions}")
+    return Config(
+        path=_path(path),
+        queues=_queues(queues),
+        start_queues=start_queues,
+        retention=None if retention is None else _seconds(retention, "retention"),
+        max_interruptions=max_interruptions,
+    )
+
+
+def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
+    """Answer the arguments of AntQ that a TOML file gives; relative paths are relative to it.
+
+    Raises ConfigError for a file that cannot be read, is no TOML, or has an unknown setting.
+    """
+    source = Path(file)
+    try:
+        document = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read the settings in {source}: {error}") from error
+    if "antq" not in document:
+        raise ConfigError(f"{source} has no [antq] section; the settings of antq stand there")
+    settings = _table(document["antq"], "[antq]")
+    _refuse_unknown(settings, {f.name for f in fields(Config)}, "[antq]")
+    if "path" in settings and isinstance(settings["path"], str):
+        settings["path"] = source.absolute().parent / settings["path"]
+    if "queues" in settings:
+        settings["queues"] = {
+            name: _toml_queue(name, table)
+            for name, table in _table(settings["queues"], "[antq.queues]").items()
+        }
+    return settings
+
+
+def _toml_queue(name: str, table: object) -> int | QueueConfig:
+    if isinstance(table, int) and not isinstance(table, bool):
+        return table
+    where = f"[antq.queues.{name}]"
+    settings = _table(table, where)
+    _refuse_unknown(settings, {f.name for f in fields(QueueConfig)}, where)
+    try:
+        return QueueConfig(**settings)
+    except ConfigError as error:
+        raise type(error)(f"{where}: {error}") from None
+
+
+def _path(path: object) -> Path | None:
+    if path is None:
+        return None
+    try:
+        given = Path(path)  # type: ignore[arg-type]
+    except TypeError:
+        raise WrongSetting(f"path must be a directory's path or None, got {path!r}") from None
+    if not str(path):
+        raise ConfigError("path must be a directory's path or None, got an empty one")
+    return given.absolute()
+
+
+def _queues(queues: object) -> Mapping[str, QueueConfig]:
+    if queues is None:
+        return {"default": QueueConfig()}
+    if not isinstance(queues, Mapping):
+        raise WrongSetting(
+            f"queues must map names to concurrencies, such as {{'mail': 10}}, got {queues!r}"
+        )
+    if not queues:
+        raise ConfigError("queues must name at least one queue; to run none: start_queues=False")
+    return {_queue_name(name): _queue(name, value) for name, value in queues.items()}
+
+
+def _queue_name(name: object) -> str:
+    try:
+        return check_queue_name(name)
+    except TypeError as error:
+        raise WrongSetting(f"queues: {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"queues: {error}") from None
+
+
+def _queue(name: str, value: object) -> QueueConfig:
+    if isinstance(value, QueueConfig):
+        return value
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise WrongSetting(
+            f"queue {name!r}: give a concurrency or a QueueConfig, such as 10, got {value!r}"
+        )
+    try:
+        return QueueConfig(concurrency=value)
+    except ConfigError as error:
+        raise type(error)(f"queue {name!r}: {error}") from None
+
+
+def _seconds(value: object, setting: str, *, endless: bool = True) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        none = " or None" if endless else ""
+        raise WrongSetting(f"{setting} must be seconds, a timedelta{none}, got {value!r}")
+    if not 0 < seconds < math.inf:
+        never = "; to keep jobs for ever: None" if endless else ""
+        raise ConfigError(f"{setting} must be more than 0 seconds and finite, got {value!r}{never}")
+    return float(seconds)
+
+
+def _table(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise WrongSetting(f"{where} must be a section of settings, got {value!r}")
+    return dict(value)
+
+
+def _refuse_unknown(settings: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    for setting in settings:
+        if setting not in known:
+            raise WrongSetting(
+                f"unknown setting {setting!r} in {where}{did_you_mean(setting, known)}"
+            )
+
+
+def _names(choices: Collection[str]) -> str:
+    return " or ".join(repr(choice) for choice in choices)
+
+
+def check_timeout(timeout: object) -> float:
+    """Answer the seconds that a stop may wait. Raises TypeError or ValueError."""
+    return to_seconds(timeout, "timeout")

@@ -1,0 +1,72 @@
+"""What a queue has to remember, and what follows from it: when to ask the store, and for how much.
+
+This file decides and never acts: it sends nothing, starts nothing and reads no clock. The queue
+actor tells it what happened and does what it answers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from antq_actors.otp.ref import ServerRef
+    from antq_actors.queues.execution import Execution
+    from antq_actors.storage.records import Settlement
+
+
+class Ask(NamedTuple):
+    """One message to the store: outcomes to write down, and how many jobs to claim with it."""
+
+    settlements: list[Settlement]
+    limit: int
+
+
+@dataclass(slots=True)
+class Book:
+    """The state of a queue actor.
+
+    One question to the store is under way at a time. What ends meanwhile is collected and goes
+    with the next: the busier the queue, the larger the batches.
+    """
+
+    concurrency: int
+    draining: bool = False
+    running: dict[ServerRef, Execution] = field(default_factory=dict)
+    settled: list[Settlement] = field(default_factory=list)
+    """Outcomes that the store has not acknowledged and that are not under way."""
+    asked: Ask | None = None
+    """What is under way."""
+    look: bool = True
+    """There may be due jobs that no claim has seen yet."""
+    held: bool = False
+    """Nothing is claimed before the next look by the clock: there is no thread to be had."""
+
+    @property
+    def free(self) -> int:
+        """How many more jobs may run."""
+        return max(0, self.concurrency - len(self.running))
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing runs and all outcomes are stored."""
+        return not self.running and not self.settled and self.asked is None
+
+    def next_ask(self) -> Ask | None:
+        """Answer what to send to the store now, if anything; it is then under way."""
+        if self.asked is not None:
+            return None
+        limit = 0 if self.draining or self.held else self.free
+        if not self.settled and not (limit and self.look):
+            return None
+        self.asked = Ask(self.settled, limit)
+        self.settled = []
+        self.look = False
+        return self.asked
+
+    def answered(self, claimed: int) -> None:
+        """Note that the store did what was asked and gave *claimed* jobs."""
+        asked, self.asked = self.asked, None
+        if asked is not None and claimed >= asked.limit:
+            # It may have more; only a claim that comes back short has seen the end.
+            self.look = True

@@ -1,0 +1,54 @@
+"""What a queue actor understands, by ``ask`` or ``tell``, ``otp.call`` or ``otp.cast``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SetConcurrency:
+    """Perform up to *n* jobs at once from now on. Lowering stops no running job."""
+
+    n: int
+
+    def __post_init__(self) -> None:
+        check_concurrency(self.n)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Claim nothing more, on every node of the path, until Resume; kept over restarts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Claim jobs again, on every node of the path."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetStatus:
+    """Answer the queue's QueueStatus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """There may be a job to claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Claim no more and answer when nothing runs any more.
+
+    What still runs after *timeout* seconds is interrupted, and given back when that takes longer
+    than an interruption may.
+    """
+
+    timeout: float
+
+
+def check_concurrency(n: object) -> None:
+    """Raise TypeError or ValueError unless *n* can be a concurrency."""
+    if isinstance(n, bool) or not isinstance(n, int):
+        raise TypeError(f"concurrency must be a whole number, got {n!r}")
+    if n < 1:
+        raise ValueError(f"concurrency must be at least 1, got {n}; to stop a queue, pause it")

@@ -1,0 +1,32 @@
+"""This process as a node of its path: a number, and a file lock that only death frees."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from antq_actors.storage.client import StorageClient
+
+
+class Node:
+    """Becomes a node when it is first asked for its number, and stops being one by ``close``."""
+
+    def __init__(self, store: StorageClient) -> None:
+        self._store = store
+        self._lock = threading.Lock()
+        self._number: int | None = None
+
+    def number(self) -> int:
+        """Answer the number under which jobs run here. Raises StorageError."""
+        with self._lock:
+            if self._number is None:
+                self._number = self._store.open_node()
+            return self._number
+
+    def close(self) -> None:
+        """Be no node any more; its jobs were given back before. Raises StorageError."""
+        with self._lock:
+            if self._number is not None:
+                self._store.close_node(self._number)
+                self._number = None

@@ -1,0 +1,391 @@
+"""The queue actor: claims jobs for free slots, has them performed, stores what came of them."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from antq_actors.errors import AntqError
+from antq_actors.jobs import executor, instant
+from antq_actors.jobs.outcome import GivenBack
+from antq_actors.otp import calls, links, timers
+from antq_actors.otp.child_spec import ChildSpec, Restart
+from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
+from antq_actors.otp.errors import Interrupt
+from antq_actors.otp.gen_server import GenServer
+from antq_actors.otp.messages import NOREPLY, Continue, Down, Response
+from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
+from antq_actors.otp.ref import ServerRef
+from antq_actors.otp.watch import DeathWatch
+from antq_actors.queues.book import Book
+from antq_actors.queues.execution import Ended, Execution, Unreported, verdict
+from antq_actors.queues.messages import Drain, GetStatus, Pause, Resume, SetConcurrency, Wake
+from antq_actors.queues.status import QueueStatus
+from antq_actors.queues.worker_actor import WorkerActor
+from antq_actors.storage.encoding import as_job, load_args
+from antq_actors.storage.records import Claim, Settlement, StoredJob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.outcome import Outcome
+    from antq_actors.otp.timers import Timer
+    from antq_actors.storage.client import StorageClient
+    from antq_actors.storage.request import Write
+
+log: Final = logging.getLogger("antq_actors.queues")
+
+INTERRUPTION_TIME: Final = 5.0
+"""Seconds an interrupted thread gets to end, before its actor is declared dead."""
+
+RETRY_INTERVAL: Final = 0.2
+"""Seconds between two tries to reach a store that does not answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSettings:
+    """What a queue actor is told at its start."""
+
+    name: str
+    concurrency: int
+    check_interval: float
+    """Seconds between two looks at the store when no event asks for one."""
+    max_interruptions: int
+    node: Callable[[], int]
+    """Answers the number of this node."""
+    workers: str
+    """The name of the dynamic supervisor of its worker actors."""
+
+
+class _Look(NamedTuple):
+    """It is time to look at the store again, whatever happened or not."""
+
+
+class _AskAgain(NamedTuple):
+    """It is time to repeat the question that the store did not answer."""
+
+
+class _TimedOut(NamedTuple):
+    ref: ServerRef
+
+
+class _GiveUp(NamedTuple):
+    """An interrupted thread has had its time."""
+
+    ref: ServerRef
+
+
+class _DrainOver(NamedTuple):
+    """A drain has waited long enough."""
+
+
+class QueueActor(GenServer):
+    """Owns one queue on one node. Nothing that a job does, and no message, ends it."""
+
+    def __init__(
+        self,
+        store: StorageClient,
+        settings: QueueSettings,
+        clock: Callable[[], Instant] = instant.now,
+    ) -> None:
+        super().__init__()
+        self._store = store
+        self._settings = settings
+        self._clock = clock
+        self._book = Book(settings.concurrency)
+        self._drained: list[Any] = []
+        self._request: Write | None = None
+        self._due: Timer | None = None
+
+    # ---- life -----------------------------------------------------------------------------
+
+    def init(self) -> Continue:
+        """Give back what an earlier incarnation left running, then begin."""
+        self._node = self._settings.node()
+        self._store.rescue(
+            node=self._node,
+            queue=self._settings.name,
+            reason="its queue actor crashed",
+            max_interruptions=self._settings.max_interruptions,
+            now=self._clock(),
+        )
+        return Continue()
+
+    def handle_continue(self, _token: object) -> None:
+        """Look at the store for the first time."""
+        self._look()
+
+    def terminate(self, reason: ExitReason) -> None:
+        """Give back what still runs. After a crash, the replacement does it as an interruption."""
+        if isinstance(reason, Crash):
+            return
+        book = self._book
+        for execution in list(book.running.values()):
+            self._end(execution, Ended.BY_STOP)
+        watches = [(execution, DeathWatch(execution.ref)) for execution in book.running.values()]
+        deadline = time.monotonic() + INTERRUPTION_TIME / 2
+        for execution, watch in watches:
+            ended = watch.wait(max(0.0, deadline - time.monotonic()))
+            links.exit(execution.ref, Killed())
+            outcome = GivenBack() if ended is None else verdict(execution, ended)
+            if isinstance(outcome, Unreported):
+                outcome = GivenBack()
+            book.settled.append(_settlement(execution.job, outcome))
+        self._store_now(book.settled)
+        # Behind the question that was under way: so that one is answered now, too.
+        if self._request is not None and self._request.committed:
+            self._store_now([_settlement(job, GivenBack()) for job in self._request.value.jobs])
+
+    def _store_now(self, settlements: list[Settlement]) -> None:
+        self._store.work(
+            self._settings.name, settlements, node=self._node, limit=0, now=self._clock()
+        )
+
+    # ---- messages -------------------------------------------------------------------------
+
+    def handle_call(self, request: Any) -> Any:
+        """Do what the messages of this package say; anything else is an error for the asker."""
+        try:
+            return self._answer(request)
+        except AntqError as error:  # the store's, and none of this actor's
+            calls.reply_error(self.from_, error)
+            return NOREPLY
+
+    def _answer(self, request: Any) -> Any:
+        match request:
+            case SetConcurrency(n):
+                self._book.concurrency = n
+                self._book.look = True
+                self._advance()
+            case Pause():
+                self._store.set_paused(self._settings.name, paused=True)
+            case Resume():
+                self._store.set_paused(self._settings.name, paused=False)
+                self._look()
+            case GetStatus():
+                return self._status()
+            case Wake():
+                self._look()
+            case Drain(timeout):
+                self._drain(timeout, self.from_)
+                return NOREPLY
+            case _:
+                error = TypeError(f"a queue does not understand {request!r}")
+                calls.reply_error(self.from_, error)
+                return NOREPLY
+        return None
+
+    def handle_cast(self, request: Any) -> None:
+        """Do the same without an answer; anything else is logged and ignored."""
+        match request:
+            case Wake():
+                self._look()
+            case Drain(timeout):
+                self._book.draining = True
+                self.send_after(timeout, _DrainOver())
+            case SetConcurrency() | Pause() | Resume() | GetStatus():
+                self._answer(request)
+            case _:
+                log.warning("queue %r ignores an unknown message: %r", self._settings.name, request)
+
+    def handle_info(self, message: Any) -> None:
+        """Hear of worker actors, of the store and of time; the rest is as a cast."""
+        match message:
+            case Down(_, ref, reason):
+                self._ended(ref, reason)
+            case Response(_, claim, None):
+                self._claimed(claim)
+            case Response(_, _, error):
+                self._refused(error)
+            case _TimedOut() | _GiveUp() | _DrainOver() | _AskAgain() | _Look():
+                self._on_time(message)
+            case _:
+                self.handle_cast(message)
+
+    def _on_time(self, message: _TimedOut | _GiveUp | _DrainOver | _AskAgain | _Look) -> None:
+        match message:
+            case _TimedOut(ref) if ref in self._book.running:
+                self._end(self._book.running[ref], Ended.BY_TIMEOUT)
+            case _GiveUp(ref) if ref in self._book.running:
+                links.exit(ref, Killed())
+            case _DrainOver():
+                for execution in list(self._book.running.values()):
+                    self._end(execution, Ended.BY_STOP)
+            case _AskAgain() if self._request is not None:
+                self._store.request_again(self._request, tag=None)
+            case _Look():
+                self._book.held = False
+                self._look()
+
+    # ---- claiming -------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        self._book.look = True
+        self._advance()
+
+    def _advance(self) -> None:
+        """Ask the store, if there is something to ask and nothing under way."""
+        ask = self._book.next_ask()
+        if ask is not None:
+            self._request = self._store.request_work(
+                self._settings.name,
+                ask.settlements,
+                node=self._node,
+                limit=ask.limit,
+                now=self._clock(),
+                tag=None,
+            )
+        elif self._drained and self._book.idle:
+            self._answer_drained()
+
+    def _claimed(self, claim: Claim) -> None:
+        self._request = None
+        self._book.answered(len(claim.jobs))
+        if claim.jobs:
+            self._perform(claim.jobs)
+        self._schedule_look(claim.next_due)
+        self._advance()
+
+    def _refused(self, error: BaseException | None) -> None:
+        """Ask again, a little later: what is under way is done once, however often it is sent."""
+        log.warning("queue %r got no answer from the store: %s", self._settings.name, error)
+        self.send_after(RETRY_INTERVAL, _AskAgain())
+
+    def _schedule_look(self, next_due: Instant | None) -> None:
+        """Look again when the next job is due, and after ``check_interval`` at the latest."""
+        if self._due is not None:
+            timers.cancel_timer(self._due)
+        wait = self._settings.check_interval
+        if next_due is not None:
+            wait = min(wait, max(0.0, (next_due - self._clock()) / instant.SECOND))
+        self._due = self.send_after(wait, _Look())
+
+    # ---- performing -----------------------------------------------------------------------
+
+    def _perform(self, jobs: list[StoredJob]) -> None:
+        if self._book.draining:
+            self._book.settled += [_settlement(job, GivenBack()) for job in jobs]
+            return
+        self._start(
+            [
+                (
+                    job,
+                    functools.partial(
+                        executor.execute,
+                        _attempt(job),
+                        clock=self._clock,
+                        let_through=(Interrupt,),
+                    ),
+                )
+                for job in jobs
+            ]
+        )
+
+    def _start(
+        self, work: list[tuple[StoredJob, Callable[[], Outcome]]], failure: str | None = None
+    ) -> None:
+        specs = [
+            ChildSpec(
+                job.id, WorkerActor.spawn_link, (perform, self.ref), restart=Restart.TEMPORARY
+            )
+            for job, perform in work
+        ]
+        refs = DynamicSupervisor.start_children(self._settings.workers, specs)
+        for (job, _), ref in zip(work, refs, strict=True):
+            if isinstance(ref, ServerRef):
+                self._watch(Execution(job, ref, failure=failure))
+            else:
+                self._not_started(job, ref)
+
+    def _watch(self, execution: Execution) -> None:
+        self._book.running[execution.ref] = execution
+        timeout = execution.job.spec.timeout
+        if execution.failure is not None:
+            timeout = INTERRUPTION_TIME
+        if timeout is not None:
+            execution.timer = self.send_after(timeout, _TimedOut(execution.ref))
+
+    def _not_started(self, job: StoredJob, error: object) -> None:
+        log.error("job #%d is given back, its worker actor could not start: %s", job.id, error)
+        self._book.settled.append(_settlement(job, GivenBack()))
+        self._book.held = True
+        self.send_after(min(1.0, self._settings.check_interval), _Look())
+
+    # ---- ends -----------------------------------------------------------------------------
+
+    def _end(self, execution: Execution, why: Ended) -> None:
+        """Interrupt a worker actor's thread, and give it up if that does not end it in time."""
+        if execution.ended is not None:
+            return
+        execution.ended = why
+        links.exit(execution.ref, Shutdown(why))
+        self.send_after(INTERRUPTION_TIME, _GiveUp(execution.ref))
+
+    def _ended(self, ref: ServerRef, reason: ExitReason) -> None:
+        execution = self._book.running.pop(ref, None)
+        if execution is None:
+            return  # it never started; its job was given back then
+        if execution.timer is not None:
+            timers.cancel_timer(execution.timer)
+        outcome = verdict(execution, reason)
+        if isinstance(outcome, Unreported):
+            self._report(execution.job, outcome.error)
+        else:
+            self._book.settled.append(_settlement(execution.job, outcome))
+        self._advance()
+
+    def _report(self, job: StoredJob, error: str) -> None:
+        """Fail the attempt on behalf of a worker actor that could not.
+
+        When the next attempt is due is for the worker class to say: user code, so it runs in a
+        worker actor too.
+        """
+        attempt = _attempt(job)
+        if attempt.number >= attempt.max_attempts:
+            failed = executor.fail(attempt, error, clock=self._clock)
+            self._book.settled.append(_settlement(job, failed))
+            return
+        perform = functools.partial(
+            executor.fail, attempt, error, clock=self._clock, let_through=(Interrupt,)
+        )
+        self._start([(job, perform)], failure=error)
+
+    # ---- answers --------------------------------------------------------------------------
+
+    def _status(self) -> QueueStatus:
+        return QueueStatus(
+            name=self._settings.name,
+            concurrency=self._book.concurrency,
+            paused=self._store.is_paused(self._settings.name),
+            running=tuple(sorted(e.job.id for e in self._book.running.values())),
+            counts=self._store.counts(self._settings.name),
+        )
+
+    def _drain(self, timeout: float, asker: Any) -> None:
+        self._book.draining = True
+        self._drained.append(asker)
+        self.send_after(timeout, _DrainOver())
+        self._advance()
+
+    def _answer_drained(self) -> None:
+        for asker in self._drained:
+            calls.reply(asker, None)
+        self._drained.clear()
+
+
+def _attempt(job: StoredJob) -> executor.Attempt:
+    return executor.Attempt(
+        job_id=job.id,
+        worker=job.spec.worker,
+        number=job.state.attempts,
+        max_attempts=job.state.max_attempts,
+        load=lambda: as_job(job, load_args(job.spec.args)),
+    )
+
+
+def _settlement(job: StoredJob, outcome: Outcome) -> Settlement:
+    return Settlement(job.id, job.state.execution, outcome)

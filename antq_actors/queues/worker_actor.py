@@ -1,0 +1,44 @@
+"""The worker actor: one job, one actor, one end.
+
+It performs its job in its own thread and ends with what came of it as its exit reason. So
+however it ends, the queue that watches it gets exactly one Down, and the job exactly one outcome.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+
+from antq_actors.otp.errors import Stop
+from antq_actors.otp.gen_server import GenServer
+from antq_actors.otp.messages import Continue
+from antq_actors.otp.monitors import Monitor
+from antq_actors.otp.reasons import Shutdown
+from antq_actors.queues.execution import Finished
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antq_actors.jobs.outcome import Outcome
+    from antq_actors.otp.ref import ServerRef
+
+
+class WorkerActor(GenServer):
+    """Performs one job. An exit signal interrupts it."""
+
+    # There are thousands of these a second, and pykka's registry is a list that each end searches.
+    in_actor_registry: ClassVar[bool] = False
+
+    def __init__(self, perform: Callable[[], Outcome], queue: ServerRef) -> None:
+        super().__init__()
+        self._perform = perform
+        # From birth: an actor that ended before it was watched would have taken its outcome along.
+        Monitor(self.ref.process, queue.process).start()
+
+    def init(self) -> Continue:
+        """Be there; performing comes next."""
+        return Continue()
+
+    def handle_continue(self, _token: object) -> NoReturn:
+        """Perform the job, and end with its outcome."""
+        outcome = self.interruptible(self._perform)
+        raise Stop(Shutdown(Finished(outcome)))
