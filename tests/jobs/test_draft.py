@@ -3,7 +3,7 @@
 import pytest
 
 from antq_actors.jobs import instant
-from antq_actors.jobs.draft import as_job, draft
+from antq_actors.jobs.draft import as_job, check_options, draft
 from antq_actors.jobs.function_worker import worker
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.unique import Unique, unique_digest
@@ -75,3 +75,11 @@ def test_a_draft_is_shown_as_the_job_it_will_be():
 
     assert (job.id, job.priority, job.max_attempts) == (7, 3, 2)
     assert job.inserted_at == job.scheduled_at == instant.to_datetime(NOW)
+
+
+def test_options_can_be_checked_before_there_are_arguments():
+    wanted, when = check_options(send, {"priority": 3, "schedule_in": 5}, now=NOW)
+
+    assert (wanted.priority, when) == (3, NOW + 5 * instant.SECOND)
+    with pytest.raises(TypeError, match="unknown option 'email'"):
+        check_options(send, {"email": "x"}, now=NOW)
