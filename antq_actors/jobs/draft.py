@@ -84,12 +84,6 @@ def check_options(
     return wanted, due(schedule_in, schedule_at, now)
 
 
-def check_options(worker: AnyWorker, options: Mapping[str, Any], *, now: Instant) -> None:
-    """Raise what :func:`draft` would raise for every job of *worker* with these options."""
-    wanted = job_options(options, options_of(worker), owner=f"worker {name_of(worker)}")
-    due(wanted.schedule_in, wanted.schedule_at, now)
-
-
 def build(worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Job:
     """Answer the job as it would be stored now, with id 0; on no application if none runs."""
     application = running.latest()
