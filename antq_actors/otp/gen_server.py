@@ -288,6 +288,8 @@ class GenServer(ThreadingActor):
         abandoned.discard(process)
 
     def _live(self) -> ExitReason:
+        if self._process.reason is not None:
+            return self._process.reason  # killed before its turn came: it must not begin
         token, refused = self._begin()
         if refused is not None:
             return refused

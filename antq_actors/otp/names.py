@@ -6,10 +6,14 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.otp.errors import AlreadyStarted
+from antq_actors.otp.watch import DeathWatch
 
 if TYPE_CHECKING:
     from antq_actors.otp.process import Process
     from antq_actors.otp.ref import ServerRef
+
+PATIENCE: Final = 5.0
+"""Seconds that an actor has to free its name after its supervisor was killed."""
 
 _lock: Final = threading.Lock()
 _processes: Final[dict[str, Process]] = {}
@@ -23,12 +27,23 @@ def check(name: object) -> None:
 
 def register(name: str, process: Process) -> None:
     """Give *name* to *process*, or raise AlreadyStarted with who has it (otp rule 61)."""
+    while (holder := _take(name, process)) is not None:
+        if not holder.doomed:
+            raise AlreadyStarted(holder.ref, f"the name {name!r} is taken by {holder.ref!r}")
+        # The supervisor of the holder was killed, and this may be the one in its place: the
+        # holder ends, or is made to, before its name counts as taken (otp rule 49).
+        if DeathWatch(holder.ref).wait(PATIENCE) is None:
+            holder.kill()
+
+
+def _take(name: str, process: Process) -> Process | None:
+    """Give *name* to *process*, or answer who has it."""
     with _lock:
         holder = _processes.get(name)
-        if holder is not None:
-            raise AlreadyStarted(holder.ref, f"the name {name!r} is taken by {holder.ref!r}")
-        _processes[name] = process
-        process.name = name
+        if holder is None:
+            _processes[name] = process
+            process.name = name
+        return holder
 
 
 def release(process: Process) -> None:

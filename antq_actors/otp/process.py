@@ -60,6 +60,8 @@ class Process:
         self.thread: threading.Thread | None = None
         self.waits_for: tuple[Process, Promise] | None = None
         """The actor it waits for, and the answer it waits for."""
+        self.doomed = False
+        """Whether its supervisor was killed, so that it ends, too."""
         self.stopped_with_all = False
         """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop."""
         self.interruptible = Interruptible(self._is_ending)
@@ -110,6 +112,12 @@ class Process:
             self.kill()
             return
         sender_ref = None if sender is None else sender.ref
+        if isinstance(reason, Killed) and sender_ref is not None and sender_ref is self.parent:
+            # Its supervisor is gone without having stopped it, and nobody else would, if it hangs.
+            self.doomed = True
+            if not self.mailbox.asleep:
+                self.kill()
+                return
         if self.trap_exit and (sender_ref is None or sender_ref is not self.parent):
             self.ref.deliver(Exited(sender_ref, reason))
             return
@@ -153,7 +161,9 @@ class Process:
         self._answer(leftovers, reason)
         for watcher in watchers.values():
             watcher(self.ref, reason)
-        for linked in links:
+        # Its children before all others: when a supervisor was killed, they should be on their way
+        # out before its own supervisor starts the next one.
+        for linked in sorted(links, key=lambda other: other.parent is not self.ref):
             linked.unlink(self)
             linked.exit(self, reason, by_link=True)
         return True

@@ -1,0 +1,355 @@
+"""Rules of otp 1.7: how children are told to end, and what the end of a supervisor does."""
+
+import logging
+import math
+import threading
+
+import pykka
+import pytest
+from supervised import BOOM, Child, Deserter, Stubborn, crash, eventually, kill
+
+from antq_actors.otp import (
+    BRUTAL_KILL,
+    CallCycle,
+    CallExit,
+    GenServer,
+    Killed,
+    Restart,
+    Shutdown,
+    Supervisor,
+    call,
+    monitor,
+    orphans,
+    stop,
+    whereis,
+)
+
+UP = "up"
+DOWN = "down"
+
+
+def errors(caplog):
+    return [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
+
+
+@pytest.fixture
+def release():
+    """Let stubborn children go, at the latest when the test is over."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+# ---- the protocol, rules 40 to 43 -------------------------------------------------------------
+
+
+def test_rule_40_a_child_that_ends_in_time_is_not_killed(log, release, caplog):
+    sup = Supervisor.start([Stubborn.child_spec("a", log, release, shutdown=math.inf)])
+    end = monitor(Supervisor.which_children(sup)[0].ref)
+    stopping = threading.Thread(target=stop, args=(sup,))
+
+    stopping.start()
+    assert log.take(2) == [(UP, "a"), (DOWN, "a", Shutdown())]
+    release.set()
+    stopping.join(5)
+
+    assert end.wait(5).reason == Shutdown()
+    assert errors(caplog) == []
+
+
+def test_rule_40_a_child_that_does_not_end_in_time_is_killed_and_reported(log, release, caplog):
+    sup = Supervisor.start(
+        [
+            Child.child_spec("before", log, id="before"),
+            Stubborn.child_spec("stubborn", log, release, id="stubborn", shutdown=0.02),
+        ],
+        name="the supervisor",
+    )
+    end = monitor(Supervisor.which_children(sup)[1].ref)
+
+    stop(sup)
+
+    assert end.wait(5).reason == Killed()
+    assert log.take(4)[2:] == [(DOWN, "stubborn", Shutdown()), (DOWN, "before", Shutdown())]
+    (line,) = errors(caplog)
+    assert all(each in line for each in ("the supervisor", "'stubborn'", "Killed", "not clean"))
+    assert len(orphans()) == 1
+    release.set()
+    eventually(lambda: orphans() == [])
+
+
+def test_rule_40_brutal_kill_runs_no_terminate_and_is_clean(log, caplog):
+    sup = Supervisor.start([Child.child_spec("a", log, shutdown=BRUTAL_KILL)])
+    end = monitor(Supervisor.which_children(sup)[0].ref)
+
+    stop(sup)
+
+    assert end.wait(5).reason == Killed()
+    assert log.take(1) == [(UP, "a")]
+    assert log.is_empty()
+    assert errors(caplog) == []
+
+
+def test_rule_5_shutdown_0_is_no_brutal_kill(log, release, caplog):
+    sup = Supervisor.start([Stubborn.child_spec("a", log, release, shutdown=0)])
+
+    stop(sup)
+
+    assert "Killed" in errors(caplog)[0]  # it was asked first, and that it did not end in time told
+
+
+def test_rule_41_a_child_that_unlinked_itself_is_stopped_all_the_same(log):
+    sup = Supervisor.start([Deserter.child_spec("a", log)])
+
+    stop(sup, timeout=5)
+
+    assert log.take(2) == [(UP, "a"), (DOWN, "a", Shutdown())]
+
+
+class Sulking(Child):
+    """Ends with another reason than it was told."""
+
+    def terminate(self, reason):
+        super().terminate(reason)
+        raise BOOM
+
+
+def test_rule_43_a_crash_in_terminate_is_reported_and_does_not_stop_the_shutdown(log, caplog):
+    sup = Supervisor.start(
+        [
+            Child.child_spec("a", log, id="a"),
+            Sulking.child_spec("sulking", log, id="sulking"),
+        ]
+    )
+
+    stop(sup)
+
+    assert log.take(4)[2:] == [(DOWN, "sulking", Shutdown()), (DOWN, "a", Shutdown())]
+    assert any("'sulking'" in line and "ValueError" in line for line in errors(caplog))
+
+
+def test_terminating_a_child_overtakes_the_messages_it_still_has(supervise, log):
+    hold = threading.Event()
+    sup = supervise(Child.child_spec("a", log, id="a"))
+    ref = Supervisor.which_children(sup)[0].ref
+    busy = threading.Thread(target=call, args=(ref, lambda _: hold.wait(5)))
+    busy.start()
+    eventually(lambda: ref.process.mailbox.calls)
+    for _ in range(100):
+        ref.tell("never read")
+    ending = threading.Thread(target=Supervisor.terminate_child, args=(sup, "a"))
+    ending.start()
+    eventually(ref.process.mailbox.has_signal)
+
+    hold.set()
+    ending.join(5)
+
+    assert log.take(2) == [(UP, "a"), (DOWN, "a", Shutdown())]
+
+
+# ---- the end of the supervisor, rules 47 to 49 ------------------------------------------------
+
+
+def test_rule_48_a_supervisor_ends_with_the_actor_that_started_it(log):
+    class Owner(GenServer):
+        def init(self):
+            Supervisor.start_link([Child.child_spec("a", log)], name="owned")
+
+    owner = Owner.start()
+    end = monitor("owned")
+
+    stop(owner)
+
+    end.wait(5)
+    assert log.take(2)[1][:2] == (DOWN, "a")
+
+
+def test_rule_49_killing_a_supervisor_frees_the_names_of_its_children(supervise, log):
+    inner = Supervisor.child_spec(
+        [Child.child_spec(str(i), log, name=f"child {i}") for i in range(5)], name="inner"
+    )
+    supervise(inner)
+    old = [whereis(f"child {i}") for i in range(5)]
+
+    for _ in range(3):
+        end = monitor("inner")
+        kill(whereis("inner"))
+        end.wait(5)
+        eventually(lambda: whereis("inner") and whereis("child 4"))
+
+    eventually(lambda: len(Supervisor.which_children("inner")) == 5)
+    assert all(whereis(f"child {i}") not in (None, old[i]) for i in range(5))
+    assert all(ref.process.reason == Killed() for ref in old)
+
+
+def test_rule_49_a_child_that_hangs_does_not_keep_the_next_one_from_its_name(
+    supervise, log, release
+):
+    supervise(Supervisor.child_spec([Child.child_spec("a", log, name="a")], name="inner"))
+    log.take(1)
+    hanging = whereis("a")
+    caller = threading.Thread(target=wait_for_call, args=(hanging, release, log))
+    caller.start()
+    eventually(lambda: hanging.process.mailbox.calls)
+
+    kill(whereis("inner"))
+
+    assert sorted(log.take(2)) == sorted([("call ended", Killed()), (UP, "a")])
+    assert whereis("a") not in (None, hanging)
+    caller.join(5)
+
+
+def wait_for_call(ref, event, log):
+    try:
+        call(ref, lambda _: event.wait(10), timeout=None)
+    except CallExit as error:
+        log.add("call ended", error.reason)
+
+
+def test_a_supervisor_killed_while_a_child_hangs_in_its_init_releases_who_waits(log, release):
+    outcome = []
+
+    def boot():
+        try:
+            Supervisor.start([Child.child_spec("a", log, {"a": release})], name="booting")
+        except Exception as error:  # noqa: BLE001 - looked at below
+            outcome.append(error)
+
+    booting = threading.Thread(target=boot)
+    booting.start()
+    assert log.take(1) == [("waits", "a")]
+
+    kill(whereis("booting"))
+
+    booting.join(5)
+    assert outcome[0].reason == Killed()
+    assert whereis("booting") is None
+
+
+def test_a_supervisor_killed_during_boot_starts_no_further_child(log, release):
+    children = [Child.child_spec("a", log, {"a": release}, id="a"), Child.child_spec("b", log)]
+    booting = threading.Thread(target=start_and_ignore_errors, args=(children, "booting"))
+    booting.start()
+    log.take(1)
+    thread = whereis("booting").process.thread
+
+    kill(whereis("booting"))
+    release.set()
+    booting.join(5)
+    eventually(lambda: thread not in orphans())
+
+    entries = log.take(1) + ([] if log.is_empty() else log.take(1))
+    assert (UP, "b") not in entries
+
+
+def start_and_ignore_errors(children, name):
+    try:
+        Supervisor.start(children, name=name)
+    except Exception:  # noqa: BLE001 - not what the test is about
+        return
+
+
+# ---- rings ------------------------------------------------------------------------------------
+
+
+class Nosy(Child):
+    """Asks its supervisor about itself, at the worst moments."""
+
+    def init(self):
+        self.ask("init")
+        super().init()
+
+    def terminate(self, reason):
+        self.ask("terminate")
+        super().terminate(reason)
+
+    def ask(self, moment):
+        try:
+            Supervisor.which_children(self.ref.process.parent)
+        except CallCycle:
+            self.log.add("cycle", moment)
+
+
+def test_rule_46_a_child_that_asks_the_supervisor_that_waits_for_it_gets_a_call_cycle(log):
+    sup = Supervisor.start([Nosy.child_spec("a", log)])
+
+    stop(sup, timeout=5)
+
+    assert log.take(4) == [
+        ("cycle", "init"),
+        (UP, "a"),
+        ("cycle", "terminate"),
+        (DOWN, "a", Shutdown()),
+    ]
+
+
+def test_rule_47_a_child_that_stops_its_own_supervisor_hangs_nobody(log):
+    sup = Supervisor.start([Child.child_spec("a", log, shutdown=math.inf)], max_restarts=0)
+    ref = Supervisor.which_children(sup)[0].ref
+    end = monitor(sup)
+
+    with pytest.raises(CallExit):
+        call(ref, lambda _: stop(sup), timeout=5)
+
+    assert end.wait(5)
+
+
+# ---- pykka's own ways -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", [True, False])
+def test_stop_all_stops_a_tree_without_restarts(log, caplog, block):
+    inner = Supervisor.child_spec(
+        [Child.child_spec("b", log, id="b"), Child.child_spec("c", log, id="c")], id="inner"
+    )
+    sup = Supervisor.start([Child.child_spec("a", log, id="a"), inner], max_restarts=0)
+    end = monitor(sup)
+    log.take(3)
+
+    pykka.ActorRegistry.stop_all(block=block)
+
+    end.wait(5)
+    assert sorted(entry[:2] for entry in log.take(3)) == [(DOWN, "a"), (DOWN, "b"), (DOWN, "c")]
+    assert log.is_empty()
+    assert [r for r in caplog.records if "restart" in r.getMessage()] == []
+    assert pykka.ActorRegistry.get_all() == []
+
+
+def test_a_child_that_is_stopped_by_its_ref_alone_comes_back(supervise, log):
+    sup = supervise(Child.child_spec("a", log))
+
+    Supervisor.which_children(sup)[0].ref.stop()
+
+    assert [entry[0] for entry in log.take(3)] == [UP, DOWN, UP]
+
+
+def test_a_supervisor_stopped_by_pykka_stops_its_children(log):
+    sup = Supervisor.start([Child.child_spec("a", log), Child.child_spec("b", log, id="b")])
+
+    sup.stop()
+
+    assert log.take(4)[2:] == [(DOWN, "b", Shutdown()), (DOWN, "a", Shutdown())]
+
+
+def test_an_orderly_end_of_children_is_not_worth_a_line(log, caplog):
+    sup = Supervisor.start(
+        [
+            Child.child_spec("t", log, id="t", restart=Restart.TRANSIENT),
+            Child.child_spec("x", log, id="x", restart=Restart.TEMPORARY),
+        ]
+    )
+    for child in Supervisor.which_children(sup):
+        stop(child.ref)
+    eventually(lambda: Supervisor.count_children(sup).active == 0)
+    stop(sup)
+
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+
+
+def test_a_crash_is_no_shutdown_and_is_reported_once(supervise, log, caplog):
+    sup = supervise(Child.child_spec("x", log, restart=Restart.TEMPORARY))
+    crash(Supervisor.which_children(sup)[0].ref)
+    eventually(lambda: Supervisor.which_children(sup) == [])
+
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    assert all(each in line for each in (str(sup), "'Child'", "ValueError"))
