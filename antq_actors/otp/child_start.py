@@ -46,9 +46,9 @@ def _checked(spec: ChildSpec, answer: object) -> Any:
             "a plain pykka actor becomes a child with supervised(ItsClass)"
         )
         raise _start_error(spec.id, Crash(error), error) from error
-    # Linked already if the start function did as it should; a forgotten link would leave a
-    # child that dies unseen.
-    link(answer)
+    me = current.process()
+    if me is not None and answer.process.parent is not me.ref:
+        link(answer)  # a start function that forgot it would leave a child that dies unseen
     return answer
 
 

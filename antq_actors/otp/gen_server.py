@@ -185,7 +185,7 @@ class GenServer(ThreadingActor):
         As ``proc_lib:spawn_link``, and as OTP's tasks are started: what goes wrong in ``init``
         is an end like any other.
         """
-        return cls._prepare(args, kwargs, name=name, parent=current.process())
+        return cls._prepare(args, kwargs, name=name, parent=current.process(), is_awaited=False)
 
     @classmethod
     def child_spec(
@@ -220,7 +220,7 @@ class GenServer(ThreadingActor):
     def _launch(
         cls, args: tuple[Any, ...], kwargs: dict[str, Any], *, name: str | None, parent: Any
     ) -> Any:
-        ref = cls._prepare(args, kwargs, name=name, parent=parent)
+        ref = cls._prepare(args, kwargs, name=name, parent=parent, is_awaited=True)
         started = ref.process.started
         with waiting_for(ref.process, started):
             started.wait(None)
@@ -232,12 +232,19 @@ class GenServer(ThreadingActor):
 
     @classmethod
     def _prepare(
-        cls, args: tuple[Any, ...], kwargs: dict[str, Any], *, name: str | None, parent: Any
+        cls,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        name: str | None,
+        parent: Any,
+        is_awaited: bool,
     ) -> ServerRef:
         current.fence()
         names.check(name)
         actor = cls(*args, **kwargs)
         ref, process = actor._ref, actor._process
+        process.is_awaited = is_awaited
         if name is not None:
             names.register(name, process)
         if parent is not None:
@@ -341,7 +348,7 @@ class GenServer(ThreadingActor):
         return reason
 
     def _unlink_parent(self) -> None:
-        if self._process.parent is not None:
+        if self._process.is_awaited and self._process.parent is not None:
             parent = self._process.parent.process
             parent.unlink(self._process)
             self._process.unlink(parent)

@@ -56,6 +56,8 @@ class Process:
         """Why it ended; None while it lives."""
         self.started = Promise()
         """Answered when ``init`` is through: the ref, IGNORE, or why not."""
+        self.is_awaited = False
+        """Whether its starter waits for ``started``, and so hears of a failed init in that way."""
         self.started_at = time.monotonic()
         self.thread: threading.Thread | None = None
         self.waits_for: tuple[Process, Promise] | None = None

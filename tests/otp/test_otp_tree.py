@@ -1,0 +1,171 @@
+import threading
+
+import pytest
+from supervised import BOOM, Child, crash, eventually
+
+from antq_actors.otp import (
+    CallExit,
+    Crash,
+    DynamicSupervisor,
+    GenServer,
+    NoProc,
+    Restart,
+    Supervisor,
+    call,
+    stop,
+    tree,
+    whereis,
+)
+
+
+@pytest.fixture
+def child(log):
+    def make(child_id, **fields):
+        return Child.child_spec(child_id, log, make.plan, id=child_id, **fields)
+
+    make.plan = {}
+    return make
+
+
+def names(node):
+    return [each.name for each in node.walk()]
+
+
+def test_a_node_for_each_actor_in_start_order(supervise, child):
+    inner = Supervisor.child_spec([child("b"), child("c", name="called c")], id="inner")
+    sup = supervise(child("a"), inner, DynamicSupervisor.child_spec(id="pool"), name="root")
+
+    node = tree(sup)
+
+    assert names(node) == ["root", "a", "inner", "b", "called c", "pool"]
+    assert [each.kind for each in node.walk()] == [
+        "supervisor",
+        "worker",
+        "supervisor",
+        "worker",
+        "worker",
+        "supervisor",
+    ]
+    for each in node.walk():
+        assert (each.state, each.incarnation, each.restarts) == ("running", 1, 0)
+        assert (each.mailbox_length, each.last_exit) == (0, None)
+        assert each.uptime >= 0
+
+
+def test_a_restart_shows_as_the_next_incarnation_with_the_reason(supervise, child, log):
+    sup = supervise(child("a", name="a"), child("b"))
+    crash(whereis("a"))
+    log.take(4)
+    eventually(lambda: tree(sup).children[0].incarnation == 2)
+
+    node = tree(sup).children[0]
+
+    assert (node.state, node.restarts, node.last_exit) == ("running", 1, Crash(BOOM))
+    assert "ValueError: boom" in tree(sup).to_text()
+
+
+def test_a_stopped_child_stays_and_one_restarted_by_hand_is_no_restart(supervise, child):
+    sup = supervise(child("a"), child("b"))
+    Supervisor.terminate_child(sup, "a")
+    Supervisor.terminate_child(sup, "b")
+    Supervisor.restart_child(sup, "b")
+
+    a, b = tree(sup).children
+
+    assert (a.name, a.state, a.uptime) == ("a", "stopped", 0.0)
+    assert (b.state, b.incarnation, b.restarts) == ("running", 2, 0)
+
+
+def test_a_child_that_cannot_start_again_shows_as_restarting(supervise, child):
+    sup = supervise(child("a"), max_restarts=10**9)
+    child.plan["a"] = "fail"
+    crash(Supervisor.which_children(sup)[0].ref)
+
+    eventually(lambda: tree(sup).children[0].state == "restarting")
+
+
+def test_it_waits_for_no_busy_supervisor_and_counts_the_mail(supervise, child, log):
+    hold = threading.Event()
+    child.plan["slow"] = hold
+    sup = supervise(child("a"))
+    log.take(1)
+    starting = threading.Thread(target=Supervisor.start_child, args=(sup, child("slow")))
+    starting.start()
+    log.take(1)
+    sup.tell("one")
+    sup.tell("two")
+
+    node = tree(sup)
+
+    assert [(each.name, each.state) for each in node.children] == [
+        ("a", "running"),
+        ("slow", "stopped"),
+    ]
+    assert node.mailbox_length == 2
+    hold.set()
+    starting.join(5)
+
+
+def test_children_of_a_dynamic_supervisor_come_and_go(supervise, child):
+    sup = supervise(DynamicSupervisor.child_spec(name="pool"))
+    ref = DynamicSupervisor.start_child("pool", child("job", restart=Restart.TEMPORARY))
+
+    assert names(tree(sup))[1:] == ["pool", "job"]
+    stop(ref)
+    eventually(lambda: names(tree(sup))[1:] == ["pool"])
+
+
+def test_the_tree_of_a_child_knows_its_place(supervise, child, log):
+    supervise(child("a", name="a"))
+    crash(whereis("a"))
+    log.take(3)
+
+    eventually(lambda: whereis("a") and tree("a").incarnation == 2)
+
+
+def test_a_lone_actor_is_a_tree(supervise):
+    class Alone(GenServer):
+        def handle_call(self, request):
+            return tree(self.ref).name
+
+    ref = Alone.start(name="alone")
+
+    assert call(ref, "who am I?") == "alone"
+    stop(ref)
+
+
+def test_of_a_dead_actor_there_is_no_tree(child):
+    sup = Supervisor.start([child("a")])
+    stop(sup)
+
+    for dest in (sup, "nobody"):
+        with pytest.raises(CallExit) as caught:
+            tree(dest)
+        assert caught.value.reason == NoProc()
+
+
+def test_it_draws_lines(supervise, child):
+    inner = Supervisor.child_spec([child("b"), child("c")], id="inner")
+    sup = supervise(inner, child("a"), name="root")
+    Supervisor.terminate_child(sup, "a")
+
+    assert tree(sup).to_text().splitlines() == [
+        "root  [supervisor, running]",
+        "├── inner  [supervisor, running]",
+        "│   ├── b  [worker, running]",
+        "│   └── c  [worker, running]",
+        "└── a  [worker, stopped, last exit Shutdown]",
+    ]
+
+
+def test_it_draws_a_mermaid_flowchart(supervise, child):
+    sup = supervise(child('say "a"'), child("b"), name="root")
+
+    assert tree(sup).to_mermaid().splitlines() == [
+        "graph TD",
+        '    n0["root"]',
+        '    n0_0(["say #quot;a#quot;"])',
+        "    n0 --> n0_0",
+        '    n0_1(["b"])',
+        "    n0 --> n0_1",
+    ]
