@@ -112,7 +112,7 @@ class DynamicSupervisor(GenServer):
         """Do what `admin.py` lists, as far as it makes sense here; refuse everything else."""
         try:
             return self._answer(request)
-        except (OtpError, TypeError) as error:
+        except OtpError as error:
             return admin.refuse(self.from_, error)
 
     def handle_info(self, message: Any) -> None:
@@ -194,7 +194,8 @@ class DynamicSupervisor(GenServer):
             case admin.CountChildren():
                 return admin.count(self._children.values())
             case _:
-                raise TypeError(f"a DynamicSupervisor cannot answer {request!r}; see its methods")
+                error = TypeError(f"a DynamicSupervisor cannot answer {request!r}; see its methods")
+                return admin.refuse(self.from_, error)
 
     def _add(self, spec: ChildSpec) -> Any:
         if self._max_children is not None and len(self._children) >= self._max_children:

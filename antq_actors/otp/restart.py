@@ -304,7 +304,7 @@ def _again(
 
 
 def _group(children: Children, child_id: Hashable, strategy: Strategy) -> Children:
-    place = next(i for i, child in enumerate(children) if child.spec.id == child_id)
+    place = _place(children, child_id)
     match strategy:
         case Strategy.ONE_FOR_ONE:
             return children[place : place + 1]
@@ -327,6 +327,9 @@ def _is_last_one_needed(children: Children, auto_shutdown: AutoShutdown) -> bool
 
 
 def _with(children: Children, child_id: Hashable, **changes: Any) -> Children:
-    return tuple(
-        replace(child, **changes) if child.spec.id == child_id else child for child in children
-    )
+    place = _place(children, child_id)
+    return (*children[:place], replace(children[place], **changes), *children[place + 1 :])
+
+
+def _place(children: Children, child_id: Hashable) -> int:
+    return next(i for i, child in enumerate(children) if child.spec.id == child_id)

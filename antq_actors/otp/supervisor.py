@@ -93,6 +93,14 @@ class Supervisor(GenServer):
         return self._specs, None
 
     @classmethod
+    def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
+        """Describe this supervisor as a child; its own children are checked now, and kept."""
+        if cls.__init__ is Supervisor.__init__ and args:
+            # Kept as a tuple: an iterator would have nothing left when it starts again.
+            args = (tuple(_to_specs(args[0])), *args[1:])
+        return super().child_spec(*args, **kwargs)
+
+    @classmethod
     def _launch(cls, *args: Any, **kwargs: Any) -> Any:
         try:
             return super()._launch(*args, **kwargs)
@@ -181,7 +189,7 @@ class Supervisor(GenServer):
         """Do what `admin.py` lists; refuse everything else."""
         try:
             return self._answer(request)
-        except (OtpError, ValueError, TypeError) as error:
+        except OtpError as error:
             return admin.refuse(self.from_, error)
 
     def handle_info(self, message: Any) -> None:
@@ -309,10 +317,14 @@ class Supervisor(GenServer):
             case admin.CountChildren():
                 return admin.count(self._children)
             case _:
-                raise TypeError(f"a supervisor cannot answer {request!r}; see Supervisor's methods")
+                error = TypeError(f"a supervisor cannot answer {request!r}; see its methods")
+                return admin.refuse(self.from_, error)
 
     def _add(self, spec: ChildSpec) -> Any:
-        check_significant(spec, self._options.auto_shutdown)
+        try:
+            check_significant(spec, self._options.auto_shutdown)
+        except ValueError as error:
+            return admin.refuse(self.from_, error)
         present = restart.get(self._children, spec.id)
         if present is not None and present.is_running:
             raise AlreadyStarted(present.ref, f"child {spec.id!r} runs already: {present.ref!r}")
@@ -354,10 +366,14 @@ def _info(child: Child) -> ChildInfo:
     return ChildInfo(child.spec.id, ref, child.spec.type)
 
 
-def _checked_specs(children: Iterable[object], options: SupervisorOptions) -> list[ChildSpec]:
+def _to_specs(children: Iterable[object]) -> list[ChildSpec]:
     if isinstance(children, str | bytes | ChildSpec) or not isinstance(children, Iterable):
         raise TypeError(f"children must be a list of specs or GenServer classes, got {children!r}")
-    specs = [to_spec(child) for child in children]
+    return [to_spec(child) for child in children]
+
+
+def _checked_specs(children: Iterable[object], options: SupervisorOptions) -> list[ChildSpec]:
+    specs = _to_specs(children)
     ids: set[Hashable] = set()
     for spec in specs:
         if spec.id in ids:

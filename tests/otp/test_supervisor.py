@@ -590,6 +590,20 @@ def test_wrong_options_of_a_module_based_supervisor_fail_its_start(log, options,
     assert isinstance(caught.value.__cause__, TypeError)
 
 
+def test_children_given_as_an_iterator_are_still_there_after_a_restart(supervise, child, log):
+    inner = Supervisor.child_spec((child(each) for each in "ab"), name="in", max_restarts=0)
+    supervise(inner)
+
+    crash(ref_of("in", "a"))
+
+    assert log.take(6)[-2:] == [(UP, "a"), (UP, "b")]
+
+
+def test_a_supervisor_as_a_child_is_checked_when_it_is_described():
+    with pytest.raises(TypeError, match="ChildSpec"):
+        Supervisor.child_spec(["no spec"])
+
+
 # ---- what else may come in --------------------------------------------------------------------
 
 
