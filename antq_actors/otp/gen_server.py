@@ -27,6 +27,7 @@ from antq_actors.otp.messages import (
     Continue,
     ExitSignal,
     IdleTimeout,
+    Promise,
     StopRequest,
 )
 from antq_actors.otp.process import log_end, logger
@@ -97,6 +98,10 @@ class GenServer(ThreadingActor):
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         super().__init__()
+        self._refer()
+
+    def _refer(self) -> None:
+        """Put our ref in the place of pykka's."""
         self._ref = ServerRef(self, registered=self.in_actor_registry)
         self._actor_ref = self._ref
         self._process = self._ref.process
@@ -222,6 +227,7 @@ class GenServer(ThreadingActor):
     ) -> Any:
         ref = cls._prepare(args, kwargs, name=name, parent=parent, is_awaited=True)
         started = ref.process.started
+        assert started is not None  # noqa: S101 - it is awaited
         with waiting_for(ref.process, started):
             started.wait(None)
         if started.error is None:
@@ -244,7 +250,7 @@ class GenServer(ThreadingActor):
         names.check(name)
         actor = cls(*args, **kwargs)
         ref, process = actor._ref, actor._process
-        process.is_awaited = is_awaited
+        process.started = Promise() if is_awaited else None
         if name is not None:
             names.register(name, process)
         if parent is not None:
@@ -327,7 +333,6 @@ class GenServer(ThreadingActor):
 
     def _begin(self) -> tuple[Continue | None, ExitReason | None]:
         """Run init; answer what to continue with, and the reason if there is nothing to do."""
-        started = self._process.started
         try:
             self.on_start()
             answer = self.init()
@@ -337,9 +342,9 @@ class GenServer(ThreadingActor):
             return None, self._refuse(Crash(error))
         if answer is IGNORE:
             self._unlink_parent()
-            started.answer(IGNORE)
+            self._process.tell_starter(IGNORE)
             return None, Normal()
-        started.answer(self._ref)
+        self._process.tell_starter(self._ref)
         return (answer if isinstance(answer, Continue) else None), None
 
     def _refuse(self, reason: ExitReason) -> ExitReason:
@@ -348,7 +353,7 @@ class GenServer(ThreadingActor):
         return reason
 
     def _unlink_parent(self) -> None:
-        if self._process.is_awaited and self._process.parent is not None:
+        if self._process.started is not None and self._process.parent is not None:
             parent = self._process.parent.process
             parent.unlink(self._process)
             self._process.unlink(parent)

@@ -54,10 +54,8 @@ class Process:
         self.trap_exit = False
         self.reason: ExitReason | None = None
         """Why it ended; None while it lives."""
-        self.started = Promise()
-        """Answered when ``init`` is through: the ref, IGNORE, or why not."""
-        self.is_awaited = False
-        """Whether its starter waits for ``started``, and so hears of a failed init in that way."""
+        self.started: Promise | None = None
+        """What its starter waits for until ``init`` is through; None if it does not wait."""
         self.started_at = time.monotonic()
         self.thread: threading.Thread | None = None
         self.waits_for: tuple[Process, Promise] | None = None
@@ -77,6 +75,11 @@ class Process:
 
     def _is_ending(self) -> bool:
         return self.reason is not None or self.mailbox.has_signal()
+
+    def tell_starter(self, answer: Any) -> None:
+        """Tell who waits for it that ``init`` is through."""
+        if self.started is not None:
+            self.started.answer(answer)
 
     # ---- watching -------------------------------------------------------------------------
 
@@ -178,7 +181,8 @@ class Process:
                 self._answer_ask(envelope)
         for call in leftovers.calls:
             call.answer(None, CallExit(reason))
-        self.started.answer(None, CallExit(reason))
+        if self.started is not None:
+            self.started.answer(None, CallExit(reason))
 
     def _answer_ask(self, envelope: Envelope[Any]) -> None:
         # The future is full when the actor answered in the same moment, which is as good.

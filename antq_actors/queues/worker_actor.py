@@ -6,10 +6,10 @@ however it ends, the queue that watches it gets exactly one Down, and the job ex
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from antq_actors.otp.errors import Stop
-from antq_actors.otp.gen_server import GenServer
+from antq_actors.otp.lean_server import LeanServer
 from antq_actors.otp.messages import Continue
 from antq_actors.otp.monitors import Monitor
 from antq_actors.otp.reasons import Shutdown
@@ -22,11 +22,8 @@ if TYPE_CHECKING:
     from antq_actors.otp.ref import ServerRef
 
 
-class WorkerActor(GenServer):
+class WorkerActor(LeanServer):
     """Performs one job. An exit signal interrupts it."""
-
-    # There are thousands of these a second, and pykka's registry is a list that each end searches.
-    in_actor_registry: ClassVar[bool] = False
 
     def __init__(self, perform: Callable[[], Outcome], queue: ServerRef) -> None:
         super().__init__()
