@@ -127,7 +127,7 @@ def decode_job(record: bytes) -> JobRecord:
     size = record[0] + 1
     try:
         return JobRecord(_decode_state(memoryview(record)[size:]), record[1:size] or None)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, IndexError) as error:
         raise _damaged("job", error) from error
 
 

@@ -30,7 +30,8 @@ _MOST_READERS: Final = 1024
 
 _guard = threading.RLock()
 _open: Final[dict[Path, Environment]] = {}
-_of_parents: Final[list[Environment]] = []
+_kept: Final[list[Environment]] = []
+"""The parent's, in a fork: kept, so that nothing is done at their deletion."""
 
 
 class Environment:
@@ -107,6 +108,10 @@ class Environment:
             del _open[self.path]
             self._env.close()
 
+    def _abandon(self) -> None:
+        """Let go, in a fork, of the copy of what stays open in the parent."""
+        self._env.close()
+
     def write(self, work: Callable[[lmdb.Transaction], T]) -> T:
         """Answer what *work* answers, in a write transaction that is committed if it returns.
 
@@ -171,13 +176,37 @@ class Environment:
             raise StorageError(f"{self.path} was closed")
 
 
-def _forget_in_fork() -> None:
-    """Let a fork open the paths itself; its parent's environments stay untouched in memory."""
-    global _guard  # noqa: PLW0603 - the parent may have held it at the fork
-    _guard = threading.RLock()
-    _of_parents.extend(_open.values())
+# A fork copies the environments, but LMDB binds them to the parent. Between two transactions a
+# copy can be closed without touching anything that the parent shares, and the child may then open
+# the path itself. So a fork waits for its turn, as everyone else.
+
+_LONGEST_FORK: Final = 5.0
+_held_over_fork: Final[list[Environment]] = []
+
+
+def _before_fork() -> None:
+    _guard.acquire()
+    _held_over_fork.extend(env for env in _open.values() if env.turn.acquire(timeout=_LONGEST_FORK))
+
+
+def _after_in_parent() -> None:
+    for env in _held_over_fork:
+        env.turn.release()
+    _held_over_fork.clear()
+    _guard.release()
+
+
+def _after_in_child() -> None:
+    _kept.extend(_open.values())
     _open.clear()
+    for env in _held_over_fork:
+        env._abandon()  # noqa: SLF001 - its own kind
+    _after_in_parent()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_fork)
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_in_parent,
+        after_in_child=_after_in_child,
+    )

@@ -61,13 +61,20 @@ class JobStore(JobReader):
         self._first_id = self._next_id = self._meta.counter(NEXT_ID)
         self.due: set[str] = set()
         """Queues that got a job, or were resumed, in this transaction."""
+        self._has_changed = False
 
     def flush(self) -> None:
         """Write what was collected: counts, and the next id."""
-        self._jobs.flush()
+        if self._jobs.flush():
+            self._has_changed = True
         if self._next_id != self._first_id:
             self._meta.set_counter(NEXT_ID, self._next_id)
             self._first_id = self._next_id
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the flushed transaction changes anything: LMDB gives an empty one no number."""
+        return self._has_changed or self._meta.has_changed
 
     def insert(self, new: NewJob) -> int:
         """Store a job, answer its id. Raises AlreadyExists when another is in its way."""

@@ -112,8 +112,9 @@ class JobTable:
         known = {*keys_from(self._txn, self._tables.counts), *self._deltas}
         return [keys.split_lane(lane) for lane in sorted(known) if self.count(lane)]
 
-    def flush(self) -> None:
-        """Write the counts that changed."""
+    def flush(self) -> bool:
+        """Write the counts that changed; tell whether any job did."""
+        has_changed = bool(self._deltas)
         for lane, delta in self._deltas.items():
             if delta == 0:
                 continue
@@ -124,6 +125,7 @@ class JobTable:
             else:
                 self._txn.delete(lane, db=self._tables.counts)
         self._deltas.clear()
+        return has_changed
 
     def head(self, lane: bytes, limit: int, end: bytes | None = None) -> list[bytes]:
         """Answer the first *limit* keys of a lane's order of work, before *end* if it is given."""

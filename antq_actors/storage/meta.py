@@ -23,6 +23,8 @@ class Meta:
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn = txn
         self._db = tables.meta
+        self.has_changed = False
+        """Whether anything was written here in this transaction."""
 
     def counter(self, name: bytes) -> int:
         """Answer the next number of a counter, from 1."""
@@ -30,7 +32,7 @@ class Meta:
 
     def set_counter(self, name: bytes, number: int) -> None:
         """Let *number* be the next of a counter."""
-        self._txn.put(name, b"%d" % number, db=self._db)
+        self._put(name, b"%d" % number)
 
     def is_paused(self, queue_name: str) -> bool:
         """Tell whether a queue is paused, on every node."""
@@ -40,9 +42,9 @@ class Meta:
         """Pause or resume a queue."""
         key = _PAUSED + queue_name.encode()
         if paused:
-            self._txn.put(key, b"", db=self._db)
+            self._put(key, b"")
         else:
-            self._txn.delete(key, db=self._db)
+            self._delete(key)
 
     def nodes(self) -> list[int]:
         """Answer the nodes that were opened and not closed."""
@@ -50,8 +52,16 @@ class Meta:
 
     def add_node(self, node: int) -> None:
         """Record a node."""
-        self._txn.put(b"%b%020d" % (_NODE, node), b"", db=self._db)
+        self._put(b"%b%020d" % (_NODE, node), b"")
 
     def remove_node(self, node: int) -> None:
         """Forget a node; an unknown one is no error."""
-        self._txn.delete(b"%b%020d" % (_NODE, node), db=self._db)
+        self._delete(b"%b%020d" % (_NODE, node))
+
+    def _put(self, key: bytes, value: bytes) -> None:
+        self._txn.put(key, value, db=self._db)
+        self.has_changed = True
+
+    def _delete(self, key: bytes) -> None:
+        if self._txn.delete(key, db=self._db):
+            self.has_changed = True

@@ -141,14 +141,15 @@ class StorageActor(GenServer):
     def _commit(self, requests: list[Write]) -> set[str]:
         """Do all that is not yet done; answer the queues that got work."""
         with self._env.turn:
-            due = self._env.write(lambda txn: self._run(txn, requests))
+            own, due = self._env.write(lambda txn: self._run(txn, requests))
             for request in requests:
                 request.committed = True
+        if own == self._seen + 1:
+            self._seen = own
         return due
 
-    def _run(self, txn: lmdb.Transaction, requests: list[Write]) -> set[str]:
-        if txn.id() == self._seen + 1:
-            self._seen += 1
+    def _run(self, txn: lmdb.Transaction, requests: list[Write]) -> tuple[int | None, set[str]]:
+        """Do them; answer the transaction's number, if it changes anything, and the due queues."""
         store = JobStore(txn, self._env.tables)
         for request in requests:
             if request.committed:
@@ -161,7 +162,7 @@ class StorageActor(GenServer):
             except AntqError as refusal:
                 request.refusal = refusal
         store.flush()
-        return store.due
+        return txn.id() if store.has_changed else None, store.due
 
     def _read(self, asker: Any, request: Read) -> None:
         tables = self._env.tables

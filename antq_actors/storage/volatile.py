@@ -32,8 +32,8 @@ class VolatileDirectory:
 
     def __init__(self, parent: Path | None = None) -> None:
         home = parent or _memory()
-        _sweep(home)
         try:
+            _sweep(home)
             self.path = Path(tempfile.mkdtemp(prefix=f"antq-{os.getpid()}-", dir=home))
             descriptor = try_lock(self.path / _LOCK)
         except OSError as error:

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+from stored_jobs import Store
+
+from antq_actors.storage.environment import Environment
+
+
+@pytest.fixture
+def env(tmp_path):
+    env = Environment.open(tmp_path / "store", durable=False)
+    yield env
+    env.close()
+
+
+@pytest.fixture
+def store(env):
+    return Store(env)

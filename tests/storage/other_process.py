@@ -1,0 +1,37 @@
+"""Another process, told line by line what to do, that can be killed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+
+class OtherProcess:
+    """Runs *code*, which prints a line when it is ready and may read lines from its input."""
+
+    def __init__(self, code, *arguments):
+        self._process = subprocess.Popen(  # noqa: S603 - it runs this test's own code
+            [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.first_line = self.read()
+
+    def read(self):
+        return self._process.stdout.readline().strip()
+
+    def tell(self, line):
+        self._process.stdin.write(f"{line}\n")
+        self._process.stdin.flush()
+
+    def kill(self):
+        self._process.kill()
+        self._process.communicate()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()

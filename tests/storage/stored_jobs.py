@@ -1,0 +1,67 @@
+"""Makers for the tests of the store."""
+
+from __future__ import annotations
+
+from antq_actors.jobs import lifecycle
+from antq_actors.jobs.status import ACTIVE
+from antq_actors.jobs.unique import unique_digest
+from antq_actors.storage import encoding, job_store
+from antq_actors.storage.records import JobSpec, NewJob
+from antq_actors.storage.verify import verify
+
+WORKER = "shop:Mail"
+
+
+def a_new_job(
+    args=None,
+    *,
+    now=0,
+    queue="mail",
+    due=None,
+    priority=0,
+    max_attempts=1,
+    unique=None,
+    statuses=ACTIVE,
+    worker=WORKER,
+):
+    args = args or {}
+    return NewJob(
+        lifecycle.create(
+            queue_name=queue, now=now, due=due, priority=priority, max_attempts=max_attempts
+        ),
+        JobSpec(
+            worker=worker,
+            args=encoding.encode_args(args),
+            inserted_at=now,
+            unique=unique,
+            unique_statuses=tuple(sorted(statuses)) if unique else (),
+            unique_digest=unique_digest(worker, queue, args, unique) if unique else None,
+        ),
+    )
+
+
+class Store:
+    """The verbs, each in a transaction of its own, after which the tables must agree."""
+
+    def __init__(self, env):
+        self.env = env
+
+    def __getattr__(self, verb):
+        def run(*args, **kwargs):
+            try:
+                return job_store.write(
+                    self.env, lambda store: getattr(store, verb)(*args, **kwargs)
+                )
+            finally:
+                assert self.findings() == []
+
+        return run
+
+    def findings(self):
+        return self.env.read(lambda txn: verify(txn, self.env.tables))
+
+    def claim(self, *, limit=1, now=0, queue="mail", node=1):
+        return self.work(queue, [], node=node, limit=limit, now=now).jobs
+
+    def ids(self, filter_, **options):
+        return [job.id for job in self.page(filter_, **options)]

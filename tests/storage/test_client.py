@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import os
+import queue
+import threading
+
+import pytest
+from other_process import OtherProcess
+from stored_jobs import WORKER, a_new_job
+
+from antq_actors import otp
+from antq_actors.errors import (
+    AlreadyExists,
+    ForkError,
+    JobNotFound,
+    NotCancellable,
+    StorageError,
+)
+from antq_actors.jobs.outcome import Completed
+from antq_actors.jobs.status import Status
+from antq_actors.otp.messages import Response
+from antq_actors.storage.client import StorageClient
+from antq_actors.storage.records import Filter, Settlement
+from antq_actors.storage.request import Write
+from antq_actors.storage.storage_actor import StorageActor
+
+NAME = "storage-under-test"
+
+NODE = """
+    import sys
+    from antq_actors.storage.client import StorageClient
+    from antq_actors.storage.storage_actor import StorageActor
+    ref = StorageActor.start(sys.argv[1], wake=lambda queue_name: None)
+    print(StorageClient(ref, sys.argv[1]).open_node(), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def start(path):
+    owner = object()
+
+    def start():
+        return StorageActor.start(path, wake=lambda _: None, durable=False, owner=owner, name=NAME)
+
+    yield start
+    actor = otp.whereis(NAME)
+    if actor is not None:
+        otp.stop(actor)
+
+
+@pytest.fixture
+def client(start, path):
+    start()
+    return StorageClient(NAME, path)
+
+
+class Asker(otp.GenServer):
+    """Does what it is called with in its own thread, and hands on the messages it gets."""
+
+    def __init__(self, got):
+        super().__init__()
+        self._got = got
+
+    def handle_call(self, request):
+        return request()
+
+    def handle_info(self, message):
+        self._got.put(message)
+
+
+@pytest.fixture
+def got():
+    return queue.Queue()
+
+
+@pytest.fixture
+def asker(got):
+    ref = Asker.start(got)
+    yield ref
+    otp.stop(ref)
+
+
+def test_a_job_goes_its_way(client):
+    id_ = client.insert(a_new_job({"n": 1}))
+
+    claim = client.work("mail", [], node=1, limit=5, now=1)
+    client.work("mail", [Settlement(id_, 1, Completed())], node=1, limit=0, now=2)
+
+    assert [job.id for job in claim.jobs] == [id_]
+    assert client.get(id_).state.status is Status.COMPLETED
+    assert client.counts("mail")[Status.COMPLETED] == 1
+    assert client.retry(id_, 3).state.status is Status.ENQUEUED
+    assert client.cancel(id_, 4).state.status is Status.CANCELLED
+    assert client.prune(5, 10) == 1
+    assert client.count() == 0
+
+
+def test_errors_of_the_verbs_arrive_as_themselves(client):
+    client.insert(a_new_job({"n": 1}, unique=("n",)))
+
+    with pytest.raises(AlreadyExists) as refused:
+        client.insert(a_new_job({"n": 1}, unique=("n",)))
+    assert refused.value.job.id == 1
+    with pytest.raises(JobNotFound):
+        client.delete(7)
+    client.work("mail", [], node=1, limit=1, now=1)
+    with pytest.raises(NotCancellable):
+        client.cancel(1, 2)
+
+
+def test_a_list_longer_than_a_page_is_complete_and_in_order(client):
+    client.insert_many([a_new_job({"n": n}) for n in range(1234)])
+
+    assert [job.id for job in client.list()] == list(range(1, 1235))
+    assert [job.id for job in client.list(after=1230)] == [1231, 1232, 1233, 1234]
+    assert [job.id for job in client.list(limit=3)] == [1, 2, 3]
+    assert client.list(limit=0) == []
+
+
+def test_the_limit_of_a_list_counts_what_passes_the_filters(client):
+    client.insert_many(
+        [a_new_job({"n": n}, worker=WORKER if n % 2 else "shop:Other") for n in range(1200)]
+    )
+
+    rare = client.list(Filter(worker="shop:Other"), accept=lambda job: job.id % 5 == 0, limit=100)
+
+    assert [job.id for job in rare] == list(range(5, 1000, 10))
+
+
+def test_accept_runs_in_the_callers_thread(client):
+    client.insert(a_new_job())
+    threads = []
+
+    client.list(accept=lambda _: threads.append(threading.current_thread()) or True)
+
+    assert threads == [threading.current_thread()]
+
+
+def test_a_paused_queue_stays_paused_until_it_is_resumed(client):
+    client.insert(a_new_job())
+
+    client.set_paused("mail", paused=True)
+    paused = client.is_paused("mail"), client.work("mail", [], node=1, limit=1, now=1).jobs
+    client.set_paused("mail", paused=False)
+
+    assert paused == (True, [])
+    assert not client.is_paused("mail")
+    assert len(client.work("mail", [], node=1, limit=1, now=1).jobs) == 1
+
+
+def test_a_caller_waits_for_the_storage_actor_to_come_back(client, start):
+    otp.stop(NAME)
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(client.insert(a_new_job())))
+
+    waiting.start()
+    start()
+    waiting.join(10)
+
+    assert answers == [1]
+
+
+def test_a_write_whose_answer_was_lost_is_not_done_twice(client, start):
+    reached, killed = threading.Event(), threading.Event()
+
+    def insert(store):
+        reached.set()
+        killed.wait(10)
+        return store.insert(a_new_job())
+
+    answers = []
+    asking = threading.Thread(target=lambda: answers.append(client._ask(Write(insert))))
+    asking.start()
+    assert reached.wait(10)
+
+    otp.exit(NAME, otp.Killed())
+    killed.set()
+    start()
+    asking.join(10)
+
+    assert answers == [1]
+    assert client.count() == 1
+
+
+def test_a_caller_gives_up_after_its_patience(path):
+    client = StorageClient(NAME, path, patience=0.05)
+
+    with pytest.raises(StorageError, match=r"did not come back within 0\.05 s"):
+        client.count()
+
+
+def test_a_busy_storage_actor_is_waited_for_as_long(client, path):
+    release, done = threading.Event(), threading.Event()
+    busy = threading.Thread(
+        target=lambda: (client._ask(Write(lambda _: release.wait(10))), done.set())
+    )
+    busy.start()
+
+    with pytest.raises(StorageError, match=r"did not answer within 0\.05 s"):
+        StorageClient(NAME, path, patience=0.05).delete(1)
+
+    release.set()
+    assert done.wait(10)
+    busy.join(10)
+
+
+def test_nobody_waits_for_the_storage_of_a_stopped_application(client):
+    otp.stop(NAME)
+
+    client.close()
+
+    with pytest.raises(StorageError, match="its application has stopped"):
+        client.insert(a_new_job())
+
+
+def test_a_fork_is_told_so(client):
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            client.insert(a_new_job())
+        except ForkError:
+            code = 0
+        finally:
+            os._exit(code)
+
+    assert os.waitpid(child, 0)[1] == 0
+    assert client.count() == 0
+
+
+def test_work_that_is_requested_arrives_as_a_message(client, asker, got):
+    client.insert(a_new_job())
+
+    otp.call(asker, lambda: client.request_work("mail", [], node=1, limit=1, now=1, tag="first"))
+
+    response = got.get(timeout=10)
+    assert isinstance(response, Response)
+    assert (response.tag, response.error) == ("first", None)
+    assert [job.id for job in response.value.jobs] == [1]
+
+
+def test_requested_work_whose_answer_was_lost_can_be_asked_for_again(client, start, asker, got):
+    client.insert(a_new_job())
+    otp.stop(NAME)
+    request = otp.call(
+        asker, lambda: client.request_work("mail", [], node=1, limit=1, now=1, tag="first")
+    )
+    lost = got.get(timeout=10)
+    start()
+
+    for tag in ("again", "and again"):
+        otp.call(asker, lambda tag=tag: client.request_again(request, tag=tag))
+
+    assert isinstance(lost.error, otp.CallExit)
+    answers = [got.get(timeout=10) for _ in range(2)]
+    assert [answer.tag for answer in answers] == ["again", "and again"]
+    assert [[job.id for job in answer.value.jobs] for answer in answers] == [[1], [1]]
+
+
+def test_nodes_live_as_long_as_their_process(client, path):
+    mine = client.open_node()
+    with OtherProcess(NODE, path) as other:
+        theirs = int(other.first_line)
+        while_it_lives = client.dead_nodes()
+
+        other.kill()
+
+        assert (mine, theirs) == (1, 2)
+        assert while_it_lives == []
+        assert client.dead_nodes() == [theirs]
+    client.close_node(theirs)
+    assert client.dead_nodes() == []
+    client.close_node(mine)
+    assert list((path / "nodes").iterdir()) == []
+
+
+def test_a_node_outlives_the_storage_actor(client, start):
+    node = client.open_node()
+
+    otp.exit(NAME, otp.Killed())
+    start()
+
+    assert client.dead_nodes() == []
+    client.close_node(node)

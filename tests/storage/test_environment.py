@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import lmdb
+import pytest
+from other_process import OtherProcess
+from stored_jobs import Store, a_new_job
+
+from antq_actors.errors import ForkError, StorageError, StorageFull
+from antq_actors.storage.environment import Environment
+from antq_actors.storage.failures import storage_error
+from antq_actors.storage.records import Filter
+
+HOLD_OPEN = """
+    import sys
+    from antq_actors.storage.environment import Environment
+    env = Environment.open(sys.argv[1])
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+INSERT_BIG = """
+    import sys
+    sys.path.insert(0, sys.argv[2])
+    from stored_jobs import Store, a_new_job
+    from antq_actors.storage.environment import Environment
+    store = Store(Environment.open(sys.argv[1], map_size=2**20))
+    print("open", flush=True)
+    sys.stdin.readline()
+    print(store.insert(a_new_job({"text": "x" * 2**21})), flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_what_is_stored_is_there_when_the_path_is_opened_again(tmp_path):
+    env = Environment.open(tmp_path / "a" / "b")
+    Store(env).insert(a_new_job())
+    env.close()
+
+    again = Environment.open(tmp_path / "a" / "b")
+
+    assert Store(again).ids(Filter()) == [1]
+    again.close()
+
+
+def test_a_new_directory_is_for_its_owner_only(env):
+    modes = {
+        file.name: stat.S_IMODE(file.stat().st_mode) for file in (env.path, *env.path.iterdir())
+    }
+
+    assert modes == {"store": 0o700, "data.mdb": 0o600, "lock.mdb": 0o600}
+
+
+def test_a_file_is_no_store(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+
+    with pytest.raises(StorageError, match=r"file is a file; .* give another path"):
+        Environment.open(file)
+
+
+@pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
+def test_a_directory_that_others_can_write_to_is_refused(tmp_path, mode):
+    tmp_path.chmod(mode)
+
+    with pytest.raises(StorageError, match="chmod go-w"):
+        Environment.open(tmp_path)
+
+    tmp_path.chmod(0o700)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_inside_a_file_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StorageError, match="cannot be used"):
+        Environment.open(tmp_path / "file" / "store")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_directory_that_cannot_be_written_is_refused(tmp_path):
+    tmp_path.chmod(0o500)
+
+    with pytest.raises(StorageError, match="not writable"):
+        Environment.open(tmp_path)
+
+
+def test_a_path_is_open_once_in_a_process_however_it_is_written(env, tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(env.path)
+
+    with pytest.raises(StorageError, match="already open in this process"):
+        Environment.open(link)
+
+
+def test_the_same_owner_gets_the_environment_that_is_open(tmp_path):
+    owner = object()
+    env = Environment.open(tmp_path, owner=owner)
+
+    successor = Environment.open(tmp_path, owner=owner)
+
+    assert successor is env
+    env.close()
+
+
+def test_a_path_that_was_closed_can_be_opened(env):
+    env.close()
+    env.close()
+
+    again = Environment.open(env.path)
+
+    again.close()
+
+
+def test_a_closed_environment_says_so(env):
+    env.close()
+
+    with pytest.raises(StorageError, match="was closed"):
+        env.read(lambda txn: txn.id())
+
+
+def test_several_processes_may_open_a_path(env):
+    with OtherProcess(HOLD_OPEN, env.path) as other:
+        assert other.first_line == "open"
+        assert Store(env).insert(a_new_job()) == 1
+
+
+def test_what_is_no_lmdb_file_is_refused(tmp_path):
+    (tmp_path / "data.mdb").write_bytes(b"nothing of the kind" * 1000)
+
+    with pytest.raises(StorageError, match="damaged, or no store of antq_actors"):
+        Environment.open(tmp_path)
+
+
+def test_the_environment_of_another_program_is_left_alone(tmp_path):
+    with lmdb.open(str(tmp_path)) as other, other.begin(write=True) as txn:
+        txn.put(b"theirs", b"1")
+
+    with pytest.raises(StorageError, match="of another program"):
+        Environment.open(tmp_path)
+
+    with lmdb.open(str(tmp_path)) as other, other.begin() as txn:
+        assert dict(txn.cursor()) == {b"theirs": b"1"}
+
+
+def test_a_newer_format_is_refused(env):
+    env.write(lambda txn: txn.put(b"format", b"2", db=env.tables.meta))
+    env.close()
+
+    with pytest.raises(StorageError, match=r"newer antq_actors \(format 2; .*upgrade"):
+        Environment.open(env.path)
+
+
+def test_the_map_grows_with_what_is_stored(tmp_path):
+    env = Environment.open(tmp_path, durable=False, map_size=2**17)
+    store = Store(env)
+
+    ids = store.insert_many([a_new_job({"text": "x" * 2**16}) for _ in range(32)])
+
+    assert ids == list(range(1, 33))
+    assert store.ids(Filter()) == ids
+    env.close()
+
+
+def test_a_map_that_another_process_enlarged_is_adopted(tmp_path):
+    here = Path(__file__).parent
+    with OtherProcess(INSERT_BIG, tmp_path, here) as other:
+        assert other.first_line == "open"
+        env = Environment.open(tmp_path, map_size=2**20)
+        other.tell("insert")
+        assert other.read() == "1"
+
+        assert Store(env).ids(Filter()) == [1]
+        assert Store(env).insert(a_new_job()) == 2
+        env.close()
+
+
+def test_work_that_raises_changes_nothing(env):
+    def work(txn):
+        txn.put(b"key", b"1", db=env.tables.meta)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        env.write(work)
+
+    assert env.read(lambda txn: txn.get(b"key", db=env.tables.meta)) is None
+
+
+def test_commits_of_other_processes_show_in_the_last_transaction(env):
+    before = env.last_transaction()
+
+    Store(env).insert(a_new_job())
+
+    assert env.last_transaction() > before
+
+
+def test_a_fork_does_not_use_its_parents_environment_but_may_open_its_own(env):
+    Store(env).insert(a_new_job())
+    reader, writer = os.pipe()
+
+    child = os.fork()
+    if child == 0:
+        answers = []
+        try:
+            with pytest.raises(ForkError, match="after the fork"):
+                env.read(lambda txn: txn.id())
+            env.close()
+            own = Environment.open(env.path)
+            answers.append(Store(own).insert(a_new_job()))
+            own.close()
+        finally:
+            os.write(writer, repr(answers).encode())
+            os._exit(0)
+    os.waitpid(child, 0)
+
+    assert os.read(reader, 100) == b"[2]"
+    assert Store(env).ids(Filter()) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (lmdb.Error("mdb_txn_commit: No space left on device"), StorageFull, "is full"),
+        (OSError(28, "No space left on device"), StorageFull, "is full"),
+        (lmdb.CorruptedError("located page was wrong type"), StorageError, "verify"),
+        (lmdb.VersionMismatchError("version"), StorageError, "the release of antq_actors"),
+        (lmdb.ReadersFullError("readers"), StorageError, "too many processes"),
+        (lmdb.DiskError("Input/output error"), StorageError, "cannot be used"),
+    ],
+)
+def test_what_lmdb_says_is_said_in_words_that_help(tmp_path, error, kind, text):
+    told = storage_error(error, tmp_path)
+
+    assert type(told) is kind
+    assert text in str(told)
+    assert str(tmp_path) in str(told)

@@ -1,0 +1,288 @@
+"""The store against a model that keeps jobs in a dict and looks at all of them each time."""
+
+from __future__ import annotations
+
+import tempfile
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from stored_jobs import Store, a_new_job
+
+from antq_actors.errors import AlreadyExists, NotCancellable, NotRetryable
+from antq_actors.jobs import lifecycle
+from antq_actors.jobs.outcome import (
+    Cancelled,
+    Completed,
+    Failed,
+    GivenBack,
+    Interrupted,
+    Refused,
+    Snoozed,
+)
+from antq_actors.jobs.status import ACTIVE, ENDED, Status
+from antq_actors.storage.environment import Environment
+from antq_actors.storage.records import Filter, Settlement, StoredJob
+
+MOST_INTERRUPTIONS = 2
+
+queues = st.sampled_from(["mail", "mail2"])
+uniques = st.sampled_from(
+    [None, (("n",), ACTIVE), (("n",), frozenset(Status)), (("n",), frozenset({Status.FAILED}))]
+)
+outcomes = st.sampled_from(
+    [
+        Completed(),
+        Failed("no", "trace", 0.000005),
+        Failed("no", None, 0.0),
+        Refused("no worker"),
+        Cancelled("enough"),
+        Snoozed(0.000003),
+        Snoozed(0.0),
+        GivenBack(),
+    ]
+)
+
+
+class JobStoreModel(RuleBasedStateMachine):
+    @initialize()
+    def open(self):
+        self.directory = tempfile.TemporaryDirectory()
+        self.env = Environment.open(self.directory.name, durable=False)
+        self.store = Store(self.env)
+        self.jobs = {}
+        self.next_id = 1
+        self.now = 100
+        self.claimed = []
+
+    def teardown(self):
+        if hasattr(self, "env"):
+            self.env.close()
+            self.directory.cleanup()
+
+    # ---- what the model knows -------------------------------------------------------------
+
+    def put(self, id_, state, error=None):
+        old = self.jobs[id_]
+        errors = old.errors if error is None else (error, *old.errors)
+        self.jobs[id_] = old._replace(state=state, errors=errors)
+
+    def blocked(self, spec, but=None):
+        return spec.unique_digest is not None and any(
+            job.id != but
+            and job.spec.unique_digest == spec.unique_digest
+            and job.state.status in spec.unique_statuses
+            for job in self.jobs.values()
+        )
+
+    def of(self, status, queue):
+        return [
+            job
+            for job in self.jobs.values()
+            if job.state.status is status and job.state.queue_name == queue
+        ]
+
+    def some(self, data):
+        return data.draw(st.sampled_from(sorted(self.jobs)))
+
+    # ---- what happens ---------------------------------------------------------------------
+
+    @rule(step=st.integers(1, 10))
+    def time_passes(self, step):
+        self.now += step
+
+    @rule(
+        queue=queues,
+        n=st.integers(1, 3),
+        priority=st.sampled_from([-128, -1, 0, 3]),
+        ahead=st.none() | st.integers(0, 10),
+        max_attempts=st.integers(1, 2),
+        unique=uniques,
+    )
+    def insert(self, queue, n, priority, ahead, max_attempts, unique):  # noqa: PLR0917 - drawn by name
+        names, statuses = unique or (None, ())
+        new = a_new_job(
+            {"n": n},
+            now=self.now,
+            queue=queue,
+            due=None if ahead is None else self.now + ahead,
+            priority=priority,
+            max_attempts=max_attempts,
+            unique=names,
+            statuses=statuses,
+        )
+
+        (id_,) = self.store.insert_many([new])
+
+        if self.blocked(new.spec):
+            assert id_ is None
+            return
+        assert id_ == self.next_id
+        self.jobs[id_] = StoredJob(id_, new.state, new.spec, ())
+        self.next_id += 1
+
+    @rule(queue=queues, limit=st.integers(0, 3), node=st.integers(1, 2))
+    def claim(self, queue, limit, node):
+        due = [
+            job
+            for status in (Status.SCHEDULED, Status.RETRYING)
+            for job in sorted(
+                self.of(status, queue), key=lambda job: (job.state.scheduled_at, job.id)
+            )
+            if job.state.scheduled_at <= self.now
+        ]
+        waiting = sorted(
+            self.of(Status.ENQUEUED, queue), key=lambda job: (-job.state.priority, job.id)
+        )
+        expected = [job.id for job in [*due, *waiting]][:limit]
+
+        claim = self.store.work(queue, [], node=node, limit=limit, now=self.now)
+
+        assert [job.id for job in claim.jobs] == expected
+        for id_ in expected:
+            self.put(id_, lifecycle.claim(self.jobs[id_].state, node=node, now=self.now))
+        assert claim.jobs == [self.jobs[id_] for id_ in expected]
+        self.claimed += [(job.id, job.state.execution) for job in claim.jobs]
+        ahead = [
+            job.state.scheduled_at
+            for status in (Status.SCHEDULED, Status.RETRYING)
+            for job in self.of(status, queue)
+        ]
+        assert claim.next_due == min(ahead, default=None)
+
+    @precondition(lambda self: self.claimed)
+    @rule(data=st.data(), outcome=outcomes)
+    def settle(self, data, outcome):
+        id_, execution = data.draw(st.sampled_from(self.claimed))
+        job = self.jobs.get(id_)
+        current = (
+            job is not None
+            and job.state.status is Status.RUNNING
+            and job.state.execution == execution
+        )
+
+        settled = self.store.settle(Settlement(id_, execution, outcome), now=self.now)
+
+        assert settled == current
+        if current:
+            self.put(id_, *lifecycle.settle(job.state, outcome, now=self.now))
+
+    @rule(node=st.integers(1, 2), queue=st.none() | queues)
+    def rescue(self, node, queue):
+        lost = [
+            job
+            for job in self.jobs.values()
+            if job.state.status is Status.RUNNING
+            and job.state.node == node
+            and queue in (None, job.state.queue_name)
+        ]
+
+        rescued = self.store.rescue(
+            node=node,
+            now=self.now,
+            max_interruptions=MOST_INTERRUPTIONS,
+            reason="it died",
+            queue_name=queue,
+        )
+
+        assert rescued == len(lost)
+        outcome = Interrupted("it died", MOST_INTERRUPTIONS)
+        for job in lost:
+            self.put(job.id, *lifecycle.settle(job.state, outcome, now=self.now))
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def cancel(self, data):
+        id_ = self.some(data)
+        try:
+            expected = lifecycle.cancel(self.jobs[id_].state, now=self.now)
+        except NotCancellable:
+            expected = None
+
+        try:
+            cancelled = self.store.cancel(id_, now=self.now)
+        except NotCancellable:
+            assert expected is None
+            return
+
+        self.put(id_, expected)
+        assert cancelled == self.jobs[id_]
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def retry(self, data):
+        id_ = self.some(data)
+        job = self.jobs[id_]
+
+        try:
+            retried = self.store.retry(id_, now=self.now)
+        except NotRetryable:
+            assert job.state.status not in ENDED
+            return
+        except AlreadyExists:
+            assert self.blocked(job.spec, but=id_)
+            return
+
+        assert not self.blocked(job.spec, but=id_)
+        self.put(id_, lifecycle.retry(job.state, now=self.now))
+        assert retried == self.jobs[id_]
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def delete(self, data):
+        id_ = self.some(data)
+
+        self.store.delete(id_)
+
+        del self.jobs[id_]
+
+    @rule(age=st.integers(0, 10), limit=st.integers(0, 3))
+    def prune(self, age, limit):
+        before = self.now - age
+        old = {
+            job.id
+            for job in self.jobs.values()
+            if job.state.status in ENDED and job.state.updated_at < before
+        }
+
+        pruned = self.store.prune(finished_before=before, limit=limit)
+
+        assert pruned == min(limit, len(old))
+        left = {job.id for job in self.store.page(Filter())}
+        gone = self.jobs.keys() - left
+        assert gone <= old
+        assert len(gone) == pruned
+        for id_ in gone:
+            del self.jobs[id_]
+
+    @rule()
+    def reopen(self):
+        self.env.close()
+        self.env = Environment.open(self.directory.name, durable=False)
+        self.store = Store(self.env)
+
+    # ---- what always holds ----------------------------------------------------------------
+
+    @invariant()
+    def the_store_holds_what_the_model_holds(self):
+        stored = [raw.decode() for raw in self.store.page(Filter())]
+        assert stored == [self.jobs[id_] for id_ in sorted(self.jobs)]
+
+    @invariant()
+    def every_list_and_count_agrees(self):
+        for queue in ("mail", "mail2"):
+            counts = self.store.counts(queue)
+            for status in Status:
+                expected = sorted(job.id for job in self.of(status, queue))
+                filter_ = Filter(frozenset({status}), queue)
+                assert self.store.ids(filter_) == expected
+                assert counts[status] == len(expected)
+
+
+TestJobStoreModel = JobStoreModel.TestCase
+TestJobStoreModel.settings = settings(
+    max_examples=40,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)

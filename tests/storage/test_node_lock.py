@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import os
+
+import pytest
+from other_process import OtherProcess
+
+from antq_actors.storage import node_lock
+
+HOLD = """
+    import sys
+    from pathlib import Path
+    from antq_actors.storage import node_lock
+    node_lock.hold(Path(sys.argv[1]), 7)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def held(tmp_path):
+    node_lock.hold(tmp_path, 1)
+    yield tmp_path
+    node_lock.release(tmp_path, 1)
+
+
+def test_a_node_is_dead_when_its_process_is(tmp_path):
+    with OtherProcess(HOLD, tmp_path) as other:
+        assert not node_lock.is_dead(tmp_path, 7)
+
+        other.kill()
+
+        assert node_lock.is_dead(tmp_path, 7)
+
+
+def test_a_node_that_never_had_a_lock_is_dead(tmp_path):
+    assert node_lock.is_dead(tmp_path, 3)
+
+
+def test_looking_at_ones_own_node_does_not_let_it_go(held):
+    assert not node_lock.is_dead(held, 1)
+    with pytest.raises(BlockingIOError):
+        in_another_process(node_lock.hold, held, 1)
+
+
+def test_holding_twice_is_holding_once(held):
+    node_lock.hold(held, 1)
+
+    assert not in_another_process(node_lock.is_dead, held, 1)
+
+
+def test_a_released_node_leaves_no_file(tmp_path):
+    node_lock.hold(tmp_path, 1)
+
+    node_lock.release(tmp_path, 1)
+    node_lock.release(tmp_path, 1)
+
+    assert list((tmp_path / "nodes").iterdir()) == []
+    assert node_lock.is_dead(tmp_path, 1)
+
+
+def test_a_fork_does_not_keep_its_parents_node(held):
+    """What the child is, after its parent's death: alive, and without the lock."""
+    reader, writer = os.pipe()
+    parent = os.fork()
+    if parent == 0:
+        node_lock.hold(held, 2)
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            os.read(os.open(held / "fifo", os.O_RDONLY), 1)  # until the test is over
+            os._exit(0)
+        os.write(writer, b"x")
+        os._exit(0)
+    os.mkfifo(held / "fifo")
+    os.read(reader, 1)
+    os.waitpid(parent, 0)
+
+    assert node_lock.is_dead(held, 2)
+
+    os.close(os.open(held / "fifo", os.O_WRONLY))
+
+
+def in_another_process(fn, *arguments):
+    """What fn answers or raises in a fork, which has none of this process's locks."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            answer = repr(fn(*arguments))
+        except OSError:
+            answer = "raised"
+        os.write(writer, answer.encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    answer = os.read(reader, 100).decode()
+    if answer == "raised":
+        raise BlockingIOError
+    return answer == "True"

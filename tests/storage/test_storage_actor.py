@@ -1,0 +1,331 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+from other_process import OtherProcess
+from stored_jobs import a_new_job
+
+from antq_actors import otp
+from antq_actors.errors import AlreadyExists, JobNotFound, StorageError
+from antq_actors.jobs.outcome import Completed, GivenBack
+from antq_actors.storage.environment import Environment
+from antq_actors.storage.job_store import JobStore
+from antq_actors.storage.records import Settlement
+from antq_actors.storage.request import Read, Write
+from antq_actors.storage.storage_actor import StorageActor
+from antq_actors.storage.verify import verify
+
+INSERT = """
+    import sys
+    sys.path.insert(0, sys.argv[2])
+    from stored_jobs import Store, a_new_job
+    from antq_actors.storage.environment import Environment
+    store = Store(Environment.open(sys.argv[1]))
+    print("open", flush=True)
+    sys.stdin.readline()
+    store.insert(a_new_job(queue="foreign"))
+    sys.stdin.read()
+"""
+
+
+class Woken:
+    """The queues that were woken, in order."""
+
+    def __init__(self):
+        self.names = []
+        self._changed = threading.Condition()
+
+    def __call__(self, name):
+        with self._changed:
+            self.names.append(name)
+            self._changed.notify_all()
+
+    def wait_for(self, name):
+        with self._changed:
+            assert self._changed.wait_for(lambda: name in self.names, timeout=10)
+
+
+@pytest.fixture
+def woken():
+    return Woken()
+
+
+@pytest.fixture
+def start(tmp_path, woken):
+    refs = []
+
+    def start(**options):
+        ref = StorageActor.start(tmp_path / "store", wake=woken, durable=False, **options)
+        refs.append(ref)
+        return ref
+
+    yield start
+    for ref in refs:
+        if ref.is_alive():
+            otp.stop(ref)
+
+
+class Gate:
+    """A write that keeps the actor inside of its transaction until it is opened."""
+
+    def __init__(self, actor):
+        self._reached = threading.Event()
+        self._open = threading.Event()
+        self._thread = threading.Thread(target=otp.call, args=(actor, Write(self._wait)))
+
+    def _wait(self, _store):
+        self._reached.set()
+        assert self._open.wait(10)
+
+    def __enter__(self):
+        self._thread.start()
+        assert self._reached.wait(10)
+
+    def __exit__(self, *_):
+        self._open.set()
+        self._thread.join()
+
+
+class Asked:
+    """Requests that were sent together, so that they become one batch."""
+
+    def __init__(self, actor, requests):
+        self._answers = [None] * len(requests)
+        with Gate(actor):
+            self._threads = [
+                threading.Thread(target=self._ask, args=(actor, number, request))
+                for number, request in enumerate(requests)
+            ]
+            for thread in self._threads:
+                thread.start()
+            wait_for_mail(actor, len(requests))
+
+    def _ask(self, actor, number, request):
+        try:
+            self._answers[number] = otp.call(actor, request, 10)
+        except Exception as error:  # noqa: BLE001 - it is the answer
+            self._answers[number] = error
+
+    def answers(self):
+        for thread in self._threads:
+            thread.join(10)
+        return self._answers
+
+
+def wait_for_mail(actor, length):
+    deadline = threading.Event()
+    for _ in range(1000):
+        if len(actor.process.mailbox) >= length:
+            return
+        deadline.wait(0.005)
+    pytest.fail("the messages did not arrive")
+
+
+def insert(**options):
+    return Write(lambda store: store.insert(a_new_job(**options)))
+
+
+def transaction(store):
+    return store._txn.id()
+
+
+def insert_in_transaction(store):
+    store.insert(a_new_job())
+    return transaction(store)
+
+
+def findings(actor):
+    return otp.call(actor, Read(lambda reader: verify(reader._txn, reader._tables)))
+
+
+def test_what_waits_together_is_committed_together(start):
+    actor = start()
+
+    together = Asked(actor, [Write(insert_in_transaction) for _ in range(20)]).answers()
+    later = otp.call(actor, Write(insert_in_transaction))
+
+    assert len(set(together)) == 1
+    assert later == together[0] + 1
+
+
+def test_a_refused_verb_answers_its_asker_and_spoils_nothing(start):
+    actor = start()
+    unique = {"args": {"n": 1}, "unique": ("n",)}
+    otp.call(actor, insert(**unique))
+
+    answers = Asked(
+        actor,
+        [
+            insert(),
+            insert(**unique),
+            Write(lambda store: store.delete(99)),
+            Write(transaction),
+            Write(transaction),
+        ],
+    ).answers()
+
+    assert type(answers[1]) is AlreadyExists
+    assert type(answers[2]) is JobNotFound
+    assert answers[0] == 2
+    assert answers[3] == answers[4]
+    assert findings(actor) == []
+
+
+def test_a_verb_that_raises_alone_gets_its_error(start):
+    actor = start()
+
+    def fail(store):
+        store.insert(a_new_job())
+        raise ZeroDivisionError
+
+    answers = Asked(actor, [insert(), Write(fail), insert()]).answers()
+
+    assert type(answers[1]) is ZeroDivisionError
+    assert sorted([answers[0], answers[2]]) == [1, 2]
+    assert otp.call(actor, Read(lambda reader: reader.count(None, None))) == 2
+    assert findings(actor) == []
+    assert actor.is_alive()
+
+
+def test_a_read_sees_what_was_written_before_it(start):
+    actor = start()
+
+    answers = Asked(
+        actor, [insert(), insert(), Read(lambda reader: reader.count(None, None))]
+    ).answers()
+
+    assert answers == [1, 2, 2]
+
+
+def test_a_read_that_raises_answers_its_asker_only(start):
+    actor = start()
+
+    with pytest.raises(JobNotFound):
+        otp.call(actor, Read(lambda reader: reader.get(4)))
+
+    assert otp.call(actor, insert()) == 1
+
+
+def test_of_ten_equal_unique_jobs_exactly_one_is_stored(start):
+    actor = start()
+    equal = [insert(args={"n": 1}, unique=("n",)) for _ in range(10)]
+
+    answers = Asked(actor, equal).answers()
+
+    assert answers.count(1) == 1
+    assert [type(answer) for answer in answers].count(AlreadyExists) == 9
+
+
+def test_a_repeated_write_is_done_once(start):
+    actor = start()
+    write = insert()
+
+    first = otp.call(actor, write)
+    again = otp.call(actor, write)
+
+    assert first == again == 1
+    assert otp.call(actor, Read(lambda reader: reader.count(None, None))) == 1
+
+
+def test_a_write_that_was_refused_may_succeed_when_it_is_repeated_after_a_failed_batch(start):
+    actor = start()
+    seen = []
+
+    def fail_once(store):
+        seen.append(store)
+        if len(seen) == 1:
+            raise ZeroDivisionError
+        return store.insert(a_new_job())
+
+    answers = Asked(actor, [Write(lambda store: store.delete(1)), Write(fail_once)]).answers()
+
+    assert type(answers[0]) is JobNotFound
+    assert answers[1] == 1
+
+
+def test_a_queue_is_woken_once_for_each_commit(start, woken):
+    actor = start()
+
+    Asked(actor, [insert(queue=queue) for queue in ("mail", "other", "mail", "mail")]).answers()
+    otp.call(actor, insert(queue="mail"))
+
+    assert sorted(woken.names) == ["mail", "mail", "other"]
+
+
+def test_settling_wakes_a_queue_only_for_a_job_given_back(start, woken):
+    actor = start()
+    for _ in range(2):
+        otp.call(actor, insert())
+    otp.call(actor, Write(lambda store: store.work("mail", [], node=1, limit=2, now=0)))
+    woken.names.clear()
+
+    otp.call(actor, Write(lambda store: store.settle(Settlement(1, 1, Completed()), now=1)))
+    assert woken.names == []
+
+    otp.call(actor, Write(lambda store: store.settle(Settlement(2, 1, GivenBack()), now=1)))
+    assert woken.names == ["mail"]
+
+
+def test_a_commit_of_another_process_wakes_the_queues(start, woken, tmp_path, request):
+    start(watch_interval=0.01)
+
+    with OtherProcess(INSERT, tmp_path / "store", request.path.parent) as other:
+        assert other.first_line == "open"
+        other.tell("insert")
+
+        woken.wait_for("foreign")
+
+
+def test_ones_own_commits_are_no_news(start, woken):
+    actor = start(watch_interval=0.005)
+    for _ in range(20):
+        otp.call(actor, insert())
+    looked = threading.Event()
+
+    for _ in range(5):
+        looked.wait(0.01)
+        otp.call(actor, Write(lambda store: store.settle(Settlement(9, 1, Completed()), now=0)))
+
+    assert woken.names == ["mail"] * 20
+
+
+def test_a_stop_stores_what_was_taken_and_closes(start, tmp_path):
+    actor = start()
+    otp.call(actor, insert())
+
+    otp.stop(actor)
+
+    env = Environment.open(tmp_path / "store")
+    assert env.read(lambda txn: txn.stat(env.tables.jobs)["entries"]) == 1
+    env.close()
+
+
+def test_a_path_that_cannot_be_opened_is_the_cause_of_the_failed_start(tmp_path, woken):
+    (tmp_path / "store").touch()
+
+    with pytest.raises(otp.StartError) as failed:
+        StorageActor.start(tmp_path / "store", wake=woken)
+
+    assert isinstance(failed.value.__cause__, StorageError)
+
+
+def test_the_successor_of_a_killed_actor_goes_on_with_the_environment(start):
+    owner = object()
+    first = start(owner=owner)
+    otp.call(first, insert())
+
+    otp.exit(first, otp.Killed())
+    second = start(owner=owner)
+
+    assert otp.call(second, insert()) == 2
+
+
+def test_what_is_no_request_is_refused_and_the_actor_lives_on(start):
+    actor = start()
+
+    with pytest.raises(TypeError, match="is asked Write or Read"):
+        otp.call(actor, "insert")
+
+    actor.tell("whatever")
+    assert otp.call(actor, Write(JobStore.new_node)) == 1
