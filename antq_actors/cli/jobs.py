@@ -20,7 +20,7 @@ Statuses: TypeAlias = Annotated[
 Queue: TypeAlias = Annotated[str | None, typer.Option("--queue", help="Only this queue.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
-_PIPE_WIDTH = 200
+_PIPE_WIDTH = 1_000
 
 
 def list_jobs(

@@ -26,27 +26,31 @@ STATUS_STYLES: Final = {
     "cancelled": "magenta",
 }
 
+MAX_ARGS: Final = 300
+"""Longest arguments shown in a table, in characters."""
+
 _CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 del _CONTROL[ord("\n")], _CONTROL[ord("\t")]
 
 
 def table(jobs: Iterable[Job]) -> Table:
-    """Answer one row a job."""
+    """Answer one row a job: short enough for a terminal; ``text`` and JSON tell everything."""
     answer = Table(box=None, pad_edge=False, header_style="bold")
     answer.add_column("id", justify="right", no_wrap=True)
     for title in ("status", "queue", "attempts", "worker"):
         answer.add_column(title, no_wrap=True)
     answer.add_column("when", no_wrap=True)
-    answer.add_column("args", overflow="ellipsis", no_wrap=True)
+    # The one column that may be narrowed; its texts do not wrap all the same.
+    answer.add_column("args")
     for job in jobs:
         answer.add_row(
             str(job.id),
             Text(job.status, STATUS_STYLES[job.status]),
             Text(printable(job.queue_name)),
             f"{job.attempts}/{job.max_attempts}",
-            Text(printable(job.worker)),
-            _moment(job.scheduled_at or job.updated_at),
-            Text(printable(repr(dict(job.args)))),
+            Text(printable(job.worker.rpartition(":")[2])),
+            f"{job.scheduled_at or job.updated_at:%Y-%m-%d %H:%M:%S}",
+            _args(job),
         )
     return answer
 
@@ -97,6 +101,11 @@ def plain(value: Any) -> Any:
 def printable(text: str) -> str:
     """Answer *text* with its control characters spelt out, so that it cannot drive a terminal."""
     return text.translate(_CONTROL)
+
+
+def _args(job: Job) -> Text:
+    text = printable(repr(dict(job.args)))
+    return Text(text[:MAX_ARGS], no_wrap=True, overflow="ellipsis")
 
 
 def _container(value: Any) -> Any:

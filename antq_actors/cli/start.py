@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from antq_actors import AntQ
+from antq_actors import AntQ, AntqError
 
 
 def start(
@@ -34,7 +34,11 @@ def start(
         level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     typer.echo(f"antq: running {target}; Ctrl-C stops it", err=True)
-    app.run()
+    try:
+        app.run()
+    except RuntimeError as error:
+        # The tree gave up; the log has told the whole story.
+        raise AntqError(str(error)) from None
 
 
 def load(target: str) -> AntQ:

@@ -90,7 +90,10 @@ class Campaign:
 
         Raises OtherLeads when the path holds the jobs of another file.
         """
-        jobs = self._args_of_new_leads(newest_job(self._app))
+        leads = read_leads(self._file, self._on_bad_line)
+        if newest := newest_job(self._app):
+            self._skip_stored(leads, newest)
+        jobs = self._args_of(leads)
         while ids := self._app.enqueue_many(SendPromotion, islice(jobs, BATCH)):
             self._enqueued += len(ids)
 
@@ -106,23 +109,20 @@ class Campaign:
                 return progress
             self._stopped.wait(LOOK_INTERVAL)
 
-    def _args_of_new_leads(self, newest: Job | None) -> Iterator[dict[str, Any]]:
-        leads = read_leads(self._file, self._on_bad_line)
-        if newest:
-            self._skip_stored(leads, newest)
-        for lead in leads:
-            if self._stopped.is_set():
-                return
-            yield {"email": lead.email, "line": lead.line}
-
     def _skip_stored(self, leads: Iterator[Lead], newest: Job) -> None:
-        line, email = newest.args.get("line", 0), newest.args.get("email")
+        line, email = newest.args.get("line", 0), newest.args.get("email", "")
         found = next((lead for lead in leads if lead.line >= line), None)
         if found != Lead(line, email):
             raise OtherLeads(
                 f"job {newest.id} in {self._app.path} was made of line {line}, {email}, which is"
                 f" not in {self._file}; give the file of the first run, or another --path"
             )
+
+    def _args_of(self, leads: Iterator[Lead]) -> Iterator[dict[str, Any]]:
+        for lead in leads:
+            if self._stopped.is_set():
+                return
+            yield {"email": lead.email, "line": lead.line}
 
 
 def newest_job(app: AntQ) -> Job | None:

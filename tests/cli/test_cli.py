@@ -272,7 +272,7 @@ def test_version_is_the_one_of_the_package(capsys):
 @pytest.mark.parametrize(
     ("target", "hint"),
     [
-        ("shop", "shop:app"),
+        ("shop", "shop.jobs:app"),
         ("nowhere:app", "no module 'nowhere'"),
         ("its_jobs:application", "did you mean its_jobs:app?"),
         ("its_jobs:number", "an AntQ is needed"),
