@@ -221,9 +221,14 @@ class StorageClient:
         return node
 
     def close_node(self, node: int) -> None:
-        """Forget a node, this process's or a dead one; its jobs were given back before."""
-        self._write(partial(JobStore.remove_node, node=node))
-        node_lock.release(self._path, node)
+        """Forget a node, this process's or a dead one; its jobs were given back before.
+
+        If they were not, or the store cannot be told, the node is a dead one from now on.
+        """
+        try:
+            self._write(partial(JobStore.remove_node, node=node))
+        finally:
+            node_lock.release(self._path, node)
 
     def dead_nodes(self) -> builtins.list[int]:
         """Answer the nodes that were not closed and whose process is gone."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import lmdb
@@ -19,7 +20,6 @@ from antq_actors.storage.tables import TABLE_NAMES, Tables, open_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 T = TypeVar("T")
 
@@ -174,6 +174,16 @@ class Environment:
             )
         if self._closed:
             raise StorageError(f"{self.path} was closed")
+
+
+def close_left_open(path: str | os.PathLike[str], owner: object) -> None:
+    """Close what a killed storage actor of *owner* left open, if nobody took it over.
+
+    Its thread may be at its last transaction; that one is waited for.
+    """
+    env = _open.get(Path(os.path.realpath(path)))
+    if env is not None and env._owner is owner:  # noqa: SLF001 - its own kind
+        env.close()
 
 
 # A fork copies the environments, but LMDB binds them to the parent. Between two transactions a

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING
+import shutil
+from typing import TYPE_CHECKING, Final
 
 import lmdb
 
@@ -13,10 +14,13 @@ from antq_actors.errors import StorageError, StorageFull
 if TYPE_CHECKING:
     from pathlib import Path
 
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_NEXT_TO_NOTHING: Final = 2**20
+
 
 def storage_error(error: lmdb.Error | OSError, path: Path) -> StorageError:
     """Answer the error to raise instead of *error*, which using the store in *path* met."""
-    if _is_full(error):
+    if _is_full(error, path):
         return StorageFull(
             f"the disk that holds {path} is full; what was just asked for was not stored."
             " Make room, then repeat it"
@@ -36,8 +40,11 @@ def storage_error(error: lmdb.Error | OSError, path: Path) -> StorageError:
     return StorageError(f"the store in {path} cannot be used: {error}")
 
 
-def _is_full(error: lmdb.Error | OSError) -> bool:
+def _is_full(error: lmdb.Error | OSError, path: Path) -> bool:
     if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+        return error.errno in _FULL
     text = str(error)  # LMDB passes the system's errors on as text alone
-    return any(os.strerror(code) in text for code in (errno.ENOSPC, errno.EDQUOT))
+    if any(os.strerror(code) in text for code in _FULL):
+        return True
+    # A write that found room for a part of its pages only, LMDB calls an input/output error.
+    return os.strerror(errno.EIO) in text and shutil.disk_usage(path).free < _NEXT_TO_NOTHING

@@ -142,10 +142,7 @@ class JobStore(JobReader):
         for status, queue in self._jobs.lanes():
             if status is not Status.RUNNING or queue_name not in (None, queue):
                 continue
-            lane = keys.lane(status, queue)
-            start, end = keys.work_key(lane, node), keys.work_key(lane, node + 1)
-            for key in list(self._jobs.between(start, end)):
-                id_ = keys.id_at_end(key)
+            for id_ in self._running_on(node, queue):
                 execution = self._existing(id_).state.execution
                 rescued += self.settle(Settlement(id_, execution, outcome), now=now)
         return rescued
@@ -203,8 +200,12 @@ class JobStore(JobReader):
         self._meta.add_node(node)
 
     def remove_node(self, node: int) -> None:
-        """Forget a node; an unknown one is no error."""
-        self._meta.remove_node(node)
+        """Forget a node, unless jobs still run on it: they would run for ever.
+
+        An unknown one is no error.
+        """
+        if not any(self._running_on(node, queue) for queue in self.queues()):
+            self._meta.remove_node(node)
 
     def _insert_unless_duplicate(self, new: NewJob) -> int | None:
         spec = new.spec
@@ -241,6 +242,11 @@ class JobStore(JobReader):
         state = lifecycle.claim(record.state, node=node, now=now)
         self._jobs.move(id_, record, state)
         return self._jobs.whole(id_, state)
+
+    def _running_on(self, node: int, queue_name: str) -> list[int]:
+        lane = keys.lane(Status.RUNNING, queue_name)
+        start, end = keys.work_key(lane, node), keys.work_key(lane, node + 1)
+        return [keys.id_at_end(key) for key in self._jobs.between(start, end)]
 
     def _next_due(self, queue_name: str) -> Instant | None:
         heads = [
