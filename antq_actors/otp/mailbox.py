@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pykka import ActorDeadError
 
 from antq_actors.otp import current
-from antq_actors.otp.messages import Call
+from antq_actors.otp.messages import Call, Down
 
 if TYPE_CHECKING:
     from pykka._envelope import Envelope
 
     from antq_actors.otp.messages import ExitSignal
+    from antq_actors.otp.monitors import Monitor
 
 
 class Leftovers(NamedTuple):
@@ -132,11 +133,14 @@ class Mailbox:
     def __len__(self) -> int:
         return len(self._messages) + len(self._signals)
 
-    def discard(self, unwanted: Any) -> None:
-        """Drop the messages that are *unwanted* itself or carry it as their ``monitor``."""
+    def discard(self, monitor: Monitor) -> None:
+        """Drop the Down of *monitor*, if it waits."""
         with self._lock:
-            kept = [e for e in self._messages if getattr(e.message, "monitor", None) != unwanted]
-            self._messages = deque(kept)
+            self._messages = deque(
+                envelope
+                for envelope in self._messages
+                if not (isinstance(envelope.message, Down) and envelope.message.monitor is monitor)
+            )
 
     def close(self) -> Leftovers:
         """Let nothing in any more; answer what was not answered yet."""

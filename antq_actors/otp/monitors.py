@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, cast
 
 from antq_actors.otp import current
 from antq_actors.otp.destinations import find
@@ -21,56 +22,70 @@ class Monitor:
     In an actor, Down arrives in ``handle_info``. In a plain thread, ``wait`` answers it.
     """
 
-    __slots__ = ("_down", "_owner", "_process", "ref")
+    __slots__ = ("_cancelled", "_down", "_owner", "_process", "_telling", "ref")
 
-    def __init__(self, process: Process, owner: Process | None) -> None:
-        self.ref = process.ref
+    def __init__(self, target: Process | str, owner: Process | None) -> None:
+        process = None if isinstance(target, str) else target
+        self.ref = cast("ServerRef", target) if process is None else process.ref
         self._process = process
         self._owner = owner
         self._down = Promise() if owner is None else None
+        self._telling = threading.Lock()
+        self._cancelled = False
 
     def __repr__(self) -> str:
         return f"<Monitor of {self.ref}>"
 
     def start(self) -> None:
         """Begin to watch; of a dead actor Down comes at once, with NoProc."""
-        if not self._process.watch(self, self._tell):
+        if self._process is None or not self._process.watch(self, self._tell):
             self._tell(self.ref, NoProc())
 
     def wait(self, timeout: float | None = None) -> Down:
         """Answer the Down, in a plain thread.
 
         Raises TimeoutError if it does not come within *timeout* seconds (None: no limit), and
-        RuntimeError in an actor, which gets it in ``handle_info``.
+        RuntimeError in an actor, which gets it in ``handle_info``, and after ``demonitor``.
         """
         if self._down is None:
             raise RuntimeError("this monitor belongs to an actor: its Down arrives in handle_info")
         if not self._down.wait(timeout):
             raise TimeoutError(f"{self.ref} did not end within {timeout} s")
-        down: Down = self._down.value
+        down: Down | None = self._down.value
+        if down is None:
+            raise RuntimeError("this monitor was taken back with demonitor(): no Down will come")
         return down
 
     def cancel(self, *, flush: bool) -> None:
         """Stop watching; with *flush*, a Down that waits in the mailbox is dropped too."""
-        self._process.unwatch(self)
+        if self._process is not None:
+            self._process.unwatch(self)
+        with self._telling:
+            # It may be ending at this moment, and tell a list of watchers from before.
+            self._cancelled = True
+        if self._down is not None:
+            self._down.answer(None)  # who waits in another thread would wait for ever
         if flush and self._owner is not None:
             self._owner.mailbox.discard(self)
 
     def _tell(self, ref: ServerRef, reason: ExitReason, /) -> None:
         down = Down(self, ref, reason)
-        if self._owner is None:
-            if self._down is not None:
+        with self._telling:
+            if self._cancelled:
+                return
+            if self._owner is not None:
+                self._owner.ref.deliver(down)
+            elif self._down is not None:
                 self._down.answer(down)
-        else:
-            self._owner.ref.deliver(down)
 
 
 def monitor(dest: Destination) -> Monitor:
-    """Watch *dest*; its end is told exactly once, also if it lies behind (``NoProc``)."""
+    """Watch *dest*; its end is told exactly once, also if it lies behind (``NoProc``).
+
+    When nobody has the name *dest*, that name stands in place of the ref, as in OTP.
+    """
     process = find(dest)
-    if process is None:
-        raise LookupError(f"no actor is registered as {dest!r}, so there is nothing to monitor")
-    made = Monitor(process, current.process())
+    made = Monitor(cast("str", dest) if process is None else process, current.process())
     made.start()
     return made
 

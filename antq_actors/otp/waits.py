@@ -44,13 +44,21 @@ def waiting_for(target: Process, answer: Promise) -> Iterator[None]:
 
 def _ring(me: Process, target: Process) -> list[Process] | None:
     path = [me, target]
+    waits = []
     while target is not me:
-        # A wait whose answer was given is no wait any more, even if its thread did not wake yet.
-        if target.waits_for is None or target.waits_for[1].answered:
+        wait = target.waits_for  # read once: its thread takes it away without the lock
+        if wait is None or wait in waits:
             return None
-        target = target.waits_for[0]
+        waits.append(wait)
+        target = wait[0]
         path.append(target)
-    return path
+    # Only those that still wait now have waited at the same time. A wait whose answer was given is
+    # none any more, even if its thread did not wake yet.
+    still_wait = all(
+        process.waits_for is wait and not wait[1].answered
+        for process, wait in zip(path[1:], waits, strict=False)
+    )
+    return path if still_wait else None
 
 
 def _break(path: list[Process], answer: Promise) -> None:
