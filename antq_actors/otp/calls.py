@@ -108,6 +108,10 @@ class _Request(Call):
         self._asker = asker
         self._tag = tag
 
+    @property
+    def is_wanted(self) -> bool:
+        return self._asker.reason is None
+
     def deliver(self) -> None:
         self._asker.ref.deliver(Response(self._tag, self.value, self.error))
 

@@ -128,3 +128,8 @@ class Call(Promise):
     def __init__(self, request: Any) -> None:
         super().__init__()
         self.request = request
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether there is still someone to hear the answer, as far as one can tell."""
+        return True

@@ -14,6 +14,7 @@ import lmdb
 from antq_actors.errors import AntqError, StorageError
 from antq_actors.otp import NOREPLY, Crash, GenServer, reply
 from antq_actors.otp.calls import reply_error
+from antq_actors.otp.messages import Call
 from antq_actors.storage.environment import Environment
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_store import JobStore
@@ -79,6 +80,10 @@ class StorageActor(GenServer):
             error = TypeError(f"the storage actor is asked Write or Read, not {request!r}")
             reply_error(self.from_, error)
             return NOREPLY
+        if isinstance(self.from_, Call) and not self.from_.is_wanted:
+            # Claimed for a killed queue actor, behind the rescue of its successor, jobs would run
+            # on paper for ever.
+            return NOREPLY
         self._waiting.append((self.from_, request))
         if len(self._waiting) == _LARGEST_BATCH:
             self._flush()
@@ -120,7 +125,8 @@ class StorageActor(GenServer):
     def _write(self, batch: list[tuple[Any, Write]]) -> None:
         """Commit all in one transaction; if that fails, each in its own."""
         try:
-            due = self._commit([request for _, request in batch])
+            # Each once, also if it was sent twice: the second time it would claim other jobs.
+            due = self._commit(list(dict.fromkeys(request for _, request in batch)))
         except Exception as error:
             if isinstance(error.__cause__, _BROKEN):
                 raise  # only opening it anew can help
