@@ -27,6 +27,6 @@ class Node:
     def close(self) -> None:
         """Be no node any more; its jobs were given back before. Raises StorageError."""
         with self._lock:
-            if self._number is not None:
-                self._store.close_node(self._number)
-                self._number = None
+            number, self._number = self._number, None
+            if number is not None:
+                self._store.close_node(number)

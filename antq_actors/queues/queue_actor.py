@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.errors import AntqError
 from antq_actors.jobs import executor, instant
-from antq_actors.jobs.outcome import GivenBack
+from antq_actors.jobs.outcome import Failed, GivenBack
+from antq_actors.jobs.worker import RETRY_DELAY
 from antq_actors.otp import calls, links, timers
 from antq_actors.otp.child_spec import ChildSpec, Restart
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
@@ -131,12 +132,15 @@ class QueueActor(GenServer):
         for execution, watch in watches:
             ended = watch.wait(max(0.0, deadline - time.monotonic()))
             links.exit(execution.ref, Killed())
-            outcome = GivenBack() if ended is None else verdict(execution, ended)
+            outcome = verdict(execution, ended or Killed())
             if isinstance(outcome, Unreported):
-                outcome = GivenBack()
+                retry_in = RETRY_DELAY * execution.job.state.attempts
+                outcome = Failed(outcome.error, retry_in=retry_in)
             book.settled.append(_settlement(execution.job, outcome))
-        self._store_now(book.settled)
-        # Behind the question that was under way: so that one is answered now, too.
+        # What is under way may have been refused, and nobody would repeat it; twice does no harm.
+        under_way = [] if book.asked is None else book.asked.settlements
+        self._store_now([*under_way, *book.settled])
+        # That came behind the question under way: if it was to claim jobs, it has them by now.
         if self._request is not None and self._request.committed:
             self._store_now([_settlement(job, GivenBack()) for job in self._request.value.jobs])
 
