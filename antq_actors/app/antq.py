@@ -18,14 +18,22 @@ from antq_actors.app.intake import Intake
 from antq_actors.app.lookup import Lookup
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.shutdown import drain, end
-from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, UnknownQueue
+from antq_actors.errors import (
+    ForkError,
+    NotStarted,
+    StartError,
+    StorageError,
+    StoreNotOpened,
+    UnknownQueue,
+)
 from antq_actors.jobs import instant, running
-from antq_actors.jobs.options import check_queue_name
-from antq_actors.jobs.wording import did_you_mean
+from antq_actors.jobs.duration import brief
+from antq_actors.jobs.wording import among
 from antq_actors.otp import current
 from antq_actors.otp import errors as otp_errors
 from antq_actors.queues.node import Node
 from antq_actors.storage.client import StorageClient
+from antq_actors.storage.environment import close_left_open
 from antq_actors.storage.volatile import VolatileDirectory
 
 if TYPE_CHECKING:
@@ -65,8 +73,9 @@ class _Running:
             raise
 
     def discard(self) -> None:
-        """Let nobody wait for what is gone."""
+        """Let nobody wait for what is gone, and leave nothing open."""
         self.store.close()
+        close_left_open(self.path, self.names)
         if self.volatile is not None:
             self.volatile.remove()
 
@@ -116,8 +125,9 @@ class AntQ:
     def start(self) -> Self:
         """Start the tree and return when it is up. Started before: does nothing.
 
-        Raises StorageError when the store cannot be opened, StartError with the cause when
-        something else keeps the tree from starting; then nothing is left behind.
+        Raises StartError, with what stopped it as its cause, when the tree cannot start; it is
+        a StorageError as well when it was the store that cannot be opened. Then nothing is left
+        behind.
         """
         with self._changing:
             if self._running is not None:
@@ -141,17 +151,20 @@ class AntQ:
         which it would wait for.
         """
         timeout = configuration.check_timeout(timeout)
-        if self._running is not None and os.getpid() != self._running.pid:
-            self._running = None  # a fork has none of its actors; nothing of the parent is touched
-            return
+        live = self._running
+        if live is not None:
+            if os.getpid() != live.pid:
+                self._running = None  # a fork has none of its actors, and leaves its parent's alone
+                return
+            # Before the lock: whoever holds it may be waiting for this very job.
+            _refuse_from_within(live.root)
         with self._changing:
             live = self._running
             if live is None:
                 return
-            _refuse_from_within(live.root)
-            running.leave(self)
             if self._config.start_queues:
                 drain([live.names.queue(name) for name in self._config.queues], timeout)
+            running.leave(self)  # not before: jobs that may end may also enqueue
             end(live.root, live.node)
             self._running = None
             live.discard()
@@ -287,7 +300,8 @@ class AntQ:
     def queue(self, name: str) -> QueueHandle:
         """Answer the queue of this name. Raises UnknownQueue, naming those that exist."""
         live = self._live()
-        check_queue_name(name)
+        if not isinstance(name, str):
+            raise TypeError(f"queue must be a name (str), got {brief(name)}")
         if self._config.start_queues:
             known: Collection[str] = self._config.queues
             actor = live.names.queue(name)
@@ -295,7 +309,7 @@ class AntQ:
             known = {*self._config.queues, *live.store.queues()}
             actor = None
         if name not in known:
-            raise UnknownQueue(f"there is no queue {name!r}{did_you_mean(name, known)}")
+            raise UnknownQueue(f"there is no queue {name!r}{among(name, known)}")
         return QueueHandle(name, actor, live.store)
 
     # ---- inside ---------------------------------------------------------------------------
@@ -329,7 +343,9 @@ def _start_error(error: otp_errors.StartError) -> Exception:
     cause: BaseException | None = error
     while isinstance(cause, otp_errors.StartError):
         cause = cause.__cause__
-    if isinstance(cause, StorageError | ForkError):
+    if isinstance(cause, StorageError):
+        return StoreNotOpened(str(cause))
+    if isinstance(cause, ForkError):
         return cause
     return StartError(f"the application could not start: {error}")
 
