@@ -93,7 +93,8 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
             for status in Status
             if progress.counts.get(status)
         )
-        self._console.print(f"{now - self._began:7.1f} s  {counts}  {rate:,.0f} jobs/s")
+        line = f"{now - self._began:7.1f} s  {counts}  {rate:,.0f} jobs/s"
+        self._console.print(line, soft_wrap=True)
 
 
 def display(console: Console, expected: int | None) -> LiveDisplay | PlainDisplay:
