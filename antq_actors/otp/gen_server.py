@@ -253,14 +253,17 @@ class GenServer(ThreadingActor):
         process.started = Promise() if is_awaited else None
         if name is not None:
             names.register(name, process)
+        if cls.in_actor_registry:
+            ActorRegistry.register(ref)
         if parent is not None:
             process.parent = parent.ref
             process.link(parent)
-            parent.link(process)
+            if not parent.link(process):
+                # Killed since the fence above: nobody would ever end a child of it.
+                process.die(parent.reason)
+                current.fence()
         else:
             at_exit.add(process)
-        if cls.in_actor_registry:
-            ActorRegistry.register(ref)
         try:
             actor._start_actor_loop()
         except RuntimeError as error:  # the system has no thread left

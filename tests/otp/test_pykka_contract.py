@@ -63,6 +63,10 @@ def test_init_makes_the_inbox_through_the_hook_and_then_the_ref():
     assert actor.actor_ref not in ActorRegistry.get_all()
 
 
+def test_init_sets_these_fields_and_no_others():
+    assert set(vars(Plain())) == {"actor_urn", "actor_inbox", "actor_stopped", "_actor_ref"}
+
+
 def test_the_public_actor_ref_is_what_the_private_one_is_set_to():
     actor = Plain()
     other = ActorRef(actor)

@@ -16,6 +16,7 @@ from antq_actors.otp import (
     Killed,
     Restart,
     Shutdown,
+    StartError,
     Supervisor,
     call,
     monitor,
@@ -240,6 +241,26 @@ def test_a_supervisor_killed_during_boot_starts_no_further_child(log, release):
 
     entries = log.take(1) + ([] if log.is_empty() else log.take(1))
     assert (UP, "b") not in entries
+
+
+class KillsItsParent(Child):
+    """Its __init__ runs in the thread of the supervisor that is about to link it."""
+
+    def __init__(self, child_id, log):
+        super().__init__(child_id, log)
+        killer = threading.Thread(target=kill, args=(whereis("doomed"),))
+        killer.start()
+        killer.join(5)
+
+
+def test_a_child_made_while_its_supervisor_is_killed_never_runs(log):
+    with pytest.raises(StartError) as caught:
+        Supervisor.start([KillsItsParent.child_spec("a", log, name="never")], name="doomed")
+
+    assert caught.value.reason == Killed()
+    eventually(lambda: whereis("never") is None)
+    assert [r for r in pykka.ActorRegistry.get_all() if r.actor_class is KillsItsParent] == []
+    assert log.is_empty()
 
 
 def start_and_ignore_errors(children, name):
