@@ -71,9 +71,7 @@ def reply_error(from_: Any, error: BaseException) -> None:
 
 def _settle(from_: Any, value: Any, error: BaseException | None) -> None:
     from_.answer(value, error)
-    me = current.process()
-    if me is not None:
-        me.mailbox.calls.discard(from_)
+    from_.forget()
 
 
 def stop(dest: Destination, reason: ExitReason | None = None, timeout: float | None = None) -> None:

@@ -31,7 +31,7 @@ from antq_actors.otp.messages import (
     StopRequest,
 )
 from antq_actors.otp.process import log_end, logger
-from antq_actors.otp.reasons import Crash, ExitReason, Normal
+from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal
 from antq_actors.otp.ref import ServerRef
 from antq_actors.otp.waits import waiting_for
 
@@ -53,13 +53,17 @@ _PROXY_MESSAGES = (messages.ProxyCall, messages.ProxyGetAttr, messages.ProxySetA
 class AskFrom:
     """Who asked by pykka's ``ask``; takes the place of a Call in ``from_``."""
 
-    __slots__ = ("_future",)
+    __slots__ = ("_answered", "_envelope", "_future", "_mailbox")
 
-    def __init__(self, future: Any) -> None:
-        self._future = future
+    def __init__(self, envelope: Envelope[Any], mailbox: Mailbox) -> None:
+        self._envelope = envelope
+        self._future: Any = envelope.reply_to
+        self._mailbox = mailbox
+        self._answered = False
 
     def answer(self, value: Any, error: BaseException | None = None) -> bool:
         """Give the answer; False if there was one before."""
+        self._answered = True
         try:
             if error is None:
                 self._future.set(value)
@@ -68,6 +72,16 @@ class AskFrom:
         except queue.Full:
             return False
         return True
+
+    def keep_open(self) -> None:
+        """Have the actor's end answer, unless someone does before."""
+        self._mailbox.keep_open(self._envelope)
+        if self._answered:  # by another thread, before this one noted that it is open
+            self.forget()
+
+    def forget(self) -> None:
+        """Let the actor that took it forget it: it was answered."""
+        self._mailbox.forget(self._envelope)
 
 
 class GenServer(ThreadingActor):
@@ -298,10 +312,12 @@ class GenServer(ThreadingActor):
         except BaseException as error:  # noqa: BLE001 - not one actor may end the others
             reason = Crash(error)
         current.enter(None)
-        if process.reason is None:
-            log_end(process, reason)
-        process.die(reason)
-        abandoned.discard(process)
+        try:
+            if process.reason is None:
+                log_end(process, reason)
+        finally:  # a log handler that raises, too, must not leave anyone waiting
+            process.die(reason)
+            abandoned.discard(process)
 
     def _live(self) -> ExitReason:
         if self._process.reason is not None:
@@ -317,7 +333,7 @@ class GenServer(ThreadingActor):
                 if message is None:
                     if self._process.reason is not None:
                         return self._process.reason  # killed; nobody is interested any more
-                    self.handle_info(IdleTimeout())
+                    self._contained(self.handle_info, IdleTimeout())
                 elif isinstance(message, ExitSignal):
                     reason = message.reason
                     break
@@ -341,12 +357,13 @@ class GenServer(ThreadingActor):
             answer = self.init()
         except Stop as stop:
             return None, self._refuse(stop.reason)
+        except Interrupt:
+            return None, self._refuse(self._ordered_reason())
         except BaseException as error:  # noqa: BLE001 - it is the starter's business
             return None, self._refuse(Crash(error))
         if answer is IGNORE:
-            self._unlink_parent()
-            self._process.tell_starter(IGNORE)
-            return None, Normal()
+            self._process.ignored = True
+            return None, self._refuse(Normal())
         self._process.tell_starter(self._ref)
         return (answer if isinstance(answer, Continue) else None), None
 
@@ -354,6 +371,11 @@ class GenServer(ThreadingActor):
         # The starter gets the reason as its answer; as an exit signal it would get it twice.
         self._unlink_parent()
         return reason
+
+    def _ordered_reason(self) -> ExitReason:
+        """Answer the reason of the exit signal that an Interrupt stands for."""
+        signal = self.mailbox.get(0)
+        return signal.reason if isinstance(signal, ExitSignal) else Killed()
 
     def _unlink_parent(self) -> None:
         if self._process.started is not None and self._process.parent is not None:
@@ -364,15 +386,26 @@ class GenServer(ThreadingActor):
     def _finish(self, reason: ExitReason) -> ExitReason:
         if self._process.reason is not None:
             return self._process.reason
+        # terminate runs also when pykka's hook before it failed.
+        reason = self._reason_after(self._call_pykka_hook, reason)
+        return self._reason_after(self.terminate, reason)
+
+    def _call_pykka_hook(self, reason: ExitReason) -> None:
+        if isinstance(reason, Crash):
+            error = reason.exception
+            self.on_failure(type(error), error, error.__traceback__)
+        else:
+            self.on_stop()
+
+    def _reason_after(
+        self, clean_up: Callable[[ExitReason], None], reason: ExitReason
+    ) -> ExitReason:
         try:
-            if isinstance(reason, Crash):
-                error = reason.exception
-                self.on_failure(type(error), error, error.__traceback__)
-            else:
-                self.on_stop()
-            self.terminate(reason)
+            clean_up(reason)
         except Stop as stop:
             return stop.reason
+        except Interrupt:
+            return reason
         except BaseException as error:  # noqa: BLE001 - contained: a failed clean-up is a crash
             return Crash(error)
         return reason
@@ -405,17 +438,22 @@ class GenServer(ThreadingActor):
             self.mailbox.calls.discard(call)
 
     def _answer_ask(self, envelope: Envelope[Any]) -> None:
-        asker = AskFrom(envelope.reply_to)
+        asker = AskFrom(envelope, self.mailbox)
         try:
             value = self._ask(envelope, asker)
         except Stop:
+            raise
+        except Interrupt:
+            asker.keep_open()
             raise
         except Exception as error:
             asker.answer(None, error)
             if self.crash_on_ask:
                 raise
             return
-        if value is not NOREPLY:
+        if value is NOREPLY:
+            asker.keep_open()
+        else:
             asker.answer(value)
 
     def _ask(self, envelope: Envelope[Any], asker: AskFrom) -> Any:

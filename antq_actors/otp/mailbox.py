@@ -28,9 +28,11 @@ class Leftovers(NamedTuple):
     """What a closed mailbox owes to others."""
 
     envelopes: list[Envelope[Any]]
-    """Never taken, or a plain ask that was being handled."""
+    """Never taken, or a plain ask that was not answered yet."""
     calls: list[Call]
     """Taken, and not answered yet."""
+    idle: bool
+    """Whether the actor's thread was waiting for a message."""
 
 
 class Mailbox:
@@ -41,6 +43,7 @@ class Mailbox:
         "_closed",
         "_lock",
         "_messages",
+        "_open_asks",
         "_signals",
         "_sleeping",
         "_wake",
@@ -56,6 +59,7 @@ class Mailbox:
         self._sleeping = False
         self._closed = False
         self._asked: Envelope[Any] | None = None
+        self._open_asks: set[Envelope[Any]] = set()
         self.calls: set[Call] = set()
         """Calls that were taken and not answered yet."""
 
@@ -115,6 +119,7 @@ class Mailbox:
             self._asked = envelope
         elif isinstance(envelope.message, Call):
             self.calls.add(envelope.message)
+            envelope.message.kept_in = self.calls
         return envelope
 
     def empty(self) -> bool:
@@ -142,20 +147,33 @@ class Mailbox:
                 if not (isinstance(envelope.message, Down) and envelope.message.monitor is monitor)
             )
 
+    def keep_open(self, envelope: Envelope[Any]) -> None:
+        """Note that the plain ask that is being handled is answered later, or by the end."""
+        with self._lock:
+            if not self._closed:
+                self._open_asks.add(envelope)
+
+    def forget(self, envelope: Envelope[Any]) -> None:
+        """Note that a plain ask was answered."""
+        self._open_asks.discard(envelope)
+
     def close(self) -> Leftovers:
         """Let nothing in any more; answer what was not answered yet."""
         with self._lock:
             self._closed = True
             envelopes = list(self._messages)
-            if self._asked is not None:
+            envelopes += self._open_asks
+            if self._asked is not None and self._asked not in self._open_asks:
                 envelopes.append(self._asked)
             calls = list(self.calls)
             self._messages.clear()
             self._signals.clear()
             self._asked = None
+            self._open_asks.clear()
             self.calls.clear()
+            idle = self._sleeping
             self._rouse()
-        return Leftovers(envelopes, calls)
+        return Leftovers(envelopes, calls, idle)
 
     def _rouse(self) -> None:
         if self._sleeping:

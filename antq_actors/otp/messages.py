@@ -123,11 +123,18 @@ class Promise:
 class Call(Promise):
     """A request that is owed an answer: by the server, or by the server's death."""
 
-    __slots__ = ("request",)
+    __slots__ = ("kept_in", "request")
 
     def __init__(self, request: Any) -> None:
         super().__init__()
         self.request = request
+        self.kept_in: set[Call] | None = None
+        """The open calls of the actor that took it."""
+
+    def forget(self) -> None:
+        """Let the actor that took it forget it: it was answered."""
+        if self.kept_in is not None:
+            self.kept_in.discard(self)
 
     @property
     def is_wanted(self) -> bool:

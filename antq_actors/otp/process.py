@@ -20,7 +20,7 @@ from pykka import ActorDeadError, ActorRegistry, messages
 from antq_actors.otp import abandoned, names
 from antq_actors.otp.errors import CallExit
 from antq_actors.otp.interruption import Interruptible
-from antq_actors.otp.messages import Call, Exited, ExitSignal, Promise
+from antq_actors.otp.messages import IGNORE, Call, Exited, ExitSignal, Promise
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class Process:
         """Why it ended; None while it lives."""
         self.started: Promise | None = None
         """What its starter waits for until ``init`` is through; None if it does not wait."""
+        self.ignored = False
+        """Whether ``init`` answered IGNORE, which its starter hears when the name is free again."""
         self.started_at = time.monotonic()
         self.thread: threading.Thread | None = None
         self.waits_for: tuple[Process, Promise] | None = None
@@ -136,18 +138,15 @@ class Process:
 
         Otp rule 74 is the precedent: Erlang does the same with a process in native code.
         """
-        thread, busy = self.thread, not self.mailbox.asleep
-        if thread is not None and busy:
-            abandoned.add(self, thread)
-        if not self.die(Killed()):
-            abandoned.discard(self)
-            return
-        self.interruptible.interrupt()
+        if self.die(Killed(), abandon=True):
+            self.interruptible.interrupt()
 
     # ---- the end --------------------------------------------------------------------------
 
-    def die(self, reason: ExitReason) -> bool:
+    def die(self, reason: ExitReason, *, abandon: bool = False) -> bool:
         """End: once, whoever comes first. False if it had ended before.
+
+        With *abandon*, its thread is listed as an orphan if it is busy.
 
         OTP's order: nothing more gets in, names are free (otp rule 62), whoever waited for an
         answer is told, then those who watch, then those who are linked.
@@ -156,9 +155,14 @@ class Process:
             if self.reason is not None:
                 return False
             self.reason = reason
+            if abandon and self.thread is not None:
+                # Under the lock, which the thread takes, too, before it takes itself off the list.
+                abandoned.add(self, self.thread)
             watchers, self._watchers = self._watchers, {}
             links, self._links = self._links, {}
         leftovers = self.mailbox.close()
+        if leftovers.idle:
+            abandoned.discard(self)
         self.ref.actor_stopped.set()
         if self._registered:
             ActorRegistry.unregister(self.ref)
@@ -182,7 +186,10 @@ class Process:
         for call in leftovers.calls:
             call.answer(None, CallExit(reason))
         if self.started is not None:
-            self.started.answer(None, CallExit(reason))
+            if self.ignored:
+                self.started.answer(IGNORE)
+            else:
+                self.started.answer(None, CallExit(reason))
 
     def _answer_ask(self, envelope: Envelope[Any]) -> None:
         # The future is full when the actor answered in the same moment, which is as good.

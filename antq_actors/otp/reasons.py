@@ -40,7 +40,11 @@ class Crash:
 
     def __str__(self) -> str:
         """Name the exception's class and text, as log lines want it."""
-        return f"Crash({type(self.exception).__name__}: {self.exception})"
+        try:
+            text = str(self.exception)
+        except Exception:  # noqa: BLE001 - whoever waits for this actor's end must hear of it
+            text = "its text cannot be had"
+        return f"Crash({type(self.exception).__name__}: {text})"
 
 
 ExitReason: TypeAlias = Normal | Shutdown | Killed | NoProc | Crash
