@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.errors import ConfigError
-from antq_actors.jobs.duration import to_seconds
+from antq_actors.jobs.duration import LONGEST, brief, to_seconds
 from antq_actors.jobs.options import check_queue_name
 from antq_actors.jobs.wording import did_you_mean
 from antq_actors.queues.messages import check_concurrency
@@ -116,7 +116,7 @@ def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
         raise ConfigError(f"{source} has no [antq] section; the settings of antq stand there")
     settings = _table(document["antq"], "[antq]")
     _refuse_unknown(settings, {f.name for f in fields(Config)}, "[antq]")
-    if "path" in settings and isinstance(settings["path"], str):
+    if isinstance(settings.get("path"), str) and settings["path"]:
         settings["path"] = source.absolute().parent / settings["path"]
     if "queues" in settings:
         settings["queues"] = {
@@ -147,6 +147,8 @@ def _path(path: object) -> Path | None:
         raise WrongSetting(f"path must be a directory's path or None, got {path!r}") from None
     if not str(path):
         raise ConfigError("path must be a directory's path or None, got an empty one")
+    if "\0" in str(given):
+        raise ConfigError(f"path must be a directory's path without NUL, got {brief(path)}")
     return given.absolute()
 
 
@@ -191,8 +193,10 @@ def _seconds(value: object, setting: str, *, endless: bool = True) -> float:
         raise WrongSetting(f"{setting} must be seconds, a timedelta{none}, got {value!r}")
     if not 0 < seconds < math.inf:
         never = "; to keep jobs for ever: None" if endless else ""
-        raise ConfigError(f"{setting} must be more than 0 seconds and finite, got {value!r}{never}")
-    return float(seconds)
+        raise ConfigError(
+            f"{setting} must be more than 0 seconds and finite, got {brief(value)}{never}"
+        )
+    return float(min(seconds, LONGEST))  # beyond the calendar all are the same, and ints too long
 
 
 def _table(value: object, where: str) -> dict[str, Any]:

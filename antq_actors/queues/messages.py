@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+from antq_actors.jobs.duration import brief
+
+MOST_CONCURRENCY: Final = 1_000_000
+"""Far more threads than a process can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class Drain:
 def check_concurrency(n: object) -> None:
     """Raise TypeError or ValueError unless *n* can be a concurrency."""
     if isinstance(n, bool) or not isinstance(n, int):
-        raise TypeError(f"concurrency must be a whole number, got {n!r}")
+        raise TypeError(f"concurrency must be a whole number, got {brief(n)}")
     if n < 1:
         raise ValueError(f"concurrency must be at least 1, got {n}; to stop a queue, pause it")
+    if n > MOST_CONCURRENCY:
+        raise ValueError(f"concurrency must be at most {MOST_CONCURRENCY}, got {brief(n)}")
