@@ -6,7 +6,7 @@ base, :class:`antq_actors.otp.OtpError`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,9 @@ class AlreadyExists(AntqError):
         self.job = job
         """The job in the way."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.job)
+
 
 class InvalidSchedule(AntqError, ValueError):
     """A ``schedule_in`` or ``schedule_at`` that names no usable instant."""
@@ -56,6 +59,9 @@ class NotCancellable(AntqError):
         self.status = status
         """The status the job has instead."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.status)
+
 
 class NotRetryable(AntqError):
     """The job has not ended, so there is nothing to retry."""
@@ -64,6 +70,9 @@ class NotRetryable(AntqError):
         super().__init__(message)
         self.status = status
         """The status the job has instead."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.status)
 
 
 class UnknownQueue(AntqError):
@@ -86,6 +95,10 @@ class StorageFull(StorageError):
     """The disk is full: what did not fit was not stored."""
 
 
+class StoreNotOpened(StartError, StorageError):
+    """The application could not start, because its store cannot be opened."""
+
+
 class BatchError(AntqError):
     """``enqueue_many`` met an item it could not store; ``__cause__`` is that item's own error."""
 
@@ -95,6 +108,9 @@ class BatchError(AntqError):
         """Position of the bad item in the iterable, from 0."""
         self.ids = list(ids)
         """Ids of the jobs stored before it; they stay stored."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.index, self.ids)
 
 
 class ForkError(AntqError):

@@ -135,7 +135,7 @@ class AntQ:
                 return self
             try:
                 self._running = _Running(self._config)
-            except otp_errors.StartError as error:
+            except otp_errors.OtpError as error:
                 raise _start_error(error) from error
             running.enter(self)
             self._running.root.process.watch(self, self._tree_ended)
@@ -339,7 +339,7 @@ class AntQ:
             live.store.close()
 
 
-def _start_error(error: otp_errors.StartError) -> Exception:
+def _start_error(error: otp_errors.OtpError) -> Exception:
     cause: BaseException | None = error
     while isinstance(cause, otp_errors.StartError):
         cause = cause.__cause__
