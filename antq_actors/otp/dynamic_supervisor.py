@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from antq_actors.otp import admin, report, restart
+from antq_actors.otp import admin, report, restart, threads
 from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
 from antq_actors.otp.child_spec import AutoShutdown, check_significant, to_spec
 from antq_actors.otp.child_start import start_child
@@ -186,7 +186,7 @@ class DynamicSupervisor(GenServer):
             case admin.StartChild(spec):
                 return self._add(spec)
             case admin.StartChildren(specs):
-                return [self._add_or_error(spec) for spec in specs]
+                return self._add_all(specs)
             case admin.TerminateChild(ref):
                 return self._remove(ref)
             case admin.WhichChildren():
@@ -206,6 +206,13 @@ class DynamicSupervisor(GenServer):
                 spec, ChildState.RUNNING, answer, incarnation=1, started_at=time.monotonic()
             )
         return answer
+
+    def _add_all(self, specs: Sequence[ChildSpec]) -> list[Any]:
+        try:
+            with threads.together(len(specs)):
+                return [self._add_or_error(spec) for spec in specs]
+        except RuntimeError:  # not threads enough for all; perhaps for some
+            return [self._add_or_error(spec) for spec in specs]
 
     def _add_or_error(self, spec: ChildSpec) -> Any:
         try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from pykka import ActorRegistry, ThreadingActor, messages
 
-from antq_actors.otp import abandoned, at_exit, current, names, threads, timers
+from antq_actors.otp import abandoned, at_exit, current, forked, names, threads, timers
 from antq_actors.otp.child_spec import ChildSpec, ChildType, Restart
 from antq_actors.otp.errors import Interrupt, StartError, Stop
 from antq_actors.otp.mailbox import Mailbox
@@ -278,6 +278,7 @@ class GenServer(ThreadingActor):
                 current.fence()
         else:
             at_exit.add(process)
+        forked.add(process)
         try:
             actor._start_actor_loop()
         except RuntimeError as error:  # the system has no thread left
@@ -294,7 +295,7 @@ class GenServer(ThreadingActor):
 
     def _start_actor_loop(self) -> None:
         if self.use_daemon_thread:
-            threads.run(self._actor_loop)
+            threads.run(self._actor_loop, is_awaited=self._process.started is not None)
         else:
             threading.Thread(target=self._actor_loop, name=str(self._process)).start()
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
 KEEP_IDLE: Final = 10.0
 """Seconds an idle thread is kept."""
@@ -33,7 +34,11 @@ class _Slot:
 
 
 class RunQueue:
-    """Runs functions, each in a thread of its own, in the order in which they came."""
+    """Runs functions, each in a thread of its own, in the order in which they came.
+
+    There is one thread for each function that is wanted and not done, so none waits for another
+    one to end.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -45,26 +50,37 @@ class RunQueue:
 
     def run(self, fn: Callable[[], None]) -> None:
         """Have *fn* run. Raises RuntimeError if it needs a thread and none can be started."""
-        with self._lock:
-            self._wanted += 1
-            if self._wanted > self._threads:
-                self._grow(fn)
-            else:
-                self._line.append(fn)
-                self._wake_one()
+        self.take_on(1)
+        self.begin([fn])
 
-    def _grow(self, fn: Callable[[], None]) -> None:
-        # One thread for each function that is wanted and not done: so that none waits for
-        # another one to end.
-        self._threads += 1
-        self._line.append(fn)
-        try:
-            threading.Thread(target=self._work, name=IDLE_NAME, daemon=True).start()
-        except RuntimeError:
-            self._threads -= 1
-            self._wanted -= 1
-            self._line.remove(fn)
-            raise
+    def take_on(self, number: int) -> None:
+        """Make sure of threads for *number* more functions; each must then be begun, or let go.
+
+        Raises RuntimeError if they cannot be started; then nothing was taken on.
+        """
+        with self._lock:
+            self._wanted += number
+            missing = max(0, self._wanted - self._threads)
+            self._threads += missing
+        for started in range(missing):
+            try:
+                threading.Thread(target=self._work, name=IDLE_NAME, daemon=True).start()
+            except RuntimeError:
+                with self._lock:
+                    self._threads -= missing - started
+                    self._wanted -= number
+                raise
+
+    def let_go(self, number: int) -> None:
+        """Give up *number* functions that were taken on and not begun."""
+        with self._lock:
+            self._wanted -= number
+
+    def begin(self, fns: Iterable[Callable[[], None]]) -> None:
+        """Run functions that were taken on."""
+        with self._lock:
+            self._line.extend(fns)
+            self._wake_one()
 
     def _wake_one(self) -> None:
         # One at a time: who wakes takes a function, and wakes the next only if more are left.
@@ -115,9 +131,59 @@ class RunQueue:
 _run_queue = RunQueue()
 
 
-def run(fn: Callable[[], None]) -> None:
+class _Local(threading.local):
+    together: _Together | None = None
+
+
+_local = _Local()
+
+
+class _Together:
+    """Functions of one thread that begin at once."""
+
+    def __init__(self, queue: RunQueue, number: int) -> None:
+        self._queue = queue
+        self._left = number
+        self._fns: list[Callable[[], None]] = []
+        queue.take_on(number)
+
+    def add(self, fn: Callable[[], None]) -> None:
+        if self._left:
+            self._left -= 1
+        else:
+            self._queue.take_on(1)
+        self._fns.append(fn)
+
+    def begin(self) -> None:
+        self._queue.let_go(self._left)
+        self._queue.begin(self._fns)
+
+
+def run(fn: Callable[[], None], *, is_awaited: bool = False) -> None:
     """Have *fn* run in a service thread. Raises RuntimeError if no thread can be started."""
-    _run_queue.run(fn)
+    if is_awaited or _local.together is None:
+        _run_queue.run(fn)
+    else:
+        _local.together.add(fn)
+
+
+@contextmanager
+def together(number: int) -> Iterator[None]:
+    """Let what this thread gives to ``run`` inside, *number* functions about, begin at the end.
+
+    Each hand-over to a thread makes that thread ask for the interpreter, so that one that hands
+    over many, one by one, would hardly get on: all at once is several times faster. What is
+    awaited begins at once all the same. Raises RuntimeError if no threads can be started.
+    """
+    if _local.together is not None:
+        yield
+        return
+    group = _local.together = _Together(_run_queue, number)
+    try:
+        yield
+    finally:
+        _local.together = None
+        group.begin()
 
 
 def _renew() -> None:
