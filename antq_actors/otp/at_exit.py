@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.otp.calls import stop
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.process import Process
 
 PATIENCE: Final = 10.0
-"""Seconds that each actor without a supervisor has for its end."""
+"""Seconds that the actors without a supervisor have together for their ends."""
 
 _roots: Final[dict[Process, int]] = {}
 
@@ -28,10 +29,11 @@ def add(process: Process) -> None:
 
 def _stop_all() -> None:
     # Last started, first stopped. A forked child inherits the list, but none of the threads.
+    deadline = time.monotonic() + PATIENCE
     for process, pid in reversed(list(_roots.items())):
         if pid == os.getpid():
             try:
-                stop(process.ref, Shutdown(), timeout=PATIENCE)
+                stop(process.ref, Shutdown(), timeout=max(0.0, deadline - time.monotonic()))
             except CallExit:
                 continue
 

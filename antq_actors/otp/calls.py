@@ -10,24 +10,27 @@ from antq_actors.otp import current
 from antq_actors.otp.destinations import find
 from antq_actors.otp.errors import CallCycle, CallExit, CallTimeout
 from antq_actors.otp.messages import Call, Cast, Response, StopRequest
-from antq_actors.otp.reasons import ExitReason, NoProc, Normal
+from antq_actors.otp.patience import seconds
+from antq_actors.otp.reasons import ExitReason, NoProc, Normal, check
 from antq_actors.otp.waits import waiting_for
 from antq_actors.otp.watch import DeathWatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import timedelta
 
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.process import Process
 
 
-def call(dest: Destination, request: Any, timeout: float | None = 5.0) -> Any:
+def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.0) -> Any:
     """Send *request* to ``handle_call`` and answer its reply.
 
     It always ends: with the reply; with CallExit and the server's exit reason, if the server ends
     before it replies or is not there; with CallTimeout after *timeout* seconds (None: no limit);
     with CallCycle if waiting could never end.
     """
+    limit = seconds(timeout)
     process = find(dest)
     if process is None:
         raise CallExit(NoProc(), f"no actor is registered as {dest!r}")
@@ -35,7 +38,7 @@ def call(dest: Destination, request: Any, timeout: float | None = 5.0) -> Any:
     with waiting_for(process, pending):
         if not process.mailbox.deliver(Envelope(pending)):
             raise CallExit(NoProc(), f"{process} has ended")
-        return _await(process, pending, timeout)
+        return _await(process, pending, limit)
 
 
 def _await(process: Process, pending: Call, timeout: float | None) -> Any:
@@ -74,13 +77,17 @@ def _settle(from_: Any, value: Any, error: BaseException | None) -> None:
     from_.forget()
 
 
-def stop(dest: Destination, reason: ExitReason | None = None, timeout: float | None = None) -> None:
+def stop(
+    dest: Destination, reason: ExitReason | None = None, timeout: float | timedelta | None = None
+) -> None:
     """End a server with *reason* (None: normally) and return when it has ended (otp rule 71).
 
     Raises CallExit(NoProc()) for a dead one, CallExit with the reason it ended with if that is a
     different one, CallTimeout after *timeout* seconds (it goes on ending), CallCycle for oneself.
     """
     wanted = Normal() if reason is None else reason
+    check(wanted)
+    limit = seconds(timeout)
     process = find(dest)
     if process is None:
         raise CallExit(NoProc(), f"no actor is registered as {dest!r}")
@@ -88,10 +95,10 @@ def stop(dest: Destination, reason: ExitReason | None = None, timeout: float | N
         raise CallCycle([process.ref, process.ref])
     watch = DeathWatch(process.ref)
     process.ref.deliver(StopRequest(wanted))
-    ended = watch.wait(timeout)
+    ended = watch.wait(limit)
     if ended is None:
         watch.cancel()
-        raise CallTimeout(f"{process} did not end within {timeout} s; it goes on ending")
+        raise CallTimeout(f"{process} did not end within {limit} s; it goes on ending")
     if ended != wanted:
         raise CallExit(ended, f"{process} ended for another reason: {ended}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from antq_actors.otp.reasons import Crash, ExitReason, Normal
+from antq_actors.otp.reasons import Crash, ExitReason, Normal, check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,10 +17,11 @@ class OtpError(Exception):
 
 
 class Stop(Exception):
-    """Raised in any callback of a GenServer: end with *reason*."""
+    """Raised in any callback of a GenServer: end with *reason*. TypeError if that is none."""
 
     def __init__(self, reason: ExitReason | None = None) -> None:
         self.reason: ExitReason = Normal() if reason is None else reason
+        check(self.reason)
         super().__init__(self.reason)
 
 

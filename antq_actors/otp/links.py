@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from antq_actors.otp import current
 from antq_actors.otp.destinations import find
 from antq_actors.otp.errors import CallExit
-from antq_actors.otp.reasons import ExitReason, Killed, NoProc
+from antq_actors.otp.reasons import ExitReason, Killed, NoProc, check
 
 if TYPE_CHECKING:
     from antq_actors.otp.destinations import Destination
@@ -41,8 +41,9 @@ def exit(dest: Destination, reason: ExitReason) -> None:  # noqa: A001 - OTP's n
     """Send an exit signal. ``Killed()`` cannot be trapped: the actor is declared dead at once.
 
     Any other reason ends an actor when its handler returns, unless it traps exits; ``Normal()``
-    ends no one. Sending to one that is dead does nothing.
+    ends no one. Sending to one that is dead does nothing. Raises TypeError for what is no reason.
     """
+    check(reason)
     process = find(dest)
     if process is None:
         return
@@ -61,6 +62,7 @@ def trap_exit(on: bool) -> None:  # noqa: FBT001 - as in OTP
 
 
 def _me(what: str) -> Process:
+    current.fence()
     me = current.process()
     if me is None:
         raise RuntimeError(

@@ -175,6 +175,12 @@ class Mailbox:
             self._rouse()
         return Leftovers(envelopes, calls, idle)
 
+    def lose(self) -> None:
+        """Close it in a forked child, where a thread that is not there may hold the lock."""
+        self._lock = threading.Lock()
+        self._sleeping = False
+        self.close()
+
     def _rouse(self) -> None:
         if self._sleeping:
             self._sleeping = False

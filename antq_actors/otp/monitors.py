@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, cast
 from antq_actors.otp import current
 from antq_actors.otp.destinations import find
 from antq_actors.otp.messages import Down, Promise
+from antq_actors.otp.patience import seconds
 from antq_actors.otp.reasons import ExitReason, NoProc
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.process import Process
     from antq_actors.otp.ref import ServerRef
@@ -41,7 +44,7 @@ class Monitor:
         if self._process is None or not self._process.watch(self, self._tell):
             self._tell(self.ref, NoProc())
 
-    def wait(self, timeout: float | None = None) -> Down:
+    def wait(self, timeout: float | timedelta | None = None) -> Down:
         """Answer the Down, in a plain thread.
 
         Raises TimeoutError if it does not come within *timeout* seconds (None: no limit), and
@@ -49,8 +52,9 @@ class Monitor:
         """
         if self._down is None:
             raise RuntimeError("this monitor belongs to an actor: its Down arrives in handle_info")
-        if not self._down.wait(timeout):
-            raise TimeoutError(f"{self.ref} did not end within {timeout} s")
+        limit = seconds(timeout)
+        if not self._down.wait(limit):
+            raise TimeoutError(f"{self.ref} did not end within {limit} s")
         down: Down | None = self._down.value
         if down is None:
             raise RuntimeError("this monitor was taken back with demonitor(): no Down will come")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 5.0
 """Seconds that an actor has to free its name after its supervisor was killed."""
 
-_lock: Final = threading.Lock()
+_lock = threading.Lock()
 _processes: Final[dict[str, Process]] = {}
 
 
@@ -61,3 +61,10 @@ def whereis(name: str) -> ServerRef | None:
     with _lock:
         process = _processes.get(name)
         return None if process is None else process.ref
+
+
+def renew() -> None:
+    """Begin anew in a forked child: the lock may be held by a thread that is not there."""
+    global _lock  # noqa: PLW0603 - the old one cannot be freed
+    _lock = threading.Lock()
+    _processes.clear()

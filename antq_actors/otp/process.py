@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pykka import ActorDeadError, ActorRegistry, messages
 
-from antq_actors.otp import abandoned, names
+from antq_actors.otp import abandoned, forked, names
 from antq_actors.otp.errors import CallExit
 from antq_actors.otp.interruption import Interruptible
 from antq_actors.otp.messages import IGNORE, Call, Exited, ExitSignal, Promise
-from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal
+from antq_actors.otp.reasons import Crash, ExitReason, Killed, NoProc, Normal
 
 if TYPE_CHECKING:
     from pykka._envelope import Envelope
@@ -167,6 +167,7 @@ class Process:
         if self._registered:
             ActorRegistry.unregister(self.ref)
         names.release(self)
+        forked.discard(self)
         self._answer(leftovers, reason)
         for watcher in watchers.values():
             watcher(self.ref, reason)
@@ -176,6 +177,17 @@ class Process:
             linked.unlink(self)
             linked.exit(self, reason, by_link=True)
         return True
+
+    def lose(self) -> None:
+        """In a forked child: end without a word, for nobody there has waited for it."""
+        self._lock = threading.Lock()
+        self._watchers, self._links = {}, {}
+        self.reason = NoProc()
+        self.mailbox.lose()
+        self.ref.actor_stopped = threading.Event()
+        self.ref.actor_stopped.set()
+        if self._registered:
+            ActorRegistry.unregister(self.ref)
 
     def _answer(self, leftovers: Leftovers, reason: ExitReason) -> None:
         for envelope in leftovers.envelopes:

@@ -51,6 +51,13 @@ ExitReason: TypeAlias = Normal | Shutdown | Killed | NoProc | Crash
 """Every way an actor may end."""
 
 
+def check(reason: object) -> None:
+    """Raise TypeError unless *reason* is one: a class in place of its value goes unseen else."""
+    if not isinstance(reason, ExitReason):
+        hint = f"; write {reason.__name__}()" if isinstance(reason, type) else ""
+        raise TypeError(f"a reason is Normal(), Shutdown(), Killed(), …, got {reason!r}{hint}")
+
+
 def is_orderly(reason: ExitReason) -> bool:
     """Say whether OTP counts *reason* as an ordinary end: normal or a shutdown."""
     return isinstance(reason, Normal | Shutdown)

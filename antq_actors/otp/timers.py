@@ -9,11 +9,15 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from antq_actors.otp import current, names
+from antq_actors.otp import names, patience
 from antq_actors.otp.destinations import find
+from antq_actors.otp.errors import StartError
+from antq_actors.otp.reasons import Crash
 from antq_actors.otp.ref import ServerRef
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from antq_actors.otp.destinations import Destination
 
 
@@ -49,13 +53,18 @@ class _Clockwork:
     def add(self, timer: Timer) -> None:
         with self._condition:
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="otp-service-timer", daemon=True
-                )
-                self._thread.start()
+                self._thread = self._start_thread()
             heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
             if self._heap[0][2] is timer:
                 self._condition.notify()
+
+    def _start_thread(self) -> threading.Thread:
+        thread = threading.Thread(target=self._run, name="otp-service-timer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no thread left
+            raise StartError(Crash(error), message=f"no timer can be started: {error}") from error
+        return thread
 
     def cancel(self, timer: Timer) -> float | None:
         with self._condition:
@@ -100,16 +109,17 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
 
 
-def send_after(dest: Destination, message: Any, seconds: float) -> Timer:
+def send_after(dest: Destination, message: Any, seconds: float | timedelta) -> Timer:
     """Send *message* to ``handle_info`` of *dest* in *seconds*.
 
-    Raises ValueError for a negative or endless time.
+    Raises ValueError for a negative or endless time, TypeError for none, StartError if the thread
+    that all timers share cannot be started.
     """
-    current.fence()
     find(dest)
-    if not 0 <= seconds < float("inf"):
+    delay = patience.seconds(seconds, "seconds")
+    if delay is None:
         raise ValueError(f"seconds must be 0 or more, and finite, got {seconds!r}")
-    timer = Timer(dest, message, time.monotonic() + seconds)
+    timer = Timer(dest, message, time.monotonic() + delay)
     _clockwork.add(timer)
     return timer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from antq_actors.otp import current
 from antq_actors.otp.errors import CallCycle
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.messages import Promise
     from antq_actors.otp.process import Process
 
-_lock: Final = threading.Lock()
+_lock = threading.Lock()
 
 
 @contextmanager
@@ -69,3 +69,9 @@ def _break(path: list[Process], answer: Promise) -> None:
             closing[1].answer(None, cycle)
             return
     raise cycle
+
+
+def renew() -> None:
+    """Begin anew in a forked child: the lock may be held by a thread that is not there."""
+    global _lock  # noqa: PLW0603 - the old one cannot be freed
+    _lock = threading.Lock()
