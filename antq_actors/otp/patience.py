@@ -1,0 +1,25 @@
+"""How long to wait: seconds or a timedelta, checked before anything is sent."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+
+def seconds(timeout: float | timedelta | None, what: str = "timeout") -> float | None:
+    """Answer *timeout* in seconds; None means no limit, as does more than a lock can wait.
+
+    Raises TypeError for what is no time, ValueError for a negative one or NaN, both naming *what*.
+
+    >>> seconds(timedelta(minutes=1)), seconds(2), seconds(float("inf"))
+    (60.0, 2, None)
+    """
+    if timeout is None:
+        return None
+    if isinstance(timeout, timedelta):
+        timeout = timeout.total_seconds()
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float):
+        raise TypeError(f"{what} must be seconds, a timedelta or None, got {timeout!r}")
+    if not timeout >= 0:  # also catches NaN
+        raise ValueError(f"{what} must be 0 seconds or more, got {timeout!r}")
+    return timeout if timeout < threading.TIMEOUT_MAX else None
