@@ -169,7 +169,7 @@ class GenServer(ThreadingActor):
         """How many messages wait."""
         return len(self.mailbox)
 
-    def send_after(self, seconds: float, message: Any) -> Timer:
+    def send_after(self, seconds: float | timedelta, message: Any) -> Timer:
         """Send *message* to this actor's ``handle_info`` in *seconds*."""
         return timers.send_after(self._ref, message, seconds)
 

@@ -33,14 +33,19 @@ class _Slot:
         self.wake.acquire()
 
 
+def _start(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name=IDLE_NAME, daemon=True).start()
+
+
 class RunQueue:
     """Runs functions, each in a thread of its own, in the order in which they came.
 
     There is one thread for each function that is wanted and not done, so none waits for another
-    one to end.
+    one to end. Threads are started with *start*, which raises RuntimeError if there are no more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, start: Callable[[Callable[[], None]], None] = _start) -> None:
+        self._start = start
         self._lock = threading.Lock()
         self._line: deque[Callable[[], None]] = deque()
         self._idle: list[_Slot] = []
@@ -64,7 +69,7 @@ class RunQueue:
             self._threads += missing
         for started in range(missing):
             try:
-                threading.Thread(target=self._work, name=IDLE_NAME, daemon=True).start()
+                self._start(self._work)
             except RuntimeError:
                 with self._lock:
                     self._threads -= missing - started
@@ -90,6 +95,17 @@ class RunQueue:
             self._idle.pop().wake.release()
 
     def _work(self) -> None:
+        try:
+            self._serve()
+        except BaseException:
+            # Out of a function, as no actor lets it; but a log handler may raise while its end is
+            # reported. A thread less: if it still counted, a later function would wait for it.
+            with self._lock:
+                self._threads -= 1
+                self._wake_one()
+            raise
+
+    def _serve(self) -> None:
         slot = _Slot()
         thread = threading.current_thread()
         while True:
