@@ -194,7 +194,7 @@ class StorageClient:
         return self._read(partial(JobReader.counts, queue_name=queue))
 
     def queues(self) -> builtins.list[str]:
-        """Answer the queues that hold jobs, by name."""
+        """Answer the queues that hold jobs or are paused, by name."""
         return self._read(JobReader.queues)
 
     # ---- queues ---------------------------------------------------------------------------

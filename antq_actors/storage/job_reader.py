@@ -76,8 +76,8 @@ class JobReader:
         return {status: self.count((status,), queue_name) for status in Status}
 
     def queues(self) -> list[str]:
-        """Answer the queues that hold jobs, by name."""
-        return sorted({queue_name for _, queue_name in self._jobs.lanes()})
+        """Answer the queues that hold jobs or are paused, by name."""
+        return sorted({*(queue_name for _, queue_name in self._jobs.lanes()), *self._meta.paused()})
 
     def is_paused(self, queue_name: str) -> bool:
         """Tell whether a queue is paused."""

@@ -38,6 +38,11 @@ class Meta:
         """Tell whether a queue is paused, on every node."""
         return self._txn.get(_PAUSED + queue_name.encode(), db=self._db) is not None
 
+    def paused(self) -> list[str]:
+        """Answer the paused queues."""
+        keys = keys_with(self._txn, self._db, _PAUSED)
+        return [key[len(_PAUSED) :].decode() for key in keys]
+
     def set_paused(self, queue_name: str, *, paused: bool) -> None:
         """Pause or resume a queue."""
         key = _PAUSED + queue_name.encode()
