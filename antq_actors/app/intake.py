@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.errors import BatchError, UnknownQueue
 from antq_actors.jobs import draft
-from antq_actors.jobs.wording import did_you_mean
-from antq_actors.storage.encoding import encode_args
+from antq_actors.jobs.duration import brief
+from antq_actors.jobs.wording import among
+from antq_actors.storage.encoding import encode_args, kept_args
 from antq_actors.storage.records import JobSpec, NewJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from antq_actors.config import Config
     from antq_actors.jobs.draft import Draft
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 BATCH: Final = 1_000
 """Jobs stored in one transaction by ``enqueue_many``; so many are held in memory."""
+
+BATCH_BYTES: Final = 8 * 2**20
+"""Bytes of arguments that end a batch earlier."""
 
 
 class Intake:
@@ -39,7 +44,9 @@ class Intake:
     ) -> Job:
         """Store a job, answer it. Raises AlreadyExists, UnknownQueue, and what a draft raises."""
         drafted = self._draft(worker, args, options)
-        return draft.as_job(drafted, id=self._store.insert(_new_job(drafted)))
+        new = _new_job(drafted)
+        kept = drafted._replace(args=kept_args(drafted.args, new.spec.args))
+        return draft.as_job(kept, id=self._store.insert(new))
 
     def enqueue_many(
         self,
@@ -52,32 +59,30 @@ class Intake:
         Duplicates of a unique worker are left out. Raises BatchError from the error of the first
         item that cannot be stored; those before it are.
         """
-        if isinstance(args_iterable, Mapping | str | bytes):
-            raise TypeError(
-                f"enqueue_many takes an iterable of args, one mapping for each job,"
-                f" got {type(args_iterable).__name__}"
-            )
-        items = iter(args_iterable)
+        items = _items(args_iterable)
         # What is wrong with the call itself is said before the first item is looked at.
-        draft.check_options(worker, options, now=self._clock())
+        wanted, _ = draft.check_options(worker, options, now=self._clock())
+        self._check_queue(wanted.queue or self._default_queue)
         ids: list[int] = []
         batch: list[NewJob] = []
-        index = 0
+        index = size = 0
         while True:
             try:
                 item = next(items, _END)
                 if item is _END:
                     break
-                batch.append(_new_job(self._draft(worker, item, options)))
+                new = _new_job(self._draft(worker, item, options))
             except Exception as error:
                 ids += self._insert(batch)
                 raise BatchError(
                     f"item {index} was not stored, {len(ids)} before it were: {error}", index, ids
                 ) from error
+            batch.append(new)
             index += 1
-            if len(batch) == BATCH:
+            size += len(new.spec.args)
+            if len(batch) == BATCH or size >= BATCH_BYTES:
                 ids += self._insert(batch)
-                batch = []
+                batch, size = [], 0
         ids += self._insert(batch)
         return ids
 
@@ -92,18 +97,30 @@ class Intake:
         drafted = draft.draft(
             worker, args, options, now=self._clock(), default_queue=self._default_queue
         )
-        queue = drafted.state.queue_name
+        self._check_queue(drafted.state.queue_name)
+        return drafted
+
+    def _check_queue(self, queue: str) -> None:
         if self._config.start_queues and queue not in self._config.queues:
             raise UnknownQueue(
                 f"no queue {queue!r} runs in this application, so the job would wait for ever"
-                f"{did_you_mean(queue, self._config.queues)}. Configure it with"
+                f"{among(queue, self._config.queues)}; configure it with"
                 f" AntQ(queues={{{queue!r}: …}}), or enqueue from an application with"
                 " start_queues=False"
             )
-        return drafted
 
 
 _END: Final[Any] = object()
+
+
+def _items(args_iterable: object) -> Iterator[Any]:
+    if not isinstance(args_iterable, Mapping | str | bytes):
+        with suppress(TypeError):
+            return iter(args_iterable)  # type: ignore[call-overload,no-any-return] # it may raise
+    raise TypeError(
+        "enqueue_many takes an iterable of args, one mapping for each job, such as"
+        f" [{{'email': …}}, …], got {brief(args_iterable)}"
+    )
 
 
 def _new_job(drafted: Draft) -> NewJob:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from antq_actors.jobs.draft import check_args
+from antq_actors.jobs.duration import brief
 from antq_actors.jobs.job import Job
-from antq_actors.jobs.options import check_queue_name
 from antq_actors.jobs.registry import name_of
 from antq_actors.jobs.status import Status
 from antq_actors.storage.encoding import as_job, show_args
@@ -109,7 +110,9 @@ def _status(status: object) -> Status:
 
 
 def _queue_name(queue_name: object) -> str | None:
-    return None if queue_name is None else check_queue_name(queue_name)
+    if queue_name is None or isinstance(queue_name, str):
+        return queue_name
+    raise TypeError(f"queue_name must be a name (str) or None, got {brief(queue_name)}")
 
 
 def _worker(worker: object) -> str | None:
@@ -119,9 +122,7 @@ def _worker(worker: object) -> str | None:
 
 
 def _args(args: object) -> Mapping[str, Any] | None:
-    if args is None or isinstance(args, Mapping):
-        return args or None
-    raise TypeError(f"args must be a mapping, such as {{'email': …}}, got {args!r}")
+    return check_args(args) or None
 
 
 def _check_number(value: object, what: Literal["after", "limit"]) -> None:

@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -18,7 +18,23 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     '; known are concurrency, executor'
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
+    close = _closest(name, names)
     if close:
-        return f"; did you mean '{close[0]}'?"
+        return f"; did you mean {close!r}?"
     return f"; known are {', '.join(names)}"
+
+
+def among(name: str, known: Iterable[str]) -> str:
+    """Answer the same, with all that are known in any case.
+
+    >>> among("mial", ["mail", "default"])
+    "; there are 'default', 'mail' (did you mean 'mail'?)"
+    """
+    names = sorted(known)
+    close = _closest(name, names)
+    hint = f" (did you mean {close!r}?)" if close else ""
+    return f"; there are {', '.join(map(repr, names))}{hint}"
+
+
+def _closest(name: str, names: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, names, n=1)), None)

@@ -78,6 +78,17 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
     return _PICKLED + pickled
 
 
+def kept_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
+    """Answer *args* apart from the lists and dicts within that their owner may change later.
+
+    Other objects stay the owner's own.
+    """
+    values = args.values()
+    if all(type(value) in _PLAIN_LEAVES for value in values):
+        return args
+    return load_args(encoded) if _is_plain(args, _DEEPEST_PLAIN + 1) else args
+
+
 def load_args(encoded: bytes) -> dict[str, Any]:
     """Answer the arguments as they were given: for who is about to run the job, and no one else.
 
