@@ -1,0 +1,28 @@
+"""What the tests of an application share."""
+
+import time
+
+from antq_actors import Status
+
+ENDED = {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
+LONGEST = 10.0
+
+
+def until(condition, what="it"):
+    """Wait for a condition that a thread or process brings about; answer what it answers."""
+    deadline = time.monotonic() + LONGEST
+    while not (answer := condition()):
+        assert time.monotonic() < deadline, f"{what} did not happen within {LONGEST:g} s"
+        time.sleep(0.002)
+    return answer
+
+
+def settled(app, job, *statuses):
+    """Answer the job once it has one of the statuses, by default an end."""
+    wanted = set(statuses) or ENDED
+
+    def look():
+        now = app.get_worker(job.id)
+        return now if now.status in wanted else None
+
+    return until(look, f"job {job.id} {sorted(wanted)}")

@@ -1,0 +1,338 @@
+"""The names, shapes and types that users' programs rely on."""
+
+import dataclasses
+import inspect
+import pickle
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from importlib.resources import files
+from pathlib import Path
+
+import pykka
+import pytest
+from apps import settled
+
+import antq_actors
+from antq_actors import (
+    AntQ,
+    AttemptError,
+    Job,
+    QueueConfig,
+    QueueStatus,
+    Status,
+    Unique,
+    Worker,
+    errors,
+    otp,
+    queues,
+    worker,
+)
+
+
+class Plain(Worker):
+    def perform(self, job):
+        pass
+
+
+class Fails(Worker, max_attempts=2, timeout=30.0, priority=7, unique=Unique(args=["n"])):
+    def perform(self, job):
+        raise ValueError("no " + str(job.args["n"]))
+
+
+@worker
+def function(n):
+    pass
+
+
+EXPORTS = [
+    "AntQ",
+    "AttemptError",
+    "Cancel",
+    "Fail",
+    "Job",
+    "QueueConfig",
+    "QueueHandle",
+    "QueueStatus",
+    "Snooze",
+    "Status",
+    "Unique",
+    "Worker",
+    "worker",
+]
+
+ERRORS = [
+    "AntqError",
+    "ConfigError",
+    "NotStarted",
+    "StartError",
+    "AlreadyExists",
+    "InvalidSchedule",
+    "JobNotFound",
+    "NotCancellable",
+    "NotRetryable",
+    "UnknownQueue",
+    "WorkerNotFound",
+    "NotAWorker",
+    "StorageError",
+    "StorageFull",
+    "BatchError",
+    "ForkError",
+]
+
+OTP = [
+    "GenServer",
+    "call",
+    "cast",
+    "reply",
+    "stop",
+    "monitor",
+    "demonitor",
+    "link",
+    "unlink",
+    "exit",
+    "trap_exit",
+    "send_after",
+    "cancel_timer",
+    "whereis",
+    "ServerRef",
+    "Monitor",
+    "Timer",
+    "Stop",
+    "Continue",
+    "IGNORE",
+    "NOREPLY",
+    "IdleTimeout",
+    "Normal",
+    "Shutdown",
+    "Killed",
+    "NoProc",
+    "Crash",
+    "Down",
+    "Exited",
+    "OtpError",
+    "CallExit",
+    "CallTimeout",
+    "CallCycle",
+    "StartError",
+    "DuplicateChildId",
+    "AlreadyStarted",
+    "AlreadyPresent",
+    "NotFound",
+    "Running",
+    "Restarting",
+    "MaxChildren",
+    "Supervisor",
+    "DynamicSupervisor",
+    "ChildSpec",
+    "ChildInfo",
+    "Counts",
+    "Restart",
+    "Strategy",
+    "AutoShutdown",
+    "BRUTAL_KILL",
+    "RESTARTING",
+    "orphans",
+    "tree",
+    "Node",
+]
+
+
+@pytest.mark.parametrize("name", EXPORTS + ERRORS)
+def test_the_package_exports(name):
+    assert name in antq_actors.__all__
+    assert hasattr(antq_actors, name)
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_every_error_stands_in_errors_under_antqerror(name):
+    assert issubclass(getattr(errors, name), errors.AntqError)
+    assert getattr(errors, name) is getattr(antq_actors, name)
+
+
+def test_some_errors_are_value_errors_or_storage_errors_too():
+    assert issubclass(errors.ConfigError, ValueError)
+    assert issubclass(errors.InvalidSchedule, ValueError)
+    assert issubclass(errors.StorageFull, errors.StorageError)
+
+
+@pytest.mark.parametrize("name", ["SetConcurrency", "Pause", "Resume", "GetStatus", "Wake"])
+def test_the_messages_of_a_queue_stand_in_queues(name):
+    assert hasattr(queues, name)
+
+
+@pytest.mark.parametrize("name", OTP)
+def test_supervision_stands_in_otp(name):
+    assert hasattr(otp, name)
+
+
+def test_the_package_is_typed():
+    assert files("antq_actors").joinpath("py.typed").is_file()
+
+
+def test_the_statuses_are_upper_case_members_with_ants_names():
+    assert {member.name: member.value for member in Status} == {
+        name.upper(): name
+        for name in [
+            "enqueued",
+            "running",
+            "scheduled",
+            "completed",
+            "failed",
+            "retrying",
+            "cancelled",
+        ]
+    }
+    assert Status.ENQUEUED == "enqueued"
+    assert str(Status.ENQUEUED) == "enqueued"
+
+
+def test_the_arguments_of_an_application_have_the_promised_defaults():
+    parameters = inspect.signature(AntQ).parameters
+
+    assert {name: one.default for name, one in parameters.items()} == {
+        "path": None,
+        "queues": None,
+        "start_queues": True,
+        "retention": timedelta(days=14),
+        "max_interruptions": 3,
+    }
+    assert parameters["path"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    assert all(
+        one.kind is inspect.Parameter.KEYWORD_ONLY
+        for name, one in parameters.items()
+        if name != "path"
+    )
+
+
+def test_a_queue_config_has_a_concurrency_of_five_and_looks_every_five_seconds():
+    assert (QueueConfig().concurrency, QueueConfig().check_interval) == (5, 5.0)
+
+
+def test_a_new_job_has_exactly_the_promised_fields(paused):
+    before = datetime.now(UTC)
+
+    job = Plain.perform_async({"n": 1})
+
+    after = datetime.now(UTC)
+    assert isinstance(job, Job)
+    assert job.id == 1
+    assert job.worker == f"{__name__}:Plain"
+    assert job.queue_name == "default"
+    assert isinstance(job.args, Mapping)
+    assert job.args == {"n": 1}
+    assert (job.priority, job.attempts, job.max_attempts, job.interruptions) == (0, 0, 1, 0)
+    assert job.status is Status.ENQUEUED
+    assert job.errors == ()
+    assert before <= job.inserted_at <= after
+    assert job.inserted_at == job.updated_at == job.scheduled_at
+    assert job.inserted_at.utcoffset() == timedelta(0)
+    assert paused.get_worker(job.id) == job
+
+
+def test_a_jobs_opts_are_the_effective_options(paused):
+    given = Fails.perform_async({"n": 1}, max_attempts=9)
+
+    for job in (given, paused.get_worker(given.id), Fails.build({"n": 1}, max_attempts=9)):
+        assert isinstance(job.opts, Mapping)
+        assert job.opts["max_attempts"] == job.max_attempts == 9
+        assert job.opts["timeout"] == 30.0
+        assert job.opts["unique"] == Unique(args=["n"])
+        assert job.opts["priority"] == job.priority == 7
+
+
+@pytest.mark.parametrize("field", ["status", "args", "id", "brandnew"])
+def test_a_job_is_frozen(field):
+    job = Plain.build()
+
+    with pytest.raises(AttributeError):
+        setattr(job, field, 1)
+
+
+def test_a_failed_jobs_errors_are_newest_first_with_instants_in_utc(app):
+    job = Fails.perform_async({"n": 1}, max_attempts=1)
+    first = settled(app, job)
+    app.retry_worker(job)
+
+    job = settled(app, job)
+
+    newest, oldest = job.errors
+    assert all(isinstance(entry, AttemptError) for entry in job.errors)
+    assert oldest == first.errors[0]
+    assert (newest.attempt, newest.error) == (1, "no 1")
+    assert "ValueError: no 1" in newest.stack_trace
+    assert newest.attempted_at > oldest.attempted_at
+    assert newest.attempted_at.utcoffset() == timedelta(0)
+    assert job.scheduled_at is None
+
+
+def test_a_built_job_has_id_0_and_needs_no_application():
+    job = Plain.build({"n": 1}, schedule_in=60, queue="anything")
+
+    assert (job.id, job.status, job.queue_name) == (0, Status.SCHEDULED, "anything")
+    assert job.scheduled_at - job.inserted_at == timedelta(seconds=60)
+    assert Plain.build().queue_name == "default"
+    assert function.build(n=1).args == {"n": 1}
+
+
+def test_build_stores_nothing(paused):
+    Plain.build({"n": 1})
+
+    assert paused.count_workers() == 0
+
+
+def test_a_running_application_shows_its_path_its_root_and_its_queues(app):
+    assert isinstance(app.path, Path)
+    assert app.path.is_dir()
+    root = otp.tree(app.root)
+    assert [child.name.rpartition(".")[2] for child in root.children] == [
+        "storage",
+        "queues",
+        "rescuer",
+        "pruner",
+    ]
+    assert [info.id for info in otp.Supervisor.which_children(app.root)] == [
+        "storage",
+        "queues",
+        "rescuer",
+        "pruner",
+    ]
+
+
+def test_a_queue_handle_tells_the_status_and_shows_the_actor(paused):
+    job = Plain.perform_async()
+
+    status = paused.queue("default").status()
+
+    assert isinstance(status, QueueStatus)
+    assert [field.name for field in dataclasses.fields(status)] == [
+        "name",
+        "concurrency",
+        "paused",
+        "running",
+        "counts",
+    ]
+    assert (status.name, status.concurrency, status.paused) == ("default", 2, True)
+    assert status.running == ()
+    assert status.counts == {**dict.fromkeys(Status, 0), Status.ENQUEUED: 1}
+    assert status.counts == {
+        each: paused.count_workers(status=each, queue_name="default") for each in Status
+    }
+    assert isinstance(paused.queue("default").ref, pykka.ActorRef | otp.ServerRef)
+    assert job.id == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.AlreadyExists("in the way", Plain.build()),
+        errors.NotCancellable("runs", Status.RUNNING),
+        errors.NotRetryable("runs", Status.RUNNING),
+        errors.BatchError("item 3", 3, [1, 2]),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_errors_travel_between_processes_with_what_they_carry(error):
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - made here
+
+    assert type(copy) is type(error)
+    assert (str(copy), vars(copy)) == (str(error), vars(error))
