@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import itertools
 import os
 import threading
 import weakref
@@ -12,10 +11,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from antq_actors import config as configuration
-from antq_actors import tree
 from antq_actors.app import signals
-from antq_actors.app.intake import Intake
-from antq_actors.app.lookup import Lookup
+from antq_actors.app.live import Live
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.shutdown import drain, end
 from antq_actors.errors import (
@@ -26,15 +23,11 @@ from antq_actors.errors import (
     StoreNotOpened,
     UnknownQueue,
 )
-from antq_actors.jobs import instant, running
+from antq_actors.jobs import running
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.wording import among
 from antq_actors.otp import current
 from antq_actors.otp import errors as otp_errors
-from antq_actors.queues.node import Node
-from antq_actors.storage.client import StorageClient
-from antq_actors.storage.environment import close_left_open
-from antq_actors.storage.volatile import VolatileDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
@@ -49,35 +42,6 @@ if TYPE_CHECKING:
 
 EXIT_PATIENCE: Final = 2.0
 """Seconds that running jobs get when the program ends without a ``stop``."""
-
-_numbers: Final = itertools.count(1)
-
-
-class _Running:
-    """All that exists while an application runs."""
-
-    def __init__(self, settings: configuration.Config) -> None:
-        self.pid = os.getpid()
-        self.volatile = VolatileDirectory() if settings.path is None else None
-        self.path: Path = settings.path or self.volatile.path  # type: ignore[union-attr]
-        number = next(_numbers)
-        self.names = tree.Names("antq" if number == 1 else f"antq{number}")
-        self.store = StorageClient(self.names.storage, self.path)
-        self.node = Node(self.store)
-        self.intake = Intake(settings, self.store, instant.now)
-        self.lookup = Lookup(self.store, instant.now)
-        try:
-            self.root = tree.start(settings, self.names, self.path, self.store, self.node)
-        except BaseException:
-            self.discard()
-            raise
-
-    def discard(self) -> None:
-        """Let nobody wait for what is gone, and leave nothing open."""
-        self.store.close()
-        close_left_open(self.path, self.names)
-        if self.volatile is not None:
-            self.volatile.remove()
 
 
 class AntQ:
@@ -106,7 +70,7 @@ class AntQ:
         """
         self._config = configuration.check(path, queues, start_queues, retention, max_interruptions)
         self._changing = threading.RLock()
-        self._running: _Running | None = None
+        self._running: Live | None = None
 
     @classmethod
     def from_toml(cls, file: str | os.PathLike[str]) -> Self:
@@ -134,7 +98,7 @@ class AntQ:
                 self._check_process(self._running)
                 return self
             try:
-                self._running = _Running(self._config)
+                self._running = Live(self._config)
             except otp_errors.OtpError as error:
                 raise _start_error(error) from error
             running.enter(self)
@@ -314,7 +278,7 @@ class AntQ:
 
     # ---- inside ---------------------------------------------------------------------------
 
-    def _live(self) -> _Running:
+    def _live(self) -> Live:
         live = self._running
         if live is None:
             raise NotStarted(
@@ -324,7 +288,7 @@ class AntQ:
         self._check_process(live)
         return live
 
-    def _check_process(self, live: _Running) -> None:
+    def _check_process(self, live: Live) -> None:
         if os.getpid() != live.pid:
             raise ForkError(
                 "this process is a fork of the one that started this AntQ, and has none of its"

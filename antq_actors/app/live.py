@@ -1,0 +1,61 @@
+"""What exists while an application runs, and only then."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from typing import TYPE_CHECKING, Final
+
+from antq_actors import tree
+from antq_actors.app.intake import Intake
+from antq_actors.app.lookup import Lookup
+from antq_actors.jobs import instant
+from antq_actors.queues.node import Node
+from antq_actors.storage.client import StorageClient
+from antq_actors.storage.environment import close_left_open
+from antq_actors.storage.volatile import VolatileDirectory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from antq_actors import config as configuration
+
+_taking: Final = threading.Lock()
+_taken: Final[set[tree.Names]] = set()
+
+
+class Live:
+    """All that exists while an application runs."""
+
+    def __init__(self, settings: configuration.Config) -> None:
+        self.pid = os.getpid()
+        self.volatile = VolatileDirectory() if settings.path is None else None
+        self.path: Path = settings.path or self.volatile.path  # type: ignore[union-attr]
+        self.names = _free_names()
+        self.store = StorageClient(self.names.storage, self.path)
+        self.node = Node(self.store)
+        self.intake = Intake(settings, self.store, instant.now)
+        self.lookup = Lookup(self.store, instant.now)
+        try:
+            self.root = tree.start(settings, self.names, self.path, self.store, self.node)
+        except BaseException:
+            self.discard()
+            raise
+
+    def discard(self) -> None:
+        """Let nobody wait for what is gone, and leave nothing open."""
+        self.store.close()
+        close_left_open(self.path, self.names)
+        _taken.discard(self.names)
+        if self.volatile is not None:
+            self.volatile.remove()
+
+
+def _free_names() -> tree.Names:
+    """Answer names that no other application in this process has: antq, antq2, …"""
+    candidates = (tree.Names("antq" if n == 1 else f"antq{n}") for n in itertools.count(1))
+    with _taking:
+        names = next(each for each in candidates if each not in _taken)
+        _taken.add(names)
+    return names
