@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.errors import AntqError
 from antq_actors.jobs import executor, instant
-from antq_actors.jobs.outcome import Failed, GivenBack
+from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted
 from antq_actors.jobs.worker import RETRY_DELAY
 from antq_actors.otp import calls, links, timers
 from antq_actors.otp.child_spec import ChildSpec, Restart
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
-from antq_actors.otp.errors import Interrupt
+from antq_actors.otp.errors import CallExit, Interrupt
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import NOREPLY, Continue, Down, Response
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
@@ -42,6 +42,9 @@ log: Final = logging.getLogger("antq_actors.queues")
 
 INTERRUPTION_TIME: Final = 5.0
 """Seconds an interrupted thread gets to end, before its actor is declared dead."""
+
+RESTART_TIME: Final = 1.0
+"""Seconds that a queue told to end waits for a store that is gone: it may be gone for good."""
 
 RETRY_INTERVAL: Final = 0.2
 """Seconds between two tries to reach a store that does not answer."""
@@ -132,10 +135,9 @@ class QueueActor(GenServer):
         for execution, watch in watches:
             ended = watch.wait(max(0.0, deadline - time.monotonic()))
             links.exit(execution.ref, Killed())
-            outcome = verdict(execution, ended or Killed())
+            outcome = self._verdict(execution, ended or Killed())
             if isinstance(outcome, Unreported):
-                retry_in = RETRY_DELAY * execution.job.state.attempts
-                outcome = Failed(outcome.error, retry_in=retry_in)
+                outcome = _failed(execution.job, outcome.error)
             book.settled.append(_settlement(execution.job, outcome))
         # What is under way may have been refused, and nobody would repeat it; twice does no harm.
         under_way = [] if book.asked is None else book.asked.settlements
@@ -146,7 +148,12 @@ class QueueActor(GenServer):
 
     def _store_now(self, settlements: list[Settlement]) -> None:
         self._store.work(
-            self._settings.name, settlements, node=self._node, limit=0, now=self._clock()
+            self._settings.name,
+            settlements,
+            node=self._node,
+            limit=0,
+            now=self._clock(),
+            absence=RESTART_TIME,
         )
 
     # ---- messages -------------------------------------------------------------------------
@@ -264,8 +271,9 @@ class QueueActor(GenServer):
         if self._due is not None:
             timers.cancel_timer(self._due)
         wait = self._settings.check_interval
-        if next_due is not None:
-            wait = min(wait, max(0.0, (next_due - self._clock()) / instant.SECOND))
+        ahead = 0 if next_due is None else next_due - self._clock()
+        if ahead > 0:  # what is due already is claimed as soon as a slot is free
+            wait = min(wait, ahead / instant.SECOND)
         self._due = self.send_after(wait, _Look())
 
     # ---- performing -----------------------------------------------------------------------
@@ -298,12 +306,15 @@ class QueueActor(GenServer):
             )
             for job, perform in work
         ]
-        refs = DynamicSupervisor.start_children(self._settings.workers, specs)
+        try:
+            refs = DynamicSupervisor.start_children(self._settings.workers, specs)
+        except CallExit as error:  # gone, and this actor will be told to end as well
+            refs = [error] * len(specs)
         for (job, _), ref in zip(work, refs, strict=True):
             if isinstance(ref, ServerRef):
                 self._watch(Execution(job, ref, failure=failure))
             else:
-                self._not_started(job, ref)
+                self._not_started(job, ref, failure)
 
     def _watch(self, execution: Execution) -> None:
         self._book.running[execution.ref] = execution
@@ -313,9 +324,10 @@ class QueueActor(GenServer):
         if timeout is not None:
             execution.timer = self.send_after(timeout, _TimedOut(execution.ref))
 
-    def _not_started(self, job: StoredJob, error: object) -> None:
-        log.error("job #%d is given back, its worker actor could not start: %s", job.id, error)
-        self._book.settled.append(_settlement(job, GivenBack()))
+    def _not_started(self, job: StoredJob, error: object, failure: str | None) -> None:
+        log.error("no worker actor could start for job #%d: %s", job.id, error)
+        outcome = GivenBack() if failure is None else _failed(job, failure)
+        self._book.settled.append(_settlement(job, outcome))
         self._book.held = True
         self.send_after(min(1.0, self._settings.check_interval), _Look())
 
@@ -335,12 +347,18 @@ class QueueActor(GenServer):
             return  # it never started; its job was given back then
         if execution.timer is not None:
             timers.cancel_timer(execution.timer)
-        outcome = verdict(execution, reason)
+        outcome = self._verdict(execution, reason)
         if isinstance(outcome, Unreported):
             self._report(execution.job, outcome.error)
         else:
             self._book.settled.append(_settlement(execution.job, outcome))
         self._advance()
+
+    def _verdict(self, execution: Execution, reason: ExitReason) -> Outcome | Unreported:
+        if execution.ref.process.doomed and isinstance(reason, Killed):
+            # Killed with all the others, because their supervisor was.
+            return Interrupted("its queue's workers were killed", self._settings.max_interruptions)
+        return verdict(execution, reason)
 
     def _report(self, job: StoredJob, error: str) -> None:
         """Fail the attempt on behalf of a worker actor that could not.
@@ -389,6 +407,11 @@ def _attempt(job: StoredJob) -> executor.Attempt:
         max_attempts=job.state.max_attempts,
         load=lambda: as_job(job, load_args(job.spec.args)),
     )
+
+
+def _failed(job: StoredJob, error: str) -> Failed:
+    """Answer a failure when there is nobody to ask for the delay."""
+    return Failed(error, retry_in=RETRY_DELAY * job.state.attempts)
 
 
 def _settlement(job: StoredJob, outcome: Outcome) -> Settlement:

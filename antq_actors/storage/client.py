@@ -84,12 +84,16 @@ class StorageClient:
         node: int,
         limit: int,
         now: Instant,
+        absence: float = _PATIENCE,
     ) -> Claim:
         """Settle executions, then claim up to *limit* due jobs, in one transaction.
 
-        A stale settlement is dropped. A paused queue settles and gets nothing.
+        A stale settlement is dropped. A paused queue settles and gets nothing. *absence*: seconds
+        that the storage actor may be gone, not only busy, before this raises StorageError.
         """
-        return self._write(_work(queue_name, settlements, node=node, limit=limit, now=now))
+        verb = _work(queue_name, settlements, node=node, limit=limit, now=now)
+        claim: Claim = self._ask(Write(verb), absence)
+        return claim
 
     def request_work(
         self,
@@ -245,10 +249,12 @@ class StorageClient:
         answer: T = self._ask(Read(verb))
         return answer
 
-    def _ask(self, request: Write | Read) -> Any:
+    def _ask(self, request: Write | Read, absence: float = _PATIENCE) -> Any:
         """Send until it is answered: the storage actor may die meanwhile, and comes back."""
         self._check()
-        deadline = time.monotonic() + self._patience
+        absence = min(absence, self._patience)
+        began = time.monotonic()
+        deadline, back_by = began + self._patience, began + absence
         while True:
             current.fence()  # a killed caller has nothing more to ask
             try:
@@ -260,10 +266,10 @@ class StorageClient:
                     f"the store in {self._path} did not answer within {self._patience:g} s"
                 ) from error
             except CallExit as error:
-                if time.monotonic() >= deadline:
+                if time.monotonic() >= back_by or _is_told_to_end():
                     raise StorageError(
                         f"the storage actor of {self._path} is gone and did not come back within"
-                        f" {self._patience:g} s: {error}"
+                        f" {absence:g} s: {error}"
                     ) from error
                 if self._closed.wait(_PAUSE):
                     raise StorageError(
@@ -288,6 +294,12 @@ class StorageClient:
                 " be carried across a fork: start an AntQ in the child (with gunicorn: in"
                 " post_fork, or without preload)"
             )
+
+
+def _is_told_to_end() -> bool:
+    """Tell whether this thread's actor has to end, so that its supervisor waits for it."""
+    me = current.process()
+    return me is not None and me.mailbox.has_signal()
 
 
 def _work(

@@ -1,0 +1,59 @@
+"""Applications for the tests of what users hold."""
+
+import pytest
+
+from stage import Stage
+
+from antq_actors import AntQ, QueueConfig
+
+
+@pytest.fixture(params=["volatile", "durable"])
+def place(request, tmp_path):
+    """The path argument of AntQ: every promise holds for both kinds of store."""
+    return None if request.param == "volatile" else tmp_path / "store"
+
+
+@pytest.fixture
+def app(place):
+    """A running application with the queues "default" and "mail"."""
+    with AntQ(place, queues={"default": 2, "mail": 2}) as running:
+        yield running
+
+
+@pytest.fixture
+def paused(app):
+    """The same, with its queues paused: what is enqueued stays as it is."""
+    app.queue("default").pause()
+    app.queue("mail").pause()
+    return app
+
+
+@pytest.fixture
+def light():
+    """A volatile application that runs no queues: for checks that no store can change."""
+    with AntQ(start_queues=False) as running:
+        yield running
+
+
+@pytest.fixture
+def run():
+    """Start applications whose queues look only when told to; afterwards they stop."""
+    started = []
+
+    def start(path=None, *, concurrency=5, queues=("default",), **options):
+        look_when_told = QueueConfig(concurrency=concurrency, check_interval=3600)
+        app = AntQ(path, queues=dict.fromkeys(queues, look_when_told), **options)
+        started.append(app)
+        return app.start()
+
+    yield start
+    for app in reversed(started):
+        app.stop(timeout=0)
+
+
+@pytest.fixture
+def stage(run):
+    """A stage; its application is made by the test, or by `job` when that names one."""
+    stage = Stage()
+    yield stage
+    stage.open()

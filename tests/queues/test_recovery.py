@@ -1,0 +1,252 @@
+"""What is killed comes back, and its jobs are given back: once, and counted as interruptions."""
+
+import threading
+
+import pytest
+from apps import settled, until
+
+from antq_actors import NotStarted, Status, StorageError
+from antq_actors.otp import (
+    DynamicSupervisor,
+    Killed,
+    Supervisor,
+    exit,  # noqa: A004 - OTP's name
+)
+from antq_actors.storage.environment import Environment
+from antq_actors.storage.job_store import read
+from antq_actors.storage.verify import verify
+
+
+def child(sup, *path):
+    """The ref of a child, by the ids on the way to it."""
+    for id_ in path:
+        sup = next(info.ref for info in Supervisor.which_children(sup) if info.id == id_)
+    return sup
+
+
+def kill(ref):
+    exit(ref, Killed())
+
+
+def another(app, old, *path):
+    """Wait for the actor that takes the place of *old*."""
+
+    def look():
+        ref = child(app.root, *path)
+        return ref if hasattr(ref, "process") and ref != old and ref.is_alive() else None
+
+    return until(look, f"the restart of {path}")
+
+
+def findings(path):
+    env = Environment.open(path)
+    try:
+        return read(env, lambda reader: verify(reader._txn, env.tables))
+    finally:
+        env.close()
+
+
+def test_jobs_of_a_killed_queue_actor_are_given_back_once_and_no_attempt_is_spent(run, stage):
+    app = stage.app = run()
+    jobs = stage.jobs(["a", "b"])
+    stage.begun(2)
+
+    kill(app.queue("default").ref)
+
+    assert sorted(stage.begun(2)) == ["a", "b"]
+    stage.cue("a", "b")
+    for job in jobs:
+        done = settled(app, job)
+        assert (done.status, done.attempts, done.interruptions) == (Status.COMPLETED, 1, 1)
+        assert [entry.error.split(":")[0] for entry in done.errors] == ["interrupted"]
+        assert done.errors[0].stack_trace is None
+    assert not stage.has_begun_more()
+    assert stage.most_at_once == 2
+
+
+def test_the_third_interruption_fails_a_job(run, stage):
+    app = stage.app = run()
+    job = stage.job("a")
+
+    for _ in range(3):
+        stage.begun()
+        queue = app.queue("default").ref
+        kill(queue)
+        another(app, queue, "queues", "default", "queue")
+
+    failed = settled(app, job)
+    assert (failed.status, failed.attempts, failed.interruptions) == (Status.FAILED, 0, 3)
+    assert len(failed.errors) == 3
+    assert not stage.has_begun_more()
+
+
+def test_max_interruptions_says_which_interruption_fails_a_job(run, stage):
+    app = stage.app = run(max_interruptions=1)
+    job = stage.job("a")
+    stage.begun()
+
+    kill(app.queue("default").ref)
+
+    assert settled(app, job).status is Status.FAILED
+
+
+def test_a_killed_workers_supervisor_takes_its_queue_along_and_no_other(run, stage):
+    app = stage.app = run(queues=("default", "mail"))
+    here, there = stage.job("here"), stage.job("there", queue="mail")
+    stage.begun(2)
+
+    kill(child(app.root, "queues", "default", "workers"))
+
+    assert stage.begun() == ["here"]
+    stage.cue("here", "there")
+    assert settled(app, here).status is Status.COMPLETED
+    assert settled(app, here).interruptions == 1
+    assert settled(app, there).errors == ()
+
+
+def test_a_queue_that_crashes_too_often_is_started_anew_by_the_supervisor_above(run, stage):
+    app = stage.app = run(max_interruptions=100)
+    job = stage.job("a")
+
+    for _ in range(5):
+        stage.begun()
+        kill(app.queue("default").ref)
+
+    stage.begun()
+    stage.cue("a")
+    assert settled(app, job).interruptions == 5
+
+
+def test_nothing_is_lost_or_run_twice_at_once_when_the_storage_actor_is_killed_under_load(
+    run, stage, tmp_path
+):
+    app = stage.app = run(tmp_path / "store", concurrency=8)
+    stage.open()
+    total, made, errors = 300, [], []
+
+    def enqueue(numbers):
+        try:
+            made.extend(stage.job(number) for number in numbers)
+        except Exception as error:  # noqa: BLE001 - told to the test
+            errors.append(error)
+
+    threads = [threading.Thread(target=enqueue, args=(range(n, total, 3),)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for share in (1, 2):
+        until(lambda share=share: len(made) >= total * share // 3, "the load")
+        storage = child(app.root, "storage")
+        kill(storage)
+        another(app, storage, "storage")
+    for thread in threads:
+        thread.join()
+
+    assert errors == []
+    until(lambda: app.count_workers(status="completed") == total, "the end of all jobs")
+    assert len({job.id for job in made}) == total
+    assert app.count_workers() == total
+    assert sorted(stage.begun(total)) == list(range(total))
+    assert not stage.has_begun_more()
+    app.stop()
+    assert findings(tmp_path / "store") == []
+
+
+def test_jobs_that_run_while_the_storage_actor_is_killed_end_as_if_nothing_was(run, stage):
+    app = stage.app = run()
+    jobs = stage.jobs(["a", "b"])
+    stage.begun(2)
+
+    kill(child(app.root, "storage"))
+    stage.cue("a", "b")
+
+    for job in jobs:
+        done = settled(app, job)
+        assert (done.status, done.attempts, done.interruptions) == (Status.COMPLETED, 1, 0)
+
+
+def test_the_end_of_the_root_leaves_nobody_waiting(run, stage):
+    app = stage.app = run()
+    stage.job("a")
+    stage.begun()
+    root = app.root
+
+    kill(root)
+
+    until(lambda: not root.is_alive(), "the end of the root")
+    with pytest.raises(StorageError):
+        app.count_workers()
+    with pytest.raises(StorageError):
+        stage.job("b")
+
+
+def test_without_a_running_tree_perform_async_says_not_started(run, stage):
+    from stage import Act  # noqa: PLC0415 - shown where it is used
+
+    app = run()
+    kill(app.root)
+
+    def refused():
+        try:
+            Act.perform_async({})
+        except NotStarted:
+            return True
+        except StorageError:
+            return False
+        return False
+
+    until(refused, "NotStarted")
+
+
+def test_an_application_whose_root_was_killed_can_be_stopped_and_started_again(
+    run, stage, tmp_path
+):
+    app = stage.app = run(tmp_path / "store")
+    job = stage.job("a")
+    stage.begun()
+    root = app.root
+
+    kill(root)
+    until(lambda: not root.is_alive(), "the end of the root")
+    app.stop()
+    app.start()
+
+    stage.begun()
+    stage.cue("a")
+    done = settled(app, job)
+    assert (done.status, done.attempts) == (Status.COMPLETED, 1)
+
+
+def test_a_storage_actor_that_cannot_live_ends_the_application_and_nobody_waits(run, stage):
+    app = stage.app = run()
+    stage.job("a")
+    stage.begun()
+    root = app.root
+
+    for _ in range(4):
+        storage = until(lambda: alive(app, "storage"), "a storage actor")
+        kill(storage)
+
+    until(lambda: not root.is_alive(), "the end of the root")
+    with pytest.raises(StorageError):
+        app.count_workers()
+    app.stop()
+
+
+def alive(app, *path):
+    """The child, if it is alive, and True when there is no tree any more."""
+    try:
+        ref = child(app.root, *path)
+    except Exception:  # noqa: BLE001 - the tree is gone
+        return app.root
+    return ref if hasattr(ref, "process") and ref.is_alive() else None
+
+
+def test_workers_of_a_queue_can_be_found_in_the_tree(run, stage):
+    app = stage.app = run()
+    stage.jobs(["a", "b"])
+    stage.begun(2)
+
+    workers = DynamicSupervisor.which_children(child(app.root, "queues", "default", "workers"))
+
+    assert len(workers) == 2
+    assert all(info.ref.is_alive() for info in workers)
