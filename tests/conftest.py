@@ -1,7 +1,6 @@
 """Applications for the tests of what users hold."""
 
 import pytest
-
 from stage import Stage
 
 from antq_actors import AntQ, QueueConfig

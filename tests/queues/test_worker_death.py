@@ -1,0 +1,216 @@
+"""However a worker actor ends, its job has one failed attempt, and its queue goes on."""
+
+import asyncio
+import sys
+import time
+
+import pytest
+from apps import settled, until
+
+from antq_actors import Status
+from antq_actors.otp import (
+    DynamicSupervisor,
+    Killed,
+    Shutdown,
+    Supervisor,
+    exit,  # noqa: A004 - OTP's name
+    orphans,
+)
+from antq_actors.queues.queue_actor import INTERRUPTION_TIME
+
+
+def worker_actors(app):
+    queue = next(i.ref for i in Supervisor.which_children(app.root) if i.id == "queues")
+    default = next(i.ref for i in Supervisor.which_children(queue) if i.id == "default")
+    workers = next(i.ref for i in Supervisor.which_children(default) if i.id == "workers")
+    return [info.ref for info in DynamicSupervisor.which_children(workers)]
+
+
+def raises(error):
+    def end(job):
+        raise error
+
+    return end
+
+
+@pytest.mark.parametrize(
+    ("end", "error"),
+    [
+        (raises(ValueError("no such lead")), "no such lead"),
+        (raises(ValueError()), "ValueError"),
+        (lambda job: sys.exit("enough"), "enough"),
+        (lambda job: sys.exit(), "SystemExit"),
+        (raises(asyncio.CancelledError()), "CancelledError"),
+        (raises(KeyboardInterrupt()), "KeyboardInterrupt"),
+        (raises(GeneratorExit()), "GeneratorExit"),
+        (raises(MemoryError()), "MemoryError"),
+        (raises(BaseException("anything")), "anything"),
+    ],
+)
+def test_whatever_a_job_raises_is_one_failed_attempt(run, stage, end, error):
+    app = stage.app = run(concurrency=2)
+    job, neighbour = stage.jobs(["a", "b"])
+    stage.begun(2)
+
+    stage.cue("a", then=end)
+
+    failed = settled(app, job)
+    assert (failed.status, failed.attempts, failed.interruptions) == (Status.FAILED, 1, 0)
+    assert [entry.error for entry in failed.errors] == [error]
+    assert "Traceback" in failed.errors[0].stack_trace
+    stage.cue("b")
+    assert settled(app, neighbour).status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("reason", "error"),
+    [
+        (Killed(), "worker actor was killed"),
+        (Shutdown(), "worker actor ended: Shutdown(detail=None)"),
+        (Shutdown("by hand"), "worker actor ended: Shutdown(detail='by hand')"),
+    ],
+)
+@pytest.mark.parametrize("max_attempts", [1, 2])
+def test_a_worker_actor_ended_from_outside_is_one_failed_attempt(
+    run, stage, reason, error, max_attempts
+):
+    app = stage.app = run(concurrency=2)
+    job = stage.job("a", max_attempts=max_attempts)
+    stage.begun()
+    (actor,) = worker_actors(app)
+    neighbour = stage.job("b")
+    stage.begun()
+
+    exit(actor, reason)
+
+    if max_attempts == 2:
+        stage.begun()
+        stage.cue("a")
+    ended = settled(app, job)
+    assert ended.status is (Status.FAILED if max_attempts == 1 else Status.COMPLETED)
+    assert (ended.attempts, ended.interruptions) == (max_attempts, 0)
+    assert [entry.error for entry in ended.errors] == [error]
+    stage.cue("b")
+    assert settled(app, neighbour).errors == ()
+
+
+def test_a_killed_worker_actor_frees_its_slot(run, stage):
+    app = stage.app = run(concurrency=1)
+    stage.jobs(["a", "b"])
+    stage.begun()
+
+    exit(worker_actors(app)[0], Killed())
+
+    assert stage.begun() == ["b"]
+
+
+# ---- timeouts -------------------------------------------------------------------------------
+
+
+def test_a_job_that_takes_too_long_is_interrupted_within_a_moment(run, stage):
+    app = stage.app = run(concurrency=1)
+    job, following = stage.job("a", timeout=0.1), stage.job("b")
+    began = time.monotonic()
+
+    stage.begun(2)
+
+    assert time.monotonic() - began < INTERRUPTION_TIME / 2
+    failed = settled(app, job)
+    assert (failed.status, failed.attempts) == (Status.FAILED, 1)
+    assert [(e.error, e.stack_trace) for e in failed.errors] == [("timed out after 0.1 s", None)]
+    assert stage.on_stage() == ["b"]
+    stage.cue("b")
+    assert settled(app, following).status is Status.COMPLETED
+
+
+def test_a_job_that_ends_in_time_is_left_alone_afterwards(run, stage):
+    app = stage.app = run(concurrency=1)
+    job = stage.job("a", timeout=30)
+    stage.begun()
+
+    stage.cue("a")
+
+    assert settled(app, job).errors == ()
+
+
+def test_after_a_timeout_the_class_says_when_the_next_attempt_is_due(run, stage):
+    app = stage.app = run()
+    seen = []
+
+    def delay(job):
+        seen.append(job.errors[0].error)
+        return 3600.0
+
+    stage.delay = delay
+    job = stage.job("a", timeout=0.05, max_attempts=2)
+    stage.begun()
+
+    retrying = settled(app, job, Status.RETRYING)
+
+    assert seen == ["timed out after 0.05 s"]
+    wait = retrying.scheduled_at - retrying.updated_at
+    assert wait.total_seconds() == pytest.approx(3600, abs=1)
+    assert retrying.attempts == 1
+    assert len(retrying.errors) == 1
+
+
+def test_a_calculate_delay_that_hangs_after_a_timeout_is_cut_short_and_the_default_used(
+    run, stage, monkeypatch
+):
+    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIME", 0.3)
+    app = stage.app = run()
+
+    def delay(job):
+        while True:
+            time.sleep(0.01)
+
+    stage.delay = delay
+    job = stage.job("a", timeout=0.05, max_attempts=2)
+    stage.begun()
+
+    retrying = settled(app, job, Status.RETRYING)
+
+    assert [entry.error for entry in retrying.errors] == ["timed out after 0.05 s"]
+    wait = retrying.scheduled_at - retrying.updated_at
+    assert wait.total_seconds() == pytest.approx(10, abs=1)
+
+
+@pytest.mark.parametrize("how", ["deaf", "stubborn"])
+def test_a_thread_that_cannot_be_interrupted_is_given_up_and_its_result_dropped(
+    run, stage, how, monkeypatch
+):
+    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIME", 0.2)
+    before = set(orphans())
+    app = stage.app = run(concurrency=1)
+    job, following = stage.job("a", timeout=0.05, wait=how), stage.job("b")
+
+    assert stage.begun(2) == ["a", "b"]
+
+    assert [e.error for e in settled(app, job).errors] == ["timed out after 0.05 s"]
+    assert len(set(orphans()) - before) == 1
+    late = []
+    stage.cue("a", then=lambda job: late.append(stage.job("from the dead")))
+    until(lambda: not set(orphans()) - before, "the end of the abandoned thread")
+    stage.cue("b")
+    assert settled(app, following).status is Status.COMPLETED
+    assert settled(app, job).status is Status.FAILED
+    assert (late, app.count_workers()) == ([], 2)
+
+
+def test_an_interruption_that_a_job_swallows_still_fails_its_attempt(run, stage):
+    app = stage.app = run()
+
+    def swallow(job):
+        try:
+            while True:
+                time.sleep(0.005)
+        except BaseException:  # noqa: BLE001 - what such a job does
+            return
+
+    job = stage.job("a", timeout=0.2)
+    stage.cue("a", then=swallow)
+
+    failed = settled(app, job)
+
+    assert failed.status is Status.FAILED
+    assert [entry.error for entry in failed.errors] == ["timed out after 0.2 s"]
