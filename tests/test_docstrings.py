@@ -1,0 +1,27 @@
+"""Every example in a docstring is run, and shows what really happens."""
+
+import doctest
+import importlib
+import pkgutil
+
+import pytest
+
+import antq_actors
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages(antq_actors.__path__, "antq_actors.")
+    if not module.name.endswith("__main__")
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of(name):
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_there_are_examples():
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    modules = map(importlib.import_module, MODULES)
+
+    assert sum(bool(test.examples) for module in modules for test in finder.find(module)) >= 10

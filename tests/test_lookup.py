@@ -1,0 +1,327 @@
+"""Jobs are found: every filter alone and with the others, by id, without running anything."""
+
+import os
+from collections import OrderedDict
+from itertools import islice
+
+import pytest
+from apps import settled
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from antq_actors import AntQ, JobNotFound, Status, Worker, worker
+
+
+class Plain(Worker):
+    def perform(self, job):
+        pass
+
+
+class Renamed(Worker, name="shop.old:Renamed"):
+    def perform(self, job):
+        pass
+
+
+class Fails(Worker):
+    def perform(self, job):
+        raise ValueError("no")
+
+
+@worker
+def send(email):
+    pass
+
+
+def ids(jobs):
+    return [job.id for job in jobs]
+
+
+@pytest.fixture
+def stored(light):
+    """Nine jobs: ids 1 to 9, of two queues, three workers and three statuses."""
+    light.enqueue_many(Plain, ({"n": n} for n in range(3)))
+    light.enqueue_many(Renamed, ({"n": n} for n in range(3)), queue="mail")
+    light.enqueue_many(send, ({"email": str(n)} for n in range(3)), schedule_in=3600)
+    for id_ in (2, 5, 8):
+        light.cancel_worker(id_)
+    return light
+
+
+def test_without_filters_all_jobs_are_listed_by_id(stored):
+    assert ids(stored.list_workers()) == list(range(1, 10))
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (Status.ENQUEUED, [1, 3, 4, 6]),
+        ("enqueued", [1, 3, 4, 6]),
+        (["cancelled", Status.SCHEDULED], [2, 5, 7, 8, 9]),
+        ({"cancelled"}, [2, 5, 8]),
+        (("running",), []),
+        ([], []),
+        (Status, list(range(1, 10))),
+        (iter(["scheduled"]), [7, 9]),
+    ],
+)
+def test_by_one_status_or_several(stored, status, expected):
+    assert ids(stored.list_workers(status=status)) == expected
+
+
+@pytest.mark.parametrize(
+    ("worker", "expected"),
+    [
+        (Plain, [1, 2, 3]),
+        (f"{__name__}:Plain", [1, 2, 3]),
+        (Renamed, [4, 5, 6]),
+        ("shop.old:Renamed", [4, 5, 6]),
+        (send, [7, 8, 9]),
+        (f"{__name__}:send", [7, 8, 9]),
+        (Fails, []),
+        ("no.such:Worker", []),
+        ("", []),
+    ],
+)
+def test_by_worker_class_function_or_stored_name(stored, worker, expected):
+    assert ids(stored.list_workers(worker=worker)) == expected
+
+
+@pytest.mark.parametrize(
+    ("queue", "expected"),
+    [
+        ("mail", [4, 5, 6]),
+        ("default", [1, 2, 3, 7, 8, 9]),
+        ("nope", []),
+        ("", []),
+        ("mai", []),
+        ("x" * 1_000, []),
+        ("a\0b", []),
+    ],
+)
+def test_by_queue_and_an_unknown_one_matches_nothing(stored, queue, expected):
+    assert ids(stored.list_workers(queue_name=queue)) == expected
+    assert stored.count_workers(queue_name=queue) == len(expected)
+
+
+@pytest.mark.parametrize(
+    ("filters", "expected"),
+    [
+        ({"after": 4}, [5, 6, 7, 8, 9]),
+        ({"after": 0}, list(range(1, 10))),
+        ({"after": -7, "limit": 2}, [1, 2]),
+        ({"after": 9}, []),
+        ({"after": 2**70}, []),
+        ({"limit": 3}, [1, 2, 3]),
+        ({"limit": 0}, []),
+        ({"limit": -1}, []),
+        ({"limit": 2**70}, list(range(1, 10))),
+        ({"after": 3, "limit": 2}, [4, 5]),
+        ({"status": "cancelled", "limit": 2}, [2, 5]),
+        ({"status": "cancelled", "after": 2, "limit": 1}, [5]),
+        ({"status": "cancelled", "queue_name": "mail"}, [5]),
+        ({"status": "cancelled", "worker": send}, [8]),
+        ({"queue_name": "default", "worker": send, "args": {"email": "2"}}, [9]),
+        ({"queue_name": "mail", "worker": send}, []),
+        ({"args": {"n": 1}}, [2, 5]),
+        ({"args": {"n": 1}, "limit": 1}, [2]),
+        ({"args": {"n": 1}, "after": 2}, [5]),
+        ({"args": {}}, list(range(1, 10))),
+        ({"args": None, "status": None, "worker": None, "queue_name": None}, list(range(1, 10))),
+    ],
+    ids=str,
+)
+def test_all_given_filters_hold_and_the_limit_counts_after_them(stored, filters, expected):
+    assert ids(stored.list_workers(**filters)) == expected
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "status": st.none() | st.frozensets(st.sampled_from(list(Status)), max_size=3),
+            "queue_name": st.sampled_from([None, "default", "mail", "nope"]),
+            "worker": st.sampled_from([None, Plain, Renamed, send]),
+            "args": st.sampled_from([None, {}, {"n": 1}, {"email": "1"}, {"n": 9}]),
+            "after": st.none() | st.integers(-2, 12),
+            "limit": st.none() | st.integers(-2, 12),
+        },
+    )
+)
+def test_any_combination_answers_what_a_walk_through_all_jobs_would(stored, filters):
+    wanted = {name: value for name, value in filters.items() if value is not None}
+    expected = [
+        job
+        for job in stored.list_workers()
+        if job.status in wanted.get("status", Status)
+        and job.queue_name == wanted.get("queue_name", job.queue_name)
+        and ("worker" not in wanted or job.worker == wanted["worker"].antq_name)
+        and wanted.get("args", {}).items() <= job.args.items()
+        and job.id > wanted.get("after", 0)
+    ]
+    if "limit" in wanted:
+        expected = expected[: max(0, wanted["limit"])]
+
+    found = stored.list_workers(**filters)
+
+    assert found == expected
+
+
+def test_args_match_a_nested_subset(light):
+    light.enqueue(Plain, {"user": {"name": "jo", "address": {"city": "Ulm", "zip": 1}}, "n": [1]})
+
+    for subset in (
+        {"user": {}},
+        {"user": {"name": "jo"}},
+        {"user": {"address": {"city": "Ulm"}}},
+        {"user": OrderedDict(address={"zip": 1}), "n": [1]},
+    ):
+        assert ids(light.list_workers(args=subset)) == [1]
+    for other in (
+        {"user": {"name": "al"}},
+        {"user": {"address": {"city": "Ulm", "street": None}}},
+        {"user": "jo"},
+        {"n": []},
+        {"n": {"0": 1}},
+        {"name": "jo"},
+        {"user": {"name": {"first": "jo"}}},
+    ):
+        assert light.list_workers(args=other) == []
+
+
+def test_paging_through_more_jobs_than_a_page_holds_misses_none_and_repeats_none(light):
+    light.enqueue_many(Plain, ({"n": n} for n in range(2_345)))
+    light.enqueue_many(Plain, ({"n": n} for n in range(10)), queue="mail")
+
+    for filters in ({}, {"status": "enqueued"}, {"queue_name": "default"}, {"worker": Plain}):
+        walked, last = [], None
+        while page := light.list_workers(**filters, after=last, limit=700):
+            walked += ids(page)
+            last = page[-1].id
+        assert walked == ids(light.list_workers(**filters))
+        assert walked == sorted(set(walked))
+    assert ids(light.list_workers(args={"n": 2_344})) == [2_345]
+
+
+@pytest.mark.parametrize(
+    ("filters", "error", "named"),
+    [
+        ({"status": "bogus"}, ValueError, "bogus"),
+        ({"status": ["enqueued", "bogus"]}, ValueError, "bogus"),
+        ({"status": 5}, TypeError, "status"),
+        ({"status": [5]}, TypeError, "status"),
+        ({"status": b"enqueued"}, TypeError, "status"),
+        ({"queue_name": 5}, TypeError, "queue_name"),
+    ],
+)
+def test_a_filter_that_makes_no_sense_is_refused_also_in_counting(light, filters, error, named):
+    for ask in (light.list_workers, light.count_workers):
+        with pytest.raises(error, match=named):
+            ask(**filters)
+
+
+@pytest.mark.parametrize(
+    ("filters", "error"),
+    [
+        ({"worker": int}, TypeError),
+        ({"worker": Worker}, TypeError),
+        ({"worker": 5}, TypeError),
+        ({"args": [1]}, TypeError),
+        ({"args": "n"}, TypeError),
+        ({"args": {1: 2}}, TypeError),
+        ({"after": "1"}, TypeError),
+        ({"after": True}, TypeError),
+        ({"after": 1.0}, TypeError),
+        ({"limit": "1"}, TypeError),
+        ({"limit": 1.0}, TypeError),
+        ({"limit": True}, TypeError),
+        ({"colour": 1}, TypeError),
+    ],
+    ids=str,
+)
+def test_a_filter_of_the_wrong_type_is_a_type_error_that_names_it(light, filters, error):
+    with pytest.raises(error) as refused:
+        light.list_workers(**filters)
+
+    (name,) = filters
+    assert name in str(refused.value)
+
+
+def test_counts_agree_with_lists(stored):
+    for status in (None, "enqueued", ["cancelled", "scheduled"], [], "failed"):
+        for queue in (None, "default", "mail", "nope"):
+            listed = stored.list_workers(status=status, queue_name=queue)
+            assert stored.count_workers(status=status, queue_name=queue) == len(listed)
+
+
+def test_get_worker_answers_the_job_or_job_not_found(stored):
+    assert stored.get_worker(5) == stored.list_workers()[4]
+    for nothing in (0, -1, 10, 2**64, 2**70):
+        with pytest.raises(JobNotFound, match=str(nothing)):
+            stored.get_worker(nothing)
+
+
+@pytest.mark.parametrize("thing", ["1", 1.0, True, None, [1]], ids=repr)
+def test_an_id_that_is_no_whole_number_is_a_type_error(stored, thing):
+    for ask in (
+        stored.get_worker,
+        stored.cancel_worker,
+        stored.retry_worker,
+        stored.delete_worker,
+    ):
+        with pytest.raises(TypeError, match="id"):
+            ask(thing)
+
+
+# ---- looking never runs anything -------------------------------------------------------------
+
+
+class Trap:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, file):
+        self.file = file
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.file),)
+
+
+def test_looking_at_jobs_runs_nothing_that_their_arguments_name(tmp_path):
+    trap = tmp_path / "sprung"
+    with AntQ(start_queues=False) as app:
+        job = app.enqueue(Plain, {"n": 1, "trap": Trap(trap), "deep": [{"trap": Trap(trap)}]})
+
+        (listed,) = app.list_workers()
+        for shown in (
+            listed,
+            app.get_worker(job.id),
+            app.list_workers(args={"n": 1})[0],
+            app.cancel_worker(job),
+            app.retry_worker(job),
+        ):
+            assert shown.args["n"] == 1
+            assert "mkdir" in repr(shown.args["trap"])
+        app.delete_worker(job)
+    assert not trap.exists()
+
+
+def test_objects_of_a_users_class_are_shown_by_their_name(light):
+    class Cart:
+        pass
+
+    job = light.enqueue(Plain, {"cart": Cart(), "n": 1})
+
+    shown = light.get_worker(job.id).args
+
+    assert shown["n"] == 1
+    assert "Cart" in repr(shown["cart"])
+
+
+def test_reading_goes_on_while_jobs_come_and_go(app):
+    app.enqueue_many(Plain, ({"n": n} for n in range(300)))
+    last = app.list_workers(limit=300)[-1]
+
+    seen = [ids(app.list_workers(worker=Plain)) for _ in islice(range(20), 20)]
+
+    assert settled(app, last).status is Status.COMPLETED
+    assert all(each == sorted(set(each)) for each in seen)
