@@ -182,6 +182,17 @@ def test_what_is_no_worker_is_a_type_error(paused, thing):
     assert paused.count_workers() == 0
 
 
+def test_arguments_given_as_options_are_told_where_they_go(paused):
+    for enqueue in (
+        lambda: Plain.perform_async(email="x"),
+        lambda: paused.enqueue(Plain, email="x"),
+        lambda: paused.enqueue(send, email="x"),
+        lambda: send.options(email="x"),
+    ):
+        with pytest.raises(TypeError, match=r"unknown option 'email'.*in one mapping"):
+            enqueue()
+
+
 # ---- schedule --------------------------------------------------------------------------------
 
 

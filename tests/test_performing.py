@@ -1,5 +1,7 @@
 """What a worker sees, what it may answer, and what its failures leave in the job."""
 
+from functools import partial, wraps
+
 import pytest
 from apps import settled, until
 
@@ -306,6 +308,55 @@ def test_an_async_function_is_refused_where_it_is_defined():
         @worker
         async def later():
             pass
+
+
+def test_a_perform_that_takes_no_job_is_refused_where_it_is_defined():
+    with pytest.raises(TypeError, match="def perform"):
+
+        class Forgetful(Worker):
+            def perform(self):
+                pass
+
+    with pytest.raises(TypeError, match="def perform"):
+
+        class Demanding(Worker):
+            def perform(self, job, more):
+                pass
+
+
+def with_a_database(perform):
+    @wraps(perform)
+    def inner(self, job):
+        return perform(self, job, "database")
+
+    return inner
+
+
+@pytest.mark.parametrize(
+    "perform",
+    [
+        lambda self, job, more=1: None,
+        lambda *args: None,
+        lambda self, job, **more: None,
+        staticmethod(lambda job: None),
+        classmethod(lambda cls, job: None),
+        partial(lambda n, job: None, 1),
+        with_a_database(lambda self, job, database: None),
+    ],
+)
+def test_whatever_can_be_called_with_the_job_can_perform(app, perform):
+    kind = type("Callable", (Worker,), {"perform": perform})
+
+    assert settled(app, app.enqueue(kind)).status is Status.COMPLETED
+
+
+def test_a_method_is_no_function_worker():
+    with pytest.raises(TypeError, match="method"):
+
+        class Shop:
+            @worker
+            def send(self, email):
+                pass
 
 
 def test_a_job_may_enqueue_others(app):

@@ -50,10 +50,10 @@ def draft(
     fit a function worker, and what the options raise.
     """
     name = name_of(worker)
+    wanted, when = check_options(worker, options, now=now)
     checked = check_args(args)
     if isinstance(worker, FunctionWorker):
         worker.check_args(checked)
-    wanted, when = check_options(worker, options, now=now)
     queue = wanted.queue or default_queue
     unique = wanted.unique
     return Draft(

@@ -146,6 +146,12 @@ def _qualname(function: Any) -> str:
 
 def _signature(function: Callable[..., Any]) -> inspect.Signature:
     signature = inspect.signature(function)
+    first = next(iter(signature.parameters), None)
+    if first in {"self", "cls"} and "." in function.__qualname__.rpartition("<locals>.")[2]:
+        raise TypeError(
+            f"@worker is for functions, and {function.__qualname__} is a method, which a job cannot"
+            f" call without its {first!r}; write a function, or a subclass of Worker"
+        )
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
             raise TypeError(

@@ -85,7 +85,13 @@ def job_options(given: Mapping[str, Any], worker: Options, *, owner: str) -> Job
     """
     if not given:
         return JobOptions(worker)
-    _refuse_unknown(given, _JOB_OPTIONS, owner)
+    try:
+        _refuse_unknown(given, _JOB_OPTIONS, owner)
+    except TypeError as error:
+        raise TypeError(
+            f"{error}. The arguments of a job are no options: give them in one mapping, as in"
+            " perform_async({'email': …}, priority=1)"
+        ) from None
     rest = {option: value for option, value in given.items() if option in _CHECKS}
     return JobOptions(
         worker_options(rest, worker, owner=owner),

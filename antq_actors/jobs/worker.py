@@ -38,6 +38,7 @@ class Worker:
         owner = f"worker {cls.__qualname__}"
         name = stored_name(options.pop("name", None), owner)
         refuse_unperformable(cls.perform, f"{cls.__qualname__}.perform")
+        _refuse_without_job(cls)
         cls.antq_options = worker_options(options, cls.antq_options, owner=owner)
 
         path = definitions.default_name(cls.__module__, cls.__qualname__)
@@ -85,6 +86,21 @@ class Worker:
         from antq_actors.jobs.draft import build  # noqa: PLC0415 - draft stands on this file
 
         return build(cls, args, options)
+
+
+def _refuse_without_job(cls: type[Worker]) -> None:
+    """Raise TypeError for a ``perform`` that cannot be called with a job, as every call does."""
+    perform = inspect.getattr_static(cls, "perform")
+    if not inspect.isfunction(perform):
+        return
+    try:
+        # Not of what a decorator wraps: that may be given more than the decorator is.
+        inspect.signature(perform, follow_wrapped=False).bind("self", "job")
+    except TypeError:
+        raise TypeError(
+            f"{cls.__qualname__}.perform is called with the job and nothing else; write:"
+            " def perform(self, job: Job) -> None"
+        ) from None
 
 
 def stored_name(name: object, owner: str) -> str | None:
