@@ -133,9 +133,10 @@ class QueueActor(GenServer):
         watches = [(execution, DeathWatch(execution.ref)) for execution in book.running.values()]
         deadline = time.monotonic() + INTERRUPTION_TIME / 2
         for execution, watch in watches:
-            ended = watch.wait(max(0.0, deadline - time.monotonic()))
+            watch.wait(max(0.0, deadline - time.monotonic()))
             links.exit(execution.ref, Killed())
-            outcome = self._verdict(execution, ended or Killed())
+            # Not what the watch says: one that had ended before has its Down in the mailbox.
+            outcome = self._verdict(execution, execution.ref.process.reason or Killed())
             if isinstance(outcome, Unreported):
                 outcome = _failed(execution.job, outcome.error)
             book.settled.append(_settlement(execution.job, outcome))
