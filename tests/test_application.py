@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -250,9 +252,8 @@ def test_a_tree_that_cannot_start_is_a_start_error_with_the_cause():
         pass
 
     with AntQ(start_queues=False) as app:
-        name = app.root.process.name
-    following = name.rstrip("0123456789") + str(int(name[len("antq") :] or 1) + 1)
-    squatter = Taken.start(name=following)
+        its_name = app.root.process.name
+    squatter = Taken.start(name=its_name)
     try:
         with pytest.raises(StartError, match="could not start") as refused:
             AntQ().start()
@@ -333,6 +334,21 @@ def test_a_paused_queue_is_known_without_queues_although_it_is_empty(tmp_path):
         app.queue("mail").resume()
     with AntQ(tmp_path, queues={"mail": 1}) as app:
         assert settled(app, Mails.perform_async()).status is Status.COMPLETED
+
+
+PAUSES = """
+import sys
+from antq_actors import AntQ
+with AntQ(sys.argv[1], start_queues=False) as app:
+    app.queue("mail").pause()
+"""
+
+
+def test_another_process_knows_a_queue_that_runs_here_although_it_is_empty(tmp_path):
+    with AntQ(tmp_path / "store", queues={"mail": 1}) as app:
+        subprocess.run([sys.executable, "-c", PAUSES, app.path], timeout=60, check=True)  # noqa: S603
+
+        assert app.queue("mail").status().paused
 
 
 def test_without_queues_nothing_runs_but_the_store():

@@ -270,7 +270,7 @@ class AntQ:
             known: Collection[str] = self._config.queues
             actor = live.names.queue(name)
         else:
-            known = {*self._config.queues, *live.store.queues()}
+            known = {*self._config.queues, *live.store.known_queues()}
             actor = None
         if name not in known:
             raise UnknownQueue(f"there is no queue {name!r}{among(name, known)}")

@@ -34,7 +34,7 @@ class Live:
         self.path: Path = settings.path or self.volatile.path  # type: ignore[union-attr]
         self.names = _free_names()
         self.store = StorageClient(self.names.storage, self.path)
-        self.node = Node(self.store)
+        self.node = Node(self.store, settings.queues)
         self.intake = Intake(settings, self.store, instant.now)
         self.lookup = Lookup(self.store, instant.now)
         try:

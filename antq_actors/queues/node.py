@@ -6,14 +6,17 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from antq_actors.storage.client import StorageClient
 
 
 class Node:
     """Becomes a node when it is first asked for its number, and stops being one by ``close``."""
 
-    def __init__(self, store: StorageClient) -> None:
+    def __init__(self, store: StorageClient, queues: Collection[str]) -> None:
         self._store = store
+        self._queues = tuple(queues)
         self._lock = threading.Lock()
         self._number: int | None = None
 
@@ -21,7 +24,7 @@ class Node:
         """Answer the number under which jobs run here. Raises StorageError."""
         with self._lock:
             if self._number is None:
-                self._number = self._store.open_node()
+                self._number = self._store.open_node(self._queues)
             return self._number
 
     def close(self) -> None:

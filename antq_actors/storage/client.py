@@ -201,6 +201,10 @@ class StorageClient:
         """Answer the queues that hold jobs or are paused, by name."""
         return self._read(JobReader.queues)
 
+    def known_queues(self) -> builtins.list[str]:
+        """Answer the same, and those that nodes run."""
+        return self._read(JobReader.known_queues)
+
     # ---- queues ---------------------------------------------------------------------------
 
     def set_paused(self, queue: str, paused: bool) -> None:  # noqa: FBT001 - it is the value to set
@@ -213,15 +217,18 @@ class StorageClient:
 
     # ---- nodes ----------------------------------------------------------------------------
 
-    def open_node(self) -> int:
-        """Make this process a node: answer its number, and hold its lock until it is closed."""
+    def open_node(self, queues: Collection[str] = ()) -> int:
+        """Make this process a node that runs *queues*: answer its number, hold its lock.
+
+        It is held until the node is closed, or its process ends.
+        """
         node = self._write(JobStore.new_node)
         try:
             node_lock.hold(self._path, node)
         except OSError as error:
             raise storage_error(error, self._path) from error
         # Only now: a recorded node whose lock can be taken is a dead one.
-        self._write(partial(JobStore.add_node, node=node))
+        self._write(partial(JobStore.add_node, node=node, queues=queues))
         return node
 
     def close_node(self, node: int) -> None:

@@ -79,6 +79,10 @@ class JobReader:
         """Answer the queues that hold jobs or are paused, by name."""
         return sorted({*(queue_name for _, queue_name in self._jobs.lanes()), *self._meta.paused()})
 
+    def known_queues(self) -> list[str]:
+        """Answer the same, and those that nodes run."""
+        return sorted({*self.queues(), *self._meta.served()})
+
     def is_paused(self, queue_name: str) -> bool:
         """Tell whether a queue is paused."""
         return self._meta.is_paused(queue_name)

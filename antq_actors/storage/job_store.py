@@ -20,7 +20,7 @@ from antq_actors.storage.meta import NEXT_ID, NEXT_NODE
 from antq_actors.storage.records import Claim, NewJob, Settlement, StoredJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     import lmdb
 
@@ -195,9 +195,9 @@ class JobStore(JobReader):
         self._meta.set_counter(NEXT_NODE, node + 1)
         return node
 
-    def add_node(self, node: int) -> None:
+    def add_node(self, node: int, queues: Collection[str] = ()) -> None:
         """Record a node; from now on, a lock that can be taken means that it died."""
-        self._meta.add_node(node)
+        self._meta.add_node(node, queues)
 
     def remove_node(self, node: int) -> None:
         """Forget a node, unless jobs still run on it: they would run for ever.

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.storage.scan import keys_with, value_of
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import lmdb
 
     from antq_actors.storage.tables import Tables
@@ -55,9 +57,15 @@ class Meta:
         """Answer the nodes that were opened and not closed."""
         return [int(key[len(_NODE) :]) for key in keys_with(self._txn, self._db, _NODE)]
 
-    def add_node(self, node: int) -> None:
-        """Record a node."""
-        self._put(b"%b%020d" % (_NODE, node), b"")
+    def served(self) -> set[str]:
+        """Answer the queues that these nodes run."""
+        keys = keys_with(self._txn, self._db, _NODE)
+        names = {name for key in keys for name in self._txn.get(key, db=self._db).split(b"\0")}
+        return {name.decode() for name in names if name}
+
+    def add_node(self, node: int, queues: Collection[str]) -> None:
+        """Record a node and the queues it runs."""
+        self._put(b"%b%020d" % (_NODE, node), "\0".join(queues).encode())
 
     def remove_node(self, node: int) -> None:
         """Forget a node; an unknown one is no error."""
