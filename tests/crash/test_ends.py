@@ -1,0 +1,277 @@
+"""How programs end: by signals under run(), by falling off their end, in forks."""
+
+import os
+import signal
+import textwrap
+
+import pytest
+from apps import until
+
+from antq_actors import AntQ, Status
+
+PRELUDE = """
+import os, signal, sys, threading, time
+from antq_actors import AntQ, Worker
+
+def say(*what):
+    print(*what, flush=True)
+
+class Wait(Worker, name="ends:Wait"):
+    def perform(self, job):
+        say("begun", job.id)
+        end = time.monotonic() + job.args["seconds"]
+        while time.monotonic() < end:
+            time.sleep(0.005)
+        say("done", job.id)
+
+class Deaf(Worker, name="ends:Deaf"):
+    def perform(self, job):
+        say("begun", job.id)
+        time.sleep(60)
+"""
+
+
+def code(text):
+    return "-c", PRELUDE + textwrap.dedent(text)
+
+
+def the_only_job(path):
+    with AntQ(path, start_queues=False) as app:
+        (job,) = app.list_workers()
+    return job
+
+
+RUNS = """
+app = AntQ(sys.argv[1] if len(sys.argv) > 1 else None)
+
+def enqueue():
+    app.enqueue({worker}, {{"seconds": {seconds}}})
+
+class Later(threading.Thread):
+    def run(self):
+        while True:
+            try:
+                enqueue()
+                return
+            except Exception:
+                time.sleep(0.01)
+
+Later(daemon=True).start()
+app.run()
+say("ran")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_under_run_waits_for_running_jobs_and_the_program_goes_on(
+    program, tmp_path, number
+):
+    one = program(*code(RUNS.format(worker="Wait", seconds=0.5)), tmp_path / "store")
+    one.line()
+
+    one.send(number)
+
+    assert one.end()[:2] == (0, "done 1\nran\n")
+    assert the_only_job(tmp_path / "store").status is Status.COMPLETED
+
+
+def test_a_second_signal_stops_waiting_and_the_job_is_given_back(program, tmp_path):
+    one = program(*code(RUNS.format(worker="Wait", seconds=60)), tmp_path / "store")
+    one.line()
+
+    one.send(signal.SIGTERM)
+    one.send(signal.SIGINT)
+
+    assert one.end(20)[:2] == (0, "ran\n")
+    job = the_only_job(tmp_path / "store")
+    assert (job.status, job.attempts, job.interruptions) == (Status.ENQUEUED, 0, 0)
+
+
+def test_run_raises_when_the_tree_gives_up(program):
+    one = program(
+        *code("""
+        from antq_actors.otp import exit, Killed
+        app = AntQ()
+        def kill():
+            while True:
+                try:
+                    exit(app.root, Killed())
+                    return
+                except Exception:
+                    time.sleep(0.01)
+        threading.Thread(target=kill, daemon=True).start()
+        try:
+            app.run()
+        except RuntimeError as error:
+            say(error)
+        """)
+    )
+
+    status, out, _ = one.end()
+
+    assert status == 0
+    assert "the supervision tree gave up" in out
+
+
+# ---- the end of a program that does not stop its tree ---------------------------------------
+
+
+def test_a_program_that_falls_off_its_end_gives_its_jobs_back(program, tmp_path):
+    one = program(
+        *code("""
+        app = AntQ(sys.argv[1]).start()
+        began = threading.Event()
+        class Hang(Worker, name="ends:Hang"):
+            def perform(self, job):
+                began.set()
+                while True:
+                    time.sleep(0.01)
+        Hang.perform_async()
+        began.wait(20)
+        """),
+        tmp_path / "store",
+    )
+
+    assert one.end(20) == (0, "", "")
+    job = the_only_job(tmp_path / "store")
+    assert (job.status, job.attempts, job.interruptions) == (Status.ENQUEUED, 0, 0)
+
+
+def test_a_program_that_falls_off_its_end_ends_although_a_job_is_deaf(program, tmp_path):
+    one = program(
+        *code("""
+        app = AntQ(sys.argv[1]).start()
+        began = threading.Event()
+        class Hang(Worker, name="ends:Hang"):
+            def perform(self, job):
+                began.set()
+                time.sleep(60)
+        Hang.perform_async()
+        began.wait(20)
+        """),
+        tmp_path / "store",
+    )
+
+    assert one.end(30)[:2] == (0, "")
+    assert the_only_job(tmp_path / "store").status is Status.ENQUEUED
+
+
+@pytest.mark.parametrize("end", ["", "sys.exit(3)", "raise SystemExit(3)", "1 / 0"])
+def test_a_program_ends_as_it_wants_to_and_its_volatile_store_is_gone(program, end):
+    one = program(*code(f"app = AntQ().start(); say(app.path)\n{end}"))
+    path = one.line()
+
+    status, _, errors = one.end()
+
+    assert status == {"": 0, "1 / 0": 1}.get(end, 3)
+    assert ("ZeroDivisionError" in errors) == (end == "1 / 0")
+    assert not os.path.exists(path)  # noqa: PTH110 - a line that was read
+
+
+def test_a_program_that_forgot_its_application_ends_cleanly_too(program):
+    one = program(*code("AntQ().start(); AntQ().start(); say('end')"))
+
+    assert one.end() == (0, "end\n", "")
+
+
+# ---- forks ----------------------------------------------------------------------------------
+
+
+def test_in_a_forked_child_an_application_refuses_and_harms_nobody(program, tmp_path):
+    one = program(
+        *code("""
+        import warnings
+        warnings.simplefilter("ignore")
+        from antq_actors import ForkError
+        app = AntQ(sys.argv[1]).start()
+        app.enqueue(Wait, {"seconds": 0})
+        child = os.fork()
+        if child == 0:
+            said = []
+            for act in (
+                lambda: app.enqueue(Wait, {"seconds": 0}),
+                lambda: Wait.perform_async({"seconds": 0}),
+                lambda: app.list_workers(),
+                lambda: app.count_workers(),
+                lambda: app.queue("default").status(),
+                lambda: app.start(),
+            ):
+                try:
+                    act()
+                    said.append("works")
+                except ForkError:
+                    said.append("ForkError")
+            app.stop()
+            say(*said)
+            sys.exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        app.enqueue(Wait, {"seconds": 0})
+        while app.count_workers(status="completed") < 2:
+            time.sleep(0.01)
+        app.stop()
+        say("parent is well")
+        """),
+        tmp_path / "store",
+    )
+
+    status, out, errors = one.end(30)
+
+    assert (status, errors) == (0, "")
+    lines = out.splitlines()
+    assert lines[-1] == "parent is well"
+    assert " ".join(["ForkError"] * 6) in lines
+
+
+def test_a_forked_child_may_start_an_application_of_its_own_on_the_same_path(program, tmp_path):
+    one = program(
+        *code("""
+        import warnings
+        warnings.simplefilter("ignore")
+        app = AntQ(sys.argv[1], start_queues=False).start()
+        child = os.fork()
+        if child == 0:
+            with AntQ(sys.argv[1]) as own:
+                job = own.enqueue(Wait, {"seconds": 0})
+                while own.get_worker(job.id).status != "completed":
+                    time.sleep(0.01)
+            sys.exit(0)
+        say("child", os.waitpid(child, 0)[1], app.count_workers(status="completed"))
+        app.stop()
+        """),
+        tmp_path / "store",
+    )
+
+    status, out, errors = one.end(30)
+
+    assert (status, errors) == (0, "")
+    assert "child 0 1" in out
+
+
+def test_a_forked_child_does_not_keep_the_node_of_its_dead_parent_alive(program, tmp_path):
+    one = program(
+        *code("""
+        import warnings
+        warnings.simplefilter("ignore")
+        app = AntQ(sys.argv[1]).start()
+        app.enqueue(Wait, {"seconds": 60})
+        time.sleep(0.05)
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        say("child", child)
+        time.sleep(60)
+        """),
+        tmp_path / "store",
+    )
+    line = one.line()
+    while not line.startswith("child"):
+        line = one.line()
+    try:
+        one.process.kill()
+        one.process.wait()
+
+        with AntQ(tmp_path / "store", max_interruptions=1) as app:
+            until(lambda: app.count_workers(status="failed") == 1, "the rescue")
+    finally:
+        os.kill(int(line.split()[1]), signal.SIGKILL)
