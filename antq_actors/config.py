@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.errors import ConfigError
 from antq_actors.jobs.duration import LONGEST, brief, to_seconds
-from antq_actors.jobs.options import check_queue_name
+from antq_actors.jobs.options import LONGEST_TIMEOUT, check_queue_name
 from antq_actors.jobs.wording import did_you_mean
 from antq_actors.queues.messages import check_concurrency
 
@@ -196,7 +196,8 @@ def _seconds(value: object, setting: str, *, endless: bool = True) -> float:
         raise ConfigError(
             f"{setting} must be more than 0 seconds and finite, got {brief(value)}{never}"
         )
-    return float(min(seconds, LONGEST))  # beyond the calendar all are the same, and ints too long
+    # Beyond the calendar, and for a timer beyond 31 years, all are the same.
+    return float(min(seconds, LONGEST if endless else LONGEST_TIMEOUT))
 
 
 def _table(value: object, where: str) -> dict[str, Any]:

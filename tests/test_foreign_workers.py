@@ -103,8 +103,10 @@ def stored_as(app, name, **options):
         def perform(self, job):
             raise AssertionError
 
+    app.queue("default").pause()
     job = app.enqueue(Stranger)
     del definitions._defined[name]
+    app.queue("default").resume()
     return job
 
 

@@ -60,8 +60,8 @@ class Meta:
     def served(self) -> set[str]:
         """Answer the queues that these nodes run."""
         keys = keys_with(self._txn, self._db, _NODE)
-        names = {name for key in keys for name in self._txn.get(key, db=self._db).split(b"\0")}
-        return {name.decode() for name in names if name}
+        served = [value_of(self._txn, self._db, key) or b"" for key in keys]
+        return {name for queues in served for name in queues.decode().split("\0") if name}
 
     def add_node(self, node: int, queues: Collection[str]) -> None:
         """Record a node and the queues it runs."""
