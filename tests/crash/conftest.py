@@ -20,7 +20,7 @@ class Program:
             stderr=subprocess.PIPE,
             text=True,
             cwd=HERE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, HERE)))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, HERE.parent, HERE)))},
         )
 
     def line(self):
