@@ -58,8 +58,11 @@ class _Clockwork:
             if self._heap[0][2] is timer:
                 self._condition.notify()
 
+    def _make_thread(self) -> threading.Thread:
+        return threading.Thread(target=self._run, name="otp-service-timer", daemon=True)
+
     def _start_thread(self) -> threading.Thread:
-        thread = threading.Thread(target=self._run, name="otp-service-timer", daemon=True)
+        thread = self._make_thread()
         try:
             thread.start()
         except RuntimeError as error:  # the system has no thread left

@@ -1,12 +1,64 @@
-import pytest
-from supervised import Log, eventually
+import threading
 
-from antq_actors.otp import CallExit, Shutdown, Supervisor, stop
+import pykka
+import pytest
+from probe import Gate, Notes, Probe
+from supervised import Log, eventually, kill
+
+from antq_actors.otp import IGNORE, CallExit, Shutdown, Supervisor, names, orphans, stop
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """Fail a test that leaves an actor, a name, an orphan or a thread of its own behind."""
+    before = set(_leftovers())
+    yield
+    eventually(lambda: not set(_leftovers()) - before, what=lambda: set(_leftovers()) - before)
+
+
+def _leftovers():
+    yield from (("actor", ref.actor_urn) for ref in pykka.ActorRegistry.get_all())
+    yield from (("name", name) for name in list(names._processes))
+    yield from (("orphan", thread.name) for thread in orphans())
+    yield from (
+        ("thread", thread.name, thread.ident)
+        for thread in threading.enumerate()
+        if not thread.name.startswith("otp-service")
+    )
 
 
 @pytest.fixture
 def log():
     return Log()
+
+
+@pytest.fixture
+def notes():
+    return Notes()
+
+
+@pytest.fixture
+def gate():
+    """A gate that opens at the latest when the test is over."""
+    gate = Gate()
+    yield gate
+    gate.open()
+
+
+@pytest.fixture
+def start():
+    """Start a Probe, or an actor *of* another class; afterwards it is killed."""
+    started = []
+
+    def start(*args, of=Probe, **kwargs):
+        ref = of.start(*args, **kwargs)
+        if ref is not IGNORE:
+            started.append(ref)
+        return ref
+
+    yield start
+    for ref in reversed(started):
+        kill(ref)
 
 
 @pytest.fixture

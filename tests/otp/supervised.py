@@ -107,7 +107,7 @@ def kill(ref):
     exit(ref, Killed())
 
 
-def eventually(condition, seconds=5.0):
+def eventually(condition, seconds=5.0, what=None):
     """Wait until *condition* answers something true, and answer that."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -115,4 +115,4 @@ def eventually(condition, seconds=5.0):
         if answer:
             return answer
         threading.Event().wait(0.002)
-    raise AssertionError(f"did not come true within {seconds} s: {condition}")
+    raise AssertionError(f"did not come true within {seconds} s: {what() if what else condition}")

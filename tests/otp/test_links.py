@@ -1,0 +1,274 @@
+"""Links and exit signals: otp rules 65 and 66, row by row."""
+
+import logging
+
+import pytest
+from probe import LONGEST, Probe, answering, raising
+from supervised import kill
+
+from antq_actors.otp import (
+    CallExit,
+    Crash,
+    Exited,
+    Killed,
+    NoProc,
+    Normal,
+    Shutdown,
+    call,
+    exit,  # noqa: A004 - OTP's name
+    link,
+    monitor,
+    stop,
+    trap_exit,
+    unlink,
+)
+
+BOOM = ValueError("boom")
+DONE = Shutdown("done")
+
+ENDS = {
+    "normal": (stop, Normal()),
+    "shutdown": (lambda ref: stop(ref, DONE), DONE),
+    "crash": (lambda ref: ref.tell(raising(BOOM)), Crash(BOOM)),
+    "killed": (kill, Killed()),
+}
+NOT_NORMAL = [row for row in ENDS.values() if row[1] != Normal()]
+
+
+def linked(start, notes, *, trapping):
+    """Two linked actors; the first one writes into *notes*."""
+    one, two = start(notes), start()
+    call(one, lambda _me: (link(two), trap_exit(on=trapping)))
+    return one, two
+
+
+@pytest.mark.parametrize(("end", "reason"), NOT_NORMAL)
+def test_a_linked_end_is_passed_on_with_its_reason(start, notes, end, reason):
+    one, two = linked(start, notes, trapping=False)
+    down = monitor(one)
+
+    end(two)
+
+    assert down.wait(LONGEST).reason == reason
+    assert notes.take(1) == [("terminate", reason)]  # an ordinary end also when two was killed
+
+
+def test_a_normal_end_of_a_linked_actor_is_dropped(start, notes):
+    one, two = linked(start, notes, trapping=False)
+
+    stop(two)
+
+    assert call(one, answering("lives")) == "lives"
+    assert notes.is_empty()
+
+
+@pytest.mark.parametrize(("end", "reason"), ENDS.values(), ids=ENDS.keys())
+def test_one_that_traps_exits_is_told_of_every_linked_end(start, notes, end, reason):
+    one, two = linked(start, notes, trapping=True)
+
+    end(two)
+
+    assert notes.take(1) == [Exited(two, reason)]
+    assert call(one, answering("lives")) == "lives"
+
+
+def test_links_go_both_ways(start, notes):
+    one, two = linked(start, notes, trapping=False)
+    down = monitor(two)
+
+    stop(one, DONE)
+
+    assert down.wait(LONGEST).reason == DONE
+
+
+def test_there_is_one_link_for_each_pair(start, notes):
+    one, two = linked(start, notes, trapping=True)
+    call(two, lambda _me: link(one))
+    call(one, lambda _me: link(two))
+
+    stop(two)
+    assert notes.take(1) == [Exited(two, Normal())]
+
+    call(one, answering(None))
+    assert notes.is_empty()
+
+
+def test_unlink_from_either_end_removes_the_link(start, notes):
+    one, two = linked(start, notes, trapping=False)
+
+    call(two, lambda _me: unlink(one))
+    kill(two)
+
+    assert call(one, answering("lives")) == "lives"
+
+
+def test_linking_the_dead_is_an_exit_signal_with_noproc(start, notes):
+    trapping, plain, dead = start(notes), start(), start()
+    stop(dead)
+    down = monitor(plain)
+
+    call(trapping, lambda _me: (trap_exit(on=True), link(dead)))
+    plain.tell(lambda _me: link(dead))
+
+    assert notes.take(1) == [Exited(dead, NoProc())]
+    assert down.wait(LONGEST).reason == NoProc()
+
+
+def test_a_link_to_oneself_means_nothing(start):
+    ref = start()
+
+    call(ref, lambda me: link(me.ref))
+    stop(ref)
+
+    assert not ref.is_alive()
+
+
+@pytest.mark.parametrize("act", [link, unlink, trap_exit])
+def test_links_are_for_actors(start, act):
+    with pytest.raises(RuntimeError, match="monitor"):
+        act(start())
+
+
+# ---- exit -------------------------------------------------------------------------------------
+
+
+def test_an_exit_signal_overtakes_what_waits(start, notes, gate):
+    ref = start(notes)
+    down = monitor(ref)
+    ref.tell(gate)
+    gate.wait_entered()
+    for number in range(100):
+        ref.tell(number)
+
+    exit(ref, DONE)
+    gate.open()
+
+    assert down.wait(LONGEST).reason == DONE
+    assert notes.take(1) == [("terminate", DONE)]
+
+
+def test_a_normal_exit_signal_ends_no_one_but_is_told_to_who_traps(start, notes):
+    plain, trapping = start(), start(notes)
+    call(trapping, lambda _me: trap_exit(on=True))
+
+    exit(plain, Normal())
+    exit(trapping, Normal())
+
+    assert call(plain, answering("lives")) == "lives"
+    assert notes.take(1) == [Exited(None, Normal())]
+
+
+def test_a_trapped_signal_names_the_actor_that_sent_it(start, notes):
+    sender, ref = start(), start(notes)
+    call(ref, lambda _me: trap_exit(on=True))
+
+    call(sender, lambda _me: exit(ref, DONE))
+    exit(ref, DONE)
+
+    assert notes.take(2) == [Exited(sender, DONE), Exited(None, DONE)]
+
+
+def test_a_kill_cannot_be_trapped(start, notes):
+    ref = start(notes)
+    call(ref, lambda _me: trap_exit(on=True))
+    down = monitor(ref)
+
+    kill(ref)
+
+    assert down.wait(LONGEST).reason == Killed()
+    assert notes.is_empty()
+
+
+def test_an_exit_to_a_name_reaches_who_has_it_and_nobody_else(start):
+    ref = start(name="target")
+    down = monitor(ref)
+
+    exit("nobody", DONE)
+    exit("target", DONE)
+
+    assert down.wait(LONGEST).reason == DONE
+
+
+def test_an_actor_may_tell_itself_to_end(start):
+    ref = start()
+    down = monitor(ref)
+
+    call(ref, lambda me: exit(me.ref, DONE))
+
+    assert down.wait(LONGEST).reason == DONE
+
+
+def test_an_actor_that_kills_itself_gets_no_further(start, notes):
+    def suicide(me):
+        exit(me.ref, Killed())
+        me.notes.add("still here")
+
+    ref = start(notes)
+
+    with pytest.raises(CallExit) as ended:
+        call(ref, suicide)
+
+    assert ended.value.reason == Killed()
+    stop(start(notes))
+    assert notes.take(1) == [("terminate", Normal())]
+    assert notes.is_empty()
+
+
+# ---- parents ----------------------------------------------------------------------------------
+
+
+def a_family(start, notes):
+    """A parent that traps exits, and its child, which does so, too."""
+    parent = start(notes)
+    child = call(
+        parent,
+        lambda _me: (
+            trap_exit(on=True),
+            Probe.start_link(notes, init=lambda _: trap_exit(on=True)),
+        )[1],
+    )
+    return parent, child
+
+
+@pytest.mark.parametrize(("end", "reason"), ENDS.values(), ids=ENDS.keys())
+def test_the_end_of_a_parent_cannot_be_trapped(start, notes, end, reason):
+    parent, child = a_family(start, notes)
+    down = monitor(child)
+
+    end(parent)
+
+    assert down.wait(LONGEST).reason == reason
+
+
+def test_an_exit_signal_of_a_parent_cannot_be_trapped(start, notes):
+    parent, child = a_family(start, notes)
+    down = monitor(child)
+
+    call(parent, lambda _me: exit(child, DONE))
+
+    assert down.wait(LONGEST).reason == DONE
+    assert notes.take(2) == [("terminate", DONE), Exited(child, DONE)]
+
+
+def test_a_start_link_from_a_plain_thread_links_nothing():
+    ref = Probe.start_link()
+
+    assert ref.process.parent is None
+    stop(ref)
+
+
+def test_a_child_of_a_parent_that_is_killed_while_it_starts_it_ends_with_it(start, gate, caplog):
+    caplog.set_level(logging.CRITICAL)
+    parent = start()
+    children = []
+
+    def enter(me):
+        children.append(me.ref)
+        gate()
+
+    parent.tell(lambda _me: Probe.start_link(init=enter))
+    gate.wait_entered()
+
+    kill(parent)
+
+    assert monitor(children[0]).wait(LONGEST).reason in (Killed(), NoProc())
