@@ -4,13 +4,14 @@ import threading
 from collections import OrderedDict, UserDict
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from enum import Enum
 from types import MappingProxyType
 from uuid import uuid4
 
 import pytest
 from apps import settled
 
-from antq_actors import InvalidSchedule, Status, Unique, Worker, worker
+from antq_actors import AntQ, InvalidSchedule, Status, Unique, Worker, worker
 
 seen = {}
 done = threading.Event()
@@ -191,6 +192,22 @@ def test_arguments_given_as_options_are_told_where_they_go(paused):
     ):
         with pytest.raises(TypeError, match=r"unknown option 'email'.*in one mapping"):
             enqueue()
+
+
+class Name(str, Enum):  # noqa: UP042 - whose str() is not its value
+    MAIL = "mail"
+    COMPLETED = "completed"
+
+
+def test_members_of_a_str_enum_are_the_text_they_stand_for(app):
+    job = Plain.perform_async({Name.MAIL: 1}, queue=Name.MAIL)
+
+    assert settled(app, job).args == job.args == {"mail": 1}
+    assert job.queue_name == "mail"
+    assert app.queue(Name.MAIL).status().name == "mail"
+    assert app.list_workers(queue_name=Name.MAIL, status=Name.COMPLETED)[0].id == job.id
+    with AntQ(queues={Name.MAIL: 1}) as other:
+        assert settled(other, other.enqueue(Plain)).queue_name == "mail"
 
 
 # ---- schedule --------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from antq_actors.errors import (
 )
 from antq_actors.jobs import running
 from antq_actors.jobs.duration import brief
+from antq_actors.jobs.options import plain
 from antq_actors.jobs.wording import among
 from antq_actors.otp import current
 from antq_actors.otp import errors as otp_errors
@@ -268,13 +269,13 @@ class AntQ:
             raise TypeError(f"queue must be a name (str), got {brief(name)}")
         if self._config.start_queues:
             known: Collection[str] = self._config.queues
-            actor = live.names.queue(name)
+            actor = live.names.queue(plain(name))
         else:
             known = {*self._config.queues, *live.store.known_queues()}
             actor = None
         if name not in known:
             raise UnknownQueue(f"there is no queue {name!r}{among(name, known)}")
-        return QueueHandle(name, actor, live.store)
+        return QueueHandle(plain(name), actor, live.store)
 
     # ---- inside ---------------------------------------------------------------------------
 

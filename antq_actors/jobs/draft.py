@@ -9,7 +9,7 @@ from antq_actors.jobs import instant, lifecycle, running
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.job import Job
-from antq_actors.jobs.options import Options, job_options
+from antq_actors.jobs.options import Options, job_options, plain
 from antq_actors.jobs.registry import name_of, options_of
 from antq_actors.jobs.schedule import due
 from antq_actors.jobs.unique import unique_digest
@@ -129,4 +129,4 @@ def check_args(args: object) -> dict[str, Any]:
     for key in args:
         if not isinstance(key, str):
             raise TypeError(f"the keys of args must be str, got {brief(key)}")
-    return dict(args)
+    return {plain(key): value for key, value in args.items()}

@@ -114,7 +114,12 @@ def check_queue_name(name: object) -> str:
         raise ValueError(
             f"queue must be a name of at most {MAX_QUEUE_NAME} bytes, got {size}: {brief(name)}"
         )
-    return str(name)
+    return plain(name)
+
+
+def plain(text: str) -> str:
+    """Answer *text* as a str and nothing more: str() of an enum's member would be its name."""
+    return str.__str__(text)
 
 
 def check_priority(value: object) -> int:
