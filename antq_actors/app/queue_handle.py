@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any, Final
 
-from antq_actors.errors import AntqError, NotStarted, StorageError
+from antq_actors.errors import NotStarted, StorageError
 from antq_actors.jobs.status import Status
-from antq_actors.otp import names
+from antq_actors.otp import current, names
 from antq_actors.otp.calls import call
-from antq_actors.otp.errors import CallExit
+from antq_actors.otp.errors import CallCycle, CallExit, CallTimeout
 from antq_actors.queues.messages import (
     GetStatus,
     Pause,
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from antq_actors.storage.client import StorageClient
 
 ANSWER_TIME: Final = 30.0
-"""Seconds a queue actor has for an answer."""
+"""Seconds a queue actor has for an answer, and to come back when it died."""
+
+PAUSE: Final = 0.01
+"""Seconds between two looks for a queue actor that is being restarted."""
 
 
 class QueueHandle:
@@ -47,10 +51,7 @@ class QueueHandle:
         """The queue actor itself. Raises NotStarted where it does not run."""
         ref = None if self._actor is None else names.whereis(self._actor)
         if ref is None:
-            raise NotStarted(
-                f"queue {self.name!r} does not run in this application; start one with"
-                " start_queues=True to have its actor here"
-            )
+            raise self._not_running()
         return ref
 
     def set_concurrency(self, n: int) -> None:
@@ -61,27 +62,27 @@ class QueueHandle:
         """
         check_concurrency(n)
         if self._actor is None:
-            _ = self.ref
-        self._call(SetConcurrency(n))
+            raise self._not_running()
+        self._call(self._actor, SetConcurrency(n))
 
     def pause(self) -> None:
         """Claim nothing more, on every node of the path. Kept over restarts; running jobs go on."""
         if self._actor is None:
             self._store.set_paused(self.name, paused=True)
         else:
-            self._call(Pause())
+            self._call(self._actor, Pause())
 
     def resume(self) -> None:
         """Claim jobs again, on every node of the path."""
         if self._actor is None:
             self._store.set_paused(self.name, paused=False)
         else:
-            self._call(Resume())
+            self._call(self._actor, Resume())
 
     def status(self) -> QueueStatus:
         """Answer how the queue is. Without its actor here, what runs is that of all nodes."""
         if self._actor is not None:
-            status: QueueStatus = self._call(GetStatus())
+            status: QueueStatus = self._call(self._actor, GetStatus())
             return status
         running = self._store.list(Filter(frozenset([Status.RUNNING]), self.name))
         return QueueStatus(
@@ -92,10 +93,29 @@ class QueueHandle:
             counts=self._store.counts(self.name),
         )
 
-    def _call(self, request: Any) -> Any:
-        try:
-            return call(self.ref, request, timeout=ANSWER_TIME)
-        except AntqError:
-            raise
-        except CallExit as error:
-            raise StorageError(f"queue {self.name!r} did not answer: {error}") from error
+    def _not_running(self) -> NotStarted:
+        return NotStarted(
+            f"queue {self.name!r} does not run in this application; start one with"
+            " start_queues=True to have its actor here"
+        )
+
+    def _call(self, dest: str, request: Any) -> Any:
+        """Ask until it is answered: the actor may die meanwhile, and comes back.
+
+        What is asked here may be asked twice.
+        """
+        self._store.check()
+        deadline = time.monotonic() + ANSWER_TIME
+        while True:
+            try:
+                return call(dest, request, max(0.0, deadline - time.monotonic()))
+            except (CallTimeout, CallCycle) as error:
+                raise StorageError(f"queue {self.name!r} did not answer: {error}") from error
+            except CallExit as error:
+                current.fence()
+                if time.monotonic() >= deadline:
+                    raise StorageError(f"queue {self.name!r} did not come back: {error}") from error
+                if self._store.closed.wait(PAUSE):
+                    raise NotStarted(
+                        f"queue {self.name!r} does not run any more: its application has stopped"
+                    ) from error

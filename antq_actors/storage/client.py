@@ -58,11 +58,12 @@ class StorageClient:
         self._path = Path(os.path.realpath(path))
         self._patience = patience
         self._pid = os.getpid()
-        self._closed = threading.Event()
+        self.closed = threading.Event()
+        """Set when its application has stopped: nobody need wait for an answer any more."""
 
     def close(self) -> None:
         """Let nobody wait for a storage actor that is not there: it will not come back."""
-        self._closed.set()
+        self.closed.set()
 
     # ---- jobs come in ---------------------------------------------------------------------
 
@@ -116,7 +117,7 @@ class StorageClient:
 
     def request_again(self, request: Write, *, tag: Any) -> None:
         """Repeat a request whose answer was lost. If it was done, only its answer comes again."""
-        self._check()
+        self.check()
         send_request(self._dest, request, tag)
 
     def rescue(
@@ -258,7 +259,7 @@ class StorageClient:
 
     def _ask(self, request: Write | Read, absence: float = _PATIENCE) -> Any:
         """Send until it is answered: the storage actor may die meanwhile, and comes back."""
-        self._check()
+        self.check()
         absence = min(absence, self._patience)
         began = time.monotonic()
         deadline, back_by = began + self._patience, began + absence
@@ -278,7 +279,7 @@ class StorageClient:
                         f"the storage actor of {self._path} is gone and did not come back within"
                         f" {absence:g} s: {error}"
                     ) from error
-                if self._closed.wait(_PAUSE):
+                if self.closed.wait(_PAUSE):
                     raise StorageError(
                         f"the store in {self._path} is closed: its application has stopped"
                     ) from error
@@ -294,7 +295,8 @@ class StorageClient:
             after = page[-1].id
             size = _PAGE
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise ForkError in a fork of the process that made the client."""
         if os.getpid() != self._pid:
             raise ForkError(
                 "this process is a fork of the one that started the application, and a store cannot"

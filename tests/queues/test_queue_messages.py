@@ -188,9 +188,20 @@ def test_a_handle_outlives_its_queue_actor(run, stage):
 
     send_exit(old, Killed())
 
-    until(lambda: restarted(app, old), "the restart")
-    queue.set_concurrency(3)
-    assert queue.status().concurrency == 3
+    assert queue.status().running == ()
+    assert queue.ref != old
+
+
+def test_a_handle_of_an_application_that_stopped_says_so(run):
+    app = run()
+    queue = app.queue("default")
+
+    app.stop()
+
+    with pytest.raises(NotStarted):
+        queue.pause()
+    with pytest.raises(NotStarted):
+        queue.status()
 
 
 def test_without_queues_a_handle_works_through_the_store(run, stage, tmp_path):
