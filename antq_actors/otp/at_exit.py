@@ -5,17 +5,23 @@ from __future__ import annotations
 import atexit
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.otp.calls import stop
 from antq_actors.otp.errors import CallExit
+from antq_actors.otp.messages import StopRequest
 from antq_actors.otp.reasons import Shutdown
+from antq_actors.otp.watch import DeathWatch
 
 if TYPE_CHECKING:
     from antq_actors.otp.process import Process
 
 PATIENCE: Final = 10.0
 """Seconds that the actors without a supervisor have together for their ends."""
+
+GRACE: Final = 1.0
+"""Seconds for those that are left when the time of all is over."""
 
 _roots: Final[dict[Process, int]] = {}
 
@@ -29,13 +35,22 @@ def add(process: Process) -> None:
 
 def _stop_all() -> None:
     # Last started, first stopped. A forked child inherits the list, but none of the threads.
+    roots = [process for process, pid in list(_roots.items()) if pid == os.getpid()]
     deadline = time.monotonic() + PATIENCE
-    for process, pid in reversed(list(_roots.items())):
-        if pid == os.getpid():
-            try:
-                stop(process.ref, Shutdown(), timeout=max(0.0, deadline - time.monotonic()))
-            except CallExit:
-                continue
+    while roots and time.monotonic() < deadline:
+        with suppress(CallExit):
+            stop(roots.pop().ref, Shutdown(), timeout=max(0.0, deadline - time.monotonic()))
+    _stop_together(roots)
+
+
+def _stop_together(processes: list[Process]) -> None:
+    """Stop those whose turn did not come, because one before them does not end."""
+    watches = [DeathWatch(process.ref) for process in processes]
+    for process in processes:
+        process.ref.deliver(StopRequest(Shutdown()))
+    deadline = time.monotonic() + GRACE
+    for watch in watches:
+        watch.wait(max(0.0, deadline - time.monotonic()))
 
 
 atexit.register(_stop_all)

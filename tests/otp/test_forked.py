@@ -1,0 +1,168 @@
+"""In a forked child its parent's actors have ended; the parent's go on."""
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+HEAD = """
+import os, threading, sys, traceback
+import pykka
+from antq_actors.otp import *
+from antq_actors.otp.reasons import NoProc
+
+class Child(GenServer):
+    def handle_call(self, request):
+        return request(self) if callable(request) else request
+
+    def terminate(self, reason):
+        print("terminate in", "parent" if os.getpid() == parent else "child", flush=True)
+
+parent = os.getpid()
+
+def in_child(check):
+    sys.stdout.flush()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            check()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+def raises(error, fn):
+    try:
+        fn()
+    except error as raised:
+        return raised
+    raise AssertionError(f"{fn} raised nothing")
+"""
+
+
+def run(program):
+    source = HEAD + textwrap.dedent(program)
+    done = subprocess.run(  # noqa: S603 - a program of this file
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", source],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+
+def test_inherited_actors_have_ended_for_every_way_to_talk():
+    lines = run(
+        """
+        ref = Child.start(name="inherited")
+
+        def check():
+            assert raises(CallExit, lambda: call(ref, 1, None)).reason == NoProc()
+            assert raises(CallExit, lambda: call("inherited", 1, None)).reason == NoProc()
+            assert raises(CallExit, lambda: stop(ref)).reason == NoProc()
+            raises(pykka.ActorDeadError, lambda: ref.ask(1))
+            raises(pykka.ActorDeadError, lambda: ref.tell(1))
+            assert monitor(ref).wait(0).reason == NoProc()
+            assert ref.stop() is False
+            cast(ref, 1)
+            exit(ref, Killed())
+            assert whereis("inherited") is None
+            assert not ref.is_alive()
+            assert pykka.ActorRegistry.get_all() == []
+            pykka.ActorRegistry.stop_all()
+
+        in_child(check)
+        assert call("inherited", "unharmed") == "unharmed"
+        """
+    )
+
+    assert lines == ["terminate in parent"]
+
+
+def test_a_child_starts_actors_timers_and_supervisors_of_its_own():
+    run(
+        """
+        outer = Supervisor.start([Child.child_spec(name="inherited")])
+
+        def check():
+            sup = Supervisor.start([Child.child_spec(name="inherited")])
+            assert call("inherited", 1) == 1
+            arrived = threading.Event()
+            class Timed(GenServer):
+                def handle_info(self, message):
+                    arrived.set()
+            timed = Timed.start()
+            send_after(timed, "now", 0.001)
+            assert arrived.wait(10)
+            stop(timed)
+            stop(sup)
+
+        in_child(check)
+        """
+    )
+
+
+def test_a_fork_within_an_actor_makes_a_plain_thread():
+    run(
+        """
+        ref = Child.start()
+
+        def forks(me):
+            def check():
+                raises(RuntimeError, lambda: trap_exit(True))
+                own = Child.start()
+                assert call(own, 1) == 1
+                stop(own)
+            in_child(check)
+            return "forked"
+
+        assert call(ref, forks, None) == "forked"
+        """
+    )
+
+
+def test_forks_in_the_midst_of_much_talk_do_not_hang():
+    run(
+        """
+        refs = [Child.start(name=f"n{i}") for i in range(4)]
+        over = threading.Event()
+
+        def chatter():
+            while not over.is_set():
+                for ref in refs:
+                    call(ref, 1, None)
+                    monitor(ref)
+                    whereis("n1")
+                    send_after(ref, 1, 3600)
+                short = Child.start()
+                exit(short, Killed())
+
+        threads = [threading.Thread(target=chatter) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+
+        def check():
+            for ref in refs:
+                assert raises(CallExit, lambda: call(ref, 1, None)).reason == NoProc()
+            own = Child.start(name="n1")
+            assert call("n1", 2) == 2
+            exit(own, Killed())
+
+        for _ in range(15):
+            in_child(check)
+        over.set()
+        for thread in threads:
+            thread.join()
+        """
+    )

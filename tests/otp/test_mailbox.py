@@ -1,0 +1,134 @@
+"""The mailbox: two lanes, each in order, and an end that hands over what is owed."""
+
+import pykka
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from probe import LONGEST, InThread
+from pykka._envelope import Envelope
+from supervised import eventually
+
+from antq_actors.otp import Shutdown
+from antq_actors.otp.mailbox import Mailbox
+from antq_actors.otp.messages import Call, ExitSignal
+
+
+def a_signal(number=0):
+    return ExitSignal(None, Shutdown(number))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers())))
+def test_signals_come_first_and_each_lane_keeps_its_order(sent):
+    box = Mailbox()
+    for is_signal, number in sent:
+        if is_signal:
+            box.signal(a_signal(number))
+        else:
+            box.deliver(Envelope(number))
+    assert len(box) == len(sent)
+
+    taken = [box.get() for _ in sent]
+
+    signals = [each.reason.detail for each in taken if isinstance(each, ExitSignal)]
+    messages = [each.message for each in taken[len(signals) :]]
+    assert signals == [number for is_signal, number in sent if is_signal]
+    assert messages == [number for is_signal, number in sent if not is_signal]
+    assert box.empty()
+
+
+def test_get_waits_for_a_message():
+    box = Mailbox()
+    waiting = InThread(box.get)
+    eventually(lambda: box.asleep)
+
+    box.put(Envelope("hello"))
+
+    assert waiting.result().message == "hello"
+
+
+def test_get_answers_none_when_its_time_is_over_or_the_mailbox_is_closed():
+    box = Mailbox()
+    assert box.get(0.001) is None
+
+    waiting = InThread(box.get)
+    eventually(lambda: box.asleep)
+    box.close()
+
+    assert waiting.result() is None
+    assert box.get() is None
+
+
+def test_a_wait_that_is_nearly_over_loses_no_message():
+    box = Mailbox()
+    total = 300
+
+    def take_all():
+        taken = []
+        while len(taken) < total:
+            envelope = box.get(0.0001)
+            if envelope is not None:
+                taken.append(envelope.message)
+        return taken
+
+    taking = InThread(take_all)
+    for number in range(total):
+        if number % 3 == 0:
+            eventually(lambda: box.empty() and box.asleep)
+        box.deliver(Envelope(number))
+
+    assert taking.result() == list(range(total))
+
+
+def test_a_closed_mailbox_lets_nothing_in():
+    box = Mailbox()
+    future = pykka.ThreadingFuture()
+    box.close()
+
+    assert not box.deliver(Envelope("message"))
+    assert not box.signal(a_signal())
+    box.put(Envelope("question", reply_to=future))
+
+    with pytest.raises(pykka.ActorDeadError):
+        future.get(timeout=LONGEST)
+    with pytest.raises(pykka.ActorDeadError):
+        box.put(Envelope("message"))
+    assert box.empty()
+
+
+def test_close_hands_over_what_waits_what_is_handled_and_what_is_open():
+    box = Mailbox()
+    calls = [Call("handled"), Call("waits")]
+    asks = [Envelope(each, reply_to=pykka.ThreadingFuture()) for each in ("open", "handled")]
+    for envelope in (Envelope(calls[0]), asks[0], asks[1], Envelope(calls[1])):
+        box.deliver(envelope)
+    box.get()
+    box.get()
+    box.keep_open(asks[0])
+    box.get()
+
+    leftovers = box.close()
+
+    assert leftovers.calls == [calls[0]]
+    assert {id(e) for e in leftovers.envelopes} >= {id(each) for each in asks}
+    assert [e.message for e in leftovers.envelopes if e not in asks] == [calls[1]]
+    assert not leftovers.idle
+
+
+def test_an_ask_that_is_kept_open_while_it_is_handled_is_handed_over_once():
+    box = Mailbox()
+    envelope = Envelope("question", reply_to=pykka.ThreadingFuture())
+    box.deliver(envelope)
+    box.get()
+    box.keep_open(envelope)
+
+    assert box.close().envelopes == [envelope]
+
+
+def test_close_knows_whether_the_actor_was_idle():
+    box = Mailbox()
+    waiting = InThread(box.get)
+    eventually(lambda: box.asleep)
+
+    assert box.close().idle
+    waiting.result()
+    assert not box.close().idle

@@ -1,0 +1,364 @@
+"""A GenServer is still a pykka actor: what arrives by pykka's means behaves as pykka says."""
+
+import pykka
+import pytest
+from probe import LONGEST, InThread, answering, raising
+from supervised import eventually, kill
+
+from antq_actors.otp import (
+    CallExit,
+    Crash,
+    GenServer,
+    Killed,
+    Normal,
+    StartError,
+    call,
+    cast,
+    monitor,
+    stop,
+)
+
+BOOM = ValueError("boom")
+
+
+class Counter(GenServer):
+    """What pykka's quickstart has, and a handle_call."""
+
+    total = 0
+
+    def __init__(self, first=0):
+        super().__init__()
+        self.total = first
+        self.told = []
+
+    def add(self, number):
+        self.total += number
+        return self.total
+
+    def fail(self):
+        raise BOOM
+
+    def handle_call(self, request):
+        if isinstance(request, Exception):
+            raise request
+        return request, self.total
+
+    def handle_info(self, message):
+        self.told.append(message)
+
+
+class Careful(Counter):
+    crash_on_ask = True
+
+
+class Receiver(pykka.ThreadingActor):
+    """A plain pykka actor's on_receive."""
+
+    use_daemon_thread = True
+
+    def on_receive(self, message):
+        if isinstance(message, Exception):
+            raise message
+        return ("received", message)
+
+
+class Mixed(GenServer):
+    """A GenServer that overrides on_receive: it gets ask and tell, and calls go to handle_call."""
+
+    def __init__(self):
+        super().__init__()
+        self.received = []
+
+    def on_receive(self, message):
+        self.received.append(message)
+        if isinstance(message, Exception):
+            raise message
+        return "received"
+
+    def handle_call(self, request):
+        return "called"
+
+
+@pytest.fixture
+def counter(start):
+    return start(10, of=Counter)
+
+
+# ---- ask and tell -----------------------------------------------------------------------------
+
+
+def test_ask_is_answered_by_handle_call_and_tell_arrives_in_handle_info(counter):
+    counter.tell("hello")
+
+    assert counter.ask("how many") == ("how many", 10)
+    assert counter.proxy().told.get() == ["hello"]
+
+
+def test_ask_without_waiting_gives_a_future(counter):
+    future = counter.ask("how many", block=False)
+
+    assert future.get(timeout=LONGEST) == ("how many", 10)
+
+
+def test_an_ask_that_takes_too_long_is_pykkas_timeout(start, gate):
+    ref = start()
+
+    with pytest.raises(pykka.Timeout):
+        ref.ask(gate, timeout=0.001)
+    gate.open()
+
+    assert ref.ask(answering("next")) == "next"
+
+
+def test_what_an_ask_raises_goes_to_the_asker_and_the_actor_lives(counter):
+    with pytest.raises(ValueError, match="boom") as raised:
+        counter.ask(BOOM)
+
+    assert raised.value is BOOM
+    assert counter.ask("alive") == ("alive", 10)
+
+
+def test_with_crash_on_ask_the_actor_ends_as_well(start):
+    ref = start(of=Careful)
+    down = monitor(ref)
+
+    with pytest.raises(ValueError, match="boom"):
+        ref.ask(BOOM)
+    assert down.wait(LONGEST).reason == Crash(BOOM)
+
+    ref = start(of=Careful)
+    down = monitor(ref)
+    with pytest.raises(ValueError, match="boom"):
+        ref.proxy().fail().get()
+    assert down.wait(LONGEST).reason == Crash(BOOM)
+
+
+def test_a_tell_that_raises_ends_the_actor(start):
+    ref = start()
+    down = monitor(ref)
+
+    ref.tell(raising(BOOM))
+
+    assert down.wait(LONGEST).reason == Crash(BOOM)
+
+
+def test_on_receive_if_overridden_gets_ask_and_tell_and_call_does_not(start):
+    ref = start(of=Mixed)
+
+    ref.tell("told")
+    assert ref.ask("asked") == "received"
+    assert call(ref, "request") == "called"
+    with pytest.raises(ValueError, match="boom"):
+        ref.ask(BOOM)
+
+    assert ref.proxy().received.get() == ["told", "asked", BOOM]
+
+
+# ---- proxies ----------------------------------------------------------------------------------
+
+
+def test_a_proxy_calls_methods_reads_and_writes_attributes(counter):
+    proxy = counter.proxy()
+
+    assert proxy.add(5).get() == 15
+    assert proxy.total.get() == 15
+    proxy.total = 1
+    assert proxy.total.get() == 1
+
+
+def test_what_a_proxy_call_raises_goes_to_its_future_and_the_actor_lives(counter):
+    proxy = counter.proxy()
+
+    with pytest.raises(ValueError, match="boom"):
+        proxy.fail().get()
+
+    assert proxy.total.get() == 10
+
+
+def test_a_deferred_proxy_call_that_raises_ends_the_actor(counter):
+    down = monitor(counter)
+
+    counter.proxy().add.defer(1)
+    counter.proxy().fail.defer()
+
+    assert down.wait(LONGEST).reason == Crash(BOOM)
+
+
+def test_a_proxy_stops_its_actor(counter):
+    down = monitor(counter)
+
+    counter.proxy().stop()
+
+    assert down.wait(LONGEST).reason == Normal()
+
+
+def test_the_dead_have_no_proxy(counter):
+    proxy = counter.proxy()
+    stop(counter)
+
+    with pytest.raises(pykka.ActorDeadError):
+        proxy.add(1).get(timeout=LONGEST)
+
+
+# ---- stop -------------------------------------------------------------------------------------
+
+
+def test_stop_handles_what_came_before_and_rejects_what_came_after(start, notes, gate):
+    ref = start(notes)
+    ref.tell(gate)
+    gate.wait_entered()
+    ref.tell("before")
+    stopping = ref.stop(block=False)
+    after = ref.ask(answering("after"), block=False)
+    gate.open()
+
+    assert stopping.get(timeout=LONGEST) is True
+    assert notes.take(2) == ["before", ("terminate", Normal())]
+    with pytest.raises(pykka.ActorDeadError):
+        after.get(timeout=LONGEST)
+    assert ref.stop() is False
+    assert ref.stop(block=False).get(timeout=LONGEST) is False
+
+
+def test_an_actor_that_stops_says_true_to_all_who_stop_it(start, gate):
+    ref = start()
+    ref.tell(gate)
+    gate.wait_entered()
+    stopping = [ref.stop(block=False) for _ in range(3)]
+    gate.open()
+
+    assert [each.get(timeout=LONGEST) for each in stopping] == [True] * 3
+
+
+def test_stop_of_a_busy_actor_may_time_out(start, gate):
+    ref = start()
+    ref.tell(gate)
+    gate.wait_entered()
+
+    with pytest.raises(pykka.Timeout):
+        ref.stop(timeout=0.001)
+
+    gate.open()
+    monitor(ref).wait(LONGEST)
+
+
+def test_pykkas_hooks_run_as_pykka_says(start, notes):
+    class Hooked(Counter):
+        def on_start(self):
+            notes.add("on_start")
+
+        def on_stop(self):
+            notes.add("on_stop")
+
+        def on_failure(self, exception_type, exception_value, traceback):
+            notes.add(("on_failure", exception_type, exception_value, traceback is not None))
+
+        def handle_info(self, message):
+            raise message
+
+    stopped, crashed = start(of=Hooked), start(of=Hooked)
+    assert notes.take(2) == ["on_start", "on_start"]
+
+    stopped.stop()
+    assert notes.take(1) == ["on_stop"]
+    crashed.tell(BOOM)
+    assert notes.take(1) == [("on_failure", ValueError, BOOM, True)]
+
+
+def test_an_on_start_that_raises_fails_the_start():
+    class Broken(GenServer):
+        def on_start(self):
+            raise BOOM
+
+    with pytest.raises(StartError) as failed:
+        Broken.start()
+
+    assert failed.value.__cause__ is BOOM
+
+
+# ---- the registry -----------------------------------------------------------------------------
+
+
+def test_the_registry_finds_actors_while_they_live(counter, start):
+    other = start(of=Mixed)
+
+    assert pykka.ActorRegistry.get_by_class(Counter) == [counter]
+    assert pykka.ActorRegistry.get_by_class_name("Mixed") == [other]
+    assert pykka.ActorRegistry.get_by_urn(counter.actor_urn) is counter
+
+    kill(counter)
+
+    assert pykka.ActorRegistry.get_by_urn(counter.actor_urn) is None
+
+
+def test_a_broadcast_reaches_handle_info(counter):
+    pykka.ActorRegistry.broadcast("to all", target_class=Counter)
+
+    assert counter.proxy().told.get() == ["to all"]
+
+
+def test_stop_all_stops_all():
+    refs = [Counter.start() for _ in range(3)]
+
+    assert pykka.ActorRegistry.stop_all() == [True] * 3
+
+    assert not any(ref.is_alive() for ref in refs)
+
+
+def test_plain_pykka_actors_live_beside_ours(counter):
+    plain = Receiver.start()
+    try:
+        assert plain.ask("hello") == ("received", "hello")
+        kill(counter)
+        assert plain.ask("still") == ("received", "still")
+    finally:
+        plain.stop()
+
+
+def test_a_base_exception_in_a_gen_server_does_not_stop_plain_pykka_actors(start):
+    plain = Receiver.start()
+    ref = start()
+    try:
+        with pytest.raises(CallExit):
+            call(ref, raising(SystemExit()))
+        assert plain.ask("still") == ("received", "still")
+    finally:
+        plain.stop()
+
+
+def test_actors_ask_each_other(start):
+    one, two = start(), start()
+
+    assert one.ask(lambda _me: two.ask(answering("from two")), timeout=LONGEST) == "from two"
+
+
+def test_an_asker_that_waits_without_limit_hears_of_a_kill(start, gate):
+    ref = start()
+    asking = InThread(ref.ask, gate)
+    gate.wait_entered()
+    down = monitor(ref)
+
+    kill(ref)
+
+    with pytest.raises(pykka.ActorDeadError):
+        asking.result()
+    assert down.wait(LONGEST).reason == Killed()
+
+
+def test_cast_does_not_disturb_the_order_of_tells(start, notes):
+    ref = start(notes)
+
+    for number in range(50):
+        ref.tell(number) if number % 2 else cast(ref, number)
+
+    assert notes.take(50) == list(range(50))
+    eventually(lambda: len(ref.process.mailbox) == 0)
+
+
+def test_the_actor_itself_knows_what_pykka_gives_it(counter):
+    proxy = counter.proxy()
+
+    assert proxy.actor_urn.get() == counter.actor_urn
+    assert proxy.actor_ref is counter
+    assert counter.actor_class is Counter
+    assert counter.is_alive()
