@@ -1,0 +1,119 @@
+"""What all benchmarks share: rounds, numbers, the table, the command line.
+
+A benchmark is a program with one function that yields measures. Alone it prints its table;
+``run.py`` runs all of them, each in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from antq_actors import AntQ
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+PATIENCE: Final = 300.0
+"""Seconds after which a benchmark that waits for something has failed."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number, measured several times."""
+
+    name: str
+    unit: str
+    rounds: list[float]
+    """Each round's value, in the order in which they ran."""
+    goal: str = ""
+    """What is aimed at, for the reader of the table; nothing is refused for missing it."""
+
+    @property
+    def median(self) -> float:
+        """The middle round's value."""
+        return statistics.median(self.rounds)
+
+
+def ratio(name: str, ours: list[float], theirs: list[float], goal: str = "") -> Measure:
+    """Compare round by round: what disturbed the machine disturbed both sides of a round."""
+    return Measure(name, "x", [our / their for our, their in zip(ours, theirs, strict=True)], goal)
+
+
+def interleaved(rounds: int, benches: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
+    """Run all *benches* in turn, *rounds* times: A B A B, not A A B B."""
+    values: dict[str, list[float]] = {name: [] for name in benches}
+    for _ in range(rounds):
+        for name, bench in benches.items():
+            values[name].append(bench())
+    return values
+
+
+def rate(times: int, work: Callable[[], object]) -> float:
+    """Answer how often a second something is done, when *work* does it *times* times."""
+    began = time.perf_counter()
+    work()
+    return times / (time.perf_counter() - began)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait until *condition* holds. Raises TimeoutError after ``PATIENCE``."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"still not so after {PATIENCE:g} s: {condition.__qualname__}")
+        time.sleep(0.001)
+
+
+@contextmanager
+def application(*, durable: bool, **options: Any) -> Iterator[AntQ]:
+    """Run an application on a new, empty store; a durable one lies in the temporary folder.
+
+    Nothing is pruned, so that no pruner works meanwhile.
+    """
+    with tempfile.TemporaryDirectory(prefix="antq-bench-") as folder:
+        path = Path(folder, "store") if durable else None
+        with AntQ(path, retention=None, **options) as app:
+            yield app
+
+
+def table(measures: Iterable[Measure]) -> str:
+    """Write *measures* as lines of text."""
+    lines = [f"{'':58}{'median':>10}  {'lowest – highest':^23}  {'':7}goal"]
+    for measure in measures:
+        low, high = min(measure.rounds), max(measure.rounds)
+        spread = f"{_number(low)} – {_number(high)}" if len(measure.rounds) > 1 else ""
+        median = _number(measure.median)
+        line = f"{measure.name:58}{median:>10}  {spread:^23}  {measure.unit:7}{measure.goal}"
+        lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
+
+
+def options(description: str | None) -> argparse.Namespace:
+    """Read the command line that all benchmarks have: ``short`` and ``json``."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(
+        "--short", action="store_true", help="only show that it runs; the numbers mean nothing"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write each round's value there")
+    return parser.parse_args()
+
+
+def main(description: str | None, bench: Callable[..., Iterable[Measure]]) -> None:
+    """Be the program of one benchmark; *bench* is told whether to be ``short``."""
+    given = options(description)
+    measures = list(bench(short=given.short))
+    print(table(measures))
+    if given.json is not None:
+        given.json.write_text(json.dumps([asdict(measure) for measure in measures]))

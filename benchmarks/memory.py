@@ -1,0 +1,51 @@
+"""Memory of a process with a running application: idle, and with a large backlog waiting.
+
+RssAnon is what the program holds. RSS has the pages of the mapped store as well, which the system
+takes back when it needs room.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from measure import Measure, application, main
+
+from antq_actors import Job, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHUNK: Final = 5_000
+"""Jobs handed over at a time, so that no list of all ids is counted as memory of the backlog."""
+
+
+class SendPromotion(Worker):
+    """Waits in the queue."""
+
+    def perform(self, job: Job) -> None:
+        """Do nothing."""
+
+
+def bench(*, short: bool) -> Iterator[Measure]:
+    """One round: a process has only one beginning."""
+    jobs = 2_000 if short else 400_000
+    with application(durable=True, queues={"default": 2_000}) as app:
+        yield from _now("idle")
+        app.queue("default").pause()
+        leads = ({"email": f"jane.smith{n}@example.com", "line": n} for n in range(jobs))
+        while app.enqueue_many(SendPromotion, islice(leads, CHUNK)):
+            pass
+        yield from _now(f"{jobs:,} jobs waiting", goal="< 150")
+
+
+def _now(when: str, goal: str = "") -> Iterator[Measure]:
+    for field in ("RssAnon", "VmRSS"):
+        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+        kib = next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+        yield Measure(f"memory, {when}, {field}", "MB", [kib * 1024 / 1e6], goal)
+
+
+if __name__ == "__main__":
+    main(__doc__, bench)
