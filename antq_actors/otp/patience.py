@@ -14,8 +14,8 @@ def seconds(timeout: float | timedelta | None, what: str = "timeout") -> float |
     >>> seconds(timedelta(minutes=1)), seconds(2), seconds(float("inf"))
     (60.0, 2, None)
     """
-    if timeout is None:
-        return None
+    if timeout is None or (type(timeout) is float and 0 <= timeout < threading.TIMEOUT_MAX):
+        return timeout  # nearly always, and every call asks
     if isinstance(timeout, timedelta):
         timeout = timeout.total_seconds()
     if isinstance(timeout, bool) or not isinstance(timeout, int | float):
