@@ -280,8 +280,10 @@ class QueueActor(GenServer):
     # ---- performing -----------------------------------------------------------------------
 
     def _perform(self, jobs: list[StoredJob]) -> None:
-        if self._book.draining:
-            self._book.settled += [_settlement(job, GivenBack()) for job in jobs]
+        # Since it was asked, the queue may have begun to drain, or got fewer slots.
+        slots = 0 if self._book.draining else self._book.free
+        self._book.settled += [_settlement(job, GivenBack()) for job in jobs[slots:]]
+        if not slots:
             return
         self._start(
             [
@@ -294,7 +296,7 @@ class QueueActor(GenServer):
                         let_through=(Interrupt,),
                     ),
                 )
-                for job in jobs
+                for job in jobs[:slots]
             ]
         )
 

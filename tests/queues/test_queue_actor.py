@@ -1,5 +1,6 @@
 """A queue: how many at once, in which order, how soon, and what becomes of each outcome."""
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -66,6 +67,43 @@ def test_fewer_slots_stop_no_running_job_and_hold_for_those_to_come(run, stage):
         settled(app, job)
     # The two still on stage, and never a third beside them.
     assert stage.most_at_once <= 2
+
+
+def test_jobs_that_were_being_claimed_while_slots_were_taken_away_are_given_back(run, stage):
+    app = stage.app = run(concurrency=5)
+    store, begun, go_on = app._running.store, threading.Event(), threading.Event()
+    due = datetime.now(UTC) + timedelta(seconds=0.2)
+    jobs = stage.jobs(range(3), schedule_at=due)
+
+    # The store has sent its wakes, the queue has heard them, and has its answer.
+    app.count_workers()
+    book = app.queue("default").ref._actor_weakref()._book
+    app.queue("default").status()
+    until(lambda: book.asked is None, "the answer")
+
+    def hold(_reader):
+        begun.set()
+        go_on.wait(20)
+
+    threading.Thread(target=store._read, args=(hold,)).start()
+    begun.wait(20)
+    until(lambda: datetime.now(UTC) > due + timedelta(seconds=0.1), "the due time")
+    app.queue("default").ref.tell(Wake())
+    app.queue("default").set_concurrency(1)
+    go_on.set()
+
+    assert stage.begun() == [0]
+    status = until(lambda: has_given_back(app), "the others given back")
+    assert status.counts[Status.ENQUEUED] == 2
+    stage.open()
+    for job in jobs:
+        assert settled(app, job).attempts == 1
+    assert stage.most_at_once == 1
+
+
+def has_given_back(app):
+    status = app.queue("default").status()
+    return status if status.counts.get(Status.RUNNING) == 1 else None
 
 
 def test_queues_do_not_wait_for_each_other(run, stage):
@@ -326,8 +364,6 @@ def test_a_failed_job_that_is_retried_begins_at_once_with_all_its_attempts(run, 
 
 
 def test_of_many_equal_unique_jobs_at_once_one_is_stored(run, stage):
-    import threading  # noqa: PLC0415 - for this test alone
-
     app = stage.app = run()
     unique = Unique(args=["part"])
     stored, refused, start = [], [], threading.Barrier(10)
