@@ -1,0 +1,51 @@
+import itertools
+
+import pytest
+
+from antq_actors.jobs.instant import SECOND
+from antq_actors.otp import Shutdown, stop
+from antq_actors.storage.client import StorageClient
+from antq_actors.storage.storage_actor import StorageActor
+
+_numbers = itertools.count()
+
+
+class Clock:
+    """A clock that the test turns."""
+
+    def __init__(self):
+        self.now = 1_700_000_000 * SECOND
+
+    def __call__(self):
+        return self.now
+
+    def advance(self, seconds):
+        self.now += round(seconds * SECOND)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def start():
+    """Start an actor; afterwards all of them stop, the last one first."""
+    started = []
+
+    def start(actor, *args, **options):
+        ref = actor.start(*args, **options)
+        started.append(ref)
+        return ref
+
+    yield start
+    for ref in reversed(started):
+        stop(ref, Shutdown(), timeout=10)
+
+
+@pytest.fixture
+def store(tmp_path, start):
+    """The client of a real store."""
+    name = f"storage-of-queues-{next(_numbers)}"
+    start(StorageActor, tmp_path / "store", wake=lambda _: None, durable=False, name=name)
+    return StorageClient(name, tmp_path / "store")

@@ -1,0 +1,74 @@
+"""What a worker actor's end says about its job: a table."""
+
+import pytest
+
+from antq_actors.jobs import lifecycle
+from antq_actors.jobs.outcome import Completed, Failed, GivenBack, Snoozed
+from antq_actors.otp import Crash, Killed, NoProc, Normal, Shutdown
+from antq_actors.queues.execution import Ended, Execution, Finished, Unreported, verdict
+from antq_actors.storage.records import JobSpec, StoredJob
+
+BY_ITSELF, BY_TIMEOUT, BY_STOP = None, Ended.BY_TIMEOUT, Ended.BY_STOP
+COMPLETED = Shutdown(Finished(Completed()))
+FAILED = Shutdown(Finished(Failed("no", "trace", 3.0)))
+
+
+def an_execution(*, timeout=None, attempts=1, **fields):
+    state = lifecycle.create(queue_name="default", now=0, max_attempts=9)
+    for _ in range(attempts):
+        state = lifecycle.claim(state, node=1, now=0)
+    job = StoredJob(7, state, JobSpec("w", b"", 0, timeout), ())
+    return Execution(job, ref=None, **fields)
+
+
+@pytest.mark.parametrize(
+    ("reason", "ended", "outcome"),
+    [
+        (COMPLETED, BY_ITSELF, Completed()),
+        (FAILED, BY_ITSELF, Failed("no", "trace", 3.0)),
+        (Shutdown(Finished(Snoozed(4.0))), BY_ITSELF, Snoozed(4.0)),
+        # Told to stop, it may still end by itself.
+        (COMPLETED, BY_STOP, Completed()),
+        (FAILED, BY_STOP, Failed("no", "trace", 3.0)),
+        (Shutdown(BY_STOP), BY_STOP, GivenBack()),
+        (Killed(), BY_STOP, GivenBack()),
+        (Crash(ValueError("x")), BY_STOP, GivenBack()),
+        # Too late is too late.
+        (COMPLETED, BY_TIMEOUT, Unreported("timed out after 1.5 s")),
+        (FAILED, BY_TIMEOUT, Unreported("timed out after 1.5 s")),
+        (Shutdown(BY_TIMEOUT), BY_TIMEOUT, Unreported("timed out after 1.5 s")),
+        (Killed(), BY_TIMEOUT, Unreported("timed out after 1.5 s")),
+        # Ended by others, or by accident.
+        (Killed(), BY_ITSELF, Unreported("worker actor was killed")),
+        (Crash(ValueError("x")), BY_ITSELF, Unreported("worker actor crashed: ValueError: x")),
+        (Shutdown(), BY_ITSELF, Unreported("worker actor ended: Shutdown(detail=None)")),
+        (Normal(), BY_ITSELF, Unreported("worker actor ended: Normal()")),
+        (NoProc(), BY_ITSELF, Unreported("worker actor ended: NoProc()")),
+    ],
+)
+def test_the_end_of_a_worker_actor_is_an_outcome(reason, ended, outcome):
+    assert verdict(an_execution(timeout=1.5, ended=ended), reason) == outcome
+
+
+@pytest.mark.parametrize("ended", [BY_ITSELF, BY_TIMEOUT, BY_STOP])
+@pytest.mark.parametrize("reason", [Killed(), Shutdown(BY_TIMEOUT), Crash(ValueError()), Normal()])
+def test_a_failure_whose_delay_could_not_be_worked_out_gets_the_default(reason, ended):
+    execution = an_execution(attempts=2, failure="timed out after 1 s", ended=ended)
+
+    assert verdict(execution, reason) == Failed("timed out after 1 s", None, 20.0)
+
+
+@pytest.mark.parametrize("ended", [BY_ITSELF, BY_TIMEOUT, BY_STOP])
+def test_a_failure_whose_delay_was_worked_out_has_that(ended):
+    execution = an_execution(failure="killed", ended=ended)
+
+    assert verdict(execution, FAILED) == Failed("no", "trace", 3.0)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "text"), [(30.0, "30"), (0.25, "0.25"), (1e-3, "0.001"), (3600.0, "3600")]
+)
+def test_a_timeout_is_told_in_seconds_as_one_writes_them(timeout, text):
+    execution = an_execution(timeout=timeout, ended=BY_TIMEOUT)
+
+    assert verdict(execution, Killed()) == Unreported(f"timed out after {text} s")
