@@ -1,0 +1,132 @@
+"""The tree is what the docs draw: every actor has its place, its name and its end."""
+
+import pytest
+from apps import settled, until
+from stage import Act
+
+from antq_actors import AntQ, Status
+from antq_actors.otp import (
+    DynamicSupervisor,
+    Killed,
+    ServerRef,
+    Supervisor,
+    exit,  # noqa: A004 - OTP's name
+    tree,
+    whereis,
+)
+
+
+def ids(sup):
+    return [info.id for info in Supervisor.which_children(sup)]
+
+
+def child(sup, *path):
+    for id_ in path:
+        sup = next(info.ref for info in Supervisor.which_children(sup) if info.id == id_)
+    return sup
+
+
+def test_the_tree_is_as_it_is_drawn(run, stage):
+    app = stage.app = run(queues=("default", "mail"))
+    stage.jobs(["a", "b"])
+    stage.begun(2)
+
+    assert ids(app.root) == ["storage", "queues", "rescuer", "pruner"]
+    assert ids(child(app.root, "queues")) == ["default", "mail"]
+    for queue in ("default", "mail"):
+        assert ids(child(app.root, "queues", queue)) == ["workers", "queue"]
+    workers = DynamicSupervisor.which_children(child(app.root, "queues", "default", "workers"))
+    assert len(workers) == 2
+    assert app.queue("mail").ref == child(app.root, "queues", "mail", "queue")
+
+
+def test_the_tree_can_be_looked_at_while_jobs_run(run, stage):
+    app = stage.app = run()
+    stage.job("a")
+    stage.begun()
+
+    node = tree(app.root)
+
+    assert [child.name.rpartition(".")[2] for child in node.children] == [
+        "storage",
+        "queues",
+        "rescuer",
+        "pruner",
+    ]
+    assert all(child.state == "running" for child in node.children)
+    (queue,) = node.children[1].children
+    workers, actor = queue.children
+    assert (workers.kind, actor.kind) == ("supervisor", "worker")
+    assert [len(workers.children), actor.restarts, actor.incarnation] == [1, 0, 1]
+
+
+def test_what_retention_never_ends_needs_no_pruner(run):
+    assert ids(run(retention=None).root) == ["storage", "queues", "rescuer"]
+
+
+def test_an_application_that_only_enqueues_and_looks_has_a_storage_actor_alone(run):
+    assert ids(run(start_queues=False).root) == ["storage"]
+
+
+def test_several_applications_run_side_by_side_without_meeting(run, stage):
+    first, second = run(), run()
+    here, there = stage.job("here", app=first), stage.job("there", app=second)
+
+    assert sorted(stage.begun(2)) == ["here", "there"]
+    stage.cue("here", "there")
+    settled(first, here)
+    settled(second, there)
+    assert first.count_workers() == second.count_workers() == 1
+    assert first.root != second.root
+
+
+def test_perform_async_goes_to_the_application_started_last(run, stage):
+    first, second = run(), run()
+
+    job = Act.perform_async({"stage": stage._name, "part": "a", "wait": ""})
+
+    stage.open()
+    assert settled(second, job).status is Status.COMPLETED
+    assert first.count_workers() == 0
+
+
+def test_all_names_are_free_again_after_a_stop(run):
+    app = run(queues=("default", "mail"))
+    names = [app.root.process.name, app.queue("mail").ref.process.name]
+    assert all(whereis(name) is not None for name in names)
+
+    app.stop()
+
+    assert [whereis(name) for name in names] == [None, None]
+
+
+def test_a_tree_that_cannot_start_leaves_nothing_behind(tmp_path):
+    place = tmp_path / "a file"
+    place.write_text("no directory")
+    app = AntQ(place)
+
+    with pytest.raises(Exception, match="a file"):
+        app.start()
+
+    app.stop()
+    place.unlink()
+    with app:
+        assert app.count_workers() == 0
+
+
+def is_new(ref, old):
+    return isinstance(ref, ServerRef) and ref != old
+
+
+def test_a_restarted_actor_has_the_place_and_the_name_of_the_old_one(run):
+    app = run()
+    old = {id_: child(app.root, id_) for id_ in ("storage", "rescuer", "pruner")}
+
+    for ref in old.values():
+        exit(ref, Killed())
+
+    for id_, ref in old.items():
+        until(lambda id_=id_, ref=ref: is_new(child(app.root, id_), ref), f"a new {id_}")
+        assert child(app.root, id_).process.name == ref.process.name
+    assert ids(app.root) == ["storage", "queues", "rescuer", "pruner"]
+    assert app.count_workers() == 0
