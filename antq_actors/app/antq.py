@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-import weakref
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -43,6 +42,9 @@ if TYPE_CHECKING:
 
 EXIT_PATIENCE: Final = 2.0
 """Seconds that running jobs get when the program ends without a ``stop``."""
+
+_started: Final[list[AntQ]] = []
+"""The applications that run, in the order in which they were started."""
 
 
 class AntQ:
@@ -104,7 +106,7 @@ class AntQ:
                 raise _start_error(error) from error
             running.enter(self)
             self._running.root.process.watch(self, self._tree_ended)
-            _stop_at_exit(self)
+            _started.append(self)
         return self
 
     def stop(self, *, timeout: float = 30.0) -> None:
@@ -132,6 +134,7 @@ class AntQ:
             running.leave(self)  # not before: jobs that may end may also enqueue
             end(live.root, live.node)
             self._running = None
+            _started.remove(self)
             live.discard()
 
     def hurry(self) -> None:
@@ -326,14 +329,9 @@ def _refuse_from_within(root: ServerRef) -> None:
         process = None if process.parent is None else process.parent.process
 
 
-def _stop_at_exit(app: AntQ) -> None:
-    """Stop *app* when the program ends, unless it is gone or stopped by then."""
-    reference = weakref.ref(app)
-
-    def stop() -> None:
-        alive = reference()
-        if alive is not None:
-            with suppress(Exception):
-                alive.stop(timeout=EXIT_PATIENCE)
-
-    atexit.register(stop)
+@atexit.register
+def _stop_started() -> None:
+    """Stop what still runs when the program ends, the last started first."""
+    for app in reversed(_started.copy()):
+        with suppress(Exception):
+            app.stop(timeout=EXIT_PATIENCE)
