@@ -67,6 +67,9 @@ def _fill(path: Path, jobs: int) -> None:
             ({"number": n} for n in range(jobs - completed - waiting)),
             schedule_in=FAR_AHEAD,
         )
+        stored = app.count_workers()
+        if stored != jobs:
+            raise RuntimeError(f"{stored:,} jobs are stored, not {jobs:,}")
 
 
 if __name__ == "__main__":

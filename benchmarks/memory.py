@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from measure import Measure, application, main
 
-from antq_actors import Job, Worker
+from antq_actors import Job, Status, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +37,9 @@ def bench(*, short: bool) -> Iterator[Measure]:
         leads = ({"email": f"jane.smith{n}@example.com", "line": n} for n in range(jobs))
         while app.enqueue_many(SendPromotion, islice(leads, CHUNK)):
             pass
+        stored = app.count_workers(status=Status.ENQUEUED)
+        if stored != jobs:
+            raise RuntimeError(f"{stored:,} jobs wait, not {jobs:,}: there is nothing to measure")
         yield from _now(f"{jobs:,} jobs waiting", goal="< 150")
 
 
