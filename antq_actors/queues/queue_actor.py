@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.errors import AntqError
-from antq_actors.jobs import executor, instant
-from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted
-from antq_actors.jobs.worker import RETRY_DELAY
+from antq_actors.jobs import instant
+from antq_actors.jobs.outcome import GivenBack, Interrupted
 from antq_actors.otp import calls, links, timers
 from antq_actors.otp.child_spec import ChildSpec, Restart
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
-from antq_actors.otp.errors import CallExit, Interrupt
+from antq_actors.otp.errors import CallExit
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import NOREPLY, Continue, Down, Response
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
 from antq_actors.otp.ref import ServerRef
 from antq_actors.otp.watch import DeathWatch
+from antq_actors.queues import attempts
+from antq_actors.queues.attempts import Task, settlement
 from antq_actors.queues.book import Book
 from antq_actors.queues.execution import Ended, Execution, Unreported, verdict
 from antq_actors.queues.messages import Drain, GetStatus, Pause, Resume, SetConcurrency, Wake
 from antq_actors.queues.status import QueueStatus
 from antq_actors.queues.worker_actor import WorkerActor
-from antq_actors.storage.encoding import as_job, load_args
-from antq_actors.storage.records import Claim, Settlement, StoredJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.otp.timers import Timer
     from antq_actors.storage.client import StorageClient
+    from antq_actors.storage.records import Claim, Settlement, StoredJob
     from antq_actors.storage.request import Write
 
 log: Final = logging.getLogger("antq_actors.queues")
@@ -138,14 +137,14 @@ class QueueActor(GenServer):
             # Not what the watch says: one that had ended before has its Down in the mailbox.
             outcome = self._verdict(execution, execution.ref.process.reason or Killed())
             if isinstance(outcome, Unreported):
-                outcome = _failed(execution.job, outcome.error)
-            book.settled.append(_settlement(execution.job, outcome))
+                outcome = attempts.failed(execution.job, outcome.error)
+            book.settled.append(settlement(execution.job, outcome))
         # What is under way may have been refused, and nobody would repeat it; twice does no harm.
         under_way = [] if book.asked is None else book.asked.settlements
         self._store_now([*under_way, *book.settled])
         # That came behind the question under way: if it was to claim jobs, it has them by now.
         if self._request is not None and self._request.committed:
-            self._store_now([_settlement(job, GivenBack()) for job in self._request.value.jobs])
+            self._store_now([settlement(job, GivenBack()) for job in self._request.value.jobs])
 
     def _store_now(self, settlements: list[Settlement]) -> None:
         self._store.work(
@@ -282,32 +281,14 @@ class QueueActor(GenServer):
     def _perform(self, jobs: list[StoredJob]) -> None:
         # Since it was asked, the queue may have begun to drain, or got fewer slots.
         slots = 0 if self._book.draining else self._book.free
-        self._book.settled += [_settlement(job, GivenBack()) for job in jobs[slots:]]
-        if not slots:
-            return
-        self._start(
-            [
-                (
-                    job,
-                    functools.partial(
-                        executor.execute,
-                        _attempt(job),
-                        clock=self._clock,
-                        let_through=(Interrupt,),
-                    ),
-                )
-                for job in jobs[:slots]
-            ]
-        )
+        self._book.settled += [settlement(job, GivenBack()) for job in jobs[slots:]]
+        if slots:
+            self._start([(job, attempts.perform(job, self._clock)) for job in jobs[:slots]])
 
-    def _start(
-        self, work: list[tuple[StoredJob, Callable[[], Outcome]]], failure: str | None = None
-    ) -> None:
+    def _start(self, work: list[tuple[StoredJob, Task]], failure: str | None = None) -> None:
         specs = [
-            ChildSpec(
-                job.id, WorkerActor.spawn_link, (perform, self.ref), restart=Restart.TEMPORARY
-            )
-            for job, perform in work
+            ChildSpec(job.id, WorkerActor.spawn_link, (task, self.ref), restart=Restart.TEMPORARY)
+            for job, task in work
         ]
         try:
             refs = DynamicSupervisor.start_children(self._settings.workers, specs)
@@ -329,8 +310,8 @@ class QueueActor(GenServer):
 
     def _not_started(self, job: StoredJob, error: object, failure: str | None) -> None:
         log.error("no worker actor could start for job #%d: %s", job.id, error)
-        outcome = GivenBack() if failure is None else _failed(job, failure)
-        self._book.settled.append(_settlement(job, outcome))
+        outcome = GivenBack() if failure is None else attempts.failed(job, failure)
+        self._book.settled.append(settlement(job, outcome))
         self._book.held = True
         self.send_after(min(1.0, self._settings.check_interval), _Look())
 
@@ -354,7 +335,7 @@ class QueueActor(GenServer):
         if isinstance(outcome, Unreported):
             self._report(execution.job, outcome.error)
         else:
-            self._book.settled.append(_settlement(execution.job, outcome))
+            self._book.settled.append(settlement(execution.job, outcome))
         self._advance()
 
     def _verdict(self, execution: Execution, reason: ExitReason) -> Outcome | Unreported:
@@ -364,20 +345,12 @@ class QueueActor(GenServer):
         return verdict(execution, reason)
 
     def _report(self, job: StoredJob, error: str) -> None:
-        """Fail the attempt on behalf of a worker actor that could not.
-
-        When the next attempt is due is for the worker class to say: user code, so it runs in a
-        worker actor too.
-        """
-        attempt = _attempt(job)
-        if attempt.number >= attempt.max_attempts:
-            failed = executor.fail(attempt, error, clock=self._clock)
-            self._book.settled.append(_settlement(job, failed))
-            return
-        perform = functools.partial(
-            executor.fail, attempt, error, clock=self._clock, let_through=(Interrupt,)
-        )
-        self._start([(job, perform)], failure=error)
+        """Fail the attempt on behalf of a worker actor that could not."""
+        task = attempts.report(job, error, self._clock)
+        if attempts.has_attempts_left(job):
+            self._start([(job, task)], failure=error)
+        else:  # then none of the user's code has a say
+            self._book.settled.append(settlement(job, task()))
 
     # ---- answers --------------------------------------------------------------------------
 
@@ -400,22 +373,3 @@ class QueueActor(GenServer):
         for asker in self._drained:
             calls.reply(asker, None)
         self._drained.clear()
-
-
-def _attempt(job: StoredJob) -> executor.Attempt:
-    return executor.Attempt(
-        job_id=job.id,
-        worker=job.spec.worker,
-        number=job.state.attempts,
-        max_attempts=job.state.max_attempts,
-        load=lambda: as_job(job, load_args(job.spec.args)),
-    )
-
-
-def _failed(job: StoredJob, error: str) -> Failed:
-    """Answer a failure when there is nobody to ask for the delay."""
-    return Failed(error, retry_in=RETRY_DELAY * job.state.attempts)
-
-
-def _settlement(job: StoredJob, outcome: Outcome) -> Settlement:
-    return Settlement(job.id, job.state.execution, outcome)
