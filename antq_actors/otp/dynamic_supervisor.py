@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from antq_actors.otp import admin, report, restart, threads
 from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
-from antq_actors.otp.child_spec import AutoShutdown, check_significant, to_spec
+from antq_actors.otp.child_spec import AutoShutdown, Restart, check_significant, to_spec
 from antq_actors.otp.child_start import start_child
 from antq_actors.otp.errors import MaxChildren, NotFound, OtpError, Stop
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import IGNORE, Exited
-from antq_actors.otp.reasons import ExitReason, Shutdown
+from antq_actors.otp.reasons import ExitReason, Shutdown, is_orderly
 from antq_actors.otp.restart import Child, ChildState, RestartIntensity
 from antq_actors.otp.termination import terminate_together
 
@@ -53,6 +53,7 @@ class DynamicSupervisor(GenServer):
     ) -> None:
         super().__init__()
         self._process.trap_exit = True
+        self._process.absorb = self._absorb
         if max_children is not None:
             _check_max_children(max_children)
         if isinstance(extra_args, str | bytes) or not isinstance(extra_args, Sequence):
@@ -127,13 +128,25 @@ class DynamicSupervisor(GenServer):
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """Stop all children at once; it takes as long as the slowest."""
-        running = {ref: child for ref, child in self._children.items() if child.is_running}
+        children = self._children.copy()  # they end meanwhile
+        running = {ref: child for ref, child in children.items() if child.is_running}
         reasons = terminate_together([(r, c.spec.shutdown_time) for r, c in running.items()])
         for child, ended_with in zip(running.values(), reasons, strict=True):
             report.child_terminated(self.ref, child, ended_with)
         self._children.clear()
 
     # ---- what happens to children ---------------------------------------------------------
+
+    def _absorb(self, ref: ServerRef | None, reason: ExitReason) -> bool:
+        """Forget a temporary child that ended as it should, in that child's own thread.
+
+        There is nothing to decide and nothing to report, and waking this actor for it would be
+        most of what a short-lived child costs. One dict operation, so no lock.
+        """
+        child = None if ref is None else self._children.get(ref)
+        if child is None or child.spec.restart is not Restart.TEMPORARY or not is_orderly(reason):
+            return False
+        return self._children.pop(child.ref, None) is not None
 
     def _on_exit(self, ref: ServerRef | None, reason: ExitReason) -> None:
         child = None if ref is None else self._children.get(ref)
@@ -190,9 +203,9 @@ class DynamicSupervisor(GenServer):
             case admin.TerminateChild(ref):
                 return self._remove(ref)
             case admin.WhichChildren():
-                return [_info(child) for child in self._children.values()]
+                return [_info(child) for child in self.published_children]
             case admin.CountChildren():
-                return admin.count(self._children.values())
+                return admin.count(self.published_children)
             case _:
                 error = TypeError(f"a DynamicSupervisor cannot answer {request!r}; see its methods")
                 return admin.refuse(self.from_, error)

@@ -179,7 +179,8 @@ class GenServer(ThreadingActor):
         Let the Interrupt pass: the actor then ends with the signal's reason. It cannot reach a
         thread that sits in C code before that returns.
         """
-        return self._process.interruptible.run(fn, *args, **kwargs)
+        process = self._process
+        return process.interruptible.run(lambda: process.is_ending, fn, *args, **kwargs)
 
     # ---- starting -------------------------------------------------------------------------
 

@@ -23,21 +23,24 @@ T = TypeVar("T")
 class Interruptible:
     """One stretch of code at a time, in one thread; interrupted at most once."""
 
-    __slots__ = ("_ending", "_lock", "_spent", "_thread_id")
+    __slots__ = ("_lock", "_spent", "_thread_id")
 
-    def __init__(self, ending: Callable[[], bool]) -> None:
-        self._ending = ending
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread_id: int | None = None
         self._spent = False
 
-    def run(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Answer ``fn(...)``. Raises Interrupt where the interruption hit, if it did."""
+    def run(
+        self, ending: Callable[[], bool], fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Answer ``fn(...)``. Raises Interrupt where the interruption hit, if it did.
+
+        *ending* says whether the order to end has come before there was anything to interrupt.
+        """
         try:
             try:
                 self._open()
-                if self._ending():
-                    # The order to end came before there was anything to interrupt.
+                if ending():
                     raise Interrupt
                 return fn(*args, **kwargs)
             finally:

@@ -48,6 +48,7 @@ class Mailbox:
         "_sleeping",
         "_wake",
         "calls",
+        "drowsy",
     )
 
     def __init__(self) -> None:
@@ -62,6 +63,8 @@ class Mailbox:
         self._open_asks: set[Envelope[Any]] = set()
         self.calls: set[Call] = set()
         """Calls that were taken and not answered yet."""
+        self.drowsy = False
+        """Whether quiet messages may wait until something else wakes the actor."""
 
     def put(self, envelope: Envelope[Any], /) -> None:
         """Add a message of the thread's actor.
@@ -73,13 +76,17 @@ class Mailbox:
         if not self.deliver(envelope):
             _reject(envelope, "the actor has ended")
 
-    def deliver(self, envelope: Envelope[Any]) -> bool:
-        """Add a message; False if the mailbox is closed."""
+    def deliver(self, envelope: Envelope[Any], *, quiet: bool = False) -> bool:
+        """Add a message; False if the mailbox is closed.
+
+        A *quiet* one does not wake an actor that has said, with ``drowsy``, that it can wait.
+        """
         with self._lock:
             if self._closed:
                 return False
             self._messages.append(envelope)
-            self._rouse()
+            if not (quiet and self.drowsy):
+                self._rouse()
         return True
 
     def signal(self, signal: ExitSignal) -> bool:

@@ -12,6 +12,7 @@ import logging
 import queue
 import threading
 import time
+import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -24,6 +25,8 @@ from antq_actors.otp.messages import IGNORE, Call, Exited, ExitSignal, Promise
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, NoProc, Normal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pykka._envelope import Envelope
 
     from antq_actors.otp.mailbox import Leftovers, Mailbox
@@ -45,13 +48,17 @@ class Process:
     """What the rest of the program knows of one actor."""
 
     def __init__(self, ref: ServerRef, mailbox: Mailbox, *, registered: bool) -> None:
-        self.ref = ref
+        self._live_ref: ServerRef | None = ref
+        self._any_ref = weakref.ref(ref)
         self.mailbox = mailbox
         self.number = next(_numbers)
+        self._kind = ref.actor_class.__name__
         self.name: str | None = None
         self.parent: ServerRef | None = None
         """The actor that started it linked; its exit signals cannot be trapped."""
         self.trap_exit = False
+        self.absorb: Callable[[ServerRef | None, ExitReason], bool] | None = None
+        """Asked, in the thread that ends, whether an Exited needs no handling any more."""
         self.reason: ExitReason | None = None
         """Why it ended; None while it lives."""
         self.started: Promise | None = None
@@ -66,16 +73,26 @@ class Process:
         """Whether its supervisor was killed, so that it ends, too."""
         self.stopped_with_all = False
         """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop."""
-        self.interruptible = Interruptible(self._is_ending)
+        self.interruptible = Interruptible()
         self._registered = registered
         self._lock = threading.Lock()
         self._watchers: dict[object, Watcher] = {}
         self._links: dict[Process, None] = {}
 
     def __str__(self) -> str:
-        return self.name or f"{self.ref.actor_class.__name__}-{self.number}"
+        return self.name or f"{self._kind}-{self.number}"
 
-    def _is_ending(self) -> bool:
+    @property
+    def ref(self) -> ServerRef:
+        """The reference to the actor: while it lives, and then for as long as anyone holds it."""
+        ref = self._live_ref or self._any_ref()
+        if ref is None:
+            raise ReferenceError(f"{self} has ended, and nobody holds a reference to it any more")
+        return ref
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it has ended, or was told to."""
         return self.reason is not None or self.mailbox.has_signal()
 
     def tell_starter(self, answer: Any) -> None:
@@ -126,7 +143,8 @@ class Process:
                 self.kill()
                 return
         if self.trap_exit and (sender_ref is None or sender_ref is not self.parent):
-            self.ref.deliver(Exited(sender_ref, reason))
+            if self.absorb is None or not self.absorb(sender_ref, reason):
+                self.ref.deliver(Exited(sender_ref, reason))
             return
         if isinstance(reason, Normal) and sender is not self and not self.trap_exit:
             return
@@ -176,6 +194,9 @@ class Process:
         for linked in sorted(links, key=lambda other: other.parent is not self.ref):
             linked.unlink(self)
             linked.exit(self, reason, by_link=True)
+        # A ref and its process hold each other; thousands of those a second are garbage that only
+        # the collector finds.
+        self._live_ref = None
         return True
 
     def lose(self) -> None:

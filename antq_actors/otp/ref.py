@@ -41,9 +41,9 @@ class ServerRef(ActorRef[Any]):
         current.fence()
         super().tell(message)
 
-    def deliver(self, message: Any) -> bool:
+    def deliver(self, message: Any, *, quiet: bool = False) -> bool:
         """Put *message* into the mailbox on behalf of the system; False if it is closed."""
-        return self.process.mailbox.deliver(Envelope(message))
+        return self.process.mailbox.deliver(Envelope(message), quiet=quiet)
 
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
         """Do what pykka's ``stop`` does: end the actor after the messages it has.

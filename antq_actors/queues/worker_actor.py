@@ -29,7 +29,7 @@ class WorkerActor(LeanServer):
         super().__init__()
         self._perform = perform
         # From birth: an actor that ended before it was watched would have taken its outcome along.
-        Monitor(self.ref.process, queue.process).start()
+        Monitor(self.ref.process, queue.process, quiet=True).start()
 
     def init(self) -> Continue:
         """Be there; performing comes next."""

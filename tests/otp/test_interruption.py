@@ -41,19 +41,19 @@ def spin_forever():
 
 
 def test_a_stretch_answers_what_its_function_does_and_raises_what_it_raises():
-    stretch = Interruptible(never)
+    stretch = Interruptible()
 
-    assert stretch.run(lambda a, b: (a, b), 1, b=2) == (1, 2)
+    assert stretch.run(never, lambda a, b: (a, b), 1, b=2) == (1, 2)
     with pytest.raises(KeyError):
-        stretch.run(raising(KeyError()))
-    assert stretch.run(lambda: "again") == "again"
+        stretch.run(never, raising(KeyError()))
+    assert stretch.run(never, lambda: "again") == "again"
 
 
 def test_without_a_stretch_there_is_nothing_to_interrupt():
-    stretch = Interruptible(never)
+    stretch = Interruptible()
 
     assert not stretch.interrupt()
-    stretch.run(lambda: None)
+    stretch.run(never, lambda: None)
     assert not stretch.interrupt()
 
 
@@ -61,13 +61,13 @@ def test_one_who_is_ending_does_not_begin():
     ran = []
 
     with pytest.raises(Interrupt):
-        Interruptible(lambda: True).run(ran.append, 1)
+        Interruptible().run(lambda: True, ran.append, 1)
 
     assert ran == []
 
 
 def test_an_interrupt_ends_a_stretch_and_comes_only_once():
-    stretch = Interruptible(never)
+    stretch = Interruptible()
     begun = threading.Event()
 
     def spin():
@@ -78,7 +78,7 @@ def test_an_interrupt_ends_a_stretch_and_comes_only_once():
             assert not stretch.interrupt()
             raise
 
-    spinning = InThread(stretch.run, spin)
+    spinning = InThread(stretch.run, never, spin)
     assert begun.wait(LONGEST)
 
     assert stretch.interrupt()
@@ -91,7 +91,7 @@ def test_an_interrupt_that_races_the_end_of_its_stretch_never_gets_out():
     # Whatever happens, it happens inside run(): the code after it, in the same thread, is another
     # actor's, and here it does enough for a late interrupt to hit it.
     for turn in range(3000):
-        stretch = Interruptible(never)
+        stretch = Interruptible()
         begun = threading.Event()
 
         def work(length=turn % 50, begun=begun):
@@ -102,7 +102,7 @@ def test_an_interrupt_that_races_the_end_of_its_stretch_never_gets_out():
 
         def live(stretch=stretch, work=work):
             try:
-                outcome = stretch.run(work)
+                outcome = stretch.run(never, work)
             except Interrupt:
                 outcome = "interrupted"
             after = 0
