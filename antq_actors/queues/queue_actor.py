@@ -25,6 +25,7 @@ from antq_actors.queues.book import Book
 from antq_actors.queues.execution import Ended, Execution, Unreported, verdict
 from antq_actors.queues.messages import Drain, GetStatus, Pause, Resume, SetConcurrency, Wake
 from antq_actors.queues.status import QueueStatus
+from antq_actors.queues.switching import switch_interval
 from antq_actors.queues.worker_actor import WorkerActor
 
 if TYPE_CHECKING:
@@ -120,10 +121,12 @@ class QueueActor(GenServer):
 
     def handle_continue(self, _token: object) -> None:
         """Look at the store for the first time."""
+        switch_interval.want(self._settings.workers, self._book.concurrency)
         self._look()
 
     def terminate(self, reason: ExitReason) -> None:
         """Give back what still runs. After a crash, the replacement does it as an interruption."""
+        switch_interval.want(self._settings.workers, 0)
         if isinstance(reason, Crash):
             return
         book = self._book
@@ -170,6 +173,7 @@ class QueueActor(GenServer):
         match request:
             case SetConcurrency(n):
                 self._book.concurrency = n
+                switch_interval.want(self._settings.workers, n)
                 self._book.look = True
                 self._advance()
             case Pause():
@@ -208,10 +212,9 @@ class QueueActor(GenServer):
         match message:
             case Down(_, ref, reason):
                 self._ended(ref, reason)
-            case Response(_, claim, None):
-                self._claimed(claim)
-            case Response(_, _, error):
-                self._refused(error)
+            case Response():
+                self.mailbox.drowsy = False
+                self._answered(message)
             case _TimedOut() | _GiveUp() | _DrainOver() | _AskAgain() | _Look():
                 self._on_time(message)
             case _:
@@ -242,6 +245,9 @@ class QueueActor(GenServer):
         """Ask the store, if there is something to ask and nothing under way."""
         ask = self._book.next_ask()
         if ask is not None:
+            # Until the answer comes, worker actors that end need not wake this one: what they did
+            # goes with the next question.
+            self.mailbox.drowsy = True
             self._request = self._store.request_work(
                 self._settings.name,
                 ask.settlements,
@@ -253,6 +259,12 @@ class QueueActor(GenServer):
         elif self._drained and self._book.idle:
             self._answer_drained()
 
+    def _answered(self, response: Response) -> None:
+        if response.error is None:
+            self._claimed(response.value)
+        else:
+            self._refused(response.error)
+
     def _claimed(self, claim: Claim) -> None:
         self._request = None
         self._book.answered(len(claim.jobs))
@@ -261,7 +273,7 @@ class QueueActor(GenServer):
         self._schedule_look(claim.next_due)
         self._advance()
 
-    def _refused(self, error: BaseException | None) -> None:
+    def _refused(self, error: BaseException) -> None:
         """Ask again, a little later: what is under way is done once, however often it is sent."""
         log.warning("queue %r got no answer from the store: %s", self._settings.name, error)
         self.send_after(RETRY_INTERVAL, _AskAgain())

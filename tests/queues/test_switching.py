@@ -1,0 +1,67 @@
+import sys
+
+import pytest
+
+from antq_actors import AntQ
+from antq_actors.queues.switching import LONGEST, PER_SLOT, SwitchInterval
+
+
+@pytest.fixture(autouse=True)
+def default():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.005)
+    yield 0.005
+    sys.setswitchinterval(before)
+
+
+def interval():
+    return round(sys.getswitchinterval(), 6)
+
+
+def test_few_slots_leave_the_switch_interval_alone():
+    with AntQ(queues={"default": 200}):
+        assert interval() == 0.005
+
+
+def test_many_slots_raise_it_until_the_queues_end():
+    with AntQ(queues={"default": 300, "mail": 300}) as app:
+        assert interval() == round(600 * PER_SLOT, 6)
+
+        app.queue("mail").set_concurrency(100)
+        assert interval() == round(400 * PER_SLOT, 6)
+
+        app.queue("mail").set_concurrency(100_000)
+        assert interval() == LONGEST
+
+    assert interval() == 0.005
+
+
+def test_a_longer_one_of_the_program_is_kept():
+    sys.setswitchinterval(0.1)
+
+    with AntQ(queues={"default": 1_000}):
+        assert interval() == 0.1
+
+    assert interval() == 0.1
+
+
+def test_what_the_program_sets_meanwhile_is_what_is_put_back():
+    switch_interval = SwitchInterval()
+    switch_interval.want("mail", 1_000)
+    assert interval() == 0.025
+
+    sys.setswitchinterval(0.001)
+    switch_interval.want("mail", 0)
+
+    assert interval() == 0.001
+
+
+def test_a_queue_that_comes_again_counts_once():
+    switch_interval = SwitchInterval()
+
+    switch_interval.want("mail", 400)
+    switch_interval.want("mail", 400)
+
+    assert interval() == 0.01
+    switch_interval.want("mail", 0)
+    assert interval() == 0.005
