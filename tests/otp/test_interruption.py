@@ -1,6 +1,8 @@
 """Interruption: it hits the stretch it is meant for, and nothing after it."""
 
 import itertools
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -285,3 +287,49 @@ def test_a_crash_within_a_stretch_is_a_crash(start):
 
     assert ended.value.reason == Crash(error)
     assert whereis("begins") is None
+
+
+AFTER_AN_INTERRUPT = """
+import sys, threading
+from antq_actors.otp.errors import Interrupt
+from antq_actors.otp.interruption import Interruptible
+
+class FromTrace(Exception):
+    pass
+
+def trace(frame, event, arg):
+    if frame.f_code.co_name == "traced" and event == "line":
+        raise FromTrace
+    return trace
+
+def traced():
+    try:
+        return len("")
+    except KeyError:
+        raise
+
+stretch = Interruptible()
+try:
+    stretch.run(lambda: False, lambda: (stretch.interrupt(), [None for _ in range(1000)]))
+except Interrupt:
+    print("interrupted")
+sys.settrace(trace)
+try:
+    traced()
+except FromTrace:
+    sys.settrace(None)
+    print("traced")
+"""
+
+
+def test_an_interrupt_leaves_nothing_behind_in_the_interpreter():
+    # On CPython 3.11 it did, and a trace function that raised was called for ever.
+    done = subprocess.run(  # noqa: S603 - a program of this file
+        [sys.executable, "-c", AFTER_AN_INTERRUPT],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+
+    assert done.stdout.splitlines() == ["interrupted", "traced"]
