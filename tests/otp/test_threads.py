@@ -150,9 +150,11 @@ def fails_to_start(parent):
 
 
 def test_an_actor_that_waits_for_a_thread_can_be_killed_before_it_began(start, notes):
+    loops = []
+
     class Waiting(GenServer):
         def _start_actor_loop(self):
-            self.loop = self._actor_loop
+            loops.append(self._actor_loop)
 
         def init(self):
             notes.add("began")
@@ -160,10 +162,10 @@ def test_an_actor_that_waits_for_a_thread_can_be_killed_before_it_began(start, n
     starting = InThread(Waiting.start, name="waiting")
     ref = eventually(lambda: whereis("waiting"))
     down = monitor(ref)
-    actor = ref._actor_weakref()
+    eventually(lambda: loops)
 
     kill(ref)
-    InThread(actor.loop).result()
+    InThread(loops.pop()).result()
 
     with pytest.raises(StartError):
         starting.result()
