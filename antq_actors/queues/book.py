@@ -7,12 +7,18 @@ actor tells it what happened and does what it answers.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from antq_actors.otp.ref import ServerRef
     from antq_actors.queues.execution import Execution
     from antq_actors.storage.records import Settlement
+
+
+CLAIM: Final = 32
+"""Most jobs claimed at once. The first of a claim waits for its last, and those that begin together
+end together, all wanting their successors at the same moment: two hundred slots with jobs of 0.2 s
+were idle for a sixth of the time, and are for a tenth with claims of this size."""
 
 
 class Ask(NamedTuple):
@@ -56,7 +62,7 @@ class Book:
         """Answer what to send to the store now, if anything; it is then under way."""
         if self.asked is not None:
             return None
-        limit = 0 if self.draining or self.held else self.free
+        limit = 0 if self.draining or self.held else min(self.free, CLAIM)
         if not self.settled and not (limit and self.look):
             return None
         self.asked = Ask(self.settled, limit)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from antq_actors.jobs.outcome import Completed
-from antq_actors.queues.book import Ask, Book
+from antq_actors.queues.book import CLAIM, Ask, Book
 from antq_actors.storage.records import Settlement
 
 
@@ -53,12 +53,25 @@ def test_a_draining_queue_stores_outcomes_and_claims_nothing():
 
 
 @given(concurrency=st.integers(1, 100), running=st.integers(0, 200))
-def test_it_never_asks_for_more_than_is_free(concurrency, running):
+def test_it_never_asks_for_more_than_is_free_nor_for_more_than_a_claim(concurrency, running):
     book = Book(concurrency, running=dict.fromkeys(range(running)))
 
     ask = book.next_ask()
 
-    assert ask == (Ask([], concurrency - running) if running < concurrency else None)
+    limit = min(concurrency - running, CLAIM)
+    assert ask == (Ask([], limit) if limit > 0 else None)
+
+
+def test_it_asks_again_at_once_while_claims_come_back_full():
+    book = Book(concurrency=2 * CLAIM)
+
+    first = book.next_ask()
+    book.answered(CLAIM)
+    second = book.next_ask()
+    book.answered(CLAIM - 1)
+
+    assert (first, second) == (Ask([], CLAIM), Ask([], CLAIM))
+    assert book.next_ask() is None
 
 
 class AnyBook(RuleBasedStateMachine):
