@@ -11,9 +11,7 @@ from antq_actors.otp import at_exit, current, forked, names, threads, timers
 from antq_actors.otp.actor_loop import ActorLoop
 from antq_actors.otp.child_spec import ChildSpec, ChildType, Restart
 from antq_actors.otp.errors import StartError
-from antq_actors.otp.messages import (
-    Promise,
-)
+from antq_actors.otp.messages import Promise
 from antq_actors.otp.process import logger
 from antq_actors.otp.reasons import Crash, ExitReason, Normal
 from antq_actors.otp.ref import ServerRef
