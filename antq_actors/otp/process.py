@@ -52,7 +52,8 @@ class Process:
         self._any_ref = weakref.ref(ref)
         self.mailbox = mailbox
         self.number = next(_numbers)
-        self._kind = ref.actor_class.__name__
+        self._ref_type = type(ref)
+        self._identity = ref.identity()
         self.name: str | None = None
         self.parent: ServerRef | None = None
         """The actor that started it linked; its exit signals cannot be trapped."""
@@ -80,14 +81,15 @@ class Process:
         self._links: dict[Process, None] = {}
 
     def __str__(self) -> str:
-        return self.name or f"{self._kind}-{self.number}"
+        return self.name or f"{self._identity.actor_class.__name__}-{self.number}"
 
     @property
     def ref(self) -> ServerRef:
-        """The reference to the actor: while it lives, and then for as long as anyone holds it."""
+        """The reference to the actor; after its end another one, if nobody holds the first."""
         ref = self._live_ref or self._any_ref()
         if ref is None:
-            raise ReferenceError(f"{self} has ended, and nobody holds a reference to it any more")
+            ref = self._ref_type.to_ended(self, self._identity)
+            self._any_ref = weakref.ref(ref)
         return ref
 
     @property
@@ -196,7 +198,7 @@ class Process:
             linked.exit(self, reason, by_link=True)
         # A ref and its process hold each other; thousands of those a second are garbage that only
         # the collector finds.
-        self._live_ref = None
+        self._live_ref = self.started = None
         return True
 
     def lose(self) -> None:

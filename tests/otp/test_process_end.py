@@ -1,8 +1,10 @@
 """Every way an actor may end: one Down each, the right reason, and everyone answered."""
 
 import asyncio
+import gc
 import logging
 import threading
+import weakref
 from contextlib import suppress
 
 import pykka
@@ -29,11 +31,13 @@ from antq_actors.otp import (
     exit,  # noqa: A004 - OTP's name
     link,
     monitor,
+    reply,
     send_after,
     stop,
     trap_exit,
     whereis,
 )
+from antq_actors.otp.calls import send_request
 
 BOOM = ValueError("boom")
 DONE = Shutdown("done")
@@ -512,3 +516,42 @@ def test_what_an_actor_does_not_know_is_logged_and_a_call_ends_it(caplog):
     assert isinstance(ended.value.reason.exception, TypeError)
     assert "unknown cast" in caplog.text
     assert "unknown message" in caplog.text
+
+
+class Debtor(GenServer):
+    """Owes the answer to its first request until it is called again."""
+
+    def init(self):
+        self.first = None
+
+    def handle_call(self, request):
+        if self.first is None:
+            self.first = self.from_
+            return NOREPLY
+        reply(self.first, "late")
+        return "paid"
+
+
+class Asker(GenServer):
+    def __init__(self, debtor):
+        super().__init__()
+        self.debtor = debtor
+
+    def init(self):
+        send_request(self.debtor, "first", tag=None)
+
+
+def test_an_answer_to_one_who_has_ended_and_whom_nobody_holds_harms_nobody():
+    debtor = Debtor.start()
+    asker = Asker.start(debtor)
+    exit(asker, Killed())
+    process, gone = asker.process, weakref.ref(asker)
+    del asker
+    gc.collect()
+    eventually(lambda: gone() is None)  # its thread lets go of it
+
+    assert call(debtor, "second") == "paid"
+    assert not process.ref.is_alive()
+    with pytest.raises(pykka.ActorDeadError):
+        process.ref.tell("anything")
+    stop(debtor)
