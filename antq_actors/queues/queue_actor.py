@@ -87,6 +87,9 @@ class _DrainOver(NamedTuple):
     """A drain has waited long enough."""
 
 
+_WORKER: Final = ChildSpec("worker", WorkerActor.spawn_link, restart=Restart.TEMPORARY)
+
+
 class QueueActor(GenServer):
     """Owns one queue on one node. Nothing that a job does, and no message, ends it."""
 
@@ -298,10 +301,7 @@ class QueueActor(GenServer):
             self._start([(job, attempts.perform(job, self._clock)) for job in jobs[:slots]])
 
     def _start(self, work: list[tuple[StoredJob, Task]], failure: str | None = None) -> None:
-        specs = [
-            ChildSpec(job.id, WorkerActor.spawn_link, (task, self.ref), restart=Restart.TEMPORARY)
-            for job, task in work
-        ]
+        specs = [_WORKER.with_args(task, self.ref) for _, task in work]
         try:
             refs = DynamicSupervisor.start_children(self._settings.workers, specs)
         except CallExit as error:  # gone, and this actor will be told to end as well
