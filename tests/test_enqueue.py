@@ -192,6 +192,8 @@ def test_arguments_given_as_options_are_told_where_they_go(paused):
     ):
         with pytest.raises(TypeError, match=r"unknown option 'email'.*in one mapping"):
             enqueue()
+        with pytest.raises(TypeError, match=r"unknown option 'email'.*to perform_async\(name="):
+            send.options(email="x")
 
 
 class Name(str, Enum):  # noqa: UP042 - whose str() is not its value

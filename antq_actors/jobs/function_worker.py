@@ -70,7 +70,12 @@ class FunctionWorker(Generic[P, R]):
 
         Raises TypeError or ValueError for wrong ones.
         """
-        job_options(options, self.antq_options, owner=f"worker {self._function.__qualname__}")
+        job_options(
+            options,
+            self.antq_options,
+            owner=f"worker {self._function.__qualname__}",
+            arguments="give them to perform_async(name=value, …)",
+        )
         return EnqueueWith(self, options)
 
     def perform(self, job: Job) -> Any:

@@ -22,6 +22,7 @@ MAX_QUEUE_NAME: Final = 100
 LONGEST_TIMEOUT: Final = 1_000_000_000.0
 """Most seconds of a timeout, about 31 years: what any system's timers can wait."""
 
+_ARGUMENTS: Final = "give them in one mapping, as in perform_async({'email': …}, priority=1)"
 _PRIORITIES: Final = range(-128, 128)
 _MOST_ATTEMPTS: Final = 2**31 - 1
 
@@ -78,20 +79,18 @@ def worker_options(given: Mapping[str, Any], inherited: Options, *, owner: str) 
     return replace(inherited, **checked)
 
 
-def job_options(given: Mapping[str, Any], worker: Options, *, owner: str) -> JobOptions:
+def job_options(
+    given: Mapping[str, Any], worker: Options, *, owner: str, arguments: str = _ARGUMENTS
+) -> JobOptions:
     """Answer the options of one job; as :func:`worker_options`, and a schedule besides.
 
-    The schedule is checked by :func:`antq_actors.jobs.schedule.due`, which knows the time.
+    *arguments* says in the error how the job's arguments are given, should they stand here by
+    mistake. The schedule is checked by :func:`antq_actors.jobs.schedule.due`, which knows the time.
     """
     if not given:
         return JobOptions(worker)
-    try:
-        _refuse_unknown(given, _JOB_OPTIONS, owner)
-    except TypeError as error:
-        raise TypeError(
-            f"{error}. The arguments of a job are no options: give them in one mapping, as in"
-            " perform_async({'email': …}, priority=1)"
-        ) from None
+    hint = f"; the arguments of a job are no options: {arguments}"
+    _refuse_unknown(given, _JOB_OPTIONS, owner, hint)
     rest = {option: value for option, value in given.items() if option in _CHECKS}
     return JobOptions(
         worker_options(rest, worker, owner=owner),
@@ -178,7 +177,12 @@ _CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
 _JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at")
 
 
-def _refuse_unknown(given: Iterable[str], known: Collection[str], owner: str) -> None:
+def _refuse_unknown(
+    given: Iterable[str], known: Collection[str], owner: str, hint: str = ""
+) -> None:
     for option in given:
         if option not in known:
-            raise TypeError(f"unknown option {option!r} of {owner}{did_you_mean(option, known)}")
+            closest = did_you_mean(option, known)
+            if closest.endswith("?"):
+                hint = ""  # misspelt, and no argument in the wrong place
+            raise TypeError(f"unknown option {option!r} of {owner}{closest}{hint}")

@@ -107,6 +107,16 @@ def test_an_unknown_option_without_a_near_one_lists_the_known():
         options(email="jane@example.com")
 
 
+def test_an_option_of_a_job_that_may_be_an_argument_is_told_where_arguments_go():
+    with pytest.raises(TypeError, match=r"unique; the arguments .* are no options: .*in one map"):
+        job_options({"email": "jane@example.com"}, Options(), owner="worker Mail")
+
+
+def test_a_misspelt_option_of_a_job_is_no_argument():
+    with pytest.raises(TypeError, match=r"did you mean 'schedule_in'\?$"):
+        job_options({"schedule": 5}, Options(), owner="worker Mail")
+
+
 def test_a_schedule_is_an_option_of_a_job_and_not_of_a_worker():
     assert job_options({"schedule_in": 5}, Options(), owner="worker Mail").schedule_in == 5
     with pytest.raises(TypeError, match="unknown option 'schedule_in'"):
