@@ -73,7 +73,7 @@ def _complain(message: str, code: int) -> int:
 
 def _with_cause(error: Exception) -> str:
     cause = error.__cause__
-    if cause is None or str(cause) in str(error):
+    if cause is None or str(cause) in str(error) or str(error) in str(cause):
         return str(error)
     return f"{error}: {type(cause).__name__}: {cause}"
 

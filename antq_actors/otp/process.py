@@ -237,6 +237,8 @@ class Process:
 
 
 def log_end(process: Process, reason: ExitReason) -> None:
-    """Report an end that nobody ordered."""
+    """Report an end that nobody ordered, and that no starter hears of as its StartError."""
+    if process.started is not None and not process.started.answered:
+        return
     if isinstance(reason, Crash):
         logger.error("%s ended: %s", process, reason, exc_info=reason.exception)

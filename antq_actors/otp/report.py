@@ -43,8 +43,11 @@ def child_left(sup: ServerRef, child: Child, reason: ExitReason) -> None:
 
 
 def restart_failed(sup: ServerRef, child: Child, error: Exception) -> None:
-    """Report a start within a restart that failed and will be tried again."""
-    logger.warning("%s restarts child %r again: %s", sup, child.spec.id, error)
+    """Report a start within a restart that failed and will be tried again.
+
+    With its traceback, as it is only here that anyone hears of it.
+    """
+    logger.warning("%s restarts child %r again: %s", sup, child.spec.id, error, exc_info=error)
 
 
 def gives_up(sup: ServerRef, child: Child, intensity: RestartIntensity) -> None:

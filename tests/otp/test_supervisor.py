@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import traceback
 
 import pytest
 from supervised import BOOM, Child, crash, end_with, eventually, kill
@@ -357,6 +358,30 @@ def test_a_restart_is_a_warning_that_names_supervisor_child_and_reason(
     assert warning.name == "antq_actors.otp"
     for each in ("the supervisor", "'a'", "ValueError", "boom"):
         assert each in warning.getMessage()
+
+
+def test_a_start_that_fails_is_for_its_caller_to_report_and_a_restart_for_the_supervisor(
+    supervise, child, caplog
+):
+    child.plan["a"] = "fail"
+    with pytest.raises(StartError):
+        supervise(child("a"))
+    (refused,) = caplog.records
+    assert (refused.levelno, refused.exc_info) == (logging.ERROR, None)
+    assert "cannot start" in refused.getMessage()
+
+    child.plan.clear()
+    caplog.clear()
+    sup = supervise(child("a"), max_restarts=1)
+    end = monitor(sup)
+    child.plan["a"] = "fail"
+    crash(ref_of(sup, "a"))
+
+    assert end.wait(5).reason == Shutdown()
+    (again,) = [r for r in caplog.records if "again" in r.getMessage()]
+    trace = "".join(traceback.format_exception(again.exc_info[1]))
+    assert "in init" in trace
+    assert "ValueError: a fails" in trace
 
 
 def test_rules_18_and_19_a_permanent_supervisor_comes_back_as_it_was_specified(
