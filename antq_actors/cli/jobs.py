@@ -21,6 +21,7 @@ Queue: TypeAlias = Annotated[str | None, typer.Option("--queue", help="Only this
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 _PIPE_WIDTH = 1_000
+_STORED_NAME = "such as shop.mail:SendReceipt"
 
 
 def list_jobs(
@@ -28,7 +29,7 @@ def list_jobs(
     path: StorePath,
     status: Statuses = None,
     queue: Queue = None,
-    worker: Annotated[str | None, typer.Option(help="Only this worker, module:Class.")] = None,
+    worker: Annotated[str | None, typer.Option(help=f"Only this worker, {_STORED_NAME}.")] = None,
     arg: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,7 +39,7 @@ def list_jobs(
     after: Annotated[
         int | None, typer.Option(metavar="ID", help="Only ids above this one.")
     ] = None,
-    limit: Annotated[int, typer.Option(help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List jobs by id. All given filters hold.
@@ -65,7 +66,8 @@ def list_jobs(
         if len(jobs) == limit:
             typer.echo(f"There may be more: --after {jobs[-1].id}", err=True)
     else:
-        typer.echo("No jobs match.", err=True)
+        hint = f" --worker takes the stored name, {_STORED_NAME}." if worker else ""
+        typer.echo(f"No jobs match.{hint}", err=True)
 
 
 def show(id: JobId, path: StorePath, *, as_json: AsJson = False) -> None:  # noqa: A002 - what it is
@@ -94,16 +96,19 @@ def count(
       antq count --path jobs --status enqueued
       antq count --path jobs --by-status
     """
-    statuses = status or list(Status)
     with opened(path) as app:
-        counts = {each: app.count_workers(status=each, queue_name=queue) for each in statuses}
+        if not (as_json or by_status):
+            # In one look: between two, a job may change its status and be counted twice or never.
+            typer.echo(app.count_workers(status=status or None, queue_name=queue))
+            return
+        counts = {
+            str(each): app.count_workers(status=each, queue_name=queue) for each in status or Status
+        }
     if as_json:
-        typer.echo(render.as_json({str(each): number for each, number in counts.items()}))
-    elif by_status:
-        for each, number in counts.items():
-            typer.echo(f"{each:<10} {number:>9}")
+        typer.echo(render.as_json(counts))
     else:
-        typer.echo(sum(counts.values()))
+        for name, number in counts.items():
+            typer.echo(f"{name:<10} {number:>9}")
 
 
 def cancel(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is

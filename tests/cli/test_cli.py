@@ -111,6 +111,13 @@ def test_list_says_on_standard_error_that_there_may_be_more_and_where_to_go_on(a
     assert "--after 2" in err
 
 
+def test_list_says_what_a_worker_is_called_when_no_job_has_it(antq):
+    code, out, err = antq("list", "--worker", "Succeed")
+
+    assert (code, out) == (0, "")
+    assert "shop.mail:SendReceipt" in err
+
+
 def test_show_tells_everything_about_a_job_with_its_stack_trace(antq):
     code, out, _ = antq("show", "2")
 
@@ -185,6 +192,7 @@ def test_a_refused_operation_is_one_line_on_standard_error_and_exit_code_1(antq,
         ["list", "--status", "done"],
         ["list", "--arg", "part"],
         ["list", "--limit", "many"],
+        ["list", "--limit", "-1"],
         ["list", "--colour", "red"],
         ["show", "first"],
         ["show"],
@@ -290,6 +298,24 @@ def test_start_explains_what_is_wrong_with_its_target(target, hint, tmp_path, mo
 
     assert code == USAGE
     assert hint in capsys.readouterr().err
+
+
+def test_start_of_an_application_that_cannot_start_is_no_traceback(tmp_path):
+    (tmp_path / "its_app.py").write_text("from antq_actors import AntQ\napp = AntQ('its_app.py')\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "antq_actors", "start", "its_app:app"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.returncode == REFUSED
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1] == (
+        f"antq: {tmp_path}/its_app.py is a file; a store is a directory: give another path"
+    )
 
 
 @pytest.mark.parametrize("target", ["its_app:app", "its_app:make"])
