@@ -240,7 +240,7 @@ class DynamicSupervisor(GenServer):
         if child.is_running:
             reason = terminate_together([(ref, child.spec.shutdown_time)])[0]
             report.child_terminated(self.ref, child, reason)
-        del self._children[ref]
+        self._children.pop(ref, None)  # unless it was absorbed, having ended as it should
 
 
 def _info(child: Child) -> ChildInfo:

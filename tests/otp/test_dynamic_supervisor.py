@@ -196,9 +196,10 @@ def test_rule_55_no_child_may_be_significant(dynamic, child):
         )
 
 
-def test_terminate_child_takes_the_ref_and_a_dead_one_is_not_found(dynamic, child, log):
+@pytest.mark.parametrize("restart", Restart)
+def test_terminate_child_takes_the_ref_and_a_dead_one_is_not_found(dynamic, child, log, restart):
     sup = dynamic()
-    ref = DynamicSupervisor.start_child(sup, child("a"))
+    ref = DynamicSupervisor.start_child(sup, child("a", restart=restart))
 
     DynamicSupervisor.terminate_child(sup, ref)
 
