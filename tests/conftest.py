@@ -1,9 +1,18 @@
 """Applications for the tests of what users hold."""
 
+import signal
+
 import pytest
 from stage import Stage
 
 from antq_actors import AntQ, QueueConfig
+
+
+@pytest.fixture(scope="session", autouse=True)
+def heed_ctrl_c():
+    """Let programs that tests start heed SIGINT: what a shell starts with ``&`` ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(params=["volatile", "durable"])
