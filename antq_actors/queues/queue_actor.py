@@ -138,8 +138,8 @@ class QueueActor(GenServer):
         watches = [(execution, DeathWatch(execution.ref)) for execution in book.running.values()]
         deadline = time.monotonic() + INTERRUPTION_TIME / 2
         for execution, watch in watches:
-            watch.wait(max(0.0, deadline - time.monotonic()))
-            links.exit(execution.ref, Killed())
+            if watch.wait(max(0.0, deadline - time.monotonic())) is None:
+                self._give_up(execution)
             # Not what the watch says: one that had ended before has its Down in the mailbox.
             outcome = self._verdict(execution, execution.ref.process.reason or Killed())
             if isinstance(outcome, Unreported):
@@ -228,7 +228,7 @@ class QueueActor(GenServer):
             case _TimedOut(ref) if ref in self._book.running:
                 self._end(self._book.running[ref], Ended.BY_TIMEOUT)
             case _GiveUp(ref) if ref in self._book.running:
-                links.exit(ref, Killed())
+                self._give_up(self._book.running[ref])
             case _DrainOver():
                 for execution in list(self._book.running.values()):
                     self._end(execution, Ended.BY_STOP)
@@ -336,6 +336,16 @@ class QueueActor(GenServer):
         execution.ended = why
         links.exit(execution.ref, Shutdown(why))
         self.send_after(INTERRUPTION_TIME, _GiveUp(execution.ref))
+
+    def _give_up(self, execution: Execution) -> None:
+        """Declare a worker actor dead whose thread did not end when it was interrupted."""
+        log.warning(
+            "job #%d of queue %r was interrupted and does not end; its thread is given up and"
+            " listed in otp.orphans()",
+            execution.job.id,
+            self._settings.name,
+        )
+        links.exit(execution.ref, Killed())
 
     def _ended(self, ref: ServerRef, reason: ExitReason) -> None:
         execution = self._book.running.pop(ref, None)

@@ -177,7 +177,7 @@ def test_a_calculate_delay_that_hangs_after_a_timeout_is_cut_short_and_the_defau
 
 @pytest.mark.parametrize("how", ["deaf", "stubborn"])
 def test_a_thread_that_cannot_be_interrupted_is_given_up_and_its_result_dropped(
-    run, stage, how, monkeypatch
+    run, stage, how, monkeypatch, caplog
 ):
     monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIME", 0.2)
     before = set(orphans())
@@ -188,6 +188,7 @@ def test_a_thread_that_cannot_be_interrupted_is_given_up_and_its_result_dropped(
 
     assert [e.error for e in settled(app, job).errors] == ["timed out after 0.05 s"]
     assert len(set(orphans()) - before) == 1
+    assert f"job #{job.id} of queue 'default' was interrupted and does not end" in caplog.text
     late = []
     stage.cue("a", then=lambda job: late.append(stage.job("from the dead")))
     until(lambda: not set(orphans()) - before, "the end of the abandoned thread")
