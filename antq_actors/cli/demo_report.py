@@ -80,9 +80,15 @@ def _first_attempts(run: Run) -> list[str]:
     return [
         f"First attempts: {times.firsts:,}, the last one ended after {wall:.2f} s",
         f"  less {retrying:.2f} s that retries took in the same slots: {alone:.2f} s",
-        f"  ideal {times.firsts:,} x 0.2 s / {slots}: {ideal:.2f} s; it took {alone / ideal:.0%}",
+        f"  ideal {times.firsts:,} x 0.2 s / {slots}: {ideal:.2f} s; {_compared(run, alone / ideal)}",
         f"  slots busy {busy:.0%} of the time (a refused address takes none, a failed mail half)",
     ]
+
+
+def _compared(run: Run, ratio: float) -> str:
+    if run.times.firsts < run.concurrency:
+        return "fewer leads than slots, so none can come near it"
+    return f"it took {ratio:.0%}"
 
 
 def _memory(run: Run) -> list[str]:

@@ -95,6 +95,13 @@ def test_the_report_compares_first_attempts_with_the_ideal(a_run):
     assert "200 x 0.2 s / 100: 0.40 s" in out
 
 
+def test_fewer_leads_than_slots_are_not_compared_with_an_ideal_out_of_reach():
+    _, out = demo("--leads", "1")
+
+    assert "fewer leads than slots" in out
+    assert "it took" not in out
+
+
 def test_without_a_terminal_there_are_plain_lines(a_run):
     _, out = a_run
 
