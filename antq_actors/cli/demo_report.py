@@ -77,10 +77,11 @@ def _first_attempts(run: Run) -> list[str]:
     alone = wall - times.in_retries / slots
     busy = (times.in_firsts + times.in_retries) / (slots * wall)
     retrying = times.in_retries / slots
+    compared = _compared(run, alone / ideal)
     return [
         f"First attempts: {times.firsts:,}, the last one ended after {wall:.2f} s",
         f"  less {retrying:.2f} s that retries took in the same slots: {alone:.2f} s",
-        f"  ideal {times.firsts:,} x 0.2 s / {slots}: {ideal:.2f} s; {_compared(run, alone / ideal)}",
+        f"  ideal {times.firsts:,} x 0.2 s / {slots}: {ideal:.2f} s; {compared}",
         f"  slots busy {busy:.0%} of the time (a refused address takes none, a failed mail half)",
     ]
 
