@@ -5,7 +5,7 @@ import time
 from antq_actors import Status
 
 ENDED = {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
-LONGEST = 10.0
+LONGEST = 30.0
 
 
 def until(condition, what="it"):

@@ -6,7 +6,7 @@ import threading
 
 from antq_actors import Worker
 
-LONGEST = 20.0
+LONGEST = 30.0
 
 _numbers = itertools.count()
 _stages = {}

@@ -71,7 +71,7 @@ def test_workers_of_a_script_run_while_it_runs(tmp_path):
         with AntQ(sys.argv[1]) as app:
             for job in (Mail.perform_async({"cart": Cart()}), send.perform_async(email="x"),
                         inside().perform_async()):
-                deadline = time.monotonic() + 20
+                deadline = time.monotonic() + 30
                 while app.get_worker(job.id).status != "completed":
                     assert time.monotonic() < deadline, app.get_worker(job.id)
                     time.sleep(0.01)

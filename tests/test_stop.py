@@ -38,7 +38,7 @@ def test_stop_waits_for_running_jobs_and_claims_no_more(run, stage, tmp_path):
     stopping = stop_in_background(app)
     until(lambda: is_draining(app), "the drain")
     stage.cue("a")
-    stopping.join(10)
+    stopping.join(30)
 
     assert not stopping.is_alive()
     assert not stage.has_begun_more()
@@ -70,15 +70,14 @@ def test_what_outlasts_the_timeout_is_interrupted_and_given_back_without_a_trace
     assert given_back.id == job.id
 
 
-def test_stop_without_waiting_gives_back_at_once(run, stage, tmp_path):
+def test_stop_without_waiting_interrupts_and_gives_back(run, stage, tmp_path, monkeypatch):
+    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIME", 3600)  # given up: never
     app = stage.app = run(tmp_path / "store", concurrency=20)
     jobs = stage.jobs(range(20))
     stage.begun(20)
-    began = time.monotonic()
 
     app.stop(timeout=0)
 
-    assert time.monotonic() - began < 3
     with AntQ(tmp_path / "store", start_queues=False) as look:
         assert look.count_workers(status="enqueued") == len(jobs)
 
@@ -144,7 +143,7 @@ def test_jobs_that_end_during_a_stop_may_still_enqueue(run, stage, tmp_path):
     stopping = stop_in_background(app)
     until(lambda: is_draining(app), "the drain")
     stage.cue("a", then=lambda job: Act.perform_async({**job.args, "part": "next"}))
-    stopping.join(10)
+    stopping.join(30)
 
     with AntQ(tmp_path / "store", start_queues=False) as look:
         assert look.get_worker(job.id).status is Status.COMPLETED
@@ -208,7 +207,7 @@ def test_two_threads_may_stop_at_once(run, stage):
     stopping = [stop_in_background(app, timeout=0.1) for _ in range(2)]
 
     for thread in stopping:
-        thread.join(10)
+        thread.join(30)
         assert not thread.is_alive()
     assert stage.on_stage() == []
 
@@ -234,7 +233,7 @@ def test_a_job_that_stops_its_application_while_it_is_stopping_is_refused_at_onc
     stopping = stop_in_background(app)
     until(lambda: is_draining(app), "the drain")
     stage.cue("a", then=lambda job: app.stop())
-    stopping.join(10)
+    stopping.join(30)
 
     assert not stopping.is_alive()
     with AntQ(tmp_path / "store", start_queues=False) as look:

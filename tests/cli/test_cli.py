@@ -40,7 +40,7 @@ def path(tmp_path):
     return path
 
 
-def wait_until(condition, seconds=20):
+def wait_until(condition, seconds=30):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come true in time"

@@ -127,7 +127,7 @@ def test_a_program_that_falls_off_its_end_gives_its_jobs_back(program, tmp_path)
                 while True:
                     time.sleep(0.01)
         Hang.perform_async()
-        began.wait(20)
+        began.wait(30)
         """),
         tmp_path / "store",
     )
@@ -147,7 +147,7 @@ def test_a_program_that_falls_off_its_end_ends_although_a_job_is_deaf(program, t
                 began.set()
                 time.sleep(60)
         Hang.perform_async()
-        began.wait(20)
+        began.wait(30)
         """),
         tmp_path / "store",
     )

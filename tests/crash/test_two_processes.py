@@ -1,7 +1,5 @@
 """Two processes on one path: what is enqueued, paused or resumed in one is heard in the other."""
 
-import time
-
 import pytest
 from stage import Stage
 
@@ -9,8 +7,6 @@ from antq_actors import AntQ, Status
 from antq_actors.config import QueueConfig
 
 from apps import settled, until  # isort: skip - of the folder above
-
-SOON = 2.0
 
 OTHER = """
 import sys
@@ -59,12 +55,10 @@ def stage(here):
     stage.open()
 
 
-def test_a_job_enqueued_in_another_process_begins_here_at_once(here, there, stage):
-    for part in "abcde":
-        began = time.monotonic()
+def test_a_job_enqueued_in_another_process_wakes_the_queue_here(here, there, stage):
+    for part in "abcde":  # unwoken, it would look in an hour
         id_ = int(there(f"enqueue {stage._name} {part}"))
         assert stage.begun() == [part]
-        assert time.monotonic() - began < SOON
         stage.cue(part)
         until(lambda id_=id_: here.get_worker(id_).status is Status.COMPLETED, "its end")
 

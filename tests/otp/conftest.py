@@ -74,6 +74,6 @@ def supervise():
     yield start
     for sup in reversed(started):
         try:
-            stop(sup, Shutdown(), timeout=10)
+            stop(sup, Shutdown(), timeout=30)
         except CallExit:
             eventually(lambda sup=sup: sup.process.reason is not None)

@@ -6,7 +6,7 @@ from supervised import Log
 
 from antq_actors.otp import GenServer
 
-LONGEST = 10.0
+LONGEST = 30.0
 """Seconds; whatever takes longer hangs."""
 
 

@@ -26,7 +26,7 @@ class Log:
 
     def take(self, count):
         """Wait for the next *count* entries."""
-        return [self._entries.get(timeout=5) for _ in range(count)]
+        return [self._entries.get(timeout=30) for _ in range(count)]
 
     def is_empty(self):
         return self._entries.empty()
@@ -51,7 +51,7 @@ class Child(GenServer):
             return IGNORE
         if isinstance(plan, threading.Event):
             self.log.add("waits", self.child_id)
-            plan.wait(10)
+            plan.wait(30)
         self.log.add("up", self.child_id)
         return None
 
@@ -75,7 +75,7 @@ class Stubborn(Child):
 
     def terminate(self, reason):
         super().terminate(reason)
-        self.release.wait(10)
+        self.release.wait(30)
 
 
 class Deserter(Child):
@@ -107,7 +107,7 @@ def kill(ref):
     exit(ref, Killed())
 
 
-def eventually(condition, seconds=5.0, what=None):
+def eventually(condition, seconds=30.0, what=None):
     """Wait until *condition* answers something true, and answer that."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -104,7 +104,7 @@ def test_a_child_starts_actors_timers_and_supervisors_of_its_own():
                     arrived.set()
             timed = Timed.start()
             send_after(timed, "now", 0.001)
-            assert arrived.wait(10)
+            assert arrived.wait(30)
             stop(timed)
             stop(sup)
 

@@ -328,7 +328,7 @@ def test_an_interrupt_leaves_nothing_behind_in_the_interpreter():
         [sys.executable, "-c", AFTER_AN_INTERRUPT],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=30,
         check=True,
     )
 

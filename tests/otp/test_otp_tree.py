@@ -103,7 +103,7 @@ def test_it_waits_for_no_busy_supervisor_and_counts_the_mail(supervise, child, l
     ]
     assert node.mailbox_length == 2
     hold.set()
-    starting.join(5)
+    starting.join(30)
 
 
 def test_children_of_a_dynamic_supervisor_come_and_go(supervise, child):

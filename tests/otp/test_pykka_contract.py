@@ -232,6 +232,6 @@ def test_the_registry_has_one_lock_that_a_forked_child_can_replace(monkeypatch):
         reading.start()
         reading.join(0.05)
         assert not taken
-    reading.join(5)
+    reading.join(30)
 
     assert taken == [[]]

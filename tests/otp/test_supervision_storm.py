@@ -99,7 +99,7 @@ def test_a_tree_outlives_a_storm_and_leaves_nothing_behind(log, seed):
     assert not any(thread.is_alive() for thread in threads)
     assert unexpected == []
     eventually(lambda: all(node.state == "running" for node in tree("root").walk()))
-    stop(root, timeout=10)
+    stop(root, timeout=30)
     eventually(lambda: not pykka.ActorRegistry.get_all() and not orphans())
     assert [name for name in [*BRANCHES, *LEAVES, "pool"] if whereis(name)] == []
     with pytest.raises(CallExit):

@@ -40,7 +40,7 @@ def start():
 
     yield start
     for ref in reversed(started):
-        stop(ref, Shutdown(), timeout=10)
+        stop(ref, Shutdown(), timeout=30)
 
 
 @pytest.fixture

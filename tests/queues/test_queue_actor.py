@@ -8,10 +8,7 @@ import pytest
 from apps import settled, until
 
 from antq_actors import AlreadyExists, Cancel, Fail, JobNotFound, Snooze, Status, Unique
-from antq_actors.queues import Wake
-
-SOON = 2.0
-"""Seconds: far less than the check interval of these queues, which is an hour."""
+from antq_actors.queues import Resume, SetConcurrency, Wake
 
 
 def paused(app):
@@ -72,8 +69,8 @@ def test_fewer_slots_stop_no_running_job_and_hold_for_those_to_come(run, stage):
 def test_jobs_that_were_being_claimed_while_slots_were_taken_away_are_given_back(run, stage):
     app = stage.app = run(concurrency=5)
     store, begun, go_on = app._running.store, threading.Event(), threading.Event()
-    due = datetime.now(UTC) + timedelta(seconds=0.2)
-    jobs = stage.jobs(range(3), schedule_at=due)
+    paused(app)
+    jobs = stage.jobs(range(3))
 
     # The store has sent its wakes, the queue has heard them, and has its answer.
     app.count_workers()
@@ -83,13 +80,13 @@ def test_jobs_that_were_being_claimed_while_slots_were_taken_away_are_given_back
 
     def hold(_reader):
         begun.set()
-        go_on.wait(20)
+        go_on.wait(30)
 
     threading.Thread(target=store._read, args=(hold,)).start()
-    begun.wait(20)
-    until(lambda: datetime.now(UTC) > due + timedelta(seconds=0.1), "the due time")
-    app.queue("default").ref.tell(Wake())
-    app.queue("default").set_concurrency(1)
+    begun.wait(30)
+    # It asks for five jobs as soon as it is resumed, and reads the next message before the answer.
+    app.queue("default").ref.tell(Resume())
+    app.queue("default").ref.tell(SetConcurrency(1))
     go_on.set()
 
     assert stage.begun() == [0]
@@ -122,15 +119,15 @@ def test_queues_do_not_wait_for_each_other(run, stage):
 
 
 def test_jobs_are_picked_up_scheduled_first_then_retrying_then_by_priority_and_id(run, stage):
-    app = stage.app = run(concurrency=1)
+    app = stage.app = run(concurrency=2)
     stage.delay = lambda job: 0.3
-    retrying = [stage.job(part, max_attempts=2) for part in ("retry 1", "retry 2")]
-    for part in ("retry 1", "retry 2"):
-        stage.begun()
-        stage.cue(part, then=lambda job: Fail("once"))
-    for job in retrying:
-        settled(app, job, Status.RETRYING)
+    retrying = {part: stage.job(part, max_attempts=2) for part in ("retry 1", "retry 2")}
+    stage.begun(2)
     paused(app)
+    for part, job in retrying.items():
+        stage.cue(part, then=lambda job: Fail("once"))
+        settled(app, job, Status.RETRYING)
+    app.queue("default").set_concurrency(1)
     stage.job("late", priority=0)
     stage.job("urgent", priority=5)
     stage.job("last", priority=-5)
@@ -175,11 +172,9 @@ def test_a_new_job_wakes_its_queue(run, stage):
     settled(app, stage.job("warm up"))
     stage.begun()
 
-    for part in range(10):
-        began = time.monotonic()
+    for part in range(10):  # without the wake, none would begin within an hour
         job = stage.job(part)
-        stage.begun()
-        assert time.monotonic() - began < SOON
+        assert stage.begun() == [part]
         settled(app, job)
 
 
@@ -204,8 +199,7 @@ def test_a_scheduled_job_begins_when_it_is_due_and_not_before(run, stage):
 
     stage.begun()
 
-    passed = (datetime.now(UTC) - before).total_seconds()
-    assert 0.3 <= passed < 0.3 + SOON
+    assert datetime.now(UTC) - before >= timedelta(seconds=0.3)
     stage.cue("a")
     assert settled(app, job).attempts == 1
 
@@ -221,9 +215,9 @@ def test_an_earlier_due_time_that_comes_later_is_not_overlooked(run, stage):
 def test_a_scheduled_job_that_is_due_while_all_slots_are_taken_begins_with_the_next(run, stage):
     stage.app = run(concurrency=1)
     stage.job("a")
+    assert stage.begun() == ["a"]
     due = stage.job("due", schedule_in=0.05).scheduled_at
     stage.job("enqueued")
-    assert stage.begun() == ["a"]
     until(lambda: datetime.now(UTC) > due + timedelta(seconds=0.1), "the due time")
     assert not stage.has_begun_more()
 
@@ -250,7 +244,7 @@ def test_a_failed_attempt_is_repeated_after_the_delay_its_class_says(run, stage)
         began = time.monotonic()
         stage.cue("a", then=lambda job, text=text: Fail(text))
     stage.begun()
-    assert 0.2 <= time.monotonic() - began < 0.2 + SOON
+    assert time.monotonic() - began >= 0.2
     stage.cue("a")
 
     done = settled(app, job)

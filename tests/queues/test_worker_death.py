@@ -16,7 +16,6 @@ from antq_actors.otp import (
     exit,  # noqa: A004 - OTP's name
     orphans,
 )
-from antq_actors.queues.queue_actor import INTERRUPTION_TIME
 
 
 def worker_actors(app):
@@ -107,14 +106,13 @@ def test_a_killed_worker_actor_frees_its_slot(run, stage):
 # ---- timeouts -------------------------------------------------------------------------------
 
 
-def test_a_job_that_takes_too_long_is_interrupted_within_a_moment(run, stage):
+def test_a_job_that_takes_too_long_is_interrupted_and_not_given_up(run, stage, monkeypatch):
+    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIME", 3600)
     app = stage.app = run(concurrency=1)
     job, following = stage.job("a", timeout=0.1), stage.job("b")
-    began = time.monotonic()
 
     stage.begun(2)
 
-    assert time.monotonic() - began < INTERRUPTION_TIME / 2
     failed = settled(app, job)
     assert (failed.status, failed.attempts) == (Status.FAILED, 1)
     assert [(e.error, e.stack_trace) for e in failed.errors] == [("timed out after 0.1 s", None)]

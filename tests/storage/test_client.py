@@ -161,7 +161,7 @@ def test_a_caller_waits_for_the_storage_actor_to_come_back(client, start):
 
     waiting.start()
     start()
-    waiting.join(10)
+    waiting.join(30)
 
     assert answers == [1]
 
@@ -171,18 +171,18 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(client, start):
 
     def insert(store):
         reached.set()
-        killed.wait(10)
+        killed.wait(30)
         return store.insert(a_new_job())
 
     answers = []
     asking = threading.Thread(target=lambda: answers.append(client._ask(Write(insert))))
     asking.start()
-    assert reached.wait(10)
+    assert reached.wait(30)
 
     otp.exit(NAME, otp.Killed())
     killed.set()
     start()
-    asking.join(10)
+    asking.join(30)
 
     assert answers == [1]
     assert client.count() == 1
@@ -198,7 +198,7 @@ def test_a_caller_gives_up_after_its_patience(path):
 def test_a_busy_storage_actor_is_waited_for_as_long(client, path):
     release, done = threading.Event(), threading.Event()
     busy = threading.Thread(
-        target=lambda: (client._ask(Write(lambda _: release.wait(10))), done.set())
+        target=lambda: (client._ask(Write(lambda _: release.wait(30))), done.set())
     )
     busy.start()
 
@@ -206,8 +206,8 @@ def test_a_busy_storage_actor_is_waited_for_as_long(client, path):
         StorageClient(NAME, path, patience=0.05).delete(1)
 
     release.set()
-    assert done.wait(10)
-    busy.join(10)
+    assert done.wait(30)
+    busy.join(30)
 
 
 def test_nobody_waits_for_the_storage_of_a_stopped_application(client):
@@ -239,7 +239,7 @@ def test_work_that_is_requested_arrives_as_a_message(client, asker, got):
 
     otp.call(asker, lambda: client.request_work("mail", [], node=1, limit=1, now=1, tag="first"))
 
-    response = got.get(timeout=10)
+    response = got.get(timeout=30)
     assert isinstance(response, Response)
     assert (response.tag, response.error) == ("first", None)
     assert [job.id for job in response.value.jobs] == [1]
@@ -251,14 +251,14 @@ def test_requested_work_whose_answer_was_lost_can_be_asked_for_again(client, sta
     request = otp.call(
         asker, lambda: client.request_work("mail", [], node=1, limit=1, now=1, tag="first")
     )
-    lost = got.get(timeout=10)
+    lost = got.get(timeout=30)
     start()
 
     for tag in ("again", "and again"):
         otp.call(asker, lambda tag=tag: client.request_again(request, tag=tag))
 
     assert isinstance(lost.error, otp.CallExit)
-    answers = [got.get(timeout=10) for _ in range(2)]
+    answers = [got.get(timeout=30) for _ in range(2)]
     assert [answer.tag for answer in answers] == ["again", "and again"]
     assert [[job.id for job in answer.value.jobs] for answer in answers] == [[1], [1]]
 

@@ -43,7 +43,7 @@ class Woken:
 
     def wait_for(self, name):
         with self._changed:
-            assert self._changed.wait_for(lambda: name in self.names, timeout=10)
+            assert self._changed.wait_for(lambda: name in self.names, timeout=30)
 
 
 @pytest.fixture
@@ -76,11 +76,11 @@ class Gate:
 
     def _wait(self, _store):
         self._reached.set()
-        assert self._open.wait(10)
+        assert self._open.wait(30)
 
     def __enter__(self):
         self._thread.start()
-        assert self._reached.wait(10)
+        assert self._reached.wait(30)
 
     def __exit__(self, *_):
         self._open.set()
@@ -109,7 +109,7 @@ class Asked:
 
     def answers(self):
         for thread in self._threads:
-            thread.join(10)
+            thread.join(30)
         return self._answers
 
 
