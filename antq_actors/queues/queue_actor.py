@@ -286,9 +286,13 @@ class QueueActor(GenServer):
         if self._due is not None:
             timers.cancel_timer(self._due)
         wait = self._settings.check_interval
-        ahead = 0 if next_due is None else next_due - self._clock()
-        if ahead > 0:  # what is due already is claimed as soon as a slot is free
-            wait = min(wait, ahead / instant.SECOND)
+        if next_due is not None:
+            ahead = next_due - self._clock()
+            if ahead > 0:
+                wait = min(wait, ahead / instant.SECOND)
+            else:
+                # It became due since the question was asked, or found no slot.
+                self._book.look = True
         self._due = self.send_after(wait, _Look())
 
     # ---- performing -----------------------------------------------------------------------

@@ -253,6 +253,32 @@ def test_a_failed_attempt_is_repeated_after_the_delay_its_class_says(run, stage)
     assert seen == [(1, "first"), (2, "second")]
 
 
+def test_a_retry_that_is_due_before_its_failure_is_stored_is_not_overlooked(run, stage):
+    app = stage.app = run(concurrency=2)
+    store, reading, go_on = app._running.store, threading.Event(), threading.Event()
+    book = app.queue("default").ref._actor_weakref()._book
+    stage.delay = lambda job: 0.02
+    job = stage.job("a", max_attempts=2)
+    stage.begun()
+    until(lambda: book.asked is None, "an idle queue")
+
+    def hold(_reader):
+        reading.set()
+        go_on.wait(30)
+
+    threading.Thread(target=store._read, args=(hold,)).start()
+    reading.wait(30)
+    stage.cue("a", then=lambda job: Fail("once"))
+    until(lambda: book.asked is not None, "the question that carries the failure")
+    due = datetime.now(UTC) + timedelta(seconds=0.02)
+    until(lambda: datetime.now(UTC) > due, "the time it is due")
+    go_on.set()
+
+    assert stage.begun() == ["a"]
+    stage.cue("a")
+    assert settled(app, job).attempts == 2
+
+
 def test_a_retry_survives_a_restart_with_its_due_time(run, stage, tmp_path):
     app = stage.app = run(tmp_path / "store")
     stage.delay = lambda job: 3600.0
