@@ -245,7 +245,11 @@ class StorageClient:
     def dead_nodes(self) -> builtins.list[int]:
         """Answer the nodes that were not closed and whose process is gone."""
         nodes = self._read(JobReader.nodes)
-        return [node for node in nodes if node_lock.is_dead(self._path, node)]
+        dead = [node for node in nodes if node_lock.is_dead(self._path, node)]
+        if not dead:
+            return []
+        # One that was closed between the two looks is no dead one: it is forgotten first.
+        return [node for node in self._read(JobReader.nodes) if node in dead]
 
     # ---- asking ---------------------------------------------------------------------------
 

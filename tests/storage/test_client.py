@@ -288,3 +288,18 @@ def test_a_node_outlives_the_storage_actor(client, start):
 
     assert client.dead_nodes() == []
     client.close_node(node)
+
+
+def test_a_node_that_is_closed_just_now_is_not_taken_for_dead(client):
+    def come_and_go():
+        for _ in range(200):
+            client.close_node(client.open_node())
+
+    nodes = threading.Thread(target=come_and_go)
+    nodes.start()
+    dead = []
+    while nodes.is_alive():
+        dead += client.dead_nodes()
+    nodes.join()
+
+    assert dead == []
