@@ -256,7 +256,8 @@ def test_a_forked_child_does_not_keep_the_node_of_its_dead_parent_alive(program,
         warnings.simplefilter("ignore")
         app = AntQ(sys.argv[1]).start()
         app.enqueue(Wait, {"seconds": 60})
-        time.sleep(0.05)
+        while app.count_workers(status="running") == 0:
+            time.sleep(0.01)
         child = os.fork()
         if child == 0:
             time.sleep(60)
