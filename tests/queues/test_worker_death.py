@@ -109,13 +109,13 @@ def test_a_killed_worker_actor_frees_its_slot(run, stage):
 def test_a_job_that_takes_too_long_is_interrupted_and_not_given_up(run, stage, monkeypatch):
     monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIME", 3600)
     app = stage.app = run(concurrency=1)
-    job, following = stage.job("a", timeout=0.1), stage.job("b")
+    job, following = stage.job("a", timeout=0.5), stage.job("b")
 
     stage.begun(2)
 
     failed = settled(app, job)
     assert (failed.status, failed.attempts) == (Status.FAILED, 1)
-    assert [(e.error, e.stack_trace) for e in failed.errors] == [("timed out after 0.1 s", None)]
+    assert [(e.error, e.stack_trace) for e in failed.errors] == [("timed out after 0.5 s", None)]
     assert stage.on_stage() == ["b"]
     stage.cue("b")
     assert settled(app, following).status is Status.COMPLETED
@@ -141,7 +141,6 @@ def test_after_a_timeout_the_class_says_when_the_next_attempt_is_due(run, stage)
 
     stage.delay = delay
     job = stage.job("a", timeout=0.05, max_attempts=2)
-    stage.begun()
 
     retrying = settled(app, job, Status.RETRYING)
 
@@ -164,7 +163,6 @@ def test_a_calculate_delay_that_hangs_after_a_timeout_is_cut_short_and_the_defau
 
     stage.delay = delay
     job = stage.job("a", timeout=0.05, max_attempts=2)
-    stage.begun()
 
     retrying = settled(app, job, Status.RETRYING)
 
@@ -180,11 +178,11 @@ def test_a_thread_that_cannot_be_interrupted_is_given_up_and_its_result_dropped(
     monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIME", 0.2)
     before = set(orphans())
     app = stage.app = run(concurrency=1)
-    job, following = stage.job("a", timeout=0.05, wait=how), stage.job("b")
+    job, following = stage.job("a", timeout=0.5, wait=how), stage.job("b")
 
     assert stage.begun(2) == ["a", "b"]
 
-    assert [e.error for e in settled(app, job).errors] == ["timed out after 0.05 s"]
+    assert [e.error for e in settled(app, job).errors] == ["timed out after 0.5 s"]
     assert len(set(orphans()) - before) == 1
     assert f"job #{job.id} of queue 'default' was interrupted and does not end" in caplog.text
     late = []
