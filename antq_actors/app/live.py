@@ -11,6 +11,7 @@ from antq_actors import tree
 from antq_actors.app.intake import Intake
 from antq_actors.app.lookup import Lookup
 from antq_actors.jobs import instant
+from antq_actors.otp.names import registered
 from antq_actors.queues.node import Node
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.environment import close_left_open
@@ -53,9 +54,13 @@ class Live:
 
 
 def _free_names() -> tree.Names:
-    """Answer names that no other application in this process has: antq, antq2, …"""
-    candidates = (tree.Names("antq" if n == 1 else f"antq{n}") for n in itertools.count(1))
+    """Answer names that no other application in this process has: antq, antq2, …
+
+    Nor has had, as long as one of its actors is left: a tree that was killed takes a moment to end.
+    """
     with _taking:
-        names = next(each for each in candidates if each not in _taken)
+        roots = {name.partition(".")[0] for name in registered()}
+        candidates = (tree.Names("antq" if n == 1 else f"antq{n}") for n in itertools.count(1))
+        names = next(each for each in candidates if each not in _taken and each.root not in roots)
         _taken.add(names)
     return names

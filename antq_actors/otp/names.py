@@ -28,9 +28,9 @@ def check(name: object) -> None:
 def register(name: str, process: Process) -> None:
     """Give *name* to *process*, or raise AlreadyStarted with who has it (otp rule 61)."""
     while (holder := _take(name, process)) is not None:
-        if not holder.doomed:
+        if not _is_doomed(holder):
             raise AlreadyStarted(holder.ref, f"the name {name!r} is taken by {holder.ref!r}")
-        # The supervisor of the holder was killed, and this may be the one in its place: the
+        # A supervisor above the holder was killed, and this may be the one in its place: the
         # holder ends, or is made to, before its name counts as taken (otp rule 49).
         if DeathWatch(holder.ref).wait(PATIENCE) is None:
             holder.kill()
@@ -44,6 +44,13 @@ def _take(name: str, process: Process) -> Process | None:
             _processes[name] = process
             process.name = name
         return holder
+
+
+def _is_doomed(process: Process | None) -> bool:
+    """Tell whether *process* ends because a supervisor above it, however far, was killed."""
+    while process is not None and not process.doomed:
+        process = None if process.parent is None else process.parent.process
+    return process is not None
 
 
 def release(process: Process) -> None:
@@ -61,6 +68,12 @@ def whereis(name: str) -> ServerRef | None:
     with _lock:
         process = _processes.get(name)
         return None if process is None else process.ref
+
+
+def registered() -> list[str]:
+    """Answer all names that are taken now, as Erlang's ``registered/0``."""
+    with _lock:
+        return list(_processes)
 
 
 def renew() -> None:
