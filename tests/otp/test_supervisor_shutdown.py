@@ -200,6 +200,29 @@ def test_rule_49_a_child_that_hangs_does_not_keep_the_next_one_from_its_name(
     caller.join(30)
 
 
+def test_rule_49_a_name_further_down_is_waited_for_as_well(supervise, log, release, caplog):
+    inner = Supervisor.child_spec(
+        [Stubborn.child_spec("deep", log, release, name="deep")], id="inner"
+    )
+    supervise(Supervisor.child_spec([Child.child_spec("flat", log), inner], name="outer"))
+    deep = whereis("deep")
+    log.take(2)
+
+    kill(whereis("outer"))
+
+    assert sorted(entry[:2] for entry in log.take(3)) == [
+        (DOWN, "deep"),
+        (DOWN, "flat"),
+        (UP, "flat"),
+    ]
+    # Two wait for its end: the inner supervisor that stops it, and the one in its place.
+    eventually(lambda: len(deep.process._watchers) == 2)
+    release.set()
+    assert log.take(1) == [(UP, "deep")]
+    assert whereis("deep") not in (None, deep)
+    assert errors(caplog) == []
+
+
 def wait_for_call(ref, event, log):
     try:
         call(ref, lambda _: event.wait(30), timeout=None)
