@@ -40,7 +40,10 @@ class Program:
     def kill(self):
         """Kill it at once; answer the lines it had printed."""
         self.process.kill()
-        return self.process.communicate()[0].split()
+        # Not communicate(), which passes over what readline() has read ahead.
+        lines = self.process.stdout.read().split()
+        self.process.wait()
+        return lines
 
     def end(self, timeout=30):
         """Wait for its end; answer exit code, output, errors."""
