@@ -3,9 +3,16 @@
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 from stage import Stage
 
 from antq_actors import AntQ, QueueConfig
+
+# How long an example takes, to make or to run, is up to the machine and what else it does.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

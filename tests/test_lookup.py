@@ -134,7 +134,7 @@ def test_all_given_filters_hold_and_the_limit_counts_after_them(stored, filters,
     assert ids(stored.list_workers(**filters)) == expected
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(
     st.fixed_dictionaries(
         {},

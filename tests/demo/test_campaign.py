@@ -86,7 +86,7 @@ def test_there_is_no_newest_job_where_there_is_none(app):
     assert newest_job(app) is None
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(kept=st.sets(st.integers(1, 60), min_size=1))
 def test_the_newest_job_is_found_whatever_ids_are_left(kept):
     with AntQ(start_queues=False) as app:

@@ -150,7 +150,7 @@ def test_a_timer_thread_that_cannot_start_is_a_start_error_and_the_next_one_trie
     clockwork.add(timer)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans()), max_size=40))
 def test_what_is_not_called_back_arrives_and_nothing_else_does(plan):
     notes = Notes()

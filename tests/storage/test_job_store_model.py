@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from stored_jobs import Store, a_new_job
@@ -283,6 +283,4 @@ TestJobStoreModel = JobStoreModel.TestCase
 TestJobStoreModel.settings = settings(
     max_examples=40,
     stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow],
 )
