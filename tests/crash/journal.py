@@ -46,7 +46,8 @@ def entries(journal):
 def main(path, journal, total, seconds, concurrency):
     """Enqueue jobs one by one, and print the id of each when it is acknowledged."""
     queue = QueueConfig(int(concurrency), check_interval=3600)
-    app = AntQ(path, queues={"default": queue}).start()
+    # However often it is killed: these tests are about loss, not about giving up on a job.
+    app = AntQ(path, queues={"default": queue}, max_interruptions=100).start()
     print("started", flush=True)  # noqa: T201 - the test reads it
     for number in range(int(total)):
         args = {"number": number, "journal": journal, "seconds": float(seconds)}
