@@ -2,6 +2,7 @@
 
 from antq_actors.otp.abandoned import orphans
 from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
+from antq_actors.otp.agent import Agent
 from antq_actors.otp.calls import call, cast, reply, stop
 from antq_actors.otp.child_spec import BRUTAL_KILL, AutoShutdown, ChildSpec, Restart, Strategy
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
@@ -30,7 +31,10 @@ from antq_actors.otp.monitors import Monitor, demonitor, monitor
 from antq_actors.otp.names import whereis
 from antq_actors.otp.reasons import Crash, Killed, NoProc, Normal, Shutdown
 from antq_actors.otp.ref import ServerRef
+from antq_actors.otp.supervised import supervised
 from antq_actors.otp.supervisor import Supervisor
+from antq_actors.otp.task import Task
+from antq_actors.otp.task_supervisor import TaskSupervisor
 from antq_actors.otp.timers import Timer, cancel_timer, send_after
 from antq_actors.otp.tree import Node, tree
 
@@ -39,6 +43,7 @@ __all__ = [
     "IGNORE",
     "NOREPLY",
     "RESTARTING",
+    "Agent",
     "AlreadyPresent",
     "AlreadyRegistered",
     "AlreadyStarted",
@@ -74,7 +79,9 @@ __all__ = [
     "Stop",
     "Strategy",
     "Supervisor",
+    "Task",
     "TaskExit",
+    "TaskSupervisor",
     "Timer",
     "UnknownRegistry",
     "call",
@@ -88,6 +95,7 @@ __all__ = [
     "reply",
     "send_after",
     "stop",
+    "supervised",
     "trap_exit",
     "tree",
     "unlink",

@@ -1,0 +1,155 @@
+"""Task: one function in an actor of its own, and its value.
+
+The value travels in a promise and not as a message, so that nothing arrives late in any mailbox,
+however the waiting ends.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Self
+
+from antq_actors.otp import current, links
+from antq_actors.otp.child_spec import BRUTAL_KILL
+from antq_actors.otp.errors import Stop, TaskExit
+from antq_actors.otp.lean_server import LeanServer
+from antq_actors.otp.messages import Continue, Promise
+from antq_actors.otp.patience import seconds
+from antq_actors.otp.reasons import ExitReason, Killed, NoProc
+from antq_actors.otp.termination import terminate
+from antq_actors.otp.waits import waiting_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from datetime import timedelta
+
+    from antq_actors.otp.child_spec import ShutdownTime
+    from antq_actors.otp.process import Process
+    from antq_actors.otp.ref import ServerRef
+
+
+class TaskActor(LeanServer):
+    """Runs *fn* once and ends: normally when it returns, with ``Crash`` when it raises.
+
+    An exit signal ends it at its next bytecode, not only when *fn* returns.
+    """
+
+    def __init__(
+        self,
+        outcome: Promise | None,
+        owner: Process | None,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self._outcome = outcome
+        self._owner = owner
+        self._work = (fn, args, kwargs)
+
+    def init(self) -> Continue:
+        """Link to the owner, when that is not who started it."""
+        if self._owner is not None:
+            links.link(self._owner.ref)
+        return Continue()
+
+    def handle_continue(self, _token: Any) -> None:
+        """Do the work."""
+        fn, args, kwargs = self._work
+        value = self.interruptible(fn, *args, **kwargs)
+        current.fence()
+        if self._outcome is not None:
+            self._outcome.answer(value)
+        raise Stop
+
+
+class Task:
+    """A function that runs in an actor of its own, whose value is awaited.
+
+    >>> task = Task.async_(pow, 2, 10)
+    >>> task.await_()
+    1024
+    """
+
+    __slots__ = ("_outcome", "ref")
+
+    def __init__(self, ref: ServerRef, outcome: Promise) -> None:
+        self.ref = ref
+        """The actor that runs the function."""
+        self._outcome = outcome
+        if not ref.process.watch(outcome, self._end):
+            # It has ended before this: with a value, or with the reason that its process keeps.
+            self._end(ref, ref.process.reason or NoProc())
+
+    def __repr__(self) -> str:
+        return f"<Task {self.ref}>"
+
+    @classmethod
+    def async_(cls, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Self:
+        """Start ``fn(*args, **kwargs)``, linked to the calling actor.
+
+        So when it crashes, the caller gets an exit signal, and the other way round; from a plain
+        thread it is not linked. Raises TypeError if *fn* cannot be called, StartError if the
+        system has no thread left.
+        """
+        check_callable(fn)
+        outcome = Promise()
+        return cls(TaskActor.spawn_link(outcome, None, fn, args, kwargs), outcome)
+
+    def await_(self, timeout: float | timedelta | None = 5.0) -> Any:
+        """Answer the function's value, now or as often as it is asked.
+
+        Raises TaskExit with the reason if the task ended without one (its ``__cause__`` is what the
+        function raised), TimeoutError after *timeout* seconds (None: no limit), and CallCycle if
+        the task itself waits for this actor. A task that is late goes on: it can be awaited again,
+        or ended with `shutdown`. No message ever comes from it.
+        """
+        limit = seconds(timeout)
+        with waiting_for(self.ref.process, self._outcome):
+            if not self._outcome.wait(limit):
+                raise TimeoutError(f"{self.ref} has no value after {limit} s; it goes on")
+        if self._outcome.error is None:
+            return self._outcome.value
+        reason = getattr(self._outcome.error, "reason", None) or Killed()
+        raise TaskExit(reason) from getattr(reason, "exception", None)
+
+    @classmethod
+    def await_many(
+        cls, tasks: Iterable[Task], timeout: float | timedelta | None = 5.0
+    ) -> list[Any]:
+        """Answer the values of all *tasks* in their order; *timeout* is for all of them together.
+
+        Raises what `await_` raises, for the first in order that has no value.
+        """
+        limit = seconds(timeout)
+        deadline = None if limit is None else time.monotonic() + limit
+        return [
+            task.await_(None if deadline is None else max(0.0, deadline - time.monotonic()))
+            for task in tasks
+        ]
+
+    def shutdown(self, timeout: ShutdownTime | timedelta = 5.0) -> ExitReason:
+        """End the task and answer the reason it ended with; one that has ended is fine.
+
+        It is told to, and killed after *timeout* seconds, or at once with ``BRUTAL_KILL``.
+        """
+        me = current.process()
+        if me is not None:
+            me.unlink(self.ref.process)  # its end is wanted, and ends nobody else
+            self.ref.process.unlink(me)
+        if timeout is not BRUTAL_KILL:
+            limit = seconds(timeout)
+            timeout = float("inf") if limit is None else limit
+        return terminate(self.ref, timeout)
+
+    def _end(self, _ref: ServerRef, reason: ExitReason, /) -> None:
+        # The first answer wins: a value that is there already stays.
+        self._outcome.answer(None, TaskExit(reason))
+
+
+def check_callable(fn: object) -> None:
+    """Raise TypeError unless *fn* can be called."""
+    if not callable(fn):
+        raise TypeError(
+            f"a task runs a function, got {fn!r}; write Task.async_(fn, *args), without calling fn"
+        )
