@@ -29,14 +29,17 @@ from antq_actors.otp.links import exit, link, trap_exit, unlink  # noqa: A004 - 
 from antq_actors.otp.messages import IGNORE, NOREPLY, Continue, Down, Exited, IdleTimeout
 from antq_actors.otp.monitors import Monitor, demonitor, monitor
 from antq_actors.otp.names import whereis
+from antq_actors.otp.partition_supervisor import PartitionSupervisor
 from antq_actors.otp.reasons import Crash, Killed, NoProc, Normal, Shutdown
 from antq_actors.otp.ref import ServerRef
+from antq_actors.otp.registry import Registry
 from antq_actors.otp.supervised import supervised
 from antq_actors.otp.supervisor import Supervisor
 from antq_actors.otp.task import Task
 from antq_actors.otp.task_supervisor import TaskSupervisor
 from antq_actors.otp.timers import Timer, cancel_timer, send_after
 from antq_actors.otp.tree import Node, tree
+from antq_actors.otp.via import Via
 
 __all__ = [
     "BRUTAL_KILL",
@@ -70,6 +73,8 @@ __all__ = [
     "Normal",
     "NotFound",
     "OtpError",
+    "PartitionSupervisor",
+    "Registry",
     "Restart",
     "Restarting",
     "Running",
@@ -84,6 +89,7 @@ __all__ = [
     "TaskSupervisor",
     "Timer",
     "UnknownRegistry",
+    "Via",
     "call",
     "cancel_timer",
     "cast",

@@ -6,24 +6,25 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from antq_actors.otp import current, names
 from antq_actors.otp.ref import ServerRef
+from antq_actors.otp.via import Via
 
 if TYPE_CHECKING:
     from antq_actors.otp.process import Process
 
-Destination: TypeAlias = "ServerRef | str"
+Destination: TypeAlias = "ServerRef | str | Via"
 """Whom to talk to: a reference, or a registered name."""
 
 
 def find(dest: Destination) -> Process | None:
     """Answer the actor that *dest* names; None if there is no such name.
 
-    Raises TypeError for anything that is no destination, and CallExit in the thread of an actor
+    Raises TypeError for anything that is no destination, ValueError for a Via into a registry of
+    duplicate keys, and CallExit in the thread of an actor
     that was declared dead.
     """
     current.fence()
     if isinstance(dest, ServerRef):
         return dest.process
-    if isinstance(dest, str):
-        ref = names.whereis(dest)
-        return None if ref is None else ref.process
-    raise TypeError(f"a destination is a ServerRef or a registered name, got {dest!r}")
+    if isinstance(dest, str | Via):
+        return names.find(dest)
+    raise TypeError(f"a destination is a ServerRef, a registered name or a Via, got {dest!r}")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from antq_actors.otp.child_spec import ShutdownTime
     from antq_actors.otp.timers import Timer
+    from antq_actors.otp.via import Via
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -122,7 +123,7 @@ class GenServer(ActorLoop):
     # ---- starting -------------------------------------------------------------------------
 
     @classmethod
-    def start(cls, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
+    def start(cls, *args: Any, name: str | Via | None = None, **kwargs: Any) -> Any:
         """Start the actor and answer its ref, or IGNORE, when ``init`` is through.
 
         Raises StartError if ``init`` failed, AlreadyStarted if *name* is taken, TypeError if
@@ -131,12 +132,12 @@ class GenServer(ActorLoop):
         return cls._launch(args, kwargs, name=name, parent=None)
 
     @classmethod
-    def start_link(cls, *args: Any, name: str | None = None, **kwargs: Any) -> Any:
+    def start_link(cls, *args: Any, name: str | Via | None = None, **kwargs: Any) -> Any:
         """Start the actor linked to the actor that calls; from a plain thread: not linked."""
         return cls._launch(args, kwargs, name=name, parent=current.process())
 
     @classmethod
-    def spawn_link(cls, *args: Any, name: str | None = None, **kwargs: Any) -> ServerRef:
+    def spawn_link(cls, *args: Any, name: str | Via | None = None, **kwargs: Any) -> ServerRef:
         """Start the actor linked, without waiting for ``init``.
 
         As ``proc_lib:spawn_link``, and as OTP's tasks are started: what goes wrong in ``init``
@@ -152,7 +153,7 @@ class GenServer(ActorLoop):
         restart: Restart = Restart.PERMANENT,
         shutdown: ShutdownTime | timedelta | None = None,
         significant: bool = False,
-        name: str | None = None,
+        name: str | Via | None = None,
         **kwargs: Any,
     ) -> ChildSpec:
         """Describe this actor as a child, started with the other arguments.
@@ -175,7 +176,7 @@ class GenServer(ActorLoop):
 
     @classmethod
     def _launch(
-        cls, args: tuple[Any, ...], kwargs: dict[str, Any], *, name: str | None, parent: Any
+        cls, args: tuple[Any, ...], kwargs: dict[str, Any], *, name: str | Via | None, parent: Any
     ) -> Any:
         ref = cls._prepare(args, kwargs, name=name, parent=parent, is_awaited=True)
         started = ref.process.started
@@ -194,7 +195,7 @@ class GenServer(ActorLoop):
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         *,
-        name: str | None,
+        name: str | Via | None,
         parent: Any,
         is_awaited: bool,
     ) -> ServerRef:

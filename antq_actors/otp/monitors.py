@@ -10,6 +10,7 @@ from antq_actors.otp.destinations import find
 from antq_actors.otp.messages import Down, Promise
 from antq_actors.otp.patience import seconds
 from antq_actors.otp.reasons import ExitReason, NoProc
+from antq_actors.otp.via import Via
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -29,9 +30,9 @@ class Monitor:
     __slots__ = ("_cancelled", "_down", "_owner", "_process", "_quiet", "_telling", "ref")
 
     def __init__(
-        self, target: Process | str, owner: Process | None, *, quiet: bool = False
+        self, target: Process | str | Via, owner: Process | None, *, quiet: bool = False
     ) -> None:
-        process = None if isinstance(target, str) else target
+        process = None if isinstance(target, str | Via) else target
         self.ref = cast("ServerRef", target) if process is None else process.ref
         self._process = process
         self._owner = owner

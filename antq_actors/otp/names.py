@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from antq_actors.otp.errors import AlreadyStarted
+from antq_actors.otp.errors import AlreadyStarted, UnknownRegistry
+from antq_actors.otp.via import Via
 from antq_actors.otp.watch import DeathWatch
 
 if TYPE_CHECKING:
@@ -21,23 +22,33 @@ _processes: Final[dict[str, Process]] = {}
 
 def check(name: object) -> None:
     """Raise TypeError unless *name* can be a name."""
-    if name is not None and not isinstance(name, str):
-        raise TypeError(f"a name is a str, got {name!r} ({type(name).__name__})")
+    if name is not None and not isinstance(name, str | Via):
+        raise TypeError(f"a name is a str or a Via, got {name!r} ({type(name).__name__})")
 
 
-def register(name: str, process: Process) -> None:
-    """Give *name* to *process*, or raise AlreadyStarted with who has it (otp rule 61)."""
+def register(name: str | Via, process: Process) -> None:
+    """Give *name* to *process*, or raise AlreadyStarted with who has it (otp rule 61).
+
+    For a Via: UnknownRegistry if its registry is not there, ValueError if that can give no names.
+    """
     while (holder := _take(name, process)) is not None:
         if not _is_doomed(holder):
-            raise AlreadyStarted(holder.ref, f"the name {name!r} is taken by {holder.ref!r}")
+            raise AlreadyStarted(holder.ref, f"the name {str(name)!r} is taken by {holder.ref!r}")
         # A supervisor above the holder was killed, and this may be the one in its place: the
         # holder ends, or is made to, before its name counts as taken (otp rule 49).
         if DeathWatch(holder.ref).wait(PATIENCE) is None:
             holder.kill()
 
 
-def _take(name: str, process: Process) -> Process | None:
+def _take(name: str | Via, process: Process) -> Process | None:
     """Give *name* to *process*, or answer who has it."""
+    if isinstance(name, Via):
+        directory = _directory(name)
+        if directory is None:
+            raise UnknownRegistry(f"there is no registry {name.registry!r} to keep the name {name}")
+        process.name = str(name)
+        holder: Process | None = directory.take(name, process)
+        return holder
     with _lock:
         holder = _processes.get(name)
         if holder is None:
@@ -62,12 +73,33 @@ def release(process: Process) -> None:
             del _processes[process.name]
 
 
-def whereis(name: str) -> ServerRef | None:
-    """Answer the actor with this name, if one lives."""
+def whereis(name: str | Via) -> ServerRef | None:
+    """Answer the actor with this name, if one lives. Raises TypeError for what is no name."""
     check(name)
+    process = find(name)
+    return None if process is None else process.ref
+
+
+def find(name: str | Via) -> Process | None:
+    """Answer the process with this name, if one lives."""
+    if isinstance(name, Via):
+        directory = _directory(name)
+        found: Process | None = None if directory is None else directory.find(name)
+        return found
     with _lock:
-        process = _processes.get(name)
-        return None if process is None else process.ref
+        return _processes.get(name)
+
+
+def _directory(via: Via) -> Any:
+    """Answer what the registry of *via* keeps its names in; None if there is no such registry."""
+    registry = via.registry
+    if isinstance(registry, str | Via):
+        process = find(registry)
+    else:
+        process = getattr(registry, "process", None)
+        if process is None:
+            raise TypeError(f"the registry of a Via is a name or a ServerRef, got {registry!r}")
+    return None if process is None or process.reason is not None else process.directory
 
 
 def registered() -> list[str]:

@@ -44,6 +44,13 @@ class Watcher(Protocol):
         """Hear that *ref* ended."""
 
 
+class Holder(Protocol):
+    """Has a place for an actor, under a key, that is free again when the actor has ended."""
+
+    def let_go(self, process: Process, /) -> None:
+        """Forget *process*."""
+
+
 class Process:
     """What the rest of the program knows of one actor."""
 
@@ -60,6 +67,8 @@ class Process:
         self.trap_exit = False
         self.absorb: Callable[[ServerRef | None, ExitReason], bool] | None = None
         """Asked, in the thread that ends, whether an Exited needs no handling any more."""
+        self.directory: Any = None
+        """What a Via into this actor is looked up in, if it is a registry of some kind."""
         self.reason: ExitReason | None = None
         """Why it ended; None while it lives."""
         self.started: Promise | None = None
@@ -79,6 +88,7 @@ class Process:
         self._lock = threading.Lock()
         self._watchers: dict[object, Watcher] = {}
         self._links: dict[Process, None] = {}
+        self._held_in: dict[Holder, None] | None = None
 
     def __str__(self) -> str:
         return self.name or f"{self._identity.actor_class.__name__}-{self.number}"
@@ -129,6 +139,16 @@ class Process:
         """Remove one direction of a link."""
         with self._lock:
             self._links.pop(other, None)
+
+    def hold(self, holder: Holder) -> bool:
+        """Have *holder* let go of this when it ends, before anyone hears of it; False if it has."""
+        with self._lock:
+            if self.reason is not None:
+                return False
+            if self._held_in is None:
+                self._held_in = {}
+            self._held_in[holder] = None
+            return True
 
     # ---- exit signals ---------------------------------------------------------------------
 
@@ -187,6 +207,9 @@ class Process:
         if self._registered:
             ActorRegistry.unregister(self.ref)
         names.release(self)
+        if self._held_in is not None:
+            for holder in self._held_in:
+                holder.let_go(self)
         forked.discard(self)
         self._answer(leftovers, reason)
         for watcher in watchers.values():

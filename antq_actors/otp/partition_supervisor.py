@@ -1,0 +1,96 @@
+"""PartitionSupervisor: the same child several times, so that one mailbox is not the bottleneck."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from antq_actors.otp import admin
+from antq_actors.otp.child_spec import ChildSpec, Strategy, to_spec
+from antq_actors.otp.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antq_actors.otp.destinations import Destination
+    from antq_actors.otp.process import Process
+    from antq_actors.otp.via import Via
+
+
+class PartitionSupervisor(Supervisor):
+    """Runs *partitions* children made from one spec, with the ids 0, 1, 2, …
+
+    ``Via(partition_supervisor, key)`` is one of them, always the same for the same *key* as long as
+    *partitions* does not change: ``abs(key) % partitions`` for an int, else by its hash (which for
+    a str is another one in each process). Messages with one key thus stay in order.
+    """
+
+    def __init__(
+        self,
+        child: object,
+        partitions: int | None = None,
+        *,
+        with_arguments: Callable[[tuple[Any, ...], int], Any] | None = None,
+        strategy: Strategy = Strategy.ONE_FOR_ONE,
+        max_restarts: int = 3,
+        max_seconds: float = 5.0,
+    ) -> None:
+        """*partitions* None: as many as there are processors.
+
+        *with_arguments* is called with the spec's args and the number of the partition, and answers
+        the args of that partition.
+        """
+        number = (os.cpu_count() or 1) if partitions is None else partitions
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise TypeError(f"partitions must be a whole number or None, got {partitions!r}")
+        if number < 1:
+            raise ValueError(f"partitions must be 1 or more, got {partitions}")
+        if with_arguments is not None and not callable(with_arguments):
+            raise TypeError(f"with_arguments must be a function, got {with_arguments!r}")
+        spec = to_spec(child)
+        super().__init__(
+            [_partition(spec, index, with_arguments) for index in range(number)],
+            strategy=strategy,
+            max_restarts=max_restarts,
+            max_seconds=max_seconds,
+        )
+        self._process.directory = _Partitions(self, number)
+
+    @staticmethod
+    def partitions(sup: Destination) -> int:
+        """Answer how many partitions there are."""
+        counts: admin.Counts = admin.ask(sup, admin.CountChildren())
+        return counts.specs
+
+
+class _Partitions:
+    """Finds a partition, without asking the supervisor."""
+
+    def __init__(self, supervisor: PartitionSupervisor, number: int) -> None:
+        self._supervisor = weakref.ref(supervisor)
+        self._number = number
+
+    def find(self, via: Via) -> Process | None:
+        """Answer the actor of the partition that the key of *via* falls into, if it runs."""
+        key = via.key
+        index = (abs(key) if isinstance(key, int) else hash(key)) % self._number
+        supervisor = self._supervisor()
+        for child in () if supervisor is None else supervisor.published_children:
+            if child.spec.id == index and child.is_running:
+                process: Process = child.ref.process
+                return process
+        return None
+
+    def take(self, via: Via, process: Process) -> Process | None:
+        """Refuse: nobody can be given a partition."""
+        raise ValueError(
+            f"{process} cannot be named {via}: a PartitionSupervisor starts its partitions itself;"
+            " a name needs a Registry"
+        )
+
+
+def _partition(spec: ChildSpec, index: int, with_arguments: Any) -> ChildSpec:
+    args = spec.args if with_arguments is None else tuple(with_arguments(spec.args, index))
+    return replace(spec, id=index, args=args)
