@@ -3,6 +3,7 @@
 from antq_actors.otp.abandoned import orphans
 from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
 from antq_actors.otp.agent import Agent
+from antq_actors.otp.backoff import Backoff
 from antq_actors.otp.calls import call, cast, reply, stop
 from antq_actors.otp.child_spec import BRUTAL_KILL, AutoShutdown, ChildSpec, Restart, Strategy
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
@@ -51,6 +52,7 @@ __all__ = [
     "AlreadyRegistered",
     "AlreadyStarted",
     "AutoShutdown",
+    "Backoff",
     "CallCycle",
     "CallExit",
     "CallTimeout",

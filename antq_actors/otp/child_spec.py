@@ -89,6 +89,9 @@ class ChildSpec:
     """What the tree shows it as, and the default of ``shutdown``."""
     significant: bool = False
     """Its end counts for the ``auto_shutdown`` of its supervisor."""
+    drain: bool = False
+    """Whether it handles the messages it has before it heeds the order to stop, as in OTP; by
+    default that order comes first."""
 
     def __post_init__(self) -> None:
         _check_id(self.id)
@@ -108,6 +111,9 @@ class ChildSpec:
         if self.type not in ("worker", "supervisor"):
             raise ValueError(f"type {who} must be 'worker' or 'supervisor', got {self.type!r}")
         object.__setattr__(self, "shutdown", _shutdown_time(self.shutdown, self.type, who))
+        self._check_flags(who)
+
+    def _check_flags(self, who: str) -> None:
         if not isinstance(self.significant, bool):
             raise TypeError(f"significant {who} must be True or False, got {self.significant!r}")
         if self.significant and self.restart is Restart.PERMANENT:
@@ -115,6 +121,10 @@ class ChildSpec:
                 f"significant {who} must be False for a permanent child: it never ends for good; "
                 "make it Restart.TRANSIENT or Restart.TEMPORARY"
             )
+        if not isinstance(self.drain, bool):
+            raise TypeError(f"drain {who} must be True or False, got {self.drain!r}")
+        if self.drain and self.shutdown is BRUTAL_KILL:
+            raise ValueError(f"drain {who} must be False: BRUTAL_KILL leaves it no time for that")
 
     def with_args(self, *args: Any) -> ChildSpec:
         """Answer the spec of a child that is started with *args* and is the same in all else.

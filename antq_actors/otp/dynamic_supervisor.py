@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from antq_actors.otp import admin, report, restart, threads
 from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
+from antq_actors.otp.backoff import Backoff, check_backoff
 from antq_actors.otp.child_spec import AutoShutdown, Restart, check_significant, to_spec
 from antq_actors.otp.child_start import start_child
 from antq_actors.otp.errors import MaxChildren, NotFound, OtpError, Stop
@@ -20,7 +21,7 @@ from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import IGNORE, Exited
 from antq_actors.otp.reasons import ExitReason, Shutdown, is_orderly
 from antq_actors.otp.restart import Child, ChildState, RestartIntensity
-from antq_actors.otp.termination import terminate_together
+from antq_actors.otp.termination import Victim, terminate_together
 
 if TYPE_CHECKING:
     from antq_actors.otp.child_spec import ChildSpec, ChildType
@@ -50,6 +51,7 @@ class DynamicSupervisor(GenServer):
         extra_args: Sequence[Any] = (),
         max_restarts: int = 3,
         max_seconds: float = 5.0,
+        backoff: Backoff | None = None,
     ) -> None:
         super().__init__()
         self._process.trap_exit = True
@@ -61,6 +63,8 @@ class DynamicSupervisor(GenServer):
         self._max_children = max_children
         self._extra_args = tuple(extra_args)
         self._intensity = RestartIntensity(max_restarts, max_seconds)
+        check_backoff(backoff)
+        self._backoff = backoff
         self._children: dict[ServerRef, Child] = {}
         self._stopping_all = False
 
@@ -109,6 +113,11 @@ class DynamicSupervisor(GenServer):
         """The children as they are now; may be read in any thread, see `tree.py`."""
         return tuple(self._children.copy().values())
 
+    @property
+    def restarts_left(self) -> int:
+        """How many restarts would be borne now; may be read in any thread."""
+        return self._intensity.left(time.monotonic())
+
     def handle_call(self, request: Any) -> Any:
         """Do what `admin.py` lists, as far as it makes sense here; refuse everything else."""
         try:
@@ -130,7 +139,7 @@ class DynamicSupervisor(GenServer):
         """Stop all children at once; it takes as long as the slowest."""
         children = self._children.copy()  # they end meanwhile
         running = {ref: child for ref, child in children.items() if child.is_running}
-        reasons = terminate_together([(r, c.spec.shutdown_time) for r, c in running.items()])
+        reasons = terminate_together([_victim(child) for child in running.values()])
         for child, ended_with in zip(running.values(), reasons, strict=True):
             report.child_terminated(self.ref, child, ended_with)
         self._children.clear()
@@ -154,32 +163,46 @@ class DynamicSupervisor(GenServer):
             return  # terminated by this supervisor a moment ago, or no child at all
 
         self._stopping_all = self._stopping_all or ref.process.stopped_with_all
-        if self._stopping_all or not restart.comes_back(child.spec.restart, reason):
-            del self._children[ref]
-            report.child_left(self.ref, child, reason)
-            return
-        report.child_comes_back(self.ref, child, reason)
-        self._start_again(ref, replace(child, last_exit=reason))
+        action: restart.Action = restart.Leave()
+        if not self._stopping_all:
+            self._intensity, action = restart.exited_alone(
+                child, reason, self._intensity, now=time.monotonic()
+            )
+        child = replace(child, last_exit=reason)
+        match action:
+            case restart.Leave():
+                del self._children[ref]
+                report.child_left(self.ref, child, reason)
+            case restart.StartAgain():
+                report.child_comes_back(self.ref, child, reason)
+                self._start_again(ref, child)
+            case restart.GiveUp():
+                self._give_up(ref, child)
 
     def _on_retry(self, ref: ServerRef, child: Child) -> None:
         # Another value than the one that failed: it was terminated meanwhile.
-        if self._children.get(ref) is child and not self._stopping_all:
-            self._start_again(ref, child)
+        if self._children.get(ref) is not child or self._stopping_all:
+            return
+        self._intensity, action = restart.retry_alone(child, self._intensity, now=time.monotonic())
+        if isinstance(action, restart.GiveUp):
+            self._give_up(ref, child)
+        self._start_again(ref, child)
+
+    def _give_up(self, ref: ServerRef, child: Child) -> NoReturn:
+        del self._children[ref]
+        report.gives_up(self.ref, child, self._intensity)
+        raise Stop(Shutdown())
 
     def _start_again(self, ref: ServerRef, child: Child) -> None:
-        if not self._intensity.record(time.monotonic()):
-            del self._children[ref]
-            report.gives_up(self.ref, child, self._intensity)
-            raise Stop(Shutdown())
-
         try:
             answer = start_child(child.spec, self._extra_args)
         except OtpError as error:
-            child = replace(child, state=ChildState.RESTARTING, ref=None)
+            failed = child.failed_starts + 1
+            child = replace(child, state=ChildState.RESTARTING, ref=None, failed_starts=failed)
             self._children[ref] = child
             report.restart_failed(self.ref, child, error)
             # A message, not a loop: requests get their turn in between (otp rule 35).
-            self.ref.deliver(_Retry(ref, child))
+            admin.later(self.ref, _Retry(ref, child), self._backoff, child)
             return
         del self._children[ref]
         if answer is not IGNORE:
@@ -190,6 +213,7 @@ class DynamicSupervisor(GenServer):
                 incarnation=child.incarnation + 1,
                 restarts=child.restarts + 1,
                 started_at=time.monotonic(),
+                failed_starts=0,
             )
 
     # ---- requests -------------------------------------------------------------------------
@@ -238,9 +262,13 @@ class DynamicSupervisor(GenServer):
         if child is None:
             raise NotFound(f"{self.ref} has no child {ref!r}")
         if child.is_running:
-            reason = terminate_together([(ref, child.spec.shutdown_time)])[0]
+            reason = terminate_together([_victim(child)])[0]
             report.child_terminated(self.ref, child, reason)
         self._children.pop(ref, None)  # unless it was absorbed, having ended as it should
+
+
+def _victim(child: Child) -> Victim:
+    return Victim(child.ref, child.spec.shutdown_time, child.spec.drain)
 
 
 def _info(child: Child) -> ChildInfo:

@@ -153,6 +153,7 @@ class GenServer(ActorLoop):
         restart: Restart = Restart.PERMANENT,
         shutdown: ShutdownTime | timedelta | None = None,
         significant: bool = False,
+        drain: bool = False,
         name: str | Via | None = None,
         **kwargs: Any,
     ) -> ChildSpec:
@@ -172,6 +173,7 @@ class GenServer(ActorLoop):
             shutdown=shutdown,
             type=cls.child_type,
             significant=significant,
+            drain=drain,
         )
 
     @classmethod

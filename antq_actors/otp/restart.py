@@ -1,22 +1,21 @@
 """When a child exits: does it come back, and who comes back with it?
 
-This file decides and never acts: it starts nothing, stops nothing and reads no clock. A
-supervisor tells it what happened and does what it answers. That is why every rule here can be
-tested as plain values.
+This file decides and never acts: it starts nothing, stops nothing and reads no clock. An event is
+a function, (state, what happened, now) -> (state, what to do), and a supervisor does what it is
+told. That is why every rule here can be tested as plain values.
 
     a child's exit --temporary, or transient and orderly--> Leave, or ShutDown (auto_shutdown)
                    --otherwise----------------------------> StartAgain, or GiveUp
     a failed start --retry-------------------------------->    (intensity)
 
-The children of a supervisor are a tuple in start order. Each function takes one and answers the
-next; none is ever changed, so whoever holds an old one (see `tree.py`) may go on reading it.
+The children of a supervisor are a tuple in start order. Nothing here is ever changed, so whoever
+holds an old value (see `tree.py`) may go on reading it.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.reasons import ExitReason
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class RestartIntensity:
     """How often children may restart before their supervisor gives up.
 
@@ -40,13 +39,15 @@ class RestartIntensity:
     the whole branch again from a clean state.
 
     >>> intensity = RestartIntensity(max_restarts=2, max_seconds=5.0)
-    >>> [intensity.record(now) for now in (0.0, 1.0, 2.0)]
-    [True, True, False]
+    >>> intensity = intensity.record(0.0).record(1.0)
+    >>> intensity.is_exceeded, intensity.left(now=1.0), intensity.record(2.0).is_exceeded
+    (False, 0, True)
     """
 
     max_restarts: int = 3
     max_seconds: float = 5.0
-    _recent: deque[float] = field(default_factory=deque, init=False, repr=False)
+    recent: tuple[float, ...] = ()
+    """When the restarts in the window were, on a monotonic clock; the last one included."""
 
     def __post_init__(self) -> None:
         if isinstance(self.max_restarts, bool) or not isinstance(self.max_restarts, int):
@@ -60,17 +61,24 @@ class RestartIntensity:
             raise TypeError(f"max_seconds must be seconds, got {seconds!r}")
         if not seconds > 0:  # also catches NaN
             raise ValueError(f"max_seconds must be more than 0, got {seconds!r}")
-        self.max_seconds = float(seconds)
+        object.__setattr__(self, "max_seconds", float(seconds))
 
-    def record(self, now: float) -> bool:
-        """Count a restart at *now* (seconds of a monotonic clock); False if it is one too many.
+    def record(self, now: float) -> RestartIntensity:
+        """Count a restart at *now*, in seconds of a monotonic clock (otp rule 28)."""
+        return replace(self, recent=(*self._within(now), now))
 
-        The boundary is inclusive: a restart exactly ``max_seconds`` ago still counts.
-        """
-        while self._recent and now - self._recent[0] > self.max_seconds:
-            self._recent.popleft()
-        self._recent.append(now)
-        return len(self._recent) <= self.max_restarts
+    @property
+    def is_exceeded(self) -> bool:
+        """Whether the last restart was one too many."""
+        return len(self.recent) > self.max_restarts
+
+    def left(self, now: float) -> int:
+        """Answer how many restarts would be borne at *now*."""
+        return max(0, self.max_restarts - len(self._within(now)))
+
+    def _within(self, now: float) -> tuple[float, ...]:
+        # The boundary is inclusive: a restart exactly max_seconds ago still counts.
+        return tuple(then for then in self.recent if now - then <= self.max_seconds)
 
 
 class ChildState(StrEnum):
@@ -99,6 +107,8 @@ class Child:
     """Why the incarnation before this one ended, or this one if it does not run."""
     started_at: float = math.nan
     """When the last start succeeded, on the monotonic clock."""
+    failed_starts: int = 0
+    """How many starts in a row have failed since it ended."""
 
     @property
     def is_running(self) -> bool:
@@ -115,10 +125,22 @@ Children: TypeAlias = tuple[Child, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Leave:
-    """Nobody comes back; go on with these children."""
+class State:
+    """All that a supervisor decides by: its children, and what counts for their restarts."""
 
-    children: Children
+    children: Children = ()
+    strategy: Strategy = Strategy.ONE_FOR_ONE
+    auto_shutdown: AutoShutdown = AutoShutdown.NEVER
+    intensity: RestartIntensity = RestartIntensity()
+
+    def having(self, children: Children) -> State:
+        """Answer the same state with other children."""
+        return replace(self, children=children)
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Nobody comes back; go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +151,6 @@ class StartAgain:
     sequence: see `start_failed`.
     """
 
-    children: Children
     stop: tuple[Hashable, ...]
     start: tuple[Hashable, ...]
 
@@ -138,7 +159,6 @@ class StartAgain:
 class GiveUp:
     """There were too many restarts: terminate all children, then end."""
 
-    children: Children
     child: Child
     """The one whose restart was one too many."""
 
@@ -147,10 +167,8 @@ class GiveUp:
 class ShutDown:
     """The significant children have ended: terminate the others, then end."""
 
-    children: Children
 
-
-Decision: TypeAlias = Leave | StartAgain | GiveUp | ShutDown
+Action: TypeAlias = Leave | StartAgain | GiveUp | ShutDown
 
 
 def comes_back(restart: Restart, reason: ExitReason) -> bool:
@@ -165,46 +183,51 @@ def comes_back(restart: Restart, reason: ExitReason) -> bool:
 
 
 def exited(
-    children: Children,
-    child_id: Hashable,
-    reason: ExitReason,
-    *,
-    strategy: Strategy,
-    auto_shutdown: AutoShutdown,
-    intensity: RestartIntensity,
-    now: float,
-) -> Decision:
+    state: State, child_id: Hashable, reason: ExitReason, now: float
+) -> tuple[State, Action]:
     """Decide what follows when the running child *child_id* ended by itself.
 
     Siblings are touched only if the child is to come back (rule 16).
     """
-    child = find(children, child_id)
-    children = stopped(children, child_id, reason)
+    child = find(state.children, child_id)
+    state = state.having(stopped(state.children, child_id, reason))
     if comes_back(child.spec.restart, reason):
-        return _again(children, child_id, strategy, intensity, now)
+        return _again(state, child_id, now)
 
-    if child.spec.significant and _is_last_one_needed(children, auto_shutdown):
-        return ShutDown(children)
-    return Leave(children)
+    if child.spec.significant and _is_last_one_needed(state.children, state.auto_shutdown):
+        return state, ShutDown()
+    return state, Leave()
 
 
-def retry(
-    children: Children,
-    child_id: Hashable,
-    *,
-    strategy: Strategy,
-    intensity: RestartIntensity,
-    now: float,
-) -> Decision:
+def retry(state: State, child_id: Hashable, now: float) -> tuple[State, Action]:
     """Decide what follows when the start of *child_id* failed and it is time to try again.
 
     Every try counts (rule 31). A child that is not ``RESTARTING`` (any more) is left alone: it
     was terminated or started with its siblings meanwhile.
     """
-    child = get(children, child_id)
+    child = get(state.children, child_id)
     if child is None or child.state is not ChildState.RESTARTING:
-        return Leave(children)
-    return _again(children, child_id, strategy, intensity, now)
+        return state, Leave()
+    return _again(state, child_id, now)
+
+
+def exited_alone(
+    child: Child, reason: ExitReason, intensity: RestartIntensity, now: float
+) -> tuple[RestartIntensity, Leave | StartAgain | GiveUp]:
+    """Decide the same for a child that has no place among others, and is known by its ref."""
+    if not comes_back(child.spec.restart, reason):
+        return intensity, Leave()
+    return retry_alone(child, intensity, now)
+
+
+def retry_alone(
+    child: Child, intensity: RestartIntensity, now: float
+) -> tuple[RestartIntensity, StartAgain | GiveUp]:
+    """Decide what follows when it is time to start such a child again, perhaps not the first."""
+    intensity = intensity.record(now)
+    if intensity.is_exceeded:
+        return intensity, GiveUp(child)
+    return intensity, StartAgain(stop=(), start=(child.ref,))
 
 
 def start_failed(children: Children, plan: StartAgain, child_id: Hashable) -> Children:
@@ -214,7 +237,8 @@ def start_failed(children: Children, plan: StartAgain, child_id: Hashable) -> Ch
     """
     for later in plan.start[plan.start.index(child_id) + 1 :]:
         children = _with(children, later, state=ChildState.STOPPED)
-    return _with(children, child_id, state=ChildState.RESTARTING)
+    failed = find(children, child_id).failed_starts + 1
+    return _with(children, child_id, state=ChildState.RESTARTING, failed_starts=failed)
 
 
 def started(
@@ -230,6 +254,7 @@ def started(
         incarnation=child.incarnation + 1,
         restarts=child.restarts + (1 if by_itself and child.incarnation else 0),
         started_at=now,
+        failed_starts=0,
     )
 
 
@@ -254,6 +279,7 @@ def stopped(children: Children, child_id: Hashable, reason: ExitReason | None) -
         state=ChildState.STOPPED,
         ref=None,
         last_exit=child.last_exit if reason is None else reason,
+        failed_starts=0,
     )
 
 
@@ -285,22 +311,20 @@ def stop_order(children: Children) -> tuple[Hashable, ...]:
     return tuple(child.spec.id for child in reversed(children) if child.is_running)
 
 
-def _again(
-    children: Children,
-    child_id: Hashable,
-    strategy: Strategy,
-    intensity: RestartIntensity,
-    now: float,
-) -> Decision:
-    if not intensity.record(now):
+def _again(state: State, child_id: Hashable, now: float) -> tuple[State, StartAgain | GiveUp]:
+    intensity = state.intensity.record(now)
+    children = state.children
+    if intensity.is_exceeded:
         children = _with(children, child_id, state=ChildState.STOPPED)
-        return GiveUp(children, find(children, child_id))
+        state = replace(state, children=children, intensity=intensity)
+        return state, GiveUp(find(children, child_id))
 
     children = _with(children, child_id, state=ChildState.RESTARTING)
-    group = _group(children, child_id, strategy)
+    group = _group(children, child_id, state.strategy)
     # A group starts every spec it has, also those that were not running (rule 24).
     start = tuple(c.spec.id for c in group if not (c.is_temporary and c.is_running))
-    return StartAgain(children, stop=stop_order(group), start=start)
+    state = replace(state, children=children, intensity=intensity)
+    return state, StartAgain(stop=stop_order(group), start=start)
 
 
 def _group(children: Children, child_id: Hashable, strategy: Strategy) -> Children:

@@ -35,13 +35,14 @@ from antq_actors.otp.errors import (
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import IGNORE, Exited
 from antq_actors.otp.reasons import Crash, ExitReason, Shutdown
-from antq_actors.otp.restart import Child, Children, ChildState, RestartIntensity
+from antq_actors.otp.restart import Child, Children, ChildState, State
 from antq_actors.otp.supervisor_options import SupervisorOptions
 from antq_actors.otp.termination import terminate
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from antq_actors.otp.backoff import Backoff
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.ref import ServerRef
 
@@ -70,16 +71,18 @@ class Supervisor(GenServer):
         max_restarts: int = 3,
         max_seconds: float = 5.0,
         auto_shutdown: AutoShutdown = AutoShutdown.NEVER,
+        backoff: Backoff | None = None,
     ) -> None:
         super().__init__()
         self._process.trap_exit = True
-        self._children: Children = ()
+        self._state = State()
         self._stopping_all = False
         options = SupervisorOptions(
             strategy=strategy,
             max_restarts=max_restarts,
             max_seconds=max_seconds,
             auto_shutdown=auto_shutdown,
+            backoff=backoff,
         )
         self._specs = _checked_specs(children, options)
         self._use(options)
@@ -163,7 +166,20 @@ class Supervisor(GenServer):
     @property
     def published_children(self) -> Children:
         """The children as they are now; may be read in any thread, see `tree.py`."""
-        return self._children
+        return self._state.children
+
+    @property
+    def restarts_left(self) -> int:
+        """How many restarts would be borne now; may be read in any thread."""
+        return self._state.intensity.left(time.monotonic())
+
+    @property
+    def _children(self) -> Children:
+        return self._state.children
+
+    @_children.setter
+    def _children(self, children: Children) -> None:
+        self._state = self._state.having(children)
 
     # ---- the actor ------------------------------------------------------------------------
 
@@ -219,41 +235,28 @@ class Supervisor(GenServer):
             self._children = restart.stopped(self._children, child.spec.id, reason)
             return
 
-        decision = restart.exited(
-            self._children,
-            child.spec.id,
-            reason,
-            strategy=self._options.strategy,
-            auto_shutdown=self._options.auto_shutdown,
-            intensity=self._intensity,
-            now=time.monotonic(),
+        self._state, action = restart.exited(
+            self._state, child.spec.id, reason, now=time.monotonic()
         )
-        match decision:
+        match action:
             case restart.StartAgain(stop=siblings):
                 report.child_comes_back(self.ref, child, reason, siblings)
             case restart.Leave() | restart.ShutDown():
                 report.child_left(self.ref, child, reason)
-        self._carry_out(decision)
+        self._carry_out(action)
 
     def _on_retry(self, child: Child) -> None:
         if self._stopping_all or restart.get(self._children, child.spec.id) is not child:
             return  # something else happened to it meanwhile
-        decision = restart.retry(
-            self._children,
-            child.spec.id,
-            strategy=self._options.strategy,
-            intensity=self._intensity,
-            now=time.monotonic(),
-        )
-        self._carry_out(decision)
+        self._state, action = restart.retry(self._state, child.spec.id, now=time.monotonic())
+        self._carry_out(action)
 
-    def _carry_out(self, decision: restart.Decision) -> None:
-        self._children = decision.children
-        match decision:
+    def _carry_out(self, action: restart.Action) -> None:
+        match action:
             case restart.StartAgain():
-                self._start_again(decision)
-            case restart.GiveUp():
-                report.gives_up(self.ref, decision.child, self._intensity)
+                self._start_again(action)
+            case restart.GiveUp(child):
+                report.gives_up(self.ref, child, self._state.intensity)
                 raise Stop(Shutdown())
             case restart.ShutDown():
                 raise Stop(Shutdown())
@@ -270,7 +273,7 @@ class Supervisor(GenServer):
                 report.restart_failed(self.ref, child, error)
                 # A message, not a loop: whoever wants this child terminated, or this supervisor
                 # stopped, gets a word in between (otp rule 35).
-                self.ref.deliver(_Retry(child))
+                admin.later(self.ref, _Retry(child), self._options.backoff, child)
                 return
 
     def _begin_child(self, child_id: Hashable, *, by_itself: bool) -> Any:
@@ -285,8 +288,10 @@ class Supervisor(GenServer):
 
     def _end_child(self, child_id: Hashable) -> None:
         child = restart.find(self._children, child_id)
-        reason = terminate(child.ref, child.spec.shutdown_time) if child.is_running else None
-        if reason is not None:
+        reason = None
+        if child.is_running:
+            spec = child.spec
+            reason = terminate(child.ref, spec.shutdown_time, drain=spec.drain)
             report.child_terminated(self.ref, child, reason)
         self._children = restart.stopped(self._children, child_id, reason)
 
@@ -358,7 +363,7 @@ class Supervisor(GenServer):
 
     def _use(self, options: SupervisorOptions) -> None:
         self._options = options
-        self._intensity = RestartIntensity(options.max_restarts, options.max_seconds)
+        self._state = options.initial_state()
 
 
 def _info(child: Child) -> ChildInfo:

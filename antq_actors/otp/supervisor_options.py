@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 
+from antq_actors.otp.backoff import Backoff, check_backoff
 from antq_actors.otp.child_spec import AutoShutdown, Strategy
-from antq_actors.otp.restart import RestartIntensity
+from antq_actors.otp.restart import RestartIntensity, State
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,12 +24,25 @@ class SupervisorOptions:
     auto_shutdown: AutoShutdown = AutoShutdown.NEVER
     """Whether it stops when its significant children have ended."""
 
+    backoff: Backoff | None = None
+    """How long to wait between failing restarts; None: not at all, as in OTP."""
+
     def __post_init__(self) -> None:
         RestartIntensity(self.max_restarts, self.max_seconds)
         if not isinstance(self.strategy, Strategy):
             raise TypeError(f"strategy must be a Strategy, got {self.strategy!r}")
         if not isinstance(self.auto_shutdown, AutoShutdown):
             raise TypeError(f"auto_shutdown must be an AutoShutdown, got {self.auto_shutdown!r}")
+
+        check_backoff(self.backoff)
+
+    def initial_state(self) -> State:
+        """Answer what a supervisor with these settings decides by, before it has children."""
+        return State(
+            strategy=self.strategy,
+            auto_shutdown=self.auto_shutdown,
+            intensity=RestartIntensity(self.max_restarts, self.max_seconds),
+        )
 
     @classmethod
     def of(cls, options: object) -> SupervisorOptions:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from antq_actors.otp.child_spec import BRUTAL_KILL, Restart
 from antq_actors.otp.errors import CallCycle
 from antq_actors.otp.links import exit as send_exit
+from antq_actors.otp.messages import StopRequest
 from antq_actors.otp.reasons import Killed, NoProc, Normal, Shutdown
 from antq_actors.otp.watch import DeathWatch
 
@@ -24,29 +25,39 @@ if TYPE_CHECKING:
     from antq_actors.otp.reasons import ExitReason
     from antq_actors.otp.ref import ServerRef
 
-Victim: TypeAlias = "tuple[ServerRef, ShutdownTime]"
+
+class Victim(NamedTuple):
+    """An actor that is to end."""
+
+    ref: ServerRef
+    shutdown: ShutdownTime
+    drain: bool = False
+    """Whether the order waits behind the messages that it has."""
 
 
-def terminate(ref: ServerRef, shutdown: ShutdownTime) -> ExitReason:
+def terminate(ref: ServerRef, shutdown: ShutdownTime, *, drain: bool = False) -> ExitReason:
     """End one child and answer the reason it ended with."""
-    return terminate_together([(ref, shutdown)])[0]
+    return terminate_together([Victim(ref, shutdown, drain)])[0]
 
 
 def terminate_together(victims: Sequence[Victim]) -> list[ExitReason]:
     """End many children at once and answer their reasons; it takes as long as the slowest."""
     began = time.monotonic()
-    watches = [DeathWatch(ref) for ref, _ in victims]
-    for ref, shutdown in victims:
-        send_exit(ref, Killed() if shutdown is BRUTAL_KILL else Shutdown())
+    watches = [DeathWatch(victim.ref) for victim in victims]
+    for ref, shutdown, drain in victims:
+        if drain:
+            ref.deliver(StopRequest(Shutdown()))
+        else:
+            send_exit(ref, Killed() if shutdown is BRUTAL_KILL else Shutdown())
     # Those with the least time first: while one is waited for, none of the others is overdue.
-    in_time = sorted(range(len(victims)), key=lambda i: _seconds(victims[i][1]))
+    in_time = sorted(range(len(victims)), key=lambda i: _seconds(victims[i].shutdown))
     for i in in_time:
-        ref, shutdown = victims[i]
+        ref, shutdown, _ = victims[i]
         if shutdown is BRUTAL_KILL:
             continue
         if not _ends_within(watches[i], _left(began, shutdown)):
             send_exit(ref, Killed())
-    return [_reason(watch, ref) for watch, (ref, _) in zip(watches, victims, strict=True)]
+    return [_reason(watch, each.ref) for watch, each in zip(watches, victims, strict=True)]
 
 
 def is_clean(spec: ChildSpec, reason: ExitReason) -> bool:
