@@ -15,6 +15,22 @@ settings.register_profile(
 settings.load_profile("any machine")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--rule", type=int, help="run only what proves this rule of docs/otp/conformance.md"
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    rule = config.getoption("--rule")
+    if rule is not None:
+        items[:] = [item for item in items if rule in rules_of(item)]
+
+
+def rules_of(item):
+    return {number for marker in item.iter_markers("rule") for number in marker.args}
+
+
 @pytest.fixture(scope="session", autouse=True)
 def heed_ctrl_c():
     """Let programs that tests start heed SIGINT: what a shell starts with ``&`` ignores it."""
