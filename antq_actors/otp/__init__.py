@@ -1,5 +1,6 @@
 """OTP's supervision for pykka actors."""
 
+from antq_actors.otp import chaos, events
 from antq_actors.otp.abandoned import orphans
 from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
 from antq_actors.otp.agent import Agent
@@ -25,6 +26,7 @@ from antq_actors.otp.errors import (
     TaskExit,
     UnknownRegistry,
 )
+from antq_actors.otp.event_stream import EventStream, Subscription, subscribe
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.links import exit, link, trap_exit, unlink  # noqa: A004 - OTP's name
 from antq_actors.otp.messages import IGNORE, NOREPLY, Continue, Down, Exited, IdleTimeout
@@ -39,7 +41,8 @@ from antq_actors.otp.supervisor import Supervisor
 from antq_actors.otp.task import Task
 from antq_actors.otp.task_supervisor import TaskSupervisor
 from antq_actors.otp.timers import Timer, cancel_timer, send_after
-from antq_actors.otp.tree import Node, tree
+from antq_actors.otp.tracing import Trace, trace
+from antq_actors.otp.tree import Handling, Node, tree
 from antq_actors.otp.via import Via
 
 __all__ = [
@@ -64,8 +67,10 @@ __all__ = [
     "Down",
     "DuplicateChildId",
     "DynamicSupervisor",
+    "EventStream",
     "Exited",
     "GenServer",
+    "Handling",
     "IdleTimeout",
     "Killed",
     "MaxChildren",
@@ -85,17 +90,21 @@ __all__ = [
     "StartError",
     "Stop",
     "Strategy",
+    "Subscription",
     "Supervisor",
     "Task",
     "TaskExit",
     "TaskSupervisor",
     "Timer",
+    "Trace",
     "UnknownRegistry",
     "Via",
     "call",
     "cancel_timer",
     "cast",
+    "chaos",
     "demonitor",
+    "events",
     "exit",
     "link",
     "monitor",
@@ -103,7 +112,9 @@ __all__ = [
     "reply",
     "send_after",
     "stop",
+    "subscribe",
     "supervised",
+    "trace",
     "trap_exit",
     "tree",
     "unlink",

@@ -9,6 +9,7 @@ on the hooks that pykka gives to implementors of actor types; what arrives by py
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,6 +17,7 @@ from pykka import ThreadingActor, messages
 
 from antq_actors.otp import abandoned, current
 from antq_actors.otp.asks import AskFrom
+from antq_actors.otp.doing import Init, Terminate
 from antq_actors.otp.errors import Interrupt, Stop
 from antq_actors.otp.mailbox import Mailbox
 from antq_actors.otp.messages import (
@@ -89,38 +91,48 @@ class ActorLoop(ThreadingActor):
                 log_end(process, reason)
         finally:  # a log handler that raises, too, must not leave anyone waiting
             process.die(reason)
+            process.is_at = None
             abandoned.discard(process)
 
     def _live(self) -> ExitReason:
         if self._process.reason is not None:
             return self._process.reason  # killed before its turn came: it must not begin
+        self._is_at(Init())
         token, refused = self._begin()
         if refused is not None:
             return refused
         try:
             if token is not None:
-                self._contained(self.handle_continue, token.token)
+                self._contained(self.handle_continue, token.token, of=token)
             while True:
                 message = self.mailbox.get(self.idle_timeout)
                 if message is None:
                     if self._process.reason is not None:
                         return self._process.reason  # killed; nobody is interested any more
-                    self._contained(self.handle_info, IdleTimeout())
+                    self._contained(self.handle_info, IdleTimeout(), of=IdleTimeout())
                 elif isinstance(message, ExitSignal):
                     reason = message.reason
                     break
                 else:
-                    self._contained(self._receive, message)
+                    self._contained(self._receive, message, of=message)
         except Stop as stop:
             reason = stop.reason
         except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
             reason = Crash(error)
         return self._finish(reason)
 
-    def _contained(self, fn: Callable[[Any], None], argument: Any) -> None:
+    def _contained(self, fn: Callable[[Any], None], argument: Any, *, of: Any) -> None:
+        self._is_at(of)
         # An Interrupt only makes the handler end; the signal it stands for waits in the mailbox.
         with suppress(Interrupt):
             fn(argument)
+        self._process.is_at = None
+
+    def _is_at(self, what: Any) -> None:
+        process = self._process
+        process.is_at = (what, time.monotonic())
+        for onlooker in process.onlookers:
+            onlooker.begins(what)
 
     def _begin(self) -> tuple[Continue | None, ExitReason | None]:
         """Run init; answer what to continue with, and the reason if there is nothing to do."""
@@ -136,6 +148,7 @@ class ActorLoop(ThreadingActor):
         if answer is IGNORE:
             self._process.ignored = True
             return None, self._refuse(Normal())
+        self._process.is_at = None
         self._process.tell_starter(self._ref)
         return (answer if isinstance(answer, Continue) else None), None
 
@@ -158,6 +171,7 @@ class ActorLoop(ThreadingActor):
     def _finish(self, reason: ExitReason) -> ExitReason:
         if self._process.reason is not None:
             return self._process.reason
+        self._is_at(Terminate(reason))
         # terminate runs also when pykka's hook before it failed.
         reason = self._reason_after(self._call_pykka_hook, reason)
         return self._reason_after(self.terminate, reason)
@@ -203,9 +217,10 @@ class ActorLoop(ThreadingActor):
 
     def _answer_call(self, call: Call) -> None:
         self.from_ = call
-        value = self.handle_call(call.request)
+        value = call.put_to(self)
         self.from_ = None
         if value is not NOREPLY:
+            self._has_answered(call.request, value)
             call.answer(value)
             self.mailbox.calls.discard(call)
 
@@ -226,7 +241,12 @@ class ActorLoop(ThreadingActor):
         if value is NOREPLY:
             asker.keep_open()
         else:
+            self._has_answered(envelope.message, value)
             asker.answer(value)
+
+    def _has_answered(self, request: Any, value: Any) -> None:
+        for onlooker in self._process.onlookers:
+            onlooker.answers(request, value)
 
     def _ask(self, envelope: Envelope[Any], asker: AskFrom) -> Any:
         if isinstance(envelope.message, _PROXY_MESSAGES) or self._overrides_on_receive():

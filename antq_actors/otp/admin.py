@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.otp.calls import call, reply_error
 from antq_actors.otp.messages import NOREPLY, _Marker
-from antq_actors.otp.timers import send_after
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
 
-    from antq_actors.otp.backoff import Backoff
     from antq_actors.otp.child_spec import ChildSpec, ChildType
     from antq_actors.otp.destinations import Destination
-    from antq_actors.otp.ref import ServerRef
     from antq_actors.otp.restart import Child
 
 RESTARTING: Final = _Marker("RESTARTING")
@@ -112,12 +109,3 @@ def refuse(from_: Any, error: Exception) -> Any:
         raise error
     reply_error(from_, error)
     return NOREPLY
-
-
-def later(sup: ServerRef, retry: object, backoff: Backoff | None, child: Child) -> None:
-    """Have the supervisor *sup* get *retry* when the start of *child* may be tried again."""
-    delay = 0.0 if backoff is None else backoff.delay(child.failed_starts)
-    if delay:
-        send_after(sup, retry, delay)
-    else:
-        sup.deliver(retry)

@@ -22,6 +22,11 @@ class AskFrom:
         self._mailbox = mailbox
         self._answered = False
 
+    @property
+    def request(self) -> Any:
+        """What was asked."""
+        return self._envelope.message
+
     def answer(self, value: Any, error: BaseException | None = None) -> bool:
         """Give the answer; False if there was one before."""
         self._answered = True

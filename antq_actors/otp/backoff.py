@@ -56,3 +56,8 @@ def check_backoff(backoff: object) -> None:
         raise TypeError(
             f"backoff must be a Backoff or None, got {backoff!r}; write Backoff(first=0.1)"
         )
+
+
+def delay_of(backoff: Backoff | None, failures: int) -> float:
+    """Answer the seconds to wait after *failures* failed starts; without a *backoff* none."""
+    return 0.0 if backoff is None else backoff.delay(failures)

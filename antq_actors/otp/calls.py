@@ -34,11 +34,16 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
     process = find(dest)
     if process is None:
         raise CallExit(NoProc(), f"no actor is registered as {dest!r}")
-    pending = Call(request)
+    current.sends("call", request, process)
+    return put_and_await(process, Call(request), limit)
+
+
+def put_and_await(process: Process, pending: Call, timeout: float | None) -> Any:
+    """Have *process* take *pending*, and answer or raise what comes of it."""
     with waiting_for(process, pending):
         if not process.mailbox.deliver(Envelope(pending)):
             raise CallExit(NoProc(), f"{process} has ended")
-        return _await(process, pending, limit)
+        return _await(process, pending, timeout)
 
 
 def _await(process: Process, pending: Call, timeout: float | None) -> Any:
@@ -57,12 +62,16 @@ def cast(dest: Destination, request: Any) -> None:
     """Send *request* to ``handle_cast`` and wait for nothing, whatever *dest* is (rule 70)."""
     process = find(dest)
     if process is not None:
+        current.sends("cast", request, process)
         process.ref.deliver(Cast(request))
 
 
 def reply(from_: Any, value: Any) -> None:
     """Answer a request that ``handle_call`` left open; only the first answer counts."""
     current.fence()
+    me = current.process()
+    for onlooker in () if me is None else me.onlookers:
+        onlooker.answers(from_.request, value)
     _settle(from_, value, None)
 
 

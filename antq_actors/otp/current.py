@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from antq_actors.otp.errors import CallExit
 
@@ -26,6 +26,14 @@ def process() -> Process | None:
 def enter(process: Process | None) -> None:
     """Let this thread speak for *process* from now on."""
     _local.process = process
+
+
+def sends(how: str, message: Any, dest: object) -> None:
+    """Let those who look at this thread's actor see that it sends *message*."""
+    process = _local.process
+    if process is not None:
+        for onlooker in process.onlookers:
+            onlooker.sends(how, message, dest)
 
 
 def fence() -> None:

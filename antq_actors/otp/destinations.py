@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 
 from antq_actors.otp import current, names
+from antq_actors.otp.errors import CallExit
+from antq_actors.otp.reasons import NoProc
 from antq_actors.otp.ref import ServerRef
 from antq_actors.otp.via import Via
 
@@ -19,8 +21,7 @@ def find(dest: Destination) -> Process | None:
     """Answer the actor that *dest* names; None if there is no such name.
 
     Raises TypeError for anything that is no destination, ValueError for a Via into a registry of
-    duplicate keys, and CallExit in the thread of an actor
-    that was declared dead.
+    duplicate keys, and CallExit in the thread of an actor that was declared dead.
     """
     current.fence()
     if isinstance(dest, ServerRef):
@@ -28,3 +29,11 @@ def find(dest: Destination) -> Process | None:
     if isinstance(dest, str | Via):
         return names.find(dest)
     raise TypeError(f"a destination is a ServerRef, a registered name or a Via, got {dest!r}")
+
+
+def find_living(dest: Destination) -> Process:
+    """Answer the actor that *dest* names. Raises CallExit(NoProc()) if there is none that lives."""
+    process = find(dest)
+    if process is None or process.reason is not None:
+        raise CallExit(NoProc(), f"{dest!r} has ended or never was")
+    return process

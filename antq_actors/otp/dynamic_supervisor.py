@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
-from antq_actors.otp import admin, report, restart, threads
+from antq_actors.otp import admin, announce, restart, threads
 from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
-from antq_actors.otp.backoff import Backoff, check_backoff
+from antq_actors.otp.backoff import Backoff, check_backoff, delay_of
 from antq_actors.otp.child_spec import AutoShutdown, Restart, check_significant, to_spec
 from antq_actors.otp.child_start import start_child
 from antq_actors.otp.errors import MaxChildren, NotFound, OtpError, Stop
@@ -22,6 +22,7 @@ from antq_actors.otp.messages import IGNORE, Exited
 from antq_actors.otp.reasons import ExitReason, Shutdown, is_orderly
 from antq_actors.otp.restart import Child, ChildState, RestartIntensity
 from antq_actors.otp.termination import Victim, terminate_together
+from antq_actors.otp.timers import send_soon
 
 if TYPE_CHECKING:
     from antq_actors.otp.child_spec import ChildSpec, ChildType
@@ -66,6 +67,7 @@ class DynamicSupervisor(GenServer):
         check_backoff(backoff)
         self._backoff = backoff
         self._children: dict[ServerRef, Child] = {}
+        self._told_to_end: frozenset[ServerRef] = frozenset()  # the last time that some were
         self._stopping_all = False
 
     # ---- children, from outside -----------------------------------------------------------
@@ -114,6 +116,11 @@ class DynamicSupervisor(GenServer):
         return tuple(self._children.copy().values())
 
     @property
+    def max_restarts(self) -> int:
+        """How many restarts within the window are borne; may be read in any thread."""
+        return self._intensity.max_restarts
+
+    @property
     def restarts_left(self) -> int:
         """How many restarts would be borne now; may be read in any thread."""
         return self._intensity.left(time.monotonic())
@@ -133,15 +140,11 @@ class DynamicSupervisor(GenServer):
             case _Retry(ref, child):
                 self._on_retry(ref, child)
             case _:
-                report.unexpected(self.ref, message)
+                announce.unexpected(self.ref, message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """Stop all children at once; it takes as long as the slowest."""
-        children = self._children.copy()  # they end meanwhile
-        running = {ref: child for ref, child in children.items() if child.is_running}
-        reasons = terminate_together([_victim(child) for child in running.values()])
-        for child, ended_with in zip(running.values(), reasons, strict=True):
-            report.child_terminated(self.ref, child, ended_with)
+        self._end([child for child in self._children.copy().values() if child.is_running])
         self._children.clear()
 
     # ---- what happens to children ---------------------------------------------------------
@@ -150,12 +153,18 @@ class DynamicSupervisor(GenServer):
         """Forget a temporary child that ended as it should, in that child's own thread.
 
         There is nothing to decide and nothing to report, and waking this actor for it would be
-        most of what a short-lived child costs. One dict operation, so no lock.
+        most of what a short-lived child costs. One dict operation, so no lock. The end of a child
+        that was told to end is waited for, and so no news.
         """
+        if ref in self._told_to_end:
+            return True
         child = None if ref is None else self._children.get(ref)
         if child is None or child.spec.restart is not Restart.TEMPORARY or not is_orderly(reason):
             return False
-        return self._children.pop(child.ref, None) is not None
+        if self._children.pop(child.ref, None) is None:
+            return False
+        announce.child_exited(self.ref, child, reason, restart.Leave())
+        return True
 
     def _on_exit(self, ref: ServerRef | None, reason: ExitReason) -> None:
         child = None if ref is None else self._children.get(ref)
@@ -168,13 +177,12 @@ class DynamicSupervisor(GenServer):
             self._intensity, action = restart.exited_alone(
                 child, reason, self._intensity, now=time.monotonic()
             )
+        if isinstance(action, restart.Leave):
+            del self._children[ref]
+        announce.child_exited(self.ref, child, reason, action)
         child = replace(child, last_exit=reason)
         match action:
-            case restart.Leave():
-                del self._children[ref]
-                report.child_left(self.ref, child, reason)
             case restart.StartAgain():
-                report.child_comes_back(self.ref, child, reason)
                 self._start_again(ref, child)
             case restart.GiveUp():
                 self._give_up(ref, child)
@@ -190,7 +198,7 @@ class DynamicSupervisor(GenServer):
 
     def _give_up(self, ref: ServerRef, child: Child) -> NoReturn:
         del self._children[ref]
-        report.gives_up(self.ref, child, self._intensity)
+        announce.gave_up(self.ref, child, self._intensity)
         raise Stop(Shutdown())
 
     def _start_again(self, ref: ServerRef, child: Child) -> None:
@@ -200,21 +208,25 @@ class DynamicSupervisor(GenServer):
             failed = child.failed_starts + 1
             child = replace(child, state=ChildState.RESTARTING, ref=None, failed_starts=failed)
             self._children[ref] = child
-            report.restart_failed(self.ref, child, error)
+            delay = delay_of(self._backoff, failed)
+            announce.restart_failed(self.ref, child, error, delay)
             # A message, not a loop: requests get their turn in between (otp rule 35).
-            admin.later(self.ref, _Retry(ref, child), self._backoff, child)
+            send_soon(self.ref, _Retry(ref, child), delay)
             return
         del self._children[ref]
-        if answer is not IGNORE:
-            self._children[answer] = replace(
-                child,
-                state=ChildState.RUNNING,
-                ref=answer,
-                incarnation=child.incarnation + 1,
-                restarts=child.restarts + 1,
-                started_at=time.monotonic(),
-                failed_starts=0,
-            )
+        if answer is IGNORE:
+            announce.child_ignored(self.ref, child)
+            return
+        self._children[answer] = child = replace(
+            child,
+            state=ChildState.RUNNING,
+            ref=answer,
+            incarnation=child.incarnation + 1,
+            restarts=child.restarts + 1,
+            started_at=time.monotonic(),
+            failed_starts=0,
+        )
+        announce.child_started(self.ref, child)
 
     # ---- requests -------------------------------------------------------------------------
 
@@ -238,10 +250,12 @@ class DynamicSupervisor(GenServer):
         if self._max_children is not None and len(self._children) >= self._max_children:
             raise MaxChildren(f"{self.ref} may have {self._max_children} children, and has them")
         answer = start_child(spec, self._extra_args)
-        if answer is not IGNORE:
-            self._children[answer] = Child(
-                spec, ChildState.RUNNING, answer, incarnation=1, started_at=time.monotonic()
-            )
+        child = Child(spec, ChildState.RUNNING, answer, incarnation=1, started_at=time.monotonic())
+        if answer is IGNORE:
+            announce.child_ignored(self.ref, child)
+        else:
+            self._children[answer] = child
+            announce.child_started(self.ref, child)
         return answer
 
     def _add_all(self, specs: Sequence[ChildSpec]) -> list[Any]:
@@ -262,13 +276,14 @@ class DynamicSupervisor(GenServer):
         if child is None:
             raise NotFound(f"{self.ref} has no child {ref!r}")
         if child.is_running:
-            reason = terminate_together([_victim(child)])[0]
-            report.child_terminated(self.ref, child, reason)
-        self._children.pop(ref, None)  # unless it was absorbed, having ended as it should
+            self._end([child])
+        self._children.pop(ref, None)  # unless it had ended as it should, and was absorbed
 
-
-def _victim(child: Child) -> Victim:
-    return Victim(child.ref, child.spec.shutdown_time, child.spec.drain)
+    def _end(self, children: Sequence[Child]) -> None:
+        self._told_to_end = frozenset(child.ref for child in children)
+        victims = [Victim(each.ref, each.spec.shutdown_time, each.spec.drain) for each in children]
+        for child, reason in zip(children, terminate_together(victims), strict=True):
+            announce.child_terminated(self.ref, child, reason)
 
 
 def _info(child: Child) -> ChildInfo:

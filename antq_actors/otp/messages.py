@@ -125,11 +125,18 @@ class Call(Promise):
 
     __slots__ = ("kept_in", "request")
 
+    callback = "handle_call"
+    """What answers it."""
+
     def __init__(self, request: Any) -> None:
         super().__init__()
         self.request = request
         self.kept_in: set[Call] | None = None
         """The open calls of the actor that took it."""
+
+    def put_to(self, actor: Any) -> Any:
+        """Have *actor* answer, in its own thread."""
+        return actor.handle_call(self.request)
 
     def forget(self) -> None:
         """Let the actor that took it forget it: it was answered."""

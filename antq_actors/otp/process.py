@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from pykka._envelope import Envelope
 
+    from antq_actors.otp.doing import Onlooker
     from antq_actors.otp.mailbox import Leftovers, Mailbox
     from antq_actors.otp.ref import ServerRef
 
@@ -77,6 +78,10 @@ class Process:
         """Whether ``init`` answered IGNORE, which its starter hears when the name is free again."""
         self.started_at = time.monotonic()
         self.thread: threading.Thread | None = None
+        self.is_at: tuple[Any, float] | None = None
+        """What it is at, and since when on the monotonic clock; None when it waits for messages."""
+        self.onlookers: tuple[Onlooker, ...] = ()
+        """Who sees what it does; replaced, never changed."""
         self.waits_for: tuple[Process, Promise] | None = None
         """The actor it waits for, and the answer it waits for."""
         self.doomed = False
@@ -149,6 +154,16 @@ class Process:
                 self._held_in = {}
             self._held_in[holder] = None
             return True
+
+    def look_at(self, onlooker: Onlooker) -> None:
+        """Have *onlooker* see what it does from now on."""
+        with self._lock:
+            self.onlookers = (*self.onlookers, onlooker)
+
+    def look_away(self, onlooker: Onlooker) -> None:
+        """Have *onlooker* see no more."""
+        with self._lock:
+            self.onlookers = tuple(each for each in self.onlookers if each is not onlooker)
 
     # ---- exit signals ---------------------------------------------------------------------
 

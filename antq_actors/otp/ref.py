@@ -68,6 +68,7 @@ class ServerRef(ActorRef[Any]):
     def tell(self, message: Any) -> None:
         """Send *message* to ``handle_info``. Raises ActorDeadError when the actor has ended."""
         current.fence()
+        current.sends("message", message, self.process)
         super().tell(message)
 
     def deliver(self, message: Any, *, quiet: bool = False) -> bool:

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from antq_actors.otp import admin, report, restart
+from antq_actors.otp import admin, announce, restart
 from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
+from antq_actors.otp.backoff import delay_of
 from antq_actors.otp.child_spec import (
     AutoShutdown,
     ChildSpec,
@@ -38,6 +39,7 @@ from antq_actors.otp.reasons import Crash, ExitReason, Shutdown
 from antq_actors.otp.restart import Child, Children, ChildState, State
 from antq_actors.otp.supervisor_options import SupervisorOptions
 from antq_actors.otp.termination import terminate
+from antq_actors.otp.timers import send_soon
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -169,6 +171,11 @@ class Supervisor(GenServer):
         return self._state.children
 
     @property
+    def max_restarts(self) -> int:
+        """How many restarts within the window are borne; may be read in any thread."""
+        return self._options.max_restarts
+
+    @property
     def restarts_left(self) -> int:
         """How many restarts would be borne now; may be read in any thread."""
         return self._state.intensity.left(time.monotonic())
@@ -196,7 +203,7 @@ class Supervisor(GenServer):
             try:
                 self._begin_child(spec.id, by_itself=False)
             except OtpError as error:
-                report.boot_failed(self.ref, error)
+                announce.boot_failed(self.ref, restart.find(self._children, spec.id), error)
                 self._end_children()
                 raise Stop(Shutdown(_boot_error(spec, error))) from error
         return None
@@ -216,7 +223,7 @@ class Supervisor(GenServer):
             case _Retry(child):
                 self._on_retry(child)
             case _:
-                report.unexpected(self.ref, message)
+                announce.unexpected(self.ref, message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """Stop the children, the last started first."""
@@ -233,16 +240,13 @@ class Supervisor(GenServer):
         if self._stopping_all:
             # pykka's stop_all is on its way through the children to this supervisor.
             self._children = restart.stopped(self._children, child.spec.id, reason)
+            announce.child_exited(self.ref, child, reason, restart.Leave())
             return
 
         self._state, action = restart.exited(
             self._state, child.spec.id, reason, now=time.monotonic()
         )
-        match action:
-            case restart.StartAgain(stop=siblings):
-                report.child_comes_back(self.ref, child, reason, siblings)
-            case restart.Leave() | restart.ShutDown():
-                report.child_left(self.ref, child, reason)
+        announce.child_exited(self.ref, child, reason, action)
         self._carry_out(action)
 
     def _on_retry(self, child: Child) -> None:
@@ -256,7 +260,7 @@ class Supervisor(GenServer):
             case restart.StartAgain():
                 self._start_again(action)
             case restart.GiveUp(child):
-                report.gives_up(self.ref, child, self._state.intensity)
+                announce.gave_up(self.ref, child, self._state.intensity)
                 raise Stop(Shutdown())
             case restart.ShutDown():
                 raise Stop(Shutdown())
@@ -270,30 +274,35 @@ class Supervisor(GenServer):
             except OtpError as error:
                 self._children = restart.start_failed(self._children, plan, child_id)
                 child = restart.find(self._children, child_id)
-                report.restart_failed(self.ref, child, error)
+                delay = delay_of(self._options.backoff, child.failed_starts)
+                announce.restart_failed(self.ref, child, error, delay)
                 # A message, not a loop: whoever wants this child terminated, or this supervisor
                 # stopped, gets a word in between (otp rule 35).
-                admin.later(self.ref, _Retry(child), self._options.backoff, child)
+                send_soon(self.ref, _Retry(child), delay)
                 return
 
     def _begin_child(self, child_id: Hashable, *, by_itself: bool) -> Any:
-        answer = start_child(restart.find(self._children, child_id).spec)
+        child = restart.find(self._children, child_id)
+        answer = start_child(child.spec)
         if answer is IGNORE:
             self._children = restart.ignored(self._children, child_id)
+            announce.child_ignored(self.ref, child)
         else:
             self._children = restart.started(
                 self._children, child_id, answer, now=time.monotonic(), by_itself=by_itself
             )
+            announce.child_started(self.ref, restart.find(self._children, child_id))
         return answer
 
     def _end_child(self, child_id: Hashable) -> None:
         child = restart.find(self._children, child_id)
-        reason = None
-        if child.is_running:
-            spec = child.spec
-            reason = terminate(child.ref, spec.shutdown_time, drain=spec.drain)
-            report.child_terminated(self.ref, child, reason)
+        if not child.is_running:
+            self._children = restart.stopped(self._children, child_id, None)
+            return
+        spec = child.spec
+        reason = terminate(child.ref, spec.shutdown_time, drain=spec.drain)
         self._children = restart.stopped(self._children, child_id, reason)
+        announce.child_terminated(self.ref, child, reason)
 
     def _end_children(self) -> None:
         for child_id in restart.stop_order(self._children):

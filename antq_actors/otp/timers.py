@@ -127,6 +127,14 @@ def send_after(dest: Destination, message: Any, seconds: float | timedelta) -> T
     return timer
 
 
+def send_soon(ref: ServerRef, message: Any, seconds: float) -> None:
+    """Send *message* to *ref* in *seconds*; with none to wait, at once and without the thread."""
+    if seconds:
+        send_after(ref, message, seconds)
+    else:
+        ref.deliver(message)
+
+
 def cancel_timer(timer: Timer) -> float | None:
     """Call the message back: the seconds that were left, or None if it was too late."""
     return _clockwork.cancel(timer)

@@ -7,12 +7,13 @@ so a reader takes what is there now, also while the supervisor is busy starting 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
-from antq_actors.otp.destinations import find
-from antq_actors.otp.errors import CallExit
-from antq_actors.otp.reasons import Crash, ExitReason, NoProc
+from antq_actors.otp.child_spec import ChildSpec
+from antq_actors.otp.destinations import find_living
+from antq_actors.otp.doing import described
+from antq_actors.otp.reasons import Crash, ExitReason
 from antq_actors.otp.restart import Child, ChildState
 
 if TYPE_CHECKING:
@@ -21,6 +22,22 @@ if TYPE_CHECKING:
     from antq_actors.otp.child_spec import ChildType
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.process import Process
+
+
+LONG: Final = 0.1
+"""Seconds at one message after which `Node.to_text` says so; what is shorter comes and goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handling:
+    """What an actor is at."""
+
+    callback: str
+    """The method that runs: "init", "handle_call", "terminate", …"""
+    message: Any
+    """The message that it was given."""
+    seconds: float
+    """How long it has been at it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +61,14 @@ class Node:
     """Why it ended the last time, if it ever did."""
     children: tuple[Node, ...] = ()
     """In start order."""
+    handling: Handling | None = None
+    """What it is at now; None when it waits for messages, or does not run."""
+    waits_for: str | None = None
+    """Whom it waits for meanwhile: the actor it calls, or the child it starts or stops."""
+    max_restarts: int | None = None
+    """How many restarts this supervisor bears within its window; None for a worker."""
+    restarts_left: int | None = None
+    """How many of those it would bear now; it gives up at one more."""
 
     def walk(self) -> Iterator[Node]:
         """Go through this node and all below it, parents first."""
@@ -71,6 +96,12 @@ class Node:
             facts.append(f"mailbox {self.mailbox_length}")
         if self.last_exit is not None:
             facts.append(f"last exit {_reason_text(self.last_exit)}")
+        if self.restarts_left != self.max_restarts:
+            facts.append(f"{self.restarts_left} of {self.max_restarts} restarts left")
+        if self.handling is not None and self.handling.seconds >= LONG:
+            facts.append(f"in {self.handling.callback} for {self.handling.seconds:.1f} s")
+            if self.waits_for is not None:
+                facts.append(f"waits for {self.waits_for}")
         return f"{self.name}  [{', '.join(facts)}]"
 
     def _draw(self, lines: list[str], key: str) -> None:
@@ -90,24 +121,13 @@ def tree(dest: Destination) -> Node:
 
     Raises CallExit(NoProc()) if there is no such actor, or it has ended.
     """
-    process = find(dest)
-    actor = None if process is None else _actor(process)
-    if process is None or actor is None:
-        raise CallExit(NoProc(), f"{dest!r} has ended or never was; there is no tree to show")
+    process = find_living(dest)
     child = _as_child(process)
-    if child is not None:
-        return _node(child)
-    return Node(
-        name=str(process),
-        kind=actor.child_type,
-        state=ChildState.RUNNING,
-        incarnation=1,
-        restarts=0,
-        mailbox_length=len(process.mailbox),
-        uptime=time.monotonic() - process.started_at,
-        last_exit=None,
-        children=_children(actor),
-    )
+    if child is None:
+        kind = process.ref.actor_class.child_type
+        spec = ChildSpec(str(process), process.ref.actor_class.start_link, type=kind)
+        child = Child(spec, ChildState.RUNNING, process.ref, incarnation=1)
+    return _node(child)
 
 
 def _as_child(process: Process) -> Child | None:
@@ -129,20 +149,38 @@ def _node(child: Child) -> Node:
     spec = child.spec
     process: Process | None = child.ref.process if child.is_running else None
     actor = None if process is None else _actor(process)
-    name = None if process is None else process.name
-    # Ended, and its supervisor has not seen that yet: to an onlooker it does not run.
-    state = ChildState.STOPPED if child.is_running and actor is None else child.state
-    return Node(
-        name=str(spec.id) if name is None else name,
+    node = Node(
+        name=str(spec.id) if process is None or process.name is None else process.name,
         kind=spec.type,
-        state=state,
+        # Ended, and its supervisor has not seen that yet: to an onlooker it does not run.
+        state=ChildState.STOPPED if child.is_running and actor is None else child.state,
         incarnation=child.incarnation,
         restarts=child.restarts,
         mailbox_length=0 if process is None else len(process.mailbox),
-        uptime=0.0 if actor is None or process is None else time.monotonic() - process.started_at,
+        uptime=0.0,
         last_exit=process.reason if process and process.reason else child.last_exit,
-        children=() if actor is None else _children(actor),
     )
+    if process is None or actor is None:
+        return node
+    waits_for = process.waits_for  # read once: its thread goes on meanwhile
+    supervises = hasattr(actor, "published_children")
+    return replace(
+        node,
+        uptime=time.monotonic() - process.started_at,
+        children=_children(actor),
+        handling=_handling(process),
+        waits_for=None if waits_for is None else str(waits_for[0]),
+        max_restarts=actor.max_restarts if supervises else None,
+        restarts_left=actor.restarts_left if supervises else None,
+    )
+
+
+def _handling(process: Process) -> Handling | None:
+    is_at = process.is_at
+    if is_at is None:
+        return None
+    what, since = is_at
+    return Handling(*described(what, process.ref.actor_class), max(0.0, time.monotonic() - since))
 
 
 def _actor(process: Process) -> Any:

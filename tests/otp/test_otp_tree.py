@@ -1,6 +1,7 @@
 import threading
 
 import pytest
+from probe import InThread, Probe
 from supervised import BOOM, Child, crash, eventually
 
 from antq_actors.otp import (
@@ -10,8 +11,10 @@ from antq_actors.otp import (
     GenServer,
     NoProc,
     Restart,
+    Shutdown,
     Supervisor,
     call,
+    cast,
     stop,
     tree,
     whereis,
@@ -121,6 +124,87 @@ def test_the_tree_of_a_child_knows_its_place(supervise, child, log):
     log.take(3)
 
     eventually(lambda: whereis("a") and tree("a").incarnation == 2)
+
+
+def test_it_tells_what_an_actor_is_at_and_for_how_long(start, gate):
+    ref = start()
+    idle = tree(ref).handling
+    cast(ref, gate)
+    gate.wait_entered()
+
+    first, second = tree(ref).handling, tree(ref).handling
+
+    assert idle is None
+    assert (first.callback, first.message) == ("handle_cast", gate)
+    assert 0 <= first.seconds <= second.seconds
+    gate.open()
+    eventually(lambda: tree(ref).handling is None)
+
+
+def stop_into(ref, gate):
+    call(ref, lambda actor: setattr(actor, "at_end", gate))
+    return InThread(stop, ref, Shutdown("end"))
+
+
+@pytest.mark.parametrize(
+    ("enter", "callback", "message"),
+    [
+        (lambda ref, gate: InThread(call, ref, gate, None), "handle_call", "gate"),
+        (lambda ref, gate: InThread(ref.ask, gate), "handle_call", "gate"),
+        (lambda ref, gate: ref.tell(gate), "handle_info", "gate"),
+        (stop_into, "terminate", Shutdown("end")),
+    ],
+    ids=["call", "ask", "tell", "stop"],
+)
+def test_what_it_is_at_is_named_as_its_author_named_it(start, gate, enter, callback, message):
+    ref = start()
+    entered = enter(ref, gate)
+    gate.wait_entered()
+
+    handling = tree(ref).handling
+
+    assert handling.callback == callback
+    assert handling.message == (gate if message == "gate" else message)
+    gate.open()
+    assert entered is None or entered.result() in ("through", None)
+
+
+def test_a_boot_that_hangs_shows_where_and_whom_it_waits_for(gate):
+    booting = InThread(Supervisor.start, [Probe.child_spec(init=gate, name="slow")], name="boot")
+    gate.wait_entered()
+
+    node = eventually(lambda: whereis("boot") and tree("boot").waits_for and tree("boot"))
+
+    assert (node.handling.callback, node.waits_for) == ("init", "slow")
+    assert tree("slow").handling.callback == "init"
+    gate.open()
+    stop(booting.result())
+
+
+def test_what_takes_long_is_told_in_the_text(start, gate):
+    start(name="busy")
+    cast("busy", gate)
+    gate.wait_entered()
+
+    line = eventually(lambda: "in handle_cast for 0." in tree("busy").to_text())
+
+    assert line
+    gate.open()
+
+
+def test_it_tells_how_many_restarts_are_left(supervise, child, log):
+    sup = supervise(child("a"), DynamicSupervisor.child_spec(name="pool"), max_seconds=3600)
+    crash(Supervisor.which_children(sup)[0].ref)
+    log.take(3)
+
+    eventually(lambda: tree(sup).children[0].incarnation == 2)
+    node = tree(sup)
+
+    assert (node.max_restarts, node.restarts_left) == (3, 2)
+    assert (node.children[1].max_restarts, node.children[1].restarts_left) == (3, 3)
+    assert (node.children[0].max_restarts, node.children[0].restarts_left) == (None, None)
+    assert "[supervisor, running, 2 of 3 restarts left]" in node.to_text()
+    assert "[worker, running, incarnation 2, restarts 1" in node.to_text()
 
 
 def test_a_lone_actor_is_a_tree(supervise):

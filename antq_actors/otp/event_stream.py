@@ -1,0 +1,188 @@
+"""Hearing of what supervisors do, as it happens: by a function, in an actor, or as a stream.
+
+Nobody has to listen: what is worth a line is logged (`report.py`), and an event that nobody
+wants to hear of is not even made.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+from antq_actors.otp import current, report
+from antq_actors.otp.destinations import find_living
+from antq_actors.otp.patience import seconds
+from antq_actors.otp.ref import ServerRef
+from antq_actors.otp.via import Via
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import timedelta
+    from types import TracebackType
+
+    from antq_actors.otp.destinations import Destination
+    from antq_actors.otp.events import Event
+    from antq_actors.otp.process import Process
+
+logger = logging.getLogger("antq_actors.otp")
+
+_lock = threading.Lock()
+_subscriptions: tuple[Subscription, ...] = ()
+
+
+class Subscription:
+    """Has a listener hear of events, until it is cancelled; usable as ``with``."""
+
+    def __init__(self, tell: Callable[[Event], Any], below: Process | None) -> None:
+        self._tell = tell
+        self._below = below
+
+    def cancel(self) -> None:
+        """Let it hear of nothing more. Twice is once."""
+        _change(without=self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.cancel()
+
+    def hear(self, event: Event) -> None:
+        """Tell the listener, if *event* comes from where it listens."""
+        if self._below is not None and not _is_below(event.supervisor.process, self._below):
+            return
+        try:
+            is_over = self._tell(event) is _GONE
+        except Exception:
+            # A listener must not end a supervisor, and one that is broken must not fill the log.
+            logger.exception("a listener to supervisors raised at %r; it hears no more", event)
+            is_over = True
+        if is_over:
+            self.cancel()
+
+
+def subscribe(
+    listener: Callable[[Event], object] | Destination, *, below: Destination | None = None
+) -> Subscription:
+    """Have *listener* hear of everything that supervisors do from now on (`events.py`).
+
+    A function is called in the thread in which it happens, often the supervisor's, so it must be
+    quick and must not call that supervisor. One that raises is logged, and hears no more. An
+    actor, by its ref or name, gets each event in ``handle_info``, until it ends. With *below*, only
+    of that supervisor and all under it. Raises CallExit(NoProc()) if one of them is not there.
+    """
+    root = None if below is None else find_living(below)
+    if isinstance(listener, ServerRef | str | Via):
+        process = find_living(listener)
+        return _started(Subscription(lambda event: _deliver(process, event), root))
+    if not callable(listener):
+        raise TypeError(f"a listener is a function or an actor's ref or name, got {listener!r}")
+    return _started(Subscription(lambda event: _call(listener, event), root))
+
+
+class EventStream:
+    """The events of supervisors, to be taken one by one by a plain thread; usable as ``with``.
+
+    It keeps what was not taken yet, so close it when it is done with.
+
+    >>> from antq_actors.otp import Agent, Supervisor
+    >>> with EventStream() as stream, Supervisor.start([Agent.child_spec(dict, id="basket")]):
+    ...     started = stream.take()
+    >>> type(started).__name__, started.child_id
+    ('ChildStarted', 'basket')
+    """
+
+    def __init__(self, *, below: Destination | None = None) -> None:
+        """*below* as in `subscribe`."""
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._subscription = subscribe(self._events.put, below=below)
+
+    def take(self, timeout: float | timedelta | None = 5.0) -> Event:
+        """Answer the next event. TimeoutError if none comes within *timeout* (None: no limit)."""
+        limit = seconds(timeout)
+        try:
+            return self._events.get(timeout=limit)
+        except queue.Empty:
+            raise TimeoutError(f"no event came within {limit} s") from None
+
+    def waiting(self) -> Iterator[Event]:
+        """Take those that have come, and wait for none."""
+        while not self._events.empty():
+            yield self._events.get()
+
+    def close(self) -> None:
+        """Hear of no more; what has come can still be taken."""
+        self._subscription.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+# ---- for supervisors ------------------------------------------------------------------------
+
+
+def is_heard() -> bool:
+    """Whether anyone listens: then also what is not worth a log line has to be published."""
+    return bool(_subscriptions)
+
+
+def publish(event: Event) -> None:
+    """Log *event* if it is worth a line, and tell all who listen, in this thread."""
+    report.log(event)
+    for subscription in _subscriptions:
+        subscription.hear(event)
+
+
+_GONE = object()
+
+
+def _call(listener: Callable[[Event], object], event: Event) -> None:
+    listener(event)
+
+
+def _deliver(process: Process, event: Event) -> object:
+    return None if process.ref.deliver(event) else _GONE
+
+
+def _started(subscription: Subscription) -> Subscription:
+    current.fence()
+    _change(with_=subscription)
+    return subscription
+
+
+def _change(*, with_: Subscription | None = None, without: Subscription | None = None) -> None:
+    global _subscriptions  # noqa: PLW0603 - replaced, never changed, so that it is read without lock
+    with _lock:
+        kept = tuple(each for each in _subscriptions if each is not without)
+        _subscriptions = kept if with_ is None else (*kept, with_)
+
+
+def _is_below(process: Process | None, root: Process) -> bool:
+    while process is not None and process is not root:
+        process = None if process.parent is None else process.parent.process
+    return process is root
+
+
+def _renew() -> None:
+    global _lock  # noqa: PLW0603 - in a forked child, a thread that is not there may hold it
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
