@@ -1,4 +1,17 @@
-"""OTP's supervision for pykka actors."""
+"""Supervision: everything a user needs, from one place.
+
+The files, from the ground up; each begins with what it promises.
+
+    words        messages  reasons  errors  via  child_spec  patience  doing
+    one actor    process (its identity and its one death)  ref  mailbox  actor_loop  gen_server
+                 lean_server  supervised  interruption  threads  asks  current  forked  at_exit
+    two actors   calls  waits (rings of calls)  links  monitors  watch  timers
+    names        names  destinations  registry  registry_table  registry_locks
+    supervision  restart (all decisions, pure)  backoff  supervisor_options
+                 supervisor  dynamic_supervisor  admin  child_start  termination
+    on top       task  task_supervisor  agent  partition_supervisor
+    the window   tree  events  event_stream  announce  report (the log)  tracing  chaos  abandoned
+"""
 
 from antq_actors.otp import chaos, events
 from antq_actors.otp.abandoned import orphans
