@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -37,7 +37,7 @@ def anchors(page: Path) -> set[str]:
 WITH_PYTHON = [page for page in PAGES if program(page).strip()]
 
 
-@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_examples_of_the_page_run(page, tmp_path):
     script = tmp_path / f"{page.stem}.py"
     script.write_text(program(page), encoding="utf-8")
@@ -54,7 +54,7 @@ def test_the_examples_of_the_page_run(page, tmp_path):
     assert done.returncode == 0, f"line numbers are those of {page.name}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_of_the_page_leads_somewhere(page):
     dead = []
     for link in LINK.findall(page.read_text(encoding="utf-8")):
@@ -68,10 +68,17 @@ def test_every_link_of_the_page_leads_somewhere(page):
     assert dead == []
 
 
-def test_every_page_of_docs_is_reached_from_the_index():
-    index = ROOT / "docs" / "index.md"
-    linked = {link.partition("#")[0] for link in LINK.findall(index.read_text(encoding="utf-8"))}
+def linked_from(index: Path) -> set[Path]:
+    """Answer what the links of *index* lead to."""
+    links = LINK.findall(index.read_text(encoding="utf-8"))
+    return {(index.parent / link.partition("#")[0]).resolve() for link in links}
 
-    unreached = [page.name for page in PAGES if page.parent == index.parent and page != index]
 
-    assert set(unreached) <= linked
+def test_every_page_of_a_folder_is_reached_from_the_index_there_and_that_from_the_first():
+    docs = ROOT / "docs"
+    pages = {page for page in PAGES if page.is_relative_to(docs)}
+
+    for page in pages - {docs / "index.md"}:
+        is_index = page.name == "index.md"
+        index = (page.parent.parent if is_index else page.parent) / "index.md"
+        assert page in linked_from(index), f"{index} has no link to {page.name}"

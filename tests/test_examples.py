@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
+FOLDER = Path(__file__).parent.parent / "examples"
+EXAMPLES = sorted(FOLDER.rglob("*.py"))
 
 
 def promised(example: Path) -> str:
@@ -18,7 +19,7 @@ def promised(example: Path) -> str:
     return ".*".join(re.escape(part) for part in "\n".join(lines).split("..."))
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example.relative_to(FOLDER)))
 def test_the_example_prints_what_it_promises(example, tmp_path):
     done = subprocess.run(  # noqa: S603 - our own examples
         [sys.executable, example],

@@ -1,0 +1,46 @@
+"""What if a child does not start in the first place? Then the whole tree does not.
+
+At boot there is no second try: what was started is stopped, the last first, and ``start`` raises
+StartError, which names the way to the child and has its exception as its cause. A program that
+cannot work should say so when it is deployed, and not at night.
+"""
+
+from antq_actors.otp import GenServer, StartError, Supervisor
+
+
+class Part(GenServer):
+    def __init__(self, name, *, works=True):
+        super().__init__()
+        self.name, self.works = name, works
+
+    def init(self):
+        if not self.works:
+            raise ConnectionError("no database")
+        print(self.name, "is up")
+
+    def terminate(self, reason):
+        print(self.name, "goes down:", reason)
+
+
+storage = Supervisor.child_spec(
+    [
+        Part.child_spec("files", id="files"),
+        Part.child_spec("database", id="database", works=False),
+        Part.child_spec("cache", id="cache"),
+    ],
+    id="storage",
+)
+
+try:
+    Supervisor.start([Part.child_spec("log", id="log"), storage])
+except StartError as error:
+    print(error)
+    print("because of", repr(error.__cause__.__cause__))
+
+# Output:
+# log is up
+# files is up
+# files goes down: Shutdown(detail=None)
+# log goes down: Shutdown(detail=None)
+# child 'storage' did not start: child 'database' did not start: ConnectionError: no database
+# because of ConnectionError('no database')
