@@ -107,6 +107,18 @@ def test_a_timer_looks_its_key_up_when_its_time_has_come(shop, start, notes):
     assert notes.take(2) == ["now", "later"]
 
 
+def test_a_timer_whose_registry_became_another_one_loses_its_message_alone(start, notes, caplog):
+    ref = start(notes)
+    lost = timers.Timer(CLERK, "lost", 0.0)  # made before there was a registry
+    start("duplicate", of=Registry, name="shop")
+
+    timers._clockwork.add(lost)
+    send_after(ref, "later", 0.001)
+
+    assert notes.take(1) == ["later"]
+    assert "a message to Via(registry='shop', key='clerk', value=None)" in caplog.text
+
+
 def test_supervisors_of_all_kinds_are_asked_and_shown(shop, start):
     start(of=Supervisor, name=Via(shop, "static"))
     start(of=DynamicSupervisor, name=Via(shop, "pool"))
