@@ -101,9 +101,10 @@ class MaxChildren(OtpError):
 class AlreadyRegistered(OtpError):
     """The key is taken."""
 
-    def __init__(self, ref: ServerRef) -> None:
+    def __init__(self, ref: ServerRef, message: str | None = None) -> None:
         self.ref = ref
-        super().__init__(f"already registered: {ref}")
+        """The one that has it."""
+        super().__init__(message or f"already registered: {ref}")
 
 
 class UnknownRegistry(OtpError):

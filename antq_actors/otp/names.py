@@ -93,12 +93,7 @@ def find(name: str | Via) -> Process | None:
 def _directory(via: Via) -> Any:
     """Answer what the registry of *via* keeps its names in; None if there is no such registry."""
     registry = via.registry
-    if isinstance(registry, str | Via):
-        process = find(registry)
-    else:
-        process = getattr(registry, "process", None)
-        if process is None:
-            raise TypeError(f"the registry of a Via is a name or a ServerRef, got {registry!r}")
+    process = find(registry) if isinstance(registry, str | Via) else registry.process
     return None if process is None or process.reason is not None else process.directory
 
 

@@ -7,8 +7,10 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from antq_actors.otp import admin
 from antq_actors.otp.child_spec import ChildSpec, Strategy, to_spec
+from antq_actors.otp.destinations import find
+from antq_actors.otp.errors import CallExit
+from antq_actors.otp.reasons import NoProc
 from antq_actors.otp.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ class PartitionSupervisor(Supervisor):
         """*partitions* None: as many as there are processors.
 
         *with_arguments* is called with the spec's args and the number of the partition, and answers
-        the args of that partition.
+        the args of that partition, as a tuple.
         """
         number = (os.cpu_count() or 1) if partitions is None else partitions
         if isinstance(number, bool) or not isinstance(number, int):
@@ -60,9 +62,16 @@ class PartitionSupervisor(Supervisor):
 
     @staticmethod
     def partitions(sup: Destination) -> int:
-        """Answer how many partitions there are."""
-        counts: admin.Counts = admin.ask(sup, admin.CountChildren())
-        return counts.specs
+        """Answer how many partitions there are, without asking the supervisor.
+
+        Raises CallExit(NoProc()) if it is not there, TypeError for what is no PartitionSupervisor.
+        """
+        process = find(sup)
+        if process is None or process.reason is not None:
+            raise CallExit(NoProc(), f"no PartitionSupervisor runs as {sup!r}")
+        if not isinstance(process.directory, _Partitions):
+            raise TypeError(f"{process} is no PartitionSupervisor, so it has no partitions")
+        return process.directory.number
 
 
 class _Partitions:
@@ -70,17 +79,18 @@ class _Partitions:
 
     def __init__(self, supervisor: PartitionSupervisor, number: int) -> None:
         self._supervisor = weakref.ref(supervisor)
-        self._number = number
+        self.number = number
 
     def find(self, via: Via) -> Process | None:
         """Answer the actor of the partition that the key of *via* falls into, if it runs."""
         key = via.key
-        index = (abs(key) if isinstance(key, int) else hash(key)) % self._number
+        index = (abs(key) if isinstance(key, int) else hash(key)) % self.number
         supervisor = self._supervisor()
         for child in () if supervisor is None else supervisor.published_children:
             if child.spec.id == index and child.is_running:
                 process: Process = child.ref.process
-                return process
+                # It may have ended a moment ago, and its supervisor not have seen that yet.
+                return process if process.reason is None else None
         return None
 
     def take(self, via: Via, process: Process) -> Process | None:
@@ -92,5 +102,5 @@ class _Partitions:
 
 
 def _partition(spec: ChildSpec, index: int, with_arguments: Any) -> ChildSpec:
-    args = spec.args if with_arguments is None else tuple(with_arguments(spec.args, index))
+    args = spec.args if with_arguments is None else with_arguments(spec.args, index)
     return replace(spec, id=index, args=args)

@@ -145,6 +145,11 @@ class Process:
         with self._lock:
             self._links.pop(other, None)
 
+    def is_linked_to(self, other: Process) -> bool:
+        """Tell whether *other* hears of this one's end by a link."""
+        with self._lock:
+            return other in self._links
+
     def hold(self, holder: Holder) -> bool:
         """Have *holder* let go of this when it ends, before anyone hears of it; False if it has."""
         with self._lock:

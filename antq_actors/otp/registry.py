@@ -11,6 +11,7 @@ from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.ref import ServerRef
 from antq_actors.otp.registry_locks import RegistryLocks
 from antq_actors.otp.registry_table import Keys, RegistryTable
+from antq_actors.otp.via import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -28,7 +29,10 @@ class Registry(GenServer):
     An actor registers itself, and is found until it ends: its entries are gone before anyone hears
     of that. With unique keys they serve as names (`Via`), with duplicate ones for publish and
     subscribe (`dispatch`). Registering links the actor to the registry, so that one whose entries
-    were lost ends, too, and registers again when its supervisor has started it (as in Elixir).
+    were lost ends, too, and registers again when its supervisor has started it. As with any link,
+    one that traps exits (a supervisor does) lives on, and all do after a registry that ended
+    normally: let a supervisor that starts its children again together have the registry as the
+    first of them (as in Elixir).
 
     None of the functions waits for the registry's own thread, and all raise UnknownRegistry when
     there is no such registry.
@@ -56,6 +60,7 @@ class Registry(GenServer):
         Raises AlreadyRegistered (``ref``: who has it) if the key is unique and taken, RuntimeError
         outside an actor (otp rule 64), TypeError for a key that cannot be hashed.
         """
+        check_key(key)
         table = _directory(registry)
         table.add(key, _me("register"), value)
 
@@ -118,8 +123,11 @@ class Registry(GenServer):
         """Answer ``fn()``, run while no one else runs anything under this lock *key*.
 
         Lock keys have nothing to do with registered ones. A killed actor gives its locks up. Raises
-        RuntimeError if the caller holds it already, CallCycle if waiting could never end.
+        RuntimeError if the caller holds it already, CallCycle if waiting would close a ring of
+        actors (one that plain threads are part of goes unseen), TypeError for a key that cannot be
+        hashed.
         """
+        check_key(key)
         with _directory(registry).locks.held(key):
             return fn()
 

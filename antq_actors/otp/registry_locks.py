@@ -44,10 +44,12 @@ class RegistryLocks:
         """Hold the lock of *key*.
 
         Raises RuntimeError if this actor (or plain thread) has it already, CallCycle if waiting
-        for it could never end, UnknownRegistry if the registry ends meanwhile.
+        for it would close a ring of actors, UnknownRegistry if the registry ends meanwhile.
         """
-        place = self._queue_up(key)
+        current.fence()
+        place = _Place(current.process() or threading.current_thread())
         try:
+            self._queue_up(key, place)
             while (before := self._before(key, place)) is not None:
                 ahead = before.owner
                 is_thread = isinstance(ahead, threading.Thread)
@@ -75,27 +77,25 @@ class RegistryLocks:
         for place in places:
             place.left.answer(None)
 
-    def _queue_up(self, key: Hashable) -> _Place:
-        current.fence()
-        owner = current.process() or threading.current_thread()
-        place = _Place(owner)
+    def _queue_up(self, key: Hashable, place: _Place) -> None:
+        owner = place.owner
         with self._lock:
-            if any(other.owner is owner for other in self._lines.get(key, ())):
-                raise RuntimeError(f"the lock {key!r} is held by {owner} already")
-            self._lines.setdefault(key, []).append(place)
+            has_it = any(other.owner is owner for other in self._lines.get(key, ()))
+            if not has_it and not self._closed:
+                self._lines.setdefault(key, []).append(place)
+        if has_it:
+            raise RuntimeError(f"the lock {key!r} is held by {owner} already")
         if not isinstance(owner, threading.Thread) and not owner.hold(self):
-            self._leave(key, place)
             current.fence()
-        return place
 
     def _before(self, key: Hashable, place: _Place) -> _Place | None:
         with self._lock:
             line = self._lines.get(key, [])
-            if place not in line:
-                current.fence()
-                raise UnknownRegistry(f"the registry ended while the lock {key!r} was waited for")
-            index = line.index(place)
-            return line[index - 1] if index else None
+            if place in line:
+                index = line.index(place)
+                return line[index - 1] if index else None
+        current.fence()
+        raise UnknownRegistry(f"the registry ended while the lock {key!r} was waited for")
 
     def _leave(self, key: Hashable, place: _Place) -> None:
         with self._lock:

@@ -11,8 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from antq_actors.otp.errors import AlreadyRegistered, CallExit, NotFound
-from antq_actors.otp.reasons import NoProc
+from antq_actors.otp.errors import AlreadyRegistered, CallExit, NotFound, UnknownRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -86,39 +85,50 @@ class RegistryTable:
     # ---- changing -------------------------------------------------------------------------
 
     def add(self, key: Hashable, process: Process, value: Any) -> None:
-        """Register *process*. Raises AlreadyRegistered if the key is unique and taken."""
+        """Register *process*.
+
+        Raises AlreadyRegistered if the key is unique and taken, UnknownRegistry if the registry
+        ends meanwhile, CallExit if *process* does.
+        """
+        process.hold(self)
         entry = Entry(key, process, value)
         with self._lock:
             holder = self._holder(key) if self.is_unique else None
-            if holder is not None:
-                raise AlreadyRegistered(holder.process.ref)
-            self._by_key.setdefault(key, {})[entry] = None
-            self._by_process.setdefault(process, {})[entry] = None
-        # Its end takes the entry out again, so it has to be there first.
-        if not process.hold(self):
-            self.let_go(process)
-            raise CallExit(process.reason or NoProc(), f"{process} has ended")
+            if holder is None:
+                of_key = self._by_key.setdefault(key, {})
+                self._by_process.setdefault(process, {})[entry] = None
+                of_key[entry] = None
+        if holder is not None:
+            ref = holder.process.ref
+            raise AlreadyRegistered(ref, f"the key {key!r} of {self._owner} is taken by {ref!r}")
         # One way: who loses its registrations by the end of the registry ends with it, to come
         # back and register anew. The other way round it would tell the registry of every end.
-        if not self._owner.link(process):
+        is_linked = self._owner.link(process)
+        if process.reason is not None:
+            # Killed meanwhile, and its end may have come by before there was anything to let go.
             self.let_go(process)
-            raise CallExit(self._owner.reason or NoProc(), f"the registry {self._owner} has ended")
+            raise CallExit(process.reason, f"{process} has ended")
+        if not is_linked:
+            self.let_go(process)
+            raise UnknownRegistry(f"the registry {self._owner} has ended")
 
     def remove(self, key: Hashable, process: Process) -> None:
         """Take *process* off *key*; nothing if it is not there."""
         with self._lock:
             mine = self._by_process.get(process, {})
-            for entry in [entry for entry in mine if entry.key == key]:
-                self._drop(entry)
-            if not self._by_process.get(process):
-                self._owner.unlink(process)
+            gone = [entry for entry in mine if entry.key == key]
+            self._drop(gone)
+            is_last = process not in self._by_process
+        # A link that it has made itself, or was started with, is no business of its keys.
+        if is_last and not process.is_linked_to(self._owner):
+            self._owner.unlink(process)
 
     def update(self, key: Hashable, process: Process, fn: Callable[[Any], Any]) -> Any:
         """Answer the new value of *key*, ``fn(value)``. Raises NotFound if *process* has it not."""
         with self._lock:
             entry = self._holder(key)
-            if entry is None or entry.process is not process:
-                raise NotFound(f"{process} has not registered the key {key!r}")
+        if entry is None or entry.process is not process:
+            raise NotFound(f"{process} has not registered the key {key!r}")
         # Without the lock: only its own actor changes a value, and fn may look things up here.
         entry.value = fn(entry.value)
         return entry.value
@@ -126,19 +136,22 @@ class RegistryTable:
     def let_go(self, process: Process) -> None:
         """Take *process*, which has ended, off all its keys."""
         with self._lock:
-            for entry in list(self._by_process.get(process, ())):
-                self._drop(entry)
+            gone = list(self._by_process.get(process, ()))
+            self._drop(gone)
         self._owner.unlink(process)
 
-    def _drop(self, entry: Entry) -> None:
-        of_key = self._by_key[entry.key]
-        del of_key[entry]
-        if not of_key:
-            del self._by_key[entry.key]
-        of_process = self._by_process[entry.process]
-        del of_process[entry]
-        if not of_process:
-            del self._by_process[entry.process]
+    def _drop(self, gone: list[Entry]) -> None:
+        # The caller keeps *gone* until it has left the lock: a value may have a __del__, and that
+        # may come here. Tolerant, because an Interrupt may have hit who was here before.
+        for entry in gone:
+            of_key = self._by_key.get(entry.key, {})
+            of_key.pop(entry, None)
+            if not of_key:
+                self._by_key.pop(entry.key, None)
+            of_process = self._by_process.get(entry.process, {})
+            of_process.pop(entry, None)
+            if not of_process:
+                self._by_process.pop(entry.process, None)
 
     # ---- reading --------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import logging
 import os
 import threading
 import time
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     from antq_actors.otp.destinations import Destination
 
+logger = logging.getLogger("antq_actors.otp")
+
 
 class Timer:
     """A message on its way."""
@@ -35,7 +38,13 @@ class Timer:
 
     def fire(self) -> None:
         """Deliver the message; a name is looked up now, a dead receiver is no error."""
-        ref = self._dest if isinstance(self._dest, ServerRef) else names.whereis(self._dest)
+        try:
+            ref = self._dest if isinstance(self._dest, ServerRef) else names.whereis(self._dest)
+        except Exception:
+            # A Via may lead into another registry by now than when it was sent, one of duplicate
+            # keys, say. All other timers need this thread.
+            logger.exception("a message to %r, sent to arrive now, is lost", self._dest)
+            return
         if ref is not None:
             ref.deliver(self._message)
 

@@ -5,7 +5,17 @@ import pytest
 from probe import Gate, Notes, Probe
 from supervised import Log, eventually, kill
 
-from antq_actors.otp import IGNORE, CallExit, Shutdown, Supervisor, names, orphans, stop
+from antq_actors.otp import (
+    IGNORE,
+    CallExit,
+    PartitionSupervisor,
+    Registry,
+    Shutdown,
+    Supervisor,
+    names,
+    orphans,
+    stop,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -77,3 +87,25 @@ def supervise():
             stop(sup, Shutdown(), timeout=30)
         except CallExit:
             eventually(lambda sup=sup: sup.process.reason is not None)
+
+
+@pytest.fixture
+def shop(start):
+    """A registry of unique keys."""
+    return start(of=Registry, name="shop")
+
+
+@pytest.fixture
+def topics(start):
+    """A registry of duplicate keys."""
+    return start("duplicate", of=Registry, name="topics")
+
+
+@pytest.fixture
+def partitions(start):
+    """Start a PartitionSupervisor, named "parts", of Probes or another child."""
+
+    def make(child=Probe, number=3, name="parts", **options):
+        return start(child, number, of=PartitionSupervisor, name=name, **options)
+
+    return make

@@ -4,7 +4,7 @@ import threading
 
 from supervised import Log
 
-from antq_actors.otp import GenServer
+from antq_actors.otp import GenServer, call
 
 LONGEST = 30.0
 """Seconds; whatever takes longer hangs."""
@@ -64,6 +64,21 @@ def raising(error):
 def answering(value):
     """A function that answers *value*, whatever it is given."""
     return lambda *_args: value
+
+
+def in_actor(ref, fn, *args, **kwargs):
+    """Answer or raise what ``fn(...)`` does in the thread of the Probe *ref*, which lives on."""
+
+    def run(_me):
+        try:
+            return fn(*args, **kwargs), None
+        except Exception as error:  # noqa: BLE001 - it is raised again below
+            return None, error
+
+    value, error = call(ref, run, timeout=LONGEST)
+    if error is not None:
+        raise error
+    return value
 
 
 class Gate:
