@@ -141,7 +141,7 @@ class DynamicSupervisor(GenServer):
         running = {ref: child for ref, child in children.items() if child.is_running}
         reasons = terminate_together([_victim(child) for child in running.values()])
         for child, ended_with in zip(running.values(), reasons, strict=True):
-            report.child_terminated(self.ref, child, ended_with)
+            report.child_terminated(self.ref, child, ended_with, is_dynamic=True)
         self._children.clear()
 
     # ---- what happens to children ---------------------------------------------------------
@@ -263,7 +263,7 @@ class DynamicSupervisor(GenServer):
             raise NotFound(f"{self.ref} has no child {ref!r}")
         if child.is_running:
             reason = terminate_together([_victim(child)])[0]
-            report.child_terminated(self.ref, child, reason)
+            report.child_terminated(self.ref, child, reason, is_dynamic=True)
         self._children.pop(ref, None)  # unless it was absorbed, having ended as it should
 
 

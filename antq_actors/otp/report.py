@@ -68,10 +68,12 @@ def boot_failed(sup: ServerRef, error: Exception) -> None:
     logger.error("%s cannot start: %s", sup, error)
 
 
-def child_terminated(sup: ServerRef, child: Child, reason: ExitReason) -> None:
+def child_terminated(
+    sup: ServerRef, child: Child, reason: ExitReason, *, is_dynamic: bool = False
+) -> None:
     """Report a child that was told to end and did not end cleanly."""
     spec = child.spec
-    if not is_clean(spec, reason):
+    if not is_clean(spec, reason, is_dynamic=is_dynamic):
         logger.error(
             "%s: the shutdown of child %r was not clean: it ended with %s%s",
             sup,
