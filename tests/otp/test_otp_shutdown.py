@@ -9,6 +9,7 @@ from supervised import Child, eventually, kill
 
 from antq_actors.otp import (
     BRUTAL_KILL,
+    IGNORE,
     AlreadyStarted,
     CallExit,
     ChildSpec,
@@ -47,7 +48,24 @@ def refs(sup):
     return {c.id: c.ref for c in Supervisor.which_children(sup)}
 
 
-# ---- a supervisor and its parent, rules 14 and 48 ---------------------------------------------
+# ---- a supervisor and those above it, rules 13, 14 and 48 -------------------------------------
+
+
+@pytest.mark.rule(13)
+def test_a_supervisor_that_is_not_needed_ends_normally_and_its_own_one_keeps_its_spec(supervise):
+    ends = []
+
+    class Absent(Supervisor):
+        def init_children(self):
+            self.ref.process.watch("test", lambda _ref, reason: ends.append(reason))
+            return IGNORE
+
+    assert Absent.start(name="absent") is IGNORE
+    sup = supervise(Absent)
+
+    eventually(lambda: ends == [Normal(), Normal()], what=lambda: ends)
+    assert whereis("absent") is None
+    assert refs(sup) == {"Absent": None}
 
 
 @pytest.mark.rule(14)

@@ -141,9 +141,17 @@ def test_no_partition_may_be_significant(log):
 
 
 @pytest.mark.rule(60)
-def test_a_dynamic_supervisor_takes_no_strategy():
+def test_a_dynamic_supervisor_takes_no_strategy_and_is_one_for_one(log):
     with pytest.raises(TypeError, match="strategy"):
         DynamicSupervisor.start(strategy=Strategy.ONE_FOR_ALL)
+    sup = DynamicSupervisor.start()
+    refs = [DynamicSupervisor.start_child(sup, Child.child_spec(each, log)) for each in "abc"]
+
+    crash(refs[1])
+
+    assert log.take(5)[3:] == [(DOWN, "b", Crash(BOOM)), (UP, "b")]
+    stop(sup, Shutdown(), 30)
+    assert sorted(log.take(3)) == [(DOWN, each, Shutdown()) for each in "abc"]
 
 
 @pytest.mark.rule(27)
