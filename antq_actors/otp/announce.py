@@ -47,10 +47,12 @@ def child_exited(sup: ServerRef, child: Child, reason: ExitReason, action: resta
     )
 
 
-def child_terminated(sup: ServerRef, child: Child, reason: ExitReason) -> None:
+def child_terminated(
+    sup: ServerRef, child: Child, reason: ExitReason, *, is_dynamic: bool = False
+) -> None:
     """Tell of a child that was told to end."""
     spec = child.spec
-    clean = is_clean(spec, reason)
+    clean = is_clean(spec, reason, is_dynamic=is_dynamic)
     if not clean or is_heard():
         publish(events.ChildTerminated(sup, spec.id, child.ref, reason, spec.shutdown_time, clean))
 

@@ -283,7 +283,7 @@ class DynamicSupervisor(GenServer):
         self._told_to_end = frozenset(child.ref for child in children)
         victims = [Victim(each.ref, each.spec.shutdown_time, each.spec.drain) for each in children]
         for child, reason in zip(children, terminate_together(victims), strict=True):
-            announce.child_terminated(self.ref, child, reason)
+            announce.child_terminated(self.ref, child, reason, is_dynamic=True)
 
 
 def _info(child: Child) -> ChildInfo:

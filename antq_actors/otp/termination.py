@@ -60,11 +60,14 @@ def terminate_together(victims: Sequence[Victim]) -> list[ExitReason]:
     return [_reason(watch, each.ref) for watch, each in zip(watches, victims, strict=True)]
 
 
-def is_clean(spec: ChildSpec, reason: ExitReason) -> bool:
-    """Say whether a child that was told to end did so as it should (otp rule 43)."""
+def is_clean(spec: ChildSpec, reason: ExitReason, *, is_dynamic: bool = False) -> bool:
+    """Say whether a child that was told to end did so as it should (otp rule 43).
+
+    A permanent one may not end with a detail of its own, unless it *is_dynamic*.
+    """
     if spec.shutdown_time is BRUTAL_KILL and reason == Killed():
         return True
-    if reason == Shutdown():
+    if reason == Shutdown() or (is_dynamic and isinstance(reason, Shutdown)):
         return True
     return isinstance(reason, Normal | Shutdown) and spec.restart is not Restart.PERMANENT
 

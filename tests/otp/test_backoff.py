@@ -50,6 +50,7 @@ def a_failing(log, plan):
     return ChildSpec("a", Child.start_link, ("a", log, plan))
 
 
+@pytest.mark.deviation(8)
 def test_a_restart_that_fails_waits_before_the_next_and_requests_are_answered(supervise, log):
     plan = {}
     long = Backoff(first=3600, longest=3600)
@@ -78,6 +79,8 @@ def test_a_supervisor_that_waits_for_a_retry_stops_at_once(log):
     stop(sup, Shutdown(), timeout=30)
 
 
+@pytest.mark.rule(76)
+@pytest.mark.deviation(8)
 @pytest.mark.parametrize("kind", ["static", "dynamic"])
 def test_with_a_backoff_a_child_outlives_more_failures_than_its_supervisor_bears(log, kind):
     """Ten failures within a few milliseconds would be the end without it."""

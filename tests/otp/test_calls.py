@@ -62,6 +62,8 @@ def test_a_call_is_answered_by_ref_and_by_name(start):
     assert call("answers", answering(2)) == 2
 
 
+@pytest.mark.rule(69)
+@pytest.mark.deviation(5)
 def test_a_handler_that_raises_ends_the_server_and_its_caller_hears_why(start):
     ref = start()
 
@@ -73,6 +75,7 @@ def test_a_handler_that_raises_ends_the_server_and_its_caller_hears_why(start):
     assert not ref.is_alive()
 
 
+@pytest.mark.rule(69)
 def test_a_call_of_a_name_that_nobody_has_is_noproc():
     with pytest.raises(CallExit) as ended:
         call("nobody", "hello")
@@ -126,6 +129,7 @@ def test_a_timeout_may_be_a_timedelta_or_endless(start):
     assert call(ref, answering(3), None) == 3
 
 
+@pytest.mark.rule(69)
 def test_a_late_reply_is_dropped_and_the_server_goes_on(start, gate):
     ref = start()
 
@@ -222,6 +226,7 @@ def test_an_answer_may_be_an_error_and_the_server_lives(start):
     assert call(ref, answering("lives")) == "lives"
 
 
+@pytest.mark.rule(70)
 def test_cast_is_always_fine(start, notes):
     ref = start(notes, name="casts")
 
@@ -235,6 +240,7 @@ def test_cast_is_always_fine(start, notes):
 # ---- stop -------------------------------------------------------------------------------------
 
 
+@pytest.mark.rule(71)
 def test_stop_returns_when_terminate_is_through(start, notes):
     ref = start(notes)
 
@@ -244,6 +250,7 @@ def test_stop_returns_when_terminate_is_through(start, notes):
     assert notes.take(1) == [("terminate", Shutdown("enough"))]
 
 
+@pytest.mark.rule(71)
 def test_stop_says_so_when_the_actor_ended_for_another_reason(start):
     ref = start(at_end=raising(BOOM))
 
@@ -253,6 +260,7 @@ def test_stop_says_so_when_the_actor_ended_for_another_reason(start):
     assert ended.value.reason == Crash(BOOM)
 
 
+@pytest.mark.rule(71)
 def test_stop_leaves_one_that_takes_too_long_ending(start, gate):
     ref = start(at_end=gate)
     down = monitor(ref)
@@ -287,6 +295,7 @@ def test_what_is_no_reason_is_refused(start, reason):
 # ---- cycles -----------------------------------------------------------------------------------
 
 
+@pytest.mark.rule(69)
 def test_a_call_to_oneself_is_a_cycle(start):
     def call_myself(me):
         with pytest.raises(CallCycle) as cycle:
@@ -298,6 +307,7 @@ def test_a_call_to_oneself_is_a_cycle(start):
     assert call(ref, call_myself) == [ref, ref]
 
 
+@pytest.mark.deviation(10)
 @pytest.mark.parametrize("length", [2, 3, 5])
 def test_a_ring_of_calls_fails_in_the_one_that_closes_it(start, length):
     refs = [start() for _ in range(length)]
@@ -425,6 +435,8 @@ def test_post_all_asks_all_before_it_waits_for_one(start):
 # ---- the fence --------------------------------------------------------------------------------
 
 
+@pytest.mark.rule(74)
+@pytest.mark.deviation(1)
 def test_what_a_killed_actor_still_sends_raises_there_and_reaches_nobody(start, notes, gate):
     bystander = start(notes)
     owed = []
@@ -471,6 +483,8 @@ def test_what_a_killed_actor_still_sends_raises_there_and_reaches_nobody(start, 
     assert notes.is_empty()
 
 
+@pytest.mark.rule(74)
+@pytest.mark.deviation(1)
 def test_killing_an_idle_actor_leaves_no_orphan_and_a_busy_one_one(start, gate):
     idle, busy = start(), start()
     busy.tell(gate)

@@ -7,6 +7,7 @@ from antq_actors.otp import BRUTAL_KILL, AutoShutdown, ChildSpec, GenServer, Res
 from antq_actors.otp.child_spec import check_significant, to_spec
 
 
+@pytest.mark.rule(1, 5)
 @pytest.mark.parametrize(
     ("fields", "shutdown"),
     [
@@ -22,6 +23,7 @@ def test_shutdown_reads_back_as_what_will_be_done(fields, shutdown):
     assert ChildSpec("a", print, **fields).shutdown == shutdown
 
 
+@pytest.mark.rule(5, 50)
 @pytest.mark.parametrize(
     ("fields", "error"),
     [
@@ -50,6 +52,7 @@ def test_a_field_that_makes_no_sense_is_named(fields, error):
         ChildSpec(**(good | fields))
 
 
+@pytest.mark.rule(2)
 def test_an_unknown_field_is_a_type_error():
     with pytest.raises(TypeError, match="restarts"):
         ChildSpec("a", print, restarts=3)
@@ -82,6 +85,7 @@ def test_what_is_no_spec_and_no_gen_server_class_is_a_type_error(child):
         to_spec(child)
 
 
+@pytest.mark.rule(50)
 def test_rule_50_a_significant_child_needs_a_supervisor_that_looks_at_it():
     spec = ChildSpec("a", print, restart=Restart.TRANSIENT, significant=True)
 

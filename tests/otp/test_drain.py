@@ -15,6 +15,8 @@ from antq_actors.otp import (
 )
 
 
+@pytest.mark.rule(44)
+@pytest.mark.deviation(7)
 @pytest.mark.parametrize("drain", [False, True])
 def test_a_child_that_drains_handles_what_it_has_before_it_stops(drain, notes, gate):
     sup = Supervisor.start([Probe.child_spec(notes, drain=drain)])

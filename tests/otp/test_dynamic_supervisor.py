@@ -63,6 +63,7 @@ def refs(sup):
     return [c.ref for c in DynamicSupervisor.which_children(sup)]
 
 
+@pytest.mark.rule(4, 27, 56, 57)
 def test_it_starts_with_no_child_and_starts_what_it_is_asked_for(dynamic, child):
     sup = dynamic()
 
@@ -78,6 +79,7 @@ def test_it_starts_with_no_child_and_starts_what_it_is_asked_for(dynamic, child)
     assert DynamicSupervisor.count_children(sup) == Counts(3, 3, 1, 2)
 
 
+@pytest.mark.table_row("permanent", "transient", "temporary")
 @pytest.mark.parametrize(
     ("restart", "error", "comes_back"),
     [
@@ -103,6 +105,7 @@ def test_a_child_comes_back_by_its_restart_type_or_is_forgotten(  # noqa: PLR091
     assert len(refs(sup)) == comes_back
 
 
+@pytest.mark.rule(58)
 def test_rule_58_max_children_counts_also_those_that_are_restarting(dynamic, child):
     sup = dynamic(max_children=1, max_restarts=10**9)
     ref = DynamicSupervisor.start_child(sup, child("a"))
@@ -136,6 +139,7 @@ def test_an_option_that_makes_no_sense_is_named(options, error):
         DynamicSupervisor.start(**options)
 
 
+@pytest.mark.rule(27, 59)
 def test_rule_59_extra_args_come_first_also_on_a_restart(dynamic, log):
     sup = dynamic(extra_args=("a", log))
     ref = DynamicSupervisor.start_child(sup, ChildSpec("x", Child.start_link, ({},)))
@@ -145,6 +149,7 @@ def test_rule_59_extra_args_come_first_also_on_a_restart(dynamic, log):
     assert log.take(3) == [(UP, "a"), (DOWN, "a", Crash(BOOM)), (UP, "a")]
 
 
+@pytest.mark.rule(38)
 def test_rule_38_ignore_is_answered_and_the_child_dropped_also_on_a_restart(dynamic, child):
     sup = dynamic()
     ref = DynamicSupervisor.start_child(sup, child("a"))
@@ -189,6 +194,7 @@ def test_one_spec_that_is_none_starts_nothing(dynamic, child, log):
     assert log.is_empty()
 
 
+@pytest.mark.rule(55)
 def test_rule_55_no_child_may_be_significant(dynamic, child):
     with pytest.raises(ValueError, match="significant"):
         DynamicSupervisor.start_child(
@@ -208,6 +214,7 @@ def test_terminate_child_takes_the_ref_and_a_dead_one_is_not_found(dynamic, chil
         DynamicSupervisor.terminate_child(sup, ref)
 
 
+@pytest.mark.rule(57)
 def test_a_restarting_child_is_terminated_by_its_last_ref(dynamic, child, log):
     sup = dynamic(max_restarts=10**9)
     ref = DynamicSupervisor.start_child(sup, child("a"))
@@ -233,6 +240,7 @@ def test_a_restarting_child_runs_as_soon_as_it_can(dynamic, child):
     eventually(lambda: refs(sup) not in ([], [RESTARTING]))
 
 
+@pytest.mark.rule(30, 32)
 def test_too_many_restarts_end_it_with_shutdown(child, caplog):
     sup = DynamicSupervisor.start(max_restarts=1)
     end = monitor(sup)
@@ -246,6 +254,7 @@ def test_too_many_restarts_end_it_with_shutdown(child, caplog):
     assert all(each in last for each in (str(sup), "'b'", "Killed", "gives up"))
 
 
+@pytest.mark.rule(42)
 def test_rule_42_children_end_together_and_not_one_after_another(log):
     sup = DynamicSupervisor.start()
     everyone = threading.Barrier(5)
@@ -263,6 +272,7 @@ def test_rule_42_children_end_together_and_not_one_after_another(log):
     assert [entry[0] for entry in log.take(10)] == [UP] * 5 + [DOWN] * 5
 
 
+@pytest.mark.rule(42)
 def test_rule_42_each_child_has_its_own_time(log, caplog):
     release = threading.Event()
     sup = DynamicSupervisor.start()

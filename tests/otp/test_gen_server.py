@@ -126,6 +126,7 @@ def test_a_spawned_child_whose_init_fails_ends_as_any_other(kind, start, notes):
     assert notes.take(1) == [Exited(child, Crash(BOOM))]
 
 
+@pytest.mark.rule(61)
 def test_two_that_start_with_one_name_from_within_an_actor_leave_the_parent_alone(start, notes):
     parent = start(notes)
 

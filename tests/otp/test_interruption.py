@@ -154,6 +154,7 @@ def test_a_kill_interrupts_the_stretch_so_that_no_orphan_stays(start, gate):
     eventually(lambda: not orphans())
 
 
+@pytest.mark.deviation(2)
 def test_code_outside_of_a_stretch_is_never_interrupted(start, notes, gate):
     def work(me):
         me.interruptible(lambda: None)

@@ -42,6 +42,7 @@ def linked(start, notes, *, trapping):
     return one, two
 
 
+@pytest.mark.rule(65, 66)
 @pytest.mark.parametrize(("end", "reason"), NOT_NORMAL)
 def test_a_linked_end_is_passed_on_with_its_reason(start, notes, end, reason):
     one, two = linked(start, notes, trapping=False)
@@ -53,6 +54,7 @@ def test_a_linked_end_is_passed_on_with_its_reason(start, notes, end, reason):
     assert notes.take(1) == [("terminate", reason)]  # an ordinary end also when two was killed
 
 
+@pytest.mark.rule(65)
 def test_a_normal_end_of_a_linked_actor_is_dropped(start, notes):
     one, two = linked(start, notes, trapping=False)
 
@@ -62,6 +64,7 @@ def test_a_normal_end_of_a_linked_actor_is_dropped(start, notes):
     assert notes.is_empty()
 
 
+@pytest.mark.rule(65, 66)
 @pytest.mark.parametrize(("end", "reason"), ENDS.values(), ids=ENDS.keys())
 def test_one_that_traps_exits_is_told_of_every_linked_end(start, notes, end, reason):
     one, two = linked(start, notes, trapping=True)
@@ -72,6 +75,7 @@ def test_one_that_traps_exits_is_told_of_every_linked_end(start, notes, end, rea
     assert call(one, answering("lives")) == "lives"
 
 
+@pytest.mark.rule(65)
 def test_links_go_both_ways(start, notes):
     one, two = linked(start, notes, trapping=False)
     down = monitor(two)
@@ -81,6 +85,7 @@ def test_links_go_both_ways(start, notes):
     assert down.wait(LONGEST).reason == DONE
 
 
+@pytest.mark.rule(65)
 def test_there_is_one_link_for_each_pair(start, notes):
     one, two = linked(start, notes, trapping=True)
     call(two, lambda _me: link(one))
@@ -102,6 +107,7 @@ def test_unlink_from_either_end_removes_the_link(start, notes):
     assert call(one, answering("lives")) == "lives"
 
 
+@pytest.mark.rule(65)
 def test_linking_the_dead_is_an_exit_signal_with_noproc(start, notes):
     trapping, plain, dead = start(notes), start(), start()
     stop(dead)
@@ -123,6 +129,7 @@ def test_a_link_to_oneself_means_nothing(start):
     assert not ref.is_alive()
 
 
+@pytest.mark.deviation(9)
 @pytest.mark.parametrize("act", [link, unlink, trap_exit])
 def test_links_are_for_actors(start, act):
     with pytest.raises(RuntimeError, match="monitor"):
@@ -132,6 +139,8 @@ def test_links_are_for_actors(start, act):
 # ---- exit -------------------------------------------------------------------------------------
 
 
+@pytest.mark.rule(68)
+@pytest.mark.deviation(7)
 def test_an_exit_signal_overtakes_what_waits(start, notes, gate):
     ref = start(notes)
     down = monitor(ref)
@@ -147,6 +156,7 @@ def test_an_exit_signal_overtakes_what_waits(start, notes, gate):
     assert notes.take(1) == [("terminate", DONE)]
 
 
+@pytest.mark.rule(65)
 def test_a_normal_exit_signal_ends_no_one_but_is_told_to_who_traps(start, notes):
     plain, trapping = start(), start(notes)
     call(trapping, lambda _me: trap_exit(on=True))
@@ -168,6 +178,7 @@ def test_a_trapped_signal_names_the_actor_that_sent_it(start, notes):
     assert notes.take(2) == [Exited(sender, DONE), Exited(None, DONE)]
 
 
+@pytest.mark.rule(66)
 def test_a_kill_cannot_be_trapped(start, notes):
     ref = start(notes)
     call(ref, lambda _me: trap_exit(on=True))
@@ -230,6 +241,7 @@ def a_family(start, notes):
     return parent, child
 
 
+@pytest.mark.rule(48)
 @pytest.mark.parametrize(("end", "reason"), ENDS.values(), ids=ENDS.keys())
 def test_the_end_of_a_parent_cannot_be_trapped(start, notes, end, reason):
     parent, child = a_family(start, notes)
@@ -250,6 +262,7 @@ def test_an_exit_signal_of_a_parent_cannot_be_trapped(start, notes):
     assert notes.take(2) == [("terminate", DONE), Exited(child, DONE)]
 
 
+@pytest.mark.deviation(9)
 def test_a_start_link_from_a_plain_thread_links_nothing():
     ref = Probe.start_link()
 

@@ -17,6 +17,8 @@ def a_signal(number=0):
     return ExitSignal(None, Shutdown(number))
 
 
+@pytest.mark.rule(68)
+@pytest.mark.deviation(7)
 @given(st.lists(st.tuples(st.booleans(), st.integers())))
 def test_signals_come_first_and_each_lane_keeps_its_order(sent):
     box = Mailbox()

@@ -18,6 +18,8 @@ from antq_actors.otp import (
 )
 
 
+@pytest.mark.rule(67)
+@pytest.mark.deviation(9)
 def test_a_monitor_of_a_plain_thread_waits_for_the_down(start):
     ref = start()
     watch = monitor(ref)
@@ -40,6 +42,7 @@ def test_a_wait_that_takes_too_long_is_a_timeout_and_can_be_repeated(start):
     assert watch.wait(LONGEST).reason == Killed()
 
 
+@pytest.mark.rule(67)
 def test_the_dead_are_told_at_once_as_noproc(start, notes):
     watcher, ref = start(notes), start()
     stop(ref)
@@ -51,6 +54,7 @@ def test_the_dead_are_told_at_once_as_noproc(start, notes):
     assert (down.ref, down.reason) == (ref, NoProc())
 
 
+@pytest.mark.rule(67)
 def test_a_name_that_nobody_has_is_told_at_once_as_noproc(start, notes):
     watcher = start(notes)
 
@@ -73,6 +77,7 @@ def test_a_name_is_monitored_as_the_actor_that_has_it_now(start, notes):
     assert notes.is_empty()
 
 
+@pytest.mark.rule(67)
 def test_monitors_are_one_way(start, notes):
     watcher, ref = start(notes), start()
     call(watcher, lambda _me: monitor(ref))
@@ -82,6 +87,7 @@ def test_monitors_are_one_way(start, notes):
     assert call(ref, answering("lives")) == "lives"
 
 
+@pytest.mark.rule(67)
 def test_each_monitor_is_taken_back_on_its_own(start, notes):
     watcher, ref = start(notes), start()
     first, second = call(watcher, lambda _me: (monitor(ref), monitor(ref)))
@@ -126,6 +132,7 @@ def test_without_flush_a_down_that_waits_stays(start, notes):
     assert notes.take(1)[0].ref is ref
 
 
+@pytest.mark.rule(67)
 def test_after_demonitor_no_down_arrives_even_if_the_actor_dies_in_that_moment(start, notes):
     watcher = start(notes)
 

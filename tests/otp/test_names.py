@@ -19,6 +19,7 @@ def test_a_name_leads_to_its_actor_while_that_lives(start):
     assert whereis("clerk") is None
 
 
+@pytest.mark.rule(61)
 def test_of_two_with_one_name_the_second_does_not_run(start, notes):
     holder = start(name="clerk")
 
@@ -49,6 +50,7 @@ def test_what_cannot_be_a_name_is_refused_before_anything_is_made(name):
     assert made == []
 
 
+@pytest.mark.rule(62)
 def test_a_name_goes_from_one_to_the_next_without_a_gap_at_the_down(start):
     ref = start(name="clerk")
     for _ in range(200):
@@ -60,6 +62,7 @@ def test_a_name_goes_from_one_to_the_next_without_a_gap_at_the_down(start):
     assert whereis("clerk") is ref
 
 
+@pytest.mark.rule(61)
 def test_of_many_who_want_a_name_at_once_one_gets_it(start):
     for _ in range(20):
         together = threading.Barrier(4)

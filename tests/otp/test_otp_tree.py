@@ -87,6 +87,7 @@ def test_a_child_that_cannot_start_again_shows_as_restarting(supervise, child):
     eventually(lambda: tree(sup).children[0].state == "restarting")
 
 
+@pytest.mark.rule(46)
 def test_it_waits_for_no_busy_supervisor_and_counts_the_mail(supervise, child, log):
     hold = threading.Event()
     child.plan["slow"] = hold

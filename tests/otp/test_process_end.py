@@ -92,6 +92,7 @@ ENDS = {
 }
 
 
+@pytest.mark.rule(62, 67)
 @pytest.mark.parametrize(("end", "reason"), ENDS.values(), ids=ENDS.keys())
 def test_an_end_is_told_once_to_each_monitor_with_its_reason_and_the_name_free(
     start, notes, end, reason
@@ -167,6 +168,8 @@ def test_a_base_exception_in_handle_continue_or_terminate_is_an_end_as_any_other
     assert call(bystander, answering("lives")) == "lives"
 
 
+@pytest.mark.rule(73)
+@pytest.mark.deviation(6)
 def test_terminate_runs_on_every_end_but_a_kill(start, notes):
     ends = [end for what, (end, _) in ENDS.items() if "kill" not in what]
     for end in ends:
@@ -272,6 +275,7 @@ def test_a_question_that_is_being_handled_is_answered_by_a_kill(start, gate):
     assert ended.value.reason == Killed()
 
 
+@pytest.mark.rule(69, 70, 71)
 def test_the_dead_take_nothing(start):
     ref = start()
     stop(ref)
@@ -336,6 +340,7 @@ def test_a_log_handler_that_raises_keeps_nobody_waiting(start):
 # ---- failed starts ----------------------------------------------------------------------------
 
 
+@pytest.mark.rule(73)
 def test_a_start_whose_init_raises_tells_the_exception_and_leaves_nothing(start, notes):
     with pytest.raises(StartError) as failed:
         start(notes, init=raising(BOOM), name="stillborn")
@@ -347,6 +352,7 @@ def test_a_start_whose_init_raises_tells_the_exception_and_leaves_nothing(start,
     assert notes.is_empty()  # terminate is not for a failed init
 
 
+@pytest.mark.rule(72)
 def test_a_start_whose_init_stops_tells_the_reason(start):
     with pytest.raises(StartError) as failed:
         start(init=raising(Stop(DONE)))
@@ -354,6 +360,7 @@ def test_a_start_whose_init_stops_tells_the_reason(start):
     assert failed.value.reason == DONE
 
 
+@pytest.mark.rule(72)
 def test_the_name_is_free_when_start_answers_ignore(start, notes):
     for _ in range(200):
         assert start(notes, init=answering(IGNORE), name="lazy") is IGNORE
@@ -393,6 +400,7 @@ def test_a_linked_start_that_fails_sends_its_parent_no_exit_signal(start, notes)
     assert notes.is_empty()
 
 
+@pytest.mark.rule(72)
 def test_continue_runs_before_any_message(start, notes, gate):
     def init(me):
         me.ref.tell("message")
@@ -403,6 +411,7 @@ def test_continue_runs_before_any_message(start, notes, gate):
     assert notes.take(2) == ["continued", "message"]
 
 
+@pytest.mark.rule(72)
 def test_an_idle_actor_is_told_so(start, notes):
     def init(me):
         me.idle_timeout = 0.001

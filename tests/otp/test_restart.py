@@ -50,6 +50,7 @@ def states(children):
 # ---- the table of rules 1.3 -------------------------------------------------------------------
 
 
+@pytest.mark.table_row("permanent", "transient", "temporary")
 @pytest.mark.parametrize(
     ("restart_type", "reason", "comes_back"),
     [
@@ -77,6 +78,7 @@ def test_restart_type_and_reason_decide_whether_a_child_comes_back(
     assert restart.comes_back(restart_type, reason) is comes_back
 
 
+@pytest.mark.table_row("transient", "temporary")
 def test_a_transient_child_that_ends_normally_keeps_its_place_and_a_temporary_one_does_not():
     children = (a_child("t", TRANSIENT), a_child("x", TEMPORARY), a_child("p"))
 
@@ -87,6 +89,7 @@ def test_a_transient_child_that_ends_normally_keeps_its_place_and_a_temporary_on
     assert after[0].last_exit == Normal()
 
 
+@pytest.mark.rule(16)
 @pytest.mark.parametrize("strategy", list(Strategy))
 def test_rule_16_siblings_are_left_alone_unless_the_child_comes_back(strategy):
     children = (a_child("a"), a_child("t", TRANSIENT), a_child("b"))
@@ -100,6 +103,7 @@ def test_rule_16_siblings_are_left_alone_unless_the_child_comes_back(strategy):
 # ---- strategies, 1.4 --------------------------------------------------------------------------
 
 
+@pytest.mark.rule(20, 21, 22, 23)
 @pytest.mark.parametrize(
     ("strategy", "stop", "start"),
     [
@@ -116,6 +120,7 @@ def test_rules_20_to_23_a_group_stops_in_reverse_and_starts_in_order(strategy, s
     assert action == StartAgain(stop, start)
 
 
+@pytest.mark.rule(22)
 def test_rule_22_temporary_siblings_are_stopped_and_not_started():
     children = (a_child("a"), a_child("x", TEMPORARY), a_child("b"))
 
@@ -124,6 +129,7 @@ def test_rule_22_temporary_siblings_are_stopped_and_not_started():
     assert action == StartAgain(("b", "x"), ("a", "b"))
 
 
+@pytest.mark.rule(24)
 def test_rule_24_a_group_also_starts_children_that_did_not_run():
     children = (a_child("a"), a_child("ended", TRANSIENT, STOPPED), a_child("b"))
 
@@ -132,6 +138,7 @@ def test_rule_24_a_group_also_starts_children_that_did_not_run():
     assert action == StartAgain(("b",), ("a", "ended", "b"))
 
 
+@pytest.mark.rule(26)
 def test_rule_26_a_group_spends_one_unit_of_intensity():
     intensity = RestartIntensity(max_restarts=1)
     children = tuple(a_child(child_id) for child_id in "abcdef")
@@ -145,6 +152,8 @@ def test_rule_26_a_group_spends_one_unit_of_intensity():
 # ---- intensity, 1.5 ---------------------------------------------------------------------------
 
 
+@pytest.mark.rule(28)
+@pytest.mark.deviation(3)
 def test_rule_28_the_boundary_of_the_window_is_inclusive():
     once = RestartIntensity(max_restarts=1, max_seconds=5.0).record(0.0)
 
@@ -153,6 +162,7 @@ def test_rule_28_the_boundary_of_the_window_is_inclusive():
     assert (once.left(5.0), once.left(5.001)) == (0, 1)
 
 
+@pytest.mark.rule(29)
 def test_rule_29_intensity_0_gives_up_at_the_first_restart():
     children = (a_child("a"), a_child("b"))
 
@@ -163,6 +173,8 @@ def test_rule_29_intensity_0_gives_up_at_the_first_restart():
     assert states(state.children) == {"a": STOPPED, "b": RUNNING}
 
 
+@pytest.mark.rule(28)
+@pytest.mark.deviation(3)
 @given(
     max_restarts=st.integers(0, 5),
     max_seconds=st.integers(1, 10),
@@ -199,6 +211,7 @@ def test_an_intensity_that_makes_no_sense_names_the_setting(settings, error):
 # ---- failing restarts, 1.6 --------------------------------------------------------------------
 
 
+@pytest.mark.rule(36)
 def test_rule_36_a_failed_start_leaves_the_earlier_up_and_the_later_down():
     children = tuple(a_child(child_id) for child_id in "abc")
     state, plan = exited(children, "a", CRASH, strategy=Strategy.REST_FOR_ONE)
@@ -210,6 +223,7 @@ def test_rule_36_a_failed_start_leaves_the_earlier_up_and_the_later_down():
     assert (again.stop, again.start) == ((), ("b", "c"))
 
 
+@pytest.mark.rule(37)
 def test_rule_37_one_for_all_begins_again_from_the_first():
     children = tuple(a_child(child_id) for child_id in "abc")
     state, plan = exited(children, "c", CRASH, strategy=Strategy.ONE_FOR_ALL)
@@ -221,6 +235,7 @@ def test_rule_37_one_for_all_begins_again_from_the_first():
     assert (again.stop, again.start) == (("a",), ("a", "b", "c"))
 
 
+@pytest.mark.rule(31)
 def test_rule_31_every_retry_counts():
     state, action = exited((a_child("a"),), "a", CRASH, intensity=RestartIntensity(max_restarts=2))
     actions = []
@@ -248,12 +263,14 @@ def test_failed_starts_in_a_row_are_counted_until_one_succeeds():
     assert counts == [1, 2, 0, 1]
 
 
+@pytest.mark.rule(39)
 def test_rule_39_a_retry_of_a_child_that_was_terminated_meanwhile_does_nothing():
     state = State((a_child("a", state=STOPPED),), intensity=RestartIntensity(max_restarts=0))
 
     assert restart.retry(state, "a", now=0.0) == (state, Leave())
 
 
+@pytest.mark.table_row("permanent", "transient", "temporary")
 @pytest.mark.parametrize(
     ("restart_type", "reason", "follows"),
     [
@@ -283,6 +300,7 @@ def test_a_child_without_a_place_is_given_up_after_too_many_retries():
     assert second == GiveUp(child)
 
 
+@pytest.mark.rule(12, 38)
 def test_rule_38_ignore_keeps_a_permanent_child_and_drops_a_temporary_one():
     children = (a_child("p", state=STOPPED), a_child("x", TEMPORARY, STOPPED))
 
@@ -310,6 +328,7 @@ def test_a_child_counts_its_starts_and_those_that_were_not_its_supervisors_idea(
 ANY, ALL = AutoShutdown.ANY_SIGNIFICANT, AutoShutdown.ALL_SIGNIFICANT
 
 
+@pytest.mark.rule(51)
 @pytest.mark.parametrize(
     ("restart_type", "reason", "follows"),
     [
@@ -326,6 +345,7 @@ def test_rule_51_only_an_end_for_good_of_a_significant_child_counts(restart_type
     assert type(exited(children, "s", reason, auto_shutdown=ANY)[1]) is follows
 
 
+@pytest.mark.rule(52)
 def test_rule_52_all_significant_waits_for_the_last_and_a_restarting_child_is_not_gone():
     two = (
         a_child("s", TRANSIENT, significant=True),

@@ -57,6 +57,7 @@ def child(log):
 # ---- boot, 1.2 --------------------------------------------------------------------------------
 
 
+@pytest.mark.rule(10)
 def test_rule_10_children_start_in_order_before_start_returns(supervise, child, log):
     sup = supervise(child("a"), child("b"), child("c"))
 
@@ -64,6 +65,7 @@ def test_rule_10_children_start_in_order_before_start_returns(supervise, child, 
     assert running(sup) == ["a", "b", "c"]
 
 
+@pytest.mark.rule(11)
 def test_rule_11_a_child_that_fails_at_boot_takes_those_before_it_down_in_reverse(
     supervise, child, log
 ):
@@ -99,6 +101,7 @@ def test_a_failed_boot_names_every_id_on_the_path(child):
     assert whereis("outer") is None
 
 
+@pytest.mark.rule(12)
 def test_rule_12_ignore_keeps_the_spec_unless_the_child_is_temporary(supervise, child):
     child.plan.update(a="ignore", b="ignore")
 
@@ -110,6 +113,7 @@ def test_rule_12_ignore_keeps_the_spec_unless_the_child_is_temporary(supervise, 
     ]
 
 
+@pytest.mark.rule(13)
 def test_rule_13_a_supervisor_whose_init_answers_ignore_is_ignored():
     class Absent(Supervisor):
         def init_children(self):
@@ -118,6 +122,7 @@ def test_rule_13_a_supervisor_whose_init_answers_ignore_is_ignored():
     assert Absent.start() is IGNORE
 
 
+@pytest.mark.rule(15)
 def test_rule_15_a_child_that_dies_during_boot_is_restarted_after_it(supervise, child, log):
     child.plan["b"] = threading.Event()
     a_died = threading.Event()
@@ -136,6 +141,7 @@ def test_rule_15_a_child_that_dies_during_boot_is_restarted_after_it(supervise, 
     assert running(sup) == ["a", "b"]
 
 
+@pytest.mark.rule(4)
 def test_rule_4_two_children_with_one_id_are_refused_before_anything_starts(child, log):
     with pytest.raises(DuplicateChildId, match="'a'") as caught:
         Supervisor.start([child("a"), child("a")])
@@ -144,6 +150,7 @@ def test_rule_4_two_children_with_one_id_are_refused_before_anything_starts(chil
     assert log.is_empty()
 
 
+@pytest.mark.rule(2, 6)
 @pytest.mark.parametrize(
     ("options", "error"),
     [
@@ -170,6 +177,7 @@ def test_children_that_are_none_are_a_type_error_in_the_caller(children):
         Supervisor.start(children)
 
 
+@pytest.mark.rule(8)
 @pytest.mark.parametrize("answer", [None, 4, "ok"])
 def test_rule_8_a_start_function_has_to_answer_a_ref(answer):
     with pytest.raises(StartError, match="ServerRef") as caught:
@@ -178,6 +186,7 @@ def test_rule_8_a_start_function_has_to_answer_a_ref(answer):
     assert isinstance(caught.value.__cause__, TypeError)
 
 
+@pytest.mark.rule(8)
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), KeyboardInterrupt()])
 def test_rule_8_whatever_a_start_function_raises_is_that_childs_failure(error):
     def start():
@@ -189,6 +198,7 @@ def test_rule_8_whatever_a_start_function_raises_is_that_childs_failure(error):
     assert caught.value.__cause__ is error
 
 
+@pytest.mark.rule(8)
 def test_rule_8_the_start_function_runs_in_the_supervisors_thread(supervise, log):
     threads = []
 
@@ -202,6 +212,7 @@ def test_rule_8_the_start_function_runs_in_the_supervisors_thread(supervise, log
     assert running(sup) == ["a"]
 
 
+@pytest.mark.rule(8)
 def test_a_start_function_that_forgot_to_link_is_supervised_all_the_same(supervise, log):
     sup = supervise(ChildSpec("a", lambda: Child.start("a", log)))
     log.take(1)
@@ -214,6 +225,7 @@ def test_a_start_function_that_forgot_to_link_is_supervised_all_the_same(supervi
 # ---- restarts, 1.3 and 1.4 --------------------------------------------------------------------
 
 
+@pytest.mark.rule(21)
 @pytest.mark.parametrize("error", [BOOM, Stop(), Stop(Shutdown()), SystemExit(1)])
 def test_rule_21_a_permanent_child_comes_back_alone_in_its_place(supervise, child, log, error):
     sup = supervise(child("a"), child("b"), child("c"))
@@ -229,6 +241,7 @@ def test_rule_21_a_permanent_child_comes_back_alone_in_its_place(supervise, chil
     assert after[1].ref is not before[1].ref
 
 
+@pytest.mark.rule(62)
 def test_a_killed_child_comes_back(supervise, child, log):
     sup = supervise(child("a", name="a"))
     killed = ref_of(sup, "a")
@@ -239,6 +252,7 @@ def test_a_killed_child_comes_back(supervise, child, log):
     assert ref_of(sup, "a") is whereis("a") is not killed
 
 
+@pytest.mark.table_row("transient", "temporary")
 def test_a_temporary_child_is_forgotten_and_a_transient_one_kept(supervise, child, log):
     sup = supervise(
         child("temporary", restart=Restart.TEMPORARY), child("transient", restart=Restart.TRANSIENT)
@@ -252,6 +266,7 @@ def test_a_temporary_child_is_forgotten_and_a_transient_one_kept(supervise, chil
     assert log.is_empty()
 
 
+@pytest.mark.rule(20, 22)
 def test_rules_20_and_22_one_for_all_stops_in_reverse_and_starts_in_order(supervise, child, log):
     sup = supervise(child("a"), child("b"), child("c"), strategy=Strategy.ONE_FOR_ALL)
     log.take(3)
@@ -268,6 +283,7 @@ def test_rules_20_and_22_one_for_all_stops_in_reverse_and_starts_in_order(superv
     ]
 
 
+@pytest.mark.rule(20, 23, 25)
 def test_rules_23_and_25_rest_for_one_leaves_the_earlier_and_takes_the_later(supervise, child, log):
     sup = supervise(child("a"), child("b"), strategy=Strategy.REST_FOR_ONE)
     Supervisor.start_child(sup, child("added"))
@@ -285,6 +301,7 @@ def test_rules_23_and_25_rest_for_one_leaves_the_earlier_and_takes_the_later(sup
     assert ref_of(sup, "a") is a
 
 
+@pytest.mark.rule(24)
 def test_rule_24_a_group_restart_also_starts_what_was_terminated_by_hand(supervise, child, log):
     sup = supervise(child("a"), child("b"), strategy=Strategy.ONE_FOR_ALL)
     Supervisor.terminate_child(sup, "b")
@@ -295,6 +312,7 @@ def test_rule_24_a_group_restart_also_starts_what_was_terminated_by_hand(supervi
     assert log.take(3) == [(DOWN, "a", Crash(BOOM)), (UP, "a"), (UP, "b")]
 
 
+@pytest.mark.rule(26)
 def test_two_children_that_die_together_are_one_incident(supervise, child, log):
     sup = supervise(
         child("a", name="a"),
@@ -326,6 +344,7 @@ def test_two_children_that_die_together_are_one_incident(supervise, child, log):
 # ---- intensity, 1.5 ---------------------------------------------------------------------------
 
 
+@pytest.mark.rule(28, 32)
 def test_rules_28_and_32_one_restart_too_many_stops_all_and_ends_with_shutdown(
     supervise, child, log, caplog
 ):
@@ -347,6 +366,7 @@ def test_rules_28_and_32_one_restart_too_many_stops_all_and_ends_with_shutdown(
     assert all(each in last for each in (str(sup), "'b'", "ValueError: boom", "gives up"))
 
 
+@pytest.mark.table_row("permanent")
 def test_a_restart_is_a_warning_that_names_supervisor_child_and_reason(
     supervise, child, log, caplog
 ):
@@ -384,6 +404,7 @@ def test_a_start_that_fails_is_for_its_caller_to_report_and_a_restart_for_the_su
     assert "ValueError: a fails" in trace
 
 
+@pytest.mark.rule(18, 19, 76)
 def test_rules_18_and_19_a_permanent_supervisor_comes_back_as_it_was_specified(
     supervise, child, log
 ):
@@ -406,6 +427,7 @@ def test_rules_18_and_19_a_permanent_supervisor_comes_back_as_it_was_specified(
     assert running("in") == ["a", "b"]
 
 
+@pytest.mark.rule(18)
 def test_rule_18_a_transient_supervisor_that_gives_up_does_not_come_back(supervise, child, log):
     inner = Supervisor.child_spec(
         [child("a")], id="inner", name="in", max_restarts=0, restart=Restart.TRANSIENT
@@ -418,6 +440,7 @@ def test_rule_18_a_transient_supervisor_that_gives_up_does_not_come_back(supervi
     assert whereis("in") is None
 
 
+@pytest.mark.rule(33)
 def test_rule_33_budgets_of_nested_supervisors_multiply(child, log):
     inner = Supervisor.child_spec([child("a", name="a")], id="inner", max_restarts=1)
     sup = Supervisor.start([inner], max_restarts=1)
@@ -438,6 +461,7 @@ def test_rule_33_budgets_of_nested_supervisors_multiply(child, log):
 # ---- failing restarts, 1.6 --------------------------------------------------------------------
 
 
+@pytest.mark.rule(31, 32)
 def test_rule_31_a_child_that_cannot_start_again_uses_up_the_budget_at_once(supervise, child, log):
     sup = supervise(child("a"), child("b"), max_restarts=3)
     end = monitor(sup)
@@ -454,6 +478,7 @@ def test_rule_31_a_child_that_cannot_start_again_uses_up_the_budget_at_once(supe
     ]
 
 
+@pytest.mark.rule(35, 39, 57)
 def test_rules_35_and_39_requests_are_served_while_a_child_keeps_failing(supervise, child, log):
     sup = supervise(child("a"), child("b"), max_restarts=10**9)
     child.plan["a"] = "fail"
@@ -469,6 +494,7 @@ def test_rules_35_and_39_requests_are_served_while_a_child_keeps_failing(supervi
     assert Supervisor.restart_child(sup, "a") is ref_of(sup, "a")
 
 
+@pytest.mark.rule(35)
 def test_a_supervisor_with_a_child_that_keeps_failing_can_be_stopped(child, log):
     sup = Supervisor.start([child("a"), child("b")], max_restarts=10**9)
     child.plan["a"] = "fail"
@@ -480,6 +506,7 @@ def test_a_supervisor_with_a_child_that_keeps_failing_can_be_stopped(child, log)
     assert sup.process.reason is not None
 
 
+@pytest.mark.rule(36)
 def test_rule_36_rest_for_one_retries_from_the_one_that_failed(supervise, child, log):
     sup = supervise(
         child("a"), child("b"), child("c"), strategy=Strategy.REST_FOR_ONE, max_restarts=10**9
@@ -495,6 +522,7 @@ def test_rule_36_rest_for_one_retries_from_the_one_that_failed(supervise, child,
     assert ref_of(sup, "a") is a
 
 
+@pytest.mark.rule(37)
 def test_rule_37_one_for_all_terminates_again_what_was_started_meanwhile(supervise, child, log):
     sup = supervise(
         child("a"), child("b"), child("c"), strategy=Strategy.ONE_FOR_ALL, max_restarts=10**9
@@ -517,6 +545,7 @@ def test_rule_37_one_for_all_terminates_again_what_was_started_meanwhile(supervi
     eventually(lambda: running(sup) == ["a", "b", "c"])
 
 
+@pytest.mark.rule(38)
 def test_rule_38_ignore_on_restart_keeps_the_child_without_an_actor(supervise, child, log):
     sup = supervise(child("a"))
     child.plan["a"] = "ignore"
@@ -530,6 +559,7 @@ def test_rule_38_ignore_on_restart_keeps_the_child_without_an_actor(supervise, c
 # ---- auto_shutdown, 1.8 -----------------------------------------------------------------------
 
 
+@pytest.mark.rule(52, 54)
 def test_rules_52_and_54_auto_shutdown_ends_with_shutdown(child, log):
     sup = Supervisor.start(
         [child("s", restart=Restart.TRANSIENT, significant=True), child("p")],
@@ -543,6 +573,7 @@ def test_rules_52_and_54_auto_shutdown_ends_with_shutdown(child, log):
     assert log.take(4)[-1] == (DOWN, "p", Shutdown())
 
 
+@pytest.mark.rule(53)
 def test_rule_53_terminating_a_significant_child_by_hand_ends_nothing(supervise, child):
     sup = supervise(
         child("s", restart=Restart.TRANSIENT, significant=True),
@@ -554,6 +585,7 @@ def test_rule_53_terminating_a_significant_child_by_hand_ends_nothing(supervise,
     assert running(sup) == []
 
 
+@pytest.mark.rule(50)
 def test_rule_50_a_significant_child_is_refused_where_it_has_no_meaning(supervise, child):
     significant = child("s", restart=Restart.TRANSIENT, significant=True)
     sup = supervise()
@@ -565,6 +597,7 @@ def test_rule_50_a_significant_child_is_refused_where_it_has_no_meaning(supervis
     assert Supervisor.which_children(sup) == []
 
 
+@pytest.mark.rule(54)
 def test_rule_54_shutdowns_escalate_through_significant_supervisors(child):
     inner = Supervisor.child_spec(
         [child("s", name="s", restart=Restart.TEMPORARY, significant=True)],
@@ -596,6 +629,7 @@ class Shop(Supervisor):
         return [Child.child_spec("a", self.log, id="a")], self.given
 
 
+@pytest.mark.rule(19)
 def test_a_module_based_supervisor_is_asked_again_when_it_comes_back(supervise, log):
     supervise(Shop.child_spec(log, max_restarts=0, name="shop"))
     assert log.take(2) == [("asked",), (UP, "a")]
@@ -615,6 +649,7 @@ def test_wrong_options_of_a_module_based_supervisor_fail_its_start(log, options,
     assert isinstance(caught.value.__cause__, TypeError)
 
 
+@pytest.mark.rule(19)
 def test_children_given_as_an_iterator_are_still_there_after_a_restart(supervise, child, log):
     inner = Supervisor.child_spec((child(each) for each in "ab"), name="in", max_restarts=0)
     supervise(inner)
@@ -632,6 +667,7 @@ def test_a_supervisor_as_a_child_is_checked_when_it_is_described():
 # ---- what else may come in --------------------------------------------------------------------
 
 
+@pytest.mark.rule(14)
 def test_a_supervisor_survives_what_it_does_not_understand(supervise, child):
     sup = supervise(child("a"))
 

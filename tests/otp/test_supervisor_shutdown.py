@@ -44,6 +44,7 @@ def release():
 # ---- the protocol, rules 40 to 43 -------------------------------------------------------------
 
 
+@pytest.mark.rule(40)
 def test_rule_40_a_child_that_ends_in_time_is_not_killed(log, release, caplog):
     sup = Supervisor.start([Stubborn.child_spec("a", log, release, shutdown=math.inf)])
     end = monitor(Supervisor.which_children(sup)[0].ref)
@@ -58,6 +59,8 @@ def test_rule_40_a_child_that_ends_in_time_is_not_killed(log, release, caplog):
     assert errors(caplog) == []
 
 
+@pytest.mark.rule(40)
+@pytest.mark.deviation(1)
 def test_rule_40_a_child_that_does_not_end_in_time_is_killed_and_reported(log, release, caplog):
     sup = Supervisor.start(
         [
@@ -79,6 +82,7 @@ def test_rule_40_a_child_that_does_not_end_in_time_is_killed_and_reported(log, r
     eventually(lambda: orphans() == [])
 
 
+@pytest.mark.rule(40)
 def test_rule_40_brutal_kill_runs_no_terminate_and_is_clean(log, caplog):
     sup = Supervisor.start([Child.child_spec("a", log, shutdown=BRUTAL_KILL)])
     end = monitor(Supervisor.which_children(sup)[0].ref)
@@ -91,6 +95,7 @@ def test_rule_40_brutal_kill_runs_no_terminate_and_is_clean(log, caplog):
     assert errors(caplog) == []
 
 
+@pytest.mark.rule(5)
 def test_rule_5_shutdown_0_is_no_brutal_kill(log, release, caplog):
     sup = Supervisor.start([Stubborn.child_spec("a", log, release, shutdown=0)])
 
@@ -99,6 +104,7 @@ def test_rule_5_shutdown_0_is_no_brutal_kill(log, release, caplog):
     assert "Killed" in errors(caplog)[0]  # it was asked first, and that it did not end in time told
 
 
+@pytest.mark.rule(41)
 def test_rule_41_a_child_that_unlinked_itself_is_stopped_all_the_same(log):
     sup = Supervisor.start([Deserter.child_spec("a", log)])
 
@@ -115,6 +121,7 @@ class Sulking(Child):
         raise BOOM
 
 
+@pytest.mark.rule(43)
 def test_rule_43_a_crash_in_terminate_is_reported_and_does_not_stop_the_shutdown(log, caplog):
     sup = Supervisor.start(
         [
@@ -129,6 +136,8 @@ def test_rule_43_a_crash_in_terminate_is_reported_and_does_not_stop_the_shutdown
     assert any("'sulking'" in line and "ValueError" in line for line in errors(caplog))
 
 
+@pytest.mark.rule(44)
+@pytest.mark.deviation(7)
 def test_terminating_a_child_overtakes_the_messages_it_still_has(supervise, log):
     hold = threading.Event()
     sup = supervise(Child.child_spec("a", log, id="a"))
@@ -151,6 +160,7 @@ def test_terminating_a_child_overtakes_the_messages_it_still_has(supervise, log)
 # ---- the end of the supervisor, rules 47 to 49 ------------------------------------------------
 
 
+@pytest.mark.rule(48)
 def test_rule_48_a_supervisor_ends_with_the_actor_that_started_it(log):
     class Owner(GenServer):
         def init(self):
@@ -165,6 +175,7 @@ def test_rule_48_a_supervisor_ends_with_the_actor_that_started_it(log):
     assert log.take(2)[1][:2] == (DOWN, "a")
 
 
+@pytest.mark.rule(49)
 def test_rule_49_killing_a_supervisor_frees_the_names_of_its_children(supervise, log):
     inner = Supervisor.child_spec(
         [Child.child_spec(str(i), log, name=f"child {i}") for i in range(5)], name="inner"
@@ -183,6 +194,7 @@ def test_rule_49_killing_a_supervisor_frees_the_names_of_its_children(supervise,
     assert all(ref.process.reason == Killed() for ref in old)
 
 
+@pytest.mark.rule(49)
 def test_rule_49_a_child_that_hangs_does_not_keep_the_next_one_from_its_name(
     supervise, log, release
 ):
@@ -200,6 +212,7 @@ def test_rule_49_a_child_that_hangs_does_not_keep_the_next_one_from_its_name(
     caller.join(30)
 
 
+@pytest.mark.rule(49)
 def test_rule_49_a_name_further_down_is_waited_for_as_well(supervise, log, release, caplog):
     inner = Supervisor.child_spec(
         [Stubborn.child_spec("deep", log, release, name="deep")], id="inner"
@@ -314,6 +327,7 @@ class Nosy(Child):
             self.log.add("cycle", moment)
 
 
+@pytest.mark.rule(46)
 def test_rule_46_a_child_that_asks_the_supervisor_that_waits_for_it_gets_a_call_cycle(log):
     sup = Supervisor.start([Nosy.child_spec("a", log)])
 
@@ -327,6 +341,7 @@ def test_rule_46_a_child_that_asks_the_supervisor_that_waits_for_it_gets_a_call_
     ]
 
 
+@pytest.mark.rule(47)
 def test_rule_47_a_child_that_stops_its_own_supervisor_hangs_nobody(log):
     sup = Supervisor.start([Child.child_spec("a", log, shutdown=math.inf)], max_restarts=0)
     ref = Supervisor.which_children(sup)[0].ref
@@ -375,6 +390,7 @@ def test_a_supervisor_stopped_by_pykka_stops_its_children(log):
     assert log.take(4)[2:] == [(DOWN, "b", Shutdown()), (DOWN, "a", Shutdown())]
 
 
+@pytest.mark.table_row("transient", "temporary")
 def test_an_orderly_end_of_children_is_not_worth_a_line(log, caplog):
     sup = Supervisor.start(
         [
@@ -390,6 +406,7 @@ def test_an_orderly_end_of_children_is_not_worth_a_line(log, caplog):
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
+@pytest.mark.table_row("temporary")
 def test_a_crash_is_no_shutdown_and_is_reported_once(supervise, log, caplog):
     sup = supervise(Child.child_spec("x", log, restart=Restart.TEMPORARY))
     crash(Supervisor.which_children(sup)[0].ref)

@@ -1,0 +1,302 @@
+"""Who comes back and who is left alone, on real actors: otp 1.3 to 1.5, and 1.8."""
+
+import gc
+import logging
+import weakref
+
+import pytest
+from supervised import BOOM, Child, crash, end_with, eventually, kill
+
+from antq_actors.otp import (
+    RESTARTING,
+    AutoShutdown,
+    Crash,
+    DynamicSupervisor,
+    NotFound,
+    Restart,
+    Shutdown,
+    Stop,
+    Strategy,
+    Supervisor,
+    call,
+    monitor,
+    stop,
+    whereis,
+)
+
+UP = "up"
+DOWN = "down"
+PERMANENT, TRANSIENT, TEMPORARY = Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY
+
+ENDS = {
+    "normal": lambda ref: end_with(ref, Stop()),
+    "shutdown": lambda ref: end_with(ref, Stop(Shutdown())),
+    "shutdown with a detail": lambda ref: end_with(ref, Stop(Shutdown("detail"))),
+    "crash": crash,
+    "killed": kill,
+}
+
+
+@pytest.fixture
+def child(log):
+    def make(child_id, **fields):
+        return Child.child_spec(child_id, log, make.plan, id=child_id, **fields)
+
+    make.plan = {}
+    return make
+
+
+def refs(sup):
+    return {c.id: c.ref for c in Supervisor.which_children(sup)}
+
+
+def running(sup):
+    return [id_ for id_, ref in refs(sup).items() if ref not in (None, RESTARTING)]
+
+
+def restarts_left(sup):
+    return sup._actor_weakref().restarts_left
+
+
+def warnings(caplog):
+    return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+
+
+# ---- the table of 1.3 -------------------------------------------------------------------------
+
+
+def rows(restart, *facts):
+    """Rows of one restart type: (its ends, whether it comes back, is kept, is reported)."""
+    return [
+        pytest.param(restart, end, *rest, id=f"{restart.value}, {end}")
+        for ends, *rest in facts
+        for end in ends
+    ]
+
+
+ORDERLY = ["normal", "shutdown", "shutdown with a detail"]
+NOT_ORDERLY = ["crash", "killed"]
+
+TABLE = [
+    *rows(PERMANENT, (ORDERLY + NOT_ORDERLY, True, True, True)),
+    *rows(TRANSIENT, (ORDERLY, False, True, False), (NOT_ORDERLY, True, True, True)),
+    *rows(TEMPORARY, (ORDERLY, False, False, False), (NOT_ORDERLY, False, False, True)),
+]
+
+
+@pytest.mark.table_row("permanent", "transient", "temporary")
+@pytest.mark.parametrize(("restart", "end", "comes_back", "is_kept", "is_reported"), TABLE)
+def test_restart_type_and_end_decide_return_place_count_and_report(  # noqa: PLR0917 - a table
+    supervise, child, caplog, restart, end, comes_back, is_kept, is_reported
+):
+    sup = supervise(child("a", restart=restart))
+    ref = refs(sup)["a"]
+
+    ENDS[end](ref)
+
+    eventually(lambda: refs(sup).get("a") is not ref)
+    assert running(sup) == (["a"] if comes_back else [])
+    assert list(refs(sup)) == (["a"] if is_kept else [])
+    assert restarts_left(sup) == (2 if comes_back else 3)
+    assert len(warnings(caplog)) == is_reported
+    assert all("'a'" in line for line in warnings(caplog))
+
+
+@pytest.mark.table_row("permanent", "transient", "temporary")
+@pytest.mark.parametrize(("restart", "end", "comes_back", "_is_kept", "is_reported"), TABLE)
+def test_under_a_dynamic_supervisor_the_same_holds_and_who_does_not_come_back_is_dropped(  # noqa: PLR0917 - a table
+    child, caplog, restart, end, comes_back, _is_kept, is_reported
+):
+    sup = DynamicSupervisor.start()
+    ref = DynamicSupervisor.start_child(sup, child("a", restart=restart))
+
+    ENDS[end](ref)
+
+    eventually(lambda: [c.ref for c in DynamicSupervisor.which_children(sup)] != [ref])
+    assert DynamicSupervisor.count_children(sup).active == comes_back
+    assert DynamicSupervisor.count_children(sup).specs == comes_back
+    assert restarts_left(sup) == (2 if comes_back else 3)
+    assert len(warnings(caplog)) == is_reported
+    stop(sup, Shutdown(), 30)
+
+
+@pytest.mark.rule(16)
+@pytest.mark.parametrize("strategy", Strategy)
+def test_siblings_never_notice_the_end_of_one_that_does_not_come_back(supervise, child, strategy):
+    sup = supervise(
+        child("before"),
+        child("transient", restart=TRANSIENT),
+        child("temporary", restart=TEMPORARY),
+        child("after"),
+        strategy=strategy,
+    )
+    first = refs(sup)
+
+    stop(first["transient"])
+    crash(first["temporary"])
+
+    eventually(lambda: running(sup) == ["before", "after"])
+    assert refs(sup) == {"before": first["before"], "transient": None, "after": first["after"]}
+
+
+class Plan(dict):
+    """A dict that can be referred to weakly."""
+
+
+@pytest.mark.rule(17)
+def test_of_a_temporary_child_that_ended_nothing_is_kept_not_even_its_arguments(supervise, log):
+    sup = supervise()
+    plan = Plan()
+    argument = weakref.ref(plan)
+    spec = Child.child_spec("a", log, plan, id="a", restart=TEMPORARY)
+    ref = Supervisor.start_child(sup, spec)
+    del plan, spec
+
+    kill(ref)
+
+    eventually(lambda: running(sup) == [] and (gc.collect(), argument())[1] is None)
+    with pytest.raises(NotFound):
+        Supervisor.restart_child(sup, "a")
+
+
+# ---- groups -----------------------------------------------------------------------------------
+
+
+@pytest.mark.rule(22, 23)
+@pytest.mark.parametrize("strategy", [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE])
+def test_a_temporary_sibling_is_terminated_with_its_group_and_dropped(
+    supervise, child, log, strategy
+):
+    sup = supervise(child("a"), child("t", restart=TEMPORARY), child("b"), strategy=strategy)
+    log.take(3)
+
+    crash(refs(sup)["a"])
+
+    assert log.take(5) == [
+        (DOWN, "a", Crash(BOOM)),
+        (DOWN, "b", Shutdown()),
+        (DOWN, "t", Shutdown()),
+        (UP, "a"),
+        (UP, "b"),
+    ]
+    assert running(sup) == list(refs(sup)) == ["a", "b"]
+
+
+@pytest.mark.rule(24)
+@pytest.mark.parametrize("strategy", [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE])
+def test_a_group_restart_also_starts_what_had_ended_and_what_was_not_needed(
+    supervise, child, log, strategy
+):
+    child.plan["not needed"] = "ignore"
+    sup = supervise(
+        child("a"), child("ended", restart=TRANSIENT), child("not needed"), strategy=strategy
+    )
+    stop(refs(sup)["ended"])
+    eventually(lambda: running(sup) == ["a"])
+    child.plan.clear()
+    log.take(3)
+
+    crash(refs(sup)["a"])
+
+    assert log.take(4) == [
+        (DOWN, "a", Crash(BOOM)),
+        (UP, "a"),
+        (UP, "ended"),
+        (UP, "not needed"),
+    ]
+
+
+@pytest.mark.rule(26, 34)
+@pytest.mark.parametrize("strategy", Strategy)
+def test_one_crash_is_one_restart_however_many_are_started_again(supervise, child, strategy):
+    sup = supervise(*map(child, "abcde"), strategy=strategy, max_restarts=3)
+
+    crash(refs(sup)["a"])
+
+    eventually(lambda: running(sup) == list("abcde"))
+    assert restarts_left(sup) == 2
+
+
+@pytest.mark.rule(30)
+def test_the_budget_is_the_supervisors_and_not_each_childs(child):
+    sup = Supervisor.start([child("a"), child("b")], max_restarts=1)
+    end = monitor(sup)
+    first = refs(sup)
+
+    crash(first["a"])
+    crash(first["b"])
+
+    assert end.wait(30).reason == Shutdown()
+
+
+@pytest.mark.rule(29)
+def test_with_no_restarts_to_spend_the_first_death_ends_the_supervisor(child, log):
+    sup = Supervisor.start([child("a"), child("b")], max_restarts=0)
+    end = monitor(sup)
+
+    kill(refs(sup)["a"])
+
+    assert end.wait(30).reason == Shutdown()
+    assert log.take(3)[2:] == [(DOWN, "b", Shutdown())]
+    assert log.is_empty()
+
+
+# ---- auto_shutdown ----------------------------------------------------------------------------
+
+
+@pytest.mark.rule(53)
+def test_a_significant_child_that_is_stopped_for_a_siblings_restart_ends_nothing(
+    supervise, child, log
+):
+    sup = supervise(
+        child("p"),
+        child("kept", restart=TRANSIENT, significant=True),
+        child("dropped", restart=TEMPORARY, significant=True),
+        strategy=Strategy.ONE_FOR_ALL,
+        auto_shutdown=AutoShutdown.ANY_SIGNIFICANT,
+    )
+    log.take(3)
+
+    crash(refs(sup)["p"])
+
+    assert [entry[0] for entry in log.take(5)] == [DOWN, DOWN, DOWN, UP, UP]
+    assert running(sup) == ["p", "kept"]
+
+
+@pytest.mark.rule(51, 52)
+def test_all_significant_waits_for_the_last_and_a_crash_is_no_end(child, log):
+    sup = Supervisor.start(
+        [
+            child("s", restart=TRANSIENT, significant=True),
+            child("t", restart=TEMPORARY, significant=True),
+            child("p"),
+        ],
+        auto_shutdown=AutoShutdown.ALL_SIGNIFICANT,
+    )
+    end = monitor(sup)
+    log.take(3)
+
+    crash(refs(sup)["t"])
+    crash(refs(sup)["s"])
+    eventually(lambda: running(sup) == ["s", "p"])
+    stop(refs(sup)["s"])
+
+    assert end.wait(30).reason == Shutdown()
+    assert log.take(5)[-1] == (DOWN, "p", Shutdown())
+
+
+@pytest.mark.rule(54)
+def test_a_permanent_supervisor_that_shuts_itself_down_comes_back(supervise, child):
+    inner = Supervisor.child_spec(
+        [child("s", name="s", restart=TRANSIENT, significant=True)],
+        name="inner",
+        auto_shutdown=AutoShutdown.ANY_SIGNIFICANT,
+    )
+    sup = supervise(inner)
+    first = whereis("inner")
+
+    stop(whereis("s"))
+
+    eventually(lambda: whereis("s") and whereis("inner") not in (None, first))
+    assert call("s", "hello") == "hello"
+    assert restarts_left(sup) == 2

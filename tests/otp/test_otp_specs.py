@@ -1,0 +1,175 @@
+"""What a spec and a supervisor's options may say, and what holds when they say nothing."""
+
+import inspect
+import math
+from dataclasses import replace
+
+import pytest
+from supervised import BOOM, Child, crash
+
+from antq_actors.otp import (
+    AutoShutdown,
+    ChildSpec,
+    Crash,
+    DynamicSupervisor,
+    PartitionSupervisor,
+    Restart,
+    Shutdown,
+    StartError,
+    Strategy,
+    Supervisor,
+    TaskSupervisor,
+    monitor,
+    stop,
+)
+from antq_actors.otp.supervisor_options import SupervisorOptions
+
+UP = "up"
+DOWN = "down"
+
+
+# ---- specs ------------------------------------------------------------------------------------
+
+
+@pytest.mark.rule(1)
+def test_a_spec_needs_an_id_and_a_start_and_has_otps_defaults_for_the_rest():
+    spec = ChildSpec("clock", print)
+
+    assert (spec.restart, spec.type, spec.significant) == (Restart.PERMANENT, "worker", False)
+    assert spec.shutdown == 5.0
+    with pytest.raises(TypeError, match="start"):
+        ChildSpec("clock")
+    with pytest.raises(TypeError, match="id"):
+        ChildSpec(start=print)
+
+
+@pytest.mark.rule(1, 45)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        Supervisor.child_spec([]),
+        DynamicSupervisor.child_spec(),
+        TaskSupervisor.child_spec(),
+        PartitionSupervisor.child_spec(Child),
+        ChildSpec("by hand", print, type="supervisor"),
+    ],
+    ids=lambda spec: spec.id,
+)
+def test_a_supervisor_as_a_child_has_all_the_time_it_needs(spec):
+    assert (spec.type, spec.shutdown) == ("supervisor", math.inf)
+
+
+@pytest.mark.rule(3)
+def test_a_spec_made_from_another_refuses_a_field_that_is_none():
+    spec = ChildSpec("clock", print)
+
+    assert replace(spec, restart=Restart.TRANSIENT).restart is Restart.TRANSIENT
+    with pytest.raises(TypeError, match="restrat"):
+        replace(spec, restrat=Restart.TRANSIENT)
+    with pytest.raises(ValueError, match="shutdown"):
+        replace(spec, shutdown=-1)
+
+
+@pytest.mark.rule(9)
+def test_a_start_function_hands_over_a_ref_and_nothing_with_it(log):
+    with pytest.raises(StartError, match=r"ServerRef or IGNORE, got \(<ServerRef"):
+        Supervisor.start([ChildSpec("odd", lambda: (Child.start_link("odd", log), "info"))])
+
+    assert [entry[0] for entry in log.take(2)] == [UP, DOWN]  # nor is anyone left behind
+
+
+# ---- options ----------------------------------------------------------------------------------
+
+
+@pytest.mark.rule(6, 7)
+def test_without_options_a_supervisor_has_elixirs_budget_and_otps_strategy():
+    options = SupervisorOptions()
+
+    assert options.strategy is Strategy.ONE_FOR_ONE
+    assert (options.max_restarts, options.max_seconds) == (3, 5.0)
+    assert options.auto_shutdown is AutoShutdown.NEVER
+
+
+@pytest.mark.rule(7)
+@pytest.mark.parametrize("kind", [Supervisor, DynamicSupervisor, PartitionSupervisor])
+def test_every_kind_of_supervisor_has_the_same_budget(kind):
+    defaults = inspect.signature(kind).parameters
+
+    assert (defaults["max_restarts"].default, defaults["max_seconds"].default) == (3, 5.0)
+
+
+@pytest.mark.rule(7, 28)
+@pytest.mark.parametrize("kind", ["static", "dynamic"])
+def test_without_options_the_fourth_restart_is_one_too_many(log, kind):
+    plan = {}
+    spec = Child.child_spec("a", log, plan)
+    if kind == "static":
+        sup = Supervisor.start([spec])
+        ref = Supervisor.which_children(sup)[0].ref
+    else:
+        sup = DynamicSupervisor.start()
+        ref = DynamicSupervisor.start_child(sup, spec)
+    end = monitor(sup)
+    plan["a"] = "fail"
+
+    crash(ref)
+
+    assert end.wait(30).reason == Shutdown()
+    assert log.take(5) == [(UP, "a"), (DOWN, "a", Crash(BOOM)), *[("fails", "a")] * 3]
+    assert log.is_empty()
+
+
+@pytest.mark.rule(55)
+@pytest.mark.parametrize(
+    "start",
+    [DynamicSupervisor.start, lambda **options: PartitionSupervisor.start(Child, **options)],
+    ids=["dynamic", "partitions"],
+)
+def test_a_supervisor_of_equals_has_no_auto_shutdown(start):
+    with pytest.raises(TypeError, match="auto_shutdown"):
+        start(auto_shutdown=AutoShutdown.ANY_SIGNIFICANT)
+
+
+@pytest.mark.rule(55)
+def test_no_partition_may_be_significant(log):
+    significant = Child.child_spec("a", log, restart=Restart.TRANSIENT, significant=True)
+
+    with pytest.raises(ValueError, match="significant"):
+        PartitionSupervisor.start(significant, 2)
+
+    assert log.is_empty()
+
+
+@pytest.mark.rule(60)
+def test_a_dynamic_supervisor_takes_no_strategy_and_is_one_for_one(log):
+    with pytest.raises(TypeError, match="strategy"):
+        DynamicSupervisor.start(strategy=Strategy.ONE_FOR_ALL)
+    sup = DynamicSupervisor.start()
+    refs = [DynamicSupervisor.start_child(sup, Child.child_spec(each, log)) for each in "abc"]
+
+    crash(refs[1])
+
+    assert log.take(5)[3:] == [(DOWN, "b", Crash(BOOM)), (UP, "b")]
+    stop(sup, Shutdown(), 30)
+    assert sorted(log.take(3)) == [(DOWN, each, Shutdown()) for each in "abc"]
+
+
+@pytest.mark.rule(27)
+def test_each_dynamic_child_is_made_from_what_it_was_asked_for_with_also_on_a_restart(log):
+    sup = DynamicSupervisor.start(extra_args=("job",))
+
+    def start_job(kind, number):
+        return Child.start_link((kind, number), log)
+
+    assert log.is_empty()
+    for number in (1, 2):
+        ref = DynamicSupervisor.start_child(sup, ChildSpec("template", start_job, (number,)))
+    crash(ref)
+
+    assert log.take(4) == [
+        (UP, ("job", 1)),
+        (UP, ("job", 2)),
+        (DOWN, ("job", 2), Crash(BOOM)),
+        (UP, ("job", 2)),
+    ]
+    stop(sup, Shutdown(), 30)
