@@ -28,7 +28,7 @@ from antq_actors.otp.messages import (
     IdleTimeout,
     StopRequest,
 )
-from antq_actors.otp.process import log_end
+from antq_actors.otp.process import log_end, logger
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal
 
 if TYPE_CHECKING:
@@ -219,6 +219,9 @@ class ActorLoop(ThreadingActor):
             asker.keep_open()
             raise
         except Exception as error:
+            if not self.crash_on_ask:
+                # pykka's words and level. Nobody may ever look at the answer: it is the only trace.
+                logger.info("Exception returned from %s to caller:", self._process, exc_info=True)
             asker.answer(None, error)
             if self.crash_on_ask:
                 raise
