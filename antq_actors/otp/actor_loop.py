@@ -179,7 +179,10 @@ class ActorLoop(ThreadingActor):
         except Interrupt:
             return reason
         except BaseException as error:  # noqa: BLE001 - contained: a failed clean-up is a crash
-            return Crash(error)
+            crash = Crash(error)
+            if crash != reason:
+                log_end(self._process, reason)  # its own, of which nobody hears any more
+            return crash
         return reason
 
     # ---- messages -------------------------------------------------------------------------

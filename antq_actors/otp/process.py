@@ -260,8 +260,11 @@ class Process:
 
 
 def log_end(process: Process, reason: ExitReason) -> None:
-    """Report an end that nobody ordered, and that no starter hears of as its StartError."""
+    """Report an end that nobody ordered, and that no starter hears of as its StartError.
+
+    In pykka's words, which programs may look for.
+    """
     if process.started is not None and not process.started.answered:
         return
     if isinstance(reason, Crash):
-        logger.error("%s ended: %s", process, reason, exc_info=reason.exception)
+        logger.error("Unhandled exception in %s:", process, exc_info=reason.exception)
