@@ -158,6 +158,7 @@ class ActorLoop(ThreadingActor):
     def _finish(self, reason: ExitReason) -> ExitReason:
         if self._process.reason is not None:
             return self._process.reason
+        self._process.is_finishing = True
         # terminate runs also when pykka's hook before it failed.
         reason = self._reason_after(self._call_pykka_hook, reason)
         return self._reason_after(self.terminate, reason)

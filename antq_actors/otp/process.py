@@ -81,6 +81,8 @@ class Process:
         """The actor it waits for, and the answer it waits for."""
         self.doomed = False
         """Whether its supervisor was killed, so that it ends, too."""
+        self.is_finishing = False
+        """Whether its last callbacks run: it takes no more messages, and is not dead yet."""
         self.stopped_with_all = False
         """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop."""
         self.interruptible = Interruptible()
