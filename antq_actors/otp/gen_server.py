@@ -209,7 +209,11 @@ class GenServer(ActorLoop):
         if name is not None:
             names.register(name, process)
         if cls.in_actor_registry:
-            ActorRegistry.register(ref)
+            try:
+                ActorRegistry.register(ref)
+            except BaseException as error:  # out of a log handler: it is registered, and logs that
+                process.die(Crash(error))
+                raise
         if parent is not None:
             process.parent = parent.ref
             process.link(parent)

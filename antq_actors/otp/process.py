@@ -25,7 +25,7 @@ from antq_actors.otp.messages import IGNORE, Call, Exited, ExitSignal, Promise
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, NoProc, Normal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pykka._envelope import Envelope
 
@@ -206,15 +206,27 @@ class Process:
         if leftovers.idle:
             abandoned.discard(self)
         self.ref.actor_stopped.set()
-        if self._registered:
-            ActorRegistry.unregister(self.ref)
+        try:
+            if self._registered:
+                ActorRegistry.unregister(self.ref)
+        finally:  # it logs, and a log handler that raises must not leave anyone waiting
+            self._part(reason, leftovers, watchers.values(), links)
+        return True
+
+    def _part(
+        self,
+        reason: ExitReason,
+        leftovers: Leftovers,
+        watchers: Iterable[Watcher],
+        links: Iterable[Process],
+    ) -> None:
         names.release(self)
         if self._held_in is not None:
             for holder in self._held_in:
                 holder.let_go(self)
         forked.discard(self)
         self._answer(leftovers, reason)
-        for watcher in watchers.values():
+        for watcher in watchers:
             watcher(self.ref, reason)
         # Its children before all others: when a supervisor was killed, they should be on their way
         # out before its own supervisor starts the next one.
@@ -224,7 +236,6 @@ class Process:
         # A ref and its process hold each other; thousands of those a second are garbage that only
         # the collector finds.
         self._live_ref = self.started = None
-        return True
 
     def lose(self) -> None:
         """In a forked child: end without a word, for nobody there has waited for it."""
