@@ -63,7 +63,8 @@ class ServerRef(ActorRef[Any]):
         return str(self.process)
 
     def __repr__(self) -> str:
-        return f"<ServerRef {self}>"
+        # With pykka's words for it, by which ActorRegistry finds it.
+        return f"<ServerRef {self}, ActorRef for {super().__str__()}>"
 
     def tell(self, message: Any) -> None:
         """Send *message* to ``handle_info``. Raises ActorDeadError when the actor has ended."""
