@@ -30,7 +30,7 @@ from antq_actors.otp.messages import (
     IdleTimeout,
     StopRequest,
 )
-from antq_actors.otp.process import log_end
+from antq_actors.otp.process import log_end, logger
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal
 
 if TYPE_CHECKING:
@@ -172,6 +172,7 @@ class ActorLoop(ThreadingActor):
         if self._process.reason is not None:
             return self._process.reason
         self._is_at(Terminate(reason))
+        self._process.is_finishing = True
         # terminate runs also when pykka's hook before it failed.
         reason = self._reason_after(self._call_pykka_hook, reason)
         return self._reason_after(self.terminate, reason)
@@ -193,7 +194,10 @@ class ActorLoop(ThreadingActor):
         except Interrupt:
             return reason
         except BaseException as error:  # noqa: BLE001 - contained: a failed clean-up is a crash
-            return Crash(error)
+            crash = Crash(error)
+            if crash != reason:
+                log_end(self._process, reason)  # its own, of which nobody hears any more
+            return crash
         return reason
 
     # ---- messages -------------------------------------------------------------------------
@@ -234,6 +238,9 @@ class ActorLoop(ThreadingActor):
             asker.keep_open()
             raise
         except Exception as error:
+            if not self.crash_on_ask:
+                # pykka's words and level. Nobody may ever look at the answer: it is the only trace.
+                logger.info("Exception returned from %s to caller:", self._process, exc_info=True)
             asker.answer(None, error)
             if self.crash_on_ask:
                 raise

@@ -274,7 +274,7 @@ class DynamicSupervisor(GenServer):
     def _remove(self, ref: ServerRef) -> None:
         child = self._children.get(ref)
         if child is None:
-            raise NotFound(f"{self.ref} has no child {ref!r}")
+            raise NotFound(f"{self.ref} has no child {ref}")
         if child.is_running:
             self._end([child])
         self._children.pop(ref, None)  # unless it had ended as it should, and was absorbed

@@ -65,6 +65,14 @@ class GenServer(ActorLoop):
         self._actor_ref = self._ref
         self._process = self._ref.process
 
+    def _make_up_for_init(self) -> None:
+        if not hasattr(self, "_actor_ref"):
+            raise TypeError(
+                f"{type(self).__name__}.__init__ does not call super().__init__(), which makes the"
+                " actor's mailbox and its ref; let that be its first line"
+            )
+        self._refer()  # it called pykka.ThreadingActor.__init__(self), as pykka's guide allows
+
     # ---- callbacks ------------------------------------------------------------------------
 
     def init(self) -> Any:
@@ -204,12 +212,18 @@ class GenServer(ActorLoop):
         current.fence()
         names.check(name)
         actor = cls(*args, **kwargs)
+        if not hasattr(actor, "_ref"):
+            actor._make_up_for_init()
         ref, process = actor._ref, actor._process
         process.started = Promise() if is_awaited else None
         if name is not None:
             names.register(name, process)
         if cls.in_actor_registry:
-            ActorRegistry.register(ref)
+            try:
+                ActorRegistry.register(ref)
+            except BaseException as error:  # out of a log handler: it is registered, and logs that
+                process.die(Crash(error))
+                raise
         if parent is not None:
             process.parent = parent.ref
             process.link(parent)

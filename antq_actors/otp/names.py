@@ -33,7 +33,7 @@ def register(name: str | Via, process: Process) -> None:
     """
     while (holder := _take(name, process)) is not None:
         if not _is_doomed(holder):
-            raise AlreadyStarted(holder.ref, f"the name {str(name)!r} is taken by {holder.ref!r}")
+            raise AlreadyStarted(holder.ref, f"the name {str(name)!r} is taken by {holder.ref}")
         # A supervisor above the holder was killed, and this may be the one in its place: the
         # holder ends, or is made to, before its name counts as taken (otp rule 49).
         if DeathWatch(holder.ref).wait(PATIENCE) is None:

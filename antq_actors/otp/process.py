@@ -25,7 +25,7 @@ from antq_actors.otp.messages import IGNORE, Call, Exited, ExitSignal, Promise
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, NoProc, Normal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pykka._envelope import Envelope
 
@@ -86,6 +86,8 @@ class Process:
         """The actor it waits for, and the answer it waits for."""
         self.doomed = False
         """Whether its supervisor was killed, so that it ends, too."""
+        self.is_finishing = False
+        """Whether its last callbacks run: it takes no more messages, and is not dead yet."""
         self.stopped_with_all = False
         """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop."""
         self.interruptible = Interruptible()
@@ -224,15 +226,27 @@ class Process:
         if leftovers.idle:
             abandoned.discard(self)
         self.ref.actor_stopped.set()
-        if self._registered:
-            ActorRegistry.unregister(self.ref)
+        try:
+            if self._registered:
+                ActorRegistry.unregister(self.ref)
+        finally:  # it logs, and a log handler that raises must not leave anyone waiting
+            self._part(reason, leftovers, watchers.values(), links)
+        return True
+
+    def _part(
+        self,
+        reason: ExitReason,
+        leftovers: Leftovers,
+        watchers: Iterable[Watcher],
+        links: Iterable[Process],
+    ) -> None:
         names.release(self)
         if self._held_in is not None:
             for holder in self._held_in:
                 holder.let_go(self)
         forked.discard(self)
         self._answer(leftovers, reason)
-        for watcher in watchers.values():
+        for watcher in watchers:
             watcher(self.ref, reason)
         # Its children before all others: when a supervisor was killed, they should be on their way
         # out before its own supervisor starts the next one.
@@ -242,7 +256,6 @@ class Process:
         # A ref and its process hold each other; thousands of those a second are garbage that only
         # the collector finds.
         self._live_ref = self.started = None
-        return True
 
     def lose(self) -> None:
         """In a forked child: end without a word, for nobody there has waited for it."""
@@ -280,8 +293,11 @@ class Process:
 
 
 def log_end(process: Process, reason: ExitReason) -> None:
-    """Report an end that nobody ordered, and that no starter hears of as its StartError."""
+    """Report an end that nobody ordered, and that no starter hears of as its StartError.
+
+    In pykka's words, which programs may look for.
+    """
     if process.started is not None and not process.started.answered:
         return
     if isinstance(reason, Crash):
-        logger.error("%s ended: %s", process, reason, exc_info=reason.exception)
+        logger.error("Unhandled exception in %s:", process, exc_info=reason.exception)

@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from pykka import ActorRef, ActorRegistry
+from pykka import ActorDeadError, ActorRef, ActorRegistry
 from pykka._envelope import Envelope
 
 from antq_actors.otp import current
@@ -63,13 +63,27 @@ class ServerRef(ActorRef[Any]):
         return str(self.process)
 
     def __repr__(self) -> str:
-        return f"<ServerRef {self}>"
+        # With pykka's words for it, by which ActorRegistry finds it.
+        return f"<ServerRef {self}, ActorRef for {super().__str__()}>"
 
     def tell(self, message: Any) -> None:
         """Send *message* to ``handle_info``. Raises ActorDeadError when the actor has ended."""
         current.fence()
         current.sends("message", message, self.process)
         super().tell(message)
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        """Send *message* to ``handle_call`` and wait for the answer, as pykka's ``ask`` does.
+
+        An actor that asks itself in its last callbacks hears that it is gone, as pykka has it:
+        it takes no more messages, and would wait for its own end. ``stop``, ``stop_all`` and
+        proxies ask, too.
+        """
+        if self.process.is_finishing and self.process is current.process():
+            gone = self.actor_class._create_future()  # noqa: SLF001 - pykka's
+            gone.set_exception((ActorDeadError, ActorDeadError(f"{self} not found"), None))
+            return gone.get() if block else gone
+        return super().ask(message, block=block, timeout=timeout)
 
     def deliver(self, message: Any, *, quiet: bool = False) -> bool:
         """Put *message* into the mailbox on behalf of the system; False if it is closed."""

@@ -100,7 +100,7 @@ class RegistryTable:
                 of_key[entry] = None
         if holder is not None:
             ref = holder.process.ref
-            raise AlreadyRegistered(ref, f"the key {key!r} of {self._owner} is taken by {ref!r}")
+            raise AlreadyRegistered(ref, f"the key {key!r} of {self._owner} is taken by {ref}")
         # One way: who loses its registrations by the end of the registry ends with it, to come
         # back and register anew. The other way round it would tell the registry of every end.
         is_linked = self._owner.link(process)

@@ -341,7 +341,7 @@ class Supervisor(GenServer):
             return admin.refuse(self.from_, error)
         present = restart.get(self._children, spec.id)
         if present is not None and present.is_running:
-            raise AlreadyStarted(present.ref, f"child {spec.id!r} runs already: {present.ref!r}")
+            raise AlreadyStarted(present.ref, f"child {spec.id!r} runs already: {present.ref}")
         if present is not None:
             raise AlreadyPresent(
                 f"{self.ref} has a child {spec.id!r} that does not run; restart_child starts it, "

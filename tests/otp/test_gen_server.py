@@ -2,6 +2,7 @@
 
 import threading
 
+import pykka
 import pytest
 from probe import LONGEST, InThread, Probe, answering, raising
 from supervised import kill
@@ -22,6 +23,7 @@ from antq_actors.otp import (
     cast,
     monitor,
     stop,
+    supervised,
     trap_exit,
     whereis,
 )
@@ -155,6 +157,43 @@ def test_an_exception_of_the_constructor_goes_to_the_starter_as_it_is(start, not
     with pytest.raises(TypeError):
         Picky.start()
     assert whereis("picky") is None
+
+
+def test_a_constructor_that_forgets_super_is_told_what_to_write():
+    class Forgetful(GenServer):
+        def __init__(self):
+            self.number = 1
+
+    with pytest.raises(TypeError, match=r"Forgetful.*super\(\)\.__init__\(\)"):
+        Forgetful.start()
+
+    assert pykka.ActorRegistry.get_all() == []
+
+
+@pytest.mark.parametrize("of", [GenServer, LeanServer, pykka.ThreadingActor])
+def test_a_constructor_may_call_pykkas_directly_as_pykkas_guide_says(start, of):
+    class Direct(of):
+        def __init__(self, number):
+            pykka.ThreadingActor.__init__(self)
+            self.number = number
+            self._in_future = self.actor_ref.proxy()
+
+        def next(self):
+            self.number += 1
+            self._in_future.add.defer(10)
+
+        def add(self, number):
+            self.number += number
+
+    ref = start(1, of=supervised(Direct), name="direct")
+    proxy = ref.proxy()
+    down = monitor(ref)
+
+    proxy.next().get()
+    assert proxy.number.get() == 12
+    assert whereis("direct") is ref is proxy.actor_ref
+    stop(ref)
+    assert down.wait(LONGEST).reason == Normal()
 
 
 def test_the_spec_of_a_class_has_its_name_as_id_unless_another_is_given():

@@ -362,3 +362,10 @@ def test_the_actor_itself_knows_what_pykka_gives_it(counter):
     assert proxy.actor_ref is counter
     assert counter.actor_class is Counter
     assert counter.is_alive()
+
+
+def test_a_ref_written_out_tells_name_class_and_urn(start):
+    ref = start(of=Counter, name="visits")
+
+    assert str(ref) == "visits"
+    assert repr(ref) == f"<ServerRef visits, ActorRef for Counter ({ref.actor_urn})>"
