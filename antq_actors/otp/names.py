@@ -50,11 +50,17 @@ def _take(name: str | Via, process: Process) -> Process | None:
         holder: Process | None = directory.take(name, process)
         return holder
     with _lock:
-        holder = _processes.get(name)
+        holder = _living(name)
         if holder is None:
             _processes[name] = process
             process.name = name
         return holder
+
+
+def _living(name: str) -> Process | None:
+    # One that has died, and did not come to freeing its name yet, does not have it any more.
+    process = _processes.get(name)
+    return None if process is None or process.reason is not None else process
 
 
 def _is_doomed(process: Process | None) -> bool:
@@ -87,7 +93,7 @@ def find(name: str | Via) -> Process | None:
         found: Process | None = None if directory is None else directory.find(name)
         return found
     with _lock:
-        return _processes.get(name)
+        return _living(name)
 
 
 def _directory(via: Via) -> Any:

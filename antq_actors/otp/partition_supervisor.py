@@ -16,6 +16,7 @@ from antq_actors.otp.supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from antq_actors.otp.backoff import Backoff
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.process import Process
     from antq_actors.otp.via import Via
@@ -38,6 +39,7 @@ class PartitionSupervisor(Supervisor):
         strategy: Strategy = Strategy.ONE_FOR_ONE,
         max_restarts: int = 3,
         max_seconds: float = 5.0,
+        backoff: Backoff | None = None,
     ) -> None:
         """*partitions* None: as many as there are processors.
 
@@ -57,8 +59,16 @@ class PartitionSupervisor(Supervisor):
             strategy=strategy,
             max_restarts=max_restarts,
             max_seconds=max_seconds,
+            backoff=backoff,
         )
         self._process.directory = _Partitions(self, number)
+
+    @classmethod
+    def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
+        """Describe this supervisor as a child; the spec of its partitions is checked now."""
+        if args:
+            args = (to_spec(args[0]), *args[1:])
+        return super().child_spec(*args, **kwargs)
 
     @staticmethod
     def partitions(sup: Destination) -> int:

@@ -1,5 +1,6 @@
 """Registered names: one actor each, and free before anyone hears of its end."""
 
+import logging
 import threading
 
 import pytest
@@ -83,3 +84,27 @@ def test_of_many_who_want_a_name_at_once_one_gets_it(start):
 def test_an_actor_is_called_by_its_name_in_texts(start):
     assert str(start(name="clerk")) == "clerk"
     assert str(start()).startswith("Probe-")
+
+
+@pytest.mark.rule(62)
+def test_a_name_is_free_as_soon_as_its_actor_is_dead(start, caplog):
+    ref = start(name="clerk")
+    found, next_one = [], []
+
+    class Look(logging.Handler):
+        """Looks while the actor dies: pykka logs before names are released."""
+
+        def emit(self, record):
+            if "Unregistered" in record.getMessage() and not found:
+                found.append(whereis("clerk"))
+                next_one.append(start(name="clerk"))
+
+    caplog.set_level(logging.DEBUG, "pykka")
+    logging.getLogger("pykka").addHandler(look := Look())
+    try:
+        stop(ref)
+    finally:
+        logging.getLogger("pykka").removeHandler(look)
+
+    assert found == [None]
+    assert whereis("clerk") is next_one[0]

@@ -6,11 +6,13 @@ import threading
 import pytest
 from partitioned import a_numbered_child, at, numbered, refs
 from probe import Probe, answering
-from supervised import BOOM, crash, kill
+from supervised import BOOM, crash, eventually, kill
 
 from antq_actors.otp import (
+    RESTARTING,
     AlreadyStarted,
     AutoShutdown,
+    Backoff,
     CallExit,
     Crash,
     DynamicSupervisor,
@@ -271,3 +273,19 @@ def test_a_failing_partition_fails_the_start_and_stops_those_before_it(log):
         ("down", 1, Shutdown()),
         ("down", 0, Shutdown()),
     ]
+
+
+def test_a_child_that_is_none_is_refused_when_its_spec_is_made():
+    with pytest.raises(TypeError, match="a child is a ChildSpec or a GenServer class, got 7"):
+        PartitionSupervisor.child_spec(7, 2)
+
+
+def test_a_partition_that_fails_to_start_again_may_wait(partitions, log):
+    plan = {}
+    long = Backoff(first=3600, longest=3600)
+    sup = partitions(a_numbered_child(log, plan), 2, with_arguments=numbered, backoff=long)
+    plan[1] = "fail"
+
+    crash(Via(sup, 1))
+
+    eventually(lambda: Supervisor.which_children(sup)[1].ref is RESTARTING)
