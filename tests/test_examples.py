@@ -3,12 +3,15 @@
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "examples"
 EXAMPLES = sorted(FOLDER.rglob("*.py"))
+LESSONS = [example for example in EXAMPLES if example.parent.name == "otp"]
 
 
 def promised(example: Path) -> str:
@@ -19,16 +22,29 @@ def promised(example: Path) -> str:
     return ".*".join(re.escape(part) for part in "\n".join(lines).split("..."))
 
 
+@cache
+def run(example: Path) -> subprocess.CompletedProcess[str]:
+    with TemporaryDirectory() as folder:
+        return subprocess.run(  # noqa: S603 - our own examples
+            [sys.executable, example],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example.relative_to(FOLDER)))
-def test_the_example_prints_what_it_promises(example, tmp_path):
-    done = subprocess.run(  # noqa: S603 - our own examples
-        [sys.executable, example],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def test_the_example_prints_what_it_promises(example):
+    done = run(example)
 
     assert done.returncode == 0, done.stderr
     assert re.fullmatch(promised(example), done.stdout.rstrip("\n"), re.DOTALL), done.stdout
+
+
+@pytest.mark.parametrize("example", LESSONS, ids=lambda example: str(example.relative_to(FOLDER)))
+def test_the_lesson_prints_nothing_but_what_it_promises(example):
+    done = run(example)
+
+    assert not done.stderr

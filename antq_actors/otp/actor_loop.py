@@ -138,7 +138,7 @@ class ActorLoop(ThreadingActor):
         """Run init; answer what to continue with, and the reason if there is nothing to do."""
         try:
             self.on_start()
-            answer = self.init()
+            answer = _checked(self.init())
         except Stop as stop:
             return None, self._refuse(stop.reason)
         except Interrupt:
@@ -271,3 +271,9 @@ class ActorLoop(ThreadingActor):
 
     def _overrides_on_receive(self) -> bool:
         return type(self).on_receive is not ThreadingActor.on_receive
+
+
+def _checked(answer: object) -> object:
+    if answer is Continue:  # it would pass for None, and handle_continue would never run
+        raise TypeError("init answered the class Continue; write Continue() or Continue(token)")
+    return answer

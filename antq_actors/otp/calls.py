@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pykka._envelope import Envelope
 
 from antq_actors.otp import current
+from antq_actors.otp.asks import AskFrom
 from antq_actors.otp.destinations import find
 from antq_actors.otp.errors import CallCycle, CallExit, CallTimeout
 from antq_actors.otp.messages import Call, Cast, Response, StopRequest
@@ -69,6 +70,7 @@ def cast(dest: Destination, request: Any) -> None:
 def reply(from_: Any, value: Any) -> None:
     """Answer a request that ``handle_call`` left open; only the first answer counts."""
     current.fence()
+    _check_from(from_)
     me = current.process()
     for onlooker in () if me is None else me.onlookers:
         onlooker.answers(from_.request, value)
@@ -78,7 +80,16 @@ def reply(from_: Any, value: Any) -> None:
 def reply_error(from_: Any, error: BaseException) -> None:
     """Answer a request by raising *error* in its caller; the server lives on."""
     current.fence()
+    _check_from(from_)
     _settle(from_, None, error)
+
+
+def _check_from(from_: object) -> None:
+    if not isinstance(from_, Call | AskFrom):
+        raise TypeError(
+            f"reply() needs what self.from_ was in handle_call, got {from_!r}; it is there only"
+            " while handle_call runs, so keep it before you answer NOREPLY"
+        )
 
 
 def _settle(from_: Any, value: Any, error: BaseException | None) -> None:

@@ -105,7 +105,9 @@ class ChildSpec:
             raise TypeError(f"kwargs {who} must map names to values, got {self.kwargs!r}")
         object.__setattr__(self, "kwargs", dict(self.kwargs))
         if not isinstance(self.restart, Restart):
-            raise TypeError(f"restart {who} must be a Restart, got {self.restart!r}")
+            raise TypeError(
+                f"restart {who} must be a Restart, got {self.restart!r}{member_hint(Restart)}"
+            )
         if not isinstance(self.type, str):
             raise TypeError(f"type {who} must be 'worker' or 'supervisor', got {self.type!r}")
         if self.type not in ("worker", "supervisor"):
@@ -151,11 +153,24 @@ def to_spec(child: object) -> ChildSpec:
 
     make = getattr(child, "child_spec", None) if isinstance(child, type) else None
     if not callable(make):
-        raise TypeError(f"a child is a ChildSpec or a GenServer class, got {child!r}")
+        raise TypeError(f"a child is a ChildSpec or a GenServer class, got {child!r}{_hint(child)}")
     spec = make()
     if not isinstance(spec, ChildSpec):
         raise TypeError(f"{child!r}.child_spec() must answer a ChildSpec, got {spec!r}")
     return spec
+
+
+def _hint(child: object) -> str:
+    if isinstance(child, type) and hasattr(child, "on_receive"):
+        return f"; write supervised({child.__name__}), which makes a child of a pykka actor"
+    if hasattr(child, "actor_urn"):  # an actor or a ref; nothing is imported here to ask pykka
+        return "; the supervisor starts its children itself: give the class, or its child_spec(...)"
+    return ""
+
+
+def member_hint(kind: type[Enum]) -> str:
+    """Answer how the members of *kind* are written, as the end of an error's text."""
+    return "; write " + " or ".join(str(member) for member in kind)
 
 
 def check_significant(spec: ChildSpec, auto_shutdown: AutoShutdown) -> None:

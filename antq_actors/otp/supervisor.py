@@ -37,7 +37,7 @@ from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import IGNORE, Exited
 from antq_actors.otp.reasons import Crash, ExitReason, Shutdown
 from antq_actors.otp.restart import Child, Children, ChildState, State
-from antq_actors.otp.supervisor_options import SupervisorOptions
+from antq_actors.otp.supervisor_options import SupervisorOptions, check_pair
 from antq_actors.otp.termination import terminate
 from antq_actors.otp.timers import send_soon
 
@@ -195,7 +195,7 @@ class Supervisor(GenServer):
         made = self.init_children()
         if made is IGNORE:
             return IGNORE
-        children, options = made
+        children, options = check_pair(made)
         if options is not None:
             self._use(SupervisorOptions.of(options))
         for spec in _checked_specs(children, self._options):

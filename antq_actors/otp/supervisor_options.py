@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
+from typing import Any
 
 from antq_actors.otp.backoff import Backoff, check_backoff
-from antq_actors.otp.child_spec import AutoShutdown, Strategy
+from antq_actors.otp.child_spec import AutoShutdown, Strategy, member_hint
 from antq_actors.otp.restart import RestartIntensity, State
 
 
@@ -30,9 +31,14 @@ class SupervisorOptions:
     def __post_init__(self) -> None:
         RestartIntensity(self.max_restarts, self.max_seconds)
         if not isinstance(self.strategy, Strategy):
-            raise TypeError(f"strategy must be a Strategy, got {self.strategy!r}")
+            raise TypeError(
+                f"strategy must be a Strategy, got {self.strategy!r}{member_hint(Strategy)}"
+            )
         if not isinstance(self.auto_shutdown, AutoShutdown):
-            raise TypeError(f"auto_shutdown must be an AutoShutdown, got {self.auto_shutdown!r}")
+            raise TypeError(
+                f"auto_shutdown must be an AutoShutdown, got {self.auto_shutdown!r}"
+                f"{member_hint(AutoShutdown)}"
+            )
 
         check_backoff(self.backoff)
 
@@ -56,3 +62,13 @@ class SupervisorOptions:
                 hint = f"; did you mean {close[0]!r}?" if close else f"; there are {known}"
                 raise TypeError(f"unknown supervisor option {name!r}{hint}")
         return cls(**options)
+
+
+def check_pair(made: object) -> tuple[Any, Any]:
+    """Answer what ``init_children`` made; TypeError unless it is children and options."""
+    if not isinstance(made, tuple) or len(made) != 2:  # noqa: PLR2004 - a pair
+        raise TypeError(
+            "init_children answers (children, options) or IGNORE, with the options a mapping or"
+            f" None, got {made!r}"
+        )
+    return made

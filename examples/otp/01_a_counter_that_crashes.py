@@ -5,7 +5,11 @@ next finds a counter that works. OTP calls it "let it crash". What stays is the 
 behind it is another one.
 """
 
+import logging
+
 from antq_actors.otp import CallExit, EventStream, GenServer, Supervisor, call, events, whereis
+
+logging.disable()  # delete this line to see what is logged meanwhile
 
 
 class Counter(GenServer):

@@ -5,8 +5,12 @@ rest_for_one: the child and those started after it, as they build on it. Others 
 the last started first; then all are started in their order.
 """
 
+import logging
+
 from antq_actors.otp import Agent, EventStream, Strategy, Supervisor, chaos
 from antq_actors.otp.events import ChildStarted, ChildTerminated
+
+logging.disable()  # delete this line to see what is logged meanwhile
 
 for strategy in Strategy:
     children = [Agent.child_spec(dict, name=name) for name in ("cache", "index", "search")]

@@ -4,7 +4,11 @@ A permanent child should never end, so it always comes back. A transient one may
 back only when it crashed. A temporary one is started once, and forgotten however it ends.
 """
 
+import logging
+
 from antq_actors.otp import Agent, EventStream, Restart, Supervisor, chaos, stop
+
+logging.disable()  # delete this line to see what is logged meanwhile
 
 for ends, end in {"stops normally": stop, "crashes": chaos.crash}.items():
     for restart in Restart:

@@ -5,7 +5,11 @@ its own supervisor starts the whole branch again, from further down. So an error
 until a restart helps, or until the root ends and the program knows. OTP calls it escalation.
 """
 
+import logging
+
 from antq_actors.otp import Agent, EventStream, Supervisor, chaos, events, monitor
+
+logging.disable()  # delete this line to see what is logged meanwhile
 
 branch = Supervisor.child_spec([Agent.child_spec(dict, name="leaf")], name="branch", max_restarts=1)
 root = Supervisor.start([branch], name="root", max_restarts=1)

@@ -5,7 +5,11 @@ StartError, which names the way to the child and has its exception as its cause.
 cannot work should say so when it is deployed, and not at night.
 """
 
+import logging
+
 from antq_actors.otp import GenServer, StartError, Supervisor
+
+logging.disable()  # delete this line to see what is logged meanwhile
 
 
 class Part(GenServer):

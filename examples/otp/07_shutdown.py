@@ -4,6 +4,8 @@ Each child is told to end and runs ``terminate``. One that takes longer than its
 killed, so that a stop always comes to its end. A child marked BRUTAL_KILL is not even asked.
 """
 
+import logging
+
 from antq_actors.otp import (
     BRUTAL_KILL,
     EventStream,
@@ -12,6 +14,8 @@ from antq_actors.otp import (
     chaos,
     stop,
 )
+
+logging.disable()  # delete this line to see what is logged meanwhile
 
 
 class Part(GenServer):

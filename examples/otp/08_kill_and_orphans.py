@@ -5,6 +5,7 @@ one: all at once. The thread goes on until it comes to an end by itself, and is 
 It is fenced: whatever it still sends raises in it, and reaches nobody.
 """
 
+import logging
 import threading
 
 from antq_actors.otp import (
@@ -18,6 +19,8 @@ from antq_actors.otp import (
     events,
     orphans,
 )
+
+logging.disable()  # delete this line to see what is logged meanwhile
 
 hole = threading.Event()
 log = []

@@ -5,6 +5,7 @@ other gets an exit signal, and ends too, unless it traps exits and gets them as 
 what holds a tree together; a supervisor is an actor that traps exits.
 """
 
+import logging
 import queue
 
 from antq_actors.otp import (
@@ -17,6 +18,8 @@ from antq_actors.otp import (
     stop,
     trap_exit,
 )
+
+logging.disable()  # delete this line to see what is logged meanwhile
 
 heard = queue.Queue()
 

@@ -7,8 +7,11 @@ free, so they may be endless.
 """
 
 import itertools
+import logging
 
 from antq_actors.otp import Task, TaskExit, TaskSupervisor, stop
+
+logging.disable()  # delete this line to see what is logged meanwhile
 
 print("2 ** 10 =", Task.async_(pow, 2, 10).await_())
 

@@ -5,6 +5,8 @@ significant children ends for good. A crash of a transient one is no such end: i
 not have a child stop its own supervisor; that is what this is for.
 """
 
+import logging
+
 from antq_actors.otp import (
     Agent,
     AutoShutdown,
@@ -16,6 +18,8 @@ from antq_actors.otp import (
     monitor,
     stop,
 )
+
+logging.disable()  # delete this line to see what is logged meanwhile
 
 
 def part_of_the_job(name):

@@ -6,6 +6,8 @@ till and not the other way round. The reader crashes again and again, and no mon
 of a system that must be right is its error kernel; make it small.
 """
 
+import logging
+
 from antq_actors.otp import (
     Agent,
     CallExit,
@@ -16,6 +18,8 @@ from antq_actors.otp import (
     call,
     events,
 )
+
+logging.disable()  # delete this line to see what is logged meanwhile
 
 
 class Reader(GenServer):

@@ -5,6 +5,8 @@ documents them; new is that the actor has a name, is restarted when it crashes, 
 tells its caller so. In pykka an exception in an ``ask`` ends nobody: ``crash_on_ask`` changes that.
 """
 
+import logging
+
 import pykka
 
 from antq_actors.otp import (
@@ -15,6 +17,8 @@ from antq_actors.otp import (
     supervised,
     whereis,
 )
+
+logging.disable()  # delete this line to see what is logged meanwhile
 
 
 class Calculator(pykka.ThreadingActor):
