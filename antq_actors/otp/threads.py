@@ -18,6 +18,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.otp.futexes import make_room
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -95,6 +97,8 @@ class RunQueue:
             self._wanted += number
             missing = max(0, self._wanted - self._threads)
             self._threads += missing
+            threads = self._threads
+        make_room(threads)
         for started in range(missing):
             try:
                 self._start(self._work)
