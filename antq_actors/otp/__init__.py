@@ -4,7 +4,8 @@ The files, from the ground up; each begins with what it promises.
 
     words        messages  reasons  errors  via  child_spec  patience  doing
     one actor    process (its identity and its one death)  ref  mailbox  actor_loop  gen_server
-                 lean_server  supervised  interruption  threads  asks  current  forked  at_exit
+                 lean_server  supervised  interruption  asks  current  forked  at_exit
+    threads      threads (actors take turns on them)  wakeups  futexes  actor_registry (pykka's)
     two actors   calls  waits (rings of calls)  links  monitors  watch  timers
     names        names  destinations  registry  registry_table  registry_locks
     supervision  restart (all decisions, pure)  backoff  supervisor_options

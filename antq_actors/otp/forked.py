@@ -8,12 +8,9 @@ parent notices nothing.
 from __future__ import annotations
 
 import os
-import threading
 from typing import TYPE_CHECKING, Final
 
-from pykka import ActorRegistry
-
-from antq_actors.otp import abandoned, current, names, waits
+from antq_actors.otp import abandoned, actor_registry, current, names, waits
 
 if TYPE_CHECKING:
     from antq_actors.otp.process import Process
@@ -33,8 +30,7 @@ def discard(process: Process) -> None:
 
 def _lose_all() -> None:
     current.enter(None)
-    ActorRegistry._actor_refs_lock = threading.RLock()  # noqa: SLF001 - it may be held by a lost thread
-    for module in (abandoned, names, waits):
+    for module in (abandoned, actor_registry, names, waits):
         module.renew()
     for process in list(_living):
         process.lose()

@@ -44,7 +44,7 @@ class GenServer(ActorLoop):
     """True: an exception while answering pykka's plain ``ask`` also ends the actor."""
 
     in_actor_registry: ClassVar[bool] = True
-    """False: pykka's ActorRegistry, a list that every end searches, does not see it."""
+    """False: pykka's ActorRegistry does not see it."""
 
     child_type: ClassVar[ChildType] = "worker"
     """What ``child_spec`` says it is."""

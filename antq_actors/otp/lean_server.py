@@ -29,10 +29,10 @@ class _Flag:
 
 
 class LeanServer(GenServer):
-    """Costs half of what a GenServer costs to start, and its end does not grow with their number.
+    """Costs half of what a GenServer costs to start.
 
-    pykka's ActorRegistry does not know it (that is a list, searched at each end), its urn is unique
-    in this process only, and nobody can wait for its ``actor_stopped``. All else is the same.
+    pykka's ActorRegistry does not know it, its urn is unique in this process only, and nobody can
+    wait for its ``actor_stopped``. All else is the same.
     """
 
     in_actor_registry: ClassVar[bool] = False

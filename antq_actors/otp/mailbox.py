@@ -18,6 +18,8 @@ from antq_actors.otp import current
 from antq_actors.otp.messages import Call, Down
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pykka._envelope import Envelope
 
     from antq_actors.otp.messages import ExitSignal
@@ -46,6 +48,7 @@ class Mailbox:
         "_open_asks",
         "_signals",
         "_sleeping",
+        "_then",
         "_wake",
         "calls",
         "drowsy",
@@ -58,6 +61,7 @@ class Mailbox:
         self._messages: deque[Envelope[Any]] = deque()
         self._signals: deque[ExitSignal] = deque()
         self._sleeping = False
+        self._then: Callable[[], object] | None = None
         self._closed = False
         self._asked: Envelope[Any] | None = None
         self._open_asks: set[Envelope[Any]] = set()
@@ -76,27 +80,41 @@ class Mailbox:
         if not self.deliver(envelope):
             _reject(envelope, "the actor has ended")
 
-    def deliver(self, envelope: Envelope[Any], *, quiet: bool = False) -> bool:
+    def deliver(self, envelope: Envelope[Any], *, quiet: bool = False, wake: bool = True) -> bool:
         """Add a message; False if the mailbox is closed.
 
         A *quiet* one does not wake an actor that has said, with ``drowsy``, that it can wait.
+        Without *wake* it wakes no actor: that is left to ``wake``.
         """
         with self._lock:
             if self._closed:
                 return False
             self._messages.append(envelope)
-            if not (quiet and self.drowsy):
+            if wake and not (quiet and self.drowsy):
                 self._rouse()
         return True
 
-    def signal(self, signal: ExitSignal) -> bool:
-        """Add an exit signal, which overtakes all messages; False if the mailbox is closed."""
+    def signal(self, signal: ExitSignal, *, wake: bool = True) -> bool:
+        """Add an exit signal, which overtakes all messages; False if the mailbox is closed.
+
+        Without *wake* the actor may sleep on: waking it is left to ``wake``.
+        """
         with self._lock:
             if self._closed:
                 return False
             self._signals.append(signal)
-            self._rouse()
+            if wake:
+                self._rouse()
         return True
+
+    def wake(self, then: Callable[[], object] | None = None) -> bool:
+        """Wake the actor; False if it does not sleep. Awake, it calls *then* before all else."""
+        with self._lock:
+            if not self._sleeping:
+                return False
+            self._then = then
+            self._rouse()
+            return True
 
     def get(self, timeout: float | None = None) -> Envelope[Any] | ExitSignal | None:
         """Take the next signal or message; None after *timeout* seconds or when closed."""
@@ -117,6 +135,9 @@ class Mailbox:
                         return None
                 # Someone roused this thread just as its time was over.
                 self._wake.acquire()
+            if self._then is not None:
+                then, self._then = self._then, None
+                then()
 
     def _take(self) -> Envelope[Any]:
         envelope = self._messages.popleft()

@@ -23,6 +23,7 @@ from antq_actors.otp.errors import CallExit
 from antq_actors.otp.interruption import Interruptible
 from antq_actors.otp.messages import IGNORE, Call, Exited, ExitSignal, Promise
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, NoProc, Normal
+from antq_actors.otp.wakeups import wake_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -174,8 +175,18 @@ class Process:
 
     # ---- exit signals ---------------------------------------------------------------------
 
-    def exit(self, sender: Process | None, reason: ExitReason, *, by_link: bool = False) -> None:
-        """Receive an exit signal (otp rules 65 and 66)."""
+    def exit(
+        self,
+        sender: Process | None,
+        reason: ExitReason,
+        *,
+        by_link: bool = False,
+        wake: bool = True,
+    ) -> None:
+        """Receive an exit signal (otp rules 65 and 66).
+
+        Without *wake*, the actor may sleep on: waking it is left to the sender.
+        """
         if isinstance(reason, Killed) and not by_link:
             self.kill()
             return
@@ -192,7 +203,7 @@ class Process:
             return
         if isinstance(reason, Normal) and sender is not self and not self.trap_exit:
             return
-        if self.mailbox.signal(ExitSignal(sender_ref, reason)):
+        if self.mailbox.signal(ExitSignal(sender_ref, reason), wake=wake):
             self.interruptible.interrupt()
 
     def kill(self) -> None:
@@ -250,7 +261,14 @@ class Process:
             watcher(self.ref, reason)
         # Its children before all others: when a supervisor was killed, they should be on their way
         # out before its own supervisor starts the next one.
-        for linked in sorted(links, key=lambda other: other.parent is not self.ref):
+        children, others = [], []
+        for linked in links:
+            (children if linked.parent is self.ref else others).append(linked)
+        for child in children:
+            child.unlink(self)
+            child.exit(self, reason, by_link=True, wake=False)
+        wake_in_turn([child.mailbox for child in children])
+        for linked in others:
             linked.unlink(self)
             linked.exit(self, reason, by_link=True)
         # A ref and its process hold each other; thousands of those a second are garbage that only

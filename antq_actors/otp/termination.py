@@ -11,11 +11,14 @@ import threading
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from pykka._envelope import Envelope
+
+from antq_actors.otp import current
 from antq_actors.otp.child_spec import BRUTAL_KILL, Restart
 from antq_actors.otp.errors import CallCycle
-from antq_actors.otp.links import exit as send_exit
 from antq_actors.otp.messages import StopRequest
 from antq_actors.otp.reasons import Killed, NoProc, Normal, Shutdown
+from antq_actors.otp.wakeups import wake_in_turn
 from antq_actors.otp.watch import DeathWatch
 
 if TYPE_CHECKING:
@@ -42,21 +45,28 @@ def terminate(ref: ServerRef, shutdown: ShutdownTime, *, drain: bool = False) ->
 
 def terminate_together(victims: Sequence[Victim]) -> list[ExitReason]:
     """End many children at once and answer their reasons; it takes as long as the slowest."""
+    current.fence()
     began = time.monotonic()
     watches = [DeathWatch(victim.ref) for victim in victims]
+    me = current.process()
     for ref, shutdown, drain in victims:
         if drain:
-            ref.deliver(StopRequest(Shutdown()))
+            ref.process.mailbox.deliver(Envelope(StopRequest(Shutdown())), wake=False)
         else:
-            send_exit(ref, Killed() if shutdown is BRUTAL_KILL else Shutdown())
+            reason = Killed() if shutdown is BRUTAL_KILL else Shutdown()
+            ref.process.exit(me, reason, wake=False)
+    wake_in_turn([victim.ref.process.mailbox for victim in victims])
     # Those with the least time first: while one is waited for, none of the others is overdue.
-    in_time = sorted(range(len(victims)), key=lambda i: _seconds(victims[i].shutdown))
+    # Among equals the last first: it was woken last, so that the wait for it is most often the only
+    # one, and this thread does not wake for each.
+    last_first = range(len(victims) - 1, -1, -1)
+    in_time = sorted(last_first, key=lambda i: _seconds(victims[i].shutdown))
     for i in in_time:
         ref, shutdown, _ = victims[i]
         if shutdown is BRUTAL_KILL:
             continue
         if not _ends_within(watches[i], _left(began, shutdown)):
-            send_exit(ref, Killed())
+            ref.process.kill()
     return [_reason(watch, each.ref) for watch, each in zip(watches, victims, strict=True)]
 
 

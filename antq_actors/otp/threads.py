@@ -4,15 +4,21 @@ Starting a thread costs more than most actors do, and waking a particular one ne
 actors stand in one line, and a thread that has finished with one takes the next without being
 woken. As many threads are kept as there are actors to run; whoever waits longer than
 ``KEEP_IDLE`` seconds for work ends.
+
+Nothing here happens to all threads at once: ten thousand that wake together, to find that there is
+nothing to do, keep every other one from the interpreter for half a minute.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
+
+from antq_actors.otp.futexes import make_room
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,11 +32,34 @@ IDLE_NAME: Final = "otp-service-idle"
 class _Slot:
     """An idle thread's place to wait."""
 
-    __slots__ = ("wake",)
+    __slots__ = ("keeps_time", "roused", "since", "taken", "wake")
 
     def __init__(self) -> None:
         self.wake = threading.Lock()
         self.wake.acquire()
+        self.roused = False
+        self.taken = False
+        """Whether it was roused for work, and is idle no more."""
+        self.keeps_time = False
+        """Whether it wakes by itself when its time is over."""
+        self.since = 0.0
+
+    def rouse(self) -> None:
+        if not self.roused:
+            self.roused = True
+            self.wake.release()
+
+    def time_left(self) -> float:
+        return max(0.0, self.since + KEEP_IDLE - time.monotonic())
+
+    def wait(self) -> None:
+        self.wake.acquire(timeout=self.time_left() if self.keeps_time else -1)
+
+    def settle(self) -> None:
+        """Go back to how it was before it was roused; it may have been as its time was over."""
+        if self.roused and not self.wake.locked():
+            self.wake.acquire()
+        self.roused = False
 
 
 def _start(work: Callable[[], None]) -> None:
@@ -48,7 +77,8 @@ class RunQueue:
         self._start = start
         self._lock = threading.Lock()
         self._line: deque[Callable[[], None]] = deque()
-        self._idle: list[_Slot] = []
+        self._idle: deque[_Slot] = deque()
+        """In the order in which they became idle; the first keeps time."""
         self._threads = 0
         self._wanted = 0
         self._waking = False
@@ -67,6 +97,8 @@ class RunQueue:
             self._wanted += number
             missing = max(0, self._wanted - self._threads)
             self._threads += missing
+            threads = self._threads
+        make_room(threads)
         for started in range(missing):
             try:
                 self._start(self._work)
@@ -92,7 +124,9 @@ class RunQueue:
         # Short functions are then done by few threads, without a hand-over for each.
         if self._line and self._idle and not self._waking:
             self._waking = True
-            self._idle.pop().wake.release()
+            slot = self._idle.pop()
+            slot.taken = True
+            slot.rouse()
 
     def _work(self) -> None:
         try:
@@ -112,7 +146,7 @@ class RunQueue:
             with self._lock:
                 fn = self._line.popleft() if self._line else None
                 if fn is None:
-                    self._idle.append(slot)
+                    self._line_up(slot)
                 else:
                     self._wake_one()
             if fn is not None:
@@ -127,21 +161,32 @@ class RunQueue:
             if not self._rest(slot):
                 return
 
+    def _line_up(self, slot: _Slot) -> None:
+        slot.since = time.monotonic()
+        slot.taken = False
+        slot.keeps_time = not self._idle
+        self._idle.append(slot)
+
     def _rest(self, slot: _Slot) -> bool:
         """Wait for work; False when there was none for so long that the thread should end."""
-        woken = slot.wake.acquire(timeout=KEEP_IDLE)
-        with self._lock:
-            if not woken and slot in self._idle:
+        while True:
+            slot.wait()
+            with self._lock:
+                slot.settle()
+                if slot.taken:
+                    self._waking = False
+                    return True
+                # It is the first, whose time is over or who has to see when it is.
+                slot.keeps_time = True
+                if slot.time_left() > 0:
+                    continue
+                self._idle.popleft()
+                if self._idle:
+                    self._idle[0].rouse()
                 if self._wanted < self._threads:
-                    self._idle.remove(slot)
                     self._threads -= 1
                     return False
-                self._idle.remove(slot)
                 return True
-            if not woken:
-                slot.wake.acquire()  # woken just as its time was over
-            self._waking = False
-        return True
 
 
 _run_queue = RunQueue()
@@ -163,12 +208,15 @@ class _Together:
         self._fns: list[Callable[[], None]] = []
         queue.take_on(number)
 
-    def add(self, fn: Callable[[], None]) -> None:
+    def add(self, fn: Callable[[], None], *, is_awaited: bool) -> None:
         if self._left:
             self._left -= 1
         else:
             self._queue.take_on(1)
-        self._fns.append(fn)
+        if is_awaited:
+            self._queue.begin([fn])
+        else:
+            self._fns.append(fn)
 
     def begin(self) -> None:
         self._queue.let_go(self._left)
@@ -177,10 +225,10 @@ class _Together:
 
 def run(fn: Callable[[], None], *, is_awaited: bool = False) -> None:
     """Have *fn* run in a service thread. Raises RuntimeError if no thread can be started."""
-    if is_awaited or _local.together is None:
+    if _local.together is None:
         _run_queue.run(fn)
     else:
-        _local.together.add(fn)
+        _local.together.add(fn, is_awaited=is_awaited)
 
 
 @contextmanager
