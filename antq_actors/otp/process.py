@@ -25,7 +25,7 @@ from antq_actors.otp.messages import IGNORE, Call, Exited, ExitSignal, Promise
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, NoProc, Normal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pykka._envelope import Envelope
 
@@ -84,7 +84,7 @@ class Process:
         self.is_finishing = False
         """Whether its last callbacks run: it takes no more messages, and is not dead yet."""
         self.stopped_with_all = False
-        """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop."""
+        """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop, or anyone below it."""
         self.interruptible = Interruptible()
         self._registered = registered
         self._lock = threading.Lock()
@@ -113,6 +113,26 @@ class Process:
         """Tell who waits for it that ``init`` is through."""
         if self.started is not None:
             self.started.answer(answer)
+
+    def stop_with_all(self) -> None:
+        """Note that pykka's ``stop_all`` tells it to stop, and so will come to all above it.
+
+        Before it can end: from now on no supervisor of its tree starts anyone again.
+        """
+        for process in self._upwards():
+            process.stopped_with_all = True
+
+    @property
+    def stops_with_all(self) -> bool:
+        """Whether ``stop_all`` is on its way through the tree that it stands in."""
+        return any(process.stopped_with_all for process in self._upwards())
+
+    def _upwards(self) -> Iterator[Process]:
+        process = self
+        yield process
+        while process.parent is not None:
+            process = process.parent.process
+            yield process
 
     # ---- watching -------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-from antq_actors.otp.reasons import Killed, is_orderly
+from antq_actors.otp.reasons import Killed, Normal, is_orderly
 from antq_actors.otp.termination import is_clean
 
 if TYPE_CHECKING:
@@ -71,6 +71,8 @@ def boot_failed(sup: ServerRef, error: Exception) -> None:
 def child_terminated(sup: ServerRef, child: Child, reason: ExitReason) -> None:
     """Report a child that was told to end and did not end cleanly."""
     spec = child.spec
+    if child.ref.process.stops_with_all and reason == Normal():
+        return  # pykka's stop_all came first
     if not is_clean(spec, reason):
         logger.error(
             "%s: the shutdown of child %r was not clean: it ended with %s%s",
