@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.otp import events, restart
 from antq_actors.otp.event_stream import is_heard, publish
-from antq_actors.otp.reasons import is_orderly
+from antq_actors.otp.reasons import Normal, is_orderly
 from antq_actors.otp.termination import is_clean
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def child_exited(sup: ServerRef, child: Child, reason: ExitReason, action: resta
     if is_orderly(reason) and isinstance(action, restart.Leave) and not is_heard():
         return
     siblings = action.stop if isinstance(action, restart.StartAgain) else ()
-    outcome = _OUTCOMES[type(action)]
+    outcome = events.Outcome.STOPS_TOO if sup.process.stops_with_all else _OUTCOMES[type(action)]
     publish(
         events.ChildExited(
             sup, child.spec.id, child.ref, reason, outcome, tuple(reversed(siblings))
@@ -52,7 +52,8 @@ def child_terminated(
 ) -> None:
     """Tell of a child that was told to end."""
     spec = child.spec
-    clean = is_clean(spec, reason, is_dynamic=is_dynamic)
+    came_first = child.ref.process.stops_with_all and reason == Normal()  # pykka's stop_all
+    clean = came_first or is_clean(spec, reason, is_dynamic=is_dynamic)
     if not clean or is_heard():
         publish(events.ChildTerminated(sup, spec.id, child.ref, reason, spec.shutdown_time, clean))
 

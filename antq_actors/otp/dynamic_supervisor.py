@@ -68,7 +68,6 @@ class DynamicSupervisor(GenServer):
         self._backoff = backoff
         self._children: dict[ServerRef, Child] = {}
         self._told_to_end: frozenset[ServerRef] = frozenset()  # the last time that some were
-        self._stopping_all = False
 
     # ---- children, from outside -----------------------------------------------------------
 
@@ -171,9 +170,8 @@ class DynamicSupervisor(GenServer):
         if ref is None or child is None or not child.is_running:
             return  # terminated by this supervisor a moment ago, or no child at all
 
-        self._stopping_all = self._stopping_all or ref.process.stopped_with_all
         action: restart.Action = restart.Leave()
-        if not self._stopping_all:
+        if not self._process.stops_with_all:  # else pykka's stop_all is on its way here
             self._intensity, action = restart.exited_alone(
                 child, reason, self._intensity, now=time.monotonic()
             )
@@ -189,7 +187,7 @@ class DynamicSupervisor(GenServer):
 
     def _on_retry(self, ref: ServerRef, child: Child) -> None:
         # Another value than the one that failed: it was terminated meanwhile.
-        if self._children.get(ref) is not child or self._stopping_all:
+        if self._children.get(ref) is not child or self._process.stops_with_all:
             return
         self._intensity, action = restart.retry_alone(child, self._intensity, now=time.monotonic())
         if isinstance(action, restart.GiveUp):

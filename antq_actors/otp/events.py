@@ -49,6 +49,8 @@ class Outcome(StrEnum):
     """It does not come back, and all others go on."""
     SHUTS_DOWN = "shuts down"
     """It was significant: the supervisor ends with ``Shutdown()`` (otp rule 54)."""
+    STOPS_TOO = "stops, too"
+    """pykka's ``ActorRegistry.stop_all()`` is on its way through the tree: nobody comes back."""
     GIVES_UP = "gives up"
     """It should come back, and that would be one restart too many: see `GaveUp`."""
 

@@ -26,7 +26,7 @@ from antq_actors.otp.reasons import Crash, ExitReason, Killed, NoProc, Normal
 from antq_actors.otp.wakeups import wake_in_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pykka._envelope import Envelope
 
@@ -90,7 +90,7 @@ class Process:
         self.is_finishing = False
         """Whether its last callbacks run: it takes no more messages, and is not dead yet."""
         self.stopped_with_all = False
-        """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop."""
+        """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop, or anyone below it."""
         self.interruptible = Interruptible()
         self._registered = registered
         self._lock = threading.Lock()
@@ -119,6 +119,26 @@ class Process:
         """Tell who waits for it that ``init`` is through."""
         if self.started is not None:
             self.started.answer(answer)
+
+    def stop_with_all(self) -> None:
+        """Note that pykka's ``stop_all`` tells it to stop, and so will come to all above it.
+
+        Before it can end: from now on no supervisor of its tree starts anyone again.
+        """
+        for process in self._upwards():
+            process.stopped_with_all = True
+
+    @property
+    def stops_with_all(self) -> bool:
+        """Whether ``stop_all`` is on its way through the tree that it stands in."""
+        return any(process.stopped_with_all for process in self._upwards())
+
+    def _upwards(self) -> Iterator[Process]:
+        process = self
+        yield process
+        while process.parent is not None:
+            process = process.parent.process
+            yield process
 
     # ---- watching -------------------------------------------------------------------------
 
@@ -261,7 +281,8 @@ class Process:
             watcher(self.ref, reason)
         # Its children before all others: when a supervisor was killed, they should be on their way
         # out before its own supervisor starts the next one.
-        children, others = [], []
+        children: list[Process] = []
+        others: list[Process] = []
         for linked in links:
             (children if linked.parent is self.ref else others).append(linked)
         for child in children:

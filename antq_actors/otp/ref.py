@@ -97,7 +97,7 @@ class ServerRef(ActorRef[Any]):
         difference is who called.
         """
         if _is_stop_all_calling():
-            self.process.stopped_with_all = True
+            self.process.stop_with_all()
         return super().stop(block=block, timeout=timeout)
 
     def __enter__(self) -> Self:

@@ -78,7 +78,6 @@ class Supervisor(GenServer):
         super().__init__()
         self._process.trap_exit = True
         self._state = State()
-        self._stopping_all = False
         options = SupervisorOptions(
             strategy=strategy,
             max_restarts=max_restarts,
@@ -235,10 +234,8 @@ class Supervisor(GenServer):
         child = next((c for c in self._children if c.is_running and c.ref is ref), None)
         if child is None:
             return  # stopped by this supervisor a moment ago, or no child at all
-        if child.ref.process.stopped_with_all:
-            self._stopping_all = True
-        if self._stopping_all:
-            # pykka's stop_all is on its way through the children to this supervisor.
+        if self._process.stops_with_all:
+            # pykka's stop_all is on its way through the tree to this supervisor.
             self._children = restart.stopped(self._children, child.spec.id, reason)
             announce.child_exited(self.ref, child, reason, restart.Leave())
             return
@@ -250,7 +247,7 @@ class Supervisor(GenServer):
         self._carry_out(action)
 
     def _on_retry(self, child: Child) -> None:
-        if self._stopping_all or restart.get(self._children, child.spec.id) is not child:
+        if self._process.stops_with_all or restart.get(self._children, child.spec.id) is not child:
             return  # something else happened to it meanwhile
         self._state, action = restart.retry(self._state, child.spec.id, now=time.monotonic())
         self._carry_out(action)
