@@ -29,7 +29,7 @@ bench: $(READY)  ## Measure this machine and print a table
 docs: $(READY)  ## Run every example of README.md and docs/, check the links, list the pages
 	$(BIN)/python -m pytest tests/test_docs.py
 	@echo "Every example ran, every link leads somewhere. The pages:"
-	@for page in README.md docs/*.md; do printf '  %-26s %s\n' "$$page" "$$(sed -n 's/^# //p' "$$page" | head -n 1)"; done
+	@for page in README.md docs/*.md docs/*/*.md; do printf '  %-36s %s\n' "$$page" "$$(sed -n 's/^# //p' "$$page" | head -n 1)"; done
 
 clean:  ## Remove the virtual environment and all caches
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

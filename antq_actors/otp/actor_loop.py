@@ -259,9 +259,10 @@ class ActorLoop(ThreadingActor):
         if isinstance(envelope.message, _PROXY_MESSAGES) or self._overrides_on_receive():
             return self._handle_receive(envelope.message)
         self.from_ = asker
-        value = self.handle_call(envelope.message)
-        self.from_ = None
-        return value
+        try:
+            return self.handle_call(envelope.message)
+        finally:
+            self.from_ = None
 
     def _tell(self, message: Any) -> None:
         if self._overrides_on_receive():

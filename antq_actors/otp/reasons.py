@@ -17,9 +17,16 @@ class Shutdown:
 
     *detail* is OTP's ``{shutdown, Detail}``: anything the actor wants to leave with those who
     watch it.
+
+    >>> Shutdown(), Shutdown("lunch")
+    (Shutdown(), Shutdown(detail='lunch'))
     """
 
     detail: Any = None
+
+    def __repr__(self) -> str:
+        """Leave out what nearly never is there."""
+        return "Shutdown()" if self.detail is None else f"Shutdown(detail={self.detail!r})"
 
 
 @dataclass(frozen=True, slots=True)

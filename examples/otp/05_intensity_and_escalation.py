@@ -43,4 +43,4 @@ print("the root ended with", end.wait().reason)
 # crash 4 of the leaf
 #   branch gives up
 #   root gives up
-# the root ended with Shutdown(detail=None)
+# the root ended with Shutdown()

@@ -44,7 +44,7 @@ except StartError as error:
 # Output:
 # log is up
 # files is up
-# files goes down: Shutdown(detail=None)
-# log goes down: Shutdown(detail=None)
+# files goes down: Shutdown()
+# log goes down: Shutdown()
 # child 'storage' did not start: child 'database' did not start: ConnectionError: no database
 # because of ConnectionError('no database')

@@ -49,7 +49,7 @@ hanging.end()
 # stop!
 #   log cleans up
 #   database cleans up
-# log ended with Shutdown(detail=None), as told
+# log ended with Shutdown(), as told
 # web ended with Killed(), not as told
 # cache ended with Killed(), as told
-# database ended with Shutdown(detail=None), as told
+# database ended with Shutdown(), as told

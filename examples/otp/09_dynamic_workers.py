@@ -46,4 +46,4 @@ print("the others ended with", {end.wait().reason for end in ends})
 # Ann buys bread in the corner shop
 # Cleo has to wait: there are 2
 # Cleo buys milk in the corner shop
-# the others ended with {Shutdown(detail=None)}
+# the others ended with {Shutdown()}

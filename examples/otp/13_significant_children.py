@@ -50,5 +50,5 @@ print("the supervisor ended with", end.wait().reason)
 # mail crashed: its supervisor restarts
 # upload is done: its supervisor leaves
 # mail is done: its supervisor shuts down
-# the helper ended with Shutdown(detail=None)
-# the supervisor ended with Shutdown(detail=None)
+# the helper ended with Shutdown()
+# the supervisor ended with Shutdown()

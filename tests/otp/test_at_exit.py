@@ -39,7 +39,7 @@ def run(program, timeout=30):
     return done.returncode, done.stdout.splitlines()
 
 
-SUPERVISED = ["terminate b Shutdown(detail=None)", "terminate a Shutdown(detail=None)"]
+SUPERVISED = ["terminate b Shutdown()", "terminate a Shutdown()"]
 
 
 def test_a_program_that_ends_with_a_running_tree_stops_it_in_order():
@@ -54,8 +54,8 @@ def test_the_last_started_is_stopped_first():
 
     assert code == 0
     assert lines == [
-        "terminate second Shutdown(detail=None)",
-        "terminate first Shutdown(detail=None)",
+        "terminate second Shutdown()",
+        "terminate first Shutdown()",
     ]
 
 
@@ -81,7 +81,7 @@ def test_a_program_whose_actor_never_ends_ends_all_the_same():
     )
 
     assert code == 0
-    assert lines == ["terminate first Shutdown(detail=None)"]
+    assert lines == ["terminate first Shutdown()"]
 
 
 def test_an_orphan_does_not_keep_a_program_from_ending():
@@ -105,7 +105,7 @@ def test_timers_do_not_keep_a_program_from_ending():
     code, lines = run('call(Child.start(), lambda me: me.send_after(3600, "never"))')
 
     assert code == 0
-    assert lines == ["terminate child Shutdown(detail=None)"]
+    assert lines == ["terminate child Shutdown()"]
 
 
 def test_what_was_stopped_before_is_not_stopped_again():

@@ -41,7 +41,7 @@ def an_execution(*, timeout=None, attempts=1, **fields):
         # Ended by others, or by accident.
         (Killed(), BY_ITSELF, Unreported("worker actor was killed")),
         (Crash(ValueError("x")), BY_ITSELF, Unreported("worker actor crashed: ValueError: x")),
-        (Shutdown(), BY_ITSELF, Unreported("worker actor ended: Shutdown(detail=None)")),
+        (Shutdown(), BY_ITSELF, Unreported("worker actor ended: Shutdown()")),
         (Normal(), BY_ITSELF, Unreported("worker actor ended: Normal()")),
         (NoProc(), BY_ITSELF, Unreported("worker actor ended: NoProc()")),
     ],

@@ -65,7 +65,7 @@ def test_whatever_a_job_raises_is_one_failed_attempt(run, stage, end, error):
     ("reason", "error"),
     [
         (Killed(), "worker actor was killed"),
-        (Shutdown(), "worker actor ended: Shutdown(detail=None)"),
+        (Shutdown(), "worker actor ended: Shutdown()"),
         (Shutdown("by hand"), "worker actor ended: Shutdown(detail='by hand')"),
     ],
 )
