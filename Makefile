@@ -32,7 +32,7 @@ docs: $(READY)  ## Run every example of README.md and docs/, check the links, li
 	@for page in README.md docs/*.md docs/*/*.md; do printf '  %-36s %s\n' "$$page" "$$(sed -n 's/^# //p' "$$page" | head -n 1)"; done
 
 clean:  ## Remove the virtual environment and all caches
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .pykka_suite
 
 # Done once, and again when pyproject.toml changes. Without pip in it the environment is
 # half made (Debian's python3 without python3-venv leaves such a one) or its Python is gone.
