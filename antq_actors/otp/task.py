@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from antq_actors.otp import current, links
+from antq_actors.otp import current
 from antq_actors.otp.child_spec import BRUTAL_KILL
 from antq_actors.otp.errors import Stop, TaskExit
 from antq_actors.otp.lean_server import LeanServer
@@ -48,9 +48,7 @@ class TaskActor(LeanServer):
         self._work = (fn, args, kwargs)
 
     def init(self) -> Continue:
-        """Link to the owner, when that is not who started it."""
-        if self._owner is not None:
-            links.link(self._owner.ref)
+        """Begin at once."""
         return Continue()
 
     def handle_continue(self, _token: Any) -> None:
@@ -61,6 +59,22 @@ class TaskActor(LeanServer):
         if self._outcome is not None:
             self._outcome.answer(value)
         raise Stop
+
+    def _start_actor_loop(self) -> None:
+        # The owner is linked before anything runs, and before it has the task: were the task to do
+        # it, an owner that ends it at once, or unlinks it, would be linked after that.
+        if self._owner is None:
+            super()._start_actor_loop()
+            return
+        if not (self._process.link(self._owner) and self._owner.link(self._process)):
+            self._process.unlink(self._owner)
+            self._process.exit(self._owner, NoProc(), by_link=True)
+        try:
+            super()._start_actor_loop()
+        except RuntimeError:  # no thread: the owner hears of it as its StartError, and only so
+            self._owner.unlink(self._process)
+            self._process.unlink(self._owner)
+            raise
 
 
 class Task:
