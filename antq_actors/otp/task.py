@@ -15,7 +15,7 @@ from antq_actors.otp.errors import Stop, TaskExit
 from antq_actors.otp.lean_server import LeanServer
 from antq_actors.otp.messages import Continue, Promise
 from antq_actors.otp.patience import seconds
-from antq_actors.otp.reasons import ExitReason, Killed, NoProc
+from antq_actors.otp.reasons import ExitReason, NoProc
 from antq_actors.otp.termination import terminate
 from antq_actors.otp.waits import waiting_for
 
@@ -113,19 +113,25 @@ class Task:
     def await_(self, timeout: float | timedelta | None = 5.0) -> Any:
         """Answer the function's value, now or as often as it is asked.
 
-        Raises TaskExit with the reason if the task ended without one (its ``__cause__`` is what the
-        function raised), TimeoutError after *timeout* seconds (None: no limit), and CallCycle if
-        the task itself waits for this actor. A task that is late goes on: it can be awaited again,
-        or ended with `shutdown`. No message ever comes from it.
+        Any thread may ask. Raises TaskExit with the reason if the task ended without one (its
+        ``__cause__`` is what the function raised), and TimeoutError after *timeout* seconds (None:
+        no limit). A task that is late goes on: it can be awaited again, or ended with `shutdown`;
+        its value never comes as a message. When the task calls the actor that awaits it, that call
+        raises CallCycle in the task; two that await each other raise it here.
         """
         limit = seconds(timeout)
+        return self.wait(limit, f"has no value after {limit} s; it goes on")
+
+    def wait(self, limit: float | None, late: str) -> Any:
+        """Do what `await_` does, with TimeoutError saying *late*."""
         with waiting_for(self.ref.process, self._outcome):
             if not self._outcome.wait(limit):
-                raise TimeoutError(f"{self.ref} has no value after {limit} s; it goes on")
-        if self._outcome.error is None:
-            return self._outcome.value
-        reason = getattr(self._outcome.error, "reason", None) or Killed()
-        raise TaskExit(reason) from getattr(reason, "exception", None)
+                raise TimeoutError(f"{self.ref} {late}")
+        error = self._outcome.error
+        if isinstance(error, TaskExit):
+            # Made by the thread that ended; raised here with this thread's own traceback.
+            raise TaskExit(error.reason) from getattr(error.reason, "exception", None)
+        return self._outcome.value
 
     @classmethod
     def await_many(
@@ -136,11 +142,11 @@ class Task:
         Raises what `await_` raises, for the first in order that has no value.
         """
         limit = seconds(timeout)
-        deadline = None if limit is None else time.monotonic() + limit
-        return [
-            task.await_(None if deadline is None else max(0.0, deadline - time.monotonic()))
-            for task in tasks
-        ]
+        if limit is None:
+            return [task.await_(None) for task in tasks]
+        deadline = time.monotonic() + limit
+        late = f"has no value after the {limit} s that all tasks had together; it goes on"
+        return [task.wait(max(0.0, deadline - time.monotonic()), late) for task in tasks]
 
     def shutdown(self, timeout: ShutdownTime | timedelta = 5.0) -> ExitReason:
         """End the task and answer the reason it ended with; one that has ended is fine.
