@@ -58,6 +58,11 @@ def test_await_answers_what_the_function_does_with_its_arguments():
     assert task.await_() == ((1, 2), {"name": "n"})
 
 
+@pytest.mark.parametrize("name", ["self", "cls", "fn", "ending", "args", "name", "sup", "owner"])
+def test_a_keyword_of_the_function_may_have_any_name(name):
+    assert Task.async_(dict, **{name: 1}).await_() == {name: 1}
+
+
 @pytest.mark.parametrize("fn", [dict, functools.partial(dict), type("F", (), {"__call__": dict})()])
 def test_all_that_can_be_called_is_a_function(fn):
     assert isinstance(Task.async_(lambda: fn).await_()(), dict)
