@@ -7,15 +7,15 @@ however the waiting ends.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from antq_actors.otp import current
 from antq_actors.otp.child_spec import BRUTAL_KILL
 from antq_actors.otp.errors import Stop, TaskExit
 from antq_actors.otp.lean_server import LeanServer
-from antq_actors.otp.messages import Continue, Promise
+from antq_actors.otp.messages import Continue, Promise, _Marker
 from antq_actors.otp.patience import seconds
-from antq_actors.otp.reasons import ExitReason, NoProc
+from antq_actors.otp.reasons import ExitReason, Killed, NoProc, Normal
 from antq_actors.otp.termination import terminate
 from antq_actors.otp.waits import waiting_for
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from antq_actors.otp.child_spec import ShutdownTime
     from antq_actors.otp.process import Process
     from antq_actors.otp.ref import ServerRef
+
+_NONE: Final = _Marker("no value")
 
 
 class TaskActor(LeanServer):
@@ -46,6 +48,7 @@ class TaskActor(LeanServer):
         self._outcome = outcome
         self._owner = owner
         self._work = (fn, args, kwargs)
+        self._value: Any = _NONE
 
     def init(self) -> Continue:
         """Begin at once."""
@@ -54,11 +57,25 @@ class TaskActor(LeanServer):
     def handle_continue(self, _token: Any) -> None:
         """Do the work."""
         fn, args, kwargs = self._work
-        value = self.interruptible(fn, *args, **kwargs)
-        current.fence()
-        if self._outcome is not None:
-            self._outcome.answer(value)
+        self._value = self.interruptible(fn, *args, **kwargs)
         raise Stop
+
+    def _actor_loop(self) -> None:
+        # Who awaits it is told when it has ended and not before: its supervisor has forgotten it
+        # then, or has its Exited before anything that comes later, so there is a place for another.
+        try:
+            super()._actor_loop()
+        finally:
+            if self._outcome is not None:
+                self._tell_outcome(self._outcome)
+
+    def _tell_outcome(self, outcome: Promise) -> None:
+        reason = self._process.reason
+        assert reason is not None  # noqa: S101 - the loop is over
+        if isinstance(reason, Normal) and self._value is not _NONE:
+            outcome.answer(self._value)
+        else:
+            outcome.answer(None, TaskExit(reason))
 
     def _start_actor_loop(self) -> None:
         # The owner is linked before anything runs, and before it has the task: were the task to do
@@ -92,8 +109,7 @@ class Task:
         """The actor that runs the function."""
         self._outcome = outcome
         if not ref.process.watch(outcome, self._end):
-            # It has ended before this: with a value, or with the reason that its process keeps.
-            self._end(ref, ref.process.reason or NoProc())
+            self._end(ref, ref.process.reason)
 
     def __repr__(self) -> str:
         return f"<Task {self.ref}>"
@@ -162,9 +178,10 @@ class Task:
             timeout = float("inf") if limit is None else limit
         return terminate(self.ref, timeout)
 
-    def _end(self, _ref: ServerRef, reason: ExitReason, /) -> None:
-        # The first answer wins: a value that is there already stays.
-        self._outcome.answer(None, TaskExit(reason))
+    def _end(self, _ref: ServerRef, reason: ExitReason | None, /) -> None:
+        # A killed one may never come to the end of its thread; every other is told of there.
+        if isinstance(reason, Killed):
+            self._outcome.answer(None, TaskExit(reason))
 
 
 def check_callable(fn: object) -> None:

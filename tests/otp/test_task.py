@@ -8,7 +8,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from endless import Endless
+from endless import Deaf, Endless
 from probe import LONGEST, InThread, answering, raising
 from supervised import eventually, kill
 
@@ -32,6 +32,14 @@ from antq_actors.otp.threads import RunQueue
 
 BOOM = ValueError("boom")
 DONE = Shutdown("done")
+
+
+@pytest.fixture
+def deaf():
+    """Work that heeds no interruption, let go at the latest when the test is over."""
+    deaf = Deaf()
+    yield deaf
+    deaf.let_go()
 
 
 @pytest.fixture
@@ -196,9 +204,9 @@ def test_an_exit_signal_interrupts_the_function(endless):
     endless.wait_over()
 
 
-def test_a_killed_task_is_over_at_once_also_when_its_thread_cannot_be_interrupted(gate):
-    task = Task.async_(gate)
-    gate.wait_entered()
+def test_a_killed_task_is_over_at_once_also_when_its_thread_cannot_be_interrupted(deaf):
+    task = Task.async_(deaf)
+    deaf.wait_begun()
 
     kill(task.ref)
 
@@ -206,7 +214,7 @@ def test_a_killed_task_is_over_at_once_also_when_its_thread_cannot_be_interrupte
         task.await_()
     assert exited.value.reason == Killed()
     assert len(orphans()) == 1
-    gate.open()
+    deaf.let_go()
     eventually(lambda: orphans() == [])
     with pytest.raises(TaskExit):  # what its thread answered since reaches nobody
         task.await_()
@@ -353,23 +361,23 @@ def test_shutdown_ends_a_task_and_answers_how_it_ended(endless):
 
 
 @pytest.mark.parametrize("timeout", [0, 0.01, timedelta(0), BRUTAL_KILL])
-def test_shutdown_kills_a_task_that_does_not_end_in_time(gate, timeout):
-    task = Task.async_(gate)
-    gate.wait_entered()
+def test_shutdown_kills_a_task_that_does_not_end_in_time(deaf, timeout):
+    task = Task.async_(deaf)
+    deaf.wait_begun()
 
     assert task.shutdown(timeout) == Killed()
 
 
 @pytest.mark.parametrize("timeout", [None, math.inf, 30])
-def test_shutdown_waits_for_a_task_as_long_as_it_may(gate, timeout):
-    task = Task.async_(gate)
-    gate.wait_entered()
+def test_shutdown_waits_for_a_task_as_long_as_it_may(deaf, timeout):
+    task = Task.async_(deaf)
+    deaf.wait_begun()
     ending = InThread(task.shutdown, timeout)
-    eventually(lambda: task.ref.process.is_ending)
+    deaf.wait_interrupted()
 
-    gate.open()
+    deaf.let_go()
 
-    assert ending.result() == Shutdown()
+    assert ending.result() == Normal()
 
 
 @pytest.mark.parametrize(("fn", "reason"), [(answering(1), Normal()), (raising(BOOM), Crash(BOOM))])

@@ -131,9 +131,11 @@ def test_a_task_of_a_plain_thread_is_linked_to_nobody(async_):
 
 
 @pytest.mark.parametrize("let_go", ["unlink", "shutdown"])
-def test_a_task_that_is_let_go_as_soon_as_it_has_started_ends_nobody(start, gate, async_, let_go):
+def test_a_task_that_is_let_go_as_soon_as_it_has_started_ends_nobody(
+    start, endless, async_, let_go
+):
     def start_and_let_go(_me):
-        task = async_(gate)
+        task = async_(endless)
         if let_go == "unlink":
             unlink(task.ref)
             kill(task.ref)
