@@ -119,7 +119,7 @@ class GenServer(ActorLoop):
         """Send *message* to this actor's ``handle_info`` in *seconds*."""
         return timers.send_after(self._ref, message, seconds)
 
-    def interruptible(self, fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    def interruptible(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Answer ``fn(...)``; an exit signal meanwhile raises Interrupt inside it.
 
         Let the Interrupt pass: the actor then ends with the signal's reason. It cannot reach a

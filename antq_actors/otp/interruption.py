@@ -32,7 +32,7 @@ class Interruptible:
         self._spent = False
 
     def run(
-        self, ending: Callable[[], bool], fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs
+        self, ending: Callable[[], bool], fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Answer ``fn(...)``. Raises Interrupt where the interruption hit, if it did.
 

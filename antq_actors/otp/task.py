@@ -7,15 +7,15 @@ however the waiting ends.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-from antq_actors.otp import current, links
+from antq_actors.otp import current
 from antq_actors.otp.child_spec import BRUTAL_KILL
 from antq_actors.otp.errors import Stop, TaskExit
 from antq_actors.otp.lean_server import LeanServer
-from antq_actors.otp.messages import Continue, Promise
+from antq_actors.otp.messages import Continue, Promise, _Marker
 from antq_actors.otp.patience import seconds
-from antq_actors.otp.reasons import ExitReason, Killed, NoProc
+from antq_actors.otp.reasons import ExitReason, Killed, NoProc, Normal
 from antq_actors.otp.termination import terminate
 from antq_actors.otp.waits import waiting_for
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from antq_actors.otp.child_spec import ShutdownTime
     from antq_actors.otp.process import Process
     from antq_actors.otp.ref import ServerRef
+
+_NONE: Final = _Marker("no value")
 
 
 class TaskActor(LeanServer):
@@ -46,21 +48,50 @@ class TaskActor(LeanServer):
         self._outcome = outcome
         self._owner = owner
         self._work = (fn, args, kwargs)
+        self._value: Any = _NONE
 
     def init(self) -> Continue:
-        """Link to the owner, when that is not who started it."""
-        if self._owner is not None:
-            links.link(self._owner.ref)
+        """Begin at once."""
         return Continue()
 
     def handle_continue(self, _token: Any) -> None:
         """Do the work."""
         fn, args, kwargs = self._work
-        value = self.interruptible(fn, *args, **kwargs)
-        current.fence()
-        if self._outcome is not None:
-            self._outcome.answer(value)
+        self._value = self.interruptible(fn, *args, **kwargs)
         raise Stop
+
+    def _actor_loop(self) -> None:
+        # Who awaits it is told when it has ended and not before: its supervisor has forgotten it
+        # then, or has its Exited before anything that comes later, so there is a place for another.
+        try:
+            super()._actor_loop()
+        finally:
+            if self._outcome is not None:
+                self._tell_outcome(self._outcome)
+
+    def _tell_outcome(self, outcome: Promise) -> None:
+        reason = self._process.reason
+        assert reason is not None  # noqa: S101 - the loop is over
+        if isinstance(reason, Normal) and self._value is not _NONE:
+            outcome.answer(self._value)
+        else:
+            outcome.answer(None, TaskExit(reason))
+
+    def _start_actor_loop(self) -> None:
+        # The owner is linked before anything runs, and before it has the task: were the task to do
+        # it, an owner that ends it at once, or unlinks it, would be linked after that.
+        if self._owner is None:
+            super()._start_actor_loop()
+            return
+        if not (self._process.link(self._owner) and self._owner.link(self._process)):
+            self._process.unlink(self._owner)
+            self._process.exit(self._owner, NoProc(), by_link=True)
+        try:
+            super()._start_actor_loop()
+        except RuntimeError:  # no thread: the owner hears of it as its StartError, and only so
+            self._owner.unlink(self._process)
+            self._process.unlink(self._owner)
+            raise
 
 
 class Task:
@@ -78,8 +109,7 @@ class Task:
         """The actor that runs the function."""
         self._outcome = outcome
         if not ref.process.watch(outcome, self._end):
-            # It has ended before this: with a value, or with the reason that its process keeps.
-            self._end(ref, ref.process.reason or NoProc())
+            self._end(ref, ref.process.reason)
 
     def __repr__(self) -> str:
         return f"<Task {self.ref}>"
@@ -99,19 +129,25 @@ class Task:
     def await_(self, timeout: float | timedelta | None = 5.0) -> Any:
         """Answer the function's value, now or as often as it is asked.
 
-        Raises TaskExit with the reason if the task ended without one (its ``__cause__`` is what the
-        function raised), TimeoutError after *timeout* seconds (None: no limit), and CallCycle if
-        the task itself waits for this actor. A task that is late goes on: it can be awaited again,
-        or ended with `shutdown`. No message ever comes from it.
+        Any thread may ask. Raises TaskExit with the reason if the task ended without one (its
+        ``__cause__`` is what the function raised), and TimeoutError after *timeout* seconds (None:
+        no limit). A task that is late goes on: it can be awaited again, or ended with `shutdown`;
+        its value never comes as a message. When the task calls the actor that awaits it, that call
+        raises CallCycle in the task; two that await each other raise it here.
         """
         limit = seconds(timeout)
+        return self.wait(limit, f"has no value after {limit} s; it goes on")
+
+    def wait(self, limit: float | None, late: str) -> Any:
+        """Do what `await_` does, with TimeoutError saying *late*."""
         with waiting_for(self.ref.process, self._outcome):
             if not self._outcome.wait(limit):
-                raise TimeoutError(f"{self.ref} has no value after {limit} s; it goes on")
-        if self._outcome.error is None:
-            return self._outcome.value
-        reason = getattr(self._outcome.error, "reason", None) or Killed()
-        raise TaskExit(reason) from getattr(reason, "exception", None)
+                raise TimeoutError(f"{self.ref} {late}")
+        error = self._outcome.error
+        if isinstance(error, TaskExit):
+            # Made by the thread that ended; raised here with this thread's own traceback.
+            raise TaskExit(error.reason) from getattr(error.reason, "exception", None)
+        return self._outcome.value
 
     @classmethod
     def await_many(
@@ -122,11 +158,11 @@ class Task:
         Raises what `await_` raises, for the first in order that has no value.
         """
         limit = seconds(timeout)
-        deadline = None if limit is None else time.monotonic() + limit
-        return [
-            task.await_(None if deadline is None else max(0.0, deadline - time.monotonic()))
-            for task in tasks
-        ]
+        if limit is None:
+            return [task.await_(None) for task in tasks]
+        deadline = time.monotonic() + limit
+        late = f"has no value after the {limit} s that all tasks had together; it goes on"
+        return [task.wait(max(0.0, deadline - time.monotonic()), late) for task in tasks]
 
     def shutdown(self, timeout: ShutdownTime | timedelta = 5.0) -> ExitReason:
         """End the task and answer the reason it ended with; one that has ended is fine.
@@ -142,9 +178,10 @@ class Task:
             timeout = float("inf") if limit is None else limit
         return terminate(self.ref, timeout)
 
-    def _end(self, _ref: ServerRef, reason: ExitReason, /) -> None:
-        # The first answer wins: a value that is there already stays.
-        self._outcome.answer(None, TaskExit(reason))
+    def _end(self, _ref: ServerRef, reason: ExitReason | None, /) -> None:
+        # A killed one may never come to the end of its thread; every other is told of there.
+        if isinstance(reason, Killed):
+            self._outcome.answer(None, TaskExit(reason))
 
 
 def check_callable(fn: object) -> None:

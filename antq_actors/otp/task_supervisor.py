@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from antq_actors.otp import admin, current
 from antq_actors.otp.child_spec import ChildSpec, Restart
+from antq_actors.otp.destinations import find
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.messages import Promise
 from antq_actors.otp.patience import seconds
@@ -93,11 +94,13 @@ class TaskSupervisor(DynamicSupervisor):
         At most *max_concurrency* (None: as many as there are processors) are running or have a
         value that was not taken yet, and *items* are taken one by one as places come free, so
         endless ones are fine. Where an item's task ended without a value the iterator raises
-        TaskExit, where it took longer than *timeout* seconds (None: no limit) TimeoutError. After
-        that, or when the iterator is closed or dropped, or the calling actor ends, the tasks that
-        are left are killed. Each is unlinked: a crash is raised here, and ends nobody.
+        TaskExit, where it took longer than *timeout* seconds (None: no limit) TimeoutError; what
+        *items* raises comes after the value that made a place for the next one. After that, or
+        when the iterator is closed or dropped, or the calling actor ends, the tasks that are left
+        are killed. Each is unlinked: a crash is raised here, and ends nobody.
         """
         check_callable(fn)
+        find(sup)  # what is no destination is told here, and not where the first value is taken
         limit = seconds(timeout)
         if max_concurrency is None:
             max_concurrency = os.cpu_count() or 1
@@ -128,7 +131,11 @@ class _Map:
             self._fill(items, max_concurrency)
             while self._running:
                 value = self._next_value()
-                self._fill(items, max_concurrency)
+                try:
+                    self._fill(items, max_concurrency)
+                except Exception:
+                    yield value  # it is there, whatever became of the next item
+                    raise
                 yield value
         finally:
             while self._running:
@@ -142,19 +149,20 @@ class _Map:
                 return
             task = TaskSupervisor.async_nolink(self._sup, self._fn, item)
             self._running.append(_Running(task, time.monotonic()))
-            if self._owner is not None:
-                process = task.ref.process
-                if not self._owner.watch(
-                    task, lambda _ref, _reason, process=process: process.kill()
-                ):
-                    current.fence()
+            self._kill_with_owner(task)
+
+    def _kill_with_owner(self, task: Task) -> None:
+        kill = task.ref.process.kill
+        if self._owner is not None and not self._owner.watch(task, lambda *_: kill()):
+            kill()
 
     def _next_value(self) -> Any:
         task, started_at = self._running[0]
-        left = None
-        if self._timeout is not None:
+        if self._timeout is None:
+            value = task.await_(None)
+        else:
             left = max(0.0, started_at + self._timeout - time.monotonic())
-        value = task.await_(left)
+            value = task.wait(left, f"took longer than {self._timeout} s, and was killed")
         self._running.popleft()
         self._forget(task)
         return value
