@@ -56,7 +56,9 @@ def _child_exited(event: ChildExited) -> None:
         also = f", together with {list(event.siblings)}" if event.siblings else ""
         logger.warning("%s restarts child %r%s: it ended with %s", sup, child_id, also, reason)
     elif event.outcome is Outcome.LEAVES and not is_orderly(reason):
-        logger.warning("%s does not restart child %r: it ended with %s", sup, child_id, reason)
+        logger.warning(
+            "%s does not restart its temporary child %r: it ended with %s", sup, child_id, reason
+        )
 
 
 def _not_clean(event: ChildTerminated) -> None:
