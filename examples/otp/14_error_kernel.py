@@ -44,8 +44,9 @@ with (
             print("sold", call("reader", text))
         except CallExit as error:
             print("the reader crashed:", type(error.reason.exception).__name__)
-            while not isinstance(stream.take(), events.ChildStarted):
-                pass
+            for event in iter(stream.take, None):
+                if isinstance(event, events.ChildStarted) and event.child_id == "reader":
+                    break
     print("in the till:", Agent.get("till", lambda total: total))
 
 # Output:
