@@ -256,7 +256,6 @@ class Process:
         leftovers = self.mailbox.close()
         if leftovers.idle:
             abandoned.discard(self)
-        self.ref.actor_stopped.set()
         try:
             if self._registered:
                 ActorRegistry.unregister(self.ref)
@@ -271,6 +270,7 @@ class Process:
         watchers: Iterable[Watcher],
         links: Iterable[Process],
     ) -> None:
+        self.ref.actor_stopped.set()
         names.release(self)
         if self._held_in is not None:
             for holder in self._held_in:
