@@ -50,8 +50,8 @@ class ActorLoop(ThreadingActor):
     crash_on_ask: ClassVar[bool]
     idle_timeout: float | None
     from_: Any
-    _process: Process
-    _ref: ServerRef
+    _otp_process: Process
+    _otp_ref: ServerRef
 
     # What GenServer defines, and its subclasses write.
     init: Callable[[], Any]
@@ -76,13 +76,13 @@ class ActorLoop(ThreadingActor):
 
     def _actor_loop(self) -> None:
         """Live once, and die once; nothing an actor does gets past this."""
-        process = self._process
+        process = self._otp_process
         thread = threading.current_thread()
         thread.name = str(process)
         process.thread = thread
         current.enter(process)
         try:
-            reason = self._live()
+            reason = self.__live()
         except BaseException as error:  # noqa: BLE001 - not one actor may end the others
             reason = Crash(error)
         current.enter(None)
@@ -94,97 +94,97 @@ class ActorLoop(ThreadingActor):
             process.is_at = None
             abandoned.discard(process)
 
-    def _live(self) -> ExitReason:
-        if self._process.reason is not None:
-            return self._process.reason  # killed before its turn came: it must not begin
-        self._is_at(Init())
-        token, refused = self._begin()
+    def __live(self) -> ExitReason:
+        if self._otp_process.reason is not None:
+            return self._otp_process.reason  # killed before its turn came: it must not begin
+        self.__is_at(Init())
+        token, refused = self.__begin()
         if refused is not None:
             return refused
         try:
             if token is not None:
-                self._contained(self.handle_continue, token.token, of=token)
+                self.__contained(self.handle_continue, token.token, of=token)
             while True:
                 message = self.mailbox.get(self.idle_timeout)
                 if message is None:
-                    if self._process.reason is not None:
-                        return self._process.reason  # killed; nobody is interested any more
-                    self._contained(self.handle_info, IdleTimeout(), of=IdleTimeout())
+                    if self._otp_process.reason is not None:
+                        return self._otp_process.reason  # killed; nobody is interested any more
+                    self.__contained(self.handle_info, IdleTimeout(), of=IdleTimeout())
                 elif isinstance(message, ExitSignal):
                     reason = message.reason
                     break
                 else:
-                    self._contained(self._receive, message, of=message)
+                    self.__contained(self.__receive, message, of=message)
         except Stop as stop:
             reason = stop.reason
         except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
             reason = Crash(error)
-        return self._finish(reason)
+        return self.__finish(reason)
 
-    def _contained(self, fn: Callable[[Any], None], argument: Any, *, of: Any) -> None:
-        self._is_at(of)
+    def __contained(self, fn: Callable[[Any], None], argument: Any, *, of: Any) -> None:
+        self.__is_at(of)
         # An Interrupt only makes the handler end; the signal it stands for waits in the mailbox.
         with suppress(Interrupt):
             fn(argument)
-        self._process.is_at = None
+        self._otp_process.is_at = None
 
-    def _is_at(self, what: Any) -> None:
-        process = self._process
+    def __is_at(self, what: Any) -> None:
+        process = self._otp_process
         process.is_at = (what, time.monotonic())
         for onlooker in process.onlookers:
             onlooker.begins(what)
 
-    def _begin(self) -> tuple[Continue | None, ExitReason | None]:
+    def __begin(self) -> tuple[Continue | None, ExitReason | None]:
         """Run init; answer what to continue with, and the reason if there is nothing to do."""
         try:
             self.on_start()
             answer = _checked(self.init())
         except Stop as stop:
-            return None, self._refuse(stop.reason)
+            return None, self.__refuse(stop.reason)
         except Interrupt:
-            return None, self._refuse(self._ordered_reason())
+            return None, self.__refuse(self.__ordered_reason())
         except BaseException as error:  # noqa: BLE001 - it is the starter's business
-            return None, self._refuse(Crash(error))
+            return None, self.__refuse(Crash(error))
         if answer is IGNORE:
-            self._process.ignored = True
-            return None, self._refuse(Normal())
-        self._process.is_at = None
-        self._process.tell_starter(self._ref)
+            self._otp_process.ignored = True
+            return None, self.__refuse(Normal())
+        self._otp_process.is_at = None
+        self._otp_process.tell_starter(self._otp_ref)
         return (answer if isinstance(answer, Continue) else None), None
 
-    def _refuse(self, reason: ExitReason) -> ExitReason:
+    def __refuse(self, reason: ExitReason) -> ExitReason:
         # The starter gets the reason as its answer; as an exit signal it would get it twice.
-        self._unlink_parent()
+        self.__unlink_parent()
         return reason
 
-    def _ordered_reason(self) -> ExitReason:
+    def __ordered_reason(self) -> ExitReason:
         """Answer the reason of the exit signal that an Interrupt stands for."""
         signal = self.mailbox.get(0)
         return signal.reason if isinstance(signal, ExitSignal) else Killed()
 
-    def _unlink_parent(self) -> None:
-        if self._process.started is not None and self._process.parent is not None:
-            parent = self._process.parent.process
-            parent.unlink(self._process)
-            self._process.unlink(parent)
+    def __unlink_parent(self) -> None:
+        if self._otp_process.started is not None and self._otp_process.parent is not None:
+            parent = self._otp_process.parent.process
+            parent.unlink(self._otp_process)
+            self._otp_process.unlink(parent)
 
-    def _finish(self, reason: ExitReason) -> ExitReason:
-        if self._process.reason is not None:
-            return self._process.reason
-        self._is_at(Terminate(reason))
-        self._process.is_finishing = True
+    def __finish(self, reason: ExitReason) -> ExitReason:
+        if self._otp_process.reason is not None:
+            return self._otp_process.reason
+        self.__is_at(Terminate(reason))
+        self._otp_process.is_finishing = True
         # terminate runs also when pykka's hook before it failed.
-        reason = self._reason_after(self._call_pykka_hook, reason)
-        return self._reason_after(self.terminate, reason)
+        reason = self.__reason_after(self.__call_pykka_hook, reason)
+        return self.__reason_after(self.terminate, reason)
 
-    def _call_pykka_hook(self, reason: ExitReason) -> None:
+    def __call_pykka_hook(self, reason: ExitReason) -> None:
         if isinstance(reason, Crash):
             error = reason.exception
             self.on_failure(type(error), error, error.__traceback__)
         else:
             self.on_stop()
 
-    def _reason_after(
+    def __reason_after(
         self, clean_up: Callable[[ExitReason], None], reason: ExitReason
     ) -> ExitReason:
         try:
@@ -196,16 +196,16 @@ class ActorLoop(ThreadingActor):
         except BaseException as error:  # noqa: BLE001 - contained: a failed clean-up is a crash
             crash = Crash(error)
             if crash != reason:
-                log_end(self._process, reason)  # its own, of which nobody hears any more
+                log_end(self._otp_process, reason)  # its own, of which nobody hears any more
             return crash
         return reason
 
     # ---- messages -------------------------------------------------------------------------
 
-    def _receive(self, envelope: Envelope[Any]) -> None:
+    def __receive(self, envelope: Envelope[Any]) -> None:
         message = envelope.message
         if isinstance(message, Call):
-            self._answer_call(message)
+            self.__answer_call(message)
         elif isinstance(message, Cast):
             self.handle_cast(message.request)
         elif isinstance(message, StopRequest):
@@ -213,25 +213,25 @@ class ActorLoop(ThreadingActor):
         elif isinstance(message, messages._ActorStop):  # noqa: SLF001 - pykka's stop
             raise Stop  # answered when the actor has died, as every open question is
         elif envelope.reply_to is not None:
-            self._answer_ask(envelope)
+            self.__answer_ask(envelope)
         elif isinstance(message, _PROXY_MESSAGES):
             self._handle_receive(message)
         else:
-            self._tell(message)
+            self.__tell(message)
 
-    def _answer_call(self, call: Call) -> None:
+    def __answer_call(self, call: Call) -> None:
         self.from_ = call
         value = call.put_to(self)
         self.from_ = None
         if value is not NOREPLY:
-            self._has_answered(call.request, value)
+            self.__has_answered(call.request, value)
             call.answer(value)
             self.mailbox.calls.discard(call)
 
-    def _answer_ask(self, envelope: Envelope[Any]) -> None:
+    def __answer_ask(self, envelope: Envelope[Any]) -> None:
         asker = AskFrom(envelope, self.mailbox)
         try:
-            value = self._ask(envelope, asker)
+            value = self.__ask(envelope, asker)
         except Stop:
             raise
         except Interrupt:
@@ -240,7 +240,9 @@ class ActorLoop(ThreadingActor):
         except Exception as error:
             if not self.crash_on_ask:
                 # pykka's words and level. Nobody may ever look at the answer: it is the only trace.
-                logger.info("Exception returned from %s to caller:", self._process, exc_info=True)
+                logger.info(
+                    "Exception returned from %s to caller:", self._otp_process, exc_info=True
+                )
             asker.answer(None, error)
             if self.crash_on_ask:
                 raise
@@ -248,15 +250,15 @@ class ActorLoop(ThreadingActor):
         if value is NOREPLY:
             asker.keep_open()
         else:
-            self._has_answered(envelope.message, value)
+            self.__has_answered(envelope.message, value)
             asker.answer(value)
 
-    def _has_answered(self, request: Any, value: Any) -> None:
-        for onlooker in self._process.onlookers:
+    def __has_answered(self, request: Any, value: Any) -> None:
+        for onlooker in self._otp_process.onlookers:
             onlooker.answers(request, value)
 
-    def _ask(self, envelope: Envelope[Any], asker: AskFrom) -> Any:
-        if isinstance(envelope.message, _PROXY_MESSAGES) or self._overrides_on_receive():
+    def __ask(self, envelope: Envelope[Any], asker: AskFrom) -> Any:
+        if isinstance(envelope.message, _PROXY_MESSAGES) or self.__overrides_on_receive():
             return self._handle_receive(envelope.message)
         self.from_ = asker
         try:
@@ -264,13 +266,13 @@ class ActorLoop(ThreadingActor):
         finally:
             self.from_ = None
 
-    def _tell(self, message: Any) -> None:
-        if self._overrides_on_receive():
+    def __tell(self, message: Any) -> None:
+        if self.__overrides_on_receive():
             self.on_receive(message)
         else:
             self.handle_info(message)
 
-    def _overrides_on_receive(self) -> bool:
+    def __overrides_on_receive(self) -> bool:
         return type(self).on_receive is not ThreadingActor.on_receive
 
 

@@ -44,8 +44,8 @@ class Agent(GenServer):
         """*fn* makes the first state, in the agent, when it starts and starts again."""
         super().__init__()
         _check(fn)
-        self._make = (fn, args, kwargs)
-        self._state: Any = None
+        self.__make = (fn, args, kwargs)
+        self.__state: Any = None
 
     @staticmethod
     def get(
@@ -80,24 +80,24 @@ class Agent(GenServer):
 
     def init(self) -> None:
         """Make the first state."""
-        fn, args, kwargs = self._make
-        self._state = fn(*args, **kwargs)
+        fn, args, kwargs = self.__make
+        self.__state = fn(*args, **kwargs)
 
     def handle_call(self, request: Any) -> Any:
         """Look, or change, or both."""
         match request:
             case _Get(fn):
-                return fn(self._state)
+                return fn(self.__state)
             case _Update(fn):
-                self._state = fn(self._state)
+                self.__state = fn(self.__state)
                 return None
             case _GetAndUpdate(fn):
-                pair = fn(self._state)
+                pair = fn(self.__state)
                 if not isinstance(pair, tuple) or len(pair) != 2:  # noqa: PLR2004 - a pair
                     raise TypeError(
                         f"the function of get_and_update answers (answer, state), got {pair!r}"
                     )
-                answer, self._state = pair
+                answer, self.__state = pair
                 return answer
             case _:
                 return super().handle_call(request)
@@ -105,7 +105,7 @@ class Agent(GenServer):
     def handle_cast(self, request: Any) -> None:
         """Change."""
         if isinstance(request, _Update):
-            self._state = request.fn(self._state)
+            self.__state = request.fn(self.__state)
         else:
             super().handle_cast(request)
 

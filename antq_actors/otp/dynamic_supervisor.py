@@ -55,19 +55,19 @@ class DynamicSupervisor(GenServer):
         backoff: Backoff | None = None,
     ) -> None:
         super().__init__()
-        self._process.trap_exit = True
-        self._process.absorb = self._absorb
+        self._otp_process.trap_exit = True
+        self._otp_process.absorb = self.__absorb
         if max_children is not None:
             _check_max_children(max_children)
         if isinstance(extra_args, str | bytes) or not isinstance(extra_args, Sequence):
             raise TypeError(f"extra_args must be a tuple, got {extra_args!r}")
-        self._max_children = max_children
-        self._extra_args = tuple(extra_args)
-        self._intensity = RestartIntensity(max_restarts, max_seconds)
+        self.__max_children = max_children
+        self.__extra_args = tuple(extra_args)
+        self.__intensity = RestartIntensity(max_restarts, max_seconds)
         check_backoff(backoff)
-        self._backoff = backoff
-        self._children: dict[ServerRef, Child] = {}
-        self._told_to_end: frozenset[ServerRef] = frozenset()  # the last time that some were
+        self.__backoff = backoff
+        self.__children: dict[ServerRef, Child] = {}
+        self.__told_to_end: frozenset[ServerRef] = frozenset()  # the last time that some were
 
     # ---- children, from outside -----------------------------------------------------------
 
@@ -112,22 +112,22 @@ class DynamicSupervisor(GenServer):
     @property
     def published_children(self) -> tuple[Child, ...]:
         """The children as they are now; may be read in any thread, see `tree.py`."""
-        return tuple(self._children.copy().values())
+        return tuple(self.__children.copy().values())
 
     @property
     def max_restarts(self) -> int:
         """How many restarts within the window are borne; may be read in any thread."""
-        return self._intensity.max_restarts
+        return self.__intensity.max_restarts
 
     @property
     def restarts_left(self) -> int:
         """How many restarts would be borne now; may be read in any thread."""
-        return self._intensity.left(time.monotonic())
+        return self.__intensity.left(time.monotonic())
 
     def handle_call(self, request: Any) -> Any:
         """Do what `admin.py` lists, as far as it makes sense here; refuse everything else."""
         try:
-            return self._answer(request)
+            return self.__answer(request)
         except OtpError as error:
             return admin.refuse(self.from_, error)
 
@@ -135,87 +135,89 @@ class DynamicSupervisor(GenServer):
         """See a child's end, or try again to start one."""
         match message:
             case Exited(ref, reason):
-                self._on_exit(ref, reason)
+                self.__on_exit(ref, reason)
             case _Retry(ref, child):
-                self._on_retry(ref, child)
+                self.__on_retry(ref, child)
             case _:
                 announce.unexpected(self.ref, message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """Stop all children at once; it takes as long as the slowest."""
-        self._end([child for child in self._children.copy().values() if child.is_running])
-        self._children.clear()
+        self.__end([child for child in self.__children.copy().values() if child.is_running])
+        self.__children.clear()
 
     # ---- what happens to children ---------------------------------------------------------
 
-    def _absorb(self, ref: ServerRef | None, reason: ExitReason) -> bool:
+    def __absorb(self, ref: ServerRef | None, reason: ExitReason) -> bool:
         """Forget a temporary child that ended as it should, in that child's own thread.
 
         There is nothing to decide and nothing to report, and waking this actor for it would be
         most of what a short-lived child costs. One dict operation, so no lock. The end of a child
         that was told to end is waited for, and so no news.
         """
-        if ref in self._told_to_end:
+        if ref in self.__told_to_end:
             return True
-        child = None if ref is None else self._children.get(ref)
+        child = None if ref is None else self.__children.get(ref)
         if child is None or child.spec.restart is not Restart.TEMPORARY or not is_orderly(reason):
             return False
-        if self._children.pop(child.ref, None) is None:
+        if self.__children.pop(child.ref, None) is None:
             return False
         announce.child_exited(self.ref, child, reason, restart.Leave())
         return True
 
-    def _on_exit(self, ref: ServerRef | None, reason: ExitReason) -> None:
-        child = None if ref is None else self._children.get(ref)
+    def __on_exit(self, ref: ServerRef | None, reason: ExitReason) -> None:
+        child = None if ref is None else self.__children.get(ref)
         if ref is None or child is None or not child.is_running:
             return  # terminated by this supervisor a moment ago, or no child at all
 
         action: restart.Action = restart.Leave()
-        if not self._process.stops_with_all:  # else pykka's stop_all is on its way here
-            self._intensity, action = restart.exited_alone(
-                child, reason, self._intensity, now=time.monotonic()
+        if not self._otp_process.stops_with_all:  # else pykka's stop_all is on its way here
+            self.__intensity, action = restart.exited_alone(
+                child, reason, self.__intensity, now=time.monotonic()
             )
         if isinstance(action, restart.Leave):
-            del self._children[ref]
+            del self.__children[ref]
         announce.child_exited(self.ref, child, reason, action)
         child = replace(child, last_exit=reason)
         match action:
             case restart.StartAgain():
-                self._start_again(ref, child)
+                self.__start_again(ref, child)
             case restart.GiveUp():
-                self._give_up(ref, child)
+                self.__give_up(ref, child)
 
-    def _on_retry(self, ref: ServerRef, child: Child) -> None:
+    def __on_retry(self, ref: ServerRef, child: Child) -> None:
         # Another value than the one that failed: it was terminated meanwhile.
-        if self._children.get(ref) is not child or self._process.stops_with_all:
+        if self.__children.get(ref) is not child or self._otp_process.stops_with_all:
             return
-        self._intensity, action = restart.retry_alone(child, self._intensity, now=time.monotonic())
+        self.__intensity, action = restart.retry_alone(
+            child, self.__intensity, now=time.monotonic()
+        )
         if isinstance(action, restart.GiveUp):
-            self._give_up(ref, child)
-        self._start_again(ref, child)
+            self.__give_up(ref, child)
+        self.__start_again(ref, child)
 
-    def _give_up(self, ref: ServerRef, child: Child) -> NoReturn:
-        del self._children[ref]
-        announce.gave_up(self.ref, child, self._intensity)
+    def __give_up(self, ref: ServerRef, child: Child) -> NoReturn:
+        del self.__children[ref]
+        announce.gave_up(self.ref, child, self.__intensity)
         raise Stop(Shutdown())
 
-    def _start_again(self, ref: ServerRef, child: Child) -> None:
+    def __start_again(self, ref: ServerRef, child: Child) -> None:
         try:
-            answer = start_child(child.spec, self._extra_args)
+            answer = start_child(child.spec, self.__extra_args)
         except OtpError as error:
             failed = child.failed_starts + 1
             child = replace(child, state=ChildState.RESTARTING, ref=None, failed_starts=failed)
-            self._children[ref] = child
-            delay = delay_of(self._backoff, failed)
+            self.__children[ref] = child
+            delay = delay_of(self.__backoff, failed)
             announce.restart_failed(self.ref, child, error, delay)
             # A message, not a loop: requests get their turn in between (otp rule 35).
             send_soon(self.ref, _Retry(ref, child), delay)
             return
-        del self._children[ref]
+        del self.__children[ref]
         if answer is IGNORE:
             announce.child_ignored(self.ref, child)
             return
-        self._children[answer] = child = replace(
+        self.__children[answer] = child = replace(
             child,
             state=ChildState.RUNNING,
             ref=answer,
@@ -228,14 +230,14 @@ class DynamicSupervisor(GenServer):
 
     # ---- requests -------------------------------------------------------------------------
 
-    def _answer(self, request: Any) -> Any:
+    def __answer(self, request: Any) -> Any:
         match request:
             case admin.StartChild(spec):
-                return self._add(spec)
+                return self.__add(spec)
             case admin.StartChildren(specs):
-                return self._add_all(specs)
+                return self.__add_all(specs)
             case admin.TerminateChild(ref):
-                return self._remove(ref)
+                return self.__remove(ref)
             case admin.WhichChildren():
                 return [_info(child) for child in self.published_children]
             case admin.CountChildren():
@@ -244,41 +246,41 @@ class DynamicSupervisor(GenServer):
                 error = TypeError(f"a DynamicSupervisor cannot answer {request!r}; see its methods")
                 return admin.refuse(self.from_, error)
 
-    def _add(self, spec: ChildSpec) -> Any:
-        if self._max_children is not None and len(self._children) >= self._max_children:
-            raise MaxChildren(f"{self.ref} may have {self._max_children} children, and has them")
-        answer = start_child(spec, self._extra_args)
+    def __add(self, spec: ChildSpec) -> Any:
+        if self.__max_children is not None and len(self.__children) >= self.__max_children:
+            raise MaxChildren(f"{self.ref} may have {self.__max_children} children, and has them")
+        answer = start_child(spec, self.__extra_args)
         child = Child(spec, ChildState.RUNNING, answer, incarnation=1, started_at=time.monotonic())
         if answer is IGNORE:
             announce.child_ignored(self.ref, child)
         else:
-            self._children[answer] = child
+            self.__children[answer] = child
             announce.child_started(self.ref, child)
         return answer
 
-    def _add_all(self, specs: Sequence[ChildSpec]) -> list[Any]:
+    def __add_all(self, specs: Sequence[ChildSpec]) -> list[Any]:
         try:
             with threads.together(len(specs)):
-                return [self._add_or_error(spec) for spec in specs]
+                return [self.__add_or_error(spec) for spec in specs]
         except RuntimeError:  # not threads enough for all; perhaps for some
-            return [self._add_or_error(spec) for spec in specs]
+            return [self.__add_or_error(spec) for spec in specs]
 
-    def _add_or_error(self, spec: ChildSpec) -> Any:
+    def __add_or_error(self, spec: ChildSpec) -> Any:
         try:
-            return self._add(spec)
+            return self.__add(spec)
         except OtpError as error:
             return error
 
-    def _remove(self, ref: ServerRef) -> None:
-        child = self._children.get(ref)
+    def __remove(self, ref: ServerRef) -> None:
+        child = self.__children.get(ref)
         if child is None:
             raise NotFound(f"{self.ref} has no child {ref}")
         if child.is_running:
-            self._end([child])
-        self._children.pop(ref, None)  # unless it had ended as it should, and was absorbed
+            self.__end([child])
+        self.__children.pop(ref, None)  # unless it had ended as it should, and was absorbed
 
-    def _end(self, children: Sequence[Child]) -> None:
-        self._told_to_end = frozenset(child.ref for child in children)
+    def __end(self, children: Sequence[Child]) -> None:
+        self.__told_to_end = frozenset(child.ref for child in children)
         victims = [Victim(each.ref, each.spec.shutdown_time, each.spec.drain) for each in children]
         for child, reason in zip(children, terminate_together(victims), strict=True):
             announce.child_terminated(self.ref, child, reason, is_dynamic=True)

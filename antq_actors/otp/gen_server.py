@@ -57,21 +57,21 @@ class GenServer(ActorLoop):
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         super().__init__()
-        self._refer()
+        self._otp_refer()
 
-    def _refer(self) -> None:
+    def _otp_refer(self) -> None:
         """Put our ref in the place of pykka's."""
-        self._ref = ServerRef(self, registered=self.in_actor_registry)
-        self._actor_ref = self._ref
-        self._process = self._ref.process
+        self._otp_ref = ServerRef(self, registered=self.in_actor_registry)
+        self._actor_ref = self._otp_ref
+        self._otp_process = self._otp_ref.process
 
-    def _make_up_for_init(self) -> None:
+    def _otp_make_up_for_init(self) -> None:
         if not hasattr(self, "_actor_ref"):
             raise TypeError(
                 f"{type(self).__name__}.__init__ does not call super().__init__(), which makes the"
                 " actor's mailbox and its ref; let that be its first line"
             )
-        self._refer()  # it called pykka.ThreadingActor.__init__(self), as pykka's guide allows
+        self._otp_refer()  # it called pykka.ThreadingActor.__init__(self), as pykka's guide allows
 
     # ---- callbacks ------------------------------------------------------------------------
 
@@ -87,15 +87,15 @@ class GenServer(ActorLoop):
 
     def handle_cast(self, request: Any) -> None:
         """Act on a ``cast``."""
-        logger.warning("%s ignores an unknown cast: %r", self._process, request)
+        logger.warning("%s ignores an unknown cast: %r", self._otp_process, request)
 
     def handle_info(self, message: Any) -> None:
         """Act on anything else: Down, Exited, timer messages, plain ``tell``."""
-        logger.warning("%s ignores an unknown message: %r", self._process, message)
+        logger.warning("%s ignores an unknown message: %r", self._otp_process, message)
 
     def handle_continue(self, token: Any) -> None:
         """Go on after ``init`` answered ``Continue(token)``, before any message."""
-        logger.warning("%s ignores an unknown continue: %r", self._process, token)
+        logger.warning("%s ignores an unknown continue: %r", self._otp_process, token)
 
     def terminate(self, reason: ExitReason) -> None:
         """Clean up. Runs on every end but a kill and a failed ``init``.
@@ -108,7 +108,7 @@ class GenServer(ActorLoop):
     @property
     def ref(self) -> ServerRef:
         """The reference to this actor."""
-        return self._ref
+        return self._otp_ref
 
     @property
     def mailbox_length(self) -> int:
@@ -117,7 +117,7 @@ class GenServer(ActorLoop):
 
     def send_after(self, seconds: float | timedelta, message: Any) -> Timer:
         """Send *message* to this actor's ``handle_info`` in *seconds*."""
-        return timers.send_after(self._ref, message, seconds)
+        return timers.send_after(self._otp_ref, message, seconds)
 
     def interruptible(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Answer ``fn(...)``; an exit signal meanwhile raises Interrupt inside it.
@@ -125,7 +125,7 @@ class GenServer(ActorLoop):
         Let the Interrupt pass: the actor then ends with the signal's reason. It cannot reach a
         thread that sits in C code before that returns.
         """
-        process = self._process
+        process = self._otp_process
         return process.interruptible.run(lambda: process.is_ending, fn, *args, **kwargs)
 
     # ---- starting -------------------------------------------------------------------------
@@ -137,12 +137,12 @@ class GenServer(ActorLoop):
         Raises StartError if ``init`` failed, AlreadyStarted if *name* is taken, TypeError if
         *name* is none; then nothing runs.
         """
-        return cls._launch(args, kwargs, name=name, parent=None)
+        return cls._otp_launch(args, kwargs, name=name, parent=None)
 
     @classmethod
     def start_link(cls, *args: Any, name: str | Via | None = None, **kwargs: Any) -> Any:
         """Start the actor linked to the actor that calls; from a plain thread: not linked."""
-        return cls._launch(args, kwargs, name=name, parent=current.process())
+        return cls._otp_launch(args, kwargs, name=name, parent=current.process())
 
     @classmethod
     def spawn_link(cls, *args: Any, name: str | Via | None = None, **kwargs: Any) -> ServerRef:
@@ -151,7 +151,7 @@ class GenServer(ActorLoop):
         As ``proc_lib:spawn_link``, and as OTP's tasks are started: what goes wrong in ``init``
         is an end like any other.
         """
-        return cls._prepare(args, kwargs, name=name, parent=current.process(), is_awaited=False)
+        return cls._otp_prepare(args, kwargs, name=name, parent=current.process(), is_awaited=False)
 
     @classmethod
     def child_spec(
@@ -185,10 +185,10 @@ class GenServer(ActorLoop):
         )
 
     @classmethod
-    def _launch(
+    def _otp_launch(
         cls, args: tuple[Any, ...], kwargs: dict[str, Any], *, name: str | Via | None, parent: Any
     ) -> Any:
-        ref = cls._prepare(args, kwargs, name=name, parent=parent, is_awaited=True)
+        ref = cls._otp_prepare(args, kwargs, name=name, parent=parent, is_awaited=True)
         started = ref.process.started
         assert started is not None  # noqa: S101 - it is awaited
         with waiting_for(ref.process, started):
@@ -200,7 +200,7 @@ class GenServer(ActorLoop):
         raise StartError(reason, message=message) from getattr(reason, "exception", None)
 
     @classmethod
-    def _prepare(
+    def _otp_prepare(
         cls,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -212,9 +212,9 @@ class GenServer(ActorLoop):
         current.fence()
         names.check(name)
         actor = cls(*args, **kwargs)
-        if not hasattr(actor, "_ref"):
-            actor._make_up_for_init()
-        ref, process = actor._ref, actor._process
+        if not hasattr(actor, "_otp_ref"):
+            actor._otp_make_up_for_init()
+        ref, process = actor._otp_ref, actor._otp_process
         process.started = Promise() if is_awaited else None
         if name is not None:
             names.register(name, process)
@@ -246,6 +246,6 @@ class GenServer(ActorLoop):
 
     def _start_actor_loop(self) -> None:
         if self.use_daemon_thread:
-            threads.run(self._actor_loop, is_awaited=self._process.started is not None)
+            threads.run(self._actor_loop, is_awaited=self._otp_process.started is not None)
         else:
-            threading.Thread(target=self._actor_loop, name=str(self._process)).start()
+            threading.Thread(target=self._actor_loop, name=str(self._otp_process)).start()

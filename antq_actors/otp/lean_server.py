@@ -44,4 +44,4 @@ class LeanServer(GenServer):
         self.actor_urn = f"urn:antq:{next(_numbers)}"
         self.actor_inbox = self._create_actor_inbox()
         self.actor_stopped = _Flag()  # type: ignore[assignment]
-        self._refer()
+        self._otp_refer()

@@ -61,7 +61,7 @@ class PartitionSupervisor(Supervisor):
             max_seconds=max_seconds,
             backoff=backoff,
         )
-        self._process.directory = _Partitions(self, number)
+        self._otp_process.directory = _Partitions(self, number)
 
     @classmethod
     def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:

@@ -44,7 +44,7 @@ class Registry(GenServer):
             raise TypeError(f"keys must be 'unique' or 'duplicate', got {keys!r}")
         if keys not in get_args(Keys):
             raise ValueError(f"keys must be 'unique' or 'duplicate', got {keys!r}")
-        process = self._process
+        process = self._otp_process
         # Those who register are linked to it, and the end of none of them is the end of it.
         process.trap_exit = True
         process.absorb = lambda _ref, _reason: True

@@ -76,8 +76,8 @@ class Supervisor(GenServer):
         backoff: Backoff | None = None,
     ) -> None:
         super().__init__()
-        self._process.trap_exit = True
-        self._state = State()
+        self._otp_process.trap_exit = True
+        self.__state = State()
         options = SupervisorOptions(
             strategy=strategy,
             max_restarts=max_restarts,
@@ -85,8 +85,8 @@ class Supervisor(GenServer):
             auto_shutdown=auto_shutdown,
             backoff=backoff,
         )
-        self._specs = _checked_specs(children, options)
-        self._use(options)
+        self.__specs = _checked_specs(children, options)
+        self.__use(options)
 
     def init_children(self) -> Any:
         """Answer ``(children, options)`` or IGNORE; a subclass overrides it.
@@ -94,7 +94,7 @@ class Supervisor(GenServer):
         It runs whenever the supervisor starts, in its own thread: what it answers is what comes
         back after a restart. The options are those of ``start``, as a mapping.
         """
-        return self._specs, None
+        return self.__specs, None
 
     @classmethod
     def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
@@ -105,9 +105,9 @@ class Supervisor(GenServer):
         return super().child_spec(*args, **kwargs)
 
     @classmethod
-    def _launch(cls, *args: Any, **kwargs: Any) -> Any:
+    def _otp_launch(cls, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super()._launch(*args, **kwargs)
+            return super()._otp_launch(*args, **kwargs)
         except StartError as error:
             boot = getattr(error.reason, "detail", None)
             if not isinstance(boot, StartError):
@@ -167,25 +167,25 @@ class Supervisor(GenServer):
     @property
     def published_children(self) -> Children:
         """The children as they are now; may be read in any thread, see `tree.py`."""
-        return self._state.children
+        return self.__state.children
 
     @property
     def max_restarts(self) -> int:
         """How many restarts within the window are borne; may be read in any thread."""
-        return self._options.max_restarts
+        return self.__options.max_restarts
 
     @property
     def restarts_left(self) -> int:
         """How many restarts would be borne now; may be read in any thread."""
-        return self._state.intensity.left(time.monotonic())
+        return self.__state.intensity.left(time.monotonic())
 
     @property
-    def _children(self) -> Children:
-        return self._state.children
+    def __children(self) -> Children:
+        return self.__state.children
 
-    @_children.setter
-    def _children(self, children: Children) -> None:
-        self._state = self._state.having(children)
+    @__children.setter
+    def __children(self, children: Children) -> None:
+        self.__state = self.__state.having(children)
 
     # ---- the actor ------------------------------------------------------------------------
 
@@ -196,21 +196,21 @@ class Supervisor(GenServer):
             return IGNORE
         children, options = check_pair(made)
         if options is not None:
-            self._use(SupervisorOptions.of(options))
-        for spec in _checked_specs(children, self._options):
-            self._children = restart.added(self._children, spec)
+            self.__use(SupervisorOptions.of(options))
+        for spec in _checked_specs(children, self.__options):
+            self.__children = restart.added(self.__children, spec)
             try:
-                self._begin_child(spec.id, by_itself=False)
+                self.__begin_child(spec.id, by_itself=False)
             except OtpError as error:
-                announce.boot_failed(self.ref, restart.find(self._children, spec.id), error)
-                self._end_children()
+                announce.boot_failed(self.ref, restart.find(self.__children, spec.id), error)
+                self.__end_children()
                 raise Stop(Shutdown(_boot_error(spec, error))) from error
         return None
 
     def handle_call(self, request: Any) -> Any:
         """Do what `admin.py` lists; refuse everything else."""
         try:
-            return self._answer(request)
+            return self.__answer(request)
         except OtpError as error:
             return admin.refuse(self.from_, error)
 
@@ -218,125 +218,128 @@ class Supervisor(GenServer):
         """See a child's end, or try again to start one."""
         match message:
             case Exited(ref, reason):
-                self._on_exit(ref, reason)
+                self.__on_exit(ref, reason)
             case _Retry(child):
-                self._on_retry(child)
+                self.__on_retry(child)
             case _:
                 announce.unexpected(self.ref, message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """Stop the children, the last started first."""
-        self._end_children()
+        self.__end_children()
 
     # ---- what happens to children ---------------------------------------------------------
 
-    def _on_exit(self, ref: ServerRef | None, reason: ExitReason) -> None:
-        child = next((c for c in self._children if c.is_running and c.ref is ref), None)
+    def __on_exit(self, ref: ServerRef | None, reason: ExitReason) -> None:
+        child = next((c for c in self.__children if c.is_running and c.ref is ref), None)
         if child is None:
             return  # stopped by this supervisor a moment ago, or no child at all
-        if self._process.stops_with_all:
+        if self._otp_process.stops_with_all:
             # pykka's stop_all is on its way through the tree to this supervisor.
-            self._children = restart.stopped(self._children, child.spec.id, reason)
+            self.__children = restart.stopped(self.__children, child.spec.id, reason)
             announce.child_exited(self.ref, child, reason, restart.Leave())
             return
 
-        self._state, action = restart.exited(
-            self._state, child.spec.id, reason, now=time.monotonic()
+        self.__state, action = restart.exited(
+            self.__state, child.spec.id, reason, now=time.monotonic()
         )
         announce.child_exited(self.ref, child, reason, action)
-        self._carry_out(action)
+        self.__carry_out(action)
 
-    def _on_retry(self, child: Child) -> None:
-        if self._process.stops_with_all or restart.get(self._children, child.spec.id) is not child:
+    def __on_retry(self, child: Child) -> None:
+        if (
+            self._otp_process.stops_with_all
+            or restart.get(self.__children, child.spec.id) is not child
+        ):
             return  # something else happened to it meanwhile
-        self._state, action = restart.retry(self._state, child.spec.id, now=time.monotonic())
-        self._carry_out(action)
+        self.__state, action = restart.retry(self.__state, child.spec.id, now=time.monotonic())
+        self.__carry_out(action)
 
-    def _carry_out(self, action: restart.Action) -> None:
+    def __carry_out(self, action: restart.Action) -> None:
         match action:
             case restart.StartAgain():
-                self._start_again(action)
+                self.__start_again(action)
             case restart.GiveUp(child):
-                announce.gave_up(self.ref, child, self._state.intensity)
+                announce.gave_up(self.ref, child, self.__state.intensity)
                 raise Stop(Shutdown())
             case restart.ShutDown():
                 raise Stop(Shutdown())
 
-    def _start_again(self, plan: restart.StartAgain) -> None:
+    def __start_again(self, plan: restart.StartAgain) -> None:
         for child_id in plan.stop:
-            self._end_child(child_id)
+            self.__end_child(child_id)
         for child_id in plan.start:
             try:
-                self._begin_child(child_id, by_itself=True)
+                self.__begin_child(child_id, by_itself=True)
             except OtpError as error:
-                self._children = restart.start_failed(self._children, plan, child_id)
-                child = restart.find(self._children, child_id)
-                delay = delay_of(self._options.backoff, child.failed_starts)
+                self.__children = restart.start_failed(self.__children, plan, child_id)
+                child = restart.find(self.__children, child_id)
+                delay = delay_of(self.__options.backoff, child.failed_starts)
                 announce.restart_failed(self.ref, child, error, delay)
                 # A message, not a loop: whoever wants this child terminated, or this supervisor
                 # stopped, gets a word in between (otp rule 35).
                 send_soon(self.ref, _Retry(child), delay)
                 return
 
-    def _begin_child(self, child_id: Hashable, *, by_itself: bool) -> Any:
-        child = restart.find(self._children, child_id)
+    def __begin_child(self, child_id: Hashable, *, by_itself: bool) -> Any:
+        child = restart.find(self.__children, child_id)
         answer = start_child(child.spec)
         if answer is IGNORE:
-            self._children = restart.ignored(self._children, child_id)
+            self.__children = restart.ignored(self.__children, child_id)
             announce.child_ignored(self.ref, child)
         else:
-            self._children = restart.started(
-                self._children, child_id, answer, now=time.monotonic(), by_itself=by_itself
+            self.__children = restart.started(
+                self.__children, child_id, answer, now=time.monotonic(), by_itself=by_itself
             )
-            announce.child_started(self.ref, restart.find(self._children, child_id))
+            announce.child_started(self.ref, restart.find(self.__children, child_id))
         return answer
 
-    def _end_child(self, child_id: Hashable) -> None:
-        child = restart.find(self._children, child_id)
+    def __end_child(self, child_id: Hashable) -> None:
+        child = restart.find(self.__children, child_id)
         if not child.is_running:
-            self._children = restart.stopped(self._children, child_id, None)
+            self.__children = restart.stopped(self.__children, child_id, None)
             return
         spec = child.spec
         reason = terminate(child.ref, spec.shutdown_time, drain=spec.drain)
-        self._children = restart.stopped(self._children, child_id, reason)
+        self.__children = restart.stopped(self.__children, child_id, reason)
         announce.child_terminated(self.ref, child, reason)
 
-    def _end_children(self) -> None:
-        for child_id in restart.stop_order(self._children):
-            self._end_child(child_id)
+    def __end_children(self) -> None:
+        for child_id in restart.stop_order(self.__children):
+            self.__end_child(child_id)
 
     # ---- requests -------------------------------------------------------------------------
 
-    def _answer(self, request: Any) -> Any:  # noqa: PLR0911 - one for each request
+    def __answer(self, request: Any) -> Any:  # noqa: PLR0911 - one for each request
         match request:
             case admin.StartChild(spec):
-                return self._add(spec)
+                return self.__add(spec)
             case admin.TerminateChild(child_id):
-                self._child(child_id)
-                return self._end_child(child_id)
+                self.__child(child_id)
+                return self.__end_child(child_id)
             case admin.RestartChild(child_id):
-                self._idle_child(child_id)
-                return self._begin_child(child_id, by_itself=False)
+                self.__idle_child(child_id)
+                return self.__begin_child(child_id, by_itself=False)
             case admin.DeleteChild(child_id):
-                self._idle_child(child_id)
-                self._children = restart.without(self._children, child_id)
+                self.__idle_child(child_id)
+                self.__children = restart.without(self.__children, child_id)
                 return None
             case admin.GetChildSpec(child_id):
-                return self._child(child_id).spec
+                return self.__child(child_id).spec
             case admin.WhichChildren():
-                return [_info(child) for child in self._children]
+                return [_info(child) for child in self.__children]
             case admin.CountChildren():
-                return admin.count(self._children)
+                return admin.count(self.__children)
             case _:
                 error = TypeError(f"a supervisor cannot answer {request!r}; see its methods")
                 return admin.refuse(self.from_, error)
 
-    def _add(self, spec: ChildSpec) -> Any:
+    def __add(self, spec: ChildSpec) -> Any:
         try:
-            check_significant(spec, self._options.auto_shutdown)
+            check_significant(spec, self.__options.auto_shutdown)
         except ValueError as error:
             return admin.refuse(self.from_, error)
-        present = restart.get(self._children, spec.id)
+        present = restart.get(self.__children, spec.id)
         if present is not None and present.is_running:
             raise AlreadyStarted(present.ref, f"child {spec.id!r} runs already: {present.ref}")
         if present is not None:
@@ -344,32 +347,32 @@ class Supervisor(GenServer):
                 f"{self.ref} has a child {spec.id!r} that does not run; restart_child starts it, "
                 "delete_child makes room for another"
             )
-        before = self._children
-        self._children = restart.added(self._children, spec)
+        before = self.__children
+        self.__children = restart.added(self.__children, spec)
         try:
-            return self._begin_child(spec.id, by_itself=False)
+            return self.__begin_child(spec.id, by_itself=False)
         except OtpError:
-            self._children = before
+            self.__children = before
             raise
 
-    def _child(self, child_id: Hashable) -> Child:
-        child = restart.get(self._children, child_id)
+    def __child(self, child_id: Hashable) -> Child:
+        child = restart.get(self.__children, child_id)
         if child is None:
-            ids = [child.spec.id for child in self._children]
+            ids = [child.spec.id for child in self.__children]
             raise NotFound(f"{self.ref} has no child {child_id!r}; it has {ids}")
         return child
 
-    def _idle_child(self, child_id: Hashable) -> Child:
-        child = self._child(child_id)
+    def __idle_child(self, child_id: Hashable) -> Child:
+        child = self.__child(child_id)
         if child.is_running:
             raise Running(f"child {child_id!r} of {self.ref} runs; terminate it first")
         if child.state is ChildState.RESTARTING:
             raise Restarting(f"child {child_id!r} of {self.ref} is being restarted")
         return child
 
-    def _use(self, options: SupervisorOptions) -> None:
-        self._options = options
-        self._state = options.initial_state()
+    def __use(self, options: SupervisorOptions) -> None:
+        self.__options = options
+        self.__state = options.initial_state()
 
 
 def _info(child: Child) -> ChildInfo:

@@ -70,7 +70,7 @@ class TaskActor(LeanServer):
                 self._tell_outcome(self._outcome)
 
     def _tell_outcome(self, outcome: Promise) -> None:
-        reason = self._process.reason
+        reason = self._otp_process.reason
         assert reason is not None  # noqa: S101 - the loop is over
         if isinstance(reason, Normal) and self._value is not _NONE:
             outcome.answer(self._value)
@@ -83,14 +83,14 @@ class TaskActor(LeanServer):
         if self._owner is None:
             super()._start_actor_loop()
             return
-        if not (self._process.link(self._owner) and self._owner.link(self._process)):
-            self._process.unlink(self._owner)
-            self._process.exit(self._owner, NoProc(), by_link=True)
+        if not (self._otp_process.link(self._owner) and self._owner.link(self._otp_process)):
+            self._otp_process.unlink(self._owner)
+            self._otp_process.exit(self._owner, NoProc(), by_link=True)
         try:
             super()._start_actor_loop()
         except RuntimeError:  # no thread: the owner hears of it as its StartError, and only so
-            self._owner.unlink(self._process)
-            self._process.unlink(self._owner)
+            self._owner.unlink(self._otp_process)
+            self._otp_process.unlink(self._owner)
             raise
 
 
