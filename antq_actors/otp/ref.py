@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
-from pykka import ActorDeadError, ActorRef, ActorRegistry
+from pykka import ActorDeadError, ActorRef, ActorRegistry, messages
 from pykka._envelope import Envelope
 
 from antq_actors.otp import current
@@ -75,11 +75,14 @@ class ServerRef(ActorRef[Any]):
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Send *message* to ``handle_call`` and wait for the answer, as pykka's ``ask`` does.
 
-        An actor that asks itself in its last callbacks hears that it is gone, as pykka has it:
-        it takes no more messages, and would wait for its own end. ``stop``, ``stop_all`` and
-        proxies ask, too.
+        An actor in its last callbacks takes no more messages, so who asks it hears at once that it
+        is gone, as in pykka. A ``stop`` waits for its end, but not from an actor that is there
+        itself: that could be waiting for its own end, or they for each other's.
         """
-        if self.process.is_finishing and self.process is current.process():
+        if self.process.is_finishing and (
+            not isinstance(message, messages._ActorStop)  # noqa: SLF001 - pykka's stop
+            or _is_finishing(current.process())
+        ):
             gone = self.actor_class._create_future()  # noqa: SLF001 - pykka's
             gone.set_exception((ActorDeadError, ActorDeadError(f"{self} not found"), None))
             return gone.get() if block else gone
@@ -114,6 +117,10 @@ class ServerRef(ActorRef[Any]):
 
         with suppress(CallExit):
             stop(self)
+
+
+def _is_finishing(process: Process | None) -> bool:
+    return process is not None and process.is_finishing
 
 
 def _is_stop_all_calling() -> bool:

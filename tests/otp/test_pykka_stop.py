@@ -89,6 +89,40 @@ def test_in_its_last_callbacks_an_actor_finds_itself_gone(start, hook, what, ans
     assert outcome == [answer.format(ref) if isinstance(answer, str) else answer]
 
 
+@pytest.mark.parametrize("number", [2, 3])
+@pytest.mark.parametrize("hook", ["on_stop", "terminate"])
+def test_actors_that_all_stop_all_actors_in_their_ends_do_not_wait_for_each_other(hook, number):
+    refs = [Careless.start(hook, stop_all) for _ in range(number)]
+
+    stopping = InThread(refs[0].stop)
+
+    assert stopping.result() is True
+    assert pykka.ActorRegistry.get_all() == []
+
+
+def test_an_actor_that_asks_one_that_stops_it_does_not_wait_for_it(start, gate):
+    class Stopping(GenServer):
+        def on_stop(self):
+            gate()
+            other.stop()
+
+    def ask_the_other(me):
+        with pytest.raises(pykka.ActorDeadError):
+            stopping.ask("anyone there")
+        return "lives"
+
+    other, stopping = start(), start(of=Stopping)
+    end = stopping.stop(block=False)
+    gate.wait_entered()
+
+    asking = InThread(call, other, ask_the_other)
+
+    assert asking.result() == "lives"
+    gate.open()
+    assert end.get(timeout=LONGEST) is True
+    assert not other.is_alive()
+
+
 def test_others_who_stop_it_meanwhile_wait_for_its_end(start, gate):
     class Slow(GenServer):
         def on_stop(self):
