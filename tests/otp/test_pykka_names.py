@@ -120,7 +120,7 @@ def named_in(cls):
 # ---- fields -------------------------------------------------------------------------------------
 
 FIELDS = {"actor_urn", "actor_inbox", "actor_stopped", "_actor_ref"}
-OURS = {"_process", "_ref"}
+OURS = {"_otp_process", "_otp_ref"}
 
 
 def test_pykkas_init_makes_these_fields():
