@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 CALL: Final = "otp.call, round trip"
 ASK: Final = "pykka's ask, round trip"
 
+TERMINATED: Final = "terminated child, start and end"
+BY_ITSELF: Final = "child that ends by itself, start and end"
+PYKKAS: Final = "pykka actor, start and stop"
+FEW: Final = 10
+"""Others that are alive when there are few."""
+
 
 class Echo(otp.GenServer):
     """Answers what it was asked."""
@@ -23,6 +29,9 @@ class Echo(otp.GenServer):
     def handle_call(self, request: Any) -> Any:
         """Answer *request*."""
         return request
+
+
+TEMPORARY: Final = Echo.child_spec(restart=otp.Restart.TEMPORARY)
 
 
 class PykkaEcho(pykka.ThreadingActor):
@@ -37,8 +46,7 @@ def bench(*, short: bool) -> Iterator[Measure]:
     """Ours and pykka's in turn."""
     calls, children, crowd, rounds = (100, 10, 50, 1) if short else (10_000, 500, 5_000, 5)
     yield from _calls(calls, rounds)
-    for others in (10, crowd):
-        yield from _children(children, others, rounds)
+    yield from _children(children, crowd, rounds)
 
 
 def _calls(calls: int, rounds: int) -> Iterator[Measure]:
@@ -54,26 +62,48 @@ def _calls(calls: int, rounds: int) -> Iterator[Measure]:
     pykka_echo.stop()
     for name, rounded in values.items():
         yield Measure(name, "us", rounded)
-    yield ratio("  call against ask", values[CALL], values[ASK])
+    yield ratio("  call against ask", values[CALL], values[ASK], "<= 1.3")
 
 
-def _children(children: int, others: int, rounds: int) -> Iterator[Measure]:
-    ours = f"dynamic child, start and end, {others:,} others"
-    theirs = f"pykka actor, start and stop, {others:,} others"
-    values: dict[str, list[float]] = {ours: [], theirs: []}
+def _children(children: int, crowd: int, rounds: int) -> Iterator[Measure]:
+    """Few others and many in turn, so that both sides of a ratio had the same machine."""
+    values: dict[str, list[float]] = {}
     for _ in range(rounds):
-        with _supervisor_of(others) as sup:
-            values[ours].append(_microseconds(children, lambda: _start_and_end(sup)))
-        with _pykka_actors(others):
-            values[theirs].append(_microseconds(children, lambda: PykkaEcho.start().stop()))
+        for others in (FEW, crowd):
+            for name, took in _round(children, others):
+                values.setdefault(name, []).append(took)
     for name, rounded in values.items():
         yield Measure(name, "us", rounded)
-    yield ratio("  child against pykka actor", values[ours], values[theirs])
+    for what in (TERMINATED, BY_ITSELF):
+        few, many = values[f"{what}, {FEW:,} others"], values[f"{what}, {crowd:,} others"]
+        yield ratio(
+            f"  {crowd:,} others against {FEW}, {what.partition(',')[0]}", many, few, "<= 1.25"
+        )
+    yield ratio(
+        f"  child against pykka actor, {crowd:,} others",
+        values[f"{TERMINATED}, {crowd:,} others"],
+        values[f"{PYKKAS}, {crowd:,} others"],
+    )
 
 
-def _start_and_end(sup: otp.ServerRef) -> None:
+def _round(children: int, others: int) -> Iterator[tuple[str, float]]:
+    with _supervisor_of(others) as sup:
+        took = _microseconds(children, lambda: _start_and_terminate(sup))
+        yield f"{TERMINATED}, {others:,} others", took
+        took = _microseconds(children, lambda: _start_and_stop(sup))
+        yield f"{BY_ITSELF}, {others:,} others", took
+    with _pykka_actors(others):
+        took = _microseconds(children, lambda: PykkaEcho.start().stop())
+        yield f"{PYKKAS}, {others:,} others", took
+
+
+def _start_and_terminate(sup: otp.ServerRef) -> None:
     child = otp.DynamicSupervisor.start_child(sup, Echo)
     otp.DynamicSupervisor.terminate_child(sup, child)
+
+
+def _start_and_stop(sup: otp.ServerRef) -> None:
+    otp.stop(otp.DynamicSupervisor.start_child(sup, TEMPORARY))
 
 
 @contextmanager

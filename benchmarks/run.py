@@ -23,7 +23,16 @@ import psutil
 from measure import Measure, options, table
 
 HERE: Final = Path(__file__).parent
-PROGRAMS: Final = ("drain", "enqueue", "latency", "backlog", "leads", "memory", "otp")
+PROGRAMS: Final = (
+    "drain",
+    "enqueue",
+    "latency",
+    "backlog",
+    "leads",
+    "memory",
+    "otp",
+    "otp_restarts",
+)
 PACKAGES: Final = ("antq-actors", "pykka", "lmdb", "msgspec", "cloudpickle")
 LIMIT: Final = 1_800.0
 """Seconds after which one program hangs."""
