@@ -19,7 +19,6 @@ from antq_actors.otp.reasons import Crash, ExitReason, Killed
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
-    from types import TracebackType
 
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.process import Process
@@ -56,12 +55,7 @@ class _Harm:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.end()
 
 

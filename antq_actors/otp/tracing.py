@@ -12,7 +12,6 @@ from antq_actors.otp.reasons import ExitReason, NoProc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.process import Process
@@ -119,12 +118,7 @@ class Trace:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exception_type: type[BaseException] | None,
-        exception: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.stop()
 
 
