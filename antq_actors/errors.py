@@ -95,6 +95,10 @@ class StorageFull(StorageError):
     """The disk is full: what did not fit was not stored."""
 
 
+class DamagedRecord(StorageError):
+    """A record of the store is not what was written. It is failed when it is met; nothing runs."""
+
+
 class StoreNotOpened(StartError, StorageError):
     """The application could not start, because its store cannot be opened."""
 

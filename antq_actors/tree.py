@@ -71,10 +71,14 @@ def start(config: Config, names: Names, path: Path, store: StorageClient, node: 
     def wake(queue: str) -> None:
         calls.cast(names.queue(queue), Wake())
 
+    def heed(queue: str) -> None:
+        calls.cast(names.queue(queue), Wake(heed=True))
+
     children = [
         StorageActor.child_spec(
             path,
             wake=wake,
+            heed=heed,
             durable=config.path is not None,
             owner=names,
             watch_interval=WATCH_INTERVAL if config.path and config.start_queues else None,
@@ -107,7 +111,7 @@ def _queue(config: Config, names: Names, name: str, store: StorageClient, node: 
         concurrency=queue.concurrency,
         check_interval=queue.check_interval,
         max_interruptions=config.max_interruptions,
-        node=node.number,
+        node=node,
         workers=names.workers(name),
     )
     return Supervisor.child_spec(

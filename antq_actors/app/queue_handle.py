@@ -57,13 +57,18 @@ class QueueHandle:
     def set_concurrency(self, n: int) -> None:
         """Perform up to *n* jobs at once from now on, on this node, until it restarts.
 
-        Lowering stops no running job. Raises TypeError or ValueError unless *n* is a whole number
-        of at least 1, and NotStarted where no queue runs.
+        Where no queues run it is for every node of the path that runs this one; they hear of it
+        within a moment. Lowering stops no running job. Raises TypeError or ValueError unless *n*
+        is a whole number of at least 1, and NotStarted when no node runs the queue.
         """
         check_concurrency(n)
-        if self._actor is None:
-            raise self._not_running()
-        self._call(self._actor, SetConcurrency(n))
+        if self._actor is not None:
+            self._call(self._actor, SetConcurrency(n))
+        elif not self._store.order_concurrency(self.name, n):
+            raise NotStarted(
+                f"no node runs queue {self.name!r}; start an application with it first, or give the"
+                " concurrency where it is described"
+            )
 
     def pause(self) -> None:
         """Claim nothing more, on every node of the path. Kept over restarts; running jobs go on."""

@@ -12,6 +12,7 @@
 
     ENQUEUED, SCHEDULED, RETRYING --cancel--> CANCELLED
     COMPLETED, FAILED, CANCELLED  --retry---> ENQUEUED       attempts and interruptions start again
+    any, unreadable on disk       --condemn-> FAILED         what is known of it is kept
 
 Rule: no other file decides a ``status``. Functions from value to value; the time is passed in.
 """
@@ -149,9 +150,27 @@ def retry(state: JobState, *, now: Instant) -> JobState:
         status=Status.ENQUEUED,
         attempts=0,
         interruptions=0,
+        alone=False,
         scheduled_at=now,
         updated_at=now,
     )
+
+
+def condemn(*, queue_name: str, why: str, errors: int, now: Instant) -> tuple[JobState, ErrorEntry]:
+    """Make the state of a job whose own is lost: failed, so that nothing of it is ever run.
+
+    *errors*: how many entries of its errors are left.
+    """
+    state = JobState(
+        status=Status.FAILED,
+        queue_name=queue_name,
+        priority=0,
+        max_attempts=1,
+        updated_at=now,
+        scheduled_at=None,
+        errors=errors + 1,
+    )
+    return state, ErrorEntry(0, why, None, now)
 
 
 def _failed(state: JobState, now: Instant, retry_in: float) -> JobState:
@@ -164,7 +183,9 @@ def _failed(state: JobState, now: Instant, retry_in: float) -> JobState:
 def _interrupted(state: JobState, outcome: Interrupted, now: Instant) -> JobState:
     counted = replace(state, interruptions=state.interruptions + 1)
     if counted.interruptions < outcome.max_interruptions:
-        return _waits_again(counted, now)
+        # The next one would fail it, so next time it must not pay for another job's doing.
+        last_chance = counted.interruptions == outcome.max_interruptions - 1
+        return replace(_waits_again(counted, now), alone=last_chance)
 
     # A job that takes its node down with it must not do so for ever.
     return _ended(replace(counted, attempts=state.attempts - 1), Status.FAILED, now)

@@ -33,3 +33,6 @@ class JobState(msgspec.Struct, frozen=True, array_like=True):
     """The node that runs it; 0 while none does."""
     errors: int = 0
     """How many entries its list of errors has."""
+    alone: bool = False
+    """It begins next time with no other job beside it: one more interruption would fail it, and
+    must then be its own doing."""

@@ -45,6 +45,8 @@ class Book:
     """What is under way."""
     look: bool = True
     """There may be due jobs that no claim has seen yet."""
+    heed: bool = False
+    """Another process may have left word: ask, also without a free slot."""
     held: bool = False
     """Nothing is claimed before the next look by the clock: there is no thread to be had."""
 
@@ -63,11 +65,12 @@ class Book:
         if self.asked is not None:
             return None
         limit = 0 if self.draining or self.held else min(self.free, CLAIM)
-        if not self.settled and not (limit and self.look):
+        if not self.settled and not (limit and self.look) and not self.heed:
             return None
         self.asked = Ask(self.settled, limit)
         self.settled = []
         self.look = False
+        self.heed = False
         return self.asked
 
     def answered(self, claimed: int) -> None:

@@ -40,6 +40,9 @@ class GetStatus:
 class Wake:
     """There may be a job to claim."""
 
+    heed: bool = False
+    """Another process has changed something: it may have left word for this queue as well."""
+
 
 @dataclass(frozen=True, slots=True)
 class Drain:

@@ -27,6 +27,13 @@ class Node:
                 self._number = self._store.open_node(self._queues)
             return self._number
 
+    def lost(self, number: int) -> None:
+        """Note that this node was declared dead under *number*: it needs a new one."""
+        with self._lock:
+            if self._number == number:
+                self._number = None
+                self._store.lose_node(number)
+
     def close(self) -> None:
         """Be no node any more; its jobs were given back before. Raises StorageError."""
         with self._lock:

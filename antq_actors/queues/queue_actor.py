@@ -27,6 +27,7 @@ from antq_actors.queues.messages import Drain, GetStatus, Pause, Resume, SetConc
 from antq_actors.queues.status import QueueStatus
 from antq_actors.queues.switching import switch_interval
 from antq_actors.queues.worker_actor import WorkerActor
+from antq_actors.storage.records import NodeGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.otp.timers import Timer
+    from antq_actors.queues.node import Node
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.records import Claim, Settlement, StoredJob
     from antq_actors.storage.request import Write
@@ -59,8 +61,8 @@ class QueueSettings:
     check_interval: float
     """Seconds between two looks at the store when no event asks for one."""
     max_interruptions: int
-    node: Callable[[], int]
-    """Answers the number of this node."""
+    node: Node
+    """This process, as the store knows it."""
     workers: str
     """The name of the dynamic supervisor of its worker actors."""
 
@@ -112,7 +114,7 @@ class QueueActor(GenServer):
 
     def init(self) -> Continue:
         """Give back what an earlier incarnation left running, then begin."""
-        self._node = self._settings.node()
+        self._node = self._settings.node.number()
         self._store.rescue(
             node=self._node,
             queue=self._settings.name,
@@ -175,9 +177,7 @@ class QueueActor(GenServer):
     def _answer(self, request: Any) -> Any:
         match request:
             case SetConcurrency(n):
-                self._book.concurrency = n
-                switch_interval.want(self._settings.workers, n)
-                self._book.look = True
+                self._set_concurrency(n)
                 self._advance()
             case Pause():
                 self._store.set_paused(self._settings.name, paused=True)
@@ -186,7 +186,8 @@ class QueueActor(GenServer):
                 self._look()
             case GetStatus():
                 return self._status()
-            case Wake():
+            case Wake(heed):
+                self._book.heed |= heed
                 self._look()
             case Drain(timeout):
                 self._drain(timeout, self.from_)
@@ -200,7 +201,8 @@ class QueueActor(GenServer):
     def handle_cast(self, request: Any) -> None:
         """Do the same without an answer; anything else is logged and ignored."""
         match request:
-            case Wake():
+            case Wake(heed):
+                self._book.heed |= heed
                 self._look()
             case Drain(timeout):
                 self._book.draining = True
@@ -265,12 +267,19 @@ class QueueActor(GenServer):
     def _answered(self, response: Response) -> None:
         if response.error is None:
             self._claimed(response.value)
+        elif isinstance(response.error, NodeGone):
+            # Its jobs run elsewhere by now. All that runs here ends with this actor, which comes
+            # back as a new node.
+            self._settings.node.lost(self._node)
+            raise response.error
         else:
             self._refused(response.error)
 
     def _claimed(self, claim: Claim) -> None:
         self._request = None
         self._book.answered(len(claim.jobs))
+        if claim.concurrency is not None:
+            self._set_concurrency(claim.concurrency)
         if claim.jobs:
             self._perform(claim.jobs)
         self._schedule_look(claim.next_due)
@@ -388,6 +397,11 @@ class QueueActor(GenServer):
             running=tuple(sorted(e.job.id for e in self._book.running.values())),
             counts=self._store.counts(self._settings.name),
         )
+
+    def _set_concurrency(self, n: int) -> None:
+        self._book.concurrency = n
+        switch_interval.want(self._settings.workers, n)
+        self._book.look = True
 
     def _drain(self, timeout: float, asker: Any) -> None:
         self._book.draining = True

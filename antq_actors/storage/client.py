@@ -90,7 +90,8 @@ class StorageClient:
         """Settle executions, then claim up to *limit* due jobs, in one transaction.
 
         A stale settlement is dropped. A paused queue settles and gets nothing. *absence*: seconds
-        that the storage actor may be gone, not only busy, before this raises StorageError.
+        that the storage actor may be gone, not only busy, before this raises StorageError. Raises
+        NodeGone when *node* asks for jobs and was declared dead.
         """
         verb = _work(queue_name, settlements, node=node, limit=limit, now=now)
         claim: Claim = self._ask(Write(verb), absence)
@@ -216,6 +217,17 @@ class StorageClient:
         """Tell whether a queue is paused."""
         return self._read(partial(JobReader.is_paused, queue_name=queue))
 
+    def order_concurrency(self, queue: str, n: int) -> int:
+        """Have every living node that runs *queue* perform up to *n* jobs of it at once.
+
+        Answer how many nodes that are.
+        """
+        nodes = self._read(partial(JobReader.nodes_of, queue_name=queue))
+        alive = [node for node in nodes if not node_lock.is_dead(self._path, node)]
+        if alive:
+            self._write(partial(JobStore.order_concurrency, queue_name=queue, n=n, nodes=alive))
+        return len(alive)
+
     # ---- nodes ----------------------------------------------------------------------------
 
     def open_node(self, queues: Collection[str] = ()) -> int:
@@ -231,6 +243,10 @@ class StorageClient:
         # Only now: a recorded node whose lock can be taken is a dead one.
         self._write(partial(JobStore.add_node, node=node, queues=queues))
         return node
+
+    def lose_node(self, node: int) -> None:
+        """Let go the lock of a node of this process that was declared dead."""
+        node_lock.release(self._path, node)
 
     def close_node(self, node: int) -> None:
         """Forget a node, this process's or a dead one; its jobs were given back before.

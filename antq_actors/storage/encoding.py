@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import cloudpickle  # type: ignore[import-untyped]  # it has none
 import msgspec
 
-from antq_actors.errors import StorageError
+from antq_actors.errors import DamagedRecord, StorageError
 from antq_actors.jobs.instant import to_datetime
 from antq_actors.jobs.job import AttemptError, Job
 from antq_actors.jobs.lifecycle import ErrorEntry
@@ -27,9 +27,13 @@ from antq_actors.jobs.state import JobState
 from antq_actors.jobs.unique import Unique
 from antq_actors.storage.plain_pickle import Opaque, read_plain
 from antq_actors.storage.records import JobSpec, StoredJob
+from antq_actors.storage.seal import contents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+UNREADABLE: Final = "?"
+"""Stands for a name that cannot be read."""
 
 _PICKLED: Final = b"\x01"
 _PROTOCOL: Final = 5
@@ -134,9 +138,9 @@ def encode_job(state: JobState, digest: bytes | None) -> bytes:
 
 
 def decode_job(record: bytes) -> JobRecord:
-    """Undo :func:`encode_job`. Raises StorageError for damaged bytes."""
-    size = record[0] + 1
+    """Undo :func:`encode_job`. Raises DamagedRecord."""
     try:
+        size = record[0] + 1
         return JobRecord(_decode_state(memoryview(record)[size:]), record[1:size] or None)
     except (msgspec.MsgspecError, IndexError) as error:
         raise _damaged("job", error) from error
@@ -148,7 +152,7 @@ def encode_spec(spec: JobSpec) -> bytes:
 
 
 def decode_spec(record: bytes) -> JobSpec:
-    """Undo :func:`encode_spec`. Raises StorageError for damaged bytes."""
+    """Undo :func:`encode_spec`. Raises DamagedRecord."""
     try:
         return _decode_spec(record)
     except msgspec.MsgspecError as error:
@@ -161,11 +165,27 @@ def encode_error(entry: ErrorEntry) -> bytes:
 
 
 def decode_error(record: bytes) -> ErrorEntry:
-    """Undo :func:`encode_error`. Raises StorageError for damaged bytes."""
+    """Undo :func:`encode_error`. Raises DamagedRecord."""
     try:
         return ErrorEntry(*_decode_error(record))
     except msgspec.MsgspecError as error:
         raise _damaged("error of a job", error) from error
+
+
+def shown_spec(payload: bytes, state: JobState) -> JobSpec:
+    """Answer the spec in *payload* to look at; for a damaged one, one that says so."""
+    try:
+        return decode_spec(contents(payload))
+    except DamagedRecord:
+        return JobSpec(worker=UNREADABLE, args=b"", inserted_at=state.updated_at)
+
+
+def shown_error(record: bytes) -> ErrorEntry:
+    """Answer an entry of a job's errors to look at; for a damaged one, one that says so."""
+    try:
+        return decode_error(record)
+    except DamagedRecord as error:
+        return ErrorEntry(0, f"unreadable: {error}", None, 0)
 
 
 def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
@@ -241,5 +261,5 @@ def _pickle_in(encoded: bytes) -> bytes:
     return encoded[1:]
 
 
-def _damaged(what: str, error: Exception) -> StorageError:
-    return StorageError(f"the {what} is damaged on disk: {error}")
+def _damaged(what: str, error: Exception) -> DamagedRecord:
+    return DamagedRecord(f"the {what} is damaged on disk: {error}")

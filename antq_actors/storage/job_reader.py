@@ -6,7 +6,8 @@ import heapq
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from antq_actors.errors import JobNotFound
+from antq_actors.errors import DamagedRecord, JobNotFound
+from antq_actors.jobs import lifecycle
 from antq_actors.jobs.status import Status
 from antq_actors.storage import encoding, keys
 from antq_actors.storage.job_table import JobTable
@@ -31,13 +32,14 @@ class RawJob(NamedTuple):
 
     id: int
     state: JobState
-    spec: bytes
+    payload: bytes
     errors: tuple[bytes, ...]
 
     def decode(self) -> StoredJob:
-        """Answer the job."""
-        errors = tuple(encoding.decode_error(entry) for entry in self.errors)
-        return StoredJob(self.id, self.state, encoding.decode_spec(self.spec), errors)
+        """Answer the job, to look at."""
+        errors = tuple(encoding.shown_error(entry) for entry in self.errors)
+        spec = encoding.shown_spec(self.payload, self.state)
+        return StoredJob(self.id, self.state, spec, errors)
 
 
 class JobReader:
@@ -51,7 +53,9 @@ class JobReader:
 
     def get(self, id_: int) -> StoredJob:
         """Answer a job. Raises JobNotFound."""
-        return self._jobs.whole(id_, self._existing(id_).state)
+        if not self._jobs.raw(id_):
+            raise _not_found(id_)
+        return self._listed(id_).decode()
 
     def page(self, filter_: Filter, *, after: int = 0, size: int = 500) -> list[RawJob]:
         """Answer the first *size* jobs with larger ids than *after* and the filter's statuses and
@@ -60,7 +64,7 @@ class JobReader:
         start = max(0, after) + 1
         if start > keys.LARGEST_ID:
             return []
-        return [self._raw(id_) for id_ in islice(self._ids(filter_, start), max(0, size))]
+        return [self._listed(id_) for id_ in islice(self._ids(filter_, start), max(0, size))]
 
     def count(self, statuses: Collection[Status] | None, queue_name: str | None) -> int:
         """Answer how many jobs have one of these statuses and are of this queue; None: any."""
@@ -91,16 +95,33 @@ class JobReader:
         """Answer the nodes that were opened and not closed."""
         return self._meta.nodes()
 
+    def nodes_of(self, queue_name: str) -> list[int]:
+        """Answer the nodes among them that run a queue."""
+        return self._meta.nodes_of(queue_name)
+
     def _existing(self, id_: int) -> JobRecord:
+        """Answer a job's record. Raises JobNotFound, DamagedRecord."""
         record = self._jobs.record(id_)
         if record is None:
-            raise JobNotFound(f"no job has the id {id_}: it was deleted, pruned, or never stored")
+            raise _not_found(id_)
         return record
 
     def _raw(self, id_: int) -> RawJob:
+        """Answer a job as it stands. Raises JobNotFound, DamagedRecord."""
         state = self._existing(id_).state
         errors = self._jobs.error_bytes(id_) if state.errors else ()
-        return RawJob(id_, state, self._jobs.spec_bytes(id_), errors)
+        return RawJob(id_, state, self._jobs.payload(id_), errors)
+
+    def _listed(self, id_: int) -> RawJob:
+        """Answer a job that an index names: one damaged job must not hide the others of a list."""
+        try:
+            return self._raw(id_)
+        except DamagedRecord as error:
+            why = str(error)
+        except JobNotFound:
+            why = "its record is missing"
+        state, entry = lifecycle.condemn(queue_name=encoding.UNREADABLE, why=why, errors=0, now=0)
+        return RawJob(id_, state, self._jobs.payload(id_), (encoding.encode_error(entry),))
 
     def _ids(self, filter_: Filter, start: int) -> Iterator[int]:
         """Answer the ids from *start* on that the filter lets through, ascending."""
@@ -140,3 +161,7 @@ class JobReader:
             found.append(keys.without_id(key))
             start = found[-1] + keys.job_key(keys.LARGEST_ID)
         return found
+
+
+def _not_found(id_: int) -> JobNotFound:
+    return JobNotFound(f"no job has the id {id_}: it was deleted, pruned, or never stored")

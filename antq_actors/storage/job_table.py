@@ -11,6 +11,7 @@ from collections import defaultdict
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
+from antq_actors.errors import DamagedRecord
 from antq_actors.storage import encoding, keys
 from antq_actors.storage.records import StoredJob
 from antq_actors.storage.scan import items_with, keys_from, keys_with, value_of
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import lmdb
+    from lmdb import _Database
 
     from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.state import JobState
     from antq_actors.jobs.status import Status
     from antq_actors.storage.encoding import JobRecord
     from antq_actors.storage.records import JobSpec
+    from antq_actors.storage.seal import Seal
     from antq_actors.storage.tables import Tables
 
 
@@ -41,38 +44,46 @@ class JobTable:
         self._deltas: defaultdict[bytes, int] = defaultdict(int)
 
     def record(self, id_: int) -> JobRecord | None:
-        """Answer the part of a job that changes; None if there is no such job."""
+        """Answer the part of a job that changes; None if there is no such job.
+
+        Raises DamagedRecord.
+        """
         if not 0 < id_ <= keys.LARGEST_ID:
             return None
         record = value_of(self._txn, self._tables.jobs, keys.job_key(id_))
         return None if record is None else encoding.decode_job(record)
 
     def whole(self, id_: int, state: JobState) -> StoredJob:
-        """Answer a job, given the part that changes."""
-        errors = self.error_bytes(id_) if state.errors else ()
-        return StoredJob(
-            id_,
-            state,
-            encoding.decode_spec(self.spec_bytes(id_)),
-            tuple(encoding.decode_error(entry) for entry in errors),
-        )
+        """Answer a job, given the part that changes, to look at: damage shows as such."""
+        spec = encoding.shown_spec(self.payload(id_), state)
+        return StoredJob(id_, state, spec, self._errors(id_, state))
 
-    def spec_bytes(self, id_: int) -> bytes:
-        """Answer the encoded spec of a job that exists."""
+    def vouched(self, id_: int, state: JobState, seal: Seal) -> StoredJob:
+        """Answer a job to be run. Raises DamagedRecord when *seal* does not hold."""
+        spec = encoding.decode_spec(seal.open(self.payload(id_)))
+        return StoredJob(id_, state, spec, self._errors(id_, state))
+
+    def payload(self, id_: int) -> bytes:
+        """Answer the sealed spec of a job."""
         return value_of(self._txn, self._tables.payloads, keys.job_key(id_)) or b""
+
+    def _errors(self, id_: int, state: JobState) -> tuple[ErrorEntry, ...]:
+        if not state.errors:
+            return ()
+        return tuple(encoding.shown_error(entry) for entry in self.error_bytes(id_))
 
     def error_bytes(self, id_: int) -> tuple[bytes, ...]:
         """Answer the encoded errors of a job, newest first."""
         entries = items_with(self._txn, self._tables.errors, keys.job_key(id_))
         return tuple(entry for _, entry in entries)[::-1]
 
-    def add(self, id_: int, state: JobState, spec: JobSpec) -> None:
+    def add(self, id_: int, state: JobState, spec: JobSpec, seal: Seal) -> None:
         """Store a new job; *id_* is larger than all before."""
         tables, put = self._tables, self._txn.put
         key = keys.job_key(id_)
         digest = spec.unique_digest
         put(key, encoding.encode_job(state, digest), db=tables.jobs, append=True)
-        put(key, encoding.encode_spec(spec), db=tables.payloads, append=True)
+        put(key, seal.close(encoding.encode_spec(spec)), db=tables.payloads, append=True)
         self._enter(id_, state, digest)
 
     def move(
@@ -82,7 +93,10 @@ class JobTable:
         new: JobState,
         error: ErrorEntry | None = None,
     ) -> None:
-        """Change a job's state, and add *error* to its errors."""
+        """Change a job's state, and add *error* to its errors.
+
+        Raises DamagedRecord, having changed nothing, when the index knows nothing of *old*.
+        """
         put = self._txn.put
         self._leave(id_, old.state, old.digest)
         record = encoding.encode_job(new, old.digest)
@@ -93,7 +107,7 @@ class JobTable:
             put(key, encoding.encode_error(error), db=self._tables.errors)
 
     def remove(self, id_: int, record: JobRecord) -> None:
-        """Delete a job from every table."""
+        """Delete a job from every table. Raises DamagedRecord as :meth:`move` does."""
         tables, delete = self._tables, self._txn.delete
         key = keys.job_key(id_)
         self._leave(id_, record.state, record.digest)
@@ -101,6 +115,49 @@ class JobTable:
         delete(key, db=tables.payloads)
         for number in range(record.state.errors):
             delete(keys.error_key(id_, number), db=tables.errors)
+
+    def forget(self, id_: int) -> tuple[list[bytes], bytes | None]:
+        """Delete what the tables of order hold of a job whose own record cannot be trusted.
+
+        Answer the lanes it stood in, and its digest if it had one. It reads these tables whole:
+        its record is what says where in them it stands.
+        """
+        tables, delete = self._tables, self._txn.delete
+        lanes = []
+        for key in self._keys_of(id_, tables.index):
+            delete(key, db=tables.index)
+            lane = keys.lane_in(key)
+            if keys.is_lane(lane):
+                lanes.append(lane)
+                self._deltas[lane] -= 1
+        for key in self._keys_of(id_, tables.listing):
+            delete(key, db=tables.listing)
+        digest = None
+        for key in self._keys_of(id_, tables.unique):
+            delete(key, db=tables.unique)
+            digest = keys.split_unique_key(key).digest
+        return lanes, digest
+
+    def replace(self, id_: int, state: JobState, digest: bytes | None, error: ErrorEntry) -> None:
+        """Store a state in the place of one that was forgotten."""
+        put, key = self._txn.put, keys.job_key(id_)
+        put(key, encoding.encode_job(state, digest), db=self._tables.jobs)
+        put(
+            keys.error_key(id_, state.errors - 1),
+            encoding.encode_error(error),
+            db=self._tables.errors,
+        )
+        self._enter(id_, state, digest)
+
+    def raw(self, id_: int) -> bytes:
+        """Answer the bytes of a job's record, whatever they are; none if it has none."""
+        if not 0 < id_ <= keys.LARGEST_ID:
+            return b""
+        return value_of(self._txn, self._tables.jobs, keys.job_key(id_)) or b""
+
+    def _keys_of(self, id_: int, table: _Database) -> list[bytes]:
+        end = keys.job_key(id_)
+        return [key for key in keys_from(self._txn, table) if key.endswith(end)]
 
     def count(self, lane: bytes) -> int:
         """Answer how many jobs a lane has."""
@@ -120,7 +177,7 @@ class JobTable:
                 continue
             stored = value_of(self._txn, self._tables.counts, lane)
             count = int.from_bytes(stored or b"", "big") + delta
-            if count:
+            if count > 0:  # less, if it was damaged
                 self._txn.put(lane, count.to_bytes(8, "big"), db=self._tables.counts)
             else:
                 self._txn.delete(lane, db=self._tables.counts)
@@ -160,7 +217,11 @@ class JobTable:
     def _leave(self, id_: int, state: JobState, digest: bytes | None) -> None:
         tables, delete = self._tables, self._txn.delete
         lane = keys.lane(state.status, state.queue_name)
-        delete(keys.work_key(lane, keys.order_of(state), id_), db=tables.index)
+        if not delete(keys.work_key(lane, keys.order_of(state), id_), db=tables.index):
+            raise DamagedRecord(
+                f"the state of job {id_} says {state.status} in queue {state.queue_name!r}, and"
+                " the index does not"
+            )
         if state.status in keys.LISTED:
             delete(keys.listing_key(lane, id_), db=tables.listing)
         if digest is not None:

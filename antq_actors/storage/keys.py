@@ -22,7 +22,7 @@ from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from antq_actors.errors import StorageError
+from antq_actors.errors import DamagedRecord, StorageError
 from antq_actors.jobs.status import Status
 
 if TYPE_CHECKING:
@@ -126,8 +126,16 @@ def lane(status: Status, queue_name: str) -> bytes:
 
 
 def split_lane(key: bytes) -> tuple[Status, str]:
-    """Undo :func:`lane`."""
-    return _STATUSES[key[0]], key[1:-1].decode()
+    """Undo :func:`lane`. Raises DamagedRecord for what is none."""
+    try:
+        return _STATUSES[key[0]], key[1:-1].decode()
+    except (LookupError, UnicodeDecodeError):
+        raise DamagedRecord(f"{key!r} is no lane of jobs") from None
+
+
+def is_lane(key: bytes) -> bool:
+    """Tell whether *key* is what :func:`lane` answers for some status and queue."""
+    return key[:1] in _BYTES.values() and key[-1:] == b"\x00" and len(key) > len(b"\x01\x00")
 
 
 def lane_end(start: bytes) -> bytes:
@@ -150,6 +158,11 @@ def order_of(state: JobState) -> int:
 def work_key(start: bytes, order: int, id_: int = 0) -> bytes:
     """Answer the key of ``index`` in the lane *start*; id 0 stands before all jobs of an order."""
     return start + _ORDER_ID.pack(order + _BIAS, id_)
+
+
+def lane_in(key: bytes) -> bytes:
+    """Answer the lane that a key of ``index`` is in."""
+    return key[: -_ORDER_SIZE - _ID_SIZE]
 
 
 def order_in(key: bytes) -> Instant:

@@ -1,9 +1,12 @@
-"""The small facts of a store: counters that never go back, paused queues, nodes."""
+"""The small facts of a store: counters that never go back, paused queues, nodes and what is
+left for them.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.errors import DamagedRecord
 from antq_actors.storage.scan import keys_with, value_of
 
 if TYPE_CHECKING:
@@ -11,12 +14,15 @@ if TYPE_CHECKING:
 
     import lmdb
 
+    from antq_actors.jobs.instant import Instant
     from antq_actors.storage.tables import Tables
 
 NEXT_ID: Final = b"next:id"
 NEXT_NODE: Final = b"next:node"
 _PAUSED: Final = b"paused:"
 _NODE: Final = b"node:"
+_ORDER: Final = b"order:"
+_ALONE: Final = b"alone:"
 
 
 class Meta:
@@ -29,8 +35,11 @@ class Meta:
         """Whether anything was written here in this transaction."""
 
     def counter(self, name: bytes) -> int:
-        """Answer the next number of a counter, from 1."""
-        return int(value_of(self._txn, self._db, name) or 1)
+        """Answer the next number of a counter, from 1. Raises DamagedRecord."""
+        stored = value_of(self._txn, self._db, name) or b"1"
+        if not stored.isdigit():
+            raise DamagedRecord(f"the counter {name.decode()} is damaged: it reads {stored!r}")
+        return int(stored)
 
     def set_counter(self, name: bytes, number: int) -> None:
         """Let *number* be the next of a counter."""
@@ -63,13 +72,54 @@ class Meta:
         served = [value_of(self._txn, self._db, key) or b"" for key in keys]
         return {name for queues in served for name in queues.decode().split("\0") if name}
 
+    def has_node(self, node: int) -> bool:
+        """Tell whether a node is recorded: opened, not closed, not declared dead."""
+        return self._txn.get(_node_key(node), db=self._db) is not None
+
+    def nodes_of(self, queue_name: str) -> list[int]:
+        """Answer the recorded nodes that run a queue."""
+        name = queue_name.encode()
+        return [
+            int(key[len(_NODE) :])
+            for key in keys_with(self._txn, self._db, _NODE)
+            if name in (value_of(self._txn, self._db, key) or b"").split(b"\0")
+        ]
+
+    def add_order(self, node: int, queue_name: str, concurrency: int) -> None:
+        """Leave word for a node: so many jobs of a queue at once from now on."""
+        self._put(_order_key(node, queue_name), b"%d" % concurrency)
+
+    def take_order(self, node: int, queue_name: str) -> int | None:
+        """Answer the word that was left for a node, once."""
+        key = _order_key(node, queue_name)
+        order = value_of(self._txn, self._db, key)
+        if order is None:
+            return None
+        self._delete(key)
+        return int(order)
+
+    def alone(self, node: int) -> tuple[int, int, Instant] | None:
+        """Answer the last job that began alone on a node: its id, its execution, since when."""
+        stored = value_of(self._txn, self._db, _ALONE + b"%d" % node)
+        if stored is None:
+            return None
+        id_, execution, since = map(int, stored.split())
+        return id_, execution, since
+
+    def set_alone(self, node: int, id_: int, execution: int, since: Instant) -> None:
+        """Let a job have a node for itself."""
+        self._put(_ALONE + b"%d" % node, b"%d %d %d" % (id_, execution, since))
+
     def add_node(self, node: int, queues: Collection[str]) -> None:
         """Record a node and the queues it runs."""
-        self._put(b"%b%020d" % (_NODE, node), "\0".join(queues).encode())
+        self._put(_node_key(node), "\0".join(queues).encode())
 
     def remove_node(self, node: int) -> None:
-        """Forget a node; an unknown one is no error."""
-        self._delete(b"%b%020d" % (_NODE, node))
+        """Forget a node and what was left for it; an unknown one is no error."""
+        self._delete(_node_key(node))
+        self._delete(_ALONE + b"%d" % node)
+        for key in list(keys_with(self._txn, self._db, _order_key(node, ""))):
+            self._delete(key)
 
     def _put(self, key: bytes, value: bytes) -> None:
         self._txn.put(key, value, db=self._db)
@@ -78,3 +128,11 @@ class Meta:
     def _delete(self, key: bytes) -> None:
         if self._txn.delete(key, db=self._db):
             self.has_changed = True
+
+
+def _node_key(node: int) -> bytes:
+    return b"%b%020d" % (_NODE, node)
+
+
+def _order_key(node: int, queue_name: str) -> bytes:
+    return b"%b%d:%b" % (_ORDER, node, queue_name.encode())

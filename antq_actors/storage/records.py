@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from antq_actors.errors import AntqError
 from antq_actors.jobs.instant import Instant
 from antq_actors.jobs.status import Status
 
@@ -81,3 +82,9 @@ class Claim(NamedTuple):
     claim; it lies in the past when the limit left due jobs behind. None: there is none, or the
     queue is paused.
     """
+    concurrency: int | None = None
+    """How many jobs at once the queue shall perform here from now on, if another process asked."""
+
+
+class NodeGone(AntqError):
+    """The asking node was declared dead, and its jobs were given back: it is given no more."""

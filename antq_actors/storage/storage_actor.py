@@ -19,6 +19,7 @@ from antq_actors.storage.environment import Environment
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_store import JobStore
 from antq_actors.storage.request import Read, Write
+from antq_actors.storage.seal import Seal
 
 if TYPE_CHECKING:
     import os
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from antq_actors.otp.reasons import ExitReason
 
 _LARGEST_BATCH: Final = 1_000
+_LOOKS_PER_SWEEP: Final = 100
+"""Every so many, readers that were killed are forgotten: they keep pages from being used again."""
 _BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
 
 
@@ -44,7 +47,8 @@ class StorageActor(GenServer):
     *durable*: a write is on disk when it is answered. *wake* is called with the name of each queue
     that got work, once per commit; it must neither raise nor wait. *owner* says whose successor it
     may be (see :meth:`Environment.open`). *watch_interval*: seconds between two looks for commits
-    of other processes, after which all queues that hold jobs are woken; None for no looking.
+    of other processes, after which *heed* is called for all queues, as *wake* is; None for no
+    looking. *seal* closes and opens what jobs are enqueued with.
 
     It holds no state but the environment, so its restart loses nothing.
     """
@@ -54,16 +58,21 @@ class StorageActor(GenServer):
         path: str | os.PathLike[str],
         *,
         wake: Callable[[str], None],
+        heed: Callable[[str], None] | None = None,
         durable: bool = True,
         owner: object = None,
         watch_interval: float | None = None,
+        seal: Seal | None = None,
     ) -> None:
         super().__init__()
         self._path = path
         self._durable = durable
         self._owner = owner
         self._wake = wake
+        self._heed = heed or wake
         self._watch_interval = watch_interval
+        self._seal = seal or Seal()
+        self._looks = 0
         self._waiting: list[tuple[Any, Write | Read]] = []
         self._seen = 0
         """The last transaction that all queues know of."""
@@ -156,7 +165,7 @@ class StorageActor(GenServer):
 
     def _run(self, txn: lmdb.Transaction, requests: list[Write]) -> tuple[int | None, set[str]]:
         """Do them; answer the transaction's number, if it changes anything, and the due queues."""
-        store = JobStore(txn, self._env.tables)
+        store = JobStore(txn, self._env.tables, self._seal)
         for request in requests:
             if request.committed:
                 continue
@@ -190,7 +199,10 @@ class StorageActor(GenServer):
         last = self._env.last_transaction()
         if last != self._seen:
             self._seen = last
-            queues = self._env.read(lambda txn: JobReader(txn, self._env.tables).queues())
+            queues = self._env.read(lambda txn: JobReader(txn, self._env.tables).known_queues())
             for queue_name in queues:
-                self._wake(queue_name)
+                self._heed(queue_name)
+        self._looks += 1
+        if self._looks % _LOOKS_PER_SWEEP == 0:
+            self._env.clear_dead_readers()
         self._look_again()

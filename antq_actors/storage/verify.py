@@ -1,14 +1,20 @@
-"""Do the tables agree? What the job table promises, as a check."""
+"""Do the tables agree? What the job table promises, as a check.
+
+One pass over the jobs looks up what the other tables should hold of each. Only a table that holds
+more than that is read as well, to name what belongs to no job. So it needs no memory to speak of,
+however many jobs there are.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import StorageError
 from antq_actors.storage import encoding, keys
 from antq_actors.storage.meta import NEXT_ID, Meta
 from antq_actors.storage.scan import items_with, keys_from, value_of
+from antq_actors.storage.seal import Seal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,60 +23,83 @@ if TYPE_CHECKING:
 
     from antq_actors.storage.tables import Tables
 
+_TABLES: Final = ("payloads", "index", "listing", "unique", "errors")
+"""The tables, besides counts, whose every key follows from a job."""
 
-def verify(txn: lmdb.Transaction, tables: Tables) -> list[str]:
+
+def verify(txn: lmdb.Transaction, tables: Tables, seal: Seal | None = None) -> list[str]:
     """Answer what is wrong with a store, one sentence each; nothing when all is well.
 
-    It reads everything: for tests and for repair, not for daily use.
+    It reads everything: for operators and for tests, not for each start. With the keys of *seal*
+    it also checks every signature.
     """
-    return list(_Verification(txn, tables).findings())
+    return list(_Verification(txn, tables, seal or Seal()).findings())
 
 
 class _Verification:
-    """One pass over the jobs, collecting what the other tables should hold, then one over those."""
-
-    def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
+    def __init__(self, txn: lmdb.Transaction, tables: Tables, seal: Seal) -> None:
         self._txn = txn
         self._tables = tables
-        self._jobs: set[bytes] = set()
-        self._index: set[bytes] = set()
-        self._listing: set[bytes] = set()
-        self._unique: set[bytes] = set()
-        self._errors: set[bytes] = set()
+        self._seal = seal
+        self._next_id = Meta(txn, tables).counter(NEXT_ID)
+        self._found: Counter[str] = Counter()
+        """How many of the keys that follow from jobs each table has."""
         self._counts: Counter[bytes] = Counter()
 
     def findings(self) -> Iterator[str]:
         for key, record in items_with(self._txn, self._tables.jobs, b""):
             yield from self._job(key, record)
-        for name in ("index", "listing", "unique", "errors"):
-            there = set(keys_from(self._txn, getattr(self._tables, name)))
-            yield from _differences(name, getattr(self, f"_{name}"), there)
-        payloads = set(keys_from(self._txn, self._tables.payloads))
-        yield from _differences("payloads", self._jobs, payloads)
+        for name in _TABLES:
+            entries = self._txn.stat(getattr(self._tables, name))["entries"]
+            if entries != self._found[name]:
+                yield from self._strays(name)
         yield from self._wrong_counts()
 
     def _job(self, key: bytes, record: bytes) -> Iterator[str]:
-        """Collect what a job should have in the other tables."""
+        """Look up what a job should have in the other tables."""
         id_ = keys.id_at_end(key)
-        self._jobs.add(key)
+        if key != keys.job_key(id_):
+            yield f"jobs: {key!r} is no key of a job"
+            return
         try:
             state, digest = encoding.decode_job(record)
-            spec = encoding.decode_spec(value_of(self._txn, self._tables.payloads, key) or b"")
         except StorageError as error:
             yield f"job {id_}: {error}"
             return
-        lane = keys.lane(state.status, state.queue_name)
-        self._index.add(keys.work_key(lane, keys.order_of(state), id_))
-        self._counts[lane] += 1
-        self._errors.update(keys.error_key(id_, number) for number in range(state.errors))
-        if state.status in keys.LISTED:
-            self._listing.add(keys.listing_key(lane, id_))
-        if digest is not None:
-            self._unique.add(keys.unique_key(digest, state.status, id_))
-        if spec.unique_digest != digest:
-            yield f"job {id_}: its state has the digest {digest!r}, its spec {spec.unique_digest!r}"
-        if id_ >= Meta(self._txn, self._tables).counter(NEXT_ID):
+        self._counts[keys.lane(state.status, state.queue_name)] += 1
+        for name, expected in _keys_of(id_, encoding.JobRecord(state, digest)):
+            if self._txn.get(expected, db=getattr(self._tables, name)) is None:
+                yield f"{name}: {expected!r} of job {id_} is missing"
+            else:
+                self._found[name] += 1
+        yield from self._contents(id_, digest, state.errors)
+        if id_ >= self._next_id:
             yield f"job {id_}: its id would be given again"
+
+    def _contents(self, id_: int, digest: bytes | None, errors: int) -> Iterator[str]:
+        payload = value_of(self._txn, self._tables.payloads, keys.job_key(id_))
+        try:
+            if payload is not None:
+                spec = encoding.decode_spec(self._seal.open(payload))
+                if spec.unique_digest != digest:
+                    yield f"job {id_}: its state and its spec have different digests"
+            for number in range(errors):
+                key = keys.error_key(id_, number)
+                encoding.decode_error(value_of(self._txn, self._tables.errors, key) or b"")
+        except StorageError as error:
+            yield f"job {id_}: {error}"
+
+    def _strays(self, name: str) -> Iterator[str]:
+        """Name the keys of a table that follow from no job."""
+        for key in keys_from(self._txn, getattr(self._tables, name)):
+            id_ = int.from_bytes(key[:8], "big") if name == "errors" else keys.id_at_end(key)
+            record = value_of(self._txn, self._tables.jobs, keys.job_key(id_))
+            try:
+                expected = _keys_of(id_, encoding.decode_job(record)) if record else []
+            except StorageError:
+                continue  # that one has its finding already
+            if (name, key) not in expected:
+                yield f"{name}: {key!r} belongs to no job"
 
     def _wrong_counts(self) -> Iterator[str]:
         stored = {
@@ -78,14 +107,30 @@ class _Verification:
             for lane, count in items_with(self._txn, self._tables.counts, b"")
         }
         for lane in sorted({*stored, *self._counts}):
-            if stored.get(lane, 0) != self._counts[lane]:
+            if stored.get(lane, 0) == self._counts[lane]:
+                continue
+            try:
                 status, queue_name = keys.split_lane(lane)
+            except StorageError as error:
+                yield f"counts: {error}"
+            else:
                 yield (
                     f"counts: {queue_name} has {self._counts[lane]} {status} jobs,"
                     f" but {stored.get(lane, 0)} are counted"
                 )
 
 
-def _differences(name: str, expected: set[bytes], there: set[bytes]) -> Iterator[str]:
-    yield from (f"{name}: {key!r} is missing" for key in sorted(expected - there))
-    yield from (f"{name}: {key!r} belongs to no job" for key in sorted(there - expected))
+def _keys_of(id_: int, record: encoding.JobRecord) -> list[tuple[str, bytes]]:
+    """Answer the keys that follow from a job, by table."""
+    state, digest = record
+    lane = keys.lane(state.status, state.queue_name)
+    found = [
+        ("payloads", keys.job_key(id_)),
+        ("index", keys.work_key(lane, keys.order_of(state), id_)),
+    ]
+    if state.status in keys.LISTED:
+        found.append(("listing", keys.listing_key(lane, id_)))
+    if digest is not None:
+        found.append(("unique", keys.unique_key(digest, state.status, id_)))
+    found += [("errors", keys.error_key(id_, number)) for number in range(state.errors)]
+    return found

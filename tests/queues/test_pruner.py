@@ -12,6 +12,14 @@ from antq_actors.otp import call
 from antq_actors.queues.pruner import Prune, Pruner, PrunerConfig
 from antq_actors.storage.records import JobSpec, NewJob, Settlement
 
+
+@pytest.fixture(autouse=True)
+def node(store):
+    assert store.open_node() == 1
+    yield
+    store.lose_node(1)
+
+
 OUTCOMES = {
     Status.COMPLETED: Completed(),
     Status.FAILED: Failed("no"),

@@ -15,4 +15,4 @@ def env(tmp_path):
 
 @pytest.fixture
 def store(env):
-    return Store(env)
+    return Store(env).has_nodes(1, 2, 3, 7, 8)

@@ -46,6 +46,12 @@ class Store:
     def __init__(self, env):
         self.env = env
 
+    def has_nodes(self, *nodes):
+        """Record these nodes; answer itself."""
+        for node in nodes:
+            job_store.write(self.env, lambda store, node=node: store.add_node(node))
+        return self
+
     def __getattr__(self, verb):
         def run(*args, **kwargs):
             try:

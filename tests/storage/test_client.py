@@ -57,7 +57,9 @@ def start(path):
 @pytest.fixture
 def client(start, path):
     start()
-    return StorageClient(NAME, path)
+    client = StorageClient(NAME, path)
+    client._write(lambda store: store.add_node(1))
+    return client
 
 
 class Asker(otp.GenServer):

@@ -237,7 +237,7 @@ def test_a_paused_queue_settles_and_claims_nothing(store):
 
     claim = store.work("mail", [Settlement(job.id, 1, Completed())], node=1, limit=9, now=SECOND)
 
-    assert claim == ([], None)
+    assert claim == ([], None, None)
     assert store.get(job.id).state.status is Status.COMPLETED
     store.set_paused("mail", paused=False)
     assert [job.id for job in store.claim(limit=9, now=SECOND)] == [2, 3]
@@ -494,7 +494,8 @@ def test_counting_goes_by_status_and_queue(store):
 # ---- nodes and waking ---------------------------------------------------------------------
 
 
-def test_node_numbers_never_repeat(store):
+def test_node_numbers_never_repeat(env):
+    store = Store(env)
     first, second = store.new_node(), store.new_node()
     store.add_node(first)
     store.add_node(second)

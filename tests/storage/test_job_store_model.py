@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from itertools import takewhile
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from antq_actors.jobs.outcome import (
 )
 from antq_actors.jobs.status import ACTIVE, ENDED, Status
 from antq_actors.storage.environment import Environment
+from antq_actors.storage.job_runs import ALONE_FOR
 from antq_actors.storage.records import Filter, Settlement, StoredJob
 
 MOST_INTERRUPTIONS = 2
@@ -49,7 +51,8 @@ class JobStoreModel(RuleBasedStateMachine):
     def open(self):
         self.directory = tempfile.TemporaryDirectory()
         self.env = Environment.open(self.directory.name, durable=False)
-        self.store = Store(self.env)
+        self.store = Store(self.env).has_nodes(1, 2)
+        self.alone = {}
         self.jobs = {}
         self.next_id = 1
         self.now = 100
@@ -87,7 +90,7 @@ class JobStoreModel(RuleBasedStateMachine):
 
     # ---- what happens ---------------------------------------------------------------------
 
-    @rule(step=st.integers(1, 10))
+    @rule(step=st.integers(1, 10) | st.sampled_from([ALONE_FOR, -20]))
     def time_passes(self, step):
         self.now += step
 
@@ -134,7 +137,7 @@ class JobStoreModel(RuleBasedStateMachine):
         waiting = sorted(
             self.of(Status.ENQUEUED, queue), key=lambda job: (-job.state.priority, job.id)
         )
-        expected = [job.id for job in [*due, *waiting]][:limit]
+        expected, look_at = self.claimable([*due, *waiting][:limit], limit, node)
 
         claim = self.store.work(queue, [], node=node, limit=limit, now=self.now)
 
@@ -143,12 +146,30 @@ class JobStoreModel(RuleBasedStateMachine):
             self.put(id_, lifecycle.claim(self.jobs[id_].state, node=node, now=self.now))
         assert claim.jobs == [self.jobs[id_] for id_ in expected]
         self.claimed += [(job.id, job.state.execution) for job in claim.jobs]
+        if claim.jobs and claim.jobs[0].state.alone:
+            self.alone[node] = (claim.jobs[0], self.now)
         ahead = [
             job.state.scheduled_at
             for status in (Status.SCHEDULED, Status.RETRYING)
             for job in self.of(status, queue)
         ]
-        assert claim.next_due == min(ahead, default=None)
+        assert claim.next_due == (look_at or min(ahead, default=None))
+
+    def claimable(self, due, limit, node):
+        """The ids of the due jobs that may begin now, and when to look again if that is why.
+
+        A job on its last chance begins alone.
+        """
+        if limit and node in self.alone:
+            job, since = self.alone[node]
+            now = self.jobs.get(job.id)
+            runs = now is not None and now.state == job.state
+            if runs and since <= self.now < since + ALONE_FOR:
+                return [], since + ALONE_FOR
+        if due and due[0].state.alone:
+            return [due[0].id], self.now + ALONE_FOR
+        free = list(takewhile(lambda job: not job.state.alone, due))
+        return [job.id for job in free], None if len(free) == len(due) else self.now
 
     @precondition(lambda self: self.claimed)
     @rule(data=st.data(), outcome=outcomes)
@@ -259,7 +280,8 @@ class JobStoreModel(RuleBasedStateMachine):
     def reopen(self):
         self.env.close()
         self.env = Environment.open(self.directory.name, durable=False)
-        self.store = Store(self.env)
+        self.store = Store(self.env).has_nodes(1, 2)
+        self.alone = {}
 
     # ---- what always holds ----------------------------------------------------------------
 

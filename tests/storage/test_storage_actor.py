@@ -257,6 +257,7 @@ def test_settling_wakes_a_queue_only_for_a_job_given_back(start, woken):
     actor = start()
     for _ in range(2):
         otp.call(actor, insert())
+    otp.call(actor, Write(lambda store: store.add_node(1)))
     otp.call(actor, Write(lambda store: store.work("mail", [], node=1, limit=2, now=0)))
     woken.names.clear()
 

@@ -1,0 +1,207 @@
+"""The verbs of running jobs: claimed, settled, given back when their node died.
+
+LMDB lets one writer in at a time, among all processes, so finding a job and marking it are one
+step: no job is claimed twice. What an execution came to counts only while the job still runs that
+very execution, and a node that was declared dead gets nothing more.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.errors import DamagedRecord, JobNotFound
+from antq_actors.jobs import instant, lifecycle
+from antq_actors.jobs.outcome import Interrupted, Refused
+from antq_actors.jobs.status import WAITING, Status
+from antq_actors.storage import keys
+from antq_actors.storage.job_writer import JobWriter, log
+from antq_actors.storage.records import Claim, NodeGone, Settlement, StoredJob
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.storage.encoding import JobRecord
+
+ALONE_FOR: Final = 3 * instant.SECOND
+"""How long a job on its last chance has its node for itself. What kills its process mostly does so
+at once; a long job that is innocent must not keep all others waiting to its end."""
+
+_RUNNING: Final = frozenset({Status.RUNNING})
+
+
+class JobRuns(JobWriter):
+    """What a queue, and the rescuer, do to jobs."""
+
+    def work(
+        self,
+        queue_name: str,
+        settlements: Iterable[Settlement],
+        *,
+        node: int,
+        limit: int,
+        now: Instant,
+    ) -> Claim:
+        """Settle executions, then claim up to *limit* due jobs of a queue for *node*.
+
+        A paused queue gets none, and so does every queue of a node on which a job on its last
+        chance has just begun. Raises NodeGone when the node was declared dead.
+        """
+        if limit and not self._meta.has_node(node):
+            raise NodeGone(f"node {node} was declared dead, and its jobs were given back")
+        for settlement in settlements:
+            self.settle(settlement, now=now)
+        concurrency = self._meta.take_order(node, queue_name)
+        if self.is_paused(queue_name):
+            return Claim([], None, concurrency)
+        if limit:
+            until = self._kept_alone(node, now)
+            if until is not None:
+                return Claim([], until, concurrency)
+        jobs, look_at = self._claim(queue_name, node=node, limit=limit, now=now)
+        if look_at is None:
+            look_at = self._next_due(queue_name)
+        return Claim(jobs, look_at, concurrency)
+
+    def settle(self, settlement: Settlement, *, now: Instant) -> bool:
+        """Apply the outcome of an execution, if the job still runs that very execution.
+
+        False: it was deleted, or given back and perhaps claimed again; the outcome is dropped.
+        """
+        id_, execution, outcome = settlement
+        try:
+            record = self._sound(id_, now)
+        except JobNotFound:
+            return False
+        state = record.state
+        if state.status is not Status.RUNNING or state.execution != execution:
+            return False
+        settled = lifecycle.settle(state, outcome, now=now)
+        if not self._move(id_, record, settled.state, settled.error, now=now):
+            return False
+        if settled.state.status is Status.ENQUEUED:
+            self.due.add(state.queue_name)
+        if state.alone:  # all queues of its node have waited for it
+            self.due.update(self.queues())
+        return True
+
+    def rescue(
+        self,
+        *,
+        node: int,
+        now: Instant,
+        max_interruptions: int,
+        reason: str,
+        queue_name: str | None = None,
+    ) -> int:
+        """Interrupt the jobs that run on *node*, of all queues or one; answer how many."""
+        outcome = Interrupted(reason, max_interruptions)
+        rescued = 0
+        for status, queue in self._jobs.lanes():
+            if status is not Status.RUNNING or queue_name not in (None, queue):
+                continue
+            for id_ in self._running_on(node, queue):
+                record = self._named(id_, _RUNNING, "running", now)
+                if record is not None:
+                    settlement = Settlement(id_, record.state.execution, outcome)
+                    rescued += self.settle(settlement, now=now)
+        return rescued
+
+    def _claim(
+        self, queue_name: str, *, node: int, limit: int, now: Instant
+    ) -> tuple[list[StoredJob], Instant | None]:
+        """Answer the jobs, and when to look again if that is known: not all due ones were taken."""
+        claimed: list[StoredJob] = []
+        while len(claimed) < limit:
+            wanted = limit - len(claimed)
+            due = self._due(queue_name, limit=wanted, now=now)
+            for id_ in map(keys.id_at_end, due):
+                record = self._named(id_, WAITING, "due", now)
+                if record is None:
+                    pass  # damaged, and failed by now
+                elif not record.state.alone:
+                    self._take(claimed, id_, record, node, now)
+                elif claimed:
+                    return claimed, now  # it is the first of the next claim
+                elif self._take(claimed, id_, record, node, now):
+                    self._meta.set_alone(node, id_, claimed[0].state.execution, now)
+                    return claimed, now + ALONE_FOR
+            if len(due) < wanted:
+                break
+        return claimed, None
+
+    def _take(
+        self, claimed: list[StoredJob], id_: int, record: JobRecord, node: int, now: Instant
+    ) -> bool:
+        """Mark a job running and add it to *claimed*, unless it is damaged: then it is failed."""
+        state = lifecycle.claim(record.state, node=node, now=now)
+        try:
+            job = self._jobs.vouched(id_, state, self._seal)
+        except DamagedRecord as error:
+            log.error("job %d was refused: %s", id_, error)
+            settled = lifecycle.settle(state, Refused(str(error)), now=now)
+            self._move(id_, record, settled.state, settled.error, now=now)
+            return False
+        if not self._move(id_, record, state, now=now):
+            return False
+        claimed.append(job)
+        return True
+
+    def _named(
+        self, id_: int, statuses: frozenset[Status], what: str, now: Instant
+    ) -> JobRecord | None:
+        """Answer the record of a job that the index names as one of these *statuses*.
+
+        None: it is damaged, and the index does not name it so any more.
+        """
+        try:
+            record = self._existing(id_)
+        except DamagedRecord as error:
+            why = str(error)
+        except JobNotFound:
+            why = "its record is missing"
+        else:
+            if record.state.status in statuses:
+                return record
+            why = f"the index calls it {what}, and its record {record.state.status}"
+        with suppress(JobNotFound):
+            self._condemn(id_, why, now)
+        return None
+
+    def _kept_alone(self, node: int, now: Instant) -> Instant | None:
+        """Answer until when a job on its last chance has *node* for itself, if one has."""
+        alone = self._meta.alone(node)
+        if alone is None:
+            return None
+        id_, execution, since = alone
+        if not since <= now < since + ALONE_FOR:  # also when the clock was set back meanwhile
+            return None
+        try:
+            state = self._existing(id_).state
+        except (DamagedRecord, JobNotFound):
+            return None
+        still = state.status is Status.RUNNING and state.execution == execution
+        return since + ALONE_FOR if still else None
+
+    def _due(self, queue_name: str, *, limit: int, now: Instant) -> list[bytes]:
+        """Answer the first *limit* keys of work: due scheduled, due retrying, enqueued."""
+        found: list[bytes] = []
+        for status in (Status.SCHEDULED, Status.RETRYING):
+            lane = keys.lane(status, queue_name)
+            found += self._jobs.head(lane, limit - len(found), keys.work_key(lane, now + 1))
+        lane = keys.lane(Status.ENQUEUED, queue_name)
+        return found + self._jobs.head(lane, limit - len(found))
+
+    def _running_on(self, node: int, queue_name: str) -> list[int]:
+        lane = keys.lane(Status.RUNNING, queue_name)
+        start, end = keys.work_key(lane, node), keys.work_key(lane, node + 1)
+        return [keys.id_at_end(key) for key in self._jobs.between(start, end)]
+
+    def _next_due(self, queue_name: str) -> Instant | None:
+        heads = [
+            keys.order_in(key)
+            for status in (Status.SCHEDULED, Status.RETRYING)
+            for key in self._jobs.head(keys.lane(status, queue_name), 1)
+        ]
+        return min(heads, default=None)

@@ -1,0 +1,90 @@
+"""What stands before a job's spec on disk and vouches for it: a checksum, or a signature.
+
+    0xC1  1  CRC-32, 4 bytes        spec       found damage
+    0xC1  2  HMAC-SHA256, 32 bytes  spec       found damage, and jobs planted by who has no key
+
+No msgpack begins with 0xC1, so a spec of the first format, which stands bare, is told apart. What
+is signed is all that a job was enqueued with: its worker, arguments, time and options.
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+from zlib import crc32
+
+from antq_actors.errors import DamagedRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_SEALED: Final = 0xC1
+_SUM: Final = b"\xc1\x01"
+_SIGNED: Final = b"\xc1\x02"
+_SUM_END: Final = 2 + 4
+_SIGNED_END: Final = 2 + sha256().digest_size
+_PURPOSE: Final = b"antq_actors job\0"
+"""Signed along, so that a signature made for something else with the same key is none here."""
+
+
+class Seal:
+    """Closes and opens the specs of a store.
+
+    With *keys* it signs with the first, accepts a signature of any, and nothing unsigned; so a
+    new key is put before the old one, which goes when no job signed with it is left.
+    """
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        self._keys = tuple(keys)
+
+    def __repr__(self) -> str:
+        return f"<Seal with {len(self._keys)} keys>"
+
+    def close(self, spec: bytes) -> bytes:
+        """Answer the record that holds *spec*."""
+        if self._keys:
+            return _SIGNED + _signature(self._keys[0], spec) + spec
+        return _SUM + crc32(spec).to_bytes(4, "big") + spec
+
+    def open(self, record: bytes) -> bytes:
+        """Answer the spec in *record*.
+
+        Raises DamagedRecord when it is not what was closed, or nobody with a key closed it.
+        """
+        if not self._keys:
+            return contents(record)
+        if record[:2] != _SIGNED:
+            raise DamagedRecord(
+                "it is not signed, and this application runs signed jobs only: it was enqueued"
+                " without the signing key, or not by an application of yours"
+            )
+        spec, signature = record[_SIGNED_END:], record[2:_SIGNED_END]
+        if not any(hmac.compare_digest(signature, _signature(key, spec)) for key in self._keys):
+            raise DamagedRecord(
+                "its signature is wrong: it was signed with a key that this application does not"
+                " have, or changed on disk"
+            )
+        return spec
+
+
+def contents(record: bytes) -> bytes:
+    """Answer the spec in *record* for who only looks: no signature is checked.
+
+    Raises DamagedRecord when its checksum is wrong.
+    """
+    if not record or record[0] != _SEALED:
+        return record
+    kind = record[:2]
+    if kind == _SIGNED:
+        return record[_SIGNED_END:]
+    spec = record[_SUM_END:]
+    if kind != _SUM or crc32(spec) != int.from_bytes(record[2:_SUM_END], "big"):
+        raise DamagedRecord("the spec of a job is damaged on disk: its checksum is wrong")
+    return spec
+
+
+def _signature(key: bytes, spec: bytes) -> bytes:
+    return hmac.digest(key, _PURPOSE + spec, "sha256")

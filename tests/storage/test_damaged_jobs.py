@@ -1,0 +1,237 @@
+"""A job whose bytes are damaged is failed and said so; the others of its queue go on."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from stored_jobs import Store, a_new_job
+
+from antq_actors.errors import JobNotFound, NotCancellable, StorageError
+from antq_actors.jobs.outcome import Completed
+from antq_actors.jobs.status import Status
+from antq_actors.storage import encoding, job_store, keys
+from antq_actors.storage.records import Filter, Settlement
+from antq_actors.storage.seal import Seal, contents
+
+
+@pytest.fixture
+def store(env):
+    # Not Store: its verbs verify after each step, and here that has to fail for a while.
+    return RawStore(env).has_nodes(1)
+
+
+class RawStore(Store):
+    def __getattr__(self, verb):
+        return lambda *args, **kwargs: job_store.write(
+            self.env, lambda store: getattr(store, verb)(*args, **kwargs)
+        )
+
+    def bytes_of(self, table, key):
+        return self.env.read(lambda txn: txn.get(key, db=getattr(self.env.tables, table)))
+
+    def put(self, table, key, value):
+        self.env.write(lambda txn: txn.put(key, value, db=getattr(self.env.tables, table)))
+
+    def drop(self, table, key):
+        self.env.write(lambda txn: txn.delete(key, db=getattr(self.env.tables, table)))
+
+
+def state_is_garbage(store, id_):
+    store.put("jobs", keys.job_key(id_), b"\x00garbage")
+
+
+def state_is_empty(store, id_):
+    store.put("jobs", keys.job_key(id_), b"")
+
+
+def state_is_gone(store, id_):
+    store.drop("jobs", keys.job_key(id_))
+
+
+def state_says_something_else(store, id_):
+    record = store.bytes_of("jobs", keys.job_key(id_))
+    state, digest = encoding.decode_job(record)
+    other = Status.COMPLETED if state.status is not Status.COMPLETED else Status.FAILED
+    changed = type(state)(*[other, *encoding_fields(state)[1:]])
+    store.put("jobs", keys.job_key(id_), encoding.encode_job(changed, digest))
+
+
+def encoding_fields(state):
+    return [getattr(state, name) for name in state.__struct_fields__]
+
+
+def spec_is_garbage(store, id_):
+    store.put("payloads", keys.job_key(id_), b"\xff\xffgarbage")
+
+
+def spec_has_a_flipped_bit(store, id_):
+    payload = bytearray(store.bytes_of("payloads", keys.job_key(id_)))
+    payload[-3] ^= 1
+    store.put("payloads", keys.job_key(id_), bytes(payload))
+
+
+def spec_is_gone(store, id_):
+    store.drop("payloads", keys.job_key(id_))
+
+
+STATES = [state_is_garbage, state_is_empty, state_is_gone, state_says_something_else]
+SPECS = [spec_is_garbage, spec_has_a_flipped_bit, spec_is_gone]
+
+
+@pytest.mark.parametrize("damage", [*STATES, *SPECS])
+def test_a_damaged_job_is_failed_when_its_turn_comes_and_the_others_are_claimed(
+    store, damage, caplog
+):
+    store.insert_many([a_new_job({"n": n}, unique=("n",)) for n in range(3)])
+    damage(store, 2)
+    assert store.findings() != []
+
+    claimed = store.claim(limit=2, now=5)
+
+    assert [job.id for job in claimed] == [1, 3]
+    job = store.get(2)
+    assert job.state.status is Status.FAILED
+    assert (job.state.node, job.state.errors) == (0, 1)
+    assert store.ids(Filter(frozenset([Status.FAILED]))) == [2]
+    assert store.count([Status.FAILED], None) == 1
+    assert store.count(None, "mail") == 3
+    assert "job 2" in caplog.text
+    assert caplog.records[0].levelno == logging.ERROR
+    assert [found for found in store.findings() if "payload" not in found] == [
+        found for found in store.findings() if damage in SPECS and "job 2:" in found
+    ]
+    assert store.claim(limit=9, now=6) == []
+
+
+@pytest.mark.parametrize("damage", STATES)
+def test_its_error_says_what_was_found_and_its_arguments_are_kept(store, damage):
+    store.insert(a_new_job({"n": 7}))
+    damage(store, 1)
+
+    assert store.claim(limit=1, now=5) == []
+
+    job = store.get(1)
+    (error,) = job.errors
+    assert "(its record was " in error.error
+    assert encoding.show_args(job.spec.args) == {"n": 7}
+    assert store.findings() == []
+
+
+@pytest.mark.parametrize("damage", [*STATES, *SPECS])
+def test_a_damaged_job_is_listed_with_the_others_before_anyone_met_it(store, damage):
+    store.insert_many([a_new_job({"n": n}) for n in range(3)])
+    damage(store, 2)
+
+    listed = [raw.decode() for raw in store.page(Filter(frozenset([Status.ENQUEUED])))]
+
+    assert 1 in [job.id for job in listed]
+    assert 3 in [job.id for job in listed]
+    for job in listed:
+        encoding.as_job(job, encoding.show_args(job.spec.args))
+
+
+@pytest.mark.parametrize("damage", STATES)
+def test_the_outcome_of_a_running_job_that_was_damaged_is_dropped_and_the_others_count(
+    store, damage
+):
+    store.insert_many([a_new_job() for _ in range(3)])
+    store.claim(limit=3)
+    damage(store, 2)
+
+    settlements = [Settlement(id_, 1, Completed()) for id_ in (1, 2, 3)]
+    store.work("mail", settlements, node=1, limit=5, now=9)
+
+    ended = store.ids(Filter(frozenset([Status.COMPLETED])))
+    assert ended in ([1, 3], [1, 2, 3]) if damage is state_is_gone else ended == [1, 3]
+    assert store.ids(Filter(frozenset([Status.RUNNING]))) in ([], [2])
+
+
+@pytest.mark.parametrize("damage", STATES[:2])
+def test_the_rescue_of_a_node_goes_on_over_a_damaged_job(store, damage):
+    store.insert_many([a_new_job() for _ in range(3)])
+    store.claim(limit=3)
+    damage(store, 2)
+
+    assert store.rescue(node=1, now=5, max_interruptions=3, reason="it died") == 2
+
+    assert store.get(2).state.status is Status.FAILED
+    assert store.findings() == []
+
+
+@pytest.mark.parametrize("damage", STATES[:2])
+def test_a_damaged_job_can_be_deleted_retried_and_not_cancelled(store, damage):
+    store.insert_many([a_new_job({"n": n}) for n in range(3)])
+    for id_ in (1, 2, 3):
+        damage(store, id_)
+
+    store.delete(1)
+    assert store.retry(2, now=1).state.status is Status.ENQUEUED
+    with pytest.raises(NotCancellable):
+        store.cancel(3, now=1)
+
+    with pytest.raises(JobNotFound):
+        store.get(1)
+    (job,) = store.claim(limit=3)
+    assert encoding.load_args(job.spec.args) == {"n": 1}
+    assert [found for found in store.findings() if "job 3" not in found] == []
+
+
+def test_a_key_of_no_job_at_the_head_of_a_queue_stops_nobody(store):
+    store.insert(a_new_job())
+    lane = keys.lane(Status.ENQUEUED, "mail")
+    store.put("index", keys.work_key(lane, 0, 0), b"")
+    store.put("index", lane + b"short", b"")
+
+    assert [job.id for job in store.claim(limit=3)] == [1]
+
+    assert store.claim(limit=3) == []
+
+
+def test_an_unreadable_error_shows_as_such(store):
+    store.insert(a_new_job(max_attempts=2))
+    store.claim(limit=1)
+    store.rescue(node=1, now=5, max_interruptions=3, reason="it died")
+    store.put("errors", keys.error_key(1, 0), b"garbage")
+
+    (job,) = store.claim(limit=1, now=9)
+
+    assert job.errors[0].error.startswith("unreadable: ")
+    assert store.findings() == ["job 1: " + store.findings()[0].removeprefix("job 1: ")]
+
+
+# ---- seals ----------------------------------------------------------------------------------
+
+
+OLD, NEW = b"o" * 32, b"n" * 32
+
+
+def test_a_seal_opens_what_it_closed_and_nothing_that_was_changed():
+    for seal in (Seal(), Seal([OLD])):
+        record = seal.close(b"spec")
+        assert seal.open(record) == b"spec"
+        assert contents(record) == b"spec"
+        for at in range(len(record)):
+            changed = bytearray(record)
+            changed[at] ^= 1
+            with pytest.raises(StorageError):
+                encoding.decode_spec(seal.open(bytes(changed)))
+
+
+def test_a_signature_is_accepted_of_any_key_and_made_with_the_first():
+    record = Seal([OLD]).close(b"spec")
+
+    assert Seal([NEW, OLD]).open(record) == b"spec"
+    with pytest.raises(StorageError, match="signature is wrong"):
+        Seal([NEW]).open(record)
+    assert Seal([NEW]).open(Seal([NEW, OLD]).close(b"spec")) == b"spec"
+
+
+@pytest.mark.parametrize("record", [b"spec", Seal().close(b"spec"), b"", b"\xc1", b"\xc1\x02"])
+def test_with_a_key_nothing_unsigned_is_opened(record):
+    with pytest.raises(StorageError, match=r"not signed|signature is wrong"):
+        Seal([OLD]).open(record)
+
+
+def test_without_a_key_what_others_signed_is_run_as_before():
+    assert Seal().open(Seal([OLD]).close(b"spec")) == b"spec"
