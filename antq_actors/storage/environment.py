@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -16,6 +17,8 @@ import lmdb
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.storage import directory
 from antq_actors.storage.failures import storage_error
+from antq_actors.storage.migrations import Migration
+from antq_actors.storage.store_lock import StoreLock
 from antq_actors.storage.tables import TABLE_NAMES, Tables, open_tables
 
 if TYPE_CHECKING:
@@ -39,7 +42,8 @@ class Environment:
 
     *durable*: each commit is on disk when it returns. *owner*: opening the same path again with
     the same owner answers the same environment, as the successor of a killed storage actor needs
-    it. *map_size*: bytes to begin with.
+    it. *map_size*: bytes to begin with. *lock*: held by who needs the store alone, and kept when it
+    is closed. *migrate*: also a migration that takes a while is done.
 
     Raises StorageError when the path cannot be used, saying why, or this process has it open.
     """
@@ -55,6 +59,8 @@ class Environment:
         durable: bool = True,
         owner: object = None,
         map_size: int = _FIRST_MAP,
+        lock: StoreLock | None = None,
+        migrate: bool = False,
     ) -> Environment:
         """Open the store in the directory *path*, making it if need be."""
         real = directory.prepare(path)
@@ -67,10 +73,21 @@ class Environment:
                     f"{real} is already open in this process; use the AntQ that has it, or stop"
                     " that one first"
                 )
-            return cls(real, durable=durable, owner=owner, map_size=map_size)
+            with ExitStack() as undo:
+                shared = StoreLock(real) if lock is None else None
+                if shared is not None:
+                    undo.callback(shared.release)
+                env = cls(real, durable=durable, owner=owner, map_size=map_size, lock=shared)
+                undo.callback(env.close)
+                _bring_up_to_date(env, shared, migrate=migrate)
+                undo.pop_all()
+            return env
 
-    def __init__(self, path: Path, *, durable: bool, owner: object, map_size: int) -> None:
+    def __init__(
+        self, path: Path, *, durable: bool, owner: object, map_size: int, lock: StoreLock | None
+    ) -> None:
         self.path = path
+        self._lock = lock
         self._owner = owner
         self._pid = os.getpid()
         self._closed = False
@@ -78,6 +95,8 @@ class Environment:
         """Who holds it has the environment alone: a killed storage actor's thread may still be
         at its last transaction when its successor begins, and a map must not grow under it.
         """
+        self._steady = threading.RLock()
+        """Who holds it keeps the map from being enlarged or closed, and nobody from writing."""
         try:
             self._env = lmdb.open(
                 str(path),
@@ -101,12 +120,51 @@ class Environment:
 
     def close(self) -> None:
         """Close it; once more is no error. In a fork it does nothing: it is the parent's."""
-        with self.turn, _guard:
+        with self.turn, self._steady, _guard:
             if self._closed or self._pid != os.getpid():
                 return
             self._closed = True
             del _open[self.path]
             self._env.close()
+            if self._lock is not None:
+                self._lock.release()
+
+    def copy(self, directory: Path) -> None:
+        """Copy it as it is now, without its gaps, into an empty directory; others go on meanwhile.
+
+        What is not used any more is not reused until it is done. Raises StorageError.
+        """
+        try:
+            with self._steady:
+                self._check()
+                self._env.copy(str(directory), compact=True)
+        except (lmdb.Error, OSError) as error:
+            raise storage_error(error, directory) from error
+
+    def inspect(self, work: Callable[[lmdb.Transaction], T]) -> T:
+        """Answer what *work* answers, in a read transaction that may be long; others go on.
+
+        What is not used any more is not reused until it is done, so the file may grow.
+        """
+        try:
+            with self._steady, self._begin(write=False) as txn:
+                return work(txn)
+        except lmdb.Error as error:
+            raise storage_error(error, self.path) from error
+
+    def halt(self, timeout: float) -> bool:
+        """Have the environment alone until :meth:`go_on`; False: not within so many seconds."""
+        if not self.turn.acquire(timeout=timeout):
+            return False
+        if self._steady.acquire(timeout=timeout):
+            return True
+        self.turn.release()
+        return False
+
+    def go_on(self) -> None:
+        """Let others have it again."""
+        self._steady.release()
+        self.turn.release()
 
     def _abandon(self) -> None:
         """Let go, in a fork, of the copy of what stays open in the parent."""
@@ -153,14 +211,15 @@ class Environment:
         try:
             return self._env.begin(write=write)
         except lmdb.MapResizedError:
-            self._env.set_mapsize(0)  # another process enlarged it: adopt
+            with self._steady:
+                self._env.set_mapsize(0)  # another process enlarged it: adopt
             return self._env.begin(write=write)
 
     def _grow(self) -> None:
         try:
             # A reader that was killed keeps pages from being used again, and so the map full.
             self.clear_dead_readers()
-            with self.turn:
+            with self.turn, self._steady:
                 self._env.set_mapsize(2 * self._env.info()["map_size"])
         except lmdb.Error as error:
             raise storage_error(error, self.path) from error
@@ -174,6 +233,29 @@ class Environment:
             )
         if self._closed:
             raise StorageError(f"{self.path} was closed")
+
+
+def opened(path: str | os.PathLike[str]) -> Environment | None:
+    """Answer the environment of *path* that this process has open, if it has."""
+    return _open.get(Path(os.path.realpath(path)))
+
+
+def _bring_up_to_date(env: Environment, shared: StoreLock | None, *, migrate: bool) -> None:
+    """Migrate a store of an older format: at once if that takes a moment, or if it was asked for.
+
+    Raises StorageError when it takes longer, or another process has the store open.
+    """
+    migration = Migration(env._env, env.tables, env.path)  # noqa: SLF001 - a part of it
+    migration.begin()
+    if not migration.is_due:
+        return
+    if not migrate:
+        migration.check_brevity()
+    if shared is not None:
+        shared.take_alone()
+    migration.run()
+    if shared is not None:
+        shared.share()
 
 
 def close_left_open(path: str | os.PathLike[str], owner: object) -> None:
@@ -196,12 +278,12 @@ _held_over_fork: Final[list[Environment]] = []
 
 def _before_fork() -> None:
     _guard.acquire()
-    _held_over_fork.extend(env for env in _open.values() if env.turn.acquire(timeout=_LONGEST_FORK))
+    _held_over_fork.extend(env for env in _open.values() if env.halt(_LONGEST_FORK))
 
 
 def _after_in_parent() -> None:
     for env in _held_over_fork:
-        env.turn.release()
+        env.go_on()
     _held_over_fork.clear()
     _guard.release()
 

@@ -20,18 +20,32 @@ else:
     import fcntl
 
 
-def try_lock(file: Path) -> int | None:
+def try_lock(file: Path, *, shared: bool = False) -> int | None:
     """Lock *file*, making it if need be; answer a descriptor to keep, or None if it is locked.
 
-    Close the descriptor to let go. Raises OSError when the file cannot be opened.
+    *shared* locks go together. Close the descriptor to let go. Raises OSError when the file cannot
+    be opened.
     """
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    if relock(descriptor, shared=shared):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def relock(descriptor: int, *, shared: bool) -> bool:
+    """Exchange the lock that is held for another one; tell whether there is one to be had."""
     try:
-        if sys.platform == "win32":
+        if sys.platform != "win32":
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
+        elif not shared:  # it has no shared ones: nobody is kept from anything
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-        else:
-            fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
-        os.close(descriptor)
-        return None
-    return descriptor
+        return False
+    return True
+
+
+def unlock(descriptor: int) -> None:
+    """Let a lock go."""
+    os.close(descriptor)

@@ -41,6 +41,15 @@ def items_with(
                 yield key, value
 
 
+def items_from(
+    txn: lmdb.Transaction, table: _Database, start: bytes
+) -> Iterator[tuple[bytes, bytes]]:
+    """Answer the keys of a table from *start* on, with their values."""
+    with txn.cursor(table) as cursor:
+        if cursor.set_range(start):
+            yield from cast("Iterator[tuple[bytes, bytes]]", cursor.iternext())
+
+
 def value_of(txn: lmdb.Transaction, table: _Database, key: bytes) -> bytes | None:
     """Answer the value of a key; None if there is none."""
     return cast("bytes | None", txn.get(key, db=table))

@@ -19,7 +19,6 @@ from antq_actors.errors import DamagedRecord
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_SEALED: Final = 0xC1
 _SUM: Final = b"\xc1\x01"
 _SIGNED: Final = b"\xc1\x02"
 _SUM_END: Final = 2 + 4
@@ -70,12 +69,17 @@ class Seal:
         return spec
 
 
+def is_sealed(record: bytes) -> bool:
+    """Tell whether a seal was closed over *record*; a bare one is of the first format."""
+    return record[:1] == b"\xc1"
+
+
 def contents(record: bytes) -> bytes:
     """Answer the spec in *record* for who only looks: no signature is checked.
 
     Raises DamagedRecord when its checksum is wrong.
     """
-    if not record or record[0] != _SEALED:
+    if not is_sealed(record):
         return record
     kind = record[:2]
     if kind == _SIGNED:

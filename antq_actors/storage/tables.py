@@ -13,11 +13,6 @@ if TYPE_CHECKING:
     import lmdb
     from lmdb import _Database
 
-FORMAT: Final = 1
-"""Grows with every change that an older release could not read."""
-
-_FORMAT_KEY: Final = b"format"
-
 
 @dataclass(frozen=True, slots=True)
 class Tables:
@@ -47,7 +42,7 @@ TABLE_NAMES: Final = tuple(field.name for field in fields(Tables))
 def open_tables(env: lmdb.Environment, path: Path) -> Tables:
     """Open the tables, making those of a new store.
 
-    Raises StorageError for a store of a newer format, and for an environment of something else.
+    Raises StorageError for an environment of something else.
     """
     with env.begin() as txn:
         is_new = txn.stat()["entries"] == 0
@@ -57,18 +52,4 @@ def open_tables(env: lmdb.Environment, path: Path) -> Tables:
             f"{path} holds an LMDB environment of another program; give another path"
         )
 
-    meta = env.open_db(b"meta")
-    with env.begin() as txn:
-        stored = txn.get(_FORMAT_KEY, db=meta)
-    if stored is not None and int(stored) > FORMAT:
-        raise StorageError(
-            f"{path} was written by a newer antq_actors (format {int(stored)}; this one reads up"
-            f" to {FORMAT}): upgrade antq-actors, or give another path"
-        )
-
-    handles = {name: env.open_db(name.encode()) for name in TABLE_NAMES if name != "meta"}
-    if stored is None:
-        # Last, so that a store half made by a process that died is made to the end by the next.
-        with env.begin(write=True) as txn:
-            txn.put(_FORMAT_KEY, str(FORMAT).encode(), db=meta)
-    return Tables(**handles, meta=meta)
+    return Tables(**{name: env.open_db(name.encode()) for name in TABLE_NAMES})

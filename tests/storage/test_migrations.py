@@ -1,0 +1,133 @@
+"""A store of an older format becomes one of the present, wherever it is interrupted."""
+
+from __future__ import annotations
+
+import pytest
+from other_process import OtherProcess
+from stored_jobs import Store, a_new_job
+
+from antq_actors.errors import StorageError
+from antq_actors.storage import keys, migrations, seal
+from antq_actors.storage.environment import Environment
+from antq_actors.storage.migrations import FORMAT, FORMAT_KEY, Migration, Step
+from antq_actors.storage.records import Filter
+
+HOLD_OPEN = """
+    import sys
+    from antq_actors.storage.environment import Environment
+    env = Environment.open(sys.argv[1])
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+
+def a_store_of_format_1(path, jobs):
+    """What the first release wrote: specs stood bare."""
+    env = Environment.open(path, durable=False)
+    Store(env).insert_many([a_new_job({"n": n}) for n in range(jobs)])
+
+    def unseal(txn):
+        for id_ in range(1, jobs + 1):
+            key = keys.job_key(id_)
+            bare = seal.contents(txn.get(key, db=env.tables.payloads))
+            txn.put(key, bare, db=env.tables.payloads)
+        txn.put(FORMAT_KEY, b"1", db=env.tables.meta)
+
+    env.write(unseal)
+    env.close()
+
+
+def format_of(env):
+    return int(env.read(lambda txn: txn.get(FORMAT_KEY, db=env.tables.meta)))
+
+
+def sealed(env):
+    def count(txn):
+        cursor = txn.cursor(env.tables.payloads)
+        return sum(seal.is_sealed(value) for _, value in cursor)
+
+    return env.read(count)
+
+
+def test_a_small_store_is_migrated_when_it_is_opened(tmp_path, caplog):
+    a_store_of_format_1(tmp_path, 5)
+
+    env = Environment.open(tmp_path)
+
+    assert (format_of(env), sealed(env)) == (FORMAT, 5)
+    assert Store(env).findings() == []
+    assert Store(env).ids(Filter()) == [1, 2, 3, 4, 5]
+    assert "format 1 to 2: sealing what jobs were enqueued with" in caplog.text
+    env.close()
+
+
+def test_a_large_store_is_refused_with_the_command_that_migrates_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(migrations, "_A_MOMENT", 4)
+    a_store_of_format_1(tmp_path, 5)
+
+    with pytest.raises(StorageError, match=rf"5 jobs.*`antq migrate --path {tmp_path}`"):
+        Environment.open(tmp_path)
+
+    env = Environment.open(tmp_path, migrate=True)
+    assert (format_of(env), sealed(env)) == (FORMAT, 5)
+    env.close()
+    Environment.open(tmp_path).close()
+
+
+def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_opens_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(migrations, "_BATCH", 2)
+    a_store_of_format_1(tmp_path, 5)
+    batches = 0
+
+    def die_in_the_third(txn, tables, start, limit):
+        nonlocal batches
+        batches += 1
+        following = migrations.STEPS[0].batch(txn, tables, start, limit)
+        if batches == 3:
+            raise KeyboardInterrupt
+        return following
+
+    raw = Environment.open  # the steps are an argument of the migration alone
+    with monkeypatch.context() as m:
+        step = Step("sealing", die_in_the_third)
+        m.setattr(migrations.Migration.__init__, "__defaults__", ((step,),))
+        with pytest.raises(KeyboardInterrupt):
+            raw(tmp_path, migrate=True)
+
+    with pytest.raises(StorageError, match=r"is being brought from format 1 to 2.*antq migrate"):
+        Environment.open(tmp_path)
+    env = Environment.open(tmp_path, migrate=True)
+    assert (format_of(env), sealed(env)) == (FORMAT, 5)
+    assert Store(env).findings() == []
+    env.close()
+
+
+def test_several_steps_are_done_in_order_each_once(tmp_path):
+    env = Environment.open(tmp_path, durable=False)
+    done = []
+    steps = [
+        *migrations.STEPS,
+        Step("a", lambda *_: done.append("a")),
+        Step("b", lambda *_: done.append("b")),
+    ]
+
+    Migration(env._env, env.tables, tmp_path, steps).run()
+    Migration(env._env, env.tables, tmp_path, steps).run()
+
+    assert done == ["a", "b"]
+    assert format_of(env) == FORMAT + 2
+    env.close()
+
+
+def test_a_store_that_another_process_has_open_is_not_migrated(tmp_path):
+    Environment.open(tmp_path, durable=False).close()
+    with OtherProcess(HOLD_OPEN, tmp_path) as other:
+        assert other.first_line == "open"
+        env = Environment.open(tmp_path)
+        env.write(lambda txn: txn.put(FORMAT_KEY, b"1", db=env.tables.meta))
+        env.close()
+
+        with pytest.raises(StorageError, match=r"another process has .* open.*stop"):
+            Environment.open(tmp_path)
+
+    Environment.open(tmp_path).close()
