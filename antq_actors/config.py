@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors import signing_keys
 from antq_actors.errors import ConfigError
 from antq_actors.jobs.duration import LONGEST, brief, to_seconds
 from antq_actors.jobs.options import LONGEST_TIMEOUT, check_queue_name
@@ -74,14 +75,19 @@ class Config:
     retention: float | None = 14 * 86_400.0
     """Seconds an ended job is kept; None: for ever."""
     max_interruptions: int = 3
+    signing_key_file: Path | None = None
+    """Where the keys are that jobs are signed with; None: in the environment, or nowhere."""
+    signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
 
 
 def check(
     path: str | os.PathLike[str] | None,
     queues: Mapping[str, int | QueueConfig] | None,
+    *,
     start_queues: object,
     retention: float | timedelta | None,
     max_interruptions: object,
+    signing_key_file: str | os.PathLike[str] | None = None,
 ) -> Config:
     """Answer the arguments of AntQ as a Config.
 
@@ -93,12 +99,15 @@ def check(
         raise WrongSetting(f"max_interruptions must be a whole number, got {max_interruptions!r}")
     if max_interruptions < 1:
         raise ConfigError(f"max_interruptions must be at least 1, got {max_interruptions}")
+    key_file = _path(signing_key_file, "signing_key_file", "a file's path")
     return Config(
-        path=_path(path),
+        path=_path(path, "path", "a directory's path"),
         queues=_queues(queues),
         start_queues=start_queues,
         retention=None if retention is None else _seconds(retention, "retention"),
         max_interruptions=max_interruptions,
+        signing_key_file=key_file,
+        signing_keys=signing_keys.load(key_file),
     )
 
 
@@ -115,9 +124,11 @@ def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
     if "antq" not in document:
         raise ConfigError(f"{source} has no [antq] section; the settings of antq stand there")
     settings = _table(document["antq"], "[antq]")
-    _refuse_unknown(settings, {f.name for f in fields(Config)}, "[antq]")
-    if isinstance(settings.get("path"), str) and settings["path"]:
-        settings["path"] = source.absolute().parent / settings["path"]
+    known = {f.name for f in fields(Config)} - {"signing_keys"}  # those are for no settings file
+    _refuse_unknown(settings, known, "[antq]")
+    for name in ("path", "signing_key_file"):
+        if isinstance(settings.get(name), str) and settings[name]:
+            settings[name] = source.absolute().parent / settings[name]
     if "queues" in settings:
         settings["queues"] = {
             name: _toml_queue(name, table)
@@ -138,17 +149,17 @@ def _toml_queue(name: str, table: object) -> int | QueueConfig:
         raise type(error)(f"{where}: {error}") from None
 
 
-def _path(path: object) -> Path | None:
+def _path(path: object, setting: str, what: str) -> Path | None:
     if path is None:
         return None
     try:
         given = Path(path)  # type: ignore[arg-type]
     except TypeError:
-        raise WrongSetting(f"path must be a directory's path or None, got {path!r}") from None
+        raise WrongSetting(f"{setting} must be {what} or None, got {path!r}") from None
     if not str(path):
-        raise ConfigError("path must be a directory's path or None, got an empty one")
+        raise ConfigError(f"{setting} must be {what} or None, got an empty one")
     if "\0" in str(given):
-        raise ConfigError(f"path must be a directory's path without NUL, got {brief(path)}")
+        raise ConfigError(f"{setting} must be {what} without NUL, got {brief(path)}")
     return given.absolute()
 
 

@@ -24,6 +24,7 @@ from antq_actors.queues.messages import Wake
 from antq_actors.queues.pruner import Pruner, PrunerConfig
 from antq_actors.queues.queue_actor import QueueActor, QueueSettings
 from antq_actors.queues.rescuer import Rescuer, RescuerConfig
+from antq_actors.storage.seal import Seal
 from antq_actors.storage.storage_actor import StorageActor
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def start(config: Config, names: Names, path: Path, store: StorageClient, node: 
             heed=heed,
             durable=config.path is not None,
             owner=names,
+            seal=Seal(config.signing_keys),
             watch_interval=WATCH_INTERVAL if config.path and config.start_queues else None,
             id="storage",
             name=names.storage,

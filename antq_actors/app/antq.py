@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from antq_actors import config as configuration
+from antq_actors import maintenance, transfer
 from antq_actors.app import signals
 from antq_actors.app.live import Live
 from antq_actors.app.queue_handle import QueueHandle
@@ -30,7 +31,7 @@ from antq_actors.otp import current
 from antq_actors.otp import errors as otp_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.registry import AnyWorker
     from antq_actors.jobs.status import Status
     from antq_actors.otp.ref import ServerRef
+    from antq_actors.transfer import Imported
 
 EXIT_PATIENCE: Final = 2.0
 """Seconds that running jobs get when the program ends without a ``stop``."""
@@ -63,15 +65,25 @@ class AntQ:
         start_queues: bool = True,
         retention: float | timedelta | None = timedelta(days=14),
         max_interruptions: int = 3,
+        signing_key_file: str | os.PathLike[str] | None = None,
     ) -> None:
         """Describe an application; nothing is started or opened yet.
 
         *path* is the directory of a durable store, None a volatile one. *queues* maps names to
         concurrencies. With *start_queues* False it only enqueues and looks. *retention* is how
         long ended jobs are kept, None for ever. The *max_interruptions*-th crash of its node fails
-        a job. Raises TypeError and ConfigError for values that make no sense.
+        a job. *signing_key_file* holds the keys that jobs are signed with; without one they are
+        looked for in ``ANTQ_SIGNING_KEYS``. With keys, nothing unsigned is run. Raises TypeError
+        and ConfigError for values that make no sense.
         """
-        self._config = configuration.check(path, queues, start_queues, retention, max_interruptions)
+        self._config = configuration.check(
+            path,
+            queues,
+            start_queues=start_queues,
+            retention=retention,
+            max_interruptions=max_interruptions,
+            signing_key_file=signing_key_file,
+        )
         self._changing = threading.RLock()
         self._running: Live | None = None
 
@@ -279,6 +291,36 @@ class AntQ:
         if name not in known:
             raise UnknownQueue(f"there is no queue {name!r}{among(name, known)}")
         return QueueHandle(plain(name), actor, live.store)
+
+    # ---- the store as a whole ---------------------------------------------------------------
+
+    def verify(self) -> list[str]:
+        """Answer what is wrong with the store, one sentence each; see ``maintenance.verify``."""
+        return maintenance.verify(self._live().path, signing_keys=self._config.signing_keys)
+
+    def backup(self, target: str | os.PathLike[str]) -> Path:
+        """Copy the store as it is now to the new directory *target*, while all goes on.
+
+        Answers its path; the copy is on disk then. Raises StorageError.
+        """
+        return maintenance.backup(self._live().path, target)
+
+    def export_jobs(
+        self,
+        *,
+        status: Status | str | Collection[Status | str] | None = None,
+        queue_name: str | None = None,
+    ) -> Iterator[bytes]:
+        """Answer lines of JSON, without their ends: a head, then one for each job, by id."""
+        live = self._live()
+        return transfer.export_jobs(live.store, live.lookup.filter(status, queue_name))
+
+    def import_jobs(self, lines: Iterable[str | bytes]) -> Imported:
+        """Store the jobs of an export as they were; trust the lines as you trust code.
+
+        Raises BatchError at the first line that cannot be stored; those before it are.
+        """
+        return transfer.import_jobs(self._live().store, lines)
 
     # ---- inside ---------------------------------------------------------------------------
 

@@ -51,6 +51,12 @@ class Lookup:
         )
         return [_shown(job) for job in found]
 
+    def filter(
+        self, status: Status | str | Collection[Status | str] | None, queue_name: str | None
+    ) -> Filter:
+        """Answer the filter for jobs that pass both. Raises ValueError for an unknown status."""
+        return Filter(_statuses(status), _queue_name(queue_name))
+
     def count(
         self, *, status: Status | str | Collection[Status | str] | None, queue_name: str | None
     ) -> int:

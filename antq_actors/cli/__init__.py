@@ -1,13 +1,14 @@
 """The command ``antq``: start an application, run the demo, look at jobs and change them.
 
-    start.py   start module:app
-    demo.py    demo             demo_display.py while it runs, demo_report.py at its end
-    jobs.py    list show count cancel retry
-    store.py   which store a command is about, and its opening
-    render.py  jobs as tables, text and JSON
+    start.py        start module:app
+    demo.py         demo             demo_display.py while it runs, demo_report.py at its end
+    jobs.py         list show count cancel retry
+    maintenance.py  verify backup restore compact migrate reseal export import
+    store.py        which store a command is about, and its opening
+    render.py       jobs as tables, text and JSON
 
-Exit codes: 0 fine; 1 refused (no such job, not cancellable, no such store any more, …); 2 wrong
-usage. What goes wrong is one line on standard error.
+Exit codes: 0 fine; 1 refused (no such job, not cancellable, no such store any more, …), or findings
+of verify; 2 wrong usage. What goes wrong is one line on standard error.
 """
 
 import sys
@@ -16,7 +17,7 @@ from typing import Annotated, Final
 
 import typer
 
-from antq_actors.cli import demo, jobs, start
+from antq_actors.cli import demo, jobs, maintenance, start
 from antq_actors.errors import AntqError
 
 REFUSED: Final = 1
@@ -31,6 +32,7 @@ Examples:
   antq start shop.jobs:app                   run the queues of an application
   antq list --path jobs --status failed      look at jobs, also while the application runs
   antq show 4711 --path jobs                 one job with its errors and stack traces
+  antq backup backups/monday --path jobs     a copy of all jobs, also while it runs
 """
 
 _app = typer.Typer(
@@ -47,6 +49,14 @@ _app.command("show")(jobs.show)
 _app.command("count")(jobs.count)
 _app.command("cancel")(jobs.cancel)
 _app.command("retry")(jobs.retry)
+_app.command("verify")(maintenance.verify)
+_app.command("backup")(maintenance.backup)
+_app.command("restore")(maintenance.restore)
+_app.command("compact")(maintenance.compact)
+_app.command("migrate")(maintenance.migrate)
+_app.command("reseal")(maintenance.reseal)
+_app.command("export")(maintenance.export_jobs)
+_app.command("import")(maintenance.import_jobs)
 
 
 def main() -> None:

@@ -20,11 +20,15 @@ StorePath: TypeAlias = Annotated[
 ]
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[AntQ]:
-    """Open the store at *path* to enqueue, look and change; its application may be running."""
+def check_exists(path: Path) -> None:
+    """Refuse a path without a store as wrong usage."""
     if not (path / DATA_FILE).exists():
         raise typer.BadParameter(f"there is no store at '{path}'", param_hint="--path")
 
+
+@contextmanager
+def opened(path: Path) -> Iterator[AntQ]:
+    """Open the store at *path* to enqueue, look and change; its application may be running."""
+    check_exists(path)
     with AntQ(path, start_queues=False) as app:
         yield app

@@ -20,7 +20,7 @@ from antq_actors.storage import node_lock
 from antq_actors.storage.failures import storage_error
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_store import JobStore
-from antq_actors.storage.records import Claim, Filter, NewJob, Settlement, StoredJob
+from antq_actors.storage.records import Arrival, Claim, Filter, NewJob, Settlement, StoredJob
 from antq_actors.storage.request import Read, Write
 
 if TYPE_CHECKING:
@@ -74,6 +74,12 @@ class StorageClient:
     def insert_many(self, news: Sequence[NewJob]) -> builtins.list[int | None]:
         """Store jobs in one transaction, answer their ids; None for a duplicate, left out."""
         return self._write(partial(JobStore.insert_many, news=news))
+
+    def take_in(
+        self, arrivals: Sequence[Arrival], *, keep_ids: bool | None
+    ) -> tuple[builtins.list[int | None], bool]:
+        """Store jobs of another store in one transaction; see :meth:`JobStore.take_in`."""
+        return self._write(partial(JobStore.take_in, arrivals=arrivals, keep_ids=keep_ids))
 
     # ---- jobs are run ---------------------------------------------------------------------
 
@@ -182,7 +188,7 @@ class StorageClient:
         found: list[StoredJob] = []
         if limit is not None and limit <= 0:
             return found
-        for job in self._pages(filter_, after or 0, limit):
+        for job in self.pages(filter_, after or 0, limit):
             if filter_.worker is not None and job.spec.worker != filter_.worker:
                 continue
             if accept is None or accept(job):
@@ -304,7 +310,13 @@ class StorageClient:
                         f"the store in {self._path} is closed: its application has stopped"
                     ) from error
 
-    def _pages(self, filter_: Filter, after: int, limit: int | None) -> Iterator[StoredJob]:
+    def pages(
+        self, filter_: Filter, after: int = 0, limit: int | None = None
+    ) -> Iterator[StoredJob]:
+        """Answer the jobs with larger ids than *after* and the filter's statuses and queue, by id.
+
+        *limit*: as many will do, so that the first page is no longer.
+        """
         size = _PAGE if limit is None else min(limit, _PAGE)
         while True:
             page = self._read(partial(JobReader.page, filter_=filter_, after=after, size=size))

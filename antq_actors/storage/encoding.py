@@ -102,6 +102,16 @@ def load_args(encoded: bytes) -> dict[str, Any]:
     return args
 
 
+def pickle_of(encoded: bytes) -> bytes:
+    """Answer the pickle of arguments, unread; whatever there is, if they are damaged."""
+    return encoded[1:]
+
+
+def encoded_pickle(pickled: bytes) -> bytes:
+    """Undo :func:`pickle_of`."""
+    return _PICKLED + pickled
+
+
 def show_args(encoded: bytes) -> dict[str, Any]:
     """Answer the arguments to look at. Runs and imports nothing, and never raises.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.outcome import Outcome
     from antq_actors.storage.encoding import JobRecord
 
 ALONE_FOR: Final = 3 * instant.SECOND
@@ -97,7 +98,13 @@ class JobRuns(JobWriter):
     ) -> int:
         """Interrupt the jobs that run on *node*, of all queues or one; answer how many."""
         outcome = Interrupted(reason, max_interruptions)
-        rescued = 0
+        return self.settle_all(node=node, outcome=outcome, now=now, queue_name=queue_name)
+
+    def settle_all(
+        self, *, node: int, outcome: Outcome, now: Instant, queue_name: str | None = None
+    ) -> int:
+        """Apply one outcome to all that runs on *node*, of all queues or one; answer how many."""
+        settled = 0
         for status, queue in self._jobs.lanes():
             if status is not Status.RUNNING or queue_name not in (None, queue):
                 continue
@@ -105,8 +112,8 @@ class JobRuns(JobWriter):
                 record = self._named(id_, _RUNNING, "running", now)
                 if record is not None:
                     settlement = Settlement(id_, record.state.execution, outcome)
-                    rescued += self.settle(settlement, now=now)
-        return rescued
+                    settled += self.settle(settlement, now=now)
+        return settled
 
     def _claim(
         self, queue_name: str, *, node: int, limit: int, now: Instant

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.status import ENDED, Status
+from antq_actors.jobs.status import ENDED, WAITING, Status
 from antq_actors.storage import encoding, keys
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_runs import JobRuns
@@ -25,9 +25,10 @@ if TYPE_CHECKING:
     import lmdb
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.state import JobState
     from antq_actors.storage.environment import Environment
-    from antq_actors.storage.records import JobSpec, NewJob, StoredJob
+    from antq_actors.storage.records import Arrival, JobSpec, NewJob, StoredJob
 
 T = TypeVar("T")
 
@@ -64,6 +65,23 @@ class JobStore(JobRuns):
         for new in news:
             keys.lane(new.state.status, new.state.queue_name)
         return [self._insert_unless_duplicate(new) for new in news]
+
+    def take_in(
+        self, arrivals: Sequence[Arrival], *, keep_ids: bool | None
+    ) -> tuple[list[int | None], bool]:
+        """Store jobs of another store as they were; answer their ids, and whether they kept them.
+
+        None: a waiting unique job was left out, as another is in its way. *keep_ids* None: if this
+        store never had a job.
+        """
+        if keep_ids is None:
+            keep_ids = self._next_id == 1
+        ids: list[int | None] = []
+        for id_, new, errors in arrivals:
+            if keep_ids:
+                self._next_id = max(self._next_id, id_)
+            ids.append(self._take_in(new, errors))
+        return ids, keep_ids
 
     def cancel(self, id_: int, *, now: Instant) -> StoredJob:
         """Cancel a waiting job. Raises JobNotFound, NotCancellable."""
@@ -143,10 +161,17 @@ class JobStore(JobRuns):
             return None
         return self._add(new)
 
-    def _add(self, new: NewJob) -> int:
+    def _take_in(self, new: NewJob, errors: tuple[ErrorEntry, ...]) -> int | None:
+        digest = new.spec.unique_digest
+        waits = new.state.status in WAITING
+        if waits and digest and self._jobs.in_the_way(digest, new.spec.unique_statuses):
+            return None
+        return self._add(new, errors)
+
+    def _add(self, new: NewJob, errors: tuple[ErrorEntry, ...] = ()) -> int:
         id_ = self._next_id
         self._next_id += 1
-        self._jobs.add(id_, new.state, new.spec, self._seal)
+        self._jobs.add(id_, new.state, new.spec, self._seal, errors)
         self.due.add(new.state.queue_name)
         return id_
 

@@ -17,7 +17,7 @@ from antq_actors.storage.records import StoredJob
 from antq_actors.storage.scan import items_with, keys_from, keys_with, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import lmdb
     from lmdb import _Database
@@ -77,13 +77,22 @@ class JobTable:
         entries = items_with(self._txn, self._tables.errors, keys.job_key(id_))
         return tuple(entry for _, entry in entries)[::-1]
 
-    def add(self, id_: int, state: JobState, spec: JobSpec, seal: Seal) -> None:
-        """Store a new job; *id_* is larger than all before."""
+    def add(
+        self,
+        id_: int,
+        state: JobState,
+        spec: JobSpec,
+        seal: Seal,
+        errors: Sequence[ErrorEntry] = (),
+    ) -> None:
+        """Store a new job; *id_* is larger than all before, *errors* are newest first."""
         tables, put = self._tables, self._txn.put
         key = keys.job_key(id_)
         digest = spec.unique_digest
         put(key, encoding.encode_job(state, digest), db=tables.jobs, append=True)
         put(key, seal.close(encoding.encode_spec(spec)), db=tables.payloads, append=True)
+        for number, entry in enumerate(reversed(errors)):
+            put(keys.error_key(id_, number), encoding.encode_error(entry), db=tables.errors)
         self._enter(id_, state, digest)
 
     def move(

@@ -9,6 +9,9 @@ half done.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
+from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.errors import StorageError
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
+    from antq_actors.storage.environment import Environment
     from antq_actors.storage.tables import Tables
 
 log: Final = logging.getLogger("antq_actors.storage")
@@ -43,17 +47,44 @@ class Step(NamedTuple):
     """
 
 
+def reseal_all(env: Environment, closing: seal.Seal) -> int:
+    """Close every spec anew with another seal, whoever closed it; answer how many.
+
+    Damaged ones stay as they are.
+    """
+    start: bytes | None = b""
+    resealed = 0
+    while start is not None:
+        start, count = env.write(partial(_reseal, env.tables, closing, start))
+        resealed += count
+    return resealed
+
+
+def _reseal(
+    tables: Tables, closing: seal.Seal, start: bytes, txn: lmdb.Transaction
+) -> tuple[bytes | None, int]:
+    batch, following = _payloads(txn, tables, start, _BATCH)
+    count = 0
+    for key, payload in batch:
+        with suppress(StorageError):
+            txn.put(key, closing.close(seal.contents(payload)), db=tables.payloads)
+            count += 1
+    return following, count
+
+
+def _payloads(
+    txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int
+) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+    """Answer up to *limit* specs from a key on, and the key of the next one."""
+    found = list(islice(items_from(txn, tables.payloads, start), limit + 1))
+    return found[:limit], found[limit][0] if len(found) > limit else None
+
+
 def _seal_specs(txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int) -> bytes | None:
     """Put a checksum before what each job was enqueued with."""
     bare = seal.Seal()
-    rewritten: list[tuple[bytes, bytes]] = []
-    following = None
-    for key, payload in items_from(txn, tables.payloads, start):
-        if len(rewritten) == limit:
-            following = key
-            break
-        rewritten.append((key, payload))
-    for key, payload in rewritten:
+    batch, following = _payloads(txn, tables, start, limit)
+    for key, payload in batch:
         if not seal.is_sealed(payload):
             txn.put(key, bare.close(payload), db=tables.payloads)
     return following

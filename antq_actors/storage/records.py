@@ -46,6 +46,16 @@ class NewJob(NamedTuple):
     spec: JobSpec
 
 
+class Arrival(NamedTuple):
+    """A job of another store, to be stored as it was."""
+
+    id: int
+    """Its id there."""
+    new: NewJob
+    errors: tuple[ErrorEntry, ...]
+    """Newest first."""
+
+
 class StoredJob(NamedTuple):
     """A job as it was when it was read, its arguments still encoded."""
 

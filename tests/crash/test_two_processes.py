@@ -1,9 +1,13 @@
 """Two processes on one path: what is enqueued, paused or resumed in one is heard in the other."""
 
+import signal
+
 import pytest
+from journal import entries
+from long_jobs import Long  # noqa: F401 - both processes have it
 from stage import Stage
 
-from antq_actors import AntQ, Status
+from antq_actors import AntQ, NotStarted, Status
 from antq_actors.config import QueueConfig
 
 from apps import settled, until  # isort: skip - of the folder above
@@ -13,6 +17,12 @@ import sys
 from antq_actors import AntQ
 
 from stage import Act
+
+def declare_dead(store):
+    for node in store.dead_nodes():
+        store.rescue(node=node, now=0, max_interruptions=9, reason="it seemed dead")
+        store.close_node(node)
+
 app = AntQ(sys.argv[1], start_queues=False).start()
 print("ready", flush=True)
 for line in sys.stdin:
@@ -22,7 +32,11 @@ for line in sys.stdin:
         args = {"stage": int(stage), "part": part, "wait": "interruptible"}
         print(app.enqueue(Act, args).id, flush=True)
     else:
-        getattr(app.queue("default"), verb)()
+        door = app.queue("default") if hasattr(app.queue("default"), verb) else app
+        if verb == "declare_dead":
+            declare_dead(app._running.store)
+        else:
+            getattr(door, verb)(*map(int, rest.split()))
         print("done", flush=True)
 app.stop()
 """
@@ -88,3 +102,81 @@ def test_a_pause_here_outlives_what_another_process_enqueues(here, there, stage)
     there("resume")
     assert stage.begun() == ["a"]
     stage.cue("a")
+
+
+def test_a_concurrency_set_in_another_process_holds_here_at_once(here, there, stage):
+    stage.jobs(range(8))
+    stage.begun(5)  # all slots are taken, and nothing ends meanwhile
+
+    there("set_concurrency 7")
+
+    stage.begun(2)
+    assert here.queue("default").status().concurrency == 7
+    there("set_concurrency 1")
+    until(lambda: here.queue("default").status().concurrency == 1, "its arrival")
+    stage.open()
+
+
+def test_a_concurrency_for_a_queue_that_no_node_runs_is_refused(tmp_path):
+    with (
+        AntQ(tmp_path / "store", start_queues=False) as app,
+        pytest.raises(NotStarted, match="no node runs queue 'default'"),
+    ):
+        app.queue("default").set_concurrency(3)
+
+
+def test_a_job_cancelled_in_another_process_does_not_run_here_and_retried_there_it_does(
+    here, there, stage
+):
+    here.queue("default").pause()
+    job = stage.job("a")
+
+    there(f"cancel_worker {job.id}")
+    here.queue("default").resume()
+    stage.job("b")
+    assert stage.begun() == ["b"]
+    assert here.get_worker(job.id).status is Status.CANCELLED
+
+    there(f"retry_worker {job.id}")
+    assert stage.begun() == ["a"]
+    stage.cue("a", "b")
+    settled(here, job)
+
+
+def test_at_a_rolling_restart_the_new_node_goes_on_with_what_the_old_one_gave_back(
+    program, tmp_path
+):
+    path, journal = tmp_path / "store", tmp_path / "journal"
+    old = program("long_jobs.py", path, journal, 3)
+    old.lines_until("enqueued")
+    until(lambda: len(entries(journal)) == 3, "the old one's jobs")
+    with AntQ(path, queues={"default": QueueConfig(6, check_interval=3600)}) as new:
+        until(lambda: len(entries(journal)) == 6, "the new one's share")
+
+        old.send(signal.SIGTERM)
+        old.send(signal.SIGINT)  # the second one: it does not wait for them
+        assert old.end()[0] == 0
+
+        until(lambda: len(entries(journal)) == 9, "the jobs that were given back")
+        jobs = new.list_workers()
+        assert [job.status for job in jobs] == [Status.RUNNING] * 6
+        assert not any(job.interruptions or job.errors for job in jobs)
+        assert [job.attempts for job in jobs] == [1] * 6
+        new.stop(timeout=0)
+
+
+def test_a_living_node_that_was_declared_dead_comes_back_as_a_new_one(here, there, stage, caplog):
+    job = stage.job("a")
+    stage.begun()
+    node = here._running.node.number()
+
+    # What a person does who tidies up; or a file system that loses a lock.
+    (here.path / "nodes" / f"{node}.lock").unlink()
+    there("declare_dead")
+
+    assert stage.begun() == ["a"]  # again, in the place of the one that was fenced
+    stage.open()
+    found = settled(here, job)
+    assert (found.status, found.attempts, found.interruptions) == (Status.COMPLETED, 1, 1)
+    assert here._running.node.number() > node
+    assert here.verify() == []

@@ -1,0 +1,189 @@
+"""What is done to a store as a whole.
+
+``antq verify``, ``backup``, ``restore``, ``compact``, ``migrate``, ``reseal``; and its jobs as
+lines of JSON: ``export``, ``import``.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+import typer
+
+from antq_actors import AntQ, Status, maintenance, signing_keys
+from antq_actors.cli.jobs import Queue, Statuses
+from antq_actors.cli.store import StorePath, check_exists, opened
+
+FINDINGS = 1
+"""The exit code when a store is damaged."""
+
+_MIB = 2**20
+_MOST_SHOWN = 100
+
+KeyFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--signing-key-file",
+        help=f"The keys that jobs are signed with; else {signing_keys.VARIABLE}.",
+    ),
+]
+
+
+def verify(path: StorePath, *, key_file: KeyFile = None) -> int:
+    """Compare every index, count and unique key with the jobs.
+
+    Also while applications run. Exit code 0: all is well; 1: it is damaged, and each finding is
+    a line.
+
+    \b
+    Example:
+      antq verify --path jobs
+    """
+    check_exists(path)
+    findings = maintenance.verify(path, signing_keys=signing_keys.load(key_file))
+    for finding in findings[:_MOST_SHOWN]:
+        typer.echo(finding)
+    if len(findings) > _MOST_SHOWN:
+        typer.echo(f"… and {len(findings) - _MOST_SHOWN} more")
+    if findings:
+        typer.echo(
+            f"{len(findings)} findings. Damaged jobs are failed when their turn comes; restore a"
+            " backup, or `antq export` what can be read and import it into a new store.",
+            err=True,
+        )
+        return FINDINGS
+    typer.echo(f"{path}: all is well.")
+    return 0
+
+
+def backup(
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A directory to be made.")],
+    path: StorePath,
+) -> None:
+    """Copy a store, as it is now, to a new directory, while applications run.
+
+    \b
+    Example:
+      antq backup backups/monday --path jobs
+    """
+    check_exists(path)
+    copy = maintenance.backup(path, target)
+    size = (copy / maintenance.DATA_FILE).stat().st_size
+    typer.echo(f"{copy}: {size / _MIB:.1f} MiB.")
+
+
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="BACKUP", help="What backup made.")],
+    path: StorePath,
+) -> None:
+    """Make a store of a backup, after verifying it.
+
+    There must be none at the path. Jobs that were running are enqueued, nothing is counted.
+
+    \b
+    Example:
+      antq restore backups/monday --path jobs
+    """
+    typer.echo(f"{path}: {maintenance.restore(source, path)} jobs.")
+
+
+def compact(path: StorePath) -> None:
+    """Give the room of what was deleted back to the disk.
+
+    Applications that use the store have to be stopped.
+
+    \b
+    Example:
+      antq compact --path jobs
+    """
+    check_exists(path)
+    before, after = maintenance.compact(path)
+    typer.echo(f"{path}: {before / _MIB:.1f} MiB before, {after / _MIB:.1f} MiB now.")
+
+
+def migrate(path: StorePath) -> None:
+    """Bring a store to the format of this release.
+
+    An application does so by itself when it takes but a moment, and else names this command.
+    Applications that use the store have to be stopped; make a backup first.
+
+    \b
+    Example:
+      antq migrate --path jobs
+    """
+    check_exists(path)
+    maintenance.migrate(path)
+    typer.echo(f"{path}: up to date.")
+
+
+def reseal(path: StorePath, *, key_file: KeyFile = None) -> None:
+    """Sign all jobs that are in a store with the first signing key.
+
+    It takes them for genuine: for the day on which signing begins, or the old key goes. Without
+    a key it takes the signatures away. Applications that use the store have to be stopped.
+
+    \b
+    Example:
+      antq reseal --path jobs --signing-key-file /etc/shop/antq.key
+    """
+    check_exists(path)
+    keys = signing_keys.load(key_file)
+    count = maintenance.reseal(path, keys)
+    typer.echo(f"{path}: {count} jobs {'signed' if keys else 'without signature now'}.")
+
+
+def export_jobs(
+    path: StorePath,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A new file; else standard output.")
+    ] = None,
+    *,
+    status: Statuses = None,
+    queue: Queue = None,
+) -> None:
+    """Write jobs as lines of JSON, while applications run.
+
+    \b
+    Examples:
+      antq export failed.jsonl --path jobs --status failed
+      antq export --path jobs | jq 'select(.attempts > 1)'
+    """
+    chosen: list[Status] | None = status or None
+    with opened(path) as app:
+        lines = app.export_jobs(status=chosen, queue_name=queue)
+        if file is None:
+            for line in lines:
+                sys.stdout.buffer.write(line + b"\n")
+            sys.stdout.buffer.flush()
+            return
+        with file.open("xb") as out:
+            file.chmod(0o600)
+            count = sum(out.write(line + b"\n") > 0 for line in lines) - 1
+    typer.echo(f"{file}: {count} jobs.")
+
+
+def import_jobs(
+    path: StorePath,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="What export wrote; else standard input.")
+    ] = None,
+    *,
+    key_file: KeyFile = None,
+) -> None:
+    """Store the jobs of an export as they were; trust the file as you trust code.
+
+    An empty store keeps their ids. Jobs that were running are enqueued; a unique job is left out
+    when another one is in its way.
+
+    \b
+    Example:
+      antq import failed.jsonl --path jobs
+    """
+    with AntQ(path, start_queues=False, signing_key_file=key_file) as app:
+        if file is None:
+            stored, duplicates = app.import_jobs(sys.stdin.buffer)
+        else:
+            with file.open("rb") as lines:
+                stored, duplicates = app.import_jobs(lines)
+    left_out = f", {duplicates} duplicates left out" if duplicates else ""
+    typer.echo(f"{path}: {stored} jobs imported{left_out}.")

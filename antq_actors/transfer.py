@@ -1,0 +1,245 @@
+"""Jobs as lines of JSON: to read, to filter, to carry to another store.
+
+    {"antq_export":1}
+    {"id":17,"worker":"shop.mail:SendPromotion","queue":"mail","status":"failed","args":{…},…}
+
+Arguments stand as JSON where that says all, else as their pickle in base64 under
+``"pickled_args"``. Neither way executes anything: an export only reads, an import only stores.
+What is imported is run later, though, so a file is trusted as code is.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from antq_actors.errors import AntqError, BatchError, StorageError
+from antq_actors.jobs import instant, lifecycle
+from antq_actors.jobs.lifecycle import ErrorEntry
+from antq_actors.jobs.options import check_queue_name
+from antq_actors.jobs.outcome import GivenBack
+from antq_actors.jobs.state import JobState
+from antq_actors.jobs.status import ENDED, Status
+from antq_actors.storage.encoding import encode_args, encoded_pickle, pickle_of, show_args
+from antq_actors.storage.records import Arrival, Filter, JobSpec, NewJob, StoredJob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.storage.client import StorageClient
+
+VERSION: Final = 1
+_BATCH: Final = 1_000
+
+
+class Imported(NamedTuple):
+    """What an import came to."""
+
+    stored: int
+    duplicates: int
+    """Waiting unique jobs that were left out, because another one is in their way."""
+
+
+class _Head(msgspec.Struct, forbid_unknown_fields=True):
+    antq_export: int
+
+
+class _Error(msgspec.Struct):
+    attempt: int
+    error: str
+    at: datetime
+    stack_trace: str | None = None
+
+
+class _Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    id: int
+    worker: str
+    queue: str
+    status: Status
+    inserted_at: datetime
+    updated_at: datetime
+    args: dict[str, Any] | None = None
+    pickled_args: bytes | None = None
+    priority: int = 0
+    max_attempts: int = 1
+    attempts: int = 0
+    interruptions: int = 0
+    scheduled_at: datetime | None = None
+    timeout: float | None = None
+    unique: tuple[str, ...] | None = None
+    unique_statuses: tuple[Status, ...] = ()
+    unique_digest: bytes | None = None
+    errors: tuple[_Error, ...] = ()
+    """Newest first."""
+
+
+_encode = msgspec.json.Encoder().encode
+_decode_head = msgspec.json.Decoder(_Head).decode
+_decode_line = msgspec.json.Decoder(_Line).decode
+
+
+def export_jobs(store: StorageClient, filter_: Filter) -> Iterator[bytes]:
+    """Answer a line that says what follows, then one for each job, by id."""
+    yield _encode(_Head(VERSION))
+    for job in store.pages(filter_):
+        yield _encode(_line(job))
+
+
+def import_jobs(
+    store: StorageClient, lines: Iterable[str | bytes], clock: Callable[[], Instant] = instant.now
+) -> Imported:
+    """Store the jobs of an export as they were; those that were running wait again.
+
+    A store that never had a job keeps their ids, another one gives them new ones. Raises
+    BatchError at the first line that cannot be stored, with its index; those before it are.
+    """
+    intake = _Intake(store)
+    for index, line in enumerate(lines):
+        try:
+            if index == 0:
+                _check_head(line)
+            elif line.strip():
+                intake.take(_arrival(line, clock()))
+        except (AntqError, ValueError, TypeError, msgspec.MsgspecError) as error:
+            intake.flush()
+            raise BatchError(
+                f"line {index + 1} was not imported, {len(intake.stored)} jobs before it were:"
+                f" {error}",
+                index,
+                intake.stored,
+            ) from error
+    intake.flush()
+    return Imported(len(intake.stored), intake.duplicates)
+
+
+class _Intake:
+    """Stores jobs in batches."""
+
+    def __init__(self, store: StorageClient) -> None:
+        self._store = store
+        self._batch: list[Arrival] = []
+        self._keep_ids: bool | None = None
+        self.stored: list[int] = []
+        self.duplicates = 0
+
+    def take(self, arrival: Arrival) -> None:
+        self._batch.append(arrival)
+        if len(self._batch) == _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        batch, self._batch = self._batch, []
+        if batch:
+            ids, self._keep_ids = self._store.take_in(batch, keep_ids=self._keep_ids)
+            self.stored += [id_ for id_ in ids if id_ is not None]
+            self.duplicates += ids.count(None)
+
+
+def _line(job: StoredJob) -> _Line:
+    state, spec = job.state, job.spec
+    args = show_args(spec.args)
+    is_json = _is_json(args)
+    return _Line(
+        id=job.id,
+        worker=spec.worker,
+        queue=state.queue_name,
+        status=state.status,
+        inserted_at=instant.to_datetime(spec.inserted_at),
+        updated_at=instant.to_datetime(state.updated_at),
+        args=args if is_json else None,
+        pickled_args=None if is_json else pickle_of(spec.args),
+        priority=state.priority,
+        max_attempts=state.max_attempts,
+        attempts=state.attempts,
+        interruptions=state.interruptions,
+        scheduled_at=_moment(state.scheduled_at),
+        timeout=spec.timeout,
+        unique=spec.unique,
+        unique_statuses=spec.unique_statuses,
+        unique_digest=spec.unique_digest,
+        errors=tuple(
+            _Error(e.attempt, e.error, instant.to_datetime(e.attempted_at), e.stack_trace)
+            for e in job.errors
+        ),
+    )
+
+
+def _check_head(line: str | bytes) -> None:
+    try:
+        version = _decode_head(line).antq_export
+    except msgspec.MsgspecError:
+        raise StorageError(
+            'the first line has to be {"antq_export": 1}; this is no export of antq'
+        ) from None
+    if version > VERSION:
+        raise StorageError(f"it was written by a newer antq (version {version}): upgrade this one")
+
+
+def _arrival(line: str | bytes, now: Instant) -> Arrival:
+    """Answer the job that a line describes. Raises ValueError, TypeError, MsgspecError."""
+    found = _decode_line(line)
+    check_queue_name(found.queue)
+    if not (-128 <= found.priority <= 127 and found.max_attempts >= 1):  # noqa: PLR2004 - as api
+        raise ValueError("priority is from -128 to 127, and max_attempts at least 1")
+    if min(found.id - 1, found.attempts, found.interruptions) < 0:
+        raise ValueError("id is at least 1, attempts and interruptions at least 0")
+    if (found.args is None) == (found.pickled_args is None):
+        raise ValueError("it needs either args or pickled_args")
+    ended = found.status in ENDED
+    state = JobState(
+        status=found.status,
+        queue_name=found.queue,
+        priority=found.priority,
+        max_attempts=found.max_attempts,
+        updated_at=_instant(found.updated_at),
+        scheduled_at=None if ended else _instant(found.scheduled_at or found.updated_at),
+        attempts=found.attempts,
+        interruptions=found.interruptions,
+        errors=len(found.errors),
+    )
+    if state.status is Status.RUNNING:
+        state = lifecycle.settle(state, GivenBack(), now=now).state
+    args = (
+        encode_args(found.args)
+        if found.args is not None
+        else encoded_pickle(found.pickled_args or b"")
+    )
+    spec = JobSpec(
+        worker=found.worker,
+        args=args,
+        inserted_at=_instant(found.inserted_at),
+        timeout=found.timeout,
+        unique=found.unique,
+        unique_statuses=found.unique_statuses,
+        unique_digest=found.unique_digest,
+    )
+    errors = tuple(
+        ErrorEntry(e.attempt, e.error, e.stack_trace, _instant(e.at)) for e in found.errors
+    )
+    return Arrival(found.id, NewJob(state, spec), errors)
+
+
+def _moment(when: Instant | None) -> datetime | None:
+    return None if when is None else instant.to_datetime(when)
+
+
+def _instant(moment: datetime) -> Instant:
+    return instant.from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _is_json(value: Any) -> bool:
+    """Tell whether JSON brings *value* back as it is: a tuple would come back as a list."""
+    kind = type(value)
+    if value is None or kind in (str, int, bool):
+        return True
+    if kind is float:
+        return math.isfinite(value)
+    if kind is list:
+        return all(map(_is_json, value))
+    if kind is dict:
+        return all(type(key) is str and _is_json(item) for key, item in value.items())
+    return False

@@ -1,0 +1,180 @@
+"""Jobs go out as lines of JSON and come in again as they were."""
+
+import base64
+import json
+
+import pytest
+from apps import settled
+
+from antq_actors import AntQ, BatchError, Unique, Worker
+
+
+class Task(Worker, name="transfer:Task", max_attempts=3, timeout=9.5):
+    def perform(self, job):
+        if job.args.get("fail"):
+            raise ValueError("it failed")
+
+    def calculate_delay(self, job):
+        return 0.0 if job.attempts < 2 else 3600.0
+
+
+class Only(Worker, name="transfer:Only", unique=Unique(args=["n"])):
+    def perform(self, job): ...
+
+
+EVERY_KIND = [
+    {},
+    {"n": 1, "x": 1.5, "text": "ü", "list": [1, None, True], "map": {"a": {}}},
+    {"tuple": (1, 2), "bytes": b"\0", "set": {1}},
+    {"big": 2**70, "nan": float("nan")},
+    {"n": 0},
+]
+
+
+@pytest.fixture
+def source(tmp_path):
+    with AntQ(tmp_path / "source") as app:
+        for args in EVERY_KIND:
+            settled(app, app.enqueue(Task, args, priority=5))
+        settled(app, app.enqueue(Task, {"fail": True}), "retrying")
+        settled(app, app.enqueue(Task, {"fail": True}, max_attempts=1))
+        app.queue("default").pause()
+        app.enqueue(Only, {"n": 1})
+        app.enqueue(Task, {}, schedule_in=3600)
+        app.cancel_worker(app.enqueue(Task, {}))
+        yield app
+
+
+@pytest.fixture
+def target(tmp_path):
+    with AntQ(tmp_path / "target", start_queues=False) as app:
+        yield app
+
+
+def seen(app):
+    return [repr(job) for job in app.list_workers()]
+
+
+def test_an_empty_store_gets_every_job_as_it_was(source, target):
+    imported = target.import_jobs(source.export_jobs())
+
+    assert imported == (10, 0)
+    assert seen(target) == seen(source)
+    assert target.verify() == []
+    assert target.enqueue(Task, {}).id == 11
+
+
+def test_a_line_says_all_in_plain_json_where_json_can(source):
+    head, *lines = map(json.loads, source.export_jobs())
+
+    assert head == {"antq_export": 1}
+    assert [line["id"] for line in lines] == list(range(1, 11))
+    assert lines[1]["args"] == EVERY_KIND[1]
+    assert "args" not in lines[2]
+    assert "pickled_args" in lines[2]
+    failed = lines[6]
+    assert (failed["status"], failed["attempts"], failed["timeout"]) == ("failed", 1, 9.5)
+    assert failed["errors"][0]["error"] == "it failed"
+    assert "ValueError" in failed["errors"][0]["stack_trace"]
+
+
+def test_filters_choose(source):
+    assert len(list(source.export_jobs(status="failed"))) == 2
+    assert len(list(source.export_jobs(status=["failed", "retrying"], queue_name="default"))) == 3
+    assert len(list(source.export_jobs(queue_name="other"))) == 1
+
+
+def test_a_store_that_had_jobs_gives_new_ids_and_leaves_waiting_duplicates_out(source, target):
+    target.enqueue(Only, {"n": 1})
+
+    imported = target.import_jobs(source.export_jobs())
+
+    assert imported == (9, 1)
+    assert [job.id for job in target.list_workers()] == list(range(1, 11))
+    assert target.verify() == []
+
+
+def test_what_ran_waits_again(source, target):
+    lines = list(source.export_jobs(status="failed"))
+    job = json.loads(lines[1]) | {"status": "running", "attempts": 2}
+
+    target.import_jobs([lines[0], json.dumps(job)])
+
+    (found,) = target.list_workers()
+    assert (found.status, found.attempts, found.interruptions) == ("enqueued", 1, 0)
+
+
+def test_an_imported_job_is_run(source, tmp_path):
+    lines = list(source.export_jobs())
+    with AntQ(tmp_path / "third") as app:
+        app.import_jobs(lines)
+        only = settled(app, app.list_workers(worker=Only)[0])
+        assert only.status == "completed"
+
+
+def a_line(**changes):
+    plain = {
+        "id": 1,
+        "worker": "transfer:Task",
+        "queue": "default",
+        "status": "enqueued",
+        "inserted_at": "2026-01-01T00:00:00Z",
+        "updated_at": "2026-01-01T00:00:00Z",
+        "args": {},
+    }
+    return json.dumps({**plain, **changes})
+
+
+HEAD = '{"antq_export": 1}'
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("nonsense", "malformed"),
+        ("[]", "Expected `object`"),
+        (a_line(status="lost"), "Invalid enum value 'lost'"),
+        (a_line(queue=""), "queue"),
+        (a_line(id=0), "id is at least 1"),
+        (a_line(attempts=-1), "attempts"),
+        (a_line(priority=500), "priority is from -128 to 127"),
+        (a_line(args=None), "either args or pickled_args"),
+        (a_line(pickled_args="AAAA"), "either args or pickled_args"),
+        (a_line(colour="red"), "unknown field `colour`"),
+        (a_line(inserted_at="yesterday"), "Invalid RFC3339"),
+    ],
+)
+def test_a_line_that_is_wrong_is_refused_with_its_number_and_those_before_it_are_stored(
+    target, line, error
+):
+    with pytest.raises(BatchError, match=r"line 3 was not imported, 1 jobs before it were") as info:
+        target.import_jobs([HEAD, a_line(), line, a_line()])
+
+    assert error in str(info.value)
+    assert (info.value.index, info.value.ids) == (2, [1])
+    assert target.count_workers() == 1
+
+
+@pytest.mark.parametrize(
+    ("head", "error"),
+    [
+        (a_line(), "this is no export of antq"),
+        ("", "this is no export of antq"),
+        ('{"antq_export": 2}', "newer antq"),
+    ],
+)
+def test_what_is_no_export_is_refused_whole(target, head, error):
+    with pytest.raises(BatchError, match=error):
+        target.import_jobs([head, a_line()])
+
+    assert target.count_workers() == 0
+
+
+def test_a_planted_pickle_is_stored_and_listed_without_running_anything(target, tmp_path):
+    bomb = b"cos\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR."
+    line = a_line(args=None, pickled_args=base64.b64encode(bomb).decode())
+
+    target.import_jobs([HEAD, line])
+
+    assert "opaque" in repr(target.get_worker(1).args)
+    assert not (tmp_path / "ran").exists()
