@@ -13,7 +13,10 @@ import pytest
 from antq_actors import AntQ, Job, Worker
 from antq_actors.cli import REFUSED, USAGE, run
 
-COMMANDS = ["start", "demo", "list", "show", "count", "cancel", "retry"]
+COMMANDS = [
+    *("start", "demo", "list", "show", "count", "cancel", "retry"),
+    *("verify", "backup", "restore", "compact", "migrate", "reseal", "export", "import"),
+]
 
 
 class Succeed(Worker):
