@@ -11,6 +11,7 @@ from antq_actors.errors import AntqError
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack, Interrupted
 from antq_actors.otp import calls, links, timers
+from antq_actors.otp.backoff import Backoff
 from antq_actors.otp.child_spec import ChildSpec, Restart
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.errors import CallExit
@@ -24,6 +25,7 @@ from antq_actors.queues.attempts import Task, settlement
 from antq_actors.queues.book import Book
 from antq_actors.queues.execution import Ended, Execution, Unreported, verdict
 from antq_actors.queues.messages import Drain, GetStatus, Pause, Resume, SetConcurrency, Wake
+from antq_actors.queues.outage import Outage
 from antq_actors.queues.status import QueueStatus
 from antq_actors.queues.switching import switch_interval
 from antq_actors.queues.worker_actor import WorkerActor
@@ -46,8 +48,8 @@ INTERRUPTION_TIME: Final = 5.0
 RESTART_TIME: Final = 1.0
 """Seconds that a queue told to end waits for a store that is gone: it may be gone for good."""
 
-RETRY_INTERVAL: Final = 0.2
-"""Seconds between two tries to reach a store that does not answer."""
+RETRIES: Final = Backoff(first=0.2, longest=3.0)
+"""Seconds between two tries of a store that refuses: few enough that its recovery is soon seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +109,7 @@ class QueueActor(GenServer):
         self._drained: list[Any] = []
         self._request: Write | None = None
         self._due: Timer | None = None
+        self._outage = Outage()
 
     # ---- life -----------------------------------------------------------------------------
 
@@ -270,6 +273,7 @@ class QueueActor(GenServer):
 
     def _claimed(self, claim: Claim) -> None:
         self._request = None
+        self._say_if_well_again()
         self._book.answered(len(claim.jobs))
         if claim.jobs:
             self._perform(claim.jobs)
@@ -278,8 +282,24 @@ class QueueActor(GenServer):
 
     def _refused(self, error: BaseException) -> None:
         """Ask again, a little later: what is under way is done once, however often it is sent."""
-        log.warning("queue %r got no answer from the store: %s", self._settings.name, error)
-        self.send_after(RETRY_INTERVAL, _AskAgain())
+        if self._outage.refused(time.monotonic()):
+            log.warning(
+                "queue %r keeps %d outcomes, until the store can be used: %s",
+                self._settings.name,
+                self._book.unstored,
+                error,
+            )
+        self.send_after(RETRIES.delay(self._outage.refusals), _AskAgain())
+
+    def _say_if_well_again(self) -> None:
+        seconds = self._outage.over(time.monotonic())
+        if seconds is not None:
+            log.warning(
+                "the store of queue %r can be used again, after %.1f s in which %d outcomes waited",
+                self._settings.name,
+                seconds,
+                self._book.unstored,
+            )
 
     def _schedule_look(self, next_due: Instant | None) -> None:
         """Look again when the next job is due, and after ``check_interval`` at the latest."""
