@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import lmdb
 
 from antq_actors.errors import ForkError, StorageError
-from antq_actors.storage import directory
+from antq_actors.storage import directory, soundness
 from antq_actors.storage.failures import storage_error
 from antq_actors.storage.tables import TABLE_NAMES, Tables, open_tables
 
@@ -27,6 +27,8 @@ _FIRST_MAP: Final = 64 * 2**20
 """Bytes. It doubles when full; the file takes only what is used of it."""
 _MOST_READERS: Final = 1024
 """Threads of all processes that may read at once; 64 bytes of the lock file each."""
+_LOCK_FILE: Final = 64 * _MOST_READERS + 4096
+"""Bytes of the lock file; LMDB has as many readers as find room in it."""
 
 _guard = threading.RLock()
 _open: Final[dict[Path, Environment]] = {}
@@ -78,6 +80,8 @@ class Environment:
         """Who holds it has the environment alone: a killed storage actor's thread may still be
         at its last transaction when its successor begins, and a map must not grow under it.
         """
+        directory.reserve_lock_file(path, _LOCK_FILE)
+        soundness.check(path)
         try:
             self._env = lmdb.open(
                 str(path),
