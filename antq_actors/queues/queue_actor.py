@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from antq_actors.errors import AntqError
+from antq_actors.errors import AntqError, StorageError
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack, Interrupted
 from antq_actors.otp import calls, links, timers
@@ -107,6 +107,7 @@ class QueueActor(GenServer):
         self._clock = clock
         self._book = Book(settings.concurrency)
         self._drained: list[Any] = []
+        self._drain_is_over = False
         self._request: Write | None = None
         self._due: Timer | None = None
         self._outage = Outage()
@@ -150,10 +151,20 @@ class QueueActor(GenServer):
             book.settled.append(settlement(execution.job, outcome))
         # What is under way may have been refused, and nobody would repeat it; twice does no harm.
         under_way = [] if book.asked is None else book.asked.settlements
-        self._store_now([*under_way, *book.settled])
-        # That came behind the question under way: if it was to claim jobs, it has them by now.
-        if self._request is not None and self._request.committed:
-            self._store_now([settlement(job, GivenBack()) for job in self._request.value.jobs])
+        unstored = [*under_way, *book.settled]
+        try:
+            self._store_now(unstored)
+            # That came behind the question under way: if it was to claim jobs, it has them by now.
+            if self._request is not None and self._request.committed:
+                self._store_now([settlement(job, GivenBack()) for job in self._request.value.jobs])
+        except StorageError as error:
+            log.error(  # noqa: TRY400 - a traceback tells no more
+                "queue %r ends, and what became of %d jobs cannot be stored; they will be performed"
+                " again, as interrupted ones, by the next node: %s",
+                self._settings.name,
+                len(unstored),
+                error,
+            )
 
     def _store_now(self, settlements: list[Settlement]) -> None:
         self._store.work(
@@ -233,8 +244,10 @@ class QueueActor(GenServer):
             case _GiveUp(ref) if ref in self._book.running:
                 self._give_up(self._book.running[ref])
             case _DrainOver():
+                self._drain_is_over = True
                 for execution in list(self._book.running.values()):
                     self._end(execution, Ended.BY_STOP)
+                self._wait_no_longer()
             case _AskAgain() if self._request is not None:
                 self._store.request_again(self._request, tag=None)
             case _Look():
@@ -290,6 +303,7 @@ class QueueActor(GenServer):
                 error,
             )
         self.send_after(RETRIES.delay(self._outage.refusals), _AskAgain())
+        self._wait_no_longer()
 
     def _say_if_well_again(self) -> None:
         seconds = self._outage.over(time.monotonic())
@@ -414,6 +428,15 @@ class QueueActor(GenServer):
         self._drained.append(asker)
         self.send_after(timeout, _DrainOver())
         self._advance()
+
+    def _wait_no_longer(self) -> None:
+        """End a drain that has had its time, when all it still waits for is a store that refuses.
+
+        The outcomes that cannot be stored are tried once more by ``terminate``, and then lost:
+        their jobs will be given back when the next node starts.
+        """
+        if self._drain_is_over and self._outage.refusals and not self._book.running:
+            self._answer_drained()
 
     def _answer_drained(self) -> None:
         for asker in self._drained:
