@@ -56,6 +56,10 @@ class Disk:
     def make_room(self):
         self._filler.unlink()
 
+    def make_read_only(self):
+        made = run("mount", "-o", "remount,ro", self.path)
+        assert made.returncode == 0, made.stderr
+
     def shut_down(self, how):
         """Let nothing more be written, as after an I/O error or a power cut."""
         directory = os.open(self.path, os.O_RDONLY)
