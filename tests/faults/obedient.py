@@ -35,10 +35,12 @@ class Step(Worker, max_attempts=3, name="obedient:Step"):
 
 
 class Glutton(Worker, max_attempts=1, name="obedient:Glutton"):
-    """Takes memory until there is none."""
+    """Takes memory until there is none, but only when its process is in the named cage."""
 
     def perform(self, job):
         note(job, "begin")
+        while job.args["cage"] not in Path("/proc/self/cgroup").read_text():
+            time.sleep(0.005)
         eaten = []
         while True:
             eaten.append(b"x" * 2**22)
