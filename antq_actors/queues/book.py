@@ -60,6 +60,12 @@ class Book:
         """Whether nothing runs and all outcomes are stored."""
         return not self.running and not self.settled and self.asked is None
 
+    @property
+    def unstored(self) -> int:
+        """How many outcomes the store has not acknowledged."""
+        under_way = 0 if self.asked is None else len(self.asked.settlements)
+        return under_way + len(self.settled)
+
     def next_ask(self) -> Ask | None:
         """Answer what to send to the store now, if anything; it is then under way."""
         if self.asked is not None:

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from antq_actors.errors import StorageError
 from antq_actors.jobs import instant
+from antq_actors.otp import calls
 from antq_actors.otp.gen_server import GenServer
-from antq_actors.otp.messages import Continue
+from antq_actors.otp.messages import NOREPLY, Continue
+from antq_actors.queues.outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.client import StorageClient
+
+log: Final = logging.getLogger("antq_actors.queues")
+
+RETRY_INTERVAL: Final = 60.0
+"""Seconds, at most, between two tries while the store refuses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +48,8 @@ class Prune(NamedTuple):
 class Pruner(GenServer):
     """Deletes jobs that ended longer than ``retention`` ago. Active jobs are never touched.
 
-    It catches nothing. If the store fails the actor dies, its supervisor logs that and starts a
-    new one, and only a store that stays broken stops the application.
+    While the store refuses, it says so and tries again within a minute: on a full disk, what it
+    deletes is room. It catches nothing else.
     """
 
     def __init__(
@@ -52,6 +62,7 @@ class Pruner(GenServer):
         self._store = store
         self._config = config
         self._clock = clock
+        self._outage = Outage()
 
     def init(self) -> Continue:
         """Be there; the first look comes next."""
@@ -66,14 +77,29 @@ class Pruner(GenServer):
         if not isinstance(message, Prune):
             super().handle_info(message)
             return
-        more_to_do = self._prune_one_batch() == self._config.batch
-        self.send_after(0 if more_to_do else self._config.interval, Prune())
+        self.send_after(self._prune(), Prune())
 
     def handle_call(self, request: Any) -> Any:
-        """Prune one batch now."""
-        if isinstance(request, Prune):
+        """Prune one batch now. Raises StorageError in the asker."""
+        if not isinstance(request, Prune):
+            return super().handle_call(request)
+        try:
             return self._prune_one_batch()
-        return super().handle_call(request)
+        except StorageError as error:
+            calls.reply_error(self.from_, error)
+            return NOREPLY
+
+    def _prune(self) -> float:
+        """Prune one batch; answer the seconds until the next."""
+        try:
+            more_to_do = self._prune_one_batch() == self._config.batch
+        except StorageError as error:
+            if self._outage.refused(time.monotonic()):
+                log.warning("nothing is pruned, until the store can be used: %s", error)
+            return min(self._config.interval, RETRY_INTERVAL)
+
+        self._outage.over(time.monotonic())
+        return 0 if more_to_do else self._config.interval
 
     def _prune_one_batch(self) -> int:
         finished_before = self._clock() - round(self._config.retention * instant.SECOND)

@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from antq_actors.errors import AntqError
+from antq_actors.errors import AntqError, StorageError
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack, Interrupted
 from antq_actors.otp import calls, links, timers
+from antq_actors.otp.backoff import Backoff
 from antq_actors.otp.child_spec import ChildSpec, Restart
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.errors import CallExit
@@ -24,6 +25,7 @@ from antq_actors.queues.attempts import Task, settlement
 from antq_actors.queues.book import Book
 from antq_actors.queues.execution import Ended, Execution, Unreported, verdict
 from antq_actors.queues.messages import Drain, GetStatus, Pause, Resume, SetConcurrency, Wake
+from antq_actors.queues.outage import Outage
 from antq_actors.queues.status import QueueStatus
 from antq_actors.queues.switching import switch_interval
 from antq_actors.queues.worker_actor import WorkerActor
@@ -48,8 +50,8 @@ INTERRUPTION_TIME: Final = 5.0
 RESTART_TIME: Final = 1.0
 """Seconds that a queue told to end waits for a store that is gone: it may be gone for good."""
 
-RETRY_INTERVAL: Final = 0.2
-"""Seconds between two tries to reach a store that does not answer."""
+RETRIES: Final = Backoff(first=0.2, longest=3.0)
+"""Seconds between two tries of a store that refuses: few enough that its recovery is soon seen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +109,10 @@ class QueueActor(GenServer):
         self._clock = clock
         self._book = Book(settings.concurrency)
         self._drained: list[Any] = []
+        self._drain_is_over = False
         self._request: Write | None = None
         self._due: Timer | None = None
+        self._outage = Outage()
 
     # ---- life -----------------------------------------------------------------------------
 
@@ -149,10 +153,20 @@ class QueueActor(GenServer):
             book.settled.append(settlement(execution.job, outcome))
         # What is under way may have been refused, and nobody would repeat it; twice does no harm.
         under_way = [] if book.asked is None else book.asked.settlements
-        self._store_now([*under_way, *book.settled])
-        # That came behind the question under way: if it was to claim jobs, it has them by now.
-        if self._request is not None and self._request.committed:
-            self._store_now([settlement(job, GivenBack()) for job in self._request.value.jobs])
+        unstored = [*under_way, *book.settled]
+        try:
+            self._store_now(unstored)
+            # That came behind the question under way: if it was to claim jobs, it has them by now.
+            if self._request is not None and self._request.committed:
+                self._store_now([settlement(job, GivenBack()) for job in self._request.value.jobs])
+        except StorageError as error:
+            log.error(  # noqa: TRY400 - a traceback tells no more
+                "queue %r ends, and what became of %d jobs cannot be stored; they will be performed"
+                " again, as interrupted ones, by the next node: %s",
+                self._settings.name,
+                len(unstored),
+                error,
+            )
 
     def _store_now(self, settlements: list[Settlement]) -> None:
         self._store.work(
@@ -232,8 +246,10 @@ class QueueActor(GenServer):
             case _GiveUp(ref) if ref in self._book.running:
                 self._give_up(self._book.running[ref])
             case _DrainOver():
+                self._drain_is_over = True
                 for execution in list(self._book.running.values()):
                     self._end(execution, Ended.BY_STOP)
+                self._wait_no_longer()
             case _AskAgain() if self._request is not None:
                 self._store.request_again(self._request, tag=None)
             case _Look():
@@ -277,6 +293,7 @@ class QueueActor(GenServer):
 
     def _claimed(self, claim: Claim) -> None:
         self._request = None
+        self._say_if_well_again()
         self._book.answered(len(claim.jobs))
         if claim.concurrency is not None:
             self._set_concurrency(claim.concurrency)
@@ -287,8 +304,25 @@ class QueueActor(GenServer):
 
     def _refused(self, error: BaseException) -> None:
         """Ask again, a little later: what is under way is done once, however often it is sent."""
-        log.warning("queue %r got no answer from the store: %s", self._settings.name, error)
-        self.send_after(RETRY_INTERVAL, _AskAgain())
+        if self._outage.refused(time.monotonic()):
+            log.warning(
+                "queue %r keeps %d outcomes, until the store can be used: %s",
+                self._settings.name,
+                self._book.unstored,
+                error,
+            )
+        self.send_after(RETRIES.delay(self._outage.refusals), _AskAgain())
+        self._wait_no_longer()
+
+    def _say_if_well_again(self) -> None:
+        seconds = self._outage.over(time.monotonic())
+        if seconds is not None:
+            log.warning(
+                "the store of queue %r can be used again, after %.1f s in which %d outcomes waited",
+                self._settings.name,
+                seconds,
+                self._book.unstored,
+            )
 
     def _schedule_look(self, next_due: Instant | None) -> None:
         """Look again when the next job is due, and after ``check_interval`` at the latest."""
@@ -408,6 +442,15 @@ class QueueActor(GenServer):
         self._drained.append(asker)
         self.send_after(timeout, _DrainOver())
         self._advance()
+
+    def _wait_no_longer(self) -> None:
+        """End a drain that has had its time, when all it still waits for is a store that refuses.
+
+        The outcomes that cannot be stored are tried once more by ``terminate``, and then lost:
+        their jobs will be given back when the next node starts.
+        """
+        if self._drain_is_over and self._outage.refusals and not self._book.running:
+            self._answer_drained()
 
     def _answer_drained(self) -> None:
         for asker in self._drained:

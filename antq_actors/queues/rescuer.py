@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from antq_actors.errors import StorageError
 from antq_actors.jobs import instant
+from antq_actors.otp import calls
 from antq_actors.otp.gen_server import GenServer
-from antq_actors.otp.messages import Continue
+from antq_actors.otp.messages import NOREPLY, Continue
+from antq_actors.queues.outage import Outage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +39,8 @@ class Rescue(NamedTuple):
 class Rescuer(GenServer):
     """Finds nodes whose file lock is free, which only death frees, and gives back their jobs.
 
-    It catches nothing. If the store fails the actor dies and its supervisor starts a new one.
+    While the store refuses, it says so and looks again at the next interval. It catches nothing
+    else.
     """
 
     def __init__(
@@ -48,6 +53,7 @@ class Rescuer(GenServer):
         self._store = store
         self._config = config
         self._clock = clock
+        self._outage = Outage()
 
     def init(self) -> Continue:
         """Be there; the first look comes next, so that a restart finds its jobs at once."""
@@ -65,11 +71,23 @@ class Rescuer(GenServer):
             super().handle_info(message)
 
     def handle_call(self, request: Any) -> Any:
-        """Look now."""
-        return self._rescue() if isinstance(request, Rescue) else super().handle_call(request)
+        """Look now. Raises StorageError in the asker."""
+        if not isinstance(request, Rescue):
+            return super().handle_call(request)
+        try:
+            return self._rescue()
+        except StorageError as error:
+            calls.reply_error(self.from_, error)
+            return NOREPLY
 
     def _look(self) -> None:
-        self._rescue()
+        try:
+            self._rescue()
+        except StorageError as error:
+            if self._outage.refused(time.monotonic()):
+                log.warning("no look for dead nodes, until the store can be used: %s", error)
+        else:
+            self._outage.over(time.monotonic())
         self.send_after(self._config.interval, Rescue())
 
     def _rescue(self) -> int:

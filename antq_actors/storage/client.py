@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -242,10 +243,8 @@ class StorageClient:
         It is held until the node is closed, or its process ends.
         """
         node = self._write(JobStore.new_node)
-        try:
+        with self._in_words():
             node_lock.hold(self._path, node)
-        except OSError as error:
-            raise storage_error(error, self._path) from error
         # Only now: a recorded node whose lock can be taken is a dead one.
         self._write(partial(JobStore.add_node, node=node, queues=queues))
         return node
@@ -262,16 +261,26 @@ class StorageClient:
         try:
             self._write(partial(JobStore.remove_node, node=node))
         finally:
-            node_lock.release(self._path, node)
+            with self._in_words():
+                node_lock.release(self._path, node)
 
     def dead_nodes(self) -> builtins.list[int]:
         """Answer the nodes that were not closed and whose process is gone."""
         nodes = self._read(JobReader.nodes)
-        dead = [node for node in nodes if node_lock.is_dead(self._path, node)]
+        with self._in_words():
+            dead = [node for node in nodes if node_lock.is_dead(self._path, node)]
         if not dead:
             return []
         # One that was closed between the two looks is no dead one: it is forgotten first.
         return [node for node in self._read(JobReader.nodes) if node in dead]
+
+    @contextmanager
+    def _in_words(self) -> Iterator[None]:
+        """Raise what the files of nodes met as what it is to callers: the store failed."""
+        try:
+            yield
+        except OSError as error:
+            raise storage_error(error, self._path) from error
 
     # ---- asking ---------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -43,3 +45,25 @@ def prepare(path: str | os.PathLike[str]) -> Path:
         if file.exists() and not os.access(file, os.R_OK | os.W_OK):
             raise StorageError(f"{file} is not writable: give another path, or chmod u+rw it")
     return directory
+
+
+def reserve_lock_file(directory: Path, size: int) -> None:
+    """Make LMDB's lock file of *size* bytes, if there is none, with all its room on the disk.
+
+    LMDB makes it without, and maps it: on a full disk, the first byte written to it would end the
+    interpreter with SIGBUS. Raises StorageError.
+    """
+    file = directory / "lock.mdb"
+    if file.exists():
+        return
+    try:
+        descriptor, name = tempfile.mkstemp(prefix=f"{file.name}.", dir=directory)
+        try:
+            with os.fdopen(descriptor, "wb") as new:
+                new.write(bytes(size))
+            with suppress(FileExistsError):  # another process was faster, and uses its own
+                file.hardlink_to(name)
+        finally:
+            Path(name).unlink()
+    except OSError as error:
+        raise storage_error(error, directory) from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import lmdb
 
 from antq_actors.errors import ForkError, StorageError
-from antq_actors.storage import directory
+from antq_actors.storage import directory, soundness
 from antq_actors.storage.failures import storage_error
 from antq_actors.storage.migrations import Migration
 from antq_actors.storage.store_lock import StoreLock
@@ -30,6 +30,8 @@ _FIRST_MAP: Final = 64 * 2**20
 """Bytes. It doubles when full; the file takes only what is used of it."""
 _MOST_READERS: Final = 1024
 """Threads of all processes that may read at once; 64 bytes of the lock file each."""
+_LOCK_FILE: Final = 64 * _MOST_READERS + 4096
+"""Bytes of the lock file; LMDB has as many readers as find room in it."""
 
 _guard = threading.RLock()
 _open: Final[dict[Path, Environment]] = {}
@@ -97,6 +99,8 @@ class Environment:
         """
         self._steady = threading.RLock()
         """Who holds it keeps the map from being enlarged or closed, and nobody from writing."""
+        directory.reserve_lock_file(path, _LOCK_FILE)
+        soundness.check(path)
         try:
             self._env = lmdb.open(
                 str(path),

@@ -31,13 +31,19 @@ def storage_error(error: lmdb.Error | OSError, path: Path) -> StorageError:
             " open it with the release of antq_actors that wrote it"
         )
     if isinstance(error, lmdb.InvalidError | lmdb.CorruptedError | lmdb.PageNotFoundError):
-        return StorageError(
-            f"{path} is damaged, or no store of antq_actors ({error});"
-            f" `python -m lmdb -e {path} verify` says more"
-        )
+        return damaged(path, str(error))
     if isinstance(error, lmdb.ReadersFullError):
         return StorageError(f"too many processes have {path} open: {error}")
     return StorageError(f"the store in {path} cannot be used: {error}")
+
+
+def damaged(path: Path, finding: str) -> StorageError:
+    """Answer the error to raise for a file that is not what LMDB wrote."""
+    return StorageError(
+        f"{path} is damaged, or no store of antq_actors ({finding}). Bring its data.mdb back from a"
+        " backup, or move it away to begin with an empty store;"
+        f" `python -m lmdb -e {path} verify` says more"
+    )
 
 
 def _is_full(error: lmdb.Error | OSError, path: Path) -> bool:

@@ -37,23 +37,33 @@ def hold(directory: Path, node: int) -> None:
 
 
 def release(directory: Path, node: int) -> None:
-    """Let a node's lock go, if this process holds it, and delete its file."""
+    """Let a node's lock go, if this process holds it, and delete its file.
+
+    Raises OSError when the file cannot be deleted; the lock is let go all the same.
+    """
     file = _file(directory, node)
     with _guard:
-        file.unlink(missing_ok=True)
-        descriptor = _held.pop(file, None)
-        if descriptor is not None:
-            os.close(descriptor)
+        try:
+            file.unlink(missing_ok=True)
+        finally:
+            descriptor = _held.pop(file, None)
+            if descriptor is not None:
+                os.close(descriptor)
 
 
 def is_dead(directory: Path, node: int) -> bool:
-    """Tell whether the process of *node* is gone. A node of this process never is."""
+    """Tell whether the process of *node* is gone. A node of this process never is.
+
+    Raises OSError when the file cannot be looked at: that tells nothing of the node.
+    """
     file = _file(directory, node)
     with _guard:
         # Looking at one's own lock would let it go.
         if file in _held:
             return False
-        if not file.exists():
+        try:
+            file.stat()  # not exists(), which may take any error for a no
+        except FileNotFoundError:
             return True
         descriptor = try_lock(file)
         if descriptor is None:

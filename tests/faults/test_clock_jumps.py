@@ -1,0 +1,191 @@
+"""The system's clock jumps, under a queue whose clock the test turns: nothing stalls or is lost."""
+
+import threading
+import time
+
+import pytest
+from apps import until
+from findings import findings
+
+from antq_actors import Job, Status, Worker
+from antq_actors.app.intake import Intake
+from antq_actors.config import check
+from antq_actors.jobs.instant import SECOND
+from antq_actors.otp import DynamicSupervisor, Shutdown, calls, stop
+from antq_actors.queues.messages import Wake
+from antq_actors.queues.pruner import Prune, Pruner, PrunerConfig
+from antq_actors.queues.queue_actor import QueueActor, QueueSettings
+from antq_actors.storage.client import StorageClient
+from antq_actors.storage.storage_actor import StorageActor
+
+DAY = 86_400.0
+CHECK = 0.1
+STORAGE, WORKERS, QUEUE = "jumpy.storage", "jumpy.workers", "jumpy.queue"
+
+_gate = threading.Event()
+
+
+class Tick(Worker, max_attempts=2, name="clock_jumps:Tick"):
+    def perform(self, job: Job):
+        match job.args.get("how"):
+            case "wait":
+                _gate.wait(30)
+            case "spin":
+                end = time.monotonic() + 30
+                while time.monotonic() < end and not _gate.is_set():
+                    time.sleep(0.005)
+            case "fail":
+                if job.attempts == 1:
+                    raise ValueError("once")
+
+    def calculate_delay(self, job: Job):
+        return 60.0
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1_700_000_000 * SECOND
+
+    def __call__(self):
+        return self.now
+
+    def jump(self, seconds):
+        self.now += round(seconds * SECOND)
+
+
+class Here:
+    """A queue and all that it needs, by one clock; no tree above, which has the system's."""
+
+    def __init__(self, path):
+        self.path, self.clock = path, Clock()
+        wake = lambda _queue: calls.cast(QUEUE, Wake())  # noqa: E731
+        storage = StorageActor.start(path, wake=wake, name=STORAGE)
+        self.store = StorageClient(STORAGE, path)
+        node = self.store.open_node()
+        settings = QueueSettings(
+            name="default",
+            concurrency=4,
+            check_interval=CHECK,
+            max_interruptions=3,
+            node=lambda: node,
+            workers=WORKERS,
+        )
+        workers = DynamicSupervisor.start(name=WORKERS)
+        queue = QueueActor.start(self.store, settings, self.clock, name=QUEUE)
+        self.actors = [storage, workers, queue]
+        config = check(path, {"default": 4}, True, None, 3)  # noqa: FBT003 - as AntQ calls it
+        self._intake = Intake(config, self.store, self.clock)
+
+    def enqueue(self, how="", **options):
+        return self._intake.enqueue(Tick, {"how": how}, options).id
+
+    def until(self, status, *ids):
+        def there():
+            return all(self.store.get(id_).state.status is status for id_ in ids)
+
+        until(there, f"{ids} {status}")
+
+    def close(self):
+        _gate.set()
+        for actor in reversed(self.actors):
+            stop(actor, Shutdown(), timeout=30)
+
+
+@pytest.fixture
+def here(tmp_path):
+    _gate.clear()
+    here = Here(tmp_path / "store")
+    yield here
+    here.close()
+    assert findings(here.path) == []
+
+
+@pytest.mark.parametrize("jump", [-3650 * DAY, -DAY, -1.0, 0.0, 1.0, DAY, 3650 * DAY])
+def test_what_is_enqueued_and_what_runs_goes_on_over_any_jump(here, jump):
+    running = [here.enqueue("wait") for _ in range(2)]
+    here.until(Status.RUNNING, *running)
+
+    here.clock.jump(jump)
+    began = time.monotonic()
+    new = [here.enqueue() for _ in range(10)]
+    here.until(Status.COMPLETED, *new)
+    _gate.set()
+    here.until(Status.COMPLETED, *running)
+
+    assert time.monotonic() - began < 5
+    assert [job.state.attempts for job in here.store.list()] == [1] * 12
+
+
+def test_after_a_jump_forward_what_is_due_by_then_begins_within_a_check_interval(here):
+    scheduled = here.enqueue(schedule_in=DAY)
+    failed = here.enqueue("fail")
+    here.until(Status.RETRYING, failed)
+
+    here.clock.jump(DAY)
+    began = time.monotonic()
+    here.until(Status.COMPLETED, scheduled, failed)
+
+    assert time.monotonic() - began < CHECK + 2
+
+
+def test_after_a_jump_back_what_was_scheduled_waits_until_the_clock_is_there_again(here):
+    due = here.enqueue(schedule_in=60.0)
+    here.clock.jump(-DAY)
+    sooner = here.enqueue(schedule_in=60.0)
+
+    here.clock.jump(60.0)
+    here.until(Status.COMPLETED, sooner)
+    assert here.store.get(due).state.status is Status.SCHEDULED
+    here.clock.jump(DAY)
+
+    here.until(Status.COMPLETED, due)
+
+
+def test_a_jump_that_is_put_right_again_repeats_nothing(here):
+    ids = [here.enqueue("wait") for _ in range(4)]
+    here.until(Status.RUNNING, *ids)
+    for jump in (DAY, -DAY, -DAY, DAY) * 3:
+        here.clock.jump(jump)
+        ids.append(here.enqueue())
+    _gate.set()
+
+    here.until(Status.COMPLETED, *ids)
+
+    assert {(job.state.attempts, job.state.interruptions) for job in here.store.list()} == {(1, 0)}
+
+
+@pytest.mark.parametrize("jump", [-DAY, 0.0])
+def test_a_timeout_is_kept_although_the_clock_stands_still_or_goes_back(here, jump):
+    id_ = here.enqueue("spin", timeout=0.2, max_attempts=1)
+    here.until(Status.RUNNING, id_)
+
+    here.clock.jump(jump)
+
+    here.until(Status.FAILED, id_)
+
+
+def test_a_jump_forward_times_nobody_out(here):
+    id_ = here.enqueue("spin", timeout=20.0)
+    here.until(Status.RUNNING, id_)
+
+    here.clock.jump(DAY)
+    here.until(Status.COMPLETED, here.enqueue())
+    _gate.set()
+
+    here.until(Status.COMPLETED, id_)
+
+
+def test_a_jump_back_lets_ended_jobs_be_kept_longer_and_one_forward_never_takes_active_ones(here):
+    ended, running = here.enqueue(), here.enqueue("wait")
+    waiting = here.enqueue(schedule_in=7300 * DAY)
+    here.until(Status.COMPLETED, ended)
+    here.until(Status.RUNNING, running)
+    pruner = Pruner.start(here.store, PrunerConfig(retention=DAY), here.clock)
+    here.actors.append(pruner)
+
+    here.clock.jump(-3650 * DAY)
+    assert calls.call(pruner, Prune()) == 0
+    here.clock.jump(2 * 3650 * DAY)
+    assert calls.call(pruner, Prune()) == 1
+
+    assert [job.id for job in here.store.list()] == [running, waiting]

@@ -1,0 +1,245 @@
+"""A damaged data.mdb is refused in words, or an error says so later; the interpreter goes on."""
+
+import struct
+from functools import partial
+from random import Random as Chance
+
+import pytest
+from apps import until
+
+from antq_actors import AntQ, StorageError, Worker
+from antq_actors.storage import soundness
+
+PAGE = 4096
+
+
+class Letter(Worker):
+    def perform(self, job):
+        pass
+
+
+OPEN = """
+import sys
+from antq_actors import AntQ, StorageError
+try:
+    with AntQ(sys.argv[1], start_queues=False) as app:
+        print("opened, with", app.count_workers(), "jobs", len(app.list_workers()))
+except StorageError as error:
+    print(error)
+"""
+
+
+def filled(path, jobs=500):
+    """Make a store; answer the bytes of its file."""
+    with AntQ(path, start_queues=False) as app:
+        app.enqueue_many(Letter, [{"text": "x" * 150, "n": n} for n in range(jobs)])
+    return (path / "data.mdb").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    return filled(tmp_path_factory.mktemp("sound") / "store")
+
+
+@pytest.fixture
+def opened(program, tmp_path, sound):
+    """Answer what a process says that opens a store with other bytes."""
+
+    def open_(content):
+        store = tmp_path / "store"
+        store.mkdir(0o700, exist_ok=True)
+        (store / "data.mdb").write_bytes(content)
+        status, out, errors = program("-c", OPEN, store).end()
+        assert status == 0, errors
+        assert (store / "data.mdb").read_bytes() == content
+        return out
+
+    return open_
+
+
+def patched(content, offset, new):
+    return content[:offset] + new + content[offset + len(new) :]
+
+
+def newer_meta(content):
+    """The offset of the meta page in force: the one with the larger transaction number."""
+    numbers = [struct.unpack_from("=Q", content, page * PAGE + 144)[0] for page in (0, 1)]
+    return PAGE * numbers.index(max(numbers))
+
+
+def test_an_undamaged_file_is_opened(opened, sound):
+    assert opened(sound) == "opened, with 500 jobs 500\n"
+
+
+@pytest.mark.parametrize(
+    "share", [0.0001, 0.005, 0.03, 0.2, 0.5, 0.9, 0.999], ids=lambda share: f"{share:.2%}"
+)
+def test_a_file_that_was_cut_short_is_refused(opened, sound, share):
+    said = opened(sound[: int(len(sound) * share)])
+
+    assert "is damaged" in said
+    assert "it ends after" in said
+    assert "Bring its data.mdb back from a backup, or move it away" in said
+
+
+def garbage(_):
+    return Chance(1).randbytes(100 * PAGE)
+
+
+def text(_):
+    return b"nothing of the kind" * 1000
+
+
+def zeros(content):
+    return bytes(len(content))
+
+
+def no_meta(page, content):
+    return patched(content, page * PAGE, bytes(PAGE))
+
+
+def wrong_magic(content):
+    return patched(content, newer_meta(content) + 16, b"\xde\xad")
+
+
+def wrong_page_size(content):
+    return patched(content, 40, struct.pack("=I", 12_345))
+
+
+def root_beyond_the_end(content):
+    return patched(content, newer_meta(content) + 40 + 48 + 40, struct.pack("=Q", 10**6))
+
+
+def root_into_the_metas(content):
+    return patched(content, newer_meta(content) + 40 + 48 + 40, struct.pack("=Q", 1))
+
+
+def root_of_something_else(content):
+    at = newer_meta(content) + 40 + 48 + 40
+    (root,) = struct.unpack_from("=Q", content, at)
+    return patched(content, root * PAGE, bytes(PAGE))
+
+
+def last_page_beyond_the_end(content):
+    return patched(content, newer_meta(content) + 136, struct.pack("=Q", 10**12))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        garbage,
+        text,
+        zeros,
+        partial(no_meta, 0),
+        partial(no_meta, 1),
+        wrong_magic,
+        wrong_page_size,
+        root_beyond_the_end,
+        root_into_the_metas,
+        root_of_something_else,
+        last_page_beyond_the_end,
+    ],
+    ids=lambda damage: getattr(damage, "__name__", f"no_meta_{getattr(damage, 'args', '')}"),
+)
+def test_a_file_with_damaged_meta_pages_or_roots_is_refused(opened, sound, damage):
+    said = opened(damage(sound))
+
+    assert "is damaged, or no store of antq_actors" in said
+    assert "move it away to begin with an empty store" in said
+    assert "python -m lmdb -e" in said
+
+
+def test_a_sound_file_may_lack_pages_at_its_end_that_are_free(tmp_path):
+    short = 0
+    for seed in range(20):
+        store = tmp_path / f"store-{seed}"
+        store.mkdir(0o700)
+        short += is_short(store, Chance(seed))
+
+        soundness.check(store)
+
+    assert short, "LMDB writes such pages now; the walk for short files can go"
+
+
+def is_short(store, chance):
+    import lmdb  # noqa: PLC0415 - the file that another program would make
+
+    with lmdb.open(str(store)) as env:
+        for _ in range(30):
+            with env.begin(write=True) as txn:
+                keys = [str(chance.random()).encode() for _ in range(chance.choice([3, 50]))]
+                for key in keys:
+                    txn.put(key, b"x" * chance.choice([10, 1500, 9000]))
+                for key in keys:
+                    if chance.random() < 0.7:
+                        txn.delete(key)
+            if (store / "data.mdb").stat().st_size < PAGE * (env.info()["last_pgno"] + 1):
+                return True
+    return False
+
+
+def test_a_file_is_examined_while_another_process_writes_to_it(program, tmp_path):
+    code = """
+import sys
+from antq_actors import AntQ, Worker
+class Letter(Worker):
+    def perform(self, job): pass
+with AntQ(sys.argv[1], start_queues=False) as app:
+    print("ready", flush=True)
+    while True:
+        jobs = app.enqueue_many(Letter, [{"text": "x" * 5000}] * 3)
+        for job in jobs:
+            app.delete_worker(job)
+"""
+    writer = program("-c", code, tmp_path / "store")
+    assert writer.line() == "ready"
+
+    for _ in range(2_000):
+        soundness.check(tmp_path / "store")
+
+    assert writer.process.poll() is None
+
+
+def test_the_walk_finds_damage_that_would_end_the_interpreter(tmp_path, sound):
+    """A zeroed page within a table: a cursor that comes there aborts the process, in LMDB."""
+    pages = [n for n in range(2, len(sound) // PAGE) if is_of_a_tree(sound, n)]
+    found = []
+    for page in pages:
+        (tmp_path / "data.mdb").write_bytes(patched(sound, page * PAGE, bytes(PAGE)))
+        if any(str(page) in finding for finding in soundness.walk(tmp_path)):
+            found.append(page)
+    (tmp_path / "data.mdb").write_bytes(sound)
+
+    assert soundness.walk(tmp_path) == []
+    assert len(found) > len(pages) / 2, "the others are free, and nobody reads them"
+
+
+def is_of_a_tree(content, page):
+    number, _, flags = struct.unpack_from("=QHH", content, page * PAGE)
+    return number == page and flags == 2
+
+
+def test_damage_that_shows_only_later_is_an_error_then_and_ends_the_application(tmp_path, sound):
+    """The root of a table, which the meta pages do not name."""
+    store = tmp_path / "store"
+    store.mkdir(0o700)
+    (store / "data.mdb").write_bytes(sound)
+    with AntQ(store, start_queues=False) as app:
+        assert len(app.list_workers()) == 500
+    content = (store / "data.mdb").read_bytes()
+    for page in range(2, len(content) // PAGE):
+        if is_branch(content, page):
+            content = patched(content, page * PAGE + 10, b"\x00\x00")
+    (store / "data.mdb").write_bytes(content)
+
+    app.start()
+    root = app.root
+    with pytest.raises(StorageError):
+        app.list_workers()
+    until(lambda: not root.is_alive(), "the end of the root")
+    app.stop()
+
+
+def is_branch(content, page):
+    number, _, flags = struct.unpack_from("=QHH", content, page * PAGE)
+    return number == page and flags == 1

@@ -1,0 +1,92 @@
+"""A file system that fails every write from one moment on, under a running node."""
+
+import errno
+import os
+import time
+
+import pytest
+from apps import ENDED, until
+from disks import FLUSH, FLUSH_THE_LOG
+from findings import findings
+from obedient import noted
+
+from antq_actors import AntQ, Status, StorageError
+
+
+@pytest.mark.parametrize("how", [FLUSH, FLUSH_THE_LOG])
+def test_a_node_whose_file_system_fails_says_so_and_stops_in_time_and_the_next_goes_on(
+    ext4_disk, a_node, tmp_path, how
+):
+    store, journal, gate = ext4_disk.path / "store", tmp_path / "journal", tmp_path / "gate"
+    args = {"journal": str(journal)}
+    node, other = a_node(store), a_node(store, queues={"other": 1})
+    done = node.enqueue(count=3, **args)
+    until(lambda: node.count(Status.COMPLETED) == 3, "the end of the first jobs")
+    held = node.enqueue(count=4, gate=str(gate), **args)
+    until(lambda: len(noted(journal, "begin")) == 7, "the start of four jobs")
+    waiting = node.enqueue(count=5, **args)
+
+    ext4_disk.shut_down(how)
+
+    for _ in range(3):
+        began = time.monotonic()
+        with pytest.raises(StorageError, match=os.strerror(errno.EIO)):
+            node.enqueue(**args)
+        assert time.monotonic() - began < 5
+    gate.touch()
+    until(lambda: len(noted(journal, "end")) == 7, "the end of four jobs")
+    until(lambda: node.warnings("until the store can be used"), "a warning")
+    time.sleep(3)  # in which the rescuer looks at the lock of the other node
+    assert node.count() == len(done + held + waiting)
+
+    for each in (node, other):
+        assert each.stop(timeout=1.0) < 10
+        assert each.leave() == 0
+        assert each.warnings("gave up") == []
+        assert each.warnings("Traceback") == []
+    ext4_disk.unmount()
+    ext4_disk.mount()
+    total = len(done + held + waiting)
+    with AntQ(store) as app:
+        until(lambda: app.count_workers(status=Status.COMPLETED) == total, "the end of all jobs")
+        cut = [job.id for job in app.list_workers() if job.interruptions]
+    assert cut == held
+    assert sorted(noted(journal, "end")) == sorted([*done, *held, *held, *waiting])
+    assert findings(store) == []
+
+
+def test_a_store_on_a_file_system_that_is_read_only_is_refused(ext4_disk, a_node):
+    store = ext4_disk.path / "store"
+    with AntQ(store, start_queues=False):
+        pass
+    before = (store / "data.mdb").read_bytes()
+    ext4_disk.make_read_only()
+
+    with pytest.raises(StorageError, match=r"not writable|Read-only"):
+        a_node(store)
+
+    assert (store / "data.mdb").read_bytes() == before
+
+
+def test_a_node_in_a_process_that_may_write_no_more_goes_on_when_it_may_again(a_node, tmp_path):
+    """Without a disk of its own, and so without privileges: the size of files is limited."""
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("prlimit is Linux's")
+    store, journal = tmp_path / "store", tmp_path / "journal"
+    args = {"journal": str(journal)}
+    node = a_node(store)
+    ids = node.enqueue(count=4, seconds=0.3, **args)
+    until(lambda: len(noted(journal, "begin")) == 4, "the start of four jobs")
+
+    may = resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (4096, -1))
+    with pytest.raises(StorageError, match=os.strerror(errno.EFBIG)):
+        node.enqueue(**args)
+    until(lambda: len(noted(journal, "end")) == 4, "the end of four jobs")
+    assert node.count(Status.RUNNING) == 4
+    resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, may)
+
+    until(lambda: node.count(*ENDED) == 4, "the end of all jobs")
+    assert node.enqueue(**args) == [5]
+    until(lambda: node.count(*ENDED) == 5, "the end of all jobs")
+    assert sorted(noted(journal, "end")) == [*ids, 5]

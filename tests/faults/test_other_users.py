@@ -1,0 +1,122 @@
+"""A directory that is not one's own, for the user who really starts: never root, who may do all."""
+
+import json
+import os
+import stat
+import sys
+
+import pytest
+
+NOBODY = 65_534
+START = """
+import json, os, sys
+from antq_actors import AntQ, StorageError
+path, user = sys.argv[1], int(sys.argv[2])
+if user >= 0:
+    os.setgroups([])
+    os.setgid(user)
+    os.setuid(user)
+try:
+    with AntQ(path) as app:
+        said = f"started with {app.count_workers()} jobs"
+except StorageError as error:
+    said = f"StorageError: {error}"
+print(json.dumps(said))
+"""
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX's")
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A directory that everyone may pass through."""
+    for directory in (tmp_path, *tmp_path.parents):
+        if directory.stat().st_uid == os.getuid() and not directory.stat().st_mode & stat.S_IXOTH:
+            directory.chmod(directory.stat().st_mode | stat.S_IXOTH)
+    return tmp_path
+
+
+@pytest.fixture
+def started(program):
+    """Answer what an application says that starts as one who is not root."""
+
+    def start(path):
+        user = NOBODY if os.getuid() == 0 else -1
+        status, out, errors = program("-c", START, path, user).end()
+        assert status == 0, errors
+        return json.loads(out)
+
+    return start
+
+
+def given_away(path, mode):
+    """Make it of the user who starts, with a mode of the test's."""
+    if os.getuid() == 0:
+        os.chown(path, NOBODY, NOBODY)
+    path.chmod(mode)
+
+
+def seen(directory):
+    """All that is in a directory, with modes and contents."""
+    return {
+        str(file.relative_to(directory)): (
+            stat.S_IMODE(file.stat().st_mode),
+            file.read_bytes() if file.is_file() else None,
+        )
+        for file in sorted(directory.rglob("*"))
+    }
+
+
+@pytest.mark.parametrize("mode", [0o500, 0o300, 0o000], ids=oct)
+def test_a_directory_one_may_not_use_is_refused_and_left_as_it_is(place, started, mode):
+    store = place / "store"
+    store.mkdir()
+    given_away(store, mode)
+
+    said = started(store)
+
+    store.chmod(0o700)
+    assert said == f"StorageError: {store} is not writable: give a path that is"
+    assert seen(store) == {}
+
+
+def test_a_directory_that_cannot_be_made_is_refused(place, started):
+    inner = place / "inner"
+    inner.mkdir()
+    given_away(inner, 0o500)
+
+    said = started(inner / "store")
+
+    assert said.startswith(f"StorageError: the store in {inner / 'store'} cannot be used: ")
+    assert "Permission denied" in said
+    assert seen(inner) == {}
+
+
+@pytest.mark.parametrize("name", ["data.mdb", "lock.mdb"])
+def test_a_file_one_may_not_write_is_refused_and_left_as_it_is(place, started, name):
+    store = place / "store"
+    store.mkdir()
+    given_away(store, 0o700)
+    assert started(store) == "started with 0 jobs"
+    (store / name).chmod(0o400)
+    before = seen(store)
+
+    said = started(store)
+
+    assert said == (
+        f"StorageError: {store / name} is not writable: give another path, or chmod u+rw it"
+    )
+    assert seen(store) == before
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o702, 0o777], ids=oct)
+def test_a_directory_that_others_may_write_is_refused_and_left_as_it_is(place, started, mode):
+    store = place / "store"
+    store.mkdir()
+    given_away(store, mode)
+
+    said = started(store)
+
+    assert said.startswith(f"StorageError: others can write to {store} (mode {mode:o})")
+    assert f"chmod go-w {store}" in said
+    assert seen(store) == {}

@@ -1,0 +1,52 @@
+"""Programs in processes of their own, whose lines can be read and that can be killed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).parent
+ROOT = TESTS.parent
+
+
+class Program:
+    """Python code that runs in the folder *home*, and may import what is there and in tests/."""
+
+    def __init__(self, arguments, home):
+        paths = os.pathsep.join(map(str, (ROOT, TESTS, home)))
+        self.process = subprocess.Popen(  # noqa: S603 - it runs the tests' own code
+            [sys.executable, *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=home,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+
+    def line(self):
+        line = self.process.stdout.readline()
+        assert line, f"the program ended: {self.process.stderr.read()}"
+        return line.strip()
+
+    def lines_until(self, last):
+        lines = []
+        while (line := self.line()) != last:
+            lines.append(line)
+        return lines
+
+    def send(self, signal):
+        self.process.send_signal(signal)
+
+    def kill(self):
+        """Kill it at once; answer the lines it had printed."""
+        self.process.kill()
+        # Not communicate(), which passes over what readline() has read ahead.
+        lines = self.process.stdout.read().split()
+        self.process.wait()
+        return lines
+
+    def end(self, timeout=30):
+        """Wait for its end; answer exit code, output, errors."""
+        out, err = self.process.communicate(timeout=timeout)
+        return self.process.returncode, out, err
