@@ -1,5 +1,6 @@
 """Jobs that write in the journal what they do."""
 
+import itertools
 import time
 
 import journal
@@ -43,6 +44,16 @@ class Act(Worker, max_attempts=3, name="crash:Act"):
 
 class Once(Act, unique=Unique(args=["unique"]), name="crash:Once"):
     """One of which there is only one at a time."""
+
+
+class Nothing(Worker, name="crash:Nothing"):
+    """Counts in ``performed`` how often it was done in this process."""
+
+    def perform(self, job):
+        next(performed)
+
+
+performed = itertools.count()
 
 
 def _rest(seconds):

@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from journal import Row
 
@@ -65,8 +65,12 @@ class Recovery(NamedTuple):
     job: int
     process: str
     seconds: float
-    other_nodes: bool | None
-    """Whether another node was there all the time; None: some of it."""
+    by: Literal["another", "restart", "either"]
+    """Whether another node was there all the time and none was started, none was there so that one
+    had to be started, or it was some of both.
+    """
+    from_start: float = 0.0
+    """Seconds from the start of the node that ran it, if that came after the death."""
 
 
 def check(
@@ -82,7 +86,6 @@ def check(
     *deaths*: when each process was killed; those that died at a failpoint wrote it down themselves.
     *pruned*: jobs that ended may be gone.
     """
-    deaths = {**deaths_in(rows), **deaths}
     stopping = {row.process for row in rows if row.what == "stopping"}
     found = executions(rows, deaths)
     of_job = {id_: list(group) for id_, group in groupby(found, key=lambda each: each.job)}
@@ -100,13 +103,9 @@ def check(
     ]
 
 
-def deaths_in(rows: Iterable[Row]) -> dict[str, float]:
-    """Answer when each process died that wrote it down."""
-    return {row.process: row.time for row in rows if row.what == "died"}
-
-
-def executions(rows: Iterable[Row], deaths: Mapping[str, float]) -> list[Execution]:
+def executions(rows: Sequence[Row], deaths: Mapping[str, float]) -> list[Execution]:
     """Answer all executions, by job and begin."""
+    deaths = _all_deaths(rows, deaths)
     found: list[Execution] = []
     under_way: dict[tuple[str, int], Execution] = {}
     stopped: dict[str, float] = {}
@@ -143,26 +142,34 @@ def repeated(found: Iterable[Execution]) -> int:
 
 def recoveries(rows: Sequence[Row], deaths: Mapping[str, float]) -> list[Recovery]:
     """Answer how long each execution cut short by a death had to wait for the next one."""
-    deaths = {**deaths_in(rows), **deaths}
-    nodes = _lives(rows, deaths)
     found = []
+    nodes = _lives(rows, _all_deaths(rows, deaths))
+    starts = {row.process: row.time for row in rows if row.what == "starting"}
     for one, next_ in pairwise(executions(rows, deaths)):
         if one.how != "death" or one.job != next_.job:
             continue
         others = [life for name, life in nodes.items() if name != one.process]
-        if any(up <= one.end and down >= next_.begin for up, down in others):
-            other_nodes: bool | None = True
-        elif any(up <= one.end < down for up, down in others):
-            other_nodes = None
-        else:
-            other_nodes = False
-        found.append(Recovery(one.job, one.process, next_.begin - one.end, other_nodes))
+        by: Literal["another", "restart", "either"] = "either"
+        if not any(up <= one.end < down for up, down in others):
+            by = "restart"
+        elif any(up <= one.end and down >= next_.begin for up, down in others) and not any(
+            one.end <= start <= next_.begin for start in starts.values()
+        ):
+            by = "another"
+        start = starts.get(next_.process, -math.inf)
+        waited = next_.begin - one.end, next_.begin - max(start, one.end)
+        found.append(Recovery(one.job, one.process, waited[0], by, waited[1]))
     return found
 
 
 def median_and_longest(seconds: Collection[float]) -> tuple[float, float]:
     """Answer both; zero if there is nothing."""
     return (statistics.median(seconds), max(seconds)) if seconds else (0.0, 0.0)
+
+
+def _all_deaths(rows: Iterable[Row], deaths: Mapping[str, float]) -> dict[str, float]:
+    """Answer the same, and when those died that wrote it down: they may be killed once more."""
+    return {**deaths, **{row.process: row.time for row in rows if row.what == "died"}}
 
 
 def _lives(rows: Iterable[Row], deaths: Mapping[str, float]) -> dict[str, tuple[float, float]]:

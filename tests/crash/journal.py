@@ -16,7 +16,7 @@ class Row(NamedTuple):
     """Something that happened in a process.
 
     To a job: it did "begin"; it came to its "end", did "fail" or "snooze", or was told to "stop".
-    To the process: it is "up", begins "stopping", and "died" at a failpoint.
+    To the process: it is "starting", "up", "stopping", "stopped", or "died" at a failpoint.
     """
 
     what: str

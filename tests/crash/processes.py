@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import random
+import resource
 import signal
 import sys
 import time
@@ -87,10 +88,14 @@ class Player:
 
     def ended(self, timeout=LONGEST):
         """Wait for its end; answer its exit code."""
-        self._process.join(timeout)
-        if self._process.exitcode is None:
+        if not self.ends_within(timeout):
             raise NotInTimeError(f"{self.name} did not end within {timeout:g} s")
         return self._process.exitcode
+
+    def ends_within(self, seconds):
+        """Wait so long for its end, and answer whether it came."""
+        self._process.join(seconds)
+        return self._process.exitcode is not None
 
     @property
     def was_killed(self):
@@ -112,16 +117,17 @@ def _play(part, control, place, name, options):
     os.dup2(errors, 1)
     os.dup2(errors, 2)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it all
-    logging.basicConfig(level=logging.ERROR)
+    logging.basicConfig(level=options.pop("log", logging.ERROR))
     journal.begin(place, name)
     armed = options.pop("armed", None)
     if armed is not None:
-        failpoints.arm(armed)
+        failpoints.arm(*armed)
     globals()[part](control, Path(place) / "store", **options)
 
 
 def node(control, path, *, retention=None):
     """Run the queues."""
+    journal.note("starting")
     app = AntQ(path, queues=QUEUES, retention=retention, max_interruptions=HOWEVER_OFTEN).start()
     journal.note("up")
     while not _told(control, LONGEST):
@@ -137,8 +143,9 @@ def singly(control, path, *, seed, backlog=60):
         if app.count_workers(status=ACTIVE) > backlog:
             continue
         kind = chance.choice(["plain", "plain", "fails", "snoozes", "scheduled", "unique"])
-        worker, options = acts.Act, {"queue": chance.choice(list(QUEUES))}
-        args = _args(kind, chance)
+        queue = chance.choice(list(QUEUES))
+        worker, options = acts.Act, {"queue": queue}
+        args = _args(kind, queue, chance)
         if kind == "scheduled":
             options["schedule_in"] = chance.uniform(0, 0.5)
         if kind == "unique":
@@ -159,9 +166,10 @@ def in_bulk(control, path, *, seed, backlog=60):
             continue
         unique = chance.random() < 0.2
         kinds = ["unique"] if unique else ["plain", "fails", "snoozes"]
-        batch = [_args(chance.choice(kinds), chance) for _ in range(chance.randint(1, 20))]
+        queue = chance.choice(list(QUEUES))
+        batch = [_args(chance.choice(kinds), queue, chance) for _ in range(chance.randint(1, 20))]
         worker = acts.Once if unique else acts.Act
-        journal.acknowledge(*app.enqueue_many(worker, batch, queue=chance.choice(list(QUEUES))))
+        journal.acknowledge(*app.enqueue_many(worker, batch, queue=queue))
     _stop(app)
 
 
@@ -207,12 +215,39 @@ def look(control, path, *, nodes, pruned=False, timeout=2 * LONGEST):
         control.send((problems, [Final.of(job) for job in app.list_workers()]))
 
 
-def _args(kind, chance):
+def perform(control, path, *, concurrency, retention):
+    """Run a queue of jobs that do nothing; say at last how many they were."""
+    queues = {"default": QueueConfig(concurrency)}
+    app = AntQ(path, queues=queues, retention=retention).start()
+    while not _told(control, LONGEST):
+        pass
+    app.stop()
+    control.send((next(acts.performed), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+
+
+def enqueue(control, path, *, together, backlog):
+    """Enqueue jobs that do nothing, so many together; say at last how many they were."""
+    enqueued = 0
+    with AntQ(path, start_queues=False) as app:
+        while not _told(control, 0):
+            if app.count_workers(status=ACTIVE) > backlog:
+                time.sleep(0.005)
+                continue
+            if together > 1:
+                enqueued += len(app.enqueue_many(acts.Nothing, [{}] * together))
+                continue
+            for _ in range(100):
+                app.enqueue(acts.Nothing)
+                enqueued += 1
+    control.send((enqueued, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+
+
+def _args(kind, queue, chance):
     args = {"kind": kind, "seconds": chance.choice([0, 0, 0.01, 0.03, 0.1, 0.3])}
     if kind == "snoozes":
         args["until"] = time.monotonic() + chance.uniform(0, 0.3)
     if kind == "unique":
-        args["unique"] = str(chance.randint(1, 5))
+        args["unique"] = f"{queue} {chance.randint(1, 5)}"  # unique jobs are so in their queue
     return args
 
 

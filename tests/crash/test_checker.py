@@ -267,12 +267,12 @@ def test_it_measures_how_long_an_interrupted_job_waits_with_another_node_and_wit
         return recoveries([*one, *rows], {"north": north, **deaths})
 
     other_there = row("up", at=0.5, by="south")
-    restarted = row("up", at=2.5, by="south")
-    assert measured(other_there) == [Recovery(1, "north", 1.0, other_nodes=True)]
-    assert measured(restarted) == [Recovery(1, "north", 1.0, other_nodes=False)]
-    assert measured(restarted, row("up", at=0.5, by="west"), west=2.2) == [
-        Recovery(1, "north", 1.0, other_nodes=None)
-    ]
+    restarted = [row("starting", at=2.25, by="south"), row("up", at=2.5, by="south")]
+    was_there = row("up", at=0.5, by="west")
+    assert measured(other_there) == [Recovery(1, "north", 1.0, "another", 1.0)]
+    assert measured(*restarted) == [Recovery(1, "north", 1.0, "restart", 0.75)]
+    assert measured(*restarted, was_there) == [Recovery(1, "north", 1.0, "either", 0.75)]
+    assert measured(was_there, west=2.2) == [Recovery(1, "north", 1.0, "either", 1.0)]
 
 
 def test_it_counts_what_was_done_again():

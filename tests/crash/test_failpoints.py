@@ -31,10 +31,10 @@ def play(tmp_path):
 @pytest.mark.parametrize("name", failpoints.FAILPOINTS)
 def test_whatever_step_a_process_dies_at_its_jobs_end_in_the_next(play, tmp_path, name):
     if name.startswith("rescue:"):
-        assert die_at("perform:before", play("earlier", armed="perform:before"), tmp_path)
+        assert die_at("perform:before", play("earlier", armed=("perform:before",)), tmp_path)
     retention = 0.05 if name.startswith("prune:") else None
 
-    died = die_at(name, play("first", armed=name, retention=retention), tmp_path)
+    died = die_at(name, play("first", armed=(name,), retention=retention), tmp_path)
     findings = end_in_another(tmp_path, pruned=retention is not None)
 
     assert died
@@ -63,7 +63,7 @@ def end_in_another(directory, *, pruned):
 
 
 def test_a_failpoint_that_is_not_passed_kills_nobody(play, tmp_path):
-    player = play("first", armed="rescue:dead-known")
+    player = play("first", armed=("rescue:dead-known",))
 
     assert player.hear() == []
     assert player.ended() == 0
