@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs clean
+.PHONY: help demo test check bench soak traffic docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -25,6 +25,12 @@ check: $(READY)  ## Formatting, lint, types, and who may import whom
 
 bench: $(READY)  ## Measure this machine and print a table
 	$(BIN)/python benchmarks/run.py $(OPTIONS)
+
+soak: $(READY)  ## Kill nodes and producers; CYCLES=1000 for as many kills, SEED=7 to repeat a run
+	$(BIN)/python tests/crash/soak.py $(if $(CYCLES),--cycles $(CYCLES)) $(if $(SEED),--seed $(SEED))
+
+traffic: $(READY)  ## Two nodes and two producers at full speed; SECONDS=600 for how long
+	$(BIN)/python tests/crash/traffic.py $(if $(SECONDS),--seconds $(SECONDS))
 
 docs: $(READY)  ## Run every example of README.md and docs/, check the links, list the pages
 	$(BIN)/python -m pytest tests/test_docs.py

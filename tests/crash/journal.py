@@ -1,61 +1,100 @@
-"""Jobs that write down what they do where a killed process cannot lose it, and their program."""
+"""What jobs and processes write down where no kill can lose it: files outside of the database.
+
+A row is one write to a file opened for appending, and an fsync: it is there as a whole or not at
+all, and in the order of the writes. Times are CLOCK_MONOTONIC, which all processes share.
+"""
 
 import os
-import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 
-from antq_actors import AntQ, Worker
-from antq_actors.config import QueueConfig
-
-
-class Write(Worker, max_attempts=3, name="journal:Write"):
-    """Appends "begin ID PID" and "end ID PID" to a journal; every tenth job fails once."""
-
-    def perform(self, job):
-        note(job, "begin")
-        time.sleep(job.args.get("seconds", 0))
-        number = job.args["number"]
-        if number % 10 == 3 and job.attempts == 1:
-            note(job, "fail")
-            raise ValueError("once")
-        note(job, "end")
-
-    def calculate_delay(self, job):
-        return 0.01
+import msgspec
 
 
-def note(job, what):
-    """One write to a file opened for appending is whole, and outlives the process."""
-    line = f"{what} {job.id} {os.getpid()}\n".encode()
-    file = os.open(job.args["journal"], os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+class Row(NamedTuple):
+    """Something that happened in a process.
+
+    To a job: it did "begin"; it came to its "end", did "fail" or "snooze", or was told to "stop".
+    To the process: it is "starting", "up", "stopping", "stopped", or "died" at a failpoint.
+    """
+
+    what: str
+    process: str
+    """Its name, which no other process ever has: pids come again."""
+    pid: int
+    time: float
+    job: int = 0
+    attempt: int = 0
+    interruptions: int = 0
+    """That the job had before this execution."""
+    unique: str | None = None
+    """Two jobs with the same must not be under way together."""
+    detail: str | None = None
+
+
+class _Place:
+    """Where this process writes."""
+
+    directory: Path
+    process: str
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Row).decode
+
+
+def begin(directory, process):
+    """Let this process write in *directory*, under the name *process*."""
+    _Place.directory = Path(directory)
+    _Place.process = process
+
+
+def process():
+    """Answer the name of this process."""
+    return _Place.process
+
+
+def note(what, job=None, detail=None):
+    row = Row(what, _Place.process, os.getpid(), time.monotonic(), detail=detail)
+    if job is not None:
+        row = row._replace(
+            job=job.id,
+            attempt=job.attempts,
+            interruptions=job.interruptions,
+            unique=job.args.get("unique"),
+        )
+    _append("journal", _encode(row) + b"\n")
+
+
+def acknowledge(*ids):
+    """Write down jobs whose enqueueing has returned."""
+    _append("acknowledged", "".join(f"{id_}\n" for id_ in ids).encode())
+
+
+def rows(directory):
+    return [_decode(line) for line in _lines(directory, "journal")]
+
+
+def acknowledged(directory):
+    return [int(line) for line in _lines(directory, "acknowledged")]
+
+
+def begin_anew(directory):
+    """Drop what is written, when it has been checked."""
+    for name in ("journal", "acknowledged"):
+        (Path(directory) / name).unlink(missing_ok=True)
+
+
+def _append(name, data):
+    file = os.open(_Place.directory / name, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     try:
-        os.write(file, line)
+        os.write(file, data)
+        os.fsync(file)
     finally:
         os.close(file)
 
 
-def entries(journal):
-    """The journal as (what, job id, pid)."""
-    if not Path(journal).exists():
-        return []
-    rows = [line.split() for line in Path(journal).read_text().splitlines()]
-    return [(what, int(job), int(pid)) for what, job, pid in rows]
-
-
-def main(path, journal, total, seconds, concurrency):
-    """Enqueue jobs one by one, and print the id of each when it is acknowledged."""
-    queue = QueueConfig(int(concurrency), check_interval=3600)
-    # However often it is killed: these tests are about loss, not about giving up on a job.
-    app = AntQ(path, queues={"default": queue}, max_interruptions=100).start()
-    print("started", flush=True)  # noqa: T201 - the test reads it
-    for number in range(int(total)):
-        args = {"number": number, "journal": journal, "seconds": float(seconds)}
-        print(app.enqueue(Write, args).id, flush=True)  # noqa: T201 - the test reads it
-    print("enqueued", flush=True)  # noqa: T201 - the test reads it
-    sys.stdin.read()  # until the test ends it, by a signal or by closing this
-    app.stop()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+def _lines(directory, name):
+    file = Path(directory) / name
+    return file.read_bytes().splitlines() if file.exists() else []

@@ -1,9 +1,12 @@
 """kill -9 at any moment: nothing acknowledged is lost, and nothing runs twice at once."""
 
 import signal
+import time
 
+import acts
+import journal
 import pytest
-from journal import entries
+from checker import Final, check, executions
 
 from antq_actors import AntQ, Status
 from antq_actors.config import QueueConfig
@@ -39,82 +42,75 @@ def all_ended(app, total):
     until(lambda: app.count_workers(status=ended) == total, "the end of all jobs")
 
 
+@pytest.fixture
+def enqueuer(program, tmp_path):
+    """Start a program that enqueues jobs and performs them, over the store and journal here."""
+
+    def start(name, *, jobs, seconds, concurrency):
+        return program(
+            "enqueuer.py", tmp_path / "store", tmp_path, name, jobs, seconds, concurrency
+        )
+
+    yield start
+    assert acts.Act  # what they enqueue is performed here as well
+
+
+def ended_here(directory):
+    """Perform here what is left; answer all jobs by id."""
+    journal.begin(directory, "last")
+    with an_application(directory / "store", max_interruptions=100) as app:
+        all_ended(app, app.count_workers())
+        return {job.id: job for job in app.list_workers()}
+
+
+def all_findings(directory, acknowledged, deaths, jobs):
+    finals = [Final.of(job) for job in jobs.values()]
+    wrong = check(journal.rows(directory), acknowledged, deaths, finals)
+    return wrong + findings(directory / "store")
+
+
 @pytest.mark.parametrize("after", [1, 40, 150, 399])
-def test_every_acknowledged_job_ends_although_its_process_was_killed(program, tmp_path, after):
-    path, journal = tmp_path / "store", tmp_path / "journal"
-    first = program("journal.py", path, journal, 400, 0.002, 8)
+def test_every_acknowledged_job_ends_although_its_process_was_killed(enqueuer, tmp_path, after):
+    first = enqueuer("first", jobs=400, seconds=0.002, concurrency=8)
     assert first.line() == "started"
     acknowledged = [int(first.line()) for _ in range(after)]
 
+    deaths = {"first": time.monotonic()}
     acknowledged += [int(line) for line in first.kill() if line.isdigit()]
-    before = entries(journal)
-    app = an_application(path, max_interruptions=100)
-    with app:
-        stored = app.count_workers()
-        all_ended(app, stored)
-        jobs = {job.id: job for job in app.list_workers()}
+    cut_short = {
+        each.job for each in executions(journal.rows(tmp_path), deaths) if each.how == "death"
+    }
+    jobs = ended_here(tmp_path)
 
-    assert set(acknowledged) <= set(jobs)
+    assert all_findings(tmp_path, acknowledged, deaths, jobs) == []
     assert len(jobs) in (len(acknowledged), len(acknowledged) + 1)
-    assert all(job.status is Status.COMPLETED for job in jobs.values())
-    check_journal(entries(journal), jobs)
     interrupted = {job.id for job in jobs.values() if job.interruptions}
-    assert in_the_middle(before) <= interrupted
+    assert cut_short <= interrupted
     assert len(interrupted) <= 8
-    for job in jobs.values():
-        assert job.attempts == 1 + (job.args["number"] % 10 == 3)
-    assert findings(path) == []
 
 
-def in_the_middle(rows):
-    open_ = set()
-    for what, job, _ in rows:
-        if what == "begin":
-            open_.add(job)
-        else:
-            open_.discard(job)
-    return open_
-
-
-def check_journal(rows, jobs):
-    """Each job ended, and no execution began while another of the same process was at it."""
-    assert {job for what, job, _ in rows if what == "end"} == set(jobs)
-    at_work = {}
-    for what, job, pid in rows:
-        if what == "begin":
-            assert at_work.get(job) != pid, f"job {job} ran twice at once"
-            at_work[job] = pid
-        else:
-            assert at_work.pop(job) == pid
-
-
-def test_killed_again_and_again_it_still_ends(program, tmp_path):
-    path, journal = tmp_path / "store", tmp_path / "journal"
-    total = 0
-    for _ in range(4):
-        one = program("journal.py", path, journal, 40, 0.005, 4)
+def test_killed_again_and_again_it_still_ends(enqueuer, tmp_path):
+    acknowledged, deaths = [], {}
+    for name in "abcd":
+        one = enqueuer(name, jobs=40, seconds=0.005, concurrency=4)
         assert one.line() == "started"
-        total += len([one.line() for _ in range(25)])
-        total += len([line for line in one.kill() if line.isdigit()])
+        acknowledged += [int(one.line()) for _ in range(25)]
+        deaths[name] = time.monotonic()
+        acknowledged += [int(line) for line in one.kill() if line.isdigit()]
 
-    with an_application(path, max_interruptions=100) as app:
-        all_ended(app, app.count_workers())
-        jobs = {job.id: job for job in app.list_workers()}
+    jobs = ended_here(tmp_path)
 
-    assert total <= len(jobs) <= total + 4
-    assert all(job.status is Status.COMPLETED for job in jobs.values())
-    check_journal(entries(journal), jobs)
-    assert findings(path) == []
+    assert all_findings(tmp_path, acknowledged, deaths, jobs) == []
+    assert len(acknowledged) <= len(jobs) <= len(acknowledged) + 4
 
 
 def test_the_jobs_of_a_killed_process_are_interrupted_and_go_on_in_another_that_lives(
-    program, tmp_path
+    enqueuer, tmp_path
 ):
-    path, journal = tmp_path / "store", tmp_path / "journal"
-    other = program("journal.py", path, journal, 4, 60, 4)
+    other = enqueuer("other", jobs=4, seconds=60, concurrency=4)
     other.lines_until("enqueued")
-    until(lambda: len(entries(journal)) == 4, "the other's jobs")
-    with an_application(path, max_interruptions=1) as app:
+    until(lambda: len(journal.rows(tmp_path)) == 4, "the other's jobs")
+    with an_application(tmp_path / "store", max_interruptions=1) as app:
         rescuer = next(i.ref for i in Supervisor.which_children(app.root) if i.id == "rescuer")
         assert call(rescuer, Rescue()) == 0
         assert app.count_workers(status="running") == 4
@@ -128,13 +124,12 @@ def test_the_jobs_of_a_killed_process_are_interrupted_and_go_on_in_another_that_
             assert job.errors[0].stack_trace is None
 
 
-def test_a_process_that_only_looks_rescues_nothing_and_loses_nothing(program, tmp_path):
-    path, journal = tmp_path / "store", tmp_path / "journal"
-    other = program("journal.py", path, journal, 2, 60, 2)
+def test_a_process_that_only_looks_rescues_nothing_and_loses_nothing(enqueuer, tmp_path):
+    other = enqueuer("other", jobs=2, seconds=60, concurrency=2)
     other.lines_until("enqueued")
-    until(lambda: len(entries(journal)) == 2, "the other's jobs")
+    until(lambda: len(journal.rows(tmp_path)) == 2, "the other's jobs")
 
-    with AntQ(path, start_queues=False) as app:
+    with AntQ(tmp_path / "store", start_queues=False) as app:
         other.kill()
         assert app.count_workers(status="running") == 2
 

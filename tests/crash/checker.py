@@ -1,0 +1,292 @@
+"""What must be true of a store whose processes were killed, told from what they wrote down.
+
+This file reads no file and no clock: journal rows, acknowledged ids, times of death and the jobs
+as they are at last go in, a list of sentences comes out, empty when all is well.
+
+1. Every acknowledged job came to its end, and every job that is stored did.
+2. No job, and no two jobs that are unique together, was under way in two places at once. An
+   execution is under way from its begin to its end, or to the death of its process.
+3. What the store counts is what the journal saw: an execution cut short is an interruption and no
+   attempt, a failed attempt is one error, and nothing runs again without a reason.
+"""
+
+import math
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from typing import Literal, NamedTuple
+
+from journal import Row
+
+from antq_actors import Job, Status
+
+CLOSING = {"end", "fail", "snooze", "stop"}
+INTERRUPTED = "interrupted: "
+
+
+class Final(NamedTuple):
+    """A job as it is at last."""
+
+    id: int
+    status: str
+    attempts: int = 1
+    interruptions: int = 0
+    errors: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, job: Job) -> "Final":
+        errors = tuple(each.error for each in job.errors)
+        return cls(job.id, str(job.status), job.attempts, job.interruptions, errors)
+
+
+@dataclass(slots=True)
+class Execution:
+    """What the journal knows of one execution of a job."""
+
+    job: int
+    process: str
+    attempt: int
+    interruptions: int
+    unique: str | None
+    begin: float
+    end: float = math.inf
+    how: str = "open"
+    """A closing word, or "death", or "open" if there is no word of its end."""
+
+    def __str__(self) -> str:
+        return f"job {self.job} in {self.process} from {self.begin:.3f} to {self.end:.3f}"
+
+
+class Recovery(NamedTuple):
+    """An execution cut short by a death, and the next one of its job."""
+
+    job: int
+    process: str
+    seconds: float
+    by: Literal["another", "restart", "either"]
+    """Whether another node was there all the time and none was started, none was there so that one
+    had to be started, or it was some of both.
+    """
+    from_start: float = 0.0
+    """Seconds from the start of the node that ran it, if that came after the death."""
+
+
+def check(
+    rows: Sequence[Row],
+    acknowledged: Sequence[int],
+    deaths: Mapping[str, float],
+    jobs: Iterable[Final],
+    *,
+    pruned: bool = False,
+) -> list[str]:
+    """Answer what is wrong, one sentence each.
+
+    *deaths*: when each process was killed; those that died at a failpoint wrote it down themselves.
+    *pruned*: jobs that ended may be gone.
+    """
+    stopping = {row.process for row in rows if row.what == "stopping"}
+    found = executions(rows, deaths)
+    of_job = {id_: list(group) for id_, group in groupby(found, key=lambda each: each.job)}
+    finals = {job.id: job for job in jobs}
+    return [
+        *_unknown_ends(rows),
+        *_lost(acknowledged, of_job, finals, pruned=pruned),
+        *_at_once(found),
+        *(
+            finding
+            for id_, those in of_job.items()
+            for finding in (*_order(those, stopping), *_sums(those, finals.get(id_), stopping))
+        ),
+        *(finding for job in finals.values() for finding in _final(job)),
+    ]
+
+
+def executions(rows: Sequence[Row], deaths: Mapping[str, float]) -> list[Execution]:
+    """Answer all executions, by job and begin."""
+    deaths = _all_deaths(rows, deaths)
+    found: list[Execution] = []
+    under_way: dict[tuple[str, int], Execution] = {}
+    stopped: dict[str, float] = {}
+    for row in rows:
+        place = row.process, row.job
+        if row.what == "begin":
+            under_way[place] = Execution(
+                row.job, row.process, row.attempt, row.interruptions, row.unique, row.time
+            )
+            found.append(under_way[place])
+        elif row.what in CLOSING and place in under_way:
+            execution = under_way.pop(place)
+            execution.end, execution.how = row.time, row.what
+        elif row.what == "stopped":
+            stopped[row.process] = row.time
+    for execution in found:
+        if execution.how != "open":
+            continue
+        if execution.process in deaths:
+            # Told from outside, a death is a little later than its time: the signal has a way.
+            execution.end = max(execution.begin, deaths[execution.process])
+            execution.how = "death"
+        elif execution.process in stopped:
+            # Interrupted before it could say so.
+            execution.end, execution.how = stopped[execution.process], "stop"
+    return sorted(found, key=lambda each: (each.job, each.begin))
+
+
+def repeated(found: Iterable[Execution]) -> int:
+    """Answer how many executions did what had been done: its outcome did not get stored."""
+    done = Counter((each.job, each.attempt) for each in found if each.how in ("end", "fail"))
+    return sum(times - 1 for times in done.values())
+
+
+def recoveries(rows: Sequence[Row], deaths: Mapping[str, float]) -> list[Recovery]:
+    """Answer how long each execution cut short by a death had to wait for the next one."""
+    found = []
+    nodes = _lives(rows, _all_deaths(rows, deaths))
+    starts = {row.process: row.time for row in rows if row.what == "starting"}
+    for one, next_ in pairwise(executions(rows, deaths)):
+        if one.how != "death" or one.job != next_.job:
+            continue
+        others = [life for name, life in nodes.items() if name != one.process]
+        by: Literal["another", "restart", "either"] = "either"
+        if not any(up <= one.end < down for up, down in others):
+            by = "restart"
+        elif any(up <= one.end and down >= next_.begin for up, down in others) and not any(
+            one.end <= start <= next_.begin for start in starts.values()
+        ):
+            by = "another"
+        start = starts.get(next_.process, -math.inf)
+        waited = next_.begin - one.end, next_.begin - max(start, one.end)
+        found.append(Recovery(one.job, one.process, waited[0], by, waited[1]))
+    return found
+
+
+def median_and_longest(seconds: Collection[float]) -> tuple[float, float]:
+    """Answer both; zero if there is nothing."""
+    return (statistics.median(seconds), max(seconds)) if seconds else (0.0, 0.0)
+
+
+def _all_deaths(rows: Iterable[Row], deaths: Mapping[str, float]) -> dict[str, float]:
+    """Answer the same, and when those died that wrote it down: they may be killed once more."""
+    return {**deaths, **{row.process: row.time for row in rows if row.what == "died"}}
+
+
+def _lives(rows: Iterable[Row], deaths: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Answer from when to when each node was there to run jobs."""
+    up = {row.process: row.time for row in rows if row.what == "up"}
+    down = {row.process: row.time for row in rows if row.what == "stopping"}
+    return {
+        name: (since, min(down.get(name, math.inf), deaths.get(name, math.inf)))
+        for name, since in up.items()
+    }
+
+
+def _unknown_ends(rows: Iterable[Row]) -> Iterator[str]:
+    """A word of the end of an execution that has not begun, or has ended before."""
+    under_way: set[tuple[str, int]] = set()
+    for row in rows:
+        place = row.process, row.job
+        if row.what == "begin":
+            under_way.add(place)
+        elif row.what in CLOSING:
+            # Interrupted between its last word and its last line, it says that it stops as well.
+            if place not in under_way and row.what != "stop":
+                yield f"job {row.job}: {row.what!r} in {row.process}, where it was not under way"
+            under_way.discard(place)
+
+
+def _lost(
+    acknowledged: Sequence[int],
+    of_job: Mapping[int, list[Execution]],
+    finals: Mapping[int, Final],
+    *,
+    pruned: bool,
+) -> Iterator[str]:
+    for id_, times in Counter(acknowledged).items():
+        if times > 1:
+            yield f"job {id_}: its id was given to {times} jobs"
+        has_ended = any(each.how == "end" for each in of_job.get(id_, ()))
+        if id_ not in finals and not (pruned and has_ended):
+            yield f"job {id_}: lost, it was acknowledged and is not stored"
+        elif not has_ended:
+            yield f"job {id_}: lost, it was acknowledged and never came to its end"
+
+
+def _at_once(found: Sequence[Execution]) -> Iterator[str]:
+    unique: defaultdict[str, list[Execution]] = defaultdict(list)
+    for each in found:
+        if each.unique is not None:
+            unique[each.unique].append(each)
+    for _, group in groupby(found, key=lambda each: each.job):
+        yield from (f"twice at once: {one}, and {other}" for one, other in _overlaps(group))
+    for key, group in unique.items():
+        for one, other in _overlaps(sorted(group, key=lambda each: each.begin)):
+            if one.job != other.job:
+                yield f"two of the unique {key!r} at once: {one}, and {other}"
+
+
+def _overlaps(group: Iterable[Execution]) -> Iterator[tuple[Execution, Execution]]:
+    last = None
+    for each in group:
+        if last is not None and each.begin < last.end:
+            yield last, each
+        if last is None or each.end > last.end:
+            last = each
+
+
+def _order(those: Sequence[Execution], stopping: Collection[str]) -> Iterator[str]:
+    """Each execution of a job has a reason in the one before it."""
+    failed: set[int] = set()
+    for one, next_ in pairwise(those):
+        if one.how == "fail":
+            failed.add(one.attempt)
+        if next_.attempt < one.attempt or next_.interruptions < one.interruptions:
+            yield f"{next_}: it counts less than the execution before"
+        if next_.attempt > 1 + len(failed):
+            yield f"{next_}: its attempt is {next_.attempt}, but {len(failed)} have failed"
+        goes_on = next_.interruptions > one.interruptions
+        if one.how == "fail":
+            goes_on |= next_.attempt > one.attempt
+        if one.how in ("end", "fail", "death") and not goes_on and one.process not in stopping:
+            yield f"{next_}: it runs again, but nothing counts why after its {one.how}"
+
+
+def _sums(
+    those: Sequence[Execution], final: Final | None, stopping: Collection[str]
+) -> Iterator[str]:
+    """The last execution is the end, and the stored job counts what the journal saw."""
+    ends = Counter(each.how for each in those)
+    if ends["open"]:
+        yield f"job {those[0].job}: {ends['open']} executions neither ended nor died"
+    if final is None or final.status != Status.COMPLETED:
+        return
+    if those[-1].how != "end":
+        yield f"job {final.id}: it is completed, but its last execution is a {those[-1].how}"
+    attempts = 1 + len({each.attempt for each in those if each.how == "fail"})
+    if final.attempts != attempts:
+        yield f"job {final.id}: {final.attempts} attempts are counted, {attempts} were seen"
+    cut_short = sum(each.how == "death" and each.process not in stopping for each in those)
+    if final.interruptions < max(cut_short, those[-1].interruptions):
+        yield (
+            f"job {final.id}: {final.interruptions} interruptions are counted,"
+            f" {cut_short} executions were cut short"
+        )
+
+
+def _final(job: Final) -> Iterator[str]:
+    if job.status != Status.COMPLETED:
+        yield f"job {job.id}: it is {job.status} for ever"
+        return
+    interruptions = [error for error in job.errors if error.startswith(INTERRUPTED)]
+    if len(interruptions) != job.interruptions:
+        seen = len(interruptions)
+        yield f"job {job.id}: {job.interruptions} interruptions, but {seen} such errors"
+    for reason, times in Counter(interruptions).items():
+        if times > 1:
+            yield f"job {job.id}: {times} times {reason!r}"
+        if " died" not in reason:
+            yield f"job {job.id}: {reason!r}, and no node died"
+    failures = len(job.errors) - len(interruptions)
+    if job.attempts != failures + 1:
+        yield f"job {job.id}: {job.attempts} attempts, but {failures} failures"

@@ -1,0 +1,222 @@
+"""Where a process can be made to kill itself: between any two steps of a job's path.
+
+The product knows nothing of this. A failpoint is a row of the table below: the functions that have
+to be passed, one after the other, before the process dies by SIGKILL, as if the power had gone at
+that very line. ``arm`` wraps them in the process that is to die.
+
+    arm("claim:half-written")     dies when a job is marked running, but not yet in the index
+    arm("claim:half-written", 3)  dies when that happens for the third time
+
+A new failpoint is a new row; the names are in the order in which a process comes by.
+"""
+
+import importlib
+import inspect
+import os
+import signal
+import threading
+from collections.abc import Callable
+from functools import partial, wraps
+from types import SimpleNamespace
+from typing import Any, Final, Literal, NamedTuple
+
+import journal
+
+from antq_actors.jobs.outcome import Completed, Failed, GivenBack, Snoozed
+from antq_actors.jobs.status import ENDED, Status
+
+
+class Step(NamedTuple):
+    """A function to be passed, if *only* says that this call is meant.
+
+    *only* gets the call: its arguments by name, and after it its ``answer``.
+    """
+
+    when: Literal["before", "after"]
+    where: str
+    """``module:attribute.path``"""
+    only: Callable[[Any], bool] = lambda call: True
+
+
+before = partial(Step, "before")
+after = partial(Step, "after")
+
+STORE: Final = "antq_actors.storage.job_store:JobStore"
+TABLE: Final = "antq_actors.storage.job_table:JobTable"
+CLIENT: Final = "antq_actors.storage.client:StorageClient"
+ENVIRONMENT: Final = "antq_actors.storage.environment:Environment"
+NODE_LOCK: Final = "antq_actors.storage.node_lock"
+EXECUTOR: Final = "antq_actors.jobs.executor"
+QUEUE: Final = "antq_actors.queues.queue_actor:QueueActor"
+NODE: Final = "antq_actors.queues.node:Node"
+ANTQ: Final = "antq_actors.app.antq"
+
+# A verb writes its records; then the transaction's counts are written; then it is committed.
+COUNTED: Final = after(f"{STORE}.flush")
+COMMITTED: Final = after(f"{ENVIRONMENT}.write")
+
+
+def _enters(status: Status) -> Step:
+    """Answer the step between a job's record, which says this status, and its place in the index.
+
+    Of a job that has run: a new one enters the index by its insert.
+    """
+    return before(
+        f"{TABLE}._enter", lambda call: call.state.status is status and call.state.execution > 0
+    )
+
+
+def _settles(outcome: type) -> Step:
+    return after(
+        f"{STORE}.settle", lambda call: call.answer and isinstance(call.settlement.outcome, outcome)
+    )
+
+
+_INSERTS: Final = after(f"{STORE}._add")
+_CLAIMS: Final = after(f"{STORE}._run")
+_PRUNES: Final = after(f"{STORE}.prune", lambda call: call.answer > 0)
+
+# By the rescuer: a queue actor rescues the jobs of its predecessor with the same verb.
+_OF_A_DEAD_NODE: Final = lambda call: call.queue is None  # noqa: E731
+_BEGINS_RESCUE: Final = before(f"{CLIENT}.rescue", _OF_A_DEAD_NODE)
+_RESCUES: Final = after(f"{STORE}.rescue", lambda call: call.queue_name is None and call.answer > 0)
+_HAS_RESCUED: Final = after(f"{CLIENT}.rescue", _OF_A_DEAD_NODE)
+_STOPS: Final = before(f"{ANTQ}:drain")
+
+FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
+    # ---- a process becomes a node
+    "node:numbered": (before(f"{NODE_LOCK}:hold"),),
+    "node:locked": (after(f"{NODE_LOCK}:hold"),),
+    "node:half-recorded": (after(f"{STORE}.add_node"),),
+    "node:recorded": (after(f"{CLIENT}.open_node"),),
+    # ---- a job comes in
+    "insert:before": (before(f"{CLIENT}.insert"),),
+    "insert:half-written": (before(f"{TABLE}._enter", lambda call: call.state.execution == 0),),
+    "insert:before-counts": (_INSERTS,),
+    "insert:before-commit": (_INSERTS, COUNTED),
+    "insert:after-commit": (_INSERTS, COMMITTED),
+    "insert:before-reply": (after(f"{CLIENT}.insert"),),
+    "insert-many:before": (before(f"{CLIENT}.insert_many"),),
+    "insert-many:half-stored": (before(f"{CLIENT}.insert_many"), _INSERTS, _INSERTS),
+    "insert-many:before-commit": (before(f"{CLIENT}.insert_many"), _INSERTS, COUNTED),
+    "insert-many:after-commit": (before(f"{CLIENT}.insert_many"), _INSERTS, COMMITTED),
+    # ---- it is claimed
+    "claim:before": (before(f"{CLIENT}.request_work", lambda call: call.limit > 0),),
+    "claim:half-written": (_enters(Status.RUNNING),),
+    "claim:before-counts": (_CLAIMS,),
+    "claim:before-commit": (_CLAIMS, COUNTED),
+    "claim:after-commit": (_CLAIMS, COMMITTED),
+    "claim:answered": (before(f"{QUEUE}._perform", lambda call: call.jobs),),
+    # ---- it is performed
+    "perform:worker-started": (before(f"{EXECUTOR}:_execute"),),
+    "perform:before": (after(f"{EXECUTOR}:_load"),),
+    "perform:after": (after(f"{EXECUTOR}:execute"),),
+    # ---- its outcome is stored
+    "outcome:heard": (after(f"{QUEUE}._verdict"),),
+    "outcome:before": (before(f"{CLIENT}.request_work", lambda call: call.settlements),),
+    "outcome:half-written": (_enters(Status.COMPLETED),),
+    "outcome:before-counts": (_settles(Completed),),
+    "outcome:before-commit": (_settles(Completed), COUNTED),
+    "outcome:after-commit": (_settles(Completed), COMMITTED),
+    "outcome:claims-next": (_settles(Completed), _CLAIMS),
+    # ---- or it is to be performed again
+    "retry:half-written": (_enters(Status.RETRYING),),
+    "retry:before-error": (
+        after(f"{TABLE}._enter", lambda call: call.state.status is Status.RETRYING),
+    ),
+    "retry:before-counts": (_settles(Failed),),
+    "retry:before-commit": (_settles(Failed), COUNTED),
+    "retry:after-commit": (_settles(Failed), COMMITTED),
+    "snooze:half-written": (_enters(Status.SCHEDULED),),
+    "snooze:before-counts": (_settles(Snoozed),),
+    "snooze:before-commit": (_settles(Snoozed), COUNTED),
+    "snooze:after-commit": (_settles(Snoozed), COMMITTED),
+    # ---- it is deleted at last
+    "prune:before": (_settles(Completed), before(f"{CLIENT}.prune")),
+    "prune:half-deleted": (after(f"{TABLE}._leave", lambda call: call.state.status in ENDED),),
+    "prune:one-deleted": (after(f"{TABLE}.remove"),),
+    "prune:before-commit": (_PRUNES, COUNTED),
+    "prune:after-commit": (_PRUNES, COMMITTED),
+    # ---- another node has died
+    "rescue:dead-known": (after(f"{CLIENT}.dead_nodes", lambda call: call.answer),),
+    "rescue:half-written": (_BEGINS_RESCUE, _enters(Status.ENQUEUED)),
+    "rescue:before-counts": (_RESCUES,),
+    "rescue:before-commit": (_RESCUES, COUNTED),
+    "rescue:after-commit": (_RESCUES, COMMITTED),
+    "rescue:node-known": (_HAS_RESCUED,),
+    "rescue:node-half-forgotten": (_HAS_RESCUED, after(f"{STORE}.remove_node")),
+    "rescue:node-forgotten": (_HAS_RESCUED, before(f"{NODE_LOCK}:release")),
+    "rescue:lock-removed": (_HAS_RESCUED, after(f"{NODE_LOCK}:release")),
+    # ---- this one stops
+    "stop:before-drain": (_STOPS,),
+    "stop:half-given-back": (_STOPS, before(f"{STORE}.settle"), _enters(Status.ENQUEUED)),
+    "stop:given-back-before-commit": (_STOPS, _settles(GivenBack), COUNTED),
+    "stop:given-back": (_STOPS, _settles(GivenBack), COMMITTED),
+    "stop:drained": (after(f"{ANTQ}:drain"),),
+    "stop:before-node-closed": (before(f"{NODE}.close"),),
+    "stop:node-half-forgotten": (before(f"{NODE}.close"), after(f"{STORE}.remove_node")),
+    "stop:node-forgotten": (before(f"{NODE}.close"), before(f"{NODE_LOCK}:release")),
+    "stop:node-closed": (after(f"{NODE}.close"),),
+    "stop:before-environment-closed": (before(f"{ENVIRONMENT}.close"),),
+    "stop:environment-closed": (after(f"{ENVIRONMENT}.close"),),
+}
+
+
+def arm(name: str, nth: int = 1) -> None:
+    """Let this process die when it passes a failpoint for the *nth* time."""
+    steps = FAILPOINTS[name]
+    trap = _Trap(name, len(steps), nth)
+    for number, step in enumerate(steps):
+        _wrap(step, partial(trap.passed, number))
+
+
+class _Trap:
+    """How far this process is on its way to a failpoint."""
+
+    def __init__(self, name: str, length: int, nth: int) -> None:
+        self._name = name
+        self._length = length
+        self._nth = nth
+        self._next = 0
+        self._lock = threading.Lock()
+
+    def passed(self, number: int) -> None:
+        with self._lock:
+            if number != self._next:
+                return
+            self._next += 1
+            if self._next < self._length:
+                return
+            self._next = 0
+            self._nth -= 1
+            if self._nth == 0:
+                journal.note("died", detail=self._name)
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _wrap(step: Step, passed: Callable[[], None]) -> None:
+    module, _, path = step.where.partition(":")
+    *owners, attribute = path.split(".")
+    owner = importlib.import_module(module)
+    for each in owners:
+        owner = getattr(owner, each)
+    function = getattr(owner, attribute)
+    signature = inspect.signature(function)
+
+    def is_meant(args, kwargs, **more):
+        call = signature.bind(*args, **kwargs)
+        call.apply_defaults()
+        return step.only(SimpleNamespace(**call.arguments, **more))
+
+    @wraps(function)
+    def passing(*args, **kwargs):
+        if step.when == "before":
+            if is_meant(args, kwargs):
+                passed()
+            return function(*args, **kwargs)
+        answer = function(*args, **kwargs)
+        if is_meant(args, kwargs, answer=answer):
+            passed()
+        return answer
+
+    setattr(owner, attribute, passing)

@@ -1,0 +1,279 @@
+"""The parts that processes play: nodes, producers, and one that looks; started, told, killed.
+
+Each is forked from a server that has imported everything and started nothing, so that a new one
+takes milliseconds. It dies as any other process does.
+"""
+
+import logging
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+import acts
+import failpoints
+import journal
+from checker import Final
+
+from antq_actors import AlreadyExists, AntQ, Status
+from antq_actors.config import QueueConfig
+from antq_actors.storage.job_reader import JobReader
+from antq_actors.storage.verify import verify
+
+HERE = Path(__file__).parent
+QUEUES = {"default": QueueConfig(4), "mail": QueueConfig(2)}
+HOWEVER_OFTEN = 1_000_000
+"""Interruptions: the harness is about loss, not about giving up on a job."""
+ENDED = {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
+ACTIVE = set(Status) - ENDED
+LONGEST = 30.0
+"""Seconds that anything may take."""
+
+_fork_server = multiprocessing.get_context("forkserver")
+_fork_server.set_forkserver_preload(["processes"])
+
+
+class NotInTimeError(Exception):
+    """Something did not happen within its time."""
+
+
+class Player:
+    """A process that plays *part*, a function of this file, and can be told lines and killed."""
+
+    def __init__(self, name, part, place, /, **options):
+        self.name = name
+        self.died: float | None = None
+        self._errors = Path(place) / f"{name}.errors"
+        self._control, theirs = _fork_server.Pipe()
+        self._process = _fork_server.Process(
+            target=_play, args=(part.__name__, theirs, str(place), name, options), daemon=True
+        )
+        # The fork server is started by the first, and imports as its parent does.
+        os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(HERE), *sys.path]))
+        self._process.start()
+        theirs.close()
+
+    @property
+    def exitcode(self):
+        """None while it lives."""
+        return self._process.exitcode
+
+    def tell(self, *words):
+        """Say something to it; a dead one does not hear it."""
+        try:
+            self._control.send(words)
+        except (BrokenPipeError, ConnectionResetError):
+            return
+
+    def hear(self, timeout=LONGEST):
+        """Answer what it says next."""
+        if not self._control.poll(timeout):
+            raise NotInTimeError(f"{self.name} said nothing for {timeout:g} s")
+        try:
+            return self._control.recv()
+        except EOFError as error:
+            self.ended()
+            raise NotInTimeError(f"{self.name} ended: {self.errors()}") from error
+
+    def kill(self):
+        """Kill it now, wherever it is."""
+        self.died = time.monotonic()
+        self._process.kill()
+        self.ended()
+
+    def ended(self, timeout=LONGEST):
+        """Wait for its end; answer its exit code."""
+        if not self.ends_within(timeout):
+            raise NotInTimeError(f"{self.name} did not end within {timeout:g} s")
+        return self._process.exitcode
+
+    def ends_within(self, seconds):
+        """Wait so long for its end, and answer whether it came."""
+        self._process.join(seconds)
+        return self._process.exitcode is not None
+
+    @property
+    def was_killed(self):
+        return self.exitcode == -signal.SIGKILL
+
+    def errors(self):
+        """Answer the end of what it wrote to its standard error."""
+        return self._errors.read_text()[-2000:] if self._errors.exists() else ""
+
+    def forget(self):
+        """Let go of what is left of it."""
+        self._control.close()
+        self._process.close()
+        self._errors.unlink(missing_ok=True)
+
+
+def _play(part, control, place, name, options):
+    errors = os.open(Path(place) / f"{name}.errors", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(errors, 1)
+    os.dup2(errors, 2)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for who started it all
+    logging.basicConfig(level=options.pop("log", logging.ERROR))
+    journal.begin(place, name)
+    armed = options.pop("armed", None)
+    if armed is not None:
+        failpoints.arm(*armed)
+    globals()[part](control, Path(place) / "store", **options)
+
+
+def node(control, path, *, retention=None):
+    """Run the queues."""
+    journal.note("starting")
+    app = AntQ(path, queues=QUEUES, retention=retention, max_interruptions=HOWEVER_OFTEN).start()
+    journal.note("up")
+    while not _told(control, LONGEST):
+        pass
+    _stop(app)
+
+
+def singly(control, path, *, seed, backlog=60):
+    """Enqueue jobs of all kinds, one by one."""
+    chance = random.Random(seed)
+    app = AntQ(path, start_queues=False).start()
+    while not _told(control, chance.uniform(0, 0.04)):
+        if app.count_workers(status=ACTIVE) > backlog:
+            continue
+        kind = chance.choice(["plain", "plain", "fails", "snoozes", "scheduled", "unique"])
+        queue = chance.choice(list(QUEUES))
+        worker, options = acts.Act, {"queue": queue}
+        args = _args(kind, queue, chance)
+        if kind == "scheduled":
+            options["schedule_in"] = chance.uniform(0, 0.5)
+        if kind == "unique":
+            worker = acts.Once
+        try:
+            journal.acknowledge(app.enqueue(worker, args, **options).id)
+        except AlreadyExists:
+            continue
+    _stop(app)
+
+
+def in_bulk(control, path, *, seed, backlog=60):
+    """Enqueue jobs of all kinds, many together."""
+    chance = random.Random(seed)
+    app = AntQ(path, start_queues=False).start()
+    while not _told(control, chance.uniform(0, 0.4)):
+        if app.count_workers(status=ACTIVE) > backlog:
+            continue
+        unique = chance.random() < 0.2
+        kinds = ["unique"] if unique else ["plain", "fails", "snoozes"]
+        queue = chance.choice(list(QUEUES))
+        batch = [_args(chance.choice(kinds), queue, chance) for _ in range(chance.randint(1, 20))]
+        worker = acts.Once if unique else acts.Act
+        journal.acknowledge(*app.enqueue_many(worker, batch, queue=queue))
+    _stop(app)
+
+
+def one_life(control, path, *, retention=None):
+    """Run the queues and enqueue, come by every failpoint, and stop while a job runs."""
+    name = journal.process()
+    app = AntQ(path, queues=QUEUES, retention=retention, max_interruptions=HOWEVER_OFTEN).start()
+    journal.note("up")
+    for args in (
+        {"kind": "plain"},
+        {"kind": "fails"},
+        {"kind": "snoozes", "until": time.monotonic() + 0.1},
+    ):
+        journal.acknowledge(app.enqueue(acts.Act, args).id)
+    journal.acknowledge(*app.enqueue_many(acts.Act, [{"kind": "plain"}] * 3))
+    wanted = None if retention else ACTIVE
+    problems = _late(lambda: app.count_workers(status=wanted) == 0, LONGEST, "jobs remain")
+    long_one = app.enqueue(acts.Act, {"lingers_in": name}).id
+    journal.acknowledge(long_one)
+    problems += _late(
+        lambda: any(row.job == long_one for row in journal.rows(path.parent)),
+        LONGEST,
+        "the last job does not begin",
+    )
+    _stop(app)
+    control.send(problems)
+
+
+def look(control, path, *, nodes, pruned=False, timeout=2 * LONGEST):
+    """Wait for the end of all jobs and the rescue of all dead nodes; say what there is at last."""
+    with AntQ(path, start_queues=False) as app:
+        store = app._live().store
+        problems = [
+            *_late(lambda: app.count_workers(status=ACTIVE) == 0, timeout, "not all jobs ended"),
+            *_late(
+                lambda: len(store._read(JobReader.nodes)) == nodes,
+                3.0,
+                f"there are not just {nodes} nodes",
+                lambda: store._read(JobReader.nodes),
+            ),
+        ]
+        problems += store._read(lambda reader: verify(reader._txn, reader._tables))
+        control.send((problems, [Final.of(job) for job in app.list_workers()]))
+
+
+def perform(control, path, *, concurrency, retention):
+    """Run a queue of jobs that do nothing; say at last how many they were."""
+    queues = {"default": QueueConfig(concurrency)}
+    app = AntQ(path, queues=queues, retention=retention).start()
+    while not _told(control, LONGEST):
+        pass
+    app.stop()
+    control.send((next(acts.performed), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+
+
+def enqueue(control, path, *, together, backlog):
+    """Enqueue jobs that do nothing, so many together; say at last how many they were."""
+    enqueued = 0
+    with AntQ(path, start_queues=False) as app:
+        while not _told(control, 0):
+            if app.count_workers(status=ACTIVE) > backlog:
+                time.sleep(0.005)
+                continue
+            if together > 1:
+                enqueued += len(app.enqueue_many(acts.Nothing, [{}] * together))
+                continue
+            for _ in range(100):
+                app.enqueue(acts.Nothing)
+                enqueued += 1
+    control.send((enqueued, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+
+
+def _args(kind, queue, chance):
+    args = {"kind": kind, "seconds": chance.choice([0, 0, 0.01, 0.03, 0.1, 0.3])}
+    if kind == "snoozes":
+        args["until"] = time.monotonic() + chance.uniform(0, 0.3)
+    if kind == "unique":
+        args["unique"] = f"{queue} {chance.randint(1, 5)}"  # unique jobs are so in their queue
+    return args
+
+
+def _told(control: Connection, seconds):
+    """Wait so long for something to be told; do it, and answer whether it is to stop."""
+    if not wait([control], seconds):
+        return False
+    try:
+        word, *more = control.recv()
+    except EOFError:  # whoever started it all is gone
+        os._exit(1)
+    if word == "arm":
+        failpoints.arm(*more)
+    return word == "stop"
+
+
+def _stop(app):
+    journal.note("stopping")
+    app.stop(timeout=0.1)
+    journal.note("stopped")
+
+
+def _late(condition, seconds, what, why=lambda: ""):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return [f"{what} within {seconds:g} s {why()}"]
+        time.sleep(0.01)
+    return []

@@ -1,0 +1,300 @@
+"""Kill processes of a store again and again, and look whether anything was lost or done twice.
+
+    make soak CYCLES=1000 SEED=7
+
+Two nodes perform what two producers enqueue, on one path. Each cycle kills one of the four with
+SIGKILL, at a random moment or at a random failpoint, and starts it anew. Now and then one node has
+to do without the other. After every few cycles the producers stop, all jobs have to end, and the
+checker decides. When it finds something, the program says what, keeps the directory and exits
+with 1; the same seed makes the same choices again, though not the same moments.
+"""
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from pathlib import Path
+
+import checker
+import journal
+from failpoints import FAILPOINTS
+from processes import NotInTimeError, Player, in_bulk, look, node, singly
+
+BATCH = 20
+"""Cycles between two checks."""
+RETENTION = 30.0
+"""Seconds: longer than a batch, so that the checker sees its jobs; then they are pruned."""
+REACHED_WITHIN = 1.0
+"""Seconds that a process has to come to a failpoint; then it is killed where it is."""
+
+LEFT_TO_ANOTHER = 1.5
+"""Seconds that some nodes are not started anew, so that their jobs are rescued by the other."""
+
+NODES = {"north": node, "south": node}
+PRODUCERS = {"single": singly, "bulk": in_bulk}
+
+AT_WORK = ("claim:", "perform:", "outcome:", "retry:", "snooze:")
+AT_START = ("node:", "prune:")
+OF_SINGLE = ("insert:",)
+OF_BULK = ("insert-many:", "insert:half-written", "insert:before-c", "insert:after-commit")
+AT_PRODUCERS_STOP = ("stop:before-environment", "stop:environment")
+
+
+class Soak:
+    """The processes, what was done to them, and what came of it."""
+
+    def __init__(self, directory: Path, seed: int) -> None:
+        self.findings: list[str] = []
+        self.kills: Counter[tuple[str, str]] = Counter()
+        self.counts: Counter[str] = Counter()
+        self.waits: defaultdict[str, list[float]] = defaultdict(list)
+        self._directory = directory
+        self._chance = random.Random(seed)
+        self._generations: Counter[str] = Counter()
+        self._players: dict[str, Player] = {}
+        self._deaths: dict[str, float] = {}
+        self._of_processes: list[journal.Row] = []
+
+    def run(self, cycles: int) -> None:
+        """Go through so many cycles, or until something is found."""
+        try:
+            while cycles > 0 and not self.findings:
+                self._batch(min(BATCH, cycles))
+                cycles -= BATCH
+            self._end()
+        except NotInTimeError as error:
+            self.findings.append(str(error))
+        finally:
+            for player in self._players.values():
+                player.kill()
+
+    def _batch(self, cycles: int) -> None:
+        is_alone = self._chance.random() < 0.3
+        for role in ("north", *PRODUCERS) if is_alone else (*NODES, *PRODUCERS):
+            self._is_there(role)
+        if is_alone and "south" in self._players:
+            self._kill("south", "random")
+            self._players.pop("south").forget()
+        for _ in range(cycles):
+            self._cycle()
+        self._drain()
+        self._check()
+
+    def _cycle(self) -> None:
+        for role in list(self._players):
+            self._is_there(role)
+        role = self._chance.choice(list(self._players))
+        if self._chance.random() < 0.5:
+            time.sleep(self._chance.uniform(0, 0.5))
+            self._kill(role, "random")
+            if role in NODES and self._chance.random() < 0.3:
+                time.sleep(LEFT_TO_ANOTHER)
+        else:
+            self._kill_at_failpoint(role, self._chance.choice(_failpoints(role)))
+        self._is_there(role)
+
+    def _kill_at_failpoint(self, role: str, point: str) -> None:
+        player = self._players[role]
+        nth = 1
+        if point.startswith(AT_START):
+            self._kill(role, "random")
+            player = self._start(role, armed=(point, nth))
+        elif point.startswith("rescue:"):
+            player = self._at_a_rescue(role, point)
+        elif point.startswith("stop:"):
+            player.tell("arm", point, nth)
+            player.tell("stop")
+            self._until_it_ends(role, point)
+            return
+        else:
+            nth = self._chance.randint(1, 5)
+            player.tell("arm", point, nth)
+        if player.ends_within(REACHED_WITHIN):
+            self._ended(role, point)
+        else:
+            self._kill(role, "failpoint not reached")
+
+    def _at_a_rescue(self, role: str, point: str) -> Player:
+        """Let a node have another to rescue, or itself: it comes again under another number."""
+        others = [other for other in NODES if other != role and other in self._players]
+        if not others:
+            self._kill(role, "random")
+            return self._start(role, armed=(point, 1))
+        self._players[role].tell("arm", point, 1)
+        self._kill(others[0], "random")
+        return self._players[role]
+
+    def _until_it_ends(self, role: str, point: str) -> None:
+        if self._players[role].ended() == 0:
+            self.counts["stops"] += 1  # with nothing to give back it did not come by
+        else:
+            self._ended(role, point)
+
+    # ---- processes ------------------------------------------------------------------------
+
+    def _is_there(self, role: str) -> None:
+        player = self._players.get(role)
+        if player is not None and player.exitcode is None:
+            return
+        if player is not None and player.exitcode != 0 and player.died is None:
+            self._ended(role, "late")
+        self._start(role)
+
+    def _start(self, role: str, **options) -> Player:
+        old = self._players.pop(role, None)
+        if old is not None:
+            old.forget()
+        self._generations[role] += 1
+        name = f"{role}-{self._generations[role]}"
+        if role in NODES:
+            options["retention"] = RETENTION
+        else:
+            options["seed"] = self._chance.random()
+        part = {**NODES, **PRODUCERS}[role]
+        self._players[role] = Player(name, part, self._directory, **options)
+        return self._players[role]
+
+    def _kill(self, role: str, kind: str) -> None:
+        player = self._players[role]
+        player.kill()
+        self._deaths[player.name] = player.died
+        self._ended(role, kind)
+
+    def _ended(self, role: str, kind: str) -> None:
+        player = self._players[role]
+        player.died = player.died or time.monotonic()
+        if player.was_killed:
+            self.kills[role, "failpoint" if ":" in kind or kind == "late" else kind] += 1
+        else:
+            code, errors = player.exitcode, player.errors()
+            self.findings.append(f"{player.name} ended by itself with {code}: {errors}")
+
+    # ---- what came of it ------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        """Let the producers stop and all jobs end."""
+        for role in PRODUCERS:
+            self._is_there(role)
+            self._players[role].tell("stop")
+        for role in PRODUCERS:
+            self._until_it_ends(role, "late")
+        for role in NODES:
+            self._is_there(role)
+
+    def _check(self) -> None:
+        self._generations["look"] += 1
+        name = f"look-{self._generations['look']}"
+        looker = Player(name, look, self._directory, nodes=len(NODES))
+        problems, jobs = looker.hear(timeout=100)
+        looker.ended()
+        looker.forget()
+        rows = journal.rows(self._directory)
+        acknowledged = journal.acknowledged(self._directory)
+        # What nodes say of themselves stands in the journal of the batch in which they began.
+        self._of_processes += [row for row in rows if row.job == 0]
+        known = self._of_processes + [row for row in rows if row.job != 0]
+        since = min((row.job for row in rows if row.job != 0), default=0)
+        jobs = [job for job in jobs if job.id >= since]
+        self.findings += problems
+        self.findings += checker.check(known, acknowledged, self._deaths, jobs, pruned=True)
+        found = checker.executions(known, self._deaths)
+        self.counts["acknowledged"] += len(acknowledged)
+        self.counts["lost"] += sum(": lost" in each for each in self.findings)
+        self.counts["at once"] += sum(" at once" in each for each in self.findings)
+        self.counts["checked in full"] += len(jobs)
+        self.counts["unacknowledged"] += len({job.id for job in jobs} - {*acknowledged})
+        self.counts["executions"] += len(found)
+        self.counts["cut short"] += sum(each.how == "death" for each in found)
+        self.counts["repeated"] += checker.repeated(found)
+        for each in checker.recoveries(known, self._deaths):
+            self.waits[each.by].append(each.seconds)
+            if each.by == "restart":
+                self.waits["start"].append(each.from_start)
+        if not self.findings:
+            journal.begin_anew(self._directory)
+
+    def _end(self) -> None:
+        if self.findings:
+            return
+        for role in NODES:
+            self._players[role].tell("stop")
+        for role in NODES:
+            self._until_it_ends(role, "late")
+
+
+def _failpoints(role: str) -> list[str]:
+    if role in NODES:
+        wanted = (*AT_WORK, *AT_START, "rescue:", "stop:")
+    else:
+        wanted = (*(OF_SINGLE if role == "single" else OF_BULK), *AT_PRODUCERS_STOP)
+    return [point for point in FAILPOINTS if point.startswith(wanted)]
+
+
+def table(soak: Soak, seed: int, seconds: float, size: int) -> str:
+    """Answer what was done and seen, line by line."""
+    roles = (*NODES, *PRODUCERS)
+    kinds = ("random", "failpoint", "failpoint not reached")
+    kills = {kind: [soak.kills[role, kind] for role in roles] for kind in kinds}
+    counts = soak.counts
+    lines = [
+        ("seed", f"{seed}"),
+        ("time", f"{seconds:.0f} s"),
+        ("kills", f"{soak.kills.total()}"),
+        *(
+            (
+                f"  {kind}",
+                f"{sum(each)}: "
+                + ", ".join(f"{role} {n}" for role, n in zip(roles, each, strict=True)),
+            )
+            for kind, each in kills.items()
+        ),
+        ("jobs acknowledged", f"{counts['acknowledged']}"),
+        ("  lost", f"{counts['lost']}"),
+        ("  run twice at once", f"{counts['at once']}"),
+        ("jobs checked in full", f"{counts['checked in full']}"),
+        ("  stored, not acknowledged", f"{counts['unacknowledged']}"),
+        ("executions", f"{counts['executions']}"),
+        ("  cut short by a kill", f"{counts['cut short']}"),
+        ("  repeated, though done", f"{counts['repeated']}"),
+        ("from a kill to the next run", "median, longest, of how many"),
+        ("  by another node alone", _waits(soak.waits["another"])),
+        ("  by the restart alone", _waits(soak.waits["restart"])),
+        ("    from its start on", _waits(soak.waits["start"])),
+        ("  by either", _waits(soak.waits["either"])),
+        ("size of the store", f"{size / 2**20:.1f} MiB"),
+    ]
+    return "\n".join(f"{name:30}{value}" for name, value in lines)
+
+
+def _waits(seconds: list[float]) -> str:
+    median, longest = checker.median_and_longest(seconds)
+    return f"{median:.2f} s, {longest:.2f} s, {len(seconds)}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--cycles", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=None)
+    options = parser.parse_args(arguments)
+    seed = random.randrange(10**6) if options.seed is None else options.seed
+    directory = Path(tempfile.mkdtemp(prefix="antq-soak-"))
+    soak = Soak(directory, seed)
+    print(f"seed {seed}, in {directory}", flush=True)
+    began = time.monotonic()
+    soak.run(options.cycles)
+    size = (directory / "store" / "data.mdb").stat().st_size
+    print(table(soak, seed, time.monotonic() - began, size))
+    if not soak.findings:
+        shutil.rmtree(directory)
+        return 0
+    print(f"\n{len(soak.findings)} findings; --seed {seed}; all is kept in {directory}")
+    for finding in soak.findings[:20]:
+        print(f"- {finding}")
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,282 @@
+"""A checker that cannot fail proves nothing: each kind of violation, in a journal made by hand."""
+
+import pytest
+from checker import Final, Recovery, check, executions, recoveries, repeated
+from journal import Row
+
+DIED = "interrupted: its node 7 died"
+
+
+def row(what, job=0, at=0.0, *, by="north", attempt=1, interruptions=0, unique=None):
+    return Row(what, by, 1, at, job, attempt, interruptions, unique)
+
+
+def completed(job, *errors, attempts=1, interruptions=0):
+    return Final(job, "completed", attempts, interruptions, errors)
+
+
+ONE_RUN = [row("begin", 1, 1.0), row("end", 1, 2.0)]
+
+CUT_SHORT = [
+    row("begin", 1, 1.0),
+    row("begin", 1, 3.0, by="south", interruptions=1),
+    row("end", 1, 4.0, by="south", interruptions=1),
+]
+
+FAILED_ONCE = [
+    row("begin", 1, 1.0),
+    row("fail", 1, 2.0),
+    row("begin", 1, 3.0, attempt=2),
+    row("end", 1, 4.0, attempt=2),
+]
+
+
+@pytest.mark.parametrize(
+    ("rows", "deaths", "job"),
+    [
+        pytest.param(ONE_RUN, {}, completed(1), id="one run"),
+        pytest.param(
+            CUT_SHORT, {"north": 2.0}, completed(1, DIED, interruptions=1), id="a run cut short"
+        ),
+        pytest.param(
+            [*CUT_SHORT, row("died", at=2.0)],
+            {},
+            completed(1, DIED, interruptions=1),
+            id="a death at a failpoint",
+        ),
+        pytest.param(
+            FAILED_ONCE, {}, completed(1, "once", attempts=2), id="a failure and its retry"
+        ),
+        pytest.param(
+            [
+                row("begin", 1, 1.0),
+                row("end", 1, 1.5),
+                row("begin", 1, 3.0, by="south", interruptions=1),
+                row("end", 1, 4.0, by="south", interruptions=1),
+            ],
+            {"north": 2.0},
+            completed(1, DIED, interruptions=1),
+            id="an end that the store did not hear of",
+        ),
+        pytest.param(
+            [
+                row("begin", 1, 1.0),
+                row("snooze", 1, 2.0),
+                row("begin", 1, 3.0),
+                row("end", 1, 4.0),
+            ],
+            {},
+            completed(1),
+            id="a snooze",
+        ),
+        pytest.param(
+            [
+                row("stopping", at=1.0),
+                row("begin", 1, 1.0),
+                row("stop", 1, 2.0),
+                row("begin", 1, 3.0, by="south"),
+                row("end", 1, 4.0, by="south"),
+            ],
+            {},
+            completed(1),
+            id="a job given back by a stop",
+        ),
+        pytest.param(
+            [
+                row("stopping", at=1.0),
+                row("begin", 1, 1.0),
+                row("stopped", at=2.0),
+                row("begin", 1, 3.0, by="south"),
+                row("end", 1, 4.0, by="south"),
+            ],
+            {},
+            completed(1),
+            id="one that was too late to say so",
+        ),
+        pytest.param(
+            [row("begin", 1, 2.5), *CUT_SHORT[1:]],
+            {"north": 2.0},
+            completed(1, DIED, interruptions=1),
+            id="a begin after the kill, before the death",
+        ),
+    ],
+)
+def test_all_is_well(rows, deaths, job):
+    assert check(rows, [1], deaths, [job]) == []
+
+
+def test_a_pruned_job_is_not_missed_if_it_came_to_its_end():
+    assert check(ONE_RUN, [1], {}, [], pruned=True) == []
+
+
+@pytest.mark.parametrize(
+    ("finding", "rows", "deaths", "jobs"),
+    [
+        ("job 1: lost, it was acknowledged and is not stored", [], {}, []),
+        ("job 1: lost, it was acknowledged and is not stored", ONE_RUN, {}, []),
+        ("job 1: lost, it was acknowledged and never came to its end", [], {}, [completed(1)]),
+        ("job 1: it is running for ever", ONE_RUN, {}, [Final(1, "running")]),
+        ("job 2: it is enqueued for ever", ONE_RUN, {}, [completed(1), Final(2, "enqueued")]),
+        ("job 1: it is failed for ever", ONE_RUN, {}, [Final(1, "failed")]),
+        (
+            "twice at once: job 1 in north from 1.000 to 3.000, and job 1 in south from",
+            [
+                row("begin", 1, 1.0),
+                row("begin", 1, 2.0, by="south"),
+                row("end", 1, 3.0),
+                row("end", 1, 4.0, by="south"),
+            ],
+            {},
+            [completed(1)],
+        ),
+        (
+            "twice at once: job 1 in north from 1.000 to 2.000, and job 1 in south from",
+            [
+                row("begin", 1, 1.0),
+                *[each._replace(time=each.time - 1.5) for each in CUT_SHORT[1:]],
+            ],
+            {"north": 2.0},
+            [completed(1, DIED, interruptions=1)],
+        ),
+        (
+            "twice at once: job 1 in north from 1.000 to inf",
+            [row("begin", 1, 1.0), row("begin", 1, 2.0), row("end", 1, 3.0)],
+            {},
+            [completed(1)],
+        ),
+        (
+            "two of the unique 'a' at once: job 1 in north",
+            [
+                row("begin", 1, 1.0, unique="a"),
+                row("begin", 2, 2.0, unique="a"),
+                row("end", 1, 3.0, unique="a"),
+                row("end", 2, 4.0, unique="a"),
+            ],
+            {},
+            [completed(1), completed(2)],
+        ),
+        (
+            "job 1: 'end' in north, where it was not under way",
+            [*ONE_RUN, row("end", 1, 3.0)],
+            {},
+            [completed(1)],
+        ),
+        (
+            "job 1: 1 executions neither ended nor died",
+            [row("begin", 1, 1.0), *CUT_SHORT[1:]],
+            {},
+            [completed(1, DIED, interruptions=1)],
+        ),
+        (
+            "job 1: it is completed, but its last execution is a death",
+            [*ONE_RUN, row("begin", 1, 3.0, interruptions=1)],
+            {"north": 4.0},
+            [completed(1, DIED, interruptions=1)],
+        ),
+        (
+            "it runs again, but nothing counts why after its end",
+            [*ONE_RUN, row("begin", 1, 3.0), row("end", 1, 4.0)],
+            {},
+            [completed(1)],
+        ),
+        (
+            "it runs again, but nothing counts why after its fail",
+            [
+                row("begin", 1, 1.0),
+                row("fail", 1, 2.0),
+                row("begin", 1, 3.0),
+                row("end", 1, 4.0),
+            ],
+            {},
+            [completed(1, "once", attempts=2)],
+        ),
+        (
+            "it runs again, but nothing counts why after its death",
+            [
+                row("begin", 1, 1.0),
+                row("begin", 1, 3.0, by="south"),
+                row("end", 1, 4.0, by="south"),
+            ],
+            {"north": 2.0},
+            [completed(1, DIED, interruptions=1)],
+        ),
+        (
+            "it counts less than the execution before",
+            [
+                row("begin", 1, 1.0, interruptions=1),
+                row("snooze", 1, 2.0, interruptions=1),
+                row("begin", 1, 3.0),
+                row("end", 1, 4.0),
+            ],
+            {},
+            [completed(1, DIED, interruptions=1)],
+        ),
+        (
+            "its attempt is 2, but 0 have failed",
+            [row("begin", 1, 1.0), *CUT_SHORT[1:2], row("begin", 1, 5.0, attempt=2, by="west")],
+            {"north": 2.0, "south": 4.0},
+            [completed(1)],
+        ),
+        (
+            "job 1: 2 attempts are counted, 1 were seen",
+            ONE_RUN,
+            {},
+            [completed(1, "once", attempts=2)],
+        ),
+        (
+            "job 1: 0 interruptions are counted, 1 executions were cut short",
+            CUT_SHORT,
+            {"north": 2.0},
+            [completed(1)],
+        ),
+        (
+            "job 1: 1 interruptions, but 0 such errors",
+            CUT_SHORT,
+            {"north": 2.0},
+            [completed(1, interruptions=1)],
+        ),
+        (
+            "job 1: 2 times 'interrupted: its node 7 died'",
+            CUT_SHORT,
+            {"north": 2.0},
+            [completed(1, DIED, DIED, interruptions=2)],
+        ),
+        (
+            "job 1: 'interrupted: its queue actor crashed', and no node died",
+            CUT_SHORT,
+            {"north": 2.0},
+            [completed(1, "interrupted: its queue actor crashed", interruptions=1)],
+        ),
+        ("job 1: 1 attempts, but 1 failures", ONE_RUN, {}, [completed(1, "once")]),
+    ],
+)
+def test_it_finds(finding, rows, deaths, jobs):
+    findings = check(rows, [1], deaths, jobs)
+
+    assert any(finding in each for each in findings), findings
+
+
+def test_it_finds_an_id_that_was_given_twice():
+    assert check(ONE_RUN, [1, 1], {}, [completed(1)]) == ["job 1: its id was given to 2 jobs"]
+
+
+def test_it_measures_how_long_an_interrupted_job_waits_with_another_node_and_without():
+    one = [row("up", at=0.0), *CUT_SHORT]
+
+    def measured(*rows, north=2.0, **deaths):
+        return recoveries([*one, *rows], {"north": north, **deaths})
+
+    other_there = row("up", at=0.5, by="south")
+    restarted = [row("starting", at=2.25, by="south"), row("up", at=2.5, by="south")]
+    was_there = row("up", at=0.5, by="west")
+    assert measured(other_there) == [Recovery(1, "north", 1.0, "another", 1.0)]
+    assert measured(*restarted) == [Recovery(1, "north", 1.0, "restart", 0.75)]
+    assert measured(*restarted, was_there) == [Recovery(1, "north", 1.0, "either", 0.75)]
+    assert measured(was_there, west=2.2) == [Recovery(1, "north", 1.0, "either", 1.0)]
+
+
+def test_it_counts_what_was_done_again():
+    again = [row("begin", 1, 3.0, interruptions=1), row("end", 1, 4.0, interruptions=1)]
+
+    assert repeated(executions([*ONE_RUN, *again], {})) == 1
+    assert repeated(executions([*CUT_SHORT, *FAILED_ONCE[4:]], {"north": 2.0})) == 0

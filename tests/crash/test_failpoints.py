@@ -1,0 +1,70 @@
+"""A process dies between any two steps of a job's path; then another one ends what it began."""
+
+import acts
+import failpoints
+import journal
+import pytest
+from checker import Final, check
+from processes import ACTIVE, HOWEVER_OFTEN, QUEUES, Player, one_life
+
+from antq_actors import AntQ
+from antq_actors.storage.job_reader import JobReader
+from antq_actors.storage.verify import verify
+
+from apps import until  # isort: skip - of the folder above
+
+
+@pytest.fixture
+def play(tmp_path):
+    players = []
+
+    def start(name, **options):
+        players.append(Player(name, one_life, tmp_path, **options))
+        return players[-1]
+
+    yield start
+    for each in players:
+        each.kill()
+        each.forget()
+
+
+@pytest.mark.parametrize("name", failpoints.FAILPOINTS)
+def test_whatever_step_a_process_dies_at_its_jobs_end_in_the_next(play, tmp_path, name):
+    if name.startswith("rescue:"):
+        assert die_at("perform:before", play("earlier", armed=("perform:before",)), tmp_path)
+    retention = 0.05 if name.startswith("prune:") else None
+
+    died = die_at(name, play("first", armed=(name,), retention=retention), tmp_path)
+    findings = end_in_another(tmp_path, pruned=retention is not None)
+
+    assert died
+    assert findings == []
+
+
+def die_at(name, player, directory):
+    """Wait until it died at this very failpoint."""
+    player.ended()
+    assert player.was_killed, f"{name} was never reached; {player.errors()}"
+    return [each for each in journal.rows(directory) if (each.what, each.detail) == ("died", name)]
+
+
+def end_in_another(directory, *, pruned):
+    journal.begin(directory, "last")
+    assert acts.Act  # it is known here by its name
+    app = AntQ(directory / "store", queues=QUEUES, retention=None, max_interruptions=HOWEVER_OFTEN)
+    with app:
+        store = app._live().store
+        until(lambda: app.count_workers(status=ACTIVE) == 0, "the end of all jobs")
+        until(lambda: len(store._read(JobReader.nodes)) == 1, "the rescue of the dead node")
+        jobs = [Final.of(job) for job in app.list_workers()]
+        broken = store._read(lambda reader: verify(reader._txn, reader._tables))
+    written = journal.rows(directory), journal.acknowledged(directory)
+    return broken + check(*written, {}, jobs, pruned=pruned)
+
+
+def test_a_failpoint_that_is_not_passed_kills_nobody(play, tmp_path):
+    player = play("first", armed=("rescue:dead-known",))
+
+    assert player.hear() == []
+    assert player.ended() == 0
+    assert end_in_another(tmp_path, pruned=False) == []
