@@ -73,7 +73,7 @@ def _settles(outcome: type) -> Step:
 
 
 _INSERTS: Final = after(f"{STORE}._add")
-_CLAIMS: Final = after(f"{STORE}._run")
+_CLAIMS: Final = after(f"{STORE}._take", lambda call: call.answer)
 _PRUNES: Final = after(f"{STORE}.prune", lambda call: call.answer > 0)
 
 # By the rescuer: a queue actor rescues the jobs of its predecessor with the same verb.

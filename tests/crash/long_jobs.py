@@ -2,8 +2,9 @@
 
 import sys
 import time
+from pathlib import Path
 
-from journal import note
+import journal
 
 from antq_actors import AntQ, Worker
 
@@ -12,18 +13,20 @@ class Long(Worker, name="long_jobs:Long"):
     """Writes "begin" to the journal, and waits in steps that an interruption can end."""
 
     def perform(self, job):
-        note(job, "begin")
+        journal.note("begin", job)
         end = time.monotonic() + 60
         while time.monotonic() < end:
             time.sleep(0.005)
 
 
-def main(path, journal, concurrency):
+def main(directory, concurrency):
     """Run under signals, with twice as many jobs as slots."""
+    journal.begin(directory, "old")
+    path = Path(directory, "store")
     with AntQ(path, start_queues=False) as app:
         for _ in range(2 * int(concurrency)):
-            app.enqueue(Long, {"journal": journal})
-    print("enqueued", flush=True)  # noqa: T201 - the test reads it
+            app.enqueue(Long)
+    print("enqueued", flush=True)
     AntQ(path, queues={"default": int(concurrency)}).run()
 
 
