@@ -195,6 +195,7 @@ def test_the_arguments_of_an_application_have_the_promised_defaults():
         "start_queues": True,
         "retention": timedelta(days=14),
         "max_interruptions": 3,
+        "signing_key_file": None,
     }
     assert parameters["path"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
     assert all(

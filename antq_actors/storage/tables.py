@@ -45,11 +45,18 @@ def open_tables(env: lmdb.Environment, path: Path) -> Tables:
     Raises StorageError for an environment of something else.
     """
     with env.begin() as txn:
-        is_new = txn.stat()["entries"] == 0
-        is_ours = txn.get(b"meta") is not None
-    if not is_new and not is_ours:
-        raise StorageError(
-            f"{path} holds an LMDB environment of another program; give another path"
-        )
+        are_there = all(txn.get(name.encode()) is not None for name in TABLE_NAMES)
+    if not are_there:
+        _make_tables(env, path)
+    return Tables(**{name: env.open_db(name.encode(), create=False) for name in TABLE_NAMES})
 
-    return Tables(**{name: env.open_db(name.encode()) for name in TABLE_NAMES})
+
+def _make_tables(env: lmdb.Environment, path: Path) -> None:
+    """Make all in one transaction: who opens the store meanwhile sees none or all of them."""
+    with env.begin(write=True) as txn:
+        if txn.stat()["entries"] and txn.get(b"meta") is None:
+            raise StorageError(
+                f"{path} holds an LMDB environment of another program; give another path"
+            )
+        for name in TABLE_NAMES:
+            env.open_db(name.encode(), txn=txn)

@@ -237,3 +237,27 @@ def test_what_lmdb_says_is_said_in_words_that_help(tmp_path, error, kind, text):
     assert type(told) is kind
     assert text in str(told)
     assert str(tmp_path) in str(told)
+
+
+OPEN_WHEN_TOLD = """
+    import sys
+    from antq_actors.storage.environment import Environment
+    print("ready", flush=True)
+    for path in sys.stdin:
+        Environment.open(path.strip()).close()
+        print("opened", flush=True)
+"""
+
+
+def test_several_processes_may_make_a_store_at_the_same_time(tmp_path):
+    with (
+        OtherProcess(OPEN_WHEN_TOLD) as one,
+        OtherProcess(OPEN_WHEN_TOLD) as two,
+        OtherProcess(OPEN_WHEN_TOLD) as three,
+    ):
+        others = [one, two, three]
+        assert [other.first_line for other in others] == ["ready"] * 3
+        for number in range(40):
+            for other in others:
+                other.tell(tmp_path / str(number))
+            assert [other.read() for other in others] == ["opened"] * 3
