@@ -43,7 +43,7 @@ def test_a_node_whose_file_system_fails_says_so_and_stops_in_time_and_the_next_g
     for each in (node, other):
         assert each.stop(timeout=1.0) < 10
         assert each.leave() == 0
-        assert each.warnings("gave up") == []
+        assert each.warnings("gives up") == []
         assert each.warnings("Traceback") == []
     ext4_disk.unmount()
     ext4_disk.mount()
