@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.otp import calls
+from antq_actors.otp.backoff import Backoff
 from antq_actors.otp.child_spec import Strategy
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.supervisor import Supervisor
@@ -41,6 +42,10 @@ WATCH_INTERVAL: Final = 0.05
 
 QUEUE_SHUTDOWN: Final = 15.0
 """Seconds a queue actor has to give back what runs when it is told to end."""
+
+QUEUE_BACKOFF: Final = Backoff(first=2.0, longest=5.0)
+"""A queue actor that crashed cannot begin anew while the store refuses: it gives back jobs first.
+So seldom, its tries use up no supervisor's restarts; the storage actor decides when to give up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,5 +129,6 @@ def _queue(config: Config, names: Names, name: str, store: StorageClient, node: 
             ),
         ],
         strategy=Strategy.ONE_FOR_ALL,
+        backoff=QUEUE_BACKOFF,
         id=name,
     )

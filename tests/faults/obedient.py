@@ -14,6 +14,7 @@ from programs import Program
 
 from antq_actors import AntQ, Cancel, Worker, errors
 from antq_actors.config import QueueConfig
+from antq_actors.otp import Killed, Supervisor, exit  # noqa: A004 - OTP's name
 from antq_actors.storage.environment import Environment
 
 
@@ -98,6 +99,13 @@ class Orders:
         return Environment.open(self.app.path, owner=self.app._running.names)._env.info()[
             "map_size"
         ]
+
+    def kill_actor(self, *path):
+        """Kill an actor, by the ids on the way to it."""
+        ref = self.app.root
+        for id_ in path:
+            ref = next(info.ref for info in Supervisor.which_children(ref) if info.id == id_)
+        exit(ref, Killed())
 
     def stop(self, timeout=30.0):
         began = time.monotonic()

@@ -13,6 +13,7 @@ from antq_actors.config import check
 from antq_actors.jobs.instant import SECOND
 from antq_actors.otp import DynamicSupervisor, Shutdown, calls, stop
 from antq_actors.queues.messages import Wake
+from antq_actors.queues.node import Node
 from antq_actors.queues.pruner import Prune, Pruner, PrunerConfig
 from antq_actors.queues.queue_actor import QueueActor, QueueSettings
 from antq_actors.storage.client import StorageClient
@@ -61,19 +62,18 @@ class Here:
         wake = lambda _queue: calls.cast(QUEUE, Wake())  # noqa: E731
         storage = StorageActor.start(path, wake=wake, name=STORAGE)
         self.store = StorageClient(STORAGE, path)
-        node = self.store.open_node()
         settings = QueueSettings(
             name="default",
             concurrency=4,
             check_interval=CHECK,
             max_interruptions=3,
-            node=lambda: node,
+            node=Node(self.store, ["default"]),
             workers=WORKERS,
         )
         workers = DynamicSupervisor.start(name=WORKERS)
         queue = QueueActor.start(self.store, settings, self.clock, name=QUEUE)
         self.actors = [storage, workers, queue]
-        config = check(path, {"default": 4}, True, None, 3)  # noqa: FBT003 - as AntQ calls it
+        config = check(path, {"default": 4}, start_queues=True, retention=None, max_interruptions=3)
         self._intake = Intake(config, self.store, self.clock)
 
     def enqueue(self, how="", **options):

@@ -3,6 +3,7 @@
 import errno
 import os
 import time
+from contextlib import contextmanager
 
 import pytest
 from apps import ENDED, until
@@ -42,7 +43,7 @@ def test_a_node_whose_file_system_fails_says_so_and_stops_in_time_and_the_next_g
     for each in (node, other):
         assert each.stop(timeout=1.0) < 10
         assert each.leave() == 0
-        assert each.warnings("gave up") == []
+        assert each.warnings("gives up") == []
         assert each.warnings("Traceback") == []
     ext4_disk.unmount()
     ext4_disk.mount()
@@ -68,25 +69,59 @@ def test_a_store_on_a_file_system_that_is_read_only_is_refused(ext4_disk, a_node
     assert (store / "data.mdb").read_bytes() == before
 
 
-def test_a_node_in_a_process_that_may_write_no_more_goes_on_when_it_may_again(a_node, tmp_path):
-    """Without a disk of its own, and so without privileges: the size of files is limited."""
+@contextmanager
+def refusing(node):
+    """Let a process write no more. It needs no privileges: files may not be that large."""
     resource = pytest.importorskip("resource")
     if not hasattr(resource, "prlimit"):
         pytest.skip("prlimit is Linux's")
+    size = node.process.pid, resource.RLIMIT_FSIZE
+    _, hard = resource.prlimit(*size)
+    resource.prlimit(*size, (4096, hard))
+    yield
+    resource.prlimit(*size, (hard, hard))
+
+
+def test_a_node_that_may_write_no_more_goes_on_when_it_may_again(a_node, tmp_path):
     store, journal = tmp_path / "store", tmp_path / "journal"
     args = {"journal": str(journal)}
     node = a_node(store)
     ids = node.enqueue(count=4, seconds=0.3, **args)
     until(lambda: len(noted(journal, "begin")) == 4, "the start of four jobs")
 
-    may = resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, (4096, -1))
-    with pytest.raises(StorageError, match=os.strerror(errno.EFBIG)):
-        node.enqueue(**args)
-    until(lambda: len(noted(journal, "end")) == 4, "the end of four jobs")
-    assert node.count(Status.RUNNING) == 4
-    resource.prlimit(node.process.pid, resource.RLIMIT_FSIZE, may)
+    with refusing(node):
+        with pytest.raises(StorageError, match=os.strerror(errno.EFBIG)):
+            node.enqueue(**args)
+        until(lambda: len(noted(journal, "end")) == 4, "the end of four jobs")
+        assert node.count(Status.RUNNING) == 4
 
     until(lambda: node.count(*ENDED) == 4, "the end of all jobs")
     assert node.enqueue(**args) == [5]
     until(lambda: node.count(*ENDED) == 5, "the end of all jobs")
     assert sorted(noted(journal, "end")) == [*ids, 5]
+
+
+@pytest.mark.parametrize(
+    "victim", [("queues", "default", "queue"), ("storage",), ("rescuer",)], ids=lambda v: v[-1]
+)
+def test_an_actor_that_is_killed_while_nothing_can_be_written_comes_back_when_it_can(
+    a_node, tmp_path, victim
+):
+    store, journal, gate = tmp_path / "store", tmp_path / "journal", tmp_path / "gate"
+    args = {"journal": str(journal)}
+    node = a_node(store)
+    held = node.enqueue(count=4, gate=str(gate), **args)
+    until(lambda: len(noted(journal, "begin")) == 4, "the start of four jobs")
+    waiting = node.enqueue(count=10, **args)
+
+    with refusing(node):
+        node.kill_actor(*victim)
+        time.sleep(4)  # in which it would have given up
+        gate.touch()
+
+    until(lambda: node.count(Status.COMPLETED) == len(held + waiting), "the end of all jobs")
+    cut = [id_ for id_, _, _, interruptions in node.jobs() if interruptions]
+    assert cut == (held if "queues" in victim else [])
+    node.stop()
+    assert node.leave() == 0
+    assert findings(store) == []

@@ -67,6 +67,29 @@ def test_a_pool_of_forked_processes_is_refused_its_parents_application_and_may_o
     assert findings(tmp_path / "store") == []
 
 
+def test_an_application_that_was_described_before_the_fork_starts_in_each_child(program, tmp_path):
+    one = program(
+        *code("""
+        app = AntQ(sys.argv[1], start_queues=False)  # at import, in the master; not started there
+        children = []
+        for _ in range(3):
+            child = os.fork()
+            if child == 0:
+                app.start()
+                Note.perform_async()
+                sys.exit(0)  # stops it
+            children.append(child)
+        say(*[os.waitpid(child, 0)[1] for child in children])
+        with app:
+            say(app.count_workers())
+        """),
+        tmp_path / "store",
+    )
+
+    assert one.end(60) == (0, "0 0 0\n3\n", "")
+    assert findings(tmp_path / "store") == []
+
+
 def test_a_forked_process_that_is_killed_takes_nothing_with_it(program, tmp_path):
     one = program(
         *code("""

@@ -42,7 +42,7 @@ def test_a_node_whose_disk_was_full_for_a_while_ends_all_that_was_acknowledged_o
     assert [id_ for id_, status, *_ in node.jobs() if status == Status.CANCELLED] == held
     assert len(node.warnings("outcomes, until the store can be used")) == 1
     assert len(node.warnings("in which 4 outcomes waited")) == 1
-    assert node.warnings("gave up") == []
+    assert node.warnings("gives up") == []
     node.stop()
     assert node.leave() == 0
     assert findings(store) == []
