@@ -32,9 +32,10 @@ class Act(Worker, max_attempts=3, name="crash:Act"):
         if job.args.get("kind") == "fails" and job.attempts == 1:
             journal.note("fail", job)
             raise ValueError("once")
-        if time.monotonic() < job.args.get("until", 0):
+        early = job.args.get("until", 0) - time.monotonic()
+        if early > 0:
             journal.note("snooze", job)
-            return Snooze(BLINK)
+            return Snooze(early)
         journal.note("end", job)
         return None
 

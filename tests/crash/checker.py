@@ -1,6 +1,6 @@
 """What must be true of a store whose processes were killed, told from what they wrote down.
 
-This file reads no file and no clock: journal rows, acknowledged ids, times of death and the jobs
+This file decides and reads no file: journal rows, acknowledged ids, times of death and the jobs
 as they are at last go in, a list of sentences comes out, empty when all is well.
 
 1. Every acknowledged job came to its end, and every job that is stored did.
@@ -12,6 +12,7 @@ as they are at last go in, a list of sentences comes out, empty when all is well
 
 import math
 import statistics
+import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,9 @@ from antq_actors import Job, Status
 CLOSING = {"end", "fail", "snooze", "stop"}
 INTERRUPTED = "interrupted: "
 
+LATE = 5.0
+"""Seconds until a dead node's jobs are given back: promised is about one, on an idle machine."""
+
 
 class Final(NamedTuple):
     """A job as it is at last."""
@@ -34,11 +38,19 @@ class Final(NamedTuple):
     attempts: int = 1
     interruptions: int = 0
     errors: tuple[str, ...] = ()
+    rescued: tuple[float, ...] = ()
+    """When it was given back after each interruption, on the clock of the journal."""
 
     @classmethod
     def of(cls, job: Job) -> "Final":
+        ahead = time.time() - time.monotonic()
         errors = tuple(each.error for each in job.errors)
-        return cls(job.id, str(job.status), job.attempts, job.interruptions, errors)
+        rescued = tuple(
+            each.attempted_at.timestamp() - ahead
+            for each in job.errors
+            if each.error.startswith(INTERRUPTED)
+        )
+        return cls(job.id, str(job.status), job.attempts, job.interruptions, errors, rescued)
 
 
 @dataclass(slots=True)
@@ -65,12 +77,13 @@ class Recovery(NamedTuple):
     job: int
     process: str
     seconds: float
+    """From the death to the next begin, which may have to wait for a slot."""
     by: Literal["another", "restart", "either"]
     """Whether another node was there all the time and none was started, none was there so that one
     had to be started, or it was some of both.
     """
-    from_start: float = 0.0
-    """Seconds from the start of the node that ran it, if that came after the death."""
+    to_rescue: float | None = None
+    """Seconds from the death until the job was given back, if that is known."""
 
 
 def check(
@@ -140,11 +153,14 @@ def repeated(found: Iterable[Execution]) -> int:
     return sum(times - 1 for times in done.values())
 
 
-def recoveries(rows: Sequence[Row], deaths: Mapping[str, float]) -> list[Recovery]:
+def recoveries(
+    rows: Sequence[Row], deaths: Mapping[str, float], jobs: Iterable[Final] = ()
+) -> list[Recovery]:
     """Answer how long each execution cut short by a death had to wait for the next one."""
     found = []
     nodes = _lives(rows, _all_deaths(rows, deaths))
-    starts = {row.process: row.time for row in rows if row.what == "starting"}
+    starts = [row.time for row in rows if row.what == "starting"]
+    rescued = {job.id: job.rescued for job in jobs}
     for one, next_ in pairwise(executions(rows, deaths)):
         if one.how != "death" or one.job != next_.job:
             continue
@@ -153,13 +169,22 @@ def recoveries(rows: Sequence[Row], deaths: Mapping[str, float]) -> list[Recover
         if not any(up <= one.end < down for up, down in others):
             by = "restart"
         elif any(up <= one.end and down >= next_.begin for up, down in others) and not any(
-            one.end <= start <= next_.begin for start in starts.values()
+            one.end <= start <= next_.begin for start in starts
         ):
             by = "another"
-        start = starts.get(next_.process, -math.inf)
-        waited = next_.begin - one.end, next_.begin - max(start, one.end)
-        found.append(Recovery(one.job, one.process, waited[0], by, waited[1]))
+        times = [at for at in rescued.get(one.job, ()) if one.end <= at <= next_.begin]
+        to_rescue = min(times) - one.end if times else None
+        found.append(Recovery(one.job, one.process, next_.begin - one.end, by, to_rescue))
     return found
+
+
+def late(found: Iterable[Recovery]) -> list[str]:
+    """Answer the rescues that another node, which was there, has put off for too long."""
+    return [
+        f"job {each.job}: given back {each.to_rescue:.1f} s after {each.process} had died"
+        for each in found
+        if each.by == "another" and each.to_rescue is not None and each.to_rescue > LATE
+    ]
 
 
 def median_and_longest(seconds: Collection[float]) -> tuple[float, float]:

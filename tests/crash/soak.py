@@ -50,7 +50,7 @@ class Soak:
         self.findings: list[str] = []
         self.kills: Counter[tuple[str, str]] = Counter()
         self.counts: Counter[str] = Counter()
-        self.waits: defaultdict[str, list[float]] = defaultdict(list)
+        self.waits: defaultdict[str | tuple[str, str], list[float]] = defaultdict(list)
         self._directory = directory
         self._chance = random.Random(seed)
         self._generations: Counter[str] = Counter()
@@ -209,10 +209,12 @@ class Soak:
         self.counts["executions"] += len(found)
         self.counts["cut short"] += sum(each.how == "death" for each in found)
         self.counts["repeated"] += checker.repeated(found)
-        for each in checker.recoveries(known, self._deaths):
+        recoveries = checker.recoveries(known, self._deaths, jobs)
+        self.findings += checker.late(recoveries)
+        for each in recoveries:
             self.waits[each.by].append(each.seconds)
-            if each.by == "restart":
-                self.waits["start"].append(each.from_start)
+            if each.to_rescue is not None:
+                self.waits["rescue", each.by].append(each.to_rescue)
         if not self.findings:
             journal.begin_anew(self._directory)
 
@@ -261,9 +263,11 @@ def table(soak: Soak, seed: int, seconds: float, size: int) -> str:
         ("  repeated, though done", f"{counts['repeated']}"),
         ("from a kill to the next run", "median, longest, of how many"),
         ("  by another node alone", _waits(soak.waits["another"])),
+        ("    of that, to its rescue", _waits(soak.waits["rescue", "another"])),
         ("  by the restart alone", _waits(soak.waits["restart"])),
-        ("    from its start on", _waits(soak.waits["start"])),
+        ("    of that, to its rescue", _waits(soak.waits["rescue", "restart"])),
         ("  by either", _waits(soak.waits["either"])),
+        ("    of that, to its rescue", _waits(soak.waits["rescue", "either"])),
         ("size of the store", f"{size / 2**20:.1f} MiB"),
     ]
     return "\n".join(f"{name:30}{value}" for name, value in lines)

@@ -1,7 +1,7 @@
 """A checker that cannot fail proves nothing: each kind of violation, in a journal made by hand."""
 
 import pytest
-from checker import Final, Recovery, check, executions, recoveries, repeated
+from checker import Final, Recovery, check, executions, late, recoveries, repeated
 from journal import Row
 
 DIED = "interrupted: its node 7 died"
@@ -267,12 +267,24 @@ def test_it_measures_how_long_an_interrupted_job_waits_with_another_node_and_wit
         return recoveries([*one, *rows], {"north": north, **deaths})
 
     other_there = row("up", at=0.5, by="south")
-    restarted = [row("starting", at=2.25, by="south"), row("up", at=2.5, by="south")]
+    restarted = [row("starting", at=2.3, by="south"), row("up", at=2.5, by="south")]
     was_there = row("up", at=0.5, by="west")
-    assert measured(other_there) == [Recovery(1, "north", 1.0, "another", 1.0)]
-    assert measured(*restarted) == [Recovery(1, "north", 1.0, "restart", 0.75)]
-    assert measured(*restarted, was_there) == [Recovery(1, "north", 1.0, "either", 0.75)]
-    assert measured(was_there, west=2.2) == [Recovery(1, "north", 1.0, "either", 1.0)]
+    assert measured(other_there) == [Recovery(1, "north", 1.0, "another")]
+    assert measured(*restarted) == [Recovery(1, "north", 1.0, "restart")]
+    assert measured(*restarted, was_there) == [Recovery(1, "north", 1.0, "either")]
+    assert measured(was_there, west=2.2) == [Recovery(1, "north", 1.0, "either")]
+
+
+def test_it_finds_a_rescue_that_is_late_although_another_node_was_there():
+    rows = [row("up", at=0.5, by="south"), CUT_SHORT[0]]
+    rows += [each._replace(time=each.time + 10) for each in CUT_SHORT[1:]]
+
+    def rescued(at):
+        job = completed(1, DIED, interruptions=1)._replace(rescued=(at,))
+        return late(recoveries(rows, {"north": 2.0}, [job]))
+
+    assert rescued(at=2.5) == []
+    assert rescued(at=12.0) == ["job 1: given back 10.0 s after north had died"]
 
 
 def test_it_counts_what_was_done_again():
