@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("antq_actors.storage")
 
 DATA_FILE: Final = "data.mdb"
+_COMPACTING: Final = ".compacting-"
 
 
 class Compacted(NamedTuple):
@@ -109,8 +110,10 @@ def compact(path: str | os.PathLike[str]) -> Compacted:
     """
     store = _existing(path)
     with _alone(store) as lock:
+        for left in store.glob(f"{_COMPACTING}*"):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
         env = Environment.open(store, lock=lock)
-        with tempfile.TemporaryDirectory(prefix=".compacting-", dir=store) as folder:
+        with tempfile.TemporaryDirectory(prefix=_COMPACTING, dir=store) as folder:
             try:
                 _refuse_living_nodes(env)
                 env.copy(Path(folder))
