@@ -3,13 +3,14 @@ from __future__ import annotations
 import threading
 
 import pytest
+from apps import until
 from other_process import OtherProcess
 from stored_jobs import a_new_job
 
 from antq_actors import otp
 from antq_actors.errors import AlreadyExists, JobNotFound, StorageError
 from antq_actors.jobs.outcome import Completed, GivenBack
-from antq_actors.storage.environment import Environment
+from antq_actors.storage.environment import Environment, opened
 from antq_actors.storage.job_store import JobStore
 from antq_actors.storage.records import Settlement
 from antq_actors.storage.request import Read, Write
@@ -330,3 +331,25 @@ def test_what_is_no_request_is_refused_and_the_actor_lives_on(start):
 
     actor.tell("whatever")
     assert otp.call(actor, Write(JobStore.new_node)) == 1
+
+
+READ_ON = """
+    import sys
+    from antq_actors.storage.environment import Environment
+    env = Environment.open(sys.argv[1])
+    reading = env._env.begin()
+    print(reading.stat()["entries"] > 0, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_reader_that_was_killed_is_forgotten_while_the_actor_looks(start, tmp_path):
+    actor = start(watch_interval=0.001)
+    env = opened(tmp_path / "store")
+    with OtherProcess(READ_ON, tmp_path / "store") as other:
+        assert other.first_line == "True"
+        pid = str(other._process.pid)
+        assert pid in env._env.readers()
+
+    until(lambda: pid not in env._env.readers(), "its end as a reader")
+    assert actor.is_alive()
