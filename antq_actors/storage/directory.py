@@ -9,12 +9,11 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from antq_actors.errors import StorageError
-from antq_actors.storage.failures import storage_error
+from antq_actors.storage.failures import FULL, storage_error
 
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
@@ -61,8 +60,12 @@ def reserve_lock_file(directory: Path, size: int) -> None:
         try:
             with os.fdopen(descriptor, "wb") as new:
                 new.write(bytes(size))
-            with suppress(FileExistsError):  # another process was faster, and uses its own
+            try:
                 file.hardlink_to(name)
+            except OSError as error:
+                # Another process was faster; or this file system has no links, and LMDB makes it.
+                if error.errno in FULL:
+                    raise
         finally:
             Path(name).unlink()
     except OSError as error:

@@ -14,7 +14,8 @@ from antq_actors.errors import StorageError, StorageFull
 if TYPE_CHECKING:
     from pathlib import Path
 
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says when there is no room, or the user may not have more of it."""
 _NEXT_TO_NOTHING: Final = 2**20
 
 
@@ -48,9 +49,9 @@ def damaged(path: Path, finding: str) -> StorageError:
 
 def _is_full(error: lmdb.Error | OSError, path: Path) -> bool:
     if isinstance(error, OSError):
-        return error.errno in _FULL
+        return error.errno in FULL
     text = str(error)  # LMDB passes the system's errors on as text alone
-    if any(os.strerror(code) in text for code in _FULL):
+    if any(os.strerror(code) in text for code in FULL):
         return True
     # A write that found room for a part of its pages only, LMDB calls an input/output error.
     return os.strerror(errno.EIO) in text and shutil.disk_usage(path).free < _NEXT_TO_NOTHING

@@ -3,8 +3,7 @@
 A page that the file has not, because it was cut short by a copy or a file system's repair, ends
 the interpreter with SIGBUS when it is touched, and so does a root that points anywhere. Both meta
 pages are read here as LMDB reads them, and what they promise is compared with the file: a few
-small reads, however large it is. The whole file is walked only when it is too short, and by a
-walker that cannot be made to crash.
+small reads, however large it is, and the list of free pages if it is short.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from lmdb.verify import VerifyError, verify
 from antq_actors.storage.failures import damaged, storage_error
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 if sys.platform != "win32":
@@ -31,7 +31,10 @@ _DATA_VERSION: Final = 1
 _HEADER: Final = struct.Struct("=QHHHH")  # page number, padding, flags, lower, upper
 _META: Final = struct.Struct("=IIQQ 48s 48s QQ")  # magic, version, address, size, two trees, …
 _TREE: Final = struct.Struct("=IHHQQQQQ")  # page size, flags, depth, three counts, entries, root
+_NODE: Final = struct.Struct("=HHHH")  # two halves of the value's size or page, flags, key's size
+_NUMBER: Final = struct.Struct("=Q")
 _IS_BRANCH, _IS_LEAF, _IS_META = 1, 2, 8
+_IS_BIG: Final = 1
 _NO_ROOT: Final = 2**64 - 1
 _DEEPEST: Final = 32
 _PAGE_SIZES: Final = tuple(2**n for n in range(9, 16))
@@ -124,16 +127,56 @@ def _examine_root(data: BinaryIO, meta: _Meta, depth: int, root: int) -> None:
 
 def _examine_end(data: BinaryIO, meta: _Meta, directory: Path) -> None:
     size = os.fstat(data.fileno()).st_size  # read after the meta pages: it only grows
-    if size >= (meta.last_page + 1) * meta.page_size:
+    pages = size // meta.page_size
+    if pages > meta.last_page:
         return
-    # LMDB does not write a page that was used and freed in one transaction. So a sound file may
-    # lack pages at its end, and only a walk tells whether one of them is needed.
+    # LMDB does not write a page that was used and freed in one transaction, so a sound file may
+    # lack free pages at its end. Beside a writer, who has it mapped, the list of them may change
+    # while it is read, and tells nothing.
     if _others_use(directory):
-        return  # and have it mapped; a walk beside a writer would see what is not so
-    findings = walk(directory)
-    if findings:
-        pages = size // meta.page_size
-        raise _Damage(f"it ends after {pages} of {meta.last_page + 1} pages; {findings[0]}")
+        return
+    missing = meta.last_page + 1 - pages
+    try:
+        free = {page for page in _free_pages(data, meta) if pages <= page <= meta.last_page}
+    except (_Damage, struct.error):  # the list itself is missing, or a part of it
+        free = set()
+    if len(free) < missing:
+        raise _Damage(f"it ends after {pages} of {meta.last_page + 1} pages")
+
+
+def _free_pages(data: BinaryIO, meta: _Meta) -> Iterator[int]:
+    """Answer the pages that are in the tree of free pages, which lists them by transaction."""
+    (depth, root), _ = meta.trees
+    level = [] if root == _NO_ROOT else [root]
+    for _ in range(min(depth, _DEEPEST) - 1):
+        level = [
+            low | high << 16 | top << 32
+            for page in level
+            for low, high, top, _, _ in _nodes(data, meta, page, _IS_BRANCH)
+        ]
+    for leaf in level:
+        for low, high, flags, key_size, node in _nodes(data, meta, leaf, _IS_LEAF):
+            value = node[key_size:]
+            if flags & _IS_BIG:
+                (page,) = _NUMBER.unpack_from(value)
+                value = _read(data, page * meta.page_size + _HEADER.size, low | high << 16)
+            count, *_ = _NUMBER.unpack_from(value)
+            for number in range(1, count + 1):
+                yield from _NUMBER.unpack_from(value, number * _NUMBER.size)
+
+
+def _nodes(
+    data: BinaryIO, meta: _Meta, page: int, kind: int
+) -> Iterator[tuple[int, int, int, int, bytes]]:
+    """Answer the nodes of a page: two halves of a size, flags, the key's size, key and value."""
+    content = _read(data, page * meta.page_size, meta.page_size)
+    _, _, flags, lower, _ = _HEADER.unpack_from(content)
+    if flags != kind:
+        raise _Damage(f"page {page} of the tree of free pages is of another kind")
+    for at in range(_HEADER.size, lower, 2):
+        offset = int.from_bytes(content[at : at + 2], sys.byteorder)
+        fields = _NODE.unpack_from(content, offset)
+        yield *fields, content[offset + _NODE.size :]
 
 
 def walk(directory: Path) -> list[str]:
@@ -141,6 +184,7 @@ def walk(directory: Path) -> list[str]:
 
     It reads everything, a second for 100,000 jobs, but maps nothing, so that no damage can end the
     interpreter. That is too long for each start: damage within a table shows when LMDB comes to it.
+    What it does not see, a large value whose end the file lacks, :func:`check` does.
     """
     try:
         findings: list[str] = verify(str(directory))  # type: ignore[no-untyped-call]

@@ -28,7 +28,7 @@ class Disk:
     def mount(self):
         mounted = run("mount", *self._mount, self.path)
         if mounted.returncode != 0:
-            pytest.skip(f"a disk cannot be mounted here: {mounted.stderr.strip()}")
+            pytest.skip(f"a disk cannot be mounted here: {mounted.stderr.splitlines()[0]}")
         self.is_mounted = True
         self.path.chmod(0o700)
 

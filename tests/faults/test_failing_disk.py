@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import time
 from contextlib import contextmanager
 
@@ -79,7 +80,8 @@ def refusing(node):
     _, hard = resource.prlimit(*size)
     resource.prlimit(*size, (4096, hard))
     yield
-    resource.prlimit(*size, (hard, hard))
+    if node.process.poll() is None:
+        resource.prlimit(*size, (hard, hard))
 
 
 def test_a_node_that_may_write_no_more_goes_on_when_it_may_again(a_node, tmp_path):
@@ -99,6 +101,34 @@ def test_a_node_that_may_write_no_more_goes_on_when_it_may_again(a_node, tmp_pat
     assert node.enqueue(**args) == [5]
     until(lambda: node.count(*ENDED) == 5, "the end of all jobs")
     assert sorted(noted(journal, "end")) == [*ids, 5]
+
+
+def test_a_second_signal_does_not_wait_for_a_store_that_refuses(program, tmp_path):
+    code = """
+import signal, sys, time
+from antq_actors import AntQ, Worker
+class Wait(Worker):
+    def perform(self, job):
+        while signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            time.sleep(0.01)
+        print("begun", flush=True)
+        time.sleep(1)
+app = AntQ(sys.argv[1])
+app.start()
+Wait.perform_async()
+app.run()
+"""
+    one = program("-c", code, tmp_path / "store")
+    assert one.line() == "begun"
+
+    with refusing(one):
+        one.send(signal.SIGTERM)
+        time.sleep(2)  # in which the job ends, and cannot be stored
+        began = time.monotonic()
+        one.send(signal.SIGTERM)
+        assert one.process.wait(60) == 0
+
+    assert time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def test_the_cut_of_these_tests_loses_what_no_fsync_was_answered_for(ext4_disk):
 def test_after_a_power_cut_all_that_was_acknowledged_is_there_and_all_completed_stays_so(
     ext4_disk, program, tmp_path, seed
 ):
-    store, chance = ext4_disk.path / "store", Chance(seed)
+    store, chance = ext4_disk.path / "store", Chance(seed)  # noqa: S311 - repeatable
     for moment in MOMENTS:
         node = program("power_cut.py", store, tmp_path)
         assert node.line() == "ready"

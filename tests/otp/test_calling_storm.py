@@ -95,7 +95,7 @@ def talk(number):
 
 def rage(seed, over):
     """Crash, kill, stop and start leaves and branches until it is *over*."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - a repeatable storm
     while not over.is_set():
         leaf, branch = chance.choice(LEAVES), chance.choice(BRANCHES)
         blow = chance.choices(["crash", "kill", "shut down", "by hand", "branch"], [4, 4, 2, 2, 1])

@@ -215,7 +215,7 @@ class Vandals:
             thread.result()
 
     def _rage(self, seed):
-        chance = random.Random(seed)
+        chance = random.Random(seed)  # noqa: S311 - as repeatable as threads are
         while not self._done.is_set():
             all_leaves = pykka.ActorRegistry.get_by_class(Fragile)
             for ref in chance.sample(all_leaves, min(3, len(all_leaves))):

@@ -99,7 +99,7 @@ def test_registries_outlive_a_storm_and_keep_nothing_of_the_dead(seed):
     unexpected, done = [], set()
 
     def rage(number):
-        chance = random.Random(1000 * seed + number)
+        chance = random.Random(1000 * seed + number)  # noqa: S311 - a repeatable storm
         for _ in range(400):
             possible = actions(chance)
             (name,) = chance.choices(list(possible), WEIGHTS)
