@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.storage.encoding import JobRecord
 
-ALONE_FOR: Final = 3 * instant.SECOND
+ALONE_FOR: Final = 2 * instant.SECOND
 """How long a job on its last chance has its node for itself. What kills its process mostly does so
 at once; a long job that is innocent must not keep all others waiting to its end."""
 
