@@ -16,7 +16,7 @@ from findings import findings
 from antq_actors import AntQ, Status
 
 MOMENTS = (0.0, 0.05, 0.8)
-"""Seconds after the start, at most, when the power is cut: once each."""
+"""Seconds after the start, at most, when the power is cut: once each. The last waits for a load."""
 
 
 def test_the_cut_of_these_tests_loses_what_no_fsync_was_answered_for(ext4_disk):
@@ -43,6 +43,8 @@ def test_after_a_power_cut_all_that_was_acknowledged_is_there_and_all_completed_
     for moment in MOMENTS:
         node = program("power_cut.py", store, tmp_path)
         assert node.line() == "ready"
+        if moment == MOMENTS[-1]:
+            until(lambda: len(written(tmp_path / "completed")) > 10, "some jobs to be completed")
         time.sleep(chance.uniform(moment / 4, moment))
 
         ext4_disk.shut_down(LOSE_THE_LOG)
