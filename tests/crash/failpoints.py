@@ -7,7 +7,9 @@ that very line. ``arm`` wraps them in the process that is to die.
     arm("claim:half-written")     dies when a job is marked running, but not yet in the index
     arm("claim:half-written", 3)  dies when that happens for the third time
 
-A new failpoint is a new row; the names are in the order in which a process comes by.
+A new failpoint is a new row; the names are in the order in which a process comes by. What of a
+process's life leads there, ``one_life`` in processes.py has to live, and test_failpoints.py to
+prepare.
 """
 
 import importlib
