@@ -40,7 +40,7 @@ NODES = {"north": node, "south": node}
 PRODUCERS = {"single": singly, "bulk": in_bulk}
 
 AT_WORK = ("claim:", "perform:", "outcome:", "retry:", "snooze:")
-AT_START = ("node:", "prune:")
+AT_START = ("open:", "node:", "prune:")
 OF_SINGLE = ("insert:",)
 OF_BULK = ("insert-many:", "insert:half-written", "insert:before-c", "insert:after-commit")
 AT_PRODUCERS_STOP = ("stop:before-environment", "stop:environment")
