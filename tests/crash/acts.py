@@ -11,9 +11,12 @@ BLINK = 0.005
 """Seconds; a thread is interrupted between two of them."""
 
 
+_snoozed = set()
+
+
 class Act(Worker, max_attempts=3, name="crash:Act"):
-    """Takes ``seconds``. Of the kind "fails", its first attempt does; a snoozing one waits for
-    ``until``, a time of the monotonic clock. In the process ``lingers_in`` it goes on and on.
+    """Takes ``seconds``. Of the kind "fails", its first attempt does; of the kind "snoozes", it
+    does so once in each process. In the process ``lingers_in`` it goes on and on.
     """
 
     def perform(self, job):
@@ -32,10 +35,10 @@ class Act(Worker, max_attempts=3, name="crash:Act"):
         if job.args.get("kind") == "fails" and job.attempts == 1:
             journal.note("fail", job)
             raise ValueError("once")
-        early = job.args.get("until", 0) - time.monotonic()
-        if early > 0:
+        if job.args.get("kind") == "snoozes" and job.id not in _snoozed:
+            _snoozed.add(job.id)
             journal.note("snooze", job)
-            return Snooze(early)
+            return Snooze(job.args.get("for", BLINK))
         journal.note("end", job)
         return None
 

@@ -7,7 +7,9 @@ that very line. ``arm`` wraps them in the process that is to die.
     arm("claim:half-written")     dies when a job is marked running, but not yet in the index
     arm("claim:half-written", 3)  dies when that happens for the third time
 
-A new failpoint is a new row; the names are in the order in which a process comes by.
+A new failpoint is a new row; the names are in the order in which a process comes by. What of a
+process's life leads there, ``one_life`` in processes.py has to live, and test_failpoints.py to
+prepare.
 """
 
 import importlib
@@ -44,7 +46,9 @@ after = partial(Step, "after")
 STORE: Final = "antq_actors.storage.job_store:JobStore"
 TABLE: Final = "antq_actors.storage.job_table:JobTable"
 CLIENT: Final = "antq_actors.storage.client:StorageClient"
-ENVIRONMENT: Final = "antq_actors.storage.environment:Environment"
+OPENING: Final = "antq_actors.storage.environment"
+ENVIRONMENT: Final = f"{OPENING}:Environment"
+DIRECTORY: Final = "antq_actors.storage.directory"
 NODE_LOCK: Final = "antq_actors.storage.node_lock"
 EXECUTOR: Final = "antq_actors.jobs.executor"
 QUEUE: Final = "antq_actors.queues.queue_actor:QueueActor"
@@ -84,7 +88,11 @@ _HAS_RESCUED: Final = after(f"{CLIENT}.rescue", _OF_A_DEAD_NODE)
 _STOPS: Final = before(f"{ANTQ}:drain")
 
 FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
-    # ---- a process becomes a node
+    # ---- a process opens the store
+    "open:directory-made": (after(f"{DIRECTORY}:prepare"),),
+    "open:before-tables": (before(f"{OPENING}:open_tables"),),
+    "open:tables-made": (after(f"{OPENING}:open_tables"),),
+    # ---- it becomes a node
     "node:numbered": (before(f"{NODE_LOCK}:hold"),),
     "node:locked": (after(f"{NODE_LOCK}:hold"),),
     "node:half-recorded": (after(f"{STORE}.add_node"),),

@@ -178,12 +178,8 @@ def one_life(control, path, *, retention=None):
     name = journal.process()
     app = AntQ(path, queues=QUEUES, retention=retention, max_interruptions=HOWEVER_OFTEN).start()
     journal.note("up")
-    for args in (
-        {"kind": "plain"},
-        {"kind": "fails"},
-        {"kind": "snoozes", "until": time.monotonic() + 0.1},
-    ):
-        journal.acknowledge(app.enqueue(acts.Act, args).id)
+    for kind in ("plain", "fails", "snoozes"):
+        journal.acknowledge(app.enqueue(acts.Act, {"kind": kind}).id)
     journal.acknowledge(*app.enqueue_many(acts.Act, [{"kind": "plain"}] * 3))
     wanted = None if retention else ACTIVE
     problems = _late(lambda: app.count_workers(status=wanted) == 0, LONGEST, "jobs remain")
@@ -245,7 +241,7 @@ def enqueue(control, path, *, together, backlog):
 def _args(kind, queue, chance):
     args = {"kind": kind, "seconds": chance.choice([0, 0, 0.01, 0.03, 0.1, 0.3])}
     if kind == "snoozes":
-        args["until"] = time.monotonic() + chance.uniform(0, 0.3)
+        args["for"] = chance.uniform(0, 0.3)
     if kind == "unique":
         args["unique"] = f"{queue} {chance.randint(1, 5)}"  # unique jobs are so in their queue
     return args

@@ -33,11 +33,14 @@ REACHED_WITHIN = 1.0
 LEFT_TO_ANOTHER = 1.5
 """Seconds that some nodes are not started anew, so that their jobs are rescued by the other."""
 
+KINDS = ("random", "failpoint", "failpoint not reached")
+"""Of kills."""
+
 NODES = {"north": node, "south": node}
 PRODUCERS = {"single": singly, "bulk": in_bulk}
 
 AT_WORK = ("claim:", "perform:", "outcome:", "retry:", "snooze:")
-AT_START = ("node:", "prune:")
+AT_START = ("open:", "node:", "prune:")
 OF_SINGLE = ("insert:",)
 OF_BULK = ("insert-many:", "insert:half-written", "insert:before-c", "insert:after-commit")
 AT_PRODUCERS_STOP = ("stop:before-environment", "stop:environment")
@@ -167,7 +170,7 @@ class Soak:
         player = self._players[role]
         player.died = player.died or time.monotonic()
         if player.was_killed:
-            self.kills[role, "failpoint" if ":" in kind or kind == "late" else kind] += 1
+            self.kills[role, kind if kind in KINDS else "failpoint"] += 1
         else:
             code, errors = player.exitcode, player.errors()
             self.findings.append(f"{player.name} ended by itself with {code}: {errors}")
@@ -235,11 +238,12 @@ def _failpoints(role: str) -> list[str]:
     return [point for point in FAILPOINTS if point.startswith(wanted)]
 
 
-def table(soak: Soak, seed: int, seconds: float, size: int) -> str:
+def table(soak: Soak, seed: int, seconds: float, store: Path) -> str:
     """Answer what was done and seen, line by line."""
     roles = (*NODES, *PRODUCERS)
-    kinds = ("random", "failpoint", "failpoint not reached")
-    kills = {kind: [soak.kills[role, kind] for role in roles] for kind in kinds}
+    size = (store / "data.mdb").stat().st_size
+    locks = len(list(store.glob("nodes/*")))
+    kills = {kind: [soak.kills[role, kind] for role in roles] for kind in KINDS}
     counts = soak.counts
     lines = [
         ("seed", f"{seed}"),
@@ -253,6 +257,7 @@ def table(soak: Soak, seed: int, seconds: float, size: int) -> str:
             )
             for kind, each in kills.items()
         ),
+        ("stops that nothing cut short", f"{counts['stops']}"),
         ("jobs acknowledged", f"{counts['acknowledged']}"),
         ("  lost", f"{counts['lost']}"),
         ("  run twice at once", f"{counts['at once']}"),
@@ -269,6 +274,7 @@ def table(soak: Soak, seed: int, seconds: float, size: int) -> str:
         ("  by either", _waits(soak.waits["either"])),
         ("    of that, to its rescue", _waits(soak.waits["rescue", "either"])),
         ("size of the store", f"{size / 2**20:.1f} MiB"),
+        ("lock files left behind", f"{locks}"),
     ]
     return "\n".join(f"{name:30}{value}" for name, value in lines)
 
@@ -289,8 +295,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"seed {seed}, in {directory}", flush=True)
     began = time.monotonic()
     soak.run(options.cycles)
-    size = (directory / "store" / "data.mdb").stat().st_size
-    print(table(soak, seed, time.monotonic() - began, size))
+    print(table(soak, seed, time.monotonic() - began, directory / "store"))
     if not soak.findings:
         shutil.rmtree(directory)
         return 0
