@@ -31,6 +31,8 @@ MAX_ARGS: Final = 300
 
 _CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 del _CONTROL[ord("\n")], _CONTROL[ord("\t")]
+# JSON escapes the first 32 itself, and has escapes of its own.
+_CONTROL_IN_JSON: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
 def table(jobs: Iterable[Job]) -> Table:
@@ -80,7 +82,8 @@ def text(job: Job) -> str:
 
 def as_json(value: Any) -> str:
     """Answer a job, or several, or any plain value, as one JSON document."""
-    return json.dumps(plain(value), indent=2, ensure_ascii=False)
+    text = json.dumps(plain(value), indent=2, ensure_ascii=False)
+    return _encodable(text.translate(_CONTROL_IN_JSON))
 
 
 def plain(value: Any) -> Any:
@@ -100,7 +103,12 @@ def plain(value: Any) -> Any:
 
 def printable(text: str) -> str:
     """Answer *text* with its control characters spelt out, so that it cannot drive a terminal."""
-    return text.translate(_CONTROL)
+    return _encodable(text.translate(_CONTROL))
+
+
+def _encodable(text: str) -> str:
+    """Spell out lone surrogates, half characters that no output accepts."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _args(job: Job) -> Text:
