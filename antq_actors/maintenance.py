@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from antq_actors.errors import StorageError
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack
-from antq_actors.storage import environment, node_lock
+from antq_actors.storage import environment, node_lock, soundness
 from antq_actors.storage.environment import Environment
 from antq_actors.storage.failures import storage_error
 from antq_actors.storage.job_store import read, write
@@ -52,11 +52,18 @@ class Compacted(NamedTuple):
 def verify(path: str | os.PathLike[str], *, signing_keys: Sequence[bytes] = ()) -> list[str]:
     """Answer what is wrong with a store, one sentence each; nothing when all is well.
 
-    Every job is read, and every entry of every index, every count and unique key compared with
-    the jobs; with *signing_keys* every signature as well. Applications may run meanwhile: it sees
-    the store as it was when it began.
+    When nobody has it open, the pages of its file are walked first, by a reader that no damage can
+    crash; if one is damaged, that is all that is looked at. Then every job is read, and every
+    entry of every index, every count and unique key compared with the jobs; with *signing_keys*
+    every signature as well. Applications may run meanwhile: it sees the store as it was when it
+    began.
     """
-    with _opened(path) as env:
+    store = _existing(path)
+    if environment.opened(store) is None:
+        damage = _walk_if_alone(store)
+        if damage:
+            return damage
+    with _opened(store) as env:
         return env.inspect(lambda txn: verify_tables(txn, env.tables, Seal(signing_keys)))
 
 
@@ -83,16 +90,16 @@ def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
             f"there is a store in {target}: move it away first (mv {target} {target}.old), then"
             " repeat this"
         )
+    damage = soundness.walk(backed_up)
+    if damage:
+        raise _damaged_backup(backed_up, damage)
     with _arriving(target) as coming:
         _copy_file(backed_up / DATA_FILE, coming / DATA_FILE)
         env = Environment.open(coming, migrate=True)
         try:
             findings = env.inspect(lambda txn: verify_tables(txn, env.tables))
             if findings:
-                raise StorageError(
-                    f"the backup in {backed_up} is damaged and was not restored: {findings[0]}"
-                    f" ({len(findings)} findings; `antq verify --path {backed_up}` shows them)"
-                )
+                raise _damaged_backup(backed_up, findings)
             _give_back(env, instant.now())
             jobs = read(env, lambda reader: reader.count(None, None))
         finally:
@@ -211,6 +218,25 @@ def _arriving(target: Path) -> Iterator[Path]:
         raise storage_error(error, target) from error
     finally:
         shutil.rmtree(coming, ignore_errors=True)
+
+
+def _walk_if_alone(store: Path) -> list[str]:
+    """Answer what is wrong with the pages of a store; nothing if others have it open."""
+    try:
+        lock = StoreLock(store, alone=True)
+    except StorageError:
+        return []
+    try:
+        return soundness.walk(store)
+    finally:
+        lock.release()
+
+
+def _damaged_backup(backup: Path, findings: list[str]) -> StorageError:
+    return StorageError(
+        f"the backup in {backup} is damaged and was not restored: {findings[0]}"
+        f" ({len(findings)} findings; `antq verify --path {backup}` shows them)"
+    )
 
 
 def _refuse_living_nodes(env: Environment) -> None:

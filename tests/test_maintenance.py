@@ -114,6 +114,31 @@ def test_each_disagreement_of_the_tables_is_found(path, table, change, finding):
     assert any(re.search(finding, found) for found in findings), findings
 
 
+def cut_a_page(path):
+    """Fill a page in the middle of the file with what no page is."""
+    with (path / DATA_FILE).open("r+b") as file:
+        file.seek(4096 * ((path / DATA_FILE).stat().st_size // 4096 // 2))
+        file.write(b"\xff" * 4096)
+
+
+def test_a_damaged_page_is_found_without_being_mapped(path):
+    filled(path, 500)
+    cut_a_page(path)
+
+    assert maintenance.verify(path) != []
+
+
+def test_a_backup_with_a_damaged_page_is_not_restored(path, tmp_path):
+    filled(path, 500)
+    copy = maintenance.backup(path, tmp_path / "backup")
+    cut_a_page(copy)
+
+    with pytest.raises(StorageError, match=r"is damaged and was not restored"):
+        maintenance.restore(copy, tmp_path / "new")
+
+    assert not (tmp_path / "new").exists()
+
+
 # ---- backup and restore ---------------------------------------------------------------------
 
 

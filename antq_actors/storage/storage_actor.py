@@ -195,14 +195,22 @@ class StorageActor(GenServer):
             self.send_after(self._watch_interval, _Watch())
 
     def _watch(self) -> None:
-        """Wake the queues if another process has committed something since the last look."""
-        last = self._env.last_transaction()
-        if last != self._seen:
-            self._seen = last
-            queues = self._env.read(lambda txn: JobReader(txn, self._env.tables).known_queues())
-            for queue_name in queues:
-                self._heed(queue_name)
+        """Look for commits of other processes; a store that refuses is looked at again."""
+        try:
+            self._heed_commits()
+        except StorageError as error:
+            if isinstance(error.__cause__, _BROKEN):
+                raise
         self._looks += 1
         if self._looks % _LOOKS_PER_SWEEP == 0:
             self._env.clear_dead_readers()
         self._look_again()
+
+    def _heed_commits(self) -> None:
+        """Tell the queues if another process has committed something since the last look."""
+        last = self._env.last_transaction()
+        if last != self._seen:
+            queues = self._env.read(lambda txn: JobReader(txn, self._env.tables).known_queues())
+            self._seen = last
+            for queue_name in queues:
+                self._heed(queue_name)
