@@ -101,12 +101,13 @@ def load_args(encoded: bytes) -> dict[str, Any]:
 def show_args(encoded: bytes) -> dict[str, Any]:
     """Answer the arguments to look at. Runs and imports nothing, and never raises.
 
-    What is no plain data shows as an Opaque. So do bytes that are no arguments at all, under the
+    What is no plain data, or too much to look at, shows as an Opaque. So do bytes that are no
+    arguments at all, under the
     key ``"?"``: one damaged job must not hide the others of a list.
     """
     try:
         args = read_plain(_pickle_in(encoded))
-    except Exception as error:  # noqa: BLE001 - damaged bytes raise anything
+    except StorageError as error:
         return {"?": Opaque(f"unreadable: {error}")}
     if not isinstance(args, dict):
         return {"?": Opaque(f"unreadable: {type(args).__name__} instead of a dict")}
@@ -123,6 +124,8 @@ class JobRecord(NamedTuple):
 _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(JobState).decode
 _decode_spec = msgspec.msgpack.Decoder(JobSpec).decode
+# Text that is no UTF-8 is a UnicodeDecodeError, arrays without end in each other a RecursionError.
+_DAMAGES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode_error = msgspec.msgpack.Decoder(tuple[int, str, str | None, int]).decode
 
 
@@ -135,10 +138,10 @@ def encode_job(state: JobState, digest: bytes | None) -> bytes:
 
 def decode_job(record: bytes) -> JobRecord:
     """Undo :func:`encode_job`. Raises StorageError for damaged bytes."""
-    size = record[0] + 1
     try:
+        size = record[0] + 1
         return JobRecord(_decode_state(memoryview(record)[size:]), record[1:size] or None)
-    except (msgspec.MsgspecError, IndexError) as error:
+    except (*_DAMAGES, IndexError) as error:
         raise _damaged("job", error) from error
 
 
@@ -151,7 +154,7 @@ def decode_spec(record: bytes) -> JobSpec:
     """Undo :func:`encode_spec`. Raises StorageError for damaged bytes."""
     try:
         return _decode_spec(record)
-    except msgspec.MsgspecError as error:
+    except _DAMAGES as error:
         raise _damaged("spec of a job", error) from error
 
 
@@ -164,7 +167,7 @@ def decode_error(record: bytes) -> ErrorEntry:
     """Undo :func:`encode_error`. Raises StorageError for damaged bytes."""
     try:
         return ErrorEntry(*_decode_error(record))
-    except msgspec.MsgspecError as error:
+    except _DAMAGES as error:
         raise _damaged("error of a job", error) from error
 
 
