@@ -107,7 +107,7 @@ def show_args(encoded: bytes) -> dict[str, Any]:
     """
     try:
         args = read_plain(_pickle_in(encoded))
-    except StorageError as error:
+    except (StorageError, MemoryError) as error:
         return {"?": Opaque(f"unreadable: {error}")}
     if not isinstance(args, dict):
         return {"?": Opaque(f"unreadable: {type(args).__name__} instead of a dict")}
@@ -172,7 +172,17 @@ def decode_error(record: bytes) -> ErrorEntry:
 
 
 def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
-    """Answer *stored* as users see it, with *args* decoded as the caller sees fit."""
+    """Answer *stored* as users see it, with *args* decoded as the caller sees fit.
+
+    Raises StorageError for times that are none.
+    """
+    try:
+        return _as_job(stored, args)
+    except OverflowError as error:
+        raise _damaged(f"job {stored.id}", error) from error
+
+
+def _as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
     state, spec = stored.state, stored.spec
     unique = None
     if spec.unique is not None:

@@ -79,7 +79,11 @@ class _Verification:
         }
         for lane in sorted({*stored, *self._counts}):
             if stored.get(lane, 0) != self._counts[lane]:
-                status, queue_name = keys.split_lane(lane)
+                try:
+                    status, queue_name = keys.split_lane(lane)
+                except StorageError as error:
+                    yield f"counts: {error}"
+                    continue
                 yield (
                     f"counts: {queue_name} has {self._counts[lane]} {status} jobs,"
                     f" but {stored.get(lane, 0)} are counted"
