@@ -148,8 +148,8 @@ def _line(job: StoredJob) -> _Line:
         worker=spec.worker,
         queue=state.queue_name,
         status=state.status,
-        inserted_at=instant.to_datetime(spec.inserted_at),
-        updated_at=instant.to_datetime(state.updated_at),
+        inserted_at=instant.shown_datetime(spec.inserted_at),
+        updated_at=instant.shown_datetime(state.updated_at),
         args=args if is_json else None,
         pickled_args=None if is_json else pickle_of(spec.args),
         priority=state.priority,
@@ -162,7 +162,7 @@ def _line(job: StoredJob) -> _Line:
         unique_statuses=spec.unique_statuses,
         unique_digest=spec.unique_digest,
         errors=tuple(
-            _Error(e.attempt, e.error, instant.to_datetime(e.attempted_at), e.stack_trace)
+            _Error(e.attempt, e.error, instant.shown_datetime(e.attempted_at), e.stack_trace)
             for e in job.errors
         ),
     )
@@ -224,7 +224,7 @@ def _arrival(line: str | bytes, now: Instant) -> Arrival:
 
 
 def _moment(when: Instant | None) -> datetime | None:
-    return None if when is None else instant.to_datetime(when)
+    return None if when is None else instant.shown_datetime(when)
 
 
 def _instant(moment: datetime) -> Instant:

@@ -23,6 +23,9 @@ LATEST: Final[Instant] = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSE
 """The last instant a datetime can show."""
 
 
+_EARLIEST: Final[Instant] = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+
+
 def now() -> Instant:
     """Answer the system clock's time."""
     return time.time_ns() // 1_000
@@ -35,6 +38,11 @@ def to_datetime(instant: Instant) -> datetime:
     datetime.datetime(1970, 1, 1, 0, 0, 1, 500000, tzinfo=datetime.timezone.utc)
     """
     return _EPOCH + timedelta(microseconds=instant)
+
+
+def shown_datetime(instant: Instant) -> datetime:
+    """Show *instant*, whatever it is, as the nearest datetime there is."""
+    return to_datetime(max(_EARLIEST, min(instant, LATEST)))
 
 
 def from_datetime(moment: datetime) -> Instant:

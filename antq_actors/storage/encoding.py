@@ -20,7 +20,7 @@ import cloudpickle  # type: ignore[import-untyped]  # it has none
 import msgspec
 
 from antq_actors.errors import DamagedRecord, StorageError
-from antq_actors.jobs.instant import to_datetime
+from antq_actors.jobs.instant import shown_datetime
 from antq_actors.jobs.job import AttemptError, Job
 from antq_actors.jobs.lifecycle import ErrorEntry
 from antq_actors.jobs.state import JobState
@@ -121,7 +121,7 @@ def show_args(encoded: bytes) -> dict[str, Any]:
     """
     try:
         args = read_plain(_pickle_in(encoded))
-    except StorageError as error:
+    except (StorageError, MemoryError) as error:
         return {"?": Opaque(f"unreadable: {error}")}
     if not isinstance(args, dict):
         return {"?": Opaque(f"unreadable: {type(args).__name__} instead of a dict")}
@@ -202,7 +202,10 @@ def shown_error(record: bytes) -> ErrorEntry:
 
 
 def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
-    """Answer *stored* as users see it, with *args* decoded as the caller sees fit."""
+    """Answer *stored* as users see it, with *args* decoded as the caller sees fit.
+
+    Never raises: a time that no datetime can show is shown as the nearest one.
+    """
     state, spec = stored.state, stored.spec
     unique = None
     if spec.unique is not None:
@@ -218,12 +221,12 @@ def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
         attempts=state.attempts,
         max_attempts=state.max_attempts,
         interruptions=state.interruptions,
-        scheduled_at=None if due is None else to_datetime(due),
-        inserted_at=to_datetime(spec.inserted_at),
-        updated_at=to_datetime(state.updated_at),
+        scheduled_at=None if due is None else shown_datetime(due),
+        inserted_at=shown_datetime(spec.inserted_at),
+        updated_at=shown_datetime(state.updated_at),
         errors=tuple(
             AttemptError(
-                entry.attempt, entry.error, entry.stack_trace, to_datetime(entry.attempted_at)
+                entry.attempt, entry.error, entry.stack_trace, shown_datetime(entry.attempted_at)
             )
             for entry in stored.errors
         ),

@@ -22,7 +22,7 @@ from functools import lru_cache
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from antq_actors.errors import DamagedRecord, StorageError
+from antq_actors.errors import StorageError
 from antq_actors.jobs.status import Status
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ def error_key(id_: int, number: int) -> bytes:
 
 
 def split_error_key(key: bytes) -> tuple[int, int]:
-    """Undo :func:`error_key`."""
+    """Undo :func:`error_key`. Raises StorageError for other bytes."""
+    if len(key) != _ID_NUMBER.size:
+        raise _no_key(key, "of an error")
     id_, number = _ID_NUMBER.unpack(key)
     return id_, number
 
@@ -126,16 +128,24 @@ def lane(status: Status, queue_name: str) -> bytes:
 
 
 def split_lane(key: bytes) -> tuple[Status, str]:
-    """Undo :func:`lane`. Raises DamagedRecord for what is none."""
+    """Undo :func:`lane`. Raises StorageError for other bytes."""
+    status = _STATUSES.get(key[0]) if key else None
+    name = key[1:-1]
+    if status is None or not name or key[-1] or b"\x00" in name or len(name) > LONGEST_QUEUE_NAME:
+        raise _no_key(key, "of a lane")
     try:
-        return _STATUSES[key[0]], key[1:-1].decode()
-    except (LookupError, UnicodeDecodeError):
-        raise DamagedRecord(f"{key!r} is no lane of jobs") from None
+        return status, name.decode()
+    except UnicodeDecodeError as error:
+        raise _no_key(key, "of a lane") from error
 
 
 def is_lane(key: bytes) -> bool:
     """Tell whether *key* is what :func:`lane` answers for some status and queue."""
-    return key[:1] in _BYTES.values() and key[-1:] == b"\x00" and len(key) > len(b"\x01\x00")
+    try:
+        split_lane(key)
+    except StorageError:
+        return False
+    return True
 
 
 def lane_end(start: bytes) -> bytes:
@@ -171,7 +181,7 @@ def order_in(key: bytes) -> Instant:
 
 
 def split_work_key(key: bytes) -> WorkKey:
-    """Undo :func:`work_key`."""
+    """Undo :func:`work_key`. Raises StorageError for other bytes."""
     status, queue_name = split_lane(key[: -_ORDER_SIZE - _ID_SIZE])
     return WorkKey(status, queue_name, order_in(key), id_at_end(key))
 
@@ -182,7 +192,7 @@ def listing_key(start: bytes, id_: int) -> bytes:
 
 
 def split_listing_key(key: bytes) -> ListingKey:
-    """Undo :func:`listing_key`."""
+    """Undo :func:`listing_key`. Raises StorageError for other bytes."""
     return ListingKey(*split_lane(key[:-_ID_SIZE]), id_at_end(key))
 
 
@@ -197,5 +207,12 @@ def unique_key(digest: bytes, status: Status, id_: int) -> bytes:
 
 
 def split_unique_key(key: bytes) -> UniqueKey:
-    """Undo :func:`unique_key`."""
-    return UniqueKey(key[: -_ID_SIZE - 1], _STATUSES[key[-_ID_SIZE - 1]], id_at_end(key))
+    """Undo :func:`unique_key`. Raises StorageError for other bytes."""
+    status = _STATUSES.get(key[-_ID_SIZE - 1]) if len(key) > _ID_SIZE else None
+    if status is None:
+        raise _no_key(key, "of a unique job")
+    return UniqueKey(key[: -_ID_SIZE - 1], status, id_at_end(key))
+
+
+def _no_key(key: bytes, what: str) -> StorageError:
+    return StorageError(f"{key!r} is no key {what}: the store is damaged on disk")

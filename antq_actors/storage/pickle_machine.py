@@ -173,7 +173,7 @@ class Machine:
     def _frozenset_since_mark(self, _: Any) -> None:
         self._budget -= _CONTAINER_COST
         items = self._since_mark()
-        self._stack.append(frozenset(self._keys.hashable(items, items)))
+        self._stack.append(frozenset(self._keys.hashable(items)))
 
     def _append(self, _: Any) -> None:
         self._extend([self._stack.pop()])

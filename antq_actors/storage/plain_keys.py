@@ -31,7 +31,11 @@ TOO_MANY_STEPS: Final = "it takes too many steps to be shown"
 
 # Types whose hashes nobody can make collide, and which cost next to nothing.
 _CERTAIN: Final = frozenset({str, bytes, float, bool, type(None), Opaque})
-_CHEAP: Final = _CERTAIN | {
+_CHEAP: Final = {
+    float,
+    bool,
+    type(None),
+    Opaque,
     complex,
     dt.date,
     dt.datetime,
@@ -59,12 +63,13 @@ class KeyCheck:
         """What it cost so far to hash the keys, as the machine counts it."""
         self.longest = 0
         """How many characters the longest key can be shown with, other than text and bytes."""
-        self._equal_hashes: dict[tuple[int, int], int] = {}
+        self._equal_hashes: dict[int, dict[int, int]] = {}
 
-    def hashable(self, keys: list[Any], container: object) -> list[Any]:
-        """Answer *keys* of *container*, with an Opaque for each that is not to be hashed.
+    def hashable(self, keys: list[Any], container: object = None) -> list[Any]:
+        """Answer *keys* with an Opaque for each that is not to be hashed.
 
-        Raises StorageError for keys that are made to collide.
+        They come to those that *container* has; None: they are all of them. Raises StorageError
+        for keys that are made to collide.
         """
         self.cost += len(keys)
         if len(keys) == 1 and type(keys[0]) is str and len(keys[0]) < _TEXT_UNIT:
@@ -75,7 +80,24 @@ class KeyCheck:
             return keys
         if kinds == {int} and max(map(abs, keys)).bit_length() <= _CERTAIN_BITS:
             return keys
-        return [self._checked(key, id(container)) for key in keys]
+        equal_hashes = {} if container is None else self._equal_hashes.setdefault(id(container), {})
+        return [self._checked(key, equal_hashes) for key in keys]
+
+    def _checked(self, key: Any, equal_hashes: dict[int, int]) -> Any:
+        cost = self.cost
+        try:
+            self._spend_on(key, DEEPEST_KEY)
+        except _NotHashedError:
+            return class_name(type(key))
+        if type(key) in _CERTAIN or (type(key) is int and key.bit_length() <= _CERTAIN_BITS):
+            return key
+        self.longest = max(self.longest, (self.cost - cost) * _TEXT_UNIT)
+        self._spend(_COUNT_COST)
+        hashed = hash(key)
+        equal_hashes[hashed] = equal = equal_hashes.get(hashed, 0) + 1
+        if equal > MOST_EQUAL_HASHES:
+            raise StorageError("its keys are made to collide")
+        return key
 
     def _spend(self, cost: int) -> None:
         # Before the keys are hashed: a single step can hash and compare any number of them.
@@ -83,55 +105,34 @@ class KeyCheck:
         if self.cost > self._budget:
             raise StorageError(TOO_MANY_STEPS)
 
-    def _checked(self, key: Any, container: int) -> Any:
-        cost = hash_cost(key)
-        if cost is None:
-            return class_name(type(key))
-        self._spend(cost)
-        if type(key) in _CERTAIN:
-            return key
-        if type(key) is int and key.bit_length() <= _CERTAIN_BITS:
-            return key
-        self._spend(_COUNT_COST)
-        self.longest = max(self.longest, cost * _TEXT_UNIT)
-        place = container, hash(key)
-        self._equal_hashes[place] = equal = self._equal_hashes.get(place, 0) + 1
-        if equal > MOST_EQUAL_HASHES:
-            raise StorageError("its keys are made to collide")
-        return key
+    def _spend_on(self, value: Any, depth: int) -> None:
+        """Spend what it costs to hash and compare *value*."""
+        kind = type(value)
+        if kind is tuple or kind is frozenset:
+            self._spend(1)
+            if depth == 0 or len(value) > WIDEST_KEY:
+                raise _NotHashedError
+            for item in value:
+                self._spend_on(item, depth - 1)
+        elif kind in _CHEAP or isinstance(value, type):
+            self._spend(1)
+        else:
+            self._spend(1 + _size(value))
 
 
-def hash_cost(value: Any, depth: int = DEEPEST_KEY) -> int | None:
-    """Answer what it costs to hash and compare *value*; None if that is not to be done."""
-    kind = type(value)
-    if kind is str or kind is bytes:
-        return 1 + len(value) // _TEXT_UNIT
-    if kind in _CHEAP or isinstance(value, type):
-        return 1
-    if kind is tuple or kind is frozenset:
-        return _cost_of_all(value, depth - 1)
-    return _cost_of_number_or_path(value)
+class _NotHashedError(Exception):
+    """A value holds what is not to be hashed."""
 
 
-def _cost_of_all(items: tuple[Any, ...] | frozenset[Any], depth: int) -> int | None:
-    if depth < 0 or len(items) > WIDEST_KEY:
-        return None
-    total = 1
-    for item in items:
-        cost = hash_cost(item, depth)
-        if cost is None:
-            return None
-        total += cost
-    return total
-
-
-def _cost_of_number_or_path(value: Any) -> int | None:
+def _size(value: Any) -> int:
+    if isinstance(value, str | bytes):
+        return len(value) // _TEXT_UNIT
     if isinstance(value, int):
-        return 1 + value.bit_length() // _BITS_UNIT
+        return value.bit_length() // _BITS_UNIT
     if isinstance(value, decimal.Decimal):
-        return 1 + value.__sizeof__() // _TEXT_UNIT
+        return value.__sizeof__() // _TEXT_UNIT
     if isinstance(value, fractions.Fraction):
-        return 1 + (value.numerator.bit_length() + value.denominator.bit_length()) // _TEXT_UNIT
+        return (value.numerator.bit_length() + value.denominator.bit_length()) // _BITS_UNIT
     if isinstance(value, pathlib.PurePath):
-        return 1 + len(str(value)) // _TEXT_UNIT
-    return None
+        return len(str(value)) // _TEXT_UNIT
+    raise _NotHashedError

@@ -224,6 +224,23 @@ def test_keys_that_are_made_to_collide_are_refused(key):
     assert "made to collide" in shown(args_with(DICT + MARK + colliding + ITEMS))
 
 
+def test_looking_for_what_cannot_be_hashed_has_an_end_too():
+    leaves = MARK + NONE * 32 + b"t" + MEMO + POP
+    middle = MARK + get(0) * 32 + b"t" + MEMO + POP
+    unhashable = MARK + get(1) * 31 + LIST + b"t" + MEMO + POP
+    again = (get(2) + NONE) * 1_000_000
+
+    encoded = args_with(leaves + middle + unhashable + DICT + MARK + again + ITEMS)
+
+    assert "too many steps" in shown(encoded)
+
+
+def test_equal_members_of_many_sets_do_not_collide():
+    args = {"sets": [frozenset({(1, 2), (i, i)}) for i in range(1_000)]}
+
+    assert encoding.show_args(encoding.encode_args(args)) == args
+
+
 def test_a_long_key_is_not_compared_for_ever():
     twins = text("x" * 3_000_000) + MEMO + POP + text("x" * 3_000_000) + MEMO + POP
     again = (get(0) + NONE + get(1) + NONE) * 300_000
