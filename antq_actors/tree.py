@@ -23,8 +23,9 @@ from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.supervisor import Supervisor
 from antq_actors.queues.messages import Wake
 from antq_actors.queues.pruner import Pruner, PrunerConfig
-from antq_actors.queues.queue_actor import QueueActor, QueueSettings
+from antq_actors.queues.queue_actor import QueueActor
 from antq_actors.queues.rescuer import Rescuer, RescuerConfig
+from antq_actors.queues.settings import QueueSettings
 from antq_actors.storage.seal import Seal
 from antq_actors.storage.storage_actor import StorageActor
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.errors import AntqError, StorageError
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.otp.timers import Timer
-    from antq_actors.queues.node import Node
+    from antq_actors.queues.settings import QueueSettings
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.records import Claim, Settlement, StoredJob
     from antq_actors.storage.request import Write
@@ -52,21 +51,6 @@ RESTART_TIME: Final = 1.0
 
 RETRIES: Final = Backoff(first=0.2, longest=3.0)
 """Seconds between two tries of a store that refuses: few enough that its recovery is soon seen."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class QueueSettings:
-    """What a queue actor is told at its start."""
-
-    name: str
-    concurrency: int
-    check_interval: float
-    """Seconds between two looks at the store when no event asks for one."""
-    max_interruptions: int
-    node: Node
-    """This process, as the store knows it."""
-    workers: str
-    """The name of the dynamic supervisor of its worker actors."""
 
 
 class _Look(NamedTuple):

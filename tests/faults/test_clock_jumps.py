@@ -15,7 +15,8 @@ from antq_actors.otp import DynamicSupervisor, Shutdown, calls, stop
 from antq_actors.queues.messages import Wake
 from antq_actors.queues.node import Node
 from antq_actors.queues.pruner import Prune, Pruner, PrunerConfig
-from antq_actors.queues.queue_actor import QueueActor, QueueSettings
+from antq_actors.queues.queue_actor import QueueActor
+from antq_actors.queues.settings import QueueSettings
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.storage_actor import StorageActor
 
