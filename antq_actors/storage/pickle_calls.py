@@ -43,8 +43,8 @@ def meant(module: Any, name: Any) -> Any:
 def cost_of_call(called: Any, args: tuple[Any, ...]) -> int:
     """Answer what :func:`result_of_call` will cost, as the machine counts it."""
     cost = _CALL_COST + len(args)
-    if str in map(type, args):
-        cost += sum(len(arg) for arg in args if type(arg) is str) // _TEXT_UNIT
+    if args and type(args[0]) is str:
+        cost += len(args[0]) // _TEXT_UNIT
     if called is collections.deque:
         return cost + _DEQUE_COST
     if type(called) is Opaque and called.name == _ZONE_MAKER:
@@ -55,10 +55,25 @@ def cost_of_call(called: Any, args: tuple[Any, ...]) -> int:
 def result_of_call(called: Any, args: tuple[Any, ...]) -> Any:
     """Answer what calling, or instantiating, *called* would give, made or not."""
     if isinstance(called, type):
-        # Only these few classes ever get here: plain data, named by the pickle.
-        return _made(called, args)
+        # One of the few classes that a pickle gets by their names: they are plain data.
+        maker = plain_makers.MAKERS.get(called)
+        try:
+            return maker(*args) if maker else class_name(called)
+        except Exception:  # noqa: BLE001 - makers raise anything for what they do not accept
+            return _not_made(called, args)
     if type(called) is not Opaque:
         raise StorageError(f"it calls a {type(called).__name__}")
+    return _result_of_opaque(called, args)
+
+
+def _not_made(cls: type, args: tuple[Any, ...]) -> Opaque:
+    shown = class_name(cls)
+    if cls in _IN_ZONES and args and type(args[-1]) is Opaque:
+        return named(f"{shown.name} in {args[-1].name}")
+    return shown
+
+
+def _result_of_opaque(called: Opaque, args: tuple[Any, ...]) -> Any:
     if called.name == _ZONE_MAKER:
         return _zone(args)
     if called.name == _CLASS_BY_VALUE and len(args) > 3:  # noqa: PLR2004 - see above
@@ -68,19 +83,6 @@ def result_of_call(called: Any, args: tuple[Any, ...]) -> Any:
         owner = class_name(args[0]) if isinstance(args[0], type) else args[0]
         return named(owner.name if type(owner) is Opaque else None, args[1])
     return called
-
-
-def _made(cls: type, args: tuple[Any, ...]) -> Any:
-    maker = plain_makers.MAKERS.get(cls)
-    if maker is None:
-        return class_name(cls)
-    try:
-        return maker(*args)
-    except Exception:  # noqa: BLE001 - makers raise anything for what they do not accept
-        shown = class_name(cls)
-        if cls in _IN_ZONES and type(args[-1]) is Opaque:
-            return named(f"{shown.name} in {args[-1].name}")
-        return shown
 
 
 def _zone(args: tuple[Any, ...]) -> Any:

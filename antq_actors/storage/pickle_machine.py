@@ -29,7 +29,8 @@ BUDGET: Final = 4_000_000
 _BLOCK: Final = 64
 _CONTAINER_COST: Final = 4
 
-_LONG_CALL: Final = 24
+# What costs more may make a leaf of more than SHORT characters: a path, a decimal.
+_LONG_CALL: Final = 12
 
 _STOP: Final = ord(".")
 _MEMOIZE: Final = 0x94

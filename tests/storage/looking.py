@@ -45,10 +45,10 @@ def listen():
 def hear(event, args):
     if watch.events is None or not event.startswith(FORBIDDEN):
         return
-    # The zones of time that a system does not have may come from a package of data.
+    # A zone of time is a file of the system or else of a package of data, which is looked for.
     if event == "open" and "zoneinfo" in str(args[0]):
         return
-    if event == "import" and args[0].startswith("tzdata"):
+    if event == "os.listdir" or (event == "import" and args[0].startswith("tzdata")):
         return
     watch.events.append(f"{event} {args!r:.100}")
 
