@@ -25,7 +25,7 @@ from antq_actors.jobs.job import AttemptError, Job
 from antq_actors.jobs.lifecycle import ErrorEntry
 from antq_actors.jobs.state import JobState
 from antq_actors.jobs.unique import Unique
-from antq_actors.storage.plain_pickle import Opaque, read_plain
+from antq_actors.storage.plain import Opaque, read_plain
 from antq_actors.storage.records import JobSpec, StoredJob
 from antq_actors.storage.seal import contents
 

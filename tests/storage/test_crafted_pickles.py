@@ -16,7 +16,7 @@ import pytest
 from looking import answer
 
 from antq_actors.storage import encoding
-from antq_actors.storage.opaque import Opaque
+from antq_actors.storage.plain.opaque import Opaque
 
 SECONDS = 20  # the slowest takes two on an idle machine
 

@@ -22,7 +22,7 @@ from antq_actors.jobs.state import JobState
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.unique import Unique
 from antq_actors.storage import encoding
-from antq_actors.storage.plain_pickle import Opaque
+from antq_actors.storage.plain import Opaque
 from antq_actors.storage.records import JobSpec, StoredJob
 
 leaves = (

@@ -23,8 +23,8 @@ from antq_actors.jobs.lifecycle import ErrorEntry
 from antq_actors.jobs.state import JobState
 from antq_actors.jobs.status import Status
 from antq_actors.storage import encoding, keys
-from antq_actors.storage.pickle_machine import Machine
-from antq_actors.storage.plain_pickle import read_plain
+from antq_actors.storage.plain import read_plain
+from antq_actors.storage.plain.machine import Machine
 from antq_actors.storage.records import JobSpec, StoredJob
 
 listen()

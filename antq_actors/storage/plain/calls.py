@@ -1,7 +1,7 @@
 """What the names and the calls in a pickle stand for.
 
 Only the makers of plain data are called. All else that a pickle names, calls or instantiates is an
-:class:`~antq_actors.storage.opaque.Opaque` of the same name.
+:class:`~antq_actors.storage.plain.opaque.Opaque` of the same name.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import zoneinfo
 from typing import Any, Final
 
 from antq_actors.errors import StorageError
-from antq_actors.storage import plain_makers
-from antq_actors.storage.opaque import Opaque, class_name, named
+from antq_actors.storage.plain import makers
+from antq_actors.storage.plain.opaque import Opaque, class_name, named
 
 _CALL_COST: Final = 8
 _DEQUE_COST: Final = 32
@@ -37,7 +37,7 @@ def meant(module: Any, name: Any) -> Any:
     """Answer the class of plain data that is named so, else an Opaque."""
     if type(module) is not str or type(name) is not str:
         raise StorageError("it names something by what is no text")
-    return plain_makers.PLAIN.get((module, name)) or named(module, name)
+    return makers.PLAIN.get((module, name)) or named(module, name)
 
 
 def cost_of_call(called: Any, args: tuple[Any, ...]) -> int:
@@ -56,7 +56,7 @@ def result_of_call(called: Any, args: tuple[Any, ...]) -> Any:
     """Answer what calling, or instantiating, *called* would give, made or not."""
     if isinstance(called, type):
         # One of the few classes that a pickle gets by their names: they are plain data.
-        maker = plain_makers.MAKERS.get(called)
+        maker = makers.MAKERS.get(called)
         try:
             return maker(*args) if maker else class_name(called)
         except Exception:  # noqa: BLE001 - makers raise anything for what they do not accept
@@ -87,6 +87,6 @@ def _result_of_opaque(called: Opaque, args: tuple[Any, ...]) -> Any:
 
 def _zone(args: tuple[Any, ...]) -> Any:
     try:
-        return plain_makers.zone(*args)
+        return makers.zone(*args)
     except Exception:  # noqa: BLE001 - whatever looking for a zone raises, there is none
         return class_name(zoneinfo.ZoneInfo)

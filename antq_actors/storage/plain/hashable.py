@@ -16,7 +16,7 @@ import uuid
 from typing import Any, Final
 
 from antq_actors.errors import StorageError
-from antq_actors.storage.opaque import Opaque, class_name
+from antq_actors.storage.plain.opaque import Opaque, class_name
 
 DEEPEST_KEY: Final = 3
 """Levels of tuples and frozensets in a key."""

@@ -14,7 +14,7 @@ import gc
 import pathlib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from antq_actors.storage.opaque import Opaque
+from antq_actors.storage.plain.opaque import Opaque
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -1,7 +1,7 @@
 """A machine that reads a pickle as a description, whoever wrote it.
 
 It knows the opcodes that Python 3 writes. It imports nothing and calls nothing but the makers of
-plain data, and it hashes only what :mod:`~antq_actors.storage.plain_keys` allows. What it does is
+plain data, and it hashes only what :mod:`~antq_actors.storage.plain.hashable` allows. What it does is
 bounded by the size of the pickle and, since a reference of two bytes can ask for the same costly
 step over and over, by a budget.
 """
@@ -14,11 +14,11 @@ import uuid
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from antq_actors.errors import StorageError
-from antq_actors.storage import plain_makers
-from antq_actors.storage.opaque import Opaque, class_name
-from antq_actors.storage.pickle_calls import cost_of_call, meant, result_of_call
-from antq_actors.storage.pickle_tape import Tape
-from antq_actors.storage.plain_keys import TOO_MANY_STEPS, KeyCheck
+from antq_actors.storage.plain import makers
+from antq_actors.storage.plain.calls import cost_of_call, meant, result_of_call
+from antq_actors.storage.plain.hashable import TOO_MANY_STEPS, KeyCheck
+from antq_actors.storage.plain.opaque import Opaque, class_name
+from antq_actors.storage.plain.tape import Tape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -233,13 +233,13 @@ class Machine:
         cost = cost_of_call(called, args)
         self._budget -= cost
         if cost > _LONG_CALL:
-            self._tape.longest = max(self._tape.longest, plain_makers.LONGEST_NUMBER)
+            self._tape.longest = max(self._tape.longest, makers.LONGEST_NUMBER)
         self._stack.append(result_of_call(called, args))
 
     def _instantiate(self, _: Any) -> None:
         if self._stack[-2] is uuid.UUID:
             self._budget -= _CONTAINER_COST
-            self._stack[-2:] = [plain_makers.empty_uuid()]
+            self._stack[-2:] = [makers.empty_uuid()]
         else:
             self._call(None)
 
@@ -253,7 +253,7 @@ class Machine:
         made = self._stack[-1]
         if type(made) is uuid.UUID:
             try:
-                plain_makers.fill_uuid(made, state)
+                makers.fill_uuid(made, state)
             except Exception:  # noqa: BLE001 - as makers do
                 self._stack[-1] = class_name(uuid.UUID)
 

@@ -6,8 +6,8 @@ import struct
 import sys
 from typing import Any, Final
 
-from antq_actors.storage.opaque import Opaque
-from antq_actors.storage.plain_makers import LONGEST_NUMBER
+from antq_actors.storage.plain.makers import LONGEST_NUMBER
+from antq_actors.storage.plain.opaque import Opaque
 
 SHORT: Final = 512
 """Characters that any leaf may have, also a made one such as a datetime or an Opaque."""

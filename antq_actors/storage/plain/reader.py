@@ -4,11 +4,11 @@ Whoever can write to a store can put any pickle there, and a pickle may call any
 all memory, or keep a processor busy for ever. So who only looks at jobs reads them here: plain
 data becomes itself, everything else an Opaque that says what it would have been.
 
-    simple_pickle    is it only lists, dicts and leaves? Then the standard library reads it
-    pickle_machine   reads all others, as a description
-    plain_makers     makes dates, decimals and the like for it, from what their pickles hold
-    plain_keys       what of it may be hashed
-    showable         then, of both: how large would it be, written out?
+    simple     is it only lists, dicts and leaves? Then the standard library reads it
+    machine    reads all others, as a description: ``tape`` its opcodes, ``calls`` its calls
+    makers     makes dates, decimals and the like for it, from what their pickles hold
+    hashable   what of it may be hashed
+    showable   then, of both: how large would it be, written out?
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from __future__ import annotations
 import pickle
 from typing import Any
 
-from antq_actors.storage.opaque import Opaque
-from antq_actors.storage.pickle_machine import Machine
-from antq_actors.storage.showable import is_small, shown
-from antq_actors.storage.simple_pickle import longest_text
-
-__all__ = ["Opaque", "read_plain"]
+from antq_actors.storage.plain.machine import Machine
+from antq_actors.storage.plain.showable import is_small, shown
+from antq_actors.storage.plain.simple import longest_text
 
 
 def read_plain(pickled: bytes) -> Any:
