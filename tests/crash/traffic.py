@@ -57,6 +57,7 @@ def run(directory: Path, seconds: float) -> list[str]:
     for name, value in (
         ("seconds", f"{took:.1f}"),
         ("enqueued", f"{total}: {enqueued[0][0]} singly, {enqueued[1][0]} in bulk"),
+        ("enqueued a second", f"{total / seconds:.0f}"),
         ("performed", f"{done}: {performed[0][0]} and {performed[1][0]}"),
         ("performed a second", f"{done / took:.0f}"),
         ("most memory of a node", f"{max(rss for _, rss in performed) / 1024:.0f} MiB"),
