@@ -1,9 +1,9 @@
 """A machine that reads a pickle as a description, whoever wrote it.
 
 It knows the opcodes that Python 3 writes. It imports nothing and calls nothing but the makers of
-plain data, and it hashes only what :mod:`~antq_actors.storage.plain.hashable` allows. What it does is
-bounded by the size of the pickle and, since a reference of two bytes can ask for the same costly
-step over and over, by a budget.
+plain data, and it hashes only what ``hashable`` allows. What it does is bounded by the size of the
+pickle and, since a reference of two bytes can ask for the same costly step over and over, by a
+budget.
 """
 
 from __future__ import annotations
