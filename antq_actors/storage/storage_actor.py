@@ -208,9 +208,12 @@ class StorageActor(GenServer):
 
     def _heed_commits(self) -> None:
         """Tell the queues if another process has committed something since the last look."""
-        last = self._env.last_transaction()
-        if last != self._seen:
-            queues = self._env.read(lambda txn: JobReader(txn, self._env.tables).known_queues())
-            self._seen = last
-            for queue_name in queues:
-                self._heed(queue_name)
+        if self._env.last_transaction() == self._seen:
+            return
+        # A commit has its number a moment before those who read see it: what was seen is what
+        # this very look could see, and the rest is for the next.
+        queues, self._seen = self._env.read(
+            lambda txn: (JobReader(txn, self._env.tables).known_queues(), txn.id())
+        )
+        for queue_name in queues:
+            self._heed(queue_name)
