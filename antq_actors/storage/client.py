@@ -247,6 +247,9 @@ class StorageClient:
             node_lock.hold(self._path, node)
         # Only now: a recorded node whose lock can be taken is a dead one.
         self._write(partial(JobStore.add_node, node=node, queues=queues))
+        nodes = self._read(JobReader.nodes)
+        with self._in_words():
+            node_lock.sweep(self._path, nodes)
         return node
 
     def lose_node(self, node: int) -> None:

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.storage.file_lock import try_lock
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
+
+_JUST_MADE: Final = 60.0
+"""Seconds."""
 
 _guard = threading.Lock()
 _held: Final[dict[Path, int]] = {}
@@ -70,6 +76,25 @@ def is_dead(directory: Path, node: int) -> bool:
             return False
         os.close(descriptor)
         return True
+
+
+def sweep(directory: Path, nodes: Collection[int]) -> None:
+    """Delete files of none of *nodes*, left by who died while it opened or forgot one.
+
+    Not those of the last minute: a new node has its file a moment before it is locked.
+    """
+    known = {_file(directory, node) for node in nodes}
+    with _guard:
+        for file in (directory / "nodes").glob("*.lock"):
+            if file in known or file in _held:
+                continue
+            with suppress(FileNotFoundError):  # another sweep was faster
+                if file.stat().st_mtime > time.time() - _JUST_MADE:
+                    continue
+                descriptor = try_lock(file)
+                if descriptor is not None:
+                    file.unlink(missing_ok=True)
+                    os.close(descriptor)
 
 
 def _file(directory: Path, node: int) -> Path:

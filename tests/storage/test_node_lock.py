@@ -97,3 +97,20 @@ def in_another_process(fn, *arguments):
     if answer == "raised":
         raise BlockingIOError
     return answer == "True"
+
+
+def test_a_sweep_deletes_files_of_nobody_but_not_those_just_made(tmp_path):
+    node_lock.hold(tmp_path, 1)
+    for number in (2, 3, 4):
+        (tmp_path / "nodes" / f"{number}.lock").touch()
+    for number in (1, 2, 3):
+        os.utime(tmp_path / "nodes" / f"{number}.lock", (0, 0))
+    with OtherProcess(HOLD, tmp_path) as other:
+        assert other.first_line == "held"
+        os.utime(tmp_path / "nodes" / "7.lock", (0, 0))
+
+        node_lock.sweep(tmp_path, [3])
+
+        left = {file.name for file in (tmp_path / "nodes").iterdir()}
+    assert left == {"1.lock", "3.lock", "4.lock", "7.lock"}
+    node_lock.release(tmp_path, 1)
