@@ -101,7 +101,8 @@ def miscount(txn, db):
         ("payloads", drop(keys.job_key(3)), "payloads: .* of job 3 is missing"),
         ("jobs", put(keys.job_key(4), b"\0x"), "job 4: the job is damaged"),
         ("jobs", put(b"odd", b"\0x"), "jobs: b'odd' is no key"),
-        ("meta", put(b"next:id", b"5"), "job 21: its id would be given again"),
+        ("meta", put(b"next:id", b"5"), "meta: ids from 5 on would be given again, up to 21"),
+        ("meta", put(b"next:id", b"?"), "meta: the counter next:id is damaged"),
         ("errors", put(keys.error_key(2, 0), b"x"), "errors: .* belongs to no job"),
     ],
 )

@@ -75,12 +75,8 @@ class JobStore(JobRuns):
         store never had a job.
         """
         if keep_ids is None:
-            keep_ids = self._next_id == 1
-        ids: list[int | None] = []
-        for id_, new, errors in arrivals:
-            if keep_ids:
-                self._next_id = max(self._next_id, id_)
-            ids.append(self._take_in(new, errors))
+            keep_ids = self._first_free_id() == 1
+        ids = [self._take_in(new, errors, id_ if keep_ids else 0) for id_, new, errors in arrivals]
         return ids, keep_ids
 
     def cancel(self, id_: int, *, now: Instant) -> StoredJob:
@@ -161,16 +157,15 @@ class JobStore(JobRuns):
             return None
         return self._add(new)
 
-    def _take_in(self, new: NewJob, errors: tuple[ErrorEntry, ...]) -> int | None:
+    def _take_in(self, new: NewJob, errors: tuple[ErrorEntry, ...], wanted: int) -> int | None:
         digest = new.spec.unique_digest
         waits = new.state.status in WAITING
         if waits and digest and self._jobs.in_the_way(digest, new.spec.unique_statuses):
             return None
-        return self._add(new, errors)
+        return self._add(new, errors, wanted)
 
-    def _add(self, new: NewJob, errors: tuple[ErrorEntry, ...] = ()) -> int:
-        id_ = self._next_id
-        self._next_id += 1
+    def _add(self, new: NewJob, errors: tuple[ErrorEntry, ...] = (), wanted: int = 0) -> int:
+        id_ = self._new_id(wanted)
         self._jobs.add(id_, new.state, new.spec, self._seal, errors)
         self.due.add(new.state.queue_name)
         return id_

@@ -41,7 +41,8 @@ class JobWriter(JobReader):
     def __init__(self, txn: lmdb.Transaction, tables: Tables, seal: Seal | None = None) -> None:
         super().__init__(txn, tables)
         self._seal = seal or Seal()
-        self._first_id = self._next_id = self._meta.counter(NEXT_ID)
+        self._next_id: int | None = None
+        """The id of the next job, once one was asked for."""
         self.due: set[str] = set()
         """Queues that got a job, or were resumed, in this transaction."""
         self._has_changed = False
@@ -50,9 +51,19 @@ class JobWriter(JobReader):
         """Write what was collected: counts, and the next id."""
         if self._jobs.flush():
             self._has_changed = True
-        if self._next_id != self._first_id:
+        if self._next_id is not None:
             self._meta.set_counter(NEXT_ID, self._next_id)
-            self._first_id = self._next_id
+            self._next_id = None
+
+    def _new_id(self, wanted: int = 0) -> int:
+        """Answer an id that no job had, *wanted* if that is one. Raises DamagedRecord."""
+        id_ = max(self._first_free_id(), wanted)
+        self._next_id = id_ + 1
+        return id_
+
+    def _first_free_id(self) -> int:
+        # Only now, so that a damaged counter stops those alone who need it.
+        return self._meta.counter(NEXT_ID) if self._next_id is None else self._next_id
 
     @property
     def has_changed(self) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import DamagedRecord
-from antq_actors.storage.scan import keys_with, value_of
+from antq_actors.storage.scan import items_with, keys_with, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -38,7 +38,10 @@ class Meta:
         """Answer the next number of a counter, from 1. Raises DamagedRecord."""
         stored = value_of(self._txn, self._db, name) or b"1"
         if not stored.isdigit():
-            raise DamagedRecord(f"the counter {name.decode()} is damaged: it reads {stored!r}")
+            raise DamagedRecord(
+                f"the counter {name.decode()} is damaged: it reads {stored!r}; restore a backup, or"
+                " `antq export` what is there and import it into a new store"
+            )
         return int(stored)
 
     def set_counter(self, name: bytes, number: int) -> None:
@@ -52,7 +55,7 @@ class Meta:
     def paused(self) -> list[str]:
         """Answer the paused queues."""
         keys = keys_with(self._txn, self._db, _PAUSED)
-        return [key[len(_PAUSED) :].decode() for key in keys]
+        return [key[len(_PAUSED) :].decode(errors="replace") for key in keys]
 
     def set_paused(self, queue_name: str, *, paused: bool) -> None:
         """Pause or resume a queue."""
@@ -64,13 +67,11 @@ class Meta:
 
     def nodes(self) -> list[int]:
         """Answer the nodes that were opened and not closed."""
-        return [int(key[len(_NODE) :]) for key in keys_with(self._txn, self._db, _NODE)]
+        return [node for node, _ in self._nodes()]
 
     def served(self) -> set[str]:
         """Answer the queues that these nodes run."""
-        keys = keys_with(self._txn, self._db, _NODE)
-        served = [value_of(self._txn, self._db, key) or b"" for key in keys]
-        return {name for queues in served for name in queues.decode().split("\0") if name}
+        return {name for _, queues in self._nodes() for name in queues if name}
 
     def has_node(self, node: int) -> bool:
         """Tell whether a node is recorded: opened, not closed, not declared dead."""
@@ -78,11 +79,14 @@ class Meta:
 
     def nodes_of(self, queue_name: str) -> list[int]:
         """Answer the recorded nodes that run a queue."""
-        name = queue_name.encode()
+        return [node for node, queues in self._nodes() if queue_name in queues]
+
+    def _nodes(self) -> list[tuple[int, list[str]]]:
+        """Answer each node with its queues; a damaged row is none."""
         return [
-            int(key[len(_NODE) :])
-            for key in keys_with(self._txn, self._db, _NODE)
-            if name in (value_of(self._txn, self._db, key) or b"").split(b"\0")
+            (int(key[len(_NODE) :]), queues.decode(errors="replace").split("\0"))
+            for key, queues in items_with(self._txn, self._db, _NODE)
+            if key[len(_NODE) :].isdigit()
         ]
 
     def add_order(self, node: int, queue_name: str, concurrency: int) -> None:
@@ -96,14 +100,17 @@ class Meta:
         if order is None:
             return None
         self._delete(key)
-        return int(order)
+        return int(order) if order.isdigit() else None
 
     def alone(self, node: int) -> tuple[int, int, Instant] | None:
         """Answer the last job that began alone on a node: its id, its execution, since when."""
         stored = value_of(self._txn, self._db, _ALONE + b"%d" % node)
         if stored is None:
             return None
-        id_, execution, since = map(int, stored.split())
+        try:
+            id_, execution, since = map(int, stored.split())
+        except ValueError:  # damaged; it is only about who goes first
+            return None
         return id_, execution, since
 
     def set_alone(self, node: int, id_: int, execution: int, since: Instant) -> None:

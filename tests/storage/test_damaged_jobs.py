@@ -235,3 +235,33 @@ def test_with_a_key_nothing_unsigned_is_opened(record):
 
 def test_without_a_key_what_others_signed_is_run_as_before():
     assert Seal().open(Seal([OLD]).close(b"spec")) == b"spec"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        (b"alone:1", b"\xff garbage"),
+        (b"order:1:mail", b"many"),
+        (b"node:garbage", b"mail"),
+        (b"node:00000000000000000009", b"\xff\xfe"),
+        (b"paused:\xff", b""),
+    ],
+)
+def test_a_damaged_row_of_the_small_facts_stops_no_queue(store, key, value):
+    store.insert(a_new_job())
+    store.put("meta", key, value)
+
+    assert [job.id for job in store.claim()] == [1]
+    assert 1 in store.nodes()
+    assert "mail" in store.known_queues()
+    assert store.nodes_of("mail") == []
+
+
+def test_a_damaged_counter_of_ids_gives_no_id_twice_and_stops_no_claim(store):
+    store.insert(a_new_job())
+    store.put("meta", b"next:id", b"\xff")
+
+    with pytest.raises(StorageError, match="the counter next:id is damaged"):
+        store.insert(a_new_job())
+
+    assert [job.id for job in store.claim()] == [1]
