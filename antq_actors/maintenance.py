@@ -64,7 +64,7 @@ def verify(path: str | os.PathLike[str], *, signing_keys: Sequence[bytes] = ()) 
         if damage:
             return damage
     with _opened(store) as env:
-        return env.inspect(lambda txn: verify_tables(txn, env.tables, Seal(signing_keys)))
+        return findings(env, signing_keys)
 
 
 def backup(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
@@ -73,9 +73,8 @@ def backup(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path
     Applications go on meanwhile. The copy has no gaps, is on disk when this returns, and appears
     under its name only when it is whole.
     """
-    with _opened(path) as env, _arriving(Path(target)) as coming:
-        env.copy(coming)
-    return Path(target)
+    with _opened(path) as env:
+        return copy_to(env, target)
 
 
 def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> int:
@@ -97,9 +96,9 @@ def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
         _copy_file(backed_up / DATA_FILE, coming / DATA_FILE)
         env = Environment.open(coming, migrate=True)
         try:
-            findings = env.inspect(lambda txn: verify_tables(txn, env.tables))
-            if findings:
-                raise _damaged_backup(backed_up, findings)
+            damage = findings(env)
+            if damage:
+                raise _damaged_backup(backed_up, damage)
             _give_back(env, instant.now())
             jobs = read(env, lambda reader: reader.count(None, None))
         finally:
@@ -156,6 +155,21 @@ def reseal(path: str | os.PathLike[str], signing_keys: Sequence[bytes] = ()) -> 
             return reseal_all(env, Seal(signing_keys))
         finally:
             env.close()
+
+
+# ---- of a store that is open ----------------------------------------------------------------
+
+
+def findings(env: Environment, signing_keys: Sequence[bytes] = ()) -> list[str]:
+    """Answer what is wrong with the tables of an open store."""
+    return env.inspect(lambda txn: verify_tables(txn, env.tables, Seal(signing_keys)))
+
+
+def copy_to(env: Environment, target: str | os.PathLike[str]) -> Path:
+    """Back up an open store."""
+    with _arriving(Path(target)) as coming:
+        env.copy(coming)
+    return Path(target)
 
 
 # ---- in common ------------------------------------------------------------------------------

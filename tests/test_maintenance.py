@@ -9,6 +9,7 @@ from apps import settled
 
 from antq_actors import AntQ, StorageError, Unique, Worker, maintenance
 from antq_actors.maintenance import DATA_FILE
+from antq_actors.otp import Killed, exit  # noqa: A004 - as OTP calls it
 from antq_actors.storage import keys
 from antq_actors.storage.environment import Environment
 
@@ -241,6 +242,19 @@ def test_where_no_store_is_nothing_is_made(tmp_path, act):
         getattr(maintenance, act)(tmp_path / "none")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_verify_and_backup_wait_for_a_storage_actor_that_is_being_restarted(path, tmp_path):
+    with AntQ(path) as app:
+        app.enqueue(Note, {})
+        exit(app._running.names.storage, Killed())
+        assert app.verify() == []
+
+        exit(app._running.names.storage, Killed())
+        copy = app.backup(tmp_path / "copy")
+
+        assert app.enqueue(Note, {}).id == 2
+    assert maintenance.verify(copy) == []
 
 
 # ---- what needs the store alone -------------------------------------------------------------

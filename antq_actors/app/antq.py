@@ -296,14 +296,14 @@ class AntQ:
 
     def verify(self) -> list[str]:
         """Answer what is wrong with the store, one sentence each; see ``maintenance.verify``."""
-        return maintenance.verify(self._live().path, signing_keys=self._config.signing_keys)
+        return maintenance.findings(self._live().environment(), self._config.signing_keys)
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
         """Copy the store as it is now to the new directory *target*, while all goes on.
 
         Answers its path; the copy is on disk then. Raises StorageError.
         """
-        return maintenance.backup(self._live().path, target)
+        return maintenance.copy_to(self._live().environment(), target)
 
     def export_jobs(
         self,

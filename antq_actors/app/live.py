@@ -5,22 +5,28 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from antq_actors import tree
 from antq_actors.app.intake import Intake
 from antq_actors.app.lookup import Lookup
+from antq_actors.errors import StorageError
 from antq_actors.jobs import instant
 from antq_actors.otp.names import registered
 from antq_actors.queues.node import Node
 from antq_actors.storage.client import StorageClient
-from antq_actors.storage.environment import close_left_open
+from antq_actors.storage.environment import Environment, close_left_open, opened
 from antq_actors.storage.volatile import VolatileDirectory
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from antq_actors import config as configuration
+
+PATIENCE: Final = 30.0
+"""Seconds that a storage actor has to come back."""
+PAUSE: Final = 0.01
 
 _taking: Final = threading.Lock()
 _taken: Final[set[tree.Names]] = set()
@@ -43,6 +49,18 @@ class Live:
         except BaseException:
             self.discard()
             raise
+
+    def environment(self) -> Environment:
+        """Answer the open store; its storage actor may be on its way back.
+
+        Raises StorageError when it does not come back in time. Nobody else may open it meanwhile:
+        the actor could not.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while (env := opened(self.path)) is None:
+            if time.monotonic() > deadline or self.store.closed.wait(PAUSE):
+                raise StorageError(f"the store in {self.path} is not open")
+        return env
 
     def discard(self) -> None:
         """Let nobody wait for what is gone, and leave nothing open."""
