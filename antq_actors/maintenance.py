@@ -25,7 +25,7 @@ from antq_actors.storage import environment, node_lock, soundness
 from antq_actors.storage.environment import Environment
 from antq_actors.storage.failures import storage_error
 from antq_actors.storage.job_store import read, write
-from antq_actors.storage.migrations import reseal_all
+from antq_actors.storage.resealing import reseal_all
 from antq_actors.storage.seal import Seal
 from antq_actors.storage.store_lock import StoreLock
 from antq_actors.storage.verify import verify as verify_tables

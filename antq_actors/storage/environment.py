@@ -257,7 +257,7 @@ def _bring_up_to_date(env: Environment, shared: StoreLock | None, *, migrate: bo
         migration.check_brevity()
     if shared is not None:
         shared.take_alone()
-    migration.run()
+    migration.run(env.write)
     if shared is not None:
         shared.share()
 

@@ -9,7 +9,6 @@ half done.
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,14 +23,17 @@ if TYPE_CHECKING:
 
     import lmdb
 
-    from antq_actors.storage.environment import Environment
     from antq_actors.storage.tables import Tables
+
+    Write = Callable[[Callable[[lmdb.Transaction], bool]], bool]
+    """Does something in a write transaction, enlarges the map if need be, answers its answer."""
 
 log: Final = logging.getLogger("antq_actors.storage")
 
 FORMAT_KEY: Final = b"format"
 _PROGRESS_KEY: Final = b"migrating"
-_BATCH: Final = 1_000
+BATCH: Final = 1_000
+"""Records rewritten in one transaction."""
 _A_MOMENT: Final = 10_000
 """Most jobs for which a step that rewrites records is done at the start of an application."""
 
@@ -47,35 +49,10 @@ class Step(NamedTuple):
     """
 
 
-def reseal_all(env: Environment, closing: seal.Seal) -> int:
-    """Close every spec anew with another seal, whoever closed it; answer how many.
-
-    Damaged ones stay as they are.
-    """
-    start: bytes | None = b""
-    resealed = 0
-    while start is not None:
-        start, count = env.write(partial(_reseal, env.tables, closing, start))
-        resealed += count
-    return resealed
-
-
-def _reseal(
-    tables: Tables, closing: seal.Seal, start: bytes, txn: lmdb.Transaction
-) -> tuple[bytes | None, int]:
-    batch, following = _payloads(txn, tables, start, _BATCH)
-    count = 0
-    for key, payload in batch:
-        with suppress(StorageError):
-            txn.put(key, closing.close(seal.contents(payload)), db=tables.payloads)
-            count += 1
-    return following, count
-
-
-def _payloads(
+def payloads(
     txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int
 ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
-    """Answer up to *limit* specs from a key on, and the key of the next one."""
+    """Answer up to *limit* sealed specs from a key on, and the key of the next one."""
     found = list(islice(items_from(txn, tables.payloads, start), limit + 1))
     return found[:limit], found[limit][0] if len(found) > limit else None
 
@@ -83,7 +60,7 @@ def _payloads(
 def _seal_specs(txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int) -> bytes | None:
     """Put a checksum before what each job was enqueued with."""
     bare = seal.Seal()
-    batch, following = _payloads(txn, tables, start, limit)
+    batch, following = payloads(txn, tables, start, limit)
     for key, payload in batch:
         if not seal.is_sealed(payload):
             txn.put(key, bare.close(payload), db=tables.payloads)
@@ -149,23 +126,22 @@ class Migration:
                 f" `antq migrate --path {self._path}`"
             )
 
-    def run(self) -> None:
-        """Do it, or go on with it; nobody else may have the store open."""
+    def run(self, write: Write) -> None:
+        """Do it, or go on with it, each batch by *write*; nobody else may have the store open."""
         for version in range(self.found, self._wanted):
             step = self._steps[version - 1]
             log.warning("%s: format %d to %d: %s", self._path, version, version + 1, step.what)
-            while self._one_batch(step, version):
+            while write(partial(self._one_batch, step, version)):
                 pass
 
-    def _one_batch(self, step: Step, version: int) -> bool:
+    def _one_batch(self, step: Step, version: int, txn: lmdb.Transaction) -> bool:
         """Do one batch of a step; tell whether there is another one."""
         meta = self._tables.meta
-        with self._env.begin(write=True) as txn:
-            start = bytes(txn.get(_PROGRESS_KEY, b"", db=meta))
-            following = step.batch(txn, self._tables, start, _BATCH)
-            if following is not None:
-                txn.put(_PROGRESS_KEY, following, db=meta)
-                return True
-            txn.delete(_PROGRESS_KEY, db=meta)
-            txn.put(FORMAT_KEY, b"%d" % (version + 1), db=meta)
+        start = bytes(txn.get(_PROGRESS_KEY, b"", db=meta))
+        following = step.batch(txn, self._tables, start, BATCH)
+        if following is not None:
+            txn.put(_PROGRESS_KEY, following, db=meta)
+            return True
+        txn.delete(_PROGRESS_KEY, db=meta)
+        txn.put(FORMAT_KEY, b"%d" % (version + 1), db=meta)
         return False

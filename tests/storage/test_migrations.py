@@ -75,7 +75,7 @@ def test_a_large_store_is_refused_with_the_command_that_migrates_it(tmp_path, mo
 
 
 def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_opens_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(migrations, "_BATCH", 2)
+    monkeypatch.setattr(migrations, "BATCH", 2)
     a_store_of_format_1(tmp_path, 5)
     batches = 0
 
@@ -102,6 +102,16 @@ def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_opens_it(tmp_p
     env.close()
 
 
+def test_a_migration_that_needs_more_room_than_the_map_has_enlarges_it(tmp_path):
+    a_store_of_format_1(tmp_path, 3_000)
+
+    env = Environment.open(tmp_path, migrate=True, map_size=2**16)
+
+    assert (format_of(env), sealed(env)) == (FORMAT, 3_000)
+    assert Store(env).findings() == []
+    env.close()
+
+
 def test_several_steps_are_done_in_order_each_once(tmp_path):
     env = Environment.open(tmp_path, durable=False)
     done = []
@@ -111,8 +121,8 @@ def test_several_steps_are_done_in_order_each_once(tmp_path):
         Step("b", lambda *_: done.append("b")),
     ]
 
-    Migration(env._env, env.tables, tmp_path, steps).run()
-    Migration(env._env, env.tables, tmp_path, steps).run()
+    Migration(env._env, env.tables, tmp_path, steps).run(env.write)
+    Migration(env._env, env.tables, tmp_path, steps).run(env.write)
 
     assert done == ["a", "b"]
     assert format_of(env) == FORMAT + 2
