@@ -28,7 +28,7 @@ class RescuerConfig:
     """What a rescuer is told at its start."""
 
     max_interruptions: int
-    interval: float = 1.0
+    interval: float = 0.5
     """Seconds between two looks for dead nodes; a look takes one try at each node's file lock."""
 
 
