@@ -4,6 +4,7 @@ import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
+from programs import Program
 from stage import Stage
 
 from antq_actors import AntQ, QueueConfig
@@ -88,3 +89,19 @@ def stage(run):
     stage = Stage()
     yield stage
     stage.open()
+
+
+@pytest.fixture
+def program(request):
+    """Start a program of the test's folder, or other code with "-c"; afterwards it is killed."""
+    started = []
+
+    def start(*arguments):
+        program = Program(arguments, request.path.parent)
+        started.append(program)
+        return program
+
+    yield start
+    for program in started:
+        program.process.kill()
+        program.process.communicate()

@@ -44,8 +44,3 @@ def relock(descriptor: int, *, shared: bool) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
-
-
-def unlock(descriptor: int) -> None:
-    """Let a lock go."""
-    os.close(descriptor)

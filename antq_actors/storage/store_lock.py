@@ -7,6 +7,7 @@ system's lock, so it ends with its process.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import StorageError
@@ -48,7 +49,7 @@ class StoreLock:
         """Let go; once more is no error."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            file_lock.unlock(descriptor)
+            os.close(descriptor)
 
     def _refusal(self, *, alone: bool) -> StorageError:
         if alone:

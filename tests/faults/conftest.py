@@ -4,7 +4,6 @@ from pathlib import Path
 import pytest
 from disks import Disk, run
 from obedient import Node
-from programs import Program
 
 HERE = Path(__file__).parent
 
@@ -33,20 +32,6 @@ def _mounted(disk):
     finally:
         if disk.is_mounted:
             disk.unmount()
-
-
-@pytest.fixture
-def program():
-    """Start a program of this folder, or other code with "-c"."""
-    started = []
-
-    def start(*arguments):
-        program = Program(arguments, HERE)
-        started.append(program)
-        return program
-
-    yield start
-    _kill(started)
 
 
 @pytest.fixture

@@ -22,6 +22,11 @@ HOLD_OPEN = """
 
 
 def a_store_of_format_1(path, jobs):
+    env = an_open_store_of_format_1(path, jobs)
+    env.close()
+
+
+def an_open_store_of_format_1(path, jobs):
     """What the first release wrote: specs stood bare."""
     env = Environment.open(path, durable=False)
     Store(env).insert_many([a_new_job({"n": n}) for n in range(jobs)])
@@ -34,7 +39,7 @@ def a_store_of_format_1(path, jobs):
         txn.put(FORMAT_KEY, b"1", db=env.tables.meta)
 
     env.write(unseal)
-    env.close()
+    return env
 
 
 def format_of(env):
@@ -76,23 +81,18 @@ def test_a_large_store_is_refused_with_the_command_that_migrates_it(tmp_path, mo
 
 def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_opens_it(tmp_path, monkeypatch):
     monkeypatch.setattr(migrations, "BATCH", 2)
-    a_store_of_format_1(tmp_path, 5)
-    batches = 0
+    env = an_open_store_of_format_1(tmp_path, 5)
+    batches = []
 
-    def die_in_the_third(txn, tables, start, limit):
-        nonlocal batches
-        batches += 1
-        following = migrations.STEPS[0].batch(txn, tables, start, limit)
-        if batches == 3:
+    def fail_at_the_third(work):
+        batches.append(work)
+        if len(batches) == 3:
             raise KeyboardInterrupt
-        return following
+        return env.write(work)
 
-    raw = Environment.open  # the steps are an argument of the migration alone
-    with monkeypatch.context() as m:
-        step = Step("sealing", die_in_the_third)
-        m.setattr(migrations.Migration.__init__, "__defaults__", ((step,),))
-        with pytest.raises(KeyboardInterrupt):
-            raw(tmp_path, migrate=True)
+    with pytest.raises(KeyboardInterrupt):
+        Migration(env._env, env.tables, tmp_path).run(fail_at_the_third)
+    env.close()
 
     with pytest.raises(StorageError, match=r"is being brought from format 1 to 2.*antq migrate"):
         Environment.open(tmp_path)
