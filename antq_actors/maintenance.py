@@ -147,12 +147,12 @@ def reseal(path: str | os.PathLike[str], signing_keys: Sequence[bytes] = ()) -> 
     It takes the jobs for genuine that are there: for the day on which signing begins, and, when a
     key is exchanged, for the jobs of the old one. Without keys it takes the signatures away.
     """
-    store = _existing(path)
+    store, seal = _existing(path), Seal(signing_keys)
     with _alone(store) as lock:
         env = Environment.open(store, lock=lock)
         try:
             _refuse_living_nodes(env)
-            return reseal_all(env, Seal(signing_keys))
+            return reseal_all(env, seal)
         finally:
             env.close()
 

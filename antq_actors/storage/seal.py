@@ -31,12 +31,19 @@ class Seal:
     """Closes and opens the specs of a store.
 
     With *keys* it signs with the first, accepts a signature of any, and nothing unsigned; so a
-    new key is put before the old one, which goes when no job signed with it is left.
+    new key is put before the old one, which goes when no job signed with it is left. Raises
+    TypeError for a key that is no bytes.
     """
 
     __slots__ = ("_keys",)
 
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        for key in keys:
+            if not isinstance(key, bytes):
+                raise TypeError(
+                    f"signing keys are a list of bytes, as signing_keys.load(file) answers, and"
+                    f" one is a {type(key).__name__}"
+                )
         self._keys = tuple(keys)
 
     def __repr__(self) -> str:

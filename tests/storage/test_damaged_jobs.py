@@ -233,6 +233,14 @@ def test_with_a_key_nothing_unsigned_is_opened(record):
         Seal([OLD]).open(record)
 
 
+@pytest.mark.parametrize("keys", [["k" * 32], "k" * 32, [None], b"k" * 32])
+def test_a_key_that_is_no_bytes_is_refused_without_being_shown(keys):
+    with pytest.raises(TypeError, match="signing keys are a list of bytes") as info:
+        Seal(keys)
+
+    assert "kkk" not in str(info.value)
+
+
 def test_without_a_key_what_others_signed_is_run_as_before():
     assert Seal().open(Seal([OLD]).close(b"spec")) == b"spec"
 
