@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.otp import calls
 from antq_actors.otp.backoff import Backoff
 from antq_actors.otp.child_spec import Strategy
-from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.supervisor import Supervisor
 from antq_actors.queues.messages import Wake
 from antq_actors.queues.pruner import Pruner, PrunerConfig
 from antq_actors.queues.queue_actor import QueueActor
 from antq_actors.queues.rescuer import Rescuer, RescuerConfig
 from antq_actors.queues.settings import QueueSettings
+from antq_actors.queues.workers import Workers
 from antq_actors.storage.seal import Seal
 from antq_actors.storage.storage_actor import StorageActor
 
@@ -124,7 +124,7 @@ def _queue(config: Config, names: Names, name: str, store: StorageClient, node: 
     )
     return Supervisor.child_spec(
         [
-            DynamicSupervisor.child_spec(id="workers", name=names.workers(name)),
+            Workers.child_spec(id="workers", name=names.workers(name)),
             QueueActor.child_spec(
                 store, settings, id="queue", name=names.queue(name), shutdown=QUEUE_SHUTDOWN
             ),

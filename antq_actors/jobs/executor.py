@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.jobs")
 
+_COMPLETED: Final = Completed()
+
 LetThrough: TypeAlias = tuple[type[BaseException], ...]
 
 
@@ -165,6 +167,8 @@ class _UnreadableArgsError(Exception):
 
 def _outcome(answer: object, let_through: LetThrough) -> Outcome:
     """Answer what *answer* of ``perform`` means."""
+    if answer is None:  # as most answer
+        return _COMPLETED
     match answer:
         case Fail(reason):
             return Failed(describe(reason, let_through=let_through))
@@ -178,7 +182,7 @@ def _outcome(answer: object, let_through: LetThrough) -> Outcome:
             "perform answered a coroutine, so nothing of it has run; there is no executor for"
             " coroutines yet: write 'def perform', and inside it asyncio.run(…)"
         )
-    return Completed()
+    return _COMPLETED
 
 
 def _with_delay(

@@ -37,12 +37,14 @@ def to_datetime(instant: Instant) -> datetime:
     >>> to_datetime(1_500_000)
     datetime.datetime(1970, 1, 1, 0, 0, 1, 500000, tzinfo=datetime.timezone.utc)
     """
-    return _EPOCH + timedelta(microseconds=instant)
+    return _EPOCH + timedelta(0, 0, instant)
 
 
 def shown_datetime(instant: Instant) -> datetime:
     """Show *instant*, whatever it is, as the nearest datetime there is."""
-    return to_datetime(max(_EARLIEST, min(instant, LATEST)))
+    if _EARLIEST <= instant <= LATEST:
+        return _EPOCH + timedelta(0, 0, instant)
+    return to_datetime(_EARLIEST if instant < 0 else LATEST)
 
 
 def from_datetime(moment: datetime) -> Instant:

@@ -30,6 +30,8 @@ def add(process: Process, thread: threading.Thread) -> None:
 
 def discard(process: Process) -> None:
     """Note that the thread of *process* came to its end."""
+    if process not in _abandoned:  # as nearly all; it was added before its end was known
+        return
     with _lock:
         _abandoned.pop(process, None)
 

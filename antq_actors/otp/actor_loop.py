@@ -82,7 +82,7 @@ class ActorLoop(ThreadingActor):
         process.thread = thread
         current.enter(process)
         try:
-            reason = self.__live()
+            reason = self._otp_live()
         except BaseException as error:  # noqa: BLE001 - not one actor may end the others
             reason = Crash(error)
         current.enter(None)
@@ -94,7 +94,7 @@ class ActorLoop(ThreadingActor):
             process.is_at = None
             abandoned.discard(process)
 
-    def __live(self) -> ExitReason:
+    def _otp_live(self) -> ExitReason:
         if self._otp_process.reason is not None:
             return self._otp_process.reason  # killed before its turn came: it must not begin
         self.__is_at(Init())
@@ -201,6 +201,13 @@ class ActorLoop(ThreadingActor):
         return reason
 
     # ---- messages -------------------------------------------------------------------------
+
+    def take_turn(self, envelope: Envelope[Any]) -> None:
+        """Handle a message in the thread that has borrowed the place of the actor's own."""
+        process = self._otp_process
+        process.is_at = (envelope, time.monotonic())
+        self.__receive(envelope)
+        process.is_at = None
 
     def __receive(self, envelope: Envelope[Any]) -> None:
         message = envelope.message

@@ -6,13 +6,13 @@ that is not there. So a refusal is an answer, raised in the thread that asked.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from antq_actors.otp.calls import call, reply_error
 from antq_actors.otp.messages import NOREPLY, _Marker
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable
+    from collections.abc import Hashable, Iterable, Sequence
 
     from antq_actors.otp.child_spec import ChildSpec, ChildType
     from antq_actors.otp.destinations import Destination
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 RESTARTING: Final = _Marker("RESTARTING")
 """In place of a ref: the child ended, starting it again failed, and will be tried again."""
+
+
+Start: TypeAlias = "tuple[ChildSpec, tuple[Any, ...]]"
+"""A spec, and what its start function is given besides the spec's own arguments."""
 
 
 class ChildInfo(NamedTuple):
@@ -53,7 +57,7 @@ class StartChild(NamedTuple):
 class StartChildren(NamedTuple):
     """Start many children; answers for each its ref, IGNORE, or the error."""
 
-    specs: tuple[ChildSpec, ...]
+    starts: Sequence[Start]
 
 
 class TerminateChild(NamedTuple):

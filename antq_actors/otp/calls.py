@@ -44,10 +44,11 @@ def put_and_await(process: Process, pending: Call, timeout: float | None) -> Any
     with waiting_for(process, pending):
         if not process.mailbox.deliver(Envelope(pending)):
             raise CallExit(NoProc(), f"{process} has ended")
-        return _await(process, pending, timeout)
+        return await_answer(process, pending, timeout)
 
 
-def _await(process: Process, pending: Call, timeout: float | None) -> Any:
+def await_answer(process: Process, pending: Call, timeout: float | None) -> Any:
+    """Answer or raise what comes of *pending*, which *process* has."""
     if not pending.wait(timeout):
         raise CallTimeout(f"{process} did not answer within {timeout} s")
     if pending.error is None:
@@ -169,7 +170,7 @@ class Answer:
         """Answer as ``call`` does, within *timeout* seconds."""
         if self._process is None:
             raise CallExit(NoProc())
-        return _await(self._process, self._call, timeout)
+        return await_answer(self._process, self._call, timeout)
 
 
 def post_all(dests: Iterable[Destination], request: Any) -> list[tuple[Destination, Answer]]:

@@ -128,13 +128,13 @@ class ChildSpec:
         if self.drain and self.shutdown is BRUTAL_KILL:
             raise ValueError(f"drain {who} must be False: BRUTAL_KILL leaves it no time for that")
 
-    def with_args(self, *args: Any) -> ChildSpec:
-        """Answer the spec of a child that is started with *args* and is the same in all else.
+    def with_more_args(self, args: tuple[Any, ...]) -> ChildSpec:
+        """Answer the spec of a child that is started with *args*, too, and the same in all else.
 
         All else is checked already, so this costs a fifth of a new spec.
         """
         spec = object.__new__(ChildSpec)
-        spec.__dict__.update(self.__dict__, args=args)
+        spec.__dict__.update(self.__dict__, args=self.args + args)
         return spec
 
     @property

@@ -17,14 +17,16 @@ if TYPE_CHECKING:
     from antq_actors.otp.child_spec import ChildSpec
 
 
-def start_child(spec: ChildSpec, extra_args: tuple[Any, ...] = ()) -> Any:
+def start_child(
+    spec: ChildSpec, extra_args: tuple[Any, ...] = (), more_args: tuple[Any, ...] = ()
+) -> Any:
     """Run the start function of *spec* in this supervisor's thread; answer the ref or IGNORE.
 
     Raises AlreadyStarted if the child's name is taken, and StartError with the child's id for
     every other way to fail. Does not return to the thread of a supervisor that was killed.
     """
     try:
-        answer = spec.start(*extra_args, *spec.args, **spec.kwargs)
+        answer = spec.start(*extra_args, *spec.args, *more_args, **spec.kwargs)
     except AlreadyStarted:
         raise
     except StartError as error:
@@ -34,6 +36,10 @@ def start_child(spec: ChildSpec, extra_args: tuple[Any, ...] = ()) -> Any:
         # Not only Exception: a sys.exit() in one child's start is that child's failure.
         current.fence()
         raise _start_error(spec.id, Crash(error), error) from error
+    me = current.process()
+    parent = answer.process.parent if type(answer) is ServerRef else None
+    if parent is not None and parent.process is me:
+        return answer  # as nearly all do
     return _checked(spec, answer)
 
 

@@ -15,22 +15,23 @@ class _Local(threading.local):
     process: Process | None = None
 
 
-_local = _Local()
+local = _Local()
+"""This thread's actor; `enter` and `process` are the ways to it where speed is no matter."""
 
 
 def process() -> Process | None:
     """Answer the process of the actor that runs in this thread; None in a plain thread."""
-    return _local.process
+    return local.process
 
 
 def enter(process: Process | None) -> None:
     """Let this thread speak for *process* from now on."""
-    _local.process = process
+    local.process = process
 
 
 def sends(how: str, message: Any, dest: object) -> None:
     """Let those who look at this thread's actor see that it sends *message*."""
-    process = _local.process
+    process = local.process
     if process is not None:
         for onlooker in process.onlookers:
             onlooker.sends(how, message, dest)
@@ -42,7 +43,7 @@ def fence() -> None:
     A thread cannot be killed. It can be kept from telling anyone anything: OTP's own rule for
     a process stuck in native code (otp rule 74).
     """
-    process = _local.process
+    process = local.process
     if process is not None and process.reason is not None:
         raise CallExit(
             process.reason,

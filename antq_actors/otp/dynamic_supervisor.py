@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
-from antq_actors.otp import admin, announce, restart, threads
+from antq_actors.otp import admin, announce, lending, restart, threads
 from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
 from antq_actors.otp.backoff import Backoff, check_backoff, delay_of
 from antq_actors.otp.child_spec import AutoShutdown, Restart, check_significant, to_spec
 from antq_actors.otp.child_start import start_child
 from antq_actors.otp.errors import MaxChildren, NotFound, OtpError, Stop
+from antq_actors.otp.event_stream import is_heard
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import IGNORE, Exited
 from antq_actors.otp.reasons import ExitReason, Shutdown, is_orderly
@@ -86,8 +86,21 @@ class DynamicSupervisor(GenServer):
         The errors are those of `start_child`, as values: one child that cannot start does not keep
         the others from it.
         """
-        checked = tuple(_checked_spec(spec) for spec in specs)
-        answers: list[Any] = admin.ask(sup, admin.StartChildren(checked))
+        request = admin.StartChildren([(_checked_spec(spec), ()) for spec in specs])
+        answers: list[Any] = lending.call(sup, request, timeout=None)
+        return answers
+
+    @staticmethod
+    def start_copies(
+        sup: Destination, spec: object, each_args: Sequence[tuple[Any, ...]]
+    ) -> list[Any]:
+        """Start a child of *spec* for each tuple of arguments, which follow those of the spec.
+
+        As a supervisor of OTP's ``simple_one_for_one`` does. Answers as `start_children`.
+        """
+        checked = _checked_spec(spec)
+        request = admin.StartChildren([(checked, args) for args in each_args])
+        answers: list[Any] = lending.call(sup, request, timeout=None)
         return answers
 
     @staticmethod
@@ -162,7 +175,8 @@ class DynamicSupervisor(GenServer):
             return False
         if self.__children.pop(child.ref, None) is None:
             return False
-        announce.child_exited(self.ref, child, reason, restart.Leave())
+        if is_heard():
+            announce.child_exited(self.ref, child, reason, restart.Leave())
         return True
 
     def __on_exit(self, ref: ServerRef | None, reason: ExitReason) -> None:
@@ -178,7 +192,7 @@ class DynamicSupervisor(GenServer):
         if isinstance(action, restart.Leave):
             del self.__children[ref]
         announce.child_exited(self.ref, child, reason, action)
-        child = replace(child, last_exit=reason)
+        child = child._replace(last_exit=reason)
         match action:
             case restart.StartAgain():
                 self.__start_again(ref, child)
@@ -206,7 +220,7 @@ class DynamicSupervisor(GenServer):
             answer = start_child(child.spec, self.__extra_args)
         except OtpError as error:
             failed = child.failed_starts + 1
-            child = replace(child, state=ChildState.RESTARTING, ref=None, failed_starts=failed)
+            child = child._replace(state=ChildState.RESTARTING, ref=None, failed_starts=failed)
             self.__children[ref] = child
             delay = delay_of(self.__backoff, failed)
             announce.restart_failed(self.ref, child, error, delay)
@@ -217,8 +231,7 @@ class DynamicSupervisor(GenServer):
         if answer is IGNORE:
             announce.child_ignored(self.ref, child)
             return
-        self.__children[answer] = child = replace(
-            child,
+        self.__children[answer] = child = child._replace(
             state=ChildState.RUNNING,
             ref=answer,
             incarnation=child.incarnation + 1,
@@ -234,8 +247,8 @@ class DynamicSupervisor(GenServer):
         match request:
             case admin.StartChild(spec):
                 return self.__add(spec)
-            case admin.StartChildren(specs):
-                return self.__add_all(specs)
+            case admin.StartChildren(starts):
+                return self.__add_all(starts)
             case admin.TerminateChild(ref):
                 return self.__remove(ref)
             case admin.WhichChildren():
@@ -246,28 +259,31 @@ class DynamicSupervisor(GenServer):
                 error = TypeError(f"a DynamicSupervisor cannot answer {request!r}; see its methods")
                 return admin.refuse(self.from_, error)
 
-    def __add(self, spec: ChildSpec) -> Any:
+    def __add(self, spec: ChildSpec, args: tuple[Any, ...] = ()) -> Any:
         if self.__max_children is not None and len(self.__children) >= self.__max_children:
             raise MaxChildren(f"{self.ref} may have {self.__max_children} children, and has them")
-        answer = start_child(spec, self.__extra_args)
-        child = Child(spec, ChildState.RUNNING, answer, incarnation=1, started_at=time.monotonic())
+        answer = start_child(spec, self.__extra_args, args)
+        if args and spec.restart is not Restart.TEMPORARY:
+            spec = spec.with_more_args(args)  # else nobody asks for them again, as in OTP
+        child = Child(spec, ChildState.RUNNING, answer, 1, 0, None, time.monotonic())
         if answer is IGNORE:
             announce.child_ignored(self.ref, child)
-        else:
-            self.__children[answer] = child
+            return answer
+        self.__children[answer] = child
+        if is_heard():
             announce.child_started(self.ref, child)
         return answer
 
-    def __add_all(self, specs: Sequence[ChildSpec]) -> list[Any]:
+    def __add_all(self, starts: Sequence[admin.Start]) -> list[Any]:
         try:
-            with threads.together(len(specs)):
-                return [self.__add_or_error(spec) for spec in specs]
+            with threads.together(len(starts)):
+                return [self.__add_or_error(*start) for start in starts]
         except RuntimeError:  # not threads enough for all; perhaps for some
-            return [self.__add_or_error(spec) for spec in specs]
+            return [self.__add_or_error(*start) for start in starts]
 
-    def __add_or_error(self, spec: ChildSpec) -> Any:
+    def __add_or_error(self, spec: ChildSpec, args: tuple[Any, ...]) -> Any:
         try:
-            return self.__add(spec)
+            return self.__add(spec, args)
         except OtpError as error:
             return error
 

@@ -13,7 +13,7 @@ from antq_actors.otp.child_spec import ChildSpec, ChildType, Restart
 from antq_actors.otp.errors import StartError
 from antq_actors.otp.messages import Promise
 from antq_actors.otp.process import logger
-from antq_actors.otp.reasons import Crash, ExitReason, Normal
+from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal
 from antq_actors.otp.ref import ServerRef
 from antq_actors.otp.waits import waiting_for
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from antq_actors.otp.child_spec import ShutdownTime
+    from antq_actors.otp.process import Process
     from antq_actors.otp.timers import Timer
     from antq_actors.otp.via import Via
 
@@ -46,6 +47,9 @@ class GenServer(ActorLoop):
     in_actor_registry: ClassVar[bool] = True
     """False: pykka's ActorRegistry does not see it."""
 
+    lends_its_place: ClassVar[bool] = False
+    """True: while it sleeps, who has something for it may run its turn, see `lending.py`."""
+
     child_type: ClassVar[ChildType] = "worker"
     """What ``child_spec`` says it is."""
 
@@ -61,9 +65,11 @@ class GenServer(ActorLoop):
 
     def _otp_refer(self) -> None:
         """Put our ref in the place of pykka's."""
-        self._otp_ref = ServerRef(self, registered=self.in_actor_registry)
+        self._otp_ref = ServerRef(self, self.mailbox, registered=self.in_actor_registry)
         self._actor_ref = self._otp_ref
         self._otp_process = self._otp_ref.process
+        if self.lends_its_place:
+            self._otp_process.lender = self
 
     def _otp_make_up_for_init(self) -> None:
         if not hasattr(self, "_actor_ref"):
@@ -103,6 +109,10 @@ class GenServer(ActorLoop):
         ``raise Stop(other)`` replaces the reason.
         """
 
+    def lends(self) -> bool:
+        """Say whether, now, another thread may run a turn. Runs in that thread."""
+        return True
+
     # ---- for subclasses -------------------------------------------------------------------
 
     @property
@@ -115,6 +125,14 @@ class GenServer(ActorLoop):
         """How many messages wait."""
         return len(self.mailbox)
 
+    def take_requests(self, limit: int) -> list[Any]:
+        """Take up to *limit* requests that wait in front of all else, to be handled with this one.
+
+        Answer what ``from_`` would be for each, with the request as its ``request``; reply to each.
+        """
+        # Who looks on sees each message begin, so then they come one by one.
+        return [] if self._otp_process.onlookers else list(self.mailbox.take_calls(limit))
+
     def send_after(self, seconds: float | timedelta, message: Any) -> Timer:
         """Send *message* to this actor's ``handle_info`` in *seconds*."""
         return timers.send_after(self._otp_ref, message, seconds)
@@ -126,7 +144,7 @@ class GenServer(ActorLoop):
         thread that sits in C code before that returns.
         """
         process = self._otp_process
-        return process.interruptible.run(lambda: process.is_ending, fn, *args, **kwargs)
+        return process.interruptible.run(process.is_told_to_end, fn, *args, **kwargs)
 
     # ---- starting -------------------------------------------------------------------------
 
@@ -210,12 +228,14 @@ class GenServer(ActorLoop):
         is_awaited: bool,
     ) -> ServerRef:
         current.fence()
-        names.check(name)
+        if name is not None:
+            names.check(name)
         actor = cls(*args, **kwargs)
         if not hasattr(actor, "_otp_ref"):
             actor._otp_make_up_for_init()
         ref, process = actor._otp_ref, actor._otp_process
-        process.started = Promise() if is_awaited else None
+        if is_awaited:
+            process.started = Promise()
         if name is not None:
             names.register(name, process)
         if cls.in_actor_registry:
@@ -224,25 +244,27 @@ class GenServer(ActorLoop):
             except BaseException as error:  # out of a log handler: it is registered, and logs that
                 process.die(Crash(error))
                 raise
-        if parent is not None:
-            process.parent = parent.ref
-            process.link(parent)
-            if not parent.link(process):
-                # Killed since the fence above: nobody would ever end a child of it.
-                process.die(parent.reason)
-                current.fence()
-        else:
+        actor._otp_begin(parent)
+        return ref
+
+    def _otp_begin(self, parent: Process | None) -> None:
+        """Live, as a child of *parent* if there is one."""
+        process = self._otp_process
+        if parent is None:
             at_exit.add(process)
+        elif not process.be_child_of(parent):
+            # Killed since its thread last looked: nobody would ever end a child of it.
+            process.die(parent.reason or Killed())
+            current.fence()
         forked.add(process)
         try:
-            actor._start_actor_loop()
+            self._start_actor_loop()
         except RuntimeError as error:  # the system has no thread left
             if parent is not None:
                 parent.unlink(process)
                 process.unlink(parent)
             process.die(Crash(error))
-            raise StartError(Crash(error), message=f"{ref} did not start: {error}") from error
-        return ref
+            raise StartError(Crash(error), message=f"{process} did not start: {error}") from error
 
     def _start_actor_loop(self) -> None:
         if self.use_daemon_thread:

@@ -40,7 +40,8 @@ class Interruptible:
         """
         try:
             try:
-                self._open()
+                with self._lock:
+                    self._thread_id = threading.get_ident()
                 if ending():
                     raise Interrupt
                 return fn(*args, **kwargs)
@@ -59,10 +60,6 @@ class Interruptible:
             self._spent = True
             _raise_in(self._thread_id, Interrupt)
             return True
-
-    def _open(self) -> None:
-        with self._lock:
-            self._thread_id = threading.get_ident()
 
     def _close(self) -> None:
         with self._lock:

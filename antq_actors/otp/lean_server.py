@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import threading
+import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from antq_actors.otp import abandoned, current, lending
+from antq_actors.otp.errors import Interrupt, Stop
 from antq_actors.otp.gen_server import GenServer
+from antq_actors.otp.mailbox import Mailbox
+from antq_actors.otp.messages import Continue, ExitSignal
+from antq_actors.otp.process import log_end
+from antq_actors.otp.reasons import Crash, ExitReason, Killed
+from antq_actors.otp.ref import ServerRef
 
 if TYPE_CHECKING:
     from threading import Event
+
+    from antq_actors.otp.process import Process
+
 
 _numbers: Final = itertools.count(1)
 
@@ -16,10 +28,7 @@ _numbers: Final = itertools.count(1)
 class _Flag:
     """As much of a threading.Event as a ref needs, at a tenth of the cost."""
 
-    __slots__ = ("_set",)
-
-    def __init__(self) -> None:
-        self._set = False
+    _set = False
 
     def is_set(self) -> bool:
         return self._set
@@ -42,6 +51,72 @@ class LeanServer(GenServer):
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         # The fields that pykka's own __init__ makes; tests/otp/test_pykka_contract.py knows them.
         self.actor_urn = f"urn:antq:{next(_numbers)}"
-        self.actor_inbox = self._create_actor_inbox()
+        self.actor_inbox = mailbox = Mailbox()  # type: ignore[assignment] # it can do more
         self.actor_stopped = _Flag()  # type: ignore[assignment]
-        self._otp_refer()
+        self._otp_ref = self._actor_ref = ref = ServerRef(self, mailbox, registered=False)
+        self._otp_process = ref.process
+
+
+_TO_RUN: Final = Continue()
+
+
+class OneShot(LeanServer):
+    """Has one thing to do, and ends with it: it handles no messages and has no hooks.
+
+    Subclasses write ``run``. Who sends it a message hears of its end, as of every actor's.
+    """
+
+    whose_turn_then: Process | None = None
+    """When it has ended, its thread does what waits for this actor, if that sleeps."""
+
+    def run(self) -> ExitReason:
+        """Do it, in the actor's own thread, and answer the reason to end with."""
+        raise NotImplementedError
+
+    @classmethod
+    def spawn_copy(cls, *args: Any) -> ServerRef:
+        """Do what ``spawn_link`` does in an actor's thread, without a name and in less time."""
+        parent = current.local.process
+        if parent is None or parent.reason is not None:
+            return cls.spawn_link(*args)
+        actor = cls(*args)
+        actor._otp_begin(parent)
+        return actor._otp_ref
+
+    def _actor_loop(self) -> None:
+        process, here = self._otp_process, current.local
+        process.thread = thread = threading.current_thread()
+        thread.name = str(process)
+        here.process = process
+        try:
+            reason = self._otp_live()
+        finally:
+            here.process = None
+        try:
+            if type(reason) is Crash and process.reason is None:
+                log_end(process, reason)
+        finally:  # a log handler that raises, too, must not leave anyone waiting
+            process.die(reason)
+            process.is_at = None
+            abandoned.discard(process)
+            if self.whose_turn_then is not None:
+                lending.run_what_waits(self.whose_turn_then)
+
+    def _otp_live(self) -> ExitReason:
+        process = self._otp_process
+        if process.reason is not None:
+            return process.reason  # killed before its turn came: it must not begin
+        process.is_at = (_TO_RUN, time.monotonic())
+        if process.started is not None:
+            process.tell_starter(self._otp_ref)
+        try:
+            for onlooker in process.onlookers:
+                onlooker.begins(_TO_RUN)
+            return self.run()
+        except Stop as stop:
+            return stop.reason
+        except Interrupt:
+            signal = self.mailbox.get(0)
+            return signal.reason if isinstance(signal, ExitSignal) else Killed()
+        except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
+            return Crash(error)

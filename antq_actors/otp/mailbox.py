@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pykka import ActorDeadError
 
@@ -26,6 +26,12 @@ if TYPE_CHECKING:
     from antq_actors.otp.monitors import Monitor
 
 
+_NO_MESSAGES: Final[deque[Any]] = deque()
+_NO_ASKS: Final[set[Any]] = set()
+_NO_CALLS: Final[set[Any]] = set()
+"""Never changed: what stands for nothing."""
+
+
 class Leftovers(NamedTuple):
     """What a closed mailbox owes to others."""
 
@@ -38,37 +44,35 @@ class Leftovers(NamedTuple):
 
 
 class Mailbox:
-    """The inbox of one GenServer. Only its actor's thread gets; any thread puts."""
+    """The inbox of one GenServer. Only its actor's thread gets; any thread puts.
 
-    __slots__ = (
-        "_asked",
-        "_closed",
-        "_lock",
-        "_messages",
-        "_open_asks",
-        "_signals",
-        "_sleeping",
-        "_then",
-        "_wake",
-        "calls",
-        "drowsy",
-    )
+    While the actor's thread sleeps, another thread may borrow its place, see `lending.py`: it takes
+    messages, and the actor's thread sleeps on until the place is given back.
+    """
+
+    # Most actors live for one job. What such a one never has is made when it is needed.
+    _messages: deque[Envelope[Any]] = _NO_MESSAGES
+    signals: deque[ExitSignal] | None = None
+    """Those that wait; None for none."""
+    _open_asks: set[Envelope[Any]] = _NO_ASKS
+    calls: set[Call] = _NO_CALLS
+    """Calls that were taken and not answered yet."""
+    _wake: threading.Lock | None = None
+    """Where the actor's thread sleeps."""
+    _sleeping = False
+    _can_be_borrowed = False
+    borrower: object = None
+    """Who has the place of the actor's thread now."""
+    _failure: BaseException | None = None
+    """What a borrower met, to be raised in the actor's own thread."""
+    _then: Callable[[], object] | None = None
+    _closed = False
+    _asked: Envelope[Any] | None = None
+    drowsy = False
+    """Whether quiet messages may wait until something else wakes the actor."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._wake = threading.Lock()
-        self._wake.acquire()
-        self._messages: deque[Envelope[Any]] = deque()
-        self._signals: deque[ExitSignal] = deque()
-        self._sleeping = False
-        self._then: Callable[[], object] | None = None
-        self._closed = False
-        self._asked: Envelope[Any] | None = None
-        self._open_asks: set[Envelope[Any]] = set()
-        self.calls: set[Call] = set()
-        """Calls that were taken and not answered yet."""
-        self.drowsy = False
-        """Whether quiet messages may wait until something else wakes the actor."""
 
     def put(self, envelope: Envelope[Any], /) -> None:
         """Add a message of the thread's actor.
@@ -89,6 +93,8 @@ class Mailbox:
         with self._lock:
             if self._closed:
                 return False
+            if self._messages is _NO_MESSAGES:
+                self._messages = deque()
             self._messages.append(envelope)
             if wake and not (quiet and self.drowsy):
                 self._rouse()
@@ -102,7 +108,9 @@ class Mailbox:
         with self._lock:
             if self._closed:
                 return False
-            self._signals.append(signal)
+            if self.signals is None:
+                self.signals = deque()
+            self.signals.append(signal)
             if wake:
                 self._rouse()
         return True
@@ -110,24 +118,36 @@ class Mailbox:
     def wake(self, then: Callable[[], object] | None = None) -> bool:
         """Wake the actor; False if it does not sleep. Awake, it calls *then* before all else."""
         with self._lock:
-            if not self._sleeping:
+            if not self.asleep:
                 return False
             self._then = then
             self._rouse()
             return True
 
     def get(self, timeout: float | None = None) -> Envelope[Any] | ExitSignal | None:
-        """Take the next signal or message; None after *timeout* seconds or when closed."""
+        """Take the next signal or message; None after *timeout* seconds or when closed.
+
+        Raises what a borrower met.
+        """
         while True:
             with self._lock:
                 self._asked = None
                 if self._closed:
                     return None
-                if self._signals:
-                    return self._signals.popleft()
+                if self._failure is not None:
+                    failure, self._failure = self._failure, None
+                    raise failure
+                if self.signals:
+                    signal = self.signals.popleft()
+                    self.signals = self.signals or None
+                    return signal
                 if self._messages:
                     return self._take()
+                if self._wake is None:
+                    self._wake = threading.Lock()
+                    self._wake.acquire()
                 self._sleeping = True
+                self._can_be_borrowed = timeout is None
             if not self._wake.acquire(timeout=-1 if timeout is None else timeout):
                 with self._lock:
                     if self._sleeping:
@@ -146,25 +166,90 @@ class Mailbox:
         if envelope.reply_to is not None:
             self._asked = envelope
         elif isinstance(envelope.message, Call):
-            self.calls.add(envelope.message)
-            envelope.message.kept_in = self.calls
+            self._open(envelope.message)
         return envelope
+
+    def _open(self, call: Call) -> None:
+        if self.calls is _NO_CALLS:
+            self.calls = set()
+        self.calls.add(call)
+        call.kept_in = self.calls
+
+    def take_calls(self, limit: int) -> list[Call]:
+        """Take the requests that wait in front of all else, up to *limit*."""
+        taken: list[Call] = []
+        with self._lock:
+            while self._messages and len(taken) < limit and not self.signals:
+                message = self._messages[0].message
+                if not (isinstance(message, Call) and message.callback == Call.callback):
+                    break
+                self._messages.popleft()
+                self._open(message)
+                taken.append(message)
+        return taken
+
+    # ---- borrowed -------------------------------------------------------------------------
+
+    def borrow(self, borrower: object, call: Call | None = None) -> bool:
+        """Let *borrower* have the place of the actor's thread, until it gives it back.
+
+        To do a *call* of its own when nothing waits; without one, what waits. False if there is no
+        such thing, or the actor's thread is awake.
+        """
+        with self._lock:
+            if (
+                not self.asleep
+                or not self._can_be_borrowed
+                or self._closed
+                or self.signals
+                or bool(self._messages) is (call is not None)
+            ):
+                return False
+            if call is not None:
+                self._open(call)
+            self.borrower = borrower
+            return True
+
+    def next_for(self, borrower: object) -> Envelope[Any] | None:
+        """Take the next message for *borrower*; None when there is none: the place is given back.
+
+        A signal is for the actor's own thread, and so is what waits behind it.
+        """
+        with self._lock:
+            self._asked = None
+            if self.borrower is borrower and self._messages and not self.signals:
+                return self._take()
+        self.give_back(borrower)
+        return None
+
+    def give_back(self, borrower: object, failure: BaseException | None = None) -> None:
+        """Let the actor's thread have its place again; it wakes if there is something to do."""
+        with self._lock:
+            if self.borrower is not borrower:
+                return
+            self._asked = None
+            self._failure = failure
+            self.borrower = None
+            if failure is not None or self._messages or self.signals:
+                self._rouse()
+
+    # ---- looked at ------------------------------------------------------------------------
 
     def empty(self) -> bool:
         """Say whether nothing waits."""
-        return not self._messages and not self._signals
+        return not self._messages and not self.signals
 
     def has_signal(self) -> bool:
         """Say whether an exit signal waits."""
-        return bool(self._signals)
+        return bool(self.signals)
 
     @property
     def asleep(self) -> bool:
-        """Whether the actor's thread waits in ``get``."""
-        return self._sleeping
+        """Whether the actor's thread waits in ``get``, and nobody has borrowed its place."""
+        return self._sleeping and self.borrower is None
 
     def __len__(self) -> int:
-        return len(self._messages) + len(self._signals)
+        return len(self._messages) + len(self.signals or ())
 
     def discard(self, monitor: Monitor) -> None:
         """Drop the Down of *monitor*, if it waits."""
@@ -179,28 +264,37 @@ class Mailbox:
         """Note that the plain ask that is being handled is answered later, or by the end."""
         with self._lock:
             if not self._closed:
+                if self._open_asks is _NO_ASKS:
+                    self._open_asks = set()
                 self._open_asks.add(envelope)
 
     def forget(self, envelope: Envelope[Any]) -> None:
         """Note that a plain ask was answered."""
         self._open_asks.discard(envelope)
 
+    # ---- the end --------------------------------------------------------------------------
+
     def close(self) -> Leftovers:
         """Let nothing in any more; answer what was not answered yet."""
         with self._lock:
             self._closed = True
+            idle = self._sleeping
+            if self._asked is None and not (self._messages or self._open_asks or self.calls):
+                self.signals = None
+                if idle:
+                    self._rouse_for_good()
+                return _IDLE if idle else _BUSY
             envelopes = list(self._messages)
             envelopes += self._open_asks
             if self._asked is not None and self._asked not in self._open_asks:
                 envelopes.append(self._asked)
             calls = list(self.calls)
-            self._messages.clear()
-            self._signals.clear()
+            self._messages = _NO_MESSAGES
+            self.signals = None
             self._asked = None
-            self._open_asks.clear()
-            self.calls.clear()
-            idle = self._sleeping
-            self._rouse()
+            self._open_asks = _NO_ASKS
+            self.calls = _NO_CALLS
+            self._rouse_for_good()
         return Leftovers(envelopes, calls, idle)
 
     def lose(self) -> None:
@@ -210,9 +304,19 @@ class Mailbox:
         self.close()
 
     def _rouse(self) -> None:
-        if self._sleeping:
+        if self.asleep:
             self._sleeping = False
+            assert self._wake is not None  # noqa: S101 - it sleeps there
             self._wake.release()
+
+    def _rouse_for_good(self) -> None:
+        # Also while its place is borrowed: the borrower finds that it has nothing more to do.
+        self.borrower = None
+        self._rouse()
+
+
+_IDLE: Final = Leftovers([], [], idle=True)
+_BUSY: Final = Leftovers([], [], idle=False)
 
 
 def _reject(envelope: Envelope[Any], why: str) -> None:

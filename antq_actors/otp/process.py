@@ -26,7 +26,7 @@ from antq_actors.otp.reasons import Crash, ExitReason, Killed, NoProc, Normal
 from antq_actors.otp.wakeups import wake_in_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from pykka._envelope import Envelope
 
@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("antq_actors.otp")
 
 _numbers: Final = itertools.count(1)
+
+_NOBODY: Final[dict[object, Watcher]] = {}
+_NO_LINKS: Final[dict[Process, None]] = {}
+"""Never changed: what an ended actor has."""
 
 
 class Watcher(Protocol):
@@ -53,67 +57,84 @@ class Holder(Protocol):
         """Forget *process*."""
 
 
+class Lender(Protocol):
+    """An actor that lets another thread run its turns; see `lending.py`."""
+
+    def lends(self) -> bool:
+        """Say whether it does so now."""
+
+    def take_turn(self, envelope: Envelope[Any], /) -> None:
+        """Handle a message."""
+
+
 class Process:
     """What the rest of the program knows of one actor."""
 
+    # What most actors never have stands here; an actor has its own when it is set.
+    name: str | None = None
+    parent: ServerRef | None = None
+    """The actor that started it linked; its exit signals cannot be trapped."""
+    trap_exit = False
+    absorb: Callable[[ServerRef | None, ExitReason], bool] | None = None
+    """Asked, in the thread that ends, whether an Exited needs no handling any more."""
+    lender: Lender | None = None
+    """The actor itself, while it lives, if it lends its place."""
+    directory: Any = None
+    """What a Via into this actor is looked up in, if it is a registry of some kind."""
+    reason: ExitReason | None = None
+    """Why it ended; None while it lives."""
+    started: Promise | None = None
+    """What its starter waits for until ``init`` is through; None if it does not wait."""
+    ignored = False
+    """Whether ``init`` answered IGNORE, which its starter hears when the name is free again."""
+    thread: threading.Thread | None = None
+    is_at: tuple[Any, float] | None = None
+    """What it is at, and since when on the monotonic clock; None when it waits for messages."""
+    onlookers: tuple[Onlooker, ...] = ()
+    """Who sees what it does; replaced, never changed."""
+    waits_for: tuple[Process, Promise] | None = None
+    """The actor it waits for, and the answer it waits for."""
+    doomed = False
+    """Whether its supervisor was killed, so that it ends, too."""
+    is_finishing = False
+    """Whether its last callbacks run: it takes no more messages, and is not dead yet."""
+    stopped_with_all = False
+    """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop, or anyone below it."""
+    _held_in: dict[Holder, None] | None = None
+
     def __init__(self, ref: ServerRef, mailbox: Mailbox, *, registered: bool) -> None:
-        self._live_ref: ServerRef | None = ref
-        self._any_ref = weakref.ref(ref)
+        # A ref holds its process. If that held the ref, too, thousands of them a second would be
+        # garbage that only the collector finds; while the actor lives, it holds its ref.
+        self._ref = weakref.ref(ref)
+        self._ref_type = type(ref)
+        self.actor_class = ref.actor_class
+        self.actor_urn = ref.actor_urn
+        self.actor_stopped = ref.actor_stopped
+        self.actor_weakref = ref._actor_weakref  # noqa: SLF001 - for another ref to the same actor
         self.mailbox = mailbox
         self.number = next(_numbers)
-        self._ref_type = type(ref)
-        self._identity = ref.identity()
-        self.name: str | None = None
-        self.parent: ServerRef | None = None
-        """The actor that started it linked; its exit signals cannot be trapped."""
-        self.trap_exit = False
-        self.absorb: Callable[[ServerRef | None, ExitReason], bool] | None = None
-        """Asked, in the thread that ends, whether an Exited needs no handling any more."""
-        self.directory: Any = None
-        """What a Via into this actor is looked up in, if it is a registry of some kind."""
-        self.reason: ExitReason | None = None
-        """Why it ended; None while it lives."""
-        self.started: Promise | None = None
-        """What its starter waits for until ``init`` is through; None if it does not wait."""
-        self.ignored = False
-        """Whether ``init`` answered IGNORE, which its starter hears when the name is free again."""
         self.started_at = time.monotonic()
-        self.thread: threading.Thread | None = None
-        self.is_at: tuple[Any, float] | None = None
-        """What it is at, and since when on the monotonic clock; None when it waits for messages."""
-        self.onlookers: tuple[Onlooker, ...] = ()
-        """Who sees what it does; replaced, never changed."""
-        self.waits_for: tuple[Process, Promise] | None = None
-        """The actor it waits for, and the answer it waits for."""
-        self.doomed = False
-        """Whether its supervisor was killed, so that it ends, too."""
-        self.is_finishing = False
-        """Whether its last callbacks run: it takes no more messages, and is not dead yet."""
-        self.stopped_with_all = False
-        """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop, or anyone below it."""
         self.interruptible = Interruptible()
         self._registered = registered
         self._lock = threading.Lock()
         self._watchers: dict[object, Watcher] = {}
         self._links: dict[Process, None] = {}
-        self._held_in: dict[Holder, None] | None = None
 
     def __str__(self) -> str:
-        return self.name or f"{self._identity.actor_class.__name__}-{self.number}"
+        return self.name or f"{self.actor_class.__name__}-{self.number}"
 
     @property
     def ref(self) -> ServerRef:
         """The reference to the actor; after its end another one, if nobody holds the first."""
-        ref = self._live_ref or self._any_ref()
+        ref = self._ref()
         if ref is None:
-            ref = self._ref_type.to_ended(self, self._identity)
-            self._any_ref = weakref.ref(ref)
+            ref = self._ref_type.to_ended(self)
+            self._ref = weakref.ref(ref)
         return ref
 
-    @property
-    def is_ending(self) -> bool:
-        """Whether it has ended, or was told to."""
-        return self.reason is not None or self.mailbox.has_signal()
+    def is_told_to_end(self) -> bool:
+        """Say whether it has ended, or was told to."""
+        return self.reason is not None or self.mailbox.signals is not None
 
     def tell_starter(self, answer: Any) -> None:
         """Tell who waits for it that ``init`` is through."""
@@ -162,6 +183,12 @@ class Process:
                 return False
             self._links[other] = None
             return True
+
+    def be_child_of(self, parent: Process) -> bool:
+        """Link this new one, that nobody knows yet, to its *parent*; False if that is dead."""
+        self.parent = parent.ref
+        self._links[parent] = None
+        return parent.link(self)
 
     def unlink(self, other: Process) -> None:
         """Remove one direction of a link."""
@@ -251,8 +278,8 @@ class Process:
             if abandon and self.thread is not None:
                 # Under the lock, which the thread takes, too, before it takes itself off the list.
                 abandoned.add(self, self.thread)
-            watchers, self._watchers = self._watchers, {}
-            links, self._links = self._links, {}
+            watchers, self._watchers = self._watchers, _NOBODY
+            links, self._links = self._links, _NO_LINKS
         leftovers = self.mailbox.close()
         if leftovers.idle:
             abandoned.discard(self)
@@ -260,41 +287,47 @@ class Process:
             if self._registered:
                 ActorRegistry.unregister(self.ref)
         finally:  # it logs, and a log handler that raises must not leave anyone waiting
-            self._part(reason, leftovers, watchers.values(), links)
+            self._part(reason, leftovers, watchers, links)
         return True
 
     def _part(
         self,
         reason: ExitReason,
         leftovers: Leftovers,
-        watchers: Iterable[Watcher],
-        links: Iterable[Process],
+        watchers: dict[object, Watcher],
+        links: dict[Process, None],
     ) -> None:
-        self.ref.actor_stopped.set()
-        names.release(self)
+        self.actor_stopped.set()
+        if self.name is not None:
+            names.release(self)
         if self._held_in is not None:
             for holder in self._held_in:
                 holder.let_go(self)
         forked.discard(self)
-        self._answer(leftovers, reason)
-        for watcher in watchers:
-            watcher(self.ref, reason)
+        if leftovers.envelopes or leftovers.calls or self.started is not None:
+            self._answer(leftovers, reason)
+        ref = self.ref
+        for watcher in watchers.values():
+            watcher(ref, reason)
+        self._signal(ref, reason, links)
+        self.started = self.lender = None
+
+    def _signal(self, me: ServerRef, reason: ExitReason, links: dict[Process, None]) -> None:
+        """Tell those who are linked."""
         # Its children before all others: when a supervisor was killed, they should be on their way
         # out before its own supervisor starts the next one.
         children: list[Process] = []
         others: list[Process] = []
         for linked in links:
-            (children if linked.parent is self.ref else others).append(linked)
-        for child in children:
-            child.unlink(self)
-            child.exit(self, reason, by_link=True, wake=False)
-        wake_in_turn([child.mailbox for child in children])
+            (children if linked.parent is me else others).append(linked)
+        if children:
+            for child in children:
+                child.unlink(self)
+                child.exit(self, reason, by_link=True, wake=False)
+            wake_in_turn([child.mailbox for child in children])
         for linked in others:
             linked.unlink(self)
             linked.exit(self, reason, by_link=True)
-        # A ref and its process hold each other; thousands of those a second are garbage that only
-        # the collector finds.
-        self._live_ref = self.started = None
 
     def lose(self) -> None:
         """In a forked child: end without a word, for nobody there has waited for it."""
@@ -302,8 +335,8 @@ class Process:
         self._watchers, self._links = {}, {}
         self.reason = NoProc()
         self.mailbox.lose()
-        self.ref.actor_stopped = threading.Event()
-        self.ref.actor_stopped.set()
+        self.ref.actor_stopped = self.actor_stopped = threading.Event()
+        self.actor_stopped.set()
         if self._registered:
             ActorRegistry.unregister(self.ref)
 

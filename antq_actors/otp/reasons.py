@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,9 @@ def check(reason: object) -> None:
         raise TypeError(f"a reason is Normal(), Shutdown(), Killed(), …, got {reason!r}{hint}")
 
 
+_ORDERLY: Final = (Normal, Shutdown)
+
+
 def is_orderly(reason: ExitReason) -> bool:
     """Say whether OTP counts *reason* as an ordinary end: normal or a shutdown."""
-    return isinstance(reason, Normal | Shutdown)
+    return isinstance(reason, _ORDERLY)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from pykka import ActorDeadError, ActorRef, ActorRegistry, messages
 from pykka._envelope import Envelope
@@ -17,18 +17,9 @@ if TYPE_CHECKING:
     from types import CodeType, TracebackType
 
     from antq_actors.otp.gen_server import GenServer
+    from antq_actors.otp.mailbox import Mailbox
 
 _STOP_ALL: Final[CodeType] = ActorRegistry.stop_all.__func__.__code__  # type: ignore[attr-defined]  # the function of a classmethod
-
-
-class Identity(NamedTuple):
-    """The fields of pykka's ActorRef."""
-
-    actor_class: type[Any]
-    actor_urn: str
-    actor_inbox: Any
-    actor_stopped: Any
-    actor_weakref: Any
 
 
 class ServerRef(ActorRef[Any]):
@@ -36,26 +27,18 @@ class ServerRef(ActorRef[Any]):
 
     process: Process
 
-    def __init__(self, actor: GenServer, *, registered: bool) -> None:
+    def __init__(self, actor: GenServer, mailbox: Mailbox, *, registered: bool) -> None:
         super().__init__(actor)
-        self.process = Process(self, actor.mailbox, registered=registered)
-
-    def identity(self) -> Identity:
-        """Answer all that a reference to the same actor needs, but for its process."""
-        return Identity(
-            self.actor_class,
-            self.actor_urn,
-            self.actor_inbox,
-            self.actor_stopped,
-            self._actor_weakref,
-        )
+        self.process = Process(self, mailbox, registered=registered)
 
     @classmethod
-    def to_ended(cls, process: Process, identity: Identity) -> Self:
+    def to_ended(cls, process: Process) -> Self:
         """Make another reference to an actor that has ended."""
         ref = cls.__new__(cls)
-        ref.actor_class, ref.actor_urn, ref.actor_inbox, ref.actor_stopped = identity[:4]
-        ref._actor_weakref = identity.actor_weakref  # noqa: SLF001 - of its own class
+        ref.actor_class, ref.actor_urn = process.actor_class, process.actor_urn
+        ref.actor_stopped = process.actor_stopped
+        ref.actor_inbox = process.mailbox  # type: ignore[assignment] # it can do more
+        ref._actor_weakref = process.actor_weakref  # noqa: SLF001 - of its own class
         ref.process = process
         return ref
 

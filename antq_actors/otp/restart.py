@@ -18,7 +18,7 @@ import math
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from antq_actors.otp.child_spec import AutoShutdown, Restart, Strategy
 from antq_actors.otp.reasons import is_orderly
@@ -91,8 +91,7 @@ class ChildState(StrEnum):
     """It does not run, and nobody will start it unless asked or in a group."""
 
 
-@dataclass(frozen=True, slots=True)
-class Child:
+class Child(NamedTuple):
     """One line of a supervisor's table."""
 
     spec: ChildSpec
@@ -352,7 +351,7 @@ def _is_last_one_needed(children: Children, auto_shutdown: AutoShutdown) -> bool
 
 def _with(children: Children, child_id: Hashable, **changes: Any) -> Children:
     place = _place(children, child_id)
-    return (*children[:place], replace(children[place], **changes), *children[place + 1 :])
+    return (*children[:place], children[place]._replace(**changes), *children[place + 1 :])
 
 
 def _place(children: Children, child_id: Hashable) -> int:

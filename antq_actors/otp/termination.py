@@ -17,7 +17,7 @@ from antq_actors.otp import current
 from antq_actors.otp.child_spec import BRUTAL_KILL, Restart
 from antq_actors.otp.errors import CallCycle
 from antq_actors.otp.messages import StopRequest
-from antq_actors.otp.reasons import Killed, NoProc, Normal, Shutdown
+from antq_actors.otp.reasons import Killed, NoProc, Shutdown, is_orderly
 from antq_actors.otp.wakeups import wake_in_turn
 from antq_actors.otp.watch import DeathWatch
 
@@ -79,7 +79,7 @@ def is_clean(spec: ChildSpec, reason: ExitReason, *, is_dynamic: bool = False) -
         return True
     if reason == Shutdown() or (is_dynamic and isinstance(reason, Shutdown)):
         return True
-    return isinstance(reason, Normal | Shutdown) and spec.restart is not Restart.PERMANENT
+    return is_orderly(reason) and spec.restart is not Restart.PERMANENT
 
 
 def _ends_within(watch: DeathWatch, timeout: float | None) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from antq_actors.jobs import executor
 from antq_actors.jobs.outcome import Failed
@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.job import Job
     from antq_actors.jobs.outcome import Outcome
+
+_INTERRUPT: Final = (Interrupt,)
 
 Task: TypeAlias = "Callable[[], Outcome]"
 """Run in a worker actor's thread; raises nothing but otp's Interrupt."""
@@ -24,7 +27,7 @@ Task: TypeAlias = "Callable[[], Outcome]"
 
 def perform(job: StoredJob, clock: Callable[[], Instant]) -> Task:
     """Answer the task to perform *job* once."""
-    return functools.partial(executor.execute, _attempt(job), clock=clock, let_through=(Interrupt,))
+    return functools.partial(_perform, job, clock)
 
 
 def report(job: StoredJob, error: str, clock: Callable[[], Instant]) -> Task:
@@ -33,7 +36,7 @@ def report(job: StoredJob, error: str, clock: Callable[[], Instant]) -> Task:
     When the next attempt is due is for the worker class to say: user code, so it is a task too.
     """
     return functools.partial(
-        executor.fail, _attempt(job), error, clock=clock, let_through=(Interrupt,)
+        executor.fail, _attempt(job), error, clock=clock, let_through=_INTERRUPT
     )
 
 
@@ -52,11 +55,15 @@ def settlement(job: StoredJob, outcome: Outcome) -> Settlement:
     return Settlement(job.id, job.state.execution, outcome)
 
 
+def _perform(job: StoredJob, clock: Callable[[], Instant]) -> Outcome:
+    return executor.execute(_attempt(job), clock=clock, let_through=_INTERRUPT)
+
+
 def _attempt(job: StoredJob) -> executor.Attempt:
-    return executor.Attempt(
-        job_id=job.id,
-        worker=job.spec.worker,
-        number=job.state.attempts,
-        max_attempts=job.state.max_attempts,
-        load=lambda: as_job(job, load_args(job.spec.args)),
-    )
+    id_, state, spec, _ = job
+    load = functools.partial(_load, job)
+    return executor.Attempt(id_, spec.worker, state.attempts, state.max_attempts, load)
+
+
+def _load(job: StoredJob) -> Job:
+    return as_job(job, load_args(job.spec.args))

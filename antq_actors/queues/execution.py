@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from antq_actors.jobs.outcome import Failed, GivenBack, Outcome
 from antq_actors.jobs.worker import RETRY_DELAY
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from antq_actors.storage.records import StoredJob
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A worker actor's last word, as the detail of its exit reason."""
 
     outcome: Outcome
@@ -61,6 +60,9 @@ def verdict(  # noqa: PLR0911 - a table, one row a return
     execution: Execution, reason: ExitReason
 ) -> Outcome | Unreported:
     """Answer what became of the job when its worker actor ended with *reason*."""
+    detail = reason.detail if type(reason) is Shutdown else None
+    if type(detail) is Finished and execution.ended is None and execution.failure is None:
+        return detail.outcome  # as nearly all end
     if execution.failure is not None:
         return _failure(execution, execution.failure, reason)
     match reason, execution.ended:

@@ -15,13 +15,14 @@ from antq_actors.otp.child_spec import ChildSpec, Restart
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.errors import CallExit
 from antq_actors.otp.gen_server import GenServer
-from antq_actors.otp.messages import NOREPLY, Continue, Down, Response
+from antq_actors.otp.messages import NOREPLY, Continue, Response
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
 from antq_actors.otp.ref import ServerRef
 from antq_actors.otp.watch import DeathWatch
 from antq_actors.queues import attempts
 from antq_actors.queues.attempts import Task, settlement
 from antq_actors.queues.book import Book
+from antq_actors.queues.ends import Ends, WorkersEnded
 from antq_actors.queues.execution import Ended, Execution, Unreported, verdict
 from antq_actors.queues.messages import Drain, GetStatus, Pause, Resume, SetConcurrency, Wake
 from antq_actors.queues.outage import Outage
@@ -75,11 +76,16 @@ class _DrainOver(NamedTuple):
     """A drain has waited long enough."""
 
 
-_WORKER: Final = ChildSpec("worker", WorkerActor.spawn_link, restart=Restart.TEMPORARY)
+_WORKER: Final = ChildSpec("worker", WorkerActor.spawn_copy, restart=Restart.TEMPORARY)
 
 
 class QueueActor(GenServer):
-    """Owns one queue on one node. Nothing that a job does, and no message, ends it."""
+    """Owns one queue on one node. Nothing that a job does, and no message, ends it.
+
+    While it sleeps, its turns are run by the threads of its worker actors, when they are through.
+    """
+
+    lends_its_place = True
 
     def __init__(
         self,
@@ -92,6 +98,7 @@ class QueueActor(GenServer):
         self._settings = settings
         self._clock = clock
         self._book = Book(settings.concurrency)
+        self._ends = Ends(self.ref.process)
         self._drained: list[Any] = []
         self._drain_is_over = False
         self._request: Write | None = None
@@ -213,11 +220,12 @@ class QueueActor(GenServer):
     def handle_info(self, message: Any) -> None:
         """Hear of worker actors, of the store and of time; the rest is as a cast."""
         match message:
-            case Down(_, ref, reason):
-                self._ended(ref, reason)
+            case WorkersEnded():
+                self._advance()
             case Response():
-                self.mailbox.drowsy = False
+                self._ends.quiet = False
                 self._answered(message)
+                self._advance()
             case _TimedOut() | _GiveUp() | _DrainOver() | _AskAgain() | _Look():
                 self._on_time(message)
             case _:
@@ -235,8 +243,10 @@ class QueueActor(GenServer):
                     self._end(execution, Ended.BY_STOP)
                 self._wait_no_longer()
             case _AskAgain() if self._request is not None:
-                self._store.request_again(self._request, tag=None)
+                self._answered_at_once(self._store.request_again(self._request, tag=None))
+                self._advance()
             case _Look():
+                self._due = None
                 self._book.held = False
                 self._look()
 
@@ -247,13 +257,10 @@ class QueueActor(GenServer):
         self._advance()
 
     def _advance(self) -> None:
-        """Ask the store, if there is something to ask and nothing under way."""
-        ask = self._book.next_ask()
-        if ask is not None:
-            # Until the answer comes, worker actors that end need not wake this one: what they did
-            # goes with the next question.
-            self.mailbox.drowsy = True
-            self._request = self._store.request_work(
+        """Note what ended, and ask the store, while there is something to ask and it answers."""
+        self._take_ends()
+        while (ask := self._book.next_ask()) is not None:
+            self._request, response = self._store.request_work(
                 self._settings.name,
                 ask.settlements,
                 node=self._node,
@@ -261,8 +268,18 @@ class QueueActor(GenServer):
                 now=self._clock(),
                 tag=None,
             )
-        elif self._drained and self._book.idle:
+            self._answered_at_once(response)
+            self._take_ends()
+        if self._drained and self._book.idle:
             self._answer_drained()
+
+    def _answered_at_once(self, response: Response | None) -> None:
+        if response is None:
+            # Until the answer comes, worker actors that end need not wake this one: what they did
+            # goes with the next question.
+            self._ends.quiet = True
+        else:
+            self._answered(response)
 
     def _answered(self, response: Response) -> None:
         if response.error is None:
@@ -284,7 +301,6 @@ class QueueActor(GenServer):
         if claim.jobs:
             self._perform(claim.jobs)
         self._schedule_look(claim.next_due)
-        self._advance()
 
     def _refused(self, error: BaseException) -> None:
         """Ask again, a little later: what is under way is done once, however often it is sent."""
@@ -310,8 +326,6 @@ class QueueActor(GenServer):
 
     def _schedule_look(self, next_due: Instant | None) -> None:
         """Look again when the next job is due, and after ``check_interval`` at the latest."""
-        if self._due is not None:
-            timers.cancel_timer(self._due)
         wait = self._settings.check_interval
         if next_due is not None:
             ahead = next_due - self._clock()
@@ -320,6 +334,10 @@ class QueueActor(GenServer):
             else:
                 # It became due since the question was asked, or found no slot.
                 self._book.look = True
+        if self._due is not None:
+            if self._due.due <= time.monotonic() + wait:
+                return  # it looks earlier, which does no harm
+            timers.cancel_timer(self._due)
         self._due = self.send_after(wait, _Look())
 
     # ---- performing -----------------------------------------------------------------------
@@ -332,11 +350,11 @@ class QueueActor(GenServer):
             self._start([(job, attempts.perform(job, self._clock)) for job in jobs[:slots]])
 
     def _start(self, work: list[tuple[StoredJob, Task]], failure: str | None = None) -> None:
-        specs = [_WORKER.with_args(task, self.ref) for _, task in work]
+        each_args = [(task, self._ends) for _, task in work]
         try:
-            refs = DynamicSupervisor.start_children(self._settings.workers, specs)
+            refs = DynamicSupervisor.start_copies(self._settings.workers, _WORKER, each_args)
         except CallExit as error:  # gone, and this actor will be told to end as well
-            refs = [error] * len(specs)
+            refs = [error] * len(work)
         for (job, _), ref in zip(work, refs, strict=True):
             if isinstance(ref, ServerRef):
                 self._watch(Execution(job, ref, failure=failure))
@@ -378,6 +396,10 @@ class QueueActor(GenServer):
         )
         links.exit(execution.ref, Killed())
 
+    def _take_ends(self) -> None:
+        for ref, reason in self._ends.take():
+            self._ended(ref, reason)
+
     def _ended(self, ref: ServerRef, reason: ExitReason) -> None:
         execution = self._book.running.pop(ref, None)
         if execution is None:
@@ -389,7 +411,6 @@ class QueueActor(GenServer):
             self._report(execution.job, outcome.error)
         else:
             self._book.settled.append(settlement(execution.job, outcome))
-        self._advance()
 
     def _verdict(self, execution: Execution, reason: ExitReason) -> Outcome | Unreported:
         if execution.ref.process.doomed and isinstance(reason, Killed):

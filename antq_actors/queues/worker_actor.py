@@ -1,41 +1,36 @@
 """The worker actor: one job, one actor, one end.
 
 It performs its job in its own thread and ends with what came of it as its exit reason. So
-however it ends, the queue that watches it gets exactly one Down, and the job exactly one outcome.
+however it ends, its queue hears of exactly one end, and the job has exactly one outcome.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from antq_actors.otp.errors import Stop
-from antq_actors.otp.lean_server import LeanServer
-from antq_actors.otp.messages import Continue
-from antq_actors.otp.monitors import Monitor
-from antq_actors.otp.reasons import Shutdown
+from antq_actors.otp.lean_server import OneShot
+from antq_actors.otp.reasons import ExitReason, Shutdown
 from antq_actors.queues.execution import Finished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from antq_actors.jobs.outcome import Outcome
-    from antq_actors.otp.ref import ServerRef
+    from antq_actors.queues.ends import Ends
 
 
-class WorkerActor(LeanServer):
+class WorkerActor(OneShot):
     """Performs one job. An exit signal interrupts it."""
 
-    def __init__(self, perform: Callable[[], Outcome], queue: ServerRef) -> None:
+    def __init__(self, perform: Callable[[], Outcome], ends: Ends) -> None:
         super().__init__()
         self._perform = perform
         # From birth: an actor that ended before it was watched would have taken its outcome along.
-        Monitor(self.ref.process, queue.process, quiet=True).start()
+        self._otp_process.watch(ends, ends.tell)
+        self.whose_turn_then = ends.queue
 
-    def init(self) -> Continue:
-        """Be there; performing comes next."""
-        return Continue()
-
-    def handle_continue(self, _token: object) -> NoReturn:
+    def run(self) -> ExitReason:
         """Perform the job, and end with its outcome."""
-        outcome = self.interruptible(self._perform)
-        raise Stop(Shutdown(Finished(outcome)))
+        process = self._otp_process
+        outcome = process.interruptible.run(process.is_told_to_end, self._perform)
+        return Shutdown(Finished(outcome))

@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors.errors import ForkError, StorageError
-from antq_actors.otp import CallCycle, CallExit, CallTimeout, call, current
-from antq_actors.otp.calls import send_request
+from antq_actors.otp import CallCycle, CallExit, CallTimeout, current, lending
 from antq_actors.storage import node_lock
 from antq_actors.storage.failures import storage_error
 from antq_actors.storage.job_reader import JobReader
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.status import Status
     from antq_actors.otp import ServerRef
+    from antq_actors.otp.messages import Response
 
 T = TypeVar("T")
 
@@ -113,20 +113,20 @@ class StorageClient:
         limit: int,
         now: Instant,
         tag: Any,
-    ) -> Write:
-        """Ask for the same; the answer arrives as ``otp.Response(tag, claim, error)``.
+    ) -> tuple[Write, Response | None]:
+        """Ask for the same, and wait for no other thread. For actors.
 
-        For actors. An error that is a CallExit means that the storage actor ended: give what this
-        answers to :meth:`request_again`.
+        Answer the request, and ``otp.Response(tag, claim, error)`` if it can be had at once; else
+        that arrives as a message. An error that is a CallExit means that the storage actor ended:
+        give the request to :meth:`request_again`.
         """
         request = Write(_work(queue_name, settlements, node=node, limit=limit, now=now))
-        self.request_again(request, tag=tag)
-        return request
+        return request, self.request_again(request, tag=tag)
 
-    def request_again(self, request: Write, *, tag: Any) -> None:
+    def request_again(self, request: Write, *, tag: Any) -> Response | None:
         """Repeat a request whose answer was lost. If it was done, only its answer comes again."""
         self.check()
-        send_request(self._dest, request, tag)
+        return lending.request(self._dest, request, tag)
 
     def rescue(
         self,
@@ -304,7 +304,7 @@ class StorageClient:
         while True:
             current.fence()  # a killed caller has nothing more to ask
             try:
-                return call(self._dest, request, max(0.0, deadline - time.monotonic()))
+                return lending.call(self._dest, request, max(0.0, deadline - time.monotonic()))
             except CallCycle:
                 raise
             except CallTimeout as error:

@@ -224,12 +224,7 @@ def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
         scheduled_at=None if due is None else shown_datetime(due),
         inserted_at=shown_datetime(spec.inserted_at),
         updated_at=shown_datetime(state.updated_at),
-        errors=tuple(
-            AttemptError(
-                entry.attempt, entry.error, entry.stack_trace, shown_datetime(entry.attempted_at)
-            )
-            for entry in stored.errors
-        ),
+        errors=tuple(map(_shown, stored.errors)),
         opts={
             "max_attempts": state.max_attempts,
             "timeout": spec.timeout,
@@ -237,6 +232,11 @@ def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
             "priority": state.priority,
         },
     )
+
+
+def _shown(entry: ErrorEntry) -> AttemptError:
+    when = shown_datetime(entry.attempted_at)
+    return AttemptError(entry.attempt, entry.error, entry.stack_trace, when)
 
 
 def _is_plain(value: Any, depth: int) -> bool:

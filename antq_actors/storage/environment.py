@@ -201,6 +201,14 @@ class Environment:
         except lmdb.Error as error:
             raise storage_error(error, self.path) from error
 
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether a write would begin at once: no other thread or process may be at one."""
+        if not self.turn.acquire(blocking=False):
+            return False
+        self.turn.release()
+        return self._lock is not None and not self._lock.is_shared()
+
     def last_transaction(self) -> int:
         """Answer the number of the last committed write transaction, of whatever process."""
         self._check()

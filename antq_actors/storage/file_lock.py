@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from struct import Struct
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +19,22 @@ if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+# The system's struct flock: what a lock is asked about, and answered, with.
+_FLOCK: Final = Struct("qqihh" if sys.platform == "darwin" else "hhqqi4x")
+_TYPE: Final = 3 if sys.platform == "darwin" else 0
+
+
+def _question() -> bytes | None:
+    """Answer how to ask about a lock on the whole file that lets nobody else have one."""
+    if sys.platform == "darwin":
+        return _FLOCK.pack(0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
+    if sys.platform == "linux":
+        return _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+    return None
+
+
+_QUESTION: Final = _question()
 
 
 def try_lock(file: Path, *, shared: bool = False) -> int | None:
@@ -44,3 +61,11 @@ def relock(descriptor: int, *, shared: bool) -> bool:
     except (BlockingIOError, PermissionError):
         return False
     return True
+
+
+def is_shared(descriptor: int) -> bool:
+    """Tell whether another process may hold a lock on the file, too; nothing is locked for that."""
+    if sys.platform == "win32" or _QUESTION is None:
+        return True  # it has no way to ask
+    answer = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, _QUESTION))
+    return bool(answer[_TYPE] != fcntl.F_UNLCK)

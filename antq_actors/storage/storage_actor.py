@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import lmdb
 
 from antq_actors.errors import AntqError, StorageError
-from antq_actors.otp import NOREPLY, Crash, GenServer, reply
+from antq_actors.otp import NOREPLY, GenServer, reply
 from antq_actors.otp.calls import reply_error
 from antq_actors.otp.messages import Call
 from antq_actors.storage.environment import Environment
@@ -33,10 +33,6 @@ _LOOKS_PER_SWEEP: Final = 100
 _BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
 
 
-class _Flush:
-    """Sent to oneself behind all that waits: the batch ends here."""
-
-
 class _Watch:
     """Look for commits of other processes."""
 
@@ -52,6 +48,8 @@ class StorageActor(GenServer):
 
     It holds no state but the environment, so its restart loses nothing.
     """
+
+    lends_its_place = True
 
     def __init__(
         self,
@@ -73,7 +71,6 @@ class StorageActor(GenServer):
         self._watch_interval = watch_interval
         self._seal = seal or Seal()
         self._looks = 0
-        self._waiting: list[tuple[Any, Write | Read]] = []
         self._seen = 0
         """The last transaction that all queues know of."""
 
@@ -83,47 +80,33 @@ class StorageActor(GenServer):
         self._seen = self._env.last_transaction()
         self._look_again()
 
+    def lends(self) -> bool:
+        """Say whether another thread may do its own write: nothing may make that thread wait.
+
+        Another process may stop with LMDB's lock in its hands, and whoever waits for that lock
+        waits without a limit. So with other processes about, this actor's own thread does.
+        """
+        return self._env.is_at_hand
+
     def handle_call(self, request: Any) -> Any:
-        """Take a Write or Read into the batch; it is answered after the commit."""
-        if not isinstance(request, Write | Read):
-            error = TypeError(f"the storage actor is asked Write or Read, not {request!r}")
-            reply_error(self.from_, error)
-            return NOREPLY
-        if isinstance(self.from_, Call) and not self.from_.is_wanted:
-            # Claimed for a killed queue actor, behind the rescue of its successor, jobs would run
-            # on paper for ever.
-            return NOREPLY
-        self._waiting.append((self.from_, request))
-        if len(self._waiting) == _LARGEST_BATCH:
-            self._flush()
-        elif len(self._waiting) == 1:
-            if self.mailbox_length:
-                self.ref.tell(_Flush())
-            else:
-                self._flush()
+        """Do a Write or Read together with those that wait; they are answered after the commit."""
+        batch = [(self.from_, request)]
+        batch += [(asker, asker.request) for asker in self.take_requests(_LARGEST_BATCH - 1)]
+        self._do([(asker, request) for asker, request in batch if _is_wanted(asker, request)])
         return NOREPLY
 
     def handle_info(self, message: Any) -> None:
-        """End the batch, or look for commits of other processes."""
-        match message:
-            case _Flush():
-                self._flush()
-            case _Watch():
-                self._watch()
-            case _:
-                super().handle_info(message)
+        """Look for commits of other processes."""
+        if isinstance(message, _Watch):
+            self._watch()
+        else:
+            super().handle_info(message)
 
-    def terminate(self, reason: ExitReason) -> None:
-        """Store what was taken, and close the environment."""
-        try:
-            # After a crash who waits asks the successor, whose environment is a fresh one.
-            if not isinstance(reason, Crash):
-                self._flush()
-        finally:
-            self._env.close()
+    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
+        """Close the environment. Who waits in the mailbox asks the successor."""
+        self._env.close()
 
-    def _flush(self) -> None:
-        batch, self._waiting = self._waiting, []
+    def _do(self, batch: list[tuple[Any, Write | Read]]) -> None:
         writes = [(asker, request) for asker, request in batch if isinstance(request, Write)]
         if writes:
             self._write(writes)
@@ -217,3 +200,13 @@ class StorageActor(GenServer):
         )
         for queue_name in queues:
             self._heed(queue_name)
+
+
+def _is_wanted(asker: Any, request: object) -> bool:
+    """Tell whether to do it; who asks for something else hears so."""
+    if not isinstance(request, Write | Read):
+        reply_error(asker, TypeError(f"the storage actor is asked Write or Read, not {request!r}"))
+        return False
+    # Claimed for a killed queue actor, behind the rescue of its successor, jobs would run on paper
+    # for ever.
+    return not isinstance(asker, Call) or asker.is_wanted

@@ -45,6 +45,10 @@ class StoreLock:
         if self._descriptor is not None:
             file_lock.relock(self._descriptor, shared=True)
 
+    def is_shared(self) -> bool:
+        """Tell whether another process has the store open, as far as one can tell."""
+        return self._descriptor is None or file_lock.is_shared(self._descriptor)
+
     def release(self) -> None:
         """Let go; once more is no error."""
         descriptor, self._descriptor = self._descriptor, None

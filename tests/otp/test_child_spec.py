@@ -94,10 +94,10 @@ def test_rule_50_a_significant_child_needs_a_supervisor_that_looks_at_it():
         check_significant(spec, AutoShutdown.NEVER)
 
 
-def test_a_spec_with_other_args_is_the_same_in_all_else():
+def test_a_spec_with_more_args_is_the_same_in_all_else():
     spec = ChildSpec("clock", print, (1,), restart=Restart.TRANSIENT, shutdown=2)
 
-    other = spec.with_args(2, 3)
+    other = spec.with_more_args((2, 3))
 
-    assert other == ChildSpec("clock", print, (2, 3), restart=Restart.TRANSIENT, shutdown=2)
+    assert other == ChildSpec("clock", print, (1, 2, 3), restart=Restart.TRANSIENT, shutdown=2)
     assert spec.args == (1,)

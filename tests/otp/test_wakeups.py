@@ -35,6 +35,8 @@ def a_sleeper():
 def a_box_that_looks_asleep():
     """Answer a mailbox whose thread, once woken, does not get the interpreter."""
     box = Mailbox()
+    box._wake = threading.Lock()
+    box._wake.acquire()
     box._sleeping = True
     return box
 

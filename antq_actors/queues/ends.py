@@ -1,0 +1,55 @@
+"""How the worker actors of a queue ended: collected, so that the queue hears of many at once."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from pykka._envelope import Envelope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from antq_actors.otp.process import Process
+    from antq_actors.otp.reasons import ExitReason
+    from antq_actors.otp.ref import ServerRef
+
+
+class WorkersEnded(NamedTuple):
+    """Some worker actors have ended; take them from `Ends`."""
+
+
+_NOTICE: Final = Envelope(WorkersEnded())
+
+
+class Ends:
+    """The ends of one queue's worker actors, each told once and taken once.
+
+    *queue* gets a `WorkersEnded` for any number of them.
+    """
+
+    def __init__(self, queue: Process) -> None:
+        self.queue = queue
+        self.quiet = False
+        """Whether the queue will take them without being told."""
+        self._ended: deque[tuple[ServerRef, ExitReason]] = deque()
+        self._told = False
+
+    def tell(self, ref: ServerRef, reason: ExitReason, /) -> None:
+        """Note an end, in whatever thread it happens."""
+        # Noted before the flags are read, which are lowered before the notes are taken: so an end
+        # that comes at this moment is either told of or taken.
+        self._ended.append((ref, reason))
+        if self.quiet or self._told:
+            return
+        self._told = True
+        # A worker actor's own thread runs the queue's turn itself, a moment later.
+        is_own = ref.process.thread is threading.current_thread()
+        self.queue.mailbox.deliver(_NOTICE, wake=not is_own)
+
+    def take(self) -> Iterator[tuple[ServerRef, ExitReason]]:
+        """Take the ends that were told so far, one by one."""
+        self._told = False
+        while self._ended:
+            yield self._ended.popleft()

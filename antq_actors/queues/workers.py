@@ -1,0 +1,16 @@
+"""The supervisor of a queue's worker actors."""
+
+from __future__ import annotations
+
+from antq_actors.otp import current
+from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
+
+
+class Workers(DynamicSupervisor):
+    """Has one temporary child per running job. The queue's thread runs its turns, if it sleeps."""
+
+    lends_its_place = True
+
+    def lends(self) -> bool:
+        """Say yes to actors only: to start a child must not be cut short by a KeyboardInterrupt."""
+        return current.process() is not None
