@@ -17,6 +17,7 @@ from antq_actors.otp.reasons import Crash
 from antq_actors.otp.ref import ServerRef
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
     from antq_actors.otp.destinations import Destination
@@ -47,6 +48,30 @@ class Timer:
             return
         if ref is not None:
             ref.deliver(self._message)
+
+
+class Lookout(Timer):
+    """A message on its way whenever there is a reason for it, looked for again and again."""
+
+    __slots__ = ("_interval", "_look", "_ref")
+
+    def __init__(
+        self, ref: ServerRef, message: Any, interval: float, look: Callable[[], bool]
+    ) -> None:
+        super().__init__(ref, message, time.monotonic() + interval)
+        self._ref = ref
+        self._interval = interval
+        self._look = look
+
+    def fire(self) -> None:
+        """Look, and deliver the message if there is a reason; then wait for the next look."""
+        if self._ref.process.reason is not None:
+            return
+        if self._look():
+            self._ref.deliver(self._message)
+        self.due = time.monotonic() + self._interval
+        self.state = "waiting"
+        _clockwork.add(self)
 
 
 class _Clockwork:
@@ -134,6 +159,19 @@ def send_after(dest: Destination, message: Any, seconds: float | timedelta) -> T
     timer = Timer(dest, message, time.monotonic() + delay)
     _clockwork.add(timer)
     return timer
+
+
+def send_when(
+    ref: ServerRef, message: Any, look: Callable[[], bool], *, every: float
+) -> Lookout:
+    """Send *message* to *ref* whenever *look* says yes, asked each so many seconds.
+
+    *look* runs in the thread that all timers share, so that nobody is woken for a no: it must be
+    quick, and must neither wait nor raise. It ends when *ref* has.
+    """
+    lookout = Lookout(ref, message, every, look)
+    _clockwork.add(lookout)
+    return lookout
 
 
 def send_soon(ref: ServerRef, message: Any, seconds: float) -> None:

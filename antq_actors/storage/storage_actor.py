@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import lmdb
 
 from antq_actors.errors import AntqError, StorageError
-from antq_actors.otp import NOREPLY, GenServer, reply
+from antq_actors.otp import NOREPLY, GenServer, reply, timers
 from antq_actors.otp.calls import reply_error
 from antq_actors.otp.messages import Call
 from antq_actors.storage.environment import Environment
@@ -28,13 +28,18 @@ if TYPE_CHECKING:
     from antq_actors.otp.reasons import ExitReason
 
 _LARGEST_BATCH: Final = 1_000
-_LOOKS_PER_SWEEP: Final = 100
-"""Every so many, readers that were killed are forgotten: they keep pages from being used again."""
+_SWEEP_INTERVAL: Final = 5.0
+"""Seconds after which readers that were killed are forgotten: they keep pages from being used
+again."""
 _BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
 
 
-class _Watch:
-    """Look for commits of other processes."""
+class _Committed:
+    """Another process has committed something."""
+
+
+class _Sweep:
+    """It is time to forget readers that were killed."""
 
 
 class StorageActor(GenServer):
@@ -67,10 +72,11 @@ class StorageActor(GenServer):
         self._durable = durable
         self._owner = owner
         self._wake = wake
-        self._heed = heed or wake
+        self._heed_queue = heed or wake
         self._watch_interval = watch_interval
         self._seal = seal or Seal()
-        self._looks = 0
+        self._is_told = False
+        """Whether a `_Committed` is on its way."""
         self._seen = 0
         """The last transaction that all queues know of."""
 
@@ -78,7 +84,9 @@ class StorageActor(GenServer):
         """Open the environment. Raises StorageError."""
         self._env = Environment.open(self._path, durable=self._durable, owner=self._owner)
         self._seen = self._env.last_transaction()
-        self._look_again()
+        if self._watch_interval is not None:
+            timers.send_when(self.ref, _Committed(), self._is_news, every=self._watch_interval)
+            self.send_after(_SWEEP_INTERVAL, _Sweep())
 
     def lends(self) -> bool:
         """Say whether another thread may do its own write: nothing may make that thread wait.
@@ -96,11 +104,15 @@ class StorageActor(GenServer):
         return NOREPLY
 
     def handle_info(self, message: Any) -> None:
-        """Look for commits of other processes."""
-        if isinstance(message, _Watch):
-            self._watch()
-        else:
-            super().handle_info(message)
+        """Heed the commits of other processes, and forget readers that were killed."""
+        match message:
+            case _Committed():
+                self._heed()
+            case _Sweep():
+                self._env.clear_dead_readers()
+                self.send_after(_SWEEP_INTERVAL, _Sweep())
+            case _:
+                super().handle_info(message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """Close the environment. Who waits in the mailbox asks the successor."""
@@ -173,24 +185,26 @@ class StorageActor(GenServer):
         else:
             reply(asker, answer)
 
-    def _look_again(self) -> None:
-        if self._watch_interval is not None:
-            self.send_after(self._watch_interval, _Watch())
+    def _is_news(self) -> bool:
+        """Tell whether another process has committed something that nobody has told of yet."""
+        if self._is_told:
+            return False
+        try:
+            self._is_told = self._env.last_transaction() != self._seen
+        except (StorageError, lmdb.Error):  # it is being closed
+            return False
+        return self._is_told
 
-    def _watch(self) -> None:
-        """Look for commits of other processes; a store that refuses is looked at again."""
+    def _heed(self) -> None:
+        """Tell the queues of the commits of other processes; a store that refuses is read again."""
+        self._is_told = False
         try:
             self._heed_commits()
         except StorageError as error:
             if isinstance(error.__cause__, _BROKEN):
                 raise
-        self._looks += 1
-        if self._looks % _LOOKS_PER_SWEEP == 0:
-            self._env.clear_dead_readers()
-        self._look_again()
 
     def _heed_commits(self) -> None:
-        """Tell the queues if another process has committed something since the last look."""
         if self._env.last_transaction() == self._seen:
             return
         # A commit has its number a moment before those who read see it: what was seen is what
@@ -199,7 +213,7 @@ class StorageActor(GenServer):
             lambda txn: (JobReader(txn, self._env.tables).known_queues(), txn.id())
         )
         for queue_name in queues:
-            self._heed(queue_name)
+            self._heed_queue(queue_name)
 
 
 def _is_wanted(asker: Any, request: object) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from apps import settled, until
 
 from antq_actors import AlreadyExists, Cancel, Fail, JobNotFound, Snooze, Status, Unique
-from antq_actors.queues import Resume, SetConcurrency, Wake
+from antq_actors.queues import SetConcurrency, Wake
 
 
 def paused(app):
@@ -78,15 +78,17 @@ def test_jobs_that_were_being_claimed_while_slots_were_taken_away_are_given_back
     app.queue("default").status()
     until(lambda: book.asked is None, "the answer")
 
-    def hold(_reader):
+    def resume_and_hold(store):
+        store.set_paused("default", paused=False)
         begun.set()
         go_on.wait(30)
 
-    threading.Thread(target=store._read, args=(hold,)).start()
+    threading.Thread(target=store._write, args=(resume_and_hold,)).start()
     begun.wait(30)
-    # It asks for five jobs as soon as it is resumed, and reads the next message before the answer.
-    app.queue("default").ref.tell(Resume())
+    # It asks for five jobs, and has one slot before it is answered.
+    app.queue("default").ref.tell(Wake())
     app.queue("default").ref.tell(SetConcurrency(1))
+    until(lambda: book.asked is not None and book.concurrency == 1, "the question")
     go_on.set()
 
     assert stage.begun() == [0]

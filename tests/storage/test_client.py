@@ -202,11 +202,15 @@ def test_a_caller_gives_up_after_its_patience(path):
 
 
 def test_a_busy_storage_actor_is_waited_for_as_long(client, path):
-    release, done = threading.Event(), threading.Event()
+    entered, release, done = threading.Event(), threading.Event(), threading.Event()
     busy = threading.Thread(
-        target=lambda: (client._ask(Write(lambda _: release.wait(30))), done.set())
+        target=lambda: (
+            client._ask(Write(lambda _: (entered.set(), release.wait(30)))),
+            done.set(),
+        )
     )
     busy.start()
+    assert entered.wait(30)
 
     with pytest.raises(StorageError, match=r"did not answer within 0\.05 s"):
         StorageClient(NAME, path, patience=0.05).delete(1)
@@ -240,14 +244,35 @@ def test_a_fork_is_told_so(client):
     assert client.count() == 0
 
 
-def test_work_that_is_requested_arrives_as_a_message(client, asker, got):
+def request_one_job(client, *, tag):
+    return client.request_work("mail", [], node=THE_FIRST, limit=1, now=1, tag=tag)
+
+
+def test_work_that_is_requested_is_answered_at_once_while_the_storage_actor_sleeps(client, asker):
     client.insert(a_new_job())
 
-    otp.call(
-        asker, lambda: client.request_work("mail", [], node=THE_FIRST, limit=1, now=1, tag="first")
-    )
+    _, response = otp.call(asker, lambda: request_one_job(client, tag="first"))
 
+    assert isinstance(response, Response)
+    assert (response.tag, response.error) == ("first", None)
+    assert [job.id for job in response.value.jobs] == [1]
+
+
+def test_work_that_is_requested_arrives_as_a_message_from_one_that_is_busy(client, asker, got):
+    client.insert(a_new_job())
+    entered, release = threading.Event(), threading.Event()
+    busy = threading.Thread(
+        target=lambda: client._ask(Write(lambda _: (entered.set(), release.wait(30))))
+    )
+    busy.start()
+    assert entered.wait(30)
+
+    _, at_once = otp.call(asker, lambda: request_one_job(client, tag="first"))
+    release.set()
+
+    assert at_once is None
     response = got.get(timeout=30)
+    busy.join(30)
     assert isinstance(response, Response)
     assert (response.tag, response.error) == ("first", None)
     assert [job.id for job in response.value.jobs] == [1]
@@ -256,17 +281,16 @@ def test_work_that_is_requested_arrives_as_a_message(client, asker, got):
 def test_requested_work_whose_answer_was_lost_can_be_asked_for_again(client, start, asker, got):
     client.insert(a_new_job())
     otp.stop(NAME)
-    request = otp.call(
-        asker, lambda: client.request_work("mail", [], node=THE_FIRST, limit=1, now=1, tag="first")
-    )
+    request, _ = otp.call(asker, lambda: request_one_job(client, tag="first"))
     lost = got.get(timeout=30)
     start()
 
-    for tag in ("again", "and again"):
+    answers = [
         otp.call(asker, lambda tag=tag: client.request_again(request, tag=tag))
+        for tag in ("again", "and again")
+    ]
 
     assert isinstance(lost.error, otp.CallExit)
-    answers = [got.get(timeout=30) for _ in range(2)]
     assert [answer.tag for answer in answers] == ["again", "and again"]
     assert [[job.id for job in answer.value.jobs] for answer in answers] == [[1], [1]]
 
