@@ -110,7 +110,7 @@ class GenServer(ActorLoop):
         """
 
     def lends(self) -> bool:
-        """Say whether, now, another thread may run a turn. Runs in that thread."""
+        """Say whether, now, another thread may run a turn. Asked in that thread, after ``init``."""
         return True
 
     # ---- for subclasses -------------------------------------------------------------------

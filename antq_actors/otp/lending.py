@@ -84,7 +84,7 @@ def run_what_waits(process: Process) -> None:
 def _is_run_here(process: Process, pending: Call) -> bool:
     """Run the turn that answers *pending*, if it can be run here."""
     actor, mailbox = process.lender, process.mailbox
-    if actor is None or process.onlookers or not actor.lends():
+    if actor is None or process.onlookers or not mailbox.asleep or not actor.lends():
         return False
     here = current.local
     me = here.process

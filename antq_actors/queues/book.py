@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 CLAIM: Final = 32
-"""Most jobs claimed at once. The first of a claim waits for its last, and those that begin together
+"""Most jobs claimed at once, if no more have ended meanwhile. The first of a claim waits for its last, and those that begin together
 end together, all wanting their successors at the same moment: two hundred slots with jobs of 0.2 s
 were idle for a sixth of the time, and are for a tenth with claims of this size."""
 
@@ -70,7 +70,9 @@ class Book:
         """Answer what to send to the store now, if anything; it is then under way."""
         if self.asked is not None:
             return None
-        limit = 0 if self.draining or self.held else min(self.free, CLAIM)
+        # Jobs that end as fast as they are claimed may be claimed by as many as ended.
+        most = max(CLAIM, len(self.settled))
+        limit = 0 if self.draining or self.held else min(self.free, most)
         if not self.settled and not (limit and self.look) and not self.heed:
             return None
         self.asked = Ask(self.settled, limit)

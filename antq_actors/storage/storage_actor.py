@@ -172,7 +172,8 @@ class StorageActor(GenServer):
             except AntqError as refusal:
                 request.refusal = refusal
         store.flush()
-        return txn.id() if store.has_changed else None, store.due
+        due = {queue_name for queue_name in store.due if not store.is_paused(queue_name)}
+        return txn.id() if store.has_changed else None, due
 
     def _read(self, asker: Any, request: Read) -> None:
         tables = self._env.tables
