@@ -154,7 +154,7 @@ def decode_job(record: bytes) -> JobRecord:
     """Undo :func:`encode_job`. Raises DamagedRecord."""
     try:
         size = record[0] + 1
-        return JobRecord(_decode_state(memoryview(record)[size:]), record[1:size] or None)
+        return JobRecord(_decode_state(record[size:]), record[1:size] or None)
     except (*_DAMAGES, IndexError) as error:
         raise _damaged("job", error) from error
 

@@ -1,23 +1,25 @@
 """A job's records in all tables, kept in agreement.
 
-Every change of a job goes through :meth:`JobTable.add`, :meth:`JobTable.move` or
-:meth:`JobTable.remove`; nothing else writes to these tables. What they promise is written down as
-a check in :mod:`~antq_actors.storage.verify`.
+Every change of a job goes through :meth:`JobTable.add`, :meth:`JobTable.move`,
+:meth:`JobTable.remove` or, of many together, :meth:`JobTable.moves`; nothing else writes to these
+tables. What they promise is written down as a check in :mod:`~antq_actors.storage.verify`.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.storage import encoding, keys
+from antq_actors.storage.moves import Moves, get_many
 from antq_actors.storage.records import StoredJob
-from antq_actors.storage.scan import items_with, keys_from, keys_with, value_of
+from antq_actors.storage.scan import first_keys, items_with, keys_from, keys_with, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import lmdb
     from lmdb import _Database
@@ -56,18 +58,19 @@ class JobTable:
     def whole(self, id_: int, state: JobState) -> StoredJob:
         """Answer a job, given the part that changes, to look at: damage shows as such."""
         spec = encoding.shown_spec(self.payload(id_), state)
-        return StoredJob(id_, state, spec, self._errors(id_, state))
+        return StoredJob(id_, state, spec, self.errors(id_, state))
 
     def vouched(self, id_: int, state: JobState, seal: Seal) -> StoredJob:
         """Answer a job to be run. Raises DamagedRecord when *seal* does not hold."""
         spec = encoding.decode_spec(seal.open(self.payload(id_)))
-        return StoredJob(id_, state, spec, self._errors(id_, state))
+        return StoredJob(id_, state, spec, self.errors(id_, state))
 
     def payload(self, id_: int) -> bytes:
         """Answer the sealed spec of a job."""
         return value_of(self._txn, self._tables.payloads, keys.job_key(id_)) or b""
 
-    def _errors(self, id_: int, state: JobState) -> tuple[ErrorEntry, ...]:
+    def errors(self, id_: int, state: JobState) -> tuple[ErrorEntry, ...]:
+        """Answer the errors of a job, newest first, to look at."""
         if not state.errors:
             return ()
         return tuple(encoding.shown_error(entry) for entry in self.error_bytes(id_))
@@ -114,6 +117,18 @@ class JobTable:
         if error is not None:
             key = keys.error_key(id_, old.state.errors)
             put(key, encoding.encode_error(error), db=self._tables.errors)
+
+    def moves(self, decide: Callable[[JobState], JobState | None]) -> Moves:
+        """Answer room for changes of many jobs, all by the rule *decide*."""
+        return Moves(self._txn, self._tables, self._deltas, decide)
+
+    def records(self, ids: list[bytes]) -> dict[bytes, bytes]:
+        """Answer the records of those of these jobs that exist, by their keys."""
+        return get_many(self._txn, self._tables.jobs, ids)
+
+    def payloads(self, ids: list[bytes]) -> dict[bytes, bytes]:
+        """Answer the sealed specs of those of these jobs that exist, by their keys."""
+        return get_many(self._txn, self._tables.payloads, ids)
 
     def remove(self, id_: int, record: JobRecord) -> None:
         """Delete a job from every table. Raises DamagedRecord as :meth:`move` does."""
@@ -197,7 +212,10 @@ class JobTable:
         """Answer the first *limit* keys of a lane's order of work, before *end* if it is given."""
         if limit <= 0:
             return []
-        return list(islice(self.between(lane, end or keys.lane_end(lane)), limit))
+        if end is None:
+            end = keys.lane_end(lane)
+        found = first_keys(self._txn, self._tables.index, lane, limit, end)
+        return found if not found or found[-1] < end else found[: bisect_left(found, end)]
 
     def between(self, start: bytes, end: bytes) -> Iterator[bytes]:
         """Answer the keys of the order of work from *start* to before *end*, as they are now."""
