@@ -73,7 +73,7 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
         if plain and type(value) not in _PLAIN_LEAVES:
             plain = _is_plain(value, _DEEPEST_PLAIN)
     if plain:
-        return _PICKLED + pickle.dumps(dict(args), _PROTOCOL)
+        return _PICKLED + pickle.dumps(args if type(args) is dict else dict(args), _PROTOCOL)
     try:
         # By value what another process could not import: classes of __main__, lambdas.
         pickled: bytes = cloudpickle.dumps(dict(args), _PROTOCOL)
@@ -87,8 +87,7 @@ def kept_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
 
     Other objects stay the owner's own.
     """
-    values = args.values()
-    if all(type(value) in _PLAIN_LEAVES for value in values):
+    if _PLAIN_LEAVES.issuperset(map(type, args.values())):
         return args
     return load_args(encoded) if _is_plain(args, _DEEPEST_PLAIN + 1) else args
 

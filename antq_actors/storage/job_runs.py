@@ -163,24 +163,25 @@ class JobRuns(JobWriter):
         self, claimed: list[StoredJob], due: list[bytes], node: int, now: Instant
     ) -> Instant | None:
         """Add the *due* jobs to *claimed*; answer when to look again if one has to begin alone."""
-        ids = [keys.id_of(key) for key in due]
-        records, payloads = self._jobs.records(ids), self._jobs.payloads(ids)
+        found = [keys.id_of(key) for key in due]
+        records, payloads = self._jobs.records(found), self._jobs.payloads(found)
         moves = self._jobs.moves(partial(_claimed, node=node, now=now))
         look_at = None
-        for id_ in ids:
-            job = self._begun(moves, id_, records.get(id_), payloads.get(id_))
+        for key in found:
+            id_ = keys.id_at_end(key)
+            job = self._begun(moves, key, id_, records.get(key), payloads.get(key))
             if job is not None:
                 claimed.append(job)
                 continue
             moves.write()  # before anything else touches a job that is named twice, perhaps
-            look_at = self._take_unusual(claimed, keys.id_at_end(id_), node, now)
+            look_at = self._take_unusual(claimed, id_, node, now)
             if look_at is not None:
                 break
         moves.write()
         return look_at
 
     def _begun(
-        self, moves: Moves, key: bytes, record: bytes | None, payload: bytes | None
+        self, moves: Moves, key: bytes, id_: int, record: bytes | None, payload: bytes | None
     ) -> StoredJob | None:
         """Answer a job that begins to run; None: it is to be looked at by itself."""
         if record is None or payload is None:
@@ -194,7 +195,7 @@ class JobRuns(JobWriter):
             return None
         if not moves.begin(key, move):
             return None
-        id_, state = keys.id_at_end(key), move.result
+        state = move.result
         return StoredJob(id_, state, spec, self._jobs.errors(id_, state) if state.errors else ())
 
     def _take_unusual(

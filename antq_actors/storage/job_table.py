@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.storage import encoding, keys
-from antq_actors.storage.moves import Moves, get_many
+from antq_actors.storage.moves import Moves, get_many, places_of, put_all
 from antq_actors.storage.records import StoredJob
 from antq_actors.storage.scan import first_keys, items_with, keys_from, keys_with, value_of
 
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import JobState
     from antq_actors.jobs.status import Status
     from antq_actors.storage.encoding import JobRecord
-    from antq_actors.storage.records import JobSpec
+    from antq_actors.storage.moves import Items
+    from antq_actors.storage.records import JobSpec, NewJob
     from antq_actors.storage.seal import Seal
     from antq_actors.storage.tables import Tables
 
@@ -97,6 +98,29 @@ class JobTable:
         for number, entry in enumerate(reversed(errors)):
             put(keys.error_key(id_, number), encoding.encode_error(entry), db=tables.errors)
         self._enter(id_, state, digest)
+
+    def add_many(self, first: int, news: Sequence[NewJob], seal: Seal) -> None:
+        """Store new jobs, none of them unique, under the ids from *first* on, larger than all."""
+        records: Items = []
+        payloads: Items = []
+        entries: Items = []
+        listed: Items = []
+        last: JobState | None = None
+        for id_, (state, spec) in enumerate(news, first):
+            if state is not last:  # jobs that were enqueued together mostly share theirs
+                last = state
+                lane, place, listing = places_of(state)
+                record = encoding.encode_job(state, None)
+            key = keys.job_key(id_)
+            records.append((key, record))
+            payloads.append((key, seal.close(encoding.encode_spec(spec))))
+            entries.append((place + key, b""))
+            if listing is not None:
+                listed.append((listing + key, b""))
+            self._deltas[lane] += 1
+        put_all(self._txn, self._tables.jobs, records, append=True)
+        put_all(self._txn, self._tables.payloads, payloads, append=True)
+        self._enter_many(entries, listed)
 
     def move(
         self,
@@ -240,6 +264,11 @@ class JobTable:
         if digest is not None:
             put(keys.unique_key(digest, state.status, id_), b"", db=tables.unique)
         self._deltas[lane] += 1
+
+    def _enter_many(self, entries: Items, listed: Items) -> None:
+        """Give new jobs their places in the tables of order."""
+        put_all(self._txn, self._tables.index, entries)
+        put_all(self._txn, self._tables.listing, listed)
 
     def _leave(self, id_: int, state: JobState, digest: bytes | None) -> None:
         tables, delete = self._tables, self._txn.delete

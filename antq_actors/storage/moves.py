@@ -9,9 +9,9 @@ puts into the tables.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from antq_actors.errors import DamagedRecord
+from antq_actors.errors import StorageError
 from antq_actors.storage import encoding, keys
 
 if TYPE_CHECKING:
@@ -23,40 +23,33 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import JobState
     from antq_actors.storage.tables import Tables
 
+    Items = list[tuple[bytes, bytes]]
+    """Keys and values."""
 
-class Move:
-    """What becomes of every job with one and the same record.
 
-    The keys are those of a job up to its id; None where it has none.
+class Move(NamedTuple):
+    """What becomes of every job with one and the same record."""
+
+    state: JobState
+    result: JobState
+    record: bytes
+    """The one that holds the result."""
+    digest: bytes | None
+    course: Course
+
+
+class Course:
+    """From one place in the order of work to another, and the jobs that go there.
+
+    The keys are those of a job up to its id; None for a table where it has none.
     """
 
-    __slots__ = (
-        "count",
-        "leaves",
-        "leaves_lane",
-        "leaves_list",
-        "leaves_unique",
-        "record",
-        "result",
-        "state",
-        "to",
-        "to_lane",
-        "to_list",
-        "to_unique",
-    )
+    __slots__ = ("begins", "begins_lane", "begins_list", "ends", "ends_lane", "ends_list", "ids")
 
-    def __init__(self, old: encoding.JobRecord, result: JobState) -> None:
-        self.state = old.state
-        self.result = result
-        self.record = encoding.encode_job(result, old.digest)
-        self.leaves_lane, self.leaves, self.leaves_list = _places(old.state)
-        self.to_lane, self.to, self.to_list = _places(result)
-        self.leaves_unique = self.to_unique = None
-        if old.digest is not None:
-            self.leaves_unique = keys.unique_prefix(old.digest, old.state.status)
-            self.to_unique = keys.unique_prefix(old.digest, result.status)
-        self.count = 0
-        """How many jobs do so."""
+    def __init__(self, old: JobState, new: JobState) -> None:
+        self.begins_lane, self.begins, self.begins_list = places_of(old)
+        self.ends_lane, self.ends, self.ends_list = places_of(new)
+        self.ids: list[bytes] = []
 
 
 class Moves:
@@ -77,40 +70,33 @@ class Moves:
         self._tables = tables
         self._deltas = deltas
         self._decide = decide
-        self._moves: dict[bytes, Move | None] = {}
         self._index = txn.cursor(tables.index)
-        self._records: list[tuple[bytes, bytes]] = []
-        self._places: list[tuple[bytes, bytes]] = []
-        self._listed: list[tuple[bytes, bytes]] = []
-        self._unique: list[tuple[bytes, bytes]] = []
+        self._moves: dict[bytes, Move] = {}
+        self._courses: dict[tuple[str, str, int, str, int], Course] = {}
+        self._records: Items = []
+        self._unique: Items = []
 
     def of(self, record: bytes) -> Move | None:
         """Answer what becomes of a job with this *record*; None: it is not for here."""
-        try:
-            return self._moves[record]
-        except KeyError:
-            move = self._moves[record] = self._find(record)
-            return move
+        return self._moves.get(record) or self._find(record)
 
     def begin(self, id_: bytes, move: Move) -> bool:
         """Take a job from its place in the order of work. False: it is not there, nothing is done.
 
         *id_* is its key in ``jobs``.
         """
+        _, _, record, digest, course = move
         index = self._index
-        if not (index.set_key(move.leaves + id_) and index.delete()):
+        if not (index.set_key(course.begins + id_) and index.delete()):
             return False
-        if move.leaves_list is not None:
-            self._txn.delete(move.leaves_list + id_, db=self._tables.listing)
-        if move.leaves_unique is not None:
-            self._txn.delete(move.leaves_unique + id_, db=self._tables.unique)
-        move.count += 1
-        self._records.append((id_, move.record))
-        self._places.append((move.to + id_, b""))
-        if move.to_list is not None:
-            self._listed.append((move.to_list + id_, b""))
-        if move.to_unique is not None:
-            self._unique.append((move.to_unique + id_, b""))
+        course.ids.append(id_)
+        self._records.append((id_, record))
+        if course.begins_list is not None:
+            self._txn.delete(course.begins_list + id_, db=self._tables.listing)
+        if digest is not None:
+            before = keys.unique_prefix(digest, move.state.status)
+            self._txn.delete(before + id_, db=self._tables.unique)
+            self._unique.append((keys.unique_prefix(digest, move.result.status) + id_, b""))
         return True
 
     def write(self) -> None:
@@ -119,11 +105,10 @@ class Moves:
             return
         self._rewrite()
         self._enter()
-        for move in self._moves.values():
-            if move is not None and move.count:
-                self._deltas[move.leaves_lane] -= move.count
-                self._deltas[move.to_lane] += move.count
-                move.count = 0
+        for course in self._courses.values():
+            self._deltas[course.begins_lane] -= len(course.ids)
+            self._deltas[course.ends_lane] += len(course.ids)
+            course.ids.clear()
 
     def _rewrite(self) -> None:
         """Store what the jobs have become."""
@@ -131,38 +116,60 @@ class Moves:
 
     def _enter(self) -> None:
         """Give the jobs their new places in the tables of order."""
-        put_all(self._txn, self._tables.index, self._places)
-        put_all(self._txn, self._tables.listing, self._listed)
+        for course in self._courses.values():
+            places = [(course.ends + id_, b"") for id_ in course.ids]
+            put_all(self._txn, self._tables.index, places)
+            if course.ends_list is not None:
+                listed = [(course.ends_list + id_, b"") for id_ in course.ids]
+                put_all(self._txn, self._tables.listing, listed)
         put_all(self._txn, self._tables.unique, self._unique)
 
     def _find(self, record: bytes) -> Move | None:
         try:
-            old = encoding.decode_job(record)
-            result = self._decide(old.state)
-            return None if result is None else Move(old, result)
-        except (DamagedRecord, struct.error, OverflowError):  # and numbers that no key can hold
+            state, digest = encoding.decode_job(record)
+            result = self._decide(state)
+            if result is None:
+                return None
+            course = self._course(state, result)
+            move = Move(state, result, encoding.encode_job(result, digest), digest, course)
+        except (StorageError, struct.error, OverflowError):  # damaged, or no key can hold it
             return None
+        self._moves[record] = move
+        return move
+
+    def _course(self, old: JobState, new: JobState) -> Course:
+        way = old.status, old.queue_name, keys.order_of(old), new.status, keys.order_of(new)
+        course = self._courses.get(way)
+        if course is None:
+            course = self._courses[way] = Course(old, new)
+        return course
 
 
-def put_all(txn: lmdb.Transaction, table: _Database, items: list[tuple[bytes, bytes]]) -> None:
-    """Put all *items* into a table, and empty their list.
+def put_all(
+    txn: lmdb.Transaction,
+    table: _Database,
+    items: Items,
+    *,
+    append: bool = False,
+) -> None:
+    """Put all *items* into a table, and empty their list. *append*: they come after all others.
 
     In order, LMDB mostly finds the next place beside the last one.
     """
     if items:
         items.sort()
         with txn.cursor(table) as cursor:
-            cursor.putmulti(items)
+            cursor.putmulti(items, append=append)
         items.clear()
 
 
 def get_many(txn: lmdb.Transaction, table: _Database, wanted: list[bytes]) -> dict[bytes, bytes]:
     """Answer the values of those of these keys that a table has."""
     with txn.cursor(table) as cursor:
-        return dict(cast("list[tuple[bytes, bytes]]", cursor.getmulti(wanted)))
+        return dict(cast("Items", cursor.getmulti(wanted)))
 
 
-def _places(state: JobState) -> tuple[bytes, bytes, bytes | None]:
+def places_of(state: JobState) -> tuple[bytes, bytes, bytes | None]:
     """Answer the lane of a job, and up to its id its keys in ``index`` and in ``listing``."""
     lane = keys.lane(state.status, state.queue_name)
     place = keys.without_id(keys.work_key(lane, keys.order_of(state)))

@@ -75,9 +75,7 @@ def _enters(status: Status) -> Step:
 def _moves_to(status: Status) -> Callable[[Any], bool]:
     """Tell whether jobs change to this status that are claimed, or have completed, together."""
     return lambda call: any(
-        move.result.status is status and move.count
-        for move in call.self._moves.values()
-        if move is not None
+        move.result.status is status and move.course.ids for move in call.self._moves.values()
     )
 
 
@@ -119,9 +117,10 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "insert:after-commit": (_INSERTS, COMMITTED),
     "insert:before-reply": (after(f"{CLIENT}.insert"),),
     "insert-many:before": (before(f"{CLIENT}.insert_many"),),
-    "insert-many:half-stored": (before(f"{CLIENT}.insert_many"), _INSERTS, _INSERTS),
-    "insert-many:before-commit": (before(f"{CLIENT}.insert_many"), _INSERTS, COUNTED),
-    "insert-many:after-commit": (before(f"{CLIENT}.insert_many"), _INSERTS, COMMITTED),
+    "insert-many:half-stored": (before(f"{TABLE}._enter_many"),),
+    "insert-many:before-counts": (after(f"{STORE}.insert_many"),),
+    "insert-many:before-commit": (after(f"{STORE}.insert_many"), COUNTED),
+    "insert-many:after-commit": (after(f"{STORE}.insert_many"), COMMITTED),
     # ---- it is claimed
     "claim:before": (before(f"{CLIENT}.request_work", lambda call: call.limit > 0),),
     "claim:begun": (after(f"{MOVES}.begin", lambda call: call.move.result.status is RUNNING),),
