@@ -160,9 +160,9 @@ class JobStoreModel(RuleBasedStateMachine):
         """Settle many, also stale ones and one twice, and claim, perhaps over a damaged job."""
         claimed = self.claimed[-10:]
         settlements = [
-            Settlement(*claimed[number], outcome)
+            Settlement(*claimed[number % len(claimed)], outcome)
             for number, outcome in chosen
-            if number < len(claimed)
+            if claimed
         ]
         for id_, execution, outcome in settlements:
             if self.runs(id_, execution):
