@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.errors import BatchError, UnknownQueue
-from antq_actors.jobs import draft
+from antq_actors.jobs.draft import Draft, Template, as_job
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.wording import among
 from antq_actors.storage.encoding import encode_args, kept_args
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from antq_actors.config import Config
-    from antq_actors.jobs.draft import Draft
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.registry import AnyWorker
+    from antq_actors.jobs.state import JobState
     from antq_actors.storage.client import StorageClient
 
 BATCH: Final = 1_000
@@ -43,10 +43,20 @@ class Intake:
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
     ) -> Job:
         """Store a job, answer it. Raises AlreadyExists, UnknownQueue, and what a draft raises."""
-        drafted = self._draft(worker, args, options)
-        new = _new_job(drafted)
-        kept = drafted._replace(args=kept_args(drafted.args, new.spec.args))
-        return draft.as_job(kept, id=self._store.insert(new))
+        template = self._template(worker, options)
+        state = template.state(self._clock())
+        args = template.check(args)
+        new = _new_job(template, state, args)
+        kept = kept_args(args, new.spec.args)
+        drafted = Draft(
+            template.worker,
+            kept,
+            state,
+            template.options,
+            new.spec.unique_digest,
+            state.updated_at,
+        )
+        return as_job(drafted, id=self._store.insert(new))
 
     def enqueue_many(
         self,
@@ -61,8 +71,8 @@ class Intake:
         """
         items = _items(args_iterable)
         # What is wrong with the call itself is said before the first item is looked at.
-        wanted, _ = draft.check_options(worker, options, now=self._clock())
-        self._check_queue(wanted.queue or self._default_queue)
+        template = self._template(worker, options)
+        template.state(self._clock())
         ids: list[int] = []
         batch: list[NewJob] = []
         index = size = 0
@@ -71,7 +81,7 @@ class Intake:
                 item = next(items, _END)
                 if item is _END:
                     break
-                new = _new_job(self._draft(worker, item, options))
+                new = _new_job(template, template.state(self._clock()), template.check(item))
             except Exception as error:
                 ids += self._insert(batch)
                 raise BatchError(
@@ -91,14 +101,10 @@ class Intake:
             return []
         return [id_ for id_ in self._store.insert_many(batch) if id_ is not None]
 
-    def _draft(
-        self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
-    ) -> Draft:
-        drafted = draft.draft(
-            worker, args, options, now=self._clock(), default_queue=self._default_queue
-        )
-        self._check_queue(drafted.state.queue_name)
-        return drafted
+    def _template(self, worker: AnyWorker, options: Mapping[str, Any]) -> Template:
+        template = Template(worker, options, default_queue=self._default_queue)
+        self._check_queue(template.queue)
+        return template
 
     def _check_queue(self, queue: str) -> None:
         if self._config.start_queues and queue not in self._config.queues:
@@ -123,15 +129,19 @@ def _items(args_iterable: object) -> Iterator[Any]:
     )
 
 
-def _new_job(drafted: Draft) -> NewJob:
-    unique = drafted.options.unique
-    spec = JobSpec(
-        worker=drafted.worker,
-        args=encode_args(drafted.args),
-        inserted_at=drafted.inserted_at,
-        timeout=drafted.options.timeout,
-        unique=None if unique is None else tuple(unique.args),
-        unique_statuses=() if unique is None else tuple(unique.statuses),
-        unique_digest=drafted.digest,
-    )
-    return NewJob(drafted.state, spec)
+def _new_job(template: Template, state: JobState, args: dict[str, Any]) -> NewJob:
+    encoded, options = encode_args(args), template.options
+    unique = options.unique
+    if unique is None:
+        spec = JobSpec(template.worker, encoded, state.updated_at, options.timeout)
+    else:
+        spec = JobSpec(
+            template.worker,
+            encoded,
+            state.updated_at,
+            options.timeout,
+            unique.args,
+            tuple(unique.statuses),
+            template.digest(args),
+        )
+    return NewJob(state, spec)

@@ -10,17 +10,23 @@ from antq_actors.jobs.duration import brief
 from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.options import Options, job_options, plain
-from antq_actors.jobs.registry import name_of, options_of
+from antq_actors.jobs.registry import options_of
 from antq_actors.jobs.schedule import due
 from antq_actors.jobs.unique import unique_digest
 
 if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.registry import AnyWorker
+    from antq_actors.jobs.schedule import ScheduleAt, ScheduleIn
     from antq_actors.jobs.state import JobState
 
 DEFAULT_QUEUE: Final = "default"
 """The queue of a worker that names none, where no application says otherwise."""
+
+_MOMENT: Final = instant.SECOND // 1_000
+"""Jobs of one call share their instant so long: with equal states they are stored in less time."""
+
+_PLAIN_KEYS: Final = frozenset({str})
 
 
 class Draft(NamedTuple):
@@ -36,6 +42,60 @@ class Draft(NamedTuple):
     inserted_at: Instant
 
 
+class Template:
+    """What jobs have in common that are enqueued by one call: all but their arguments.
+
+    Raises TypeError for what is no worker, and what the options raise.
+    """
+
+    __slots__ = ("_function", "_schedule", "_state", "options", "queue", "worker")
+
+    def __init__(
+        self, worker: AnyWorker, options: Mapping[str, Any], *, default_queue: str
+    ) -> None:
+        own = options_of(worker)
+        self.worker: str = worker.antq_name
+        self._schedule: tuple[ScheduleIn, ScheduleAt] = None, None
+        if options:
+            wanted = job_options(options, own, owner=f"worker {self.worker}")
+            own = wanted.options
+            self._schedule = wanted.schedule_in, wanted.schedule_at
+        self.options = own
+        self.queue = own.queue or default_queue
+        self._function = worker if isinstance(worker, FunctionWorker) else None
+        self._state: JobState | None = None
+
+    def state(self, now: Instant) -> JobState:
+        """Answer the state of a job that is enqueued at *now*, or within the millisecond before.
+
+        Those share one. Raises InvalidSchedule.
+        """
+        state = self._state
+        if state is None or not state.updated_at <= now < state.updated_at + _MOMENT:
+            state = self._state = lifecycle.create(
+                queue_name=self.queue,
+                now=now,
+                due=due(*self._schedule, now),
+                priority=self.options.priority,
+                max_attempts=self.options.max_attempts,
+            )
+        return state
+
+    def check(self, args: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Answer a copy of *args*. Raises TypeError if they are none, or not the worker's."""
+        checked = check_args(args)
+        if self._function is not None:
+            self._function.check_args(checked)
+        return checked
+
+    def digest(self, args: Mapping[str, Any]) -> bytes | None:
+        """Answer what jobs share that are duplicates of one with *args*; None: it has none."""
+        unique = self.options.unique
+        if unique is None:
+            return None
+        return unique_digest(self.worker, self.queue, args, unique.args)
+
+
 def draft(
     worker: AnyWorker,
     args: Mapping[str, Any] | None,
@@ -49,39 +109,11 @@ def draft(
     Raises TypeError for what is no worker, for arguments that are no mapping with names or do not
     fit a function worker, and what the options raise.
     """
-    name = name_of(worker)
-    wanted, when = check_options(worker, options, now=now)
-    checked = check_args(args)
-    if isinstance(worker, FunctionWorker):
-        worker.check_args(checked)
-    queue = wanted.queue or default_queue
-    unique = wanted.unique
-    return Draft(
-        worker=name,
-        args=checked,
-        state=lifecycle.create(
-            queue_name=queue,
-            now=now,
-            due=when,
-            priority=wanted.priority,
-            max_attempts=wanted.max_attempts,
-        ),
-        options=wanted,
-        digest=None if unique is None else unique_digest(name, queue, checked, unique.args),
-        inserted_at=now,
-    )
-
-
-def check_options(
-    worker: AnyWorker, options: Mapping[str, Any], *, now: Instant
-) -> tuple[Options, Instant | None]:
-    """Answer the options of one job of *worker* and when it is due, whatever its arguments.
-
-    Raises TypeError for what is no worker, and what the options raise.
-    """
-    owner = f"worker {name_of(worker)}"
-    wanted, schedule_in, schedule_at = job_options(options, options_of(worker), owner=owner)
-    return wanted, due(schedule_in, schedule_at, now)
+    template = Template(worker, options, default_queue=default_queue)
+    state = template.state(now)
+    checked = template.check(args)
+    digest = template.digest(checked)
+    return Draft(template.worker, checked, state, template.options, digest, now)
 
 
 def build(worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Job:
@@ -96,7 +128,9 @@ def build(worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[st
 def as_job(draft: Draft, *, id: int) -> Job:  # noqa: A002 - the name of the field
     """Answer *draft* as users see it, stored under *id*."""
     state = draft.state
-    inserted_at = instant.to_datetime(draft.inserted_at)
+    scheduled_at = inserted_at = instant.to_datetime(draft.inserted_at)
+    if state.scheduled_at is not None and state.scheduled_at != draft.inserted_at:
+        scheduled_at = instant.to_datetime(state.scheduled_at)
     return Job(
         id=id,
         worker=draft.worker,
@@ -107,9 +141,7 @@ def as_job(draft: Draft, *, id: int) -> Job:  # noqa: A002 - the name of the fie
         attempts=state.attempts,
         max_attempts=state.max_attempts,
         interruptions=state.interruptions,
-        scheduled_at=(
-            None if state.scheduled_at is None else instant.to_datetime(state.scheduled_at)
-        ),
+        scheduled_at=scheduled_at,
         inserted_at=inserted_at,
         updated_at=inserted_at,
         errors=(),
@@ -121,6 +153,8 @@ def check_args(args: object) -> dict[str, Any]:
     """Answer a copy of *args*, empty for None. Raises TypeError for no mapping with str keys."""
     if args is None:
         return {}
+    if type(args) is dict and _PLAIN_KEYS.issuperset(map(type, args)):
+        return args.copy()
     if not isinstance(args, Mapping):
         raise TypeError(
             f"args must be a mapping such as {{'email': …}}, got {brief(args)}; give options by"

@@ -12,7 +12,7 @@ from antq_actors.jobs.instant import Instant
 from antq_actors.jobs.status import Status
 
 
-class JobState(msgspec.Struct, frozen=True, array_like=True):
+class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where a job stands."""
 
     status: Status

@@ -73,7 +73,7 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
         if plain and type(value) not in _PLAIN_LEAVES:
             plain = _is_plain(value, _DEEPEST_PLAIN)
     if plain:
-        return _PICKLED + pickle.dumps(dict(args), _PROTOCOL)
+        return _PICKLED + pickle.dumps(args if type(args) is dict else dict(args), _PROTOCOL)
     try:
         # By value what another process could not import: classes of __main__, lambdas.
         pickled: bytes = cloudpickle.dumps(dict(args), _PROTOCOL)
@@ -87,8 +87,7 @@ def kept_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
 
     Other objects stay the owner's own.
     """
-    values = args.values()
-    if all(type(value) in _PLAIN_LEAVES for value in values):
+    if _PLAIN_LEAVES.issuperset(map(type, args.values())):
         return args
     return load_args(encoded) if _is_plain(args, _DEEPEST_PLAIN + 1) else args
 
@@ -154,7 +153,7 @@ def decode_job(record: bytes) -> JobRecord:
     """Undo :func:`encode_job`. Raises DamagedRecord."""
     try:
         size = record[0] + 1
-        return JobRecord(_decode_state(memoryview(record)[size:]), record[1:size] or None)
+        return JobRecord(_decode_state(record[size:]), record[1:size] or None)
     except (*_DAMAGES, IndexError) as error:
         raise _damaged("job", error) from error
 

@@ -53,9 +53,10 @@ class JobReader:
 
     def get(self, id_: int) -> StoredJob:
         """Answer a job. Raises JobNotFound."""
-        if not self._jobs.raw(id_):
+        record = self._jobs.raw(id_)
+        if not record:
             raise _not_found(id_)
-        return self._listed(id_).decode()
+        return self._listed(id_, record, self._jobs.payload(id_)).decode()
 
     def page(self, filter_: Filter, *, after: int = 0, size: int = 500) -> list[RawJob]:
         """Answer the first *size* jobs with larger ids than *after* and the filter's statuses and
@@ -64,7 +65,13 @@ class JobReader:
         start = max(0, after) + 1
         if start > keys.LARGEST_ID:
             return []
-        return [self._listed(id_) for id_ in islice(self._ids(filter_, start), max(0, size))]
+        ids = list(islice(self._ids(filter_, start), max(0, size)))
+        found = [keys.job_key(id_) for id_ in ids]
+        records, payloads = self._jobs.records(found), self._jobs.payloads(found)
+        return [
+            self._listed(id_, records.get(key), payloads.get(key, b""))
+            for id_, key in zip(ids, found, strict=True)
+        ]
 
     def count(self, statuses: Collection[Status] | None, queue_name: str | None) -> int:
         """Answer how many jobs have one of these statuses and are of this queue; None: any."""
@@ -77,7 +84,11 @@ class JobReader:
 
     def counts(self, queue_name: str) -> dict[Status, int]:
         """Answer how many jobs of a queue each status has."""
-        return {status: self.count((status,), queue_name) for status in Status}
+        counts = dict.fromkeys(Status, 0)
+        for status, queue in self._jobs.lanes():
+            if queue == queue_name:
+                counts[status] = self._jobs.count(keys.lane(status, queue))
+        return counts
 
     def queues(self) -> list[str]:
         """Answer the queues that hold jobs or are paused, by name."""
@@ -106,22 +117,19 @@ class JobReader:
             raise _not_found(id_)
         return record
 
-    def _raw(self, id_: int) -> RawJob:
-        """Answer a job as it stands. Raises JobNotFound, DamagedRecord."""
-        state = self._existing(id_).state
-        errors = self._jobs.error_bytes(id_) if state.errors else ()
-        return RawJob(id_, state, self._jobs.payload(id_), errors)
-
-    def _listed(self, id_: int) -> RawJob:
+    def _listed(self, id_: int, record: bytes | None, payload: bytes) -> RawJob:
         """Answer a job that an index names: one damaged job must not hide the others of a list."""
         try:
-            return self._raw(id_)
+            state = encoding.decode_job(record).state if record is not None else None
         except DamagedRecord as error:
             why = str(error)
-        except JobNotFound:
+        else:
+            if state is not None:
+                errors = self._jobs.error_bytes(id_) if state.errors else ()
+                return RawJob(id_, state, payload, errors)
             why = "its record is missing"
         state, entry = lifecycle.condemn(queue_name=encoding.UNREADABLE, why=why, errors=0, now=0)
-        return RawJob(id_, state, self._jobs.payload(id_), (encoding.encode_error(entry),))
+        return RawJob(id_, state, payload, (encoding.encode_error(entry),))
 
     def _ids(self, filter_: Filter, start: int) -> Iterator[int]:
         """Answer the ids from *start* on that the filter lets through, ascending."""
@@ -142,13 +150,13 @@ class JobReader:
                     self._id_range(self._tables.index, prefix, start)
                     for prefix in self._orders(lane)
                 )
-        return heapq.merge(*ranges)
+        return ranges[0] if len(ranges) == 1 else heapq.merge(*ranges)
 
     def _id_range(self, table: _Database, prefix: bytes, start: int) -> Iterator[int]:
         """Answer the ids from *start* on of the keys that are *prefix* and an id."""
-        size = len(prefix) + len(keys.job_key(0))
+        end = prefix + keys.job_key(keys.LARGEST_ID)
         for key in keys_from(self._txn, table, prefix + keys.job_key(start)):
-            if len(key) != size or not key.startswith(prefix):
+            if key > end or len(key) != len(end):
                 return
             yield keys.id_at_end(key)
 

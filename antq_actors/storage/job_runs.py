@@ -8,22 +8,25 @@ very execution, and a node that was declared dead gets nothing more.
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.jobs import instant, lifecycle
-from antq_actors.jobs.outcome import Interrupted, Refused
+from antq_actors.jobs.outcome import Completed, Interrupted, Refused
 from antq_actors.jobs.status import WAITING, Status
-from antq_actors.storage import keys
+from antq_actors.storage import encoding, keys
 from antq_actors.storage.job_writer import JobWriter, log
 from antq_actors.storage.records import Claim, NodeGone, Settlement, StoredJob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
+    from antq_actors.jobs.state import JobState
     from antq_actors.storage.encoding import JobRecord
+    from antq_actors.storage.moves import Moves
 
 ALONE_FOR: Final = 2 * instant.SECOND
 """How long a job on its last chance has its node for itself. What kills its process mostly does so
@@ -38,7 +41,7 @@ class JobRuns(JobWriter):
     def work(
         self,
         queue_name: str,
-        settlements: Iterable[Settlement],
+        settlements: Sequence[Settlement],
         *,
         node: int,
         limit: int,
@@ -51,7 +54,7 @@ class JobRuns(JobWriter):
         """
         if limit and not self._meta.has_node(node):
             raise NodeGone(f"node {node} was declared dead, and its jobs were given back")
-        for settlement in settlements:
+        for settlement in self._complete_together(settlements, now):
             self.settle(settlement, now=now)
         concurrency = self._meta.take_order(node, queue_name)
         if self.is_paused(queue_name):
@@ -115,6 +118,32 @@ class JobRuns(JobWriter):
                     settled += self.settle(settlement, now=now)
         return settled
 
+    def _complete_together(
+        self, settlements: Sequence[Settlement], now: Instant
+    ) -> Iterable[Settlement]:
+        """Settle the executions that completed; answer those that need to be looked at one by one.
+
+        That is all with another outcome, and those that do not run as they should.
+        """
+        left = {settlement.id: settlement for settlement in settlements}
+        if len(left) < len(settlements):
+            return settlements  # a job twice: the first one counts
+        moves = self._jobs.moves(partial(_completed, now=now))
+        wanted = {
+            keys.job_key(id_): settlement
+            for id_, settlement in left.items()
+            if type(settlement.outcome) is Completed
+        }
+        for key, record in self._jobs.records(sorted(wanted)).items():
+            move = moves.of(record)
+            if move is None:
+                continue
+            id_, execution, _ = wanted[key]
+            if move.state.execution == execution and moves.begin(key, move):
+                del left[id_]
+        moves.write()
+        return left.values()
+
     def _claim(
         self, queue_name: str, *, node: int, limit: int, now: Instant
     ) -> tuple[list[StoredJob], Instant | None]:
@@ -123,20 +152,71 @@ class JobRuns(JobWriter):
         while len(claimed) < limit:
             wanted = limit - len(claimed)
             due = self._due(queue_name, limit=wanted, now=now)
-            for id_ in map(keys.id_at_end, due):
-                record = self._named(id_, WAITING, "due", now)
-                if record is None:
-                    pass  # damaged, and failed by now
-                elif not record.state.alone:
-                    self._take(claimed, id_, record, node, now)
-                elif claimed:
-                    return claimed, now  # it is the first of the next claim
-                elif self._take(claimed, id_, record, node, now):
-                    self._meta.set_alone(node, id_, claimed[0].state.execution, now)
-                    return claimed, now + ALONE_FOR
+            look_at = self._take_due(claimed, due, node, now)
+            if look_at is not None:
+                return claimed, look_at
             if len(due) < wanted:
                 break
         return claimed, None
+
+    def _take_due(
+        self, claimed: list[StoredJob], due: list[bytes], node: int, now: Instant
+    ) -> Instant | None:
+        """Add the *due* jobs to *claimed*; answer when to look again if one has to begin alone."""
+        found = [keys.id_of(key) for key in due]
+        records, payloads = self._jobs.records(found), self._jobs.payloads(found)
+        moves = self._jobs.moves(partial(_claimed, node=node, now=now))
+        look_at = None
+        for key in found:
+            id_ = keys.id_at_end(key)
+            job = self._begun(moves, key, id_, records.get(key), payloads.get(key))
+            if job is not None:
+                claimed.append(job)
+                continue
+            moves.write()  # before anything else touches a job that is named twice, perhaps
+            look_at = self._take_unusual(claimed, id_, node, now)
+            if look_at is not None:
+                break
+        moves.write()
+        return look_at
+
+    def _begun(
+        self, moves: Moves, key: bytes, id_: int, record: bytes | None, payload: bytes | None
+    ) -> StoredJob | None:
+        """Answer a job that begins to run; None: it is to be looked at by itself."""
+        if record is None or payload is None:
+            return None
+        move = moves.of(record)
+        if move is None:
+            return None
+        try:
+            spec = encoding.decode_spec(self._seal.open(payload))
+        except DamagedRecord:
+            return None
+        if not moves.begin(key, move):
+            return None
+        state = move.result
+        return StoredJob(id_, state, spec, self._jobs.errors(id_, state) if state.errors else ())
+
+    def _take_unusual(
+        self, claimed: list[StoredJob], id_: int, node: int, now: Instant
+    ) -> Instant | None:
+        """Add a due job to *claimed* unless it is damaged, or has to wait to begin alone.
+
+        Answer when to look again if it begins alone, or has to.
+        """
+        record = self._named(id_, WAITING, "due", now)
+        if record is None:
+            return None  # damaged, and failed by now
+        if not record.state.alone:
+            self._take(claimed, id_, record, node, now)
+            return None
+        if claimed:
+            return now  # it is the first of the next claim
+        if not self._take(claimed, id_, record, node, now):
+            return None
+        self._meta.set_alone(node, id_, claimed[0].state.execution, now)
+        return now + ALONE_FOR
 
     def _take(
         self, claimed: list[StoredJob], id_: int, record: JobRecord, node: int, now: Instant
@@ -212,3 +292,17 @@ class JobRuns(JobWriter):
             for key in self._jobs.head(keys.lane(status, queue_name), 1)
         ]
         return min(heads, default=None)
+
+
+def _claimed(state: JobState, *, node: int, now: Instant) -> JobState | None:
+    """Answer what a job becomes that is claimed together with others."""
+    if state.status not in WAITING or state.alone:
+        return None
+    return lifecycle.claim(state, node=node, now=now)
+
+
+def _completed(state: JobState, *, now: Instant) -> JobState | None:
+    """Answer what a job becomes that completed together with others."""
+    if state.status is not Status.RUNNING or state.alone:
+        return None
+    return lifecycle.settle(state, Completed(), now=now).state

@@ -62,9 +62,18 @@ class JobStore(JobRuns):
 
     def insert_many(self, news: Sequence[NewJob]) -> list[int | None]:
         """Store jobs, answer their ids in order; None for a duplicate."""
-        for new in news:
-            keys.lane(new.state.status, new.state.queue_name)
-        return [self._insert_unless_duplicate(new) for new in news]
+        queues = {state.queue_name for state, _ in news}
+        for queue_name in queues:
+            keys.lane(Status.ENQUEUED, queue_name)
+        if any(spec.unique_digest is not None for _, spec in news):
+            return [self._insert_unless_duplicate(new) for new in news]
+        if not news:
+            return []
+        first = self._first_free_id()
+        self._next_id = first + len(news)
+        self._jobs.add_many(first, news, self._seal)
+        self.due |= queues
+        return list(range(first, self._next_id))
 
     def take_in(
         self, arrivals: Sequence[Arrival], *, keep_ids: bool | None

@@ -1,23 +1,25 @@
 """A job's records in all tables, kept in agreement.
 
-Every change of a job goes through :meth:`JobTable.add`, :meth:`JobTable.move` or
-:meth:`JobTable.remove`; nothing else writes to these tables. What they promise is written down as
-a check in :mod:`~antq_actors.storage.verify`.
+Every change of a job goes through :meth:`JobTable.add`, :meth:`JobTable.move`,
+:meth:`JobTable.remove` or, of many together, :meth:`JobTable.moves`; nothing else writes to these
+tables. What they promise is written down as a check in :mod:`~antq_actors.storage.verify`.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.storage import encoding, keys
+from antq_actors.storage.moves import Moves, get_many, places_of, put_all
 from antq_actors.storage.records import StoredJob
-from antq_actors.storage.scan import items_with, keys_from, keys_with, value_of
+from antq_actors.storage.scan import first_keys, items_with, keys_from, keys_with, value_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import lmdb
     from lmdb import _Database
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import JobState
     from antq_actors.jobs.status import Status
     from antq_actors.storage.encoding import JobRecord
-    from antq_actors.storage.records import JobSpec
+    from antq_actors.storage.moves import Items
+    from antq_actors.storage.records import JobSpec, NewJob
     from antq_actors.storage.seal import Seal
     from antq_actors.storage.tables import Tables
 
@@ -56,18 +59,19 @@ class JobTable:
     def whole(self, id_: int, state: JobState) -> StoredJob:
         """Answer a job, given the part that changes, to look at: damage shows as such."""
         spec = encoding.shown_spec(self.payload(id_), state)
-        return StoredJob(id_, state, spec, self._errors(id_, state))
+        return StoredJob(id_, state, spec, self.errors(id_, state))
 
     def vouched(self, id_: int, state: JobState, seal: Seal) -> StoredJob:
         """Answer a job to be run. Raises DamagedRecord when *seal* does not hold."""
         spec = encoding.decode_spec(seal.open(self.payload(id_)))
-        return StoredJob(id_, state, spec, self._errors(id_, state))
+        return StoredJob(id_, state, spec, self.errors(id_, state))
 
     def payload(self, id_: int) -> bytes:
         """Answer the sealed spec of a job."""
         return value_of(self._txn, self._tables.payloads, keys.job_key(id_)) or b""
 
-    def _errors(self, id_: int, state: JobState) -> tuple[ErrorEntry, ...]:
+    def errors(self, id_: int, state: JobState) -> tuple[ErrorEntry, ...]:
+        """Answer the errors of a job, newest first, to look at."""
         if not state.errors:
             return ()
         return tuple(encoding.shown_error(entry) for entry in self.error_bytes(id_))
@@ -95,6 +99,29 @@ class JobTable:
             put(keys.error_key(id_, number), encoding.encode_error(entry), db=tables.errors)
         self._enter(id_, state, digest)
 
+    def add_many(self, first: int, news: Sequence[NewJob], seal: Seal) -> None:
+        """Store new jobs, none of them unique, under the ids from *first* on, larger than all."""
+        records: Items = []
+        payloads: Items = []
+        entries: Items = []
+        listed: Items = []
+        last: JobState | None = None
+        for id_, (state, spec) in enumerate(news, first):
+            if state is not last:  # jobs that were enqueued together mostly share theirs
+                last = state
+                lane, place, listing = places_of(state)
+                record = encoding.encode_job(state, None)
+            key = keys.job_key(id_)
+            records.append((key, record))
+            payloads.append((key, seal.close(encoding.encode_spec(spec))))
+            entries.append((place + key, b""))
+            if listing is not None:
+                listed.append((listing + key, b""))
+            self._deltas[lane] += 1
+        put_all(self._txn, self._tables.jobs, records, append=True)
+        put_all(self._txn, self._tables.payloads, payloads, append=True)
+        self._enter_many(entries, listed)
+
     def move(
         self,
         id_: int,
@@ -114,6 +141,18 @@ class JobTable:
         if error is not None:
             key = keys.error_key(id_, old.state.errors)
             put(key, encoding.encode_error(error), db=self._tables.errors)
+
+    def moves(self, decide: Callable[[JobState], JobState | None]) -> Moves:
+        """Answer room for changes of many jobs, all by the rule *decide*."""
+        return Moves(self._txn, self._tables, self._deltas, decide)
+
+    def records(self, ids: list[bytes]) -> dict[bytes, bytes]:
+        """Answer the records of those of these jobs that exist, by their keys."""
+        return get_many(self._txn, self._tables.jobs, ids)
+
+    def payloads(self, ids: list[bytes]) -> dict[bytes, bytes]:
+        """Answer the sealed specs of those of these jobs that exist, by their keys."""
+        return get_many(self._txn, self._tables.payloads, ids)
 
     def remove(self, id_: int, record: JobRecord) -> None:
         """Delete a job from every table. Raises DamagedRecord as :meth:`move` does."""
@@ -197,7 +236,10 @@ class JobTable:
         """Answer the first *limit* keys of a lane's order of work, before *end* if it is given."""
         if limit <= 0:
             return []
-        return list(islice(self.between(lane, end or keys.lane_end(lane)), limit))
+        if end is None:
+            end = keys.lane_end(lane)
+        found = first_keys(self._txn, self._tables.index, lane, limit, end)
+        return found if not found or found[-1] < end else found[: bisect_left(found, end)]
 
     def between(self, start: bytes, end: bytes) -> Iterator[bytes]:
         """Answer the keys of the order of work from *start* to before *end*, as they are now."""
@@ -222,6 +264,11 @@ class JobTable:
         if digest is not None:
             put(keys.unique_key(digest, state.status, id_), b"", db=tables.unique)
         self._deltas[lane] += 1
+
+    def _enter_many(self, entries: Items, listed: Items) -> None:
+        """Give new jobs their places in the tables of order."""
+        put_all(self._txn, self._tables.index, entries)
+        put_all(self._txn, self._tables.listing, listed)
 
     def _leave(self, id_: int, state: JobState, digest: bytes | None) -> None:
         tables, delete = self._tables, self._txn.delete

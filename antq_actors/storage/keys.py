@@ -89,6 +89,11 @@ def job_key(id_: int) -> bytes:
     return _ID.pack(id_)
 
 
+def id_of(key: bytes) -> bytes:
+    """Answer the key in ``jobs`` of the job that a key of ``index`` names."""
+    return key[-_ID_SIZE:]
+
+
 def id_at_end(key: bytes) -> int:
     """Answer the id that a key of any table but ``errors`` and ``counts`` ends with."""
     return int.from_bytes(key[-_ID_SIZE:], "big")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import JobState
 
 
-class JobSpec(msgspec.Struct, frozen=True, array_like=True):
+class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The part of a job that never changes."""
 
     worker: str

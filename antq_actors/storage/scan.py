@@ -5,6 +5,7 @@ Without ``buffers=True`` LMDB answers ``bytes``; its annotations allow for both.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -19,6 +20,16 @@ def keys_from(txn: lmdb.Transaction, table: _Database, start: bytes = b"") -> It
     with txn.cursor(table) as cursor:
         if cursor.set_range(start):
             yield from cast("Iterator[bytes]", cursor.iternext(keys=True, values=False))
+
+
+def first_keys(
+    txn: lmdb.Transaction, table: _Database, start: bytes, limit: int, end: bytes
+) -> list[bytes]:
+    """Answer *limit* keys of a table from *start* on, if the first of them is before *end*."""
+    with txn.cursor(table) as cursor:
+        if not cursor.set_range(start) or cast("bytes", cursor.key()) >= end:
+            return []
+        return list(islice(cast("Iterator[bytes]", cursor.iternext(values=False)), limit))
 
 
 def keys_with(txn: lmdb.Transaction, table: _Database, prefix: bytes) -> Iterator[bytes]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hmac
 from hashlib import sha256
+from struct import Struct
 from typing import TYPE_CHECKING, Final
 from zlib import crc32
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 _SUM: Final = b"\xc1\x01"
 _SIGNED: Final = b"\xc1\x02"
+_summed: Final = Struct(">2sI").pack
 _SUM_END: Final = 2 + 4
 _SIGNED_END: Final = 2 + sha256().digest_size
 _PURPOSE: Final = b"antq_actors job\0"
@@ -53,7 +55,7 @@ class Seal:
         """Answer the record that holds *spec*."""
         if self._keys:
             return _SIGNED + _signature(self._keys[0], spec) + spec
-        return _SUM + crc32(spec).to_bytes(4, "big") + spec
+        return _summed(_SUM, crc32(spec)) + spec
 
     def open(self, record: bytes) -> bytes:
         """Answer the spec in *record*.
@@ -86,15 +88,14 @@ def contents(record: bytes) -> bytes:
 
     Raises DamagedRecord when its checksum is wrong.
     """
+    spec = record[_SUM_END:]
+    if record[:_SUM_END] == _summed(_SUM, crc32(spec)):
+        return spec
     if not is_sealed(record):
         return record
-    kind = record[:2]
-    if kind == _SIGNED:
-        return record[_SIGNED_END:]
-    spec = record[_SUM_END:]
-    if kind != _SUM or crc32(spec) != int.from_bytes(record[2:_SUM_END], "big"):
+    if record[:2] != _SIGNED:
         raise DamagedRecord("the spec of a job is damaged on disk: its checksum is wrong")
-    return spec
+    return record[_SIGNED_END:]
 
 
 def _signature(key: bytes, spec: bytes) -> bytes:

@@ -24,7 +24,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import journal
 
-from antq_actors.jobs.outcome import Completed, Failed, GivenBack, Snoozed
+from antq_actors.jobs.outcome import Failed, GivenBack, Snoozed
 from antq_actors.jobs.status import ENDED, Status
 
 
@@ -45,6 +45,7 @@ after = partial(Step, "after")
 
 STORE: Final = "antq_actors.storage.job_store:JobStore"
 TABLE: Final = "antq_actors.storage.job_table:JobTable"
+MOVES: Final = "antq_actors.storage.moves:Moves"
 CLIENT: Final = "antq_actors.storage.client:StorageClient"
 OPENING: Final = "antq_actors.storage.environment"
 ENVIRONMENT: Final = f"{OPENING}:Environment"
@@ -54,6 +55,7 @@ EXECUTOR: Final = "antq_actors.jobs.executor"
 QUEUE: Final = "antq_actors.queues.queue_actor:QueueActor"
 NODE: Final = "antq_actors.queues.node:Node"
 ANTQ: Final = "antq_actors.app.antq"
+RUNNING: Final = Status.RUNNING
 
 # A verb writes its records; then the transaction's counts are written; then it is committed.
 COUNTED: Final = after(f"{STORE}.flush")
@@ -70,6 +72,13 @@ def _enters(status: Status) -> Step:
     )
 
 
+def _moves_to(status: Status) -> Callable[[Any], bool]:
+    """Tell whether jobs change to this status that are claimed, or have completed, together."""
+    return lambda call: any(
+        move.result.status is status and move.course.ids for move in call.self._moves.values()
+    )
+
+
 def _settles(outcome: type) -> Step:
     return after(
         f"{STORE}.settle", lambda call: call.answer and isinstance(call.settlement.outcome, outcome)
@@ -77,7 +86,10 @@ def _settles(outcome: type) -> Step:
 
 
 _INSERTS: Final = after(f"{STORE}._add")
-_CLAIMS: Final = after(f"{STORE}._take", lambda call: call.answer)
+_CLAIMS: Final = after(f"{STORE}._take_due", lambda call: call.claimed)
+_COMPLETES: Final = after(
+    f"{STORE}._complete_together", lambda call: len(call.answer) < len(call.settlements)
+)
 _PRUNES: Final = after(f"{STORE}.prune", lambda call: call.answer > 0)
 
 # By the rescuer: a queue actor rescues the jobs of its predecessor with the same verb.
@@ -105,12 +117,14 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "insert:after-commit": (_INSERTS, COMMITTED),
     "insert:before-reply": (after(f"{CLIENT}.insert"),),
     "insert-many:before": (before(f"{CLIENT}.insert_many"),),
-    "insert-many:half-stored": (before(f"{CLIENT}.insert_many"), _INSERTS, _INSERTS),
-    "insert-many:before-commit": (before(f"{CLIENT}.insert_many"), _INSERTS, COUNTED),
-    "insert-many:after-commit": (before(f"{CLIENT}.insert_many"), _INSERTS, COMMITTED),
+    "insert-many:half-stored": (before(f"{TABLE}._enter_many"),),
+    "insert-many:before-counts": (after(f"{STORE}.insert_many"),),
+    "insert-many:before-commit": (after(f"{STORE}.insert_many"), COUNTED),
+    "insert-many:after-commit": (after(f"{STORE}.insert_many"), COMMITTED),
     # ---- it is claimed
     "claim:before": (before(f"{CLIENT}.request_work", lambda call: call.limit > 0),),
-    "claim:half-written": (_enters(Status.RUNNING),),
+    "claim:begun": (after(f"{MOVES}.begin", lambda call: call.move.result.status is RUNNING),),
+    "claim:half-written": (before(f"{MOVES}._enter", _moves_to(RUNNING)),),
     "claim:before-counts": (_CLAIMS,),
     "claim:before-commit": (_CLAIMS, COUNTED),
     "claim:after-commit": (_CLAIMS, COMMITTED),
@@ -122,11 +136,12 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     # ---- its outcome is stored
     "outcome:heard": (after(f"{QUEUE}._verdict"),),
     "outcome:before": (before(f"{CLIENT}.request_work", lambda call: call.settlements),),
-    "outcome:half-written": (_enters(Status.COMPLETED),),
-    "outcome:before-counts": (_settles(Completed),),
-    "outcome:before-commit": (_settles(Completed), COUNTED),
-    "outcome:after-commit": (_settles(Completed), COMMITTED),
-    "outcome:claims-next": (_settles(Completed), _CLAIMS),
+    "outcome:begun": (after(f"{MOVES}.begin", lambda call: call.move.result.status in ENDED),),
+    "outcome:half-written": (before(f"{MOVES}._enter", _moves_to(Status.COMPLETED)),),
+    "outcome:before-counts": (_COMPLETES,),
+    "outcome:before-commit": (_COMPLETES, COUNTED),
+    "outcome:after-commit": (_COMPLETES, COMMITTED),
+    "outcome:claims-next": (_COMPLETES, _CLAIMS),
     # ---- or it is to be performed again
     "retry:half-written": (_enters(Status.RETRYING),),
     "retry:before-error": (
@@ -140,7 +155,7 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "snooze:before-commit": (_settles(Snoozed), COUNTED),
     "snooze:after-commit": (_settles(Snoozed), COMMITTED),
     # ---- it is deleted at last
-    "prune:before": (_settles(Completed), before(f"{CLIENT}.prune")),
+    "prune:before": (_COMPLETES, before(f"{CLIENT}.prune")),
     "prune:half-deleted": (after(f"{TABLE}._leave", lambda call: call.state.status in ENDED),),
     "prune:one-deleted": (after(f"{TABLE}.remove"),),
     "prune:before-commit": (_PRUNES, COUNTED),

@@ -3,7 +3,7 @@
 import pytest
 
 from antq_actors.jobs import instant
-from antq_actors.jobs.draft import as_job, check_options, draft
+from antq_actors.jobs.draft import Template, as_job, draft
 from antq_actors.jobs.function_worker import worker
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.unique import Unique, unique_digest
@@ -77,9 +77,30 @@ def test_a_draft_is_shown_as_the_job_it_will_be():
     assert job.inserted_at == job.scheduled_at == instant.to_datetime(NOW)
 
 
-def test_options_can_be_checked_before_there_are_arguments():
-    wanted, when = check_options(send, {"priority": 3, "schedule_in": 5}, now=NOW)
+def a_template(worker=Mail, **options):
+    return Template(worker, options, default_queue="first")
 
-    assert (wanted.priority, when) == (3, NOW + 5 * instant.SECOND)
+
+def test_options_can_be_checked_before_there_are_arguments():
+    template = a_template(send, priority=3, schedule_in=5)
+    state = template.state(NOW)
+
+    assert (state.priority, state.scheduled_at) == (3, NOW + 5 * instant.SECOND)
     with pytest.raises(TypeError, match="unknown option 'email'"):
-        check_options(send, {"email": "x"}, now=NOW)
+        a_template(send, email="x")
+
+
+def test_jobs_of_one_template_share_their_state_for_a_millisecond():
+    template = a_template(schedule_in=5)
+    state = template.state(NOW)
+
+    assert template.state(NOW + 999) is state
+    later = template.state(NOW + 1_000)
+    assert (later.updated_at, later.scheduled_at) == (NOW + 1_000, NOW + 5_001_000)
+
+
+def test_a_clock_that_was_set_back_is_believed():
+    template = a_template()
+    template.state(NOW)
+
+    assert template.state(NOW - 1).updated_at == NOW - 1

@@ -22,10 +22,12 @@ from antq_actors.jobs.outcome import (
     Snoozed,
 )
 from antq_actors.jobs.status import ACTIVE, ENDED, Status
+from antq_actors.storage import job_store, keys
 from antq_actors.storage.environment import Environment
 from antq_actors.storage.job_runs import ALONE_FOR
 from antq_actors.storage.records import Filter, Settlement, StoredJob
 
+FAILED = Status.FAILED
 MOST_INTERRUPTIONS = 2
 
 queues = st.sampled_from(["mail", "mail2"])
@@ -124,8 +126,80 @@ class JobStoreModel(RuleBasedStateMachine):
         self.jobs[id_] = StoredJob(id_, new.state, new.spec, ())
         self.next_id += 1
 
+    @rule(
+        queue=queues,
+        count=st.integers(0, 4),
+        ahead=st.none() | st.integers(0, 5),
+        names=st.none() | st.just(("n",)),
+    )
+    def insert_together(self, queue, count, ahead, names):
+        due = None if ahead is None else self.now + ahead
+        first = a_new_job({"n": 0}, now=self.now, queue=queue, due=due, unique=names)
+        news = [first] * count
+        blocked = self.blocked(first.spec)
+
+        ids = self.store.insert_many(news)
+
+        if names is None:
+            expected = list(range(self.next_id, self.next_id + count))
+        else:  # each of them is in the way of the next
+            expected = [None if blocked or n else self.next_id for n in range(count)]
+        assert ids == expected
+        for id_ in filter(None, ids):
+            self.jobs[id_] = StoredJob(id_, first.state, first.spec, ())
+            self.next_id = id_ + 1
+
+    @rule(
+        queue=queues,
+        limit=st.integers(0, 6),
+        node=st.integers(1, 2),
+        chosen=st.lists(st.tuples(st.integers(0, 9), outcomes | st.just(Completed())), max_size=6),
+        damage=st.none() | st.sampled_from(["jobs", "payloads"]),
+    )
+    def work(self, queue, limit, node, chosen, damage):
+        """Settle many, also stale ones and one twice, and claim, perhaps over a damaged job."""
+        claimed = self.claimed[-10:]
+        settlements = [
+            Settlement(*claimed[number % len(claimed)], outcome)
+            for number, outcome in chosen
+            if claimed
+        ]
+        for id_, execution, outcome in settlements:
+            if self.runs(id_, execution):
+                job = self.jobs[id_]
+                self.put(id_, *lifecycle.settle(job.state, outcome, now=self.now))
+
+        self.claim(queue, limit, node, settlements, damage)
+
     @rule(queue=queues, limit=st.integers(0, 3), node=st.integers(1, 2))
-    def claim(self, queue, limit, node):
+    def claim_alone(self, queue, limit, node):
+        self.claim(queue, limit, node)
+
+    def runs(self, id_, execution):
+        job = self.jobs.get(id_)
+        return (
+            job is not None
+            and job.state.status is Status.RUNNING
+            and job.state.execution == execution
+        )
+
+    def damage(self, table, due, node):
+        """Damage the second of the due jobs in a table; answer it, or None if it would wait."""
+        if table is None or len(due) < 2 or node in self.alone or any(j.state.alone for j in due):
+            return None
+        key, db = keys.job_key(due[1].id), getattr(self.env.tables, table)
+        self.env.write(lambda txn: txn.put(key, b"\xc1 garbage", db=db))
+        return due[1]
+
+    def is_failed_and_deleted(self, damaged):
+        assert self.store_unverified(lambda store: store.get(damaged.id)).state.status is FAILED
+        self.store.delete(damaged.id)
+        del self.jobs[damaged.id]
+
+    def store_unverified(self, verb):
+        return job_store.write(self.env, verb)
+
+    def claim(self, queue, limit, node, settlements=(), damage=None):
         due = [
             job
             for status in (Status.SCHEDULED, Status.RETRYING)
@@ -137,10 +211,19 @@ class JobStoreModel(RuleBasedStateMachine):
         waiting = sorted(
             self.of(Status.ENQUEUED, queue), key=lambda job: (-job.state.priority, job.id)
         )
-        expected, look_at = self.claimable([*due, *waiting][:limit], limit, node)
+        due = [*due, *waiting]
+        damaged = self.damage(damage, due[:limit], node)
+        if damaged is not None:
+            due.remove(damaged)
+        expected, look_at = self.claimable(due[:limit], limit, node)
 
-        claim = self.store.work(queue, [], node=node, limit=limit, now=self.now)
+        claim = self.store_unverified(
+            lambda store: store.work(queue, settlements, node=node, limit=limit, now=self.now)
+        )
 
+        if damaged is not None:
+            self.is_failed_and_deleted(damaged)
+        assert self.store.findings() == []
         assert [job.id for job in claim.jobs] == expected
         for id_ in expected:
             self.put(id_, lifecycle.claim(self.jobs[id_].state, node=node, now=self.now))
