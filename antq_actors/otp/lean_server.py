@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from antq_actors.otp import abandoned, current, lending
+from antq_actors.otp import abandoned, current
 from antq_actors.otp.errors import Interrupt, Stop
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.mailbox import Mailbox
@@ -18,8 +18,6 @@ from antq_actors.otp.ref import ServerRef
 
 if TYPE_CHECKING:
     from threading import Event
-
-    from antq_actors.otp.process import Process
 
 
 _numbers: Final = itertools.count(1)
@@ -66,9 +64,6 @@ class OneShot(LeanServer):
     Subclasses write ``run``. Who sends it a message hears of its end, as of every actor's.
     """
 
-    whose_turn_then: Process | None = None
-    """When it has ended, its thread does what waits for this actor, if that sleeps."""
-
     def run(self) -> ExitReason:
         """Do it, in the actor's own thread, and answer the reason to end with."""
         raise NotImplementedError
@@ -99,8 +94,6 @@ class OneShot(LeanServer):
             process.die(reason)
             process.is_at = None
             abandoned.discard(process)
-            if self.whose_turn_then is not None:
-                lending.run_what_waits(self.whose_turn_then)
 
     def _otp_live(self) -> ExitReason:
         process = self._otp_process

@@ -50,29 +50,28 @@ class Mailbox:
     messages, and the actor's thread sleeps on until the place is given back.
     """
 
-    # Most actors live for one job. What such a one never has is made when it is needed.
-    _messages: deque[Envelope[Any]] = _NO_MESSAGES
-    signals: deque[ExitSignal] | None = None
-    """Those that wait; None for none."""
-    _open_asks: set[Envelope[Any]] = _NO_ASKS
-    calls: set[Call] = _NO_CALLS
-    """Calls that were taken and not answered yet."""
+    def __init__(self) -> None:
+        # Most actors live for one job. What such a one never has is made when it is needed.
+        self._lock = threading.Lock()
+        self._messages: deque[Envelope[Any]] = _NO_MESSAGES
+        self.signals: deque[ExitSignal] | None = None
+        """Those that wait; None for none."""
+        self._open_asks: set[Envelope[Any]] = _NO_ASKS
+        self.calls: set[Call] = _NO_CALLS
+        """Calls that were taken and not answered yet."""
+        self._asked: Envelope[Any] | None = None
+        self._sleeping = False
+        self._closed = False
+
+    # What matters to those alone who sleep stands in the class until they do.
     _wake: threading.Lock | None = None
     """Where the actor's thread sleeps."""
-    _sleeping = False
     _can_be_borrowed = False
     borrower: object = None
     """Who has the place of the actor's thread now."""
     _failure: BaseException | None = None
     """What a borrower met, to be raised in the actor's own thread."""
     _then: Callable[[], object] | None = None
-    _closed = False
-    _asked: Envelope[Any] | None = None
-    drowsy = False
-    """Whether quiet messages may wait until something else wakes the actor."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
 
     def put(self, envelope: Envelope[Any], /) -> None:
         """Add a message of the thread's actor.
@@ -84,11 +83,10 @@ class Mailbox:
         if not self.deliver(envelope):
             _reject(envelope, "the actor has ended")
 
-    def deliver(self, envelope: Envelope[Any], *, quiet: bool = False, wake: bool = True) -> bool:
+    def deliver(self, envelope: Envelope[Any], *, wake: bool = True) -> bool:
         """Add a message; False if the mailbox is closed.
 
-        A *quiet* one does not wake an actor that has said, with ``drowsy``, that it can wait.
-        Without *wake* it wakes no actor: that is left to ``wake``.
+        Without *wake* the actor may sleep on: waking it is left to ``wake``.
         """
         with self._lock:
             if self._closed:
@@ -96,7 +94,7 @@ class Mailbox:
             if self._messages is _NO_MESSAGES:
                 self._messages = deque()
             self._messages.append(envelope)
-            if wake and not (quiet and self.drowsy):
+            if wake:
                 self._rouse()
         return True
 

@@ -23,20 +23,16 @@ if TYPE_CHECKING:
 class Monitor:
     """A watch on one actor's end.
 
-    In an actor, Down arrives in ``handle_info``. In a plain thread, ``wait`` answers it. A *quiet*
-    one does not wake an owner whose mailbox is ``drowsy``.
+    In an actor, Down arrives in ``handle_info``. In a plain thread, ``wait`` answers it.
     """
 
-    __slots__ = ("_cancelled", "_down", "_owner", "_process", "_quiet", "_telling", "ref")
+    __slots__ = ("_cancelled", "_down", "_owner", "_process", "_telling", "ref")
 
-    def __init__(
-        self, target: Process | str | Via, owner: Process | None, *, quiet: bool = False
-    ) -> None:
+    def __init__(self, target: Process | str | Via, owner: Process | None) -> None:
         process = None if isinstance(target, str | Via) else target
         self.ref = cast("ServerRef", target) if process is None else process.ref
         self._process = process
         self._owner = owner
-        self._quiet = quiet
         self._down = Promise() if owner is None else None
         self._telling = threading.Lock()
         self._cancelled = False
@@ -83,7 +79,7 @@ class Monitor:
             if self._cancelled:
                 return
             if self._owner is not None:
-                self._owner.ref.deliver(down, quiet=self._quiet)
+                self._owner.ref.deliver(down)
             elif self._down is not None:
                 self._down.answer(down)
 

@@ -70,38 +70,6 @@ class Lender(Protocol):
 class Process:
     """What the rest of the program knows of one actor."""
 
-    # What most actors never have stands here; an actor has its own when it is set.
-    name: str | None = None
-    parent: ServerRef | None = None
-    """The actor that started it linked; its exit signals cannot be trapped."""
-    trap_exit = False
-    absorb: Callable[[ServerRef | None, ExitReason], bool] | None = None
-    """Asked, in the thread that ends, whether an Exited needs no handling any more."""
-    lender: Lender | None = None
-    """The actor itself, while it lives, if it lends its place."""
-    directory: Any = None
-    """What a Via into this actor is looked up in, if it is a registry of some kind."""
-    reason: ExitReason | None = None
-    """Why it ended; None while it lives."""
-    started: Promise | None = None
-    """What its starter waits for until ``init`` is through; None if it does not wait."""
-    ignored = False
-    """Whether ``init`` answered IGNORE, which its starter hears when the name is free again."""
-    thread: threading.Thread | None = None
-    is_at: tuple[Any, float] | None = None
-    """What it is at, and since when on the monotonic clock; None when it waits for messages."""
-    onlookers: tuple[Onlooker, ...] = ()
-    """Who sees what it does; replaced, never changed."""
-    waits_for: tuple[Process, Promise] | None = None
-    """The actor it waits for, and the answer it waits for."""
-    doomed = False
-    """Whether its supervisor was killed, so that it ends, too."""
-    is_finishing = False
-    """Whether its last callbacks run: it takes no more messages, and is not dead yet."""
-    stopped_with_all = False
-    """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop, or anyone below it."""
-    _held_in: dict[Holder, None] | None = None
-
     def __init__(self, ref: ServerRef, mailbox: Mailbox, *, registered: bool) -> None:
         # A ref holds its process. If that held the ref, too, thousands of them a second would be
         # garbage that only the collector finds; while the actor lives, it holds its ref.
@@ -113,12 +81,44 @@ class Process:
         self.actor_weakref = ref._actor_weakref  # noqa: SLF001 - for another ref to the same actor
         self.mailbox = mailbox
         self.number = next(_numbers)
+        self.name: str | None = None
+        self.parent: ServerRef | None = None
+        """The actor that started it linked; its exit signals cannot be trapped."""
+        self.reason: ExitReason | None = None
+        """Why it ended; None while it lives."""
+        self.started: Promise | None = None
+        """What its starter waits for until ``init`` is through; None if it does not wait."""
         self.started_at = time.monotonic()
+        self.thread: threading.Thread | None = None
+        self.is_at: tuple[Any, float] | None = None
+        """What it is at, and since when on the monotonic clock; None when it waits for messages."""
+        self.onlookers: tuple[Onlooker, ...] = ()
+        """Who sees what it does; replaced, never changed."""
         self.interruptible = Interruptible()
         self._registered = registered
         self._lock = threading.Lock()
         self._watchers: dict[object, Watcher] = {}
         self._links: dict[Process, None] = {}
+        self._held_in: dict[Holder, None] | None = None
+
+    # What few actors have, and nobody looks for at each birth and end, stands in the class.
+    trap_exit = False
+    absorb: Callable[[ServerRef | None, ExitReason], bool] | None = None
+    """Asked, in the thread that ends, whether an Exited needs no handling any more."""
+    lender: Lender | None = None
+    """The actor itself, while it lives, if it lends its place."""
+    directory: Any = None
+    """What a Via into this actor is looked up in, if it is a registry of some kind."""
+    ignored = False
+    """Whether ``init`` answered IGNORE, which its starter hears when the name is free again."""
+    waits_for: tuple[Process, Promise] | None = None
+    """The actor it waits for, and the answer it waits for."""
+    doomed = False
+    """Whether its supervisor was killed, so that it ends, too."""
+    is_finishing = False
+    """Whether its last callbacks run: it takes no more messages, and is not dead yet."""
+    stopped_with_all = False
+    """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop, or anyone below it."""
 
     def __str__(self) -> str:
         return self.name or f"{self.actor_class.__name__}-{self.number}"
@@ -310,7 +310,9 @@ class Process:
         for watcher in watchers.values():
             watcher(ref, reason)
         self._signal(ref, reason, links)
-        self.started = self.lender = None
+        self.started = None
+        if self.lender is not None:
+            self.lender = None
 
     def _signal(self, me: ServerRef, reason: ExitReason, links: dict[Process, None]) -> None:
         """Tell those who are linked."""

@@ -71,9 +71,9 @@ class ServerRef(ActorRef[Any]):
             return gone.get() if block else gone
         return super().ask(message, block=block, timeout=timeout)
 
-    def deliver(self, message: Any, *, quiet: bool = False) -> bool:
+    def deliver(self, message: Any) -> bool:
         """Put *message* into the mailbox on behalf of the system; False if it is closed."""
-        return self.process.mailbox.deliver(Envelope(message), quiet=quiet)
+        return self.process.mailbox.deliver(Envelope(message))
 
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
         """Do what pykka's ``stop`` does: end the actor after the messages it has.

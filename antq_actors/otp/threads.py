@@ -119,6 +119,15 @@ class RunQueue:
             self._line.extend(fns)
             self._wake_one()
 
+    def begin_soon(self, fn: Callable[[], None]) -> None:
+        """Run *fn* behind those that stand in line; for a function that is about to end.
+
+        Its thread is free then, so none is woken for it, and none has to be started.
+        """
+        with self._lock:
+            self._wanted += 1
+            self._line.append(fn)
+
     def _wake_one(self) -> None:
         # One at a time: who wakes takes a function, and wakes the next only if more are left.
         # Short functions are then done by few threads, without a hand-over for each.
@@ -142,8 +151,11 @@ class RunQueue:
     def _serve(self) -> None:
         slot = _Slot()
         thread = threading.current_thread()
+        done = 0
         while True:
             with self._lock:
+                self._wanted -= done
+                done = 0
                 fn = self._line.popleft() if self._line else None
                 if fn is None:
                     self._line_up(slot)
@@ -152,10 +164,12 @@ class RunQueue:
             if fn is not None:
                 try:
                     fn()
-                finally:
-                    fn = None  # an actor must not live on in an idle thread's frame
+                except BaseException:
                     with self._lock:
                         self._wanted -= 1
+                    raise
+                done = 1
+                fn = None  # an actor must not live on in an idle thread's frame
                 continue
             thread.name = IDLE_NAME
             if not self._rest(slot):
@@ -221,6 +235,11 @@ class _Together:
     def begin(self) -> None:
         self._queue.let_go(self._left)
         self._queue.begin(self._fns)
+
+
+def run_soon(fn: Callable[[], None]) -> None:
+    """Have *fn* run by the next service thread that is free; this one must soon be."""
+    _run_queue.begin_soon(fn)
 
 
 def run(fn: Callable[[], None], *, is_awaited: bool = False) -> None:

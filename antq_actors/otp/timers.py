@@ -161,9 +161,7 @@ def send_after(dest: Destination, message: Any, seconds: float | timedelta) -> T
     return timer
 
 
-def send_when(
-    ref: ServerRef, message: Any, look: Callable[[], bool], *, every: float
-) -> Lookout:
+def send_when(ref: ServerRef, message: Any, look: Callable[[], bool], *, every: float) -> Lookout:
     """Send *message* to *ref* whenever *look* says yes, asked each so many seconds.
 
     *look* runs in the thread that all timers share, so that nobody is woken for a no: it must be

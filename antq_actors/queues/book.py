@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 CLAIM: Final = 32
-"""Most jobs claimed at once, if no more have ended meanwhile. The first of a claim waits for its last, and those that begin together
-end together, all wanting their successors at the same moment: two hundred slots with jobs of 0.2 s
-were idle for a sixth of the time, and are for a tenth with claims of this size."""
+"""Most jobs claimed at once, if no more have ended meanwhile. The first of a claim waits for its
+last, and those that begin together end together, all wanting their successors at the same moment:
+two hundred slots with jobs of 0.2 s were idle for a sixth of the time, and are for a tenth with
+claims of this size."""
 
 
 class Ask(NamedTuple):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pykka._envelope import Envelope
 
+from antq_actors.otp import lending, threads
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -30,7 +32,7 @@ class Ends:
     """
 
     def __init__(self, queue: Process) -> None:
-        self.queue = queue
+        self._queue = queue
         self.quiet = False
         """Whether the queue will take them without being told."""
         self._ended: deque[tuple[ServerRef, ExitReason]] = deque()
@@ -44,9 +46,16 @@ class Ends:
         if self.quiet or self._told:
             return
         self._told = True
-        # A worker actor's own thread runs the queue's turn itself, a moment later.
-        is_own = ref.process.thread is threading.current_thread()
-        self.queue.mailbox.deliver(_NOTICE, wake=not is_own)
+        if ref.process.thread is threading.current_thread():
+            # Soon it has nothing more to do, and runs the queue's turn itself: when the worker
+            # actors that wait for a thread have begun, so that there is more to settle at once.
+            self._queue.mailbox.deliver(_NOTICE, wake=False)
+            threads.run_soon(self._run_turn)
+        else:
+            self._queue.mailbox.deliver(_NOTICE)
+
+    def _run_turn(self) -> None:
+        lending.run_what_waits(self._queue)
 
     def take(self) -> Iterator[tuple[ServerRef, ExitReason]]:
         """Take the ends that were told so far, one by one."""

@@ -27,7 +27,6 @@ class WorkerActor(OneShot):
         self._perform = perform
         # From birth: an actor that ended before it was watched would have taken its outcome along.
         self._otp_process.watch(ends, ends.tell)
-        self.whose_turn_then = ends.queue
 
     def run(self) -> ExitReason:
         """Perform the job, and end with its outcome."""
