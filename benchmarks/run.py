@@ -27,7 +27,7 @@ from typing import Final
 
 import psutil
 from comparison import page, plots, rounds
-from comparison.contestants import PEERS
+from comparison.contestants import CONTESTANTS, PEERS
 from comparison.tables import tables
 from measure import Measure, table
 
@@ -61,11 +61,10 @@ def run() -> int:
         found = measured(program, short=given.short)
         failed = failed or found is None
         measures[program] = found or []
-    results = rounds.Results()
-    if given.peers == "all":
-        size = rounds.SHORT if given.short else rounds.FULL
-        size = dataclasses.replace(size, rounds=given.rounds or size.rounds)
-        results = rounds.measured(size, given.only)
+    size = rounds.SHORT if given.short else rounds.FULL
+    size = dataclasses.replace(size, rounds=given.rounds or size.rounds)
+    chosen = [one for one in CONTESTANTS if given.only is None or one.peer.name in given.only]
+    results = rounds.measured(size, chosen if given.peers == "all" else [])
     if given.json is not None:
         raw = {name: [vars(measure) for measure in found] for name, found in measures.items()}
         comparison = dataclasses.asdict(results)

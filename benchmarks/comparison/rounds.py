@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from comparison import environments, servers
-from comparison.contestants import CONTESTANTS, PEERS, Contestant, Peer
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+
+    from comparison.contestants import Contestant, Peer
 
 HERE: Final = Path(__file__).parent.parent
 SYNCHRONOUS_OFF: Final = "?options=-c%20synchronous_commit%3Doff"
@@ -76,10 +77,10 @@ class Results:
         print(f"{what} skipped: {why}", file=sys.stderr)
 
 
-def measured(size: Size, only: Collection[str] | None = None) -> Results:
-    """Install, start, measure and stop everything; *only* these peers."""
+def measured(size: Size, contestants: Collection[Contestant]) -> Results:
+    """Install and start what *contestants* need, measure them, and stop everything."""
     results = Results()
-    peers = [peer for peer in PEERS if only is None or peer.name in only]
+    peers = list(dict.fromkeys(one.peer for one in contestants))
     pythons = _installed(peers, results)
     with contextlib.ExitStack() as stack:
         # Folders under one that others may pass through: PostgreSQL runs as another user.
@@ -87,7 +88,7 @@ def measured(size: Size, only: Collection[str] | None = None) -> Results:
         urls = _started(stack, root, [peer for peer in peers if peer in pythons], results)
         entered = [
             Entered(one, pythons[one.peer], urls.get((one.peer.server, one.durable), ""))
-            for one in CONTESTANTS
+            for one in contestants
             if one.peer in pythons
             and (one.peer.server is None or (one.peer.server, one.durable) in urls)
         ]
@@ -149,19 +150,19 @@ class Entered:
         self, size: Size, results: Results, *, first: bool
     ) -> Iterator[tuple[str, float | None]]:
         """Measure everything once; the large store in the *first* round only, for its filling."""
-        enqueued = self._try(results, size, "enqueue", measure="enqueue", seconds=size.seconds)
+        enqueued = self.measure(size, results, "enqueue", measure="enqueue", seconds=size.seconds)
         yield from ((f"enqueue, {how}", value) for how, value in enqueued.items())
         rates: dict[int, float] = {}
         allowed = self.contestant.peer.concurrencies
         for concurrency in (one for one in size.concurrencies if one in allowed):
             name = f"drain, {concurrency}"
             work = {"concurrency": concurrency, "jobs": size.jobs, "seconds": size.window}
-            drained = self._try(results, size, name, measure="drain", **work)
+            drained = self.measure(size, results, name, measure="drain", **work)
             if "rate" in drained:
                 rates[concurrency] = drained["rate"]
                 yield name, drained["rate"]
-        idle = self._try(
-            results, size, "idle", measure="idle", concurrency=size.usual, seconds=2 * size.seconds
+        idle = self.measure(
+            size, results, "idle", measure="idle", concurrency=size.usual, seconds=2 * size.seconds
         )
         yield from ((f"idle, {what}", value) for what, value in idle.items())
         if not rates:
@@ -171,14 +172,14 @@ class Entered:
         if enqueued.get("one") and size.usual in rates:
             half = min(enqueued["one"], rates[size.usual]) / 2
             work = {"concurrency": size.usual, "rate": half, "seconds": 2 * size.seconds}
-            loaded = self._try(results, size, "load", measure="load", **work)
+            loaded = self.measure(size, results, "load", measure="load", **work)
             yield from ((f"load, {what}", value) for what, value in loaded.items())
         if first:
             work = {"concurrency": best, "jobs": size.stored, "seconds": size.window}
-            drained = self._try(results, size, "stored", measure="drain", **work)
+            drained = self.measure(size, results, "stored", measure="drain", **work)
             yield "drain, stored", drained.get("rate")
 
-    def _try(self, results: Results, size: Size, what: str, **task: Any) -> dict[str, Any]:
+    def measure(self, size: Size, results: Results, what: str, **task: Any) -> dict[str, Any]:
         """Run one measurement; what has failed once is not tried again."""
         name = f"{self.contestant.name}: {what}"
         if name in results.skipped:
@@ -199,27 +200,30 @@ class Entered:
                 "url": self.url,
                 "variant": one.variant,
             }
-            process = subprocess.Popen(
-                [str(self.python), "-m", "peers", one.peer.name, json.dumps(task)],
-                cwd=folder,
-                env=_environment() | {"BENCH_SETUP": json.dumps(setup)},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-                start_new_session=True,  # so that all of it can be killed
-            )
+            # Into files: a pipe would be waited for as long as anyone has its other end.
+            out, err = Path(folder, "answer"), Path(folder, "errors")
+            with out.open("w") as answer, err.open("w") as errors:
+                process = subprocess.Popen(
+                    [str(self.python), "-m", "peers", one.peer.name, json.dumps(task)],
+                    cwd=folder,
+                    env=_environment() | {"BENCH_SETUP": json.dumps(setup)},
+                    stdout=answer,
+                    stderr=errors,
+                    start_new_session=True,  # so that all of it can be killed
+                )
             try:
-                out, err = process.communicate(timeout=limit)
+                process.wait(limit)
             except subprocess.TimeoutExpired:
                 raise Failed(f"did not end within {limit:g} s") from None
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        if process.returncode:
-            raise Failed((err.strip().splitlines() or [f"ended with {process.returncode}"])[-1])
-        answer: dict[str, Any] = json.loads(out.splitlines()[-1])
-        return answer
+            if process.returncode:
+                said = err.read_text(errors="replace").strip().splitlines()
+                raise Failed((said or [f"ended with {process.returncode}"])[-1])
+            found: dict[str, Any] = json.loads(out.read_text().splitlines()[-1])
+            return found
 
 
 class Failed(Exception):
