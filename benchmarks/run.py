@@ -17,6 +17,7 @@ import dataclasses
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -53,6 +54,8 @@ def run() -> int:
     if given.again is not None:
         _show(given, *_read(given.again))
         return 0
+    # As Ctrl-C does, so that servers and folders go with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     machine = describe_machine()
     print("\n".join(f"{what:10}{value}" for what, value in machine.items()), end="\n\n")
     measures: dict[str, list[Measure]] = {}
@@ -82,9 +85,10 @@ def _show(
 ) -> None:
     """Print the tables; draw plots and write the page when that is wanted."""
     own = table(measure for found in measures.values() for measure in found) if measures else ""
-    print(own)
+    if own:
+        print(own, end="\n\n")
     if results.values:
-        print("", *(one.to_text() for one in tables(results)), sep="\n\n")
+        print(*(one.to_text() for one in tables(results)), sep="\n\n", end="\n\n")
     for what, why in results.skipped.items():
         print(f"without a number: {what}: {why}")
     drawn = plots.draw(results, given.plots) if given.plots is not None and results.values else []

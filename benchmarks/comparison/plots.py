@@ -36,6 +36,7 @@ def _drains(results: Results, file: Path) -> Path:
             axes.plot(list(points), list(points.values()), label=one.name, linewidth=width, **style)
     axes.set(xscale="log", yscale="log", xlabel="concurrency", ylabel="jobs/s")
     axes.set_xticks(ALL, [str(at) for at in ALL])
+    axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_title("No-op jobs a second, 1,000 waiting (durable: solid)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -49,10 +50,11 @@ def _latencies(results: Results, file: Path) -> Path:
     for share, color in (("p99", "#c9d6e8"), ("p50", "#2f5d9b")):
         widths = [_median(results, one, f"idle, {share}") for one in shown]
         axes.barh(names, widths, color=color, label=share)
-    axes.set(xscale="log", xlabel="ms from enqueueing to performing")
+    axes.set(xscale="log", xlim=(0.1, None), xlabel="ms from enqueueing to performing")
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.set_title("Latency of one job on an idle system")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend()
+    axes.legend(loc="upper right")
     return _saved(figure, file)
 
 

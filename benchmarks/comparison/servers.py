@@ -7,18 +7,19 @@ the suite, however that ends.
 from __future__ import annotations
 
 import contextlib
-import ctypes
+import functools
 import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from peers.processes import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +28,6 @@ PATIENCE: Final = 30.0
 """Seconds in which a server has to start, and to stop."""
 FOLDERS: Final = ("/usr/local/bin", "/usr/sbin", "/usr/lib/postgresql/*/bin")
 """Where Debian has them, besides PATH."""
-PR_SET_PDEATHSIG: Final = 1
 
 
 class ServerMissing(Exception):
@@ -120,7 +120,7 @@ def _running(
             stderr=said,
             # In a session of its own, Ctrl-C reaches the suite alone, which then stops it.
             start_new_session=True,
-            preexec_fn=_die_with_parent(stop),  # noqa: PLW1509 - the suite has no threads
+            preexec_fn=functools.partial(die_with_parent, stop),  # noqa: PLW1509 - the suite has no threads
         )
         try:
             deadline = time.monotonic() + PATIENCE
@@ -138,13 +138,6 @@ def _running(
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
-
-
-def _die_with_parent(stop: signal.Signals) -> Callable[[], None] | None:
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    return lambda: prctl(PR_SET_PDEATHSIG, stop)
 
 
 def _owner() -> str | None:

@@ -9,13 +9,11 @@ import json
 import sys
 
 from peers import measures
-from peers.processes import die_with_parent
 
 
 def main() -> None:
     """Do what the command line says."""
     name, task = sys.argv[1], json.loads(sys.argv[2])
-    die_with_parent()
     peer = importlib.import_module(f"peers.{name}").PEER
     if "work" in task:
         peer.work(task["work"])

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from peers.journal import Journal
-from peers.processes import WorkerProcesses
+from peers.processes import WorkerProcesses, die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -45,7 +45,8 @@ class Setup:
 
     @staticmethod
     def from_environment() -> Setup:
-        """Read what the suite has said."""
+        """Read what the suite has said; every process of a contestant begins with it."""
+        die_with_parent()
         values = json.loads(os.environ["BENCH_SETUP"])
         return Setup(**{**values, "folder": Path(values["folder"])})
 

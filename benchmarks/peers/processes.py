@@ -20,10 +20,10 @@ STOP_PATIENCE: Final = 20.0
 PR_SET_PDEATHSIG: Final = 1
 
 
-def die_with_parent() -> None:
-    """Have the system kill this process when its parent ends, however that ends; on Linux."""
+def die_with_parent(by: int = signal.SIGKILL) -> None:
+    """Have the system send that signal when the parent ends, however that ends; on Linux."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, by)
 
 
 class WorkerProcesses:
