@@ -44,7 +44,7 @@ class Size:
     """How long each thing is measured."""
     window: float = 3.0
     """Seconds after which a drain that goes on is measured."""
-    limit: float = 120.0
+    limit: float = 150.0
     """Seconds in which a measurement has to end."""
 
 

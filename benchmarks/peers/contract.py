@@ -141,8 +141,8 @@ class Peer:
         task = json.dumps({"work": concurrency})
         return [[sys.executable, "-m", "peers", self.setup.name, task]]
 
-    def processes(self, concurrency: int) -> int:  # noqa: ARG002 - one, however many it does
-        """Answer how many processes take jobs by themselves, so that they need the gate."""
+    def processes(self, concurrency: int) -> int:  # noqa: ARG002 - for those who override it
+        """Answer how many processes wait at the gate; 0: one alone takes jobs, and needs none."""
         return 0
 
     def ready(self) -> int:
