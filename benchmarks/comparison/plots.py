@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from typing import TYPE_CHECKING, Any, Final
 
-from comparison.contestants import ALL, CONTESTANTS, Contestant
+from comparison.contestants import ALL, CONTESTANTS, PEERS, Contestant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,16 +31,24 @@ def _drains(results: Results, file: Path) -> Path:
         medians = {at: _median(results, one, f"drain, {at}") for at in ALL}
         points = {at: median for at, median in medians.items() if median}
         if points:
-            style = {"linestyle": "-" if one.durable else "--", "marker": "o", "markersize": 4}
+            style = {"linestyle": _line(one), "color": f"C{PEERS.index(one.peer)}", "marker": "."}
             width = 2.5 if one.is_ours else 1.2
             axes.plot(list(points), list(points.values()), label=one.name, linewidth=width, **style)
     axes.set(xscale="log", yscale="log", xlabel="concurrency", ylabel="jobs/s")
     axes.set_xticks(ALL, [str(at) for at in ALL])
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.set_title("No-op jobs a second, 1,000 waiting (durable: solid)")
+    axes.set_title("No-op jobs a second, 1,000 waiting (not durable: dashed)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return _saved(figure, file)
+
+
+def _line(one: Contestant) -> str:
+    """Answer a line of its own for each way in which a peer is run; the colour is the peer's."""
+    if not one.durable:
+        return "--"
+    same = [other for other in CONTESTANTS if other.peer == one.peer and other.durable]
+    return ("-", ":")[same.index(one)]
 
 
 def _latencies(results: Results, file: Path) -> Path:

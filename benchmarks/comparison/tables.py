@@ -101,8 +101,8 @@ PLANS: Final = (
 
 
 def tables(results: Results) -> list[Table]:
-    """Answer all tables; a contestant without any number is in none."""
-    return [_table(plan, results) for plan in PLANS]
+    """Answer all tables that have a row; a contestant without any number is in none."""
+    return [made for made in (_table(plan, results) for plan in PLANS) if made.rows]
 
 
 def _table(plan: Plan, results: Results) -> Table:

@@ -15,7 +15,9 @@ class RedisPeer(Peer):
         self.redis = redis.Redis.from_url(setup.url)
 
     def open(self, *, perform: bool) -> None:  # noqa: ARG002 - it is all the same
-        """Empty the server."""
+        """Empty the server, and have it be what it says it is."""
+        # A run that was killed while it filled has left it without fsync, for all that follow.
+        self.redis.config_set("appendfsync", "always")
         self.redis.flushall()
 
     def fill(self, numbers: range) -> None:
