@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+BENCH  := .bench/suite
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench soak traffic docs clean
@@ -23,8 +24,8 @@ check: $(READY)  ## Formatting, lint, types, and who may import whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(READY)  ## Measure this machine and print a table
-	$(BIN)/python benchmarks/run.py $(OPTIONS)
+bench: $(BENCH)/.ready  ## Measure this machine, beside other job queues; OPTIONS="--peers none" ours alone
+	$(BENCH)/bin/python benchmarks/run.py $(OPTIONS)
 
 soak: $(READY)  ## Kill nodes and producers; CYCLES=1000 for as many kills, SEED=7 to repeat a run
 	$(BIN)/python tests/crash/soak.py $(if $(CYCLES),--cycles $(CYCLES)) $(if $(SEED),--seed $(SEED))
@@ -38,15 +39,20 @@ docs: $(READY)  ## Run every example of README.md and docs/, check the links, li
 	@for page in README.md docs/*.md docs/*/*.md; do printf '  %-36s %s\n' "$$page" "$$(sed -n 's/^# //p' "$$page" | head -n 1)"; done
 
 clean:  ## Remove the virtual environment and all caches
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .pykka_suite
+	rm -rf $(VENV) .bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .pykka_suite
 
 # Done once, and again when pyproject.toml changes. Without pip in it the environment is
 # half made (Debian's python3 without python3-venv leaves such a one) or its Python is gone.
-$(READY): pyproject.toml
+# make bench has its own: measured is what users would install, and drawing takes more.
+$(READY): VENV_OF := $(VENV)
+$(READY): GROUP := dev
+$(BENCH)/.ready: VENV_OF := $(BENCH)
+$(BENCH)/.ready: GROUP := bench
+$(READY) $(BENCH)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python >= 3.11 is needed, and '$(PYTHON)' is not that; write for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
 	  exit 1; }
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@$(VENV_OF)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV_OF)
+	$(VENV_OF)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(VENV_OF)/bin/python -m pip install --quiet --editable . --group $(GROUP)
 	@touch $@

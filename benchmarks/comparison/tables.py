@@ -1,0 +1,150 @@
+"""The results as tables: contestants below each other, ours first, and a ratio to ours."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from comparison.contestants import CONTESTANTS, Contestant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from comparison.rounds import Results
+
+NOTHING: Final = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Headings, and rows of as many cells."""
+
+    title: str
+    headings: list[str]
+    rows: list[list[str]]
+
+    def to_text(self) -> str:
+        """Answer it for a terminal."""
+        widths = [max(map(len, column)) for column in zip(self.headings, *self.rows, strict=True)]
+        lines = [
+            "  ".join(
+                cell.ljust(width) if at == 0 else cell.rjust(width)
+                for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+            ).rstrip()
+            for row in (self.headings, *self.rows)
+        ]
+        return "\n".join([self.title, *lines])
+
+    def to_markdown(self) -> str:
+        """Answer it for a page."""
+        rule = ["---", *["---:"] * (len(self.headings) - 1)]
+        lines = [f"| {' | '.join(row)} |" for row in (self.headings, rule, *self.rows)]
+        return "\n".join([f"### {self.title}", "", *lines])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which measures make a table, and of which there is a ratio."""
+
+    title: str
+    columns: tuple[tuple[str, str], ...]
+    """Heading and measure."""
+    ratio_of: str
+    """The measure that is compared: ours by theirs."""
+
+
+PLANS: Final = (
+    Plan(
+        "Enqueueing, jobs/s",
+        (
+            ("1 thread", "enqueue, one"),
+            ("8 threads", "enqueue, threads"),
+            ("in bulk", "enqueue, bulk"),
+        ),
+        "enqueue, one",
+    ),
+    Plan(
+        "Draining 1,000 waiting jobs, jobs/s, by concurrency",
+        (
+            *((f"{concurrency}", f"drain, {concurrency}") for concurrency in (1, 5, 10, 50, 500)),
+            ("best", "drain, best"),
+        ),
+        "drain, best",
+    ),
+    Plan(
+        "Draining with 100,000 waiting jobs, at the best concurrency, jobs/s",
+        (("100,000 waiting", "drain, stored"), ("1,000 waiting", "drain, best")),
+        "drain, stored",
+    ),
+    Plan(
+        "Latency on an idle system, ms",
+        (("p50", "idle, p50"), ("p99", "idle, p99"), ("max", "idle, max")),
+        "idle, p50",
+    ),
+    Plan(
+        "Latency under half load, ms",
+        (
+            ("p50", "load, p50"),
+            ("p99", "load, p99"),
+            ("max", "load, max"),
+            ("jobs/s meanwhile", "load, rate"),
+        ),
+        "load, p50",
+    ),
+    Plan(
+        "An idle system: memory in MB, start and stop in s",
+        (("memory", "idle, memory"), ("start", "idle, start"), ("stop", "idle, stop")),
+        "idle, memory",
+    ),
+)
+
+
+def tables(results: Results) -> list[Table]:
+    """Answer all tables that have a row; a contestant without any number is in none."""
+    return [made for made in (_table(plan, results) for plan in PLANS) if made.rows]
+
+
+def _table(plan: Plan, results: Results) -> Table:
+    headings = ["", *(heading for heading, _ in plan.columns), f"ours ÷ theirs{_which(plan)}"]
+    rows = []
+    for one in _in_order():
+        measured = results.values.get(one.name, {})
+        cells = [number(measured.get(measure, [])) for _, measure in plan.columns]
+        if set(cells) != {NOTHING}:
+            rows.append([one.name, *cells, ratio(one, plan.ratio_of, results)])
+    return Table(plan.title, headings, rows)
+
+
+def _which(plan: Plan) -> str:
+    """Name the column that is compared, where there are others."""
+    return next(f", {heading}" for heading, measure in plan.columns if measure == plan.ratio_of)
+
+
+def _in_order() -> Iterator[Contestant]:
+    """Go through all: the durable ones, then the others."""
+    yield from sorted(CONTESTANTS, key=lambda one: not one.durable)
+
+
+def ratio(one: Contestant, measure: str, results: Results) -> str:
+    """Compare ours with *one*, equally durable, round by round; nothing for ours itself."""
+    ours = next(mine for mine in CONTESTANTS if mine.is_ours and mine.durable == one.durable)
+    pairs = zip(
+        results.values.get(ours.name, {}).get(measure, []),
+        results.values.get(one.name, {}).get(measure, []),
+        strict=False,  # one that began to fail has fewer rounds
+    )
+    ratios = [mine / theirs for mine, theirs in pairs if theirs]
+    if one.name == ours.name or not ratios:
+        return NOTHING
+    return f"{number(ratios)} ×"
+
+
+def number(rounds: list[float]) -> str:
+    """Write the median of *rounds*, with as many digits as it deserves."""
+    if not rounds:
+        return NOTHING
+    median = statistics.median(rounds)
+    return (
+        f"{median:,.0f}" if median >= 100 else f"{median:.2g}" if median < 10 else f"{median:.0f}"
+    )

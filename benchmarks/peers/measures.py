@@ -1,0 +1,190 @@
+"""What is measured, the same for every contestant. Each function runs in a process of its own."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
+from typing import TYPE_CHECKING, Final
+
+from peers.journal import Journal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from peers.contract import Peer, Workers
+
+PATIENCE: Final = 60.0
+"""Seconds in which what is waited for has to happen."""
+THREADS: Final = 8
+BATCH: Final = 1_000
+SETTLED: Final = 0.5
+"""Seconds a system gets to become idle."""
+WARM_UP: Final = 5
+PAUSES: Final = (0.01, 0.03)
+"""Seconds between two jobs on an idle system, at random, so that they meet no rhythm of it."""
+
+
+def enqueue(peer: Peer, *, seconds: float) -> dict[str, float | None]:
+    """Answer jobs/s into a store that nobody empties: one by one, so with threads, in bulk."""
+    with _opened(peer, 1, perform=False):
+        _one_by_one(peer, 1, seconds / 10)  # connections are made, tables opened
+        return {
+            "one": _one_by_one(peer, 1, seconds),
+            "threads": _one_by_one(peer, THREADS, seconds),
+            "bulk": _in_bulk(peer, seconds),
+        }
+
+
+def _one_by_one(peer: Peer, threads: int, seconds: float) -> float:
+    barrier = threading.Barrier(threads)
+
+    def work(_: int) -> tuple[int, float, float]:
+        with peer.producer() as enqueue_one:
+            barrier.wait(PATIENCE)
+            began = time.perf_counter()
+            for number in count():
+                enqueue_one(number)
+                if time.perf_counter() > began + seconds:
+                    return number + 1, began, time.perf_counter()
+        raise AssertionError
+
+    with ThreadPoolExecutor(threads) as pool:
+        shares = list(pool.map(work, range(threads)))
+    took = max(ended for _, _, ended in shares) - min(began for _, began, _ in shares)
+    return sum(jobs for jobs, _, _ in shares) / took
+
+
+def _in_bulk(peer: Peer, seconds: float) -> float | None:
+    if peer.enqueue_many is None:
+        return None
+    began = time.perf_counter()
+    for batches in count(1):
+        peer.enqueue_many(range(BATCH))
+        if time.perf_counter() > began + seconds:
+            return batches * BATCH / (time.perf_counter() - began)
+    raise AssertionError
+
+
+def drain(peer: Peer, *, concurrency: int, jobs: int, seconds: float) -> dict[str, float]:
+    """Answer jobs/s, of *jobs* that were stored before any worker ran.
+
+    From the first that is performed until the store knows that none is left; of a slow one, what
+    it has performed in *seconds*.
+    """
+    with _opened(peer, jobs) as journal:
+        peer.fill(range(jobs))
+        workers = peer.start_workers(concurrency, gated=True)
+        try:
+            journal.wait_for_any(until=time.perf_counter() + PATIENCE, check=workers.check)
+            began = journal.times()[0]
+            if journal.wait(jobs, until=began + seconds, check=workers.check):
+                return {"rate": (jobs - 1) / (_done(peer, workers) - began)}
+            performed = sum(1 for at in journal.times() if at <= began + seconds)
+            return {"rate": (performed - 1) / seconds}
+        finally:
+            workers.stop()
+
+
+def _done(peer: Peer, workers: Workers) -> float:
+    deadline = time.perf_counter() + PATIENCE
+    while not peer.is_done():
+        workers.check()
+        if time.perf_counter() > deadline:
+            raise TimeoutError(f"all jobs were performed, but not settled in {PATIENCE:g} s")
+        time.sleep(0.0005)
+    return time.perf_counter()
+
+
+def idle(peer: Peer, *, concurrency: int, seconds: float) -> dict[str, float | None]:
+    """Answer what a system with nothing to do is like.
+
+    The seconds from the start of its processes to the first job, the MB it takes, milliseconds
+    from before a job is enqueued until it is performed, and the seconds it takes to stop.
+    """
+    with _opened(peer, 10_000) as journal:
+        peer.enqueue(0)
+        workers = peer.start_workers(concurrency, gated=False)
+        stopped = None
+        try:
+            _performed(journal, 1, workers)
+            started = journal.of(0) - workers.started if peer.has_processes else None
+            time.sleep(SETTLED)
+            memory = workers.memory()
+            latencies = _latencies(peer, journal, workers, seconds)
+        finally:
+            stopped = workers.stop()
+        return {"start": started, "memory": memory, **_summary(latencies), "stop": stopped}
+
+
+def _latencies(peer: Peer, journal: Journal, workers: Workers, seconds: float) -> list[float]:
+    pause = random.Random(4711)
+    latencies: list[float] = []
+    ends = time.perf_counter() + seconds
+    for number in range(1, 10_000):
+        time.sleep(pause.uniform(*PAUSES))
+        began = time.perf_counter()
+        peer.enqueue(number)
+        _performed(journal, number + 1, workers)
+        latencies.append(journal.of(number) - began)
+        if time.perf_counter() > ends and number > WARM_UP:
+            break
+    return latencies[WARM_UP:]
+
+
+def load(peer: Peer, *, concurrency: int, rate: float, seconds: float) -> dict[str, float | None]:
+    """Answer milliseconds from when a job was due to be enqueued until it is performed.
+
+    Jobs are due *rate* times a second, whatever became of those before: where enqueueing falls
+    behind, that is part of what a user of the system would see.
+    """
+    jobs = max(20, int(rate * seconds))
+    warm_up = jobs // 10
+    with _opened(peer, warm_up + jobs) as journal:
+        workers = peer.start_workers(concurrency, gated=True)
+        try:
+            due = [number / rate for number in range(warm_up + jobs)]
+            peer.enqueue(0)
+            _performed(journal, 1, workers)
+            began = time.perf_counter()
+            for number in range(1, warm_up + jobs):
+                ahead = began + due[number] - time.perf_counter()
+                if ahead > 0:
+                    time.sleep(ahead)
+                peer.enqueue(number)
+            took = time.perf_counter() - began
+            _performed(journal, warm_up + jobs, workers)
+        finally:
+            workers.stop()
+        latencies = [
+            journal.of(number) - began - due[number] for number in range(warm_up, warm_up + jobs)
+        ]
+        return {**_summary(latencies), "rate": (warm_up + jobs - 1) / took}
+
+
+def _performed(journal: Journal, jobs: int, workers: Workers) -> None:
+    if not journal.wait(jobs, until=time.perf_counter() + PATIENCE, check=workers.check):
+        raise TimeoutError(f"a job was not performed in {PATIENCE:g} s")
+
+
+def _summary(latencies: list[float]) -> dict[str, float]:
+    milliseconds = sorted(1_000 * latency for latency in latencies)
+    return {
+        "p50": statistics.median(milliseconds),
+        "p99": milliseconds[min(len(milliseconds) - 1, int(0.99 * len(milliseconds)))],
+        "max": milliseconds[-1],
+    }
+
+
+@contextmanager
+def _opened(peer: Peer, jobs: int, *, perform: bool = True) -> Iterator[Journal]:
+    journal = Journal.make(peer.setup.journal_file, jobs)
+    peer.open(perform=perform)
+    try:
+        yield journal
+    finally:
+        peer.close()
