@@ -62,6 +62,7 @@ def test_it_looks_for_dead_nodes_as_soon_as_it_starts(store, clock, start):
 
 def test_the_last_interruption_a_job_may_have_fails_it(store, clock, start):
     rescuer = start(Rescuer, store, ASLEEP, clock)
+    assert call(rescuer, Rescue()) == 0  # behind its own first look
 
     for _ in range(3):
         node = store.open_node()

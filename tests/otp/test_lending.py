@@ -1,0 +1,395 @@
+"""A turn of a sleeping actor in another thread: still one at a time, in order, with one end."""
+
+import threading
+from operator import attrgetter
+
+import pytest
+from probe import LONGEST, InThread, Probe, answering, raising
+from supervised import eventually
+
+from antq_actors.otp import (
+    NOREPLY,
+    CallCycle,
+    CallExit,
+    CallTimeout,
+    Crash,
+    Killed,
+    Normal,
+    Shutdown,
+    Stop,
+    call,
+    exit,
+    lending,
+    monitor,
+    reply,
+    trace,
+)
+from antq_actors.otp.errors import Interrupt
+
+
+class Lender(Probe):
+    """A Probe that lends its place, unless *willing* says no."""
+
+    lends_its_place = True
+    willing = True
+
+    def lends(self):
+        return self.willing
+
+
+def the_thread(_me):
+    return threading.current_thread()
+
+
+def own_thread(ref):
+    return ref.process.thread
+
+
+@pytest.fixture
+def lender(start, notes):
+    ref = start(notes, of=Lender)
+    eventually(lambda: ref.process.mailbox.asleep)
+    return ref
+
+
+def asleep(ref):
+    eventually(lambda: ref.process.mailbox.asleep)
+
+
+# ---- calls ----------------------------------------------------------------------------------
+
+
+def test_a_turn_is_run_by_the_thread_that_calls_while_the_actor_sleeps(lender):
+    assert lending.call(lender, the_thread) is threading.current_thread()
+    assert lending.call(lender, attrgetter("ref")) is lender
+
+
+def test_an_actor_that_does_not_lend_runs_its_turn_itself(start, notes):
+    ref = start(notes)
+    asleep(ref)
+
+    assert lending.call(ref, the_thread) is own_thread(ref)
+
+
+def test_so_does_one_that_does_not_want_to_now(lender):
+    call(lender, lambda me: setattr(me, "willing", False))
+    asleep(lender)
+
+    assert lending.call(lender, the_thread) is own_thread(lender)
+
+
+def test_so_does_one_that_is_looked_at(lender, notes):
+    with trace(lender, notes.add):
+        assert lending.call(lender, the_thread) is own_thread(lender)
+
+
+def test_so_does_one_that_waits_for_its_idle_timeout(start, notes):
+    ref = start(notes, of=Lender, init=lambda me: setattr(me, "idle_timeout", 3600.0))
+    asleep(ref)
+
+    assert lending.call(ref, the_thread) is own_thread(ref)
+
+
+def test_a_turn_speaks_for_its_actor_and_the_thread_for_itself_afterwards(start, lender):
+    def whom(_me):
+        return lending.call(lender, lambda me: me.ref is lender and monitor(asker)._owner)
+
+    asker = start(of=Probe)
+
+    assert call(asker, whom) is lender.process
+    assert call(asker, lambda me: monitor(lender)._owner is me.ref.process)
+
+
+def test_who_calls_meanwhile_waits_and_is_answered_by_the_actors_own_thread(lender, gate):
+    borrowing = InThread(lending.call, lender, lambda _me: gate())
+    gate.wait_entered()
+    second = InThread(lending.call, lender, the_thread)
+    eventually(lambda: len(lender.process.mailbox) == 1)
+
+    gate.open()
+
+    borrowing.result()
+    assert second.result() is own_thread(lender)
+
+
+def test_a_late_answer_is_waited_for_as_long_as_the_caller_says(lender):
+    owed = []
+
+    def owe(me):
+        owed.append(me.from_)
+        return NOREPLY
+
+    with pytest.raises(CallTimeout):
+        lending.call(lender, owe, timeout=0.01)
+    waiting = InThread(lending.call, lender, owe, LONGEST)
+    eventually(lambda: len(owed) == 2)
+    call(lender, lambda _me: reply(owed[1], "late"))
+
+    assert waiting.result() == "late"
+
+
+def test_nobody_has_it_is_what_a_caller_hears_of_a_name_that_nobody_has():
+    with pytest.raises(CallExit, match="no actor is registered"):
+        lending.call("nobody", the_thread)
+
+
+def test_an_actor_that_calls_itself_hears_of_the_cycle(lender):
+    def self_call(_me):
+        try:
+            lending.call(lender, the_thread)
+        except CallCycle as error:
+            return error
+
+    assert isinstance(call(lender, self_call), CallCycle)
+
+
+def test_no_two_turns_are_run_at_once_and_none_is_lost(lender):
+    counted = []
+
+    def count(_me):
+        before = len(counted)
+        counted.append(before)
+        return before
+
+    def many():
+        return [lending.call(lender, count, LONGEST) for _ in range(200)]
+
+    threads = [InThread(many) for _ in range(8)]
+    answers = [answer for thread in threads for answer in thread.result()]
+
+    assert sorted(answers) == counted == list(range(1600))
+
+
+# ---- ends -----------------------------------------------------------------------------------
+
+
+def test_what_a_turn_raises_ends_the_actor_and_the_caller_hears_of_it(lender, notes):
+    error = ValueError("broken")
+    watch = monitor(lender)
+
+    with pytest.raises(CallExit) as caught:
+        lending.call(lender, raising(error))
+
+    assert caught.value.reason == watch.wait(LONGEST).reason == Crash(error)
+    assert notes.take(1) == [("terminate", Crash(error))]
+
+
+def test_a_turn_may_stop_its_actor(lender):
+    watch = monitor(lender)
+
+    with pytest.raises(CallExit):
+        lending.call(lender, raising(Stop(Shutdown("enough"))))
+
+    assert watch.wait(LONGEST).reason == Shutdown("enough")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, Interrupt])
+def test_what_is_raised_in_the_foreign_thread_alone_harms_that_thread_alone(lender, error):
+    with pytest.raises(error):
+        lending.call(lender, raising(error()))
+
+    assert lending.call(lender, answering("alive")) == "alive"
+    assert call(lender, the_thread) is own_thread(lender)
+    assert not lender.process.mailbox.calls
+
+
+def test_an_exit_signal_waits_for_the_end_of_the_turn_and_then_overtakes_what_waits(
+    lender, gate, notes
+):
+    borrowing = InThread(lending.call, lender, lambda _me: (gate(), "done")[1])
+    gate.wait_entered()
+    lender.tell("never handled")
+    exit(lender, Shutdown())
+    assert lender.is_alive()
+
+    gate.open()
+
+    assert borrowing.result() == "done"
+    assert notes.take(1) == [("terminate", Shutdown())]
+
+
+def test_a_kill_meanwhile_is_what_the_caller_hears_and_its_thread_goes_on(lender, gate):
+    borrowing = InThread(lending.call, lender, lambda _me: gate())
+    gate.wait_entered()
+    exit(lender, Killed())
+    assert not lender.is_alive()
+
+    gate.open()
+
+    with pytest.raises(CallExit) as caught:
+        borrowing.result()
+    assert caught.value.reason == Killed()
+
+
+def test_what_a_turn_of_a_killed_actor_still_sends_reaches_nobody(lender, start, notes, gate):
+    other = start(notes)
+
+    def send(_me):
+        gate()
+        other.tell("from the dead")
+
+    borrowing = InThread(lending.call, lender, send)
+    gate.wait_entered()
+    exit(lender, Killed())
+    gate.open()
+
+    with pytest.raises(CallExit):
+        borrowing.result()
+    other.tell("first")
+    assert notes.take(1) == ["first"]
+
+
+# ---- requests -------------------------------------------------------------------------------
+
+
+def test_a_request_is_answered_at_once_by_one_that_sleeps(start, lender):
+    asker = start(of=Probe)
+
+    response = call(asker, lambda _me: lending.request(lender, answering(7), tag="t"))
+
+    assert (response.tag, response.value, response.error) == ("t", 7, None)
+
+
+def test_a_request_to_one_that_is_busy_is_answered_by_a_message(start, notes, gate):
+    busy, asker = start(of=Lender), start(notes)
+    borrowing = InThread(lending.call, busy, lambda _me: gate())
+    gate.wait_entered()
+
+    assert call(asker, lambda _me: lending.request(busy, answering(7), tag="t")) is None
+    gate.open()
+
+    borrowing.result()
+    [response] = notes.take(1)
+    assert (response.tag, response.value) == ("t", 7)
+
+
+def test_a_request_to_one_that_has_ended_is_answered_by_a_message(start, notes, lender):
+    exit(lender, Killed())
+    asker = start(notes)
+
+    assert call(asker, lambda _me: lending.request(lender, answering(7), tag="t")) is None
+
+    [response] = notes.take(1)
+    assert isinstance(response.error, CallExit)
+
+
+# ---- what waits -----------------------------------------------------------------------------
+
+
+def let_wait(ref, *messages):
+    from pykka._envelope import Envelope
+
+    for message in messages:
+        assert ref.process.mailbox.deliver(Envelope(message), wake=False)
+
+
+def test_what_waits_is_handled_in_order_in_the_thread_that_offers_it(lender, notes):
+    def note(_me):
+        notes.add(threading.current_thread())
+
+    let_wait(lender, "first", note, "last")
+
+    lending.run_what_waits(lender.process)
+
+    assert notes.take(3) == ["first", threading.current_thread(), "last"]
+
+
+def test_one_that_does_not_lend_is_woken_for_what_waits(start, notes):
+    ref = start(notes)
+    asleep(ref)
+    let_wait(ref, "message")
+
+    lending.run_what_waits(ref.process)
+
+    assert notes.take(1) == ["message"]
+
+
+def test_what_fails_there_ends_the_actor_and_not_the_thread(lender, notes):
+    watch = monitor(lender)
+    error = ValueError("broken")
+    let_wait(lender, raising(error), "never handled")
+
+    lending.run_what_waits(lender.process)
+
+    assert watch.wait(LONGEST).reason == Crash(error)
+    assert notes.take(1) == [("terminate", Crash(error))]
+
+
+def test_a_stop_among_what_waits_ends_the_actor(lender, notes):
+    watch = monitor(lender)
+    let_wait(lender, "first", raising(Stop(Normal())))
+
+    lending.run_what_waits(lender.process)
+
+    assert watch.wait(LONGEST).reason == Normal()
+    assert notes.take(2) == ["first", ("terminate", Normal())]
+
+
+def test_nothing_that_waits_is_nothing_to_do(lender):
+    lending.run_what_waits(lender.process)
+
+    assert lender.process.mailbox.asleep
+
+
+# ---- many at once ---------------------------------------------------------------------------
+
+
+class Batching(Probe):
+    """Takes what waits together with each request."""
+
+    def handle_call(self, request):
+        others = self.take_requests(100)
+        for asker in others:
+            reply(asker, [1 + len(others)])
+        request(self)
+        return [1 + len(others)]
+
+
+def test_requests_that_wait_are_taken_together_and_each_is_answered(start, gate):
+    ref = start(of=Batching)
+    first = InThread(call, ref, lambda _me: gate(), LONGEST)
+    gate.wait_entered()
+    askers = [InThread(call, ref, answering(None), LONGEST) for _ in range(3)]
+    eventually(lambda: len(ref.process.mailbox) == 3)
+
+    gate.open()
+
+    assert first.result() == [1]
+    assert [asker.result() for asker in askers] == [[3]] * 3
+    assert not ref.process.mailbox.calls
+
+
+def test_requests_behind_a_message_wait_for_their_turn(start, notes, gate):
+    ref = start(notes, of=Batching)
+    first = InThread(call, ref, lambda _me: gate(), LONGEST)
+    gate.wait_entered()
+    ref.tell("message")
+    behind = InThread(call, ref, answering(None), LONGEST)
+    eventually(lambda: len(ref.process.mailbox) == 2)
+
+    gate.open()
+
+    assert first.result() == behind.result() == [1]
+    assert notes.take(1) == ["message"]
+
+
+def test_requests_that_were_taken_and_not_answered_hear_of_the_end(start, gate):
+    class Taking(Probe):
+        def handle_call(self, request):
+            self.take_requests(100)
+            return request(self)
+
+    ref = start(of=Taking)
+    first = InThread(call, ref, lambda _me: gate(), LONGEST)
+    gate.wait_entered()
+    askers = [
+        InThread(call, ref, raising(ValueError("broken")), LONGEST),
+        InThread(call, ref, answering(None), LONGEST),
+    ]
+    eventually(lambda: len(ref.process.mailbox) == 2)
+    gate.open()
+    first.result()
+
+    for asker in askers:
+        with pytest.raises(CallExit):
+            asker.result()
