@@ -1,24 +1,11 @@
 """The benchmarks run; what they measure is for people to read."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from benches import BENCHMARKS, run
 
-BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 MEASURES = "main(__doc__, bench"  # how a program that measures ends
-
-
-def run(program, *options):
-    return subprocess.run(  # noqa: S603 - our own benchmarks
-        [sys.executable, BENCHMARKS / program, *options],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")
