@@ -35,24 +35,24 @@ def bench(*, short: bool) -> Iterator[Measure]:
         benches[_limit(slots, durable=durable)] = functools.partial(
             limits.threads_on_lmdb, _enough(sustained, slots), slots, durable=durable
         )
-    for jobs, times, cases in ((waiting, drains, SHORT), (sustained, 1, SUSTAINED)):
-        for durable, slots in cases:
-            benches[_name(jobs, slots, durable=durable)] = functools.partial(
-                drained, _enough(jobs, slots), slots, times, durable=durable
-            )
+    for durable, slots in SHORT:
+        benches[_name(waiting, slots, durable=durable)] = functools.partial(
+            drained, waiting, slots, drains, durable=durable
+        )
+    for durable, slots in SUSTAINED:
+        jobs = _enough(sustained, slots)
+        benches[_name(jobs, slots, durable=durable)] = functools.partial(
+            drained, jobs, slots, 1, durable=durable
+        )
     values = interleaved(rounds, benches)
-    goals = {
-        _name(sustained, slots, durable=durable): GOALS[durable, slots]
-        for durable, slots in LIMITED
-    }
+    ours = {case: _name(_enough(sustained, case[1]), case[1], durable=case[0]) for case in LIMITED}
+    goals = {name: GOALS[case] for case, name in ours.items()}
     for name, rounded in values.items():
         yield Measure(name, "jobs/s", rounded, goals.get(name, ""))
-    for durable, slots in LIMITED:
-        ours = values[_name(sustained, slots, durable=durable)]
+    for (durable, slots), name in ours.items():
         limit = values[_limit(slots, durable=durable)]
-        yield ratio(
-            f"  {kind(durable=durable)}, concurrency {slots}, against its limit", ours, limit
-        )
+        what = f"  {kind(durable=durable)}, concurrency {slots}, against its limit"
+        yield ratio(what, values[name], limit)
 
 
 def drained(jobs: int, slots: int, times: int, *, durable: bool) -> float:

@@ -12,7 +12,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from measure import PATIENCE, Measure, application, at, kind, main, until
+import limits
+from measure import PATIENCE, Measure, application, at, kind, main, ratio, until
 from noop import Noop, drain
 
 from antq_actors import AntQ, Job, Status, Worker
@@ -44,12 +45,19 @@ def bench(*, short: bool) -> Iterator[Measure]:
     """Durable and volatile; each round is one application, after a few jobs to warm up."""
     jobs, drained, rounds = (20, 200, 1) if short else (500, 5_000, 5)
     for durable in (True, False):
-        by_round = [_idle(jobs, durable=durable) for _ in range(rounds)]
-        yield from _measures("idle", by_round, durable=durable, goals=GOALS if durable else {})
+        idle, commits = [], []
+        for _ in range(rounds):
+            commits.append(1_000 / limits.commits(jobs, durable=durable))
+            idle.append(_idle(jobs, durable=durable))
+        yield from _measures("idle", idle, durable=durable, goals=GOALS if durable else {})
+        if durable:
+            yield Measure("  one durable commit of raw LMDB, mean", "ms", commits)
+            middles = [at(0.5, latencies) for latencies in idle]
+            yield ratio("  p50 against one durable commit", middles, commits)
     for durable in (True, False):
         rounds_of_load = [_half_load(jobs, drained, durable=durable) for _ in range(rounds)]
-        by_round = [latencies for latencies, _ in rounds_of_load]
-        yield from _measures("half load", by_round, durable=durable, goals={})
+        loaded = [latencies for latencies, _ in rounds_of_load]
+        yield from _measures("half load", loaded, durable=durable, goals={})
         carried = [share for _, share in rounds_of_load]
         yield Measure(f"  half load, {kind(durable=durable)}: performed / wanted", "x", carried)
 
