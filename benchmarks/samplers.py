@@ -1,7 +1,9 @@
 """Two ways to see where a running program spends its time. Both answer seconds for each part.
 
 py-spy looks from outside, a few hundred times a second, which thread holds the interpreter, and
-stops nothing for it. It needs the right to read another process's memory (ptrace).
+stops nothing for it: that would make the program three times slower. So what it reads may change
+meanwhile; how often it did is a part as well. It needs the right to read another process's memory
+(ptrace).
 
 Without it, a thread of the program itself reads how much processor time each other thread used
 since the last look, and counts it to where that thread is. It needs no right, but it looks only
@@ -36,6 +38,8 @@ RATE: Final = 250
 PAUSE: Final = 0.002
 """Seconds between two looks of the sampler inside."""
 _FILE: Final = re.compile(r"\(([^()]*?)(?::\d+)?\)$")
+_UNREAD: Final = re.compile(r"Errors: ([1-9]\d*)")
+UNREAD: Final = "unknown: it changed while py-spy looked"
 _ANYONE: Final = (0x59616D61, -1)
 """prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY)"""
 
@@ -55,15 +59,18 @@ def spy_on_me(program: str, seconds: float) -> dict[str, float]:
         command += ["--rate", str(RATE), "--gil", "--nonblocking"]
         command += ["--format", "raw", "--output", str(stacks)]
         with subprocess.Popen(
-            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as spy:
             if hasattr(os, "sched_setaffinity"):
                 # A target that is pinned to one core keeps it for itself.
                 os.sched_setaffinity(spy.pid, range(os.cpu_count() or 1))
-            _, complaint = spy.communicate()
+            said, _ = spy.communicate()
         if spy.returncode or not stacks.exists():
-            raise RuntimeError(f"py-spy could not look: {complaint.strip() or 'no stacks'}")
-        return _seconds(stacks.read_text(encoding="utf-8"))
+            raise RuntimeError(f"py-spy could not look: {said.strip() or 'no stacks'}")
+        found = _seconds(stacks.read_text(encoding="utf-8"))
+    if unread := _UNREAD.search(said):
+        found[UNREAD] = int(unread[1]) / RATE
+    return found
 
 
 def _seconds(stacks: str) -> dict[str, float]:
