@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -11,20 +12,22 @@ from noop import drain
 from stored import fill, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 FEW: Final = 1_000
 
 
 def bench(*, short: bool) -> Iterator[Measure]:
-    """All stores in turn, so that a slower minute of the machine hits each of them."""
-    sizes, jobs, rounds = ((2_000,), 50, 1) if short else ((100_000, 1_000_000), 6_000, 15)
-    with new_folder() as folder:
-        benches = {_name(FEW): functools.partial(_few_stored, jobs)}
+    """All stores in turn, in many short drains: what disturbs one disturbs its neighbours."""
+    sizes, jobs, rounds = ((2_000,), 50, 1) if short else ((100_000, 1_000_000), 1_500, 41)
+    benches: dict[str, Callable[[], float]] = {_name(FEW): functools.partial(_few_stored, jobs)}
+    with ExitStack() as opened:
+        folder = opened.enter_context(new_folder())
         for stored in sizes:
             path = Path(folder, str(stored))
             fill(path, stored)
-            benches[_name(stored)] = functools.partial(_drained, path, jobs)
+            app = opened.enter_context(open_store(path))
+            benches[_name(stored)] = functools.partial(drain, app, jobs)
         values = interleaved(rounds, benches)
     for name, rounded in values.items():
         yield Measure(name, "jobs/s", rounded)
@@ -38,12 +41,8 @@ def _few_stored(jobs: int) -> float:
     with new_folder() as folder:
         small = Path(folder, "small")
         fill(small, FEW)
-        return _drained(small, jobs)
-
-
-def _drained(path: Path, jobs: int) -> float:
-    with open_store(path) as app:
-        return drain(app, jobs)
+        with open_store(small) as app:
+            return drain(app, jobs)
 
 
 def _name(stored: int) -> str:
