@@ -116,7 +116,7 @@ def _options() -> argparse.Namespace:
 
 def _profiled(slots: int, seconds: float, name: str, sampler: Sampler, *, durable: bool) -> Profile:
     with application(durable=durable, queues={"default": slots}) as app:
-        pace = drain(app, 2_000)
+        pace = drain(app, int(200 * seconds))
         _begin_to_drain(app, int(pace * 3 * (seconds + 1)))
         began, before = time.perf_counter(), app.count_workers(status=Status.COMPLETED)
         sampled = sampler(seconds)
