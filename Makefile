@@ -7,7 +7,7 @@ READY  := $(VENV)/.ready
 BENCH  := .bench/suite
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench soak traffic docs clean
+.PHONY: help demo test check bench guard profile soak traffic docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,6 +26,14 @@ check: $(READY)  ## Formatting, lint, types, and who may import whom
 
 bench: $(BENCH)/.ready  ## Measure this machine, beside other job queues; OPTIONS="--peers none" ours alone
 	$(BENCH)/bin/python benchmarks/run.py $(OPTIONS)
+
+guard: $(READY)  ## Compare this machine's ratios with the baseline; OPTIONS=--update writes it anew
+	$(BIN)/python benchmarks/guard.py $(OPTIONS)
+
+profile: $(READY)  ## Where a job's microseconds go; OPTIONS="--one-core --seconds 20"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --group profile \
+	  || echo "py-spy cannot be installed here, so this is only roughly where the time goes." >&2
+	$(BIN)/python benchmarks/microseconds.py $(OPTIONS)
 
 soak: $(READY)  ## Kill nodes and producers; CYCLES=1000 for as many kills, SEED=7 to repeat a run
 	$(BIN)/python tests/crash/soak.py $(if $(CYCLES),--cycles $(CYCLES)) $(if $(SEED),--seed $(SEED))

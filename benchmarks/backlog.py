@@ -1,75 +1,52 @@
-"""Does a large store slow a queue down? The drain rate with few and with very many jobs stored.
-
-The stored jobs are a mixture: waiting in a second, paused queue; scheduled far ahead; completed.
-"""
+"""Does a large store slow a queue down? The drain rate with few and with very many jobs stored."""
 
 from __future__ import annotations
 
-import tempfile
+import functools
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from measure import Measure, interleaved, main, ratio
-from noop import Noop, drain
-
-from antq_actors import AntQ
+from measure import Measure, interleaved, main, new_folder, ratio
+from noop import drain
+from stored import fill, open_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-FAR_AHEAD: Final = 30 * 86_400.0
-COMPLETED: Final = 0.1
-"""Share of the stored jobs; few, because they really have to be performed."""
+FEW: Final = 1_000
 
 
 def bench(*, short: bool) -> Iterator[Measure]:
-    """Both stores in turn, so that a slower minute of the machine hits both."""
-    many, jobs, rounds = (2_000, 50, 1) if short else (1_000_000, 20_000, 7)
-    with tempfile.TemporaryDirectory(prefix="antq-bench-") as folder:
-        large = Path(folder, "large")
-        _fill(large, many)
-
-        def few_stored() -> float:
-            # New for each round, or it would not stay small; the large one hardly grows.
-            with tempfile.TemporaryDirectory(prefix="antq-bench-") as other:
-                small = Path(other, "small")
-                _fill(small, 1_000)
-                return _drained(small, jobs)
-
-        names = [f"drain with {stored:,} jobs stored" for stored in (1_000, many)]
-        values = interleaved(
-            rounds, {names[0]: few_stored, names[1]: lambda: _drained(large, jobs)}
-        )
-    for name in names:
-        yield Measure(name, "jobs/s", values[name])
-    few, lots = values.values()
-    yield ratio(f"  {many:,} against 1,000", lots, few, ">= 0.85")
+    """All stores in turn, in many short drains: what disturbs one disturbs its neighbours."""
+    sizes, jobs, rounds = ((2_000,), 50, 1) if short else ((100_000, 1_000_000), 1_500, 41)
+    benches: dict[str, Callable[[], float]] = {_name(FEW): functools.partial(_few_stored, jobs)}
+    with ExitStack() as opened:
+        folder = opened.enter_context(new_folder())
+        for stored in sizes:
+            path = Path(folder, str(stored))
+            fill(path, stored)
+            app = opened.enter_context(open_store(path))
+            benches[_name(stored)] = functools.partial(drain, app, jobs)
+        values = interleaved(rounds, benches)
+    for name, rounded in values.items():
+        yield Measure(name, "jobs/s", rounded)
+    few = values[_name(FEW)]
+    for stored in sizes:
+        yield ratio(f"  {stored:,} against {FEW:,}", values[_name(stored)], few, ">= 0.9")
 
 
-def _open(path: Path) -> AntQ:
-    return AntQ(path, queues={"default": 50, "other": 50}, retention=None)
+def _few_stored(jobs: int) -> float:
+    """Drain a store that is new in each round, or it would not stay small."""
+    with new_folder() as folder:
+        small = Path(folder, "small")
+        fill(small, FEW)
+        with open_store(small) as app:
+            return drain(app, jobs)
 
 
-def _drained(path: Path, jobs: int) -> float:
-    with _open(path) as app:
-        return drain(app, jobs)
-
-
-def _fill(path: Path, jobs: int) -> None:
-    completed = int(COMPLETED * jobs)
-    waiting = (jobs - completed) // 2
-    with _open(path) as app:
-        drain(app, completed)
-        app.queue("other").pause()
-        app.enqueue_many(Noop, ({"number": n} for n in range(waiting)), queue="other")
-        app.enqueue_many(
-            Noop,
-            ({"number": n} for n in range(jobs - completed - waiting)),
-            schedule_in=FAR_AHEAD,
-        )
-        stored = app.count_workers()
-        if stored != jobs:
-            raise RuntimeError(f"{stored:,} jobs are stored, not {jobs:,}")
+def _name(stored: int) -> str:
+    return f"drain with {stored:,} jobs stored"
 
 
 if __name__ == "__main__":

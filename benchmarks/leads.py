@@ -12,7 +12,7 @@ import logging
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from measure import Measure, application, interleaved, main, until
 
@@ -25,7 +25,12 @@ from antq_actors.demo.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-WHOLE = CREATE_SECONDS + SEND_SECONDS
+WHOLE: Final = CREATE_SECONDS + SEND_SECONDS
+
+# Leads, how many at once, rounds.
+SHORT: Final = (20, 20, 1)
+USUAL: Final = (2_000, 200, 5)
+ARTICLE: Final = (400_000, 2_000, 1)
 
 
 class Lead(Worker):
@@ -40,17 +45,17 @@ class Lead(Worker):
             time.sleep(SEND_SECONDS)
 
 
-def bench(*, short: bool) -> Iterator[Measure]:
+def bench(*, short: bool, full: bool) -> Iterator[Measure]:
     """Durable; the wall time from the first enqueue to the last end, in ideal times."""
-    leads, slots, rounds = (20, 20, 1) if short else (2_000, 200, 5)
+    leads, slots, rounds = SHORT if short else ARTICLE if full else USUAL
     logging.getLogger("antq_actors.jobs").setLevel(logging.CRITICAL)  # failures are expected
     cases = {
         "no failures": functools.partial(_no_failures, leads, slots),
         "as in the demo": functools.partial(_as_in_the_demo, leads, slots),
     }
-    for name, values in interleaved(rounds, cases).items():
-        full = f"{leads:,} leads, concurrency {slots}, {name}: time / ideal"
-        yield Measure(full, "x", values, "<= 1.10")
+    for case, values in interleaved(rounds, cases).items():
+        name = f"{leads:,} leads, concurrency {slots:,}, {case}: time / ideal"
+        yield Measure(name, "x", values, "<= 1.25" if full else "<= 1.10")
 
 
 def _no_failures(leads: int, slots: int) -> float:
@@ -78,4 +83,4 @@ def _as_in_the_demo(leads: int, slots: int) -> float:
 
 
 if __name__ == "__main__":
-    main(__doc__, bench)
+    main(__doc__, bench, full="the 400,000 leads of the article; takes minutes")

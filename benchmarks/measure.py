@@ -56,6 +56,14 @@ def interleaved(rounds: int, benches: Mapping[str, Callable[[], float]]) -> dict
     return values
 
 
+def at(position: float, values: Iterable[float]) -> float:
+    """Answer the value that this share of *values* does not exceed: 0.5, the middle one."""
+    ascending = sorted(values)
+    if position == 0.5:
+        return statistics.median(ascending)
+    return ascending[min(len(ascending) - 1, int(position * len(ascending)))]
+
+
 def rate(times: int, work: Callable[[], object]) -> float:
     """Answer how often a second something is done, when *work* does it *times* times."""
     began = time.perf_counter()
@@ -72,13 +80,25 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
+def kind(*, durable: bool) -> str:
+    """Name the kind of a store as the tables do."""
+    return "durable" if durable else "volatile"
+
+
+def new_folder(*, in_memory: bool = False) -> tempfile.TemporaryDirectory[str]:
+    """Make a folder that is deleted again; a volatile store's is in memory where there is one."""
+    memory = Path("/dev/shm")  # noqa: S108 - what is made in it is private
+    home = memory if in_memory and memory.is_dir() else None
+    return tempfile.TemporaryDirectory(prefix="antq-bench-", dir=home)
+
+
 @contextmanager
 def application(*, durable: bool, **options: Any) -> Iterator[AntQ]:
     """Run an application on a new, empty store; a durable one lies in the temporary folder.
 
     Nothing is pruned, so that no pruner works meanwhile.
     """
-    with tempfile.TemporaryDirectory(prefix="antq-bench-") as folder:
+    with new_folder() as folder:
         path = Path(folder, "store") if durable else None
         with AntQ(path, retention=None, **options) as app:
             yield app
@@ -100,20 +120,34 @@ def _number(value: float) -> str:
     return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
 
 
-def options(description: str | None) -> argparse.Namespace:
-    """Read the command line that all benchmarks have: ``short`` and ``json``."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument(
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Make the command line that all benchmarks have: ``short`` and ``json``."""
+    made = argparse.ArgumentParser(description=description)
+    made.add_argument(
         "--short", action="store_true", help="only show that it runs; the numbers mean nothing"
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write each round's value there")
-    return parser.parse_args()
+    made.add_argument("--json", type=Path, metavar="FILE", help="write each round's value there")
+    return made
 
 
-def main(description: str | None, bench: Callable[..., Iterable[Measure]]) -> None:
-    """Be the program of one benchmark; *bench* is told whether to be ``short``."""
-    given = options(description)
-    measures = list(bench(short=given.short))
+def options(description: str | None) -> argparse.Namespace:
+    """Read it."""
+    return parser(description).parse_args()
+
+
+def main(
+    description: str | None, bench: Callable[..., Iterable[Measure]], *, full: str | None = None
+) -> None:
+    """Be the program of one benchmark; *bench* is told whether to be ``short``.
+
+    *full* says what is done with ``--full``, of which *bench* is then told as well.
+    """
+    command_line = parser(description)
+    if full is not None:
+        command_line.add_argument("--full", action="store_true", help=full)
+    given = vars(command_line.parse_args())
+    file = given.pop("json")
+    measures = list(bench(**given))
     print(table(measures))
-    if given.json is not None:
-        given.json.write_text(json.dumps([asdict(measure) for measure in measures]))
+    if file is not None:
+        file.write_text(json.dumps([asdict(measure) for measure in measures]))

@@ -38,8 +38,11 @@ PROGRAMS: Final = (
     "enqueue",
     "latency",
     "backlog",
+    "lookups",
     "leads",
     "memory",
+    "idle",
+    "life",
     "otp",
     "otp_restarts",
 )

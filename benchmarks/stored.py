@@ -1,0 +1,71 @@
+"""Stores that hold many jobs, of every kind that a store holds after a while."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from noop import Noop
+
+from antq_actors import AntQ, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FAR_AHEAD: Final = 30 * 86_400.0
+"""Seconds until the first scheduled job is due."""
+OTHER: Final = "other"
+"""The queue whose jobs wait: it is paused."""
+ENDED: Final = (*4 * [Status.COMPLETED], Status.FAILED, Status.CANCELLED)
+"""How one job after the other ended."""
+
+
+def open_store(path: Path) -> AntQ:
+    """Answer an application on *path*, to be started; nothing of the store is pruned."""
+    return AntQ(path, queues={"default": 50, OTHER: 50}, retention=None)
+
+
+def fill(path: Path, jobs: int) -> None:
+    """Store *jobs* jobs: a fifth has ended, two fifths wait in a paused queue, the rest is
+    scheduled far ahead.
+    """
+    ended = jobs // 5
+    waiting = (jobs - ended) // 2
+    with open_store(path) as app:
+        app.import_jobs(_ended(ended))
+        app.queue(OTHER).pause()
+        app.enqueue_many(Noop, _args(waiting), queue=OTHER)
+        schedule(app, jobs - ended - waiting)
+        stored = app.count_workers()
+    if stored != jobs:
+        raise RuntimeError(f"{stored:,} jobs are stored, not {jobs:,}")
+
+
+def schedule(app: AntQ, jobs: int) -> None:
+    """Store *jobs* jobs that are due long after the benchmark."""
+    app.enqueue_many(Noop, _args(jobs), schedule_in=FAR_AHEAD)
+
+
+def _args(jobs: int) -> Iterator[dict[str, int]]:
+    return ({"number": number} for number in range(jobs))
+
+
+def _ended(jobs: int) -> Iterator[str]:
+    """Write an export: storing how jobs ended is quicker than performing them."""
+    now = datetime.now(UTC).isoformat()
+    yield json.dumps({"antq_export": 1})
+    for number in range(jobs):
+        yield json.dumps(
+            {
+                "id": number + 1,
+                "worker": f"{Noop.__module__}.{Noop.__qualname__}",
+                "queue": "default",
+                "status": ENDED[number % len(ENDED)],
+                "inserted_at": now,
+                "updated_at": now,
+                "attempts": 1,
+                "args": {"number": number},
+            }
+        )
