@@ -29,6 +29,7 @@ PROGRAMS: Final = (
     "latency",
     "backlog",
     "leads",
+    "processes",
     "memory",
     "otp",
     "otp_restarts",
