@@ -71,13 +71,16 @@ def rate(times: int, work: Callable[[], object]) -> float:
     return times / (time.perf_counter() - began)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until *condition* holds. Raises TimeoutError after ``PATIENCE``."""
+def until(condition: Callable[[], bool], interval: float = 0.001) -> None:
+    """Wait until *condition* holds, looked at every *interval* seconds.
+
+    Raises TimeoutError after ``PATIENCE``.
+    """
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"still not so after {PATIENCE:g} s: {condition.__qualname__}")
-        time.sleep(0.001)
+        time.sleep(interval)
 
 
 def kind(*, durable: bool) -> str:

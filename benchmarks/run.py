@@ -40,6 +40,7 @@ PROGRAMS: Final = (
     "backlog",
     "lookups",
     "leads",
+    "processes",
     "memory",
     "idle",
     "life",

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import logging
+import os
 import sys
 from operator import attrgetter
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from antq_actors import AntQ, AntqError
+from antq_actors import AntQ, AntqError, NotStarted
+from antq_actors.app import signals
+from antq_actors.processes import parent
+from antq_actors.processes.lifeline import HURRY, Lifeline
 
 
 def start(
@@ -18,7 +22,14 @@ def start(
         str,
         typer.Argument(metavar="MODULE:APP", help="An AntQ, or a function that returns one."),
     ],
-) -> None:
+    *,
+    processes: Annotated[
+        int,
+        typer.Option(min=1, help="Processes that share the work; one for each core computes most."),
+    ] = 1,
+    number: Annotated[int, typer.Option(hidden=True)] = 1,
+    lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
+) -> int:
     """Run the queues of an application.
 
     SIGINT or SIGTERM stops it: nothing more is claimed, and what runs may end. A second signal
@@ -28,17 +39,69 @@ def start(
     Examples:
       antq start shop.jobs:app
       antq start shop.jobs:make_app
+      antq start shop.jobs:app --processes 4
     """
+    if processes > 1:
+        _log_to_stderr()
+        typer.echo(f"antq: running {target} in {processes} processes; Ctrl-C stops them", err=True)
+        return parent.run(_command(target), processes)
+    if lifeline is not None:
+        _start_as_one_of_many(target, number, Lifeline(lifeline))
+        return 0
+
     app = load(target)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
+    _log_to_stderr()
     typer.echo(f"antq: running {target}; Ctrl-C stops it", err=True)
+    _run(app)
+    return 0
+
+
+def _start_as_one_of_many(target: str, number: int, lifeline: Lifeline) -> None:
+    """Be the process of this *number* under a parent."""
+    app = load(target)
+    if _is_volatile(app):
+        raise typer.BadParameter(
+            f"'{target}' keeps its jobs in memory, and each process would have its own; give it a"
+            f" path to share, or run one process",
+            param_hint="--processes",
+        )
+
+    def tell_that_it_is_up() -> None:
+        typer.echo(f"antq: process {number} is up, pid {os.getpid()}", err=True)
+        lifeline.report_up()
+
+    _log_to_stderr(f"[{number}] ")
+    _run(app, when_up=tell_that_it_is_up, hurried_by=HURRY)
+
+
+def _run(app: AntQ, **options: Any) -> None:
     try:
-        app.run()
+        signals.run(app, **options)
     except RuntimeError as error:
         # The tree gave up; the log has told the whole story.
         raise AntqError(str(error)) from None
+
+
+def _log_to_stderr(mark: str = "") -> None:
+    logging.basicConfig(
+        level=logging.INFO, format=f"%(asctime)s %(levelname)-7s {mark}%(name)s: %(message)s"
+    )
+
+
+def _command(target: str) -> list[str]:
+    """Answer this very command, for one process, in an interpreter that finds the same modules."""
+    # With -m the current directory comes first on sys.path, before the standard library; if it is
+    # not there now, a file of the application called queue.py must not be found there then.
+    path = [] if str(Path.cwd()) in sys.path else ["-P"]
+    return [sys.executable, *path, "-m", "antq_actors", "start", target]
+
+
+def _is_volatile(app: AntQ) -> bool:
+    try:
+        app.path  # noqa: B018 - only a volatile one has none yet
+    except NotStarted:
+        return True
+    return False
 
 
 def load(target: str) -> AntQ:

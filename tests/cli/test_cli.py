@@ -303,6 +303,16 @@ def test_start_explains_what_is_wrong_with_its_target(target, hint, tmp_path, mo
     assert hint in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("count", ["0", "-1", "x", "1.5", ""])
+def test_start_refuses_a_number_of_processes_that_is_none(count, capsys):
+    code = run(["start", "its_app:app", "--processes", count])
+
+    assert code == USAGE
+    err = capsys.readouterr().err
+    assert "--processes" in err
+    assert err.count("\n") == 1
+
+
 def test_start_of_an_application_that_cannot_start_is_no_traceback(tmp_path):
     (tmp_path / "its_app.py").write_text("from antq_actors import AntQ\napp = AntQ('its_app.py')\n")
     done = subprocess.run(

@@ -1,0 +1,117 @@
+"""Jobs that compute: how much faster two processes of ``antq start`` are than one."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from measure import PATIENCE, Measure, interleaved, main, rate, ratio, until
+
+from antq_actors import AntQ, Job, Status, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER: Final = "ANTQ_BENCH_FOLDER"
+CPU_SECONDS: Final = 0.001
+LOOK: Final = 0.02
+"""Seconds between two looks whether all is done: seldom, as they take part of a core."""
+
+
+class Compute(Worker, name="processes:Compute"):
+    """Takes a millisecond of its thread's processor time, and does nothing else."""
+
+    def perform(self, job: Job) -> None:  # noqa: ARG002 - there is nothing in it
+        """Compute."""
+        end = time.thread_time() + CPU_SECONDS
+        while time.thread_time() < end:
+            for _ in range(500):  # some 10 µs: to ask for the time costs a system call
+                pass
+
+
+class SignIn(Worker, name="processes:SignIn"):
+    """Leaves a file for the process that performs it."""
+
+    def perform(self, job: Job) -> None:  # noqa: ARG002 - its process is what counts
+        """Leave the file."""
+        Path(os.environ[FOLDER], f"{os.getpid()}.pid").touch()
+
+
+def app(*, start_queues: bool = True) -> AntQ:
+    """Make the application that is started, and the door to its jobs."""
+    return AntQ(Path(os.environ[FOLDER], "store"), start_queues=start_queues, retention=None)
+
+
+def bench(*, short: bool) -> Iterator[Measure]:
+    """One and two processes in turn, each round on a new durable store."""
+    jobs, rounds = (50, 1) if short else (4_000, 7)
+    name = "jobs of 1 ms of CPU, durable, {}"
+    one, two = name.format("1 process"), name.format("2 processes")
+
+    values = interleaved(
+        rounds,
+        {one: functools.partial(_drained, jobs, 1), two: functools.partial(_drained, jobs, 2)},
+    )
+    yield Measure(one, "jobs/s", values[one])
+    yield Measure(two, "jobs/s", values[two])
+    yield ratio("two processes against one, jobs of 1 ms", values[two], values[one], ">= 1.8")
+
+
+def _drained(jobs: int, processes: int) -> float:
+    """Answer the jobs/s from the moment at which all processes are up and may begin."""
+    with tempfile.TemporaryDirectory(prefix="antq-bench-") as folder:
+        os.environ[FOLDER] = folder
+        with app(start_queues=False) as door, _started(processes):
+            _see_all(door, Path(folder), processes)
+            queue = door.queue("default")
+            queue.pause()
+            before = door.count_workers()
+            door.enqueue_many(Compute, ({"number": number} for number in range(jobs)))
+
+            def work() -> None:
+                queue.resume()
+                _completed(door, before + jobs)
+
+            return rate(jobs, work)
+
+
+def _see_all(door: AntQ, folder: Path, processes: int) -> None:
+    """Return when each process has performed a job, and none has one left."""
+
+    def all_signed_in() -> bool:
+        door.enqueue(SignIn)
+        return len(list(folder.glob("*.pid"))) == processes
+
+    until(all_signed_in, LOOK)
+    _completed(door, door.count_workers())
+
+
+def _completed(door: AntQ, jobs: int) -> None:
+    until(lambda: door.count_workers(status=Status.COMPLETED) == jobs, LOOK)
+
+
+@contextmanager
+def _started(processes: int) -> Iterator[None]:
+    command = [sys.executable, "-m", "antq_actors", "start", "processes:app"]
+    program = subprocess.Popen(
+        [*command, "--processes", str(processes)],
+        cwd=Path(__file__).parent,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        program.send_signal(signal.SIGTERM)
+        program.wait(PATIENCE)
+
+
+if __name__ == "__main__":
+    main(__doc__, bench)

@@ -1,0 +1,235 @@
+"""``antq start --processes``: real processes, and real signals to them and to their parent."""
+
+import os
+import signal
+import sys
+
+import psutil
+import pytest
+from apps import until
+from many import Wait
+
+from antq_actors import AntQ, Status
+from antq_actors.cli import REFUSED, USAGE
+
+START = ("-m", "antq_actors", "start")
+TWO = (*START, "many:app", "--processes", "2")
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """The folder of many.py's store, and of the files by which it is told things."""
+    monkeypatch.setenv("MANY_PLACE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def two(program, place):
+    """A parent of two processes that starts, and afterwards has left nobody behind."""
+    parent = program(*TWO)
+    yield parent
+    (place / "go").touch()
+    left = children(parent)
+    parent.process.kill()
+    until(lambda: not any(lives(pid) for pid in left), "the end of all")
+
+
+def children(parent):
+    try:
+        return [child.pid for child in psutil.Process(parent.process.pid).children()]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def lives(pid):
+    """Whether there is such a process; one that nobody has waited for yet does not live."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def enqueue(place, count, seconds=0):
+    with AntQ(place / "store", start_queues=False) as app:
+        return app.enqueue_many(Wait, [{"seconds": seconds}] * count)
+
+
+def jobs(place):
+    with AntQ(place / "store", start_queues=False) as app:
+        return app.list_workers()
+
+
+def begun(parent):
+    """Read the next line, of a job that begins; answer its id and its process."""
+    word, job, pid = parent.line().split()
+    assert word == "begun"
+    return int(job), int(pid)
+
+
+def both_busy(parent, place, seconds=0):
+    """Have both processes perform a job; answer which process has which."""
+    enqueue(place, 2, seconds)
+    busy = dict(begun(parent) for _ in range(2))
+    assert sorted(busy.values()) == sorted(children(parent))
+    return busy
+
+
+def test_two_processes_share_the_work_and_their_parent_has_no_part_in_it(two, place):
+    busy = both_busy(two, place)
+
+    assert len(set(busy.values())) == 2
+    opened = [file.path for file in psutil.Process(two.process.pid).open_files()]
+    assert [path for path in opened if "store" in path] == []
+
+
+def test_a_killed_process_is_started_again_and_its_job_goes_on_there(two, place):
+    busy = both_busy(two, place)
+
+    os.kill(busy[1], signal.SIGKILL)
+    job, successor = begun(two)
+
+    assert job == 1
+    assert successor not in busy.values()
+    assert sorted(children(two)) == sorted([busy[2], successor])
+    (place / "go").touch()
+    until(lambda: all(job.status is Status.COMPLETED for job in jobs(place)), "the end of both")
+    assert [(job.attempts, job.interruptions) for job in jobs(place)] == [(1, 1), (1, 0)]
+    two.send(signal.SIGTERM)
+    code, _, errors = two.end()
+    assert code == 0
+    assert "restarts child 'process" in errors
+    assert f"{busy[1]}, was ended by SIGKILL" in errors
+    assert "] antq_actors.queues: node" in errors  # with the number of the one that says so
+
+
+def test_a_process_that_is_told_to_stop_by_others_is_started_again(two, place):
+    busy = both_busy(two, place)
+
+    os.kill(busy[1], signal.SIGTERM)
+    (place / "go").touch()
+    until(lambda: not lives(busy[1]), "its end")
+    until(lambda: len(children(two)) == 2, "the start of another")
+
+    assert busy[2] in children(two)
+
+
+def test_when_the_parent_is_killed_the_others_end_by_themselves_and_interrupt_nothing(two, place):
+    busy = both_busy(two, place)
+
+    two.process.kill()
+    (place / "go").touch()
+
+    until(lambda: not any(lives(pid) for pid in busy.values()), "the end of the orphans")
+    assert [(job.status, job.interruptions) for job in jobs(place)] == [(Status.COMPLETED, 0)] * 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_the_parent_lets_what_runs_end(two, place, number):
+    busy = both_busy(two, place, seconds=0.5)
+    (waiting,) = enqueue(place, 1)
+
+    (place / "go").touch()
+    two.send(number)
+
+    code, out, errors = two.end()
+    assert (code, out.count("done"), "Traceback" in errors) == (0, 2, False), errors
+    assert not any(lives(pid) for pid in busy.values())
+    assert {job.id: job.status for job in jobs(place)} == {
+        1: Status.COMPLETED,
+        2: Status.COMPLETED,
+        waiting: Status.ENQUEUED,
+    }
+
+
+def test_a_second_signal_to_the_parent_stops_waiting_and_gives_back(two, place):
+    both_busy(two, place)
+
+    two.send(signal.SIGTERM)
+    two.send(signal.SIGINT)
+
+    assert two.end(20)[0] == 0
+    assert [(job.status, job.attempts, job.interruptions) for job in jobs(place)] == [
+        (Status.ENQUEUED, 0, 0)
+    ] * 2
+
+
+def test_a_sigterm_for_every_process_of_the_service_is_one_signal_and_not_two(two, place):
+    busy = both_busy(two, place, seconds=0.5)
+
+    (place / "go").touch()
+    for pid in (*busy.values(), two.process.pid, *busy.values()):  # as systemd does unasked
+        os.kill(pid, signal.SIGTERM)
+
+    code, out, _ = two.end()
+    assert (code, out.count("done")) == (0, 2)
+
+
+def test_a_ctrl_c_goes_to_the_whole_group_and_is_passed_on_once(program, place):
+    grouped = f"import os; os.setsid(); os.execv({sys.executable!r}, {[sys.executable, *TWO]})"
+    parent = program("-c", grouped)
+    enqueue(place, 2, seconds=0.5)
+    begun(parent)
+    begun(parent)
+
+    (place / "go").touch()
+    os.killpg(parent.process.pid, signal.SIGINT)
+
+    code, out, errors = parent.end()
+    assert (code, out.count("done"), "Traceback" in errors) == (0, 2, False), errors
+
+
+def test_a_signal_ends_a_parent_whose_first_process_does_not_come_up(program, place):
+    (place / "hangs").touch()
+    parent = program(*TWO)
+    assert parent.line() == "hangs"  # once: the second waits for the first
+
+    parent.send(signal.SIGTERM)
+
+    code, out, errors = parent.end()
+    assert (code, out) == (0, ""), errors
+    assert "ERROR" not in errors
+
+
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("nowhere:app", "there is no module 'nowhere'"),
+        ("many:volatile", "keeps its jobs in memory"),
+    ],
+)
+def test_wrong_usage_is_said_once_and_nothing_is_started_again(program, place, target, reason):
+    code, _, errors = program(*START, target, "--processes", "3").end()
+
+    assert code == USAGE
+    assert errors.count(reason) == 1
+    assert "process 1' did not start" in errors
+    assert "process 2" not in errors
+    assert "Traceback" not in errors
+    assert list(place.iterdir()) == []
+
+
+def test_an_application_that_cannot_be_started_is_said_once(program, place):
+    (place / "store").touch()
+
+    code, _, errors = program(*TWO).end()
+
+    assert code == REFUSED
+    assert errors.count(f"\nantq: {place}/store is a file") == 1
+    assert "process 2" not in errors
+
+
+def test_a_parent_whose_processes_cannot_start_any_more_gives_up(two, place):
+    busy = both_busy(two, place)
+
+    (place / "go").touch()
+    (place / "broken").touch()
+    os.kill(busy[1], signal.SIGKILL)
+
+    code, _, errors = two.end(60)
+    assert code == REFUSED
+    assert errors.splitlines()[-1] == (
+        "antq: the processes end again and again, and are not started any more"
+    )
+    assert errors.count("it is broken") == 10  # five restarts for each process
+    assert "Traceback" not in errors
+    assert jobs(place)[1].status is Status.COMPLETED
