@@ -37,8 +37,8 @@ BASELINE: Final = Path(__file__).parent / "baseline.json"
 
 MOST_OF_OTHERS: Final = 0.5
 """Share of the cores that other programs may use. With half of them the ratios were 84 to 118 % of
-the usual ones; with three quarters a drain, which needs many threads in turn, lost half of its
-ratio to a limit that hardly hands over.
+the usual ones; at a load of 7 on two cores a drain, which needs many threads in turn, lost half of
+its ratio to a limit that hardly hands over.
 """
 
 
