@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 Instant: TypeAlias = int
@@ -40,6 +41,7 @@ def to_datetime(instant: Instant) -> datetime:
     return _EPOCH + timedelta(0, 0, instant)
 
 
+@lru_cache(maxsize=256)  # jobs that were enqueued or claimed together share their instants
 def shown_datetime(instant: Instant) -> datetime:
     """Show *instant*, whatever it is, as the nearest datetime there is."""
     if _EARLIEST <= instant <= LATEST:

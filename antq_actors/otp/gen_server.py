@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, TypeVar
 
 from pykka import ActorRegistry
 
 from antq_actors.otp import at_exit, current, forked, names, threads, timers
 from antq_actors.otp.actor_loop import ActorLoop
 from antq_actors.otp.child_spec import ChildSpec, ChildType, Restart
-from antq_actors.otp.errors import StartError
+from antq_actors.otp.errors import CallExit, StartError
 from antq_actors.otp.messages import Promise
 from antq_actors.otp.process import logger
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal
@@ -253,18 +253,30 @@ class GenServer(ActorLoop):
         if parent is None:
             at_exit.add(process)
         elif not process.be_child_of(parent):
-            # Killed since its thread last looked: nobody would ever end a child of it.
-            process.die(parent.reason or Killed())
-            current.fence()
+            self._otp_is_orphaned(parent)
         forked.add(process)
         try:
             self._start_actor_loop()
         except RuntimeError as error:  # the system has no thread left
-            if parent is not None:
-                parent.unlink(process)
-                process.unlink(parent)
-            process.die(Crash(error))
-            raise StartError(Crash(error), message=f"{process} did not start: {error}") from error
+            self._otp_has_no_thread(parent, error)
+
+    def _otp_is_orphaned(self, parent: Process) -> NoReturn:
+        """End before it has begun: *parent* was killed since its thread last looked.
+
+        Nobody would ever end a child of it.
+        """
+        reason = parent.reason or Killed()
+        self._otp_process.die(reason)
+        current.fence()
+        raise CallExit(reason)
+
+    def _otp_has_no_thread(self, parent: Process | None, error: RuntimeError) -> NoReturn:
+        process = self._otp_process
+        if parent is not None:
+            parent.unlink(process)
+            process.unlink(parent)
+        process.die(Crash(error))
+        raise StartError(Crash(error), message=f"{process} did not start: {error}") from error
 
     def _start_actor_loop(self) -> None:
         if self.use_daemon_thread:

@@ -46,7 +46,10 @@ class Interruptible:
                     raise Interrupt
                 return fn(*args, **kwargs)
             finally:
-                self._close()
+                with self._lock:
+                    self._thread_id = None
+                if self._spent:
+                    self._close()
         except Interrupt:
             # It may have hit _close itself. There is only one, so from here on it is quiet.
             self._close()

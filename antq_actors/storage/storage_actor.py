@@ -7,7 +7,7 @@ one by one, and only the guilty one gets the error.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import lmdb
 
@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from antq_actors.otp.reasons import ExitReason
 
 _LARGEST_BATCH: Final = 1_000
-_SWEEP_INTERVAL: Final = 5.0
-"""Seconds after which readers that were killed are forgotten: they keep pages from being used
-again."""
+_LOOKS_PER_SWEEP: Final = 100
+"""Every so many, readers that were killed are forgotten: they keep pages from being used again."""
 _BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
 
 
@@ -38,8 +37,10 @@ class _Committed:
     """Another process has committed something."""
 
 
-class _Sweep:
+class _Sweep(NamedTuple):
     """It is time to forget readers that were killed."""
+
+    watch_interval: float
 
 
 class StorageActor(GenServer):
@@ -86,7 +87,7 @@ class StorageActor(GenServer):
         self._seen = self._env.last_transaction()
         if self._watch_interval is not None:
             timers.send_when(self.ref, _Committed(), self._is_news, every=self._watch_interval)
-            self.send_after(_SWEEP_INTERVAL, _Sweep())
+            self._sweep_later(self._watch_interval)
 
     def lends(self) -> bool:
         """Say whether another thread may do its own write: nothing may make that thread wait.
@@ -108,9 +109,9 @@ class StorageActor(GenServer):
         match message:
             case _Committed():
                 self._heed()
-            case _Sweep():
+            case _Sweep(watch_interval):
                 self._env.clear_dead_readers()
-                self.send_after(_SWEEP_INTERVAL, _Sweep())
+                self._sweep_later(watch_interval)
             case _:
                 super().handle_info(message)
 
@@ -185,6 +186,9 @@ class StorageActor(GenServer):
             reply_error(asker, error)
         else:
             reply(asker, answer)
+
+    def _sweep_later(self, watch_interval: float) -> None:
+        self.send_after(_LOOKS_PER_SWEEP * watch_interval, _Sweep(watch_interval))
 
     def _is_news(self) -> bool:
         """Tell whether another process has committed something that nobody has told of yet."""

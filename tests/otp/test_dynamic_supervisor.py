@@ -185,6 +185,26 @@ def test_start_children_answers_for_each(dynamic, child):
     assert isinstance(answers[4], MaxChildren)
 
 
+def test_start_copies_starts_one_spec_with_each_of_the_arguments(dynamic, log):
+    sup = dynamic()
+    spec = ChildSpec("copy", Child.start_link, restart=Restart.TEMPORARY)
+
+    answers = DynamicSupervisor.start_copies(sup, spec, [("a", log), ("b", log)])
+
+    assert answers == refs(sup)
+    assert log.take(2) == [(UP, "a"), (UP, "b")]
+
+
+def test_the_arguments_of_a_copy_follow_those_of_its_spec_also_at_its_restart(dynamic, log):
+    sup = dynamic()
+    spec = ChildSpec("copy", Child.start_link, ("a",))
+    [ref] = DynamicSupervisor.start_copies(sup, spec, [(log,)])
+
+    kill(ref)
+
+    assert log.take(2) == [(UP, "a"), (UP, "a")]
+
+
 def test_one_spec_that_is_none_starts_nothing(dynamic, child, log):
     sup = dynamic()
 

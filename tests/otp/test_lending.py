@@ -5,6 +5,7 @@ from operator import attrgetter
 
 import pytest
 from probe import LONGEST, InThread, Probe, answering, raising
+from pykka._envelope import Envelope
 from supervised import eventually
 
 from antq_actors.otp import (
@@ -18,8 +19,8 @@ from antq_actors.otp import (
     Shutdown,
     Stop,
     call,
-    exit,
     lending,
+    links,
     monitor,
     reply,
     trace,
@@ -199,7 +200,7 @@ def test_an_exit_signal_waits_for_the_end_of_the_turn_and_then_overtakes_what_wa
     borrowing = InThread(lending.call, lender, lambda _me: (gate(), "done")[1])
     gate.wait_entered()
     lender.tell("never handled")
-    exit(lender, Shutdown())
+    links.exit(lender, Shutdown())
     assert lender.is_alive()
 
     gate.open()
@@ -211,7 +212,7 @@ def test_an_exit_signal_waits_for_the_end_of_the_turn_and_then_overtakes_what_wa
 def test_a_kill_meanwhile_is_what_the_caller_hears_and_its_thread_goes_on(lender, gate):
     borrowing = InThread(lending.call, lender, lambda _me: gate())
     gate.wait_entered()
-    exit(lender, Killed())
+    links.exit(lender, Killed())
     assert not lender.is_alive()
 
     gate.open()
@@ -230,7 +231,7 @@ def test_what_a_turn_of_a_killed_actor_still_sends_reaches_nobody(lender, start,
 
     borrowing = InThread(lending.call, lender, send)
     gate.wait_entered()
-    exit(lender, Killed())
+    links.exit(lender, Killed())
     gate.open()
 
     with pytest.raises(CallExit):
@@ -264,7 +265,7 @@ def test_a_request_to_one_that_is_busy_is_answered_by_a_message(start, notes, ga
 
 
 def test_a_request_to_one_that_has_ended_is_answered_by_a_message(start, notes, lender):
-    exit(lender, Killed())
+    links.exit(lender, Killed())
     asker = start(notes)
 
     assert call(asker, lambda _me: lending.request(lender, answering(7), tag="t")) is None
@@ -277,8 +278,6 @@ def test_a_request_to_one_that_has_ended_is_answered_by_a_message(start, notes, 
 
 
 def let_wait(ref, *messages):
-    from pykka._envelope import Envelope
-
     for message in messages:
         assert ref.process.mailbox.deliver(Envelope(message), wake=False)
 

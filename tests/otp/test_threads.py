@@ -171,3 +171,23 @@ def test_an_actor_that_waits_for_a_thread_can_be_killed_before_it_began(start, n
         starting.result()
     assert down.wait(LONGEST).reason == Killed()
     assert notes.is_empty()
+
+
+def test_what_begins_soon_runs_behind_the_line_in_the_thread_that_is_free(gate):
+    threads = Threads()
+    line = RunQueue(threads)
+    ran = []
+    done = threading.Event()
+
+    def first():
+        gate()
+        line.begin_soon(lambda: (ran.append(threading.current_thread()), done.set()))
+        ran.append("first")
+
+    line.run(first)
+    gate.open()
+
+    assert done.wait(LONGEST)
+    assert ran == ["first", threads.started[0]]
+    eventually(lambda: line._wanted == 0)
+    assert len(threads.started) == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from probe import LONGEST, Notes, Probe, answering
-from supervised import kill
+from supervised import eventually, kill
 
 from antq_actors.otp import StartError, call, cancel_timer, send_after, stop, timers
 
@@ -165,3 +165,38 @@ def test_what_is_not_called_back_arrives_and_nothing_else_does(plan):
     stop(ref)
     assert notes.take(1)[0][0] == "terminate"
     assert notes.is_empty()
+
+
+def test_a_lookout_sends_its_message_when_there_is_a_reason_and_only_then(start, notes):
+    ref = start(notes)
+    reasons = iter([False, False, True, False, True])
+    timers.send_when(ref, "now", lambda: next(reasons, False), every=0.001)
+
+    assert notes.take(2) == ["now", "now"]
+    assert next(reasons, None) is None
+
+
+def test_a_lookout_ends_with_its_receiver(start, notes):
+    ref = start(notes)
+    looks = []
+    timers.send_when(ref, "never", lambda: looks.append(1), every=0.001)
+    eventually(lambda: looks)
+
+    kill(ref)
+
+    eventually(lambda: not any(entry[2]._ref is ref for entry in lookouts()))
+    seen = len(looks)
+    send_after(start(notes), "later", 0.02)
+    notes.take(1)
+    assert len(looks) == seen
+
+
+def test_a_lookout_can_be_cancelled(start, notes):
+    lookout = timers.send_when(start(notes), "never", lambda: False, every=3600)
+
+    assert 0 < cancel_timer(lookout) <= 3600
+
+
+def lookouts():
+    with timers._clockwork._condition:
+        return [e for e in timers._clockwork._heap if isinstance(e[2], timers.Lookout)]

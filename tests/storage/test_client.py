@@ -220,6 +220,22 @@ def test_a_busy_storage_actor_is_waited_for_as_long(client, path):
     busy.join(30)
 
 
+def test_who_has_the_store_alone_does_its_own_write(client):
+    assert client._ask(Write(lambda _: threading.current_thread())) is threading.current_thread()
+
+
+def test_beside_another_process_the_storage_actor_writes_so_that_nobody_waits_without_a_limit(
+    client, path
+):
+    with OtherProcess(NODE, path) as other:
+        assert other.first_line
+
+        beside = client._ask(Write(lambda _: threading.current_thread()))
+
+    assert beside is otp.whereis(NAME).process.thread
+    assert client._ask(Write(lambda _: threading.current_thread())) is threading.current_thread()
+
+
 def test_nobody_waits_for_the_storage_of_a_stopped_application(client):
     otp.stop(NAME)
 
