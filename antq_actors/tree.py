@@ -81,10 +81,13 @@ def start(config: Config, names: Names, path: Path, store: StorageClient, node: 
     def heed(queue: str) -> None:
         calls.cast(names.queue(queue), Wake(heed=True))
 
+    def nobody(_queue: str) -> None:
+        pass
+
     children = [
         StorageActor.child_spec(
             path,
-            wake=wake,
+            wake=wake if config.start_queues else nobody,
             heed=heed,
             durable=config.path is not None,
             owner=names,

@@ -40,7 +40,7 @@ PROGRAMS: Final = (
     "backlog",
     "lookups",
     "leads",
-    "processes",
+    "cores",
     "memory",
     "idle",
     "life",
