@@ -26,7 +26,7 @@ LOOK: Final = 0.02
 """Seconds between two looks whether all is done: seldom, as they take part of a core."""
 
 
-class Compute(Worker, name="processes:Compute"):
+class Compute(Worker, name="cores:Compute"):
     """Takes a millisecond of its thread's processor time, and does nothing else."""
 
     def perform(self, job: Job) -> None:  # noqa: ARG002 - there is nothing in it
@@ -37,7 +37,7 @@ class Compute(Worker, name="processes:Compute"):
                 pass
 
 
-class SignIn(Worker, name="processes:SignIn"):
+class SignIn(Worker, name="cores:SignIn"):
     """Leaves a file for the process that performs it."""
 
     def perform(self, job: Job) -> None:  # noqa: ARG002 - its process is what counts
