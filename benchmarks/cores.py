@@ -100,7 +100,7 @@ def _completed(door: AntQ, jobs: int) -> None:
 
 @contextmanager
 def _started(processes: int) -> Iterator[None]:
-    command = [sys.executable, "-m", "antq_actors", "start", "processes:app"]
+    command = [sys.executable, "-m", "antq_actors", "start", "cores:app"]
     program = subprocess.Popen(
         [*command, "--processes", str(processes)],
         cwd=Path(__file__).parent,
