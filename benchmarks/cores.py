@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 FOLDER: Final = "ANTQ_BENCH_FOLDER"
+SLOTS: Final = "ANTQ_BENCH_SLOTS"
 CPU_SECONDS: Final = 0.001
 LOOK: Final = 0.02
 """Seconds between two looks whether all is done: seldom, as they take part of a core."""
@@ -47,28 +48,38 @@ class SignIn(Worker, name="cores:SignIn"):
 
 def app(*, start_queues: bool = True) -> AntQ:
     """Make the application that is started, and the door to its jobs."""
-    return AntQ(Path(os.environ[FOLDER], "store"), start_queues=start_queues, retention=None)
+    return AntQ(
+        Path(os.environ[FOLDER], "store"),
+        queues={"default": int(os.environ[SLOTS])},
+        start_queues=start_queues,
+        retention=None,
+    )
 
 
 def bench(*, short: bool) -> Iterator[Measure]:
-    """One and two processes in turn, each round on a new durable store."""
-    jobs, rounds = (50, 1) if short else (4_000, 7)
-    name = "jobs of 1 ms of CPU, durable, {}"
-    one, two = name.format("1 process"), name.format("2 processes")
+    """One and two processes in turn, with few slots and with many, each round on a new store."""
+    jobs, rounds = (50, 1) if short else (4_000, 5)
+    cases = [(slots, processes) for slots in (5, 50) for processes in (1, 2)]
 
     values = interleaved(
-        rounds,
-        {one: functools.partial(_drained, jobs, 1), two: functools.partial(_drained, jobs, 2)},
+        rounds, {_name(*case): functools.partial(_drained, jobs, *case) for case in cases}
     )
-    yield Measure(one, "jobs/s", values[one])
-    yield Measure(two, "jobs/s", values[two])
-    yield ratio("two processes against one, jobs of 1 ms", values[two], values[one], ">= 1.8")
+    for case in cases:
+        yield Measure(_name(*case), "jobs/s", values[_name(*case)])
+    for slots in (5, 50):
+        one, two = values[_name(slots, 1)], values[_name(slots, 2)]
+        yield ratio(f"two processes against one, concurrency {slots}", two, one, ">= 1.8")
 
 
-def _drained(jobs: int, processes: int) -> float:
+def _name(slots: int, processes: int) -> str:
+    many = "1 process" if processes == 1 else f"{processes} processes"
+    return f"jobs of 1 ms of CPU, durable, concurrency {slots}, {many}"
+
+
+def _drained(jobs: int, slots: int, processes: int) -> float:
     """Answer the jobs/s from the moment at which all processes are up and may begin."""
     with tempfile.TemporaryDirectory(prefix="antq-bench-") as folder:
-        os.environ[FOLDER] = folder
+        os.environ[FOLDER], os.environ[SLOTS] = folder, str(slots)
         with app(start_queues=False) as door, _started(processes):
             _see_all(door, Path(folder), processes)
             queue = door.queue("default")
