@@ -56,6 +56,8 @@ def _comparison(
 
 def _described(machine: Mapping[str, str], results: Results) -> Iterable[str]:
     yield from (f"| {what} | {value} |" for what, value in machine.items())
+    rounds = max(len(values) for found in results.values.values() for values in found.values())
+    yield f"| rounds | {rounds} |"
     for peer in PEERS:
         versions = results.versions.get(peer.name)
         if versions is not None:
