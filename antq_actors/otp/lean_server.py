@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import threading
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from antq_actors.otp import abandoned, current, forked, threads
+from antq_actors.otp import current, forked, threads
 from antq_actors.otp.errors import Interrupt, Stop
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.mailbox import Mailbox
 from antq_actors.otp.messages import Continue, ExitSignal
-from antq_actors.otp.process import log_end
 from antq_actors.otp.reasons import Crash, ExitReason, Killed
 from antq_actors.otp.ref import ServerRef
 
@@ -85,23 +83,6 @@ class OneShot(LeanServer):
         else:
             actor._otp_is_orphaned(parent)
         return actor._otp_ref
-
-    def _actor_loop(self) -> None:
-        process, here = self._otp_process, current.local
-        process.thread = thread = threading.current_thread()
-        thread.name = str(process)
-        here.process = process
-        try:
-            reason = self._otp_live()
-        finally:
-            here.process = None
-        try:
-            if type(reason) is Crash and process.reason is None:
-                log_end(process, reason)
-        finally:  # a log handler that raises, too, must not leave anyone waiting
-            process.die(reason)
-            process.is_at = None
-            abandoned.discard(process)
 
     def _otp_live(self) -> ExitReason:
         process = self._otp_process
