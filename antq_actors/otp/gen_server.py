@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from pykka import ActorRegistry
 
@@ -253,30 +253,21 @@ class GenServer(ActorLoop):
         if parent is None:
             at_exit.add(process)
         elif not process.be_child_of(parent):
-            self._otp_is_orphaned(parent)
+            # Killed since its thread last looked: nobody would ever end a child of it.
+            reason = parent.reason or Killed()
+            process.die(reason)
+            current.fence()
+            raise CallExit(reason)
         forked.add(process)
         try:
             self._start_actor_loop()
         except RuntimeError as error:  # the system has no thread left
-            self._otp_has_no_thread(parent, error)
-
-    def _otp_is_orphaned(self, parent: Process) -> NoReturn:
-        """End before it has begun: *parent* was killed since its thread last looked.
-
-        Nobody would ever end a child of it.
-        """
-        reason = parent.reason or Killed()
-        self._otp_process.die(reason)
-        current.fence()
-        raise CallExit(reason)
-
-    def _otp_has_no_thread(self, parent: Process | None, error: RuntimeError) -> NoReturn:
-        process = self._otp_process
-        if parent is not None:
-            parent.unlink(process)
-            process.unlink(parent)
-        process.die(Crash(error))
-        raise StartError(Crash(error), message=f"{process} did not start: {error}") from error
+            if parent is not None:
+                parent.unlink(process)
+                process.unlink(parent)
+            process.die(Crash(error))
+            text = f"{process} did not start: {error}"
+            raise StartError(Crash(error), message=text) from error
 
     def _start_actor_loop(self) -> None:
         if self.use_daemon_thread:

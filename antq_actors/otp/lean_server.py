@@ -6,7 +6,7 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from antq_actors.otp import current, forked, threads
+from antq_actors.otp import current
 from antq_actors.otp.errors import Interrupt, Stop
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.mailbox import Mailbox
@@ -73,15 +73,7 @@ class OneShot(LeanServer):
         if parent is None or parent.reason is not None:
             return cls.spawn_link(*args)
         actor = cls(*args)
-        process = actor._otp_process
-        if process.be_child_of(parent):
-            forked.add(process)
-            try:
-                threads.run(actor._actor_loop)
-            except RuntimeError as error:  # the system has no thread left
-                actor._otp_has_no_thread(parent, error)
-        else:
-            actor._otp_is_orphaned(parent)
+        actor._otp_begin(parent)
         return actor._otp_ref
 
     def _otp_live(self) -> ExitReason:
