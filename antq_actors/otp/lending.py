@@ -3,11 +3,13 @@
 Waking a thread and waiting for its answer costs many times more than most turns do. So an actor
 that sleeps may lend its place: the thread that talks to it runs the turn itself. It is still one
 turn at a time, in order, on the actor's own state; whoever talks to it meanwhile waits in its
-mailbox, as ever. If more has come when the turn is over, the actor's own thread goes on with it.
+mailbox, as ever. If more has come when the turn is over, the thread runs one turn more, so that
+they need not wait for the actor's own thread to wake; what comes meanwhile waits for that.
 
 Only classes that say so lend (`GenServer.lends_its_place`): their handlers must bear to be cut
-short at any line by what is raised in a foreign thread, such as KeyboardInterrupt, and no limit of
-time holds for the thread that runs the turn.
+short at any line by what is raised in a foreign thread, such as KeyboardInterrupt; what others had
+asked is then handled again, in the actor's own thread. No limit of time holds for the thread that
+runs the turn.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from antq_actors.otp.destinations import Destination
+    from antq_actors.otp.mailbox import Mailbox
     from antq_actors.otp.process import Process
 
 
@@ -90,19 +93,21 @@ def _is_run_here(process: Process, pending: Call) -> bool:
     me = here.process
     borrower = object()
     failure: BaseException | None = None
+    is_cut_short = False
     try:
         if not mailbox.borrow(borrower, pending):
             return False
         if me is None:
             here.process = process
-            actor.take_turn(Envelope(pending))
+            _take_turns(actor, mailbox, borrower, pending)
         else:
             with waiting_for(process, pending):
                 here.process = process
-                actor.take_turn(Envelope(pending))
+                _take_turns(actor, mailbox, borrower, pending)
     except Exception as error:  # noqa: BLE001 - it ends that actor, in that actor's thread
         failure = error
     except BaseException:
+        is_cut_short = True
         pending.forget()  # this thread's own, and it will not hear the answer
         raise
     finally:
@@ -111,5 +116,13 @@ def _is_run_here(process: Process, pending: Call) -> bool:
         here.process = me
         while mailbox.borrower is borrower:
             with suppress(BaseException):
+                if is_cut_short:
+                    mailbox.put_back(borrower)
                 mailbox.give_back(borrower, failure)
     return True
+
+
+def _take_turns(actor: Any, mailbox: Mailbox, borrower: object, pending: Call) -> None:
+    actor.take_turn(Envelope(pending))
+    if not mailbox.empty() and (came := mailbox.next_for(borrower)) is not None:
+        actor.take_turn(came)

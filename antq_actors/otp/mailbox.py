@@ -69,6 +69,8 @@ class Mailbox:
     _can_be_borrowed = False
     borrower: object = None
     """Who has the place of the actor's thread now."""
+    _taken: list[Envelope[Any]] | None = None
+    """What the borrower took for its present turn, but for its own call."""
     _failure: BaseException | None = None
     """What a borrower met, to be raised in the actor's own thread."""
     _then: Callable[[], object] | None = None
@@ -175,16 +177,17 @@ class Mailbox:
 
     def take_calls(self, limit: int) -> list[Call]:
         """Take the requests that wait in front of all else, up to *limit*."""
-        taken: list[Call] = []
+        taken: list[Envelope[Any]] = []
         with self._lock:
             while self._messages and len(taken) < limit and not self.signals:
                 message = self._messages[0].message
                 if not (isinstance(message, Call) and message.callback == Call.callback):
                     break
-                self._messages.popleft()
+                taken.append(self._messages.popleft())
                 self._open(message)
-                taken.append(message)
-        return taken
+            if taken and self.borrower is not None:
+                self._taken = [*(self._taken or ()), *taken]
+        return [envelope.message for envelope in taken]
 
     # ---- borrowed -------------------------------------------------------------------------
 
@@ -216,16 +219,32 @@ class Mailbox:
         with self._lock:
             self._asked = None
             if self.borrower is borrower and self._messages and not self.signals:
-                return self._take()
+                envelope = self._take()
+                self._taken = [envelope]
+                return envelope
         self.give_back(borrower)
         return None
+
+    def put_back(self, borrower: object) -> None:
+        """Let what *borrower* took for a turn that was cut short wait again, in front of all."""
+        with self._lock:
+            if self.borrower is not borrower or self._taken is None:
+                return
+            taken, self._taken, self._asked = self._taken, None, None
+            for envelope in reversed(taken):
+                message = envelope.message
+                if isinstance(message, Call):
+                    if message.answered:
+                        continue
+                    self.calls.discard(message)
+                self._messages.appendleft(envelope)
 
     def give_back(self, borrower: object, failure: BaseException | None = None) -> None:
         """Let the actor's thread have its place again; it wakes if there is something to do."""
         with self._lock:
             if self.borrower is not borrower:
                 return
-            self._asked = None
+            self._asked = self._taken = None
             self._failure = failure
             self.borrower = None
             if failure is not None or self._messages or self.signals:

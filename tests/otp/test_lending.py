@@ -4,7 +4,7 @@ import threading
 from operator import attrgetter
 
 import pytest
-from probe import LONGEST, InThread, Probe, answering, raising
+from probe import LONGEST, Gate, InThread, Probe, answering, raising
 from pykka._envelope import Envelope
 from supervised import eventually
 
@@ -51,6 +51,13 @@ def lender(start, notes):
     ref = start(notes, of=Lender)
     eventually(lambda: ref.process.mailbox.asleep)
     return ref
+
+
+@pytest.fixture
+def next_gate():
+    gate = Gate()
+    yield gate
+    gate.open()
 
 
 def asleep(ref):
@@ -101,16 +108,99 @@ def test_a_turn_speaks_for_its_actor_and_the_thread_for_itself_afterwards(start,
     assert call(asker, lambda me: monitor(lender)._owner is me.ref.process)
 
 
-def test_who_calls_meanwhile_waits_and_is_answered_by_the_actors_own_thread(lender, gate):
-    borrowing = InThread(lending.call, lender, lambda _me: gate())
+def test_who_calls_meanwhile_is_answered_by_the_thread_that_has_the_place_one_turn_long(
+    lender, gate, next_gate
+):
+    borrowing = InThread(lending.call, lender, lambda _me: (gate(), threading.current_thread())[1])
     gate.wait_entered()
-    second = InThread(lending.call, lender, the_thread)
+    second = InThread(
+        lending.call, lender, lambda _me: (next_gate(), threading.current_thread())[1]
+    )
     eventually(lambda: len(lender.process.mailbox) == 1)
+    gate.open()
+    next_gate.wait_entered()
+    third = InThread(lending.call, lender, the_thread)
+    eventually(lambda: len(lender.process.mailbox) == 1)
+    next_gate.open()
 
+    assert second.result() is borrowing.result() is not own_thread(lender)
+    assert third.result() is own_thread(lender)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupt])
+def test_what_others_asked_in_a_turn_that_is_cut_short_is_handled_again(lender, gate, error):
+    def be_cut_short(me):
+        gate()
+        assert len(me.take_requests(2)) == 2
+        raise error
+
+    borrowing = InThread(lending.call, lender, be_cut_short)
+    gate.wait_entered()
+    others = []
+    for number in range(3):
+        others.append(InThread(lending.call, lender, lambda me, n=number: (n, the_thread(me))))
+        eventually(lambda n=number: len(lender.process.mailbox) == n + 1)
     gate.open()
 
-    borrowing.result()
-    assert second.result() is own_thread(lender)
+    with pytest.raises(error):
+        borrowing.result()
+    assert [other.result() for other in others] == [(n, own_thread(lender)) for n in range(3)]
+    assert not lender.process.mailbox.calls
+
+
+def test_what_was_answered_in_a_turn_that_is_cut_short_is_not_handled_again(lender, gate):
+    def be_cut_short(me):
+        gate()
+        reply(me.take_requests(1)[0], "answered")
+        raise KeyboardInterrupt
+
+    borrowing = InThread(lending.call, lender, be_cut_short)
+    gate.wait_entered()
+    other = InThread(lending.call, lender, answering("handled again"))
+    eventually(lambda: len(lender.process.mailbox) == 1)
+    gate.open()
+
+    with pytest.raises(KeyboardInterrupt):
+        borrowing.result()
+    assert other.result() == "answered"
+
+
+def test_the_turn_of_another_that_is_cut_short_is_run_again(lender, gate, notes):
+    runs = []
+
+    def cut_once(_me):
+        runs.append(threading.current_thread())
+        if len(runs) == 1:
+            raise KeyboardInterrupt
+        return "done"
+
+    borrowing = InThread(lending.call, lender, lambda _me: gate())
+    gate.wait_entered()
+    other = InThread(lending.call, lender, cut_once)
+    eventually(lambda: len(lender.process.mailbox) == 1)
+    gate.open()
+
+    with pytest.raises(KeyboardInterrupt):
+        borrowing.result()
+    assert other.result() == "done"
+    assert len(runs) == 2
+    assert runs[1] is own_thread(lender)
+
+
+def test_an_exception_in_the_turn_of_another_ends_the_actor_and_leaves_the_thread_its_answer(
+    lender, gate
+):
+    watch = monitor(lender)
+    borrowing = InThread(lending.call, lender, lambda _me: (gate(), "mine")[1])
+    gate.wait_entered()
+    other = InThread(lending.call, lender, raising(ValueError("broken")))
+    eventually(lambda: len(lender.process.mailbox) == 1)
+    gate.open()
+
+    assert borrowing.result() == "mine"
+    with pytest.raises(CallExit):
+        other.result()
+    assert isinstance(watch.wait(LONGEST).reason, Crash)
 
 
 def test_a_late_answer_is_waited_for_as_long_as_the_caller_says(lender):
