@@ -8,20 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from antq_actors import signing_keys
 from antq_actors.errors import ConfigError
 from antq_actors.jobs.duration import LONGEST, brief, to_seconds
-from antq_actors.jobs.options import LONGEST_TIMEOUT, check_queue_name
+from antq_actors.jobs.options import LONGEST_TIMEOUT, check_executor, check_queue_name
 from antq_actors.jobs.wording import did_you_mean
 from antq_actors.queues.messages import check_concurrency
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Collection
-
-EXECUTORS: Final = ("thread",)
 
 
 class WrongSetting(ConfigError, TypeError):
@@ -42,11 +40,18 @@ class QueueConfig:
     """
 
     concurrency: int = 5
-    """Jobs performed at once. Each has a thread, which costs memory while it waits."""
+    """Jobs performed at once."""
     check_interval: float = 5.0
     """Longest time in seconds between two looks; a new job never waits for it."""
-    executor: str = "thread"
-    """What runs ``perform``."""
+    executor: str | None = None
+    """What runs ``perform`` of workers that do not say: thread, async, process or ray. None: the
+    event loop for coroutines, else a thread."""
+    max_jobs: int | None = None
+    """Jobs after which an OS process of this queue is replaced; None: never."""
+    max_memory: int | None = None
+    """Bytes of memory above which an OS process of this queue is replaced after its job."""
+    max_abandoned: int = 20
+    """Threads of timed-out or cancelled jobs that do not end, above which nothing is claimed."""
 
     def __post_init__(self) -> None:
         try:
@@ -58,10 +63,16 @@ class QueueConfig:
         object.__setattr__(
             self, "check_interval", _seconds(self.check_interval, "check_interval", endless=False)
         )
-        if not isinstance(self.executor, str):
-            raise WrongSetting(f"executor must be {_names(EXECUTORS)}, got {self.executor!r}")
-        if self.executor not in EXECUTORS:
-            raise ConfigError(f"executor must be {_names(EXECUTORS)}, got {self.executor!r}")
+        if self.executor is not None:
+            try:
+                object.__setattr__(self, "executor", check_executor(self.executor))
+            except TypeError as error:
+                raise WrongSetting(str(error)) from None
+            except ValueError as error:
+                raise ConfigError(str(error)) from None
+        _limit(self.max_jobs, "max_jobs", least=1)
+        _limit(self.max_memory, "max_memory", least=1)
+        _limit(self.max_abandoned, "max_abandoned", least=1, endless=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +208,16 @@ def _queue(name: str, value: object) -> QueueConfig:
         raise type(error)(f"queue {name!r}: {error}") from None
 
 
+def _limit(value: object, setting: str, *, least: int, endless: bool = True) -> None:
+    if value is None and endless:
+        return
+    none = " or None" if endless else ""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise WrongSetting(f"{setting} must be a whole number{none}, got {brief(value)}")
+    if value < least:
+        raise ConfigError(f"{setting} must be at least {least}{none}, got {value}")
+
+
 def _seconds(value: object, setting: str, *, endless: bool = True) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     if isinstance(seconds, bool) or not isinstance(seconds, int | float):
@@ -223,10 +244,6 @@ def _refuse_unknown(settings: Mapping[str, Any], known: Collection[str], where: 
             raise WrongSetting(
                 f"unknown setting {setting!r} in {where}{did_you_mean(setting, known)}"
             )
-
-
-def _names(choices: Collection[str]) -> str:
-    return " or ".join(repr(choice) for choice in choices)
 
 
 def check_timeout(timeout: object) -> float:

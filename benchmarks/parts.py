@@ -17,7 +17,7 @@ ENDS: Final = "otp: links, monitors, ends"
 BIRTH: Final = "otp: an actor's birth and state"
 CALLS: Final = "otp: calls and messages"
 RUN_QUEUE: Final = "otp: threads and their run queue"
-PERFORM: Final = "executor, perform"
+PERFORM: Final = "performing, perform"
 OTHER: Final = "other"
 
 # How a file's path begins, and its part; the first row that fits counts. This is the one place

@@ -15,7 +15,7 @@ parts = module("parts")
         (["/x/antq_actors/storage/encoding.py"], "encoding"),
         (["/usr/lib/python3.11/threading.py", "antq_actors/otp/mailbox.py"], "otp: mailbox"),
         (["antq_actors/otp/not_there_yet.py"], "otp"),
-        (["noop.py", "antq_actors/jobs/executor.py"], "perform"),
+        (["noop.py", "antq_actors.jobs.performing.py"], "perform"),
         (["/usr/lib/python3.11/threading.py"], "other"),
         ([], "other"),
     ],

@@ -14,7 +14,7 @@ from antq_actors.otp.links import exit as exit_
 from antq_actors.otp.reasons import Killed, Shutdown
 from antq_actors.otp.supervisor import Supervisor
 from antq_actors.queues.messages import Drain
-from antq_actors.queues.queue_actor import INTERRUPTION_TIME
+from antq_actors.queues.runs import INTERRUPTION_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

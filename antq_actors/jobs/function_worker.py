@@ -10,7 +10,12 @@ from antq_actors.jobs import definitions, running
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.options import Options, job_options, worker_options
 from antq_actors.jobs.wording import did_you_mean
-from antq_actors.jobs.worker import RETRY_DELAY, refuse_unperformable, stored_name
+from antq_actors.jobs.worker import (
+    RETRY_DELAY,
+    refuse_blocking,
+    refuse_unperformable,
+    stored_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,6 +43,8 @@ class FunctionWorker(Generic[P, R]):
         self._signature = _signature(function)
         self.antq_options: Options = worker_options(given, Options(), owner=owner)
         self.antq_name: str = name or path
+        self.antq_is_async = inspect.iscoroutinefunction(function)
+        refuse_blocking(function, self.antq_options, f"function {function.__qualname__}")
         functools.update_wrapper(self, function)
         definitions.define(path, self)
         definitions.define(self.antq_name, self)
@@ -131,8 +138,9 @@ def worker(**options: Any) -> Callable[[Callable[P, R]], FunctionWorker[P, R]]: 
 def worker(function: Any = None, /, **options: Any) -> Any:
     """Make a function a worker: ``@worker`` or ``@worker(queue="mail", max_attempts=3)``.
 
-    The options are those of :class:`Worker`. Raises TypeError for what is no plain function, for
-    ``async def``, and for positional-only and ``*`` parameters, which no keyword can reach.
+    The options are those of :class:`Worker`; the function may be ``async def``. Raises TypeError
+    for what is no function, and for positional-only and ``*`` parameters, which no keyword can
+    reach.
     """
     if function is not None:
         return FunctionWorker(function, options)

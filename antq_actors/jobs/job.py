@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from antq_actors.jobs.control import checked, control_of
 from antq_actors.jobs.status import Status
 
 
@@ -21,7 +22,7 @@ class AttemptError(msgspec.Struct, frozen=True):
     attempted_at: datetime
 
 
-class Job(msgspec.Struct, frozen=True, kw_only=True):
+class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The stored unit of work, as it was when it was read."""
 
     id: int
@@ -46,3 +47,33 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     """Newest first."""
     opts: Mapping[str, Any]
     """The effective options: ``max_attempts``, ``timeout``, ``unique``, …"""
+
+    # ---- while it is performed --------------------------------------------------------------
+
+    def cancelled(self) -> bool:
+        """Say whether this running attempt was told to end: timed out, cancelled or stopped.
+
+        For long loops: one that looks here is not interrupted at once, but has a few seconds to
+        come to an end by itself. False for a job that is not being performed.
+        """
+        control = control_of(self)
+        return control is not None and control.cancelled()
+
+    def remaining(self) -> float | None:
+        """Answer the seconds left until this running attempt times out; None: it does not.
+
+        Looking here is as good as looking at :meth:`cancelled`.
+        """
+        control = control_of(self)
+        return None if control is None else control.remaining()
+
+    def progress(self, done: float, note: str | None = None) -> None:
+        """Report how far this running attempt has come, from 0 to 1.
+
+        It is shown by the queue's status on the node that performs it, and kept nowhere else. It
+        does nothing in a job that is not being performed. Raises TypeError and ValueError.
+        """
+        progress = checked(done, note)
+        control = control_of(self)
+        if control is not None:
+            control.report(progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, SupportsIndex
 
 import msgspec
@@ -12,7 +13,7 @@ from antq_actors.jobs.unique import Unique
 from antq_actors.jobs.wording import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable
 
     from antq_actors.jobs.schedule import ScheduleAt, ScheduleIn
 
@@ -21,6 +22,9 @@ MAX_QUEUE_NAME: Final = 100
 
 LONGEST_TIMEOUT: Final = 1_000_000_000.0
 """Most seconds of a timeout, about 31 years: what any system's timers can wait."""
+
+EXECUTORS: Final = ("thread", "async", "process", "ray")
+"""What can run ``perform``."""
 
 _ARGUMENTS: Final = "give them in one mapping, as in perform_async({'email': …}, priority=1)"
 _PRIORITIES: Final = range(-128, 128)
@@ -40,6 +44,10 @@ class Options(msgspec.Struct, frozen=True):
     """Which other jobs are in the way of this one; None: none."""
     priority: int = 0
     """Larger is picked first among the enqueued of a queue, from -128 to 127."""
+    executor: str | None = None
+    """What runs ``perform``; None: what its queue says, or the event loop if it is a coroutine."""
+    ray: tuple[tuple[str, Any], ...] = ()
+    """The resources that an attempt needs on a Ray cluster, as ray.remote's options."""
 
     def effective(self) -> Mapping[str, Any]:
         """Answer them as ``Job.opts`` shows them; the queue has its own field there."""
@@ -74,8 +82,8 @@ def worker_options(given: Mapping[str, Any], inherited: Options, *, owner: str) 
     """
     if not given:
         return inherited
-    _refuse_unknown(given, _CHECKS, owner)
-    checked = {option: _CHECKS[option](value) for option, value in given.items()}
+    _refuse_unknown(given, _OF_WORKERS, owner)
+    checked = {option: _OF_WORKERS[option](value) for option, value in given.items()}
     return replace(inherited, **checked)
 
 
@@ -160,6 +168,28 @@ def _unique(value: object) -> Unique | None:
     raise TypeError(f"unique must be Unique(args=[…]) or None, got {brief(value)}")
 
 
+def _executor(value: object) -> str | None:
+    return None if value is None else check_executor(value)
+
+
+def check_executor(value: object) -> str:
+    """Answer *value* if it names an executor; else raise TypeError or ValueError."""
+    known = ", ".join(repr(name) for name in EXECUTORS)
+    if not isinstance(value, str):
+        raise TypeError(f"executor must be one of {known}, got {brief(value)}")
+    if value not in EXECUTORS:
+        raise ValueError(f"executor must be one of {known}, got {brief(value)}")
+    return plain(value)
+
+
+def _ray(value: object) -> tuple[tuple[str, Any], ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise TypeError(f"ray must map resources to numbers, {{'num_cpus': 1}}, got {brief(value)}")
+    return tuple(sorted(value.items()))
+
+
 def _whole_number(value: object, option: str) -> int:
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise TypeError(f"{option} must be a whole number (int), got {brief(value)}")
@@ -172,6 +202,12 @@ _CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
     "timeout": _timeout,
     "unique": _unique,
     "priority": check_priority,
+}
+
+_OF_WORKERS: Final[Mapping[str, Callable[[object], Any]]] = {
+    **_CHECKS,
+    "executor": _executor,
+    "ray": _ray,
 }
 
 _JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at")

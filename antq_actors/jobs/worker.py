@@ -22,16 +22,20 @@ class Worker:
     """Base of all workers: subclass it, and write ``perform``.
 
     Options stand on the class line: ``class SendReceipt(Worker, queue="mail", max_attempts=3)``.
-    They are ``queue``, ``max_attempts``, ``timeout``, ``unique``, ``priority`` and ``name`` (see
-    :class:`antq_actors.jobs.options.Options`), are checked when the class is defined, and are
-    inherited, except ``name``: the name under which its jobs are stored, by default
-    ``module:QualName``. A class that moved answers to its old jobs by its old name.
+    They are ``queue``, ``max_attempts``, ``timeout``, ``unique``, ``priority``, ``executor``,
+    ``ray`` and ``name`` (see :class:`antq_actors.jobs.options.Options`), are checked when the
+    class is defined, and are inherited, except ``name``: the name under which its jobs are stored,
+    by default ``module:QualName``. A class that moved answers to its old jobs by its old name.
+
+    ``perform`` may be ``async def``: then it runs on an event loop, beside thousands of others.
 
     One instance is made for each attempt, without arguments.
     """
 
     antq_options: ClassVar[Options] = Options()
     antq_name: ClassVar[str]
+    antq_is_async: ClassVar[bool] = False
+    """Whether ``perform`` is a coroutine function."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__()
@@ -40,6 +44,9 @@ class Worker:
         refuse_unperformable(cls.perform, f"{cls.__qualname__}.perform")
         _refuse_without_job(cls)
         cls.antq_options = worker_options(options, cls.antq_options, owner=owner)
+        cls.antq_is_async = inspect.iscoroutinefunction(cls.perform)
+        if cls.perform is not Worker.perform:
+            refuse_blocking(cls.perform, cls.antq_options, f"{cls.__qualname__}.perform")
 
         path = definitions.default_name(cls.__module__, cls.__qualname__)
         # @dataclass(slots=True) makes the class a second time, from its attributes and without
@@ -113,14 +120,22 @@ def stored_name(name: object, owner: str) -> str | None:
 
 
 def refuse_unperformable(function: Callable[..., Any], owner: str) -> None:
-    """Raise TypeError for a coroutine or generator function: calling it would do no work."""
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(
-            f"{owner} is 'async def', but there is no executor for coroutines yet; write 'def',"
-            " and inside it asyncio.run(…)"
-        )
-    if inspect.isgeneratorfunction(function):
+    """Raise TypeError for a generator function: calling it would do no work."""
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
             f"{owner} contains 'yield', so calling it would run none of it; write a function"
             " that does its work and returns"
+        )
+
+
+def refuse_blocking(function: Callable[..., Any], options: Options, owner: str) -> None:
+    """Raise TypeError for a plain function that is to run on an event loop: it would stop it.
+
+    Not for one that wraps another: that may answer something to be awaited.
+    """
+    is_plain = not inspect.iscoroutinefunction(function) and not hasattr(function, "__wrapped__")
+    if options.executor == "async" and is_plain:
+        raise TypeError(
+            f"{owner} is a plain function, and executor='async' runs coroutines; write"
+            " 'async def', or leave the option out"
         )

@@ -22,6 +22,11 @@ def orphans() -> list[threading.Thread]:
         return [thread for thread in _abandoned.values() if thread.is_alive()]
 
 
+def is_abandoned(process: Process) -> bool:
+    """Say whether the thread of *process* was abandoned and still runs."""
+    return process in _abandoned
+
+
 def add(process: Process, thread: threading.Thread) -> None:
     """Note that *thread* may go on without its actor."""
     with _lock:

@@ -8,28 +8,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from antq_actors.jobs.outcome import Failed, GivenBack, Outcome
+from antq_actors.executors.contract import Died, Elsewhere, Finished, Lost
+from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Outcome
 from antq_actors.jobs.worker import RETRY_DELAY
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
+from antq_actors.storage.records import Settlement
 
 if TYPE_CHECKING:
+    from antq_actors.executors.contract import Assignment
     from antq_actors.otp.ref import ServerRef
     from antq_actors.otp.timers import Timer
     from antq_actors.storage.records import StoredJob
-
-
-class Finished(NamedTuple):
-    """A worker actor's last word, as the detail of its exit reason."""
-
-    outcome: Outcome
 
 
 class Ended(Enum):
     """Why a queue told a worker actor to end."""
 
     BY_TIMEOUT = "timeout"
+    BY_CANCEL = "cancel"
     BY_STOP = "stop"
 
 
@@ -37,13 +35,21 @@ class Ended(Enum):
 class Execution:
     """A claimed job and the worker actor that performs it."""
 
-    job: StoredJob
+    assignment: Assignment
     ref: ServerRef
     timer: Timer | None = None
     ended: Ended | None = None
     """Set when the queue has told the worker actor to end."""
-    failure: str | None = None
-    """Set when the attempt has failed already, and only the delay before the next is worked out."""
+
+    @property
+    def job(self) -> StoredJob:
+        """The job."""
+        return self.assignment.job
+
+    @property
+    def failure(self) -> str | None:
+        """Set when the attempt has failed already, and only the delay is worked out."""
+        return self.assignment.failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,37 +60,59 @@ class Unreported:
     """
 
     error: str
+    stack_trace: str | None = None
 
 
 def verdict(  # noqa: PLR0911 - a table, one row a return
     execution: Execution, reason: ExitReason
-) -> Outcome | Unreported:
+) -> Outcome | Unreported | Lost | Elsewhere:
     """Answer what became of the job when its worker actor ended with *reason*."""
     detail = reason.detail if type(reason) is Shutdown else None
-    if type(detail) is Finished and execution.ended is None and execution.failure is None:
-        return detail.outcome  # as nearly all end
+    end = detail.end if type(detail) is Finished else None
+    if type(end) is Completed and execution.ended is None and execution.failure is None:
+        return end  # as nearly all end
     if execution.failure is not None:
-        return _failure(execution, execution.failure, reason)
-    match reason, execution.ended:
+        return _failure(execution, execution.failure, end)
+    match end, execution.ended:
         case _, Ended.BY_TIMEOUT:
             return Unreported(f"timed out after {_seconds(execution.job.spec.timeout)} s")
-        case Shutdown(Finished(outcome)), _:
-            return outcome
-        case _, Ended.BY_STOP:
+        case ((None | Died() | Lost() | Elsewhere()), Ended.BY_CANCEL):
+            return Cancelled("cancelled while it was running")
+        case ((None | Died() | Lost() | Elsewhere()), Ended.BY_STOP):
             return GivenBack()
-        case Killed(), _:
+        case Died(error, stack_trace), _:
+            return Unreported(error, stack_trace)
+        case _ if end is not None:
+            return end
+    match reason:
+        case Killed():
             return Unreported("worker actor was killed")
-        case Crash(exception), _:
+        case Crash(exception):
             return Unreported(f"worker actor crashed: {type(exception).__name__}: {exception}")
         case _:
             return Unreported(f"worker actor ended: {reason}")
 
 
-def _failure(execution: Execution, error: str, reason: ExitReason) -> Outcome:
-    if isinstance(reason, Shutdown) and isinstance(reason.detail, Finished):
-        return reason.detail.outcome
+def _failure(execution: Execution, error: str, end: object) -> Outcome:
+    if isinstance(end, Failed):
+        return end
     # Working out the delay went wrong as well: the default will do.
-    return Failed(error, retry_in=RETRY_DELAY * execution.job.state.attempts)
+    return failed(execution.job, error, execution.assignment.stack_trace)
+
+
+def failed(job: StoredJob, error: str, stack_trace: str | None = None) -> Failed:
+    """Answer a failure when there is nobody to ask for the delay."""
+    return Failed(error, stack_trace, RETRY_DELAY * job.state.attempts)
+
+
+def has_attempts_left(job: StoredJob) -> bool:
+    """Say whether a failure of the running attempt leads to another one."""
+    return job.state.attempts < job.state.max_attempts
+
+
+def settlement(job: StoredJob, outcome: Outcome) -> Settlement:
+    """Answer what the store is told when the execution of *job* came to *outcome*."""
+    return Settlement(job.id, job.state.execution, outcome)
 
 
 def _seconds(timeout: float | None) -> str:

@@ -8,44 +8,34 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.errors import AntqError, StorageError
 from antq_actors.jobs import instant
-from antq_actors.jobs.outcome import GivenBack, Interrupted
-from antq_actors.otp import calls, links, timers
+from antq_actors.jobs.outcome import GivenBack
+from antq_actors.otp import calls, timers
 from antq_actors.otp.backoff import Backoff
-from antq_actors.otp.child_spec import ChildSpec, Restart
-from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
-from antq_actors.otp.errors import CallExit
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import NOREPLY, Continue, Response
-from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
-from antq_actors.otp.ref import ServerRef
+from antq_actors.otp.reasons import Crash, ExitReason
 from antq_actors.otp.watch import DeathWatch
-from antq_actors.queues import attempts
-from antq_actors.queues.attempts import Task, settlement
 from antq_actors.queues.book import Book
-from antq_actors.queues.ends import Ends, WorkersEnded
-from antq_actors.queues.execution import Ended, Execution, Unreported, verdict
+from antq_actors.queues.ends import WorkersEnded
+from antq_actors.queues.execution import settlement
 from antq_actors.queues.messages import Drain, GetStatus, Pause, Resume, SetConcurrency, Wake
 from antq_actors.queues.outage import Outage
+from antq_actors.queues.runs import INTERRUPTION_TIME, GiveUp, Interrupt, Look, Runs, TimedOut
 from antq_actors.queues.status import QueueStatus
 from antq_actors.queues.switching import switch_interval
-from antq_actors.queues.worker_actor import WorkerActor
 from antq_actors.storage.records import NodeGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.outcome import Outcome
     from antq_actors.otp.timers import Timer
     from antq_actors.queues.settings import QueueSettings
     from antq_actors.storage.client import StorageClient
-    from antq_actors.storage.records import Claim, Settlement, StoredJob
+    from antq_actors.storage.records import Claim, Settlement
     from antq_actors.storage.request import Write
 
 log: Final = logging.getLogger("antq_actors.queues")
-
-INTERRUPTION_TIME: Final = 5.0
-"""Seconds an interrupted thread gets to end, before its actor is declared dead."""
 
 RESTART_TIME: Final = 1.0
 """Seconds that a queue told to end waits for a store that is gone: it may be gone for good."""
@@ -54,29 +44,12 @@ RETRIES: Final = Backoff(first=0.2, longest=3.0)
 """Seconds between two tries of a store that refuses: few enough that its recovery is soon seen."""
 
 
-class _Look(NamedTuple):
-    """It is time to look at the store again, whatever happened or not."""
-
-
 class _AskAgain(NamedTuple):
     """It is time to repeat the question that the store did not answer."""
 
 
-class _TimedOut(NamedTuple):
-    ref: ServerRef
-
-
-class _GiveUp(NamedTuple):
-    """An interrupted thread has had its time."""
-
-    ref: ServerRef
-
-
 class _DrainOver(NamedTuple):
     """A drain has waited long enough."""
-
-
-_WORKER: Final = ChildSpec("worker", WorkerActor.spawn_copy, restart=Restart.TEMPORARY)
 
 
 class QueueActor(GenServer):
@@ -98,7 +71,7 @@ class QueueActor(GenServer):
         self._settings = settings
         self._clock = clock
         self._book = Book(settings.concurrency)
-        self._ends = Ends(self.ref.process)
+        self._runs = Runs(self.ref, settings, self._book, clock)
         self._drained: list[Any] = []
         self._drain_is_over = False
         self._request: Write | None = None
@@ -122,6 +95,7 @@ class QueueActor(GenServer):
     def handle_continue(self, _token: object) -> None:
         """Look at the store for the first time."""
         switch_interval.want(self._settings.workers, self._book.concurrency)
+        self._runs.warm_up()
         self._look()
 
     def terminate(self, reason: ExitReason) -> None:
@@ -130,18 +104,13 @@ class QueueActor(GenServer):
         if isinstance(reason, Crash):
             return
         book = self._book
-        for execution in list(book.running.values()):
-            self._end(execution, Ended.BY_STOP)
+        self._runs.end_all()
         watches = [(execution, DeathWatch(execution.ref)) for execution in book.running.values()]
         deadline = time.monotonic() + INTERRUPTION_TIME / 2
         for execution, watch in watches:
             if watch.wait(max(0.0, deadline - time.monotonic())) is None:
-                self._give_up(execution)
-            # Not what the watch says: one that had ended before has its Down in the mailbox.
-            outcome = self._verdict(execution, execution.ref.process.reason or Killed())
-            if isinstance(outcome, Unreported):
-                outcome = attempts.failed(execution.job, outcome.error)
-            book.settled.append(settlement(execution.job, outcome))
+                self._runs.give_up(execution)
+            book.settled.append(settlement(execution.job, self._runs.outcome(execution)))
         # What is under way may have been refused, and nobody would repeat it; twice does no harm.
         under_way = [] if book.asked is None else book.asked.settlements
         unstored = [*under_way, *book.settled]
@@ -223,29 +192,26 @@ class QueueActor(GenServer):
             case WorkersEnded():
                 self._advance()
             case Response():
-                self._ends.quiet = False
+                self._runs.ends.quiet = False
                 self._answered(message)
                 self._advance()
-            case _TimedOut() | _GiveUp() | _DrainOver() | _AskAgain() | _Look():
+            case TimedOut() | Interrupt() | GiveUp():
+                self._runs.on_time(message)
+            case _DrainOver() | _AskAgain() | Look():
                 self._on_time(message)
             case _:
                 self.handle_cast(message)
 
-    def _on_time(self, message: _TimedOut | _GiveUp | _DrainOver | _AskAgain | _Look) -> None:
+    def _on_time(self, message: _DrainOver | _AskAgain | Look) -> None:
         match message:
-            case _TimedOut(ref) if ref in self._book.running:
-                self._end(self._book.running[ref], Ended.BY_TIMEOUT)
-            case _GiveUp(ref) if ref in self._book.running:
-                self._give_up(self._book.running[ref])
             case _DrainOver():
                 self._drain_is_over = True
-                for execution in list(self._book.running.values()):
-                    self._end(execution, Ended.BY_STOP)
+                self._runs.end_all()
                 self._wait_no_longer()
             case _AskAgain() if self._request is not None:
                 self._answered_at_once(self._store.request_again(self._request, tag=None))
                 self._advance()
-            case _Look():
+            case Look():
                 self._due = None
                 self._book.held = False
                 self._look()
@@ -258,7 +224,7 @@ class QueueActor(GenServer):
 
     def _advance(self) -> None:
         """Note what ended, and ask the store, while there is something to ask and it answers."""
-        self._take_ends()
+        self._runs.take_ends()
         while (ask := self._book.next_ask()) is not None:
             self._request, response = self._store.request_work(
                 self._settings.name,
@@ -269,7 +235,7 @@ class QueueActor(GenServer):
                 tag=None,
             )
             self._answered_at_once(response)
-            self._take_ends()
+            self._runs.take_ends()
         if self._drained and self._book.idle:
             self._answer_drained()
 
@@ -277,7 +243,7 @@ class QueueActor(GenServer):
         if response is None:
             # Until the answer comes, worker actors that end need not wake this one: what they did
             # goes with the next question.
-            self._ends.quiet = True
+            self._runs.ends.quiet = True
         else:
             self._answered(response)
 
@@ -299,7 +265,8 @@ class QueueActor(GenServer):
         if claim.concurrency is not None:
             self._set_concurrency(claim.concurrency)
         if claim.jobs:
-            self._perform(claim.jobs)
+            self._runs.begin(claim.jobs)
+        self._runs.cancel(claim.cancelled)
         self._schedule_look(claim.next_due)
 
     def _refused(self, error: BaseException) -> None:
@@ -338,93 +305,7 @@ class QueueActor(GenServer):
             if self._due.due <= time.monotonic() + wait:
                 return  # it looks earlier, which does no harm
             timers.cancel_timer(self._due)
-        self._due = self.send_after(wait, _Look())
-
-    # ---- performing -----------------------------------------------------------------------
-
-    def _perform(self, jobs: list[StoredJob]) -> None:
-        # Since it was asked, the queue may have begun to drain, or got fewer slots.
-        slots = 0 if self._book.draining else self._book.free
-        self._book.settled += [settlement(job, GivenBack()) for job in jobs[slots:]]
-        if slots:
-            self._start([(job, attempts.perform(job, self._clock)) for job in jobs[:slots]])
-
-    def _start(self, work: list[tuple[StoredJob, Task]], failure: str | None = None) -> None:
-        each_args = [(task, self._ends) for _, task in work]
-        try:
-            refs = DynamicSupervisor.start_copies(self._settings.workers, _WORKER, each_args)
-        except CallExit as error:  # gone, and this actor will be told to end as well
-            refs = [error] * len(work)
-        for (job, _), ref in zip(work, refs, strict=True):
-            if isinstance(ref, ServerRef):
-                self._watch(Execution(job, ref, failure=failure))
-            else:
-                self._not_started(job, ref, failure)
-
-    def _watch(self, execution: Execution) -> None:
-        self._book.running[execution.ref] = execution
-        timeout = execution.job.spec.timeout
-        if execution.failure is not None:
-            timeout = INTERRUPTION_TIME
-        if timeout is not None:
-            execution.timer = self.send_after(timeout, _TimedOut(execution.ref))
-
-    def _not_started(self, job: StoredJob, error: object, failure: str | None) -> None:
-        log.error("no worker actor could start for job #%d: %s", job.id, error)
-        outcome = GivenBack() if failure is None else attempts.failed(job, failure)
-        self._book.settled.append(settlement(job, outcome))
-        self._book.held = True
-        self.send_after(min(1.0, self._settings.check_interval), _Look())
-
-    # ---- ends -----------------------------------------------------------------------------
-
-    def _end(self, execution: Execution, why: Ended) -> None:
-        """Interrupt a worker actor's thread, and give it up if that does not end it in time."""
-        if execution.ended is not None:
-            return
-        execution.ended = why
-        links.exit(execution.ref, Shutdown(why))
-        self.send_after(INTERRUPTION_TIME, _GiveUp(execution.ref))
-
-    def _give_up(self, execution: Execution) -> None:
-        """Declare a worker actor dead whose thread did not end when it was interrupted."""
-        log.warning(
-            "job #%d of queue %r was interrupted and does not end; its thread is given up and"
-            " listed in otp.orphans()",
-            execution.job.id,
-            self._settings.name,
-        )
-        links.exit(execution.ref, Killed())
-
-    def _take_ends(self) -> None:
-        for ref, reason in self._ends.take():
-            self._ended(ref, reason)
-
-    def _ended(self, ref: ServerRef, reason: ExitReason) -> None:
-        execution = self._book.running.pop(ref, None)
-        if execution is None:
-            return  # it never started; its job was given back then
-        if execution.timer is not None:
-            timers.cancel_timer(execution.timer)
-        outcome = self._verdict(execution, reason)
-        if isinstance(outcome, Unreported):
-            self._report(execution.job, outcome.error)
-        else:
-            self._book.settled.append(settlement(execution.job, outcome))
-
-    def _verdict(self, execution: Execution, reason: ExitReason) -> Outcome | Unreported:
-        if execution.ref.process.doomed and isinstance(reason, Killed):
-            # Killed with all the others, because their supervisor was.
-            return Interrupted("its queue's workers were killed", self._settings.max_interruptions)
-        return verdict(execution, reason)
-
-    def _report(self, job: StoredJob, error: str) -> None:
-        """Fail the attempt on behalf of a worker actor that could not."""
-        task = attempts.report(job, error, self._clock)
-        if attempts.has_attempts_left(job):
-            self._start([(job, task)], failure=error)
-        else:  # then none of the user's code has a say
-            self._book.settled.append(settlement(job, task()))
+        self._due = self.send_after(wait, Look())
 
     # ---- answers --------------------------------------------------------------------------
 
@@ -435,11 +316,15 @@ class QueueActor(GenServer):
             paused=self._store.is_paused(self._settings.name),
             running=tuple(sorted(e.job.id for e in self._book.running.values())),
             counts=self._store.counts(self._settings.name),
+            executors=self._runs.dispatch.health(),
+            abandoned=self._runs.abandoned(),
+            progress=self._runs.progress(),
         )
 
     def _set_concurrency(self, n: int) -> None:
         self._book.concurrency = n
         switch_interval.want(self._settings.workers, n)
+        self._runs.dispatch.resize(n)
         self._book.look = True
 
     def _drain(self, timeout: float, asker: Any) -> None:

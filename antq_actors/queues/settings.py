@@ -22,3 +22,13 @@ class QueueSettings:
     """This process, as the store knows it."""
     workers: str
     """The name of the dynamic supervisor of its worker actors."""
+    executors: str
+    """The name of the supervisor of its executors."""
+    executor: str | None = None
+    """What runs jobs whose workers do not say."""
+    max_jobs: int | None = None
+    """Jobs after which an OS process is replaced; None: never."""
+    max_memory: int | None = None
+    """Bytes of memory above which an OS process is replaced after a job; None: any."""
+    max_abandoned: int = 20
+    """Threads that were given up and still run, above which nothing is claimed."""

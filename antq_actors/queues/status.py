@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from antq_actors.executors.contract import Health
+    from antq_actors.jobs.control import Progress
     from antq_actors.jobs.status import Status
 
 
@@ -23,3 +25,9 @@ class QueueStatus:
     """Ids of the jobs that run on this node."""
     counts: Mapping[Status, int]
     """Stored jobs of the queue by status, over all nodes."""
+    executors: tuple[Health, ...] = ()
+    """What runs its jobs on this node, beside threads, and how that is."""
+    abandoned: tuple[int, ...] = ()
+    """Ids of the jobs whose threads were given up on this node and still run."""
+    progress: Mapping[int, Progress] = field(default_factory=dict)
+    """What running jobs on this node have reported, by their ids."""

@@ -7,7 +7,7 @@ written once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -83,6 +83,10 @@ class Settlement(NamedTuple):
     outcome: Outcome
 
 
+Cancellation: TypeAlias = tuple[int, int]
+"""A job's id and the execution of it that was cancelled while it ran."""
+
+
 class Claim(NamedTuple):
     """Jobs that were marked running for the asker."""
 
@@ -94,6 +98,8 @@ class Claim(NamedTuple):
     """
     concurrency: int | None = None
     """How many jobs at once the queue shall perform here from now on, if another process asked."""
+    cancelled: tuple[Cancellation, ...] = ()
+    """What the asker runs and shall end."""
 
 
 class NodeGone(AntqError):

@@ -7,6 +7,7 @@ So every place that contains exceptions lets those pass first.
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
@@ -84,9 +85,31 @@ def execute(
         return Failed(type(error).__name__, None, RETRY_DELAY * attempt.number)
 
 
+async def execute_async(
+    attempt: Attempt, *, clock: Callable[[], Instant] = instant.now, let_through: LetThrough = ()
+) -> Outcome:
+    """Do what `execute` does, on the event loop that awaits it."""
+    ready: _Ready | None = None
+    try:
+        begun = _begin(attempt, let_through)
+        if isinstance(begun, Refused):
+            return begun
+        ready = begun
+        answer = ready.performer.perform(ready.job)
+        if inspect.isawaitable(answer):
+            answer = await answer
+        outcome = _outcome(answer, let_through)
+    except let_through:
+        raise
+    except BaseException as error:  # noqa: BLE001 - as in _execute; a loop, too, ends with it
+        outcome = _failure(error, let_through)
+    return _finish(attempt, outcome, ready, clock, let_through)
+
+
 def fail(
     attempt: Attempt,
     error: str,
+    stack_trace: str | None = None,
     *,
     clock: Callable[[], Instant] = instant.now,
     let_through: LetThrough = (),
@@ -96,7 +119,7 @@ def fail(
     The worker is asked for the delay as after any other failure, so its code runs here. Never
     raises but *let_through*.
     """
-    failed = Failed(cut(error, TEXT_LIMIT), None, RETRY_DELAY * attempt.number)
+    failed = Failed(cut(error, TEXT_LIMIT), stack_trace, RETRY_DELAY * attempt.number)
     try:
         if attempt.number < attempt.max_attempts:
             worker = registry.resolve(
@@ -115,21 +138,45 @@ def fail(
 def _execute(attempt: Attempt, clock: Callable[[], Instant], let_through: LetThrough) -> Outcome:
     ready: _Ready | None = None
     try:
-        worker = _resolve(attempt, let_through)
-        if isinstance(worker, Refused):
-            _log(attempt, worker, let_through)
-            return worker
-        ready = _Ready(_performer(worker), _load(attempt, let_through))
-        outcome = _outcome(ready.performer.perform(ready.job), let_through)
+        begun = _begin(attempt, let_through)
+        if isinstance(begun, Refused):
+            return begun
+        ready = begun
+        answer = ready.performer.perform(ready.job)
+        if answer is not None and inspect.iscoroutine(answer):
+            answer = asyncio.run(answer)
+        outcome = _outcome(answer, let_through)
     except let_through:
         raise
     except BaseException as error:  # noqa: BLE001
         # Not only Exception: pykka answers a SystemExit by stopping every actor in the process,
         # and one job's sys.exit() must not end all the others.
-        outcome = Failed(
-            describe(error, let_through=let_through),
-            trace(error, skip=execute.__code__.co_filename, let_through=let_through),
-        )
+        outcome = _failure(error, let_through)
+    return _finish(attempt, outcome, ready, clock, let_through)
+
+
+def _begin(attempt: Attempt, let_through: LetThrough) -> _Ready | Refused:
+    worker = _resolve(attempt, let_through)
+    if isinstance(worker, Refused):
+        _log(attempt, worker, let_through)
+        return worker
+    return _Ready(_performer(worker), _load(attempt, let_through))
+
+
+def _failure(error: BaseException, let_through: LetThrough) -> Failed:
+    return Failed(
+        describe(error, let_through=let_through),
+        trace(error, skip=execute.__code__.co_filename, let_through=let_through),
+    )
+
+
+def _finish(
+    attempt: Attempt,
+    outcome: Outcome,
+    ready: _Ready | None,
+    clock: Callable[[], Instant],
+    let_through: LetThrough,
+) -> Outcome:
     if isinstance(outcome, Failed):
         outcome = _with_delay(attempt, outcome, ready, clock, let_through)
         _log(attempt, outcome, let_through)
@@ -176,12 +223,6 @@ def _outcome(answer: object, let_through: LetThrough) -> Outcome:
             return Cancelled(describe(reason, let_through=let_through))
         case Snooze(seconds):
             return Snoozed(seconds)
-    if inspect.iscoroutine(answer):
-        answer.close()
-        raise TypeError(
-            "perform answered a coroutine, so nothing of it has run; there is no executor for"
-            " coroutines yet: write 'def perform', and inside it asyncio.run(…)"
-        )
     return _COMPLETED
 
 

@@ -1,0 +1,124 @@
+"""The contract of an executor: how an attempt is started, told to end, killed, and how it ends.
+
+``thread`` is the exception that needs no more than an actor's own thread, see `thread.py`. Every
+other kind is an object made for one queue: it has an actor that keeps it going, and starts
+attempts somewhere else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+from antq_actors.jobs.outcome import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antq_actors.jobs.control import Control
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.otp.child_spec import ChildSpec
+    from antq_actors.storage.records import StoredJob
+
+
+class NotReady(Exception):
+    """The executor's actor is being restarted, or cannot start."""
+
+
+class Assignment(NamedTuple):
+    """What an executor is given to do."""
+
+    job: StoredJob
+    """Claimed, its arguments still encoded."""
+    control: Control
+    failure: str | None = None
+    """Set when the attempt has failed already: the worker is only asked when the next is due."""
+    stack_trace: str | None = None
+    """Of that failure."""
+
+
+class Stopped(NamedTuple):
+    """The attempt ended because it was told to, and came to nothing."""
+
+
+class Died(NamedTuple):
+    """The attempt failed by the death of what ran it: a segfault, say."""
+
+    error: str
+    stack_trace: str | None = None
+
+
+class Lost(NamedTuple):
+    """The executor was lost, through no fault of the job."""
+
+    reason: str
+
+
+class Elsewhere(NamedTuple):
+    """Nothing was run: the worker, which nobody had seen before, wants another executor."""
+
+    kind: str
+
+
+End: TypeAlias = Outcome | Stopped | Died | Lost
+"""Every way an attempt may end."""
+
+
+class Finished(NamedTuple):
+    """A worker actor's last word, as the detail of its exit reason."""
+
+    end: Outcome | Died | Lost | Elsewhere
+
+
+Done: TypeAlias = "Callable[[End], object]"
+"""Told of an attempt's end, in any thread, once; a second time does no harm."""
+
+
+class Running(Protocol):
+    """An attempt under way. Both methods answer at once, in any thread, however often."""
+
+    def interrupt(self) -> None:
+        """Have it end soon, by force if need be; that is told as any end, mostly `Stopped`."""
+
+    def kill(self) -> None:
+        """Have it end now, if there is any way; nobody wants to hear of it."""
+
+
+class Health(NamedTuple):
+    """How an executor is."""
+
+    kind: str
+    running: int
+    """Attempts under way."""
+    detail: str
+    """What it consists of, in a few words."""
+
+
+class Executor(Protocol):
+    """Runs attempts of one queue."""
+
+    kind: str
+    """As `executor=` names it."""
+
+    def child(self) -> ChildSpec:
+        """Describe the actor that keeps it going."""
+
+    def start(self, assignment: Assignment, done: Done) -> Running:
+        """Start an attempt; it must neither wait nor take long. Raises NotReady."""
+
+    def resize(self, concurrency: int) -> None:
+        """Be ready for so many attempts at once."""
+
+    def health(self) -> Health:
+        """Say how it is; it must not wait."""
+
+
+class Settings(NamedTuple):
+    """What an executor is told when it is made."""
+
+    queue: str
+    concurrency: int
+    clock: Callable[[], Instant]
+    max_jobs: int | None = None
+    """Jobs after which an OS process is replaced."""
+    max_memory: int | None = None
+    """Bytes of memory above which an OS process is replaced after a job."""

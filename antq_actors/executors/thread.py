@@ -1,0 +1,84 @@
+"""The executor ``thread``: the worker actor performs its job in its own thread.
+
+Python cannot end a thread. An exit signal raises Interrupt inside it, at its next bytecode; a
+kill declares the actor dead, fences what its thread still says, and lists it in `otp.orphans()`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.executors import attempt
+from antq_actors.executors.choice import THREAD, kind_for
+from antq_actors.executors.contract import Elsewhere, Finished
+from antq_actors.jobs import registry
+from antq_actors.otp.errors import Interrupt
+from antq_actors.otp.lean_server import OneShot
+from antq_actors.otp.reasons import ExitReason, Shutdown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antq_actors.executors.contract import Assignment
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.outcome import Outcome
+    from antq_actors.otp.process import Watcher
+
+_INTERRUPT: Final = (Interrupt,)
+
+
+class WorkerActor(OneShot):
+    """Performs one job. An exit signal interrupts it.
+
+    *key* and *watcher* are told of its end, whose reason has the job's outcome.
+    """
+
+    def __init__(
+        self, assignment: Assignment, clock: Callable[[], Instant], key: object, watcher: Watcher
+    ) -> None:
+        super().__init__()
+        self._assignment = assignment
+        self._clock = clock
+        # From birth: an actor that ended before it was watched would have taken its outcome along.
+        self._otp_process.watch(key, watcher)
+
+    def run(self) -> ExitReason:
+        """Perform the job, and end with its outcome."""
+        process = self._otp_process
+        end = process.interruptible.run(process.is_told_to_end, self._perform)
+        return Shutdown(Finished(end))
+
+    def _perform(self) -> Outcome | Elsewhere:
+        return attempt.perform(self._assignment, self._clock, _INTERRUPT)
+
+
+class FindingWorker(WorkerActor):
+    """Performs a job whose worker nobody has seen yet: it may be for another executor.
+
+    Finding it may import it, which takes what time it takes. *of_queue*: what its queue says.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        clock: Callable[[], Instant],
+        of_queue: str | None,
+        key: object,
+        watcher: Watcher,
+    ) -> None:
+        super().__init__(assignment, clock, key, watcher)
+        self._of_queue = of_queue
+
+    def _perform(self) -> Outcome | Elsewhere:
+        kind = self._kind()
+        return super()._perform() if kind == THREAD else Elsewhere(kind)
+
+    def _kind(self) -> str:
+        job = self._assignment.job
+        try:
+            worker = registry.resolve(job.spec.worker, job_id=job.id, let_through=_INTERRUPT)
+            return kind_for(worker, self._of_queue)
+        except Interrupt:
+            raise
+        except Exception:  # noqa: BLE001 - the attempt meets it again, and fails with it
+            return THREAD

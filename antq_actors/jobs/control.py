@@ -1,0 +1,92 @@
+"""What a running attempt and its queue tell each other while it runs.
+
+A `Job` that is being performed carries a control; that of a stored or built one has none.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from antq_actors.jobs.duration import brief
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antq_actors.jobs.job import Job
+
+_CONTROL: Final = "antq_control"
+
+
+class Progress(NamedTuple):
+    """How far a running job says it has come."""
+
+    done: float
+    """From 0 to 1."""
+    note: str | None = None
+
+
+class Control:
+    """The control of one attempt.
+
+    Its queue sets *told*; the attempt, in whatever thread, looks and reports.
+    """
+
+    __slots__ = ("deadline", "on_told", "progress", "told", "watched")
+
+    def __init__(self, deadline: float | None = None) -> None:
+        self.deadline = deadline
+        """When the attempt times out, on the monotonic clock."""
+        self.told = False
+        """Whether the attempt was told to end."""
+        self.watched = False
+        """Whether the attempt has looked for that: then it gets some time to end by itself."""
+        self.progress: Progress | None = None
+        self.on_told: Callable[[], object] | None = None
+        """Called when it is told so; for an attempt that is not in this process."""
+
+    def tell(self) -> None:
+        """Tell the attempt to end: what it makes of that is up to it."""
+        self.told = True
+        if self.on_told is not None:
+            self.on_told()
+
+    def cancelled(self) -> bool:
+        """Say whether the attempt was told to end."""
+        self.watched = True
+        return self.told
+
+    def remaining(self) -> float | None:
+        """Answer the seconds that are left of its timeout, 0 when it is over; None: no limit."""
+        self.watched = True
+        if self.deadline is None:
+            return None
+        return max(0.0, self.deadline - time.monotonic())
+
+    def report(self, progress: Progress) -> None:
+        """Note how far the attempt has come."""
+        self.progress = progress
+
+
+def attach(job: Job, control: Control) -> Job:
+    """Let *job* carry *control*; answer it."""
+    job.__dict__[_CONTROL] = control
+    return job
+
+
+def control_of(job: Job) -> Control | None:
+    """Answer the control of a job that is being performed; None for any other."""
+    control: Control | None = job.__dict__.get(_CONTROL)
+    return control
+
+
+def checked(done: Any, note: Any) -> Progress:
+    """Answer what was reported. Raises TypeError and ValueError."""
+    if isinstance(done, bool) or not isinstance(done, int | float):
+        raise TypeError(f"progress is a number from 0 to 1, got {brief(done)}")
+    if not (math.isfinite(done) and 0 <= done <= 1):
+        raise ValueError(f"progress is a number from 0 to 1, got {brief(done)}")
+    if note is not None and not isinstance(note, str):
+        raise TypeError(f"the note of a progress is text or None, got {brief(note)}")
+    return Progress(float(done), note)
