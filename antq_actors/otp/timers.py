@@ -28,26 +28,22 @@ logger = logging.getLogger("antq_actors.otp")
 class Timer:
     """A message on its way."""
 
-    __slots__ = ("_dest", "_message", "due", "state")
+    __slots__ = ("_dest", "due", "message", "state")
 
     def __init__(self, dest: Destination, message: Any, due: float) -> None:
         self._dest = dest
-        self._message = message
+        self.message = message
         self.due = due
         """When, on the monotonic clock."""
         self.state = "waiting"
 
     def fire(self) -> None:
         """Deliver the message; a name is looked up now, a dead receiver is no error."""
-        try:
-            ref = self._dest if isinstance(self._dest, ServerRef) else names.whereis(self._dest)
-        except Exception:
-            # A Via may lead into another registry by now than when it was sent, one of duplicate
-            # keys, say. All other timers need this thread.
-            logger.exception("a message to %r, sent to arrive now, is lost", self._dest)
-            return
+        # A Via may lead into another registry by now than when it was sent, one of duplicate keys,
+        # say: then this raises.
+        ref = self._dest if isinstance(self._dest, ServerRef) else names.whereis(self._dest)
         if ref is not None:
-            ref.deliver(self._message)
+            ref.deliver(self.message)
 
 
 class Lookout(Timer):
@@ -68,7 +64,7 @@ class Lookout(Timer):
         if self._ref.process.reason is not None:
             return
         if self._look():
-            self._ref.deliver(self._message)
+            self._ref.deliver(self.message)
         self.due = time.monotonic() + self._interval()
         self.state = "waiting"
         _clockwork.add(self)
@@ -123,7 +119,12 @@ class _Clockwork:
 
     def _run(self) -> None:
         while True:
-            self._next().fire()
+            timer = self._next()
+            try:
+                timer.fire()
+            except Exception:
+                # All other timers need this thread.
+                logger.exception("a timer failed, and its message is lost: %r", timer.message)
 
     def _next(self) -> Timer:
         while True:

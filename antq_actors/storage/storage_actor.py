@@ -51,7 +51,8 @@ class StorageActor(GenServer):
     that got work, once per commit; it must neither raise nor wait. *owner* says whose successor it
     may be (see :meth:`Environment.open`). *watch_interval*: seconds between two looks for commits
     of other processes, after which *heed* is called for all queues, as *wake* is; None for no
-    looking. While no other process has the store open, it is twice as long. *seal* closes and opens what jobs are enqueued with.
+    looking. While no other process has the store open, it is twice as long. *seal* closes and
+    opens what jobs are enqueued with.
 
     It holds no state but the environment, so its restart loses nothing.
     """

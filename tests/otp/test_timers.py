@@ -200,3 +200,16 @@ def test_a_lookout_can_be_cancelled(start, notes):
 def lookouts():
     with timers._clockwork._lock:
         return [e for e in timers._clockwork._heap if isinstance(e[2], timers.Lookout)]
+
+
+def test_a_look_that_fails_ends_itself_and_no_other_timer(start, notes, caplog):
+    ref = start(notes)
+
+    def fail():
+        raise OSError("no more to look at")
+
+    timers.send_when(ref, "never", fail, every=lambda: 0.001)
+    send_after(ref, "later", 0.01)
+
+    assert notes.take(1) == ["later"]
+    assert "a timer failed" in caplog.text

@@ -7,23 +7,21 @@ import pytest
 from antq_actors import AntQ, Status, worker
 
 JOBS = 3_000
-count = 0
+performed = []
 is_over = threading.Event()
 
 
 @worker
 def busy() -> None:
-    global count
-    count += 1
-    if count == JOBS:
+    performed.append(True)
+    if len(performed) == JOBS:
         is_over.set()
 
 
 @pytest.fixture
 def draining(tmp_path):
     """A queue, and what starts thousands of jobs on it that end as fast as they are claimed."""
-    global count
-    count = 0
+    performed.clear()
     is_over.clear()
     with AntQ(tmp_path / "store", queues={"default": 50}) as app:
         queue = app.queue("default")
