@@ -28,26 +28,22 @@ logger = logging.getLogger("antq_actors.otp")
 class Timer:
     """A message on its way."""
 
-    __slots__ = ("_dest", "_message", "due", "state")
+    __slots__ = ("_dest", "due", "message", "state")
 
     def __init__(self, dest: Destination, message: Any, due: float) -> None:
         self._dest = dest
-        self._message = message
+        self.message = message
         self.due = due
         """When, on the monotonic clock."""
         self.state = "waiting"
 
     def fire(self) -> None:
         """Deliver the message; a name is looked up now, a dead receiver is no error."""
-        try:
-            ref = self._dest if isinstance(self._dest, ServerRef) else names.whereis(self._dest)
-        except Exception:
-            # A Via may lead into another registry by now than when it was sent, one of duplicate
-            # keys, say. All other timers need this thread.
-            logger.exception("a message to %r, sent to arrive now, is lost", self._dest)
-            return
+        # A Via may lead into another registry by now than when it was sent, one of duplicate keys,
+        # say: then this raises.
+        ref = self._dest if isinstance(self._dest, ServerRef) else names.whereis(self._dest)
         if ref is not None:
-            ref.deliver(self._message)
+            ref.deliver(self.message)
 
 
 class Lookout(Timer):
@@ -56,9 +52,9 @@ class Lookout(Timer):
     __slots__ = ("_interval", "_look", "_ref")
 
     def __init__(
-        self, ref: ServerRef, message: Any, interval: float, look: Callable[[], bool]
+        self, ref: ServerRef, message: Any, interval: Callable[[], float], look: Callable[[], bool]
     ) -> None:
-        super().__init__(ref, message, time.monotonic() + interval)
+        super().__init__(ref, message, time.monotonic() + interval())
         self._ref = ref
         self._interval = interval
         self._look = look
@@ -68,8 +64,8 @@ class Lookout(Timer):
         if self._ref.process.reason is not None:
             return
         if self._look():
-            self._ref.deliver(self._message)
-        self.due = time.monotonic() + self._interval
+            self._ref.deliver(self.message)
+        self.due = time.monotonic() + self._interval()
         self.state = "waiting"
         _clockwork.add(self)
 
@@ -78,19 +74,24 @@ class _Clockwork:
     """The heap of timers, and the thread that empties it."""
 
     def __init__(self) -> None:
-        self._condition = threading.Condition()
+        self._lock = threading.Lock()
+        # Where the thread sleeps: a Condition makes a lock for each of its waits.
+        self._wake = threading.Lock()
+        self._wake.acquire()
+        self._asleep = False
         self._heap: list[tuple[float, int, Timer]] = []
         self._numbers = itertools.count()
         self._cancelled = 0
         self._thread: threading.Thread | None = None
 
     def add(self, timer: Timer) -> None:
-        with self._condition:
+        with self._lock:
             if self._thread is None:
                 self._thread = self._start_thread()
             heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
-            if self._heap[0][2] is timer:
-                self._condition.notify()
+            if self._asleep and self._heap[0][2] is timer:
+                self._asleep = False
+                self._wake.release()
 
     def _make_thread(self) -> threading.Thread:
         return threading.Thread(target=self._run, name="otp-service-timer", daemon=True)
@@ -104,7 +105,7 @@ class _Clockwork:
         return thread
 
     def cancel(self, timer: Timer) -> float | None:
-        with self._condition:
+        with self._lock:
             if timer.state != "waiting":
                 return None
             timer.state = "cancelled"
@@ -118,20 +119,40 @@ class _Clockwork:
 
     def _run(self) -> None:
         while True:
-            self._next().fire()
+            timer = self._next()
+            try:
+                timer.fire()
+            except Exception:
+                # All other timers need this thread.
+                logger.exception("a timer failed, and its message is lost: %r", timer.message)
 
     def _next(self) -> Timer:
-        with self._condition:
-            while True:
-                wait = self._heap[0][0] - time.monotonic() if self._heap else None
-                if wait is not None and wait <= 0:
-                    timer = heapq.heappop(self._heap)[2]
-                    if timer.state == "waiting":
-                        timer.state = "fired"
-                        return timer
-                    self._cancelled -= 1
-                    continue
-                self._condition.wait(None if wait is None else min(wait, threading.TIMEOUT_MAX))
+        while True:
+            with self._lock:
+                timer, wait = self._take()
+                self._asleep = timer is None
+            if timer is not None:
+                return timer
+            if not self._wake.acquire(timeout=wait):
+                with self._lock:
+                    if self._asleep:
+                        self._asleep = False
+                        continue
+                # Someone roused this thread just as its time was over.
+                self._wake.acquire()
+
+    def _take(self) -> tuple[Timer | None, float]:
+        """Answer the timer that is due; or none, and for how long to wait."""
+        while self._heap:
+            wait = self._heap[0][0] - time.monotonic()
+            if wait > 0:
+                return None, min(wait, threading.TIMEOUT_MAX)
+            timer = heapq.heappop(self._heap)[2]
+            if timer.state == "waiting":
+                timer.state = "fired"
+                return timer, 0.0
+            self._cancelled -= 1
+        return None, -1
 
 
 _clockwork = _Clockwork()
@@ -161,10 +182,12 @@ def send_after(dest: Destination, message: Any, seconds: float | timedelta) -> T
     return timer
 
 
-def send_when(ref: ServerRef, message: Any, look: Callable[[], bool], *, every: float) -> Lookout:
-    """Send *message* to *ref* whenever *look* says yes, asked each so many seconds.
+def send_when(
+    ref: ServerRef, message: Any, look: Callable[[], bool], *, every: Callable[[], float]
+) -> Lookout:
+    """Send *message* to *ref* whenever *look* says yes; *every* says how many seconds to the next.
 
-    *look* runs in the thread that all timers share, so that nobody is woken for a no: it must be
+    Both run in the thread that all timers share, so that nobody is woken for a no: they must be
     quick, and must neither wait nor raise. It ends when *ref* has.
     """
     lookout = Lookout(ref, message, every, look)

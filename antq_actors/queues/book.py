@@ -50,6 +50,8 @@ class Book:
     """Another process may have left word: ask, also without a free slot."""
     held: bool = False
     """Nothing is claimed before the next look by the clock: there is no thread to be had."""
+    full: bool = False
+    """Nothing is claimed while so many threads of ended jobs still run."""
 
     @property
     def free(self) -> int:
@@ -73,7 +75,7 @@ class Book:
             return None
         # Jobs that end as fast as they are claimed may be claimed by as many as ended.
         most = max(CLAIM, len(self.settled))
-        limit = 0 if self.draining or self.held else min(self.free, most)
+        limit = 0 if self.draining or self.held or self.full else min(self.free, most)
         if not self.settled and not (limit and self.look) and not self.heed:
             return None
         self.asked = Ask(self.settled, limit)

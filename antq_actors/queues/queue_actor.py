@@ -152,17 +152,17 @@ class QueueActor(GenServer):
         match request:
             case SetConcurrency(n):
                 self._set_concurrency(n)
-                self._advance()
+                self._look_soon()
             case Pause():
                 self._store.set_paused(self._settings.name, paused=True)
             case Resume():
                 self._store.set_paused(self._settings.name, paused=False)
-                self._look()
+                self._look_soon()
             case GetStatus():
                 return self._status()
             case Wake(heed):
                 self._book.heed |= heed
-                self._look()
+                self._look_soon()
             case Drain(timeout):
                 self._drain(timeout, self.from_)
                 return NOREPLY
@@ -223,9 +223,16 @@ class QueueActor(GenServer):
         self._advance()
 
     def _advance(self) -> None:
-        """Note what ended, and ask the store, while there is something to ask and it answers."""
+        """Note what ended, and ask the store, while there is something to ask and it answers.
+
+        Whoever else has something for this actor comes first: jobs that end as fast as they are
+        claimed would keep it from everyone to the end of the queue.
+        """
         self._runs.take_ends()
-        while (ask := self._book.next_ask()) is not None:
+        self._book.full = not self._runs.has_room()
+        asked = False
+        while not (asked and self._is_awaited()) and (ask := self._book.next_ask()) is not None:
+            asked = True
             self._request, response = self._store.request_work(
                 self._settings.name,
                 ask.settlements,
@@ -238,6 +245,20 @@ class QueueActor(GenServer):
             self._runs.take_ends()
         if self._drained and self._book.idle:
             self._answer_drained()
+
+    def _is_awaited(self) -> bool:
+        if self.mailbox.empty():
+            return False
+        self._go_on_soon()
+        return True
+
+    def _look_soon(self) -> None:
+        """Look when whoever asked for it, and waits, has its answer."""
+        self._book.look = True
+        self._go_on_soon()
+
+    def _go_on_soon(self) -> None:
+        self.ref.deliver(WorkersEnded())
 
     def _answered_at_once(self, response: Response | None) -> None:
         if response is None:

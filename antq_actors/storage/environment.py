@@ -207,7 +207,12 @@ class Environment:
         if not self.turn.acquire(blocking=False):
             return False
         self.turn.release()
-        return self._lock is not None and not self._lock.is_shared()
+        return not self.is_shared
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another process has the store open, as far as one can tell."""
+        return self._lock is None or self._lock.is_shared()
 
     def last_transaction(self) -> int:
         """Answer the number of the last committed write transaction, of whatever process."""

@@ -7,6 +7,7 @@ one by one, and only the guilty one gets the error.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import lmdb
@@ -50,7 +51,8 @@ class StorageActor(GenServer):
     that got work, once per commit; it must neither raise nor wait. *owner* says whose successor it
     may be (see :meth:`Environment.open`). *watch_interval*: seconds between two looks for commits
     of other processes, after which *heed* is called for all queues, as *wake* is; None for no
-    looking. *seal* closes and opens what jobs are enqueued with.
+    looking. While no other process has the store open, it is twice as long. *seal* closes and
+    opens what jobs are enqueued with.
 
     It holds no state but the environment, so its restart loses nothing.
     """
@@ -86,7 +88,8 @@ class StorageActor(GenServer):
         self._env = Environment.open(self._path, durable=self._durable, owner=self._owner)
         self._seen = self._env.last_transaction()
         if self._watch_interval is not None:
-            timers.send_when(self.ref, _Committed(), self._is_news, every=self._watch_interval)
+            watch = partial(self._until_next_look, self._watch_interval)
+            timers.send_when(self.ref, _Committed(), self._is_news, every=watch)
             self._sweep_later(self._watch_interval)
 
     def lends(self) -> bool:
@@ -189,6 +192,13 @@ class StorageActor(GenServer):
 
     def _sweep_later(self, watch_interval: float) -> None:
         self.send_after(_LOOKS_PER_SWEEP * watch_interval, _Sweep(watch_interval))
+
+    def _until_next_look(self, watch_interval: float) -> float:
+        """Answer the seconds: as many as were said, twice that while nobody else is at the store.
+
+        Who opens it then is seen by the next look.
+        """
+        return watch_interval if self._env.is_shared else 2 * watch_interval
 
     def _is_news(self) -> bool:
         """Tell whether another process has committed something that nobody has told of yet."""

@@ -47,7 +47,13 @@ class StoreLock:
 
     def is_shared(self) -> bool:
         """Tell whether another process has the store open, as far as one can tell."""
-        return self._descriptor is None or file_lock.is_shared(self._descriptor)
+        descriptor = self._descriptor
+        if descriptor is None:
+            return True
+        try:
+            return file_lock.is_shared(descriptor)
+        except OSError:  # released by another thread at this very moment
+            return True
 
     def release(self) -> None:
         """Let go; once more is no error."""

@@ -170,7 +170,7 @@ def test_what_is_not_called_back_arrives_and_nothing_else_does(plan):
 def test_a_lookout_sends_its_message_when_there_is_a_reason_and_only_then(start, notes):
     ref = start(notes)
     reasons = iter([False, False, True, False, True])
-    timers.send_when(ref, "now", lambda: next(reasons, False), every=0.001)
+    timers.send_when(ref, "now", lambda: next(reasons, False), every=lambda: 0.001)
 
     assert notes.take(2) == ["now", "now"]
     assert next(reasons, None) is None
@@ -179,7 +179,7 @@ def test_a_lookout_sends_its_message_when_there_is_a_reason_and_only_then(start,
 def test_a_lookout_ends_with_its_receiver(start, notes):
     ref = start(notes)
     looks = []
-    timers.send_when(ref, "never", lambda: looks.append(1), every=0.001)
+    timers.send_when(ref, "never", lambda: looks.append(1), every=lambda: 0.001)
     eventually(lambda: looks)
 
     kill(ref)
@@ -192,11 +192,24 @@ def test_a_lookout_ends_with_its_receiver(start, notes):
 
 
 def test_a_lookout_can_be_cancelled(start, notes):
-    lookout = timers.send_when(start(notes), "never", lambda: False, every=3600)
+    lookout = timers.send_when(start(notes), "never", lambda: False, every=lambda: 3600)
 
     assert 0 < cancel_timer(lookout) <= 3600
 
 
 def lookouts():
-    with timers._clockwork._condition:
+    with timers._clockwork._lock:
         return [e for e in timers._clockwork._heap if isinstance(e[2], timers.Lookout)]
+
+
+def test_a_look_that_fails_ends_itself_and_no_other_timer(start, notes, caplog):
+    ref = start(notes)
+
+    def fail():
+        raise OSError("no more to look at")
+
+    timers.send_when(ref, "never", fail, every=lambda: 0.001)
+    send_after(ref, "later", 0.01)
+
+    assert notes.take(1) == ["later"]
+    assert "a timer failed" in caplog.text
