@@ -257,9 +257,12 @@ class AntQ:
         return self._live().lookup.get(id)
 
     def cancel_worker(self, job_or_id: Job | int) -> Job:
-        """Cancel a job that is enqueued, scheduled or retrying; answer it.
+        """Cancel a job and answer it.
 
-        Cancelled before: answered as it is. Raises NotCancellable, JobNotFound.
+        An enqueued, scheduled or retrying one is cancelled at once. Of a running one, the executor
+        is asked to end it, wherever it runs, and it is answered running: it will be ``cancelled``,
+        whatever it still comes to, unless it completes all the same. Cancelled before: answered as
+        it is. Raises NotCancellable for a job that has ended otherwise, JobNotFound.
         """
         return self._live().lookup.cancel(job_or_id)
 

@@ -68,7 +68,7 @@ class Lookup:
         return _shown(self._store.get(_id(id_)))
 
     def cancel(self, job_or_id: Job | int) -> Job:
-        """Cancel a waiting job. Raises JobNotFound, NotCancellable."""
+        """Cancel a job that has not ended. Raises JobNotFound, NotCancellable."""
         return _shown(self._store.cancel(_id(job_or_id), self._clock()))
 
     def retry(self, job_or_id: Job | int) -> Job:

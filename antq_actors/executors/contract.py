@@ -116,6 +116,8 @@ class Settings(NamedTuple):
     """What an executor is told when it is made."""
 
     queue: str
+    name: str
+    """What the names of its actors begin with."""
     concurrency: int
     clock: Callable[[], Instant]
     max_jobs: int | None = None

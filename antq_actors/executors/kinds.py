@@ -23,7 +23,7 @@ def make(kind: str, settings: Settings) -> Executor:
 
         return ProcessExecutor(settings)
     if kind == RAY:
-        from antq_actors.executors.ray_tasks import RayExecutor
+        from antq_actors.executors import ray_tasks
 
-        return RayExecutor(settings)
+        return ray_tasks.make(settings)
     raise NotReady(f"there is no executor {kind!r}")

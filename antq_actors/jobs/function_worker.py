@@ -49,6 +49,18 @@ class FunctionWorker(Generic[P, R]):
         definitions.define(path, self)
         definitions.define(self.antq_name, self)
 
+    @classmethod
+    def of(cls, function: Callable[P, R], options: Options, name: str) -> FunctionWorker[P, R]:
+        """Make one as it was in another process."""
+        made = cls(function, {"name": name})
+        made.antq_options = options
+        return made
+
+    @property
+    def function(self) -> Callable[P, R]:
+        """The function itself."""
+        return self._function
+
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here and now; no job is made."""
         return self._function(*args, **kwargs)

@@ -11,6 +11,8 @@
                                  --interrupt---> FAILED      the last interruption it may have
 
     ENQUEUED, SCHEDULED, RETRYING --cancel--> CANCELLED
+    RUNNING --cancel--> RUNNING, cancelling: its executor is told to end it; then CANCELLED by
+                        whatever but --complete--> and --refuse-->
     COMPLETED, FAILED, CANCELLED  --retry---> ENQUEUED       attempts and interruptions start again
     any, unreadable on disk       --condemn-> FAILED         what is known of it is kept
 
@@ -88,6 +90,7 @@ def claim(state: JobState, *, node: int, now: Instant) -> JobState:
         execution=state.execution + 1,
         scheduled_at=None,
         updated_at=now,
+        cancelling=False,
     )
 
 
@@ -114,23 +117,26 @@ def settle(state: JobState, outcome: Outcome, *, now: Instant) -> Settled:
             entry = ErrorEntry(state.attempts, _interruption(state, outcome), None, now)
             after = _interrupted(state, outcome, now)
 
+    if state.cancelling and not isinstance(outcome, Completed | Refused):
+        after = _ended(state, Status.CANCELLED, now)
     if entry is None:
         return Settled(after, None)
     return Settled(replace(after, errors=state.errors + 1), entry)
 
 
 def cancel(state: JobState, *, now: Instant) -> JobState:
-    """Cancel a waiting job. Cancelling a cancelled one changes nothing.
+    """Cancel a job: a waiting one at once, a running one when its execution ends.
 
-    Raises NotCancellable for a job that runs or has ended otherwise.
+    Cancelling a cancelled one changes nothing. Raises NotCancellable for one that has ended
+    otherwise.
     """
-    if state.status is Status.CANCELLED:
+    if state.status is Status.CANCELLED or (state.status is Status.RUNNING and state.cancelling):
         return state
+    if state.status is Status.RUNNING:
+        return replace(state, cancelling=True, updated_at=now)
     if state.status not in WAITING:
         raise NotCancellable(
-            f"only enqueued, scheduled and retrying jobs can be cancelled;"
-            f" this one is {state.status}",
-            state.status,
+            f"a job that has ended cannot be cancelled; this one is {state.status}", state.status
         )
     return _ended(state, Status.CANCELLED, now)
 

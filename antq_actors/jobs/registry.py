@@ -55,6 +55,12 @@ def is_worker(thing: object) -> bool:
     return issubclass(type(thing), FunctionWorker)
 
 
+def is_importable(worker: AnyWorker) -> bool:
+    """Whether another process of this program finds *worker* by importing it."""
+    qualname: str = worker.__qualname__  # type: ignore[union-attr] # of the function it wraps
+    return worker.__module__ not in ("__main__", "__mp_main__") and "<locals>" not in qualname
+
+
 def name_of(worker: object) -> str:
     """Answer the stored name of *worker*. Raises TypeError for what is none."""
     return _checked(worker).antq_name

@@ -36,3 +36,5 @@ class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     alone: bool = False
     """It begins next time with no other job beside it: one more interruption would fail it, and
     must then be its own doing."""
+    cancelling: bool = False
+    """It was cancelled while it runs: unless it completes all the same, that is how it ends."""

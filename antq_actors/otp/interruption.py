@@ -24,12 +24,31 @@ T = TypeVar("T")
 class Interruptible:
     """One stretch of code at a time, in one thread; interrupted at most once."""
 
-    __slots__ = ("_lock", "_spent", "_thread_id")
+    __slots__ = ("_lock", "_spent", "_stop", "_thread_id")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread_id: int | None = None
         self._spent = False
+        self._stop: Callable[[], object] | None = None
+
+    def run_until(
+        self, ending: Callable[[], bool], stop: Callable[[], object], fn: Callable[[], T]
+    ) -> T:
+        """Answer ``fn()``; the interruption calls *stop*, in the thread it comes from.
+
+        For what waits in C code, where no exception gets in: *stop* has it end. It is called once,
+        and must not wait.
+        """
+        with self._lock:
+            self._stop = stop
+        try:
+            if ending():
+                self.interrupt()
+            return fn()
+        finally:
+            with self._lock:
+                self._stop = None
 
     def run(
         self, ending: Callable[[], bool], fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
@@ -56,8 +75,12 @@ class Interruptible:
             raise
 
     def interrupt(self) -> bool:
-        """Raise Interrupt in the stretch that runs now; False if none does."""
+        """Raise Interrupt in the stretch that runs now, or have it stopped; False if none does."""
         with self._lock:
+            stop, self._stop = self._stop, None
+            if stop is not None:
+                stop()
+                return True
             if self._thread_id is None or self._spent:
                 return False
             self._spent = True

@@ -70,6 +70,20 @@ class Lookout(Timer):
         _clockwork.add(self)
 
 
+class _Call(Timer):
+    """A function on its way to be called."""
+
+    __slots__ = ("_fn",)
+
+    def __init__(self, fn: Callable[[], object], due: float) -> None:
+        super().__init__("", fn, due)
+        self._fn = fn
+
+    def fire(self) -> None:
+        """Call it."""
+        self._fn()
+
+
 class _Clockwork:
     """The heap of timers, and the thread that empties it."""
 
@@ -193,6 +207,16 @@ def send_when(
     lookout = Lookout(ref, message, every, look)
     _clockwork.add(lookout)
     return lookout
+
+
+def call_after(fn: Callable[[], object], seconds: float) -> Timer:
+    """Call *fn* in *seconds*, in the thread that all timers share: it must be quick, and not wait.
+
+    For what an actor that is busy, or a thread that waits, cannot do for itself.
+    """
+    timer = _Call(fn, time.monotonic() + seconds)
+    _clockwork.add(timer)
+    return timer
 
 
 def send_soon(ref: ServerRef, message: Any, seconds: float) -> None:

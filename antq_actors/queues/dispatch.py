@@ -103,6 +103,7 @@ class Dispatch:
                 kind,
                 Settings(
                     queue=self._settings.name,
+                    name=self._settings.executors,
                     concurrency=self._concurrency,
                     clock=self._clock,
                     max_jobs=self._settings.max_jobs,

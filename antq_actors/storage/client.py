@@ -152,7 +152,7 @@ class StorageClient:
     # ---- jobs are changed -----------------------------------------------------------------
 
     def cancel(self, id_: int, now: Instant) -> StoredJob:
-        """Cancel a waiting job. Raises JobNotFound, NotCancellable."""
+        """Cancel a job that has not ended. Raises JobNotFound, NotCancellable."""
         return self._write(partial(JobStore.cancel, id_=id_, now=now))
 
     def retry(self, id_: int, now: Instant) -> StoredJob:

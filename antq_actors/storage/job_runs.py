@@ -57,16 +57,17 @@ class JobRuns(JobWriter):
         for settlement in self._complete_together(settlements, now):
             self.settle(settlement, now=now)
         concurrency = self._meta.take_order(node, queue_name)
+        cancelled = self._meta.take_cancellations(node, queue_name)
         if self.is_paused(queue_name):
-            return Claim([], None, concurrency)
+            return Claim([], None, concurrency, cancelled)
         if limit:
             until = self._kept_alone(node, now)
             if until is not None:
-                return Claim([], until, concurrency)
+                return Claim([], until, concurrency, cancelled)
         jobs, look_at = self._claim(queue_name, node=node, limit=limit, now=now)
         if look_at is None:
             look_at = self._next_due(queue_name)
-        return Claim(jobs, look_at, concurrency)
+        return Claim(jobs, look_at, concurrency, cancelled)
 
     def settle(self, settlement: Settlement, *, now: Instant) -> bool:
         """Apply the outcome of an execution, if the job still runs that very execution.

@@ -89,11 +89,17 @@ class JobStore(JobRuns):
         return ids, keep_ids
 
     def cancel(self, id_: int, *, now: Instant) -> StoredJob:
-        """Cancel a waiting job. Raises JobNotFound, NotCancellable."""
+        """Cancel a job, and leave word for the node that runs it, if one does.
+
+        Raises JobNotFound, NotCancellable.
+        """
         record = self._sound(id_, now)
         state = lifecycle.cancel(record.state, now=now)
         if state is not record.state and not self._move(id_, record, state, now=now):
             return self.cancel(id_, now=now)
+        if state.cancelling:
+            self._meta.add_cancellation(state.node, state.queue_name, (id_, state.execution))
+            self.told.add(state.queue_name)
         return self._jobs.whole(id_, state)
 
     def retry(self, id_: int, *, now: Instant) -> StoredJob:

@@ -35,7 +35,8 @@ _SHOWN: Final = 256
 class JobWriter(JobReader):
     """What every verb that changes something stands on.
 
-    Commit only after :meth:`flush`; then tell the queues in :attr:`due` that they have new work.
+    Commit only after :meth:`flush`; then tell the queues in :attr:`due` that they have new work,
+    and those in :attr:`told` that there is word for them.
     """
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables, seal: Seal | None = None) -> None:
@@ -45,6 +46,8 @@ class JobWriter(JobReader):
         """The id of the next job, once one was asked for."""
         self.due: set[str] = set()
         """Queues that got a job, or were resumed, in this transaction."""
+        self.told: set[str] = set()
+        """Queues for whose nodes word was left in this transaction."""
         self._has_changed = False
 
     def flush(self) -> None:

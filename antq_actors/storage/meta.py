@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import lmdb
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.storage.records import Cancellation
     from antq_actors.storage.tables import Tables
 
 NEXT_ID: Final = b"next:id"
@@ -23,6 +24,7 @@ _PAUSED: Final = b"paused:"
 _NODE: Final = b"node:"
 _ORDER: Final = b"order:"
 _ALONE: Final = b"alone:"
+_CANCEL: Final = b"cancel:"
 
 
 class Meta:
@@ -102,6 +104,23 @@ class Meta:
         self._delete(key)
         return int(order) if order.isdigit() else None
 
+    def add_cancellation(self, node: int, queue_name: str, cancelled: Cancellation) -> None:
+        """Leave word for a node: it shall end this execution of a job."""
+        self._put(_cancel_key(node, queue_name) + b"\0%d %d" % cancelled, b"")
+
+    def take_cancellations(self, node: int, queue_name: str) -> tuple[Cancellation, ...]:
+        """Answer what of this kind was left for a node, once."""
+        prefix = _cancel_key(node, queue_name) + b"\0"
+        keys = list(keys_with(self._txn, self._db, prefix))
+        for key in keys:
+            self._delete(key)
+        found = (key[len(prefix) :].split() for key in keys)
+        return tuple(
+            (int(id_), int(execution))
+            for id_, execution in (each for each in found if len(each) == len(("id", "execution")))
+            if id_.isdigit() and execution.isdigit()
+        )
+
     def alone(self, node: int) -> tuple[int, int, Instant] | None:
         """Answer the last job that began alone on a node: its id, its execution, since when."""
         stored = value_of(self._txn, self._db, _ALONE + b"%d" % node)
@@ -125,8 +144,9 @@ class Meta:
         """Forget a node and what was left for it; an unknown one is no error."""
         self._delete(_node_key(node))
         self._delete(_ALONE + b"%d" % node)
-        for key in list(keys_with(self._txn, self._db, _order_key(node, ""))):
-            self._delete(key)
+        for prefix in (_order_key(node, ""), _cancel_key(node, "")):
+            for key in list(keys_with(self._txn, self._db, prefix)):
+                self._delete(key)
 
     def _put(self, key: bytes, value: bytes) -> None:
         self._txn.put(key, value, db=self._db)
@@ -143,3 +163,7 @@ def _node_key(node: int) -> bytes:
 
 def _order_key(node: int, queue_name: str) -> bytes:
     return b"%b%d:%b" % (_ORDER, node, queue_name.encode())
+
+
+def _cancel_key(node: int, queue_name: str) -> bytes:
+    return b"%b%d:%b" % (_CANCEL, node, queue_name.encode())

@@ -134,7 +134,7 @@ class StorageActor(GenServer):
         """Commit all in one transaction; if that fails, each in its own."""
         try:
             # Each once, also if it was sent twice: the second time it would claim other jobs.
-            due = self._commit(list(dict.fromkeys(request for _, request in batch)))
+            due, told = self._commit(list(dict.fromkeys(request for _, request in batch)))
         except Exception as error:
             if isinstance(error.__cause__, _BROKEN):
                 raise  # only opening it anew can help
@@ -151,19 +151,23 @@ class StorageActor(GenServer):
                 reply_error(asker, request.refusal)
         for queue_name in due:
             self._wake(queue_name)
+        for queue_name in told:
+            self._heed_queue(queue_name)
 
-    def _commit(self, requests: list[Write]) -> set[str]:
-        """Do all that is not yet done; answer the queues that got work."""
+    def _commit(self, requests: list[Write]) -> tuple[set[str], set[str]]:
+        """Do all that is not yet done; answer the queues that got work, and that got word."""
         with self._env.turn:
-            own, due = self._env.write(lambda txn: self._run(txn, requests))
+            own, due, told = self._env.write(lambda txn: self._run(txn, requests))
             for request in requests:
                 request.committed = True
         if own == self._seen + 1:
             self._seen = own
-        return due
+        return due, told
 
-    def _run(self, txn: lmdb.Transaction, requests: list[Write]) -> tuple[int | None, set[str]]:
-        """Do them; answer the transaction's number, if it changes anything, and the due queues."""
+    def _run(
+        self, txn: lmdb.Transaction, requests: list[Write]
+    ) -> tuple[int | None, set[str], set[str]]:
+        """Do them; answer the transaction's number, if it changes anything, and the queues."""
         store = JobStore(txn, self._env.tables, self._seal)
         for request in requests:
             if request.committed:
@@ -177,7 +181,7 @@ class StorageActor(GenServer):
                 request.refusal = refusal
         store.flush()
         due = {queue_name for queue_name in store.due if not store.is_paused(queue_name)}
-        return txn.id() if store.has_changed else None, due
+        return txn.id() if store.has_changed else None, due, store.told
 
     def _read(self, asker: Any, request: Read) -> None:
         tables = self._env.tables

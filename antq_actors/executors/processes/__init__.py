@@ -1,0 +1,15 @@
+"""The executor ``process``: an OS process for each slot, in which one attempt runs at a time.
+
+pool.py        gives attempts to slots, and starts as many slots as are needed
+slot.py        the actor of one OS process: hands it attempts, hears their ends, replaces it
+os_process.py  an OS process: started, told to end, killed, and why it ended
+stderr.py      what the processes write to their standard error: passed on, and its end kept
+wire.py        what goes over the pipe
+child.py       the other end of the pipe: the program that runs there
+"""
+
+from __future__ import annotations
+
+from antq_actors.executors.processes.pool import ProcessExecutor
+
+__all__ = ["ProcessExecutor"]

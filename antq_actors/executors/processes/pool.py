@@ -1,0 +1,199 @@
+"""Gives attempts to slots, and starts as many slots as are needed.
+
+A slot that is through takes the next attempt itself, so that nobody is woken for it; what finds no
+idle slot waits here, which it does for the moment a process takes to start or to be replaced.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from antq_actors.executors.choice import PROCESS
+from antq_actors.executors.contract import Health, Lost, NotReady
+from antq_actors.executors.processes.attempt import Attempt, Superfluous
+from antq_actors.executors.processes.slot import SlotActor, Work
+from antq_actors.executors.processes.stderr import Stderr
+from antq_actors.otp.child_spec import Restart, Strategy
+from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
+from antq_actors.otp.errors import OtpError
+from antq_actors.otp.gen_server import GenServer
+from antq_actors.otp.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from antq_actors.executors.contract import Assignment, Done, Settings
+    from antq_actors.otp.child_spec import ChildSpec
+    from antq_actors.otp.ref import ServerRef
+
+log: Final = logging.getLogger("antq_actors.executors")
+
+SHUTDOWN: Final = 3.0
+"""Seconds that a slot has to end its process."""
+
+
+class ProcessExecutor:
+    """The pool of one queue: never more processes than the queue has slots."""
+
+    kind = PROCESS
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._lock = threading.Lock()
+        self._size = settings.concurrency
+        self._waiting: deque[Attempt] = deque()
+        self._idle: list[ServerRef] = []
+        self._slots: dict[ServerRef, SlotActor] = {}
+        self._pool: ServerRef | None = None
+        self.modules: set[str] = set()
+        """Of the workers that were seen: a new process imports them before its first attempt."""
+        self.stderr: Stderr | None = None
+
+    # ---- the contract -----------------------------------------------------------------------
+
+    def child(self) -> ChildSpec:
+        """Describe the actor that starts slots, and their supervisor."""
+        slots = f"{self.settings.name}.process.slots"
+        return Supervisor.child_spec(
+            [
+                DynamicSupervisor.child_spec(id="slots", name=slots),
+                PoolActor.child_spec(self, slots, id="pool"),
+            ],
+            strategy=Strategy.ONE_FOR_ALL,
+            id=PROCESS,
+        )
+
+    def start(self, assignment: Assignment, done: Done) -> Attempt:
+        """Give an attempt to an idle slot, or to the next one. Raises NotReady."""
+        attempt = Attempt(assignment, done, self)
+        with self._lock:
+            pool = self._pool
+            if pool is None:
+                raise NotReady("the pool of processes is being restarted")
+            self._waiting.append(attempt)
+            slot = self._idle.pop() if self._idle else None
+            grows = slot is None and len(self._slots) < self._size
+        if slot is not None:
+            slot.deliver(Work())
+        elif grows:
+            pool.deliver(_Grow())
+        return attempt
+
+    def resize(self, concurrency: int) -> None:
+        """Have no more processes than that from now on; those that run a job end after it."""
+        with self._lock:
+            self._size = concurrency
+            idle, self._idle = self._idle, []
+        for slot in idle:
+            slot.deliver(Work())  # it sees that it is one too many, or is idle again
+
+    def health(self) -> Health:
+        """Say how many processes there are, and which."""
+        with self._lock:
+            slots = list(self._slots.values())
+            waiting = len(self._waiting)
+        pids = [slot.pid for slot in slots if slot.pid is not None]
+        busy = sum(slot.is_busy for slot in slots)
+        detail = f"{len(pids)} processes ({', '.join(map(str, sorted(pids)))})"
+        return Health(PROCESS, busy + waiting, detail)
+
+    # ---- for slots --------------------------------------------------------------------------
+
+    def next(self, slot: SlotActor) -> Attempt | None:
+        """Answer what *slot* has to do; None: it is idle. Raises Superfluous."""
+        with self._lock:
+            if len(self._slots) > self._size:
+                del self._slots[slot.ref]
+                raise Superfluous
+            while self._waiting:
+                attempt = self._waiting.popleft()
+                if not attempt.told:
+                    return attempt
+            self._idle.append(slot.ref)
+            return None
+
+    def withdraw(self, attempt: Attempt) -> bool:
+        """Take back an attempt that waits; False: it does not."""
+        with self._lock:
+            try:
+                self._waiting.remove(attempt)
+            except ValueError:
+                return False
+            return True
+
+    def enter(self, slot: SlotActor) -> None:
+        """Let a new slot take attempts."""
+        with self._lock:
+            self._slots[slot.ref] = slot
+
+    def leave(self, slot: ServerRef) -> None:
+        """Forget a slot that has ended."""
+        with self._lock:
+            self._slots.pop(slot, None)
+            if slot in self._idle:
+                self._idle.remove(slot)
+
+    # ---- for its actor ----------------------------------------------------------------------
+
+    def open(self, pool: ServerRef) -> int:
+        """Take attempts from now on; answer how many slots to begin with."""
+        self.stderr = Stderr(self.settings.queue)
+        with self._lock:
+            self._pool = pool
+            return min(self._size, os.cpu_count() or 1)
+
+    def wants_more(self) -> bool:
+        """Say whether there is something to do for another slot."""
+        with self._lock:
+            return bool(self._waiting) and not self._idle and len(self._slots) < self._size
+
+    def close(self) -> None:
+        """Take nothing more; what waits is lost to this pool."""
+        with self._lock:
+            self._pool = None
+            waiting = list(self._waiting)
+            self._waiting.clear()
+            self._idle.clear()
+        for attempt in waiting:
+            attempt.end(Lost("its pool of processes was stopped"))
+        if self.stderr is not None:
+            self.stderr.close()
+            self.stderr = None
+
+
+class _Grow(NamedTuple):
+    """There is something to do, and no slot for it."""
+
+
+class PoolActor(GenServer):
+    """Starts the slots of a pool, under the supervisor called *slots*."""
+
+    def __init__(self, executor: ProcessExecutor, slots: str) -> None:
+        super().__init__()
+        self._executor = executor
+        self._slots = slots
+
+    def init(self) -> None:
+        """Start the first slots, so that their processes are warm when the jobs come."""
+        self._otp_process.watch(self, lambda _ref, _reason: self._executor.close())
+        for _ in range(self._executor.open(self.ref)):
+            self._start()
+
+    def handle_info(self, message: Any) -> None:
+        """Start another slot, if it is still wanted."""
+        if isinstance(message, _Grow):
+            if self._executor.wants_more():
+                self._start()
+        else:
+            super().handle_info(message)
+
+    def _start(self) -> None:
+        spec = SlotActor.child_spec(
+            self._executor, id="slot", restart=Restart.TRANSIENT, shutdown=SHUTDOWN
+        )
+        try:
+            DynamicSupervisor.start_child(self._slots, spec)
+        except OtpError as error:
+            log.error("no process can be started: %s", error)  # noqa: TRY400 - it says why
