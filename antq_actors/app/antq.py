@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import threading
@@ -217,6 +218,28 @@ class AntQ:
         the first bad item, from that item's own error.
         """
         return self._live().intake.enqueue_many(worker, args_iterable, options)
+
+    async def aenqueue(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
+    ) -> Job:
+        """Do what :meth:`enqueue` does, without stopping the event loop that awaits it.
+
+        Cancelled while it waits, the job may be stored or not.
+        """
+        return await asyncio.to_thread(self.enqueue, worker, args, **options)
+
+    async def aenqueue_many(
+        self,
+        worker: AnyWorker,
+        args_iterable: Iterable[Mapping[str, Any] | None],
+        /,
+        **options: Any,
+    ) -> list[int]:
+        """Do what :meth:`enqueue_many` does, without stopping the event loop that awaits it.
+
+        The iterable is read in another thread.
+        """
+        return await asyncio.to_thread(self.enqueue_many, worker, args_iterable, **options)
 
     def list_workers(
         self,
