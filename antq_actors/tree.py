@@ -4,8 +4,8 @@ antq                    one_for_one
 ├── storage             the storage actor; LMDB is opened and closed here and nowhere else
 ├── queues              one_for_one: a queue that keeps crashing stops no other
 │   └── <queue name>    one_for_all: a queue and its workers live and die together
-│       ├── executors   one_for_one: what runs jobs outside of threads, each started when needed
-│       ├── workers     dynamic, one temporary child per running job
+│       ├── workers     dynamic, one temporary child per running job; and the executors that run
+│       │               jobs outside of threads, each started when it is needed
 │       └── queue       the queue actor
 ├── rescuer             gives back the jobs of nodes that died
 └── pruner              deletes ended jobs past their retention
@@ -64,10 +64,6 @@ class Names:
     def workers(self, queue: str) -> str:
         """Answer the name of the supervisor of a queue's worker actors."""
         return f"{self.root}.workers.{queue}"
-
-    def executors(self, queue: str) -> str:
-        """Answer the name of the supervisor of a queue's executors."""
-        return f"{self.root}.executors.{queue}"
 
     def queue(self, queue: str) -> str:
         """Answer the name of a queue actor."""
@@ -129,7 +125,6 @@ def _queue(config: Config, names: Names, name: str, store: StorageClient, node: 
         max_interruptions=config.max_interruptions,
         node=node,
         workers=names.workers(name),
-        executors=names.executors(name),
         executor=queue.executor,
         max_jobs=queue.max_jobs,
         max_memory=queue.max_memory,
@@ -137,7 +132,6 @@ def _queue(config: Config, names: Names, name: str, store: StorageClient, node: 
     )
     return Supervisor.child_spec(
         [
-            Supervisor.child_spec([], id="executors", name=names.executors(name)),
             Workers.child_spec(id="workers", name=names.workers(name)),
             QueueActor.child_spec(
                 store, settings, id="queue", name=names.queue(name), shutdown=QUEUE_SHUTDOWN

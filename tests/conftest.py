@@ -1,5 +1,6 @@
 """Applications for the tests of what users hold."""
 
+import gc
 import signal
 
 import pytest
@@ -30,6 +31,15 @@ def pytest_collection_modifyitems(config, items):
 
 def rules_of(item):
     return {number for marker in item.iter_markers("rule") for number in marker.args}
+
+
+@pytest.fixture(autouse=True)
+def no_callbacks_of_the_collector():
+    """Have no code run in the collector: what is raised there is lost, an interruption as well.
+
+    Hypothesis leaves a callback behind once it has run.
+    """
+    gc.callbacks[:] = [each for each in gc.callbacks if "hypothesis" not in each.__module__]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -294,22 +294,6 @@ def test_workers_defined_in_functions_run_while_their_process_lives(app):
     assert set(seen[-2:]) == {"local", "function"}
 
 
-def test_an_async_class_is_refused_where_it_is_defined():
-    with pytest.raises(TypeError, match="async"):
-
-        class Later(Worker):
-            async def perform(self, job):
-                pass
-
-
-def test_an_async_function_is_refused_where_it_is_defined():
-    with pytest.raises(TypeError, match="async"):
-
-        @worker
-        async def later():
-            pass
-
-
 def test_a_perform_that_takes_no_job_is_refused_where_it_is_defined():
     with pytest.raises(TypeError, match="def perform"):
 

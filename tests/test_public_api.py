@@ -311,6 +311,9 @@ def test_a_queue_handle_tells_the_status_and_shows_the_actor(paused):
         "paused",
         "running",
         "counts",
+        "executors",
+        "abandoned",
+        "progress",
     ]
     assert (status.name, status.concurrency, status.paused) == ("default", 2, True)
     assert status.running == ()

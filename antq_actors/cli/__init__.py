@@ -2,7 +2,7 @@
 
     start.py        start module:app
     demo.py         demo             demo_display.py while it runs, demo_report.py at its end
-    jobs.py         list show count cancel retry
+    jobs.py         list show nodes count cancel retry
     maintenance.py  verify backup restore compact migrate reseal export import
     store.py        which store a command is about, and its opening
     render.py       jobs as tables, text and JSON
@@ -47,6 +47,7 @@ _app.command("demo")(demo.demo)
 _app.command("list")(jobs.list_jobs)
 _app.command("show")(jobs.show)
 _app.command("count")(jobs.count)
+_app.command("nodes")(jobs.nodes)
 _app.command("cancel")(jobs.cancel)
 _app.command("retry")(jobs.retry)
 _app.command("verify")(maintenance.verify)

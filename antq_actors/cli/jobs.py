@@ -1,4 +1,4 @@
-"""``antq list``, ``show``, ``count``, ``cancel`` and ``retry``."""
+"""``antq list``, ``show``, ``nodes``, ``count``, ``cancel`` and ``retry``."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 from rich.console import Console
 
-from antq_actors import AntQ, Job, Status
+from antq_actors import Job, Status
 from antq_actors.cli import overview, render
 from antq_actors.cli.store import StorePath, opened
 from antq_actors.storage.node_info import NodeInfo
@@ -71,26 +71,31 @@ def list_jobs(
         typer.echo(f"No jobs match.{hint}", err=True)
 
 
-def show(
-    *,
-    id: Annotated[  # noqa: A002 - what it is
-        int | None, typer.Argument(metavar="[ID]", help="The job's id; without: what runs where.")
-    ] = None,
-    path: StorePath,
-    as_json: AsJson = False,
-) -> None:
-    """Show one job with its errors and stack traces; or, without an id, what runs where.
+def show(id: JobId, path: StorePath, *, as_json: AsJson = False) -> None:  # noqa: A002 - what it is
+    """Show one job with its errors and stack traces, and where it runs.
 
     \b
-    Examples:
+    Example:
       antq show 4711 --path jobs
-      antq show --path jobs
     """
     with opened(path) as app:
-        if id is None:
-            _print_overview(app, as_json=as_json)
-        else:
-            _print_job(app.get_worker(id), app.nodes(), as_json=as_json)
+        _print_job(app.get_worker(id), app.nodes(), as_json=as_json)
+
+
+def nodes(path: StorePath, *, as_json: AsJson = False) -> None:
+    """Show which processes run which queues, and how many jobs.
+
+    \b
+    Example:
+      antq nodes --path jobs
+    """
+    with opened(path) as app:
+        found = overview.facts(app)
+    if as_json:
+        typer.echo(render.as_json(found))
+        return
+    for table in overview.tables(found):
+        _console().print(table)
 
 
 def count(
@@ -154,20 +159,11 @@ def retry(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
     typer.echo(f"Job {job.id} is {job.status}.")
 
 
-def _print_overview(app: AntQ, *, as_json: bool) -> None:
-    found = overview.facts(app)
-    if as_json:
-        typer.echo(render.as_json(found))
-        return
-    for table in overview.tables(found):
-        _console().print(table)
-
-
 def _print_job(job: Job, nodes: list[NodeInfo], *, as_json: bool) -> None:
     if as_json:
         typer.echo(render.as_json(job))
     else:
-        place = overview.where(job.node, nodes) if job.node else ""
+        place = overview.where(job, nodes) if job.node else ""
         typer.echo(render.text(job, place))
 
 

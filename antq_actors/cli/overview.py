@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from antq_actors import AntQ, Status
+from antq_actors import AntQ, Job, Status
 from antq_actors.cli.render import printable
 
 if TYPE_CHECKING:
@@ -46,12 +46,14 @@ def tables(found: dict[str, Any]) -> list[Table | str]:
     return [nodes if found["nodes"] else "No process runs queues of this path.", "", queues]
 
 
-def where(number: int, nodes: list[NodeInfo]) -> str:
-    """Say in a few words where a job runs; *number* is its node."""
-    node = next((each for each in nodes if each.number == number), None)
+def where(job: Job, nodes: list[NodeInfo]) -> str:
+    """Say in a few words where a running job is."""
+    node = next((each for each in nodes if each.number == job.node), None)
     if node is None or not node.pid:
-        return f"node {number}"
-    return f"node {number}: process {node.pid} on {node.host}"
+        return f"node {job.node}"
+    queue = node.queues.get(job.queue_name)
+    executor = f", executor {queue.executor}" if queue is not None and queue.executor else ""
+    return f"node {job.node}: process {node.pid} on {node.host}{executor}"
 
 
 def _of_node(node: NodeInfo) -> str:

@@ -123,7 +123,7 @@ class Settings(NamedTuple):
 
     queue: str
     name: str
-    """What the names of its actors begin with."""
+    """The name of its actor."""
     concurrency: int
     clock: Callable[[], Instant]
     max_jobs: int | None = None

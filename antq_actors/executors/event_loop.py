@@ -48,7 +48,7 @@ class LoopExecutor:
 
     def child(self) -> ChildSpec:
         """Describe the actor that owns the loop."""
-        return LoopActor.child_spec(self, id=ASYNC, shutdown=2 * _JOIN_TIME)
+        return LoopActor.child_spec(self, name=self._settings.name, shutdown=2 * _JOIN_TIME)
 
     def start(self, assignment: Assignment, done: Done) -> Attempt:
         """Have the loop start an attempt. Raises NotReady while there is none."""

@@ -37,6 +37,9 @@ class Timer:
         """When, on the monotonic clock."""
         self.state = "waiting"
 
+    def __str__(self) -> str:
+        return f"a message to {self._dest!r}"
+
     def fire(self) -> None:
         """Deliver the message; a name is looked up now, a dead receiver is no error."""
         # A Via may lead into another registry by now than when it was sent, one of duplicate keys,
@@ -138,7 +141,7 @@ class _Clockwork:
                 timer.fire()
             except Exception:
                 # All other timers need this thread.
-                logger.exception("a timer failed, and its message is lost: %r", timer.message)
+                logger.exception("%s, sent to arrive now, is lost", timer)
 
     def _next(self) -> Timer:
         while True:

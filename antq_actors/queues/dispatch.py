@@ -13,7 +13,6 @@ from antq_actors.jobs.definitions import defined
 from antq_actors.otp.child_spec import ChildSpec, Restart
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.errors import CallExit, OtpError
-from antq_actors.otp.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,7 +102,7 @@ class Dispatch:
                 kind,
                 Settings(
                     queue=self._settings.name,
-                    name=self._settings.executors,
+                    name=f"{self._settings.workers}.{kind}",
                     concurrency=self._concurrency,
                     clock=self._clock,
                     max_jobs=self._settings.max_jobs,
@@ -111,7 +110,7 @@ class Dispatch:
                 ),
             )
             try:
-                Supervisor.start_child(self._settings.executors, executor.child())
+                DynamicSupervisor.start_child(self._settings.workers, executor.child())
             except OtpError as error:
                 raise NotReady(f"the executor {kind!r} did not start: {error}") from error
             self._executors[kind] = executor

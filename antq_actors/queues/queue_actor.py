@@ -215,6 +215,8 @@ class QueueActor(GenServer):
                 self._due = None
                 self._book.held = False
                 self._look()
+                if self._due is None:
+                    self._schedule_look(None)  # nothing was asked: there is no room yet
 
     # ---- claiming -------------------------------------------------------------------------
 

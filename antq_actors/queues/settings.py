@@ -21,9 +21,7 @@ class QueueSettings:
     node: Node
     """This process, as the store knows it."""
     workers: str
-    """The name of the dynamic supervisor of its worker actors."""
-    executors: str
-    """The name of the supervisor of its executors."""
+    """The name of the dynamic supervisor of its worker actors and executors."""
     executor: str | None = None
     """What runs jobs whose workers do not say."""
     max_jobs: int | None = None

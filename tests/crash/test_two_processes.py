@@ -183,7 +183,7 @@ def test_a_living_node_that_was_declared_dead_comes_back_as_a_new_one(here, ther
     stage.open()
     found = settled(here, job)
     assert (found.status, found.attempts, found.interruptions) == (Status.COMPLETED, 1, 1)
-    assert here._running.node.number() > node
+    until(lambda: here._running.node.number() > node, "its new number")
     assert here.verify() == []
 
 

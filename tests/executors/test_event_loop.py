@@ -10,7 +10,7 @@ from apps import settled, until
 
 from antq_actors import AntQ, Job, NotStarted, QueueConfig, Status, Worker, worker
 from antq_actors.executors import event_loop
-from antq_actors.otp import Killed, Supervisor, links, whereis
+from antq_actors.otp import Killed, links, whereis
 
 LONGEST = 30.0
 
@@ -47,8 +47,7 @@ def go_on():
 
 
 def actor_of(app, queue, kind):
-    executors = whereis(f"{app.root.process.name}.executors.{queue}")
-    return next(each.ref for each in Supervisor.which_children(executors) if each.id == kind)
+    return whereis(f"{app.root.process.name}.workers.{queue}.{kind}")
 
 
 def test_many_jobs_wait_at_once_in_one_thread(tmp_path):

@@ -212,4 +212,4 @@ def test_a_look_that_fails_ends_itself_and_no_other_timer(start, notes, caplog):
     send_after(ref, "later", 0.01)
 
     assert notes.take(1) == ["later"]
-    assert "a timer failed" in caplog.text
+    assert "is lost" in caplog.text

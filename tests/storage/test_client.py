@@ -115,7 +115,9 @@ def test_errors_of_the_verbs_arrive_as_themselves(client):
     assert refused.value.job.id == 1
     with pytest.raises(JobNotFound):
         client.delete(7)
-    client.work("mail", [], node=THE_FIRST, limit=1, now=1)
+    (job,) = client.work("mail", [], node=THE_FIRST, limit=1, now=1).jobs
+    done = Settlement(job.id, job.state.execution, Completed())
+    client.work("mail", [done], node=THE_FIRST, limit=0, now=1)
     with pytest.raises(NotCancellable):
         client.cancel(1, 2)
 

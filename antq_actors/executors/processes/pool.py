@@ -55,14 +55,14 @@ class ProcessExecutor:
 
     def child(self) -> ChildSpec:
         """Describe the actor that starts slots, and their supervisor."""
-        slots = f"{self.settings.name}.process.slots"
+        slots = f"{self.settings.name}.slots"
         return Supervisor.child_spec(
             [
                 DynamicSupervisor.child_spec(id="slots", name=slots),
                 PoolActor.child_spec(self, slots, id="pool"),
             ],
             strategy=Strategy.ONE_FOR_ALL,
-            id=PROCESS,
+            name=self.settings.name,
         )
 
     def start(self, assignment: Assignment, done: Done) -> Attempt:
