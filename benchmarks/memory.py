@@ -45,11 +45,11 @@ def bench(*, short: bool) -> Iterator[Measure]:
 
 
 def _now(when: str, store: Path, goal: str) -> Iterator[Measure]:
-    rss = _status("VmRSS")
+    rss = status("VmRSS")
     mapped = psutil.Process().memory_maps(grouped=True)
     of_the_store = sum(region.rss for region in mapped if region.path.startswith(str(store)))
     sizes = {
-        "RssAnon": _status("RssAnon"),
+        "RssAnon": status("RssAnon"),
         "RSS without the store's pages": rss - of_the_store,
         "RSS": rss,
     }
@@ -58,7 +58,7 @@ def _now(when: str, store: Path, goal: str) -> Iterator[Measure]:
         yield Measure(f"memory, {when}, {what}", "MB", [size / 1e6], goal if is_aimed_at else "")
 
 
-def _status(field: str) -> int:
+def status(field: str) -> int:
     """Answer the bytes of one field of what Linux tells of this process."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))

@@ -40,6 +40,7 @@ PROGRAMS: Final = (
     "backlog",
     "lookups",
     "leads",
+    "coroutines",
     "cores",
     "memory",
     "idle",

@@ -21,6 +21,10 @@ last, and those that begin together end together, all wanting their successors a
 two hundred slots with jobs of 0.2 s were idle for a sixth of the time, and are for a tenth with
 claims of this size."""
 
+SHARE: Final = 32
+"""Of very many slots a claim may fill one in so many: ten thousand coroutines would else need three
+hundred claims to begin."""
+
 
 class Ask(NamedTuple):
     """One message to the store: outcomes to write down, and how many jobs to claim with it."""
@@ -74,7 +78,7 @@ class Book:
         if self.asked is not None:
             return None
         # Jobs that end as fast as they are claimed may be claimed by as many as ended.
-        most = max(CLAIM, len(self.settled))
+        most = max(CLAIM, len(self.settled), self.concurrency // SHARE)
         limit = 0 if self.draining or self.held or self.full else min(self.free, most)
         if not self.settled and not (limit and self.look) and not self.heed:
             return None
