@@ -12,7 +12,7 @@ from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import GivenBack, Interrupted
 from antq_actors.otp import links, timers
 from antq_actors.otp.abandoned import is_abandoned
-from antq_actors.otp.reasons import ExitReason, Killed, Shutdown
+from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
 from antq_actors.otp.ref import ServerRef
 from antq_actors.queues.dispatch import Dispatch
 from antq_actors.queues.ends import Ends
@@ -238,6 +238,9 @@ class Runs:
     def _ended(self, execution: Execution, reason: ExitReason) -> None:
         if execution.timer is not None:
             timers.cancel_timer(execution.timer)
+        if isinstance(reason, Crash) and isinstance(reason.exception, NotReady):
+            self._not_started(execution.assignment, reason.exception)
+            return
         end = self._verdict(execution, reason)
         if isinstance(end, Unreported):
             self._report(execution, end)
