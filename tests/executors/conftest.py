@@ -1,5 +1,6 @@
 import pytest
 from apps import until
+from crews import Crew
 from plays import EXECUTORS, Play, processes
 
 
@@ -15,4 +16,15 @@ def play(kind, tmp_path):
     yield play
     if play.app is not None:
         play.app.stop(timeout=0)
+    until(lambda: not processes(), "the end of all processes")
+
+
+@pytest.fixture
+def crew(tmp_path):
+    """An application whose jobs do deeds in processes; it is not started yet."""
+    crew = Crew(tmp_path)
+    yield crew
+    if crew.app is not None:
+        crew.app.stop(timeout=0)
+    crew.kill_daemons()
     until(lambda: not processes(), "the end of all processes")
