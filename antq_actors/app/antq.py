@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import threading
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.registry import AnyWorker
     from antq_actors.jobs.status import Status
     from antq_actors.otp.ref import ServerRef
+    from antq_actors.storage.node_info import NodeInfo
     from antq_actors.transfer import Imported
 
 EXIT_PATIENCE: Final = 2.0
@@ -218,6 +220,28 @@ class AntQ:
         """
         return self._live().intake.enqueue_many(worker, args_iterable, options)
 
+    async def aenqueue(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
+    ) -> Job:
+        """Do what :meth:`enqueue` does, without stopping the event loop that awaits it.
+
+        Cancelled while it waits, the job may be stored or not.
+        """
+        return await asyncio.to_thread(self.enqueue, worker, args, **options)
+
+    async def aenqueue_many(
+        self,
+        worker: AnyWorker,
+        args_iterable: Iterable[Mapping[str, Any] | None],
+        /,
+        **options: Any,
+    ) -> list[int]:
+        """Do what :meth:`enqueue_many` does, without stopping the event loop that awaits it.
+
+        The iterable is read in another thread.
+        """
+        return await asyncio.to_thread(self.enqueue_many, worker, args_iterable, **options)
+
     def list_workers(
         self,
         *,
@@ -294,6 +318,17 @@ class AntQ:
         if name not in known:
             raise UnknownQueue(f"there is no queue {name!r}{among(name, known)}")
         return QueueHandle(plain(name), actor, live.store)
+
+    def queue_names(self) -> list[str]:
+        """Answer the queues that hold jobs, are paused, or are run by a process, by name."""
+        return self._live().store.known_queues()
+
+    def nodes(self) -> list[NodeInfo]:
+        """Answer the processes that run queues of this path: which, where, and with how many jobs.
+
+        One that died is among them until its jobs are given back.
+        """
+        return self._live().store.node_infos()
 
     # ---- the store as a whole ---------------------------------------------------------------
 

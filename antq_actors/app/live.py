@@ -15,6 +15,7 @@ from antq_actors.errors import StorageError
 from antq_actors.jobs import instant
 from antq_actors.otp.names import registered
 from antq_actors.queues.node import Node
+from antq_actors.storage import node_info
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.environment import Environment, close_left_open, opened
 from antq_actors.storage.volatile import VolatileDirectory
@@ -41,7 +42,13 @@ class Live:
         self.path: Path = settings.path or self.volatile.path  # type: ignore[union-attr]
         self.names = _free_names()
         self.store = StorageClient(self.names.storage, self.path)
-        self.node = Node(self.store, settings.queues)
+        says = node_info.of_this_process(
+            {
+                name: node_info.QueueInfo(queue.concurrency, queue.executor)
+                for name, queue in settings.queues.items()
+            }
+        )
+        self.node = Node(self.store, settings.queues, says)
         self.intake = Intake(settings, self.store, instant.now)
         self.lookup = Lookup(self.store, instant.now)
         try:

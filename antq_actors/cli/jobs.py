@@ -8,9 +8,10 @@ from typing import Annotated, Any, TypeAlias
 import typer
 from rich.console import Console
 
-from antq_actors import Job, Status
-from antq_actors.cli import render
+from antq_actors import AntQ, Job, Status
+from antq_actors.cli import overview, render
 from antq_actors.cli.store import StorePath, opened
+from antq_actors.storage.node_info import NodeInfo
 
 JobId: TypeAlias = Annotated[int, typer.Argument(metavar="ID", help="The job's id.")]
 Statuses: TypeAlias = Annotated[
@@ -70,15 +71,26 @@ def list_jobs(
         typer.echo(f"No jobs match.{hint}", err=True)
 
 
-def show(id: JobId, path: StorePath, *, as_json: AsJson = False) -> None:  # noqa: A002 - what it is
-    """Show one job with its errors and stack traces.
+def show(
+    *,
+    id: Annotated[  # noqa: A002 - what it is
+        int | None, typer.Argument(metavar="[ID]", help="The job's id; without: what runs where.")
+    ] = None,
+    path: StorePath,
+    as_json: AsJson = False,
+) -> None:
+    """Show one job with its errors and stack traces; or, without an id, what runs where.
 
     \b
-    Example:
+    Examples:
       antq show 4711 --path jobs
+      antq show --path jobs
     """
     with opened(path) as app:
-        _print_job(app.get_worker(id), as_json=as_json)
+        if id is None:
+            _print_overview(app, as_json=as_json)
+        else:
+            _print_job(app.get_worker(id), app.nodes(), as_json=as_json)
 
 
 def count(
@@ -112,9 +124,9 @@ def count(
 
 
 def cancel(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
-    """Cancel a waiting job.
+    """Cancel a job that has not ended.
 
-    It may be enqueued, scheduled or retrying; one that runs goes on.
+    Of one that runs, the process that runs it is asked to end it: it is cancelled in a moment.
 
     \b
     Example:
@@ -122,7 +134,10 @@ def cancel(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
     """
     with opened(path) as app:
         job = app.cancel_worker(id)
-    typer.echo(f"Job {job.id} is {job.status}.")
+    if job.status is Status.RUNNING:
+        typer.echo(f"Job {job.id} is running, and was told to end.")
+    else:
+        typer.echo(f"Job {job.id} is {job.status}.")
 
 
 def retry(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
@@ -139,8 +154,21 @@ def retry(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
     typer.echo(f"Job {job.id} is {job.status}.")
 
 
-def _print_job(job: Job, *, as_json: bool) -> None:
-    typer.echo(render.as_json(job) if as_json else render.text(job))
+def _print_overview(app: AntQ, *, as_json: bool) -> None:
+    found = overview.facts(app)
+    if as_json:
+        typer.echo(render.as_json(found))
+        return
+    for table in overview.tables(found):
+        _console().print(table)
+
+
+def _print_job(job: Job, nodes: list[NodeInfo], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(render.as_json(job))
+    else:
+        place = overview.where(job.node, nodes) if job.node else ""
+        typer.echo(render.text(job, place))
 
 
 def _parse_args(pairs: list[str]) -> Mapping[str, Any]:

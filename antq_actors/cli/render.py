@@ -57,11 +57,11 @@ def table(jobs: Iterable[Job]) -> Table:
     return answer
 
 
-def text(job: Job) -> str:
-    """Describe one job completely, errors and stack traces included."""
+def text(job: Job, place: str = "") -> str:
+    """Describe one job completely, errors and stack traces included; *place*: where it runs."""
     options = ", ".join(f"{name}={value!r}" for name, value in job.opts.items())
     rows = {
-        "status": job.status,
+        "status": f"{job.status} on {place}" if place else job.status,
         "worker": job.worker,
         "queue": f"{job.queue_name}, priority {job.priority}",
         "args": repr(dict(job.args)),

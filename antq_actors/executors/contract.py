@@ -53,6 +53,12 @@ class Lost(NamedTuple):
     reason: str
 
 
+class Unready(NamedTuple):
+    """Nothing was run: the executor is being restarted."""
+
+    reason: str
+
+
 class Elsewhere(NamedTuple):
     """Nothing was run: the worker, which nobody had seen before, wants another executor."""
 
@@ -66,7 +72,7 @@ End: TypeAlias = Outcome | Stopped | Died | Lost
 class Finished(NamedTuple):
     """A worker actor's last word, as the detail of its exit reason."""
 
-    end: Outcome | Died | Lost | Elsewhere
+    end: Outcome | Died | Lost | Unready | Elsewhere
 
 
 Done: TypeAlias = "Callable[[End], object]"

@@ -33,7 +33,6 @@ log: Final = logging.getLogger("antq_actors.executors")
 BLOCKED_AFTER: Final = 1.0
 """Seconds in which a loop that runs attempts has to come round once."""
 
-_IDLE_LOOK: Final = 5.0
 _JOIN_TIME: Final = 5.0
 _CANCELLED: Final = (asyncio.CancelledError,)
 
@@ -284,7 +283,7 @@ class LoopActor(GenServer):
         self._loop.lose(f"its event loop {how}")
 
     def _until_next_look(self) -> float:
-        return BLOCKED_AFTER / 2 if self._loop.attempts else _IDLE_LOOK
+        return BLOCKED_AFTER / 2
 
     def _is_blocked(self) -> bool:
         self._loop.ping()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
@@ -79,6 +80,10 @@ class FunctionWorker(Generic[P, R]):
         """
         return EnqueueWith(self, {}).perform_async(*args, **kwargs)
 
+    async def aperform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Do what ``perform_async`` does, without stopping the event loop that awaits it."""
+        return await EnqueueWith(self, {}).aperform_async(*args, **kwargs)
+
     def build(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Answer the job that ``perform_async`` would store, with id 0; nothing is stored."""
         return EnqueueWith(self, {}).build(*args, **kwargs)
@@ -134,6 +139,10 @@ class EnqueueWith(Generic[P, R]):
         """Store a job with these keywords on the running application and answer it."""
         _refuse_positional(self._worker, args)
         return running.current().enqueue(self._worker, kwargs, **self._options)
+
+    async def aperform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Do what ``perform_async`` does, without stopping the event loop that awaits it."""
+        return await asyncio.to_thread(self.perform_async, *args, **kwargs)
 
     def build(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Answer the job that ``perform_async`` would store, with id 0; nothing is stored."""

@@ -47,6 +47,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """Newest first."""
     opts: Mapping[str, Any]
     """The effective options: ``max_attempts``, ``timeout``, ``unique``, …"""
+    node: int = 0
+    """The node that runs it, see :meth:`AntQ.nodes`; 0 while none does."""
 
     # ---- while it is performed --------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -83,6 +84,11 @@ class Worker:
         of a unique job. A refused job is not stored.
         """
         return running.current().enqueue(cls, args, **options)
+
+    @classmethod
+    async def aperform_async(cls, args: Mapping[str, Any] | None = None, /, **options: Any) -> Job:
+        """Do what :meth:`perform_async` does, without stopping the event loop that awaits it."""
+        return await asyncio.to_thread(running.current().enqueue, cls, args, **options)
 
     @classmethod
     def build(cls, args: Mapping[str, Any] | None = None, /, **options: Any) -> Job:

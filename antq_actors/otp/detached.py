@@ -8,7 +8,7 @@ one end.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from antq_actors.otp import current, forked
 from antq_actors.otp.errors import CallExit
@@ -39,6 +39,8 @@ class Detached(LeanServer):
     long: they are run by whoever starts the actor, sends it an exit signal, or kills it. Whoever
     knows that it is over calls ``conclude``.
     """
+
+    has_thread: ClassVar[bool] = False
 
     def begin(self) -> None:
         """Have it done. What this raises ends the actor."""

@@ -276,7 +276,7 @@ class DynamicSupervisor(GenServer):
 
     def __add_all(self, starts: Sequence[admin.Start]) -> list[Any]:
         try:
-            with threads.together(len(starts)):
+            with threads.together(sum(_needs_thread(spec) for spec, _ in starts)):
                 return [self.__add_or_error(*start) for start in starts]
         except RuntimeError:  # not threads enough for all; perhaps for some
             return [self.__add_or_error(*start) for start in starts]
@@ -300,6 +300,10 @@ class DynamicSupervisor(GenServer):
         victims = [Victim(each.ref, each.spec.shutdown_time, each.spec.drain) for each in children]
         for child, reason in zip(children, terminate_together(victims), strict=True):
             announce.child_terminated(self.ref, child, reason, is_dynamic=True)
+
+
+def _needs_thread(spec: ChildSpec) -> bool:
+    return getattr(getattr(spec.start, "__self__", None), "has_thread", True)
 
 
 def _info(child: Child) -> ChildInfo:

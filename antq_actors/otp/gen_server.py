@@ -50,6 +50,9 @@ class GenServer(ActorLoop):
     lends_its_place: ClassVar[bool] = False
     """True: while it sleeps, who has something for it may run its turn, see `lending.py`."""
 
+    has_thread: ClassVar[bool] = True
+    """Whether it needs a thread while it lives."""
+
     child_type: ClassVar[ChildType] = "worker"
     """What ``child_spec`` says it is."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from antq_actors.executors.contract import Died, Elsewhere, Finished, Lost
+from antq_actors.executors.contract import Died, Elsewhere, Finished, Lost, Unready
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Outcome
 from antq_actors.jobs.worker import RETRY_DELAY
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
@@ -65,7 +65,7 @@ class Unreported:
 
 def verdict(  # noqa: PLR0911 - a table, one row a return
     execution: Execution, reason: ExitReason
-) -> Outcome | Unreported | Lost | Elsewhere:
+) -> Outcome | Unreported | Lost | Unready | Elsewhere:
     """Answer what became of the job when its worker actor ended with *reason*."""
     detail = reason.detail if type(reason) is Shutdown else None
     end = detail.end if type(detail) is Finished else None
@@ -76,9 +76,9 @@ def verdict(  # noqa: PLR0911 - a table, one row a return
     match end, execution.ended:
         case _, Ended.BY_TIMEOUT:
             return Unreported(f"timed out after {_seconds(execution.job.spec.timeout)} s")
-        case ((None | Died() | Lost() | Elsewhere()), Ended.BY_CANCEL):
+        case ((None | Died() | Lost() | Unready() | Elsewhere()), Ended.BY_CANCEL):
             return Cancelled("cancelled while it was running")
-        case ((None | Died() | Lost() | Elsewhere()), Ended.BY_STOP):
+        case ((None | Died() | Lost() | Unready() | Elsewhere()), Ended.BY_STOP):
             return GivenBack()
         case Died(error, stack_trace), _:
             return Unreported(error, stack_trace)

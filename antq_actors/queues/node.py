@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 class Node:
     """Becomes a node when it is first asked for its number, and stops being one by ``close``."""
 
-    def __init__(self, store: StorageClient, queues: Collection[str]) -> None:
+    def __init__(self, store: StorageClient, queues: Collection[str], says: bytes = b"") -> None:
         self._store = store
         self._queues = tuple(queues)
+        self._says = says
         self._lock = threading.Lock()
         self._number: int | None = None
 
@@ -24,7 +25,7 @@ class Node:
         """Answer the number under which jobs run here. Raises StorageError."""
         with self._lock:
             if self._number is None:
-                self._number = self._store.open_node(self._queues)
+                self._number = self._store.open_node(self._queues, self._says)
             return self._number
 
     def lost(self, number: int) -> None:

@@ -20,7 +20,7 @@ from antq_actors.queues.ends import WorkersEnded
 from antq_actors.queues.execution import settlement
 from antq_actors.queues.messages import Drain, GetStatus, Pause, Resume, SetConcurrency, Wake
 from antq_actors.queues.outage import Outage
-from antq_actors.queues.runs import INTERRUPTION_TIME, GiveUp, Interrupt, Look, Runs, TimedOut
+from antq_actors.queues.runs import INTERRUPTION_TIME, GiveUp, InterruptNow, Look, Runs, TimedOut
 from antq_actors.queues.status import QueueStatus
 from antq_actors.queues.switching import switch_interval
 from antq_actors.storage.records import NodeGone
@@ -195,7 +195,7 @@ class QueueActor(GenServer):
                 self._runs.ends.quiet = False
                 self._answered(message)
                 self._advance()
-            case TimedOut() | Interrupt() | GiveUp():
+            case TimedOut() | InterruptNow() | GiveUp():
                 self._runs.on_time(message)
             case _DrainOver() | _AskAgain() | Look():
                 self._on_time(message)

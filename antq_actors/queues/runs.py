@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.executors import attempt
-from antq_actors.executors.contract import Assignment, Elsewhere, Lost, NotReady
+from antq_actors.executors.contract import Assignment, Elsewhere, Lost, NotReady, Unready
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import GivenBack, Interrupted
 from antq_actors.otp import links, timers
@@ -50,7 +50,7 @@ class TimedOut(NamedTuple):
     ref: ServerRef
 
 
-class Interrupt(NamedTuple):
+class InterruptNow(NamedTuple):
     """An attempt has had its time to end by itself."""
 
     ref: ServerRef
@@ -141,7 +141,7 @@ class Runs:
 
     # ---- told to end ----------------------------------------------------------------------
 
-    def on_time(self, message: TimedOut | Interrupt | GiveUp) -> None:
+    def on_time(self, message: TimedOut | InterruptNow | GiveUp) -> None:
         """Do what a timer was for, if the attempt still runs."""
         execution = self._book.running.get(message.ref)
         if execution is None:
@@ -149,7 +149,7 @@ class Runs:
         match message:
             case TimedOut():
                 self.end(execution, Ended.BY_TIMEOUT)
-            case Interrupt():
+            case InterruptNow():
                 self._interrupt(execution)
             case GiveUp():
                 self.give_up(execution)
@@ -179,7 +179,7 @@ class Runs:
         control = execution.assignment.control
         control.tell()
         if control.watched:
-            self._later(COOPERATION_TIME, Interrupt(execution.ref))
+            self._later(COOPERATION_TIME, InterruptNow(execution.ref))
         else:
             self._interrupt(execution)
 
@@ -246,6 +246,9 @@ class Runs:
             self._report(execution, end)
         elif isinstance(end, Elsewhere):
             self._start([execution.assignment], end.kind)
+        elif isinstance(end, Unready):
+            self._book.settled.append(settlement(execution.job, GivenBack()))
+            self.hold()
         else:
             self._book.settled.append(settlement(execution.job, end))
 
@@ -255,11 +258,11 @@ class Runs:
         end = self._verdict(execution, execution.ref.process.reason or Killed())
         if isinstance(end, Unreported):
             return failed(execution.job, end.error, end.stack_trace)
-        return GivenBack() if isinstance(end, Elsewhere) else end
+        return GivenBack() if isinstance(end, Elsewhere | Unready) else end
 
     def _verdict(
         self, execution: Execution, reason: ExitReason
-    ) -> Outcome | Unreported | Elsewhere:
+    ) -> Outcome | Unreported | Unready | Elsewhere:
         if execution.ref.process.doomed and isinstance(reason, Killed):
             # Killed with all the others, because their supervisor was.
             return self._interrupted("its queue's workers were killed")

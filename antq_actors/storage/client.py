@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.otp import CallCycle, CallExit, CallTimeout, current, lending
-from antq_actors.storage import node_lock
+from antq_actors.storage import node_info, node_lock
 from antq_actors.storage.failures import storage_error
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_store import JobStore
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.status import Status
     from antq_actors.otp import ServerRef
     from antq_actors.otp.messages import Response
+    from antq_actors.storage.node_info import NodeInfo
 
 T = TypeVar("T")
 
@@ -237,14 +238,16 @@ class StorageClient:
 
     # ---- nodes ----------------------------------------------------------------------------
 
-    def open_node(self, queues: Collection[str] = ()) -> int:
+    def open_node(self, queues: Collection[str] = (), says: bytes = b"") -> int:
         """Make this process a node that runs *queues*: answer its number, hold its lock.
+
+        What it *says* of itself is for :meth:`node_infos`.
 
         It is held until the node is closed, or its process ends.
         """
         node = self._write(JobStore.new_node)
         with self._in_words():
-            node_lock.hold(self._path, node)
+            node_lock.hold(self._path, node, says)
         # Only now: a recorded node whose lock can be taken is a dead one.
         self._write(partial(JobStore.add_node, node=node, queues=queues))
         nodes = self._read(JobReader.nodes)
@@ -266,6 +269,19 @@ class StorageClient:
         finally:
             with self._in_words():
                 node_lock.release(self._path, node)
+
+    def node_infos(self) -> builtins.list[NodeInfo]:
+        """Answer the nodes that were opened and not closed, as they describe themselves."""
+        with self._in_words():
+            return [
+                node_info.read(
+                    node,
+                    node_lock.said(self._path, node),
+                    alive=not node_lock.is_dead(self._path, node),
+                    running=running,
+                )
+                for node, running in self._read(JobReader.running_by_node).items()
+            ]
 
     def dead_nodes(self) -> builtins.list[int]:
         """Answer the nodes that were not closed and whose process is gone."""

@@ -230,6 +230,7 @@ def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
             "unique": unique,
             "priority": state.priority,
         },
+        node=state.node,
     )
 
 

@@ -106,6 +106,18 @@ class JobReader:
         """Answer the nodes that were opened and not closed."""
         return self._meta.nodes()
 
+    def running_by_node(self) -> dict[int, int]:
+        """Answer for each of these nodes how many jobs run there."""
+        running = dict.fromkeys(self._meta.nodes(), 0)
+        for status, queue_name in self._jobs.lanes():
+            if status is not Status.RUNNING:
+                continue
+            lane = keys.lane(status, queue_name)
+            for node in running:
+                start, end = keys.work_key(lane, node), keys.work_key(lane, node + 1)
+                running[node] += sum(1 for _ in self._jobs.between(start, end))
+        return running
+
     def nodes_of(self, queue_name: str) -> list[int]:
         """Answer the nodes among them that run a queue."""
         return self._meta.nodes_of(queue_name)

@@ -24,12 +24,17 @@ _JUST_MADE: Final = 60.0
 
 _guard = threading.Lock()
 _held: Final[dict[Path, int]] = {}
+_said: Final[dict[Path, bytes]] = {}
+"""What nodes of this process say of themselves."""
+
+_MOST_SAID: Final = 65_536
+"""Bytes that are read of what a node says."""
 
 
-def hold(directory: Path, node: int) -> None:
+def hold(directory: Path, node: int, says: bytes = b"") -> None:
     """Take the lock of a new *node* of the store in *directory*; once more is no error.
 
-    Raises OSError when the file cannot be made.
+    The file holds what it *says* of itself. Raises OSError when the file cannot be made.
     """
     file = _file(directory, node)
     with _guard:
@@ -39,7 +44,23 @@ def hold(directory: Path, node: int) -> None:
         descriptor = try_lock(file)
         if descriptor is None:
             raise BlockingIOError(f"{file} is locked by another process, though node {node} is new")
+        os.write(descriptor, says)
         _held[file] = descriptor
+        _said[file] = says
+
+
+def said(directory: Path, node: int) -> bytes:
+    """Answer what a node says of itself; nothing of one that cannot be read."""
+    file = _file(directory, node)
+    with _guard:
+        # As looking at one's own lock, reading its file would let it go.
+        if file in _held:
+            return _said[file]
+        try:
+            with file.open("rb") as readable:
+                return readable.read(_MOST_SAID)
+        except OSError:
+            return b""
 
 
 def release(directory: Path, node: int) -> None:
@@ -53,6 +74,7 @@ def release(directory: Path, node: int) -> None:
             file.unlink(missing_ok=True)
         finally:
             descriptor = _held.pop(file, None)
+            _said.pop(file, None)
             if descriptor is not None:
                 os.close(descriptor)
 
@@ -106,6 +128,7 @@ def _forget_in_fork() -> None:
     global _guard  # noqa: PLW0603 - the parent may have held it at the fork
     _guard = threading.Lock()
     _held.clear()
+    _said.clear()
 
 
 if hasattr(os, "register_at_fork"):

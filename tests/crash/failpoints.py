@@ -51,8 +51,8 @@ OPENING: Final = "antq_actors.storage.environment"
 ENVIRONMENT: Final = f"{OPENING}:Environment"
 DIRECTORY: Final = "antq_actors.storage.directory"
 NODE_LOCK: Final = "antq_actors.storage.node_lock"
-EXECUTOR: Final = "antq_actors.jobs.performing"
-QUEUE: Final = "antq_actors.queues.queue_actor:QueueActor"
+PERFORMING: Final = "antq_actors.jobs.performing"
+RUNS: Final = "antq_actors.queues.runs:Runs"
 NODE: Final = "antq_actors.queues.node:Node"
 ANTQ: Final = "antq_actors.app.antq"
 RUNNING: Final = Status.RUNNING
@@ -128,13 +128,13 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "claim:before-counts": (_CLAIMS,),
     "claim:before-commit": (_CLAIMS, COUNTED),
     "claim:after-commit": (_CLAIMS, COMMITTED),
-    "claim:answered": (before(f"{QUEUE}._perform", lambda call: call.jobs),),
+    "claim:answered": (before(f"{RUNS}.begin", lambda call: call.jobs),),
     # ---- it is performed
-    "perform:worker-started": (before(f"{EXECUTOR}:_execute"),),
-    "perform:before": (after(f"{EXECUTOR}:_load"),),
-    "perform:after": (after(f"{EXECUTOR}:execute"),),
+    "perform:worker-started": (before(f"{PERFORMING}:_execute"),),
+    "perform:before": (after(f"{PERFORMING}:_load"),),
+    "perform:after": (after(f"{PERFORMING}:execute"),),
     # ---- its outcome is stored
-    "outcome:heard": (after(f"{QUEUE}._verdict"),),
+    "outcome:heard": (after(f"{RUNS}._verdict"),),
     "outcome:before": (before(f"{CLIENT}.request_work", lambda call: call.settlements),),
     "outcome:begun": (after(f"{MOVES}.begin", lambda call: call.move.result.status in ENDED),),
     "outcome:half-written": (before(f"{MOVES}._enter", _moves_to(Status.COMPLETED)),),

@@ -185,3 +185,13 @@ def test_a_living_node_that_was_declared_dead_comes_back_as_a_new_one(here, ther
     assert (found.status, found.attempts, found.interruptions) == (Status.COMPLETED, 1, 1)
     assert here._running.node.number() > node
     assert here.verify() == []
+
+
+def test_a_job_that_runs_here_is_ended_by_a_cancellation_in_another_process(here, there, stage):
+    job = stage.job("a", max_attempts=5)
+    assert stage.begun() == ["a"]
+
+    there(f"cancel_worker {job.id}")
+
+    assert settled(here, job).status is Status.CANCELLED
+    assert not stage.has_begun_more()

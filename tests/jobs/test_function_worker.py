@@ -82,11 +82,20 @@ def test_a_worker_is_pickled_by_name():
     assert pickle.loads(pickle.dumps(greet)) is greet  # noqa: S301 - our own bytes
 
 
-def test_a_coroutine_function_is_refused():
-    with pytest.raises(TypeError, match="no executor for coroutines yet"):
+def test_a_coroutine_function_is_a_worker_that_is_known_as_one():
+    @worker
+    async def fetch():
+        pass
 
-        @worker
-        async def fetch():
+    assert fetch.antq_is_async
+    assert not greet.antq_is_async
+
+
+def test_a_plain_function_is_not_for_the_event_loop():
+    with pytest.raises(TypeError, match="write 'async def', or leave the option out"):
+
+        @worker(executor="async")
+        def fetch():
             pass
 
 

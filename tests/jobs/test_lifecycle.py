@@ -132,10 +132,58 @@ def test_a_waiting_job_can_be_cancelled_and_then_once_more():
     assert again is cancelled
 
 
+def test_a_running_job_that_is_cancelled_runs_on_until_it_has_ended():
+    cancelled = lifecycle.cancel(a_running_job(), now=LATER)
+
+    assert cancelled.status is Status.RUNNING
+    assert cancelled.cancelling
+    assert lifecycle.cancel(cancelled, now=LATER + 1) is cancelled
+
+
 @pytest.mark.parametrize(
-    "job", [a_running_job(), lifecycle.settle(a_running_job(), Completed(), now=LATER).state]
+    "outcome",
+    [
+        Cancelled("by itself"),
+        Failed("no"),
+        Snoozed(5.0),
+        GivenBack(),
+        Interrupted("its node died", 9),
+    ],
 )
-def test_a_running_or_completed_job_cannot_be_cancelled(job):
+def test_a_job_that_was_cancelled_while_it_ran_is_cancelled_whatever_it_comes_to(outcome):
+    cancelled = lifecycle.cancel(a_running_job(max_attempts=9), now=LATER)
+
+    after, error = lifecycle.settle(cancelled, outcome, now=LATER)
+
+    assert after.status is Status.CANCELLED
+    assert after.errors == (error is not None)
+    assert after.attempts == cancelled.attempts
+    assert (after.node, after.scheduled_at) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [(Completed(), Status.COMPLETED), (Refused("no worker"), Status.FAILED)],
+)
+def test_a_job_that_was_cancelled_too_late_is_what_it_came_to(outcome, status):
+    cancelled = lifecycle.cancel(a_running_job(), now=LATER)
+
+    assert lifecycle.settle(cancelled, outcome, now=LATER).state.status is status
+
+
+def test_a_job_that_is_retried_after_it_was_cancelled_too_late_runs_as_any_other():
+    completed = lifecycle.settle(
+        lifecycle.cancel(a_running_job(), now=LATER), Completed(), now=LATER
+    ).state
+    again = lifecycle.claim(lifecycle.retry(completed, now=LATER), node=2, now=LATER)
+
+    assert lifecycle.settle(again, Failed("no"), now=LATER).state.status is Status.FAILED
+
+
+@pytest.mark.parametrize("outcome", [Completed(), Failed("no"), Refused("no worker")])
+def test_a_job_that_has_ended_cannot_be_cancelled(outcome):
+    job = lifecycle.settle(a_running_job(), outcome, now=LATER).state
+
     with pytest.raises(NotCancellable, match=str(job.status)) as refused:
         lifecycle.cancel(job, now=LATER)
 

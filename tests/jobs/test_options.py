@@ -103,7 +103,7 @@ def test_an_unknown_option_is_a_type_error_with_the_nearest_known_one():
 
 
 def test_an_unknown_option_without_a_near_one_lists_the_known():
-    with pytest.raises(TypeError, match="known are max_attempts, priority, queue, timeout, unique"):
+    with pytest.raises(TypeError, match="known are executor, max_attempts, priority, queue, ray,"):
         options(email="jane@example.com")
 
 

@@ -98,12 +98,54 @@ def test_a_refused_class_answers_for_no_jobs():
     assert registry.defined("refused") is None
 
 
-def test_async_perform_is_refused_at_the_definition():
-    with pytest.raises(TypeError, match="no executor for coroutines yet"):
+def test_a_worker_knows_whether_it_is_a_coroutine():
+    class Async(Worker):
+        async def perform(self, job):
+            pass
 
-        class Async(Worker):
-            async def perform(self, job):
+    class Plain(Async):
+        def perform(self, job):
+            pass
+
+    assert Async.antq_is_async
+    assert not Plain.antq_is_async
+
+
+def test_a_plain_perform_is_not_for_the_event_loop():
+    class Base(Worker, executor="async"):
+        """It has no perform yet."""
+
+    with pytest.raises(TypeError, match=r"Sub\.perform is a plain function.*write 'async def'"):
+
+        class Sub(Base):
+            def perform(self, job):
                 pass
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "text"),
+    [
+        ({"executor": "gpu"}, ValueError, "executor must be one of 'thread', 'async'"),
+        ({"executor": 5}, TypeError, "executor must be one of"),
+        ({"ray": 5}, TypeError, "ray must map resources"),
+    ],
+)
+def test_a_wrong_executor_is_refused_at_the_definition(options, error, text):
+    with pytest.raises(error, match=text):
+        type("Wrong", (Worker,), {}, **options)
+
+
+def test_an_executor_is_inherited_and_is_no_option_of_a_job():
+    class Base(Worker, executor="process"):
+        def perform(self, job):
+            pass
+
+    class Sub(Base):
+        pass
+
+    assert Sub.antq_options.executor == "process"
+    with pytest.raises(TypeError, match="unknown option 'executor'"):
+        Sub.build(executor="thread")
 
 
 def test_perform_with_a_yield_is_refused_at_the_definition():

@@ -2,23 +2,31 @@
 
 import pytest
 
+from antq_actors.executors.contract import Assignment, Died, Elsewhere, Finished, Lost, Unready
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.outcome import Completed, Failed, GivenBack, Snoozed
+from antq_actors.jobs.control import Control
+from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Refused, Snoozed
 from antq_actors.otp import Crash, Killed, NoProc, Normal, Shutdown
-from antq_actors.queues.execution import Ended, Execution, Finished, Unreported, verdict
+from antq_actors.queues.execution import Ended, Execution, Unreported, verdict
 from antq_actors.storage.records import JobSpec, StoredJob
 
-BY_ITSELF, BY_TIMEOUT, BY_STOP = None, Ended.BY_TIMEOUT, Ended.BY_STOP
+BY_ITSELF, BY_TIMEOUT, BY_STOP, BY_CANCEL = (
+    None,
+    Ended.BY_TIMEOUT,
+    Ended.BY_STOP,
+    Ended.BY_CANCEL,
+)
+CANCELLED = Cancelled("cancelled while it was running")
 COMPLETED = Shutdown(Finished(Completed()))
 FAILED = Shutdown(Finished(Failed("no", "trace", 3.0)))
 
 
-def an_execution(*, timeout=None, attempts=1, **fields):
+def an_execution(*, timeout=None, attempts=1, failure=None, ended=None):
     state = lifecycle.create(queue_name="default", now=0, max_attempts=9)
     for _ in range(attempts):
         state = lifecycle.claim(state, node=1, now=0)
     job = StoredJob(7, state, JobSpec("w", b"", 0, timeout), ())
-    return Execution(job, ref=None, **fields)
+    return Execution(Assignment(job, Control(), failure), ref=None, ended=ended)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +46,24 @@ def an_execution(*, timeout=None, attempts=1, **fields):
         (FAILED, BY_TIMEOUT, Unreported("timed out after 1.5 s")),
         (Shutdown(BY_TIMEOUT), BY_TIMEOUT, Unreported("timed out after 1.5 s")),
         (Killed(), BY_TIMEOUT, Unreported("timed out after 1.5 s")),
+        # What was cancelled may still end by itself; the lifecycle knows that it was cancelled.
+        (COMPLETED, BY_CANCEL, Completed()),
+        (FAILED, BY_CANCEL, Failed("no", "trace", 3.0)),
+        (Shutdown(BY_CANCEL), BY_CANCEL, CANCELLED),
+        (Killed(), BY_CANCEL, CANCELLED),
+        # What ran it has died, was lost, or was none that could run it.
+        (Shutdown(Finished(Died("segfault", "tail"))), BY_ITSELF, Unreported("segfault", "tail")),
+        (Shutdown(Finished(Died("segfault"))), BY_STOP, GivenBack()),
+        (Shutdown(Finished(Died("segfault"))), BY_CANCEL, CANCELLED),
+        (Shutdown(Finished(Died("x"))), BY_TIMEOUT, Unreported("timed out after 1.5 s")),
+        (Shutdown(Finished(Lost("node"))), BY_ITSELF, Lost("node")),
+        (Shutdown(Finished(Lost("node"))), BY_STOP, GivenBack()),
+        (Shutdown(Finished(Unready("no loop"))), BY_ITSELF, Unready("no loop")),
+        (Shutdown(Finished(Unready("no loop"))), BY_STOP, GivenBack()),
+        (Shutdown(Finished(Elsewhere("async"))), BY_ITSELF, Elsewhere("async")),
+        (Shutdown(Finished(Elsewhere("async"))), BY_STOP, GivenBack()),
+        (Shutdown(Finished(Elsewhere("async"))), BY_CANCEL, CANCELLED),
+        (Shutdown(Finished(Refused("no worker"))), BY_ITSELF, Refused("no worker")),
         # Ended by others, or by accident.
         (Killed(), BY_ITSELF, Unreported("worker actor was killed")),
         (Crash(ValueError("x")), BY_ITSELF, Unreported("worker actor crashed: ValueError: x")),

@@ -32,6 +32,10 @@ def settle(store, job, outcome, *, now=0):
     return store.settle(Settlement(job.id, job.state.execution, outcome), now=now)
 
 
+def work(store, *, node, queue_name="mail"):
+    return store.work(queue_name, [], node=node, limit=0, now=6)
+
+
 def an_ended_job(store, outcome, *, now=0, **options):
     id_ = store.insert(a_new_job(**options))
     (job,) = store.claim(now=now)
@@ -237,7 +241,7 @@ def test_a_paused_queue_settles_and_claims_nothing(store):
 
     claim = store.work("mail", [Settlement(job.id, 1, Completed())], node=1, limit=9, now=SECOND)
 
-    assert claim == ([], None, None)
+    assert claim == ([], None, None, ())
     assert store.get(job.id).state.status is Status.COMPLETED
     store.set_paused("mail", paused=False)
     assert [job.id for job in store.claim(limit=9, now=SECOND)] == [2, 3]
@@ -343,14 +347,47 @@ def test_a_waiting_job_is_cancelled_once_and_for_all(store, due):
     assert store.claim(limit=9, now=SECOND) == []
 
 
-def test_a_running_job_cannot_be_cancelled(store):
+def test_word_is_left_once_for_the_node_that_runs_a_cancelled_job(store):
     store.insert(a_new_job())
-    store.claim()
+    store.claim(node=7)
+
+    cancelled = store.cancel(1, now=5)
+
+    assert cancelled.state.status is Status.RUNNING
+    assert work(store, node=8).cancelled == ()
+    assert work(store, node=7, queue_name="other").cancelled == ()
+    assert work(store, node=7).cancelled == ((1, 1),)
+    assert work(store, node=7).cancelled == ()
+
+
+def test_the_word_names_the_execution_and_is_gone_with_its_node(store):
+    store.insert(a_new_job())
+    store.claim(node=7)
+    store.cancel(1, now=5)
+    store.rescue(node=7, now=6, max_interruptions=3, reason="it died")
+    store.remove_node(7)
+
+    assert work(store, node=7).cancelled == ()
+
+
+def test_a_cancelled_job_whose_node_dies_is_cancelled_and_not_run_again(store):
+    store.insert(a_new_job())
+    store.claim(node=7)
+    store.cancel(1, now=5)
+
+    store.rescue(node=7, now=6, max_interruptions=3, reason="it died")
+
+    assert store.get(1).state.status is Status.CANCELLED
+    assert store.claim(node=8) == []
+
+
+def test_an_ended_job_cannot_be_cancelled(store):
+    an_ended_job(store, Completed())
 
     with pytest.raises(NotCancellable) as refused:
         store.cancel(1, now=5)
 
-    assert refused.value.status is Status.RUNNING
+    assert refused.value.status is Status.COMPLETED
 
 
 def test_a_failed_job_is_retried_with_its_errors_kept(store):

@@ -1,5 +1,6 @@
 """One attempt: whatever the worker does, an outcome comes back."""
 
+import asyncio
 import logging
 import math
 import sys
@@ -19,7 +20,7 @@ from antq_actors.jobs.outcome import (
     Snooze,
     Snoozed,
 )
-from antq_actors.jobs.performing import Attempt, execute, fail
+from antq_actors.jobs.performing import Attempt, execute, execute_async, fail
 from antq_actors.jobs.worker import Worker
 
 NOW = 1_000 * instant.SECOND
@@ -126,20 +127,68 @@ def test_an_endless_recursion_is_a_failed_attempt():
     assert "recursion" in performed(it).error
 
 
-def test_a_coroutine_that_slipped_through_is_closed_and_fails():
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [(None, Completed()), (Cancel("enough"), Cancelled("enough")), (Snooze(5), Snoozed(5.0))],
+)
+def test_a_coroutine_is_run_to_its_end_and_its_answer_counts(answer, outcome):
     async def work():
-        pass
+        await asyncio.sleep(0)
+        return answer
 
-    made = []
+    assert performed(work) == outcome
 
-    def it():
-        made.append(work())
-        return made[0]
 
-    outcome = performed(it)
+def test_a_coroutine_that_raises_is_a_failed_attempt():
+    async def work():
+        await asyncio.sleep(0)
+        raise ValueError("no")
 
-    assert "no executor for coroutines yet" in outcome.error
-    assert made[0].cr_frame is None
+    assert performed(work).error == "no"
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [(None, Completed()), (Cancel("enough"), Cancelled("enough")), (Snooze(5), Snoozed(5.0))],
+)
+def test_on_an_event_loop_as_well(answer, outcome):
+    class Work(Worker):
+        async def perform(self, job):
+            await asyncio.sleep(0)
+            return answer
+
+    assert asyncio.run(execute_async(attempt(Work))) == outcome
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError, SystemExit, KeyboardInterrupt, asyncio.CancelledError]
+)
+def test_on_an_event_loop_whatever_is_raised_is_a_failed_attempt(error):
+    class Work(Worker):
+        async def perform(self, job):
+            await asyncio.sleep(0)
+            raise error("no")
+
+    outcome = asyncio.run(execute_async(attempt(Work, number=1, max_attempts=2)))
+
+    assert (outcome.error, outcome.retry_in) == ("no", 10.0)
+
+
+def test_on_an_event_loop_a_cancellation_passes_through():
+    class Work(Worker):
+        async def perform(self, job):
+            await asyncio.get_running_loop().create_future()
+
+    async def run():
+        task = asyncio.ensure_future(
+            execute_async(attempt(Work), let_through=(asyncio.CancelledError,))
+        )
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run())
 
 
 def test_a_worker_is_made_anew_for_each_attempt():

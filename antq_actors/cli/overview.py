@@ -1,0 +1,70 @@
+"""What runs where: the processes on a path, and its queues, as text and JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from antq_actors import AntQ, Status
+from antq_actors.cli.render import printable
+
+if TYPE_CHECKING:
+    from antq_actors.storage.node_info import NodeInfo
+
+
+def facts(app: AntQ) -> dict[str, Any]:
+    """Answer the processes and the queues of a path, as JSON shows them."""
+    nodes = app.nodes()
+    names = {name for node in nodes for name in node.queues} | set(app.queue_names())
+    return {
+        "nodes": nodes,
+        "queues": {name: _queue(app, name, nodes) for name in sorted(names)},
+    }
+
+
+def tables(found: dict[str, Any]) -> list[Table | str]:
+    """Answer the same for a terminal."""
+    nodes = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("node", "process", "running", "queues: slots and executor"):
+        nodes.add_column(title)
+    for node in found["nodes"]:
+        where = f"{node.pid} on {printable(node.host)}" if node.pid else "unknown"
+        nodes.add_row(
+            str(node.number),
+            where if node.alive else Text(f"{where}, died", "bold red"),
+            str(node.running),
+            Text(printable(_of_node(node))),
+        )
+    queues = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("queue", "", *Status):
+        queues.add_column(title)
+    for name, queue in found["queues"].items():
+        counts = [str(queue["counts"][status]) for status in Status]
+        queues.add_row(Text(printable(name)), "paused" if queue["paused"] else "", *counts)
+    return [nodes if found["nodes"] else "No process runs queues of this path.", "", queues]
+
+
+def where(number: int, nodes: list[NodeInfo]) -> str:
+    """Say in a few words where a job runs; *number* is its node."""
+    node = next((each for each in nodes if each.number == number), None)
+    if node is None or not node.pid:
+        return f"node {number}"
+    return f"node {number}: process {node.pid} on {node.host}"
+
+
+def _of_node(node: NodeInfo) -> str:
+    return ", ".join(
+        f"{name}: {queue.concurrency} {queue.executor or ''}".rstrip()
+        for name, queue in node.queues.items()
+    )
+
+
+def _queue(app: AntQ, name: str, nodes: list[NodeInfo]) -> dict[str, Any]:
+    status = app.queue(name).status()
+    return {
+        "paused": status.paused,
+        "counts": {str(each): number for each, number in status.counts.items()},
+        "nodes": [node.number for node in nodes if name in node.queues],
+    }

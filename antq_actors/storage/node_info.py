@@ -1,0 +1,51 @@
+"""What a node says of itself, for whoever looks from another process."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class QueueInfo(msgspec.Struct, frozen=True):
+    """How a node runs a queue, as it was configured there."""
+
+    concurrency: int
+    executor: str | None = None
+    """What runs jobs whose workers do not say; None: threads, and an event loop for coroutines."""
+
+
+class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that runs queues of a path."""
+
+    number: int = 0
+    """As the store knows it."""
+    pid: int = 0
+    """Its process; 0 when it does not say."""
+    host: str = ""
+    queues: dict[str, QueueInfo] = msgspec.field(default_factory=dict)
+    alive: bool = True
+    """False: it died, and its jobs will be given back in a moment."""
+    running: int = 0
+    """Jobs that run there."""
+
+
+def of_this_process(queues: Mapping[str, QueueInfo]) -> bytes:
+    """Answer what this process, which runs *queues*, says of itself."""
+    return msgspec.json.encode(
+        NodeInfo(pid=os.getpid(), host=socket.gethostname(), queues=dict(queues))
+    )
+
+
+def read(number: int, said: bytes, *, alive: bool, running: int) -> NodeInfo:
+    """Answer what node *number* said; one that says nothing readable is a number."""
+    try:
+        info = msgspec.json.decode(said, type=NodeInfo)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        info = NodeInfo()
+    return msgspec.structs.replace(info, number=number, alive=alive, running=running)
