@@ -12,7 +12,7 @@ from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import GivenBack, Interrupted
 from antq_actors.otp import links, timers
 from antq_actors.otp.abandoned import is_abandoned
-from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
+from antq_actors.otp.reasons import ExitReason, Killed, Shutdown
 from antq_actors.otp.ref import ServerRef
 from antq_actors.queues.dispatch import Dispatch
 from antq_actors.queues.ends import Ends
@@ -148,11 +148,19 @@ class Runs:
             return
         match message:
             case TimedOut():
-                self.end(execution, Ended.BY_TIMEOUT)
+                self._time_is_over(execution)
             case InterruptNow():
                 self._interrupt(execution)
             case GiveUp():
                 self.give_up(execution)
+
+    def _time_is_over(self, execution: Execution) -> None:
+        # It may have waited for a process, say, before its time began.
+        left = execution.assignment.control.overdue_in()
+        if left > 0:
+            execution.timer = self._later(left, TimedOut(execution.ref))
+        else:
+            self.end(execution, Ended.BY_TIMEOUT)
 
     def cancel(self, cancellations: Iterable[Cancellation]) -> None:
         """Tell the attempts of cancelled jobs to end."""
@@ -238,9 +246,6 @@ class Runs:
     def _ended(self, execution: Execution, reason: ExitReason) -> None:
         if execution.timer is not None:
             timers.cancel_timer(execution.timer)
-        if isinstance(reason, Crash) and isinstance(reason.exception, NotReady):
-            self._not_started(execution.assignment, reason.exception)
-            return
         end = self._verdict(execution, reason)
         if isinstance(end, Unreported):
             self._report(execution, end)

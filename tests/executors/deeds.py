@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from antq_actors import AlreadyExists, Unique, Worker
@@ -166,15 +167,15 @@ def look_from_a_thread(job):
 
 
 def end_when_told(job):
-    place(job, "looks").touch()
     while not job.cancelled():
+        job.progress(0.5)  # heard after it was heard that this one looks
         time.sleep(0.005)
     place(job, "told").touch()
 
 
 def say(job):
     try:
-        raise KeyError("why")
+        {}["why"]
     except KeyError:
         log.exception("of %s", "import", extra={"number": 7, "thing": threading.Lock()})
     logging.getLogger("deeds.quiet").info("not this")
@@ -209,7 +210,7 @@ def enqueue_twice(job):
     try:
         Deed.perform_async({**job.args, "deed": "nothing"}, **options)
     except AlreadyExists as error:
-        assert error.job.id == first.id
+        place(job, f"refused for {error.job.id - first.id}").touch()
         place(job, "refused").write_text(str(error))
     Deed.perform_async({"a": 1}, nonsense=2)
 
@@ -234,12 +235,11 @@ def exceed_memory(job):
 
 
 def note_files(job):
-    files = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if alive(fd)]
+    files = []
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of this listing itself
+            files.append(str(file.readlink()))
     place(job, "files").write_text("\n".join(files))
-
-
-def alive(fd):
-    return os.path.lexists(f"/proc/self/fd/{fd}")
 
 
 DEEDS = {
@@ -248,8 +248,8 @@ DEEDS = {
         tell_pid, spin, backtrack, be_deaf, be_stubborn, clean_up, segfault, leave, be_killed,
         be_terminated, stop_itself, close_everything, leave_a_daemon_and_die, daemonise,
         start_a_child_and_sleep, fork_a_worker, leave_a_thread, leave_a_thread_that_enqueues,
-        look_from_a_thread, end_when_told, say, say_and_wait, print_much, fill_stderr, enqueue, enqueue_twice,
-        enqueue_a_local_thing, take_memory, exceed_memory, note_files,
+        look_from_a_thread, end_when_told, say, say_and_wait, print_much, fill_stderr, enqueue,
+        enqueue_twice, enqueue_a_local_thing, take_memory, exceed_memory, note_files,
     )
 } | {"sleep": lambda job: time.sleep(60), "nothing": lambda job: None}  # fmt: skip
 

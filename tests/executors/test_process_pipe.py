@@ -68,7 +68,7 @@ def test_progress_is_seen_while_the_job_runs(crew, tmp_path):
 def test_a_job_that_looks_ends_by_itself_when_it_is_told(crew):
     crew.start()
     job = crew.job("end_when_told")
-    crew.file("looks")
+    until(lambda: crew.app.queue("default").status().progress, "a look")
     pid = crew.pids()[0]
 
     crew.app.cancel_worker(job)
@@ -116,7 +116,8 @@ def test_what_enqueueing_raises_there_is_raised_in_the_job(crew):
 
     (entry,) = crew.does("enqueue_twice").errors
 
-    assert "already" in crew.file("refused").read_text()
+    assert "is unique, and job 2" in crew.file("refused").read_text()
+    assert crew.number("refused for") == 0
     assert entry.error.startswith("unknown option 'nonsense'")
     assert "TypeError" in entry.stack_trace
     assert "in enqueue_twice" in entry.stack_trace

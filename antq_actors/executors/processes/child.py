@@ -58,7 +58,9 @@ class _Child:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._link.on_mended = self._end_if_told
         signal.signal(signal.SIGTERM, self._on_sigterm)
-        os.register_at_fork(after_in_child=self._be_forked)
+        os.register_at_fork(
+            before=_hold_sigterm, after_in_parent=_heed_sigterm, after_in_child=self._be_forked
+        )
         logging.getLogger().addHandler(self._handler)
         for name, level in self._boot.levels.items():
             logging.getLogger(name).setLevel(level)
@@ -139,6 +141,15 @@ class _Child:
         logging.getLogger().removeHandler(self._handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        _heed_sigterm()  # now it ends this process, as it should have if it came meanwhile
+
+
+def _hold_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _heed_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def main() -> None:

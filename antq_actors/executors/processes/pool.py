@@ -71,6 +71,7 @@ class ProcessExecutor:
     def start(self, assignment: Assignment, done: Done) -> Attempt:
         """Give an attempt to an idle slot, or to the next one. Raises NotReady."""
         attempt = Attempt(assignment, done, self)
+        assignment.control.wait()
         with self._lock:
             pool = self._pool
             if pool is None:

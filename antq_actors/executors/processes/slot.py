@@ -89,9 +89,10 @@ class SlotActor(GenServer):
     def _on_end(self, ref: Any, _reason: object) -> None:
         # Also when this actor was killed, and in the thread of who killed it: so nothing may wait.
         self._pool.leave(ref)
-        if self._with is not None:
-            self._with.process.kill()
-            self._with.process.see_off()
+        present = self._with
+        if present is not None:
+            present.process.kill()
+            present.process.see_off()
 
     # ---- attempts -------------------------------------------------------------------------
 
@@ -120,13 +121,15 @@ class SlotActor(GenServer):
             attempt.end(end)
 
     def _kill(self) -> None:
-        if self._with is not None:
-            self._with.process.kill()
+        present = self._with
+        if present is not None:
+            present.process.kill()
 
     def _perform(self, attempt: Attempt, present: Conversation) -> End:
         """Have the process perform it; answer its end. A process that must not go on is gone."""
         if not attempt.begin(present.process):
             return Stopped()
+        attempt.assignment.control.go_on()
         said: Ended | Exception
         try:
             said = present.perform(attempt.assignment)
