@@ -41,6 +41,7 @@ PROGRAMS: Final = (
     "lookups",
     "leads",
     "cores",
+    "executors",
     "memory",
     "idle",
     "life",

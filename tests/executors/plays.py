@@ -119,8 +119,13 @@ class Play:
 def child(sup, *path):
     """The ref of a child, by the ids on the way to it."""
     for id_ in path:
-        sup = next(info.ref for info in Supervisor.which_children(sup) if info.id == id_)
+        sup = until(lambda sup=sup, id_=id_: _child(sup, id_), f"the start of {id_}")
     return sup
+
+
+def _child(sup, id_):
+    refs = [info.ref for info in Supervisor.which_children(sup) if info.id == id_]
+    return refs[0] if refs and hasattr(refs[0], "process") else None
 
 
 def any_child(sup):
