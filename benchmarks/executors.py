@@ -1,4 +1,4 @@
-"""What runs a job: processes beside threads for jobs that compute, and what it costs to kill one."""
+"""What runs a job: processes beside threads for jobs that compute, and the cost of killing one."""
 
 from __future__ import annotations
 
