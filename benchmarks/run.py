@@ -42,6 +42,7 @@ PROGRAMS: Final = (
     "leads",
     "coroutines",
     "cores",
+    "executors",
     "memory",
     "idle",
     "life",

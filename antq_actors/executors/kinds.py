@@ -19,7 +19,7 @@ def make(kind: str, settings: Settings) -> Executor:
 
         return LoopExecutor(settings)
     if kind == PROCESS:
-        from antq_actors.executors.processes import ProcessExecutor
+        from antq_actors.executors.processes.pool import ProcessExecutor
 
         return ProcessExecutor(settings)
     if kind == RAY:

@@ -33,7 +33,7 @@ class Control:
     Its queue sets *told*; the attempt, in whatever thread, looks and reports.
     """
 
-    __slots__ = ("deadline", "on_told", "progress", "told", "watched")
+    __slots__ = ("_waits_since", "deadline", "on_told", "progress", "told", "watched")
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
@@ -43,6 +43,7 @@ class Control:
         self.watched = False
         """Whether the attempt has looked for that: then it gets some time to end by itself."""
         self.progress: Progress | None = None
+        self._waits_since: float | None = None
         self.on_told: Callable[[], object] | None = None
         """Called when it is told so; for an attempt that is not in this process."""
 
@@ -51,6 +52,23 @@ class Control:
         self.told = True
         if self.on_told is not None:
             self.on_told()
+
+    def wait(self) -> None:
+        """Let its time stand still: what is to perform it is not there yet."""
+        self._waits_since = time.monotonic()
+
+    def go_on(self) -> None:
+        """Let its time go on."""
+        since, self._waits_since = self._waits_since, None
+        if since is not None and self.deadline is not None:
+            self.deadline += time.monotonic() - since
+
+    def overdue_in(self) -> float:
+        """Answer the seconds after which it may be overdue, 0 when it is."""
+        if self.deadline is None:
+            return 0.0
+        since = self._waits_since
+        return max(0.0, self.deadline - (time.monotonic() if since is None else since))
 
     def cancelled(self) -> bool:
         """Say whether the attempt was told to end."""

@@ -7,7 +7,6 @@ So every place that contains exceptions lets those pass first.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
@@ -144,6 +143,8 @@ def _execute(attempt: Attempt, clock: Callable[[], Instant], let_through: LetThr
         ready = begun
         answer = ready.performer.perform(ready.job)
         if answer is not None and inspect.iscoroutine(answer):
+            import asyncio  # noqa: PLC0415 - as long as all else that a new process imports
+
             answer = asyncio.run(answer)
         outcome = _outcome(answer, let_through)
     except let_through:

@@ -148,11 +148,19 @@ class Runs:
             return
         match message:
             case TimedOut():
-                self.end(execution, Ended.BY_TIMEOUT)
+                self._time_is_over(execution)
             case InterruptNow():
                 self._interrupt(execution)
             case GiveUp():
                 self.give_up(execution)
+
+    def _time_is_over(self, execution: Execution) -> None:
+        # It may have waited for a process, say, before its time began.
+        left = execution.assignment.control.overdue_in()
+        if left > 0:
+            execution.timer = self._later(left, TimedOut(execution.ref))
+        else:
+            self.end(execution, Ended.BY_TIMEOUT)
 
     def cancel(self, cancellations: Iterable[Cancellation]) -> None:
         """Tell the attempts of cancelled jobs to end."""

@@ -5,11 +5,8 @@ slot.py        the actor of one OS process: hands it attempts, hears their ends,
 os_process.py  an OS process: started, told to end, killed, and why it ended
 stderr.py      what the processes write to their standard error: passed on, and its end kept
 wire.py        what goes over the pipe
+conversation.py  what a slot says to its process for one attempt, and hears
 child.py       the other end of the pipe: the program that runs there
+link.py        that end, for all threads of the program
+standins.py    what stands there for queue, application and log
 """
-
-from __future__ import annotations
-
-from antq_actors.executors.processes.pool import ProcessExecutor
-
-__all__ = ["ProcessExecutor"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 from antq_actors.executors.contract import Stopped
@@ -15,41 +16,52 @@ if TYPE_CHECKING:
 class Attempt:
     """One attempt: waiting for a slot, or with the process of one."""
 
-    __slots__ = ("_done", "_pool", "_process", "assignment", "told")
+    __slots__ = ("_done", "_lock", "_pool", "_process", "_told", "assignment")
 
     def __init__(self, assignment: Assignment, done: Done, pool: ProcessExecutor) -> None:
         self.assignment = assignment
         self._done = done
         self._pool = pool
+        # A process is told to end only while the attempt is with it: the word must not hit the
+        # next attempt there.
+        self._lock = threading.Lock()
         self._process: OsProcess | None = None
-        self.told = False
+        self._told = False
 
     def interrupt(self) -> None:
         """Tell its process to end, and have it killed if it does not."""
-        self.told = True
-        process = self._process
-        if process is not None:
-            process.end_soon()
-        elif self._pool.withdraw(self):
+        with self._lock:
+            self._told = True
+            if self._process is not None:
+                self._process.end_soon()
+                return
+        if self._pool.withdraw(self):
             self.end(Stopped())
 
     def kill(self) -> None:
         """Kill its process."""
-        self.told = True
-        process = self._process
-        if process is not None:
-            process.kill()
-        else:
-            self._pool.withdraw(self)
+        with self._lock:
+            self._told = True
+            if self._process is not None:
+                self._process.kill()
+                return
+        self._pool.withdraw(self)
 
     def begin(self, process: OsProcess) -> bool:
-        """Be with *process* from now on; False: it was told to end before."""
-        self._process = process
-        return not self.told
+        """Be with *process* from now on; False: it was told to end, and must not begin."""
+        with self._lock:
+            if not self._told:
+                self._process = process
+            return not self._told
+
+    def leave(self) -> bool:
+        """Be with no process any more; say whether it was told to end."""
+        with self._lock:
+            self._process = None
+            return self._told
 
     def end(self, end: End) -> None:
         """Tell what came of it."""
-        self._process = None
         self._done(end)
 
 

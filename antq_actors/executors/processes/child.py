@@ -7,35 +7,29 @@ log records, progress, and jobs that it enqueues.
 from __future__ import annotations
 
 import ctypes
+import faulthandler
 import importlib
 import logging
 import os
-import pickle
 import resource
 import signal
 import sys
-import threading
 import time
 from contextlib import suppress
-from logging.handlers import QueueHandler
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from antq_actors.executors import by_value
 from antq_actors.executors.attempt import perform
 from antq_actors.executors.contract import Assignment
 from antq_actors.executors.processes import wire
+from antq_actors.executors.processes.link import Link
+from antq_actors.executors.processes.standins import PipeApplication, PipeControl, PipeHandler
 from antq_actors.jobs import definitions, instant, running
-from antq_actors.jobs.control import Control, Progress
-from antq_actors.jobs.registry import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from antq_actors.jobs.job import Job
     from antq_actors.jobs.outcome import Outcome
-    from antq_actors.jobs.registry import AnyWorker
 
 _PR_SET_PDEATHSIG: Final = 1
 _STATM: Final = Path("/proc/self/statm")
@@ -45,180 +39,139 @@ class Terminated(BaseException):
     """SIGTERM came while an attempt ran."""
 
 
-class _Link:
-    """The pipe to the parent, for all threads of this process."""
-
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe = pipe
-        self._sending = threading.Lock()
-        self._asking = threading.Lock()
-        self.told: Any = None
-        """Called when the attempt shall end."""
-
-    def send(self, message: object) -> None:
-        with self._sending:
-            wire.send(self._pipe, message)
-
-    def receive(self) -> Any:
-        return wire.receive(self._pipe)
-
-    def look(self) -> None:
-        """Hear what the parent says, if it says something now."""
-        if self._asking.acquire(blocking=False):  # else who asks hears it
-            try:
-                while self._pipe.poll():
-                    self._heard(self.receive())
-            finally:
-                self._asking.release()
-
-    def ask(self, message: object) -> wire.Answer:
-        """Send a question and wait for its answer."""
-        with self._asking:
-            self.send(message)
-            while not isinstance(answer := self.receive(), wire.Answer):
-                self._heard(answer)
-            return answer
-
-    def _heard(self, message: object) -> None:
-        if isinstance(message, wire.Tell) and self.told is not None:
-            self.told()
-
-
-class _Control(Control):
-    """The control of an attempt whose queue is at the other end of the pipe."""
-
-    __slots__ = ("_link",)
-
-    def __init__(self, link: _Link, deadline: float | None) -> None:
-        super().__init__(deadline)
-        self._link = link
-        link.told = self.tell
-
-    def cancelled(self) -> bool:
-        self._watch()
-        self._link.look()
-        return super().cancelled()
-
-    def remaining(self) -> float | None:
-        self._watch()
-        return super().remaining()
-
-    def report(self, progress: Progress) -> None:
-        self._link.send(wire.Reported(progress))
-
-    def _watch(self) -> None:
-        if not self.watched:
-            self.watched = True
-            self._link.send(wire.Watched())
-
-
-class _Application:
-    """Stands for the application of the parent, for attempts that enqueue jobs."""
-
-    def __init__(self, link: _Link, default_queue: str) -> None:
-        self._link = link
-        self.default_queue = default_queue
-
-    def enqueue(
-        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
-    ) -> Job:
-        """Have the parent store a job."""
-        answer = self._link.ask(wire.Enqueue(name_of(worker), args, options))
-        if answer.error is not None:
-            raise answer.error
-        job: Job = answer.value
-        return job
-
-
-class _PipeHandler(QueueHandler):
-    """Sends log records to the parent, which handles them as its own."""
-
-    def __init__(self, link: _Link) -> None:
-        super().__init__(None)  # type: ignore[arg-type] # enqueue is overridden
-        self._link = link
-
-    def enqueue(self, record: logging.LogRecord) -> None:
-        """Send a prepared record; what cannot travel goes as text."""
-        try:
-            self._link.send(wire.Logged(record))
-        except (TypeError, AttributeError, pickle.PicklingError):
-            record.__dict__ = {
-                key: value if isinstance(value, str | int | float | None) else repr(value)
-                for key, value in record.__dict__.items()
-            }
-            self._link.send(wire.Logged(record))
-
-
 class _Child:
     """Performs one attempt after the other."""
 
-    def __init__(self, link: _Link, boot: wire.Boot) -> None:
+    def __init__(self, link: Link, boot: wire.Boot) -> None:
         self._link = link
-        self._measures_memory = boot.measures_memory
+        self._boot = boot
+        self._application = PipeApplication(link)
+        self._handler = PipeHandler(link)
         self._performs = False
+        self._waits = False
+        """For an order, or for the import of a module."""
+        self._is_ending = False
+
+    def take_over(self) -> None:
+        """Make this process one that performs attempts."""
+        faulthandler.enable()  # says where a segfault was
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._link.on_mended = self._end_if_told
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        os.register_at_fork(
+            before=_hold_sigterm, after_in_parent=_heed_sigterm, after_in_child=self._be_forked
+        )
+        logging.getLogger().addHandler(self._handler)
+        for name, level in self._boot.levels.items():
+            logging.getLogger(name).setLevel(level)
+        running.enter(self._application)
 
     def serve(self) -> None:
         """Do what the parent says, until it closes the pipe."""
+        for module in self._boot.modules:
+            self._import(module)
         while True:
+            self._waits = True
+            if self._is_ending:
+                return
             try:
-                message = self._link.receive()
+                order = self._link.next_order()
             except (EOFError, OSError):
                 return
-            match message:
+            self._waits = False
+            match order:
                 case wire.Import(module):
-                    _import(module)
+                    self._import(module)
                 case wire.Define(name, pickled):
                     definitions.define(name, by_value.loads(pickled))
                 case wire.Perform():
-                    outcome = self._perform(message)
-                    memory = _memory() if self._measures_memory else 0
-                    self._link.send(wire.Ended(outcome, memory))
-
-    def on_sigterm(self, *_: object) -> None:
-        """End the attempt by an exception, so that it can clean up; an idle process just ends."""
-        if self._performs:
-            self._performs = False
-            raise Terminated
-        sys.exit(0)
+                    outcome = self._perform(order)
+                    memory = _memory() if self._boot.measures_memory else 0
+                    with suppress(OSError):  # the parent is gone, as the next order will show
+                        self._link.end(wire.Ended(outcome, memory))
 
     def _perform(self, wanted: wire.Perform) -> Outcome | None:
-        remaining = wanted.remaining
-        deadline = None if remaining is None else time.monotonic() + remaining
-        control = _Control(self._link, deadline)
+        self._application.default_queue = wanted.default_queue
+        deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
+        control = PipeControl(self._link, deadline)
         assignment = Assignment(wanted.job, control, wanted.failure, wanted.stack_trace)
+        self._link.begin(control)
         try:
             self._performs = True
             try:
                 return perform(assignment, instant.now, (Terminated,))
             finally:
                 self._performs = False
+                _flush()
         except Terminated:
             return None
+        finally:
+            control.close()
+
+    def _import(self, module: str) -> None:
+        self._waits = True
+        try:
+            importlib.import_module(module)
+        except BaseException:  # the attempt that needs it says what is wrong, sys.exit() included
+            if self._is_ending:
+                raise
+        self._waits = False
+
+    # ---- signals and forks --------------------------------------------------------------------
+
+    def _on_sigterm(self, *_: object) -> None:
+        self._is_ending = True
+        if not self._link.is_unbroken:
+            self._end_if_told()
+
+    def _end_if_told(self) -> None:
+        """End the attempt by an exception, so that it can clean up; an idle process just ends."""
+        if not self._is_ending:
+            return
+        if self._performs:
+            self._performs = False
+            raise Terminated
+        if self._waits:
+            sys.exit(0)
+
+    def _be_forked(self) -> None:
+        """In a process that an attempt forked: be an ordinary one, without a part in the pipe."""
+        self._link.cut()
+        running.leave(self._application)
+        logging.getLogger().removeHandler(self._handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _heed_sigterm()  # now it ends this process, as it should have if it came meanwhile
+
+
+def _hold_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _heed_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def main() -> None:
     """Serve the slot whose pipe and process are named on the command line."""
-    _end_with(int(sys.argv[2]))
-    link = _Link(Connection(int(sys.argv[1])))
+    pipe, parent = map(int, sys.argv[1:3])
+    _end_with(parent)
+    os.set_inheritable(pipe, False)  # noqa: FBT003 - it has no other way
+    link = Link(Connection(pipe))
     try:
-        boot: wire.Boot = link.receive()
+        boot: wire.Boot = link.next_order()
     except (EOFError, OSError):
         return
     child = _Child(link, boot)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, child.on_sigterm)
-    root = logging.getLogger()
-    root.addHandler(_PipeHandler(link))
-    root.setLevel(boot.log_level)
-    running.enter(_Application(link, boot.default_queue))
-    for module in boot.modules:
-        _import(module)
+    child.take_over()
     child.serve()
 
 
-def _import(module: str) -> None:
-    with suppress(Exception):  # the attempt that needs it says what is wrong
-        importlib.import_module(module)
+def _flush() -> None:
+    """Let nothing that the attempt has printed wait for the next one, or be lost with a kill."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # the attempt may have closed or replaced it
+            stream.flush()
 
 
 def _end_with(parent: int) -> None:

@@ -7,13 +7,13 @@ it, and Ctrl-C in a terminal reaches the parent alone.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Final
@@ -22,26 +22,35 @@ from antq_actors.executors.processes import wire
 from antq_actors.otp import timers
 
 if TYPE_CHECKING:
-    from antq_actors.executors.processes.stderr import Stderr, Tail
+    from antq_actors.executors.processes.stderr import Stderr
 
 MERCY: Final = 0.2
 """Seconds between the word to end and the kill."""
 
-_PROGRAM: Final = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[3]);"
-    " from antq_actors.executors.processes.child import main; main()"
-)
+_CAN_LOOK: Final = hasattr(os, "waitid")
+"""Whether an end can be seen without taking the process off the system's list; not on macOS."""
+
+_LOOK: Final = 0.02
+"""Seconds between two looks whether one has ended for which nobody waits."""
+
+_TAIL_PATIENCE: Final = 0.2
+"""Seconds to wait for the last words of a process that died."""
+
+_DEAD_PATIENCE: Final = 2.0
+"""Seconds that a killed process may take to end, when it waits for a disk, say."""
 
 
 class OsProcess:
-    """A new process. Raises OSError when the system has none to give."""
+    """A new process. Raises OSError when the system has none to give, Closed without *stderr*.
+
+    Its starter's thread must live as long as it does: Linux kills it with that thread.
+    """
 
     def __init__(self, stderr: Stderr) -> None:
         ours, theirs = socket.socketpair()
         try:
-            known = [theirs.fileno(), os.getpid(), json.dumps(sys.path)]
             self._process = subprocess.Popen(  # noqa: S603 - this very program
-                [sys.executable, "-c", _PROGRAM, *map(str, known)],
+                _command(theirs.fileno()),
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],
@@ -52,20 +61,87 @@ class OsProcess:
             raise
         finally:
             theirs.close()
-        assert self._process.stderr is not None  # noqa: S101 - asked for
         self.pipe = Connection(ours.detach())
-        self.tail: Tail = stderr.follow(self._process.stderr)
         self.pid = self._process.pid
         self._sending = threading.Lock()
+        self._has_to_tell = False
+        # Its number is its own until it is taken off the system's list, so that is never done
+        # while a signal is on its way to it.
+        self._reaping = threading.Lock()
+        self._closing = threading.Lock()
+        self._stderr = stderr
+        assert self._process.stderr is not None  # noqa: S101 - asked for
+        try:
+            self._tail = stderr.follow(self._process.stderr)
+        except BaseException:
+            self.pipe.close()
+            self._process.kill()
+            self._process.wait()
+            raise
+
+    # ---- messages -----------------------------------------------------------------------------
 
     def send(self, message: object) -> None:
-        """Send it a message, from any thread. Raises OSError when it has ended."""
+        """Send it a message. Raises OSError when it has ended."""
         with self._sending:
             wire.send(self.pipe, message)
+        if self._has_to_tell:
+            self._tell_now()
+
+    def tell(self) -> None:
+        """Tell the attempt there to end. Never waits, and never raises: it may not listen."""
+        self._has_to_tell = True
+        self._tell_now()
+
+    def _tell_now(self) -> None:
+        # Whoever sends at this moment does it afterwards.
+        if self._sending.acquire(blocking=False):
+            try:
+                if self._has_to_tell:
+                    self._has_to_tell = False
+                    with suppress(OSError), self._socket() as ours:
+                        frame = len(wire.TELL).to_bytes(4, "big") + wire.TELL
+                        ours.send(frame, socket.MSG_DONTWAIT)
+            finally:
+                self._sending.release()
+
+    def _socket(self) -> socket.socket:
+        """Answer another handle of the pipe. Raises OSError when that is closed."""
+        with self._closing:
+            return socket.socket(fileno=os.dup(self.pipe.fileno()))
+
+    # ---- its standard error ---------------------------------------------------------------------
+
+    def forget_words(self) -> None:
+        """Begin anew to remember what it writes."""
+        self._tail.forget()
+
+    def last_words(self) -> str:
+        """Answer the end of what it wrote to its standard error; it has ended."""
+        self._tail.closed.wait(_TAIL_PATIENCE)
+        return self._tail.text()
+
+    # ---- its end ------------------------------------------------------------------------------
 
     def has_died(self) -> bool:
-        """Say whether it has ended by itself."""
-        return self._process.poll() is not None
+        """Say whether it has ended. What is left of its group then ends as well."""
+        with self._reaping:
+            if self._process.returncode is not None:
+                return True
+            if _CAN_LOOK:
+                if not _has_ended(self.pid):
+                    return False
+                self._kill_group()  # while its number is still its own
+            if self._process.poll() is None:
+                return False
+            if not _CAN_LOOK:
+                self._kill_group()
+            self._stderr.leave(self._tail)
+            return True
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
 
     def end_soon(self) -> None:
         """Tell it to end, and kill it if it has not in a moment. Waits for nothing."""
@@ -75,26 +151,72 @@ class OsProcess:
     def kill(self) -> None:
         """Kill it, and all that it has started. Waits for nothing; once more is no error."""
         self._signal(signal.SIGKILL)
+        # What it forked may have the other end, and then nobody would see that it has ended.
+        with suppress(OSError), self._socket() as ours:
+            ours.shutdown(socket.SHUT_RDWR)
+
+    def retire(self) -> None:
+        """End it for good, without waiting: it may end by itself first. Nothing more is sent."""
+        self._close_pipe()
+        self._see_off(time.monotonic() + MERCY)
+
+    def see_off(self) -> None:
+        """Take it off the system's list when it has ended, without waiting."""
+        self._see_off(time.monotonic())
 
     def close(self) -> str:
-        """End it for good and say why it ended; what it started ends with it."""
-        with suppress(OSError):
+        """End it for good, and say why it ended."""
+        self._close_pipe()
+        if self._ends_within(MERCY):  # without its pipe it ends by itself, unless busy
+            return _why(self._process.returncode)
+        self.kill()
+        if not self._ends_within(_DEAD_PATIENCE):
+            self.retire()
+        return "closed its pipe to the queue and went on, so it was killed"
+
+    def _see_off(self, deadline: float) -> None:
+        if self.has_died():
+            return
+        if time.monotonic() >= deadline:
+            self._signal(signal.SIGKILL)
+        timers.call_after(lambda: self._see_off(deadline), _LOOK)
+
+    def _ends_within(self, seconds: float) -> bool:
+        deadline, pause = time.monotonic() + seconds, 0.0005
+        while not self.has_died():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(pause)
+            pause = min(2 * pause, _LOOK)
+        return True
+
+    def _close_pipe(self) -> None:
+        with self._closing, suppress(OSError):
             self.pipe.close()
-        try:
-            code = self._process.wait(MERCY)  # without its pipe it ends by itself, unless busy
-        except subprocess.TimeoutExpired:
-            self.kill()
-            code = self._process.wait()
-        # Whatever is left of its group: nobody else would end that.
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        return _why(code)
 
     def _signal(self, number: signal.Signals) -> None:
-        # Not reaped yet, its number cannot be that of another process.
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self.pid, number)
+        with self._reaping:
+            if self._process.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, number)
+
+
+def _command(pipe: int) -> list[str]:
+    # Where modules are found comes first: with "-c" the present folder is one of the places.
+    path = [place for place in sys.path if isinstance(place, str)]
+    program = (
+        f"import sys; sys.path[:] = {path!r};"
+        " from antq_actors.executors.processes.child import main; main()"
+    )
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined] # noqa: SLF001
+    return [sys.executable, *flags, "-c", program, str(pipe), str(os.getpid())]
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # the program has all its children taken off by the system
+        return True
 
 
 def _why(code: int) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from antq_actors.executors.choice import PROCESS
 from antq_actors.executors.contract import Health, Lost, NotReady
 from antq_actors.executors.processes.attempt import Attempt, Superfluous
-from antq_actors.executors.processes.slot import SlotActor, Work
+from antq_actors.executors.processes.slot import PAUSE, SlotActor, Work
 from antq_actors.executors.processes.stderr import Stderr
 from antq_actors.otp.child_spec import Restart, Strategy
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
@@ -26,12 +26,15 @@ from antq_actors.otp.supervisor import Supervisor
 if TYPE_CHECKING:
     from antq_actors.executors.contract import Assignment, Done, Settings
     from antq_actors.otp.child_spec import ChildSpec
+    from antq_actors.otp.reasons import ExitReason
     from antq_actors.otp.ref import ServerRef
 
 log: Final = logging.getLogger("antq_actors.executors")
 
 SHUTDOWN: Final = 3.0
 """Seconds that a slot has to end its process."""
+
+_JOIN_TIME: Final = 1.0
 
 
 class ProcessExecutor:
@@ -68,6 +71,7 @@ class ProcessExecutor:
     def start(self, assignment: Assignment, done: Done) -> Attempt:
         """Give an attempt to an idle slot, or to the next one. Raises NotReady."""
         attempt = Attempt(assignment, done, self)
+        assignment.control.wait()
         with self._lock:
             pool = self._pool
             if pool is None:
@@ -86,8 +90,12 @@ class ProcessExecutor:
         with self._lock:
             self._size = concurrency
             idle, self._idle = self._idle, []
+            pool, waiting = self._pool, len(self._waiting)
         for slot in idle:
             slot.deliver(Work())  # it sees that it is one too many, or is idle again
+        if pool is not None:
+            for _ in range(waiting):
+                pool.deliver(_Grow())
 
     def health(self) -> Health:
         """Say how many processes there are, and which."""
@@ -104,14 +112,15 @@ class ProcessExecutor:
     def next(self, slot: SlotActor) -> Attempt | None:
         """Answer what *slot* has to do; None: it is idle. Raises Superfluous."""
         with self._lock:
+            if slot.ref not in self._slots:  # killed a moment ago
+                raise Superfluous
             if len(self._slots) > self._size:
                 del self._slots[slot.ref]
                 raise Superfluous
-            while self._waiting:
-                attempt = self._waiting.popleft()
-                if not attempt.told:
-                    return attempt
-            self._idle.append(slot.ref)
+            if self._waiting:
+                return self._waiting.popleft()
+            if slot.ref not in self._idle:  # it may be told to work twice
+                self._idle.append(slot.ref)
             return None
 
     def withdraw(self, attempt: Attempt) -> bool:
@@ -150,17 +159,17 @@ class ProcessExecutor:
             return bool(self._waiting) and not self._idle and len(self._slots) < self._size
 
     def close(self) -> None:
-        """Take nothing more; what waits is lost to this pool."""
+        """Take nothing more; what waits is lost to this pool. It waits for nothing."""
         with self._lock:
             self._pool = None
             waiting = list(self._waiting)
             self._waiting.clear()
             self._idle.clear()
+            stderr, self.stderr = self.stderr, None
         for attempt in waiting:
             attempt.end(Lost("its pool of processes was stopped"))
-        if self.stderr is not None:
-            self.stderr.close()
-            self.stderr = None
+        if stderr is not None:
+            stderr.close()
 
 
 class _Grow(NamedTuple):
@@ -177,8 +186,10 @@ class PoolActor(GenServer):
 
     def init(self) -> None:
         """Start the first slots, so that their processes are warm when the jobs come."""
-        self._otp_process.watch(self, lambda _ref, _reason: self._executor.close())
-        for _ in range(self._executor.open(self.ref)):
+        number = self._executor.open(self.ref)
+        if not self._otp_process.watch(self, lambda _ref, _reason: self._executor.close()):
+            self._executor.close()
+        for _ in range(number):
             self._start()
 
     def handle_info(self, message: Any) -> None:
@@ -189,6 +200,13 @@ class PoolActor(GenServer):
         else:
             super().handle_info(message)
 
+    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
+        """Wait a little for the thread that reads what the processes wrote."""
+        stderr = self._executor.stderr
+        self._executor.close()
+        if stderr is not None:
+            stderr.join(_JOIN_TIME)
+
     def _start(self) -> None:
         spec = SlotActor.child_spec(
             self._executor, id="slot", restart=Restart.TRANSIENT, shutdown=SHUTDOWN
@@ -197,3 +215,4 @@ class PoolActor(GenServer):
             DynamicSupervisor.start_child(self._slots, spec)
         except OtpError as error:
             log.error("no process can be started: %s", error)  # noqa: TRY400 - it says why
+            self.send_after(PAUSE, _Grow())

@@ -7,16 +7,18 @@ its job's timeout is no fault that a supervisor should count.
 from __future__ import annotations
 
 import logging
-import pickle
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from antq_actors.executors import by_value
 from antq_actors.executors.contract import Died, Lost, Stopped
-from antq_actors.executors.processes import wire
 from antq_actors.executors.processes.attempt import Superfluous
+from antq_actors.executors.processes.conversation import (
+    CannotTravel,
+    Conversation,
+    NotTaken,
+    module_of,
+)
 from antq_actors.executors.processes.os_process import OsProcess
-from antq_actors.jobs import registry, running
-from antq_actors.jobs.definitions import defined
+from antq_actors.executors.processes.stderr import Closed
 from antq_actors.otp.errors import Stop
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import Continue
@@ -25,10 +27,14 @@ if TYPE_CHECKING:
     from antq_actors.executors.contract import End
     from antq_actors.executors.processes.attempt import Attempt
     from antq_actors.executors.processes.pool import ProcessExecutor
+    from antq_actors.executors.processes.stderr import Stderr
+    from antq_actors.executors.processes.wire import Ended
     from antq_actors.otp.reasons import ExitReason
 
-TAIL_PATIENCE: Final = 0.2
-"""Seconds to wait for the last words of a process that died."""
+log: Final = logging.getLogger("antq_actors.executors")
+
+PAUSE: Final = 1.0
+"""Seconds until the next try when the system has no process to give."""
 
 
 class Work(NamedTuple):
@@ -41,30 +47,29 @@ class SlotActor(GenServer):
     def __init__(self, pool: ProcessExecutor) -> None:
         super().__init__()
         self._pool = pool
-        self._process: OsProcess | None = None
-        self._performed = 0
-        """Attempts of the present process."""
-        self._known: set[str] = set()
-        """Workers that the present process was given by value."""
+        self._with: Conversation | None = None
+        self._retired: list[OsProcess] = []
         self.is_busy = False
+        """Whether an attempt is under way; may be read in any thread."""
 
     @property
     def pid(self) -> int | None:
         """The number of its process; may be read in any thread."""
-        process = self._process
-        return None if process is None else process.pid
+        present = self._with
+        return None if present is None else present.process.pid
 
     # ---- life -----------------------------------------------------------------------------
 
     def init(self) -> Continue:
         """Be a slot of the pool."""
-        self._otp_process.watch(self, self._on_end)
         self._pool.enter(self)
+        if not self._otp_process.watch(self, self._on_end):
+            self._pool.leave(self.ref)
+            raise Stop
         return Continue()
 
     def handle_continue(self, _token: object) -> None:
         """Start the process, and take what waits."""
-        self._renew()
         self._work()
 
     def handle_info(self, message: Any) -> None:
@@ -76,174 +81,151 @@ class SlotActor(GenServer):
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """End the process."""
-        if self._process is not None:
-            self._process.close()
+        if self._with is not None:
+            self._with.process.close()
+        for process in self._retired:
+            process.close()
 
     def _on_end(self, ref: Any, _reason: object) -> None:
-        # Also when this actor was killed, and in the thread of who killed it.
+        # Also when this actor was killed, and in the thread of who killed it: so nothing may wait.
         self._pool.leave(ref)
-        if self._process is not None:
-            self._process.kill()
+        present = self._with
+        if present is not None:
+            present.process.kill()
+            present.process.see_off()
 
     # ---- attempts -------------------------------------------------------------------------
 
     def _work(self) -> None:
-        self.is_busy = True
         try:
-            while (attempt := self._pool.next(self)) is not None:
-                self._run(attempt)
-                if self._is_told_to_end():
+            while (present := self._present()) is not None:
+                attempt = self._pool.next(self)
+                if attempt is None:
                     return
-        except Superfluous:
+                self._run(attempt, present)
+                if self._otp_process.is_told_to_end():
+                    return
+        except (Superfluous, Closed):
             raise Stop from None
-        finally:
-            self.is_busy = False
 
-    def _is_told_to_end(self) -> bool:
-        return self._otp_process.is_told_to_end()
-
-    def _run(self, attempt: Attempt) -> None:
-        process = self._process
-        if process is None or process.has_died():  # idle, and by no job's fault
-            process = self._renew()
-        if not attempt.begin(process):
-            attempt.end(Stopped())
-            return
+    def _run(self, attempt: Attempt, present: Conversation) -> None:
         me = self._otp_process
         end: End = Lost("its slot ended")
+        self.is_busy = True
         try:
             end = me.interruptible.run_until(
-                me.is_told_to_end, process.kill, lambda: self._perform(attempt, process)
+                me.is_told_to_end, self._kill, lambda: self._perform(attempt, present)
             )
         finally:
+            self.is_busy = False
             attempt.end(end)
-        if self._process is None and not self._is_told_to_end():
-            self._renew()
 
-    def _perform(self, attempt: Attempt, process: OsProcess) -> End:
+    def _kill(self) -> None:
+        present = self._with
+        if present is not None:
+            present.process.kill()
+
+    def _perform(self, attempt: Attempt, present: Conversation) -> End:
         """Have the process perform it; answer its end. A process that must not go on is gone."""
-        assignment = attempt.assignment
-        control = assignment.control
-        process.tail.forget()
+        if not attempt.begin(present.process):
+            return Stopped()
+        attempt.assignment.control.go_on()
+        said: Ended | Exception
         try:
-            self._define(assignment.job.spec.worker, assignment.job.id, process)
-            process.send(
-                wire.Perform(
-                    assignment.job, control.remaining(), assignment.failure, assignment.stack_trace
-                )
-            )
-            control.watched = False
-            control.on_told = lambda: process.send(wire.Tell())
-            ended = self._hear(attempt, process)
-        except (EOFError, OSError):
-            return self._death(attempt, process)
-        except _CannotTravelError as error:
-            return Died(str(error))
-        finally:
-            control.on_told = None
-        self._performed += 1
-        if attempt.told or ended.outcome is None:
-            self._retire(process)
-            return Stopped() if attempt.told else Died("its process was terminated by SIGTERM")
-        settings = self._pool.settings
-        if self._performed == settings.max_jobs or (
-            settings.max_memory is not None and ended.memory > settings.max_memory
-        ):
-            self._retire(process)
+            said = present.perform(attempt.assignment)
+        except (NotTaken, CannotTravel, EOFError, OSError) as error:
+            said = error
+        told = attempt.leave()
+        if isinstance(said, CannotTravel):
+            if told:
+                self._retire()
+            return Died(str(said))
+        if isinstance(said, NotTaken) and not told and present.performed:
+            return self._perform_in_another(attempt)
+        if isinstance(said, Exception):
+            return self._death(present.process, told=told)
+        return self._outcome(attempt, present, said, told=told)
+
+    def _perform_in_another(self, attempt: Attempt) -> End:
+        """Have a new process perform it: the old one had ended while it was idle."""
+        self._retire()
+        try:
+            present = self._present()
+        except Closed:
+            present = None
+        if present is None or self._otp_process.is_told_to_end():
+            return Lost("its process ended, and there was no other")
+        return self._perform(attempt, present)
+
+    def _outcome(self, attempt: Attempt, present: Conversation, ended: Ended, *, told: bool) -> End:
+        if told or ended.outcome is None or self._is_worn_out(present, ended):
+            self._retire()
+        if ended.outcome is None:
+            return Stopped() if told else Died("its process was terminated by SIGTERM")
+        module = module_of(attempt.assignment)
+        if module is not None:
+            self._pool.modules.add(module)
         return ended.outcome
 
-    def _hear(self, attempt: Attempt, process: OsProcess) -> wire.Ended:
-        control = attempt.assignment.control
-        while True:
-            match wire.receive(process.pipe):
-                case wire.Ended() as ended:
-                    return ended
-                case wire.Watched():
-                    control.watched = True
-                case wire.Reported(progress):
-                    control.report(progress)
-                case wire.Logged(record):
-                    logger = logging.getLogger(record.name)
-                    if logger.isEnabledFor(record.levelno):
-                        logger.handle(record)
-                case wire.Enqueue() as wanted:
-                    process.send(_enqueued(wanted))
+    def _is_worn_out(self, present: Conversation, ended: Ended) -> bool:
+        settings = self._pool.settings
+        return present.performed == settings.max_jobs or (
+            settings.max_memory is not None and ended.memory > settings.max_memory
+        )
 
-    def _define(self, name: str, job_id: int, process: OsProcess) -> None:
-        """Give the process a worker that it cannot import."""
-        if name in self._known:
-            return
-        self._known.add(name)
-        worker = defined(name)
-        if worker is None:
-            return  # it is found by its name, or not at all
-        if registry.is_importable(worker):
-            # Not by its name: that may be one of its own choice.
-            self._pool.modules.add(worker.__module__)
-            process.send(wire.Import(worker.__module__))
-            return
-        try:
-            pickled = by_value.dumps(worker)
-        except Exception as error:
-            raise _CannotTravelError(name, job_id, error) from error
-        process.send(wire.Define(name, pickled))
-
-    def _death(self, attempt: Attempt, process: OsProcess) -> End:
-        self._process = None
+    def _death(self, process: OsProcess, *, told: bool) -> End:
+        self._with = None
         why = process.close()
-        if attempt.told:
+        if told:
             return Stopped()
-        if self._is_told_to_end():
+        if self._otp_process.is_told_to_end():
             return Lost("its process was stopped with the queue's executor")
-        last_words = process.tail.text(TAIL_PATIENCE)
+        last_words = process.last_words()
         shown = f"what it wrote last to its standard error:\n{last_words}" if last_words else None
         return Died(f"its process {why}", shown)
 
     # ---- the process ------------------------------------------------------------------------
 
-    def _retire(self, process: OsProcess) -> None:
-        self._process = None
-        process.close()
+    def _present(self) -> Conversation | None:
+        """Answer the conversation with a living process; None: there is none to be had now.
 
-    def _renew(self) -> OsProcess:
-        if self._process is not None:
-            self._retire(self._process)
+        Raises Closed when the pool is.
+        """
+        if self._with is not None and not self._with.process.has_died():
+            return self._with
+        self._retire()
         stderr = self._pool.stderr
-        if stderr is None:  # the pool is being closed, and this slot with it
-            raise Stop
-        process = self._process = OsProcess(stderr)
-        self._performed = 0
-        self._known = set()
-        application = running.latest()
-        process.send(
-            wire.Boot(
-                modules=sorted(self._pool.modules),
-                log_level=logging.getLogger().getEffectiveLevel(),
-                default_queue="default" if application is None else application.default_queue,
-                measures_memory=self._pool.settings.max_memory is not None,
-            )
-        )
-        return process
-
-
-class _CannotTravelError(Exception):
-    """A worker of a script or a function cannot be pickled."""
-
-    def __init__(self, name: str, job_id: int, error: Exception) -> None:
-        super().__init__(
-            f"job {job_id} names the worker {name!r}, which another process cannot import, and"
-            f" which cannot be pickled either: {type(error).__name__}: {error}"
-        )
-
-
-def _enqueued(wanted: wire.Enqueue) -> wire.Answer:
-    """Store a job for an attempt in the process, as `perform_async` there does here."""
-    try:
-        worker = registry.resolve(wanted.worker, job_id=0)
-        return wire.Answer(running.current().enqueue(worker, wanted.args, **wanted.options), None)
-    except Exception as error:  # noqa: BLE001 - it is raised there
+        if stderr is None:
+            raise Closed
         try:
-            pickle.loads(pickle.dumps(error))  # noqa: S301 - whether it can travel
-        except Exception:  # noqa: BLE001 - any may refuse
-            error = RuntimeError(f"{type(error).__name__}: {error}")
-        return wire.Answer(None, error)
+            self._with = self._new_conversation(stderr)
+        except OSError as error:
+            log.error(  # noqa: TRY400 - it says why
+                "no process can be started for queue %r, which is tried again in %g s: %s",
+                self._pool.settings.queue,
+                PAUSE,
+                error,
+            )
+            self.send_after(PAUSE, Work())
+            return None
+        if self._otp_process.reason is not None:  # killed meanwhile, and nobody saw the process
+            self._retire()
+            raise Stop
+        return self._with
+
+    def _new_conversation(self, stderr: Stderr) -> Conversation:
+        process = OsProcess(stderr)
+        measures_memory = self._pool.settings.max_memory is not None
+        try:
+            return Conversation(process, sorted(self._pool.modules), measures_memory)
+        except OSError:  # it has ended already
+            process.retire()
+            raise
+
+    def _retire(self) -> None:
+        """Be without a process. The old one ends by itself, or is killed in a moment."""
+        self._retired = [process for process in self._retired if not process.has_died()]
+        if self._with is not None:
+            self._with.process.retire()
+            self._retired.append(self._with.process)
+            self._with = None

@@ -1,10 +1,12 @@
 """What OS processes write to their standard error: passed on at once, and its end remembered.
 
-One thread for all processes of a pool: most write nothing.
+One thread for all processes of a pool: most write nothing. It may wait for whoever reads this
+program's own standard error, so nobody waits long for it.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
 import selectors
 import sys
@@ -16,28 +18,44 @@ KEPT: Final = 4096
 """Bytes that are remembered of each."""
 
 _CHUNK: Final = 65536
+_MOST_LEFT: Final = 16
+"""Chunks that are read at most after the end of a process: what it started may go on writing."""
 
 
 class Tail:
     """The last bytes of one process."""
 
     def __init__(self, stream: IO[bytes]) -> None:
+        os.set_blocking(stream.fileno(), False)
         self.stream = stream
-        self.kept = b""
         self.closed = threading.Event()
-
-    def text(self, patience: float) -> str:
-        """Answer the end of what it wrote, when all has come or *patience* seconds are over."""
-        self.closed.wait(patience)
-        return self.kept.decode(errors="replace").strip()
+        self._kept = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def forget(self) -> None:
         """Begin anew: what comes next is another attempt's."""
-        self.kept = b""
+        self._kept = b""
 
-    def add(self, chunk: bytes) -> None:
-        """Remember what came."""
-        self.kept = (self.kept + chunk)[-KEPT:]
+    def text(self) -> str:
+        """Answer the end of what it wrote, as far as it has come."""
+        return self._kept.decode(errors="replace").strip()
+
+    def read(self) -> int | None:
+        """Take what is there and pass it on; answer how much. 0: it has ended; None: not now."""
+        try:
+            chunk = os.read(self.stream.fileno(), _CHUNK)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return 0
+        self._kept = (self._kept + chunk)[-KEPT:]
+        if chunk:
+            _pass_on(self._decoder.decode(chunk))
+        return len(chunk)
+
+
+class Closed(Exception):
+    """It is closed, so nothing can be followed any more."""
 
 
 class Stderr:
@@ -46,64 +64,93 @@ class Stderr:
     def __init__(self, queue: str) -> None:
         self._selector = selectors.DefaultSelector()
         self._wake_up, self._wake = os.pipe()
+        os.set_blocking(self._wake, False)
         self._selector.register(self._wake_up, selectors.EVENT_READ)
+        self._lock = threading.Lock()
         self._new: list[Tail] = []
-        self._closed = False
+        self._old: list[Tail] = []
+        self._is_closed = False
         self._thread = threading.Thread(target=self._run, name=f"antq-stderr-{queue}", daemon=True)
         self._thread.start()
 
     def follow(self, stream: IO[bytes]) -> Tail:
-        """Read from *stream* from now on; answer its tail."""
+        """Read from *stream* from now on; answer its tail. Raises Closed."""
         tail = Tail(stream)
-        os.set_blocking(stream.fileno(), False)
-        self._new.append(tail)
-        self._poke()
+        with self._lock:
+            if self._is_closed:
+                stream.close()
+                raise Closed
+            self._new.append(tail)
+            self._poke()
         return tail
 
+    def leave(self, tail: Tail) -> None:
+        """Read what is left, and close the stream; soon, in this one's thread."""
+        with self._lock:
+            if not self._is_closed:
+                self._old.append(tail)
+                self._poke()
+
     def close(self) -> None:
-        """Read no more, and end the thread."""
-        self._closed = True
-        self._poke()
-        self._thread.join()
-        for key in list(self._selector.get_map().values()):
-            if isinstance(key.data, Tail):
-                key.data.stream.close()
-        self._selector.close()
-        os.close(self._wake)
-        os.close(self._wake_up)
+        """Read no more; the thread ends soon."""
+        with self._lock:
+            if not self._is_closed:
+                self._is_closed = True
+                self._poke()
+
+    def join(self, patience: float) -> None:
+        """Wait for the end of the thread."""
+        self._thread.join(patience)
 
     def _poke(self) -> None:
-        with suppress(OSError):
+        with suppress(BlockingIOError):  # it is full of pokes
             os.write(self._wake, b"!")
 
     def _run(self) -> None:
-        while not self._closed:
-            for key, _ in self._selector.select():
-                if isinstance(key.data, Tail):
-                    self._read(key.data)
-                else:
-                    os.read(self._wake_up, _CHUNK)
-            while self._new:
-                tail = self._new.pop()
-                self._selector.register(tail.stream, selectors.EVENT_READ, tail)
-
-    def _read(self, tail: Tail) -> None:
         try:
-            chunk = os.read(tail.stream.fileno(), _CHUNK)
-        except BlockingIOError:
-            return
-        except OSError:
-            chunk = b""
-        if chunk:
-            tail.add(chunk)
-            _pass_on(chunk)
-        else:
-            self._selector.unregister(tail.stream)
+            while not self._is_closed:
+                for key, _ in self._selector.select():
+                    tail: Tail | None = key.data
+                    if tail is None:
+                        os.read(self._wake_up, _CHUNK)
+                        self._change()
+                    elif not tail.closed.is_set() and tail.read() == 0:
+                        self._let_go(tail)
+        finally:
+            self._end()
+
+    def _change(self) -> None:
+        with self._lock:
+            new, self._new = self._new, []
+            old, self._old = self._old, []
+        for tail in new:
+            self._selector.register(tail.stream, selectors.EVENT_READ, tail)
+        for tail in old:
+            if not tail.closed.is_set():
+                for _ in range(_MOST_LEFT):
+                    if not tail.read():
+                        break
+                self._let_go(tail)
+
+    def _let_go(self, tail: Tail) -> None:
+        self._selector.unregister(tail.stream)
+        tail.stream.close()
+        tail.closed.set()
+
+    def _end(self) -> None:
+        with self._lock:
+            self._is_closed = True
+            os.close(self._wake)
+            unregistered = self._new
+        tails = [key.data for key in self._selector.get_map().values() if key.data is not None]
+        for tail in (*tails, *unregistered):
             tail.stream.close()
             tail.closed.set()
+        self._selector.close()
+        os.close(self._wake_up)
 
 
-def _pass_on(chunk: bytes) -> None:
+def _pass_on(text: str) -> None:
     with suppress(Exception):  # a closed or broken stderr must not stop the others
-        sys.stderr.write(chunk.decode(errors="replace"))
+        sys.stderr.write(text)
         sys.stderr.flush()

@@ -7,10 +7,11 @@ rest. Both ends are the same program, and nobody else has the pipe.
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import cloudpickle  # type: ignore[import-untyped] # it has no types
 
 if TYPE_CHECKING:
-    import logging
     from collections.abc import Mapping
     from multiprocessing.connection import Connection
 
@@ -23,9 +24,9 @@ class Boot(NamedTuple):
     """The first message: what a new process has to know."""
 
     modules: list[str]
-    """Those of workers that were seen: imported before the first attempt."""
-    log_level: int
-    default_queue: str
+    """Those of workers that were performed elsewhere: imported before the first attempt."""
+    levels: Mapping[str, int]
+    """Of the loggers that have one of their own; the root's name is empty."""
     measures_memory: bool
 
 
@@ -50,6 +51,8 @@ class Perform(NamedTuple):
     """Seconds until it times out."""
     failure: str | None
     stack_trace: str | None
+    default_queue: str
+    """Of the application, for jobs that the attempt builds."""
 
 
 class Tell(NamedTuple):
@@ -59,16 +62,19 @@ class Tell(NamedTuple):
 class Enqueue(NamedTuple):
     """The attempt wants to store a job."""
 
+    number: int
+    """Of this question: several threads may ask."""
     worker: str
-    args: Mapping[str, Any] | None
-    options: dict[str, Any]
+    pickled: bytes
+    """Its arguments and options, with what only this process has by value."""
 
 
 class Answer(NamedTuple):
-    """What came of that: a job or an exception."""
+    """What came of that."""
 
-    value: Any
-    error: BaseException | None
+    number: int
+    pickled: bytes
+    """A job or None, and an exception or None."""
 
 
 class Ended(NamedTuple):
@@ -92,7 +98,11 @@ class Reported(NamedTuple):
 class Logged(NamedTuple):
     """The process has logged something."""
 
-    record: logging.LogRecord
+    pickled: bytes
+    """The record's attributes."""
+
+
+TELL: Final = pickle.dumps(Tell(), pickle.HIGHEST_PROTOCOL)
 
 
 def send(pipe: Connection, message: object) -> None:
@@ -102,4 +112,15 @@ def send(pipe: Connection, message: object) -> None:
 
 def receive(pipe: Connection) -> Any:
     """Wait for a message. Raises EOFError or OSError when the other end is gone."""
-    return pickle.loads(pipe.recv_bytes())  # noqa: S301 - of the same program, over its own pipe
+    return load(pipe.recv_bytes())
+
+
+def by_value(thing: object) -> bytes:
+    """Answer *thing* pickled, with what the other end cannot import. Raises what its parts do."""
+    pickled: bytes = cloudpickle.dumps(thing)
+    return pickled
+
+
+def load(pickled: bytes) -> Any:
+    """Undo a pickling."""
+    return pickle.loads(pickled)  # noqa: S301 - of the same program, over its own pipe

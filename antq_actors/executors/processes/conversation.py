@@ -1,0 +1,159 @@
+"""What a slot says to its process for one attempt, and what it hears until the attempt's end."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.executors import by_value
+from antq_actors.executors.processes import wire
+from antq_actors.jobs import registry, running
+from antq_actors.jobs.definitions import defined
+
+if TYPE_CHECKING:
+    from antq_actors.executors.contract import Assignment
+    from antq_actors.executors.processes.os_process import OsProcess
+    from antq_actors.jobs.control import Control
+    from antq_actors.jobs.registry import AnyWorker
+
+log: Final = logging.getLogger("antq_actors.executors")
+
+
+class NotTaken(Exception):
+    """The process ended before it took the attempt up."""
+
+
+class CannotTravel(Exception):
+    """A worker of a script or a function cannot be pickled."""
+
+    def __init__(self, name: str, job_id: int, error: Exception) -> None:
+        super().__init__(
+            f"job {job_id} names the worker {name!r}, which another process cannot import, and"
+            f" which cannot be pickled either: {type(error).__name__}: {error}"
+        )
+
+
+class Conversation:
+    """With one process, from its start to its end."""
+
+    def __init__(self, process: OsProcess, modules: list[str], measures_memory: bool) -> None:  # noqa: FBT001
+        self.process = process
+        self.performed = 0
+        """Attempts that have come to an end there."""
+        self._known: dict[str, AnyWorker] = {}
+        """Workers that the process was told of."""
+        process.send(wire.Boot(modules, _levels(), measures_memory))
+
+    def perform(self, assignment: Assignment) -> wire.Ended:
+        """Have the process perform an attempt; answer its end.
+
+        Raises EOFError or OSError when the process ends meanwhile, NotTaken when it had not begun,
+        CannotTravel.
+        """
+        process, control = self.process, assignment.control
+        process.forget_words()
+        try:
+            self._introduce(assignment.job.spec.worker, assignment.job.id)
+            process.send(_order(assignment))
+        except OSError as error:
+            raise NotTaken from error
+        control.watched = False
+        control.on_told = process.tell
+        try:
+            if control.told:
+                process.tell()
+            ended = self._hear(control)
+        finally:
+            control.on_told = None
+        self.performed += 1
+        return ended
+
+    def _hear(self, control: Control) -> wire.Ended:
+        try:
+            message = wire.receive(self.process.pipe)
+        except ConnectionResetError as error:
+            # It has left something unread. If that may be a word sent later, it had begun.
+            if control.told:
+                raise
+            raise NotTaken from error
+        while not isinstance(message, wire.Ended):
+            match message:
+                case wire.Watched():
+                    control.watched = True
+                case wire.Reported(progress):
+                    control.report(progress)
+                case wire.Logged(pickled):
+                    _log(pickled)
+                case wire.Enqueue():
+                    self.process.send(_stored(message))
+            message = wire.receive(self.process.pipe)
+        return message
+
+    def _introduce(self, name: str, job_id: int) -> None:
+        """Tell the process of a worker that it cannot find by its name."""
+        worker = defined(name)
+        if worker is None or self._known.get(name) is worker:
+            return  # it is found by its name, or not at all
+        if registry.is_importable(worker):
+            # Not by its name: that may be one of its own choice.
+            self.process.send(wire.Import(worker.__module__))
+        else:
+            try:
+                pickled = by_value.dumps(worker)
+            except Exception as error:
+                raise CannotTravel(name, job_id, error) from error
+            self.process.send(wire.Define(name, pickled))
+        self._known[name] = worker
+
+
+def module_of(assignment: Assignment) -> str | None:
+    """Answer what a process may import before it gets such an attempt."""
+    worker = defined(assignment.job.spec.worker)
+    return worker.__module__ if worker is not None and registry.is_importable(worker) else None
+
+
+def _order(assignment: Assignment) -> wire.Perform:
+    job, control, failure, stack_trace = assignment
+    application = running.latest()
+    default_queue = "default" if application is None else application.default_queue
+    return wire.Perform(job, control.remaining(), failure, stack_trace, default_queue)
+
+
+def _levels() -> dict[str, int]:
+    """Answer the levels of the loggers that have one."""
+    root = logging.getLogger()
+    named = ((name, root.manager.loggerDict[name]) for name in list(root.manager.loggerDict))
+    levels = {
+        name: logger.level
+        for name, logger in named
+        if isinstance(logger, logging.Logger) and logger.level
+    }
+    return {"": root.level, **levels}
+
+
+def _log(pickled: bytes) -> None:
+    try:
+        record = logging.makeLogRecord(wire.load(pickled))
+        logger = logging.getLogger(record.name)
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
+    except Exception:
+        log.debug("a log record of a process is lost", exc_info=True)
+
+
+def _stored(wanted: wire.Enqueue) -> wire.Answer:
+    """Store a job for an attempt in the process, as `perform_async` there does here."""
+    job, error = None, None
+    try:
+        worker = registry.resolve(wanted.worker, job_id=0)
+        args, options = wire.load(wanted.pickled)
+        job = running.current().enqueue(worker, args, **options)
+    except Exception as raised:  # noqa: BLE001 - it is raised there
+        error = raised
+    try:
+        pickled = wire.by_value((job, error))
+        wire.load(pickled)
+    except Exception as untravelled:  # noqa: BLE001 - any exception may refuse to travel
+        refusal = untravelled if error is None else error
+        pickled = wire.by_value((None, RuntimeError(f"{type(refusal).__name__}: {refusal}")))
+    return wire.Answer(wanted.number, pickled)

@@ -1,0 +1,114 @@
+"""What stands in a process that performs attempts for things that only its parent has."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from typing import TYPE_CHECKING, Any
+
+from antq_actors.executors.processes import wire
+from antq_actors.jobs.control import Control, Progress
+from antq_actors.jobs.registry import name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from antq_actors.executors.processes.link import Link
+    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.registry import AnyWorker
+
+
+class PipeControl(Control):
+    """The control of an attempt whose queue is at the other end of the pipe."""
+
+    __slots__ = ("_link",)
+
+    def __init__(self, link: Link, deadline: float | None) -> None:
+        super().__init__(deadline)
+        self._link: Link | None = link
+
+    def cancelled(self) -> bool:
+        """Say whether the attempt was told to end, by what the pipe says at this moment."""
+        self._watch()
+        if self._link is not None and not self.told:
+            self._link.look()
+        return super().cancelled()
+
+    def remaining(self) -> float | None:
+        """Answer the seconds that are left."""
+        self._watch()
+        return super().remaining()
+
+    def report(self, progress: Progress) -> None:
+        """Send it."""
+        if self._link is not None:
+            self._link.send(wire.Reported(progress))
+
+    def close(self) -> None:
+        """Say nothing more: the attempt is over, whatever its threads still do."""
+        self._link = None
+
+    def _watch(self) -> None:
+        if not self.watched:
+            self.watched = True
+            if self._link is not None:
+                self._link.send(wire.Watched())
+
+
+class PipeApplication:
+    """The application of the parent, for attempts that enqueue jobs."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self.default_queue = "default"
+
+    def enqueue(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
+    ) -> Job:
+        """Have the parent store a job. Raises what that raises there."""
+        pickled = wire.by_value((args, options))
+        answer = self._link.ask(name_of(worker), pickled)
+        job, error = wire.load(answer.pickled)
+        if error is not None:
+            raise error
+        stored: Job = job
+        return stored
+
+
+class PipeHandler(logging.Handler):
+    """Sends log records to the parent, which handles them as its own."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self._link = link
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Send the record: its message and its traceback as text, the rest as far as it travels."""
+        try:
+            attributes = {
+                **record.__dict__,
+                "msg": record.getMessage(),
+                "args": None,
+                "exc_info": None,
+                "exc_text": _trace(record),
+            }
+            self._link.send(wire.Logged(_pickled(attributes)))
+        except Exception:  # noqa: BLE001 - as every handler of the standard library does
+            self.handleError(record)
+
+
+def _trace(record: logging.LogRecord) -> str | None:
+    if record.exc_text or not record.exc_info:
+        return record.exc_text
+    return logging.Formatter().formatException(record.exc_info)
+
+
+def _pickled(attributes: dict[str, Any]) -> bytes:
+    try:
+        return pickle.dumps(attributes, pickle.HIGHEST_PROTOCOL)
+    except Exception:  # noqa: BLE001 - any of a record's own attributes may refuse
+        plain = {
+            key: value if isinstance(value, str | int | float | None) else repr(value)
+            for key, value in attributes.items()
+        }
+        return pickle.dumps(plain, pickle.HIGHEST_PROTOCOL)

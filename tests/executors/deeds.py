@@ -1,0 +1,264 @@
+"""What jobs may do to the process in which they are performed."""
+
+import ctypes
+import logging
+import multiprocessing
+import os
+import re
+import resource
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from antq_actors import AlreadyExists, Unique, Worker
+
+log = logging.getLogger("deeds")
+
+
+def tell_pid(job):
+    place(job, f"pid {os.getpid()}").touch()
+
+
+def spin(job):
+    while True:
+        pass
+
+
+def backtrack(job):
+    re.match(r"(a+)+$", "a" * 60 + "b")
+
+
+def be_deaf(job):
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while True:
+        time.sleep(0.01)
+
+
+def be_stubborn(job):
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:  # noqa: BLE001, S112 - as it says
+            continue
+
+
+def clean_up(job):
+    try:
+        time.sleep(60)
+    finally:
+        place(job, "cleaned up").touch()
+
+
+def segfault(job):
+    ctypes.string_at(0)
+
+
+def leave(job):
+    sys.stderr.write("last words\n")
+    sys.stderr.flush()
+    os._exit(3)
+
+
+def be_killed(job):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def be_terminated(job):
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(60)
+
+
+def stop_itself(job):
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def close_everything(job):
+    os.closerange(3, 1000)
+    time.sleep(60)
+
+
+def leave_a_daemon_and_die(job):
+    daemonise(job)
+    os._exit(4)
+
+
+def daemonise(job):
+    """Leave a process in a session of its own that has all our files open."""
+    if os.fork() == 0:
+        os.setsid()
+        place(job, f"daemon {os.getpid()}").touch()
+        time.sleep(60)
+        os._exit(0)
+    while not list(Path(job.args["place"]).glob("daemon *")):
+        time.sleep(0.005)
+
+
+def start_a_child_and_sleep(job):
+    if os.fork() == 0:
+        place(job, f"child {os.getpid()}").touch()
+        time.sleep(60)
+        os._exit(0)
+    time.sleep(60)
+
+
+def fork_a_worker(job):
+    """Use multiprocessing with its old start method, and log and report there."""
+    context = multiprocessing.get_context("fork")
+    process = context.Process(target=in_a_fork, args=(job,))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    other = context.Process(target=time.sleep, args=(60,))
+    other.start()
+    other.terminate()
+    other.join()
+    assert other.exitcode == -signal.SIGTERM
+
+
+def in_a_fork(job):
+    log.warning("from a fork")
+    job.progress(0.1)
+    assert not job.cancelled()
+
+
+def leave_a_thread(job):
+    def go_on():
+        while True:
+            log.debug("not heard")
+            job.progress(0.9)
+            job.cancelled()
+            time.sleep(0.001)
+
+    threading.Thread(target=go_on).start()
+
+
+def leave_a_thread_that_enqueues(job):
+    def go_on():
+        done = Path(job.args["place"], "over")
+        while not done.exists():
+            time.sleep(0.005)
+        try:
+            Deed.perform_async({**job.args, "deed": "nothing"})
+        except Exception as error:  # noqa: BLE001 - shown to the test
+            place(job, "refused").write_text(repr(error))
+
+    threading.Thread(target=go_on).start()
+
+
+def look_from_a_thread(job):
+    """Ask in two threads, at the same time, what only the parent knows."""
+    stop = threading.Event()
+
+    def look():
+        while not stop.is_set():
+            job.cancelled()
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        for _ in range(50):
+            Deed.perform_async({**job.args, "deed": "nothing"})
+    finally:
+        stop.set()
+        looking.join()
+
+
+def end_when_told(job):
+    while not job.cancelled():
+        job.progress(0.5)  # heard after it was heard that this one looks
+        time.sleep(0.005)
+    place(job, "told").touch()
+
+
+def say(job):
+    try:
+        {}["why"]
+    except KeyError:
+        log.exception("of %s", "import", extra={"number": 7, "thing": threading.Lock()})
+    logging.getLogger("deeds.quiet").info("not this")
+    logging.getLogger("deeds.loud").debug("but this")
+    job.progress(0.25, "a quarter")
+
+
+def say_and_wait(job):
+    job.progress(0.25, "a quarter")
+    time.sleep(60)
+
+
+def print_much(job):
+    print("to stdout")  # noqa: T201
+    print("to stderr é", file=sys.stderr)  # noqa: T201
+
+
+def fill_stderr(job):
+    sys.stderr.write("x" * 1_000_000)
+
+
+def enqueue(job):
+    made = Deed.perform_async({**job.args, "deed": "nothing"}, schedule_in=3600)
+    assert made.id > job.id
+    assert made.args["deed"] == "nothing"
+    place(job, f"made {made.id}").touch()
+
+
+def enqueue_twice(job):
+    options = {"unique": Unique(args=["deed"]), "schedule_in": 3600}
+    first = Deed.perform_async({**job.args, "deed": "nothing"}, **options)
+    try:
+        Deed.perform_async({**job.args, "deed": "nothing"}, **options)
+    except AlreadyExists as error:
+        place(job, f"refused for {error.job.id - first.id}").touch()
+        place(job, "refused").write_text(str(error))
+    Deed.perform_async({"a": 1}, nonsense=2)
+
+
+def enqueue_a_local_thing(job):
+    class Local:
+        pass
+
+    Deed.perform_async({**job.args, "deed": "nothing", "thing": Local()})
+
+
+def take_memory(job):
+    block = bytearray(100_000_000)
+    block[::4096] = b"x" * len(block[::4096])
+    globals()["kept"] = block
+    tell_pid(job)
+
+
+def exceed_memory(job):
+    resource.setrlimit(resource.RLIMIT_AS, (500_000_000,) * 2)
+    bytearray(10_000_000_000)
+
+
+def note_files(job):
+    files = []
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of this listing itself
+            files.append(str(file.readlink()))
+    place(job, "files").write_text("\n".join(files))
+
+
+DEEDS = {
+    each.__name__: each
+    for each in (
+        tell_pid, spin, backtrack, be_deaf, be_stubborn, clean_up, segfault, leave, be_killed,
+        be_terminated, stop_itself, close_everything, leave_a_daemon_and_die, daemonise,
+        start_a_child_and_sleep, fork_a_worker, leave_a_thread, leave_a_thread_that_enqueues,
+        look_from_a_thread, end_when_told, say, say_and_wait, print_much, fill_stderr, enqueue,
+        enqueue_twice, enqueue_a_local_thing, take_memory, exceed_memory, note_files,
+    )
+} | {"sleep": lambda job: time.sleep(60), "nothing": lambda job: None}  # fmt: skip
+
+
+class Deed(Worker, executor="process", max_attempts=1):
+    def perform(self, job):
+        place(job, f"begun {job.args['deed']}").touch()
+        return DEEDS[job.args["deed"]](job)
+
+
+def place(job, name):
+    return Path(job.args["place"], name)

@@ -1,0 +1,139 @@
+"""Jobs that a test sees at work wherever they are performed, in another process as well.
+
+They tell of themselves in files: each notes there when it begins and ends, and waits for its cue.
+"""
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+from antq_actors import Cancel, Fail, Snooze, Worker, worker
+
+PAUSE = 0.005
+
+log = logging.getLogger("parts")
+
+
+def raises(error):
+    raise error
+
+
+def swallows():
+    try:
+        while True:
+            time.sleep(PAUSE)
+    except BaseException:  # noqa: BLE001 - what such a job does
+        raise ValueError("something else") from None
+
+
+def looks_whether_to_end(job):
+    while not job.cancelled():
+        time.sleep(PAUSE)
+    return Fail("it was told to end")
+
+
+ENDS = {
+    "return": lambda job: None,
+    "value": lambda job: object(),
+    "raise": lambda job: raises(ValueError("no such lead")),
+    "raise nothing": lambda job: raises(ValueError()),
+    "exit": lambda job: sys.exit("enough"),
+    "interrupt": lambda job: raises(KeyboardInterrupt()),
+    "cancelled": lambda job: raises(asyncio.CancelledError()),
+    "base": lambda job: raises(BaseException("anything")),
+    "huge": lambda job: raises(ValueError("x" * 5_000_000)),
+    "unprintable": lambda job: raises(Unprintable()),
+    "fail": lambda job: Fail("not today"),
+    "cancel": lambda job: Cancel("not wanted"),
+    "snooze": lambda job: Snooze(3600),
+    "log": lambda job: log.warning("of job %d", job.id),
+    "progress": lambda job: job.progress(0.5, "half"),
+    "length": lambda job: None if len(job.args["data"]) == job.args["length"] else Fail("cut"),
+    "thread": lambda job: threading.Thread(target=time.sleep, args=(0.01,)).start(),
+}
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+class Unreadable:
+    """What cannot be read again."""
+
+    def __reduce__(self):
+        return raises, (ValueError("not any more"),)
+
+
+class Part(Worker):
+    """Says that it begins, waits for its cue if it shall, and ends as ``args["end"]`` says."""
+
+    def perform(self, job):
+        note(job, "begun")
+        try:
+            while not has_cue(job):
+                time.sleep(PAUSE)
+            return ENDS[job.args["end"]](job)
+        finally:
+            note(job, "ended")
+
+    def calculate_delay(self, job):
+        return delay(job)
+
+
+class AwaitedPart(Worker):
+    """The same as a coroutine."""
+
+    async def perform(self, job):
+        note(job, "begun")
+        try:
+            while not has_cue(job):  # noqa: ASYNC110 - the cue comes from another process
+                await asyncio.sleep(PAUSE)
+            return ENDS[job.args["end"]](job)
+        finally:
+            note(job, "ended")
+
+    def calculate_delay(self, job):
+        return delay(job)
+
+
+class Nothing(Worker):
+    def perform(self, job):
+        pass
+
+
+class AwaitedNothing(Worker):
+    async def perform(self, job):
+        pass
+
+
+@worker
+def function_part(place, number):
+    Path(place, f"function {number}").touch()
+
+
+@worker
+async def awaited_function_part(place, number):
+    Path(place, f"function {number}").touch()  # noqa: ASYNC240 - a moment
+
+
+def has_cue(job):
+    place = Path(job.args["place"])
+    return not job.args["waits"] or (place / f"cue {job.args['part']}").exists()
+
+
+def delay(job):
+    note(job, f"asks after {job.errors[0].error[:40]}")
+    return job.args["delay"]
+
+
+def note(job, what):
+    # One write to a file opened for appending: the lines of several processes do not mix.
+    line = f"{what}\t{job.args['part']}\t{os.getpid()}\n"
+    file = os.open(Path(job.args["place"], "notes"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(file, line.encode())
+    os.close(file)

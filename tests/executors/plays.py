@@ -1,0 +1,144 @@
+"""The executors under test, each by a small adapter, and what a test sees of its jobs."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import parts
+import psutil
+from apps import until
+
+from antq_actors import AntQ, QueueConfig
+from antq_actors.otp import DynamicSupervisor, Supervisor
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """What a test of all executors has to know of one."""
+
+    part: type = parts.Part
+    nothing: type = parts.Nothing
+    function: object = parts.function_part
+    actors: tuple = ()
+    """Where its own actors are, by the ids below the supervisor of executors; 0: any child."""
+    ends: float = 5.0
+    """Seconds within which an attempt that takes no notice is ended, one way or another."""
+    settings: dict = field(default_factory=dict)
+    """More of the queue's settings."""
+
+
+EXECUTORS = {
+    "thread": Adapter(),
+    "async": Adapter(
+        parts.AwaitedPart,
+        parts.AwaitedNothing,
+        parts.awaited_function_part,
+        actors=(("async",),),
+    ),
+    "process": Adapter(actors=(("process", "slots", 0), ("process", "pool"), ("process",))),
+}
+
+ACTORS = [(kind, path) for kind, adapter in EXECUTORS.items() for path in adapter.actors]
+
+
+class Play:
+    """Jobs of one executor, and what they say of themselves."""
+
+    def __init__(self, kind, place):
+        self.kind = kind
+        self.adapter = EXECUTORS[kind]
+        self.place = place
+        self.app = None
+        self._seen = 0
+
+    def start(self, path=None, *, concurrency=2, app=None, **settings):
+        """Start the application: its queue's executor is the one under test."""
+        queue = QueueConfig(
+            concurrency=concurrency,
+            check_interval=3600,
+            executor=self.kind,
+            **self.adapter.settings,
+            **settings,
+        )
+        self.app = AntQ(path, queues={"default": queue}, **(app or {})).start()
+        return self.app
+
+    def part(self, part, end="return", *, waits=False, delay=0.0, args=None, **options):
+        """Enqueue a job. It ends as *end* says; one that *waits*, when it has its cue."""
+        args = {
+            "place": str(self.place),
+            "part": part,
+            "end": end,
+            "waits": waits,
+            "delay": delay,
+            **(args or {}),
+        }
+        return self.app.enqueue(self.adapter.part, args, **options)
+
+    def notes(self, *what):
+        """All notes so far of these kinds, as (what, part, pid)."""
+        file = Path(self.place, "notes")
+        if not file.exists():
+            return []
+        lines = [line.split("\t") for line in file.read_text().splitlines()]
+        return [(said, part, int(pid)) for said, part, pid in lines if said in what or not what]
+
+    def begun(self, count=1):
+        """Wait until *count* more parts have begun; answer them in that order."""
+        last = self._seen + count
+        until(lambda: len(self.notes("begun")) >= last, f"the beginning of {last} parts")
+        first, self._seen = self._seen, last
+        return [part for _, part, _ in self.notes("begun")[first:last]]
+
+    def times(self, part):
+        """How often a part has begun so far."""
+        return sum(part == other for _, other, _ in self.notes("begun"))
+
+    def most_at_once(self):
+        now = most = 0
+        for what, _, _ in self.notes("begun", "ended"):
+            now += 1 if what == "begun" else -1
+            most = max(most, now)
+        return most
+
+    def cue(self, *parts):
+        for part in parts:
+            (self.place / f"cue {part}").touch()
+
+    def actor(self, *path):
+        """The ref of an actor of the executor; below "executors" of the queue."""
+        ref = child(self.app.root, "queues", "default", "executors")
+        for id_ in path:
+            ref = child(ref, id_) if id_ != 0 else any_child(ref)
+        return ref
+
+    def worker_actors(self):
+        workers = child(self.app.root, "queues", "default", "workers")
+        return [info.ref for info in DynamicSupervisor.which_children(workers)]
+
+
+def child(sup, *path):
+    """The ref of a child, by the ids on the way to it."""
+    for id_ in path:
+        sup = until(lambda sup=sup, id_=id_: _child(sup, id_), f"the start of {id_}")
+    return sup
+
+
+def _child(sup, id_):
+    refs = [info.ref for info in Supervisor.which_children(sup) if info.id == id_]
+    return refs[0] if refs and hasattr(refs[0], "process") else None
+
+
+def any_child(sup):
+    return until(lambda: DynamicSupervisor.which_children(sup), "a child")[0].ref
+
+
+def processes():
+    """The processes that this one has started, and what they started; none that is over."""
+    alive = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            if process.status() != psutil.STATUS_ZOMBIE:
+                alive.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return alive

@@ -1,0 +1,389 @@
+"""What every executor promises: whatever becomes of a job, wherever it is performed."""
+
+import os
+import threading
+from contextlib import suppress
+
+import parts
+import psutil
+import pytest
+from apps import settled, until
+from plays import ACTORS, EXECUTORS, processes
+
+from antq_actors import NotCancellable, Status, Worker
+from antq_actors.jobs import definitions
+from antq_actors.otp import (
+    Killed,
+    exit,  # noqa: A004 - OTP's name
+    orphans,
+)
+
+# ---- outcomes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "error"),
+    [
+        ("return", Status.COMPLETED, None),
+        ("value", Status.COMPLETED, None),
+        ("raise", Status.FAILED, "no such lead"),
+        ("raise nothing", Status.FAILED, "ValueError"),
+        ("exit", Status.FAILED, "enough"),
+        ("interrupt", Status.FAILED, "KeyboardInterrupt"),
+        ("cancelled", Status.FAILED, "CancelledError"),
+        ("base", Status.FAILED, "anything"),
+        ("unprintable", Status.FAILED, "Unprintable"),
+        ("fail", Status.FAILED, "not today"),
+        ("cancel", Status.CANCELLED, "not wanted"),
+        ("snooze", Status.SCHEDULED, None),
+    ],
+)
+def test_a_job_ends_as_its_perform_does_and_its_neighbour_does_not_notice(play, end, status, error):
+    app = play.start()
+    neighbour = play.part("b", waits=True)
+    play.begun()
+
+    job = play.part("a", end, max_attempts=1)
+
+    ended = settled(app, job, status)
+    assert [entry.error for entry in ended.errors] == ([] if error is None else [error])
+    assert (ended.attempts, ended.interruptions) == (0 if end == "snooze" else 1, 0)
+    play.cue("b")
+    assert settled(app, neighbour).errors == ()
+
+
+def test_a_failure_has_the_stack_trace_of_the_place_where_it_was_raised(play):
+    app = play.start()
+
+    (entry,) = settled(app, play.part("a", "raise", max_attempts=1)).errors
+
+    assert entry.stack_trace.startswith("Traceback")
+    assert "in raises" in entry.stack_trace
+    assert "performing.py" not in entry.stack_trace
+
+
+def test_a_huge_text_of_an_exception_is_cut(play):
+    app = play.start()
+
+    (entry,) = settled(app, play.part("a", "huge", max_attempts=1)).errors
+
+    assert len(entry.error) < 9_000
+    assert "cut to" in entry.error
+
+
+def test_arguments_that_cannot_be_read_fail_the_attempt(play):
+    app = play.start()
+
+    job = play.part("a", args={"odd": parts.Unreadable()}, max_attempts=1)
+
+    (entry,) = settled(app, job).errors
+    assert entry.error == (
+        f"the arguments of job {job.id} cannot be read: ValueError: not any more"
+    )
+    assert play.notes() == []
+
+
+def test_what_names_no_worker_is_refused(play):
+    app = play.start()
+
+    class Impostor(Worker, name="parts:Unreadable"):
+        def perform(self, job):
+            pass
+
+    app.queue("default").pause()
+    job = app.enqueue(Impostor, max_attempts=5)
+    definitions._defined.pop("parts:Unreadable")
+    app.queue("default").resume()
+
+    refused = settled(app, job)
+    assert (refused.status, refused.attempts) == (Status.FAILED, 1)
+    assert "neither a subclass of Worker" in refused.errors[0].error
+
+
+def test_arguments_of_20_megabytes_arrive(play):
+    app = play.start()
+    data = os.urandom(20_000_000)
+
+    job = play.part("a", "length", args={"data": data, "length": len(data)})
+
+    assert settled(app, job).errors == ()
+
+
+def test_functions_are_workers_like_any_other(play):
+    app = play.start()
+
+    jobs = [
+        app.enqueue(play.adapter.function, {"place": str(play.place), "number": number})
+        for number in range(5)
+    ]
+
+    assert {settled(app, job).status for job in jobs} == {Status.COMPLETED}
+    assert all((play.place / f"function {number}").exists() for number in range(5))
+
+
+def test_what_a_job_logs_and_reports_is_heard_here(play, caplog):
+    app = play.start()
+
+    job = play.part("a", "log")
+
+    settled(app, job)
+    (record,) = [record for record in caplog.records if record.name == "parts"]
+    assert (record.levelname, record.getMessage()) == ("WARNING", f"of job {job.id}")
+
+
+# ---- attempts -------------------------------------------------------------------------------
+
+
+def test_a_failed_job_is_tried_again_when_its_class_says_until_it_has_no_attempt_left(play):
+    app = play.start()
+
+    failed = settled(app, play.part("a", "raise", max_attempts=3))
+
+    assert (failed.status, failed.attempts) == (Status.FAILED, 3)
+    assert [entry.attempt for entry in failed.errors] == [3, 2, 1]
+    assert play.times("a") == 3
+    assert len(play.notes("asks after no such lead")) == 2  # not after the last
+
+
+def test_the_next_attempt_is_due_when_calculate_delay_says(play):
+    app = play.start()
+
+    retrying = settled(app, play.part("a", "raise", max_attempts=2, delay=3600.0), Status.RETRYING)
+
+    wait = retrying.scheduled_at - retrying.updated_at
+    assert wait.total_seconds() == pytest.approx(3600, abs=1)
+
+
+def test_a_job_that_takes_too_long_is_ended_and_tried_again(play):
+    app = play.start(concurrency=1)
+    job = play.part("a", waits=True, timeout=0.4, max_attempts=2)
+
+    play.begun()
+    following = play.part("b")
+    play.begun(2)  # each other's order is up to the delay
+
+    failed = settled(app, job)
+    assert [(e.error, e.stack_trace) for e in failed.errors] == [
+        ("timed out after 0.4 s", None)
+    ] * 2
+    assert len(play.notes("asks after timed out after 0.4 s")) == 1
+    assert settled(app, following).status is Status.COMPLETED
+    assert play.most_at_once() == 1
+
+
+def test_a_job_that_ends_in_time_is_left_alone_afterwards(play):
+    app = play.start(concurrency=1)
+
+    for number in range(20):
+        job = play.part(number, timeout=5.0)
+        assert settled(app, job).errors == ()
+
+
+# ---- cancelling -----------------------------------------------------------------------------
+
+
+def test_a_running_job_that_is_cancelled_ends_soon_and_is_cancelled_once(play):
+    app = play.start(concurrency=1)
+    job = play.part("a", waits=True, max_attempts=5)
+    play.begun()
+
+    app.cancel_worker(job)
+    app.cancel_worker(job)
+
+    cancelled = settled(app, job)
+    assert cancelled.status is Status.CANCELLED
+    assert [entry.error for entry in cancelled.errors] == ["cancelled while it was running"]
+    assert app.cancel_worker(job) == cancelled
+    assert settled(app, play.part("b")).errors == ()
+    assert play.times("a") == 1
+
+
+def test_a_cancelled_job_that_raises_something_else_is_cancelled_all_the_same(play):
+    app = play.start(concurrency=1)
+    if play.kind == "async":
+        pytest.skip("it would block its loop")
+    job = play.app.enqueue(Swallowing, {"place": str(play.place), "part": "a"}, max_attempts=5)
+    play.begun()
+
+    app.cancel_worker(job)
+
+    assert settled(app, job).status is Status.CANCELLED
+    assert play.times("a") == 1
+
+
+class Swallowing(Worker):
+    def perform(self, job):
+        parts.note(job, "begun")
+        parts.swallows()
+
+
+def test_a_job_that_completes_as_it_is_cancelled_is_one_of_both_and_harms_nobody(play):
+    app = play.start(concurrency=2)
+    jobs, bystanders = [], []
+
+    for number in range(60):
+        job = play.part(f"a{number}", max_attempts=1)
+        bystanders.append(play.part(f"b{number}", max_attempts=1))
+        with suppress(NotCancellable):
+            app.cancel_worker(job)
+        jobs.append(job)
+
+    for job in jobs:
+        assert settled(app, job).status in {Status.CANCELLED, Status.COMPLETED}
+    for job in bystanders:
+        ended = settled(app, job)
+        assert (ended.status, ended.errors, ended.interruptions) == (Status.COMPLETED, (), 0)
+
+
+# ---- ends of others -------------------------------------------------------------------------
+
+
+def test_a_stop_gives_running_jobs_back_and_nothing_counts(play, tmp_path):
+    app = play.start(tmp_path / "store")
+    jobs = [play.part("a", waits=True), play.part("b", waits=True)]
+    play.begun(2)
+
+    app.stop(timeout=0)
+
+    assert not processes()
+    play.start(tmp_path / "store")
+    assert sorted(play.begun(2)) == ["a", "b"]
+    play.cue("a", "b")
+    for job in jobs:
+        ended = settled(play.app, job)
+        assert (ended.status, ended.attempts, ended.interruptions) == (Status.COMPLETED, 1, 0)
+        assert ended.errors == ()
+
+
+def test_a_killed_worker_actor_is_a_failed_attempt_and_frees_its_slot(play):
+    app = play.start(concurrency=1)
+    job = play.part("a", waits=True, max_attempts=1)
+    play.begun()
+    following = play.part("b")
+
+    exit(play.worker_actors()[0], Killed())
+
+    failed = settled(app, job)
+    assert failed.status is Status.FAILED
+    assert [entry.error for entry in failed.errors] == ["worker actor was killed"]
+    assert settled(app, following).status is Status.COMPLETED
+    play.cue("a")
+
+
+def test_a_killed_queue_actor_interrupts_its_jobs_which_run_again(play):
+    app = play.start()
+    jobs = [play.part("a", waits=True), play.part("b", waits=True)]
+    play.begun(2)
+
+    exit(app.queue("default").ref, Killed())
+
+    play.begun(2)
+    play.cue("a", "b")
+    for job in jobs:
+        ended = settled(app, job)
+        assert (ended.status, ended.attempts, ended.interruptions) == (Status.COMPLETED, 1, 1)
+
+
+@pytest.mark.parametrize(("kind", "path"), ACTORS)
+def test_jobs_of_a_killed_actor_of_the_executor_are_interrupted_and_run_again(play, path):
+    app = play.start(concurrency=1)
+    job = play.part("a", waits=True, max_attempts=1)
+    play.begun()
+
+    exit(play.actor(*path), Killed())
+
+    play.begun()
+    play.cue("a")
+    ended = settled(app, job)
+    assert (ended.status, ended.attempts, ended.interruptions) == (Status.COMPLETED, 1, 1)
+    assert [entry.error.split(":")[0] for entry in ended.errors] == ["interrupted"]
+
+
+@pytest.mark.parametrize(("kind", "path"), ACTORS)
+def test_no_job_is_lost_when_an_actor_of_the_executor_is_killed_under_load(play, path):
+    app = play.start(concurrency=4, app={"max_interruptions": 100})
+    jobs = app.enqueue_many(play.adapter.nothing, [{}] * 1_000)
+
+    for share in (100, 300):
+        until(lambda share=share: app.count_workers(status=Status.COMPLETED) >= share, "the load")
+        exit(play.actor(*path), Killed())
+
+    until(lambda: app.count_workers(status=Status.COMPLETED) == len(jobs), "the end of all")
+
+
+# ---- how many at once -------------------------------------------------------------------------
+
+
+def test_no_more_jobs_run_at_once_than_the_queue_may(play):
+    app = play.start(concurrency=3)
+    jobs = [play.part(number, waits=number < 3) for number in range(40)]
+    play.begun(3)
+
+    play.cue(0, 1, 2)
+
+    for job in jobs:
+        settled(app, job)
+    assert play.most_at_once() == 3
+    assert len(play.notes("begun")) == 40
+
+
+def test_more_slots_are_filled_at_once_and_fewer_hold_for_those_to_come(play):
+    app = play.start(concurrency=1)
+    jobs = [play.part(number, waits=True) for number in range(10)]
+    play.begun(1)
+
+    app.queue("default").set_concurrency(4)
+    play.begun(3)
+    app.queue("default").set_concurrency(2)
+    play.cue(0, 1)
+    settled(app, jobs[0])
+    settled(app, jobs[1])
+    status = app.queue("default").status()
+
+    assert len(status.running) == 2
+    assert play.times(4) == 0
+    play.cue(*range(10))
+    for job in jobs:
+        assert settled(app, job).errors == ()
+    assert play.most_at_once() == 4
+
+
+# ---- leaks ------------------------------------------------------------------------------------
+
+
+def things():
+    """What a process may lose: threads that are not kept for reuse, processes, open files."""
+    me = psutil.Process()
+    threads = [t.name for t in threading.enumerate() if not t.name.startswith("otp-service")]
+    return sorted(threads), len(processes()), me.num_fds()
+
+
+def test_ten_thousand_jobs_leave_no_thread_no_process_and_no_file_behind(play):
+    app = play.start(concurrency=4)
+    play.app.enqueue_many(play.adapter.nothing, [{}] * 100)
+    until(lambda: app.count_workers(status=Status.COMPLETED) == 100, "the first")
+    until(lambda: idle(app), "the rest")
+    before = things()
+
+    app.enqueue_many(play.adapter.nothing, ({"n": n} for n in range(10_000)))
+
+    until(lambda: app.count_workers(status=Status.COMPLETED) >= 5_000, "half of them")
+    until(lambda: app.count_workers(status=Status.COMPLETED) == 10_100, "the others")
+    until(lambda: things() == before, f"{before}, and not {things()}")
+    assert orphans() == []
+
+
+def idle(app):
+    return all(health.running == 0 for health in app.queue("default").status().executors)
+
+
+# ---- workers of a script --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", EXECUTORS)
+def test_workers_and_arguments_of_a_script_are_performed(kind, program):
+    script = program("script.py", kind)
+
+    code, out, err = script.end()
+
+    assert (code, out.split()) == (0, ["completed"] * 4), err

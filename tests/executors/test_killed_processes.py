@@ -1,0 +1,206 @@
+"""However a process of the executor ends, its job has an outcome, and nobody else notices."""
+
+import os
+import signal
+import time
+
+import psutil
+import pytest
+from apps import until
+from plays import child, processes
+
+from antq_actors import Status
+from antq_actors.otp import (
+    DynamicSupervisor,
+    Killed,
+    exit,  # noqa: A004 - OTP's name
+)
+
+STUCK = ["sleep", "spin", "backtrack", "be_deaf", "be_stubborn", "stop_itself"]
+
+
+def seconds_to_free(crew, begin):
+    """How long after *begin*, which ends the running job, the next one is performed."""
+    following = crew.job("tell_pid")
+    begin()
+    began = time.monotonic()
+    crew.file("begun tell_pid")
+    took = time.monotonic() - began
+    assert crew.ended(following).errors == ()
+    return took
+
+
+@pytest.mark.parametrize("deed", STUCK)
+def test_a_stuck_job_is_killed_when_it_is_cancelled_and_its_slot_is_free_soon(crew, deed):
+    crew.start()
+    job = crew.job(deed)
+    crew.begun(deed)
+    pid = crew.pids()[0]
+
+    took = seconds_to_free(crew, lambda: crew.app.cancel_worker(job))
+
+    assert crew.ended(job).status is Status.CANCELLED
+    until(lambda: not psutil.pid_exists(pid), "the end of its process")
+    assert took < 2.0  # 0.2 s and a start: the benchmark has the numbers
+
+
+@pytest.mark.parametrize("deed", STUCK)
+def test_a_stuck_job_times_out_and_its_slot_is_free_soon(crew, deed):
+    crew.start()
+
+    job = crew.job(deed, timeout=0.5)
+
+    assert [entry.error for entry in crew.ended(job).errors] == ["timed out after 0.5 s"]
+    assert crew.pid() > 0
+
+
+def test_two_hundred_stuck_jobs_in_a_row_leave_no_process_behind(crew):
+    crew.start(concurrency=8)
+    jobs = [crew.job(STUCK[n % len(STUCK)], timeout=0.2) for n in range(200)]
+
+    until(lambda: crew.app.count_workers(status=Status.FAILED) == 200, "the end of all")
+
+    assert {entry.error for job in jobs for entry in crew.ended(job).errors} == {
+        "timed out after 0.2 s"
+    }
+    until(lambda: len(processes()) <= 8, "the end of those that were killed")
+    until(lambda: not zombies(), "no zombie")
+    crew.app.stop()
+    assert psutil.Process().children() == []
+
+
+def zombies():
+    return [p for p in psutil.Process().children() if p.status() == psutil.STATUS_ZOMBIE]
+
+
+def test_a_job_that_is_told_to_end_can_clean_up(crew):
+    crew.start()
+
+    job = crew.job("clean_up")
+    crew.begun("clean_up")
+
+    crew.app.cancel_worker(job)
+
+    assert crew.ended(job).status is Status.CANCELLED
+    assert (crew.place / "cleaned up").exists()
+
+
+@pytest.mark.parametrize(
+    ("deed", "error"),
+    [
+        ("segfault", "its process was killed by SIGSEGV"),
+        ("leave", "its process exited with code 3"),
+        (
+            "be_killed",
+            "its process was killed by SIGKILL, as the system does when memory runs out",
+        ),
+        ("be_terminated", "its process was terminated by SIGTERM"),
+        (
+            "close_everything",
+            "its process closed its pipe to the queue and went on, so it was killed",
+        ),
+    ],
+)
+def test_a_process_that_dies_is_a_failed_attempt_that_says_how(crew, deed, error):
+    crew.start(concurrency=2)
+    neighbour = crew.job("end_when_told")
+    crew.begun("end_when_told")
+
+    job = crew.does(deed)
+
+    assert (job.status, job.attempts, job.interruptions) == (Status.FAILED, 1, 0)
+    assert [entry.error for entry in job.errors] == [error]
+    assert crew.pid() > 0
+    assert crew.app.get_worker(neighbour.id).status is Status.RUNNING
+
+
+def test_what_a_dead_process_wrote_last_to_its_standard_error_is_in_the_error(crew):
+    crew.start()
+
+    assert crew.error("leave").stack_trace == (
+        "what it wrote last to its standard error:\nlast words"
+    )
+    assert "in segfault" in crew.error("segfault").stack_trace
+    assert crew.error("be_killed").stack_trace is None
+
+
+def test_a_dead_process_costs_an_attempt_and_the_next_one_is_in_another(crew):
+    crew.start()
+
+    job = crew.job("leave", max_attempts=2)
+
+    assert crew.ended(job, Status.RETRYING).attempts == 1
+
+
+def test_memory_that_cannot_be_had_is_an_error_like_any_other(crew):
+    crew.start()
+
+    assert crew.error("exceed_memory").error == "MemoryError"
+
+
+def test_a_job_told_to_end_takes_along_what_it_has_started(crew):
+    crew.start()
+    job = crew.job("start_a_child_and_sleep")
+    pid = crew.number("child")
+
+    crew.app.cancel_worker(job)
+
+    until(lambda: not alive(pid), "the end of its child")
+    assert crew.ended(job).status is Status.CANCELLED
+
+
+def alive(pid):
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("deed", "error"),
+    [("leave_a_daemon_and_die", "its process exited with code 4"), ("daemonise", None)],
+)
+def test_a_daemon_that_a_job_leaves_holds_up_nobody(crew, deed, error):
+    crew.start()
+    crew.pid()  # so that all is open that stays open
+    files = psutil.Process().num_fds()
+
+    job = crew.does(deed)
+
+    assert [entry.error for entry in job.errors] == ([] if error is None else [error])
+    daemon = crew.number("daemon")
+    assert crew.pid() > 0
+    assert alive(daemon)
+    crew.app.queue("default").pause()
+    until(lambda: psutil.Process().num_fds() <= files, "no file kept open for it")
+    os.kill(daemon, signal.SIGKILL)
+
+
+def test_a_killed_worker_actor_has_its_process_killed(crew):
+    crew.start()
+    crew.job("be_deaf")
+    crew.begun("be_deaf")
+    pid = crew.pids()[0]
+
+    exit(child_of_workers(crew), Killed())
+
+    until(lambda: not psutil.pid_exists(pid), "the end of the process")
+    assert crew.pid() != pid
+
+
+def child_of_workers(crew):
+    return DynamicSupervisor.which_children(child(crew.app.root, "queues", "default", "workers"))[
+        0
+    ].ref
+
+
+def test_a_stop_kills_what_does_not_end(crew):
+    crew.start()
+    crew.job("be_deaf")
+    crew.begun("be_deaf")
+
+    began = time.monotonic()
+    crew.app.stop(timeout=0)
+
+    assert time.monotonic() - began < 5
+    assert psutil.Process().children() == []
