@@ -14,8 +14,9 @@ runs the turn.
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+import threading
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 from pykka._envelope import Envelope
 
@@ -28,11 +29,20 @@ from antq_actors.otp.reasons import NoProc
 from antq_actors.otp.waits import waiting_for
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import timedelta
 
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.mailbox import Mailbox
     from antq_actors.otp.process import Process
+
+
+class _Local(threading.local):
+    left: list[Process] | None = None
+    """Whose turns this thread will run."""
+
+
+_local: Final = _Local()
 
 
 def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.0) -> Any:
@@ -59,6 +69,27 @@ def request(dest: Destination, request: Any, tag: Any) -> Response | None:
             return Response(tag, pending.value, pending.error)
     calls.send_request(dest, request, tag)
     return None
+
+
+@contextmanager
+def errands() -> Iterator[None]:
+    """Let this thread run, at the end, the turns that are left to it inside; it may take long."""
+    here = _local
+    outer, here.left = here.left, []
+    try:
+        yield
+    finally:
+        left, here.left = here.left, outer
+        for process in left:
+            run_what_waits(process)
+
+
+def leave_turn(process: Process) -> bool:
+    """Leave it to this thread to have *process* handle what waits for it; False: it runs none."""
+    if _local.left is None:
+        return False
+    _local.left.append(process)
+    return True
 
 
 def run_what_waits(process: Process) -> None:

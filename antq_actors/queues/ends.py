@@ -46,7 +46,9 @@ class Ends:
         if self.quiet or self._told:
             return
         self._told = True
-        if ref.process.thread is threading.current_thread():
+        if lending.leave_turn(self._queue):
+            self._queue.mailbox.deliver(_NOTICE, wake=False)
+        elif ref.process.thread is threading.current_thread():
             # Soon it has nothing more to do, and runs the queue's turn itself: when the worker
             # actors that wait for a thread have begun, so that there is more to settle at once.
             self._queue.mailbox.deliver(_NOTICE, wake=False)

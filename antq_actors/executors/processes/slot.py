@@ -19,6 +19,7 @@ from antq_actors.executors.processes.conversation import (
 )
 from antq_actors.executors.processes.os_process import OsProcess
 from antq_actors.executors.processes.stderr import Closed
+from antq_actors.otp import lending
 from antq_actors.otp.errors import Stop
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import Continue
@@ -118,7 +119,9 @@ class SlotActor(GenServer):
             )
         finally:
             self.is_busy = False
-            attempt.end(end)
+            # The queue claims its next job in this thread, which then takes it: nobody is woken.
+            with lending.errands():
+                attempt.end(end)
 
     def _kill(self) -> None:
         present = self._with
