@@ -77,8 +77,8 @@ class Dispatch:
         return tuple(executor.health() for executor in self._executors.values())
 
     def _start(self, assignments: Sequence[Assignment], kind: str | None) -> list[Any]:
-        spec, each_args = self._described(assignments, kind)
         try:
+            spec, each_args = self._described(assignments, kind)
             return DynamicSupervisor.start_copies(self._settings.workers, spec, each_args)
         except (CallExit, NotReady) as error:  # of a supervisor: this actor will end as well
             return [error] * len(assignments)

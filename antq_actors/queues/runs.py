@@ -12,7 +12,7 @@ from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import GivenBack, Interrupted
 from antq_actors.otp import links, timers
 from antq_actors.otp.abandoned import is_abandoned
-from antq_actors.otp.reasons import ExitReason, Killed, Shutdown
+from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
 from antq_actors.otp.ref import ServerRef
 from antq_actors.queues.dispatch import Dispatch
 from antq_actors.queues.ends import Ends
@@ -238,6 +238,9 @@ class Runs:
     def _ended(self, execution: Execution, reason: ExitReason) -> None:
         if execution.timer is not None:
             timers.cancel_timer(execution.timer)
+        if _was_refused(reason):
+            self._not_started(execution.assignment, reason)
+            return
         end = self._verdict(execution, reason)
         if isinstance(end, Unreported):
             self._report(execution, end)
@@ -249,7 +252,10 @@ class Runs:
     def outcome(self, execution: Execution) -> Outcome:
         """Answer what came of an attempt that has ended, when nothing more may be run."""
         # Not what a watch says: of one that had ended before, the Down is in the mailbox.
-        end = self._verdict(execution, execution.ref.process.reason or Killed())
+        reason = execution.ref.process.reason or Killed()
+        if execution.failure is None and _was_refused(reason):
+            return GivenBack()
+        end = self._verdict(execution, reason)
         if isinstance(end, Unreported):
             return failed(execution.job, end.error, end.stack_trace)
         return GivenBack() if isinstance(end, Elsewhere) else end
@@ -277,6 +283,11 @@ class Runs:
 
     def _later(self, seconds: float, message: object) -> timers.Timer:
         return timers.send_after(self._queue, message, seconds)
+
+
+def _was_refused(reason: ExitReason) -> bool:
+    """Say whether the executor did not even begin: nothing of the job ran."""
+    return isinstance(reason, Crash) and isinstance(reason.exception, NotReady)
 
 
 def _assignment(job: StoredJob) -> Assignment:

@@ -1,0 +1,55 @@
+"""Ray, for all executors of this process: begun when the first needs it.
+
+What runs already is used: a Ray that this process has begun, the cluster that ``RAY_ADDRESS``
+names, or the one of this machine; else a local one is started. What was begun elsewhere is never
+ended here.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import ray
+
+from antq_actors.executors.contract import NotReady
+
+
+class _Users:
+    """How many executors use Ray, and whether it was begun for them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.number = 0
+        self.is_ours = False
+
+
+_users = _Users()
+
+
+def connect() -> str:
+    """Begin to use Ray, as often as it is ended; answer where it is. Raises NotReady."""
+    with _users.lock:
+        try:
+            if not ray.is_initialized():
+                ray.init()
+                _users.is_ours = True
+            where: str = ray.get_runtime_context().gcs_address
+        except Exception as error:
+            raise NotReady(f"there is no Ray to use: {type(error).__name__}: {error}") from error
+        _users.number += 1
+        return where
+
+
+def disconnect() -> None:
+    """End to use Ray; the last one ends it, if it was begun here."""
+    with _users.lock:
+        _users.number -= 1
+        if _users.number == 0 and _users.is_ours:
+            _users.is_ours = False
+            ray.shutdown()
+
+
+def is_there() -> bool:
+    """Say whether this process is connected to Ray."""
+    there: bool = ray.is_initialized()
+    return there
