@@ -1,0 +1,53 @@
+"""A cluster of Ray on this machine: a head and, for those who ask, another node."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from antq_actors import AntQ, QueueConfig
+
+NODE = {"object_store_memory": 80_000_000, "include_dashboard": False}
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.filterwarnings("ignore"))  # Ray has its own
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A cluster of one node with four CPUs, to which this process is connected."""
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster  # noqa: PLC0415 - only where Ray is
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, **NODE})
+    ray.init(address=cluster.address, log_to_driver=False)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.fixture
+def far(cluster):
+    """Another node, with something that the head has not."""
+    node = cluster.add_node(num_cpus=4, resources={"far": 4}, **NODE)
+    yield node
+    if node in cluster.list_all_nodes():
+        cluster.remove_node(node)
+
+
+@pytest.fixture
+def notes(tmp_path):
+    """Where workers leave word."""
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def app(cluster, tmp_path):
+    with AntQ(tmp_path / "store", queues={"default": QueueConfig(8)}) as running:
+        yield running

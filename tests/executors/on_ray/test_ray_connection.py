@@ -1,0 +1,88 @@
+"""Ray itself: begun when it is needed, ended only where it was begun, and perhaps not there."""
+
+import pytest
+
+pytest.importorskip("ray")
+
+SCRIPT = """
+import sys
+import ray
+from antq_actors import AntQ, Status, Worker, worker
+
+class Here(Worker, executor="ray"):
+    def perform(self, job):
+        return helper(job)
+
+def helper(job):
+    assert job.args["n"] == 7
+
+@worker(executor="ray")
+def there(n):
+    assert helper and n == 7
+
+with AntQ(queues={"default": 4}) as app:
+    jobs = [Here.perform_async({"n": 7}), there.perform_async(n=7), Here.perform_async({"n": 8})]
+    print([settled(app, job).status.value for job in jobs])
+    MORE
+print(ray.is_initialized())
+"""
+
+
+def run(program, monkeypatch, address, more=""):
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    code, out, err = program("-c", SCRIPT.replace("MORE", more)).end(timeout=60)
+    assert code == 0, err
+    return [line for line in out.splitlines() if line]
+
+
+def test_workers_of_a_script_travel_by_value(cluster, program, monkeypatch):
+    lines = run(program, monkeypatch, cluster.address)
+
+    assert lines[0] == "['completed', 'completed', 'failed']"
+
+
+def test_what_was_begun_for_executors_is_ended_with_the_last_one(cluster, program, monkeypatch):
+    lines = run(program, monkeypatch, cluster.address)
+
+    assert lines[-1] == "False"
+
+
+def test_jobs_go_on_when_the_program_itself_ended_the_connection(cluster, program, monkeypatch):
+    again = """
+    ray.shutdown()
+    print(settled(app, Here.perform_async({"n": 7})).status.value)
+"""
+    lines = run(program, monkeypatch, cluster.address, again)
+
+    assert lines[1] == "completed"
+
+
+def test_jobs_wait_while_there_is_no_ray(cluster, program, monkeypatch):
+    """Not even an attempt is counted: nothing of the job ran."""
+    # An address where nobody answers.
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    program = program(
+        "-c",
+        """
+import time, logging
+from antq_actors import AntQ, Worker
+from apps import until
+
+class Here(Worker, executor="ray"):
+    def perform(self, job): pass
+
+class Heard(logging.Handler):
+    said = []
+    def emit(self, record): self.said.append(record.getMessage())
+
+logging.getLogger("antq_actors").addHandler(Heard())
+with AntQ(queues={"default": 4}) as app:
+    job = Here.perform_async()
+    until(lambda: any("there is no Ray to use" in line for line in Heard.said))
+    until(lambda: app.get_worker(job.id).status == "enqueued")
+    now = app.get_worker(job.id)
+    print(now.attempts, now.interruptions, now.errors)
+""",
+    )
+    assert program.end(timeout=60)[1].splitlines()[-1] == "0 0 ()"
