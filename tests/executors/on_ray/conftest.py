@@ -4,15 +4,18 @@ import os
 from pathlib import Path
 
 import pytest
+from programs import ROOT, TESTS
 
 from antq_actors import AntQ, QueueConfig
+
+HERE = Path(__file__).parent
 
 NODE = {"object_store_memory": 80_000_000, "include_dashboard": False}
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
+        if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.filterwarnings("ignore"))  # Ray has its own
 
 
@@ -23,6 +26,8 @@ def cluster():
     from ray.cluster_utils import Cluster  # noqa: PLC0415 - only where Ray is
 
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # Every node has the modules of the workers, as it must.
+    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, TESTS, HERE)))
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, **NODE})
     ray.init(address=cluster.address, log_to_driver=False)
     yield cluster
