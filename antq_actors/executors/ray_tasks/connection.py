@@ -7,11 +7,16 @@ ended here.
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
+from typing import Final
 
 import ray
 
 from antq_actors.executors.contract import NotReady
+
+_ANSWER_TIME: Final = 3.0
 
 
 class _Users:
@@ -31,6 +36,7 @@ def connect() -> str:
     with _users.lock:
         try:
             if not ray.is_initialized():
+                _check_address(os.environ.get("RAY_ADDRESS", ""))
                 ray.init()
                 _users.is_ours = True
             where: str = ray.get_runtime_context().gcs_address
@@ -38,6 +44,13 @@ def connect() -> str:
             raise NotReady(f"there is no Ray to use: {type(error).__name__}: {error}") from error
         _users.number += 1
         return where
+
+
+def _check_address(address: str) -> None:
+    """Raise OSError if nobody listens there: Ray itself would try that for a minute."""
+    name, _, port = address.rpartition(":")
+    if name and "/" not in name and port.isdecimal():
+        socket.create_connection((name, int(port)), timeout=_ANSWER_TIME).close()
 
 
 def disconnect() -> None:

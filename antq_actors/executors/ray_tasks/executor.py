@@ -20,6 +20,7 @@ from antq_actors.executors.ray_tasks.parcel import CannotTravelError, pack
 from antq_actors.jobs import running
 from antq_actors.jobs.definitions import defined
 from antq_actors.jobs.outcome import GivenBack
+from antq_actors.otp import timers
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import Continue
 
@@ -33,6 +34,9 @@ log: Final = logging.getLogger("antq_actors.executors")
 
 RETRY_INTERVAL: Final = 2.0
 """Seconds between two tries to begin Ray."""
+
+PATIENCE: Final = 10.0
+"""Seconds that attempts wait for Ray to begin; then their jobs wait in the queue."""
 
 SHUTDOWN: Final = 10.0
 """Seconds that the actor has to end a Ray that it has begun."""
@@ -116,6 +120,11 @@ class RayExecutor:
         """Let attempts wait: Ray is being started."""
         with self._lock:
             self._refusal = None
+        timers.call_after(self._wait_no_longer, PATIENCE)
+
+    def _wait_no_longer(self) -> None:
+        if self._where is None and self._refusal is None:
+            self.refuse("Ray has not begun yet")
 
     # ---- attempts ---------------------------------------------------------------------------
 

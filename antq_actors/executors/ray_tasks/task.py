@@ -8,6 +8,9 @@ that it shall end by being ended.
 from __future__ import annotations
 
 import logging
+import signal
+import sys
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -22,6 +25,7 @@ from antq_actors.jobs.control import Control, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from types import FrameType
 
     from antq_actors.executors.ray_tasks.parcel import Parcel
     from antq_actors.jobs.job import Job
@@ -31,6 +35,10 @@ if TYPE_CHECKING:
 
 LOOK_INTERVAL: Final = 0.1
 """Least seconds between two looks whether an attempt shall end."""
+
+
+class Terminated(BaseException):
+    """SIGTERM came while an attempt ran: its node or its owner ends, by no fault of the job."""
 
 
 class Wanted(NamedTuple):
@@ -51,8 +59,12 @@ class Wanted(NamedTuple):
 
 
 def run(wanted: Wanted) -> Outcome:
-    """Perform an attempt and answer its outcome. Never raises, whatever the worker does."""
+    """Perform an attempt and answer its outcome, whatever the worker does.
+
+    Raises SystemExit alone, and that when Ray ends this process.
+    """
     logging.basicConfig(level=wanted.log_level)  # to where Ray looks for logs; once
+    _sigterm.be_heard()
     _application.be(wanted.host, wanted.default_queue)
     if wanted.worker is not None:
         parcel.unpack(wanted.worker)
@@ -62,7 +74,11 @@ def run(wanted: Wanted) -> Outcome:
     if wanted.host is not None:
         control = _Control(deadline, Client(wanted.host), wanted.number)
     assignment = Assignment(wanted.job, control, wanted.failure, wanted.stack_trace)
-    return perform(assignment, instant.now, ())
+    try:
+        with _sigterm:
+            return perform(assignment, instant.now, (Terminated,))
+    except Terminated:
+        sys.exit(1)  # as Ray would have done without us
 
 
 class _Control(Control):
@@ -96,6 +112,36 @@ class _Control(Control):
             self.told = self._client.is_told(self._number)
 
 
+class _Sigterm:
+    """Ray's SIGTERM ends an attempt by SystemExit, which would be a failure like any other here."""
+
+    def __init__(self) -> None:
+        self._of_ray: Any = None
+        self._is_heard = False
+        self._performs = False
+
+    def be_heard(self) -> None:
+        """Come before Ray from now on."""
+        if not self._is_heard and threading.current_thread() is threading.main_thread():
+            self._is_heard = True
+            self._of_ray = signal.signal(signal.SIGTERM, self._come)
+
+    def __enter__(self) -> None:
+        self._performs = True
+
+    def __exit__(self, *_: object) -> None:
+        self._performs = False
+
+    def _come(self, number: int, frame: FrameType | None) -> None:
+        if self._performs:
+            self._performs = False
+            raise Terminated
+        if callable(self._of_ray):
+            self._of_ray(number, frame)
+        else:
+            sys.exit(1)
+
+
 class _Application:
     """Stands for the application, for attempts that enqueue jobs."""
 
@@ -127,3 +173,4 @@ class _Application:
 
 
 _application: Final = _Application()
+_sigterm: Final = _Sigterm()

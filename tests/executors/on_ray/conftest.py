@@ -12,6 +12,13 @@ HERE = Path(__file__).parent
 
 NODE = {"object_store_memory": 80_000_000, "include_dashboard": False}
 
+FAST = {
+    "health_check_initial_delay_ms": 1000,
+    "health_check_period_ms": 500,
+    "health_check_failure_threshold": 2,
+}
+"""It learns of a node's death within two seconds, instead of twenty."""
+
 
 def pytest_collection_modifyitems(items):
     for item in items:
@@ -28,7 +35,8 @@ def cluster():
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # Every node has the modules of the workers, as it must.
     os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, TESTS, HERE)))
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, **NODE})
+    head = {"num_cpus": 4, "_system_config": FAST, **NODE}
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     ray.init(address=cluster.address, log_to_driver=False)
     yield cluster
     ray.shutdown()

@@ -67,6 +67,7 @@ class Does(Worker, executor="ray", ray={"num_cpus": 0.5}):
 
     def look(self, job):
         while not job.cancelled():
+            Path(job.args["notes"], "looking").touch()
             time.sleep(0.02)
         Path(job.args["notes"], "looked").touch()
 

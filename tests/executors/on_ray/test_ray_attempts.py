@@ -10,6 +10,8 @@ from antq_actors import AntQ, QueueConfig, Status
 
 ray = pytest.importorskip("ray")
 
+NODE = {"object_store_memory": 80_000_000, "include_dashboard": False}
+
 
 def noted(notes, job, attempt=1):
     """Wait until an attempt has begun; answer the number of its process."""
@@ -168,16 +170,17 @@ def test_large_arguments_travel(app, notes):
     assert settled(app, job).status is Status.COMPLETED
 
 
-def test_a_node_that_dies_is_an_interruption_and_no_job_is_lost(app, cluster, far, notes):
-    args = {"notes": str(notes)}
-    held = [app.enqueue(Far, {**args, "do": "sleep", "seconds": 1}) for _ in range(2)]
-    many = [app.enqueue(Does, {**args, "do": "sleep", "seconds": 0.5}) for _ in range(20)]
+@pytest.mark.parametrize("how", ["killed", "ended"])
+def test_a_node_that_is_lost_is_an_interruption_and_no_job_is(app, cluster, far, notes, how):
+    args = {"notes": str(notes), "do": "sleep"}
+    held = [app.enqueue(Far, {**args, "seconds": 1}) for _ in range(2)]
+    many = [app.enqueue(Does, {**args, "seconds": 0.3}) for _ in range(20)]
     for job in held:
         noted(notes, job)
 
-    cluster.remove_node(far, allow_graceful=False)
+    cluster.remove_node(far, allow_graceful=how == "ended")
     interrupted = until(lambda: [j for j in map(app.get_worker, ids(held)) if j.interruptions])
-    another = cluster.add_node(num_cpus=2, resources={"far": 4}, include_dashboard=False)
+    another = cluster.add_node(num_cpus=4, resources={"far": 4}, **NODE)
 
     ended = [settled(app, job) for job in held + many]
     cluster.remove_node(another)

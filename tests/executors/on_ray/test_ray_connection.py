@@ -5,9 +5,9 @@ import pytest
 pytest.importorskip("ray")
 
 SCRIPT = """
-import sys
 import ray
 from antq_actors import AntQ, Status, Worker, worker
+from apps import settled
 
 class Here(Worker, executor="ray"):
     def perform(self, job):

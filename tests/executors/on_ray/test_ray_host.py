@@ -104,7 +104,7 @@ def test_progress_is_heard_and_a_job_that_looks_ends_by_itself(app, notes):
     reports = app.enqueue(Does, {"do": "report", "notes": str(notes)})
     until(lambda: app.queue("default").status().progress.get(reports.id) == (0.5, "half of it"))
     looks = app.enqueue(Does, {"do": "look", "notes": str(notes)})
-    until(lambda: list(notes.glob(f"{looks.id}-*")))
+    until((notes / "looking").exists)
 
     app.cancel_worker(looks)
     app.cancel_worker(reports)
@@ -115,14 +115,17 @@ def test_progress_is_heard_and_a_job_that_looks_ends_by_itself(app, notes):
 
 
 def test_a_host_that_dies_is_restarted_and_nothing_is_lost(app, notes):
-    args = {"do": "sleep", "seconds": 0.3, "notes": str(notes)}
-    ids = app.enqueue_many(Does, [args] * 60)
-    until(lambda: app.count_workers(status="completed") >= 10)
+    args = {"do": "sleep", "seconds": 0.2, "notes": str(notes)}
+    ids = app.enqueue_many(Does, [args] * 30)
+    until(lambda: app.count_workers(status="completed") >= 5)
 
     ray.kill(ray.get_actor("antq", namespace=hosting.NAMESPACE), no_restart=False)
 
-    until(lambda: app.count_workers(status="completed") == 60)
-    assert [job.id for job in app.list_workers()] == ids
+    until(lambda: app.count_workers(status="completed") == 30)
+    jobs = app.list_workers()
+    assert [job.id for job in jobs] == ids
+    assert any(job.interruptions for job in jobs)
+    assert {job.attempts for job in jobs} == {1}
 
 
 def test_an_application_is_hosted_once(app, tmp_path):
