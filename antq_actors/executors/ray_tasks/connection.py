@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from typing import Final
+from typing import Final, NamedTuple
 
 import ray
 
@@ -31,19 +31,28 @@ class _Users:
 _users = _Users()
 
 
-def connect() -> str:
-    """Begin to use Ray, as often as it is ended; answer where it is. Raises NotReady."""
+class Session(NamedTuple):
+    """A connection to a cluster."""
+
+    where: str
+    job: str
+    """As whom Ray knows this process, until that ends the connection."""
+
+
+def connect() -> Session:
+    """Begin to use Ray, as often as it is ended. Raises NotReady."""
     with _users.lock:
         try:
             if not ray.is_initialized():
                 _check_address(os.environ.get("RAY_ADDRESS", ""))
                 ray.init()
                 _users.is_ours = True
-            where: str = ray.get_runtime_context().gcs_address
+            context = ray.get_runtime_context()
+            session = Session(context.gcs_address, context.get_job_id())
         except Exception as error:
             raise NotReady(f"there is no Ray to use: {type(error).__name__}: {error}") from error
         _users.number += 1
-        return where
+        return session
 
 
 def _check_address(address: str) -> None:
@@ -62,7 +71,9 @@ def disconnect() -> None:
             ray.shutdown()
 
 
-def is_there() -> bool:
-    """Say whether this process is connected to Ray."""
-    there: bool = ray.is_initialized()
-    return there
+def is_open(session: Session) -> bool:
+    """Say whether this process is connected as it was then."""
+    job: str | None = None
+    if ray.is_initialized():
+        job = ray.get_runtime_context().get_job_id()
+    return job == session.job

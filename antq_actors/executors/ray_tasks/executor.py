@@ -29,11 +29,15 @@ if TYPE_CHECKING:
     from antq_actors.jobs.ray_options import RayOptions
     from antq_actors.otp.child_spec import ChildSpec
     from antq_actors.otp.reasons import ExitReason
+    from antq_actors.otp.ref import ServerRef
 
 log: Final = logging.getLogger("antq_actors.executors")
 
 RETRY_INTERVAL: Final = 2.0
 """Seconds between two tries to begin Ray."""
+
+LOOK_INTERVAL: Final = 2.0
+"""Seconds between two looks whether the connection is still open."""
 
 PATIENCE: Final = 10.0
 """Seconds that attempts wait for Ray to begin; then their jobs wait in the queue."""
@@ -52,9 +56,9 @@ class RayExecutor:
         self._lock = threading.Lock()
         self._attempts: set[Attempt] = set()
         self._waiting: list[Attempt] = []
-        self._where: str | None = None
+        self._session: connection.Session | None = None
         self._refusal: str | None = None
-        self._actor: Any = None
+        self._actor: Any = None  # set with the session
         self._functions: dict[tuple[str, str], Any] = {}
 
     # ---- the contract -----------------------------------------------------------------------
@@ -65,14 +69,13 @@ class RayExecutor:
 
     def start(self, assignment: Assignment, done: Done) -> Attempt:
         """Give an attempt to Ray. Raises NotReady when there is none."""
+        self.look()
         with self._lock:
-            if self._refusal is None and self._where is not None and not connection.is_there():
-                self._lose("the connection to Ray was ended by this program")
             if self._refusal is not None:
                 raise NotReady(self._refusal)
             attempt = Attempt(assignment, done, self._attempts.discard)
             self._attempts.add(attempt)
-            if self._where is None:
+            if self._session is None:
                 self._waiting.append(attempt)
                 return attempt
         self._submit(attempt)
@@ -83,17 +86,17 @@ class RayExecutor:
 
     def health(self) -> Health:
         """Say how many attempts Ray has, and where it is."""
-        where = self._where
-        detail = f"Ray at {where}" if where else self._refusal or "Ray is being started"
+        session = self._session
+        detail = f"Ray at {session.where}" if session else self._refusal or "Ray is being started"
         return Health(RAY, len(self._attempts), detail)
 
     # ---- for its actor ----------------------------------------------------------------------
 
-    def open(self, actor: Any, where: str) -> None:
+    def open(self, actor: ServerRef, session: connection.Session) -> None:
         """Give attempts to Ray from now on, and those that wait first."""
         with self._lock:
             self._actor = actor
-            self._where = where
+            self._session = session
             self._refusal = None
             waiting, self._waiting = self._waiting, []
         for attempt in waiting:
@@ -104,10 +107,17 @@ class RayExecutor:
         """Take no attempts until it is opened; those that wait go back to their queue."""
         with self._lock:
             self._refusal = reason
-            self._where = None
+            self._session = None
             waiting, self._waiting = self._waiting, []
         for attempt in waiting:
             attempt.end(GivenBack())
+
+    def look(self) -> None:
+        """Give up all there is if this program has ended the connection, and have it made again."""
+        session, actor = self._session, self._actor
+        if session is not None and not connection.is_open(session):
+            self.close("the connection to Ray was ended by this program")
+            actor.deliver(_Connect())
 
     def close(self, reason: str) -> None:
         """Take no attempts, and give up all there are."""
@@ -123,16 +133,10 @@ class RayExecutor:
         timers.call_after(self._wait_no_longer, PATIENCE)
 
     def _wait_no_longer(self) -> None:
-        if self._where is None and self._refusal is None:
+        if self._session is None and self._refusal is None:
             self.refuse("Ray has not begun yet")
 
     # ---- attempts ---------------------------------------------------------------------------
-
-    def _lose(self, reason: str) -> None:
-        self._where = None
-        self._refusal = reason
-        if self._actor is not None:
-            self._actor.deliver(_Connect())
 
     def _submit(self, attempt: Attempt) -> None:
         try:
@@ -177,6 +181,10 @@ class _Connect(NamedTuple):
     """It is time to try to begin Ray."""
 
 
+class _Look(NamedTuple):
+    """It is time to look whether it is still there."""
+
+
 class RayActor(GenServer):
     """Begins to use Ray for an executor, tries again when that fails, and ends it."""
 
@@ -188,6 +196,7 @@ class RayActor(GenServer):
     def init(self) -> Continue:
         """Take attempts from now on."""
         self._executor.renew()
+        self.send_after(LOOK_INTERVAL, _Look())
         self._otp_process.watch(self, self._on_end)
         return Continue()
 
@@ -196,11 +205,15 @@ class RayActor(GenServer):
         self._connect()
 
     def handle_info(self, message: Any) -> None:
-        """Try again."""
-        if isinstance(message, _Connect):
-            self._connect()
-        else:
-            super().handle_info(message)
+        """Try again, or look."""
+        match message:
+            case _Connect():
+                self._connect()
+            case _Look():
+                self._executor.look()
+                self.send_after(LOOK_INTERVAL, _Look())
+            case _:
+                super().handle_info(message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """Give up what runs, and end to use Ray."""
@@ -214,14 +227,14 @@ class RayActor(GenServer):
     def _connect(self) -> None:
         self._disconnect()
         try:
-            where = connection.connect()
+            session = connection.connect()
         except NotReady as error:
             log.error("queue's executor 'ray': %s", error)  # noqa: TRY400 - it says why
             self._executor.refuse(str(error))
             self.send_after(RETRY_INTERVAL, _Connect())
         else:
             self._is_connected = True
-            self._executor.open(self.ref, where)
+            self._executor.open(self.ref, session)
 
     def _disconnect(self) -> None:
         if self._is_connected:

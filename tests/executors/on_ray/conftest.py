@@ -62,5 +62,5 @@ def notes(tmp_path):
 
 @pytest.fixture
 def app(cluster, tmp_path):
-    with AntQ(tmp_path / "store", queues={"default": QueueConfig(8)}) as running:
+    with AntQ(tmp_path / "store", queues={"default": QueueConfig(4)}) as running:
         yield running

@@ -5,12 +5,14 @@ import pytest
 pytest.importorskip("ray")
 
 SCRIPT = """
+import time
 import ray
 from antq_actors import AntQ, Status, Worker, worker
 from apps import settled
 
 class Here(Worker, executor="ray"):
     def perform(self, job):
+        time.sleep(job.args.get("seconds", 0))
         return helper(job)
 
 def helper(job):
@@ -36,26 +38,24 @@ def run(program, monkeypatch, address, more=""):
     return [line for line in out.splitlines() if line]
 
 
-def test_workers_of_a_script_travel_by_value(cluster, program, monkeypatch):
+def test_workers_of_a_script_travel_by_value_and_ray_ends_with_who_began_it(
+    cluster, program, monkeypatch
+):
     lines = run(program, monkeypatch, cluster.address)
 
-    assert lines[0] == "['completed', 'completed', 'failed']"
-
-
-def test_what_was_begun_for_executors_is_ended_with_the_last_one(cluster, program, monkeypatch):
-    lines = run(program, monkeypatch, cluster.address)
-
-    assert lines[-1] == "False"
+    assert lines == ["['completed', 'completed', 'failed']", "False"]
 
 
 def test_jobs_go_on_when_the_program_itself_ended_the_connection(cluster, program, monkeypatch):
     again = """
+    lost = Here.perform_async({"n": 7, "seconds": 1})
+    settled(app, lost, "running")
     ray.shutdown()
-    print(settled(app, Here.perform_async({"n": 7})).status.value)
+    print(settled(app, lost).status.value, app.get_worker(lost.id).interruptions)
 """
     lines = run(program, monkeypatch, cluster.address, again)
 
-    assert lines[1] == "completed"
+    assert lines[1] == "completed 1"
 
 
 def test_jobs_wait_while_there_is_no_ray(cluster, program, monkeypatch):

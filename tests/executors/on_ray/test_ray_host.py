@@ -20,7 +20,7 @@ class Unheard(Worker):
 
 @pytest.fixture
 def app(cluster, tmp_path):
-    client = hosting.host(tmp_path / "store", queues={"default": 8, "mail": 2})
+    client = hosting.host(tmp_path / "store", queues={"default": 3, "mail": 2})
     yield client
     client.stop(timeout=0)
 
@@ -129,7 +129,7 @@ def test_a_host_that_dies_is_restarted_and_nothing_is_lost(app, notes):
 
 
 def test_an_application_is_hosted_once(app, tmp_path):
-    again = hosting.host(tmp_path / "store", queues={"default": 8, "mail": 2})
+    again = hosting.host(tmp_path / "store", queues={"default": 3, "mail": 2})
     again.close()
 
     with pytest.raises(errors.ConfigError, match="hosted on this Ray cluster already"):
