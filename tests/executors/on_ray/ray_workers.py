@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -47,6 +48,10 @@ class Does(Worker, executor="ray", ray={"num_cpus": 0.5}):
 
     def crash(self, job):
         os.abort()
+
+    def terminate(self, job):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
 
     def succeed_at_third(self, job):
         if job.attempts < 3:

@@ -37,6 +37,7 @@ def is_alive(pid):
         ("answer_snooze", Status.SCHEDULED, None),
         ("exit", Status.FAILED, "3"),
         ("end_process", Status.FAILED, "its Ray worker process died"),
+        ("terminate", Status.FAILED, "its Ray worker process died"),
         ("crash", Status.FAILED, "its Ray worker process died"),
     ],
 )
