@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 CPUS = 4
 """Of each node, whatever the machine has: the jobs wait."""
 
-SLOTS = 3 * CPUS
+SLOTS = 50
+"""More than there are CPUs, so that Ray always has the next."""
 
 
 class Waits(Worker, executor="ray"):

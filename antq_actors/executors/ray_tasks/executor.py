@@ -7,6 +7,7 @@ lost, attempts are refused until there is one again, and their jobs stay in the 
 from __future__ import annotations
 
 import logging
+import pickle
 import threading
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -140,7 +141,7 @@ class RayExecutor:
 
     def _submit(self, attempt: Attempt) -> None:
         try:
-            wanted = self._wanted(attempt)
+            wanted = pickle.dumps(self._wanted(attempt), pickle.HIGHEST_PROTOCOL)
             function = self._function(attempt.assignment.job.spec.worker)
             attempt.begin(function.remote(wanted))
         except (CannotTravelError, ValueError, TypeError) as error:
