@@ -71,9 +71,15 @@ def disconnect() -> None:
             ray.shutdown()
 
 
+def is_there() -> bool:
+    """Say whether this process is connected to Ray at all."""
+    there: bool = ray.is_initialized()
+    return there
+
+
 def is_open(session: Session) -> bool:
     """Say whether this process is connected as it was then."""
     job: str | None = None
-    if ray.is_initialized():
+    if is_there():
         job = ray.get_runtime_context().get_job_id()
     return job == session.job

@@ -70,7 +70,8 @@ class RayExecutor:
 
     def start(self, assignment: Assignment, done: Done) -> Attempt:
         """Give an attempt to Ray. Raises NotReady when there is none."""
-        self.look()
+        if self._session is not None and not connection.is_there():
+            self.look()
         with self._lock:
             if self._refusal is not None:
                 raise NotReady(self._refusal)
