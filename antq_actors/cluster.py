@@ -17,6 +17,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,6 +40,7 @@ from antq_actors.executors.ray_tasks.client import (
     Answer,
     Client,
     QueueClient,
+    find,
     hosted_here,
 )
 
@@ -58,6 +60,9 @@ DEFAULT_NAME: Final = "antq"
 
 CALLS_AT_ONCE: Final = 64
 """Calls that the host answers at once; each has a thread, and more of them wait in line."""
+
+RETRY_INTERVAL: Final = 2.0
+"""Seconds between two tries to start an application that cannot start."""
 
 _KEYS: Final = "ANTQ_SIGNING_KEYS"
 
@@ -93,12 +98,14 @@ def host(
             ray.get_runtime_context().get_node_id(), soft=False
         ),
     )
+    is_new = find(name) is None
     handle = actor.remote(where, queues, name, settings)
     client = Client(Address(name))
     try:
         hosted = client.ask("path")
     except Exception:
-        ray.kill(handle, no_restart=True)
+        if is_new:
+            ray.kill(handle, no_restart=True)
         raise
     if hosted != where:
         raise ConfigError(
@@ -131,8 +138,8 @@ class Host:
     """The actor of Ray that runs the application; :class:`Client` is its other half.
 
     It starts the application when it is made, which is also what Ray does when it restarts it. An
-    application that cannot start says so to whoever asks; one whose tree gives up ends this
-    process, so that Ray starts another.
+    application that cannot start says so to whoever asks, and is tried again; one whose tree gives
+    up ends this process, so that Ray starts another.
     """
 
     def __init__(
@@ -147,16 +154,11 @@ class Host:
         self._app = AntQ(path, queues=queues, **settings)
         self._failure: Exception | None = None
         self._stops = False
-        try:
-            self._app.start()
-        except Exception as error:  # noqa: BLE001 - raised where it is asked
-            self._failure = error
-        else:
-            self._app.root.process.watch(self, self._tree_ended)
+        self._start()
 
     def ask(self, what: str, args: Sequence[Any], options: Mapping[str, Any]) -> Answer:
         """Do what a client asks, and answer what came of it."""
-        if self._failure is not None:
+        if self._failure is not None and what != "stop":
             return Answer(None, _portable(self._failure), _portable(self._failure.__cause__))
         own = getattr(self, f"_{what}", None)
         try:
@@ -191,6 +193,20 @@ class Host:
     def _queue(self, name: str, what: str, *args: Any) -> Any:
         found = getattr(self._app.queue(name), what)
         return found(*args) if callable(found) else found
+
+    def _start(self) -> None:
+        try:
+            self._app.start()
+        except Exception as error:
+            self._failure = error
+            if not self._stops:
+                log.exception("the application cannot start; it is tried again")
+                again = threading.Timer(RETRY_INTERVAL, self._start)
+                again.daemon = True
+                again.start()
+        else:
+            self._failure = None
+            self._app.root.process.watch(self, self._tree_ended)
 
     def _stop(self, timeout: float) -> None:
         self._stops = True

@@ -211,10 +211,15 @@ class Client:
         """Ask the host. Raises what it raises, NotStarted and StorageError."""
         deadline = time.monotonic() + patience
         while True:
+            is_new = self._handle is None
             try:
                 asked = self._found().ask.remote(what, args, options)
                 answer: Answer = ray.get(asked, timeout=max(0.0, deadline - time.monotonic()))
                 break
+            except exceptions.ActorUnschedulableError as error:
+                self._handle = None  # its node is gone; it may be hosted on another by now
+                if is_new:
+                    raise self._not_hosted() from error
             except exceptions.RayActorError as error:
                 self._handle = None
                 if not may_repeat:
@@ -243,11 +248,14 @@ class Client:
         if self._handle is None:
             self._handle = find(self._address.name)
         if self._handle is None:
-            raise NotStarted(
-                f"no application is hosted as {self._address.name!r} on this Ray cluster; start it"
-                " with cluster.host(path, queues=…)"
-            )
+            raise self._not_hosted()
         return self._handle
+
+    def _not_hosted(self) -> NotStarted:
+        return NotStarted(
+            f"no application is hosted as {self._address.name!r} on this Ray cluster, or its node"
+            " has left; start it with cluster.host(path, queues=…) on the node of its files"
+        )
 
 
 class QueueClient:

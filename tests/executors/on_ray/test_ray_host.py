@@ -4,18 +4,11 @@ import pytest
 from apps import settled, until
 from ray_workers import Does, Far
 
-from antq_actors import Status, Unique, Worker, errors
+from antq_actors import Status, Unique, errors
 
 ray = pytest.importorskip("ray")
 
 from antq_actors import cluster as hosting  # noqa: E402 - it imports Ray
-
-
-class Unheard(Worker):
-    """One that the host can import as well as this process."""
-
-    def perform(self, job):
-        pass
 
 
 @pytest.fixture
@@ -126,6 +119,52 @@ def test_a_host_that_dies_is_restarted_and_nothing_is_lost(app, notes):
     assert [job.id for job in jobs] == ids
     assert any(job.interruptions for job in jobs)
     assert {job.attempts for job in jobs} == {1}
+
+
+def test_when_its_node_is_gone_it_can_be_hosted_where_its_files_are(cluster, far, tmp_path):
+    @ray.remote(resources={"far": 1}, num_cpus=0)
+    def host_there(path):
+        hosting.host(path, queues={"default": 3}).queue("default").pause()
+
+    ray.get(host_there.remote(tmp_path / "store"))
+    app = hosting.connect()
+    job = app.enqueue(Does, {"do": "nothing"})
+
+    cluster.remove_node(far, allow_graceful=False)
+    until(lambda: says_that_the_node_has_left(app))
+    with hosting.host(tmp_path / "store", queues={"default": 3}):
+        assert app.get_worker(job.id) == job
+
+    app.stop()
+
+
+def says_that_the_node_has_left(app):
+    try:
+        app.count_workers()
+    except errors.NotStarted as error:
+        return "its node has left" in str(error)
+    return False
+
+
+def test_what_cannot_start_after_a_restart_is_tried_again(app, tmp_path):
+    (tmp_path / "store").rename(tmp_path / "aside")
+    (tmp_path / "store").touch()
+
+    ray.kill(ray.get_actor("antq", namespace=hosting.NAMESPACE), no_restart=False)
+
+    until(lambda: says_that_it_cannot_be_opened(app))
+    (tmp_path / "store").unlink()
+    (tmp_path / "aside").rename(tmp_path / "store")
+    until(lambda: not says_that_it_cannot_be_opened(app))
+    assert app.count_workers() == 0
+
+
+def says_that_it_cannot_be_opened(app):
+    try:
+        app.count_workers()
+    except errors.StorageError:
+        return True
+    return False
 
 
 def test_an_application_is_hosted_once(app, tmp_path):
