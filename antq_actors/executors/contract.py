@@ -69,6 +69,12 @@ class Finished(NamedTuple):
     end: Outcome | Died | Lost | Elsewhere
 
 
+class Refused(NamedTuple):
+    """The detail of a worker actor's exit reason when its executor was not ready: nothing ran."""
+
+    reason: str
+
+
 Done: TypeAlias = "Callable[[End], object]"
 """Told of an attempt's end, in any thread, once; a second time does no harm."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from antq_actors.executors.contract import Finished, Stopped
+from antq_actors.executors.contract import Finished, NotReady, Refused, Stopped
 from antq_actors.otp.detached import Detached
 from antq_actors.otp.reasons import Shutdown
 
@@ -31,7 +31,11 @@ class DetachedWorker(Detached):
 
     def begin(self) -> None:
         """Have the executor start the attempt."""
-        attempt = self._attempt = self._executor.start(self._assignment, self._done)
+        try:
+            attempt = self._attempt = self._executor.start(self._assignment, self._done)
+        except NotReady as error:
+            self.conclude(Shutdown(Refused(str(error))))
+            return
         # It may have been told so meanwhile, when there was nothing to interrupt.
         if self._otp_process.reason is not None:
             attempt.kill()

@@ -7,12 +7,12 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.executors import attempt
-from antq_actors.executors.contract import Assignment, Elsewhere, Lost, NotReady
+from antq_actors.executors.contract import Assignment, Elsewhere, Lost, NotReady, Refused
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import GivenBack, Interrupted
 from antq_actors.otp import links, timers
 from antq_actors.otp.abandoned import is_abandoned
-from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
+from antq_actors.otp.reasons import ExitReason, Killed, Shutdown
 from antq_actors.otp.ref import ServerRef
 from antq_actors.queues.dispatch import Dispatch
 from antq_actors.queues.ends import Ends
@@ -39,6 +39,9 @@ log: Final = logging.getLogger("antq_actors.queues")
 
 INTERRUPTION_TIME: Final = 5.0
 """Seconds an interrupted attempt gets to end, before its actor is declared dead."""
+
+HOLD_TIME: Final = 1.0
+"""Most seconds in which nothing is claimed because nothing could start."""
 
 COOPERATION_TIME: Final = 2.0
 """Seconds that an attempt which looks whether it shall end gets before it is interrupted."""
@@ -129,15 +132,15 @@ class Runs:
 
     def _not_started(self, assignment: Assignment, error: object) -> None:
         job, failure = assignment.job, assignment.failure
-        log.error("no worker actor could start for job #%d: %s", job.id, error)
+        if not self._book.held:  # else that was said of another one
+            log.error("no worker actor could start for job #%d: %s", job.id, error)
         outcome = GivenBack() if failure is None else failed(job, failure, assignment.stack_trace)
         self._book.settled.append(settlement(job, outcome))
         self.hold()
 
     def hold(self) -> None:
-        """Claim nothing for a moment."""
+        """Claim nothing until the next look, which comes soon."""
         self._book.held = True
-        self._later(min(1.0, self._settings.check_interval), Look())
 
     # ---- told to end ----------------------------------------------------------------------
 
@@ -238,8 +241,9 @@ class Runs:
     def _ended(self, execution: Execution, reason: ExitReason) -> None:
         if execution.timer is not None:
             timers.cancel_timer(execution.timer)
-        if _was_refused(reason):
-            self._not_started(execution.assignment, reason)
+        refusal = _refusal(reason)
+        if refusal is not None:
+            self._not_started(execution.assignment, refusal.reason)
             return
         end = self._verdict(execution, reason)
         if isinstance(end, Unreported):
@@ -253,7 +257,7 @@ class Runs:
         """Answer what came of an attempt that has ended, when nothing more may be run."""
         # Not what a watch says: of one that had ended before, the Down is in the mailbox.
         reason = execution.ref.process.reason or Killed()
-        if execution.failure is None and _was_refused(reason):
+        if execution.failure is None and _refusal(reason) is not None:
             return GivenBack()
         end = self._verdict(execution, reason)
         if isinstance(end, Unreported):
@@ -285,9 +289,10 @@ class Runs:
         return timers.send_after(self._queue, message, seconds)
 
 
-def _was_refused(reason: ExitReason) -> bool:
-    """Say whether the executor did not even begin: nothing of the job ran."""
-    return isinstance(reason, Crash) and isinstance(reason.exception, NotReady)
+def _refusal(reason: ExitReason) -> Refused | None:
+    """Answer why the executor did not even begin, if so it was."""
+    detail = reason.detail if isinstance(reason, Shutdown) else None
+    return detail if isinstance(detail, Refused) else None
 
 
 def _assignment(job: StoredJob) -> Assignment:

@@ -1,6 +1,7 @@
 """Where Ray is not installed, its jobs wait, and others run."""
 
 import importlib.util
+import itertools
 import logging
 
 import pytest
@@ -41,3 +42,17 @@ def test_jobs_for_ray_wait_and_others_run_where_it_is_not_installed(caplog, of_q
 def test_a_client_without_ray_says_what_to_install():
     with pytest.raises(ImportError, match=r"pip install 'antq-actors\[ray\]'"):
         import antq_actors.cluster  # noqa: F401, PLC0415
+
+
+def test_what_cannot_start_is_tried_again_at_intervals_that_stay_as_they_are(caplog):
+    looks_often = QueueConfig(2, check_interval=0.3)
+    with caplog.at_level(logging.ERROR), AntQ(queues={"default": looks_often}) as app:
+        app.enqueue(Afar)
+
+        def refusals():
+            said = [each for each in caplog.records if "no worker actor could" in each.message]
+            return said if len(said) >= 8 else None
+
+        times = [record.created for record in until(refusals)][1:]  # one was due before
+
+    assert min(later - earlier for earlier, later in itertools.pairwise(times)) > 0.2

@@ -12,12 +12,13 @@ import ray
 from ray import exceptions
 
 from antq_actors.executors.contract import Died, Lost, Stopped
+from antq_actors.jobs.outcome import GivenBack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from concurrent.futures import Future
 
     from antq_actors.executors.contract import Assignment, Done, End
+    from antq_actors.executors.ray_tasks.executor import RayExecutor
     from antq_actors.jobs.control import Progress
 
 log: Final = logging.getLogger("antq_actors.executors")
@@ -31,14 +32,12 @@ under_way: Final[dict[int, Attempt]] = {}
 class Attempt:
     """One attempt: waiting for Ray, or a task there."""
 
-    __slots__ = ("_done", "_left", "_ref", "assignment", "number", "told")
+    __slots__ = ("_done", "_executor", "_ref", "assignment", "number", "told")
 
-    def __init__(
-        self, assignment: Assignment, done: Done, left: Callable[[Attempt], object]
-    ) -> None:
+    def __init__(self, assignment: Assignment, done: Done, executor: RayExecutor) -> None:
         self.assignment = assignment
         self._done = done
-        self._left = left
+        self._executor = executor
         self._ref: Any = None
         self.told = False
         self.number = next(_numbers)
@@ -70,7 +69,7 @@ class Attempt:
     def end(self, end: End) -> None:
         """Tell what came of it."""
         under_way.pop(self.number, None)
-        self._left(self)
+        self._executor.leave(self)
         self._done(end)
 
     def _cancel(self) -> None:
@@ -85,6 +84,9 @@ class Attempt:
             self.end(pickle.loads(future.result()))  # noqa: S301 - of task.py
         elif self.told:
             self.end(Stopped())
+        elif isinstance(error, exceptions.LocalRayletDiedError):
+            self._executor.lose_node()
+            self.end(GivenBack())  # it was never sent
         else:
             self.end(meaning(error))
 

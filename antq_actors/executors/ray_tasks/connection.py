@@ -71,6 +71,14 @@ def disconnect() -> None:
             ray.shutdown()
 
 
+def abandon(session: Session) -> None:
+    """End a Ray whose node has died, if it was begun here; all who use it find it ended."""
+    with _users.lock:
+        if _users.is_ours and is_open(session):
+            _users.is_ours = False
+            ray.shutdown()
+
+
 def is_there() -> bool:
     """Say whether this process is connected to Ray at all."""
     there: bool = ray.is_initialized()

@@ -75,7 +75,7 @@ class RayExecutor:
         with self._lock:
             if self._refusal is not None:
                 raise NotReady(self._refusal)
-            attempt = Attempt(assignment, done, self._attempts.discard)
+            attempt = Attempt(assignment, done, self)
             self._attempts.add(attempt)
             if self._session is None:
                 self._waiting.append(attempt)
@@ -113,6 +113,17 @@ class RayExecutor:
             waiting, self._waiting = self._waiting, []
         for attempt in waiting:
             attempt.end(GivenBack())
+
+    def lose_node(self) -> None:
+        """Take no attempts until Ray was begun again: the node of this process has died."""
+        session, actor = self._session, self._actor
+        if session is not None:
+            self.refuse("the Ray node that this process was connected to has died")
+            actor.deliver(_NodeDied(session))
+
+    def leave(self, attempt: Attempt) -> None:
+        """Forget an attempt that has ended."""
+        self._attempts.discard(attempt)
 
     def look(self) -> None:
         """Give up all there is if this program has ended the connection, and have it made again."""
@@ -183,6 +194,18 @@ class _Connect(NamedTuple):
     """It is time to try to begin Ray."""
 
 
+class _NodeDied(NamedTuple):
+    """The node of this process has died."""
+
+    session: connection.Session
+
+
+class _Renew(NamedTuple):
+    """It has had its time to say so of all that was under way."""
+
+    session: connection.Session
+
+
 class _Look(NamedTuple):
     """It is time to look whether it is still there."""
 
@@ -211,6 +234,13 @@ class RayActor(GenServer):
         match message:
             case _Connect():
                 self._connect()
+            case _NodeDied(session):
+                log.error("executor 'ray': the Ray node of this process has died")
+                self.send_after(RETRY_INTERVAL, _Renew(session))
+            case _Renew(session):
+                self._executor.close("the Ray node of its queue's process has died")
+                connection.abandon(session)
+                self._connect()
             case _Look():
                 self._executor.look()
                 self.send_after(LOOK_INTERVAL, _Look())
@@ -231,7 +261,7 @@ class RayActor(GenServer):
         try:
             session = connection.connect()
         except NotReady as error:
-            log.error("queue's executor 'ray': %s", error)  # noqa: TRY400 - it says why
+            log.error("executor 'ray': %s", error)  # noqa: TRY400 - it says why
             self._executor.refuse(str(error))
             self.send_after(RETRY_INTERVAL, _Connect())
         else:

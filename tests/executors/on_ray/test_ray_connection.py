@@ -86,3 +86,47 @@ with AntQ(queues={"default": 4}) as app:
 """,
     )
     assert program.end(timeout=60)[1].splitlines()[-1] == "0 0 ()"
+
+
+def test_jobs_go_back_to_their_queue_when_the_whole_cluster_has_ended(
+    cluster, program, monkeypatch, tmp_path
+):
+    """Ray lets no process go on for long without its cluster; but no job is failed for that."""
+    other = type(cluster)(initialize_head=True, head_node_args={"num_cpus": 2, **NODE})
+    monkeypatch.setenv("RAY_ADDRESS", other.address)
+    monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    program = program("-c", GOES_ON_WITHOUT, tmp_path)
+    assert program.line() == "begun"
+
+    other.head_node.kill_all_processes(check_alive=False, allow_graceful=True)
+
+    assert program.line() == "enqueued 0 1"
+    program.kill()
+
+
+NODE = {"object_store_memory": 80_000_000, "include_dashboard": False}
+
+GOES_ON_WITHOUT = """
+import sys, time
+from pathlib import Path
+from antq_actors import AntQ, Worker
+from apps import until
+
+class Here(Worker, executor="ray"):
+    def perform(self, job):
+        Path(job.args["notes"], "begun").touch()
+        time.sleep(60)
+
+def health():
+    return app.queue("default").status().executors[0].detail
+
+with AntQ(queues={"default": 2}) as app:
+    job = Here.perform_async({"notes": sys.argv[1]})
+    until(Path(sys.argv[1], "begun").exists)
+    print("begun", flush=True)
+    until(lambda: "has died" in health())
+    until(lambda: app.get_worker(job.id).status == "enqueued")
+    job = app.get_worker(job.id)
+    print(job.status.value, job.attempts, job.interruptions, flush=True)
+    time.sleep(60)
+"""
