@@ -64,3 +64,7 @@ def notes(tmp_path):
 def app(cluster, tmp_path):
     with AntQ(tmp_path / "store", queues={"default": QueueConfig(4)}) as running:
         yield running
+
+    from antq_actors.executors.ray_tasks.attempt import under_way  # noqa: PLC0415 - it needs Ray
+
+    assert under_way == {}

@@ -6,7 +6,7 @@ import pytest
 from apps import settled, until
 from ray_workers import Coroutine, Does, Far, Nowhere, Renamed, function
 
-from antq_actors import AntQ, QueueConfig, Status
+from antq_actors import AntQ, QueueConfig, Status, otp
 
 ray = pytest.importorskip("ray")
 
@@ -136,6 +136,20 @@ def test_a_stop_gives_running_jobs_back_and_leaves_ray_as_it_was(cluster, tmp_pa
     with AntQ(tmp_path / "store", start_queues=False) as app:
         given_back = app.get_worker(job.id)
     assert (given_back.status, given_back.errors) == (Status.ENQUEUED, ())
+
+
+def test_when_the_actor_of_the_executor_is_killed_its_jobs_are_interrupted_and_run_again(
+    app, notes
+):
+    job = app.enqueue(Does, {"do": "sleep", "seconds": 1, "notes": str(notes)})
+    pid = noted(notes, job)
+    (executor,) = otp.Supervisor.which_children("antq.executors.default")
+
+    otp.exit(executor.ref, otp.Killed())
+
+    until(lambda: not is_alive(pid), "the end of its process")
+    ended = settled(app, job)
+    assert (ended.status, ended.attempts, ended.interruptions) == (Status.COMPLETED, 1, 1)
 
 
 def test_a_queue_can_name_the_executor_and_shows_how_it_is(cluster, tmp_path, notes):

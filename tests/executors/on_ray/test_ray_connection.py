@@ -128,5 +128,5 @@ with AntQ(queues={"default": 2}) as app:
     until(lambda: app.get_worker(job.id).status == "enqueued")
     job = app.get_worker(job.id)
     print(job.status.value, job.attempts, job.interruptions, flush=True)
-    time.sleep(60)
+    sys.stdin.read()
 """
