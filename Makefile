@@ -5,18 +5,22 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 BENCH  := .bench/suite
+RAY    := .bench/ray
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench guard profile soak traffic docs clean
+.PHONY: help demo test test-ray check bench guard profile soak traffic docs clean
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(READY)  ## Run the lead promotion; OPTIONS="--leads 20000 --concurrency 500" for more
 	$(BIN)/antq demo $(OPTIONS)
 
 test: $(READY)  ## Run the tests; OPTIONS="tests/otp -x" for some of them
 	$(BIN)/python -m pytest $(OPTIONS)
+
+test-ray: $(RAY)/.ready  ## The tests that need Ray (240 MB), in an environment of their own
+	$(RAY)/bin/python -m pytest tests/executors/on_ray $(OPTIONS)
 
 check: $(READY)  ## Formatting, lint, types, and who may import whom
 	$(BIN)/ruff format --check .
@@ -51,12 +55,15 @@ clean:  ## Remove the virtual environment and all caches
 
 # Done once, and again when pyproject.toml changes. Without pip in it the environment is
 # half made (Debian's python3 without python3-venv leaves such a one) or its Python is gone.
-# make bench has its own: measured is what users would install, and drawing takes more.
+# make bench has its own: measured is what users would install, and drawing takes more. So has
+# make test-ray: the others are to show what happens where Ray is not installed.
 $(READY): VENV_OF := $(VENV)
 $(READY): GROUP := dev
 $(BENCH)/.ready: VENV_OF := $(BENCH)
 $(BENCH)/.ready: GROUP := bench
-$(READY) $(BENCH)/.ready: pyproject.toml
+$(RAY)/.ready: VENV_OF := $(RAY)
+$(RAY)/.ready: GROUP := dev --group ray
+$(READY) $(BENCH)/.ready $(RAY)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python >= 3.11 is needed, and '$(PYTHON)' is not that; write for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
 	  exit 1; }

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, SupportsIndex
 
 import msgspec
 from msgspec.structs import replace
 
 from antq_actors.jobs.duration import brief, to_seconds
+from antq_actors.jobs.ray_options import RayOptions, check_ray
 from antq_actors.jobs.unique import Unique
 from antq_actors.jobs.wording import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from antq_actors.jobs.schedule import ScheduleAt, ScheduleIn
 
@@ -46,8 +46,8 @@ class Options(msgspec.Struct, frozen=True):
     """Larger is picked first among the enqueued of a queue, from -128 to 127."""
     executor: str | None = None
     """What runs ``perform``; None: what its queue says, or the event loop if it is a coroutine."""
-    ray: tuple[tuple[str, Any], ...] = ()
-    """The resources that an attempt needs on a Ray cluster, as ray.remote's options."""
+    ray: RayOptions = ()
+    """What an attempt needs on a Ray cluster: ``num_cpus``, ``num_gpus``, ``memory``, …"""
 
     def effective(self) -> Mapping[str, Any]:
         """Answer them as ``Job.opts`` shows them; the queue has its own field there."""
@@ -182,14 +182,6 @@ def check_executor(value: object) -> str:
     return plain(value)
 
 
-def _ray(value: object) -> tuple[tuple[str, Any], ...]:
-    if value is None:
-        return ()
-    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise TypeError(f"ray must map resources to numbers, {{'num_cpus': 1}}, got {brief(value)}")
-    return tuple(sorted(value.items()))
-
-
 def _whole_number(value: object, option: str) -> int:
     if isinstance(value, bool) or not isinstance(value, SupportsIndex):
         raise TypeError(f"{option} must be a whole number (int), got {brief(value)}")
@@ -207,7 +199,7 @@ _CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
 _OF_WORKERS: Final[Mapping[str, Callable[[object], Any]]] = {
     **_CHECKS,
     "executor": _executor,
-    "ray": _ray,
+    "ray": check_ray,
 }
 
 _JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at")

@@ -20,7 +20,15 @@ from antq_actors.queues.ends import WorkersEnded
 from antq_actors.queues.execution import settlement
 from antq_actors.queues.messages import Drain, GetStatus, Pause, Resume, SetConcurrency, Wake
 from antq_actors.queues.outage import Outage
-from antq_actors.queues.runs import INTERRUPTION_TIME, GiveUp, InterruptNow, Look, Runs, TimedOut
+from antq_actors.queues.runs import (
+    HOLD_TIME,
+    INTERRUPTION_TIME,
+    GiveUp,
+    InterruptNow,
+    Look,
+    Runs,
+    TimedOut,
+)
 from antq_actors.queues.status import QueueStatus
 from antq_actors.queues.switching import switch_interval
 from antq_actors.storage.records import NodeGone
@@ -315,8 +323,13 @@ class QueueActor(GenServer):
             )
 
     def _schedule_look(self, next_due: Instant | None) -> None:
-        """Look again when the next job is due, and after ``check_interval`` at the latest."""
+        """Look again when the next job is due, and after ``check_interval`` at the latest.
+
+        There is one look to come, never two: while nothing can start, each would bring another.
+        """
         wait = self._settings.check_interval
+        if self._book.held:
+            wait = min(wait, HOLD_TIME)
         if next_due is not None:
             ahead = next_due - self._clock()
             if ahead > 0:

@@ -40,6 +40,9 @@ log: Final = logging.getLogger("antq_actors.queues")
 INTERRUPTION_TIME: Final = 5.0
 """Seconds an interrupted attempt gets to end, before its actor is declared dead."""
 
+HOLD_TIME: Final = 1.0
+"""Most seconds in which nothing is claimed because nothing could start."""
+
 COOPERATION_TIME: Final = 2.0
 """Seconds that an attempt which looks whether it shall end gets before it is interrupted."""
 
@@ -129,15 +132,15 @@ class Runs:
 
     def _not_started(self, assignment: Assignment, error: object) -> None:
         job, failure = assignment.job, assignment.failure
-        log.error("no worker actor could start for job #%d: %s", job.id, error)
+        if not self._book.held:  # else that was said of another one
+            log.error("no worker actor could start for job #%d: %s", job.id, error)
         outcome = GivenBack() if failure is None else failed(job, failure, assignment.stack_trace)
         self._book.settled.append(settlement(job, outcome))
         self.hold()
 
     def hold(self) -> None:
-        """Claim nothing for a moment."""
+        """Claim nothing until the next look, which comes soon."""
         self._book.held = True
-        self._later(min(1.0, self._settings.check_interval), Look())
 
     # ---- told to end ----------------------------------------------------------------------
 
@@ -252,8 +255,7 @@ class Runs:
         elif isinstance(end, Elsewhere):
             self._start([execution.assignment], end.kind)
         elif isinstance(end, Unready):
-            self._book.settled.append(settlement(execution.job, GivenBack()))
-            self.hold()
+            self._not_started(execution.assignment, end.reason)
         else:
             self._book.settled.append(settlement(execution.job, end))
 

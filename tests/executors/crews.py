@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from apps import settled, until
 from deeds import Deed
-from plays import child
+from plays import child, executor
 
 from antq_actors import AntQ, QueueConfig
 from antq_actors.otp import DynamicSupervisor
@@ -58,8 +58,7 @@ class Crew:
         return self.number("pid")
 
     def executor(self, *path):
-        ref = child(self.app.root, "queues", "default", "executors", "process")
-        return child(ref, *path)
+        return child(executor(self.app, "process"), *path)
 
     def slots(self):
         return [info.ref for info in DynamicSupervisor.which_children(self.executor("slots"))]

@@ -8,7 +8,7 @@ import psutil
 from apps import until
 
 from antq_actors import AntQ, QueueConfig
-from antq_actors.otp import DynamicSupervisor, Supervisor
+from antq_actors.otp import DynamicSupervisor, Supervisor, whereis
 
 
 @dataclass(frozen=True)
@@ -105,15 +105,22 @@ class Play:
             (self.place / f"cue {part}").touch()
 
     def actor(self, *path):
-        """The ref of an actor of the executor; below "executors" of the queue."""
-        ref = child(self.app.root, "queues", "default", "executors")
-        for id_ in path:
+        """The ref of an actor of the executor: the one of its kind, or below that."""
+        ref = executor(self.app, path[0])
+        for id_ in path[1:]:
             ref = child(ref, id_) if id_ != 0 else any_child(ref)
         return ref
 
     def worker_actors(self):
         workers = child(self.app.root, "queues", "default", "workers")
-        return [info.ref for info in DynamicSupervisor.which_children(workers)]
+        children = [info.ref for info in DynamicSupervisor.which_children(workers)]
+        return [ref for ref in children if ref.process.name is None]  # executors have one
+
+
+def executor(app, kind):
+    """The ref of the actor that keeps an executor of the default queue going."""
+    name = f"{app.root.process.name}.workers.default.{kind}"
+    return until(lambda: whereis(name), f"the start of {name}")
 
 
 def child(sup, *path):

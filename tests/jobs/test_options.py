@@ -129,3 +129,51 @@ def test_a_job_can_switch_uniqueness_and_timeout_off():
     own = job_options({"unique": None, "timeout": None}, worker, owner="worker Mail").options
 
     assert (own.unique, own.timeout) == (None, None)
+
+
+def test_resources_on_a_ray_cluster_are_kept_by_name():
+    given = {"num_gpus": 0.25, "num_cpus": 1, "resources": {"fast": 2}, "memory": 1e9}
+
+    assert options(ray=given).ray == (
+        ("memory", 1_000_000_000),
+        ("num_cpus", 1),
+        ("num_gpus", 0.25),
+        ("resources", {"fast": 2}),
+    )
+    assert options(ray=None).ray == ()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (1, "ray must map resources to numbers"),
+        ({1: 1}, "names in ray are str"),
+        ({"num_cpu": 1}, "unknown option 'num_cpu' in ray; did you mean 'num_cpus'"),
+        ({"max_retries": 3}, "attempts of a job are max_attempts"),
+        ({"num_cpus": True}, "num_cpus in ray must be a number"),
+        ({"num_cpus": "1"}, "num_cpus in ray must be a number"),
+        ({"resources": 1}, "resources in ray must be a mapping"),
+        ({"resources": {"fast": "1"}}, r"resources\['fast'\] in ray must be a number"),
+        ({"label_selector": {"zone": 1}}, "label_selector in ray must be text"),
+    ],
+)
+def test_what_ray_would_not_understand_is_a_type_error(given, says):
+    with pytest.raises(TypeError, match=says):
+        options(ray=given)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"num_cpus": -1}, "0 or more"),
+        ({"num_cpus": math.nan}, "finite"),
+        ({"num_cpus": 0.00001}, "at least 0.0001"),
+        ({"num_gpus": 1.5}, "whole GPUs"),
+        ({"memory": 1.5}, "whole bytes"),
+        ({"resources": {"CPU": 1}}, "num_cpus"),
+        ({"scheduling_strategy": "spread"}, "'SPREAD'"),
+    ],
+)
+def test_amounts_that_ray_cannot_give_are_a_value_error(given, says):
+    with pytest.raises(ValueError, match=says):
+        options(ray=given)

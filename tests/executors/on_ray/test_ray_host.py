@@ -1,0 +1,186 @@
+"""The application that a Ray actor hosts: used from every process, and restarted by Ray."""
+
+import pytest
+from apps import settled, until
+from ray_workers import Does, Far
+
+from antq_actors import Status, Unique, errors
+
+ray = pytest.importorskip("ray")
+
+from antq_actors import cluster as hosting  # noqa: E402 - it imports Ray
+
+
+@pytest.fixture
+def app(cluster, tmp_path):
+    client = hosting.host(tmp_path / "store", queues={"default": 3, "mail": 2})
+    yield client
+    client.stop(timeout=0)
+
+
+def test_jobs_are_enqueued_and_seen_from_any_process(app, far, notes):
+    job = Does.perform_async({"do": "nothing", "notes": str(notes)})
+
+    @ray.remote(resources={"far": 1}, num_cpus=0)
+    def elsewhere(folder):
+        with hosting.connect() as other:
+            job = Far.perform_async({"do": "nothing", "notes": folder})
+            return settled(other, job).status, [each.id for each in other.list_workers()]
+
+    status, seen = ray.get(elsewhere.remote(str(notes)))
+
+    assert settled(app, job).status is Status.COMPLETED
+    assert (status, seen) == (Status.COMPLETED, [job.id, job.id + 1])
+    assert app.count_workers(status=Status.COMPLETED) == 2
+
+
+def test_a_job_enqueues_another_from_its_task(app, notes):
+    Does.perform_async({"do": "enqueue", "notes": str(notes)})
+
+    until(lambda: app.count_workers(status="completed") == 2)
+
+
+def test_errors_of_the_host_arrive_as_themselves(app, notes):
+    app.queue("default").pause()
+    unique = {"unique": Unique(args=["do"])}
+    args = {"do": "nothing", "notes": str(notes)}
+    job = app.enqueue(Does, args, **unique)
+
+    with pytest.raises(errors.AlreadyExists) as exists:
+        app.enqueue(Does, args, **unique)
+    with pytest.raises(errors.JobNotFound):
+        app.get_worker(4711)
+    with pytest.raises(errors.UnknownQueue):
+        app.queue("mial")
+    with pytest.raises(errors.NotRetryable):
+        app.retry_worker(job)
+    with pytest.raises(TypeError, match="unknown option"):
+        app.enqueue(Does, args, timout=3)
+    with pytest.raises(TypeError, match="lock"):
+        app.enqueue(Does, {"lock": __import__("threading").Lock()})
+
+    assert type(exists.value) is errors.AlreadyExists
+    assert exists.value.job == job
+
+
+def test_many_jobs_come_in_batches_and_a_bad_item_is_named(app, notes):
+    app.queue("default").pause()
+    args = {"do": "nothing", "notes": str(notes)}
+
+    ids = app.enqueue_many(Does, (args for _ in range(2500)))
+    with pytest.raises(errors.BatchError) as refused:
+        app.enqueue_many(Does, [*[args] * 1200, 5])
+
+    assert ids == list(range(1, 2501))
+    assert (refused.value.index, len(refused.value.ids)) == (1200, 1200)
+    assert isinstance(refused.value.__cause__, TypeError)
+    assert app.count_workers() == 3700
+
+
+def test_jobs_and_queues_are_managed_from_afar(app, notes):
+    queue = app.queue("default")
+    queue.pause()
+    queue.set_concurrency(3)
+    job = app.enqueue(Does, {"do": "nothing", "notes": str(notes)})
+
+    assert (queue.status().paused, queue.status().concurrency) == (True, 3)
+    assert app.cancel_worker(job).status is Status.CANCELLED
+    assert app.retry_worker(job).status is Status.ENQUEUED
+    assert [each.id for each in app.list_workers(worker=Does, args={"do": "nothing"})] == [job.id]
+    queue.resume()
+    settled(app, job, Status.COMPLETED)
+    app.delete_worker(job)
+    assert app.list_workers() == []
+
+
+def test_progress_is_heard_and_a_job_that_looks_ends_by_itself(app, notes):
+    reports = app.enqueue(Does, {"do": "report", "notes": str(notes)})
+    until(lambda: app.queue("default").status().progress.get(reports.id) == (0.5, "half of it"))
+    looks = app.enqueue(Does, {"do": "look", "notes": str(notes)})
+    until((notes / "looking").exists)
+
+    app.cancel_worker(looks)
+    app.cancel_worker(reports)
+
+    until((notes / "looked").exists, "the end of the job by itself")
+    settled(app, looks)
+    settled(app, reports)
+
+
+def test_a_host_that_dies_is_restarted_and_nothing_is_lost(app, notes):
+    args = {"do": "sleep", "seconds": 0.2, "notes": str(notes)}
+    ids = app.enqueue_many(Does, [args] * 30)
+    until(lambda: app.count_workers(status="completed") >= 5)
+
+    ray.kill(ray.get_actor("antq", namespace=hosting.NAMESPACE), no_restart=False)
+
+    until(lambda: app.count_workers(status="completed") == 30)
+    jobs = app.list_workers()
+    assert [job.id for job in jobs] == ids
+    assert any(job.interruptions for job in jobs)
+    assert {job.attempts for job in jobs} == {1}
+
+
+def test_when_its_node_is_gone_it_can_be_hosted_where_its_files_are(cluster, far, tmp_path):
+    @ray.remote(resources={"far": 1}, num_cpus=0)
+    def host_there(path):
+        hosting.host(path, queues={"default": 3}).queue("default").pause()
+
+    ray.get(host_there.remote(tmp_path / "store"))
+    app = hosting.connect()
+    job = app.enqueue(Does, {"do": "nothing"})
+
+    cluster.remove_node(far, allow_graceful=False)
+    until(lambda: says_that_the_node_has_left(app))
+    with hosting.host(tmp_path / "store", queues={"default": 3}):
+        assert app.get_worker(job.id) == job
+
+    app.stop()
+
+
+def says_that_the_node_has_left(app):
+    try:
+        app.count_workers()
+    except errors.NotStarted as error:
+        return "its node has left" in str(error)
+    return False
+
+
+def test_what_cannot_start_after_a_restart_is_tried_again(app, tmp_path):
+    (tmp_path / "store").rename(tmp_path / "aside")
+    (tmp_path / "store").touch()
+
+    ray.kill(ray.get_actor("antq", namespace=hosting.NAMESPACE), no_restart=False)
+
+    until(lambda: says_that_it_cannot_be_opened(app))
+    (tmp_path / "store").unlink()
+    (tmp_path / "aside").rename(tmp_path / "store")
+    until(lambda: not says_that_it_cannot_be_opened(app))
+    assert app.count_workers() == 0
+
+
+def says_that_it_cannot_be_opened(app):
+    try:
+        app.count_workers()
+    except errors.StorageError:
+        return True
+    return False
+
+
+def test_an_application_is_hosted_once(app, tmp_path):
+    again = hosting.host(tmp_path / "store", queues={"default": 3, "mail": 2})
+    again.close()
+
+    with pytest.raises(errors.ConfigError, match="hosted on this Ray cluster already"):
+        hosting.host(tmp_path / "other")
+
+
+def test_what_cannot_be_hosted_says_why_and_leaves_nothing(cluster, tmp_path):
+    (tmp_path / "file").touch()
+
+    with pytest.raises(TypeError):
+        hosting.host(tmp_path / "store", retention="long")
+    with pytest.raises(errors.StorageError):
+        hosting.host(tmp_path / "file", name="other")
+    with pytest.raises(errors.NotStarted, match=r"cluster.host\("):
+        hosting.connect("other")
