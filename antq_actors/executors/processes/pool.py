@@ -10,6 +10,7 @@ import logging
 import os
 import threading
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.executors.choice import PROCESS
@@ -24,6 +25,8 @@ from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.supervisor import Supervisor
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from antq_actors.executors.contract import Assignment, Done, Settings
     from antq_actors.otp.child_spec import ChildSpec
     from antq_actors.otp.reasons import ExitReason
@@ -37,6 +40,10 @@ SHUTDOWN: Final = 3.0
 _JOIN_TIME: Final = 1.0
 
 
+class _Here(threading.local):
+    takes_next = False
+
+
 class ProcessExecutor:
     """The pool of one queue: never more processes than the queue has slots."""
 
@@ -45,6 +52,7 @@ class ProcessExecutor:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._lock = threading.Lock()
+        self._here = _Here()
         self._size = settings.concurrency
         self._waiting: deque[Attempt] = deque()
         self._idle: list[ServerRef] = []
@@ -77,6 +85,9 @@ class ProcessExecutor:
             if pool is None:
                 raise NotReady("the pool of processes is being restarted")
             self._waiting.append(attempt)
+            if self._here.takes_next:
+                self._here.takes_next = False
+                return attempt
             slot = self._idle.pop() if self._idle else None
             grows = slot is None and len(self._slots) < self._size
         if slot is not None:
@@ -106,6 +117,15 @@ class ProcessExecutor:
         busy = sum(slot.is_busy for slot in slots)
         detail = f"{len(pids)} processes ({', '.join(map(str, sorted(pids)))})"
         return Health(PROCESS, busy + waiting, detail)
+
+    @contextmanager
+    def taking_next(self) -> Iterator[None]:
+        """Have nobody woken for the first attempt that this thread starts: its slot takes one."""
+        self._here.takes_next = True
+        try:
+            yield
+        finally:
+            self._here.takes_next = False
 
     # ---- for slots --------------------------------------------------------------------------
 

@@ -99,13 +99,13 @@ class SlotActor(GenServer):
 
     def _work(self) -> None:
         try:
-            while (present := self._present()) is not None:
-                attempt = self._pool.next(self)
-                if attempt is None:
-                    return
+            present = self._present()
+            while present is not None and (attempt := self._pool.next(self)) is not None:
                 self._run(attempt, present)
                 if self._otp_process.is_told_to_end():
                     return
+                # It was alive a moment ago; that it is not is seen when it takes no more.
+                present = self._with or self._present()
         except (Superfluous, Closed):
             raise Stop from None
 
@@ -120,7 +120,7 @@ class SlotActor(GenServer):
         finally:
             self.is_busy = False
             # The queue claims its next job in this thread, which then takes it: nobody is woken.
-            with lending.errands():
+            with self._pool.taking_next(), lending.errands():
                 attempt.end(end)
 
     def _kill(self) -> None:
