@@ -33,6 +33,7 @@ log: Final = logging.getLogger("antq_actors.executors")
 BLOCKED_AFTER: Final = 1.0
 """Seconds in which a loop that runs attempts has to come round once."""
 
+_BEGUN_AT_ONCE: Final = 100
 _JOIN_TIME: Final = 5.0
 _CANCELLED: Final = (asyncio.CancelledError,)
 
@@ -201,14 +202,17 @@ class _Loop:
     def what_it_runs(self) -> tuple[Attempt | None, str]:
         """Answer the attempt that the loop runs at this moment, and where it is."""
         task = asyncio.current_task(self._loop)
-        attempt = next((each for each in list(self.attempts) if each.task is task), None)
+        attempts = () if task is None else list(self.attempts)
+        attempt = next((each for each in attempts if each.task is task), None)
         frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
         stack = "" if frame is None else "".join(traceback.format_stack(frame))
         return attempt, stack
 
     def _begin_all(self) -> None:
-        while self._waiting:
+        for _ in range(min(len(self._waiting), _BEGUN_AT_ONCE)):
             self._waiting.popleft().begin(self._loop)
+        if self._waiting:
+            self._loop.call_soon(self._begin_all)  # those that have begun come first
 
     def _run(self) -> None:
         loop = self._loop

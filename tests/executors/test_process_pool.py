@@ -68,12 +68,20 @@ def test_a_replacement_is_started_before_there_is_a_job_for_it(crew):
     until(lambda: crew.pids() and crew.pids() != [first], "another process")
 
 
+def has_ended(pid):
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_a_process_that_dies_idle_is_replaced_and_no_job_pays(crew):
     crew.start(concurrency=2)
     for _ in range(10):
         until(lambda: len(crew.pids()) == 2, "two processes")
         for pid, number in zip(crew.pids(), (signal.SIGKILL, signal.SIGTERM), strict=True):
             os.kill(pid, number)
+            until(lambda pid=pid: has_ended(pid), "its end")
         jobs = [crew.job("nothing") for _ in range(2)]
         for job in jobs:
             ended = crew.ended(job)

@@ -163,6 +163,20 @@ class ProcessExecutor:
             self._slots.pop(slot, None)
             if slot in self._idle:
                 self._idle.remove(slot)
+        self.see_to_what_waits()
+
+    def see_to_what_waits(self) -> None:
+        """Let another slot have what the one does not take that was to."""
+        with self._lock:
+            pool = self._pool
+            if pool is None or not self._waiting:
+                return
+            slot = self._idle.pop() if self._idle else None
+            grows = slot is None and len(self._slots) < self._size
+        if slot is not None:
+            slot.deliver(Work())
+        elif grows:
+            pool.deliver(_Grow())
 
     # ---- for its actor ----------------------------------------------------------------------
 
@@ -171,6 +185,8 @@ class ProcessExecutor:
         self.stderr = Stderr(self.settings.queue)
         with self._lock:
             self._pool = pool
+            self._slots.clear()  # those of an earlier pool are on their way out
+            self._idle.clear()
             return min(self._size, os.cpu_count() or 1)
 
     def wants_more(self) -> bool:

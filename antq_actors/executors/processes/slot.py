@@ -108,6 +108,8 @@ class SlotActor(GenServer):
                 present = self._with or self._present()
         except (Superfluous, Closed):
             raise Stop from None
+        finally:
+            self._pool.see_to_what_waits()
 
     def _run(self, attempt: Attempt, present: Conversation) -> None:
         me = self._otp_process
@@ -128,7 +130,7 @@ class SlotActor(GenServer):
         if present is not None:
             present.process.kill()
 
-    def _perform(self, attempt: Attempt, present: Conversation) -> End:
+    def _perform(self, attempt: Attempt, present: Conversation, *, is_second: bool = False) -> End:
         """Have the process perform it; answer its end. A process that must not go on is gone."""
         if not attempt.begin(present.process):
             return Stopped()
@@ -143,7 +145,7 @@ class SlotActor(GenServer):
             if told:
                 self._retire()
             return Died(str(said))
-        if isinstance(said, NotTaken) and not told and present.performed:
+        if isinstance(said, NotTaken) and not told and not is_second:
             return self._perform_in_another(attempt)
         if isinstance(said, Exception):
             return self._death(present.process, told=told)
@@ -158,7 +160,7 @@ class SlotActor(GenServer):
             present = None
         if present is None or self._otp_process.is_told_to_end():
             return Lost("its process ended, and there was no other")
-        return self._perform(attempt, present)
+        return self._perform(attempt, present, is_second=True)
 
     def _outcome(self, attempt: Attempt, present: Conversation, ended: Ended, *, told: bool) -> End:
         if told or ended.outcome is None or self._is_worn_out(present, ended):
