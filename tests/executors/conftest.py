@@ -1,7 +1,7 @@
 import pytest
 from apps import until
 from crews import Crew
-from plays import EXECUTORS, Play, processes
+from plays import EXECUTORS, Play, overlook_processes, processes
 
 
 @pytest.fixture(params=EXECUTORS)
@@ -12,6 +12,7 @@ def kind(request):
 @pytest.fixture
 def play(kind, tmp_path):
     """A play whose parts are jobs of one executor; its application is not started yet."""
+    overlook_processes()
     play = Play(kind, tmp_path)
     yield play
     if play.app is not None:
@@ -22,6 +23,7 @@ def play(kind, tmp_path):
 @pytest.fixture
 def crew(tmp_path):
     """An application whose jobs do deeds in processes; it is not started yet."""
+    overlook_processes()
     crew = Crew(tmp_path)
     yield crew
     if crew.app is not None:

@@ -139,10 +139,22 @@ def any_child(sup):
     return until(lambda: DynamicSupervisor.which_children(sup), "a child")[0].ref
 
 
+_others = set()
+"""Processes that were there before the test: what other tests have left, multiprocessing's say."""
+
+
+def overlook_processes():
+    """Let ``processes`` answer none of those that are there now."""
+    _others.clear()
+    _others.update(psutil.Process().children(recursive=True))
+
+
 def processes():
     """The processes that this one has started, and what they started; none that is over."""
     alive = []
     for process in psutil.Process().children(recursive=True):
+        if process in _others:
+            continue
         try:
             if process.status() != psutil.STATUS_ZOMBIE:
                 alive.append(process)
