@@ -16,8 +16,14 @@ help:  ## Show this list
 demo: $(READY)  ## Run the lead promotion; OPTIONS="--leads 20000 --concurrency 500" for more
 	$(BIN)/antq demo $(OPTIONS)
 
+# The tests of executors count the processes and threads of their program, so they have their own.
 test: $(READY)  ## Run the tests; OPTIONS="tests/otp -x" for some of them
+ifeq ($(OPTIONS),)
+	$(BIN)/python -m pytest --ignore=tests/executors
+	$(BIN)/python -m pytest tests/executors
+else
 	$(BIN)/python -m pytest $(OPTIONS)
+endif
 
 test-ray: $(RAY)/.ready  ## The tests that need Ray (240 MB), in an environment of their own
 	$(RAY)/bin/python -m pytest tests/executors/on_ray $(OPTIONS)
