@@ -56,7 +56,7 @@ PUBLIC = {
 }
 """Its public names that would be missed as much."""
 
-OF_OURS_ALONE = {"_", "_actor", "_condition", "_future", "_ref", "_stop"}
+OF_OURS_ALONE = {"_", "_actor", "_condition", "_current_frames", "_future", "_ref", "_stop"}
 """Private names that both have, for things that never meet."""
 
 
