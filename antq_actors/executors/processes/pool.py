@@ -81,19 +81,13 @@ class ProcessExecutor:
         attempt = Attempt(assignment, done, self)
         assignment.control.wait()
         with self._lock:
-            pool = self._pool
-            if pool is None:
+            if self._pool is None:
                 raise NotReady("the pool of processes is being restarted")
             self._waiting.append(attempt)
             if self._here.takes_next:
                 self._here.takes_next = False
                 return attempt
-            slot = self._idle.pop() if self._idle else None
-            grows = slot is None and len(self._slots) < self._size
-        if slot is not None:
-            slot.deliver(Work())
-        elif grows:
-            pool.deliver(_Grow())
+        self.see_to_what_waits()
         return attempt
 
     def resize(self, concurrency: int) -> None:
@@ -166,7 +160,7 @@ class ProcessExecutor:
         self.see_to_what_waits()
 
     def see_to_what_waits(self) -> None:
-        """Let another slot have what the one does not take that was to."""
+        """Have an idle slot take what waits, or another one started for it."""
         with self._lock:
             pool = self._pool
             if pool is None or not self._waiting:
