@@ -11,7 +11,6 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from antq_actors.otp import current, forked
-from antq_actors.otp.errors import CallExit
 from antq_actors.otp.lean_server import LeanServer
 from antq_actors.otp.messages import Continue, ExitSignal
 from antq_actors.otp.reasons import Crash, ExitReason, Killed
@@ -60,11 +59,8 @@ class Detached(LeanServer):
         process = actor._otp_process
         process.is_at = (_BEGUN, time.monotonic())
         process.interruptible = actor  # type: ignore[assignment] # as much of one as is needed
-        if parent is not None and not process.be_child_of(parent):
-            reason = parent.reason or Killed()
-            actor.conclude(reason)
-            current.fence()
-            raise CallExit(reason)
+        if parent is not None:
+            actor._otp_join(parent)
         forked.add(process)
         try:
             actor.begin()

@@ -255,12 +255,8 @@ class GenServer(ActorLoop):
         process = self._otp_process
         if parent is None:
             at_exit.add(process)
-        elif not process.be_child_of(parent):
-            # Killed since its thread last looked: nobody would ever end a child of it.
-            reason = parent.reason or Killed()
-            process.die(reason)
-            current.fence()
-            raise CallExit(reason)
+        else:
+            self._otp_join(parent)
         forked.add(process)
         try:
             self._start_actor_loop()
@@ -271,6 +267,15 @@ class GenServer(ActorLoop):
             process.die(Crash(error))
             text = f"{process} did not start: {error}"
             raise StartError(Crash(error), message=text) from error
+
+    def _otp_join(self, parent: Process) -> None:
+        """Be a child of *parent*; end, and raise CallExit, if that is dead."""
+        if not self._otp_process.be_child_of(parent):
+            # Killed since its thread last looked: nobody would ever end a child of it.
+            reason = parent.reason or Killed()
+            self._otp_process.die(reason)
+            current.fence()
+            raise CallExit(reason)
 
     def _start_actor_loop(self) -> None:
         if self.use_daemon_thread:
