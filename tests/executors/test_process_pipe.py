@@ -6,7 +6,6 @@ import os
 from apps import until
 
 from antq_actors import Status
-from antq_actors.executors.processes import stderr
 
 
 def test_a_process_has_no_file_of_the_store_and_no_socket_but_its_own(crew, tmp_path):
@@ -93,13 +92,16 @@ def test_what_a_job_prints_is_passed_on_at_its_end(crew, capfd):
     until(has_come, "what it printed")
 
 
-def test_much_on_standard_error_holds_up_nobody(crew, monkeypatch):
-    passed = []
-    monkeypatch.setattr(stderr, "_pass_on", passed.append)
+def test_much_on_standard_error_holds_up_nobody(crew, capfd):
     crew.start()
+    passed = []
+
+    def has_come():
+        passed.append(capfd.readouterr().err)
+        return len("".join(passed)) == 1_000_000
 
     assert crew.does("fill_stderr").errors == ()
-    until(lambda: len("".join(passed)) == 1_000_000, "all of it")
+    until(has_come, "all of it")
 
 
 def test_a_job_enqueues_on_the_application_of_its_parent(crew):
