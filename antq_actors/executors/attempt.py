@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from antq_actors.jobs import control, performing
 from antq_actors.storage.encoding import as_job, load_args
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from antq_actors.executors.contract import Assignment
     from antq_actors.jobs.instant import Instant
@@ -29,14 +29,23 @@ def perform(
     return performing.execute(attempt, clock=clock, let_through=let_through)
 
 
-async def perform_async(
+def perform_async(
+    assignment: Assignment, clock: Callable[[], Instant], let_through: LetThrough
+) -> Coroutine[Any, Any, Outcome]:
+    """Answer what performs it on an event loop, and answers the outcome.
+
+    Raises nothing but *let_through*.
+    """
+    if assignment.failure is not None:
+        return _at_once(assignment, clock, let_through)
+    attempt = _attempt(assignment)
+    return performing.execute_async(attempt, clock=clock, let_through=let_through)
+
+
+async def _at_once(
     assignment: Assignment, clock: Callable[[], Instant], let_through: LetThrough
 ) -> Outcome:
-    """Perform it on this event loop and answer the outcome. Raises nothing but *let_through*."""
-    if assignment.failure is not None:
-        return perform(assignment, clock, let_through)
-    attempt = _attempt(assignment)
-    return await performing.execute_async(attempt, clock=clock, let_through=let_through)
+    return perform(assignment, clock, let_through)
 
 
 def _attempt(assignment: Assignment) -> performing.Attempt:

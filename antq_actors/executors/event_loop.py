@@ -114,17 +114,18 @@ class Attempt:
             self.task = loop.create_task(self._run())
 
     async def _run(self) -> None:
-        self.end(await self._performed())
-
-    async def _performed(self) -> End:
         try:
-            return await perform_async(self.assignment, self._loop.clock, _CANCELLED)
+            end: End = await perform_async(self.assignment, self._loop.clock, _CANCELLED)
         except asyncio.CancelledError:
-            if self.told:
-                return Stopped()
-            if self._loop.closing:
-                return Lost("its event loop was stopped")
-            return Died("CancelledError")  # of something that it awaited, and others cancelled
+            end = self._why_cancelled()
+        self.end(end)
+
+    def _why_cancelled(self) -> End:
+        if self.told:
+            return Stopped()
+        if self._loop.closing:
+            return Lost("its event loop was stopped")
+        return Died("CancelledError")  # of something that it awaited, and others cancelled
 
     def end(self, end: End) -> None:
         """Tell what the attempt came to."""

@@ -39,21 +39,26 @@ class DetachedWorker(Detached):
         # It may have been told so meanwhile, when there was nothing to interrupt.
         if self._otp_process.reason is not None:
             attempt.kill()
+            self._attempt = None
         elif self._otp_process.is_told_to_end():
             attempt.interrupt()
 
     def interrupted(self) -> None:
         """Interrupt the attempt."""
-        if self._attempt is not None:
-            self._attempt.interrupt()
+        attempt = self._attempt
+        if attempt is not None:
+            attempt.interrupt()
 
     def killed(self) -> None:
         """Kill the attempt."""
-        if self._attempt is not None:
-            self._attempt.kill()
+        attempt, self._attempt = self._attempt, None
+        if attempt is not None:
+            attempt.kill()
 
     def _done(self, end: End) -> None:
         if isinstance(end, Stopped):
             self.conclude(self.ordered_reason())
         else:
             self.conclude(Shutdown(Finished(end)))
+        # An attempt holds this method, so each job would be garbage that only the collector finds.
+        self._attempt = None
