@@ -26,7 +26,7 @@ else
 endif
 
 test-ray: $(RAY)/.ready  ## The tests that need Ray (240 MB), in an environment of their own
-	$(RAY)/bin/python -m pytest tests/executors/on_ray $(OPTIONS)
+	$(RAY)/bin/python -m pytest tests/executors -k ray $(OPTIONS)
 
 check: $(READY)  ## Formatting, lint, types, and who may import whom
 	$(BIN)/ruff format --check .

@@ -1,5 +1,7 @@
 """The executors under test, each by a small adapter, and what a test sees of its jobs."""
 
+import importlib.util
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,10 +22,12 @@ class Adapter:
     function: object = parts.function_part
     actors: tuple = ()
     """Where its own actors are, by the ids below the supervisor of executors; 0: any child."""
-    ends: float = 5.0
-    """Seconds within which an attempt that takes no notice is ended, one way or another."""
     settings: dict = field(default_factory=dict)
     """More of the queue's settings."""
+    logs_here: bool = True
+    """Whether the log records of its jobs come to this process."""
+    notes_its_end: bool = True
+    """Whether a job gets to note its end when it is told to end."""
 
 
 EXECUTORS = {
@@ -36,6 +40,8 @@ EXECUTORS = {
     ),
     "process": Adapter(actors=(("process", "slots", 0), ("process", "pool"), ("process",))),
 }
+if importlib.util.find_spec("ray") is not None:
+    EXECUTORS["ray"] = Adapter(actors=(("ray",),), logs_here=False, notes_its_end=False)
 
 ACTORS = [(kind, path) for kind, adapter in EXECUTORS.items() for path in adapter.actors]
 
@@ -144,7 +150,7 @@ _others = set()
 
 
 def overlook_processes():
-    """Let ``processes`` answer none of those that are there now."""
+    """Let ``processes`` answer none of those that are there now, nor what they will start."""
     _others.clear()
     _others.update(psutil.Process().children(recursive=True))
 
@@ -153,11 +159,11 @@ def processes():
     """The processes that this one has started, and what they started; none that is over."""
     alive = []
     for process in psutil.Process().children(recursive=True):
-        if process in _others:
-            continue
-        try:
-            if process.status() != psutil.STATUS_ZOMBIE:
+        with suppress(psutil.NoSuchProcess):
+            if process.status() != psutil.STATUS_ZOMBIE and not _is_overlooked(process):
                 alive.append(process)
-        except psutil.NoSuchProcess:
-            continue
     return alive
+
+
+def _is_overlooked(process):
+    return not _others.isdisjoint((process, *process.parents()))

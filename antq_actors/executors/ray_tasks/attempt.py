@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import pickle
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -23,22 +24,35 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.executors")
 
+KILL_TIME: Final = 2.0
+"""Seconds that Ray takes at most to kill a process."""
+
 _numbers: Final = itertools.count(1)
 
 under_way: Final[dict[int, Attempt]] = {}
 """Attempts of this process that have not ended, by their numbers."""
 
 
+class _LastKill:
+    """When a task was last killed. Ray kills its process, which may be at the next task by then."""
+
+    at = -math.inf
+
+
+_last_kill: Final = _LastKill()
+
+
 class Attempt:
     """One attempt: waiting for Ray, or a task there."""
 
-    __slots__ = ("_done", "_executor", "_ref", "assignment", "number", "told")
+    __slots__ = ("_begun", "_done", "_executor", "_ref", "assignment", "number", "told")
 
     def __init__(self, assignment: Assignment, done: Done, executor: RayExecutor) -> None:
         self.assignment = assignment
         self._done = done
         self._executor = executor
         self._ref: Any = None
+        self._begun = time.monotonic()
         self.told = False
         self.number = next(_numbers)
         under_way[self.number] = self
@@ -74,6 +88,7 @@ class Attempt:
 
     def _cancel(self) -> None:
         try:
+            _last_kill.at = time.monotonic()
             ray.cancel(self._ref, force=True)
         except Exception as error:  # noqa: BLE001 - Ray is gone, and the task with it
             log.debug("a Ray task was not cancelled: %s", error)
@@ -87,8 +102,14 @@ class Attempt:
         elif isinstance(error, exceptions.LocalRayletDiedError):
             self._executor.lose_node()
             self.end(GivenBack())  # it was never sent
+        elif isinstance(error, exceptions.WorkerCrashedError) and self._may_be_hit():
+            self.end(Lost("its Ray worker process died when that of another job was killed"))
         else:
             self.end(meaning(error))
+
+    def _may_be_hit(self) -> bool:
+        """Say whether its process may have been killed for the task that it had before."""
+        return _last_kill.at >= self._begun - KILL_TIME
 
 
 def meaning(error: BaseException) -> Died | Lost:

@@ -136,8 +136,8 @@ class RayExecutor:
         """Take no attempts, and give up all there are."""
         self.refuse(reason)
         for attempt in list(self._attempts):
+            attempt.end(Lost(reason))  # before Ray says that its task was cancelled
             attempt.kill()
-            attempt.end(Lost(reason))
 
     def renew(self) -> None:
         """Let attempts wait: Ray is being started."""

@@ -1,46 +1,9 @@
-"""A cluster of Ray on this machine: a head and, for those who ask, another node."""
-
-import os
-from pathlib import Path
+"""Another node of the cluster, and what its jobs leave."""
 
 import pytest
-from programs import ROOT, TESTS
+from ray_nodes import NODE
 
 from antq_actors import AntQ, QueueConfig
-
-HERE = Path(__file__).parent
-
-NODE = {"object_store_memory": 80_000_000, "include_dashboard": False}
-
-FAST = {
-    "health_check_initial_delay_ms": 1000,
-    "health_check_period_ms": 500,
-    "health_check_failure_threshold": 2,
-}
-"""It learns of a node's death within two seconds, instead of twenty."""
-
-
-def pytest_collection_modifyitems(items):
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.filterwarnings("ignore"))  # Ray has its own
-
-
-@pytest.fixture(scope="session")
-def cluster():
-    """A cluster of one node with four CPUs, to which this process is connected."""
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster  # noqa: PLC0415 - only where Ray is
-
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # Every node has the modules of the workers, as it must.
-    os.environ["PYTHONPATH"] = os.pathsep.join(map(str, (ROOT, TESTS, HERE)))
-    head = {"num_cpus": 4, "_system_config": FAST, **NODE}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    ray.init(address=cluster.address, log_to_driver=False)
-    yield cluster
-    ray.shutdown()
-    cluster.shutdown()
 
 
 @pytest.fixture
