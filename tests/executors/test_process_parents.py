@@ -4,18 +4,43 @@ import os
 import signal
 
 import psutil
+import pytest
 from apps import until
 
+from antq_actors import AntQ, Status
 
-def test_a_killed_program_leaves_no_process_and_ctrl_c_reaches_the_program_alone(program, tmp_path):
+
+@pytest.fixture
+def parent(program, tmp_path):
+    """A program with two jobs that take no notice of anything."""
     parent = program("burdened.py", tmp_path)
     assert parent.line() == "ready"
+    return parent
+
+
+@pytest.fixture
+def children(parent):
     children = psutil.Process(parent.process.pid).children(recursive=True)
     assert len(children) == 2
-    assert all(os.getsid(child.pid) == child.pid for child in children)  # not its terminal's
+    return children
 
+
+def test_a_killed_program_leaves_no_process(parent, children):
     parent.send(signal.SIGKILL)
 
+    until(lambda: not any(lives(child) for child in children), "the end of all")
+
+
+def test_ctrl_c_ends_a_program_which_gives_its_jobs_back(parent, children, tmp_path):
+    assert all(os.getsid(child.pid) == child.pid for child in children)  # not its terminal's
+
+    parent.send(signal.SIGINT)
+
+    code, _, err = parent.end()
+    assert (code, "Traceback" in err) == (0, False), err
+    with AntQ(tmp_path / "store", start_queues=False) as app:
+        jobs = app.list_workers()
+    assert [(job.status, job.attempts) for job in jobs] == [(Status.ENQUEUED, 0)] * 2
     until(lambda: not any(lives(child) for child in children), "the end of all")
 
 

@@ -70,6 +70,7 @@ class _Child:
         """Do what the parent says, until it closes the pipe."""
         for module in self._boot.modules:
             self._import(module)
+        self._say(wire.Ready())
         while True:
             self._waits = True
             if self._is_ending:
@@ -82,13 +83,19 @@ class _Child:
             match order:
                 case wire.Import(module):
                     self._import(module)
+                    self._say(wire.Ready())
                 case wire.Define(name, pickled):
                     definitions.define(name, by_value.loads(pickled))
+                    self._say(wire.Ready())
                 case wire.Perform():
                     outcome = self._perform(order)
                     memory = _memory() if self._boot.measures_memory else 0
                     with suppress(OSError):  # the parent is gone, as the next order will show
                         self._link.end(wire.Ended(outcome, memory))
+
+    def _say(self, message: object) -> None:
+        with suppress(OSError):  # the parent is gone, as the next order will show
+            self._link.send(message)
 
     def _perform(self, wanted: wire.Perform) -> Outcome | None:
         self._application.default_queue = wanted.default_queue

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("antq_actors.executors")
 
 
+BEGIN_TIME: Final = 60.0
+"""Seconds that a process may take to start, or to import the module of a worker."""
+
+
 class NotTaken(Exception):
     """The process ended before it took the attempt up."""
 
@@ -33,6 +37,14 @@ class CannotTravel(Exception):
         )
 
 
+class NotBegun(Exception):
+    """The process does not come to the attempt."""
+
+    def __init__(self, module: str | None) -> None:
+        at = "" if module is None else f", which needs the module {module!r}"
+        super().__init__(f"no process was ready for the job{at} within {BEGIN_TIME:g} s")
+
+
 class Conversation:
     """With one process, from its start to its end."""
 
@@ -43,19 +55,24 @@ class Conversation:
         self._known: dict[str, AnyWorker] = {}
         """Workers that the process was told of."""
         process.send(wire.Boot(modules, _levels(), measures_memory))
+        self._unready = 1
+        """What the process was told and has not done yet."""
 
     def perform(self, assignment: Assignment) -> wire.Ended:
         """Have the process perform an attempt; answer its end.
 
         Raises EOFError or OSError when the process ends meanwhile, NotTaken when it had not begun,
-        CannotTravel.
+        NotBegun, CannotTravel.
         """
         process, control = self.process, assignment.control
         process.forget_words()
         try:
             self._introduce(assignment.job.spec.worker, assignment.job.id)
+            while self._unready:
+                self._be_ready(assignment)
+            control.go_on()
             process.send(_order(assignment))
-        except OSError as error:
+        except (EOFError, OSError) as error:
             raise NotTaken from error
         control.watched = False
         control.on_told = process.tell
@@ -67,6 +84,16 @@ class Conversation:
             control.on_told = None
         self.performed += 1
         return ended
+
+    def _be_ready(self, assignment: Assignment) -> None:
+        """Wait for what would be no part of the attempt, and of its time."""
+        if not self.process.pipe.poll(BEGIN_TIME):
+            raise NotBegun(module_of(assignment))
+        match wire.receive(self.process.pipe):
+            case wire.Ready():
+                self._unready -= 1
+            case wire.Logged(pickled):
+                _log(pickled)
 
     def _hear(self, control: Control) -> wire.Ended:
         try:
@@ -103,6 +130,7 @@ class Conversation:
             except Exception as error:
                 raise CannotTravel(name, job_id, error) from error
             self.process.send(wire.Define(name, pickled))
+        self._unready += 1
         self._known[name] = worker
 
 

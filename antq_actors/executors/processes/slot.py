@@ -14,6 +14,7 @@ from antq_actors.executors.processes.attempt import Superfluous
 from antq_actors.executors.processes.conversation import (
     CannotTravel,
     Conversation,
+    NotBegun,
     NotTaken,
     module_of,
 )
@@ -134,11 +135,10 @@ class SlotActor(GenServer):
         """Have the process perform it; answer its end. A process that must not go on is gone."""
         if not attempt.begin(present.process):
             return Stopped()
-        attempt.assignment.control.go_on()
         said: Ended | Exception
         try:
             said = present.perform(attempt.assignment)
-        except (NotTaken, CannotTravel, EOFError, OSError) as error:
+        except (NotTaken, NotBegun, CannotTravel, EOFError, OSError) as error:
             said = error
         told = attempt.leave()
         if isinstance(said, CannotTravel):
@@ -148,12 +148,14 @@ class SlotActor(GenServer):
         if isinstance(said, NotTaken) and not told and not is_second:
             return self._perform_in_another(attempt)
         if isinstance(said, Exception):
-            return self._death(present.process, told=told)
+            end = self._death(present.process, told=told)
+            return Died(str(said)) if isinstance(said, NotBegun) and not told else end
         return self._outcome(attempt, present, said, told=told)
 
     def _perform_in_another(self, attempt: Attempt) -> End:
         """Have a new process perform it: the old one had ended while it was idle."""
         self._retire()
+        attempt.assignment.control.wait()
         try:
             present = self._present()
         except Closed:

@@ -77,6 +77,10 @@ class Answer(NamedTuple):
     """A job or None, and an exception or None."""
 
 
+class Ready(NamedTuple):
+    """The process has done what *Boot*, *Import* or *Define* says."""
+
+
 class Ended(NamedTuple):
     """An attempt has ended; None: it was told to."""
 
