@@ -16,11 +16,12 @@ help:  ## Show this list
 demo: $(READY)  ## Run the lead promotion; OPTIONS="--leads 20000 --concurrency 500" for more
 	$(BIN)/antq demo $(OPTIONS)
 
-# The tests of executors count the processes and threads of their program, so they have their own.
-test: $(READY)  ## Run the tests; OPTIONS="tests/otp -x" for some of them
+# In two programs at a time, because most tests wait. Those of executors count the processes and
+# threads of their program, so they have their own.
+test: $(READY)  ## Run the tests; OPTIONS="tests/otp -x" for some of them, one after the other
 ifeq ($(OPTIONS),)
-	$(BIN)/python -m pytest --ignore=tests/executors
-	$(BIN)/python -m pytest tests/executors
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/executors
+	$(BIN)/python -m pytest --numprocesses 2 tests/executors
 else
 	$(BIN)/python -m pytest $(OPTIONS)
 endif
