@@ -85,12 +85,10 @@ def test_a_job_whose_module_does_not_come_to_an_end_can_be_cancelled(module, app
 
 
 def test_a_module_that_does_not_come_to_an_end_fails_its_jobs_alone(module, app, monkeypatch):
-    monkeypatch.setattr(conversation, "BEGIN_TIME", 3.0)
-    slow = app.enqueue(module(3600).Slow, {}, max_attempts=1)
-    quick = app.enqueue(Quick, {})
-
-    (error,) = settled(app, slow).errors
+    with monkeypatch.context() as patience:
+        patience.setattr(conversation, "BEGIN_TIME", 3.0)
+        (error,) = settled(app, app.enqueue(module(3600).Slow, {}, max_attempts=1)).errors
 
     expected = "no process was ready for the job, which needs the module 'takes_3600_seconds'"
     assert error.error == f"{expected} within 3 s"
-    assert settled(app, quick).status is Status.COMPLETED
+    assert settled(app, app.enqueue(Quick, {})).status is Status.COMPLETED

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.executors.choice import PROCESS
-from antq_actors.executors.contract import Health, Lost, NotReady
+from antq_actors.executors.contract import Health, NotReady
 from antq_actors.executors.processes.attempt import Attempt, Superfluous
 from antq_actors.executors.processes.slot import PAUSE, SlotActor, Work
 from antq_actors.executors.processes.stderr import Stderr
+from antq_actors.jobs.outcome import GivenBack
 from antq_actors.otp.child_spec import Restart, Strategy
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.errors import OtpError
@@ -189,7 +190,7 @@ class ProcessExecutor:
             return bool(self._waiting) and not self._idle and len(self._slots) < self._size
 
     def close(self) -> None:
-        """Take nothing more; what waits is lost to this pool. It waits for nothing."""
+        """Take nothing more; what waits goes back to the queue. It waits for nothing."""
         with self._lock:
             self._pool = None
             waiting = list(self._waiting)
@@ -197,7 +198,7 @@ class ProcessExecutor:
             self._idle.clear()
             stderr, self.stderr = self.stderr, None
         for attempt in waiting:
-            attempt.end(Lost("its pool of processes was stopped"))
+            attempt.end(GivenBack())
         if stderr is not None:
             stderr.close()
 
