@@ -15,7 +15,6 @@ from antq_actors import AntQ, Job, QueueConfig, Status, Worker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SLOTS = 2
 LOOK = 0.005
 TIMEOUT = 0.3
 
@@ -57,21 +56,8 @@ class Note(Worker, name="executors:Note"):
 def bench(*, short: bool) -> Iterator[Measure]:
     """Jobs that compute, then nothing but overhead, then jobs that have to be killed."""
     rounds = 1 if short else 3
-    cases = {"20 ms": (0.020, 10 if short else 200), "1 ms": (0.001, 20 if short else 3_000)}
-    for name, (seconds, jobs) in cases.items():
-        values = interleaved(
-            rounds,
-            {kind: functools.partial(_drained, kind, jobs, seconds) for kind in _KINDS},
-        )
-        for kind in _KINDS:
-            goal = ">= 1,500" if (kind, name) == ("process", "1 ms") else ""
-            yield Measure(f"jobs of {name} of CPU, {kind}", "jobs/s", values[kind], goal)
-        yield ratio(
-            f"process against thread, jobs of {name}",
-            values["process"],
-            values["thread"],
-            ">= 1.85" if name == "20 ms" else "",
-        )
+    for milliseconds, jobs, slots in ((20, 200, 2), (1, 3_000, 2), (1, 3_000, 4)):
+        yield from _computing(rounds, milliseconds, 20 if short else jobs, slots)
     alone = [_alone(20 if short else 500) for _ in range(rounds)]
     yield Measure("overhead per job, one at a time, process", "ms", alone, "< 1")
     for how in ("sleep", "regex", "loop"):
@@ -79,17 +65,35 @@ def bench(*, short: bool) -> Iterator[Measure]:
         yield Measure(f"timeout to the next job's begin, stuck in a {how}", "s", freed, "< 0.5")
 
 
+def _computing(rounds: int, milliseconds: int, jobs: int, slots: int) -> Iterator[Measure]:
+    name = f"jobs of {milliseconds} ms of CPU, {slots} slots"
+    values = interleaved(
+        rounds,
+        {
+            kind: functools.partial(_drained, kind, jobs, milliseconds / 1_000, slots)
+            for kind in _KINDS
+        },
+    )
+    for kind in _KINDS:
+        goal = ">= 1,500" if (kind, milliseconds) == ("process", 1) else ""
+        yield Measure(f"{name}, {kind}", "jobs/s", values[kind], goal)
+    yield ratio(
+        f"{name}, process against thread",
+        values["process"],
+        values["thread"],
+        ">= 1.85" if milliseconds == 20 else "",
+    )
+
+
 _KINDS = ("thread", "process")
+_ALONE = QueueConfig(concurrency=1, executor="process")
 
 
-def _app(kind: str, slots: int = SLOTS) -> QueueConfig:
-    return QueueConfig(concurrency=slots, executor=kind)
-
-
-def _drained(kind: str, jobs: int, seconds: float) -> float:
+def _drained(kind: str, jobs: int, seconds: float, slots: int) -> float:
     """Answer the jobs/s of a backlog; the processes are there, and know the worker."""
-    with application(durable=False, queues={"default": _app(kind)}) as app:
-        _perform(app, 20, 0.0)
+    config = QueueConfig(concurrency=slots, executor=kind)
+    with application(durable=False, queues={"default": config}) as app:
+        _perform(app, 20 * slots, 0.020)
         queue = app.queue("default")
         queue.pause()
         before = app.count_workers()
@@ -97,14 +101,14 @@ def _drained(kind: str, jobs: int, seconds: float) -> float:
 
         def work() -> None:
             queue.resume()
-            _completed(app, before + jobs)
+            _completed(app, before + jobs, 4 * LOOK)
 
         return rate(jobs, work)
 
 
 def _alone(jobs: int) -> float:
     """Answer the milliseconds that a job takes which does nothing, one after the other."""
-    with application(durable=False, queues={"default": _app("process", 1)}) as app:
+    with application(durable=False, queues={"default": _ALONE}) as app:
         _perform(app, 20, 0.0)
         return 1_000 / rate(jobs, lambda: _perform(app, jobs, 0.0))
 
@@ -113,7 +117,7 @@ def _freed(how: str) -> float:
     """Answer the seconds from the timeout of a stuck job to the begin of the next."""
     with (
         new_folder() as folder,
-        application(durable=False, queues={"default": _app("process", 1)}) as app,
+        application(durable=False, queues={"default": _ALONE}) as app,
     ):
         begun, file = Path(folder, "begun"), Path(folder, "file")
         app.enqueue(Note, {"file": str(begun)})
@@ -131,8 +135,8 @@ def _perform(app: AntQ, jobs: int, seconds: float) -> None:
     _completed(app, before + jobs)
 
 
-def _completed(app: AntQ, jobs: int) -> None:
-    until(lambda: app.count_workers(status=Status.COMPLETED) == jobs, LOOK)
+def _completed(app: AntQ, jobs: int, look: float = LOOK) -> None:
+    until(lambda: app.count_workers(status=Status.COMPLETED) == jobs, look)
 
 
 if __name__ == "__main__":
