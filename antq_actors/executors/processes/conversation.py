@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.executors import by_value
@@ -68,7 +69,7 @@ class Conversation:
         process.forget_words()
         try:
             self._introduce(assignment.job.spec.worker, assignment.job.id)
-            while self._unready:
+            if self._unready:
                 self._be_ready(assignment)
             control.go_on()
             process.send(_order(assignment))
@@ -86,14 +87,16 @@ class Conversation:
         return ended
 
     def _be_ready(self, assignment: Assignment) -> None:
-        """Wait for what would be no part of the attempt, and of its time."""
-        if not self.process.pipe.poll(BEGIN_TIME):
-            raise NotBegun(module_of(assignment))
-        match wire.receive(self.process.pipe):
-            case wire.Ready():
-                self._unready -= 1
-            case wire.Logged(pickled):
-                _log(pickled)
+        """Wait for what is no part of the attempt, nor of its time. Raises NotBegun."""
+        deadline = time.monotonic() + BEGIN_TIME
+        while self._unready:
+            if not self.process.pipe.poll(max(0.0, deadline - time.monotonic())):
+                raise NotBegun(module_of(assignment))
+            match wire.receive(self.process.pipe):
+                case wire.Ready():
+                    self._unready -= 1
+                case wire.Logged(pickled):
+                    _log(pickled)
 
     def _hear(self, control: Control) -> wire.Ended:
         try:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.executors")
 
-KILL_TIME: Final = 2.0
-"""Seconds that Ray takes at most to kill a process."""
+KILL_TIME: Final = 5.0
+"""Seconds within which Ray has killed a process and said so."""
 
 _numbers: Final = itertools.count(1)
 
@@ -38,6 +38,9 @@ class _LastKill:
 
     at = -math.inf
 
+    def is_recent(self) -> bool:
+        return time.monotonic() - self.at < KILL_TIME
+
 
 _last_kill: Final = _LastKill()
 
@@ -45,14 +48,13 @@ _last_kill: Final = _LastKill()
 class Attempt:
     """One attempt: waiting for Ray, or a task there."""
 
-    __slots__ = ("_begun", "_done", "_executor", "_ref", "assignment", "number", "told")
+    __slots__ = ("_done", "_executor", "_ref", "assignment", "number", "told")
 
     def __init__(self, assignment: Assignment, done: Done, executor: RayExecutor) -> None:
         self.assignment = assignment
         self._done = done
         self._executor = executor
         self._ref: Any = None
-        self._begun = time.monotonic()
         self.told = False
         self.number = next(_numbers)
         under_way[self.number] = self
@@ -102,14 +104,10 @@ class Attempt:
         elif isinstance(error, exceptions.LocalRayletDiedError):
             self._executor.lose_node()
             self.end(GivenBack())  # it was never sent
-        elif isinstance(error, exceptions.WorkerCrashedError) and self._may_be_hit():
+        elif isinstance(error, exceptions.WorkerCrashedError) and _last_kill.is_recent():
             self.end(Lost("its Ray worker process died when that of another job was killed"))
         else:
             self.end(meaning(error))
-
-    def _may_be_hit(self) -> bool:
-        """Say whether its process may have been killed for the task that it had before."""
-        return _last_kill.at >= self._begun - KILL_TIME
 
 
 def meaning(error: BaseException) -> Died | Lost:
