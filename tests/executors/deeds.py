@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import signal
+import socket
 import sys
 import threading
 import time
@@ -102,6 +103,35 @@ def start_a_child_and_sleep(job):
         time.sleep(60)
         os._exit(0)
     time.sleep(60)
+
+
+def start_a_child_and_die(job):
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    place(job, f"child {pid}").touch()
+    os._exit(4)
+
+
+def leave_a_daemon_with_the_pipe_and_be_deaf(job):
+    """Fork as a C library does, of which Python hears nothing."""
+    if ctypes.PyDLL(None).fork() == 0:
+        os.setsid()
+        place(job, f"daemon {os.getpid()}").touch()
+        time.sleep(60)
+        os._exit(0)
+    be_deaf(job)
+
+
+def hear_no_more(job):
+    """Let the process hear nothing after this job, so that it ends; but it is not gone at once."""
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            if str(file.readlink()).startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(file.name))) as pipe:
+                    pipe.shutdown(socket.SHUT_RD)
 
 
 def fork_a_worker(job):
@@ -247,7 +277,8 @@ DEEDS = {
     for each in (
         tell_pid, spin, backtrack, be_deaf, be_stubborn, clean_up, segfault, leave, be_killed,
         be_terminated, stop_itself, close_everything, leave_a_daemon_and_die, daemonise,
-        start_a_child_and_sleep, fork_a_worker, leave_a_thread, leave_a_thread_that_enqueues,
+        start_a_child_and_sleep, start_a_child_and_die, fork_a_worker, hear_no_more,
+        leave_a_daemon_with_the_pipe_and_be_deaf, leave_a_thread, leave_a_thread_that_enqueues,
         look_from_a_thread, end_when_told, say, say_and_wait, print_much, fill_stderr, enqueue,
         enqueue_twice, enqueue_a_local_thing, take_memory, exceed_memory, note_files,
     )

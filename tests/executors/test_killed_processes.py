@@ -125,6 +125,14 @@ def test_what_a_dead_process_wrote_last_to_its_standard_error_is_in_the_error(cr
     assert crew.error("be_killed").stack_trace is None
 
 
+def test_what_an_earlier_job_wrote_is_in_no_error(crew, capfd):
+    crew.start()
+    crew.does("print_much")
+    until(lambda: "to stderr" in capfd.readouterr().err, "what it wrote")
+
+    assert crew.error("be_killed").stack_trace is None
+
+
 def test_a_dead_process_costs_an_attempt_and_the_next_one_is_in_another(crew):
     crew.start()
 
@@ -174,6 +182,28 @@ def test_a_daemon_that_a_job_leaves_holds_up_nobody(crew, deed, error):
     assert alive(daemon)
     crew.app.queue("default").pause()
     until(lambda: psutil.Process().num_fds() <= files, "no file kept open for it")
+    os.kill(daemon, signal.SIGKILL)
+
+
+def test_a_process_that_dies_takes_along_what_it_has_started(crew):
+    crew.start()
+
+    crew.does("start_a_child_and_die")
+
+    pid = crew.number("child")
+    until(lambda: not alive(pid), "the end of its child")
+
+
+def test_a_killed_process_is_not_missed_when_a_daemon_has_its_pipe(crew):
+    crew.start()
+    job = crew.job("leave_a_daemon_with_the_pipe_and_be_deaf")
+    daemon = crew.number("daemon")
+
+    crew.app.cancel_worker(job)
+
+    assert crew.ended(job).status is Status.CANCELLED
+    assert crew.pid() > 0
+    assert alive(daemon)
     os.kill(daemon, signal.SIGKILL)
 
 

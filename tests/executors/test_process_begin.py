@@ -5,6 +5,7 @@ import sys
 
 import pytest
 from apps import settled, until
+from deeds import Deed
 
 from antq_actors import AntQ, QueueConfig, Status, Worker
 from antq_actors.executors.processes import conversation
@@ -67,6 +68,19 @@ def test_the_time_of_a_job_begins_when_its_module_is_there(module, app):
     for _ in range(2):
         job = app.enqueue(strict, {}, timeout=TIMEOUT, max_attempts=1)
         assert (settled(app, job).status, settled(app, job).errors) == (Status.COMPLETED, ())
+
+
+def test_the_time_of_a_job_stands_still_when_its_process_ends_before_it(module, tmp_path):
+    strict = module(1).Strict
+    with AntQ(queues={"default": QueueConfig(1, executor="process")}) as app:
+        settled(app, app.enqueue(strict, {}, timeout=TIMEOUT))
+        app.queue("default").pause()
+        app.enqueue(Deed, {"place": str(tmp_path), "deed": "hear_no_more"})
+        job = app.enqueue(strict, {}, timeout=TIMEOUT, max_attempts=1)
+
+        app.queue("default").resume()
+
+        assert settled(app, job).errors == ()
 
 
 def test_a_job_whose_module_does_not_come_to_an_end_can_be_cancelled(module, app, tmp_path):

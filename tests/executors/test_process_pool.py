@@ -2,15 +2,17 @@
 
 import os
 import signal
+import sys
 import threading
 
 import psutil
 import pytest
 from apps import until
-from plays import processes
+from plays import child, processes
 
 from antq_actors import AntQ, QueueConfig, Status
 from antq_actors.otp import (
+    DynamicSupervisor,
     Killed,
     exit,  # noqa: A004 - OTP's name
 )
@@ -182,3 +184,40 @@ def test_a_process_lives_as_long_as_its_slot_and_not_only_as_some_thread(crew):
     assert psutil.Process(pid).is_running()
     slot = next(t for t in threading.enumerate() if t.name.startswith("SlotActor"))
     assert slot.is_alive()
+
+
+# ---- no process to be had -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def waiting(crew, monkeypatch):
+    """A job that waits for a process, of which the system has none to give for now."""
+    monkeypatch.setattr(sys, "executable", str(crew.place / "no such program"))
+    crew.start()
+    job = crew.job("nothing")
+    until(lambda: crew.health().running == 1, "its beginning")
+    return job
+
+
+def test_a_job_that_waits_for_a_process_ends_at_once_when_it_is_cancelled(crew, waiting, caplog):
+    crew.app.cancel_worker(waiting)
+
+    assert crew.ended(waiting).status is Status.CANCELLED
+    assert "is given up" not in caplog.text
+    assert crew.health().running == 0
+
+
+def test_a_job_whose_worker_actor_is_killed_waits_for_no_process_any_more(crew, waiting):
+    workers = child(crew.app.root, "queues", "default", "workers")
+    children = [info.ref for info in DynamicSupervisor.which_children(workers)]
+
+    exit(next(ref for ref in children if ref.process.name is None), Killed())
+
+    assert crew.ended(waiting).status is Status.FAILED
+    assert crew.health().running == 0
+
+
+def test_a_job_that_waits_for_a_process_is_performed_when_there_is_one(crew, waiting, monkeypatch):
+    monkeypatch.undo()
+
+    assert crew.ended(waiting).status is Status.COMPLETED

@@ -148,6 +148,7 @@ def test_with_too_many_threads_that_do_not_end_a_queue_claims_no_more_and_says_s
 
         waiting = stage.job("c")
         until(lambda: "claims nothing more: 2 threads" in caplog.text, "the word")
+        app.queue("default").status()  # answered after it would have claimed
         assert app.get_worker(waiting.id).status is Status.ENQUEUED
 
         stage.cue("a", "b")
