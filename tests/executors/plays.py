@@ -118,9 +118,14 @@ class Play:
         return ref
 
     def worker_actors(self):
-        workers = child(self.app.root, "queues", "default", "workers")
-        children = [info.ref for info in DynamicSupervisor.which_children(workers)]
-        return [ref for ref in children if ref.process.name is None]  # executors have one
+        return worker_actors(self.app)
+
+
+def worker_actors(app):
+    """The refs of the worker actors of the default queue."""
+    workers = child(app.root, "queues", "default", "workers")
+    children = [info.ref for info in DynamicSupervisor.which_children(workers)]
+    return [ref for ref in children if ref.process.name is None]  # executors have one
 
 
 def executor(app, kind):

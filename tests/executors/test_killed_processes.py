@@ -7,11 +7,10 @@ import time
 import psutil
 import pytest
 from apps import until
-from plays import child, processes
+from plays import processes, worker_actors
 
 from antq_actors import Status
 from antq_actors.otp import (
-    DynamicSupervisor,
     Killed,
     exit,  # noqa: A004 - OTP's name
 )
@@ -213,13 +212,7 @@ def test_a_killed_worker_actor_has_its_process_killed(crew):
     crew.begun("be_deaf")
     pid = crew.pids()[0]
 
-    exit(child_of_workers(crew), Killed())
+    exit(worker_actors(crew.app)[0], Killed())
 
     until(lambda: not psutil.pid_exists(pid), "the end of the process")
     assert crew.pid() != pid
-
-
-def child_of_workers(crew):
-    workers = child(crew.app.root, "queues", "default", "workers")
-    children = [info.ref for info in DynamicSupervisor.which_children(workers)]
-    return next(ref for ref in children if ref.process.name is None)  # executors have one

@@ -8,11 +8,10 @@ import threading
 import psutil
 import pytest
 from apps import until
-from plays import child, processes
+from plays import processes, worker_actors
 
 from antq_actors import AntQ, QueueConfig, Status
 from antq_actors.otp import (
-    DynamicSupervisor,
     Killed,
     exit,  # noqa: A004 - OTP's name
 )
@@ -208,10 +207,7 @@ def test_a_job_that_waits_for_a_process_ends_at_once_when_it_is_cancelled(crew, 
 
 
 def test_a_job_whose_worker_actor_is_killed_waits_for_no_process_any_more(crew, waiting):
-    workers = child(crew.app.root, "queues", "default", "workers")
-    children = [info.ref for info in DynamicSupervisor.which_children(workers)]
-
-    exit(next(ref for ref in children if ref.process.name is None), Killed())
+    exit(worker_actors(crew.app)[0], Killed())
 
     assert crew.ended(waiting).status is Status.FAILED
     assert crew.health().running == 0
