@@ -139,6 +139,8 @@ class AntQ:
                 return
             # Before the lock: whoever holds it may be waiting for this very job.
             _refuse_from_within(live.root)
+        # Each step may be repeated: an exception may come between any two of them, and the handler
+        # of a signal that comes in the middle may stop the application, too.
         with self._changing:
             live = self._running
             if live is None:
@@ -147,9 +149,11 @@ class AntQ:
                 drain([live.names.queue(name) for name in self._config.queues], timeout)
             running.leave(self)  # not before: jobs that may end may also enqueue
             end(live.root, live.node)
-            self._running = None
-            _started.remove(self)
             live.discard()
+            with suppress(ValueError):
+                _started.remove(self)
+            if self._running is live:
+                self._running = None
 
     def hurry(self) -> None:
         """Have a ``stop`` that is under way wait no longer for running jobs."""

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 from antq_actors import tree
 from antq_actors.app.intake import Intake
 from antq_actors.app.lookup import Lookup
+from antq_actors.app.shutdown import end
 from antq_actors.errors import StorageError
 from antq_actors.jobs import instant
-from antq_actors.otp.names import registered
+from antq_actors.otp.names import registered, whereis
 from antq_actors.queues.node import Node
 from antq_actors.storage import node_info
 from antq_actors.storage.client import StorageClient
@@ -29,8 +30,8 @@ PATIENCE: Final = 30.0
 """Seconds that a storage actor has to come back."""
 PAUSE: Final = 0.01
 
-_taking: Final = threading.Lock()
-_taken: Final[set[tree.Names]] = set()
+_taking: Final = threading.RLock()
+_taken: Final[set[tree.Names | None]] = set()
 
 
 class Live:
@@ -41,6 +42,13 @@ class Live:
         self.volatile = VolatileDirectory() if settings.path is None else None
         self.path: Path = settings.path or self.volatile.path  # type: ignore[union-attr]
         self.names = _free_names()
+        try:
+            self._begin(settings)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _begin(self, settings: configuration.Config) -> None:
         self.store = StorageClient(self.names.storage, self.path)
         says = node_info.of_this_process(
             {
@@ -51,11 +59,15 @@ class Live:
         self.node = Node(self.store, settings.queues, says)
         self.intake = Intake(settings, self.store, instant.now)
         self.lookup = Lookup(self.store, instant.now)
-        try:
-            self.root = tree.start(settings, self.names, self.path, self.store, self.node)
-        except BaseException:
-            self.discard()
-            raise
+        self.root = tree.start(settings, self.names, self.path, self.store, self.node)
+
+    def _abandon(self) -> None:
+        """Leave nothing behind of a start that failed, or into which Ctrl-C came."""
+        root = whereis(self.names.root)
+        if root is not None:
+            self.store.close()
+            end(root, self.node)
+        self._leave_nothing()
 
     def environment(self) -> Environment:
         """Answer the open store; its storage actor may be on its way back.
@@ -72,6 +84,9 @@ class Live:
     def discard(self) -> None:
         """Let nobody wait for what is gone, and leave nothing open."""
         self.store.close()
+        self._leave_nothing()
+
+    def _leave_nothing(self) -> None:
         close_left_open(self.path, self.names)
         _taken.discard(self.names)
         if self.volatile is not None:
@@ -83,9 +98,14 @@ def _free_names() -> tree.Names:
 
     Nor has had, as long as one of its actors is left: a tree that was killed takes a moment to end.
     """
-    with _taking:
-        roots = {name.partition(".")[0] for name in registered()}
-        candidates = (tree.Names("antq" if n == 1 else f"antq{n}") for n in itertools.count(1))
-        names = next(each for each in candidates if each not in _taken and each.root not in roots)
-        _taken.add(names)
+    names: tree.Names | None = None
+    try:
+        with _taking:
+            roots = {name.partition(".")[0] for name in registered()}
+            candidates = (tree.Names("antq" if n == 1 else f"antq{n}") for n in itertools.count(1))
+            names = next(n for n in candidates if n not in _taken and n.root not in roots)
+            _taken.add(names)
+    except BaseException:  # Ctrl-C, say, when it was done
+        _taken.discard(names)
+        raise
     return names

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from antq_actors.otp.process import Process
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _abandoned: Final[dict[Process, threading.Thread]] = {}
 
 
@@ -44,5 +44,5 @@ def discard(process: Process) -> None:
 def renew() -> None:
     """Begin anew in a forked child: the lock may be held by a thread that is not there."""
     global _lock  # noqa: PLW0603 - the old one cannot be freed
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _abandoned.clear()

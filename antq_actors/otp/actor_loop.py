@@ -205,9 +205,11 @@ class ActorLoop(ThreadingActor):
     def take_turn(self, envelope: Envelope[Any]) -> None:
         """Handle a message in the thread that has borrowed the place of the actor's own."""
         process = self._otp_process
+        before = self.from_, process.is_at
         process.is_at = (envelope, time.monotonic())
         self.__receive(envelope)
-        process.is_at = None
+        # Those of the turn within which this one was run, if there is one.
+        self.from_, process.is_at = before
 
     def __receive(self, envelope: Envelope[Any]) -> None:
         message = envelope.message

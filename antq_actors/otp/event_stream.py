@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("antq_actors.otp")
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _subscriptions: tuple[Subscription, ...] = ()
 
 
@@ -170,7 +170,7 @@ def _is_below(process: Process | None, root: Process) -> bool:
 
 def _renew() -> None:
     global _lock  # noqa: PLW0603 - in a forked child, a thread that is not there may hold it
-    _lock = threading.Lock()
+    _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):

@@ -13,7 +13,7 @@ from antq_actors.otp.child_spec import ChildSpec, ChildType, Restart
 from antq_actors.otp.errors import CallExit, StartError
 from antq_actors.otp.messages import Promise
 from antq_actors.otp.process import logger
-from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal
+from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal, Shutdown
 from antq_actors.otp.ref import ServerRef
 from antq_actors.otp.waits import waiting_for
 
@@ -50,6 +50,10 @@ class GenServer(ActorLoop):
     lends_its_place: ClassVar[bool] = False
     """True: while it sleeps, who has something for it may run its turn, see `lending.py`."""
 
+    is_reentrant: ClassVar[bool] = False
+    """True: its turns wait for no other actor, and may also run in the middle of one of its own,
+    as when a finalizer, or the handler of a signal, calls it from there."""
+
     has_thread: ClassVar[bool] = True
     """Whether it needs a thread while it lives."""
 
@@ -73,6 +77,7 @@ class GenServer(ActorLoop):
         self._otp_process = self._otp_ref.process
         if self.lends_its_place:
             self._otp_process.lender = self
+            self.mailbox.lend()
 
     def _otp_make_up_for_init(self) -> None:
         if not hasattr(self, "_actor_ref"):
@@ -115,6 +120,13 @@ class GenServer(ActorLoop):
     def lends(self) -> bool:
         """Say whether, now, another thread may run a turn. Asked in that thread, after ``init``."""
         return True
+
+    def ends_with(self, error: BaseException) -> bool:
+        """Return whether *error*, raised in a turn that a foreign thread ran, ends this actor.
+
+        Otherwise it was meant for that thread, as a KeyboardInterrupt is.
+        """
+        return isinstance(error, Exception)
 
     # ---- for subclasses -------------------------------------------------------------------
 
@@ -212,8 +224,13 @@ class GenServer(ActorLoop):
         ref = cls._otp_prepare(args, kwargs, name=name, parent=parent, is_awaited=True)
         started = ref.process.started
         assert started is not None  # noqa: S101 - it is awaited
-        with waiting_for(ref.process, started):
-            started.wait(None)
+        try:
+            with waiting_for(ref.process, started):
+                started.wait(None)
+        except BaseException:
+            # Ctrl-C, say: whoever wanted it will not have its ref.
+            ref.process.exit(None, Shutdown())
+            raise
         if started.error is None:
             return started.value
         reason = getattr(started.error, "reason", None) or Normal()
@@ -237,17 +254,19 @@ class GenServer(ActorLoop):
         if not hasattr(actor, "_otp_ref"):
             actor._otp_make_up_for_init()
         ref, process = actor._otp_ref, actor._otp_process
-        if is_awaited:
-            process.started = Promise()
-        if name is not None:
-            names.register(name, process)
-        if cls.in_actor_registry:
-            try:
+        try:
+            if is_awaited:
+                process.started = Promise()
+            if name is not None:
+                names.register(name, process)
+            if cls.in_actor_registry:
                 ActorRegistry.register(ref)
-            except BaseException as error:  # out of a log handler: it is registered, and logs that
-                process.die(Crash(error))
-                raise
-        actor._otp_begin(parent)
+            actor._otp_begin(parent)
+        except BaseException as error:
+            # Ctrl-C, say, or a log handler, to which pykka's registry tells of it: what has a name
+            # and never begins would be waited for without end.
+            process.die(Crash(error))
+            raise
         return ref
 
     def _otp_begin(self, parent: Process | None) -> None:

@@ -2,20 +2,33 @@
 
 Waking a thread and waiting for its answer costs many times more than most turns do. So an actor
 that sleeps may lend its place: the thread that talks to it runs the turn itself. It is still one
-turn at a time, in order, on the actor's own state; whoever talks to it meanwhile waits in its
-mailbox, as ever. If more has come when the turn is over, the thread runs one turn more, so that
-they need not wait for the actor's own thread to wake; what comes meanwhile waits for that.
+turn at a time, in order, on the actor's own state; whatever else comes in the meantime waits in its
+mailbox for the actor's own thread, as ever.
 
-Only classes that say so lend (`GenServer.lends_its_place`): their handlers must bear to be cut
-short at any line by what is raised in a foreign thread, such as KeyboardInterrupt; what others had
-asked is then handled again, in the actor's own thread. No limit of time holds for the thread that
-runs the turn.
+Only classes that say so lend (`GenServer.lends_its_place`). A thread of the program may be cut
+short at any bytecode: Ctrl-C raises in the main thread, a timeout in the thread of a job, and a
+finalizer or a signal's handler may call the very actor whose turn is under way further up. Hence
+the rules:
+
+- A foreign thread handles its own request alone, so that nobody else depends on how far it gets.
+- It takes the actor's place, and leaves it, in one step each. If it could not leave it, the actor's
+  own thread sees that it is not at it any more.
+- What the turn changes must be whole after each step, or be done again by the next turn; see
+  `StorageActor`.
+- A thread in which handlers of signals may run does not run turns: a handler may wait for another
+  thread, which may need this actor, whose place the thread has.
+
+No limit of time holds for the thread that runs the turn.
 """
 
 from __future__ import annotations
 
+import signal
 import threading
-from contextlib import contextmanager, suppress
+import time
+from _signal import getsignal  # type: ignore[import-not-found] # signal's makes enums, slowly
+from _thread import get_ident
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from pykka._envelope import Envelope
@@ -23,6 +36,7 @@ from pykka._envelope import Envelope
 from antq_actors.otp import calls, current
 from antq_actors.otp.destinations import find
 from antq_actors.otp.errors import CallExit
+from antq_actors.otp.mailbox import Turn
 from antq_actors.otp.messages import Call, Response
 from antq_actors.otp.patience import seconds
 from antq_actors.otp.reasons import NoProc
@@ -34,7 +48,16 @@ if TYPE_CHECKING:
 
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.mailbox import Mailbox
-    from antq_actors.otp.process import Process
+    from antq_actors.otp.process import Lender, Process
+
+_OWN_TURN_SECONDS: Final = 0.001
+"""Seconds between two tries of an actor's own thread to begin a turn within another one."""
+
+_SIGNALS: Final = tuple(int(number) for number in signal.valid_signals())
+_RUN_NO_HANDLER: Final = frozenset(
+    {None, int(signal.SIG_DFL), int(signal.SIG_IGN), signal.default_int_handler}
+)
+"""What a signal may be set to so that none of the program's own code runs when it comes."""
 
 
 class _Local(threading.local):
@@ -95,65 +118,90 @@ def leave_turn(process: Process) -> bool:
 def run_what_waits(process: Process) -> None:
     """Have *process* handle the messages that it has: in this thread, or in its own.
 
-    For the end of what a thread had to do: it may take long.
+    For the end of what a service thread had to do, where nothing can cut it short: it may take
+    long.
     """
     actor, mailbox = process.lender, process.mailbox
     if mailbox.empty() or not mailbox.asleep:
         return
-    borrower = object()
-    if actor is None or process.onlookers or not mailbox.borrow(borrower):
+    turn = Turn(run_what_waits.__code__, takes_messages=True)
+    if actor is None or process.onlookers or not mailbox.begin(turn):
         mailbox.wake()
         return
     here, failure = current.local, None
     me, here.process = here.process, process
     try:
-        while (envelope := mailbox.next_for(borrower)) is not None:
+        while (envelope := mailbox.next_for(turn)) is not None:
             actor.take_turn(envelope)
     except BaseException as error:  # noqa: BLE001 - it ends that actor, in that actor's thread
         failure = error
     here.process = me
-    mailbox.give_back(borrower, failure)
+    mailbox.end(turn, failure)
 
 
 def _is_run_here(process: Process, pending: Call) -> bool:
     """Run the turn that answers *pending*, if it can be run here."""
     actor, mailbox = process.lender, process.mailbox
-    if actor is None or process.onlookers or not mailbox.asleep or not actor.lends():
+    if actor is None or process.onlookers:
         return False
+    if actor.is_reentrant and _is_within(process, mailbox):
+        _run_within(actor, process, pending)
+        return True
+    if not mailbox.asleep or _may_run_handlers() or not actor.lends():
+        return False
+    turn = Turn(_is_run_here.__code__, takes_messages=False)
     here = current.local
     me = here.process
-    borrower = object()
     failure: BaseException | None = None
-    is_cut_short = False
     try:
-        if not mailbox.borrow(borrower, pending):
+        if not mailbox.begin(turn, pending):
             return False
-        if me is None:
-            here.process = process
-            _take_turns(actor, mailbox, borrower, pending)
+        if actor.is_reentrant:
+            # It waits for nobody, and this thread stays who it is: a handler may ask.
+            actor.take_turn(Envelope(pending))
         else:
             with waiting_for(process, pending):
                 here.process = process
-                _take_turns(actor, mailbox, borrower, pending)
-    except Exception as error:  # noqa: BLE001 - it ends that actor, in that actor's thread
-        failure = error
-    except BaseException:
-        is_cut_short = True
-        pending.forget()  # this thread's own, and it will not hear the answer
-        raise
-    finally:
-        # An exception of this thread's own may come with any call, and a place that is not given
-        # back is an actor that never answers again.
+                actor.take_turn(Envelope(pending))
+    except BaseException as error:
         here.process = me
-        while mailbox.borrower is borrower:
-            with suppress(BaseException):
-                if is_cut_short:
-                    mailbox.put_back(borrower)
-                mailbox.give_back(borrower, failure)
+        if not actor.ends_with(error):  # this thread's own, which will not hear the answer
+            pending.forget()
+            raise
+        failure = error
+    finally:
+        here.process = me
+        mailbox.end(turn, failure)
     return True
 
 
-def _take_turns(actor: Any, mailbox: Mailbox, borrower: object, pending: Call) -> None:
-    actor.take_turn(Envelope(pending))
-    if not mailbox.empty() and (came := mailbox.next_for(borrower)) is not None:
-        actor.take_turn(came)
+def _is_within(process: Process, mailbox: Mailbox) -> bool:
+    """Tell whether this thread runs a turn of *process* already, further up its stack."""
+    turn = mailbox.turn
+    if turn is not None and turn.thread == get_ident():
+        if turn.is_under_way():
+            return True
+        mailbox.end(turn)  # an exception kept this thread from it
+    return current.local.process is process
+
+
+def _run_within(actor: Lender, process: Process, pending: Call) -> None:
+    """Run a turn in the middle of another one, or of what the actor's own thread does between."""
+    mailbox = process.mailbox
+    turn: Turn | None = None
+    if (held := mailbox.turn) is None or held.thread != get_ident():
+        turn = Turn(_run_within.__code__, takes_messages=False)
+        while not mailbox.begin_within(turn):
+            time.sleep(_OWN_TURN_SECONDS)
+    try:
+        actor.take_turn(Envelope(pending))
+    finally:
+        if turn is not None:
+            mailbox.end(turn)
+
+
+def _may_run_handlers() -> bool:
+    """Tell whether code of the program may run in this thread when a signal comes."""
+    if get_ident() != threading.main_thread().ident:
+        return False
+    return not _RUN_NO_HANDLER.issuperset(map(getsignal, _SIGNALS))

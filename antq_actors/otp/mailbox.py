@@ -8,8 +8,11 @@ whoever waits can be told.
 
 from __future__ import annotations
 
-import threading
+import sys
+import time
+from _thread import RLock, allocate_lock, get_ident
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pykka import ActorDeadError
@@ -18,7 +21,9 @@ from antq_actors.otp import current
 from antq_actors.otp.messages import Call, Down
 
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Callable
+    from types import CodeType
 
     from pykka._envelope import Envelope
 
@@ -26,7 +31,9 @@ if TYPE_CHECKING:
     from antq_actors.otp.monitors import Monitor
 
 
-_NO_MESSAGES: Final[deque[Any]] = deque()
+_KEPT_OUT_SECONDS: Final = 0.05
+"""Seconds between two looks whether the thread that runs a turn is still at it."""
+
 _NO_ASKS: Final[set[Any]] = set()
 _NO_CALLS: Final[set[Any]] = set()
 """Never changed: what stands for nothing."""
@@ -43,17 +50,47 @@ class Leftovers(NamedTuple):
     """Whether the actor's thread was waiting for a message."""
 
 
-class Mailbox:
-    """The inbox of one GenServer. Only its actor's thread gets; any thread puts.
+class Turn:
+    """A thread that runs an actor's turns, in place of all others: its own, or a foreign one."""
 
-    While the actor's thread sleeps, another thread may borrow its place, see `lending.py`: it takes
-    messages, and the actor's thread sleeps on until the place is given back.
+    __slots__ = ("code", "takes_messages", "thread")
+
+    def __init__(self, code: CodeType | None, *, takes_messages: bool) -> None:
+        self.thread = get_ident()
+        self.code = code
+        """Of the function that runs it and has it as its local variable *turn*; None: its own."""
+        self.takes_messages = takes_messages
+        """Whether it may take what others have sent."""
+
+    def is_under_way(self) -> bool:
+        """Whether its function still runs: one that was left by an exception may not have ended it.
+
+        An exception that another thread or a signal raises may come at any bytecode, also in the
+        middle of the code that is there to clean up after the first one.
+        """
+        frame = sys._current_frames().get(self.thread)  # noqa: SLF001 - documented, for debuggers
+        while frame is not None:
+            if frame.f_code is self.code and frame.f_locals.get("turn") is self:
+                return True
+            frame = frame.f_back
+        return self.code is None
+
+
+class Mailbox:
+    """The inbox of one GenServer. Its actor's thread gets; any thread puts, and holds no lock.
+
+    Whoever puts may be cut short at any bytecode, or do so in a signal's handler or a finalizer,
+    while this very thread is putting: each step is whole by itself, and wakes too often rather than
+    too seldom.
+
+    While the actor's thread sleeps, a foreign one may run turns, see `lending.py`: who does so is
+    in ``turns``, which is taken and left in one step.
     """
 
     def __init__(self) -> None:
         # Most actors live for one job. What such a one never has is made when it is needed.
-        self._lock = threading.Lock()
-        self._messages: deque[Envelope[Any]] = _NO_MESSAGES
+        self._lock = RLock()
+        """For the actor's thread, those that run its turns, signals, and the end."""
         self.signals: deque[ExitSignal] | None = None
         """Those that wait; None for none."""
         self._open_asks: set[Envelope[Any]] = _NO_ASKS
@@ -63,17 +100,23 @@ class Mailbox:
         self._sleeping = False
         self._closed = False
 
+    _messages: deque[Envelope[Any]] | None = None
+    """None until the first one comes."""
+
     # What matters to those alone who sleep stands in the class until they do.
-    _wake: threading.Lock | None = None
-    """Where the actor's thread sleeps."""
+    _wake: LockType | None = None
+    """Where the actor's thread sleeps: it takes the lock, and whoever wakes it releases that."""
     _can_be_borrowed = False
-    borrower: object = None
-    """Who has the place of the actor's thread now."""
-    _taken: list[Envelope[Any]] | None = None
-    """What the borrower took for its present turn, but for its own call."""
     _failure: BaseException | None = None
-    """What a borrower met, to be raised in the actor's own thread."""
+    """What a foreign thread met in a turn, to be raised in the actor's own."""
     _then: Callable[[], object] | None = None
+    turns: dict[None, Turn] | None = None
+    """The turn that is run now, under None; no dict where only the actor's own thread runs any."""
+    _own: Turn | None = None
+
+    def lend(self) -> None:
+        """Let foreign threads run turns, too."""
+        self.turns = {}
 
     def put(self, envelope: Envelope[Any], /) -> None:
         """Add a message of the thread's actor.
@@ -90,14 +133,16 @@ class Mailbox:
 
         Without *wake* the actor may sleep on: waking it is left to ``wake``.
         """
-        with self._lock:
-            if self._closed:
-                return False
-            if self._messages is _NO_MESSAGES:
-                self._messages = deque()
-            self._messages.append(envelope)
-            if wake:
-                self._rouse()
+        if self._closed:
+            return False
+        messages = self._messages
+        if messages is None:  # two threads may come here at once
+            messages = self.__dict__.setdefault("_messages", deque())
+        messages.append(envelope)
+        if self._closed and _remove(messages, envelope):
+            return False  # else whoever closed it has it
+        if wake:
+            self._rouse()
         return True
 
     def signal(self, signal: ExitSignal, *, wake: bool = True) -> bool:
@@ -118,7 +163,7 @@ class Mailbox:
     def wake(self, then: Callable[[], object] | None = None) -> bool:
         """Wake the actor; False if it does not sleep. Awake, it calls *then* before all else."""
         with self._lock:
-            if not self.asleep:
+            if not self._is_asleep():
                 return False
             self._then = then
             self._rouse()
@@ -127,46 +172,84 @@ class Mailbox:
     def get(self, timeout: float | None = None) -> Envelope[Any] | ExitSignal | None:
         """Take the next signal or message; None after *timeout* seconds or when closed.
 
-        Raises what a borrower met.
+        Raises what a foreign thread met in a turn.
         """
+        until = None if timeout is None else time.monotonic() + timeout
+        is_over = False
         while True:
-            with self._lock:
-                self._asked = None
-                if self._closed:
-                    return None
-                if self._failure is not None:
-                    failure, self._failure = self._failure, None
-                    raise failure
-                if self.signals:
-                    signal = self.signals.popleft()
-                    self.signals = self.signals or None
-                    return signal
-                if self._messages:
-                    return self._take()
-                if self._wake is None:
-                    self._wake = threading.Lock()
-                    self._wake.acquire()
-                self._sleeping = True
-                self._can_be_borrowed = timeout is None
-            if not self._wake.acquire(timeout=-1 if timeout is None else timeout):
+            if self._closed:
+                return None
+            if self._begin_own_turn():
                 with self._lock:
-                    if self._sleeping:
-                        self._sleeping = False
-                        return None
-                # Someone roused this thread just as its time was over.
-                self._wake.acquire()
-            if self._then is not None:
-                then, self._then = self._then, None
-                then()
+                    if (taken := self._next()) is not None:
+                        return taken
+                self._leave(self._own)
+            if is_over:
+                return None
+            left = None if until is None else max(0.0, until - time.monotonic())
+            is_over = not self._sleep(left)
+
+    def _begin_own_turn(self) -> bool:
+        if self.turns is None:
+            return True
+        if self._own is None:
+            self._own = Turn(None, takes_messages=True)
+        return self.turns.setdefault(None, self._own) is self._own
+
+    def _next(self) -> Envelope[Any] | ExitSignal | None:
+        self._asked = None
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if self.signals:
+            signal = self.signals.popleft()
+            self.signals = self.signals or None
+            return signal
+        return self._take() if self._messages else None
+
+    def _sleep(self, timeout: float | None) -> bool:
+        """Sleep until there is something to do; False after *timeout* seconds."""
+        if self._wake is None:
+            self._wake = allocate_lock()
+            self._wake.acquire()
+        self._can_be_borrowed = timeout is None
+        # First this, then a look: whoever adds something after the look sees that it sleeps.
+        self._sleeping = True
+        is_kept_out = bool(self.turns)
+        if self._has_work():
+            if not is_kept_out:
+                self._sleeping = False
+                return True
+            timeout = _KEPT_OUT_SECONDS if timeout is None else min(timeout, _KEPT_OUT_SECONDS)
+        woke = self._wake.acquire(timeout=-1 if timeout is None else timeout)
+        with self._lock:
+            self._sleeping = False
+            then, self._then = self._then, None
+        if then is not None:
+            then()
+        if is_kept_out:
+            self._end_left_turn()
+        return woke or is_kept_out
+
+    def _end_left_turn(self) -> None:
+        """End the turn of a foreign thread that is not at it any more, and did not say so."""
+        turn = self.turn
+        if turn is not None and not turn.is_under_way():
+            self._leave(turn)
+
+    def _has_work(self) -> bool:
+        return bool(self._messages or self.signals or self._closed or self._failure is not None)
 
     def _take(self) -> Envelope[Any]:
-        envelope = self._messages.popleft()
-        # Under the lock: a kill between taking a call and noting it would leave its caller
+        assert self._messages is not None  # noqa: S101 - there are some
+        envelope = self._messages[0]
+        # Noted first, and under the lock: an end between the two steps would leave its caller
         # waiting for ever.
         if envelope.reply_to is not None:
             self._asked = envelope
         elif isinstance(envelope.message, Call):
             self._open(envelope.message)
+        self._messages.popleft()
         return envelope
 
     def _open(self, call: Call) -> None:
@@ -177,78 +260,81 @@ class Mailbox:
 
     def take_calls(self, limit: int) -> list[Call]:
         """Take the requests that wait in front of all else, up to *limit*."""
-        taken: list[Envelope[Any]] = []
+        taken: list[Call] = []
+        turn = self.turn
+        if turn is not None and not turn.takes_messages:
+            return taken
         with self._lock:
             while self._messages and len(taken) < limit and not self.signals:
                 message = self._messages[0].message
                 if not (isinstance(message, Call) and message.callback == Call.callback):
                     break
-                taken.append(self._messages.popleft())
                 self._open(message)
-            if taken and self.borrower is not None:
-                self._taken = [*(self._taken or ()), *taken]
-        return [envelope.message for envelope in taken]
+                self._messages.popleft()
+                taken.append(message)
+        return taken
 
-    # ---- borrowed -------------------------------------------------------------------------
+    # ---- turns of foreign threads -----------------------------------------------------------
 
-    def borrow(self, borrower: object, call: Call | None = None) -> bool:
-        """Let *borrower* have the place of the actor's thread, until it gives it back.
+    @property
+    def turn(self) -> Turn | None:
+        """The turn that is run now, as far as other threads may run any."""
+        return self.turns.get(None) if self.turns else None
+
+    def begin(self, turn: Turn, call: Call | None = None) -> bool:
+        """Begin a *turn* of a foreign thread, which it has to ``end``.
 
         To do a *call* of its own when nothing waits; without one, what waits. False if there is no
-        such thing, or the actor's thread is awake.
+        such thing, or another thread is at a turn or about to be.
         """
-        with self._lock:
-            if (
-                not self.asleep
-                or not self._can_be_borrowed
-                or self._closed
-                or self.signals
-                or bool(self._messages) is (call is not None)
-            ):
-                return False
+        if self.turns is None or self.turns.setdefault(None, turn) is not turn:
+            return False
+        if (
+            self._can_be_borrowed
+            and self._is_asleep()
+            and not self._closed
+            and self._failure is None
+            and not self.signals
+            and bool(self._messages) is (call is None)
+        ):
             if call is not None:
                 self._open(call)
-            self.borrower = borrower
             return True
+        self.end(turn)
+        return False
 
-    def next_for(self, borrower: object) -> Envelope[Any] | None:
-        """Take the next message for *borrower*; None when there is none: the place is given back.
+    def begin_within(self, turn: Turn) -> bool:
+        """Begin a *turn* in the actor's own thread, between two of its own; False: not yet."""
+        assert self.turns is not None  # noqa: S101 - the actor lends its place
+        self._end_left_turn()
+        return self.turns.setdefault(None, turn) is turn
+
+    def next_for(self, turn: Turn) -> Envelope[Any] | None:
+        """Take the next message for *turn*; None when there is none: the turn is ended.
 
         A signal is for the actor's own thread, and so is what waits behind it.
         """
         with self._lock:
             self._asked = None
-            if self.borrower is borrower and self._messages and not self.signals:
-                envelope = self._take()
-                self._taken = [envelope]
-                return envelope
-        self.give_back(borrower)
+            if self.turn is turn and self._messages and not self.signals and not self._closed:
+                return self._take()
+        self.end(turn)
         return None
 
-    def put_back(self, borrower: object) -> None:
-        """Let what *borrower* took for a turn that was cut short wait again, in front of all."""
-        with self._lock:
-            if self.borrower is not borrower or self._taken is None:
-                return
-            taken, self._taken, self._asked = self._taken, None, None
-            for envelope in reversed(taken):
-                message = envelope.message
-                if isinstance(message, Call):
-                    if message.answered:
-                        continue
-                    self.calls.discard(message)
-                self._messages.appendleft(envelope)
-
-    def give_back(self, borrower: object, failure: BaseException | None = None) -> None:
-        """Let the actor's thread have its place again; it wakes if there is something to do."""
-        with self._lock:
-            if self.borrower is not borrower:
-                return
-            self._asked = self._taken = None
+    def end(self, turn: Turn, failure: BaseException | None = None) -> None:
+        """End *turn*; the actor's thread wakes if there is something to do. Twice does no harm."""
+        if self.turn is not turn:
+            return
+        self._asked = None
+        if failure is not None:
             self._failure = failure
-            self.borrower = None
-            if failure is not None or self._messages or self.signals:
-                self._rouse()
+        self._leave(turn)
+        if self._has_work():
+            self._rouse()
+
+    def _leave(self, turn: Turn | None) -> None:
+        if self.turns and self.turns.get(None) is turn:
+            self.turns.pop(None, None)
 
     # ---- looked at ------------------------------------------------------------------------
 
@@ -262,20 +348,23 @@ class Mailbox:
 
     @property
     def asleep(self) -> bool:
-        """Whether the actor's thread waits in ``get``, and nobody has borrowed its place."""
-        return self._sleeping and self.borrower is None
+        """Whether the actor's thread waits in ``get``, and no foreign one runs a turn."""
+        return not self.turns and self._is_asleep()
+
+    def _is_asleep(self) -> bool:
+        wake = self._wake
+        return self._sleeping and wake is not None and wake.locked()
 
     def __len__(self) -> int:
-        return len(self._messages) + len(self.signals or ())
+        return len(self._messages or ()) + len(self.signals or ())
 
     def discard(self, monitor: Monitor) -> None:
         """Drop the Down of *monitor*, if it waits."""
-        with self._lock:
-            self._messages = deque(
-                envelope
-                for envelope in self._messages
-                if not (isinstance(envelope.message, Down) and envelope.message.monitor is monitor)
-            )
+        messages = self._messages
+        for envelope in list(messages or ()):
+            if isinstance(envelope.message, Down) and envelope.message.monitor is monitor:
+                assert messages is not None  # noqa: S101 - it was there
+                _remove(messages, envelope)
 
     def keep_open(self, envelope: Envelope[Any]) -> None:
         """Note that the plain ask that is being handled is answered later, or by the end."""
@@ -299,37 +388,49 @@ class Mailbox:
             if self._asked is None and not (self._messages or self._open_asks or self.calls):
                 self.signals = None
                 if idle:
-                    self._rouse_for_good()
+                    self._rouse()
                 return _IDLE if idle else _BUSY
-            envelopes = list(self._messages)
+            envelopes = self._drain()
             envelopes += self._open_asks
             if self._asked is not None and self._asked not in self._open_asks:
                 envelopes.append(self._asked)
             calls = list(self.calls)
-            self._messages = _NO_MESSAGES
             self.signals = None
             self._asked = None
             self._open_asks = _NO_ASKS
             self.calls = _NO_CALLS
-            self._rouse_for_good()
+            self._rouse()
         return Leftovers(envelopes, calls, idle)
+
+    def _drain(self) -> list[Envelope[Any]]:
+        drained: list[Envelope[Any]] = []
+        messages = self._messages
+        while messages:
+            with suppress(IndexError):  # its sender may have taken it back
+                drained.append(messages.popleft())
+        return drained
 
     def lose(self) -> None:
         """Close it in a forked child, where a thread that is not there may hold the lock."""
-        self._lock = threading.Lock()
+        self._lock = RLock()
         self._sleeping = False
         self.close()
 
     def _rouse(self) -> None:
-        if self.asleep:
-            self._sleeping = False
-            assert self._wake is not None  # noqa: S101 - it sleeps there
-            self._wake.release()
+        wake = self._wake
+        # Rather once too often: whoever wakes for nothing sleeps again.
+        if self._sleeping and wake is not None and wake.locked():
+            with suppress(RuntimeError):  # somebody else was quicker
+                wake.release()
 
-    def _rouse_for_good(self) -> None:
-        # Also while its place is borrowed: the borrower finds that it has nothing more to do.
-        self.borrower = None
-        self._rouse()
+
+def _remove(messages: deque[Envelope[Any]], envelope: Envelope[Any]) -> bool:
+    """Take *envelope* back; False if somebody has taken it."""
+    try:
+        messages.remove(envelope)
+    except ValueError:
+        return False
+    return True
 
 
 _IDLE: Final = Leftovers([], [], idle=True)

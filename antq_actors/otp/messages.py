@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -85,9 +86,11 @@ class ExitSignal(NamedTuple):
 class Promise:
     """Something that is settled exactly once, with a value or an error. The first answer wins."""
 
-    __slots__ = ("_answered", "_ready", "error", "value")
+    __slots__ = ("_answered", "_ready", "error", "is_settled", "value")
 
     def __init__(self) -> None:
+        self.is_settled = False
+        """Whether value and error are the answer."""
         self.value: Any = None
         self.error: BaseException | None = None
         self._answered = threading.Lock()
@@ -98,14 +101,25 @@ class Promise:
         """Give the answer; False if there was one before."""
         if not self._answered.acquire(blocking=False):
             return False
+        try:
+            self._settle(value, error)
+        except BaseException:
+            # No memory left, say. Whoever waits would wait for ever: rather tell them twice.
+            self._settle(value, error)
+            raise
+        return True
+
+    def _settle(self, value: Any, error: BaseException | None) -> None:
         self.value = value
         self.error = error
+        self.is_settled = True
         self.deliver()
-        return True
 
     def deliver(self) -> None:
         """Wake who waits."""
-        self._ready.release()
+        if self._ready.locked():
+            with suppress(RuntimeError):
+                self._ready.release()
 
     @property
     def answered(self) -> bool:
@@ -114,9 +128,14 @@ class Promise:
 
     def wait(self, timeout: float | None) -> bool:
         """Wait for the answer; False if there was none within *timeout* seconds."""
+        if self.is_settled:
+            return True
         if not self._ready.acquire(timeout=-1 if timeout is None else timeout):
             return False
-        self._ready.release()  # so that the next wait finds it too
+        # For those who wait together. An exception may keep this thread from it, but not those who
+        # wait after it.
+        with suppress(RuntimeError):
+            self._ready.release()
         return True
 
 

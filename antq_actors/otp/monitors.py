@@ -34,7 +34,7 @@ class Monitor:
         self._process = process
         self._owner = owner
         self._down = Promise() if owner is None else None
-        self._telling = threading.Lock()
+        self._telling = threading.RLock()
         self._cancelled = False
 
     def __repr__(self) -> str:

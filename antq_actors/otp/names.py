@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PATIENCE: Final = 5.0
 """Seconds that an actor has to free its name after its supervisor was killed."""
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 _processes: Final[dict[str, Process]] = {}
 
 
@@ -92,8 +92,7 @@ def find(name: str | Via) -> Process | None:
         directory = _directory(name)
         found: Process | None = None if directory is None else directory.find(name)
         return found
-    with _lock:
-        return _living(name)
+    return _living(name)
 
 
 def _directory(via: Via) -> Any:
@@ -112,5 +111,5 @@ def registered() -> list[str]:
 def renew() -> None:
     """Begin anew in a forked child: the lock may be held by a thread that is not there."""
     global _lock  # noqa: PLW0603 - the old one cannot be freed
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     _processes.clear()

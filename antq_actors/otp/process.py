@@ -66,6 +66,13 @@ class Lender(Protocol):
     def take_turn(self, envelope: Envelope[Any], /) -> None:
         """Handle a message."""
 
+    def ends_with(self, error: BaseException, /) -> bool:
+        """Return whether *error* is the actor's own."""
+
+    @property
+    def is_reentrant(self) -> bool:
+        """Whether its turns may run in the middle of one of its own."""
+
 
 class Process:
     """What the rest of the program knows of one actor."""
@@ -96,7 +103,7 @@ class Process:
         """Who sees what it does; replaced, never changed."""
         self.interruptible = Interruptible()
         self._registered = registered
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._watchers: dict[object, Watcher] = {}
         self._links: dict[Process, None] = {}
         self._held_in: dict[Holder, None] | None = None
@@ -333,7 +340,7 @@ class Process:
 
     def lose(self) -> None:
         """In a forked child: end without a word, for nobody there has waited for it."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._watchers, self._links = {}, {}
         self.reason = NoProc()
         self.mailbox.lose()

@@ -91,7 +91,7 @@ class _Clockwork:
     """The heap of timers, and the thread that empties it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         # Where the thread sleeps: a Condition makes a lock for each of its waits.
         self._wake = threading.Lock()
         self._wake.acquire()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.messages import Promise
     from antq_actors.otp.process import Process
 
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 @contextmanager
@@ -31,11 +31,15 @@ def waiting_for(target: Process, answer: Promise) -> Iterator[None]:
     if me is None:
         yield
         return
-    with _lock:
-        path = _ring(me, target)
-        if path is not None:
-            _break(path, answer)
-        before, me.waits_for = me.waits_for, (target, answer)
+    before = me.waits_for
+    if target.lender is not None and target.lender.is_reentrant:
+        me.waits_for = (target, answer)  # it waits for nobody, and so is in no ring
+    else:
+        with _lock:
+            path = _ring(me, target)
+            if path is not None:
+                _break(path, answer)
+            me.waits_for = (target, answer)
     try:
         yield
     finally:
@@ -74,4 +78,4 @@ def _break(path: list[Process], answer: Promise) -> None:
 def renew() -> None:
     """Begin anew in a forked child: the lock may be held by a thread that is not there."""
     global _lock  # noqa: PLW0603 - the old one cannot be freed
-    _lock = threading.Lock()
+    _lock = threading.RLock()

@@ -18,7 +18,7 @@ class Node:
         self._store = store
         self._queues = tuple(queues)
         self._says = says
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._number: int | None = None
 
     def number(self) -> int:
@@ -38,6 +38,6 @@ class Node:
     def close(self) -> None:
         """Be no node any more; its jobs were given back before. Raises StorageError."""
         with self._lock:
-            number, self._number = self._number, None
-            if number is not None:
-                self._store.close_node(number)
+            if self._number is not None:
+                self._store.close_node(self._number)
+                self._number = None

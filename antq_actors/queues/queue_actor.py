@@ -83,6 +83,8 @@ class QueueActor(GenServer):
         self._drained: list[Any] = []
         self._drain_is_over = False
         self._request: Write | None = None
+        self._tag = 0
+        """Of the question that is under way: the number of those before it."""
         self._due: Timer | None = None
         self._outage = Outage()
 
@@ -199,6 +201,8 @@ class QueueActor(GenServer):
         match message:
             case WorkersEnded():
                 self._advance()
+            case Response(tag) if tag != self._tag:
+                pass  # told twice, by a storage actor that broke off in between
             case Response():
                 self._runs.ends.quiet = False
                 self._answered(message)
@@ -217,7 +221,9 @@ class QueueActor(GenServer):
                 self._runs.end_all()
                 self._wait_no_longer()
             case _AskAgain() if self._request is not None:
-                self._answered_at_once(self._store.request_again(self._request, tag=None))
+                self._answered_at_once(
+                    self._store.request_again(self._request, tag=self._new_tag())
+                )
                 self._advance()
             case Look():
                 self._due = None
@@ -249,12 +255,16 @@ class QueueActor(GenServer):
                 node=self._node,
                 limit=ask.limit,
                 now=self._clock(),
-                tag=None,
+                tag=self._new_tag(),
             )
             self._answered_at_once(response)
             self._runs.take_ends()
         if self._drained and self._book.idle:
             self._answer_drained()
+
+    def _new_tag(self) -> int:
+        self._tag += 1
+        return self._tag
 
     def _is_awaited(self) -> bool:
         if self.mailbox.empty():

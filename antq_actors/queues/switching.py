@@ -26,7 +26,7 @@ class SwitchInterval:
     """The switch interval of this process, as far as its queues have a say in it."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._slots: dict[str, int] = {}
         self._before: float | None = None
         self._ours: float | None = None

@@ -7,7 +7,6 @@ message is sent again, and is never done twice.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.otp import CallCycle, CallExit, CallTimeout, current, lending
+from antq_actors.otp.messages import Promise
 from antq_actors.storage import node_info, node_lock
 from antq_actors.storage.failures import storage_error
 from antq_actors.storage.job_reader import JobReader
@@ -60,12 +60,13 @@ class StorageClient:
         self._path = Path(os.path.realpath(path))
         self._patience = patience
         self._pid = os.getpid()
-        self.closed = threading.Event()
-        """Set when its application has stopped: nobody need wait for an answer any more."""
+        self.closed = Promise()
+        """Settled when its application has stopped: nobody need wait for an answer any more. No
+        Event: that may be waited for neither in a finalizer nor in the handler of a signal."""
 
     def close(self) -> None:
         """Let nobody wait for a storage actor that is not there: it will not come back."""
-        self.closed.set()
+        self.closed.answer(None)
 
     # ---- jobs come in ---------------------------------------------------------------------
 

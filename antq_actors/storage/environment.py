@@ -6,6 +6,7 @@ bear it twice; and never uses it in a fork.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ from antq_actors.storage.failures import storage_error
 from antq_actors.storage.migrations import Migration
 from antq_actors.storage.store_lock import StoreLock
 from antq_actors.storage.tables import TABLE_NAMES, Tables, open_tables
+from antq_actors.storage.uncollected import uncollected
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,10 +35,38 @@ _MOST_READERS: Final = 1024
 _LOCK_FILE: Final = 64 * _MOST_READERS + 4096
 """Bytes of the lock file; LMDB has as many readers as find room in it."""
 
+_COMMIT: Final = lmdb.Transaction.commit
+_NO_DATABASE: Final = (None,)
+"""The argument of the one call that begins a transaction."""
+
 _guard = threading.RLock()
 _open: Final[dict[Path, Environment]] = {}
 _kept: Final[list[Environment]] = []
 """The parent's, in a fork: kept, so that nothing is done at their deletion."""
+
+
+class _UnderWay:
+    """A transaction, as far as it has come."""
+
+    __slots__ = ("has_ended", "is_repeated", "txns")
+
+    def __init__(self) -> None:
+        self.txns: list[lmdb.Transaction] = []
+        """The one, from the very step on in which it begins."""
+        self.has_ended = False
+        self.is_repeated = False
+        """Whether it was aborted to make room for another one of its thread."""
+
+    def abort(self) -> None:
+        """End it, without its changes unless it was committed."""
+        for txn in self.txns:
+            txn.abort()
+        self.has_ended = True
+
+
+def _is_owned(lock: threading.RLock) -> bool:
+    """Tell whether this thread holds *lock*; as a Condition asks."""
+    return bool(lock._is_owned())  # type: ignore[attr-defined] # noqa: SLF001
 
 
 class Environment:
@@ -97,6 +127,9 @@ class Environment:
         """Who holds it has the environment alone: a killed storage actor's thread may still be
         at its last transaction when its successor begins, and a map must not grow under it.
         """
+        self._under_way = _UnderWay()
+        self._under_way.has_ended = True
+        """The transaction of whoever has its turn."""
         self._steady = threading.RLock()
         """Who holds it keeps the map from being enlarged or closed, and nobody from writing."""
         directory.reserve_lock_file(path, _LOCK_FILE)
@@ -112,6 +145,8 @@ class Environment:
             )
         except (lmdb.Error, OSError) as error:
             raise storage_error(error, path) from error
+        self._env_read = self._env.begin
+        self._env_write = functools.partial(self._env.begin, write=True)
         try:
             self.clear_dead_readers()
             self.tables = open_tables(self._env, path)
@@ -151,7 +186,8 @@ class Environment:
         What is not used any more is not reused until it is done, so the file may grow.
         """
         try:
-            with self._steady, self._begin(write=False) as txn:
+            self._check()
+            with self._steady, self._env.begin() as txn:
                 return work(txn)
         except lmdb.Error as error:
             raise storage_error(error, self.path) from error
@@ -174,17 +210,25 @@ class Environment:
         """Let go, in a fork, of the copy of what stays open in the parent."""
         self._env.close()
 
-    def write(self, work: Callable[[lmdb.Transaction], T]) -> T:
-        """Answer what *work* answers, in a write transaction that is committed if it returns.
+    def write(self, work: Callable[[lmdb.Transaction], T], commits: list[None] | None = None) -> T:
+        """Return what *work* returns, in a write transaction that is committed if it returns.
 
-        When the map is full, it is enlarged and *work* repeated: it must change nothing but the
-        transaction. Raises what *work* raises, having changed nothing; StorageError when LMDB
-        fails, StorageFull when the disk is full.
+        *commits* gets an entry in the very step that commits. *work* may be repeated, as when the
+        map was full and is enlarged: it must change nothing but the transaction. Raises what *work*
+        raises, having changed nothing; StorageError when LMDB fails, StorageFull when the disk is
+        full.
         """
+        noted: list[None] = [] if commits is None else commits
+
+        def work_and_commit(txn: lmdb.Transaction) -> T:
+            result = work(txn)
+            # One call, so that no exception and no handler of a signal comes between its halves.
+            noted.extend(map(_COMMIT, (txn,)))
+            return result
+
         while True:
             try:
-                with self.turn, self._begin(write=True) as txn:
-                    return work(txn)
+                return self._transact(work_and_commit, write=True)
             except lmdb.MapFullError:
                 self._grow()
             except lmdb.Error as error:
@@ -196,18 +240,78 @@ class Environment:
         Keep it short: while it lasts, no page is reused, and the file grows for good.
         """
         try:
-            with self.turn, self._begin(write=False) as txn:
-                return work(txn)
+            return self._transact(work, write=False)
         except lmdb.Error as error:
             raise storage_error(error, self.path) from error
 
+    def _transact(self, work: Callable[[lmdb.Transaction], T], *, write: bool) -> T:
+        """Return what *work* returns, in a transaction.
+
+        The handler of a signal that comes in the middle of it may need one of its own, in this very
+        thread, and could wait for ever for this one to end. So it aborts it, and *work* is
+        repeated. Finalizers could do so, too, but they may come in the middle of LMDB's own code:
+        the collector has to wait.
+        """
+        is_outermost = not _is_owned(self.turn)
+        try:
+            return self._transact_or_repeat(work, write=write)
+        except BaseException:
+            if is_outermost:
+                self._let_go()
+            raise
+
+    def _transact_or_repeat(self, work: Callable[[lmdb.Transaction], T], *, write: bool) -> T:
+        while True:
+            mine = _UnderWay()
+            try:
+                with self.turn, uncollected:
+                    self._abort_outer()
+                    self._under_way = mine
+                    try:
+                        self._begin(mine.txns, write=write)
+                        with mine.txns[0] as txn:
+                            return work(txn)
+                    finally:
+                        mine.abort()
+            except lmdb.Error:
+                if not mine.is_repeated:
+                    raise
+
+    def _abort_outer(self) -> None:
+        """Abort the transaction within which this thread, further up, needs another one."""
+        outer = self._under_way
+        if not outer.has_ended:
+            outer.is_repeated = True
+            outer.abort()
+
+    def _let_go(self) -> None:
+        """Let go of what this thread has left, that was cut short where no ``with`` notices it.
+
+        Only a tracer's exception, say, can do that: between two instructions of ours. That of a
+        signal, or of another thread, comes with a call.
+        """
+        if _is_owned(self.turn):
+            self._under_way.abort()
+        for lock in (self.turn, self._steady):
+            while _is_owned(lock):
+                lock.release()
+        uncollected.let_go()
+
+    def _begin(self, txns: list[lmdb.Transaction], *, write: bool) -> None:
+        """Begin a transaction and note it, in one step."""
+        self._check()
+        begin = map(self._env_write if write else self._env_read, _NO_DATABASE)
+        try:
+            txns.extend(begin)
+        except lmdb.MapResizedError:
+            with self._steady:
+                self._env.set_mapsize(0)  # another process enlarged it: adopt
+            txns.extend(map(self._env_write if write else self._env_read, _NO_DATABASE))
+
     @property
     def is_at_hand(self) -> bool:
-        """Whether a write would begin at once: no other thread or process may be at one."""
-        if not self.turn.acquire(blocking=False):
-            return False
-        self.turn.release()
-        return not self.is_shared
+        """Whether a write would begin at once: no other thread or process is at one."""
+        return self._under_way.has_ended and not self.is_shared
 
     @property
     def is_shared(self) -> bool:
@@ -222,15 +326,6 @@ class Environment:
     def clear_dead_readers(self) -> None:
         """Forget readers whose process was killed, so that their pages can be reused."""
         self._env.reader_check()
-
-    def _begin(self, *, write: bool) -> lmdb.Transaction:
-        self._check()
-        try:
-            return self._env.begin(write=write)
-        except lmdb.MapResizedError:
-            with self._steady:
-                self._env.set_mapsize(0)  # another process enlarged it: adopt
-            return self._env.begin(write=write)
 
     def _grow(self) -> None:
         try:

@@ -16,7 +16,7 @@ from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.outcome import Completed, Interrupted, Refused
 from antq_actors.jobs.status import WAITING, Status
 from antq_actors.storage import encoding, keys
-from antq_actors.storage.job_writer import JobWriter, log
+from antq_actors.storage.job_writer import JobWriter
 from antq_actors.storage.records import Claim, NodeGone, Settlement, StoredJob
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class JobRuns(JobWriter):
         try:
             job = self._jobs.vouched(id_, state, self._seal)
         except DamagedRecord as error:
-            log.error("job %d was refused: %s", id_, error)
+            self._note("job %d was refused: %s", id_, str(error))
             settled = lifecycle.settle(state, Refused(str(error)), now=now)
             self._move(id_, record, settled.state, settled.error, now=now)
             return False

@@ -17,6 +17,7 @@ from antq_actors.jobs.status import ENDED, WAITING, Status
 from antq_actors.storage import encoding, keys
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_runs import JobRuns
+from antq_actors.storage.job_writer import log_findings
 from antq_actors.storage.meta import NEXT_NODE
 
 if TYPE_CHECKING:
@@ -41,13 +42,15 @@ def read(env: Environment, verb: Callable[[JobReader], T]) -> T:
 def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
     """Answer what *verb* answers, committed; when it raises, nothing has changed."""
 
-    def work(txn: lmdb.Transaction) -> T:
+    def work(txn: lmdb.Transaction) -> tuple[T, JobStore]:
         store = JobStore(txn, env.tables)
-        answer = verb(store)
+        result = verb(store)
         store.flush()
-        return answer
+        return result, store
 
-    return env.write(work)
+    result, store = env.write(work)
+    log_findings(store.findings)
+    return result
 
 
 class JobStore(JobRuns):

@@ -18,6 +18,8 @@ from antq_actors.storage.meta import NEXT_ID
 from antq_actors.storage.seal import Seal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import lmdb
 
     from antq_actors.jobs.instant import Instant
@@ -30,6 +32,12 @@ log: Final = logging.getLogger("antq_actors.storage")
 
 _SHOWN: Final = 256
 """Bytes of a damaged record that its error quotes: more than a whole one has."""
+
+
+def log_findings(findings: Sequence[tuple[object, ...]]) -> None:
+    """Log what a transaction found, now that it is committed."""
+    for text, *values in findings:
+        log.error(text, *values)
 
 
 class JobWriter(JobReader):
@@ -48,6 +56,9 @@ class JobWriter(JobReader):
         """Queues that got a job, or were resumed, in this transaction."""
         self.told: set[str] = set()
         """Queues for whose nodes word was left in this transaction."""
+        self.findings: list[tuple[object, ...]] = []
+        """What is to be logged once it is committed, as arguments of ``log.error``. Not before: a
+        handler of log records may enqueue a job, which would wait for this very transaction."""
         self._has_changed = False
 
     def flush(self) -> None:
@@ -67,6 +78,9 @@ class JobWriter(JobReader):
     def _first_free_id(self) -> int:
         # Only now, so that a damaged counter stops those alone who need it.
         return self._meta.counter(NEXT_ID) if self._next_id is None else self._next_id
+
+    def _note(self, text: str, *values: object) -> None:
+        self.findings.append((text, *values))
 
     @property
     def has_changed(self) -> bool:
@@ -105,9 +119,9 @@ class JobWriter(JobReader):
         found = self._jobs.raw(id_)
         lanes, digest = self._jobs.forget(id_)
         if not found and not self._jobs.payload(id_):
-            log.error("the index named a job %d that does not exist; it does so no more", id_)
+            self._note("the index named a job %d that does not exist; it does so no more", id_)
             raise JobNotFound(f"no job has the id {id_}, though the index named one")
-        log.error("job %d is damaged and was failed: %s", id_, why)
+        self._note("job %d is damaged and was failed: %s", id_, why)
         _, queue_name = keys.split_lane(lanes[0]) if lanes else (None, encoding.UNREADABLE)
         state, error = lifecycle.condemn(
             queue_name=queue_name,

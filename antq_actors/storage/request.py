@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from antq_actors.errors import AntqError
     from antq_actors.storage.job_reader import JobReader
@@ -19,15 +19,21 @@ class Write:
     whether it was committed, so that a job is not stored twice.
     """
 
-    __slots__ = ("committed", "refusal", "value", "verb")
+    __slots__ = ("commits", "refusal", "value", "verb")
 
     def __init__(self, verb: Callable[[JobStore], Any]) -> None:
         self.verb = verb
-        self.committed = False
-        """Whether the transaction that holds it is on disk; then what it came to stands."""
+        self.commits: Sequence[None] = ()
+        """Gets an entry when the transaction that holds it is committed, in that very step: however
+        its thread is cut short, and by whomever it is asked, there is nothing in between."""
         self.value: Any = None
         self.refusal: AntqError | None = None
         """Raised by the verb, which then changed nothing."""
+
+    @property
+    def committed(self) -> bool:
+        """Whether the transaction that holds it is on disk; then what it came to stands."""
+        return bool(self.commits)
 
     def __repr__(self) -> str:
         return f"Write({self.verb})"

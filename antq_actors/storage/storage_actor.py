@@ -19,6 +19,7 @@ from antq_actors.otp.messages import Call
 from antq_actors.storage.environment import Environment
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_store import JobStore
+from antq_actors.storage.job_writer import log_findings
 from antq_actors.storage.request import Read, Write
 from antq_actors.storage.seal import Seal
 
@@ -44,6 +45,15 @@ class _Sweep(NamedTuple):
     watch_interval: float
 
 
+class _Done(NamedTuple):
+    """What is left to do when a transaction is committed, but for waking queues."""
+
+    transaction: int | None
+    """Its number, if it changed anything."""
+    findings: list[tuple[object, ...]]
+    """What is to be logged."""
+
+
 class StorageActor(GenServer):
     """Runs verbs on the store in the directory *path*, which it opens and closes.
 
@@ -58,6 +68,7 @@ class StorageActor(GenServer):
     """
 
     lends_its_place = True
+    is_reentrant = True
 
     def __init__(
         self,
@@ -78,6 +89,10 @@ class StorageActor(GenServer):
         self._heed_queue = heed or wake
         self._watch_interval = watch_interval
         self._seal = seal or Seal()
+        self._due: set[str] = set()
+        """The queues that got work and are not woken yet."""
+        self._told: set[str] = set()
+        """The queues that got word and are not woken yet."""
         self._is_told = False
         """Whether a `_Committed` is on its way."""
         self._seen = 0
@@ -118,6 +133,10 @@ class StorageActor(GenServer):
             case _:
                 super().handle_info(message)
 
+    def ends_with(self, error: BaseException) -> bool:
+        """Return whether it is the store that failed: all else goes to whoever asked."""
+        return isinstance(error, StorageError | lmdb.Error)
+
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """Close the environment. Who waits in the mailbox asks the successor."""
         self._env.close()
@@ -134,7 +153,7 @@ class StorageActor(GenServer):
         """Commit all in one transaction; if that fails, each in its own."""
         try:
             # Each once, also if it was sent twice: the second time it would claim other jobs.
-            due, told = self._commit(list(dict.fromkeys(request for _, request in batch)))
+            committed = self._commit(list(dict.fromkeys(request for _, request in batch)))
         except Exception as error:
             if isinstance(error.__cause__, _BROKEN):
                 raise  # only opening it anew can help
@@ -149,30 +168,31 @@ class StorageActor(GenServer):
                 reply(asker, request.value)
             else:
                 reply_error(asker, request.refusal)
-        for queue_name in due:
-            self._wake(queue_name)
-        for queue_name in told:
-            self._heed_queue(queue_name)
+        self._announce()
+        log_findings(committed.findings)
 
-    def _commit(self, requests: list[Write]) -> tuple[set[str], set[str]]:
-        """Do all that is not yet done; answer the queues that got work, and that got word."""
-        with self._env.turn:
-            own, due, told = self._env.write(lambda txn: self._run(txn, requests))
-            for request in requests:
-                request.committed = True
-        if own == self._seen + 1:
-            self._seen = own
-        return due, told
+    def _announce(self) -> None:
+        """Wake the queues that got work or word; also those of a turn that was cut short here."""
+        for queues, wake in ((self._due, self._wake), (self._told, self._heed_queue)):
+            for queue_name in list(queues):
+                wake(queue_name)
+                queues.discard(queue_name)
 
-    def _run(
-        self, txn: lmdb.Transaction, requests: list[Write]
-    ) -> tuple[int | None, set[str], set[str]]:
-        """Do them; answer the transaction's number, if it changes anything, and the queues."""
+    def _commit(self, requests: list[Write]) -> _Done:
+        """Do all that is not yet done."""
+        commits: list[None] = []
+        done = self._env.write(lambda txn: self._run(txn, requests, commits), commits)
+        if done.transaction == self._seen + 1:
+            self._seen = done.transaction
+        return done
+
+    def _run(self, txn: lmdb.Transaction, requests: list[Write], commits: list[None]) -> _Done:
         store = JobStore(txn, self._env.tables, self._seal)
         for request in requests:
             if request.committed:
                 continue
             request.refusal = None
+            request.commits = commits
             try:
                 request.value = request.verb(store)
             except StorageError:
@@ -180,8 +200,10 @@ class StorageActor(GenServer):
             except AntqError as refusal:
                 request.refusal = refusal
         store.flush()
-        due = {queue_name for queue_name in store.due if not store.is_paused(queue_name)}
-        return txn.id() if store.has_changed else None, due, store.told
+        # Noted before the commit: it harms no queue to be woken for nothing.
+        self._due.update(queue for queue in store.due if not store.is_paused(queue))
+        self._told.update(store.told)
+        return _Done(txn.id() if store.has_changed else None, store.findings)
 
     def _read(self, asker: Any, request: Read) -> None:
         tables = self._env.tables

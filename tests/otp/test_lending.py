@@ -1,10 +1,12 @@
 """A turn of a sleeping actor in another thread: still one at a time, in order, with one end."""
 
+import subprocess
+import sys
 import threading
 from operator import attrgetter
 
 import pytest
-from probe import LONGEST, Gate, InThread, Probe, answering, raising
+from probe import LONGEST, InThread, Probe, answering, raising
 from pykka._envelope import Envelope
 from supervised import eventually
 
@@ -26,6 +28,8 @@ from antq_actors.otp import (
     trace,
 )
 from antq_actors.otp.errors import Interrupt
+from antq_actors.otp.mailbox import Turn
+from antq_actors.otp.messages import Call
 
 
 class Lender(Probe):
@@ -53,13 +57,6 @@ def lender(start, notes):
     return ref
 
 
-@pytest.fixture
-def next_gate():
-    gate = Gate()
-    yield gate
-    gate.open()
-
-
 def asleep(ref):
     eventually(lambda: ref.process.mailbox.asleep)
 
@@ -68,8 +65,55 @@ def asleep(ref):
 
 
 def test_a_turn_is_run_by_the_thread_that_calls_while_the_actor_sleeps(lender):
-    assert lending.call(lender, the_thread) is threading.current_thread()
+    def call_it():
+        return lending.call(lender, the_thread), threading.current_thread()
+
+    who, caller = InThread(call_it).result()
+
+    assert who is caller
     assert lending.call(lender, attrgetter("ref")) is lender
+
+
+def a_program(code):
+    """Run a program of its own: here, the test runner's handlers are at work."""
+    lines = [
+        "import signal, threading",
+        "from antq_actors.otp import GenServer, lending",
+        "class Lender(GenServer):",
+        "    lends_its_place = True",
+        "    def handle_call(self, request): return threading.current_thread()",
+        "ref = Lender.start()",
+        "def ran_here():",
+        "    while not ref.process.mailbox.asleep: pass",
+        "    return lending.call(ref, None) is threading.current_thread()",
+        *code,
+    ]
+    return subprocess.run(  # noqa: S603 - its own code
+        [sys.executable, "-c", "\n".join(lines)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=LONGEST,
+    )
+
+
+def test_the_main_thread_runs_a_turn_itself_while_only_ctrl_c_can_come_between():
+    done = a_program(["print(ran_here())"])
+
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_the_main_thread_runs_no_turn_while_a_handler_of_a_signal_may_come_between():
+    done = a_program(
+        [
+            "signal.signal(signal.SIGUSR1, lambda *_: None)",
+            "print(ran_here())",
+            "signal.signal(signal.SIGUSR1, signal.SIG_IGN)",
+            "print(ran_here())",
+        ]
+    )
+
+    assert (done.stdout, done.stderr) == ("False\nTrue\n", "")
 
 
 def test_an_actor_that_does_not_lend_runs_its_turn_itself(start, notes):
@@ -108,30 +152,23 @@ def test_a_turn_speaks_for_its_actor_and_the_thread_for_itself_afterwards(start,
     assert call(asker, lambda me: monitor(lender)._owner is me.ref.process)
 
 
-def test_who_calls_meanwhile_is_answered_by_the_thread_that_has_the_place_one_turn_long(
-    lender, gate, next_gate
-):
-    borrowing = InThread(lending.call, lender, lambda _me: (gate(), threading.current_thread())[1])
+def test_whoever_calls_in_the_meantime_is_answered_by_the_own_thread(lender, gate):
+    borrowing = InThread(lending.call, lender, lambda _me: gate())
     gate.wait_entered()
-    second = InThread(
-        lending.call, lender, lambda _me: (next_gate(), threading.current_thread())[1]
-    )
-    eventually(lambda: len(lender.process.mailbox) == 1)
-    gate.open()
-    next_gate.wait_entered()
-    third = InThread(lending.call, lender, the_thread)
-    eventually(lambda: len(lender.process.mailbox) == 1)
-    next_gate.open()
+    others = [InThread(lending.call, lender, the_thread) for _ in range(2)]
+    eventually(lambda: len(lender.process.mailbox) == 2)
 
-    assert second.result() is borrowing.result() is not own_thread(lender)
-    assert third.result() is own_thread(lender)
+    gate.open()
+
+    assert [other.result() for other in others] == [own_thread(lender)] * 2
+    borrowing.result()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupt])
-def test_what_others_asked_in_a_turn_that_is_cut_short_is_handled_again(lender, gate, error):
+def test_a_turn_that_is_cut_short_has_taken_nothing_from_others(lender, gate, error):
     def be_cut_short(me):
         gate()
-        assert len(me.take_requests(2)) == 2
+        assert me.take_requests(2) == []
         raise error
 
     borrowing = InThread(lending.call, lender, be_cut_short)
@@ -148,59 +185,50 @@ def test_what_others_asked_in_a_turn_that_is_cut_short_is_handled_again(lender, 
     assert not lender.process.mailbox.calls
 
 
-def test_what_was_answered_in_a_turn_that_is_cut_short_is_not_handled_again(lender, gate):
-    def be_cut_short(me):
-        gate()
-        reply(me.take_requests(1)[0], "answered")
-        raise KeyboardInterrupt
+def test_a_thread_that_left_its_turn_without_a_word_keeps_nobody_from_the_actor(lender):
+    mailbox = lender.process.mailbox
 
-    borrowing = InThread(lending.call, lender, be_cut_short)
-    gate.wait_entered()
-    other = InThread(lending.call, lender, answering("handled again"))
-    eventually(lambda: len(lender.process.mailbox) == 1)
-    gate.open()
+    def leave_without_a_word():
+        turn = Turn(leave_without_a_word.__code__, takes_messages=False)
+        assert mailbox.begin(turn, Call("left"))
 
-    with pytest.raises(KeyboardInterrupt):
-        borrowing.result()
-    assert other.result() == "answered"
+    InThread(leave_without_a_word).result()
+
+    assert mailbox.turn is not None
+    assert InThread(lending.call, lender, answering("alive")).result() == "alive"
+    eventually(lambda: mailbox.turn is None)
 
 
-def test_the_turn_of_another_that_is_cut_short_is_run_again(lender, gate, notes):
-    runs = []
-
-    def cut_once(_me):
-        runs.append(threading.current_thread())
-        if len(runs) == 1:
-            raise KeyboardInterrupt
-        return "done"
-
+def test_a_thread_that_is_at_its_turn_is_waited_for_however_long_it_takes(lender, gate):
     borrowing = InThread(lending.call, lender, lambda _me: gate())
     gate.wait_entered()
-    other = InThread(lending.call, lender, cut_once)
-    eventually(lambda: len(lender.process.mailbox) == 1)
+    turn = lender.process.mailbox.turn
+    with pytest.raises(CallTimeout):
+        call(lender, answering("never"), timeout=0.2)
+
+    assert lender.process.mailbox.turn is turn
     gate.open()
-
-    with pytest.raises(KeyboardInterrupt):
-        borrowing.result()
-    assert other.result() == "done"
-    assert len(runs) == 2
-    assert runs[1] is own_thread(lender)
+    borrowing.result()
 
 
-def test_an_exception_in_the_turn_of_another_ends_the_actor_and_leaves_the_thread_its_answer(
-    lender, gate
-):
-    watch = monitor(lender)
-    borrowing = InThread(lending.call, lender, lambda _me: (gate(), "mine")[1])
-    gate.wait_entered()
-    other = InThread(lending.call, lender, raising(ValueError("broken")))
-    eventually(lambda: len(lender.process.mailbox) == 1)
-    gate.open()
+class Reentrant(Lender):
+    """May be called in the middle of its own turns."""
 
-    assert borrowing.result() == "mine"
-    with pytest.raises(CallExit):
-        other.result()
-    assert isinstance(watch.wait(LONGEST).reason, Crash)
+    is_reentrant = True
+
+
+def test_a_reentrant_actor_answers_a_call_out_of_its_own_turn(start, notes):
+    ref = start(notes, of=Reentrant)
+    asleep(ref)
+
+    def outer(me):
+        before = me.from_
+        inner = lending.call(ref, answering("inner"))
+        return inner, me.from_ is before
+
+    assert InThread(lending.call, ref, outer).result() == ("inner", True)
+    assert call(ref, outer) == ("inner", True)
+    assert call(ref, answering("alive")) == "alive"
 
 
 def test_a_late_answer_is_waited_for_as_long_as_the_caller_says(lender):
@@ -277,7 +305,7 @@ def test_a_turn_may_stop_its_actor(lender):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, Interrupt])
 def test_what_is_raised_in_the_foreign_thread_alone_harms_that_thread_alone(lender, error):
     with pytest.raises(error):
-        lending.call(lender, raising(error()))
+        InThread(lending.call, lender, raising(error())).result()
 
     assert lending.call(lender, answering("alive")) == "alive"
     assert call(lender, the_thread) is own_thread(lender)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import queue
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from other_process import OtherProcess
@@ -223,19 +224,24 @@ def test_a_busy_storage_actor_is_waited_for_as_long(client, path):
 
 
 def test_who_has_the_store_alone_does_its_own_write(client):
-    assert client._ask(Write(lambda _: threading.current_thread())) is threading.current_thread()
+    def write():
+        return client._ask(Write(lambda _: threading.current_thread())), threading.current_thread()
+
+    with ThreadPoolExecutor(1) as pool:
+        writer, caller = pool.submit(write).result()
+
+    assert writer is caller
 
 
 def test_beside_another_process_the_storage_actor_writes_so_that_nobody_waits_without_a_limit(
     client, path
 ):
-    with OtherProcess(NODE, path) as other:
+    with OtherProcess(NODE, path) as other, ThreadPoolExecutor(1) as pool:
         assert other.first_line
 
-        beside = client._ask(Write(lambda _: threading.current_thread()))
+        beside = pool.submit(client._ask, Write(lambda _: threading.current_thread())).result()
 
     assert beside is otp.whereis(NAME).process.thread
-    assert client._ask(Write(lambda _: threading.current_thread())) is threading.current_thread()
 
 
 def test_nobody_waits_for_the_storage_of_a_stopped_application(client):
