@@ -200,7 +200,6 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Environment]:
 @contextmanager
 def _alone(store: Path) -> Iterator[StoreLock]:
     if environment.opened(store) is not None:
-        # Locking it once more and letting go would let go the lock that this process has.
         raise StorageError(f"{store} is open in this process; stop the AntQ that has it first")
     lock = StoreLock(store, alone=True)
     try:
