@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.otp import CallCycle, CallExit, CallTimeout, current, lending
-from antq_actors.storage import node_info, node_lock
+from antq_actors.storage import environment, node_info, node_lock
 from antq_actors.storage.failures import storage_error
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_store import JobStore
@@ -66,6 +66,10 @@ class StorageClient:
     def close(self) -> None:
         """Let nobody wait for a storage actor that is not there: it will not come back."""
         self.closed.set()
+
+    def removal(self) -> StorageError | None:
+        """Return the error of a store that was removed while its application ran."""
+        return environment.removal(self._path)
 
     # ---- jobs come in ---------------------------------------------------------------------
 
@@ -329,12 +333,12 @@ class StorageClient:
                 ) from error
             except CallExit as error:
                 if time.monotonic() >= back_by or _is_told_to_end():
-                    raise StorageError(
+                    raise self.removal() or StorageError(
                         f"the storage actor of {self._path} is gone and did not come back within"
                         f" {absence:g} s: {error}"
                     ) from error
                 if self.closed.wait(_PAUSE):
-                    raise StorageError(
+                    raise self.removal() or StorageError(
                         f"the store in {self._path} is closed: its application has stopped"
                     ) from error
 

@@ -17,8 +17,9 @@ import lmdb
 
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.storage import directory, lmdb_lock, soundness
-from antq_actors.storage.failures import storage_error
+from antq_actors.storage.failures import StoreRemoved, removed, storage_error
 from antq_actors.storage.migrations import Migration
+from antq_actors.storage.open_files import OpenFiles
 from antq_actors.storage.store_lock import StoreLock, opening
 from antq_actors.storage.tables import TABLE_NAMES, Tables, open_tables
 
@@ -39,6 +40,10 @@ _LOCKS_SECONDS: Final = 1.0
 
 _guard = threading.RLock()
 _open: Final[dict[Path, Environment]] = {}
+_removed: Final[dict[Path, tuple[object, str]]] = {}
+"""Stores that were removed while they were open: whose they were, who must make no new one, and
+what was found.
+"""
 _kept: Final[list[Environment]] = []
 """The parent's, in a fork: kept, so that nothing is done at their deletion."""
 
@@ -69,6 +74,8 @@ class Environment:
         migrate: bool = False,
     ) -> Environment:
         """Open the store in the directory *path*, making it if need be."""
+        if owner is not None and (error := removal(path, owner)) is not None:
+            raise error
         real = directory.prepare(path)
         with _guard:
             there = _open.get(real)
@@ -123,6 +130,7 @@ class Environment:
                     mode=0o600,
                 )
                 undo.callback(self._env.close)
+                self._files = OpenFiles(path, (lock, self._lmdb_lock))
                 self.clear_dead_readers()
                 self.tables = open_tables(self._env, path)
             except (lmdb.Error, OSError) as error:
@@ -194,8 +202,7 @@ class Environment:
             try:
                 with self.turn, self._begin(write=True) as txn:
                     answer = work(txn)
-                    if self._durable:
-                        self._check_files()
+                    self._check_files()
                     return answer
             except lmdb.MapFullError:
                 self._grow()
@@ -209,6 +216,7 @@ class Environment:
         """
         try:
             with self.turn, self._begin(write=False) as txn:
+                self._check_files()
                 return work(txn)
         except lmdb.Error as error:
             raise storage_error(error, self.path) from error
@@ -250,7 +258,17 @@ class Environment:
             return self._env.begin(write=write)
 
     def _check_files(self) -> None:
-        """Take the locks again, once in a while, that the program may have dropped unawares."""
+        """Raise StoreRemoved unless others, and the next start, find the files that are open here.
+
+        What is not durable is gone with its process anyway, and nobody else looks for it.
+        """
+        if not self._durable:
+            return
+        finding = self._files.find_loss()
+        if finding is not None:
+            if self._owner is not None:
+                _removed[self.path] = self._owner, finding
+            raise removed(self.path, finding)
         now = time.monotonic()
         if now > self._locks_due:
             self._locks_due = now + _LOCKS_SECONDS
@@ -274,6 +292,18 @@ class Environment:
             )
         if self._closed:
             raise StorageError(f"{self.path} was closed")
+
+
+def removal(path: str | os.PathLike[str], owner: object = None) -> StoreRemoved | None:
+    """Return the error of a store that was removed while it was open, and is not closed for good.
+
+    *owner*: only if it was his.
+    """
+    real = Path(os.path.realpath(path))
+    whose, finding = _removed.get(real, (None, ""))
+    if whose is None or owner not in (None, whose):
+        return None
+    return removed(real, finding)
 
 
 def opened(path: str | os.PathLike[str]) -> Environment | None:
@@ -306,9 +336,12 @@ def close_left_open(path: str | os.PathLike[str], owner: object) -> None:
 
     Its thread may be at its last transaction; that one is waited for.
     """
-    env = _open.get(Path(os.path.realpath(path)))
+    real = Path(os.path.realpath(path))
+    env = _open.get(real)
     if env is not None and env._owner is owner:  # noqa: SLF001 - its own kind
         env.close()
+    if removal(real, owner) is not None:
+        del _removed[real]
 
 
 # A fork copies the environments, but LMDB binds them to the parent. Between two transactions a

@@ -14,6 +14,11 @@ from antq_actors.errors import StorageError, StorageFull
 if TYPE_CHECKING:
     from pathlib import Path
 
+
+class StoreRemoved(StorageError):
+    """The files of an open store are not at its path any more."""
+
+
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 """What the system says when there is no room, or the user may not have more of it."""
 _NEXT_TO_NOTHING: Final = 2**20
@@ -36,6 +41,16 @@ def storage_error(error: lmdb.Error | OSError, path: Path) -> StorageError:
     if isinstance(error, lmdb.ReadersFullError):
         return StorageError(f"too many processes have {path} open: {error}")
     return StorageError(f"the store in {path} cannot be used: {error}")
+
+
+def removed(path: Path, finding: str) -> StoreRemoved:
+    """Return the error to raise when what is open is not what is at its path."""
+    return StoreRemoved(
+        f"the store in {path} was removed or replaced while this process had it open ({finding});"
+        " what was just asked for was not stored, and its application stops. Put the store back,"
+        " or restore a backup, and start the application again; with an empty directory, or none,"
+        " it begins with an empty store"
+    )
 
 
 def damaged(path: Path, finding: str) -> StorageError:

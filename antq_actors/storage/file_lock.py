@@ -114,20 +114,16 @@ class LockFile:
         if self._descriptor is not None:
             os.write(self._descriptor, content)
 
-    def status(self) -> os.stat_result | None:
-        """Return what the system says of the open file; None: it was released."""
-        return None if self._descriptor is None else os.fstat(self._descriptor)
-
     def is_deleted(self) -> bool:
         """Return whether no directory has the file any more, so that nobody can find the locks."""
-        status = self.status()
-        return status is not None and status.st_nlink == 0
+        descriptor = self._descriptor
+        return descriptor is not None and os.fstat(descriptor).st_nlink == 0
 
     def is_at(self, file: Path) -> bool:
         """Return whether this is the file that is found there."""
-        status = self.status()
+        descriptor = self._descriptor
         try:
-            return status is not None and os.path.samestat(status, file.stat())
+            return descriptor is not None and os.path.samestat(os.fstat(descriptor), file.stat())
         except OSError:
             return False
 
