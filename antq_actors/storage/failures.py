@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import lmdb
@@ -12,6 +13,7 @@ import lmdb
 from antq_actors.errors import StorageError, StorageFull
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -21,6 +23,13 @@ class StoreRemoved(StorageError):
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 """What the system says when there is no room, or the user may not have more of it."""
+_ADVICE: Final = {
+    errno.ENAMETOOLONG: "; give a shorter path",
+    errno.EACCES: "; give a path that this user may use, or run as the one who may",
+    errno.EROFS: "; give a path on a file system that can be written",
+    errno.ELOOP: "; give a path whose links end somewhere",
+}
+"""What to do, where the system's words leave it open."""
 _NEXT_TO_NOTHING: Final = 2**20
 
 
@@ -40,7 +49,17 @@ def storage_error(error: lmdb.Error | OSError, path: Path) -> StorageError:
         return damaged(path, str(error))
     if isinstance(error, lmdb.ReadersFullError):
         return StorageError(f"too many processes have {path} open: {error}")
-    return StorageError(f"the store in {path} cannot be used: {error}")
+    advice = _ADVICE.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+    return StorageError(f"the store in {path} cannot be used: {error}{advice}")
+
+
+@contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """Raise what the system says of files of the store in *path* as what it is to callers."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path) from error
 
 
 def removed(path: Path, finding: str) -> StoreRemoved:

@@ -188,6 +188,8 @@ def walk(directory: Path) -> list[str]:
         findings: list[str] = verify(str(directory))  # type: ignore[no-untyped-call]
     except VerifyError as error:
         return [str(error)]
+    except OSError as error:
+        raise storage_error(error, directory) from error
     return findings
 
 

@@ -1,6 +1,7 @@
 """What a killed node left comes before what was enqueued later."""
 
 import threading
+from typing import ClassVar
 
 import pytest
 from apps import settled
@@ -42,7 +43,7 @@ with AntQ(sys.argv[1], queues={"default": 1}) as app:
 
 class Noted(Worker, name="rescue-first:Noted"):
     guard = threading.Lock()
-    begun = {}
+    begun: ClassVar = {}
 
     def perform(self, job):
         with self.guard:
