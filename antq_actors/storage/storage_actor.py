@@ -198,7 +198,7 @@ class StorageActor(GenServer):
             reply(asker, answer)
 
     def _refuse_removed(self, askers: list[Any], error: Exception) -> None:
-        """Answer those whose store was removed: no successor of this actor can."""
+        """Reply to those whose store was removed: no successor of this actor can."""
         if isinstance(error, StoreRemoved):
             for asker in askers:
                 reply_error(asker, error)
