@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -18,7 +19,6 @@ from antq_actors.jobs.wording import did_you_mean
 from antq_actors.queues.messages import check_concurrency
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Collection
 
 
@@ -171,6 +171,12 @@ def _path(path: object, setting: str, what: str) -> Path | None:
         raise ConfigError(f"{setting} must be {what} or None, got an empty one")
     if "\0" in str(given):
         raise ConfigError(f"{setting} must be {what} without NUL, got {brief(path)}")
+    try:
+        os.fsencode(given)
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"{setting} must be {what} that the file system can have, got {brief(path)}"
+        ) from None
     return given.absolute()
 
 

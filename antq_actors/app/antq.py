@@ -381,8 +381,11 @@ class AntQ:
 
     def _tree_ended(self, _ref: ServerRef, _reason: object) -> None:
         """Hear that the root ended; if nobody stopped it, it gave up."""
-        running.leave(self)
         live = self._running
+        if live is not None and live.store.removal() is not None:
+            running.fall_behind(self)
+        else:
+            running.leave(self)
         if live is not None:
             live.store.close()
 

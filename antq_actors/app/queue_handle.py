@@ -121,6 +121,6 @@ class QueueHandle:
                 if time.monotonic() >= deadline:
                     raise StorageError(f"queue {self.name!r} did not come back: {error}") from error
                 if self._store.closed.wait(PAUSE):
-                    raise NotStarted(
+                    raise self._store.removal() or NotStarted(
                         f"queue {self.name!r} does not run any more: its application has stopped"
                     ) from error

@@ -11,6 +11,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from antq_actors import AntQ
+from antq_actors.storage.failures import in_words
 
 DATA_FILE: Final = "data.mdb"
 
@@ -21,8 +22,10 @@ StorePath: TypeAlias = Annotated[
 
 
 def check_exists(path: Path) -> None:
-    """Refuse a path without a store as wrong usage."""
-    if not (path / DATA_FILE).exists():
+    """Refuse a path without a store as wrong usage. Raises StorageError if one cannot look."""
+    with in_words(path):
+        exists = (path / DATA_FILE).exists()
+    if not exists:
         raise typer.BadParameter(f"there is no store at '{path}'", param_hint="--path")
 
 

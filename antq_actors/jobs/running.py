@@ -48,6 +48,16 @@ def leave(application: Enqueuer) -> None:
             return
 
 
+def fall_behind(application: Enqueuer) -> None:
+    """Note that *application* ended by itself: it is current only while no other one runs.
+
+    Who enqueues there hears why it ended, until it is stopped.
+    """
+    if any(known is application for known in _running):
+        leave(application)
+        _running.insert(0, application)
+
+
 def current() -> Enqueuer:
     """Answer the application started last that still runs. Raises NotStarted without one."""
     application = latest()

@@ -92,6 +92,21 @@ def test_a_directory_that_cannot_be_made_is_refused(place, started):
     assert seen(inner) == {}
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize(("mode", "below"), [(0o755, "."), (0o700, "."), (0o700, "store")])
+def test_a_directory_of_another_user_is_a_storage_error_that_says_why(place, started, mode, below):
+    theirs = place / "theirs"
+    theirs.mkdir()
+    theirs.chmod(mode)
+
+    said = started(theirs / below)
+
+    assert said.startswith("StorageError: ")
+    assert "Permission denied" in said or f"belongs to user 0, and this is user {NOBODY}" in said
+    assert str(theirs) in said
+    assert seen(theirs) == {}
+
+
 @pytest.mark.parametrize("name", ["data.mdb", "lock.mdb"])
 def test_a_file_one_may_not_write_is_refused_and_left_as_it_is(place, started, name):
     store = place / "store"
