@@ -115,6 +115,7 @@ class ActorLoop(ThreadingActor):
                     break
                 else:
                     self.__contained(self.__receive, message, of=message)
+                message = None  # not kept while it waits for the next
         except Stop as stop:
             reason = stop.reason
         except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only

@@ -142,6 +142,7 @@ class _Directory(RegistryTable):
     def let_go(self, process: Process) -> None:
         if process is self._owner:
             self.locks.close()
+            self.close()
         else:
             super().let_go(process)
 
