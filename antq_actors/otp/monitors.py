@@ -106,5 +106,12 @@ def monitor(dest: Destination) -> Monitor:
 
 
 def demonitor(monitor: Monitor, flush: bool = True) -> None:  # noqa: FBT001, FBT002 - as in OTP
-    """Stop watching; with *flush*, a Down that already waits in the mailbox is dropped."""
+    """Stop watching; with *flush*, a Down that already waits in the mailbox is dropped.
+
+    Raises TypeError for what is no Monitor.
+    """
+    if not isinstance(monitor, Monitor):
+        raise TypeError(f"demonitor() takes what monitor() returned, got {monitor!r}")
+    if not isinstance(flush, bool):
+        raise TypeError(f"flush must be True or False, got {flush!r}")
     monitor.cancel(flush=flush)

@@ -231,13 +231,11 @@ if hasattr(os, "register_at_fork"):
 def send_after(dest: Destination, message: Any, seconds: float | timedelta) -> Timer:
     """Send *message* to ``handle_info`` of *dest* in *seconds*.
 
-    Raises ValueError for a negative or endless time, TypeError for none, StartError if the thread
-    that all timers share cannot be started.
+    Raises ValueError for a negative or endless time, TypeError for what is no time or no
+    destination, StartError if the thread that all timers share cannot be started.
     """
     find(dest)
-    delay = patience.seconds(seconds, "seconds")
-    if delay is None:
-        raise ValueError(f"seconds must be 0 or more, and finite, got {seconds!r}")
+    delay = patience.finite_seconds(seconds, "seconds")
     timer = Timer(dest, message, time.monotonic() + delay)
     _clockwork.add(timer)
     return timer
@@ -275,5 +273,10 @@ def send_soon(ref: ServerRef, message: Any, seconds: float) -> None:
 
 
 def cancel_timer(timer: Timer) -> float | None:
-    """Call the message back: the seconds that were left, or None if it was too late."""
+    """Call the message back: the seconds that were left, or None if it was too late.
+
+    Raises TypeError for what is no timer.
+    """
+    if not isinstance(timer, Timer):
+        raise TypeError(f"cancel_timer() takes what send_after() returned, got {timer!r}")
     return _clockwork.cancel(timer)

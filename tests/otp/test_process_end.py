@@ -375,7 +375,7 @@ def test_the_name_is_free_when_start_fails(start):
 
 
 def test_a_kill_ends_a_start_that_hangs_in_init(start, gate):
-    starting = InThread(start, init=gate, name="slow")
+    starting = InThread(start, init=gate.pass_through, name="slow")
     gate.wait_entered()
 
     kill(whereis("slow"))
