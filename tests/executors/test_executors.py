@@ -178,7 +178,7 @@ def test_a_job_that_ends_in_time_is_left_alone_afterwards(play):
     app = play.start(concurrency=1)
 
     for number in range(20):
-        job = play.part(number, timeout=5.0)
+        job = play.part(number, timeout=60.0)
         assert settled(app, job).errors == ()
 
 

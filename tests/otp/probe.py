@@ -2,7 +2,7 @@
 
 import threading
 
-from supervised import Log
+from supervised import Log, raise_anew
 
 from antq_actors.otp import GenServer, call
 
@@ -56,7 +56,7 @@ def raising(error):
     """A function that raises *error*, whatever it is given."""
 
     def fail(*_args):
-        raise error
+        raise_anew(error)
 
     return fail
 

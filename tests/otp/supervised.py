@@ -59,7 +59,7 @@ class Child(GenServer):
         if callable(request):
             return request(self)
         if isinstance(request, BaseException):
-            raise request
+            raise_anew(request)
         return request
 
     def terminate(self, reason):
@@ -87,6 +87,11 @@ class Deserter(Child):
 
 
 BOOM = ValueError("boom")
+
+
+def raise_anew(error):
+    """Raise *error* without the traceback of the last time: an exception collects them all."""
+    raise error.with_traceback(None) if isinstance(error, BaseException) else error
 
 
 def crash(ref):
