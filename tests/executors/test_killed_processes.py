@@ -18,7 +18,7 @@ STUCK = ["sleep", "spin", "backtrack", "be_deaf", "be_stubborn", "stop_itself"]
 
 
 @pytest.mark.parametrize("deed", STUCK)
-def test_a_stuck_job_is_killed_when_it_is_cancelled_and_its_slot_is_free(crew, deed):
+def test_a_stuck_job_is_killed_when_it_is_cancelled_and_its_slot_is_free_soon(crew, deed):
     crew.start()
     job = crew.job(deed)
     crew.begun(deed)
@@ -33,7 +33,7 @@ def test_a_stuck_job_is_killed_when_it_is_cancelled_and_its_slot_is_free(crew, d
 
 
 @pytest.mark.parametrize("deed", STUCK)
-def test_a_stuck_job_times_out_and_its_slot_is_free(crew, deed):
+def test_a_stuck_job_times_out_and_its_slot_is_free_soon(crew, deed):
     crew.start()
 
     job = crew.job(deed, timeout=0.5)

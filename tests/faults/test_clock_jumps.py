@@ -115,7 +115,7 @@ def test_what_is_enqueued_and_what_runs_goes_on_over_any_jump(here, jump):
     assert [job.state.attempts for job in here.store.list()] == [1] * 12
 
 
-def test_after_a_jump_forward_what_is_due_by_then_begins_at_the_next_look(here):
+def test_after_a_jump_forward_what_is_due_by_then_begins_within_a_check_interval(here):
     scheduled = here.enqueue(schedule_in=DAY)
     failed = here.enqueue("fail")
     here.until(Status.RETRYING, failed)

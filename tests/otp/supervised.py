@@ -112,7 +112,7 @@ def kill(ref):
     exit(ref, Killed())
 
 
-def eventually(condition, seconds=30.0, what=None):
+def eventually(condition, seconds=80.0, what=None):
     """Wait until *condition* answers something true, and answer that."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
