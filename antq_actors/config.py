@@ -110,7 +110,7 @@ def check(
         raise WrongSetting(f"max_interruptions must be a whole number, got {max_interruptions!r}")
     if max_interruptions < 1:
         raise ConfigError(f"max_interruptions must be at least 1, got {max_interruptions}")
-    key_file = _path(signing_key_file, "signing_key_file", "a file's path")
+    key_file = _path(signing_key_file, "signing_key_file", "a file's path", is_secret=True)
     return Config(
         path=_path(path, "path", "a directory's path"),
         queues=_queues(queues),
@@ -160,24 +160,32 @@ def _toml_queue(name: str, table: object) -> int | QueueConfig:
         raise type(error)(f"{where}: {error}") from None
 
 
-def _path(path: object, setting: str, what: str) -> Path | None:
+def _path(path: object, setting: str, what: str, *, is_secret: bool = False) -> Path | None:
+    """Return *path* absolute; one that *is_secret* could be a key instead, and is not shown."""
     if path is None:
         return None
     try:
         given = Path(path)  # type: ignore[arg-type]
     except TypeError:
-        raise WrongSetting(f"{setting} must be {what} or None, got {path!r}") from None
+        shown = f"a {type(path).__name__}" if is_secret else repr(path)
+        raise WrongSetting(f"{setting} must be {what} or None, got {shown}") from None
     if not str(path):
         raise ConfigError(f"{setting} must be {what} or None, got an empty one")
     if "\0" in str(given):
-        raise ConfigError(f"{setting} must be {what} without NUL, got {brief(path)}")
-    try:
-        os.fsencode(given)
-    except UnicodeEncodeError:
-        raise ConfigError(
-            f"{setting} must be {what} that the file system can have, got {brief(path)}"
-        ) from None
+        shown = "one with it" if is_secret else brief(path)
+        raise ConfigError(f"{setting} must be {what} without NUL, got {shown}")
+    if not _is_encodable(given):
+        shown = "another" if is_secret else brief(path)
+        raise ConfigError(f"{setting} must be {what} that the file system can have, got {shown}")
     return given.absolute()
+
+
+def _is_encodable(path: Path) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _queues(queues: object) -> Mapping[str, QueueConfig]:

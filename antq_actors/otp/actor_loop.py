@@ -30,11 +30,13 @@ from antq_actors.otp.messages import (
     IdleTimeout,
     StopRequest,
 )
+from antq_actors.otp.patience import seconds
 from antq_actors.otp.process import log_end, logger
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
     from pykka._envelope import Envelope
 
@@ -48,7 +50,7 @@ class ActorLoop(ThreadingActor):
     """Runs the callbacks of a GenServer, one at a time, and sees to it that its end is one end."""
 
     crash_on_ask: ClassVar[bool]
-    idle_timeout: float | None
+    idle_timeout: float | timedelta | None
     from_: Any
     _otp_process: Process
     _otp_ref: ServerRef
@@ -105,7 +107,7 @@ class ActorLoop(ThreadingActor):
             if token is not None:
                 self.__contained(self.handle_continue, token.token, of=token)
             while True:
-                message = self.mailbox.get(self.idle_timeout)
+                message = self.mailbox.get(self.__checked_idle_timeout())
                 if message is None:
                     if self._otp_process.reason is not None:
                         return self._otp_process.reason  # killed; nobody is interested any more
@@ -115,11 +117,16 @@ class ActorLoop(ThreadingActor):
                     break
                 else:
                     self.__contained(self.__receive, message, of=message)
+                message = None  # not kept while it waits for the next
         except Stop as stop:
             reason = stop.reason
         except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
             reason = Crash(error)
         return self.__finish(reason)
+
+    def __checked_idle_timeout(self) -> float | None:
+        timeout = self.idle_timeout
+        return None if timeout is None else seconds(timeout, "idle_timeout")
 
     def __contained(self, fn: Callable[[Any], None], argument: Any, *, of: Any) -> None:
         self.__is_at(of)
@@ -139,6 +146,7 @@ class ActorLoop(ThreadingActor):
         try:
             self.on_start()
             answer = _checked(self.init())
+            self.__checked_idle_timeout()
         except Stop as stop:
             return None, self.__refuse(stop.reason)
         except Interrupt:
@@ -286,4 +294,9 @@ class ActorLoop(ThreadingActor):
 def _checked(answer: object) -> object:
     if answer is Continue:  # it would pass for None, and handle_continue would never run
         raise TypeError("init answered the class Continue; write Continue() or Continue(token)")
+    if answer is not None and answer is not IGNORE and not isinstance(answer, Continue):
+        raise TypeError(
+            f"init may return None, Continue(token) or IGNORE, and returned {answer!r}; state is"
+            " kept in attributes of self"
+        )
     return answer

@@ -210,6 +210,12 @@ class Process:
             self._held_in[holder] = None
             return True
 
+    def unhold(self, holder: Holder) -> None:
+        """Have *holder* hear nothing of the end any more."""
+        with self._lock:
+            if self._held_in is not None:
+                self._held_in.pop(holder, None)
+
     def look_at(self, onlooker: Onlooker) -> None:
         """Have *onlooker* see what it does from now on."""
         with self._lock:
@@ -245,7 +251,8 @@ class Process:
                 self.kill()
                 return
         if self.trap_exit and (sender_ref is None or sender_ref is not self.parent):
-            if self.absorb is None or not self.absorb(sender_ref, reason):
+            absorb = self.absorb  # read once: its end takes it away
+            if absorb is None or not absorb(sender_ref, reason):
                 self.ref.deliver(Exited(sender_ref, reason))
             return
         if isinstance(reason, Normal) and sender is not self and not self.trap_exit:
@@ -280,6 +287,7 @@ class Process:
                 abandoned.add(self, self.thread)
             watchers, self._watchers = self._watchers, _NOBODY
             links, self._links = self._links, _NO_LINKS
+            held_in, self._held_in = self._held_in, None
         leftovers = self.mailbox.close()
         if leftovers.idle:
             abandoned.discard(self)
@@ -287,22 +295,22 @@ class Process:
             if self._registered:
                 ActorRegistry.unregister(self.ref)
         finally:  # it logs, and a log handler that raises must not leave anyone waiting
-            self._part(reason, leftovers, watchers, links)
+            self._part(reason, leftovers, held_in or {}, watchers, links)
         return True
 
     def _part(
         self,
         reason: ExitReason,
         leftovers: Leftovers,
+        held_in: dict[Holder, None],
         watchers: dict[object, Watcher],
         links: dict[Process, None],
     ) -> None:
         self.actor_stopped.set()
         if self.name is not None:
             names.release(self)
-        if self._held_in is not None:
-            for holder in self._held_in:
-                holder.let_go(self)
+        for holder in held_in:
+            holder.let_go(self)
         forked.discard(self)
         if leftovers.envelopes or leftovers.calls or self.started is not None:
             self._answer(leftovers, reason)
@@ -311,8 +319,11 @@ class Process:
             watcher(ref, reason)
         self._signal(ref, reason, links)
         self.started = None
+        # A ref may outlive the actor by far, and leads here: nothing here may lead to the actor.
         if self.lender is not None:
             self.lender = None
+        if self.absorb is not None:
+            self.absorb = None
 
     def _signal(self, me: ServerRef, reason: ExitReason, links: dict[Process, None]) -> None:
         """Tell those who are linked."""

@@ -4,6 +4,8 @@ import json
 import os
 import stat
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -28,12 +30,12 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX
 
 
 @pytest.fixture
-def place(tmp_path):
+def place():
     """A directory that everyone may pass through."""
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.stat().st_uid == os.getuid() and not directory.stat().st_mode & stat.S_IXOTH:
-            directory.chmod(directory.stat().st_mode | stat.S_IXOTH)
-    return tmp_path
+    # Not pytest's: each pytest that begins shuts the directory of all of them to others.
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o711)
+        yield Path(place)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from operator import attrgetter
 import pytest
 from probe import LONGEST, Gate, InThread, Probe, answering, raising
 from pykka._envelope import Envelope
-from supervised import eventually
+from supervised import eventually, raise_anew
 
 from antq_actors.otp import (
     NOREPLY,
@@ -132,7 +132,7 @@ def test_what_others_asked_in_a_turn_that_is_cut_short_is_handled_again(lender, 
     def be_cut_short(me):
         gate()
         assert len(me.take_requests(2)) == 2
-        raise error
+        raise_anew(error)
 
     borrowing = InThread(lending.call, lender, be_cut_short)
     gate.wait_entered()
