@@ -264,14 +264,14 @@ def test_wrong_options_of_a_worker_are_refused_where_it_is_defined(options, erro
 
 
 def test_a_worker_answers_to_the_name_it_is_given(app):
-    class Moved(Worker, name="old.place:Mail"):
+    class Moved(Worker, name="performing.old:Mail"):
         def perform(self, job):
             pass
 
     job = settled(app, Moved.perform_async())
 
-    assert (job.worker, job.status) == ("old.place:Mail", Status.COMPLETED)
-    assert app.list_workers(worker=Moved) == app.list_workers(worker="old.place:Mail") == [job]
+    assert (job.worker, job.status) == ("performing.old:Mail", Status.COMPLETED)
+    assert app.list_workers(worker=Moved) == app.list_workers(worker="performing.old:Mail") == [job]
 
 
 def test_workers_defined_in_functions_run_while_their_process_lives(app):

@@ -39,16 +39,15 @@ class FunctionWorker(Generic[P, R]):
         given = dict(options)
         name = stored_name(given.pop("name", None), owner)
         refuse_unperformable(function, f"function {function.__qualname__}")
-        path = definitions.default_name(function.__module__, function.__qualname__)
         self._function = function
         self._signature = _signature(function)
         self.antq_options: Options = worker_options(given, Options(), owner=owner)
-        self.antq_name: str = name or path
+        self.antq_name: str = name or definitions.default_name(
+            function.__module__, function.__qualname__
+        )
         self.antq_is_async = inspect.iscoroutinefunction(function)
         refuse_blocking(function, self.antq_options, f"function {function.__qualname__}")
         functools.update_wrapper(self, function)
-        definitions.define(path, self)
-        definitions.define(self.antq_name, self)
 
     @classmethod
     def of(cls, function: Callable[P, R], options: Options, name: str) -> FunctionWorker[P, R]:
@@ -164,8 +163,14 @@ def worker(function: Any = None, /, **options: Any) -> Any:
     reach.
     """
     if function is not None:
-        return FunctionWorker(function, options)
-    return lambda function: FunctionWorker(function, options)
+        return _define(function, options)
+    return lambda function: _define(function, options)
+
+
+def _define(function: Callable[P, R], options: Mapping[str, Any]) -> FunctionWorker[P, R]:
+    made = FunctionWorker(function, options)
+    definitions.enter(made, definitions.origin_of_function(function))
+    return made
 
 
 def _qualname(function: Any) -> str:

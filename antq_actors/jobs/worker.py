@@ -40,6 +40,9 @@ class Worker:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__()
+        origin = definitions.origin_of_class(cls)
+        if origin is None:
+            return  # a copy by value: it gets all its attributes from its pickle
         owner = f"worker {cls.__qualname__}"
         name = stored_name(options.pop("name", None), owner)
         refuse_unperformable(cls.perform, f"{cls.__qualname__}.perform")
@@ -49,12 +52,13 @@ class Worker:
         if cls.perform is not Worker.perform:
             refuse_blocking(cls.perform, cls.antq_options, f"{cls.__qualname__}.perform")
 
-        path = definitions.default_name(cls.__module__, cls.__qualname__)
-        # @dataclass(slots=True) makes the class a second time, from its attributes and without
-        # its options: a name of its own is among those attributes.
-        cls.antq_name = name or cls.__dict__.get("antq_name", path)
-        definitions.define(path, cls)
-        definitions.define(cls.antq_name, cls)
+        # @dataclass(slots=True) makes the class a second time, from its attributes, among which
+        # is its name, and without its options and its place.
+        made_before = cls.__dict__.get("antq_name")
+        if made_before is not None:
+            origin = definitions.origin_before(made_before, cls, origin)
+        cls.antq_name = name or made_before or origin.path
+        definitions.enter(cls, origin)
 
     def perform(self, job: Job) -> Any:
         """Do the work of *job*. Returning is success, raising a failed attempt.

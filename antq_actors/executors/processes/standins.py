@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from antq_actors.executors.processes import wire
 from antq_actors.jobs.control import Control, Progress
+from antq_actors.jobs.definitions import check_current
 from antq_actors.jobs.registry import name_of
 
 if TYPE_CHECKING:
@@ -66,8 +67,10 @@ class PipeApplication:
         self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
     ) -> Job:
         """Have the parent store a job. Raises what that raises there."""
+        name = name_of(worker)
+        check_current(worker)
         pickled = wire.by_value((args, options))
-        answer = self._link.ask(name_of(worker), pickled)
+        answer = self._link.ask(name, pickled)
         job, error = wire.load(answer.pickled)
         if error is not None:
             raise error
