@@ -16,7 +16,6 @@ import pickle
 import uuid
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import cloudpickle  # type: ignore[import-untyped]  # it has none
 import msgspec
 
 from antq_actors.errors import DamagedRecord, StorageError
@@ -25,6 +24,8 @@ from antq_actors.jobs.job import AttemptError, Job
 from antq_actors.jobs.lifecycle import ErrorEntry
 from antq_actors.jobs.state import JobState
 from antq_actors.jobs.unique import Unique
+from antq_actors.storage import main_objects
+from antq_actors.storage.main_objects import PROTOCOL
 from antq_actors.storage.plain import Opaque, read_plain
 from antq_actors.storage.records import JobSpec, StoredJob
 from antq_actors.storage.seal import contents
@@ -36,7 +37,6 @@ UNREADABLE: Final = "?"
 """Stands for a name that cannot be read."""
 
 _PICKLED: Final = b"\x01"
-_PROTOCOL: Final = 5
 
 _PLAIN_LEAVES: Final = frozenset(
     {
@@ -73,10 +73,9 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
         if plain and type(value) not in _PLAIN_LEAVES:
             plain = _is_plain(value, _DEEPEST_PLAIN)
     if plain:
-        return _PICKLED + pickle.dumps(args if type(args) is dict else dict(args), _PROTOCOL)
+        return _PICKLED + pickle.dumps(args if type(args) is dict else dict(args), PROTOCOL)
     try:
-        # By value what another process could not import: classes of __main__, lambdas.
-        pickled: bytes = cloudpickle.dumps(dict(args), _PROTOCOL)
+        pickled = main_objects.dumps(dict(args))
     except Exception as error:
         raise _unpicklable(args, error) from error
     return _PICKLED + pickled
@@ -259,7 +258,7 @@ def _unpicklable(args: Mapping[str, Any], error: Exception) -> TypeError:
     """Find the argument that cannot be pickled."""
     for key, value in args.items():
         try:
-            cloudpickle.dumps(value, _PROTOCOL)
+            main_objects.dumps(value)
         except Exception as reason:  # noqa: BLE001 - a value's own __reduce__ raises anything
             return TypeError(
                 f"the argument {key!r} ({type(value).__name__}) cannot be pickled: {reason};"
