@@ -27,6 +27,7 @@ from antq_actors.jobs.unique import Unique
 from antq_actors.storage import main_objects
 from antq_actors.storage.main_objects import PROTOCOL
 from antq_actors.storage.plain import Opaque, read_plain
+from antq_actors.storage.process_bound import is_usual_zone
 from antq_actors.storage.records import JobSpec, StoredJob
 from antq_actors.storage.seal import contents
 
@@ -38,7 +39,7 @@ UNREADABLE: Final = "?"
 
 _PICKLED: Final = b"\x01"
 
-_PLAIN_LEAVES: Final = frozenset(
+_UNCHANGING: Final = frozenset(
     {
         str,
         int,
@@ -54,6 +55,7 @@ _PLAIN_LEAVES: Final = frozenset(
         uuid.UUID,
     }
 )
+_PLAIN_LEAVES: Final = _UNCHANGING - {dt.datetime}  # its time zone may be anything
 _DEEPEST_PLAIN: Final = 32
 
 
@@ -86,7 +88,7 @@ def kept_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
 
     Other objects stay the owner's own.
     """
-    if _PLAIN_LEAVES.issuperset(map(type, args.values())):
+    if _UNCHANGING.issuperset(map(type, args.values())):
         return args
     return load_args(encoded) if _is_plain(args, _DEEPEST_PLAIN + 1) else args
 
@@ -243,6 +245,8 @@ def _is_plain(value: Any, depth: int) -> bool:
     kind = type(value)
     if kind in _PLAIN_LEAVES:
         return True
+    if kind is dt.datetime:
+        return is_usual_zone(value.tzinfo)
     if depth == 0:
         return False
     if kind is list or kind is tuple or kind is set or kind is frozenset:

@@ -23,6 +23,7 @@ import cloudpickle  # type: ignore[import-untyped]  # it has none
 
 from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.registry import is_importable
+from antq_actors.storage.process_bound import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +49,11 @@ _originals: Final[WeakKeyDictionary[Any, Place]] = WeakKeyDictionary()
 
 
 def dumps(thing: object) -> bytes:
-    """Return *thing* pickled. Raises what its parts raise that cannot be pickled."""
+    """Return *thing* pickled.
+
+    Raises TypeError for what is bound to this process, and what its parts raise that cannot be
+    pickled.
+    """
     pickled, named = _dump(thing, b"")
     return _dump(thing, _copies(named))[0] if named else pickled
 
@@ -159,6 +164,8 @@ class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # it has no typ
                     return find, (*place, self._copies)
             if isinstance(obj, FunctionWorker) and not is_importable(obj):
                 return _made_again, (obj.function, obj.antq_options, obj.antq_name)
+        elif self._copies is not None:
+            refuse(obj)
         return super().reducer_override(obj)
 
 

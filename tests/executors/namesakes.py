@@ -1,6 +1,7 @@
-"""A script whose workers share what a class is called, and not their stored names."""
+"""A script whose job processes know its workers by their stored names, and refuse as it does."""
 
 import sys
+from pathlib import Path
 
 import pytest
 from apps import settled
@@ -37,6 +38,15 @@ class Makes(Worker):
             first.perform_async()
 
 
+class Opens(Worker):
+    def perform(self, job):
+        with (
+            Path(__file__).open() as source,
+            pytest.raises(TypeError, match="the argument 'source'"),
+        ):
+            Mail.perform_async({"of": "the module", "source": source})
+
+
 def main():
     inner = inside()
     make(0)
@@ -46,9 +56,10 @@ def main():
             ended = settled(app, app.enqueue(each, {"of": f"the {of}"}))
             sys.stdout.write(f"{ended.status}\n")
             sys.stderr.writelines(entry.stack_trace or entry.error for entry in ended.errors)
-        ended = settled(app, app.enqueue(Makes))
-        sys.stdout.write(f"{ended.status}\n")
-        sys.stderr.writelines(entry.stack_trace or entry.error for entry in ended.errors)
+        for each in (Makes, Opens):
+            ended = settled(app, app.enqueue(each))
+            sys.stdout.write(f"{ended.status}\n")
+            sys.stderr.writelines(entry.stack_trace or entry.error for entry in ended.errors)
 
 
 if __name__ == "__main__":

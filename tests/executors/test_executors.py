@@ -427,4 +427,4 @@ def test_workers_and_arguments_of_a_script_are_performed(kind, program):
 def test_workers_by_value_do_not_take_each_others_names_in_a_process(program):
     code, out, err = program("namesakes.py").end()
 
-    assert (code, out.split(), err) == (0, ["completed"] * 4, "")
+    assert (code, out.split(), err) == (0, ["completed"] * 5, "")

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 from antq_actors.executors.processes import wire
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.definitions import check_current
+from antq_actors.jobs.draft import check_args
 from antq_actors.jobs.registry import name_of
+from antq_actors.storage.encoding import encode_args
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,7 +71,11 @@ class PipeApplication:
         """Have the parent store a job. Raises what that raises there."""
         name = name_of(worker)
         check_current(worker)
-        pickled = wire.by_value((args, options))
+        try:
+            pickled = wire.by_value((args, options))
+        except Exception:
+            encode_args(check_args(args))  # names the argument that cannot be pickled
+            raise
         answer = self._link.ask(name, pickled)
         job, error = wire.load(answer.pickled)
         if error is not None:
