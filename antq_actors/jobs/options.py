@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from antq_actors.jobs.duration import brief, to_seconds
+from antq_actors.jobs.number import whole
 from antq_actors.jobs.ray_options import RayOptions, check_ray
 from antq_actors.jobs.unique import Unique
 from antq_actors.jobs.wording import did_you_mean
@@ -183,9 +184,10 @@ def check_executor(value: object) -> str:
 
 
 def _whole_number(value: object, option: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+    number = whole(value)
+    if number is None:
         raise TypeError(f"{option} must be a whole number (int), got {brief(value)}")
-    return value.__index__()
+    return number
 
 
 _CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {
