@@ -20,6 +20,11 @@ from antq_actors.otp import (
     orphans,
 )
 
+
+def returned_class(name):
+    return f"perform returned the class {name} and no instance of it; write: return {name}(reason)"
+
+
 # ---- outcomes -------------------------------------------------------------------------------
 
 
@@ -36,6 +41,8 @@ from antq_actors.otp import (
         ("base", Status.FAILED, "anything"),
         ("unprintable", Status.FAILED, "Unprintable"),
         ("fail", Status.FAILED, "not today"),
+        ("fail class", Status.FAILED, returned_class("Fail")),
+        ("cancel class", Status.FAILED, returned_class("Cancel")),
         ("cancel", Status.CANCELLED, "not wanted"),
         ("snooze", Status.SCHEDULED, None),
     ],
