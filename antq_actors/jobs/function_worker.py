@@ -13,6 +13,7 @@ from antq_actors.jobs.keywords import Keywords
 from antq_actors.jobs.options import Options, job_options, worker_options
 from antq_actors.jobs.worker import (
     RETRY_DELAY,
+    check_name,
     refuse_blocking,
     refuse_unperformable,
     stored_name,
@@ -42,9 +43,8 @@ class FunctionWorker(Generic[P, R]):
         self._function = function
         self._keywords = Keywords(function)
         self.antq_options: Options = worker_options(given, Options(), owner=owner)
-        self.antq_name: str = name or definitions.default_name(
-            function.__module__, function.__qualname__
-        )
+        path = definitions.default_name(function.__module__, function.__qualname__)
+        self.antq_name: str = name or check_name(path, owner)
         self.antq_is_async = inspect.iscoroutinefunction(function)
         refuse_blocking(function, self.antq_options, f"function {function.__qualname__}")
         functools.update_wrapper(self, function)
