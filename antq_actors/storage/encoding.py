@@ -173,8 +173,17 @@ def decode_spec(record: bytes) -> JobSpec:
 
 
 def encode_error(entry: ErrorEntry) -> bytes:
-    """Answer the bytes of an entry of a job's errors."""
-    return _encode(entry)
+    """Return the bytes of an entry of a job's errors; whatever its texts are, it can be stored."""
+    try:
+        return _encode(entry)
+    except UnicodeEncodeError:
+        trace = entry.stack_trace
+        return _encode(
+            entry._replace(
+                error=_without_surrogates(entry.error),
+                stack_trace=None if trace is None else _without_surrogates(trace),
+            )
+        )
 
 
 def decode_error(record: bytes) -> ErrorEntry:
@@ -183,6 +192,10 @@ def decode_error(record: bytes) -> ErrorEntry:
         return ErrorEntry(*_decode_error(record))
     except _DAMAGES as error:
         raise _damaged("error of a job", error) from error
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def shown_spec(payload: bytes, state: JobState) -> JobSpec:
