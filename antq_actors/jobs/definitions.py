@@ -106,6 +106,15 @@ def defined(name: str) -> AnyWorker | None:
     return _defined.get(name)
 
 
+def is_made_by_a_function(worker: AnyWorker) -> bool:
+    """Whether *worker* is a class that a function made by calling ``type``, say."""
+    definition = _current(worker.antq_name)
+    if definition is None or definition.worker is not worker or not isinstance(worker, type):
+        return False
+    code = definition.origin.code
+    return code is not None and bool(code.co_flags & inspect.CO_OPTIMIZED)
+
+
 def check_current(worker: AnyWorker) -> None:
     """Raise ValueError when a later definition would run the jobs of *worker*."""
     name = worker.antq_name

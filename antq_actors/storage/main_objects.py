@@ -35,6 +35,7 @@ Place: TypeAlias = tuple[str, str]
 
 PROTOCOL: Final = 5
 
+_DEFINITIONS: Final = (type, FunctionType, FunctionWorker)
 _MAIN: Final = frozenset({"__main__", "__mp_main__"})
 _INTERACTIVE: Final = ""
 _COPIES_KEPT: Final = 64
@@ -54,8 +55,8 @@ def dumps(thing: object) -> bytes:
     Raises TypeError for what is bound to this process, and what its parts raise that cannot be
     pickled.
     """
-    pickled, named = _dump(thing, b"")
-    return _dump(thing, _copies(named))[0] if named else pickled
+    pickled, named = _named(thing, b"")
+    return _named(thing, _copies(named))[0] if named else pickled
 
 
 def dumps_by_value(thing: object) -> bytes:
@@ -63,9 +64,9 @@ def dumps_by_value(thing: object) -> bytes:
 
     Raises what its parts raise that cannot be pickled.
     """
-    pickler = _Pickler(io.BytesIO(), None)
+    pickler = _NotingPickler(io.BytesIO())
     pickler.dump(thing)
-    return _by_value((thing, pickler.named))
+    return _copied((thing, pickler.named))
 
 
 def loads_by_value(pickled: bytes) -> Any:
@@ -116,7 +117,7 @@ def _copies(named: Mapping[Place, Any]) -> bytes:
     """Return copies of what is *named*, behind the list of them."""
     listed = "\0".join(part for place in named for part in place).encode("utf-8", "surrogatepass")
     try:
-        copies = _by_value(named)
+        copies = _copied(named)
     except Exception:  # noqa: BLE001 - what cannot be copied is still found by its own program
         copies = pickle.dumps({}, PROTOCOL)
     return _MARK + _LENGTH.pack(len(listed)) + listed + copies
@@ -145,39 +146,62 @@ def _note(copies: Mapping[Place, Any]) -> None:
             _originals[copy] = place
 
 
-class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # it has no types
-    """Names what can be found by its name, and carries *copies* of it; None: all by value."""
+class _CopyingPickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # it has no types
+    """Pickles by value what cannot be imported, workers that are functions as well."""
 
-    def __init__(self, buffer: io.BytesIO, copies: bytes | None) -> None:
+    def __init__(self, buffer: io.BytesIO) -> None:
         super().__init__(buffer, PROTOCOL)
-        self._copies = copies
-        self.named: dict[Place, Any] = {}
-        """What was found by its name."""
 
     def reducer_override(self, obj: Any) -> Any:
         """Return how to pickle *obj*."""
-        if isinstance(obj, type | FunctionType | FunctionWorker):
-            place = _place(obj)
-            if place is not None:
-                self.named[place] = obj
-                if self._copies is not None:
-                    return find, (*place, self._copies)
-            if isinstance(obj, FunctionWorker) and not is_importable(obj):
-                return _made_again, (obj.function, obj.antq_options, obj.antq_name)
-        elif self._copies is not None:
-            refuse(obj)
+        if isinstance(obj, FunctionWorker) and not is_importable(obj):
+            return _made_again, (obj.function, obj.antq_options, obj.antq_name)
         return super().reducer_override(obj)
 
 
-def _dump(thing: object, copies: bytes | None) -> tuple[bytes, dict[Place, Any]]:
+class _NotingPickler(_CopyingPickler):
+    """Does the same, and notes what can be found by its name."""
+
+    def __init__(self, buffer: io.BytesIO) -> None:
+        super().__init__(buffer)
+        self.named: dict[Place, Any] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return how to pickle *obj*."""
+        if isinstance(obj, _DEFINITIONS) and (place := _place(obj)) is not None:
+            self.named[place] = obj
+        return super().reducer_override(obj)
+
+
+class _NamingPickler(_CopyingPickler):
+    """Names what can be found by its name, and refuses what is bound to this process."""
+
+    def __init__(self, buffer: io.BytesIO, copies: bytes) -> None:
+        super().__init__(buffer)
+        self._copies = copies
+        self.named: dict[Place, Any] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return how to pickle *obj*."""
+        if not isinstance(obj, _DEFINITIONS):
+            refuse(obj)
+        elif (place := _place(obj)) is not None:
+            self.named[place] = obj
+            return find, (*place, self._copies)
+        return super().reducer_override(obj)
+
+
+def _named(thing: object, copies: bytes) -> tuple[bytes, dict[Place, Any]]:
     buffer = io.BytesIO()
-    pickler = _Pickler(buffer, copies)
+    pickler = _NamingPickler(buffer, copies)
     pickler.dump(thing)
     return buffer.getvalue(), pickler.named
 
 
-def _by_value(thing: object) -> bytes:
-    return _dump(thing, None)[0]
+def _copied(thing: object) -> bytes:
+    buffer = io.BytesIO()
+    _CopyingPickler(buffer).dump(thing)
+    return buffer.getvalue()
 
 
 def _place(thing: Any) -> Place | None:
@@ -200,7 +224,7 @@ def _in_main(name: str) -> Any:
         if not isinstance(found, ModuleType | type):
             return None
         found = vars(found).get(part)  # so that no code of its own is run
-    is_own = isinstance(found, type | FunctionType | FunctionWorker) and found.__module__ in _MAIN
+    is_own = isinstance(found, _DEFINITIONS) and found.__module__ in _MAIN
     return found if is_own else None
 
 

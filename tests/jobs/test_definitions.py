@@ -475,3 +475,23 @@ def test_a_decorated_class_is_found_by_the_code_that_decorates(module):
 
     assert made.first.build().worker == "names_deco:first"
     assert made.second.build().worker == "names_deco:second"
+
+
+def test_a_class_that_a_function_made_is_imported_only_where_it_is_found(module):
+    made = module(
+        "names_made",
+        """
+        def make(name):
+            return type(name, (Worker,), {"perform": lambda self, job: None})
+
+        Found = make("Found")
+        lost = make("Lost")
+
+        class Plain(Worker):
+            def perform(self, job): ...
+        """,
+    )
+
+    assert registry.is_importable(made.Found)
+    assert registry.is_importable(made.Plain)
+    assert not registry.is_importable(made.lost)
