@@ -9,17 +9,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from antq_actors import signing_keys
 from antq_actors.errors import ConfigError
 from antq_actors.jobs.duration import LONGEST, brief, to_seconds
+from antq_actors.jobs.number import real, whole
 from antq_actors.jobs.options import LONGEST_TIMEOUT, check_executor, check_queue_name
 from antq_actors.jobs.wording import did_you_mean
 from antq_actors.queues.messages import check_concurrency
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+
+T = TypeVar("T")
 
 
 class WrongSetting(ConfigError, TypeError):
@@ -54,25 +57,19 @@ class QueueConfig:
     """Threads of timed-out or cancelled jobs that do not end, above which nothing is claimed."""
 
     def __post_init__(self) -> None:
-        try:
-            check_concurrency(self.concurrency)
-        except TypeError as error:
-            raise WrongSetting(str(error)) from None
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        object.__setattr__(
-            self, "check_interval", _seconds(self.check_interval, "check_interval", endless=False)
-        )
+        checked: dict[str, Any] = {
+            "concurrency": _setting(check_concurrency, self.concurrency),
+            "check_interval": _seconds(self.check_interval, "check_interval", endless=False),
+            "max_abandoned": _limit(self.max_abandoned, "max_abandoned"),
+        }
         if self.executor is not None:
-            try:
-                object.__setattr__(self, "executor", check_executor(self.executor))
-            except TypeError as error:
-                raise WrongSetting(str(error)) from None
-            except ValueError as error:
-                raise ConfigError(str(error)) from None
-        _limit(self.max_jobs, "max_jobs", least=1)
-        _limit(self.max_memory, "max_memory", least=1)
-        _limit(self.max_abandoned, "max_abandoned", least=1, endless=False)
+            checked["executor"] = _setting(check_executor, self.executor)
+        for setting in ("max_jobs", "max_memory"):
+            value = getattr(self, setting)
+            if value is not None:
+                checked[setting] = _limit(value, setting, none=" or None")
+        for setting, value in checked.items():
+            object.__setattr__(self, setting, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +103,14 @@ def check(
     """
     if not isinstance(start_queues, bool):
         raise WrongSetting(f"start_queues must be True or False, got {start_queues!r}")
-    if isinstance(max_interruptions, bool) or not isinstance(max_interruptions, int):
-        raise WrongSetting(f"max_interruptions must be a whole number, got {max_interruptions!r}")
-    if max_interruptions < 1:
-        raise ConfigError(f"max_interruptions must be at least 1, got {max_interruptions}")
+    most = _limit(max_interruptions, "max_interruptions")
     key_file = _path(signing_key_file, "signing_key_file", "a file's path", is_secret=True)
     return Config(
         path=_path(path, "path", "a directory's path"),
         queues=_queues(queues),
         start_queues=start_queues,
         retention=None if retention is None else _seconds(retention, "retention"),
-        max_interruptions=max_interruptions,
+        max_interruptions=most,
         signing_key_file=key_file,
         signing_keys=signing_keys.load(key_file),
     )
@@ -149,8 +143,9 @@ def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _toml_queue(name: str, table: object) -> int | QueueConfig:
-    if isinstance(table, int) and not isinstance(table, bool):
-        return table
+    concurrency = whole(table)
+    if concurrency is not None:
+        return concurrency
     where = f"[antq.queues.{name}]"
     settings = _table(table, where)
     _refuse_unknown(settings, {f.name for f in fields(QueueConfig)}, where)
@@ -212,29 +207,38 @@ def _queue_name(name: object) -> str:
 def _queue(name: str, value: object) -> QueueConfig:
     if isinstance(value, QueueConfig):
         return value
-    if isinstance(value, bool) or not isinstance(value, int):
+    concurrency = whole(value)
+    if concurrency is None:
         raise WrongSetting(
             f"queue {name!r}: give a concurrency or a QueueConfig, such as 10, got {value!r}"
         )
     try:
-        return QueueConfig(concurrency=value)
+        return QueueConfig(concurrency=concurrency)
     except ConfigError as error:
         raise type(error)(f"queue {name!r}: {error}") from None
 
 
-def _limit(value: object, setting: str, *, least: int, endless: bool = True) -> None:
-    if value is None and endless:
-        return
-    none = " or None" if endless else ""
-    if isinstance(value, bool) or not isinstance(value, int):
+def _setting(check: Callable[[object], T], value: object) -> T:
+    try:
+        return check(value)
+    except TypeError as error:
+        raise WrongSetting(str(error)) from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _limit(value: object, setting: str, *, none: str = "") -> int:
+    number = whole(value)
+    if number is None:
         raise WrongSetting(f"{setting} must be a whole number{none}, got {brief(value)}")
-    if value < least:
-        raise ConfigError(f"{setting} must be at least {least}{none}, got {value}")
+    if number < 1:
+        raise ConfigError(f"{setting} must be at least 1{none}, got {number}")
+    return number
 
 
 def _seconds(value: object, setting: str, *, endless: bool = True) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+    seconds = value.total_seconds() if isinstance(value, timedelta) else real(value)
+    if seconds is None:
         none = " or None" if endless else ""
         raise WrongSetting(f"{setting} must be seconds, a timedelta{none}, got {value!r}")
     if not 0 < seconds < math.inf:

@@ -23,6 +23,7 @@ from antq_actors.jobs.options import check_queue_name
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.jobs.state import JobState
 from antq_actors.jobs.status import ENDED, Status
+from antq_actors.jobs.wording import is_utf8
 from antq_actors.storage.encoding import encode_args, encoded_pickle, pickle_of, show_args
 from antq_actors.storage.records import Arrival, Filter, JobSpec, NewJob, StoredJob
 
@@ -232,14 +233,21 @@ def _instant(moment: datetime) -> Instant:
 
 
 def _is_json(value: Any) -> bool:
-    """Tell whether JSON brings *value* back as it is: a tuple would come back as a list."""
+    """Whether JSON brings *value* back as it is: a tuple would come back as a list.
+
+    It has no lone surrogates, such as in the name of a file that is no UTF-8.
+    """
     kind = type(value)
-    if value is None or kind in (str, int, bool):
+    if value is None or kind in (int, bool):
         return True
+    if kind is str:
+        return is_utf8(value)
     if kind is float:
         return math.isfinite(value)
     if kind is list:
         return all(map(_is_json, value))
     if kind is dict:
-        return all(type(key) is str and _is_json(item) for key, item in value.items())
+        return all(
+            type(key) is str and is_utf8(key) and _is_json(item) for key, item in value.items()
+        )
     return False

@@ -2,11 +2,13 @@
 
 import base64
 import json
+import os
+from pathlib import PurePosixPath
 
 import pytest
 from apps import settled
 
-from antq_actors import AntQ, BatchError, Unique, Worker
+from antq_actors import AlreadyExists, AntQ, BatchError, Unique, Worker
 
 
 class Task(Worker, name="transfer:Task", max_attempts=3, timeout=9.5):
@@ -21,6 +23,8 @@ class Task(Worker, name="transfer:Task", max_attempts=3, timeout=9.5):
 class Only(Worker, name="transfer:Only", unique=Unique(args=["n"])):
     def perform(self, job): ...
 
+
+NO_UTF8 = os.fsdecode(b"report\xff.txt")
 
 EVERY_KIND = [
     {},
@@ -178,3 +182,65 @@ def test_a_planted_pickle_is_stored_and_listed_without_running_anything(target, 
 
     assert "opaque" in repr(target.get_worker(1).args)
     assert not (tmp_path / "ran").exists()
+
+
+# ---- text that is no UTF-8 ------------------------------------------------------------------
+
+
+class Raises(Worker, name="transfer:Raises", unique=Unique(args=["file"])):
+    def perform(self, job):
+        raise FileNotFoundError(job.args["file"])
+
+
+WITHOUT_UTF8 = [
+    {"file": NO_UTF8},
+    {"file": NO_UTF8[:-4], NO_UTF8: 1},
+    {"file": "a", "files": [{NO_UTF8: [NO_UTF8, "\ud800"]}, {"n": {"\udfff\ud83d": None}}]},
+    {"file": PurePosixPath(NO_UTF8)},
+]
+
+
+def test_arguments_that_are_no_utf8_are_exported_and_come_back_the_same(tmp_path):
+    with AntQ(tmp_path / "source") as app:
+        for args in WITHOUT_UTF8:
+            settled(app, app.enqueue(Raises, args))
+        app.queue("default").pause()
+        app.enqueue(Raises, WITHOUT_UTF8[0])
+        lines = list(app.export_jobs())
+        before = app.list_workers()
+    with AntQ(tmp_path / "target", start_queues=False) as app:
+        imported = app.import_jobs(lines)
+
+        assert imported == (5, 0)
+        assert app.list_workers() == before
+        assert [job.args for job in before] == [*WITHOUT_UTF8, WITHOUT_UTF8[0]]
+        assert [job.errors[0].error for job in before[:2]] == ["report\\udcff.txt", "report\\udcff"]
+        assert list(app.export_jobs()) == lines
+        assert app.verify() == []
+        with pytest.raises(AlreadyExists):
+            app.enqueue(Raises, {"file": NO_UTF8})
+        assert [job.id for job in app.list_workers(args={"file": NO_UTF8})] == [1, 5]
+
+
+def test_an_imported_argument_that_is_no_utf8_is_what_the_worker_gets(tmp_path):
+    with AntQ(tmp_path / "source", start_queues=False) as app:
+        app.enqueue(Raises, {"file": NO_UTF8})
+        lines = list(app.export_jobs())
+
+    with AntQ(tmp_path / "target") as app:
+        app.import_jobs(lines)
+        (entry,) = settled(app, app.list_workers()[0]).errors
+
+    assert entry.error == "report\\udcff.txt"
+
+
+def test_names_that_are_no_utf8_match_no_job_and_are_refused_in_an_import(tmp_path):
+    with AntQ(tmp_path / "source", start_queues=False) as app:
+        app.enqueue(Raises, {"file": NO_UTF8})
+
+        assert app.list_workers(queue_name=NO_UTF8) == app.list_workers(worker=NO_UTF8) == []
+        assert app.count_workers(queue_name=NO_UTF8) == 0
+        assert len(list(app.export_jobs(queue_name=NO_UTF8))) == 1
+        for name in ("worker", "queue"):
+            with pytest.raises(BatchError, match="line 2 was not imported"):
+                app.import_jobs([HEAD, a_line(**{name: NO_UTF8})])

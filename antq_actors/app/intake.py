@@ -10,6 +10,7 @@ from antq_actors.errors import BatchError, UnknownQueue
 from antq_actors.jobs.draft import Draft, Template, as_job
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.wording import among
+from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.storage.encoding import encode_args, kept_args
 from antq_actors.storage.records import JobSpec, NewJob
 
@@ -103,6 +104,8 @@ class Intake:
 
     def _template(self, worker: AnyWorker, options: Mapping[str, Any]) -> Template:
         template = Template(worker, options, default_queue=self._default_queue)
+        if isinstance(worker, type):
+            refuse_unrunnable(worker)
         self._check_queue(template.queue)
         return template
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from antq_actors.jobs.draft import check_args
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.job import Job
+from antq_actors.jobs.number import whole
 from antq_actors.jobs.registry import name_of
 from antq_actors.jobs.status import Status
 from antq_actors.storage.encoding import as_job, show_args
@@ -41,12 +42,10 @@ class Lookup:
         """Answer the jobs that pass all filters given, by id."""
         chosen = Filter(_statuses(status), _queue_name(queue_name), _worker(worker))
         wanted = _args(args)
-        _check_number(after, "after")
-        _check_number(limit, "limit")
         found = self._store.list(
             chosen,
-            after=after,
-            limit=limit,
+            after=_number(after, "after"),
+            limit=_number(limit, "limit"),
             accept=None if wanted is None else lambda job: _has(show_args(job.spec.args), wanted),
         )
         return [_shown(job) for job in found]
@@ -87,9 +86,10 @@ def _shown(stored: StoredJob) -> Job:
 def _id(job_or_id: object) -> int:
     if isinstance(job_or_id, Job):
         return job_or_id.id
-    if isinstance(job_or_id, bool) or not isinstance(job_or_id, int):
+    id_ = whole(job_or_id)
+    if id_ is None:
         raise TypeError(f"give a Job or its id, a whole number, got {job_or_id!r}")
-    return job_or_id
+    return id_
 
 
 def _statuses(
@@ -131,9 +131,11 @@ def _args(args: object) -> Mapping[str, Any] | None:
     return check_args(args) or None
 
 
-def _check_number(value: object, what: Literal["after", "limit"]) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+def _number(value: object, what: Literal["after", "limit"]) -> int | None:
+    number = whole(value)
+    if number is None and value is not None:
         raise TypeError(f"{what} must be a whole number or None, got {value!r}")
+    return number
 
 
 def _has(args: Any, wanted: Mapping[str, Any]) -> bool:

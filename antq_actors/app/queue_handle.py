@@ -61,7 +61,7 @@ class QueueHandle:
         within a moment. Lowering stops no running job. Raises TypeError or ValueError unless *n*
         is a whole number of at least 1, and NotStarted when no node runs the queue.
         """
-        check_concurrency(n)
+        n = check_concurrency(n)
         if self._actor is not None:
             self._call(self._actor, SetConcurrency(n))
         elif not self._store.order_concurrency(self.name, n):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, cast, get_args
 
 from msgspec.structs import replace
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("antq_actors.jobs")
 
 _COMPLETED: Final = Completed()
+_OUTCOMES: Final = (Fail, Cancel, Snooze, *get_args(Outcome))
 
 LetThrough: TypeAlias = tuple[type[BaseException], ...]
 
@@ -224,7 +225,16 @@ def _outcome(answer: object, let_through: LetThrough) -> Outcome:
             return Cancelled(describe(reason, let_through=let_through))
         case Snooze(seconds):
             return Snoozed(seconds)
+    # type() and issubclass() run no code of the answer's; its __class__ might.
+    if issubclass(type(answer), type) and issubclass(cast("type", answer), _OUTCOMES):
+        return Failed(_class_returned(cast("type", answer)))
     return _COMPLETED
+
+
+def _class_returned(outcome: type) -> str:
+    name = outcome.__name__
+    given = "seconds" if issubclass(outcome, Snooze) else "reason"
+    return f"perform returned the class {name} and no instance of it; write: return {name}({given})"
 
 
 def _with_delay(

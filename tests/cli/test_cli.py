@@ -258,6 +258,24 @@ def test_whatever_the_arguments_are_json_is_json_and_a_terminal_is_not_driven(pa
         assert "[red]" in shown
 
 
+def test_arguments_that_are_no_utf8_are_shown_and_are_the_same_in_json(path, antq):
+    odd = {"file": os.fsdecode(b"report\xff.txt"), "\ud800": ["\udfff\ud83d"]}
+    with AntQ(path, start_queues=False) as app:
+        job = app.enqueue(Succeed, odd)
+
+    _, document, _ = antq("show", str(job.id), "--json")
+    _, documents, _ = antq("list", "--json")
+    _, text, _ = antq("show", str(job.id))
+    _, table, _ = antq("list")
+    code, lines, _ = antq("export")
+
+    assert json.loads(document)["args"] == json.loads(documents)[-1]["args"] == odd
+    for shown in (text, table):
+        assert r"report\udcff.txt" in shown
+    assert code == 0
+    assert json.loads(lines.splitlines()[-1])["id"] == job.id
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_every_command_has_examples(command, capsys):
     code = run([command, "--help"])

@@ -48,6 +48,8 @@ ENDS = {
     "huge": lambda job: raises(ValueError("x" * 5_000_000)),
     "unprintable": lambda job: raises(Unprintable()),
     "fail": lambda job: Fail("not today"),
+    "fail class": lambda job: Fail,
+    "cancel class": lambda job: Cancel,
     "cancel": lambda job: Cancel("not wanted"),
     "snooze": lambda job: Snooze(3600),
     "log": lambda job: log.warning("of job %d", job.id),

@@ -20,6 +20,11 @@ from antq_actors.otp import (
     orphans,
 )
 
+
+def returned_class(name):
+    return f"perform returned the class {name} and no instance of it; write: return {name}(reason)"
+
+
 # ---- outcomes -------------------------------------------------------------------------------
 
 
@@ -36,6 +41,8 @@ from antq_actors.otp import (
         ("base", Status.FAILED, "anything"),
         ("unprintable", Status.FAILED, "Unprintable"),
         ("fail", Status.FAILED, "not today"),
+        ("fail class", Status.FAILED, returned_class("Fail")),
+        ("cancel class", Status.FAILED, returned_class("Cancel")),
         ("cancel", Status.CANCELLED, "not wanted"),
         ("snooze", Status.SCHEDULED, None),
     ],
@@ -422,3 +429,9 @@ def test_workers_and_arguments_of_a_script_are_performed(kind, program):
     code, out, err = script.end()
 
     assert (code, out.split()) == (0, ["completed"] * 4), err
+
+
+def test_workers_by_value_do_not_take_each_others_names_in_a_process(program):
+    code, out, err = program("namesakes.py").end()
+
+    assert (code, out.split(), err) == (0, ["completed"] * 5, "")

@@ -27,6 +27,7 @@ from antq_actors.executors.processes import wire
 from antq_actors.executors.processes.link import Link
 from antq_actors.executors.processes.standins import PipeApplication, PipeControl, PipeHandler
 from antq_actors.jobs import definitions, instant, running
+from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome
@@ -86,6 +87,9 @@ class _Child:
                     self._say(wire.Ready())
                 case wire.Define(name, pickled):
                     definitions.define(name, by_value.loads(pickled))
+                    self._say(wire.Ready())
+                case wire.Have(pickled):
+                    main_objects.loads_by_value(pickled)
                     self._say(wire.Ready())
                 case wire.Perform():
                     outcome = self._perform(order)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.executors import by_value
 from antq_actors.executors.processes import wire
 from antq_actors.jobs import registry, running
 from antq_actors.jobs.definitions import defined
+from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
     from antq_actors.executors.contract import Assignment
@@ -55,6 +56,8 @@ class Conversation:
         """Attempts that have come to an end there."""
         self._known: dict[str, AnyWorker] = {}
         """Workers that the process was told of."""
+        self._sent: dict[main_objects.Place, Any] = {}
+        """What the process was sent of this one's script, beside those workers."""
         process.send(wire.Boot(modules, _levels(), measures_memory))
         self._unready = 1
         """What the process was told and has not done yet."""
@@ -69,6 +72,7 @@ class Conversation:
         process.forget_words()
         try:
             self._introduce(assignment.job.spec.worker, assignment.job.id)
+            self._introduce_arguments(assignment.job.spec.args)
             if self._unready:
                 self._be_ready(assignment)
             control.go_on()
@@ -135,6 +139,22 @@ class Conversation:
             self.process.send(wire.Define(name, pickled))
         self._unready += 1
         self._known[name] = worker
+
+    def _introduce_arguments(self, encoded: bytes) -> None:
+        """Send the process what arguments name in the script of this one."""
+        meant = main_objects.meant_by(encoded)
+        unknown = {
+            place: thing for place, thing in meant.items() if self._sent.get(place) is not thing
+        }
+        if not unknown:
+            return
+        try:
+            pickled = main_objects.dumps_by_value(unknown)
+        except Exception:  # noqa: BLE001 - the arguments have copies of their own, if there can be any
+            return
+        self.process.send(wire.Have(pickled))
+        self._unready += 1
+        self._sent.update(unknown)
 
 
 def module_of(assignment: Assignment) -> str | None:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from antq_actors.executors.processes import wire
 from antq_actors.jobs.control import Control, Progress
+from antq_actors.jobs.definitions import check_current
+from antq_actors.jobs.draft import check_args
 from antq_actors.jobs.registry import name_of
+from antq_actors.storage.encoding import encode_args
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,8 +69,14 @@ class PipeApplication:
         self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
     ) -> Job:
         """Have the parent store a job. Raises what that raises there."""
-        pickled = wire.by_value((args, options))
-        answer = self._link.ask(name_of(worker), pickled)
+        name = name_of(worker)
+        check_current(worker)
+        try:
+            pickled = wire.by_value((args, options))
+        except Exception:
+            encode_args(check_args(args))  # names the argument that cannot be pickled
+            raise
+        answer = self._link.ask(name, pickled)
         job, error = wire.load(answer.pickled)
         if error is not None:
             raise error

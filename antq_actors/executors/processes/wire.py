@@ -1,7 +1,7 @@
 """What goes over the pipe between a slot and its OS process: pickled tuples, one at a time.
 
-The parent sends *Boot*, *Import*, *Define*, *Perform*, *Tell* and *Answer*; the child sends the
-rest. Both ends are the same program, and nobody else has the pipe.
+The parent sends *Boot*, *Import*, *Define*, *Have*, *Perform*, *Tell* and *Answer*; the child sends
+the rest. Both ends are the same program, and nobody else has the pipe.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import cloudpickle  # type: ignore[import-untyped] # it has no types
+from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,6 +40,12 @@ class Define(NamedTuple):
     """A worker that cannot be imported, by value."""
 
     name: str
+    pickled: bytes
+
+
+class Have(NamedTuple):
+    """Classes and functions of the parent's script, by value: arguments mean them by name."""
+
     pickled: bytes
 
 
@@ -78,7 +84,7 @@ class Answer(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """The process has done what *Boot*, *Import* or *Define* says."""
+    """The process has done what *Boot*, *Import*, *Define* or *Have* says."""
 
 
 class Ended(NamedTuple):
@@ -121,8 +127,7 @@ def receive(pipe: Connection) -> Any:
 
 def by_value(thing: object) -> bytes:
     """Answer *thing* pickled, with what the other end cannot import. Raises what its parts do."""
-    pickled: bytes = cloudpickle.dumps(thing)
-    return pickled
+    return main_objects.dumps(thing)
 
 
 def load(pickled: bytes) -> Any:
