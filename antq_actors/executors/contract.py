@@ -13,6 +13,7 @@ from antq_actors.jobs.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from antq_actors.jobs.control import Control
     from antq_actors.jobs.instant import Instant
@@ -130,3 +131,7 @@ class Settings(NamedTuple):
     """Jobs after which an OS process is replaced."""
     max_memory: int | None = None
     """Bytes of memory above which an OS process is replaced after a job."""
+    application: str = ""
+    """The name of the application's root supervisor."""
+    path: Path | None = None
+    """The directory that the application was described with; None: it is volatile."""

@@ -45,7 +45,7 @@ class _Child:
     def __init__(self, link: Link, boot: wire.Boot) -> None:
         self._link = link
         self._boot = boot
-        self._application = PipeApplication(link)
+        self._application = PipeApplication(link, boot.path)
         self._handler = PipeHandler(link)
         self._performs = False
         self._waits = False
@@ -65,12 +65,14 @@ class _Child:
         for name, level in self._boot.levels.items():
             logging.getLogger(name).setLevel(level)
         running.enter(self._application)
+        running.enter_job_process(self._application)
+        sys.argv[:] = self._boot.argv
 
     def serve(self) -> None:
         """Do what the parent says, until it closes the pipe."""
         for module in self._boot.modules:
             self._import(module)
-        self._say(wire.Ready())
+        self._end(wire.Ready())
         while True:
             self._waits = True
             if self._is_ending:
@@ -82,20 +84,21 @@ class _Child:
             self._waits = False
             match order:
                 case wire.Import(module):
+                    self._link.begin(None)
                     self._import(module)
-                    self._say(wire.Ready())
+                    self._end(wire.Ready())
                 case wire.Define(name, pickled):
+                    self._link.begin(None)
                     definitions.define(name, by_value.loads(pickled))
-                    self._say(wire.Ready())
+                    self._end(wire.Ready())
                 case wire.Perform():
                     outcome = self._perform(order)
                     memory = _memory() if self._boot.measures_memory else 0
-                    with suppress(OSError):  # the parent is gone, as the next order will show
-                        self._link.end(wire.Ended(outcome, memory))
+                    self._end(wire.Ended(outcome, memory))
 
-    def _say(self, message: object) -> None:
+    def _end(self, message: object) -> None:
         with suppress(OSError):  # the parent is gone, as the next order will show
-            self._link.send(message)
+            self._link.end(message)
 
     def _perform(self, wanted: wire.Perform) -> Outcome | None:
         self._application.default_queue = wanted.default_queue
@@ -145,6 +148,7 @@ class _Child:
         """In a process that an attempt forked: be an ordinary one, without a part in the pipe."""
         self._link.cut()
         running.leave(self._application)
+        running.leave_job_process()
         logging.getLogger().removeHandler(self._handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)

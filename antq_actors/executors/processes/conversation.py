@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.executors import by_value
-from antq_actors.executors.processes import wire
+from antq_actors.executors.processes import calls, wire
 from antq_actors.jobs import registry, running
 from antq_actors.jobs.definitions import defined
 
 if TYPE_CHECKING:
-    from antq_actors.executors.contract import Assignment
+    from antq_actors.executors.contract import Assignment, Settings
     from antq_actors.executors.processes.os_process import OsProcess
     from antq_actors.jobs.control import Control
     from antq_actors.jobs.registry import AnyWorker
@@ -49,13 +50,15 @@ class NotBegun(Exception):
 class Conversation:
     """With one process, from its start to its end."""
 
-    def __init__(self, process: OsProcess, modules: list[str], measures_memory: bool) -> None:  # noqa: FBT001
+    def __init__(self, process: OsProcess, modules: list[str], settings: Settings) -> None:
         self.process = process
+        self._application = settings.application
         self.performed = 0
         """Attempts that have come to an end there."""
         self._known: dict[str, AnyWorker] = {}
         """Workers that the process was told of."""
-        process.send(wire.Boot(modules, _levels(), measures_memory))
+        measures_memory = settings.max_memory is not None
+        process.send(wire.Boot(modules, _levels(), measures_memory, settings.path, sys.argv))
         self._unready = 1
         """What the process was told and has not done yet."""
 
@@ -97,6 +100,8 @@ class Conversation:
                     self._unready -= 1
                 case wire.Logged(pickled):
                     _log(pickled)
+                case wire.Call() as call:
+                    self.process.send(calls.perform(call, self._application))
 
     def _hear(self, control: Control) -> wire.Ended:
         try:
@@ -114,8 +119,8 @@ class Conversation:
                     control.report(progress)
                 case wire.Logged(pickled):
                     _log(pickled)
-                case wire.Enqueue():
-                    self.process.send(_stored(message))
+                case wire.Call():
+                    self.process.send(calls.perform(message, self._application))
             message = wire.receive(self.process.pipe)
         return message
 
@@ -170,21 +175,3 @@ def _log(pickled: bytes) -> None:
             logger.handle(record)
     except Exception:
         log.debug("a log record of a process is lost", exc_info=True)
-
-
-def _stored(wanted: wire.Enqueue) -> wire.Answer:
-    """Store a job for an attempt in the process, as `perform_async` there does here."""
-    job, error = None, None
-    try:
-        worker = registry.resolve(wanted.worker, job_id=0)
-        args, options = wire.load(wanted.pickled)
-        job = running.current().enqueue(worker, args, **options)
-    except Exception as raised:  # noqa: BLE001 - it is raised there
-        error = raised
-    try:
-        pickled = wire.by_value((job, error))
-        wire.load(pickled)
-    except Exception as untravelled:  # noqa: BLE001 - any exception may refuse to travel
-        refusal = untravelled if error is None else error
-        pickled = wire.by_value((None, RuntimeError(f"{type(refusal).__name__}: {refusal}")))
-    return wire.Answer(wanted.number, pickled)

@@ -222,9 +222,8 @@ class SlotActor(GenServer):
 
     def _new_conversation(self, stderr: Stderr) -> Conversation:
         process = OsProcess(stderr)
-        measures_memory = self._pool.settings.max_memory is not None
         try:
-            return Conversation(process, sorted(self._pool.modules), measures_memory)
+            return Conversation(process, sorted(self._pool.modules), self._pool.settings)
         except OSError:  # it has ended already
             process.retire()
             raise
