@@ -86,8 +86,8 @@ class Running(Protocol):
     def interrupt(self) -> None:
         """Have it end soon, by force if need be; that is told as any end, mostly `Stopped`."""
 
-    def kill(self) -> None:
-        """Have it end now, if there is any way; nobody wants to hear of it."""
+    def kill(self) -> bool:
+        """Have it end now, if there is any way; return whether its end will be told, and soon."""
 
 
 class Health(NamedTuple):

@@ -100,7 +100,10 @@ class Attempt:
             self.told = True
             self._loop.call(self._cancel)
 
-    kill = interrupt  # nothing is stronger than to cancel a task; what it still says is not heard
+    def kill(self) -> bool:
+        """Cancel the task: nothing is stronger. What it still says is not heard."""
+        self.interrupt()
+        return False
 
     def _cancel(self) -> None:
         if self.task is not None:

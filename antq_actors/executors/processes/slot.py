@@ -166,7 +166,9 @@ class SlotActor(GenServer):
 
     def _outcome(self, attempt: Attempt, present: Conversation, ended: Ended, *, told: bool) -> End:
         if told or ended.outcome is None or self._is_worn_out(present, ended):
-            self._retire()
+            # First of all: while it lives, the next attempt of the job must not begin elsewhere.
+            self._with = None
+            present.process.close()
         if ended.outcome is None:
             return Stopped() if told else Died("its process was terminated by SIGTERM")
         module = module_of(attempt.assignment)
@@ -221,7 +223,7 @@ class SlotActor(GenServer):
         return self._with
 
     def _new_conversation(self, stderr: Stderr) -> Conversation:
-        process = OsProcess(stderr)
+        process = OsProcess(stderr, self._pool.settings.name)
         try:
             return Conversation(process, sorted(self._pool.modules), self._pool.settings)
         except OSError:  # it has ended already
