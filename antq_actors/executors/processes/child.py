@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import importlib
-import logging
 import os
 import resource
 import signal
@@ -25,6 +24,7 @@ from antq_actors.executors.attempt import perform
 from antq_actors.executors.contract import Assignment
 from antq_actors.executors.processes import wire
 from antq_actors.executors.processes.link import Link
+from antq_actors.executors.processes.logs import LogsToParent
 from antq_actors.executors.processes.standins import PipeApplication, PipeControl, PipeHandler
 from antq_actors.jobs import definitions, instant, running
 
@@ -46,8 +46,8 @@ class _Child:
         self._link = link
         self._boot = boot
         self._application = PipeApplication(link, boot.path)
-        self._handler = PipeHandler(link)
         self._performs = False
+        self._logs = LogsToParent(PipeHandler(link), lambda: self._performs)
         self._waits = False
         """For an order, or for the import of a module."""
         self._is_ending = False
@@ -61,9 +61,7 @@ class _Child:
         os.register_at_fork(
             before=_hold_sigterm, after_in_parent=_heed_sigterm, after_in_child=self._be_forked
         )
-        logging.getLogger().addHandler(self._handler)
-        for name, level in self._boot.levels.items():
-            logging.getLogger(name).setLevel(level)
+        self._logs.begin(self._boot.levels)
         running.enter(self._application)
         running.enter_job_process(self._application)
         sys.argv[:] = self._boot.argv
@@ -101,6 +99,7 @@ class _Child:
             self._link.end(message)
 
     def _perform(self, wanted: wire.Perform) -> Outcome | None:
+        self._import_for(wanted.job.spec.worker)
         self._application.default_queue = wanted.default_queue
         deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
         control = PipeControl(self._link, deadline)
@@ -117,6 +116,13 @@ class _Child:
             return None
         finally:
             control.close()
+
+    def _import_for(self, worker: str) -> None:
+        """Import the module of a worker that is known by another name, before the attempt."""
+        if definitions.defined(worker) is None:
+            module = worker.partition(":")[0]
+            if module and module not in sys.modules:
+                self._import(module)
 
     def _import(self, module: str) -> None:
         self._waits = True
@@ -149,7 +155,7 @@ class _Child:
         self._link.cut()
         running.leave(self._application)
         running.leave_job_process()
-        logging.getLogger().removeHandler(self._handler)
+        self._logs.end()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _heed_sigterm()  # now it ends this process, as it should have if it came meanwhile
