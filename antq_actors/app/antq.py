@@ -91,6 +91,10 @@ class AntQ:
         where = "volatile" if self._config.path is None else str(self._config.path)
         return f"<AntQ {where} {'started' if self._running else 'not started'}>"
 
+    def antq_described(self) -> tuple[Any, ...]:
+        """Return how to describe it again, for the job processes of workers that refer to it."""
+        return _described_again, (type(self), configuration.described(self._config))
+
     # ---- life -----------------------------------------------------------------------------
 
     def start(self) -> Self:
@@ -383,6 +387,10 @@ class AntQ:
         live = self._running
         if live is not None:
             live.store.close()
+
+
+def _described_again(cls: type[AntQ], arguments: dict[str, Any]) -> AntQ:
+    return cls(**arguments)
 
 
 def _start_error(error: otp_errors.OtpError) -> Exception:

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
 
 
 class _Pickler(cloudpickle.CloudPickler):  # type: ignore[misc] # it has no types
-    """Takes function workers along by value, too, which pickle by the name of their function."""
+    """Takes function workers along by value, too, which pickle by the name of their function.
+
+    And applications, as they were described.
+    """
 
     def reducer_override(self, obj: Any) -> Any:
         """Answer how to pickle *obj*."""
         if isinstance(obj, FunctionWorker) and not is_importable(obj):
             return _made_again, (obj.function, obj.antq_options, obj.antq_name)
+        if hasattr(type(obj), "antq_described"):  # an application, which is no argument of jobs
+            return obj.antq_described()
         return super().reducer_override(obj)
 
 

@@ -27,6 +27,7 @@ from antq_actors.executors.processes.link import Link
 from antq_actors.executors.processes.logs import LogsToParent
 from antq_actors.executors.processes.standins import PipeApplication, PipeControl, PipeHandler
 from antq_actors.jobs import definitions, instant, running
+from antq_actors.jobs.attempt_error import describe, trace
 
 if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome
@@ -87,8 +88,7 @@ class _Child:
                     self._end(wire.Ready())
                 case wire.Define(name, pickled):
                     self._link.begin(None)
-                    definitions.define(name, by_value.loads(pickled))
-                    self._end(wire.Ready())
+                    self._end(self._define(name, pickled))
                 case wire.Perform():
                     outcome = self._perform(order)
                     memory = _memory() if self._boot.measures_memory else 0
@@ -132,6 +132,19 @@ class _Child:
             if self._is_ending:
                 raise
         self._waits = False
+
+    def _define(self, name: str, pickled: bytes) -> wire.Ready:
+        self._waits = True
+        ready = wire.Ready()
+        try:
+            definitions.define(name, by_value.loads(pickled))
+        except BaseException as error:  # the attempt fails with it, sys.exit() included
+            if self._is_ending:
+                raise
+            text = f"{type(error).__name__}: {describe(error)}"
+            ready = wire.Ready(text, trace(error, skip=__file__))
+        self._waits = False
+        return ready
 
     # ---- signals and forks --------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import sys
 import time
@@ -30,13 +31,14 @@ class NotTaken(Exception):
 
 
 class CannotTravel(Exception):
-    """A worker of a script or a function cannot be pickled."""
+    """A worker of a script or a function cannot be pickled here, or not unpickled there."""
 
-    def __init__(self, name: str, job_id: int, error: Exception) -> None:
+    def __init__(self, name: str, job_id: int, why: str, stack_trace: str | None = None) -> None:
         super().__init__(
             f"job {job_id} names the worker {name!r}, which another process cannot import, and"
-            f" which cannot be pickled either: {type(error).__name__}: {error}"
+            f" which cannot be {why}"
         )
+        self.stack_trace = stack_trace
 
 
 class NotBegun(Exception):
@@ -55,8 +57,8 @@ class Conversation:
         self._application = settings.application
         self.performed = 0
         """Attempts that have come to an end there."""
-        self._known: dict[str, AnyWorker] = {}
-        """Workers that the process was told of."""
+        self._known: dict[str, AnyWorker | bytes] = {}
+        """Workers that the process was told of; of those by value, the digest."""
         measures_memory = settings.max_memory is not None
         process.send(wire.Boot(modules, _levels(), measures_memory, settings.path, sys.argv))
         self._unready = 1
@@ -90,14 +92,23 @@ class Conversation:
         return ended
 
     def _be_ready(self, assignment: Assignment) -> None:
-        """Wait for what is no part of the attempt, nor of its time. Raises NotBegun."""
+        """Wait for what is no part of the attempt, nor of its time.
+
+        Raises NotBegun, CannotTravel.
+        """
         deadline = time.monotonic() + BEGIN_TIME
         while self._unready:
             if not self.process.pipe.poll(max(0.0, deadline - time.monotonic())):
                 raise NotBegun(module_of(assignment))
             match wire.receive(self.process.pipe):
-                case wire.Ready():
+                case wire.Ready(None):
                     self._unready -= 1
+                case wire.Ready(error, stack_trace):
+                    self._unready -= 1
+                    job = assignment.job
+                    del self._known[job.spec.worker]
+                    why = f"unpickled there: {error}"
+                    raise CannotTravel(job.spec.worker, job.id, why, stack_trace)
                 case wire.Logged(pickled):
                     _log(pickled)
                 case wire.Call() as call:
@@ -127,19 +138,27 @@ class Conversation:
     def _introduce(self, name: str, job_id: int) -> None:
         """Tell the process of a worker that it cannot find by its name."""
         worker = defined(name)
-        if worker is None or self._known.get(name) is worker:
+        if worker is None:
             return  # it is found by its name, or not at all
         if registry.is_importable(worker):
+            if self._known.get(name) is worker:
+                return
+            self._known[name] = worker
             # Not by its name: that may be one of its own choice.
             self.process.send(wire.Import(worker.__module__))
         else:
+            # Each time: what it refers to may have changed, another cell of a notebook, say.
             try:
                 pickled = by_value.dumps(worker)
             except Exception as error:
-                raise CannotTravel(name, job_id, error) from error
+                why = f"pickled either: {type(error).__name__}: {error}"
+                raise CannotTravel(name, job_id, why) from error
+            digest = hashlib.blake2b(pickled).digest()
+            if self._known.get(name) == digest:
+                return
+            self._known[name] = digest
             self.process.send(wire.Define(name, pickled))
         self._unready += 1
-        self._known[name] = worker
 
 
 def module_of(assignment: Assignment) -> str | None:

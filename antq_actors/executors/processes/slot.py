@@ -144,7 +144,7 @@ class SlotActor(GenServer):
         if isinstance(said, CannotTravel):
             if told:
                 self._retire()
-            return Died(str(said))
+            return Died(str(said), said.stack_trace)
         if isinstance(said, NotTaken) and not told and not is_second:
             return self._perform_in_another(attempt)
         if isinstance(said, Exception):

@@ -88,6 +88,10 @@ class Reply(NamedTuple):
 class Ready(NamedTuple):
     """The process has done what *Boot*, *Import* or *Define* says."""
 
+    error: str | None = None
+    """Why a worker cannot be had there by value."""
+    stack_trace: str | None = None
+
 
 class Ended(NamedTuple):
     """An attempt has ended; None: it was told to."""
