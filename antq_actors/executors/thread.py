@@ -52,7 +52,10 @@ class WorkerActor(OneShot):
         return Shutdown(Finished(end))
 
     def _perform(self) -> Outcome | Elsewhere:
-        return attempt.perform(self._assignment, self._clock, _INTERRUPT)
+        return attempt.perform(self._assignment, self._clock, _INTERRUPT, self._has_ended)
+
+    def _has_ended(self) -> bool:
+        return self._otp_process.reason is not None
 
 
 class FindingWorker(WorkerActor):

@@ -180,6 +180,13 @@ def fork_a_worker(job):
     assert other.exitcode == -signal.SIGTERM
 
 
+def fork_and_leave(job):
+    pid = os.fork()
+    if pid == 0:
+        raise ValueError("in a fork")
+    os.waitpid(pid, 0)
+
+
 def in_a_fork(job):
     log.warning("from a fork")
     job.progress(0.1)
@@ -312,7 +319,8 @@ DEEDS = {
         start_a_child_and_sleep, start_a_child_and_die, fork_a_worker, hear_no_more,
         leave_a_daemon_with_the_pipe_and_be_deaf, leave_a_thread, leave_a_thread_that_enqueues,
         look_from_a_thread, end_when_told, say, say_and_wait, print_much, fill_stderr, enqueue,
-        enqueue_twice, enqueue_a_local_thing, linger, fail_and_linger, be_large_once, take_memory,
+        enqueue_twice, enqueue_a_local_thing, linger, fail_and_linger, be_large_once,
+        fork_and_leave, take_memory,
         exceed_memory, note_files,
     )
 } | {"sleep": lambda job: time.sleep(60), "nothing": lambda job: None}  # fmt: skip
