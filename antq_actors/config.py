@@ -264,6 +264,11 @@ def _refuse_unknown(settings: Mapping[str, Any], known: Collection[str], where: 
             )
 
 
+def described(config: Config) -> dict[str, Any]:
+    """Return the arguments of AntQ that describe *config*. No keys: only where they are."""
+    return {f.name: getattr(config, f.name) for f in fields(config) if f.name != "signing_keys"}
+
+
 def check_timeout(timeout: object) -> float:
     """Answer the seconds that a stop may wait. Raises TypeError or ValueError."""
     return to_seconds(timeout, "timeout")

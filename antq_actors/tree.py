@@ -126,6 +126,8 @@ def _queue(config: Config, names: Names, name: str, store: StorageClient, node: 
         max_interruptions=config.max_interruptions,
         node=node,
         workers=names.workers(name),
+        application=names.root,
+        path=config.path,
         executor=queue.executor,
         max_jobs=queue.max_jobs,
         max_memory=queue.max_memory,

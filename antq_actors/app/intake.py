@@ -70,7 +70,7 @@ class Intake:
         Duplicates of a unique worker are left out. Raises BatchError from the error of the first
         item that cannot be stored; those before it are.
         """
-        items = _items(args_iterable)
+        items = items_of(args_iterable)
         # What is wrong with the call itself is said before the first item is looked at.
         template = self._template(worker, options)
         template.state(self._clock())
@@ -85,9 +85,7 @@ class Intake:
                 new = _new_job(template, template.state(self._clock()), template.check(item))
             except Exception as error:
                 ids += self._insert(batch)
-                raise BatchError(
-                    f"item {index} was not stored, {len(ids)} before it were: {error}", index, ids
-                ) from error
+                raise batch_error(index, ids, error) from error
             batch.append(new)
             index += 1
             size += len(new.spec.args)
@@ -122,7 +120,14 @@ class Intake:
 _END: Final[Any] = object()
 
 
-def _items(args_iterable: object) -> Iterator[Any]:
+def batch_error(index: int, ids: list[int], error: BaseException) -> BatchError:
+    """Return what `enqueue_many` raises from *error* of the item at *index*."""
+    text = f"item {index} was not stored, {len(ids)} before it were: {error}"
+    return BatchError(text, index, ids)
+
+
+def items_of(args_iterable: object) -> Iterator[Any]:
+    """Return its items one by one. Raises TypeError for what is no iterable of arguments."""
     if not isinstance(args_iterable, Mapping | str | bytes):
         with suppress(TypeError):
             return iter(args_iterable)  # type: ignore[call-overload,no-any-return] # it may raise

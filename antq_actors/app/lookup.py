@@ -64,26 +64,27 @@ class Lookup:
 
     def get(self, id_: int) -> Job:
         """Answer a job. Raises JobNotFound."""
-        return _shown(self._store.get(_id(id_)))
+        return _shown(self._store.get(id_of(id_)))
 
     def cancel(self, job_or_id: Job | int) -> Job:
         """Cancel a job that has not ended. Raises JobNotFound, NotCancellable."""
-        return _shown(self._store.cancel(_id(job_or_id), self._clock()))
+        return _shown(self._store.cancel(id_of(job_or_id), self._clock()))
 
     def retry(self, job_or_id: Job | int) -> Job:
         """Enqueue an ended job again. Raises JobNotFound, NotRetryable, AlreadyExists."""
-        return _shown(self._store.retry(_id(job_or_id), self._clock()))
+        return _shown(self._store.retry(id_of(job_or_id), self._clock()))
 
     def delete(self, job_or_id: Job | int) -> None:
         """Delete a job. Raises JobNotFound."""
-        self._store.delete(_id(job_or_id))
+        self._store.delete(id_of(job_or_id))
 
 
 def _shown(stored: StoredJob) -> Job:
     return as_job(stored, show_args(stored.spec.args))
 
 
-def _id(job_or_id: object) -> int:
+def id_of(job_or_id: object) -> int:
+    """Return the id of a job, or the id itself. Raises TypeError for anything else."""
     if isinstance(job_or_id, Job):
         return job_or_id.id
     id_ = whole(job_or_id)

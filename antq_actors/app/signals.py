@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.app.ear import Ear
+from antq_actors.jobs import main_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,8 @@ def run(
         if not ended.watch(ear, lambda _ref, _reason: ear.tell(_TREE_ENDED)):
             ear.tell(_TREE_ENDED)
         when_up()
-        first = ear.hear()
+        with main_module.nothing_more_defined():
+            first = ear.hear()
         ended.unwatch(ear)
         reason = ended.reason
         if first == hurried_by:  # the system may deliver the one that was sent first as the second

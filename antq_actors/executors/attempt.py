@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import TYPE_CHECKING, Any
 
 from antq_actors.jobs import control, performing
@@ -18,27 +19,40 @@ if TYPE_CHECKING:
     from antq_actors.jobs.performing import LetThrough
 
 
+def _never() -> bool:
+    return False
+
+
 def perform(
-    assignment: Assignment, clock: Callable[[], Instant], let_through: LetThrough
+    assignment: Assignment,
+    clock: Callable[[], Instant],
+    let_through: LetThrough,
+    is_given_up: Callable[[], bool] = _never,
 ) -> Outcome:
-    """Perform it in this thread and answer the outcome. Raises nothing but *let_through*."""
+    """Perform it in this thread and answer the outcome. Raises nothing but *let_through*.
+
+    What it comes to is not logged once it *is_given_up*, nor in a fork that it has made.
+    """
     _, _, failure, trace = assignment
-    attempt = _attempt(assignment)
+    attempt = _attempt(assignment, is_given_up)
     if failure is not None:
         return performing.fail(attempt, failure, trace, clock=clock, let_through=let_through)
     return performing.execute(attempt, clock=clock, let_through=let_through)
 
 
 def perform_async(
-    assignment: Assignment, clock: Callable[[], Instant], let_through: LetThrough
+    assignment: Assignment,
+    clock: Callable[[], Instant],
+    let_through: LetThrough,
+    is_given_up: Callable[[], bool] = _never,
 ) -> Coroutine[Any, Any, Outcome]:
     """Answer what performs it on an event loop, and answers the outcome.
 
-    Raises nothing but *let_through*.
+    Raises nothing but *let_through*. *is_given_up*: as of `perform`.
     """
     if assignment.failure is not None:
         return _at_once(assignment, clock, let_through)
-    attempt = _attempt(assignment)
+    attempt = _attempt(assignment, is_given_up)
     return performing.execute_async(attempt, clock=clock, let_through=let_through)
 
 
@@ -48,10 +62,15 @@ async def _at_once(
     return perform(assignment, clock, let_through)
 
 
-def _attempt(assignment: Assignment) -> performing.Attempt:
+def _attempt(assignment: Assignment, is_given_up: Callable[[], bool]) -> performing.Attempt:
     id_, state, spec, _ = assignment.job
     load = functools.partial(_load, assignment)
-    return performing.Attempt(id_, spec.worker, state.attempts, state.max_attempts, load)
+    is_void = functools.partial(_is_void, os.getpid(), is_given_up)
+    return performing.Attempt(id_, spec.worker, state.attempts, state.max_attempts, load, is_void)
+
+
+def _is_void(pid: int, is_given_up: Callable[[], bool]) -> bool:
+    return os.getpid() != pid or is_given_up()
 
 
 def _load(assignment: Assignment) -> Job:

@@ -13,6 +13,7 @@ from antq_actors.jobs.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from antq_actors.jobs.control import Control
     from antq_actors.jobs.instant import Instant
@@ -85,8 +86,8 @@ class Running(Protocol):
     def interrupt(self) -> None:
         """Have it end soon, by force if need be; that is told as any end, mostly `Stopped`."""
 
-    def kill(self) -> None:
-        """Have it end now, if there is any way; nobody wants to hear of it."""
+    def kill(self) -> bool:
+        """Have it end now, if there is any way; return whether its end will be told, and soon."""
 
 
 class Health(NamedTuple):
@@ -130,3 +131,7 @@ class Settings(NamedTuple):
     """Jobs after which an OS process is replaced."""
     max_memory: int | None = None
     """Bytes of memory above which an OS process is replaced after a job."""
+    application: str = ""
+    """The name of the application's root supervisor."""
+    path: Path | None = None
+    """The directory that the application was described with; None: it is volatile."""

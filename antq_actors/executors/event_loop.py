@@ -85,7 +85,7 @@ class LoopExecutor:
 class Attempt:
     """One attempt, a task on the loop."""
 
-    __slots__ = ("_done", "_loop", "assignment", "task", "told")
+    __slots__ = ("_done", "_is_killed", "_loop", "assignment", "task", "told")
 
     def __init__(self, assignment: Assignment, done: Done, loop: _Loop) -> None:
         self.assignment = assignment
@@ -93,6 +93,7 @@ class Attempt:
         self._loop = loop
         self.task: asyncio.Task[None] | None = None
         self.told = False
+        self._is_killed = False
 
     def interrupt(self) -> None:
         """Cancel the task."""
@@ -100,7 +101,11 @@ class Attempt:
             self.told = True
             self._loop.call(self._cancel)
 
-    kill = interrupt  # nothing is stronger than to cancel a task; what it still says is not heard
+    def kill(self) -> bool:
+        """Cancel the task: nothing is stronger. What it still says is not heard."""
+        self._is_killed = True
+        self.interrupt()
+        return False
 
     def _cancel(self) -> None:
         if self.task is not None:
@@ -115,7 +120,9 @@ class Attempt:
 
     async def _run(self) -> None:
         try:
-            end: End = await perform_async(self.assignment, self._loop.clock, _CANCELLED)
+            end: End = await perform_async(
+                self.assignment, self._loop.clock, _CANCELLED, lambda: self._is_killed
+            )
         except asyncio.CancelledError:
             end = self._why_cancelled()
         self.end(end)

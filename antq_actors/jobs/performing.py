@@ -45,6 +45,10 @@ _OUTCOMES: Final = (Fail, Cancel, Snooze, *get_args(Outcome))
 LetThrough: TypeAlias = tuple[type[BaseException], ...]
 
 
+def _never() -> bool:
+    return False
+
+
 class Attempt(NamedTuple):
     """One execution of a claimed job, as far as it is known before anything of the user's runs."""
 
@@ -56,6 +60,9 @@ class Attempt(NamedTuple):
     max_attempts: int
     load: Callable[[], Job]
     """Answers the job with its arguments; decoding them may run, and raise, anything."""
+    is_void: Callable[[], bool] = _never
+    """Whether nothing that it comes to counts any more: it was given up, or this is a fork of it.
+    """
 
 
 class _Performer(Protocol):
@@ -179,7 +186,7 @@ def _finish(
     clock: Callable[[], Instant],
     let_through: LetThrough,
 ) -> Outcome:
-    if isinstance(outcome, Failed):
+    if isinstance(outcome, Failed) and not attempt.is_void():
         outcome = _with_delay(attempt, outcome, ready, clock, let_through)
         _log(attempt, outcome, let_through)
     return outcome

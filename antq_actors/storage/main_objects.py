@@ -64,9 +64,10 @@ def dumps_by_value(thing: object) -> bytes:
 
     Raises what its parts raise that cannot be pickled.
     """
-    pickler = _NotingPickler(io.BytesIO())
-    pickler.dump(thing)
-    return _copied((thing, pickler.named))
+    buffer = io.BytesIO()
+    pickler = _NotingPickler(buffer)
+    pickler.dump((thing, pickler.named))  # in this order: the first fills the second
+    return buffer.getvalue()
 
 
 def loads_by_value(pickled: bytes) -> Any:
@@ -147,7 +148,7 @@ def _note(copies: Mapping[Place, Any]) -> None:
 
 
 class _CopyingPickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # it has no types
-    """Pickles by value what cannot be imported, workers that are functions as well."""
+    """Pickles by value what cannot be imported, workers that are functions and applications too."""
 
     def __init__(self, buffer: io.BytesIO) -> None:
         super().__init__(buffer, PROTOCOL)
@@ -156,6 +157,8 @@ class _CopyingPickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # it has
         """Return how to pickle *obj*."""
         if isinstance(obj, FunctionWorker) and not is_importable(obj):
             return _made_again, (obj.function, obj.antq_options, obj.antq_name)
+        if hasattr(type(obj), "antq_described"):  # an application that a worker refers to
+            return obj.antq_described()
         return super().reducer_override(obj)
 
 

@@ -44,6 +44,8 @@ def is_usual_zone(zone: dt.tzinfo | None) -> bool:
 def _bound(kind: type) -> str | None:
     if issubclass(kind, _FILE) and not issubclass(kind, _IN_MEMORY):
         return "an open file belongs to its process"
+    if hasattr(kind, "antq_described"):
+        return "an application belongs to its process"
     names = ((base.__module__, base.__qualname__) for base in kind.__mro__)
     return next((_BOUND[name] for name in names if name in _BOUND), None)
 

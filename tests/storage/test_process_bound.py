@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from antq_actors import AntQ
 from antq_actors.storage import encoding
 
 
@@ -111,6 +112,7 @@ BOUND = {
     "awaited queue": lambda folder: asyncio.Queue(),
     "future": lambda folder: concurrent.futures.Future(),
     "weak reference": lambda folder: weakref.ref(Cart),
+    "application": lambda folder: AntQ(folder),
 }
 
 

@@ -6,15 +6,12 @@ import logging
 import pickle
 from typing import TYPE_CHECKING, Any
 
-from antq_actors.executors.processes import wire
+from antq_actors.executors.processes import calls, wire
 from antq_actors.jobs.control import Control, Progress
-from antq_actors.jobs.definitions import check_current
-from antq_actors.jobs.draft import check_args
-from antq_actors.jobs.registry import name_of
-from antq_actors.storage.encoding import encode_args
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from antq_actors.executors.processes.link import Link
     from antq_actors.jobs.job import Job
@@ -59,29 +56,30 @@ class PipeControl(Control):
 
 
 class PipeApplication:
-    """The application of the parent, for attempts that enqueue jobs."""
+    """The application of the parent, for jobs that enqueue others, look at them and change them."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, path: Path | None) -> None:
         self._link = link
+        self.path = path
+        """The directory that the application of the queue was described with."""
         self.default_queue = "default"
 
     def enqueue(
         self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
     ) -> Job:
-        """Have the parent store a job. Raises what that raises there."""
-        name = name_of(worker)
-        check_current(worker)
-        try:
-            pickled = wire.by_value((args, options))
-        except Exception:
-            encode_args(check_args(args))  # names the argument that cannot be pickled
-            raise
-        answer = self._link.ask(name, pickled)
-        job, error = wire.load(answer.pickled)
-        if error is not None:
-            raise error
-        stored: Job = job
-        return stored
+        """Have the parent's current application store a job. Raises what that raises there."""
+        job: Job = self._call("enqueue", (calls.name_of(worker), args), options, of_queue=False)
+        return job
+
+    def call(self, method: str, /, *args: Any, **options: Any) -> Any:
+        """Have the application of the queue do something. Raises what that raises there."""
+        return self._call(method, args, options, of_queue=True)
+
+    def _call(
+        self, method: str, args: Sequence[Any], options: Mapping[str, Any], *, of_queue: bool
+    ) -> Any:
+        pickled = calls.pack(args, options)
+        return calls.unpack(self._link.call(method, pickled, of_queue=of_queue))
 
 
 class PipeHandler(logging.Handler):

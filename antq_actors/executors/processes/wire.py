@@ -1,6 +1,6 @@
 """What goes over the pipe between a slot and its OS process: pickled tuples, one at a time.
 
-The parent sends *Boot*, *Import*, *Define*, *Have*, *Perform*, *Tell* and *Answer*; the child sends
+The parent sends *Boot*, *Import*, *Define*, *Have*, *Perform*, *Tell* and *Reply*; the child sends
 the rest. Both ends are the same program, and nobody else has the pipe.
 """
 
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.outcome import Outcome
@@ -28,6 +29,10 @@ class Boot(NamedTuple):
     levels: Mapping[str, int]
     """Of the loggers that have one of their own; the root's name is empty."""
     measures_memory: bool
+    path: Path | None = None
+    """The directory that the application was described with; None: it is volatile."""
+    argv: Sequence[str] = ()
+    """The program's ``sys.argv``."""
 
 
 class Import(NamedTuple):
@@ -65,26 +70,33 @@ class Tell(NamedTuple):
     """The attempt shall end."""
 
 
-class Enqueue(NamedTuple):
-    """The attempt wants to store a job."""
+class Call(NamedTuple):
+    """Have the application do something, and reply."""
 
     number: int
-    """Of this question: several threads may ask."""
-    worker: str
+    """Of this call: several threads may call."""
+    of_queue: bool
+    """Whether it is for the application of the queue; else for the one started last."""
+    method: str
+    """As `AntQ` names it; ``queue.`` and a method of its handle."""
     pickled: bytes
     """Its arguments and options, with what only this process has by value."""
 
 
-class Answer(NamedTuple):
-    """What came of that."""
+class Reply(NamedTuple):
+    """What came of a call."""
 
     number: int
     pickled: bytes
-    """A job or None, and an exception or None."""
+    """What it returned, the exception that it raised or None, and the cause of that or None."""
 
 
 class Ready(NamedTuple):
     """The process has done what *Boot*, *Import*, *Define* or *Have* says."""
+
+    error: str | None = None
+    """Why a worker cannot be had there by value."""
+    stack_trace: str | None = None
 
 
 class Ended(NamedTuple):
