@@ -1,7 +1,8 @@
 """The executor ``async``: coroutines on one event loop for each queue, a task for each attempt.
 
 The loop has a thread of its own and an actor that owns it. A timeout, a cancellation and a stop
-cancel the task. A job that blocks the loop stops all others of its queue, so it is looked for, and
+cancel the task. What a job raises anywhere on the loop, or does to it, fails that job alone (see
+`job_tasks.py`). One that blocks the loop stops all others of its queue, so it is looked for, and
 named with its stack.
 """
 
@@ -14,11 +15,16 @@ import threading
 import time
 import traceback
 from collections import deque
+from contextlib import suppress
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from antq_actors.executors import job_tasks
 from antq_actors.executors.attempt import perform_async
 from antq_actors.executors.choice import ASYNC
 from antq_actors.executors.contract import Died, Health, Lost, NotReady, Stopped
+from antq_actors.jobs.attempt_error import describe, trace
+from antq_actors.jobs.outcome import Failed
 from antq_actors.otp import abandoned, timers
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.reasons import ExitReason, Shutdown
@@ -35,6 +41,8 @@ BLOCKED_AFTER: Final = 1.0
 
 _BEGUN_AT_ONCE: Final = 100
 _JOIN_TIME: Final = 5.0
+_CANCEL_TIMEOUT_SECONDS: Final = 2.5
+_ASYNCGENS_TIMEOUT_SECONDS: Final = 1.0
 _CANCELLED: Final = (asyncio.CancelledError,)
 
 
@@ -83,9 +91,9 @@ class LoopExecutor:
 
 
 class Attempt:
-    """One attempt, a task on the loop."""
+    """One attempt, a task on the loop, and all tasks and callbacks that come of it."""
 
-    __slots__ = ("_done", "_loop", "assignment", "task", "told")
+    __slots__ = ("_blamed", "_done", "_loop", "assignment", "has_ended", "task", "told")
 
     def __init__(self, assignment: Assignment, done: Done, loop: _Loop) -> None:
         self.assignment = assignment
@@ -93,6 +101,12 @@ class Attempt:
         self._loop = loop
         self.task: asyncio.Task[None] | None = None
         self.told = False
+        self.has_ended = False
+        self._blamed: BaseException | None = None
+
+    def __str__(self) -> str:
+        job = self.assignment.job
+        return f"job #{job.id} ({job.spec.worker})"
 
     def interrupt(self) -> None:
         """Cancel the task."""
@@ -101,6 +115,12 @@ class Attempt:
             self._loop.call(self._cancel)
 
     kill = interrupt  # nothing is stronger than to cancel a task; what it still says is not heard
+
+    def blame(self, error: BaseException) -> None:
+        """Fail by *error*, which one of its tasks or callbacks raised; in the loop's thread."""
+        if self._blamed is None and not self.has_ended:
+            self._blamed = error
+            self._loop.call(self._cancel)  # in no job's name
 
     def _cancel(self) -> None:
         if self.task is not None:
@@ -111,13 +131,17 @@ class Attempt:
         if self.told:
             self.end(Stopped())
         else:
-            self.task = loop.create_task(self._run())
+            self.task = job_tasks.new_task(self._run(), self, loop)
 
     async def _run(self) -> None:
+        end: End
         try:
-            end: End = await perform_async(self.assignment, self._loop.clock, _CANCELLED)
+            end = await perform_async(self.assignment, self._loop.clock, _CANCELLED)
         except asyncio.CancelledError:
             end = self._why_cancelled()
+        error = self._blamed
+        if error is not None and not self.told and not isinstance(end, Failed):
+            end = await perform_async(self._failed_by(error), self._loop.clock, ())
         self.end(end)
 
     def _why_cancelled(self) -> End:
@@ -127,8 +151,15 @@ class Attempt:
             return Lost("its event loop was stopped")
         return Died("CancelledError")  # of something that it awaited, and others cancelled
 
+    def _failed_by(self, error: BaseException) -> Assignment:
+        return self.assignment._replace(
+            failure=describe(error), stack_trace=trace(error, skip=__file__)
+        )
+
     def end(self, end: End) -> None:
         """Tell what the attempt came to."""
+        self.has_ended = True
+        self.task = None  # its context holds this attempt
         self._loop.attempts.discard(self)
         self._done(end)
 
@@ -143,6 +174,9 @@ class _Loop:
         self.ended: BaseException | None = None
         self.closing = False
         self._loop = asyncio.new_event_loop()
+        self._ways_to_end = job_tasks.share(self._loop, settings.queue)
+        self._context = Context()
+        """Of what is called here for no job."""
         self._waiting: deque[Attempt] = deque()
         self._pinged: float | None = None
         """Since when the loop owes an answer, on the monotonic clock."""
@@ -165,14 +199,15 @@ class _Loop:
     def call(self, fn: Any) -> None:
         """Have the loop call *fn* soon; a closed one does not."""
         try:
-            self._loop.call_soon_threadsafe(fn)
+            # Not in the context of the caller, which may be a job of any queue.
+            self._loop.call_soon_threadsafe(fn, context=self._context)
         except RuntimeError:
             self._lose_all("its event loop has ended")
 
     def stop(self) -> bool:
         """End all that runs, and the loop; tell whether its thread ended in time."""
         self.closing = True
-        self.call(self._loop.stop)
+        self._stop()
         self.thread.join(_JOIN_TIME)
         return not self.thread.is_alive()
 
@@ -180,7 +215,10 @@ class _Loop:
         """Give up all attempts: the loop ends, or nobody waits for it any more."""
         self.closing = True
         self._lose_all(reason)
-        self.call(self._loop.stop)
+        self._stop()
+
+    def _stop(self) -> None:
+        self.call(self._ways_to_end["stop"])
 
     def _lose_all(self, reason: str) -> None:
         for attempt in list(self.attempts):
@@ -202,41 +240,79 @@ class _Loop:
 
     def what_it_runs(self) -> tuple[Attempt | None, str]:
         """Answer the attempt that the loop runs at this moment, and where it is."""
-        task = asyncio.current_task(self._loop)
-        attempts = () if task is None else list(self.attempts)
-        attempt = next((each for each in attempts if each.task is task), None)
+        owner = getattr(asyncio.current_task(self._loop), "owner", None)
+        attempt = owner if isinstance(owner, Attempt) else None
         frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
         stack = "" if frame is None else "".join(traceback.format_stack(frame))
         return attempt, stack
 
     def _begin_all(self) -> None:
-        for _ in range(min(len(self._waiting), _BEGUN_AT_ONCE)):
-            self._waiting.popleft().begin(self._loop)
-        if self._waiting:
-            self._loop.call_soon(self._begin_all)  # those that have begun come first
+        try:
+            for _ in range(min(len(self._waiting), _BEGUN_AT_ONCE)):
+                self._waiting.popleft().begin(self._loop)
+        finally:
+            if self._waiting:
+                self._loop.call_soon(self._begin_all)  # those that have begun come first
 
     def _run(self) -> None:
-        loop = self._loop
-        asyncio.set_event_loop(loop)
+        asyncio.set_event_loop(self._loop)
         try:
-            loop.run_forever()
-            loop.run_until_complete(_cancel_all())
-            loop.run_until_complete(loop.shutdown_asyncgens())
+            while not self.closing:
+                self._run_until_stopped()
+            self._end_all()
         except BaseException as error:  # noqa: BLE001 - it ends this loop, and its actor hears of it
             self.ended = error
         finally:
+            self.closing = True
             asyncio.set_event_loop(None)
-            loop.close()
+            self._ways_to_end["close"]()
             self._lose_all("its event loop has ended")  # what came when it was about to
             self._ended()
 
+    def _run_until_stopped(self) -> None:
+        try:
+            self._loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:
+            # asyncio lets these two out of any task and callback. Whatever else was ready to run
+            # is still in the loop.
+            self._contain(error)
 
-async def _cancel_all() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=_JOIN_TIME / 2)
+    def _contain(self, error: BaseException) -> None:
+        owner = job_tasks.owner_of(error)
+        if owner is not None and not owner.has_ended:
+            owner.blame(error)
+            return
+        what = "something" if owner is None else f"what {owner} has left behind"
+        with suppress(BaseException):  # a log handler that raises must not end the loop, either
+            log.error(
+                "%s raised %s on the event loop of queue %r, which goes on",
+                what,
+                type(error).__name__,
+                self.queue,
+                exc_info=error,
+            )
+
+    def _end_all(self) -> None:
+        """End all tasks, and give up those that do not end."""
+        ending = job_tasks.JobTask(self._cancel_all(), loop=self._loop)
+        ending.add_done_callback(lambda _: self._stop())
+        while not ending.done():
+            self._run_until_stopped()
+        for task in asyncio.all_tasks(self._loop):
+            job_tasks.abandon(task)
+            log.warning(
+                "a coroutine of %s does not end when it is cancelled; it is given up",
+                getattr(task, "owner", None) or f"queue {self.queue!r}",
+            )
+
+    async def _cancel_all(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CANCEL_TIMEOUT_SECONDS)
+        generators = asyncio.ensure_future(self._ways_to_end["shutdown_asyncgens"]())
+        await asyncio.wait({generators}, timeout=_ASYNCGENS_TIMEOUT_SECONDS)
 
 
 class _LoopEnded(NamedTuple):
@@ -301,8 +377,7 @@ class LoopActor(GenServer):
         self._said = attempt
         what = "something"
         if attempt is not None:
-            job = attempt.assignment.job
-            what = f"job #{job.id} ({job.spec.worker})"
+            what = str(attempt)
         log.warning(
             "%s has blocked the event loop of queue %r for %.1f s, and %d jobs wait for it; await"
             " instead, or use asyncio.to_thread or executor='process'. It is at:\n%s",
