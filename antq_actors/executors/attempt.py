@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from antq_actors.jobs import control, performing
@@ -21,7 +22,17 @@ if TYPE_CHECKING:
 def perform(
     assignment: Assignment, clock: Callable[[], Instant], let_through: LetThrough
 ) -> Outcome:
-    """Perform it in this thread and answer the outcome. Raises nothing but *let_through*."""
+    """Perform it in this thread, in a context of its own, and answer the outcome.
+
+    Raises nothing but *let_through*. What it sets there (context variables, the precision of
+    decimal) is not seen by what this thread does next.
+    """
+    return copy_context().run(_perform, assignment, clock, let_through)
+
+
+def _perform(
+    assignment: Assignment, clock: Callable[[], Instant], let_through: LetThrough
+) -> Outcome:
     _, _, failure, trace = assignment
     attempt = _attempt(assignment)
     if failure is not None:
@@ -45,7 +56,7 @@ def perform_async(
 async def _at_once(
     assignment: Assignment, clock: Callable[[], Instant], let_through: LetThrough
 ) -> Outcome:
-    return perform(assignment, clock, let_through)
+    return _perform(assignment, clock, let_through)
 
 
 def _attempt(assignment: Assignment) -> performing.Attempt:

@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager
+from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.otp.futexes import make_room
@@ -163,7 +164,7 @@ class RunQueue:
                     self._wake_one()
             if fn is not None:
                 try:
-                    fn()
+                    Context().run(fn)  # what an actor sets there is not seen by the next one
                 except BaseException:
                     with self._lock:
                         self._wanted -= 1
