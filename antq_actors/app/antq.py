@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from antq_actors import config as configuration
-from antq_actors import maintenance, transfer
+from antq_actors import forked_child, maintenance, transfer
 from antq_actors.app import signals
 from antq_actors.app.live import Live
 from antq_actors.app.queue_handle import QueueHandle
@@ -415,3 +415,6 @@ def _stop_started() -> None:
     for app in reversed(_started.copy()):
         with suppress(Exception):
             app.stop(timeout=EXIT_PATIENCE)
+
+
+forked_child.at_end(_stop_started)

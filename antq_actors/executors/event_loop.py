@@ -10,19 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-import threading
-import time
-import traceback
-from collections import deque
-from contextlib import suppress
-from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.executors import job_tasks
 from antq_actors.executors.attempt import perform_async
 from antq_actors.executors.choice import ASYNC
 from antq_actors.executors.contract import Died, Health, Lost, NotReady, Stopped
+from antq_actors.executors.loop_thread import JOIN_TIMEOUT_SECONDS, LoopThread
 from antq_actors.jobs.attempt_error import describe, trace
 from antq_actors.jobs.outcome import Failed
 from antq_actors.otp import abandoned, timers
@@ -31,6 +25,7 @@ from antq_actors.otp.reasons import ExitReason, Shutdown
 
 if TYPE_CHECKING:
     from antq_actors.executors.contract import Assignment, Done, End, Settings
+    from antq_actors.executors.job_tasks import Owner
     from antq_actors.otp.child_spec import ChildSpec
     from antq_actors.otp.ref import ServerRef
 
@@ -39,10 +34,6 @@ log: Final = logging.getLogger("antq_actors.executors")
 BLOCKED_AFTER: Final = 1.0
 """Seconds in which a loop that runs attempts has to come round once."""
 
-_BEGUN_AT_ONCE: Final = 100
-_JOIN_TIME: Final = 5.0
-_CANCEL_TIMEOUT_SECONDS: Final = 2.5
-_ASYNCGENS_TIMEOUT_SECONDS: Final = 1.0
 _CANCELLED: Final = (asyncio.CancelledError,)
 
 
@@ -53,11 +44,13 @@ class LoopExecutor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._loop: _Loop | None = None
+        self._loop: LoopThread | None = None
 
     def child(self) -> ChildSpec:
         """Describe the actor that owns the loop."""
-        return LoopActor.child_spec(self, name=self._settings.name, shutdown=2 * _JOIN_TIME)
+        return LoopActor.child_spec(
+            self, name=self._settings.name, shutdown=2 * JOIN_TIMEOUT_SECONDS
+        )
 
     def start(self, assignment: Assignment, done: Done) -> Attempt:
         """Have the loop start an attempt. Raises NotReady while there is none."""
@@ -80,9 +73,9 @@ class LoopExecutor:
         how = "1 event loop" if blocked < BLOCKED_AFTER else f"blocked for {blocked:.1f} s"
         return Health(ASYNC, len(loop.attempts), how)
 
-    def open(self) -> _Loop:
+    def open(self) -> LoopThread:
         """Make the loop, and start attempts there from now on."""
-        self._loop = loop = _Loop(self._settings)
+        self._loop = loop = LoopThread(self._settings)
         return loop
 
     def close(self) -> None:
@@ -95,7 +88,7 @@ class Attempt:
 
     __slots__ = ("_blamed", "_done", "_loop", "assignment", "has_ended", "task", "told")
 
-    def __init__(self, assignment: Assignment, done: Done, loop: _Loop) -> None:
+    def __init__(self, assignment: Assignment, done: Done, loop: LoopThread) -> None:
         self.assignment = assignment
         self._done = done
         self._loop = loop
@@ -164,157 +157,6 @@ class Attempt:
         self._done(end)
 
 
-class _Loop:
-    """An event loop in a thread of its own."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.clock = settings.clock
-        self.queue = settings.queue
-        self.attempts: set[Attempt] = set()
-        self.ended: BaseException | None = None
-        self.closing = False
-        self._loop = asyncio.new_event_loop()
-        self._ways_to_end = job_tasks.share(self._loop, settings.queue)
-        self._context = Context()
-        """Of what is called here for no job."""
-        self._waiting: deque[Attempt] = deque()
-        self._pinged: float | None = None
-        """Since when the loop owes an answer, on the monotonic clock."""
-        self.thread = threading.Thread(
-            target=self._run, name=f"antq-loop-{settings.queue}", daemon=True
-        )
-
-    def start(self, ended: Any) -> None:
-        """Start the thread; *ended* is called in it, at its end."""
-        self._ended = ended
-        self.thread.start()
-
-    def submit(self, attempt: Attempt) -> None:
-        """Have the loop begin an attempt soon."""
-        self.attempts.add(attempt)
-        self._waiting.append(attempt)
-        if len(self._waiting) == 1:  # else the loop was told, and has not looked yet
-            self.call(self._begin_all)
-
-    def call(self, fn: Any) -> None:
-        """Have the loop call *fn* soon; a closed one does not."""
-        try:
-            # Not in the context of the caller, which may be a job of any queue.
-            self._loop.call_soon_threadsafe(fn, context=self._context)
-        except RuntimeError:
-            self._lose_all("its event loop has ended")
-
-    def stop(self) -> bool:
-        """End all that runs, and the loop; tell whether its thread ended in time."""
-        self.closing = True
-        self._stop()
-        self.thread.join(_JOIN_TIME)
-        return not self.thread.is_alive()
-
-    def lose(self, reason: str) -> None:
-        """Give up all attempts: the loop ends, or nobody waits for it any more."""
-        self.closing = True
-        self._lose_all(reason)
-        self._stop()
-
-    def _stop(self) -> None:
-        self.call(self._ways_to_end["stop"])
-
-    def _lose_all(self, reason: str) -> None:
-        for attempt in list(self.attempts):
-            attempt.end(Lost(reason))
-
-    def blocked_for(self) -> float:
-        """Answer for how many seconds the loop has owed an answer."""
-        pinged = self._pinged
-        return 0.0 if pinged is None else time.monotonic() - pinged
-
-    def ping(self) -> None:
-        """Ask the loop for an answer, if it has something to do and owes none."""
-        if self.attempts and self._pinged is None:
-            self._pinged = time.monotonic()
-            self.call(self._pong)
-
-    def _pong(self) -> None:
-        self._pinged = None
-
-    def what_it_runs(self) -> tuple[Attempt | None, str]:
-        """Answer the attempt that the loop runs at this moment, and where it is."""
-        owner = getattr(asyncio.current_task(self._loop), "owner", None)
-        attempt = owner if isinstance(owner, Attempt) else None
-        frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
-        stack = "" if frame is None else "".join(traceback.format_stack(frame))
-        return attempt, stack
-
-    def _begin_all(self) -> None:
-        try:
-            for _ in range(min(len(self._waiting), _BEGUN_AT_ONCE)):
-                self._waiting.popleft().begin(self._loop)
-        finally:
-            if self._waiting:
-                self._loop.call_soon(self._begin_all)  # those that have begun come first
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        try:
-            while not self.closing:
-                self._run_until_stopped()
-            self._end_all()
-        except BaseException as error:  # noqa: BLE001 - it ends this loop, and its actor hears of it
-            self.ended = error
-        finally:
-            self.closing = True
-            asyncio.set_event_loop(None)
-            self._ways_to_end["close"]()
-            self._lose_all("its event loop has ended")  # what came when it was about to
-            self._ended()
-
-    def _run_until_stopped(self) -> None:
-        try:
-            self._loop.run_forever()
-        except (SystemExit, KeyboardInterrupt) as error:
-            # asyncio lets these two out of any task and callback. Whatever else was ready to run
-            # is still in the loop.
-            self._contain(error)
-
-    def _contain(self, error: BaseException) -> None:
-        owner = job_tasks.owner_of(error)
-        if owner is not None and not owner.has_ended:
-            owner.blame(error)
-            return
-        what = "something" if owner is None else f"what {owner} has left behind"
-        with suppress(BaseException):  # a log handler that raises must not end the loop, either
-            log.error(
-                "%s raised %s on the event loop of queue %r, which goes on",
-                what,
-                type(error).__name__,
-                self.queue,
-                exc_info=error,
-            )
-
-    def _end_all(self) -> None:
-        """End all tasks, and give up those that do not end."""
-        ending = job_tasks.JobTask(self._cancel_all(), loop=self._loop)
-        ending.add_done_callback(lambda _: self._stop())
-        while not ending.done():
-            self._run_until_stopped()
-        for task in asyncio.all_tasks(self._loop):
-            job_tasks.abandon(task)
-            log.warning(
-                "a coroutine of %s does not end when it is cancelled; it is given up",
-                getattr(task, "owner", None) or f"queue {self.queue!r}",
-            )
-
-    async def _cancel_all(self) -> None:
-        tasks = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks, timeout=_CANCEL_TIMEOUT_SECONDS)
-        generators = asyncio.ensure_future(self._ways_to_end["shutdown_asyncgens"]())
-        await asyncio.wait({generators}, timeout=_ASYNCGENS_TIMEOUT_SECONDS)
-
-
 class _LoopEnded(NamedTuple):
     """The loop's thread came to its end."""
 
@@ -329,7 +171,7 @@ class LoopActor(GenServer):
     def __init__(self, executor: LoopExecutor) -> None:
         super().__init__()
         self._executor = executor
-        self._said: Attempt | None = None
+        self._said: Owner | None = None
 
     def init(self) -> None:
         """Start the loop."""
@@ -371,17 +213,14 @@ class LoopActor(GenServer):
         return self._loop.blocked_for() >= BLOCKED_AFTER
 
     def _say_who_blocks(self) -> None:
-        attempt, stack = self._loop.what_it_runs()
-        if self._loop.blocked_for() < BLOCKED_AFTER or attempt is self._said:
+        owner, stack = self._loop.what_it_runs()
+        if self._loop.blocked_for() < BLOCKED_AFTER or owner is self._said:
             return
-        self._said = attempt
-        what = "something"
-        if attempt is not None:
-            what = str(attempt)
+        self._said = owner
         log.warning(
             "%s has blocked the event loop of queue %r for %.1f s, and %d jobs wait for it; await"
             " instead, or use asyncio.to_thread or executor='process'. It is at:\n%s",
-            what,
+            owner or "something",
             self._loop.queue,
             self._loop.blocked_for(),
             len(self._loop.attempts) - 1,

@@ -71,6 +71,7 @@ class FindingWorker(WorkerActor):
 
     def _perform(self) -> Outcome | Elsewhere:
         kind = self._kind()
+        self._otp_process.end_if_forked()
         return super()._perform() if kind == THREAD else Elsewhere(kind)
 
     def _kind(self) -> str:
@@ -80,5 +81,6 @@ class FindingWorker(WorkerActor):
             return kind_for(worker, self._of_queue)
         except Interrupt:
             raise
-        except Exception:  # noqa: BLE001 - the attempt meets it again, and fails with it
+        except Exception as error:  # noqa: BLE001 - the attempt meets it again, and fails with it
+            self._otp_process.end_if_forked(error)
             return THREAD
