@@ -37,7 +37,13 @@ def _perform(
     attempt = _attempt(assignment)
     if failure is not None:
         return performing.fail(attempt, failure, trace, clock=clock, let_through=let_through)
-    return performing.execute(attempt, clock=clock, let_through=let_through)
+    return performing.execute(attempt, clock=clock, let_through=let_through, run=_run_coroutine)
+
+
+def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    from antq_actors.executors import job_threads  # noqa: PLC0415 - asyncio takes long to import
+
+    return job_threads.run_coroutine(coroutine)
 
 
 def perform_async(

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors import forked_child
 from antq_actors.executors import job_tasks
 from antq_actors.executors.contract import Lost
+from antq_actors.executors.job_threads import JobThreads
 
 if TYPE_CHECKING:
     from antq_actors.executors.contract import Settings
@@ -49,6 +50,7 @@ class LoopThread:
         self.ended: BaseException | None = None
         self.closing = False
         self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(JobThreads())
         self._ways_to_end = job_tasks.share(self._loop, settings.queue)
         self._context = Context()
         """Of what is called here for no job."""

@@ -37,6 +37,7 @@ def lines_of(program, worker, hows):
         ("ForksInAProcess", "process"),
         ("ForksOnALoop", "loop"),
         ("ForksInATask", "task"),
+        ("ForksInAThreadOfALoop", "to_thread"),
         ("ForksInALoopOfAThread", "own loop"),
         ("StartsAProcess", "multiprocessing"),
         ("StartsAProcessOnALoop", "multiprocessing"),
