@@ -158,9 +158,11 @@ class AntQ:
             drain([live.names.queue(name) for name in self._config.queues], 0.0, wait=False)
 
     def run(self) -> None:
-        """Start, wait for SIGINT or SIGTERM, stop, and return.
+        """Start, wait for SIGINT, SIGTERM, SIGHUP or SIGQUIT, stop, and return.
 
-        A second signal stops waiting for running jobs. Raises RuntimeError outside the main
+        A second signal stops waiting for running jobs, unless it is a SIGHUP. A SIGHUP that the
+        program ignores or handles is left to it. SIGQUIT prints the stacks of all threads first.
+        Raises RuntimeError outside the main
         thread, which alone gets signals, and when the supervision tree gives up.
         """
         signals.run(self)

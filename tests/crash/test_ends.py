@@ -62,7 +62,7 @@ say("ran")
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_under_run_waits_for_running_jobs_and_the_program_goes_on(
     program, tmp_path, number
 ):
@@ -70,6 +70,51 @@ def test_a_signal_under_run_waits_for_running_jobs_and_the_program_goes_on(
     one.line()
 
     one.send(number)
+
+    assert one.end()[:2] == (0, "done 1\nran\n")
+    assert the_only_job(tmp_path / "store").status is Status.COMPLETED
+
+
+def test_a_sigquit_prints_where_all_threads_are_before_it_stops(program, tmp_path):
+    one = program(*code(RUNS.format(worker="Wait", seconds=0.5)), tmp_path / "store")
+    one.line()
+
+    one.send(signal.SIGQUIT)
+
+    status, out, errors = one.end()
+    assert (status, out) == (0, "done 1\nran\n")
+    assert "thread MainThread, most recent call last:" in errors
+    assert "thread WorkerActor-" in errors or "thread FindingWorker-" in errors
+    assert "in perform" in errors
+
+
+def test_a_closed_terminal_may_send_sighup_more_than_once(program, tmp_path):
+    one = program(*code(RUNS.format(worker="Wait", seconds=0.5)), tmp_path / "store")
+    one.line()
+
+    one.send(signal.SIGTERM)
+    one.send(signal.SIGHUP)
+
+    assert one.end()[:2] == (0, "done 1\nran\n")
+    assert the_only_job(tmp_path / "store").status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("signal.signal(signal.SIGHUP, signal.SIG_IGN)", ""),  # as nohup does
+        ("signal.signal(signal.SIGHUP, lambda *_: say('reloads'))", "reloads\n"),
+    ],
+)
+def test_a_sighup_that_is_ignored_or_handled_stops_nothing(program, tmp_path, before, said):
+    source = f"{before}\n" + RUNS.format(worker="Wait", seconds=0.5)
+    one = program(*code(source), tmp_path / "store")
+    one.line()
+
+    one.send(signal.SIGHUP)
+    if said:
+        assert one.line() + "\n" == said
+    one.send(signal.SIGTERM)
 
     assert one.end()[:2] == (0, "done 1\nran\n")
     assert the_only_job(tmp_path / "store").status is Status.COMPLETED
