@@ -87,6 +87,40 @@ def test_shut_down_without_waiting_it_cancels_what_has_not_begun_and_leaves_orph
     until(lambda: not set(orphans()) - before, "its end")
 
 
+def test_a_thread_that_nobody_waits_for_leaves_its_place_to_another():
+    executor = JobThreads()
+    executor._max_workers = 2
+    go_on = threading.Event()
+    blocked = [executor.submit(go_on.wait) for _ in range(2)]
+    until(lambda: all(each.running() for each in blocked), "their beginning")
+    waiting = executor.submit(int, "1")
+
+    assert not blocked[0].cancel()
+
+    assert waiting.result(LONGEST) == 1
+    ended = executor.end()
+    assert not ended.done()
+    go_on.set()
+    assert ended.result(LONGEST) is None
+
+
+def test_only_so_many_threads_are_replaced_that_nobody_waits_for(monkeypatch):
+    monkeypatch.setattr("antq_actors.executors.job_threads._MOST_GIVEN_UP", 3)
+    executor = JobThreads()
+    executor._max_workers = 1
+    go_on = threading.Event()
+    for _ in range(4):
+        blocked = executor.submit(go_on.wait)
+        until(blocked.running, "its beginning")
+        blocked.cancel()
+    waiting = executor.submit(int, "1")
+
+    assert not waiting.running()
+    go_on.set()
+    assert waiting.result(LONGEST) == 1
+    assert executor.end().result(LONGEST) is None
+
+
 class Blocks(Worker):
     begun = threading.Event()
     go_on = threading.Event()
@@ -113,6 +147,24 @@ def test_a_thread_that_a_coroutine_blocks_in_is_an_orphan_after_the_stop(tmp_pat
     until(lambda: not set(orphans()) - before, "its end")
     with AntQ(tmp_path / "store") as app:
         assert settled(app, job).status is Status.COMPLETED
+
+
+def test_jobs_that_time_out_in_threads_do_not_keep_others_out_of_them():
+    before = set(orphans())
+    Blocks.go_on.clear()
+    with AntQ(queues={"default": 100}) as app:
+        jobs = [Blocks.perform_async(timeout=0.05) for _ in range(15)]
+        assert {settled(app, job).errors[0].error for job in jobs} == {"timed out after 0.05 s"}
+
+        assert settled(app, Looks.perform_async(timeout=LONGEST)).status is Status.COMPLETED
+
+        Blocks.go_on.set()
+        until(lambda: not set(orphans()) - before, "their ends")
+
+
+class Looks(Worker):
+    async def perform(self, job):
+        await asyncio.to_thread(int)
 
 
 class LeavesBehind(Worker, executor="thread"):
