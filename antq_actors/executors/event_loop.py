@@ -55,7 +55,7 @@ class LoopExecutor:
     def start(self, assignment: Assignment, done: Done) -> Attempt:
         """Have the loop start an attempt. Raises NotReady while there is none."""
         loop = self._loop
-        if loop is None:
+        if loop is None or loop.closing:
             raise NotReady("the event loop is being restarted")
         attempt = Attempt(assignment, done, loop)
         loop.submit(attempt)

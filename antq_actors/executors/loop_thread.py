@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import forked_child
 from antq_actors.executors import job_tasks
-from antq_actors.executors.contract import Lost
+from antq_actors.executors.contract import Lost, Unready
 from antq_actors.executors.job_threads import JobThreads
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ class LoopThread:
 
     def _lose_all(self, reason: str) -> None:
         for attempt in list(self.attempts):
-            attempt.end(Lost(reason))
+            # One that never began has not been interrupted.
+            attempt.end(Unready(reason) if attempt.task is None else Lost(reason))
 
     def blocked_for(self) -> float:
         """Answer for how many seconds the loop has owed an answer."""
@@ -141,12 +142,19 @@ class LoopThread:
         except BaseException as error:  # noqa: BLE001 - it ends this loop, and its actor hears of it
             forked_child.end_if_forked(self._since, error)
             self.ended = error
+            self._abandon_all()  # nothing can be cancelled on a loop that is broken
         finally:
             self.closing = True
-            asyncio.set_event_loop(None)
-            self._ways_to_end["close"]()
+            self._close()
             self._lose_all("its event loop has ended")  # what came when it was about to
             self._ended()
+
+    def _close(self) -> None:
+        try:
+            asyncio.set_event_loop(None)
+            self._ways_to_end["close"]()
+        except BaseException as error:  # noqa: BLE001 - it was broken, and its actor must hear of that
+            self.ended = self.ended or error
 
     def _run_until_stopped(self) -> None:
         try:
@@ -178,12 +186,17 @@ class LoopThread:
         ending.add_done_callback(lambda _: self._stop())
         while not ending.done():
             self._run_until_stopped()
-        for task in asyncio.all_tasks(self._loop):
-            job_tasks.abandon(task)
+        for task in self._abandon_all():
             log.warning(
                 "a coroutine of %s does not end when it is cancelled; it is given up",
                 getattr(task, "owner", None) or f"queue {self.queue!r}",
             )
+
+    def _abandon_all(self) -> set[asyncio.Task[Any]]:
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            job_tasks.abandon(task)
+        return tasks
 
     async def _cancel_all(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

@@ -250,6 +250,43 @@ def test_an_exit_in_a_task_is_shown_with_its_code_and_its_place(shared):
     assert "run_forever" not in awaited.errors[0].stack_trace
 
 
+class BreaksTheLoop(Worker, queue="loop"):
+    async def perform(self, job):
+        asyncio.get_running_loop()._selector.close()
+        if job.args.get("waits"):
+            await asyncio.sleep(60)
+
+
+def test_a_loop_that_is_broken_for_good_is_replaced_and_its_jobs_run_again(shared, caplog):
+    broken = settled(shared, BreaksTheLoop.perform_async())
+    Innocent.go_on.set()
+
+    innocent = [settled(shared, job) for job in shared.list_workers(worker=Innocent)]
+    assert (broken.status, broken.interruptions) == (Status.COMPLETED, 0)
+    assert [(job.status, job.attempts, job.interruptions) for job in innocent] == [
+        (Status.COMPLETED, 1, 1)
+    ] * 10
+    assert "failed" not in caplog.text
+
+
+def test_a_job_that_breaks_the_loop_again_is_failed_and_the_others_are_interrupted_once():
+    Innocent.waiting = 0
+    Innocent.go_on.clear()
+    with AntQ(queues={"loop": 50}, max_interruptions=2) as app:
+        app.enqueue_many(Innocent, [{}] * 10)
+        until(lambda: Innocent.waiting == 10, "all waiting")
+
+        job = BreaksTheLoop.perform_async({"waits": True})
+        until(lambda: app.get_worker(job.id).interruptions, "the first interruption")
+        Innocent.go_on.set()
+
+        assert settled(app, job).status is Status.FAILED
+        innocent = [settled(app, each) for each in app.list_workers(worker=Innocent)]
+        assert [(each.status, each.interruptions) for each in innocent] == [
+            (Status.COMPLETED, 1)
+        ] * 10
+
+
 class LeavesATask(Worker, queue="loop"):
     left = None
     go_on = threading.Event()
