@@ -133,7 +133,7 @@ class Attempt:
         except asyncio.CancelledError:
             end = self._why_cancelled()
         error = self._blamed
-        if error is not None and not self.told and not isinstance(end, Failed):
+        if error is not None and not (self.told or self.has_ended or isinstance(end, Failed)):
             end = await perform_async(self._failed_by(error), self._loop.clock, ())
         self.end(end)
 
