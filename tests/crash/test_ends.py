@@ -159,13 +159,6 @@ async def has_a_task_that_swallows_everything(job):
     task = asyncio.create_task(swallows_everything(job))
     await asyncio.sleep(600)
 
-async def swallows_everything_and_blocks(job):
-    while True:
-        try:
-            await asyncio.sleep(0.01)
-        except BaseException:
-            time.sleep(600)
-
 async def has_a_generator_that_swallows_everything(job):
     async def endless():
         while True:
@@ -201,7 +194,6 @@ STUBBORN = [
     "fills_the_executor",
     "swallows_everything",
     "has_a_task_that_swallows_everything",
-    "swallows_everything_and_blocks",
     "has_a_generator_that_swallows_everything",
 ]
 
@@ -212,7 +204,6 @@ STUBBORN = [
         *(("Runs", worker) for worker in STUBBORN),
         ("RunsInThread", "blocks_in_a_thread"),
         ("RunsInThread", "leaves_a_thread_behind"),
-        ("RunsInThread", "swallows_everything"),
         ("RunsInProcess", "blocks_in_a_thread"),
         ("RunsInProcess", "swallows_everything"),
     ],
