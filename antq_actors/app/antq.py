@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from antq_actors import config as configuration
+from antq_actors import forked_child
 from antq_actors.app import job_process, signals
 from antq_actors.app.live import Live
 from antq_actors.app.shutdown import drain, end
@@ -167,11 +168,13 @@ class AntQ:
             drain([live.names.queue(name) for name in self._config.queues], 0.0, wait=False)
 
     def run(self) -> None:
-        """Start, wait for SIGINT or SIGTERM, stop, and return.
+        """Start, wait for SIGINT, SIGTERM, SIGHUP or SIGQUIT, stop, and return.
 
-        A second signal stops waiting for running jobs. Raises RuntimeError outside the main
-        thread, which alone gets signals, and when the supervision tree gives up. Returns at once
-        in a process that performs jobs of this application, see :meth:`start`.
+        A second signal stops waiting for running jobs, unless it is a SIGHUP. A SIGHUP that the
+        program ignores or handles is left to it. SIGQUIT prints the stacks of all threads first.
+        Raises RuntimeError outside the main thread, which alone gets signals, and when the
+        supervision tree gives up. Returns at once in a process that performs jobs of this
+        application, see :meth:`start`.
         """
         if not job_process.refuse_start(self._config):
             signals.run(self)
@@ -424,3 +427,6 @@ def _stop_started() -> None:
     for app in reversed(_started.copy()):
         with suppress(Exception):
             app.stop(timeout=EXIT_PATIENCE)
+
+
+forked_child.at_end(_stop_started)

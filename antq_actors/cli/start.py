@@ -32,8 +32,9 @@ def start(
 ) -> int:
     """Run the queues of an application.
 
-    SIGINT or SIGTERM stops it: nothing more is claimed, and what runs may end. A second signal
-    does not wait. MODULE is looked for in the current directory first.
+    SIGINT, SIGTERM or a closed terminal (SIGHUP, unless nohup has it ignored) stops it: nothing
+    more is claimed, and what runs may end. A second signal does not wait. SIGQUIT prints where all
+    threads are, and stops it, too. MODULE is looked for in the current directory first.
 
     \b
     Examples:

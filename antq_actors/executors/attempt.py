@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from antq_actors.jobs import control, performing
@@ -29,15 +29,32 @@ def perform(
     let_through: LetThrough,
     is_given_up: Callable[[], bool] = _never,
 ) -> Outcome:
-    """Perform it in this thread and answer the outcome. Raises nothing but *let_through*.
+    """Perform it in this thread, in a context of its own, and answer the outcome.
 
-    What it comes to is not logged once it *is_given_up*, nor in a fork that it has made.
+    Raises nothing but *let_through*. What it sets there (context variables, the precision of
+    decimal) is not seen by what this thread does next. What it comes to is not logged once it
+    *is_given_up*.
     """
+    return copy_context().run(_perform, assignment, clock, let_through, is_given_up)
+
+
+def _perform(
+    assignment: Assignment,
+    clock: Callable[[], Instant],
+    let_through: LetThrough,
+    is_given_up: Callable[[], bool],
+) -> Outcome:
     _, _, failure, trace = assignment
     attempt = _attempt(assignment, is_given_up)
     if failure is not None:
         return performing.fail(attempt, failure, trace, clock=clock, let_through=let_through)
-    return performing.execute(attempt, clock=clock, let_through=let_through)
+    return performing.execute(attempt, clock=clock, let_through=let_through, run=_run_coroutine)
+
+
+def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    from antq_actors.executors import job_threads  # noqa: PLC0415 - asyncio takes long to import
+
+    return job_threads.run_coroutine(coroutine)
 
 
 def perform_async(
@@ -51,26 +68,26 @@ def perform_async(
     Raises nothing but *let_through*. *is_given_up*: as of `perform`.
     """
     if assignment.failure is not None:
-        return _at_once(assignment, clock, let_through)
+        return _at_once(assignment, clock, let_through, is_given_up)
     attempt = _attempt(assignment, is_given_up)
     return performing.execute_async(attempt, clock=clock, let_through=let_through)
 
 
 async def _at_once(
-    assignment: Assignment, clock: Callable[[], Instant], let_through: LetThrough
+    assignment: Assignment,
+    clock: Callable[[], Instant],
+    let_through: LetThrough,
+    is_given_up: Callable[[], bool],
 ) -> Outcome:
-    return perform(assignment, clock, let_through)
+    return _perform(assignment, clock, let_through, is_given_up)
 
 
 def _attempt(assignment: Assignment, is_given_up: Callable[[], bool]) -> performing.Attempt:
     id_, state, spec, _ = assignment.job
     load = functools.partial(_load, assignment)
-    is_void = functools.partial(_is_void, os.getpid(), is_given_up)
-    return performing.Attempt(id_, spec.worker, state.attempts, state.max_attempts, load, is_void)
-
-
-def _is_void(pid: int, is_given_up: Callable[[], bool]) -> bool:
-    return os.getpid() != pid or is_given_up()
+    return performing.Attempt(
+        id_, spec.worker, state.attempts, state.max_attempts, load, is_given_up
+    )
 
 
 def _load(assignment: Assignment) -> Job:

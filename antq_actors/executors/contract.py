@@ -66,7 +66,7 @@ class Elsewhere(NamedTuple):
     kind: str
 
 
-End: TypeAlias = Outcome | Stopped | Died | Lost
+End: TypeAlias = Outcome | Stopped | Died | Lost | Unready
 """Every way an attempt may end."""
 
 

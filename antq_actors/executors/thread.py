@@ -87,7 +87,9 @@ class FindingWorker(WorkerActor):
         except Interrupt:
             raise
         except Exception as error:  # noqa: BLE001 - the attempt meets it again, and fails with it
+            self._otp_process.end_if_forked(error)
             if may_come and isinstance(error, WorkerNotFound):
                 return Snoozed(main_module.wait_seconds(name, job.id, time.monotonic()))
             kind = THREAD
+        self._otp_process.end_if_forked()
         return super()._perform() if kind == THREAD else Elsewhere(kind)

@@ -122,6 +122,7 @@ class ActorLoop(ThreadingActor):
             reason = stop.reason
         except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
             reason = Crash(error)
+        self.__end_if_forked(reason)
         return self.__finish(reason)
 
     def __checked_idle_timeout(self) -> float | None:
@@ -133,7 +134,11 @@ class ActorLoop(ThreadingActor):
         # An Interrupt only makes the handler end; the signal it stands for waits in the mailbox.
         with suppress(Interrupt):
             fn(argument)
+        self._otp_process.end_if_forked()
         self._otp_process.is_at = None
+
+    def __end_if_forked(self, reason: ExitReason) -> None:
+        self._otp_process.end_if_forked(reason.exception if isinstance(reason, Crash) else None)
 
     def __is_at(self, what: Any) -> None:
         process = self._otp_process
@@ -156,11 +161,13 @@ class ActorLoop(ThreadingActor):
         if answer is IGNORE:
             self._otp_process.ignored = True
             return None, self.__refuse(Normal())
+        self._otp_process.end_if_forked()
         self._otp_process.is_at = None
         self._otp_process.tell_starter(self._otp_ref)
         return (answer if isinstance(answer, Continue) else None), None
 
     def __refuse(self, reason: ExitReason) -> ExitReason:
+        self.__end_if_forked(reason)
         # The starter gets the reason as its answer; as an exit signal it would get it twice.
         self.__unlink_parent()
         return reason
@@ -197,11 +204,13 @@ class ActorLoop(ThreadingActor):
     ) -> ExitReason:
         try:
             clean_up(reason)
+            self._otp_process.end_if_forked()
         except Stop as stop:
             return stop.reason
         except Interrupt:
             return reason
         except BaseException as error:  # noqa: BLE001 - contained: a failed clean-up is a crash
+            self._otp_process.end_if_forked(error)
             crash = Crash(error)
             if crash != reason:
                 log_end(self._otp_process, reason)  # its own, of which nobody hears any more
@@ -237,6 +246,7 @@ class ActorLoop(ThreadingActor):
     def __answer_call(self, call: Call) -> None:
         self.from_ = call
         value = call.put_to(self)
+        self._otp_process.end_if_forked()
         self.from_ = None
         if value is not NOREPLY:
             self.__has_answered(call.request, value)
@@ -247,12 +257,14 @@ class ActorLoop(ThreadingActor):
         asker = AskFrom(envelope, self.mailbox)
         try:
             value = self.__ask(envelope, asker)
+            self._otp_process.end_if_forked()
         except Stop:
             raise
         except Interrupt:
             asker.keep_open()
             raise
         except Exception as error:
+            self._otp_process.end_if_forked(error)
             if not self.crash_on_ask:
                 # pykka's words and level. Nobody may ever look at the answer: it is the only trace.
                 logger.info(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pykka import ActorDeadError, ActorRegistry, messages
 
+from antq_actors import forked_child
 from antq_actors.otp import abandoned, forked, names
 from antq_actors.otp.errors import CallExit
 from antq_actors.otp.interruption import Interruptible
@@ -113,6 +114,8 @@ class Process:
     """Whether ``init`` answered IGNORE, which its starter hears when the name is free again."""
     waits_for: tuple[Process, Promise] | None = None
     """The actor it waits for, and the answer it waits for."""
+    is_forked = False
+    """Whether this is a forked child, which has a copy of the actor and, at most, of its thread."""
     doomed = False
     """Whether its supervisor was killed, so that it ends, too."""
     is_finishing = False
@@ -270,6 +273,11 @@ class Process:
 
     # ---- the end --------------------------------------------------------------------------
 
+    def end_if_forked(self, error: BaseException | None = None) -> None:
+        """End this process if it is a child that was forked in a callback of the actor."""
+        if self.is_forked:
+            forked_child.end(error)
+
     def die(self, reason: ExitReason, *, abandon: bool = False) -> bool:
         """End: once, whoever comes first. False if it had ended before.
 
@@ -346,7 +354,10 @@ class Process:
         """In a forked child: end without a word, for nobody there has waited for it."""
         self._lock = threading.Lock()
         self._watchers, self._links = {}, {}
+        self.is_forked = True
         self.reason = NoProc()
+        if isinstance(self.interruptible, Interruptible):
+            self.interruptible.lose()
         self.mailbox.lose()
         self.ref.actor_stopped = self.actor_stopped = threading.Event()
         self.actor_stopped.set()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -384,6 +385,54 @@ def test_start_runs_an_application_until_a_signal_and_exits_0(target, tmp_path):
 
     assert process.returncode == 0, err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("more", [(), ("--processes", "2")])
+def test_start_lets_what_runs_end_when_its_terminal_is_closed(tmp_path, more):
+    (tmp_path / "its_app.py").write_text(
+        "import os, time\n"
+        "from antq_actors import AntQ, Worker\n"
+        "class Touch(Worker):\n"
+        "    def perform(self, job):\n"
+        "        open('begun', 'w').close()\n"
+        "        while not os.path.exists('go'): time.sleep(0.01)\n"
+        "        open('done', 'w').close()\n"
+        "app = AntQ('store')\n"
+    )
+    enqueue = (
+        "from antq_actors import AntQ; from its_app import Touch\n"
+        "with AntQ('store', start_queues=False) as app: app.enqueue(Touch)"
+    )
+    subprocess.run([sys.executable, "-c", enqueue], cwd=tmp_path, check=True, timeout=30)  # noqa: S603
+    terminal, its_side = pty.openpty()
+    command = [sys.executable, "-m", "antq_actors", "start", "its_app:app", *more]
+    in_terminal = (
+        "import fcntl, os, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+        f"os.execv({sys.executable!r}, {command})"
+    )
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-c", in_terminal],
+        cwd=tmp_path,
+        stdin=its_side,
+        stdout=its_side,
+        stderr=its_side,
+        start_new_session=True,
+    )
+    os.close(its_side)
+    try:
+        wait_until((tmp_path / "begun").exists)
+
+        os.close(terminal)
+        (tmp_path / "go").touch()
+
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert (tmp_path / "done").exists()
+    with AntQ(tmp_path / "store", start_queues=False) as app:
+        (job,) = app.list_workers()
+    assert (job.status, job.attempts, job.interruptions) == ("completed", 1, 0)
 
 
 def test_output_into_a_closed_pipe_is_no_traceback(path):

@@ -4,11 +4,13 @@ They tell of themselves in files: each notes there when it begins and ends, and 
 """
 
 import asyncio
+import decimal
 import logging
 import os
 import sys
 import threading
 import time
+from contextvars import ContextVar
 from pathlib import Path
 
 from antq_actors import Cancel, Fail, Snooze, Worker, worker
@@ -16,6 +18,8 @@ from antq_actors import Cancel, Fail, Snooze, Worker, worker
 PAUSE = 0.005
 
 log = logging.getLogger("parts")
+
+tenant = ContextVar("tenant", default="nobody")
 
 
 def raises(error):
@@ -36,7 +40,20 @@ def looks_whether_to_end(job):
     return Fail("it was told to end")
 
 
+def changes_context(job):
+    tenant.set("alice")
+    decimal.getcontext().prec = 4
+    if job.max_attempts > 1:
+        raise ValueError("so that it is asked for the delay")
+
+
+def looks_at_context(job):
+    return Fail(f"{tenant.get()} has {decimal.Decimal(2).sqrt()}")
+
+
 ENDS = {
+    "change context": changes_context,
+    "look at context": looks_at_context,
     "return": lambda job: None,
     "value": lambda job: object(),
     "raise": lambda job: raises(ValueError("no such lead")),
@@ -130,6 +147,8 @@ def has_cue(job):
 
 def delay(job):
     note(job, f"asks after {job.errors[0].error[:40]}")
+    note(job, f"asks as {tenant.get()}")
+    tenant.set("bob")
     return job.args["delay"]
 
 

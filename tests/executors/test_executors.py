@@ -1,6 +1,7 @@
 """What every executor promises: whatever becomes of a job, wherever it is performed."""
 
 import gc
+import logging
 import os
 import threading
 from collections import Counter
@@ -69,6 +70,36 @@ def test_a_failure_has_the_stack_trace_of_the_place_where_it_was_raised(play):
     assert entry.stack_trace.startswith("Traceback")
     assert "in raises" in entry.stack_trace
     assert "performing.py" not in entry.stack_trace
+
+
+@pytest.mark.parametrize("max_attempts", [1, 2])
+def test_what_an_attempt_changes_in_its_context_is_not_seen_by_the_next(play, max_attempts):
+    app = play.start(concurrency=1)
+
+    changed = play.part("a", "change context", delay=3600, max_attempts=max_attempts)
+    settled(app, changed, Status.COMPLETED, Status.RETRYING)
+
+    (entry,) = settled(app, play.part("b", "look at context", max_attempts=1)).errors
+    assert entry.error == "nobody has 1.414213562373095048801688724"
+    asked = [("asks as alice", "a")] if max_attempts > 1 else []  # it is part of the attempt
+    assert [note[:2] for note in play.notes("asks as alice", "asks as nobody")] == asked
+
+
+def test_what_a_log_filter_changes_is_not_seen_by_the_next_attempt(play):
+    def bill(record):
+        return parts.tenant.set("bill")
+
+    app = play.start(concurrency=1)
+    log = logging.getLogger("antq_actors.jobs")
+    log.addFilter(bill)
+    try:
+        settled(app, play.part("a", "raise", max_attempts=1))
+        settled(app, play.part("b", waits=True, timeout=0.05, max_attempts=1))
+    finally:
+        log.removeFilter(bill)
+
+    (entry,) = settled(app, play.part("c", "look at context", max_attempts=1)).errors
+    assert entry.error.startswith("nobody has 1.41421356")
 
 
 def test_a_huge_text_of_an_exception_is_cut(play):

@@ -112,7 +112,7 @@ BOUND = {
     "awaited queue": lambda folder: asyncio.Queue(),
     "future": lambda folder: concurrent.futures.Future(),
     "weak reference": lambda folder: weakref.ref(Cart),
-    "application": lambda folder: AntQ(folder),
+    "application": AntQ,
 }
 
 
