@@ -74,7 +74,7 @@ def text(job: Job, place: str = "") -> str:
     }
     lines = [f"Job {job.id}"]
     lines += [f"  {name:<14}{value}" for name, value in rows.items()]
-    lines += ["  errors, newest first:"] if job.errors else ["  errors        none"]
+    lines.append(_errors_title(job))
     for error in job.errors:
         lines += _error_lines(error)
     return printable("\n".join(lines))
@@ -124,6 +124,15 @@ def _container(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     return repr(value)
+
+
+def _errors_title(job: Job) -> str:
+    if not job.errors:
+        return "  errors        none"
+    if job.error_count <= len(job.errors):
+        return "  errors, newest first:"
+    newest = len(job.errors) - 1
+    return f"  errors, newest first: the newest {newest} and the first of {job.error_count:,}"
 
 
 def _error_lines(error: AttemptError) -> list[str]:

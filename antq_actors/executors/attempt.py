@@ -6,7 +6,8 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from antq_actors.jobs import control, performing
-from antq_actors.storage.encoding import as_job, load_args
+from antq_actors.jobs.late_errors import LateErrors
+from antq_actors.storage.encoding import as_job, errors_for_display, load_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -22,7 +23,7 @@ def perform(
     assignment: Assignment, clock: Callable[[], Instant], let_through: LetThrough
 ) -> Outcome:
     """Perform it in this thread and answer the outcome. Raises nothing but *let_through*."""
-    _, _, failure, trace = assignment
+    failure, trace = assignment.failure, assignment.stack_trace
     attempt = _attempt(assignment)
     if failure is not None:
         return performing.fail(attempt, failure, trace, clock=clock, let_through=let_through)
@@ -55,5 +56,6 @@ def _attempt(assignment: Assignment) -> performing.Attempt:
 
 
 def _load(assignment: Assignment) -> Job:
-    job = assignment.job
-    return control.attach(as_job(job, load_args(job.spec.args)), assignment.control)
+    job, read = assignment.job, assignment.read_errors
+    errors = None if read is None else LateErrors(lambda: errors_for_display(read()))
+    return control.attach(as_job(job, load_args(job.spec.args), errors), assignment.control)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.executors import by_value
@@ -12,9 +13,11 @@ from antq_actors.jobs import registry, running
 from antq_actors.jobs.definitions import defined
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from antq_actors.executors.contract import Assignment
     from antq_actors.executors.processes.os_process import OsProcess
-    from antq_actors.jobs.control import Control
+    from antq_actors.jobs.job import Job
     from antq_actors.jobs.registry import AnyWorker
 
 log: Final = logging.getLogger("antq_actors.executors")
@@ -80,7 +83,7 @@ class Conversation:
         try:
             if control.told:
                 process.tell()
-            ended = self._hear(control)
+            ended = self._hear(assignment)
         finally:
             control.on_told = None
         self.performed += 1
@@ -98,7 +101,8 @@ class Conversation:
                 case wire.Logged(pickled):
                     _log(pickled)
 
-    def _hear(self, control: Control) -> wire.Ended:
+    def _hear(self, assignment: Assignment) -> wire.Ended:
+        control = assignment.control
         try:
             message = wire.receive(self.process.pipe)
         except ConnectionResetError as error:
@@ -115,7 +119,9 @@ class Conversation:
                 case wire.Logged(pickled):
                     _log(pickled)
                 case wire.Enqueue():
-                    self.process.send(_stored(message))
+                    self.process.send(_answer(message.number, partial(_stored, message)))
+                case wire.ReadErrors(number):
+                    self.process.send(_answer(number, lambda: assignment.whole().errors))
             message = wire.receive(self.process.pipe)
         return message
 
@@ -144,7 +150,7 @@ def module_of(assignment: Assignment) -> str | None:
 
 
 def _order(assignment: Assignment) -> wire.Perform:
-    job, control, failure, stack_trace = assignment
+    job, control, failure, stack_trace, _ = assignment
     application = running.latest()
     default_queue = "default" if application is None else application.default_queue
     return wire.Perform(job, control.remaining(), failure, stack_trace, default_queue)
@@ -172,19 +178,24 @@ def _log(pickled: bytes) -> None:
         log.debug("a log record of a process is lost", exc_info=True)
 
 
-def _stored(wanted: wire.Enqueue) -> wire.Answer:
+def _stored(wanted: wire.Enqueue) -> Job:
     """Store a job for an attempt in the process, as `perform_async` there does here."""
-    job, error = None, None
+    worker = registry.resolve(wanted.worker, job_id=0)
+    args, options = wire.load(wanted.pickled)
+    return running.current().enqueue(worker, args, **options)
+
+
+def _answer(number: int, ask: Callable[[], object]) -> wire.Answer:
+    """Return what comes of a question of the process."""
+    value, error = None, None
     try:
-        worker = registry.resolve(wanted.worker, job_id=0)
-        args, options = wire.load(wanted.pickled)
-        job = running.current().enqueue(worker, args, **options)
+        value = ask()
     except Exception as raised:  # noqa: BLE001 - it is raised there
         error = raised
     try:
-        pickled = wire.by_value((job, error))
+        pickled = wire.by_value((value, error))
         wire.load(pickled)
     except Exception as untravelled:  # noqa: BLE001 - any exception may refuse to travel
         refusal = untravelled if error is None else error
         pickled = wire.by_value((None, RuntimeError(f"{type(refusal).__name__}: {refusal}")))
-    return wire.Answer(wanted.number, pickled)
+    return wire.Answer(number, pickled)

@@ -67,22 +67,29 @@ class Link:
         self._read_until(lambda: bool(self._orders))
         return self._orders.popleft()
 
-    def ask(self, worker: str, pickled: bytes) -> wire.Answer:
-        """Have the parent store a job, and wait for its answer. Raises NotStarted without one."""
+    def ask(self, question: Callable[[int], wire.Enqueue | wire.ReadErrors]) -> Any:
+        """Ask the parent, wait, and return what it says. Raises that, and NotStarted without one.
+
+        *question* is made from its number.
+        """
         with self._unbroken():
             number = next(self._numbers)
             with self._sending:
                 if self._control is None:
                     raise NotStarted(
                         "the job has ended in which this thread was started, so nobody hears what"
-                        " it wants to enqueue; join threads before perform returns"
+                        " it wants to enqueue or read; join threads before perform returns"
                     )
-                wire.send(self._pipe, wire.Enqueue(number, worker, pickled))
+                wire.send(self._pipe, question(number))
             try:
                 self._read_until(lambda: number in self._answers)
             except (EOFError, OSError) as error:
                 raise NotStarted("the application ended meanwhile") from error
-            return self._answers.pop(number)
+            answer = self._answers.pop(number)
+        value, refusal = wire.load(answer.pickled)
+        if refusal is not None:
+            raise refusal
+        return value
 
     def look(self) -> None:
         """Hear what the parent says, if it says something now."""

@@ -66,13 +66,9 @@ class PipeApplication:
         self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
     ) -> Job:
         """Have the parent store a job. Raises what that raises there."""
-        pickled = wire.by_value((args, options))
-        answer = self._link.ask(name_of(worker), pickled)
-        job, error = wire.load(answer.pickled)
-        if error is not None:
-            raise error
-        stored: Job = job
-        return stored
+        name, pickled = name_of(worker), wire.by_value((args, options))
+        job: Job = self._link.ask(lambda number: wire.Enqueue(number, name, pickled))
+        return job
 
 
 class PipeHandler(logging.Handler):

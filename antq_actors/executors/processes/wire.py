@@ -69,12 +69,19 @@ class Enqueue(NamedTuple):
     """Its arguments and options, with what only this process has by value."""
 
 
+class ReadErrors(NamedTuple):
+    """The attempt looks at what went wrong with its job before."""
+
+    number: int
+    """Of this question."""
+
+
 class Answer(NamedTuple):
-    """What came of that."""
+    """What came of a question."""
 
     number: int
     pickled: bytes
-    """A job or None, and an exception or None."""
+    """What was asked for or None, and an exception or None."""
 
 
 class Ready(NamedTuple):
