@@ -48,7 +48,11 @@ def _private_text(file: Path) -> str:
 
 def _keys(text: str, where: str) -> tuple[bytes, ...]:
     lines = [line.strip() for line in text.splitlines()]
-    keys = [line.encode() for line in lines if line and not line.startswith("#")]
+    keys = [
+        line.encode("utf-8", "surrogateescape")
+        for line in lines
+        if line and not line.startswith("#")
+    ]
     if not keys:
         raise ConfigError(f"there is no signing key in {where}; write one a line, the newest first")
     for number, key in enumerate(keys, start=1):

@@ -35,6 +35,8 @@ VERSION: Final = 1
 _BATCH: Final = 1_000
 _LARGEST_NUMBER: Final = 2**62
 """Of an id or a count: there is room for as many again."""
+_LONGEST_DIGEST: Final = 64
+"""In bytes."""
 
 
 class Imported(NamedTuple):
@@ -107,7 +109,7 @@ def import_jobs(
                 _check_head(line)
             elif line.strip():
                 intake.take(_arrival(line, clock()))
-        except (AntqError, ValueError, TypeError, msgspec.MsgspecError) as error:
+        except (AntqError, ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
             intake.flush()
             raise BatchError(
                 f"line {index + 1} was not imported, {len(intake.stored)} jobs before it were:"
@@ -197,6 +199,10 @@ def _arrival(line: str | bytes, now: Instant) -> Arrival:
         raise ValueError(f"ids and counts are at most {_LARGEST_NUMBER}")
     if (found.args is None) == (found.pickled_args is None):
         raise ValueError("it needs either args or pickled_args")
+    if found.timeout is not None and not found.timeout > 0:
+        raise ValueError("timeout is more than 0")
+    if len(found.unique_digest or b"") > _LONGEST_DIGEST:
+        raise ValueError(f"unique_digest has at most {_LONGEST_DIGEST} bytes")
     ended = found.status in ENDED
     errors = lifecycle.kept_errors(found.errors)
     state = JobState(

@@ -16,6 +16,7 @@ from antq_actors import AntQ
 from antq_actors.cli.demo_display import LiveDisplay, PlainDisplay, display
 from antq_actors.cli.demo_report import Run, report
 from antq_actors.cli.render import printable
+from antq_actors.cli.store import started
 from antq_actors.demo import memory
 from antq_actors.demo.campaign import QUEUE, Campaign, Progress
 from antq_actors.demo.leads import BadLine, write_leads
@@ -88,7 +89,7 @@ def demo(
 def _promote(console: Console, settings: Settings) -> None:
     # Nothing is pruned: a job that is gone would make a later run read its lead again.
     app = AntQ(settings.path, queues={QUEUE: settings.concurrency}, retention=None)
-    with app:
+    with started(app):
         file = settings.file or _made_up_leads(app.path / LEADS_FILE, settings)
         bad_lines = _BadLines(console, file)
         expected = None if settings.file else settings.leads

@@ -29,32 +29,116 @@ STATUS_STYLES: Final = {
 MAX_ARGS: Final = 300
 """Longest arguments shown in a table, in characters."""
 
+_COLUMNS: Final = ("id", "status", "queue", "attempts", "worker", "when", "args")
+_LEFT_OUT_FIRST: Final = ("args", "when", "attempts", "queue", "worker", "status")
+_NARROWEST: Final = {"queue": 8, "worker": 12, "args": 8}
+"""To so many characters a column is narrowed before any is left out; the others are not."""
+_GAP: Final = 2
+"""Spaces between two columns."""
+
 _CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
 del _CONTROL[ord("\n")], _CONTROL[ord("\t")]
 # JSON escapes the first 32 itself, and has escapes of its own.
 _CONTROL_IN_JSON: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
-def table(jobs: Iterable[Job]) -> Table:
-    """Answer one row a job: short enough for a terminal; ``text`` and JSON tell everything."""
-    answer = Table(box=None, pad_edge=False, header_style="bold")
-    answer.add_column("id", justify="right", no_wrap=True)
-    for title in ("status", "queue", "attempts", "worker"):
-        answer.add_column(title, no_wrap=True)
-    answer.add_column("when", no_wrap=True)
-    # The one column that may be narrowed; its texts do not wrap all the same.
-    answer.add_column("args")
-    for job in jobs:
-        answer.add_row(
-            str(job.id),
-            Text(job.status, STATUS_STYLES[job.status]),
-            Text(printable(job.queue_name)),
-            f"{job.attempts}/{job.max_attempts}",
-            Text(printable(job.worker.rpartition(":")[2])),
-            f"{job.scheduled_at or job.updated_at:%Y-%m-%d %H:%M:%S}",
-            _args(job),
-        )
-    return answer
+class JobTable:
+    """One row a job: short enough for a terminal; ``text`` and JSON tell everything."""
+
+    def __init__(self, jobs: Iterable[Job]) -> None:
+        rows = [_cells(job) for job in jobs]
+        self._columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+        self._widths: dict[str, int] = {
+            title: max(cell.cell_len for cell in (Text(title), *cells))
+            for title, cells in self._columns.items()
+        }
+
+    @property
+    def narrowest(self) -> int:
+        """The columns of a terminal that ids need."""
+        return self._widths["id"]
+
+    def fitted(self, width: int) -> Table:
+        """Return the table for so many columns of a terminal.
+
+        Where there is no room for all, some are narrowed, and then left out; ids never are.
+        """
+        natural = self._widths
+        least = {title: min(natural[title], _NARROWEST.get(title, width)) for title in natural}
+        least["id"] = self.narrowest
+        for title in _LEFT_OUT_FIRST:
+            if _table_width(least) > width:
+                del least[title]
+        spare = width - _table_width(least)
+        shown = _new_table()
+        for title, narrowest in least.items():
+            more = min(max(0, spare), natural[title] - narrowest)
+            spare -= more
+            shown.add_column(
+                title,
+                justify="right" if title == "id" else "left",
+                no_wrap=True,
+                width=narrowest + more,
+            )
+        for cells in zip(*(self._columns[title] for title in least), strict=True):
+            shown.add_row(*cells)
+        return shown
+
+
+class PlainTable:
+    """Rows under titles; where the terminal is too narrow for them, a few lines for each row."""
+
+    def __init__(self, *titles: str) -> None:
+        self._titles = titles
+        self._rows: list[list[Text]] = []
+
+    def add(self, *cells: str | Text) -> None:
+        """Add a row."""
+        self._rows.append([Text(cell) if isinstance(cell, str) else cell for cell in cells])
+
+    def fitted(self, width: int) -> Table | Text:
+        """Return the table for so many columns of a terminal."""
+        shown = _new_table()
+        widths = {}
+        for number, title in enumerate(self._titles):
+            cells = [Text(title), *(row[number] for row in self._rows)]
+            widths[title] = max(cell.cell_len for cell in cells)
+            shown.add_column(title, no_wrap=True)
+        for row in self._rows:
+            shown.add_row(*row)
+        return shown if _table_width(widths) <= width else self._lines()
+
+    def _lines(self) -> Text:
+        lines = []
+        for row in self._rows:
+            lines += [
+                Text(f"{title} " if title else "").append_text(cell)
+                for title, cell in zip(self._titles, row, strict=True)
+                if cell.plain
+            ]
+            lines.append(Text())
+        return Text("\n").join(lines[:-1])
+
+
+def _new_table() -> Table:
+    return Table(box=None, pad_edge=False, header_style="bold")
+
+
+def _cells(job: Job) -> tuple[Text, ...]:
+    """Return what the columns say of a job."""
+    return (
+        Text(str(job.id)),
+        Text(job.status, STATUS_STYLES[job.status]),
+        Text(printable(job.queue_name)),
+        Text(f"{job.attempts}/{job.max_attempts}"),
+        Text(printable(job.worker.rpartition(":")[2])),
+        Text(f"{job.scheduled_at or job.updated_at:%Y-%m-%d %H:%M:%S}"),
+        Text(printable(repr(dict(job.args)))[:MAX_ARGS]),
+    )
+
+
+def _table_width(columns: Mapping[str, int]) -> int:
+    return sum(columns.values()) + _GAP * (len(columns) - 1)
 
 
 def text(job: Job, place: str = "") -> str:
@@ -80,9 +164,9 @@ def text(job: Job, place: str = "") -> str:
     return printable("\n".join(lines))
 
 
-def as_json(value: Any) -> str:
-    """Answer a job, or several, or any plain value, as one JSON document."""
-    text = json.dumps(plain(value), indent=2, ensure_ascii=False)
+def as_json(value: Any, *, ascii_only: bool = False) -> str:
+    """Return a job, or several, or any plain value, as one JSON document."""
+    text = json.dumps(plain(value), indent=2, ensure_ascii=ascii_only)
     return _encodable(text.translate(_CONTROL_IN_JSON))
 
 
@@ -109,11 +193,6 @@ def printable(text: str) -> str:
 def _encodable(text: str) -> str:
     """Spell out lone surrogates, half characters that no output accepts."""
     return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _args(job: Job) -> Text:
-    text = printable(repr(dict(job.args)))
-    return Text(text[:MAX_ARGS], no_wrap=True, overflow="ellipsis")
 
 
 def _container(value: Any) -> Any:
