@@ -11,6 +11,7 @@ What is imported is run later, though, so a file is trusted as code is.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,6 +19,7 @@ import msgspec
 
 from antq_actors.errors import AntqError, BatchError, StorageError
 from antq_actors.jobs import instant, lifecycle
+from antq_actors.jobs.duration import brief
 from antq_actors.jobs.options import check_queue_name
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.jobs.state import JobState
@@ -26,7 +28,7 @@ from antq_actors.storage.encoding import encode_args, encoded_pickle, pickle_of,
 from antq_actors.storage.records import Arrival, Filter, JobSpec, NewJob, StoredJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.client import StorageClient
@@ -102,6 +104,8 @@ def import_jobs(
     A store that never had a job keeps their ids, another one gives them new ones. Raises
     BatchError at the first line that cannot be stored, with its index; those before it are.
     """
+    if not isinstance(lines, Iterable):
+        raise TypeError(f"lines must be the lines of an export, str or bytes, got {brief(lines)}")
     intake = _Intake(store)
     for index, line in enumerate(lines):
         try:

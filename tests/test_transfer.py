@@ -240,6 +240,27 @@ def test_what_is_no_export_is_refused_whole(target, head, error):
     assert target.count_workers() == 0
 
 
+@pytest.mark.parametrize("lines", [None, 5])
+def test_what_has_no_lines_is_a_type_error(target, lines):
+    with pytest.raises(TypeError, match="lines must be the lines of an export"):
+        target.import_jobs(lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"timeout": -5}, "timeout is more than 0"),
+        ({"timeout": 0}, "timeout is more than 0"),
+        ({"unique": ["n"], "unique_digest": "A" * 400}, "at most 64 bytes"),
+    ],
+)
+def test_a_job_that_could_not_be_stored_or_run_is_refused(target, changes, error):
+    with pytest.raises(BatchError, match=error):
+        target.import_jobs([HEAD, a_line(**changes)])
+
+    assert target.count_workers() == 0
+
+
 def test_a_planted_pickle_is_stored_and_listed_without_running_anything(target, tmp_path):
     bomb = b"cos\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR."
     line = a_line(args=None, pickled_args=base64.b64encode(bomb).decode())
