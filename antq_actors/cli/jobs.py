@@ -60,7 +60,7 @@ def list_jobs(
     if as_json:
         output.write_json(jobs)
     elif jobs:
-        output.write_table(render.JobTable(jobs))
+        output.write_table(render.table(jobs))
         if len(jobs) == limit:
             output.note(f"There may be more: --after {jobs[-1].id}")
     else:

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from antq_actors.cli import render
 from antq_actors.errors import AntqError
@@ -78,8 +77,7 @@ def _write_table(table: render.JobTable | render.PlainTable | str) -> None:
     if isinstance(table, render.JobTable):
         # An id that is wider than the terminal is not cut: it goes on in the next line.
         console.width = max(console.width, table.narrowest)
-    fitted = table if isinstance(table, str) else table.fitted(console.width)
-    console.print(fitted, soft_wrap=not isinstance(fitted, Table))
+    console.print(table, soft_wrap=not isinstance(table, render.JobTable))
 
 
 def note(text: str) -> None:

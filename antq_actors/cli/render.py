@@ -6,11 +6,12 @@ no markup, and JSON for whatever the arguments are.
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
 import msgspec
+from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
@@ -42,12 +43,18 @@ del _CONTROL[ord("\n")], _CONTROL[ord("\t")]
 _CONTROL_IN_JSON: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
-class JobTable:
-    """One row a job: short enough for a terminal; ``text`` and JSON tell everything."""
+def table(jobs: Iterable[Job]) -> "JobTable":
+    """Return one row a job: short enough for a terminal; ``text`` and JSON tell everything."""
+    return JobTable([_cells(job) for job in jobs])
 
-    def __init__(self, jobs: Iterable[Job]) -> None:
-        rows = [_cells(job) for job in jobs]
-        self._columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+
+class JobTable:
+    """What rich shows as one row a job, on a console of any width."""
+
+    def __init__(self, rows: list[tuple[Text, ...]]) -> None:
+        self._columns = {
+            title: [row[number] for row in rows] for number, title in enumerate(_COLUMNS)
+        }
         self._widths: dict[str, int] = {
             title: max(cell.cell_len for cell in (Text(title), *cells))
             for title, cells in self._columns.items()
@@ -58,7 +65,10 @@ class JobTable:
         """The columns of a terminal that ids need."""
         return self._widths["id"]
 
-    def fitted(self, width: int) -> Table:
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table]:
+        yield self._fitted(options.max_width)
+
+    def _fitted(self, width: int) -> Table:
         """Return the table for so many columns of a terminal.
 
         Where there is no room for all, some are narrowed, and then left out; ids never are.
@@ -96,7 +106,10 @@ class PlainTable:
         """Add a row."""
         self._rows.append([Text(cell) if isinstance(cell, str) else cell for cell in cells])
 
-    def fitted(self, width: int) -> Table | Text:
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
+        yield self._fitted(options.max_width)
+
+    def _fitted(self, width: int) -> Table | Text:
         """Return the table for so many columns of a terminal."""
         shown = _new_table()
         widths = {}
@@ -117,7 +130,7 @@ class PlainTable:
                 if cell.plain
             ]
             lines.append(Text())
-        return Text("\n").join(lines[:-1])
+        return Text("\n", no_wrap=True, overflow="ignore").join(lines[:-1])
 
 
 def _new_table() -> Table:
