@@ -92,7 +92,11 @@ def _no_such_file(file: Path) -> str:
 
 def _keys(text: str, where: str) -> tuple[bytes, ...]:
     lines = [line.strip() for line in text.splitlines()]
-    keys = tuple(line.encode() for line in lines if line and not line.startswith("#"))
+    keys = tuple(
+        line.encode("utf-8", "surrogateescape")
+        for line in lines
+        if line and not line.startswith("#")
+    )
     problem = _problem([len(key) for key in keys], where)
     if problem:
         del text, lines, keys  # some tools show the variables of the frames of a traceback

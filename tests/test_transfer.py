@@ -108,6 +108,69 @@ def test_what_ran_waits_again(source, target):
     assert (found.status, found.attempts, found.interruptions) == ("enqueued", 1, 0)
 
 
+def an_error(number):
+    return {"attempt": number, "error": f"error {number}", "at": "2026-01-01T00:00:00Z"}
+
+
+def the_errors(count):
+    """All errors of a job, as an export of an earlier release has them: newest first."""
+    return [an_error(number) for number in range(count, 0, -1)]
+
+
+def test_an_import_keeps_the_newest_errors_and_the_first_and_the_count_of_all(target):
+    target.import_jobs([HEAD, a_line(errors=the_errors(30_000))])
+
+    job = target.get_worker(1)
+    attempts = [error.attempt for error in job.errors]
+    assert attempts == [*range(30_000, 30_000 - 24, -1), 1]
+    assert job.error_count == 30_000
+    assert target.verify() == []
+
+
+def test_the_count_of_errors_goes_out_and_comes_in_again(target, tmp_path):
+    target.import_jobs([HEAD, a_line(errors=the_errors(100))])
+    lines = list(target.export_jobs())
+    with AntQ(tmp_path / "third", start_queues=False) as third:
+        third.import_jobs(lines)
+
+        assert seen(third) == seen(target)
+        assert third.get_worker(1).error_count == 100
+        assert third.verify() == []
+
+
+def test_an_imported_job_counts_its_errors_on(target, tmp_path):
+    with AntQ(tmp_path / "third") as third:
+        line = a_line(errors=the_errors(40), args={"fail": True}, max_attempts=1)
+        third.import_jobs([HEAD, line])
+        failed = settled(third, third.get_worker(1))
+
+        assert (failed.error_count, len(failed.errors)) == (41, 25)
+        assert (failed.errors[0].error, failed.errors[-1].error) == ("it failed", "error 1")
+        assert third.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("errors", "count", "counted", "kept"),
+    [(0, 0, 0, 0), (0, 9, 9, 0), (3, 0, 3, 3), (3, 3, 3, 3), (5, 68, 68, 5), (99, 68, 99, 25)],
+)
+def test_an_import_counts_no_fewer_errors_than_it_brings(target, errors, count, counted, kept):
+    target.import_jobs([HEAD, a_line(errors=the_errors(errors), error_count=count)])
+
+    job = target.get_worker(1)
+    assert (job.error_count, len(job.errors)) == (counted, kept)
+    assert target.verify() == []
+
+
+def test_an_import_cuts_texts_that_are_too_long(target):
+    error = an_error(1) | {"error": "x" * 10**6, "stack_trace": "y" * 10**6}
+
+    target.import_jobs([HEAD, a_line(errors=[error])])
+
+    (found,) = target.get_worker(1).errors
+    assert len(found.error) < len(found.stack_trace) <= 64 * 1024
+    assert ("cut to 8192" in found.error, "cut to 65536" in found.stack_trace) == (True, True)
+
+
 def test_an_imported_job_is_run(source, tmp_path):
     lines = list(source.export_jobs())
     with AntQ(tmp_path / "third") as app:
@@ -141,6 +204,13 @@ HEAD = '{"antq_export": 1}'
         (a_line(queue=""), "queue"),
         (a_line(id=0), "id is at least 1"),
         (a_line(attempts=-1), "attempts"),
+        (a_line(error_count=-1), "error_count"),
+        (a_line(error_count=2**63), "at most"),
+        (a_line(attempts=2**100), "at most"),
+        (a_line(interruptions=10**30), "at most"),
+        (a_line(max_attempts=2**64), "at most"),
+        (a_line(id=2**64 - 1), "at most"),
+        (a_line(errors=[an_error(-(2**70))]), "at most"),
         (a_line(priority=500), "priority is from -128 to 127"),
         (a_line(args=None), "either args or pickled_args"),
         (a_line(pickled_args="AAAA"), "either args or pickled_args"),
@@ -170,6 +240,27 @@ def test_a_line_that_is_wrong_is_refused_with_its_number_and_those_before_it_are
 def test_what_is_no_export_is_refused_whole(target, head, error):
     with pytest.raises(BatchError, match=error):
         target.import_jobs([head, a_line()])
+
+    assert target.count_workers() == 0
+
+
+@pytest.mark.parametrize("lines", [None, 5])
+def test_what_has_no_lines_is_a_type_error(target, lines):
+    with pytest.raises(TypeError, match="lines must be the lines of an export"):
+        target.import_jobs(lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"timeout": -5}, "timeout is more than 0"),
+        ({"timeout": 0}, "timeout is more than 0"),
+        ({"unique": ["n"], "unique_digest": "A" * 400}, "at most 64 bytes"),
+    ],
+)
+def test_a_job_that_could_not_be_stored_or_run_is_refused(target, changes, error):
+    with pytest.raises(BatchError, match=error):
+        target.import_jobs([HEAD, a_line(**changes)])
 
     assert target.count_workers() == 0
 

@@ -203,6 +203,11 @@ class AntQ:
         return self._live().path
 
     @property
+    def start_queues(self) -> bool:
+        """Whether it runs queues, or is only there to enqueue and to look."""
+        return self._config.start_queues
+
+    @property
     def default_queue(self) -> str:
         """The queue of workers that name none: the first one configured."""
         return next(iter(self._config.queues))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from antq_actors.errors import JobNotFound
 from antq_actors.jobs.draft import check_args
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.job import Job
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.registry import AnyWorker
     from antq_actors.storage.client import StorageClient
+
+
+_MOST_BITS: Final = 128
+"""Of a number that an error shows."""
 
 
 class Lookup:
@@ -89,7 +94,9 @@ def id_of(job_or_id: object) -> int:
         return job_or_id.id
     id_ = whole(job_or_id)
     if id_ is None:
-        raise TypeError(f"give a Job or its id, a whole number, got {job_or_id!r}")
+        raise TypeError(f"give a Job or its id, a whole number, got {brief(job_or_id)}")
+    if id_.bit_length() > _MOST_BITS:  # it may have more digits than Python shows
+        raise JobNotFound(f"no job has an id of {id_.bit_length()} bits")
     return id_
 
 
@@ -103,17 +110,17 @@ def _statuses(
     try:
         return frozenset(_status(each) for each in status)
     except TypeError as error:
-        raise TypeError(f"status must be a status or several, got {status!r}") from error
+        raise TypeError(f"status must be a status or several, got {brief(status)}") from error
 
 
 def _status(status: object) -> Status:
     if not isinstance(status, str):
-        raise TypeError(f"a status is a Status or its name, got {status!r}")
+        raise TypeError(f"a status is a Status or its name, got {brief(status)}")
     try:
         return Status(status)
     except ValueError:
         known = ", ".join(Status)
-        raise ValueError(f"unknown status {status!r}; known are {known}") from None
+        raise ValueError(f"unknown status {brief(status)}; known are {known}") from None
 
 
 def _queue_name(queue_name: object) -> str | None:
@@ -135,7 +142,7 @@ def _args(args: object) -> Mapping[str, Any] | None:
 def _number(value: object, what: Literal["after", "limit"]) -> int | None:
     number = whole(value)
     if number is None and value is not None:
-        raise TypeError(f"{what} must be a whole number or None, got {value!r}")
+        raise TypeError(f"{what} must be a whole number or None, got {brief(value)}")
     return number
 
 

@@ -17,6 +17,7 @@ from antq_actors.app.ear import print_stacks, signals_to_handle
 from antq_actors.cli.demo_display import LiveDisplay, PlainDisplay, display
 from antq_actors.cli.demo_report import Run, report
 from antq_actors.cli.render import printable
+from antq_actors.cli.store import started
 from antq_actors.demo import memory
 from antq_actors.demo.campaign import QUEUE, Campaign, Progress
 from antq_actors.demo.leads import BadLine, write_leads
@@ -92,7 +93,7 @@ def demo(
 def _promote(console: Console, settings: Settings) -> None:
     # Nothing is pruned: a job that is gone would make a later run read its lead again.
     app = AntQ(settings.path, queues={QUEUE: settings.concurrency}, retention=None)
-    with app:
+    with started(app):
         file = settings.file or _made_up_leads(app.path / LEADS_FILE, settings)
         bad_lines = _BadLines(console, file)
         expected = None if settings.file else settings.leads

@@ -3,6 +3,7 @@
 Looking must not change anything: no queue is started, and a store that is not there is not made.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,8 @@ from antq_actors import AntQ
 from antq_actors.storage.failures import in_words
 
 DATA_FILE: Final = "data.mdb"
+
+_SILENT: Final = logging.NullHandler()
 
 StorePath: TypeAlias = Annotated[
     Path,
@@ -33,5 +36,18 @@ def check_exists(path: Path) -> None:
 def opened(path: Path) -> Iterator[AntQ]:
     """Open the store at *path* to enqueue, look and change; its application may be running."""
     check_exists(path)
-    with AntQ(path, start_queues=False) as app:
+    with started(AntQ(path, start_queues=False)) as app:
+        yield app
+
+
+@contextmanager
+def started(app: AntQ) -> Iterator[AntQ]:
+    """Have *app* started. If it cannot, the command says so, and the log does not."""
+    log = logging.getLogger("antq_actors.otp")
+    log.addHandler(_SILENT)
+    try:
+        app.start()
+    finally:
+        log.removeHandler(_SILENT)
+    with app:
         yield app

@@ -7,7 +7,8 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from antq_actors.jobs import control, performing
-from antq_actors.storage.encoding import as_job, load_args
+from antq_actors.jobs.late_errors import LateErrors
+from antq_actors.storage.encoding import as_job, errors_for_display, load_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -44,7 +45,7 @@ def _perform(
     let_through: LetThrough,
     is_given_up: Callable[[], bool],
 ) -> Outcome:
-    _, _, failure, trace = assignment
+    failure, trace = assignment.failure, assignment.stack_trace
     attempt = _attempt(assignment, is_given_up)
     if failure is not None:
         return performing.fail(attempt, failure, trace, clock=clock, let_through=let_through)
@@ -91,5 +92,6 @@ def _attempt(assignment: Assignment, is_given_up: Callable[[], bool]) -> perform
 
 
 def _load(assignment: Assignment) -> Job:
-    job = assignment.job
-    return control.attach(as_job(job, load_args(job.spec.args)), assignment.control)
+    job, read = assignment.job, assignment.read_errors
+    errors = None if read is None else LateErrors(lambda: errors_for_display(read()))
+    return control.attach(as_job(job, load_args(job.spec.args), errors), assignment.control)

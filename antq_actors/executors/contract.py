@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.control import Control
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.otp.child_spec import ChildSpec
     from antq_actors.storage.records import StoredJob
 
@@ -35,6 +36,15 @@ class Assignment(NamedTuple):
     """Set when the attempt has failed already: the worker is only asked when the next is due."""
     stack_trace: str | None = None
     """Of that failure."""
+    read_errors: Callable[[], tuple[ErrorEntry, ...]] | None = None
+    """Returns the errors of the job, which a claim does not read. Raises StorageError. None: the
+    job has none, or has them with it."""
+
+    def whole(self) -> StoredJob:
+        """Return the job with its errors, for where they cannot be read. Raises StorageError."""
+        if self.read_errors is None:
+            return self.job
+        return self.job._replace(errors=self.read_errors())
 
 
 class Stopped(NamedTuple):

@@ -16,10 +16,11 @@ from msgspec.structs import replace
 
 from antq_actors import forked_child
 from antq_actors.errors import NotAWorker
-from antq_actors.jobs import instant, registry
+from antq_actors.jobs import instant, lifecycle, registry
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, trace
 from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.job import AttemptError, Job
+from antq_actors.jobs.late_errors import LateErrors
 from antq_actors.jobs.outcome import (
     Cancel,
     Cancelled,
@@ -298,9 +299,7 @@ def _with_delay(
         entry = AttemptError(
             attempt.number, failed.error, failed.stack_trace, instant.to_datetime(clock())
         )
-        answer = ready.performer.calculate_delay(
-            replace(ready.job, errors=(entry, *ready.job.errors))
-        )
+        answer = ready.performer.calculate_delay(_with_error(ready.job, entry))
         forked_child.end_if_forked(since)
         if inspect.iscoroutine(answer):
             answer.close()  # else Python warns, later and elsewhere, that nobody awaited it
@@ -318,6 +317,12 @@ def _with_delay(
             (attempt.worker, attempt.job_id, retry_in, reason),
         )
         return replace(failed, retry_in=retry_in)
+
+
+def _with_error(job: Job, entry: AttemptError) -> Job:
+    """Return *job* as it will be stored with this error."""
+    errors = LateErrors(lambda: lifecycle.kept_errors((entry, *job.errors)))
+    return replace(job, errors=errors, error_count=job.error_count + 1)
 
 
 def _log(attempt: Attempt, outcome: Failed | Refused, let_through: LetThrough) -> None:

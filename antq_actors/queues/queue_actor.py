@@ -80,7 +80,7 @@ class QueueActor(GenServer):
         self._settings = settings
         self._clock = clock
         self._book = Book(settings.concurrency)
-        self._runs = Runs(self.ref, settings, self._book, clock)
+        self._runs = Runs(self.ref, settings, self._book, clock, store.errors)
         self._drained: list[Any] = []
         self._drain_is_over = False
         self._request: Write | None = None

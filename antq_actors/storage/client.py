@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.status import Status
     from antq_actors.otp import ServerRef
     from antq_actors.otp.messages import Response
@@ -176,6 +177,13 @@ class StorageClient:
     def get(self, id_: int) -> StoredJob:
         """Answer a job. Raises JobNotFound."""
         return self._read(partial(JobReader.get, id_=id_))
+
+    def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
+        """Return those of the first *count* errors of a job that are kept, newest first.
+
+        None if it was deleted.
+        """
+        return self._read(partial(JobReader.errors, id_=id_, count=count))
 
     def list(
         self,

@@ -32,7 +32,7 @@ from antq_actors.storage.records import JobSpec, StoredJob
 from antq_actors.storage.seal import contents
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 UNREADABLE: Final = "?"
 """Stands for a name that cannot be read."""
@@ -214,10 +214,13 @@ def shown_error(record: bytes) -> ErrorEntry:
         return ErrorEntry(0, f"unreadable: {error}", None, 0)
 
 
-def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
-    """Answer *stored* as users see it, with *args* decoded as the caller sees fit.
+def as_job(
+    stored: StoredJob, args: Mapping[str, Any], errors: tuple[AttemptError, ...] | None = None
+) -> Job:
+    """Return *stored* as users see it, with *args* decoded as the caller sees fit.
 
-    Never raises: a time that no datetime can show is shown as the nearest one.
+    *errors*: where they are not those of *stored*. Never raises: a time that no datetime can show
+    is shown as the nearest one.
     """
     state, spec = stored.state, stored.spec
     unique = None
@@ -237,7 +240,7 @@ def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
         scheduled_at=None if due is None else shown_datetime(due),
         inserted_at=shown_datetime(spec.inserted_at),
         updated_at=shown_datetime(state.updated_at),
-        errors=tuple(map(_shown, stored.errors)),
+        errors=errors_for_display(stored.errors) if errors is None else errors,
         opts={
             "max_attempts": state.max_attempts,
             "timeout": spec.timeout,
@@ -245,12 +248,16 @@ def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
             "priority": state.priority,
         },
         node=state.node,
+        error_count=state.error_count,
     )
 
 
-def _shown(entry: ErrorEntry) -> AttemptError:
-    when = shown_datetime(entry.attempted_at)
-    return AttemptError(entry.attempt, entry.error, entry.stack_trace, when)
+def errors_for_display(entries: Iterable[ErrorEntry]) -> tuple[AttemptError, ...]:
+    """Return entries of a job's errors as users see them."""
+    return tuple(
+        AttemptError(each.attempt, each.error, each.stack_trace, shown_datetime(each.attempted_at))
+        for each in entries
+    )
 
 
 def _is_plain(value: Any, depth: int) -> bool:

@@ -122,7 +122,7 @@ class Environment:
             undo.callback(self._lmdb_lock.release)
             try:
                 self._env = lmdb.open(
-                    str(path),
+                    os.fsencode(path),  # LMDB would take text for UTF-8, which a path need not be
                     map_size=map_size,
                     max_dbs=len(TABLE_NAMES),
                     max_readers=_MOST_READERS,
@@ -158,7 +158,7 @@ class Environment:
         try:
             with self._steady:
                 self._check()
-                self._env.copy(str(directory), compact=True)
+                self._env.copy(os.fsencode(directory), compact=True)  # type: ignore[arg-type] # bytes do
         except (lmdb.Error, OSError) as error:
             raise storage_error(error, directory) from error
 

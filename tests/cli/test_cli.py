@@ -139,6 +139,20 @@ def test_show_as_json_has_every_field_of_the_job(antq):
     assert datetime.fromisoformat(job["inserted_at"]).tzinfo is not None
 
 
+def test_show_says_which_errors_of_many_it_shows(antq, path):
+    with AntQ(path, start_queues=False) as app:
+        head, line = list(app.export_jobs(status="failed"))
+        document = json.loads(line)
+        document |= {"errors": document["errors"] * 25, "error_count": 30_000}
+        app.import_jobs([head, json.dumps(document)])
+
+    code, out, _ = antq("show", "5")
+
+    assert code == 0
+    assert "errors, newest first: the newest 24 and the first of 30,000" in out
+    assert json.loads(antq("show", "5", "--json")[1])["error_count"] == 30_000
+
+
 @pytest.mark.parametrize(
     ("options", "number"),
     [([], 4), (["--status", "failed"], 1), (["--queue", "mail"], 1), (["--queue", "none"], 0)],

@@ -72,6 +72,7 @@ ENDS = {
     "log": lambda job: log.warning("of job %d", job.id),
     "progress": lambda job: job.progress(0.5, "half"),
     "length": lambda job: None if len(job.args["data"]) == job.args["length"] else Fail("cut"),
+    "tell errors": lambda job: tell_errors(job),  # noqa: PLW0108 - it is defined below
     "thread": lambda job: threading.Thread(target=time.sleep, args=(0.01,)).start(),
 }
 
@@ -149,7 +150,19 @@ def delay(job):
     note(job, f"asks after {job.errors[0].error[:40]}")
     note(job, f"asks as {tenant.get()}")
     tenant.set("bob")
+    if job.args["end"] == "tell errors":
+        note(job, f"has {summary(job)}")
     return job.args["delay"]
+
+
+def tell_errors(job):
+    note(job, f"sees {summary(job)}")
+    raise ValueError(f"error {job.attempts}")
+
+
+def summary(job):
+    texts = [error.error for error in job.errors]
+    return f"{len(texts)} of {job.error_count}: {', '.join([*texts[:1], *texts[-1:]])}"
 
 
 def note(job, what):

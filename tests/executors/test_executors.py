@@ -187,6 +187,24 @@ def test_a_failed_job_is_tried_again_when_its_class_says_until_it_has_no_attempt
     assert len(play.notes("asks after no such lead")) == 2  # not after the last
 
 
+def test_an_attempt_sees_the_newest_errors_and_the_first(play):
+    app = play.start()
+
+    failed = settled(app, play.part("a", "tell errors", max_attempts=30))
+
+    # In the attempt with this number, before its error, and with it when the delay is asked for.
+    seen = {
+        1: ("sees 0 of 0: ", "has 1 of 1: error 1, error 1"),
+        2: ("sees 1 of 1: error 1, error 1", "has 2 of 2: error 2, error 1"),
+        26: ("sees 25 of 25: error 25, error 1", "has 25 of 26: error 26, error 1"),
+        29: ("sees 25 of 28: error 28, error 1", "has 25 of 29: error 29, error 1"),
+    }
+    for notes in seen.values():
+        assert [len(play.notes(each)) for each in notes] == [1, 1]
+    assert [error.error for error in failed.errors][:2] == ["error 30", "error 29"]
+    assert (failed.error_count, len(failed.errors)) == (30, 25)
+
+
 def test_the_next_attempt_is_due_when_calculate_delay_says(play):
     app = play.start()
 

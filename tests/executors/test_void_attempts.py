@@ -8,9 +8,10 @@ import parts
 import pytest
 from apps import settled, until
 
-from antq_actors import Status, Worker
+from antq_actors import NotStarted, Status, Worker
 from antq_actors.executors import attempt
 from antq_actors.executors.contract import Assignment
+from antq_actors.executors.processes import calls, wire
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.control import Control
 from antq_actors.otp import (
@@ -87,6 +88,17 @@ def test_a_fork_that_a_job_has_made_says_nothing_of_its_failure():
 
     with os.fdopen(reads) as said:
         assert said.read() == ""
+
+
+def test_a_thread_that_a_job_has_left_reads_no_errors_of_the_next():
+    assignment = an_assignment_of(Forking)
+
+    theirs = calls.read_errors(wire.ReadErrors(1, assignment.job.id), assignment)
+    others = calls.read_errors(wire.ReadErrors(2, assignment.job.id + 1), assignment)
+
+    assert calls.unpack(theirs) == ()
+    with pytest.raises(NotStarted, match="job 2 has ended"):
+        calls.unpack(others)
 
 
 def an_assignment_of(worker):

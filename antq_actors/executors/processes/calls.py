@@ -12,8 +12,10 @@ from antq_actors.jobs.definitions import check_current
 from antq_actors.storage.encoding import encode_args
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from antq_actors.executors.contract import Assignment
+    from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.registry import AnyWorker
 
 
@@ -68,10 +70,32 @@ def perform(call: wire.Call, name: str) -> wire.Reply:
 
     *name*: that of the root supervisor of the job's own application.
     """
+
+    def do() -> Any:
+        application = _of_queue(name) if call.of_queue else running.current()
+        return _do(application, call.method, *wire.load(call.pickled))
+
+    return _reply(call.number, do)
+
+
+def read_errors(question: wire.ReadErrors, assignment: Assignment) -> wire.Reply:
+    """Return the errors of the job that is performed, for its process."""
+
+    def read() -> tuple[ErrorEntry, ...]:
+        if question.job_id != assignment.job.id:
+            raise NotStarted(
+                f"job {question.job_id} has ended, so nobody reads its errors for a thread that it"
+                " started; join threads before perform returns"
+            )
+        return assignment.whole().errors
+
+    return _reply(question.number, read)
+
+
+def _reply(number: int, do: Callable[[], Any]) -> wire.Reply:
     result, error = None, None
     try:
-        application = _of_queue(name) if call.of_queue else running.current()
-        result = _do(application, call.method, *wire.load(call.pickled))
+        result = do()
     except Exception as raised:  # noqa: BLE001 - it is raised there
         error = raised
     cause = None if error is None else error.__cause__
@@ -82,7 +106,7 @@ def perform(call: wire.Call, name: str) -> wire.Reply:
         refusal = untravelled if error is None else error
         shown = RuntimeError(f"{type(refusal).__name__}: {refusal}")
         pickled = wire.by_value((None, shown, None))
-    return wire.Reply(call.number, pickled)
+    return wire.Reply(number, pickled)
 
 
 def _of_queue(name: str) -> Any:

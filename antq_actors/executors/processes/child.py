@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -107,7 +108,12 @@ class _Child:
         self._application.default_queue = wanted.default_queue
         deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
         control = PipeControl(self._link, deadline)
-        assignment = Assignment(wanted.job, control, wanted.failure, wanted.stack_trace)
+        read = (
+            partial(self._application.read_errors, wanted.job.id)
+            if wanted.job.state.errors
+            else None
+        )
+        assignment = Assignment(wanted.job, control, wanted.failure, wanted.stack_trace, read)
         self._link.begin(control)
         try:
             self._performs = True

@@ -17,7 +17,6 @@ from antq_actors.storage import main_objects
 if TYPE_CHECKING:
     from antq_actors.executors.contract import Assignment, Settings
     from antq_actors.executors.processes.os_process import OsProcess
-    from antq_actors.jobs.control import Control
     from antq_actors.jobs.registry import AnyWorker
 
 log: Final = logging.getLogger("antq_actors.executors")
@@ -89,7 +88,7 @@ class Conversation:
         try:
             if control.told:
                 process.tell()
-            ended = self._hear(control)
+            ended = self._hear(assignment)
         finally:
             control.on_told = None
         self.performed += 1
@@ -118,7 +117,8 @@ class Conversation:
                 case wire.Call() as call:
                     self.process.send(calls.perform(call, self._application))
 
-    def _hear(self, control: Control) -> wire.Ended:
+    def _hear(self, assignment: Assignment) -> wire.Ended:
+        control = assignment.control
         try:
             message = wire.receive(self.process.pipe)
         except ConnectionResetError as error:
@@ -136,6 +136,8 @@ class Conversation:
                     _log(pickled)
                 case wire.Call():
                     self.process.send(calls.perform(message, self._application))
+                case wire.ReadErrors():
+                    self.process.send(calls.read_errors(message, assignment))
             message = wire.receive(self.process.pipe)
         return message
 
@@ -192,7 +194,7 @@ def _digest(pickled: bytes) -> bytes:
 
 
 def _order(assignment: Assignment) -> wire.Perform:
-    job, control, failure, stack_trace = assignment
+    job, control, failure, stack_trace, _ = assignment
     application = running.latest()
     default_queue = "default" if application is None else application.default_queue
     return wire.Perform(job, control.remaining(), failure, stack_trace, default_queue)

@@ -71,8 +71,11 @@ class Link:
         self._read_until(lambda: bool(self._orders))
         return self._orders.popleft()
 
-    def call(self, method: str, pickled: bytes, *, of_queue: bool) -> wire.Reply:
-        """Have the parent do something, and wait for its reply. Raises NotStarted without one."""
+    def ask(self, question: Callable[[int], wire.Call | wire.ReadErrors]) -> wire.Reply:
+        """Ask the parent, and wait for its reply. Raises NotStarted without one.
+
+        *question* is made from its number.
+        """
         with self._unbroken():
             number = next(self._numbers)
             try:
@@ -82,7 +85,7 @@ class Link:
                             "the job has ended in which this thread was started, so nobody hears"
                             " what it wants of the application; join threads before perform returns"
                         )
-                    wire.send(self._pipe, wire.Call(number, of_queue, method, pickled))
+                    wire.send(self._pipe, question(number))
                 self._read_until(lambda: number in self._replies)
             except (EOFError, OSError) as error:
                 raise NotStarted("the application ended meanwhile") from error

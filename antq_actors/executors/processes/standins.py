@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import pickle
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from antq_actors.executors.processes import calls, wire
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from antq_actors.executors.processes.link import Link
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.registry import AnyWorker
 
 
@@ -79,7 +81,14 @@ class PipeApplication:
         self, method: str, args: Sequence[Any], options: Mapping[str, Any], *, of_queue: bool
     ) -> Any:
         pickled = calls.pack(args, options)
-        return calls.unpack(self._link.call(method, pickled, of_queue=of_queue))
+        call = partial(wire.Call, of_queue=of_queue, method=method, pickled=pickled)
+        return calls.unpack(self._link.ask(call))
+
+    def read_errors(self, job_id: int) -> tuple[ErrorEntry, ...]:
+        """Return the errors of the job that is performed. Raises what reading them raises there."""
+        question = partial(wire.ReadErrors, job_id=job_id)
+        errors: tuple[ErrorEntry, ...] = calls.unpack(self._link.ask(question))
+        return errors
 
 
 class PipeHandler(logging.Handler):

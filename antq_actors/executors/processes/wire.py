@@ -83,8 +83,16 @@ class Call(NamedTuple):
     """Its arguments and options, with what only this process has by value."""
 
 
+class ReadErrors(NamedTuple):
+    """The attempt looks at what went wrong with its job before."""
+
+    number: int
+    """Of this question, as of calls."""
+    job_id: int
+
+
 class Reply(NamedTuple):
-    """What came of a call."""
+    """What came of a call, or of a question."""
 
     number: int
     pickled: bytes
