@@ -193,21 +193,7 @@ def _check_head(line: str | bytes) -> None:
 def _arrival(line: str | bytes, now: Instant) -> Arrival:
     """Answer the job that a line describes. Raises ValueError, TypeError, MsgspecError."""
     found = _decode_line(line)
-    check_queue_name(found.queue)
-    if not (-128 <= found.priority <= 127 and found.max_attempts >= 1):  # noqa: PLR2004 - as api
-        raise ValueError("priority is from -128 to 127, and max_attempts at least 1")
-    counts = found.attempts, found.interruptions, found.error_count
-    if min(found.id - 1, *counts) < 0:
-        raise ValueError("id is at least 1, attempts, interruptions and error_count at least 0")
-    attempts = (error.attempt for error in found.errors)
-    if max(found.id, found.max_attempts, *counts, *map(abs, attempts)) > _LARGEST_NUMBER:
-        raise ValueError(f"ids and counts are at most {_LARGEST_NUMBER}")
-    if (found.args is None) == (found.pickled_args is None):
-        raise ValueError("it needs either args or pickled_args")
-    if found.timeout is not None and not found.timeout > 0:
-        raise ValueError("timeout is more than 0")
-    if len(found.unique_digest or b"") > _LONGEST_DIGEST:
-        raise ValueError(f"unique_digest has at most {_LONGEST_DIGEST} bytes")
+    _check(found)
     ended = found.status in ENDED
     errors = lifecycle.kept_errors(found.errors)
     state = JobState(
@@ -242,6 +228,25 @@ def _arrival(line: str | bytes, now: Instant) -> Arrival:
         lifecycle.error_entry(e.attempt, e.error, e.stack_trace, _instant(e.at)) for e in errors
     )
     return Arrival(found.id, NewJob(state, spec), entries)
+
+
+def _check(found: _Line) -> None:
+    """Raise ValueError for what no job has, or for arguments twice or not at all."""
+    check_queue_name(found.queue)
+    if not (-128 <= found.priority <= 127 and found.max_attempts >= 1):  # noqa: PLR2004 - as api
+        raise ValueError("priority is from -128 to 127, and max_attempts at least 1")
+    counts = found.attempts, found.interruptions, found.error_count
+    if min(found.id - 1, *counts) < 0:
+        raise ValueError("id is at least 1, attempts, interruptions and error_count at least 0")
+    attempts = (error.attempt for error in found.errors)
+    if max(found.id, found.max_attempts, *counts, *map(abs, attempts)) > _LARGEST_NUMBER:
+        raise ValueError(f"ids and counts are at most {_LARGEST_NUMBER}")
+    if (found.args is None) == (found.pickled_args is None):
+        raise ValueError("it needs either args or pickled_args")
+    if found.timeout is not None and not found.timeout > 0:
+        raise ValueError("timeout is more than 0")
+    if len(found.unique_digest or b"") > _LONGEST_DIGEST:
+        raise ValueError(f"unique_digest has at most {_LONGEST_DIGEST} bytes")
 
 
 def _moment(when: Instant | None) -> datetime | None:
