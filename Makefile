@@ -17,11 +17,13 @@ demo: $(READY)  ## Run the lead promotion; OPTIONS="--leads 20000 --concurrency 
 	$(BIN)/antq demo $(OPTIONS)
 
 # In two programs at a time, because most tests wait. Those of executors count the processes and
-# threads of their program, so they have their own.
+# threads of their program, so they have their own, which run whatever the others say.
 test: $(READY)  ## Run the tests; OPTIONS="tests/otp -x" for some of them, one after the other
 ifeq ($(OPTIONS),)
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/executors
-	$(BIN)/python -m pytest --numprocesses 2 tests/executors
+	@failed=0; \
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --ignore=tests/executors || failed=1; \
+	$(BIN)/python -m pytest --numprocesses 2 tests/executors || failed=1; \
+	exit $$failed
 else
 	$(BIN)/python -m pytest $(OPTIONS)
 endif

@@ -21,6 +21,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors import signing_keys
 from antq_actors.app import AntQ
 from antq_actors.errors import ConfigError
 from antq_actors.executors.ray_tasks import NOT_INSTALLED
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.registry import AnyWorker
+    from antq_actors.signing_keys import KeyText
 
 __all__ = ["NAMESPACE", "Client", "QueueClient", "connect", "host"]
 
@@ -64,8 +66,6 @@ CALLS_AT_ONCE: Final = 64
 RETRY_INTERVAL: Final = 2.0
 """Seconds between two tries to start an application that cannot start."""
 
-_KEYS: Final = "ANTQ_SIGNING_KEYS"
-
 
 def host(
     path: str | os.PathLike[str],
@@ -77,12 +77,11 @@ def host(
     """Host the application over *path* on this node, or find it hosted; answer its client.
 
     *settings* are those of :class:`antq_actors.AntQ`. Begins Ray as ``ray.init()`` does if this
-    process has not. Raises what AntQ and its start raise, and ConfigError when *name* hosts
-    another path.
+    process has not. Keys in ``ANTQ_SIGNING_KEYS`` of this process are the application's, also on a
+    cluster that was started without them. Raises what AntQ and its start raise, and ConfigError
+    when *name* hosts another path.
     """
     where = Path(path).absolute()
-    if _KEYS in os.environ:  # Ray starts its processes with the environment of the node
-        settings.setdefault("signing_key_file", os.environ[_KEYS])
     AntQ(where, queues=queues, **settings)  # what is wrong with them is said here
     _begin()
     actor = ray.remote(Host).options(
@@ -99,7 +98,7 @@ def host(
         ),
     )
     is_new = find(name) is None
-    handle = actor.remote(where, queues, name, settings)
+    handle = actor.remote(where, queues, name, settings, _keys(settings))
     client = Client(Address(name))
     try:
         hosted = client.ask("path")
@@ -114,6 +113,12 @@ def host(
         )
     running.enter(client)
     return client
+
+
+def _keys(settings: Mapping[str, Any]) -> KeyText | None:
+    # Ray starts its processes with the environment of the node, and not with that of this one.
+    has_file = settings.get("signing_key_file") is not None
+    return None if has_file else signing_keys.of_environment()
 
 
 def connect(name: str = DEFAULT_NAME) -> Client:
@@ -148,7 +153,10 @@ class Host:
         queues: Mapping[str, int | QueueConfig] | None,
         name: str,
         settings: Mapping[str, Any],
+        keys: KeyText | None = None,
     ) -> None:
+        if keys is not None:
+            keys.put_into_environment()
         logging.basicConfig()  # to where Ray looks for logs
         hosted_here.address = Address(name)
         self._app = AntQ(path, queues=queues, **settings)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import math
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from antq_actors import signing_keys
 from antq_actors.errors import ConfigError
 from antq_actors.jobs.duration import LONGEST, brief, to_seconds
+from antq_actors.jobs.number import real, whole
 from antq_actors.jobs.options import LONGEST_TIMEOUT, check_executor, check_queue_name
 from antq_actors.jobs.wording import did_you_mean
 from antq_actors.queues.messages import check_concurrency
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
+
+T = TypeVar("T")
 
 
 class WrongSetting(ConfigError, TypeError):
@@ -54,25 +57,19 @@ class QueueConfig:
     """Threads of timed-out or cancelled jobs that do not end, above which nothing is claimed."""
 
     def __post_init__(self) -> None:
-        try:
-            check_concurrency(self.concurrency)
-        except TypeError as error:
-            raise WrongSetting(str(error)) from None
-        except ValueError as error:
-            raise ConfigError(str(error)) from None
-        object.__setattr__(
-            self, "check_interval", _seconds(self.check_interval, "check_interval", endless=False)
-        )
+        checked: dict[str, Any] = {
+            "concurrency": _setting(check_concurrency, self.concurrency),
+            "check_interval": _seconds(self.check_interval, "check_interval", endless=False),
+            "max_abandoned": _limit(self.max_abandoned, "max_abandoned"),
+        }
         if self.executor is not None:
-            try:
-                object.__setattr__(self, "executor", check_executor(self.executor))
-            except TypeError as error:
-                raise WrongSetting(str(error)) from None
-            except ValueError as error:
-                raise ConfigError(str(error)) from None
-        _limit(self.max_jobs, "max_jobs", least=1)
-        _limit(self.max_memory, "max_memory", least=1)
-        _limit(self.max_abandoned, "max_abandoned", least=1, endless=False)
+            checked["executor"] = _setting(check_executor, self.executor)
+        for setting in ("max_jobs", "max_memory"):
+            value = getattr(self, setting)
+            if value is not None:
+                checked[setting] = _limit(value, setting, none=" or None")
+        for setting, value in checked.items():
+            object.__setattr__(self, setting, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +103,14 @@ def check(
     """
     if not isinstance(start_queues, bool):
         raise WrongSetting(f"start_queues must be True or False, got {start_queues!r}")
-    if isinstance(max_interruptions, bool) or not isinstance(max_interruptions, int):
-        raise WrongSetting(f"max_interruptions must be a whole number, got {max_interruptions!r}")
-    if max_interruptions < 1:
-        raise ConfigError(f"max_interruptions must be at least 1, got {max_interruptions}")
-    key_file = _path(signing_key_file, "signing_key_file", "a file's path")
+    most = _limit(max_interruptions, "max_interruptions")
+    key_file = _path(signing_key_file, "signing_key_file", "a file's path", is_secret=True)
     return Config(
         path=_path(path, "path", "a directory's path"),
         queues=_queues(queues),
         start_queues=start_queues,
         retention=None if retention is None else _seconds(retention, "retention"),
-        max_interruptions=max_interruptions,
+        max_interruptions=most,
         signing_key_file=key_file,
         signing_keys=signing_keys.load(key_file),
     )
@@ -149,8 +143,9 @@ def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _toml_queue(name: str, table: object) -> int | QueueConfig:
-    if isinstance(table, int) and not isinstance(table, bool):
-        return table
+    concurrency = whole(table)
+    if concurrency is not None:
+        return concurrency
     where = f"[antq.queues.{name}]"
     settings = _table(table, where)
     _refuse_unknown(settings, {f.name for f in fields(QueueConfig)}, where)
@@ -160,18 +155,32 @@ def _toml_queue(name: str, table: object) -> int | QueueConfig:
         raise type(error)(f"{where}: {error}") from None
 
 
-def _path(path: object, setting: str, what: str) -> Path | None:
+def _path(path: object, setting: str, what: str, *, is_secret: bool = False) -> Path | None:
+    """Return *path* absolute; one that *is_secret* could be a key instead, and is not shown."""
     if path is None:
         return None
     try:
         given = Path(path)  # type: ignore[arg-type]
     except TypeError:
-        raise WrongSetting(f"{setting} must be {what} or None, got {path!r}") from None
+        shown = f"a {type(path).__name__}" if is_secret else repr(path)
+        raise WrongSetting(f"{setting} must be {what} or None, got {shown}") from None
     if not str(path):
         raise ConfigError(f"{setting} must be {what} or None, got an empty one")
     if "\0" in str(given):
-        raise ConfigError(f"{setting} must be {what} without NUL, got {brief(path)}")
+        shown = "one with it" if is_secret else brief(path)
+        raise ConfigError(f"{setting} must be {what} without NUL, got {shown}")
+    if not _is_encodable(given):
+        shown = "another" if is_secret else brief(path)
+        raise ConfigError(f"{setting} must be {what} that the file system can have, got {shown}")
     return given.absolute()
+
+
+def _is_encodable(path: Path) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _queues(queues: object) -> Mapping[str, QueueConfig]:
@@ -198,29 +207,38 @@ def _queue_name(name: object) -> str:
 def _queue(name: str, value: object) -> QueueConfig:
     if isinstance(value, QueueConfig):
         return value
-    if isinstance(value, bool) or not isinstance(value, int):
+    concurrency = whole(value)
+    if concurrency is None:
         raise WrongSetting(
             f"queue {name!r}: give a concurrency or a QueueConfig, such as 10, got {value!r}"
         )
     try:
-        return QueueConfig(concurrency=value)
+        return QueueConfig(concurrency=concurrency)
     except ConfigError as error:
         raise type(error)(f"queue {name!r}: {error}") from None
 
 
-def _limit(value: object, setting: str, *, least: int, endless: bool = True) -> None:
-    if value is None and endless:
-        return
-    none = " or None" if endless else ""
-    if isinstance(value, bool) or not isinstance(value, int):
+def _setting(check: Callable[[object], T], value: object) -> T:
+    try:
+        return check(value)
+    except TypeError as error:
+        raise WrongSetting(str(error)) from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _limit(value: object, setting: str, *, none: str = "") -> int:
+    number = whole(value)
+    if number is None:
         raise WrongSetting(f"{setting} must be a whole number{none}, got {brief(value)}")
-    if value < least:
-        raise ConfigError(f"{setting} must be at least {least}{none}, got {value}")
+    if number < 1:
+        raise ConfigError(f"{setting} must be at least 1{none}, got {number}")
+    return number
 
 
 def _seconds(value: object, setting: str, *, endless: bool = True) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+    seconds = value.total_seconds() if isinstance(value, timedelta) else real(value)
+    if seconds is None:
         none = " or None" if endless else ""
         raise WrongSetting(f"{setting} must be seconds, a timedelta{none}, got {value!r}")
     if not 0 < seconds < math.inf:
@@ -244,6 +262,11 @@ def _refuse_unknown(settings: Mapping[str, Any], known: Collection[str], where: 
             raise WrongSetting(
                 f"unknown setting {setting!r} in {where}{did_you_mean(setting, known)}"
             )
+
+
+def described(config: Config) -> dict[str, Any]:
+    """Return the arguments of AntQ that describe *config*. No keys: only where they are."""
+    return {f.name: getattr(config, f.name) for f in fields(config) if f.name != "signing_keys"}
 
 
 def check_timeout(timeout: object) -> float:

@@ -22,8 +22,9 @@ from antq_actors.errors import StorageError
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.storage import environment, node_lock, soundness
+from antq_actors.storage.directory import real
 from antq_actors.storage.environment import Environment
-from antq_actors.storage.failures import storage_error
+from antq_actors.storage.failures import in_words, storage_error
 from antq_actors.storage.job_store import read, write
 from antq_actors.storage.resealing import reseal_all
 from antq_actors.storage.seal import Seal
@@ -83,8 +84,10 @@ def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
     Jobs that were running when the backup was made are enqueued, and nothing is counted. *path*
     must hold no store.
     """
-    backed_up, target = _existing(source), Path(os.path.realpath(path))
-    if (target / DATA_FILE).exists():
+    backed_up, target = _existing(source), real(path)
+    with in_words(target):
+        is_taken = (target / DATA_FILE).exists()
+    if is_taken:
         raise StorageError(
             f"there is a store in {target}: move it away first (mv {target} {target}.old), then"
             " repeat this"
@@ -167,7 +170,7 @@ def findings(env: Environment, signing_keys: Sequence[bytes] = ()) -> list[str]:
 
 def copy_to(env: Environment, target: str | os.PathLike[str]) -> Path:
     """Back up an open store."""
-    with _arriving(Path(target)) as coming:
+    with _arriving(real(target)) as coming:
         env.copy(coming)
     return Path(target)
 
@@ -176,9 +179,10 @@ def copy_to(env: Environment, target: str | os.PathLike[str]) -> Path:
 
 
 def _existing(path: str | os.PathLike[str]) -> Path:
-    store = Path(os.path.realpath(path))
-    if not (store / DATA_FILE).exists():
-        raise StorageError(f"there is no store in {store}")
+    store = real(path)
+    with in_words(store):
+        if not (store / DATA_FILE).exists():
+            raise StorageError(f"there is no store in {store}")
     return store
 
 
@@ -200,7 +204,6 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Environment]:
 @contextmanager
 def _alone(store: Path) -> Iterator[StoreLock]:
     if environment.opened(store) is not None:
-        # Locking it once more and letting go would let go the lock that this process has.
         raise StorageError(f"{store} is open in this process; stop the AntQ that has it first")
     lock = StoreLock(store, alone=True)
     try:
@@ -212,14 +215,11 @@ def _alone(store: Path) -> Iterator[StoreLock]:
 @contextmanager
 def _arriving(target: Path) -> Iterator[Path]:
     """Answer a directory that becomes *target* when the block ends well, and else vanishes."""
-    target = Path(os.path.realpath(target))
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise StorageError(f"{target} exists and is no empty directory; give another path")
-    try:
+    with in_words(target):
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise StorageError(f"{target} exists and is no empty directory; give another path")
         target.parent.mkdir(parents=True, exist_ok=True)
-        coming = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    except OSError as error:
-        raise storage_error(error, target) from error
+        coming = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}-", dir=target.parent))
     try:
         yield coming
         for file in coming.iterdir():
@@ -275,10 +275,8 @@ def _give_back(env: Environment, now: Instant) -> None:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    try:
+    with in_words(target):
         shutil.copyfile(source, target)
-    except OSError as error:
-        raise storage_error(error, target) from error
 
 
 def _sync(path: Path) -> None:

@@ -14,48 +14,104 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 VARIABLE: Final = "ANTQ_SIGNING_KEYS"
 _SHORTEST: Final = 32
 
 
-def load(file: Path | None, environ: Mapping[str, str] = os.environ) -> tuple[bytes, ...]:
+class KeyText:
+    """The text of ``ANTQ_SIGNING_KEYS``, for another process; it is shown nowhere."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __repr__(self) -> str:
+        return "<signing keys>"
+
+    def put_into_environment(self) -> None:
+        """Have this process, and those that it starts, find the keys."""
+        os.environ[VARIABLE] = self._text
+
+
+def of_environment() -> KeyText | None:
+    """Return the keys in ``ANTQ_SIGNING_KEYS`` as they stand there, if it is set."""
+    return KeyText(os.environ[VARIABLE]) if VARIABLE in os.environ else None
+
+
+def load(file: Path | None, environ: Mapping[str, str] | None = None) -> tuple[bytes, ...]:
     """Answer the keys in *file*; without one, those in ``ANTQ_SIGNING_KEYS``; else none.
 
     Raises ConfigError for a file that cannot be read or that others can read, and for a key that
-    is too short.
+    is too short. No error contains a key, also where one was given in the place of a file's name.
     """
     if file is not None:
         return _keys(_private_text(file), str(file))
-    return _keys(environ.get(VARIABLE, ""), VARIABLE) if VARIABLE in environ else ()
+    if environ is None:  # in no variable here: tools that show them would show the keys
+        return _keys(os.environ[VARIABLE], VARIABLE) if VARIABLE in os.environ else ()
+    return _keys(environ[VARIABLE], VARIABLE) if VARIABLE in environ else ()
 
 
 def _private_text(file: Path) -> str:
+    if not os.path.exists(file):  # noqa: PTH110 - whatever the text of it, this raises nothing
+        raise ConfigError(_no_such_file(file))
     try:
-        mode = file.stat().st_mode
-        text = file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"cannot read the signing keys in {file}: {error}") from error
+        _check_private(file)
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        problem = "it is no text in UTF-8"
+    # Raised here, without the first error: one of UTF-8 has all that was read.
+    raise ConfigError(f"cannot read the signing keys in {file}: {problem}")
+
+
+def _check_private(file: Path) -> None:
+    mode = file.stat().st_mode
     if os.name == "posix" and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise ConfigError(
             f"others can read or write the signing keys in {file} (mode"
             f" {stat.S_IMODE(mode):03o}), and who has one can run code as you; chmod 600 {file}"
         )
-    return text
+
+
+def _no_such_file(file: Path) -> str:
+    """Say that *file* is not there, and its name only where that cannot be a key."""
+    there = next((str(each) for each in file.parents if os.path.isdir(each)), "")  # noqa: PTH112 - as above
+    if there == str(file.parent) and len(file.name) < _SHORTEST:
+        return f"cannot read the signing keys in {file}: there is no such file"
+    return (
+        f"cannot read the signing keys: there is no such file below {there!r}. Its name is not"
+        " shown, because it could be a key; give the name of a file with the keys, or the keys"
+        f" themselves in the environment as {VARIABLE}"
+    )
 
 
 def _keys(text: str, where: str) -> tuple[bytes, ...]:
     lines = [line.strip() for line in text.splitlines()]
-    keys = [line.encode() for line in lines if line and not line.startswith("#")]
-    if not keys:
-        raise ConfigError(f"there is no signing key in {where}; write one a line, the newest first")
-    for number, key in enumerate(keys, start=1):
-        if len(key) < _SHORTEST:
-            raise ConfigError(
-                f"key {number} in {where} has {len(key)} characters, and a signing key needs"
+    keys = tuple(
+        line.encode("utf-8", "surrogateescape")
+        for line in lines
+        if line and not line.startswith("#")
+    )
+    problem = _problem([len(key) for key in keys], where)
+    if problem:
+        del text, lines, keys  # some tools show the variables of the frames of a traceback
+        raise ConfigError(problem)
+    return keys
+
+
+def _problem(lengths: Sequence[int], where: str) -> str:
+    if not lengths:
+        return f"there is no signing key in {where}; write one a line, the newest first"
+    for number, length in enumerate(lengths, start=1):
+        if length < _SHORTEST:
+            return (
+                f"key {number} in {where} has {length} characters, and a signing key needs"
                 f" {_SHORTEST}; make one with"
                 ' python -c "import secrets; print(secrets.token_urlsafe(32))"'
             )
-    return tuple(keys)
+    return ""

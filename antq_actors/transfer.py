@@ -11,6 +11,7 @@ What is imported is run later, though, so a file is trusted as code is.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -18,22 +19,27 @@ import msgspec
 
 from antq_actors.errors import AntqError, BatchError, StorageError
 from antq_actors.jobs import instant, lifecycle
-from antq_actors.jobs.lifecycle import ErrorEntry
+from antq_actors.jobs.duration import brief
 from antq_actors.jobs.options import check_queue_name
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.jobs.state import JobState
 from antq_actors.jobs.status import ENDED, Status
+from antq_actors.jobs.wording import is_utf8
 from antq_actors.storage.encoding import encode_args, encoded_pickle, pickle_of, show_args
 from antq_actors.storage.records import Arrival, Filter, JobSpec, NewJob, StoredJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.client import StorageClient
 
 VERSION: Final = 1
 _BATCH: Final = 1_000
+_LARGEST_NUMBER: Final = 2**62
+"""Of an id or a count: there is room for as many again."""
+_LONGEST_DIGEST: Final = 64
+"""In bytes."""
 
 
 class Imported(NamedTuple):
@@ -75,6 +81,8 @@ class _Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     unique_digest: bytes | None = None
     errors: tuple[_Error, ...] = ()
     """Newest first."""
+    error_count: int = 0
+    """Of all, also those that are not kept. What is less than there are counts as many."""
 
 
 _encode = msgspec.json.Encoder().encode
@@ -97,6 +105,8 @@ def import_jobs(
     A store that never had a job keeps their ids, another one gives them new ones. Raises
     BatchError at the first line that cannot be stored, with its index; those before it are.
     """
+    if not isinstance(lines, Iterable):
+        raise TypeError(f"lines must be the lines of an export, str or bytes, got {brief(lines)}")
     intake = _Intake(store)
     for index, line in enumerate(lines):
         try:
@@ -104,7 +114,7 @@ def import_jobs(
                 _check_head(line)
             elif line.strip():
                 intake.take(_arrival(line, clock()))
-        except (AntqError, ValueError, TypeError, msgspec.MsgspecError) as error:
+        except (AntqError, ValueError, TypeError, RecursionError, msgspec.MsgspecError) as error:
             intake.flush()
             raise BatchError(
                 f"line {index + 1} was not imported, {len(intake.stored)} jobs before it were:"
@@ -165,6 +175,7 @@ def _line(job: StoredJob) -> _Line:
             _Error(e.attempt, e.error, instant.shown_datetime(e.attempted_at), e.stack_trace)
             for e in job.errors
         ),
+        error_count=state.error_count,
     )
 
 
@@ -182,14 +193,9 @@ def _check_head(line: str | bytes) -> None:
 def _arrival(line: str | bytes, now: Instant) -> Arrival:
     """Answer the job that a line describes. Raises ValueError, TypeError, MsgspecError."""
     found = _decode_line(line)
-    check_queue_name(found.queue)
-    if not (-128 <= found.priority <= 127 and found.max_attempts >= 1):  # noqa: PLR2004 - as api
-        raise ValueError("priority is from -128 to 127, and max_attempts at least 1")
-    if min(found.id - 1, found.attempts, found.interruptions) < 0:
-        raise ValueError("id is at least 1, attempts and interruptions at least 0")
-    if (found.args is None) == (found.pickled_args is None):
-        raise ValueError("it needs either args or pickled_args")
+    _check(found)
     ended = found.status in ENDED
+    errors = lifecycle.kept_errors(found.errors)
     state = JobState(
         status=found.status,
         queue_name=found.queue,
@@ -199,7 +205,8 @@ def _arrival(line: str | bytes, now: Instant) -> Arrival:
         scheduled_at=None if ended else _instant(found.scheduled_at or found.updated_at),
         attempts=found.attempts,
         interruptions=found.interruptions,
-        errors=len(found.errors),
+        errors=len(errors),
+        errors_elsewhere=max(found.error_count, len(found.errors)) - len(errors),
     )
     if state.status is Status.RUNNING:
         state = lifecycle.settle(state, GivenBack(), now=now).state
@@ -217,10 +224,29 @@ def _arrival(line: str | bytes, now: Instant) -> Arrival:
         unique_statuses=found.unique_statuses,
         unique_digest=found.unique_digest,
     )
-    errors = tuple(
-        ErrorEntry(e.attempt, e.error, e.stack_trace, _instant(e.at)) for e in found.errors
+    entries = tuple(
+        lifecycle.error_entry(e.attempt, e.error, e.stack_trace, _instant(e.at)) for e in errors
     )
-    return Arrival(found.id, NewJob(state, spec), errors)
+    return Arrival(found.id, NewJob(state, spec), entries)
+
+
+def _check(found: _Line) -> None:
+    """Raise ValueError for what no job has, or for arguments twice or not at all."""
+    check_queue_name(found.queue)
+    if not (-128 <= found.priority <= 127 and found.max_attempts >= 1):  # noqa: PLR2004 - as api
+        raise ValueError("priority is from -128 to 127, and max_attempts at least 1")
+    counts = found.attempts, found.interruptions, found.error_count
+    if min(found.id - 1, *counts) < 0:
+        raise ValueError("id is at least 1, attempts, interruptions and error_count at least 0")
+    attempts = (error.attempt for error in found.errors)
+    if max(found.id, found.max_attempts, *counts, *map(abs, attempts)) > _LARGEST_NUMBER:
+        raise ValueError(f"ids and counts are at most {_LARGEST_NUMBER}")
+    if (found.args is None) == (found.pickled_args is None):
+        raise ValueError("it needs either args or pickled_args")
+    if found.timeout is not None and not found.timeout > 0:
+        raise ValueError("timeout is more than 0")
+    if len(found.unique_digest or b"") > _LONGEST_DIGEST:
+        raise ValueError(f"unique_digest has at most {_LONGEST_DIGEST} bytes")
 
 
 def _moment(when: Instant | None) -> datetime | None:
@@ -232,14 +258,21 @@ def _instant(moment: datetime) -> Instant:
 
 
 def _is_json(value: Any) -> bool:
-    """Tell whether JSON brings *value* back as it is: a tuple would come back as a list."""
+    """Whether JSON brings *value* back as it is: a tuple would come back as a list.
+
+    It has no lone surrogates, such as in the name of a file that is no UTF-8.
+    """
     kind = type(value)
-    if value is None or kind in (str, int, bool):
+    if value is None or kind in (int, bool):
         return True
+    if kind is str:
+        return is_utf8(value)
     if kind is float:
         return math.isfinite(value)
     if kind is list:
         return all(map(_is_json, value))
     if kind is dict:
-        return all(type(key) is str and _is_json(item) for key, item in value.items())
+        return all(
+            type(key) is str and is_utf8(key) and _is_json(item) for key, item in value.items()
+        )
     return False

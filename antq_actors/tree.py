@@ -7,7 +7,8 @@ antq                    one_for_one
 │       ├── workers     dynamic, one temporary child per running job; and the executors that run
 │       │               jobs outside of threads, each started when it is needed
 │       └── queue       the queue actor
-├── rescuer             gives back the jobs of nodes that died
+├── rescuer             gives back the jobs of nodes that died; before this one claims any, the
+│                       first queue actor does
 └── pruner              deletes ended jobs past their retention
 """
 
@@ -125,6 +126,8 @@ def _queue(config: Config, names: Names, name: str, store: StorageClient, node: 
         max_interruptions=config.max_interruptions,
         node=node,
         workers=names.workers(name),
+        application=names.root,
+        path=config.path,
         executor=queue.executor,
         max_jobs=queue.max_jobs,
         max_memory=queue.max_memory,

@@ -5,7 +5,11 @@ import time
 from antq_actors import Status
 
 ENDED = {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
-LONGEST = 30.0
+LONGEST = 80.0
+"""Seconds: what takes longer hangs, also on a busy machine."""
+
+STORE_TIMEOUT_SECONDS = 25.0
+"""Less than the 30 s for which an application waits for a store that refuses, or for its jobs."""
 
 
 def until(condition, what="it"):

@@ -4,6 +4,7 @@ import gc
 import signal
 
 import pytest
+import reports
 from hypothesis import HealthCheck, settings
 from programs import Program
 from stage import Stage
@@ -27,6 +28,13 @@ def pytest_collection_modifyitems(config, items):
     rule = config.getoption("--rule")
     if rule is not None:
         items[:] = [item for item in items if rule in rules_of(item)]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    report = yield
+    reports.shorten(report)
+    return report
 
 
 def rules_of(item):

@@ -4,9 +4,12 @@ import itertools
 import queue
 import threading
 
+import apps
+
 from antq_actors import Worker
 
 LONGEST = 30.0
+"""Seconds that a deaf job is deaf."""
 
 _numbers = itertools.count()
 _stages = {}
@@ -47,7 +50,7 @@ class Stage:
 
     def begun(self, count=1):
         """Wait until *count* more jobs have begun; answer their parts in that order."""
-        return [self._begun.get(timeout=LONGEST) for _ in range(count)]
+        return [self._begun.get(timeout=apps.LONGEST) for _ in range(count)]
 
     def has_begun_more(self):
         return not self._begun.empty()

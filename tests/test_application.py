@@ -207,7 +207,38 @@ def of_another_program(tmp_path):
     return store
 
 
-@pytest.mark.parametrize("unusable", [a_file, below_a_file, open_to_all, of_another_program])
+def of_a_long_name(tmp_path):
+    return tmp_path / ("n" * 300)
+
+
+def of_a_long_path(tmp_path):
+    return tmp_path.joinpath("store", *["n" * 200] * 30)
+
+
+def in_a_circle(tmp_path):
+    (tmp_path / "store").symlink_to(tmp_path / "store")
+    return tmp_path / "store"
+
+
+def with_a_directory_for_a_file(tmp_path):
+    (tmp_path / "store").mkdir(0o700)
+    (tmp_path / "store" / "store.lock").mkdir()
+    return tmp_path / "store"
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    [
+        a_file,
+        below_a_file,
+        open_to_all,
+        of_another_program,
+        of_a_long_name,
+        of_a_long_path,
+        in_a_circle,
+        with_a_directory_for_a_file,
+    ],
+)
 def test_a_path_that_cannot_be_a_store_is_a_storage_error_and_a_start_error(tmp_path, unusable):
     app = AntQ(unusable(tmp_path))
 

@@ -3,7 +3,9 @@
 import json
 
 import pytest
-from benches import BENCHMARKS, run
+from benches import BENCHMARKS, LONGEST, run
+
+pytestmark = pytest.mark.timeout(1.1 * LONGEST)
 
 MEASURES = "main(__doc__, bench"  # how a program that measures ends
 

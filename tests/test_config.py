@@ -22,6 +22,7 @@ class Text(str):
         ("path", True, TypeError),
         ("path", "", ValueError),
         ("path", "a\0b", ValueError),
+        ("path", "a\ud800b", ConfigError),
         ("queues", [("mail", 1)], TypeError),
         ("queues", ["mail"], TypeError),
         ("queues", "mail", TypeError),

@@ -325,3 +325,18 @@ def test_reading_goes_on_while_jobs_come_and_go(app):
 
     assert settled(app, last).status is Status.COMPLETED
     assert all(each == sorted(set(each)) for each in seen)
+
+
+@pytest.mark.parametrize("look", ["get_worker", "cancel_worker", "retry_worker", "delete_worker"])
+@pytest.mark.parametrize(
+    "id_", [10**5000, -(10**5000), 2**64, -1, 0], ids=["huge", "least", "64 bits", "-1", "0"]
+)
+def test_an_id_that_no_job_can_have_is_not_found(app, look, id_):
+    with pytest.raises(JobNotFound, match="no job has"):
+        getattr(app, look)(id_)
+
+
+@pytest.mark.parametrize("option", ["status", "queue_name", "worker", "args"])
+def test_a_filter_that_cannot_even_be_shown_is_a_type_error(app, option):
+    with pytest.raises(TypeError, match="a int"):
+        app.list_workers(**{option: 10**5000})

@@ -311,3 +311,44 @@ def test_reseal_signs_what_is_there_and_only_that_is_run(path, tmp_path, monkeyp
         assert app.verify() != []
         app.delete_worker(refused)
         assert app.verify() == []
+
+
+# ---- paths that are none ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "unusable",
+    ["n" * 300, "/".join(["n" * 200] * 30), "a\0b", "a\ud800b", "file", "file/below", "circle"],
+)
+@pytest.mark.parametrize("act", ["verify", "backup", "restore", "compact", "migrate", "reseal"])
+def test_a_path_that_cannot_be_a_store_is_a_storage_error(tmp_path, act, unusable):
+    (tmp_path / "file").touch()
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    path = f"{tmp_path}/{unusable}"
+    more = {"backup": [tmp_path / "to"], "restore": [tmp_path / "to"]}.get(act, [])
+
+    with pytest.raises(StorageError, match=re.escape(str(tmp_path))):
+        getattr(maintenance, act)(path, *more)
+
+    assert not (tmp_path / "to").exists()
+
+
+@pytest.mark.parametrize(
+    "unusable", ["n" * 300, "/".join(["n" * 200] * 30), "a\0b", "a\ud800b", "file", "file/below"]
+)
+def test_a_target_that_cannot_be_made_is_a_storage_error(path, tmp_path, unusable):
+    filled(path)
+    (tmp_path / "file").touch()
+    target = f"{tmp_path}/{unusable}"
+
+    for act in (maintenance.backup, maintenance.restore):
+        with pytest.raises(StorageError, match=re.escape(str(tmp_path))):
+            act(path, target)
+
+
+def test_a_directory_in_the_place_of_the_data_file_is_a_storage_error(path):
+    (path / DATA_FILE).mkdir(parents=True)
+
+    for act in (maintenance.verify, maintenance.compact):
+        with pytest.raises(StorageError, match=re.escape(str(path))):
+            act(path)

@@ -3,7 +3,9 @@
 import json
 
 import pytest
-from benches import BENCHMARKS, module, run
+from benches import BENCHMARKS, LONGEST, module, run
+
+pytestmark = pytest.mark.timeout(1.1 * LONGEST)
 
 parts = module("parts")
 

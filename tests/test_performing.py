@@ -46,6 +46,10 @@ class Awkward:
         raise RuntimeError("no text")
 
 
+class Declined(Fail, frozen=True):
+    pass
+
+
 def raises(error):
     def act():
         raise error
@@ -58,7 +62,12 @@ ACTS = {
     "false": lambda: False,
     "tuple": lambda: ("error", "text"),
     "exception": lambda: ValueError("returned, not raised"),
+    "class": lambda: ValueError,
     "Fail class": lambda: Fail,
+    "Cancel class": lambda: Cancel,
+    "Snooze class": lambda: Snooze,
+    "own class": lambda: Declined,
+    "own": lambda: Declined("card"),
     "fail": lambda: Fail("Invalid email"),
     "fail with an exception": lambda: Fail(ValueError("bad")),
     "fail with None": lambda: Fail(None),
@@ -96,7 +105,7 @@ def act(app, name):
 ENDED_OR_SCHEDULED = (Status.COMPLETED, Status.FAILED, Status.CANCELLED, Status.SCHEDULED)
 
 
-@pytest.mark.parametrize("name", ["none", "false", "tuple", "exception", "Fail class"])
+@pytest.mark.parametrize("name", ["none", "false", "tuple", "exception", "class"])
 def test_returning_anything_else_is_success(app, name):
     job = act(app, name)
 
@@ -110,6 +119,11 @@ def test_returning_anything_else_is_success(app, name):
         ("fail with an exception", "bad", False),
         ("fail with None", "None", False),
         ("fail with an awkward reason", "Awkward", False),
+        ("Fail class", "perform returned the class Fail and no instance", False),
+        ("Cancel class", "write: return Cancel(reason)", False),
+        ("Snooze class", "write: return Snooze(seconds)", False),
+        ("own class", "write: return Declined(reason)", False),
+        ("own", "card", False),
         ("snooze too little", "negative", True),
         ("snooze text", "seconds", True),
         ("raise", "no", True),
@@ -264,14 +278,14 @@ def test_wrong_options_of_a_worker_are_refused_where_it_is_defined(options, erro
 
 
 def test_a_worker_answers_to_the_name_it_is_given(app):
-    class Moved(Worker, name="old.place:Mail"):
+    class Moved(Worker, name="performing.old:Mail"):
         def perform(self, job):
             pass
 
     job = settled(app, Moved.perform_async())
 
-    assert (job.worker, job.status) == ("old.place:Mail", Status.COMPLETED)
-    assert app.list_workers(worker=Moved) == app.list_workers(worker="old.place:Mail") == [job]
+    assert (job.worker, job.status) == ("performing.old:Mail", Status.COMPLETED)
+    assert app.list_workers(worker=Moved) == app.list_workers(worker="performing.old:Mail") == [job]
 
 
 def test_workers_defined_in_functions_run_while_their_process_lives(app):

@@ -2,11 +2,13 @@
 
 import base64
 import json
+import os
+from pathlib import PurePosixPath
 
 import pytest
 from apps import settled
 
-from antq_actors import AntQ, BatchError, Unique, Worker
+from antq_actors import AlreadyExists, AntQ, BatchError, Unique, Worker
 
 
 class Task(Worker, name="transfer:Task", max_attempts=3, timeout=9.5):
@@ -21,6 +23,8 @@ class Task(Worker, name="transfer:Task", max_attempts=3, timeout=9.5):
 class Only(Worker, name="transfer:Only", unique=Unique(args=["n"])):
     def perform(self, job): ...
 
+
+NO_UTF8 = os.fsdecode(b"report\xff.txt")
 
 EVERY_KIND = [
     {},
@@ -104,6 +108,69 @@ def test_what_ran_waits_again(source, target):
     assert (found.status, found.attempts, found.interruptions) == ("enqueued", 1, 0)
 
 
+def an_error(number):
+    return {"attempt": number, "error": f"error {number}", "at": "2026-01-01T00:00:00Z"}
+
+
+def the_errors(count):
+    """All errors of a job, as an export of an earlier release has them: newest first."""
+    return [an_error(number) for number in range(count, 0, -1)]
+
+
+def test_an_import_keeps_the_newest_errors_and_the_first_and_the_count_of_all(target):
+    target.import_jobs([HEAD, a_line(errors=the_errors(30_000))])
+
+    job = target.get_worker(1)
+    attempts = [error.attempt for error in job.errors]
+    assert attempts == [*range(30_000, 30_000 - 24, -1), 1]
+    assert job.error_count == 30_000
+    assert target.verify() == []
+
+
+def test_the_count_of_errors_goes_out_and_comes_in_again(target, tmp_path):
+    target.import_jobs([HEAD, a_line(errors=the_errors(100))])
+    lines = list(target.export_jobs())
+    with AntQ(tmp_path / "third", start_queues=False) as third:
+        third.import_jobs(lines)
+
+        assert seen(third) == seen(target)
+        assert third.get_worker(1).error_count == 100
+        assert third.verify() == []
+
+
+def test_an_imported_job_counts_its_errors_on(target, tmp_path):
+    with AntQ(tmp_path / "third") as third:
+        line = a_line(errors=the_errors(40), args={"fail": True}, max_attempts=1)
+        third.import_jobs([HEAD, line])
+        failed = settled(third, third.get_worker(1))
+
+        assert (failed.error_count, len(failed.errors)) == (41, 25)
+        assert (failed.errors[0].error, failed.errors[-1].error) == ("it failed", "error 1")
+        assert third.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("errors", "count", "counted", "kept"),
+    [(0, 0, 0, 0), (0, 9, 9, 0), (3, 0, 3, 3), (3, 3, 3, 3), (5, 68, 68, 5), (99, 68, 99, 25)],
+)
+def test_an_import_counts_no_fewer_errors_than_it_brings(target, errors, count, counted, kept):
+    target.import_jobs([HEAD, a_line(errors=the_errors(errors), error_count=count)])
+
+    job = target.get_worker(1)
+    assert (job.error_count, len(job.errors)) == (counted, kept)
+    assert target.verify() == []
+
+
+def test_an_import_cuts_texts_that_are_too_long(target):
+    error = an_error(1) | {"error": "x" * 10**6, "stack_trace": "y" * 10**6}
+
+    target.import_jobs([HEAD, a_line(errors=[error])])
+
+    (found,) = target.get_worker(1).errors
+    assert len(found.error) < len(found.stack_trace) <= 64 * 1024
+    assert ("cut to 8192" in found.error, "cut to 65536" in found.stack_trace) == (True, True)
+
+
 def test_an_imported_job_is_run(source, tmp_path):
     lines = list(source.export_jobs())
     with AntQ(tmp_path / "third") as app:
@@ -137,6 +204,13 @@ HEAD = '{"antq_export": 1}'
         (a_line(queue=""), "queue"),
         (a_line(id=0), "id is at least 1"),
         (a_line(attempts=-1), "attempts"),
+        (a_line(error_count=-1), "error_count"),
+        (a_line(error_count=2**63), "at most"),
+        (a_line(attempts=2**100), "at most"),
+        (a_line(interruptions=10**30), "at most"),
+        (a_line(max_attempts=2**64), "at most"),
+        (a_line(id=2**64 - 1), "at most"),
+        (a_line(errors=[an_error(-(2**70))]), "at most"),
         (a_line(priority=500), "priority is from -128 to 127"),
         (a_line(args=None), "either args or pickled_args"),
         (a_line(pickled_args="AAAA"), "either args or pickled_args"),
@@ -170,6 +244,27 @@ def test_what_is_no_export_is_refused_whole(target, head, error):
     assert target.count_workers() == 0
 
 
+@pytest.mark.parametrize("lines", [None, 5])
+def test_what_has_no_lines_is_a_type_error(target, lines):
+    with pytest.raises(TypeError, match="lines must be the lines of an export"):
+        target.import_jobs(lines)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"timeout": -5}, "timeout is more than 0"),
+        ({"timeout": 0}, "timeout is more than 0"),
+        ({"unique": ["n"], "unique_digest": "A" * 400}, "at most 64 bytes"),
+    ],
+)
+def test_a_job_that_could_not_be_stored_or_run_is_refused(target, changes, error):
+    with pytest.raises(BatchError, match=error):
+        target.import_jobs([HEAD, a_line(**changes)])
+
+    assert target.count_workers() == 0
+
+
 def test_a_planted_pickle_is_stored_and_listed_without_running_anything(target, tmp_path):
     bomb = b"cos\nsystem\n(S'touch " + str(tmp_path / "ran").encode() + b"'\ntR."
     line = a_line(args=None, pickled_args=base64.b64encode(bomb).decode())
@@ -178,3 +273,65 @@ def test_a_planted_pickle_is_stored_and_listed_without_running_anything(target, 
 
     assert "opaque" in repr(target.get_worker(1).args)
     assert not (tmp_path / "ran").exists()
+
+
+# ---- text that is no UTF-8 ------------------------------------------------------------------
+
+
+class Raises(Worker, name="transfer:Raises", unique=Unique(args=["file"])):
+    def perform(self, job):
+        raise FileNotFoundError(job.args["file"])
+
+
+WITHOUT_UTF8 = [
+    {"file": NO_UTF8},
+    {"file": NO_UTF8[:-4], NO_UTF8: 1},
+    {"file": "a", "files": [{NO_UTF8: [NO_UTF8, "\ud800"]}, {"n": {"\udfff\ud83d": None}}]},
+    {"file": PurePosixPath(NO_UTF8)},
+]
+
+
+def test_arguments_that_are_no_utf8_are_exported_and_come_back_the_same(tmp_path):
+    with AntQ(tmp_path / "source") as app:
+        for args in WITHOUT_UTF8:
+            settled(app, app.enqueue(Raises, args))
+        app.queue("default").pause()
+        app.enqueue(Raises, WITHOUT_UTF8[0])
+        lines = list(app.export_jobs())
+        before = app.list_workers()
+    with AntQ(tmp_path / "target", start_queues=False) as app:
+        imported = app.import_jobs(lines)
+
+        assert imported == (5, 0)
+        assert app.list_workers() == before
+        assert [job.args for job in before] == [*WITHOUT_UTF8, WITHOUT_UTF8[0]]
+        assert [job.errors[0].error for job in before[:2]] == ["report\\udcff.txt", "report\\udcff"]
+        assert list(app.export_jobs()) == lines
+        assert app.verify() == []
+        with pytest.raises(AlreadyExists):
+            app.enqueue(Raises, {"file": NO_UTF8})
+        assert [job.id for job in app.list_workers(args={"file": NO_UTF8})] == [1, 5]
+
+
+def test_an_imported_argument_that_is_no_utf8_is_what_the_worker_gets(tmp_path):
+    with AntQ(tmp_path / "source", start_queues=False) as app:
+        app.enqueue(Raises, {"file": NO_UTF8})
+        lines = list(app.export_jobs())
+
+    with AntQ(tmp_path / "target") as app:
+        app.import_jobs(lines)
+        (entry,) = settled(app, app.list_workers()[0]).errors
+
+    assert entry.error == "report\\udcff.txt"
+
+
+def test_names_that_are_no_utf8_match_no_job_and_are_refused_in_an_import(tmp_path):
+    with AntQ(tmp_path / "source", start_queues=False) as app:
+        app.enqueue(Raises, {"file": NO_UTF8})
+
+        assert app.list_workers(queue_name=NO_UTF8) == app.list_workers(worker=NO_UTF8) == []
+        assert app.count_workers(queue_name=NO_UTF8) == 0
+        assert len(list(app.export_jobs(queue_name=NO_UTF8))) == 1
+        for name in ("worker", "queue"):
+            with pytest.raises(BatchError, match="line 2 was not imported"):
+                app.import_jobs([HEAD, a_line(**{name: NO_UTF8})])

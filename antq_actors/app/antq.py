@@ -11,23 +11,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from antq_actors import config as configuration
-from antq_actors import maintenance, transfer
-from antq_actors.app import signals
+from antq_actors import forked_child
+from antq_actors.app import job_process, signals
 from antq_actors.app.live import Live
-from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.shutdown import drain, end
-from antq_actors.errors import (
-    ForkError,
-    NotStarted,
-    StartError,
-    StorageError,
-    StoreNotOpened,
-    UnknownQueue,
-)
+from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, StoreNotOpened
 from antq_actors.jobs import running
-from antq_actors.jobs.duration import brief
-from antq_actors.jobs.options import plain
-from antq_actors.jobs.wording import among
 from antq_actors.otp import current
 from antq_actors.otp import errors as otp_errors
 
@@ -36,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from antq_actors.app.job_process import ThroughParent
+    from antq_actors.app.queue_handle import QueueHandle
     from antq_actors.config import QueueConfig
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.registry import AnyWorker
@@ -101,27 +92,50 @@ class AntQ:
         where = "volatile" if self._config.path is None else str(self._config.path)
         return f"<AntQ {where} {'started' if self._running else 'not started'}>"
 
+    def antq_described(self) -> tuple[Any, ...]:
+        """Return how to describe it again, for the job processes of workers that refer to it."""
+        return _described_again, (type(self), configuration.described(self._config))
+
     # ---- life -----------------------------------------------------------------------------
 
     def start(self) -> Self:
         """Start the tree and return when it is up. Started before: does nothing.
 
+        In a process that performs jobs of this application (``executor="process"``) nothing is
+        started, which a warning says; it works there through the process that started it.
+
         Raises StartError, with what stopped it as its cause, when the tree cannot start; it is
         a StorageError as well when it was the store that cannot be opened. Then nothing is left
-        behind.
+        behind. In a process that performs jobs of another application it is a StartError, unless
+        this one has no queues.
         """
         with self._changing:
             if self._running is not None:
                 self._check_process(self._running)
                 return self
-            try:
-                self._running = Live(self._config)
-            except otp_errors.OtpError as error:
-                raise _start_error(error) from error
-            running.enter(self)
-            self._running.root.process.watch(self, self._tree_ended)
-            _started.append(self)
+            if job_process.refuse_start(self._config):
+                return self
+            self._start()
         return self
+
+    def _start(self) -> None:
+        live = Live(self._config)
+        try:
+            self._running = live
+            # Before the tree: a job that has waited begins before all of it is up, and may enqueue.
+            running.enter(self, live.names.root)
+            live.start()
+            live.root.process.watch(self, self._tree_ended)
+            _started.append(self)
+        except BaseException as error:
+            running.leave(self)
+            live.abandon()
+            with suppress(ValueError):
+                _started.remove(self)
+            self._running = None
+            if isinstance(error, otp_errors.OtpError):
+                raise _start_error(error) from error
+            raise
 
     def stop(self, *, timeout: float = 30.0) -> None:
         """Stop: claim no more, wait up to *timeout* seconds for running jobs, interrupt the rest.
@@ -138,7 +152,7 @@ class AntQ:
                 self._running = None  # a fork has none of its actors, and leaves its parent's alone
                 return
             # Before the lock: whoever holds it may be waiting for this very job.
-            _refuse_from_within(live.root)
+            _refuse_from_within(live.names.root)
         # Each step may be repeated: an exception may come between any two of them, and the handler
         # of a signal that comes in the middle may stop the application, too.
         with self._changing:
@@ -162,12 +176,16 @@ class AntQ:
             drain([live.names.queue(name) for name in self._config.queues], 0.0, wait=False)
 
     def run(self) -> None:
-        """Start, wait for SIGINT or SIGTERM, stop, and return.
+        """Start, wait for SIGINT, SIGTERM, SIGHUP or SIGQUIT, stop, and return.
 
-        A second signal stops waiting for running jobs. Raises RuntimeError outside the main
-        thread, which alone gets signals, and when the supervision tree gives up.
+        A second signal stops waiting for running jobs, unless it is a SIGHUP. A SIGHUP that the
+        program ignores or handles is left to it. SIGQUIT prints the stacks of all threads first.
+        Raises RuntimeError outside the main thread, which alone gets signals, and when the
+        supervision tree gives up. Returns at once in a process that performs jobs of this
+        application, see :meth:`start`.
         """
-        signals.run(self)
+        if not job_process.refuse_start(self._config):
+            signals.run(self)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -191,6 +209,11 @@ class AntQ:
         if self._config.path is not None:
             return self._config.path
         return self._live().path
+
+    @property
+    def start_queues(self) -> bool:
+        """Whether it runs queues, or is only there to enqueue and to look."""
+        return self._config.start_queues
 
     @property
     def default_queue(self) -> str:
@@ -310,18 +333,7 @@ class AntQ:
 
     def queue(self, name: str) -> QueueHandle:
         """Answer the queue of this name. Raises UnknownQueue, naming those that exist."""
-        live = self._live()
-        if not isinstance(name, str):
-            raise TypeError(f"queue must be a name (str), got {brief(name)}")
-        if self._config.start_queues:
-            known: Collection[str] = self._config.queues
-            actor = live.names.queue(plain(name))
-        else:
-            known = {*self._config.queues, *live.store.known_queues()}
-            actor = None
-        if name not in known:
-            raise UnknownQueue(f"there is no queue {name!r}{among(name, known)}")
-        return QueueHandle(plain(name), actor, live.store)
+        return self._live().queue(name)
 
     def queue_names(self) -> list[str]:
         """Answer the queues that hold jobs, are paused, or are run by a process, by name."""
@@ -338,14 +350,14 @@ class AntQ:
 
     def verify(self) -> list[str]:
         """Answer what is wrong with the store, one sentence each; see ``maintenance.verify``."""
-        return maintenance.findings(self._live().environment(), self._config.signing_keys)
+        return self._live().verify()
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
         """Copy the store as it is now to the new directory *target*, while all goes on.
 
         Answers its path; the copy is on disk then. Raises StorageError.
         """
-        return maintenance.copy_to(self._live().environment(), target)
+        return self._live().backup(target)
 
     def export_jobs(
         self,
@@ -354,21 +366,23 @@ class AntQ:
         queue_name: str | None = None,
     ) -> Iterator[bytes]:
         """Answer lines of JSON, without their ends: a head, then one for each job, by id."""
-        live = self._live()
-        return transfer.export_jobs(live.store, live.lookup.filter(status, queue_name))
+        return self._live().export_jobs(status, queue_name)
 
     def import_jobs(self, lines: Iterable[str | bytes]) -> Imported:
         """Store the jobs of an export as they were; trust the lines as you trust code.
 
         Raises BatchError at the first line that cannot be stored; those before it are.
         """
-        return transfer.import_jobs(self._live().store, lines)
+        return self._live().import_jobs(lines)
 
     # ---- inside ---------------------------------------------------------------------------
 
-    def _live(self) -> Live:
+    def _live(self) -> Live | ThroughParent:
         live = self._running
         if live is None:
+            through_parent = job_process.of_parent(self._config)
+            if through_parent is not None:
+                return through_parent
             raise NotStarted(
                 "this application is not running; start it with app.start(), app.run()"
                 " or `with app:`"
@@ -385,10 +399,17 @@ class AntQ:
 
     def _tree_ended(self, _ref: ServerRef, _reason: object) -> None:
         """Hear that the root ended; if nobody stopped it, it gave up."""
-        running.leave(self)
         live = self._running
+        if live is not None and live.store.removal() is not None:
+            running.fall_behind(self)
+        else:
+            running.leave(self)
         if live is not None:
             live.store.close()
+
+
+def _described_again(cls: type[AntQ], arguments: dict[str, Any]) -> AntQ:
+    return cls(**arguments)
 
 
 def _start_error(error: otp_errors.OtpError) -> Exception:
@@ -402,10 +423,10 @@ def _start_error(error: otp_errors.OtpError) -> Exception:
     return StartError(f"the application could not start: {error}")
 
 
-def _refuse_from_within(root: ServerRef) -> None:
+def _refuse_from_within(root: str) -> None:
     process = current.process()
     while process is not None:
-        if process.ref is root:
+        if process.name == root:
             raise RuntimeError(
                 "stop() was called by a job or an actor of this very application, which would wait"
                 " for itself; call it from the thread that started it"
@@ -419,3 +440,6 @@ def _stop_started() -> None:
     for app in reversed(_started.copy()):
         with suppress(Exception):
             app.stop(timeout=EXIT_PATIENCE)
+
+
+forked_child.at_end(_stop_started)

@@ -4,17 +4,57 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
+import threading
+import traceback
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 if TYPE_CHECKING:
     from types import FrameType
 
-SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM})
+SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT})
+"""What tells a program to stop."""
+
+
+def signals_to_handle() -> frozenset[signal.Signals]:
+    """Return those of ``SIGNALS`` that this program does not handle itself.
+
+    SIGHUP is also left alone where it is ignored: nohup does that. SIGQUIT is not: a shell ignores
+    it for what runs in the background, where the stacks may be wanted as well.
+    """
+    wanted = {signal.SIGINT, signal.SIGTERM}
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        wanted.add(signal.SIGHUP)
+    if signal.getsignal(signal.SIGQUIT) in (signal.SIG_DFL, signal.SIG_IGN):
+        wanted.add(signal.SIGQUIT)
+    return frozenset(wanted)
+
+
+def hurries(event: int) -> bool:
+    """Return whether a stop should wait no longer when this signal comes while it is under way.
+
+    SIGHUP never does: a terminal that is closed sends it more than once.
+    """
+    return event in SIGNALS and event != signal.SIGHUP
+
+
+def print_stacks() -> None:
+    """Print to stderr where each thread of this program is."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    parts = [
+        f"thread {names.get(ident, ident)}, most recent call last:\n"
+        + "".join(traceback.format_stack(frame))
+        for ident, frame in sys._current_frames().items()  # noqa: SLF001 - documented
+    ]
+    with suppress(OSError, ValueError):  # the terminal, or the stream, may be closed
+        print("\n".join(parts), file=sys.stderr, flush=True)  # noqa: T201
 
 
 class Ear:
     """Hears signals and what other threads tell, one byte each, in order.
+
+    At a SIGQUIT it prints where all threads are.
 
     *told* are the events that threads tell; their numbers must be no signal's.
 
@@ -25,12 +65,13 @@ class Ear:
     """
 
     def __init__(self, *told: int) -> None:
-        self._events = {*SIGNALS, *told}
+        self._told = told
 
     def __enter__(self) -> Self:
         self._reader, self._writer = socket.socketpair()
         self._writer.settimeout(0.0)
-        self._handlers = {number: signal.signal(number, _heard) for number in SIGNALS}
+        self._handlers = {number: signal.signal(number, _heard) for number in signals_to_handle()}
+        self._events = {*self._handlers, *self._told}
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         return self
 
@@ -50,6 +91,8 @@ class Ear:
         """Wait for the next event and answer it."""
         while (event := self._reader.recv(1)[0]) not in self._events:
             pass  # a signal that is somebody else's
+        if event == signal.SIGQUIT:
+            print_stacks()
         return event
 
 

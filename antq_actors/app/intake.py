@@ -10,6 +10,7 @@ from antq_actors.errors import BatchError, UnknownQueue
 from antq_actors.jobs.draft import Draft, Template, as_job
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.wording import among
+from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.storage.encoding import encode_args, kept_args
 from antq_actors.storage.records import JobSpec, NewJob
 
@@ -69,7 +70,7 @@ class Intake:
         Duplicates of a unique worker are left out. Raises BatchError from the error of the first
         item that cannot be stored; those before it are.
         """
-        items = _items(args_iterable)
+        items = items_of(args_iterable)
         # What is wrong with the call itself is said before the first item is looked at.
         template = self._template(worker, options)
         template.state(self._clock())
@@ -84,9 +85,7 @@ class Intake:
                 new = _new_job(template, template.state(self._clock()), template.check(item))
             except Exception as error:
                 ids += self._insert(batch)
-                raise BatchError(
-                    f"item {index} was not stored, {len(ids)} before it were: {error}", index, ids
-                ) from error
+                raise batch_error(index, ids, error) from error
             batch.append(new)
             index += 1
             size += len(new.spec.args)
@@ -103,6 +102,8 @@ class Intake:
 
     def _template(self, worker: AnyWorker, options: Mapping[str, Any]) -> Template:
         template = Template(worker, options, default_queue=self._default_queue)
+        if isinstance(worker, type):
+            refuse_unrunnable(worker)
         self._check_queue(template.queue)
         return template
 
@@ -119,7 +120,14 @@ class Intake:
 _END: Final[Any] = object()
 
 
-def _items(args_iterable: object) -> Iterator[Any]:
+def batch_error(index: int, ids: list[int], error: BaseException) -> BatchError:
+    """Return what `enqueue_many` raises from *error* of the item at *index*."""
+    text = f"item {index} was not stored, {len(ids)} before it were: {error}"
+    return BatchError(text, index, ids)
+
+
+def items_of(args_iterable: object) -> Iterator[Any]:
+    """Return its items one by one. Raises TypeError for what is no iterable of arguments."""
     if not isinstance(args_iterable, Mapping | str | bytes):
         with suppress(TypeError):
             return iter(args_iterable)  # type: ignore[call-overload,no-any-return] # it may raise

@@ -8,12 +8,16 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from antq_actors import tree
+from antq_actors import maintenance, transfer, tree
 from antq_actors.app.intake import Intake
 from antq_actors.app.lookup import Lookup
+from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.shutdown import end
-from antq_actors.errors import StorageError
+from antq_actors.errors import NotStarted, StorageError, UnknownQueue
 from antq_actors.jobs import instant
+from antq_actors.jobs.duration import brief
+from antq_actors.jobs.options import plain
+from antq_actors.jobs.wording import among
 from antq_actors.otp.names import registered, whereis
 from antq_actors.queues.node import Node
 from antq_actors.storage import node_info
@@ -22,9 +26,13 @@ from antq_actors.storage.environment import Environment, close_left_open, opened
 from antq_actors.storage.volatile import VolatileDirectory
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
     from pathlib import Path
 
     from antq_actors import config as configuration
+    from antq_actors.jobs.status import Status
+    from antq_actors.otp.ref import ServerRef
+    from antq_actors.transfer import Imported
 
 PATIENCE: Final = 30.0
 """Seconds that a storage actor has to come back."""
@@ -35,17 +43,18 @@ _taken: Final[set[tree.Names | None]] = set()
 
 
 class Live:
-    """All that exists while an application runs."""
+    """All that exists while an application runs. Its store answers when the tree has started."""
 
     def __init__(self, settings: configuration.Config) -> None:
         self.pid = os.getpid()
+        self._settings = settings
         self.volatile = VolatileDirectory() if settings.path is None else None
         self.path: Path = settings.path or self.volatile.path  # type: ignore[union-attr]
         self.names = _free_names()
         try:
             self._begin(settings)
         except BaseException:
-            self._abandon()
+            self.abandon()
             raise
 
     def _begin(self, settings: configuration.Config) -> None:
@@ -59,15 +68,26 @@ class Live:
         self.node = Node(self.store, settings.queues, says)
         self.intake = Intake(settings, self.store, instant.now)
         self.lookup = Lookup(self.store, instant.now)
-        self.root = tree.start(settings, self.names, self.path, self.store, self.node)
+        self._root: ServerRef | None = None
 
-    def _abandon(self) -> None:
+    def start(self) -> None:
+        """Start the tree. Raises otp.OtpError when it cannot start: then ``abandon`` it."""
+        self._root = tree.start(self._settings, self.names, self.path, self.store, self.node)
+
+    def abandon(self) -> None:
         """Leave nothing behind of a start that failed, or into which Ctrl-C came."""
         root = whereis(self.names.root)
         if root is not None:
             self.store.close()
             end(root, self.node)
         self._leave_nothing()
+
+    @property
+    def root(self) -> ServerRef:
+        """The root supervisor. Raises NotStarted until the tree is up."""
+        if self._root is None:
+            raise NotStarted("this application is being started, and its tree is not up yet")
+        return self._root
 
     def environment(self) -> Environment:
         """Answer the open store; its storage actor may be on its way back.
@@ -80,6 +100,38 @@ class Live:
             if time.monotonic() > deadline or self.store.closed.wait(PAUSE):
                 raise StorageError(f"the store in {self.path} is not open")
         return env
+
+    def queue(self, name: str) -> QueueHandle:
+        """Return the queue of this name. Raises UnknownQueue, naming those that exist."""
+        if not isinstance(name, str):
+            raise TypeError(f"queue must be a name (str), got {brief(name)}")
+        if self._settings.start_queues:
+            known: Collection[str] = self._settings.queues
+            actor = self.names.queue(plain(name))
+        else:
+            known = {*self._settings.queues, *self.store.known_queues()}
+            actor = None
+        if name not in known:
+            raise UnknownQueue(f"there is no queue {name!r}{among(name, known)}")
+        return QueueHandle(plain(name), actor, self.store)
+
+    def verify(self) -> list[str]:
+        """Return what is wrong with the store, one sentence each."""
+        return maintenance.findings(self.environment(), self._settings.signing_keys)
+
+    def backup(self, target: str | os.PathLike[str]) -> Path:
+        """Copy the store as it is now to the new directory *target*; return its path."""
+        return maintenance.copy_to(self.environment(), target)
+
+    def export_jobs(
+        self, status: Status | str | Collection[Status | str] | None, queue_name: str | None
+    ) -> Iterator[bytes]:
+        """Return lines of JSON: a head, then one for each job that passes both filters, by id."""
+        return transfer.export_jobs(self.store, self.lookup.filter(status, queue_name))
+
+    def import_jobs(self, lines: Iterable[str | bytes]) -> Imported:
+        """Store the jobs of an export as they were."""
+        return transfer.import_jobs(self.store, lines)
 
     def discard(self) -> None:
         """Let nobody wait for what is gone, and leave nothing open."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+from antq_actors.errors import JobNotFound
 from antq_actors.jobs.draft import check_args
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.job import Job
+from antq_actors.jobs.number import whole
 from antq_actors.jobs.registry import name_of
 from antq_actors.jobs.status import Status
 from antq_actors.storage.encoding import as_job, show_args
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.registry import AnyWorker
     from antq_actors.storage.client import StorageClient
+
+
+_MOST_BITS: Final = 128
+"""Of a number that an error shows."""
 
 
 class Lookup:
@@ -41,12 +47,10 @@ class Lookup:
         """Answer the jobs that pass all filters given, by id."""
         chosen = Filter(_statuses(status), _queue_name(queue_name), _worker(worker))
         wanted = _args(args)
-        _check_number(after, "after")
-        _check_number(limit, "limit")
         found = self._store.list(
             chosen,
-            after=after,
-            limit=limit,
+            after=_number(after, "after"),
+            limit=_number(limit, "limit"),
             accept=None if wanted is None else lambda job: _has(show_args(job.spec.args), wanted),
         )
         return [_shown(job) for job in found]
@@ -65,31 +69,35 @@ class Lookup:
 
     def get(self, id_: int) -> Job:
         """Answer a job. Raises JobNotFound."""
-        return _shown(self._store.get(_id(id_)))
+        return _shown(self._store.get(id_of(id_)))
 
     def cancel(self, job_or_id: Job | int) -> Job:
         """Cancel a job that has not ended. Raises JobNotFound, NotCancellable."""
-        return _shown(self._store.cancel(_id(job_or_id), self._clock()))
+        return _shown(self._store.cancel(id_of(job_or_id), self._clock()))
 
     def retry(self, job_or_id: Job | int) -> Job:
         """Enqueue an ended job again. Raises JobNotFound, NotRetryable, AlreadyExists."""
-        return _shown(self._store.retry(_id(job_or_id), self._clock()))
+        return _shown(self._store.retry(id_of(job_or_id), self._clock()))
 
     def delete(self, job_or_id: Job | int) -> None:
         """Delete a job. Raises JobNotFound."""
-        self._store.delete(_id(job_or_id))
+        self._store.delete(id_of(job_or_id))
 
 
 def _shown(stored: StoredJob) -> Job:
     return as_job(stored, show_args(stored.spec.args))
 
 
-def _id(job_or_id: object) -> int:
+def id_of(job_or_id: object) -> int:
+    """Return the id of a job, or the id itself. Raises TypeError for anything else."""
     if isinstance(job_or_id, Job):
         return job_or_id.id
-    if isinstance(job_or_id, bool) or not isinstance(job_or_id, int):
-        raise TypeError(f"give a Job or its id, a whole number, got {job_or_id!r}")
-    return job_or_id
+    id_ = whole(job_or_id)
+    if id_ is None:
+        raise TypeError(f"give a Job or its id, a whole number, got {brief(job_or_id)}")
+    if id_.bit_length() > _MOST_BITS:  # it may have more digits than Python shows
+        raise JobNotFound(f"no job has an id of {id_.bit_length()} bits")
+    return id_
 
 
 def _statuses(
@@ -102,17 +110,17 @@ def _statuses(
     try:
         return frozenset(_status(each) for each in status)
     except TypeError as error:
-        raise TypeError(f"status must be a status or several, got {status!r}") from error
+        raise TypeError(f"status must be a status or several, got {brief(status)}") from error
 
 
 def _status(status: object) -> Status:
     if not isinstance(status, str):
-        raise TypeError(f"a status is a Status or its name, got {status!r}")
+        raise TypeError(f"a status is a Status or its name, got {brief(status)}")
     try:
         return Status(status)
     except ValueError:
         known = ", ".join(Status)
-        raise ValueError(f"unknown status {status!r}; known are {known}") from None
+        raise ValueError(f"unknown status {brief(status)}; known are {known}") from None
 
 
 def _queue_name(queue_name: object) -> str | None:
@@ -131,9 +139,11 @@ def _args(args: object) -> Mapping[str, Any] | None:
     return check_args(args) or None
 
 
-def _check_number(value: object, what: Literal["after", "limit"]) -> None:
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise TypeError(f"{what} must be a whole number or None, got {value!r}")
+def _number(value: object, what: Literal["after", "limit"]) -> int | None:
+    number = whole(value)
+    if number is None and value is not None:
+        raise TypeError(f"{what} must be a whole number or None, got {brief(value)}")
+    return number
 
 
 def _has(args: Any, wanted: Mapping[str, Any]) -> bool:

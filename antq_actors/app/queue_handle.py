@@ -61,7 +61,7 @@ class QueueHandle:
         within a moment. Lowering stops no running job. Raises TypeError or ValueError unless *n*
         is a whole number of at least 1, and NotStarted when no node runs the queue.
         """
-        check_concurrency(n)
+        n = check_concurrency(n)
         if self._actor is not None:
             self._call(self._actor, SetConcurrency(n))
         elif not self._store.order_concurrency(self.name, n):
@@ -121,6 +121,6 @@ class QueueHandle:
                 if time.monotonic() >= deadline:
                     raise StorageError(f"queue {self.name!r} did not come back: {error}") from error
                 if self._store.closed.wait(PAUSE):
-                    raise NotStarted(
+                    raise self._store.removal() or NotStarted(
                         f"queue {self.name!r} does not run any more: its application has stopped"
                     ) from error

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.app.ear import Ear
+from antq_actors.app.ear import Ear, hurries
+from antq_actors.jobs import main_module
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,11 +23,12 @@ def run(
     when_up: Callable[[], None] = lambda: None,
     hurried_by: int | None = None,
 ) -> None:
-    """Start *app*, wait for SIGINT or SIGTERM, stop it. A second signal hurries the stop.
+    """Start *app*, wait for a signal, stop it. A second signal hurries the stop.
 
-    *when_up* is called when it has started. With *hurried_by* this signal hurries, whenever it
-    comes, and no other does. Raises RuntimeError outside the main thread, and when the supervision
-    tree gives up.
+    The signals are SIGINT, SIGTERM, SIGHUP, which does not hurry, and SIGQUIT, at which the stacks
+    of all threads are printed first. *when_up* is called when it has started. With *hurried_by*
+    this signal hurries, whenever it comes, and no other does. Raises RuntimeError outside the main
+    thread, and when the supervision tree gives up.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("run() waits for signals, which only the main thread gets; use start()")
@@ -37,7 +39,8 @@ def run(
         if not ended.watch(ear, lambda _ref, _reason: ear.tell(_TREE_ENDED)):
             ear.tell(_TREE_ENDED)
         when_up()
-        first = ear.hear()
+        with main_module.nothing_more_defined():
+            first = ear.hear()
         ended.unwatch(ear)
         reason = ended.reason
         if first == hurried_by:  # the system may deliver the one that was sent first as the second
@@ -61,7 +64,7 @@ def _stop(app: AntQ, ear: Ear, hurried_by: int | None) -> None:
 
     threading.Thread(target=stop, name="antq-stop").start()
     while (event := ear.hear()) != _STOPPED:
-        if hurried_by in (None, event):
+        if hurries(event) and hurried_by in (None, event):
             app.hurry()
     if errors:
         raise errors[0]

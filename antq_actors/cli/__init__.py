@@ -6,9 +6,10 @@
     maintenance.py  verify backup restore compact migrate reseal export import
     store.py        which store a command is about, and its opening
     render.py       jobs as tables, text and JSON
+    output.py       standard output and standard error, whatever they are
 
 Exit codes: 0 fine; 1 refused (no such job, not cancellable, no such store any more, …), or findings
-of verify; 2 wrong usage. What goes wrong is one line on standard error.
+of verify; 2 wrong usage; 130 Ctrl-C. What goes wrong is one line on standard error.
 """
 
 import sys
@@ -17,11 +18,12 @@ from typing import Annotated, Final
 
 import typer
 
-from antq_actors.cli import demo, jobs, maintenance, start
+from antq_actors.cli import demo, jobs, maintenance, output, render, start
 from antq_actors.errors import AntqError
 
 REFUSED: Final = 1
 USAGE: Final = 2
+INTERRUPTED: Final = 130
 
 # Typer has moved the module of this class between versions, but never its place.
 _UsageError: type[typer.BadParameter] = typer.BadParameter.__bases__[0]
@@ -62,23 +64,26 @@ _app.command("import")(maintenance.import_jobs)
 
 def main() -> None:
     """Run the command of ``sys.argv`` and exit with its code."""
+    output.occupy_descriptors()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and answer its exit code."""
+    """Run one command and return its exit code."""
+    output.escape_what_cannot_be_written()
     try:
         code = _app(arguments or ["--help"], prog_name="antq", standalone_mode=False)
     except _UsageError as error:
         return _complain(error.format_message(), USAGE)
+    except typer.Abort:
+        return INTERRUPTED
     except (AntqError, OSError) as error:
         return _complain(_with_cause(error), REFUSED)
     return code if isinstance(code, int) else 0
 
 
 def _complain(message: str, code: int) -> int:
-    one_line = " ".join(message.split())
-    print(f"antq: {one_line}", file=sys.stderr)  # noqa: T201 - it is a command
+    output.note(f"antq: {render.printable(' '.join(message.split()))}")
     return code
 
 
@@ -91,7 +96,7 @@ def _with_cause(error: Exception) -> str:
 
 def _show_version(asked: bool) -> None:  # noqa: FBT001 - called by typer
     if asked:
-        typer.echo(f"antq {version('antq-actors')}")
+        output.write(f"antq {version('antq-actors')}")
         raise typer.Exit
 
 

@@ -4,7 +4,7 @@ import logging
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Final, NamedTuple
@@ -13,9 +13,11 @@ import typer
 from rich.console import Console
 
 from antq_actors import AntQ
+from antq_actors.app.ear import print_stacks, signals_to_handle
 from antq_actors.cli.demo_display import LiveDisplay, PlainDisplay, display
 from antq_actors.cli.demo_report import Run, report
 from antq_actors.cli.render import printable
+from antq_actors.cli.store import started
 from antq_actors.demo import memory
 from antq_actors.demo.campaign import QUEUE, Campaign, Progress
 from antq_actors.demo.leads import BadLine, write_leads
@@ -76,19 +78,22 @@ def demo(
     SendPromotion.seed = seed
     SendPromotion.retry_delay = retry_delay
     console = Console(highlight=False, markup=False)
-    try:
-        with _sigterm_interrupts():
+    with _signals_interrupt() as numbers:
+        try:
             _promote(console, Settings(leads, file, concurrency, path, seed))
-    except KeyboardInterrupt:
-        again = " Run it again with the same --path to go on." if path else ""
-        console.print(f"Stopped before the end.{again}")
-        raise typer.Exit(INTERRUPTED) from None
+        except (KeyboardInterrupt, OSError) as error:
+            if isinstance(error, OSError) and signal.SIGHUP not in numbers:
+                raise
+            again = " Run it again with the same --path to go on." if path else ""
+            with suppress(OSError):  # the terminal may be closed
+                console.print(f"Stopped before the end.{again}")
+            raise typer.Exit(INTERRUPTED) from None
 
 
 def _promote(console: Console, settings: Settings) -> None:
     # Nothing is pruned: a job that is gone would make a later run read its lead again.
     app = AntQ(settings.path, queues={QUEUE: settings.concurrency}, retention=None)
-    with app:
+    with started(app):
         file = settings.file or _made_up_leads(app.path / LEADS_FILE, settings)
         bad_lines = _BadLines(console, file)
         expected = None if settings.file else settings.leads
@@ -159,14 +164,25 @@ def _made_up_leads(file: Path, settings: Settings) -> Path:
 
 
 @contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Let SIGTERM stop the demo as Ctrl-C does: give back what runs, close the store."""
+def _signals_interrupt() -> Iterator[list[int]]:
+    """Let other signals stop the demo as Ctrl-C does: give back what runs, close the store.
 
-    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+    The list tells which have come. A terminal that is closed sends SIGHUP more than once.
+    """
+    come: list[int] = []
+
+    def interrupt(number: int, _frame: FrameType | None) -> None:
+        if number == signal.SIGHUP and number in come:
+            return
+        come.append(number)
+        if number == signal.SIGQUIT:
+            print_stacks()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    numbers = signals_to_handle() - {signal.SIGINT}
+    before = {number: signal.signal(number, interrupt) for number in numbers}
     try:
-        yield
+        yield come
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

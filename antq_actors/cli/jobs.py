@@ -1,15 +1,13 @@
 """``antq list``, ``show``, ``nodes``, ``count``, ``cancel`` and ``retry``."""
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Annotated, Any, TypeAlias
 
 import typer
-from rich.console import Console
 
 from antq_actors import Job, Status
-from antq_actors.cli import overview, render
+from antq_actors.cli import output, overview, render
 from antq_actors.cli.store import StorePath, opened
 from antq_actors.storage.node_info import NodeInfo
 
@@ -21,7 +19,6 @@ Statuses: TypeAlias = Annotated[
 Queue: TypeAlias = Annotated[str | None, typer.Option("--queue", help="Only this queue.")]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
-_PIPE_WIDTH = 1_000
 _STORED_NAME = "such as shop.mail:SendReceipt"
 
 
@@ -61,14 +58,14 @@ def list_jobs(
             limit=limit,
         )
     if as_json:
-        typer.echo(render.as_json(jobs))
+        output.write_json(jobs)
     elif jobs:
-        _console().print(render.table(jobs))
+        output.write_table(render.table(jobs))
         if len(jobs) == limit:
-            typer.echo(f"There may be more: --after {jobs[-1].id}", err=True)
+            output.note(f"There may be more: --after {jobs[-1].id}")
     else:
         hint = f" --worker takes the stored name, {_STORED_NAME}." if worker else ""
-        typer.echo(f"No jobs match.{hint}", err=True)
+        output.note(f"No jobs match.{hint}")
 
 
 def show(id: JobId, path: StorePath, *, as_json: AsJson = False) -> None:  # noqa: A002 - what it is
@@ -92,10 +89,10 @@ def nodes(path: StorePath, *, as_json: AsJson = False) -> None:
     with opened(path) as app:
         found = overview.facts(app)
     if as_json:
-        typer.echo(render.as_json(found))
+        output.write_json(found)
         return
     for table in overview.tables(found):
-        _console().print(table)
+        output.write_table(table)
 
 
 def count(
@@ -116,16 +113,16 @@ def count(
     with opened(path) as app:
         if not (as_json or by_status):
             # In one look: between two, a job may change its status and be counted twice or never.
-            typer.echo(app.count_workers(status=status or None, queue_name=queue))
+            output.write(str(app.count_workers(status=status or None, queue_name=queue)))
             return
         counts = {
             str(each): app.count_workers(status=each, queue_name=queue) for each in status or Status
         }
     if as_json:
-        typer.echo(render.as_json(counts))
+        output.write_json(counts)
     else:
         for name, number in counts.items():
-            typer.echo(f"{name:<10} {number:>9}")
+            output.write(f"{name:<10} {number:>9}")
 
 
 def cancel(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
@@ -140,9 +137,9 @@ def cancel(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
     with opened(path) as app:
         job = app.cancel_worker(id)
     if job.status is Status.RUNNING:
-        typer.echo(f"Job {job.id} is running, and was told to end.")
+        output.report(f"Job {job.id} is running, and was told to end.")
     else:
-        typer.echo(f"Job {job.id} is {job.status}.")
+        output.report(f"Job {job.id} is {job.status}.")
 
 
 def retry(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
@@ -156,15 +153,15 @@ def retry(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
     """
     with opened(path) as app:
         job = app.retry_worker(id)
-    typer.echo(f"Job {job.id} is {job.status}.")
+    output.report(f"Job {job.id} is {job.status}.")
 
 
 def _print_job(job: Job, nodes: list[NodeInfo], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(render.as_json(job))
+        output.write_json(job)
     else:
         place = overview.where(job, nodes) if job.node else ""
-        typer.echo(render.text(job, place))
+        output.write(render.text(job, place))
 
 
 def _parse_args(pairs: list[str]) -> Mapping[str, Any]:
@@ -177,10 +174,7 @@ def _parse_arg(pair: str) -> tuple[str, Any]:
         raise typer.BadParameter(f"'{pair}' is not KEY=VALUE", param_hint="--arg")
     try:
         return key, json.loads(value)
+    except RecursionError:
+        raise typer.BadParameter(f"'{key}' is nested too deep", param_hint="--arg") from None
     except ValueError:
         return key, value
-
-
-def _console() -> Console:
-    """Answer a console as wide as the terminal, and wide enough for a pipe."""
-    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)

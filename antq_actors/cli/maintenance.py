@@ -10,9 +10,10 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from antq_actors import AntQ, Status, maintenance, signing_keys
+from antq_actors import AntQ, AntqError, Status, maintenance, signing_keys
+from antq_actors.cli import output
 from antq_actors.cli.jobs import Queue, Statuses
-from antq_actors.cli.store import StorePath, check_exists, opened
+from antq_actors.cli.store import StorePath, check_exists, opened, started
 
 FINDINGS = 1
 """The exit code when a store is damaged."""
@@ -42,17 +43,16 @@ def verify(path: StorePath, *, key_file: KeyFile = None) -> int:
     check_exists(path)
     findings = maintenance.verify(path, signing_keys=signing_keys.load(key_file))
     for finding in findings[:_MOST_SHOWN]:
-        typer.echo(finding)
+        output.report(finding)
     if len(findings) > _MOST_SHOWN:
-        typer.echo(f"… and {len(findings) - _MOST_SHOWN} more")
+        output.report(f"… and {len(findings) - _MOST_SHOWN} more")
     if findings:
-        typer.echo(
+        output.note(
             f"{len(findings)} findings. Damaged jobs are failed when their turn comes; restore a"
-            " backup, or `antq export` what can be read and import it into a new store.",
-            err=True,
+            " backup, or `antq export` what can be read and import it into a new store."
         )
         return FINDINGS
-    typer.echo(f"{path}: all is well.")
+    output.report(f"{path}: all is well.")
     return 0
 
 
@@ -69,7 +69,7 @@ def backup(
     check_exists(path)
     copy = maintenance.backup(path, target)
     size = (copy / maintenance.DATA_FILE).stat().st_size
-    typer.echo(f"{copy}: {size / _MIB:.1f} MiB.")
+    output.report(f"{copy}: {size / _MIB:.1f} MiB.")
 
 
 def restore(
@@ -84,7 +84,7 @@ def restore(
     Example:
       antq restore backups/monday --path jobs
     """
-    typer.echo(f"{path}: {maintenance.restore(source, path)} jobs.")
+    output.report(f"{path}: {maintenance.restore(source, path)} jobs.")
 
 
 def compact(path: StorePath) -> None:
@@ -98,7 +98,7 @@ def compact(path: StorePath) -> None:
     """
     check_exists(path)
     before, after = maintenance.compact(path)
-    typer.echo(f"{path}: {before / _MIB:.1f} MiB before, {after / _MIB:.1f} MiB now.")
+    output.report(f"{path}: {before / _MIB:.1f} MiB before, {after / _MIB:.1f} MiB now.")
 
 
 def migrate(path: StorePath) -> None:
@@ -113,7 +113,7 @@ def migrate(path: StorePath) -> None:
     """
     check_exists(path)
     maintenance.migrate(path)
-    typer.echo(f"{path}: up to date.")
+    output.report(f"{path}: up to date.")
 
 
 def reseal(path: StorePath, *, key_file: KeyFile = None) -> None:
@@ -129,7 +129,7 @@ def reseal(path: StorePath, *, key_file: KeyFile = None) -> None:
     check_exists(path)
     keys = signing_keys.load(key_file)
     count = maintenance.reseal(path, keys)
-    typer.echo(f"{path}: {count} jobs {'signed' if keys else 'without signature now'}.")
+    output.report(f"{path}: {count} jobs {'signed' if keys else 'without signature now'}.")
 
 
 def export_jobs(
@@ -152,14 +152,12 @@ def export_jobs(
     with opened(path) as app:
         lines = app.export_jobs(status=chosen, queue_name=queue)
         if file is None:
-            for line in lines:
-                sys.stdout.buffer.write(line + b"\n")
-            sys.stdout.buffer.flush()
+            output.write_lines(lines)
             return
         with file.open("xb") as out:
             file.chmod(0o600)
             count = sum(out.write(line + b"\n") > 0 for line in lines) - 1
-    typer.echo(f"{file}: {count} jobs.")
+    output.report(f"{file}: {count} jobs.")
 
 
 def import_jobs(
@@ -179,11 +177,13 @@ def import_jobs(
     Example:
       antq import failed.jsonl --path jobs
     """
-    with AntQ(path, start_queues=False, signing_key_file=key_file) as app:
+    with started(AntQ(path, start_queues=False, signing_key_file=key_file)) as app:
         if file is None:
+            if sys.stdin is None:
+                raise AntqError("standard input is closed: give FILE, or pipe an export into it")
             stored, duplicates = app.import_jobs(sys.stdin.buffer)
         else:
             with file.open("rb") as lines:
                 stored, duplicates = app.import_jobs(lines)
     left_out = f", {duplicates} duplicates left out" if duplicates else ""
-    typer.echo(f"{path}: {stored} jobs imported{left_out}.")
+    output.report(f"{path}: {stored} jobs imported{left_out}.")

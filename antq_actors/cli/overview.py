@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
 from rich.text import Text
 
 from antq_actors import AntQ, Job, Status
-from antq_actors.cli.render import printable
+from antq_actors.cli.render import PlainTable, printable
 
 if TYPE_CHECKING:
     from antq_actors.storage.node_info import NodeInfo
@@ -24,25 +23,21 @@ def facts(app: AntQ) -> dict[str, Any]:
     }
 
 
-def tables(found: dict[str, Any]) -> list[Table | str]:
-    """Answer the same for a terminal."""
-    nodes = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("node", "process", "running", "queues: slots and executor"):
-        nodes.add_column(title)
+def tables(found: dict[str, Any]) -> list[PlainTable | str]:
+    """Return the same for a terminal."""
+    nodes = PlainTable("node", "process", "running", "queues: slots and executor")
     for node in found["nodes"]:
         where = f"{node.pid} on {printable(node.host)}" if node.pid else "unknown"
-        nodes.add_row(
+        nodes.add(
             str(node.number),
-            where if node.alive else Text(f"{where}, died", "bold red"),
+            Text(where) if node.alive else Text(f"{where}, died", "bold red"),
             str(node.running),
-            Text(printable(_of_node(node))),
+            printable(_of_node(node)),
         )
-    queues = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("queue", "", *Status):
-        queues.add_column(title)
+    queues = PlainTable("queue", "", *Status)
     for name, queue in found["queues"].items():
         counts = [str(queue["counts"][status]) for status in Status]
-        queues.add_row(Text(printable(name)), "paused" if queue["paused"] else "", *counts)
+        queues.add(printable(name), "paused" if queue["paused"] else "", *counts)
     return [nodes if found["nodes"] else "No process runs queues of this path.", "", queues]
 
 

@@ -5,16 +5,24 @@ import inspect
 import logging
 import os
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from antq_actors import AntQ, AntqError, NotStarted
 from antq_actors.app import signals
+from antq_actors.cli import output
+from antq_actors.jobs.attempt_error import describe
+from antq_actors.jobs.duration import brief
 from antq_actors.processes import parent
 from antq_actors.processes.lifeline import HURRY, Lifeline
+
+MOST_PROCESSES: Final = 1_000
 
 
 def start(
@@ -25,15 +33,20 @@ def start(
     *,
     processes: Annotated[
         int,
-        typer.Option(min=1, help="Processes that share the work; one for each core computes most."),
+        typer.Option(
+            min=1,
+            max=MOST_PROCESSES,
+            help="Processes that share the work; one for each core computes most.",
+        ),
     ] = 1,
     number: Annotated[int, typer.Option(hidden=True)] = 1,
     lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
 ) -> int:
     """Run the queues of an application.
 
-    SIGINT or SIGTERM stops it: nothing more is claimed, and what runs may end. A second signal
-    does not wait. MODULE is looked for in the current directory first.
+    SIGINT, SIGTERM or a closed terminal (SIGHUP, unless nohup has it ignored) stops it: nothing
+    more is claimed, and what runs may end. A second signal does not wait. SIGQUIT prints where all
+    threads are, and stops it, too. MODULE is looked for in the current directory first.
 
     \b
     Examples:
@@ -42,23 +55,29 @@ def start(
       antq start shop.jobs:app --processes 4
     """
     if processes > 1:
+        _check_form(target)
         _log_to_stderr()
-        typer.echo(f"antq: running {target} in {processes} processes; Ctrl-C stops them", err=True)
+        output.note(f"antq: running {target} in {processes} processes; Ctrl-C stops them")
         return parent.run(_command(target), processes)
     if lifeline is not None:
         _start_as_one_of_many(target, number, Lifeline(lifeline))
         return 0
 
-    app = load(target)
+    app = _runnable(target)
+    if _is_volatile(app):
+        raise _wrong(
+            f"'{target}' keeps its jobs in memory, where no other program can enqueue any; give it"
+            " a path: AntQ('jobs')"
+        )
     _log_to_stderr()
-    typer.echo(f"antq: running {target}; Ctrl-C stops it", err=True)
+    output.note(f"antq: running {target}; Ctrl-C stops it")
     _run(app)
     return 0
 
 
 def _start_as_one_of_many(target: str, number: int, lifeline: Lifeline) -> None:
     """Be the process of this *number* under a parent."""
-    app = load(target)
+    app = _runnable(target)
     if _is_volatile(app):
         raise typer.BadParameter(
             f"'{target}' keeps its jobs in memory, and each process would have its own; give it a"
@@ -67,7 +86,7 @@ def _start_as_one_of_many(target: str, number: int, lifeline: Lifeline) -> None:
         )
 
     def tell_that_it_is_up() -> None:
-        typer.echo(f"antq: process {number} is up, pid {os.getpid()}", err=True)
+        output.note(f"antq: process {number} is up, pid {os.getpid()}")
         lifeline.report_up()
 
     _log_to_stderr(f"[{number}] ")
@@ -104,17 +123,41 @@ def _is_volatile(app: AntQ) -> bool:
     return False
 
 
-def load(target: str) -> AntQ:
-    """Import what *target* names; wrong usage when that is no application."""
-    module_name, separator, path = target.partition(":")
-    if not (separator and module_name and path):
-        raise _wrong(f"'{target}' is not MODULE:APP; write for example shop.jobs:app")
-
-    found = _attribute(_import(module_name), module_name, path)
-    app = found() if _callable_as_is(found) else found
-    if not isinstance(app, AntQ):
-        raise _wrong(f"'{target}' is {app!r}; an AntQ is needed, or a function that returns one")
+def _runnable(target: str) -> AntQ:
+    app = load(target)
+    if not app.start_queues:
+        raise _wrong(
+            f"'{target}' was made with start_queues=False, so there is nothing to run; leave that"
+            " out, or name another application"
+        )
     return app
+
+
+def load(target: str) -> AntQ:
+    """Import what *target* names; wrong usage when that is no application.
+
+    Raises AntqError when the user's own code raises, naming the place.
+    """
+    module_name, path = _check_form(target)
+    hint = f"; `python -c 'import {module_name}'` shows the whole way there"
+    with _in_one_line(f"the import of '{module_name}'", hint):
+        module = _import(module_name)
+    with _in_one_line(f"'{target}'"):
+        found = _attribute(module, module_name, path)
+        app = found() if _callable_as_is(found) else found
+    if not isinstance(app, AntQ):
+        raise _wrong(
+            f"'{target}' is {brief(app)}; an AntQ is needed, or a function that returns one"
+        )
+    return app
+
+
+def _check_form(target: str) -> tuple[str, str]:
+    """Return the module and the path in it that *target* names."""
+    module_name, _, path = target.partition(":")
+    if not (path and all(module_name.split(".")) and "/" not in module_name):
+        raise _wrong(f"'{target}' is not MODULE:APP; write for example shop.jobs:app")
+    return module_name, path
 
 
 def _import(module_name: str) -> Any:
@@ -124,7 +167,7 @@ def _import(module_name: str) -> Any:
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        # Only when the module itself is missing: one that it imports is the user's to see.
+        # Only when the module itself is missing, and not one that it imports.
         if error.name and f"{module_name}.".startswith(f"{error.name}."):
             raise _wrong(
                 f"there is no module '{error.name}' in {directory} or on sys.path"
@@ -139,6 +182,31 @@ def _attribute(module: Any, module_name: str, path: str) -> Any:
         apps = [name for name, value in vars(module).items() if isinstance(value, AntQ)]
         hint = f"; did you mean {module_name}:{apps[0]}?" if apps else ""
         raise _wrong(f"module '{module_name}' has no '{path}'{hint}") from None
+
+
+@contextmanager
+def _in_one_line(what: str, hint: str = "") -> Iterator[None]:
+    """Raise what the user's code raises as an AntqError that says what and where it was."""
+    try:
+        yield
+    except (typer.BadParameter, AntqError):
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises
+        raise AntqError(
+            f"{what} raised {type(error).__name__}: {describe(error)}{_place(error)}{hint}"
+        ) from None
+
+
+def _place(error: BaseException) -> str:
+    """Return where in a file an exception was raised."""
+    if isinstance(error, SyntaxError):
+        return ""  # its text says so
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith("<") and frame.filename != __file__
+    ]
+    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
 
 
 def _callable_as_is(found: Any) -> bool:

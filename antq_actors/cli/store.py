@@ -3,6 +3,7 @@
 Looking must not change anything: no queue is started, and a store that is not there is not made.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from antq_actors import AntQ
+from antq_actors.storage.failures import in_words
 
 DATA_FILE: Final = "data.mdb"
+
+_SILENT: Final = logging.NullHandler()
 
 StorePath: TypeAlias = Annotated[
     Path,
@@ -21,8 +25,10 @@ StorePath: TypeAlias = Annotated[
 
 
 def check_exists(path: Path) -> None:
-    """Refuse a path without a store as wrong usage."""
-    if not (path / DATA_FILE).exists():
+    """Refuse a path without a store as wrong usage. Raises StorageError if one cannot look."""
+    with in_words(path):
+        exists = (path / DATA_FILE).exists()
+    if not exists:
         raise typer.BadParameter(f"there is no store at '{path}'", param_hint="--path")
 
 
@@ -30,5 +36,18 @@ def check_exists(path: Path) -> None:
 def opened(path: Path) -> Iterator[AntQ]:
     """Open the store at *path* to enqueue, look and change; its application may be running."""
     check_exists(path)
-    with AntQ(path, start_queues=False) as app:
+    with started(AntQ(path, start_queues=False)) as app:
+        yield app
+
+
+@contextmanager
+def started(app: AntQ) -> Iterator[AntQ]:
+    """Have *app* started. If it cannot, the command says so, and the log does not."""
+    log = logging.getLogger("antq_actors.otp")
+    log.addHandler(_SILENT)
+    try:
+        app.start()
+    finally:
+        log.removeHandler(_SILENT)
+    with app:
         yield app

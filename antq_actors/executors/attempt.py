@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from antq_actors.jobs import control, performing
-from antq_actors.storage.encoding import as_job, load_args
+from antq_actors.jobs.late_errors import LateErrors
+from antq_actors.storage.encoding import as_job, errors_for_display, load_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -18,42 +20,78 @@ if TYPE_CHECKING:
     from antq_actors.jobs.performing import LetThrough
 
 
+def _never() -> bool:
+    return False
+
+
 def perform(
-    assignment: Assignment, clock: Callable[[], Instant], let_through: LetThrough
+    assignment: Assignment,
+    clock: Callable[[], Instant],
+    let_through: LetThrough,
+    is_given_up: Callable[[], bool] = _never,
 ) -> Outcome:
-    """Perform it in this thread and answer the outcome. Raises nothing but *let_through*."""
-    _, _, failure, trace = assignment
-    attempt = _attempt(assignment)
+    """Perform it in this thread, in a context of its own, and answer the outcome.
+
+    Raises nothing but *let_through*. What it sets there (context variables, the precision of
+    decimal) is not seen by what this thread does next. What it comes to is not logged once it
+    *is_given_up*.
+    """
+    return copy_context().run(_perform, assignment, clock, let_through, is_given_up)
+
+
+def _perform(
+    assignment: Assignment,
+    clock: Callable[[], Instant],
+    let_through: LetThrough,
+    is_given_up: Callable[[], bool],
+) -> Outcome:
+    failure, trace = assignment.failure, assignment.stack_trace
+    attempt = _attempt(assignment, is_given_up)
     if failure is not None:
         return performing.fail(attempt, failure, trace, clock=clock, let_through=let_through)
-    return performing.execute(attempt, clock=clock, let_through=let_through)
+    return performing.execute(attempt, clock=clock, let_through=let_through, run=_run_coroutine)
+
+
+def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    from antq_actors.executors import job_threads  # noqa: PLC0415 - asyncio takes long to import
+
+    return job_threads.run_coroutine(coroutine)
 
 
 def perform_async(
-    assignment: Assignment, clock: Callable[[], Instant], let_through: LetThrough
+    assignment: Assignment,
+    clock: Callable[[], Instant],
+    let_through: LetThrough,
+    is_given_up: Callable[[], bool] = _never,
 ) -> Coroutine[Any, Any, Outcome]:
     """Answer what performs it on an event loop, and answers the outcome.
 
-    Raises nothing but *let_through*.
+    Raises nothing but *let_through*. *is_given_up*: as of `perform`.
     """
     if assignment.failure is not None:
-        return _at_once(assignment, clock, let_through)
-    attempt = _attempt(assignment)
+        return _at_once(assignment, clock, let_through, is_given_up)
+    attempt = _attempt(assignment, is_given_up)
     return performing.execute_async(attempt, clock=clock, let_through=let_through)
 
 
 async def _at_once(
-    assignment: Assignment, clock: Callable[[], Instant], let_through: LetThrough
+    assignment: Assignment,
+    clock: Callable[[], Instant],
+    let_through: LetThrough,
+    is_given_up: Callable[[], bool],
 ) -> Outcome:
-    return perform(assignment, clock, let_through)
+    return _perform(assignment, clock, let_through, is_given_up)
 
 
-def _attempt(assignment: Assignment) -> performing.Attempt:
+def _attempt(assignment: Assignment, is_given_up: Callable[[], bool]) -> performing.Attempt:
     id_, state, spec, _ = assignment.job
     load = functools.partial(_load, assignment)
-    return performing.Attempt(id_, spec.worker, state.attempts, state.max_attempts, load)
+    return performing.Attempt(
+        id_, spec.worker, state.attempts, state.max_attempts, load, is_given_up
+    )
 
 
 def _load(assignment: Assignment) -> Job:
-    job = assignment.job
-    return control.attach(as_job(job, load_args(job.spec.args)), assignment.control)
+    job, read = assignment.job, assignment.read_errors
+    errors = None if read is None else LateErrors(lambda: errors_for_display(read()))
+    return control.attach(as_job(job, load_args(job.spec.args), errors), assignment.control)

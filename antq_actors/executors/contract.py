@@ -13,9 +13,11 @@ from antq_actors.jobs.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from antq_actors.jobs.control import Control
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.otp.child_spec import ChildSpec
     from antq_actors.storage.records import StoredJob
 
@@ -34,6 +36,15 @@ class Assignment(NamedTuple):
     """Set when the attempt has failed already: the worker is only asked when the next is due."""
     stack_trace: str | None = None
     """Of that failure."""
+    read_errors: Callable[[], tuple[ErrorEntry, ...]] | None = None
+    """Returns the errors of the job, which a claim does not read. Raises StorageError. None: the
+    job has none, or has them with it."""
+
+    def whole(self) -> StoredJob:
+        """Return the job with its errors, for where they cannot be read. Raises StorageError."""
+        if self.read_errors is None:
+            return self.job
+        return self.job._replace(errors=self.read_errors())
 
 
 class Stopped(NamedTuple):
@@ -65,7 +76,7 @@ class Elsewhere(NamedTuple):
     kind: str
 
 
-End: TypeAlias = Outcome | Stopped | Died | Lost
+End: TypeAlias = Outcome | Stopped | Died | Lost | Unready
 """Every way an attempt may end."""
 
 
@@ -85,8 +96,8 @@ class Running(Protocol):
     def interrupt(self) -> None:
         """Have it end soon, by force if need be; that is told as any end, mostly `Stopped`."""
 
-    def kill(self) -> None:
-        """Have it end now, if there is any way; nobody wants to hear of it."""
+    def kill(self) -> bool:
+        """Have it end now, if there is any way; return whether its end will be told, and soon."""
 
 
 class Health(NamedTuple):
@@ -130,3 +141,7 @@ class Settings(NamedTuple):
     """Jobs after which an OS process is replaced."""
     max_memory: int | None = None
     """Bytes of memory above which an OS process is replaced after a job."""
+    application: str = ""
+    """The name of the application's root supervisor."""
+    path: Path | None = None
+    """The directory that the application was described with; None: it is volatile."""

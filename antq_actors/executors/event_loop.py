@@ -1,7 +1,8 @@
 """The executor ``async``: coroutines on one event loop for each queue, a task for each attempt.
 
 The loop has a thread of its own and an actor that owns it. A timeout, a cancellation and a stop
-cancel the task. A job that blocks the loop stops all others of its queue, so it is looked for, and
+cancel the task. What a job raises anywhere on the loop, or does to it, fails that job alone (see
+`job_tasks.py`). One that blocks the loop stops all others of its queue, so it is looked for, and
 named with its stack.
 """
 
@@ -9,22 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-import threading
-import time
-import traceback
-from collections import deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from antq_actors.executors import job_tasks
 from antq_actors.executors.attempt import perform_async
 from antq_actors.executors.choice import ASYNC
 from antq_actors.executors.contract import Died, Health, Lost, NotReady, Stopped
+from antq_actors.executors.loop_thread import JOIN_TIMEOUT_SECONDS, LoopThread
+from antq_actors.jobs.attempt_error import describe, trace
+from antq_actors.jobs.outcome import Failed
 from antq_actors.otp import abandoned, timers
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.reasons import ExitReason, Shutdown
 
 if TYPE_CHECKING:
     from antq_actors.executors.contract import Assignment, Done, End, Settings
+    from antq_actors.executors.job_tasks import Owner
     from antq_actors.otp.child_spec import ChildSpec
     from antq_actors.otp.ref import ServerRef
 
@@ -33,8 +34,6 @@ log: Final = logging.getLogger("antq_actors.executors")
 BLOCKED_AFTER: Final = 1.0
 """Seconds in which a loop that runs attempts has to come round once."""
 
-_BEGUN_AT_ONCE: Final = 100
-_JOIN_TIME: Final = 5.0
 _CANCELLED: Final = (asyncio.CancelledError,)
 
 
@@ -45,16 +44,18 @@ class LoopExecutor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._loop: _Loop | None = None
+        self._loop: LoopThread | None = None
 
     def child(self) -> ChildSpec:
         """Describe the actor that owns the loop."""
-        return LoopActor.child_spec(self, name=self._settings.name, shutdown=2 * _JOIN_TIME)
+        return LoopActor.child_spec(
+            self, name=self._settings.name, shutdown=2 * JOIN_TIMEOUT_SECONDS
+        )
 
     def start(self, assignment: Assignment, done: Done) -> Attempt:
         """Have the loop start an attempt. Raises NotReady while there is none."""
         loop = self._loop
-        if loop is None:
+        if loop is None or loop.closing:
             raise NotReady("the event loop is being restarted")
         attempt = Attempt(assignment, done, loop)
         loop.submit(attempt)
@@ -72,9 +73,9 @@ class LoopExecutor:
         how = "1 event loop" if blocked < BLOCKED_AFTER else f"blocked for {blocked:.1f} s"
         return Health(ASYNC, len(loop.attempts), how)
 
-    def open(self) -> _Loop:
+    def open(self) -> LoopThread:
         """Make the loop, and start attempts there from now on."""
-        self._loop = loop = _Loop(self._settings)
+        self._loop = loop = LoopThread(self._settings)
         return loop
 
     def close(self) -> None:
@@ -83,16 +84,32 @@ class LoopExecutor:
 
 
 class Attempt:
-    """One attempt, a task on the loop."""
+    """One attempt, a task on the loop, and all tasks and callbacks that come of it."""
 
-    __slots__ = ("_done", "_loop", "assignment", "task", "told")
+    __slots__ = (
+        "_blamed",
+        "_done",
+        "_is_killed",
+        "_loop",
+        "assignment",
+        "has_ended",
+        "task",
+        "told",
+    )
 
-    def __init__(self, assignment: Assignment, done: Done, loop: _Loop) -> None:
+    def __init__(self, assignment: Assignment, done: Done, loop: LoopThread) -> None:
         self.assignment = assignment
         self._done = done
         self._loop = loop
         self.task: asyncio.Task[None] | None = None
         self.told = False
+        self._is_killed = False
+        self.has_ended = False
+        self._blamed: BaseException | None = None
+
+    def __str__(self) -> str:
+        job = self.assignment.job
+        return f"job #{job.id} ({job.spec.worker})"
 
     def interrupt(self) -> None:
         """Cancel the task."""
@@ -100,7 +117,17 @@ class Attempt:
             self.told = True
             self._loop.call(self._cancel)
 
-    kill = interrupt  # nothing is stronger than to cancel a task; what it still says is not heard
+    def kill(self) -> bool:
+        """Cancel the task: nothing is stronger. What it still says is not heard."""
+        self._is_killed = True
+        self.interrupt()
+        return False
+
+    def blame(self, error: BaseException) -> None:
+        """Fail by *error*, which one of its tasks or callbacks raised; in the loop's thread."""
+        if self._blamed is None and not self.has_ended:
+            self._blamed = error
+            self._loop.call(self._cancel)  # in no job's name
 
     def _cancel(self) -> None:
         if self.task is not None:
@@ -111,14 +138,23 @@ class Attempt:
         if self.told:
             self.end(Stopped())
         else:
-            self.task = loop.create_task(self._run())
+            self.task = job_tasks.new_task(self._run(), self, loop)
 
     async def _run(self) -> None:
+        end: End
         try:
-            end: End = await perform_async(self.assignment, self._loop.clock, _CANCELLED)
+            end = await perform_async(
+                self.assignment, self._loop.clock, _CANCELLED, self._is_given_up
+            )
         except asyncio.CancelledError:
             end = self._why_cancelled()
+        error = self._blamed
+        if error is not None and not (self.told or self.has_ended or isinstance(end, Failed)):
+            end = await perform_async(self._failed_by(error), self._loop.clock, ())
         self.end(end)
+
+    def _is_given_up(self) -> bool:
+        return self._is_killed or self.has_ended
 
     def _why_cancelled(self) -> End:
         if self.told:
@@ -127,116 +163,17 @@ class Attempt:
             return Lost("its event loop was stopped")
         return Died("CancelledError")  # of something that it awaited, and others cancelled
 
-    def end(self, end: End) -> None:
-        """Tell what the attempt came to."""
-        self._loop.attempts.discard(self)
-        self._done(end)
-
-
-class _Loop:
-    """An event loop in a thread of its own."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.clock = settings.clock
-        self.queue = settings.queue
-        self.attempts: set[Attempt] = set()
-        self.ended: BaseException | None = None
-        self.closing = False
-        self._loop = asyncio.new_event_loop()
-        self._waiting: deque[Attempt] = deque()
-        self._pinged: float | None = None
-        """Since when the loop owes an answer, on the monotonic clock."""
-        self.thread = threading.Thread(
-            target=self._run, name=f"antq-loop-{settings.queue}", daemon=True
+    def _failed_by(self, error: BaseException) -> Assignment:
+        return self.assignment._replace(
+            failure=describe(error), stack_trace=trace(error, skip=__file__)
         )
 
-    def start(self, ended: Any) -> None:
-        """Start the thread; *ended* is called in it, at its end."""
-        self._ended = ended
-        self.thread.start()
-
-    def submit(self, attempt: Attempt) -> None:
-        """Have the loop begin an attempt soon."""
-        self.attempts.add(attempt)
-        self._waiting.append(attempt)
-        if len(self._waiting) == 1:  # else the loop was told, and has not looked yet
-            self.call(self._begin_all)
-
-    def call(self, fn: Any) -> None:
-        """Have the loop call *fn* soon; a closed one does not."""
-        try:
-            self._loop.call_soon_threadsafe(fn)
-        except RuntimeError:
-            self._lose_all("its event loop has ended")
-
-    def stop(self) -> bool:
-        """End all that runs, and the loop; tell whether its thread ended in time."""
-        self.closing = True
-        self.call(self._loop.stop)
-        self.thread.join(_JOIN_TIME)
-        return not self.thread.is_alive()
-
-    def lose(self, reason: str) -> None:
-        """Give up all attempts: the loop ends, or nobody waits for it any more."""
-        self.closing = True
-        self._lose_all(reason)
-        self.call(self._loop.stop)
-
-    def _lose_all(self, reason: str) -> None:
-        for attempt in list(self.attempts):
-            attempt.end(Lost(reason))
-
-    def blocked_for(self) -> float:
-        """Answer for how many seconds the loop has owed an answer."""
-        pinged = self._pinged
-        return 0.0 if pinged is None else time.monotonic() - pinged
-
-    def ping(self) -> None:
-        """Ask the loop for an answer, if it has something to do and owes none."""
-        if self.attempts and self._pinged is None:
-            self._pinged = time.monotonic()
-            self.call(self._pong)
-
-    def _pong(self) -> None:
-        self._pinged = None
-
-    def what_it_runs(self) -> tuple[Attempt | None, str]:
-        """Answer the attempt that the loop runs at this moment, and where it is."""
-        task = asyncio.current_task(self._loop)
-        attempts = () if task is None else list(self.attempts)
-        attempt = next((each for each in attempts if each.task is task), None)
-        frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
-        stack = "" if frame is None else "".join(traceback.format_stack(frame))
-        return attempt, stack
-
-    def _begin_all(self) -> None:
-        for _ in range(min(len(self._waiting), _BEGUN_AT_ONCE)):
-            self._waiting.popleft().begin(self._loop)
-        if self._waiting:
-            self._loop.call_soon(self._begin_all)  # those that have begun come first
-
-    def _run(self) -> None:
-        loop = self._loop
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-            loop.run_until_complete(_cancel_all())
-            loop.run_until_complete(loop.shutdown_asyncgens())
-        except BaseException as error:  # noqa: BLE001 - it ends this loop, and its actor hears of it
-            self.ended = error
-        finally:
-            asyncio.set_event_loop(None)
-            loop.close()
-            self._lose_all("its event loop has ended")  # what came when it was about to
-            self._ended()
-
-
-async def _cancel_all() -> None:
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks, timeout=_JOIN_TIME / 2)
+    def end(self, end: End) -> None:
+        """Tell what the attempt came to."""
+        self.has_ended = True
+        self.task = None  # its context holds this attempt
+        self._loop.attempts.discard(self)
+        self._done(end)
 
 
 class _LoopEnded(NamedTuple):
@@ -253,7 +190,7 @@ class LoopActor(GenServer):
     def __init__(self, executor: LoopExecutor) -> None:
         super().__init__()
         self._executor = executor
-        self._said: Attempt | None = None
+        self._said: Owner | None = None
 
     def init(self) -> None:
         """Start the loop."""
@@ -295,18 +232,14 @@ class LoopActor(GenServer):
         return self._loop.blocked_for() >= BLOCKED_AFTER
 
     def _say_who_blocks(self) -> None:
-        attempt, stack = self._loop.what_it_runs()
-        if self._loop.blocked_for() < BLOCKED_AFTER or attempt is self._said:
+        owner, stack = self._loop.what_it_runs()
+        if self._loop.blocked_for() < BLOCKED_AFTER or owner is self._said:
             return
-        self._said = attempt
-        what = "something"
-        if attempt is not None:
-            job = attempt.assignment.job
-            what = f"job #{job.id} ({job.spec.worker})"
+        self._said = owner
         log.warning(
             "%s has blocked the event loop of queue %r for %.1f s, and %d jobs wait for it; await"
             " instead, or use asyncio.to_thread or executor='process'. It is at:\n%s",
-            what,
+            owner or "something",
             self._loop.queue,
             self._loop.blocked_for(),
             len(self._loop.attempts) - 1,

@@ -6,12 +6,15 @@ kill declares the actor dead, fences what its thread still says, and lists it in
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.errors import WorkerNotFound
 from antq_actors.executors import attempt
 from antq_actors.executors.choice import THREAD, kind_for
 from antq_actors.executors.contract import Elsewhere, Finished
-from antq_actors.jobs import registry
+from antq_actors.jobs import main_module, registry
+from antq_actors.jobs.outcome import Snoozed
 from antq_actors.otp.errors import Interrupt
 from antq_actors.otp.lean_server import OneShot
 from antq_actors.otp.reasons import ExitReason, Shutdown
@@ -49,13 +52,17 @@ class WorkerActor(OneShot):
         return Shutdown(Finished(end))
 
     def _perform(self) -> Outcome | Elsewhere:
-        return attempt.perform(self._assignment, self._clock, _INTERRUPT)
+        return attempt.perform(self._assignment, self._clock, _INTERRUPT, self._has_ended)
+
+    def _has_ended(self) -> bool:
+        return self._otp_process.reason is not None
 
 
 class FindingWorker(WorkerActor):
     """Performs a job whose worker nobody has seen yet: it may be for another executor.
 
-    Finding it may import it, which takes what time it takes. *of_queue*: what its queue says.
+    Finding it may import it, which takes what time it takes. A job whose worker ``__main__`` may
+    still define is put off, and nothing is counted. *of_queue*: what its queue says.
     """
 
     def __init__(
@@ -70,15 +77,19 @@ class FindingWorker(WorkerActor):
         self._of_queue = of_queue
 
     def _perform(self) -> Outcome | Elsewhere:
-        kind = self._kind()
-        return super()._perform() if kind == THREAD else Elsewhere(kind)
-
-    def _kind(self) -> str:
         job = self._assignment.job
+        name = job.spec.worker
+        # Before it is looked for: what is defined in the meantime is found.
+        may_come = self._assignment.failure is None and main_module.may_define(name)
         try:
-            worker = registry.resolve(job.spec.worker, job_id=job.id, let_through=_INTERRUPT)
-            return kind_for(worker, self._of_queue)
+            worker = registry.resolve(name, job_id=job.id, let_through=_INTERRUPT)
+            kind = kind_for(worker, self._of_queue)
         except Interrupt:
             raise
-        except Exception:  # noqa: BLE001 - the attempt meets it again, and fails with it
-            return THREAD
+        except Exception as error:  # noqa: BLE001 - the attempt meets it again, and fails with it
+            self._otp_process.end_if_forked(error)
+            if may_come and isinstance(error, WorkerNotFound):
+                return Snoozed(main_module.wait_seconds(name, job.id, time.monotonic()))
+            kind = THREAD
+        self._otp_process.end_if_forked()
+        return super()._perform() if kind == THREAD else Elsewhere(kind)

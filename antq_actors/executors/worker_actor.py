@@ -6,17 +6,20 @@ from typing import TYPE_CHECKING
 
 from antq_actors.executors.contract import Finished, NotReady, Stopped, Unready
 from antq_actors.otp.detached import Detached
-from antq_actors.otp.reasons import Shutdown
+from antq_actors.otp.reasons import Killed, Shutdown
 
 if TYPE_CHECKING:
     from antq_actors.executors.contract import Assignment, End, Executor, Running
     from antq_actors.otp.process import Watcher
+    from antq_actors.otp.reasons import ExitReason
+    from antq_actors.otp.ref import ServerRef
 
 
 class DetachedWorker(Detached):
     """Stands for one attempt that *executor* runs. An exit signal interrupts it there.
 
-    *key* and *watcher* are told of its end.
+    *key* and *watcher* are told of its end. A killed one has ended at once, but is told of only
+    when its attempt has ended, too, where that can be had: the next attempt must not meet it.
     """
 
     def __init__(
@@ -26,8 +29,11 @@ class DetachedWorker(Detached):
         self._executor = executor
         self._assignment = assignment
         self._attempt: Running | None = None
+        self._watcher = watcher
+        self._is_over = False
+        self._untold: tuple[ServerRef, ExitReason] | None = None
         # From birth: an actor that ended before it was watched would have taken its outcome along.
-        self._otp_process.watch(key, watcher)
+        self._otp_process.watch(key, self._on_end)
 
     def begin(self) -> None:
         """Have the executor start the attempt."""
@@ -38,8 +44,7 @@ class DetachedWorker(Detached):
             return
         # It may have been told so meanwhile, when there was nothing to interrupt.
         if self._otp_process.reason is not None:
-            attempt.kill()
-            self._attempt = None
+            self.killed()
         elif self._otp_process.is_told_to_end():
             attempt.interrupt()
 
@@ -52,8 +57,27 @@ class DetachedWorker(Detached):
     def killed(self) -> None:
         """Kill the attempt."""
         attempt, self._attempt = self._attempt, None
-        if attempt is not None:
-            attempt.kill()
+        if attempt is not None and not attempt.kill():
+            self._tell()
+
+    def conclude(self, reason: ExitReason) -> bool:
+        """End, in whatever thread; False if it had ended before."""
+        self._is_over = True
+        is_first = super().conclude(reason)
+        if not is_first:
+            self._tell()
+        return is_first
+
+    def _on_end(self, ref: ServerRef, reason: ExitReason) -> None:
+        self._untold = ref, reason
+        # Looked at afterwards, as it is set before `conclude` looks for what is untold.
+        if self._is_over or not isinstance(reason, Killed):
+            self._tell()
+
+    def _tell(self) -> None:
+        untold, self._untold = self._untold, None
+        if untold is not None:
+            self._watcher(*untold)
 
     def _done(self, end: End) -> None:
         if isinstance(end, Stopped):

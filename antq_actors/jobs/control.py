@@ -5,11 +5,11 @@ A `Job` that is being performed carries a control; that of a stored or built one
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.jobs.duration import brief
+from antq_actors.jobs.number import real
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,10 +101,11 @@ def control_of(job: Job) -> Control | None:
 
 def checked(done: Any, note: Any) -> Progress:
     """Answer what was reported. Raises TypeError and ValueError."""
-    if isinstance(done, bool) or not isinstance(done, int | float):
+    share = real(done)
+    if share is None:
         raise TypeError(f"progress is a number from 0 to 1, got {brief(done)}")
-    if not (math.isfinite(done) and 0 <= done <= 1):
+    if not 0 <= share <= 1:
         raise ValueError(f"progress is a number from 0 to 1, got {brief(done)}")
     if note is not None and not isinstance(note, str):
         raise TypeError(f"the note of a progress is text or None, got {brief(note)}")
-    return Progress(float(done), note)
+    return Progress(float(share), note)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.jobs import instant, lifecycle, running
+from antq_actors.jobs.definitions import check_current
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.job import Job
@@ -45,7 +46,8 @@ class Draft(NamedTuple):
 class Template:
     """What jobs have in common that are enqueued by one call: all but their arguments.
 
-    Raises TypeError for what is no worker, and what the options raise.
+    Raises TypeError for what is no worker, ValueError for one that was replaced, and what the
+    options raise.
     """
 
     __slots__ = ("_function", "_schedule", "_state", "options", "queue", "worker")
@@ -54,6 +56,7 @@ class Template:
         self, worker: AnyWorker, options: Mapping[str, Any], *, default_queue: str
     ) -> None:
         own = options_of(worker)
+        check_current(worker)
         self.worker: str = worker.antq_name
         self._schedule: tuple[ScheduleIn, ScheduleAt] = None, None
         if options:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from antq_actors.jobs import instant
+from antq_actors.jobs.number import real
 
 LONGEST: Final = instant.LATEST / instant.SECOND
 """Seconds from 1970 to the last instant a datetime can show; no duration may be longer."""
@@ -18,18 +19,15 @@ _SHOWN: Final = 80
 def to_seconds(value: object, what: str) -> float:
     """Answer *value* in seconds, zero or more; *what* is its name in the errors.
 
-    Raises TypeError for what is no int, float or timedelta, ValueError for what is negative,
+    Raises TypeError for what is no real number and no timedelta, ValueError for what is negative,
     not finite or longer than the calendar.
 
     >>> to_seconds(timedelta(minutes=1), "timeout")
     60.0
     """
-    if isinstance(value, timedelta):
-        seconds = value.total_seconds()
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-        # An int of 400 digits fits no float; the comparison below still refuses it.
-        seconds = value if abs(value) > LONGEST else float(value)
-    else:
+    # An int of 400 digits fits no float; the comparison below still refuses it.
+    seconds = value.total_seconds() if isinstance(value, timedelta) else real(value)
+    if seconds is None:
         raise TypeError(f"{what} must be a number of seconds or a timedelta, got {brief(value)}")
 
     if isinstance(seconds, float) and not math.isfinite(seconds):

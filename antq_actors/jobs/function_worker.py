@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
 
 from antq_actors.jobs import definitions, running
 from antq_actors.jobs.duration import brief
+from antq_actors.jobs.keywords import Keywords
 from antq_actors.jobs.options import Options, job_options, worker_options
-from antq_actors.jobs.wording import did_you_mean
 from antq_actors.jobs.worker import (
     RETRY_DELAY,
+    check_name,
     refuse_blocking,
     refuse_unperformable,
     stored_name,
@@ -39,16 +40,14 @@ class FunctionWorker(Generic[P, R]):
         given = dict(options)
         name = stored_name(given.pop("name", None), owner)
         refuse_unperformable(function, f"function {function.__qualname__}")
-        path = definitions.default_name(function.__module__, function.__qualname__)
         self._function = function
-        self._signature = _signature(function)
+        self._keywords = Keywords(function)
         self.antq_options: Options = worker_options(given, Options(), owner=owner)
-        self.antq_name: str = name or path
+        path = definitions.default_name(function.__module__, function.__qualname__)
+        self.antq_name: str = name or check_name(path, owner)
         self.antq_is_async = inspect.iscoroutinefunction(function)
         refuse_blocking(function, self.antq_options, f"function {function.__qualname__}")
         functools.update_wrapper(self, function)
-        definitions.define(path, self)
-        definitions.define(self.antq_name, self)
 
     @classmethod
     def of(cls, function: Callable[P, R], options: Options, name: str) -> FunctionWorker[P, R]:
@@ -114,18 +113,7 @@ class FunctionWorker(Generic[P, R]):
 
     def check_args(self, args: Mapping[str, Any]) -> None:
         """Raise TypeError, naming what is missing or unexpected, if *args* do not fit."""
-        try:
-            self._signature.bind(**args)
-        except TypeError as error:
-            call = f"{self._function.__qualname__}{self._signature}"
-            known = self._signature.parameters
-            takes_any = any(known[name].kind is inspect.Parameter.VAR_KEYWORD for name in known)
-            unexpected = [name for name in args if name not in known]
-            # Of a misspelt argument, bind reports only that the right one is missing.
-            if unexpected and known and not takes_any:
-                hint = did_you_mean(unexpected[0], known)
-                raise TypeError(f"{call} has no argument {unexpected[0]!r}{hint}") from None
-            raise TypeError(f"{call}: {error}") from None
+        self._keywords.check(args)
 
 
 class EnqueueWith(Generic[P, R]):
@@ -164,8 +152,14 @@ def worker(function: Any = None, /, **options: Any) -> Any:
     reach.
     """
     if function is not None:
-        return FunctionWorker(function, options)
-    return lambda function: FunctionWorker(function, options)
+        return _define(function, options)
+    return lambda function: _define(function, options)
+
+
+def _define(function: Callable[P, R], options: Mapping[str, Any]) -> FunctionWorker[P, R]:
+    made = FunctionWorker(function, options)
+    definitions.enter(made, definitions.origin_of_function(function))
+    return made
 
 
 def _qualname(function: Any) -> str:
@@ -176,23 +170,6 @@ def _qualname(function: Any) -> str:
     if not inspect.isfunction(function):
         raise TypeError(f"@worker is for functions, got {brief(function)}")
     return function.__qualname__
-
-
-def _signature(function: Callable[..., Any]) -> inspect.Signature:
-    signature = inspect.signature(function)
-    first = next(iter(signature.parameters), None)
-    if first in {"self", "cls"} and "." in function.__qualname__.rpartition("<locals>.")[2]:
-        raise TypeError(
-            f"@worker is for functions, and {function.__qualname__} is a method, which a job cannot"
-            f" call without its {first!r}; write a function, or a subclass of Worker"
-        )
-    for parameter in signature.parameters.values():
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
-            raise TypeError(
-                f"worker {function.__qualname__}: the parameter '{parameter}' cannot be given by"
-                " keyword, and the keywords are the arguments of a job; make it an ordinary one"
-            )
-    return signature
 
 
 def _refuse_positional(worker: FunctionWorker[Any, Any], args: tuple[object, ...]) -> None:

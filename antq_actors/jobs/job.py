@@ -44,11 +44,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     inserted_at: datetime
     updated_at: datetime
     errors: tuple[AttemptError, ...]
-    """Newest first."""
+    """Newest first. The newest 24 and the first are kept."""
     opts: Mapping[str, Any]
     """The effective options: ``max_attempts``, ``timeout``, ``unique``, …"""
     node: int = 0
     """The node that runs it, see :meth:`AntQ.nodes`; 0 while none does."""
+    error_count: int = 0
+    """How many errors it has had, also those that are not kept."""
 
     # ---- while it is performed --------------------------------------------------------------
 

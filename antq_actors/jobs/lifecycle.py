@@ -16,17 +16,19 @@
     COMPLETED, FAILED, CANCELLED  --retry---> ENQUEUED       attempts and interruptions start again
     any, unreadable on disk       --condemn-> FAILED         what is known of it is kept
 
-Rule: no other file decides a ``status``. Functions from value to value; the time is passed in.
+Rule: no other file decides a ``status``, nor which errors are kept. Functions from value to value;
+the time is passed in.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from msgspec.structs import replace
 
 from antq_actors.errors import NotCancellable, NotRetryable
 from antq_actors.jobs import instant
+from antq_actors.jobs.attempt_error import TEXT_LIMIT, TRACE_LIMIT, cut
 from antq_actors.jobs.outcome import (
     Cancelled,
     Completed,
@@ -41,7 +43,15 @@ from antq_actors.jobs.state import JobState
 from antq_actors.jobs.status import ENDED, WAITING, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from antq_actors.jobs.instant import Instant
+
+T = TypeVar("T")
+
+NEWEST_ERRORS: Final = 24
+"""How many errors of a job are kept besides the first: the first says how it began, the newest how
+it is now. A job that fails for years is no larger, and no slower, than one that failed 25 times."""
 
 
 class ErrorEntry(NamedTuple):
@@ -58,6 +68,31 @@ class Settled(NamedTuple):
 
     state: JobState
     error: ErrorEntry | None
+
+
+def error_entry(
+    attempt: int, error: str, stack_trace: str | None, attempted_at: Instant
+) -> ErrorEntry:
+    """Make an entry of a job's errors. Texts that are too long are cut, and say so."""
+    if stack_trace is not None:
+        stack_trace = cut(stack_trace, TRACE_LIMIT, keep_end=True)
+    return ErrorEntry(attempt, cut(error, TEXT_LIMIT), stack_trace, attempted_at)
+
+
+def dropped_errors(count: int) -> range:
+    """Return the numbers, from 0, of those of *count* errors that are not kept.
+
+    >>> dropped_errors(25), dropped_errors(30)
+    (range(1, 1), range(1, 6))
+    """
+    return range(1, max(1, count - NEWEST_ERRORS))
+
+
+def kept_errors(errors: Sequence[T]) -> tuple[T, ...]:
+    """Return those of *errors* that are kept. Both are newest first."""
+    if not dropped_errors(len(errors)):
+        return tuple(errors)
+    return (*errors[:NEWEST_ERRORS], errors[-1])
 
 
 def create(
@@ -101,20 +136,20 @@ def settle(state: JobState, outcome: Outcome, *, now: Instant) -> Settled:
         case Completed():
             after = _ended(state, Status.COMPLETED, now)
         case Failed(error, stack_trace, retry_in):
-            entry = ErrorEntry(state.attempts, error, stack_trace, now)
+            entry = error_entry(state.attempts, error, stack_trace, now)
             after = _failed(state, now, retry_in)
         case Refused(error):
-            entry = ErrorEntry(state.attempts, error, None, now)
+            entry = error_entry(state.attempts, error, None, now)
             after = _ended(state, Status.FAILED, now)
         case Cancelled(reason):
-            entry = ErrorEntry(state.attempts, reason, None, now)
+            entry = error_entry(state.attempts, reason, None, now)
             after = _ended(state, Status.CANCELLED, now)
         case Snoozed(seconds):
             after = _waits_again(state, now, instant.after(now, seconds))
         case GivenBack():
             after = _waits_again(state, now)
         case Interrupted():
-            entry = ErrorEntry(state.attempts, _interruption(state, outcome), None, now)
+            entry = error_entry(state.attempts, _interruption(state, outcome), None, now)
             after = _interrupted(state, outcome, now)
 
     if state.cancelling and not isinstance(outcome, Completed | Refused):
@@ -165,7 +200,7 @@ def retry(state: JobState, *, now: Instant) -> JobState:
 def condemn(*, queue_name: str, why: str, errors: int, now: Instant) -> tuple[JobState, ErrorEntry]:
     """Make the state of a job whose own is lost: failed, so that nothing of it is ever run.
 
-    *errors*: how many entries of its errors are left.
+    *errors*: how many it has had, as far as those that are left tell.
     """
     state = JobState(
         status=Status.FAILED,
@@ -176,7 +211,7 @@ def condemn(*, queue_name: str, why: str, errors: int, now: Instant) -> tuple[Jo
         scheduled_at=None,
         errors=errors + 1,
     )
-    return state, ErrorEntry(0, why, None, now)
+    return state, error_entry(0, why, None, now)
 
 
 def _failed(state: JobState, now: Instant, retry_in: float) -> JobState:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, SupportsIndex
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
 
 from antq_actors.jobs.duration import brief, to_seconds
+from antq_actors.jobs.number import whole
 from antq_actors.jobs.ray_options import RayOptions, check_ray
 from antq_actors.jobs.unique import Unique
-from antq_actors.jobs.wording import did_you_mean
+from antq_actors.jobs.wording import did_you_mean, is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -113,10 +114,9 @@ def check_queue_name(name: object) -> str:
         raise TypeError(f"queue must be a name (str), got {brief(name)}")
     if not name or "\0" in name:
         raise ValueError(f"queue must be a name without NUL and not empty, got {brief(name)}")
-    try:
-        size = len(name.encode())
-    except UnicodeEncodeError as error:
-        raise ValueError(f"queue must be a name that UTF-8 can carry, got {brief(name)}") from error
+    if not is_utf8(name):
+        raise ValueError(f"queue must be a name that UTF-8 can carry, got {brief(name)}")
+    size = len(name.encode())
     if size > MAX_QUEUE_NAME:
         raise ValueError(
             f"queue must be a name of at most {MAX_QUEUE_NAME} bytes, got {size}: {brief(name)}"
@@ -183,9 +183,10 @@ def check_executor(value: object) -> str:
 
 
 def _whole_number(value: object, option: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
+    number = whole(value)
+    if number is None:
         raise TypeError(f"{option} must be a whole number (int), got {brief(value)}")
-    return value.__index__()
+    return number
 
 
 _CHECKS: Final[Mapping[str, Callable[[object], Any]]] = {

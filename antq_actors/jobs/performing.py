@@ -2,22 +2,25 @@
 
 Only the exceptions a caller asks for in *let_through* leave this file: the layer above ends an
 attempt by raising one inside the performing thread, and it can arrive between any two lines here.
-So every place that contains exceptions lets those pass first.
+So every place that contains exceptions lets those pass first. And a child that a worker has forked
+ends where it leaves the worker's code: its parent alone has an outcome.
 """
 
 from __future__ import annotations
 
 import inspect
 import logging
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, cast, get_args
 
 from msgspec.structs import replace
 
+from antq_actors import forked_child
 from antq_actors.errors import NotAWorker
-from antq_actors.jobs import instant, registry
+from antq_actors.jobs import instant, lifecycle, registry
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, trace
 from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.job import AttemptError, Job
+from antq_actors.jobs.late_errors import LateErrors
 from antq_actors.jobs.outcome import (
     Cancel,
     Cancelled,
@@ -32,7 +35,7 @@ from antq_actors.jobs.outcome import (
 from antq_actors.jobs.worker import RETRY_DELAY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.registry import AnyWorker
@@ -40,8 +43,13 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("antq_actors.jobs")
 
 _COMPLETED: Final = Completed()
+_OUTCOMES: Final = (Fail, Cancel, Snooze, *get_args(Outcome))
 
 LetThrough: TypeAlias = tuple[type[BaseException], ...]
+
+
+def _never() -> bool:
+    return False
 
 
 class Attempt(NamedTuple):
@@ -55,6 +63,8 @@ class Attempt(NamedTuple):
     max_attempts: int
     load: Callable[[], Job]
     """Answers the job with its arguments; decoding them may run, and raise, anything."""
+    is_void: Callable[[], bool] = _never
+    """Whether nothing that it comes to counts any more, because it was given up."""
 
 
 class _Performer(Protocol):
@@ -69,15 +79,26 @@ class _Ready(NamedTuple):
     job: Job
 
 
+def _asyncio_run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    import asyncio  # noqa: PLC0415 - as long as all else that a new process imports
+
+    return asyncio.run(coroutine)
+
+
 def execute(
-    attempt: Attempt, *, clock: Callable[[], Instant] = instant.now, let_through: LetThrough = ()
+    attempt: Attempt,
+    *,
+    clock: Callable[[], Instant] = instant.now,
+    let_through: LetThrough = (),
+    run: Callable[[Coroutine[Any, Any, Any]], Any] = _asyncio_run,
 ) -> Outcome:
     """Perform *attempt* and answer its outcome; a failure is logged.
 
-    Never raises but *let_through*. *clock* dates the failure that ``calculate_delay`` sees.
+    Never raises but *let_through*. *clock* dates the failure that ``calculate_delay`` sees. *run*
+    runs what turns out to be a coroutine.
     """
     try:
-        return _execute(attempt, clock, let_through)
+        return _execute(attempt, clock, let_through, run)
     except let_through:
         raise
     except BaseException as error:  # noqa: BLE001 - no memory left to describe the failure, say
@@ -88,6 +109,7 @@ async def execute_async(
     attempt: Attempt, *, clock: Callable[[], Instant] = instant.now, let_through: LetThrough = ()
 ) -> Outcome:
     """Do what `execute` does, on the event loop that awaits it."""
+    since = forked_child.generation()
     ready: _Ready | None = None
     try:
         begun = _begin(attempt, let_through)
@@ -97,10 +119,12 @@ async def execute_async(
         answer = ready.performer.perform(ready.job)
         if inspect.isawaitable(answer):
             answer = await answer
+        forked_child.end_if_forked(since)
         outcome = _outcome(answer, let_through)
     except let_through:
         raise
     except BaseException as error:  # noqa: BLE001 - as in _execute; a loop, too, ends with it
+        forked_child.end_if_forked(since, error)
         outcome = _failure(error, let_through)
     return _finish(attempt, outcome, ready, clock, let_through)
 
@@ -134,7 +158,13 @@ def fail(
     return failed
 
 
-def _execute(attempt: Attempt, clock: Callable[[], Instant], let_through: LetThrough) -> Outcome:
+def _execute(
+    attempt: Attempt,
+    clock: Callable[[], Instant],
+    let_through: LetThrough,
+    run: Callable[[Coroutine[Any, Any, Any]], Any],
+) -> Outcome:
+    since = forked_child.generation()
     ready: _Ready | None = None
     try:
         begun = _begin(attempt, let_through)
@@ -143,25 +173,40 @@ def _execute(attempt: Attempt, clock: Callable[[], Instant], let_through: LetThr
         ready = begun
         answer = ready.performer.perform(ready.job)
         if answer is not None and inspect.iscoroutine(answer):
-            import asyncio  # noqa: PLC0415 - as long as all else that a new process imports
-
-            answer = asyncio.run(answer)
+            answer = run(_awaited(answer, since))
+        forked_child.end_if_forked(since)
         outcome = _outcome(answer, let_through)
     except let_through:
         raise
     except BaseException as error:  # noqa: BLE001
+        forked_child.end_if_forked(since, error)
         # Not only Exception: pykka answers a SystemExit by stopping every actor in the process,
         # and one job's sys.exit() must not end all the others.
         outcome = _failure(error, let_through)
     return _finish(attempt, outcome, ready, clock, let_through)
 
 
+async def _awaited(answer: Coroutine[Any, Any, Any], since: int) -> Any:
+    """Return what *answer* does. A forked child ends here: it shares the selector of the loop."""
+    try:
+        value = await answer
+    except BaseException as error:
+        forked_child.end_if_forked(since, error)
+        raise
+    forked_child.end_if_forked(since)
+    return value
+
+
 def _begin(attempt: Attempt, let_through: LetThrough) -> _Ready | Refused:
+    since = forked_child.generation()
     worker = _resolve(attempt, let_through)
+    forked_child.end_if_forked(since)
     if isinstance(worker, Refused):
         _log(attempt, worker, let_through)
         return worker
-    return _Ready(_performer(worker), _load(attempt, let_through))
+    ready = _Ready(_performer(worker), _load(attempt, let_through))
+    forked_child.end_if_forked(since)
+    return ready
 
 
 def _failure(error: BaseException, let_through: LetThrough) -> Failed:
@@ -178,7 +223,7 @@ def _finish(
     clock: Callable[[], Instant],
     let_through: LetThrough,
 ) -> Outcome:
-    if isinstance(outcome, Failed):
+    if isinstance(outcome, Failed) and not attempt.is_void():
         outcome = _with_delay(attempt, outcome, ready, clock, let_through)
         _log(attempt, outcome, let_through)
     return outcome
@@ -224,7 +269,16 @@ def _outcome(answer: object, let_through: LetThrough) -> Outcome:
             return Cancelled(describe(reason, let_through=let_through))
         case Snooze(seconds):
             return Snoozed(seconds)
+    # type() and issubclass() run no code of the answer's; its __class__ might.
+    if issubclass(type(answer), type) and issubclass(cast("type", answer), _OUTCOMES):
+        return Failed(_class_returned(cast("type", answer)))
     return _COMPLETED
+
+
+def _class_returned(outcome: type) -> str:
+    name = outcome.__name__
+    given = "seconds" if issubclass(outcome, Snooze) else "reason"
+    return f"perform returned the class {name} and no instance of it; write: return {name}({given})"
 
 
 def _with_delay(
@@ -240,19 +294,20 @@ def _with_delay(
     if ready is None:
         return replace(failed, retry_in=RETRY_DELAY * attempt.number)
 
+    since = forked_child.generation()
     try:
         entry = AttemptError(
             attempt.number, failed.error, failed.stack_trace, instant.to_datetime(clock())
         )
-        answer = ready.performer.calculate_delay(
-            replace(ready.job, errors=(entry, *ready.job.errors))
-        )
+        answer = ready.performer.calculate_delay(_with_error(ready.job, entry))
+        forked_child.end_if_forked(since)
         if inspect.iscoroutine(answer):
             answer.close()  # else Python warns, later and elsewhere, that nobody awaited it
         return replace(failed, retry_in=to_seconds(answer, "calculate_delay"))
     except let_through:
         raise
     except BaseException as error:  # noqa: BLE001 - the failure of an attempt must not be lost by it
+        forked_child.end_if_forked(since, error)
         retry_in = RETRY_DELAY * attempt.number
         reason = f"{type(error).__name__}: {describe(error, let_through=let_through)}"
         _say(
@@ -262,6 +317,12 @@ def _with_delay(
             (attempt.worker, attempt.job_id, retry_in, reason),
         )
         return replace(failed, retry_in=retry_in)
+
+
+def _with_error(job: Job, entry: AttemptError) -> Job:
+    """Return *job* as it will be stored with this error."""
+    errors = LateErrors(lambda: lifecycle.kept_errors((entry, *job.errors)))
+    return replace(job, errors=errors, error_count=job.error_count + 1)
 
 
 def _log(attempt: Attempt, outcome: Failed | Refused, let_through: LetThrough) -> None:

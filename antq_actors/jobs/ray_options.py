@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from antq_actors.jobs.duration import brief
+from antq_actors.jobs.number import real
 from antq_actors.jobs.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -49,13 +50,14 @@ def check_ray(value: object) -> RayOptions:
 
 
 def _amount(value: object, name: str) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    amount = real(value)
+    if amount is None:
         raise TypeError(f"{name} in ray must be a number, got {brief(value)}")
-    if not math.isfinite(value) or value < 0:
+    if not math.isfinite(amount) or amount < 0:
         raise ValueError(f"{name} in ray must be 0 or more and finite, got {brief(value)}")
-    if 0 < value < SMALLEST_SHARE:
+    if 0 < amount < SMALLEST_SHARE:
         raise ValueError(f"{name} in ray is 0 or at least {SMALLEST_SHARE}, got {brief(value)}")
-    return value
+    return amount
 
 
 def _gpus(value: object, name: str) -> int | float:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from antq_actors.errors import NotAWorker, WorkerNotFound
+from antq_actors.jobs import definitions
 from antq_actors.jobs.definitions import defined
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.function_worker import FunctionWorker
@@ -58,7 +60,12 @@ def is_worker(thing: object) -> bool:
 def is_importable(worker: AnyWorker) -> bool:
     """Whether another process of this program finds *worker* by importing it."""
     qualname: str = worker.__qualname__  # type: ignore[union-attr] # of the function it wraps
-    return worker.__module__ not in ("__main__", "__mp_main__") and "<locals>" not in qualname
+    if worker.__module__ in ("__main__", "__mp_main__") or "<locals>" in qualname:
+        return False
+    if not definitions.is_made_by_a_function(worker):
+        return True
+    module = sys.modules.get(worker.__module__)
+    return module is not None and _attribute(module, qualname, ()) is worker
 
 
 def name_of(worker: object) -> str:

@@ -32,9 +32,16 @@ class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     node: int = 0
     """The node that runs it; 0 while none does."""
     errors: int = 0
-    """How many entries its list of errors has."""
+    """How many errors it has had here, also those that are not kept; the number of the next one."""
     alone: bool = False
     """It begins next time with no other job beside it: one more interruption would fail it, and
     must then be its own doing."""
     cancelling: bool = False
     """It was cancelled while it runs: unless it completes all the same, that is how it ends."""
+    errors_elsewhere: int = 0
+    """How many more it has had in the store from which it was imported, beyond those it brought."""
+
+    @property
+    def error_count(self) -> int:
+        """How many errors it has had."""
+        return self.errors + self.errors_elsewhere

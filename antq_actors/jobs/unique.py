@@ -15,7 +15,7 @@ from typing import Any, Final, Literal
 from antq_actors.jobs.canonical import canonical
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.status import ACTIVE, Status
-from antq_actors.jobs.wording import did_you_mean
+from antq_actors.jobs.wording import did_you_mean, is_utf8
 
 _ALL: Final = frozenset(Status)
 
@@ -81,6 +81,8 @@ def _names(args: object) -> tuple[str, ...]:
     for name in args:
         if not isinstance(name, str):
             raise TypeError(f"args of Unique must be names (str), got {brief(name)}")
+        if not is_utf8(name):
+            raise ValueError(f"args of Unique must be text that UTF-8 can carry, got {brief(name)}")
     if not args:
         raise ValueError("args of Unique must name at least one argument, got none")
     return tuple(dict.fromkeys(args))

@@ -9,6 +9,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+def is_utf8(text: str) -> bool:
+    """Whether UTF-8 can carry *text*: not if it has a lone surrogate.
+
+    >>> is_utf8("ü"), is_utf8(chr(0xDCFF))
+    (True, False)
+    """
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Answer the end of a sentence about an unknown *name*: the closest known one, or all.
 

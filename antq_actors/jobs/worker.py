@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from antq_actors.jobs import definitions, running
 from antq_actors.jobs.duration import brief
-from antq_actors.jobs.options import Options, worker_options
+from antq_actors.jobs.options import Options, plain, worker_options
+from antq_actors.jobs.wording import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,9 +38,14 @@ class Worker:
     antq_name: ClassVar[str]
     antq_is_async: ClassVar[bool] = False
     """Whether ``perform`` is a coroutine function."""
+    _antq_is_runnable: ClassVar[bool]
+    """Set in the namespace of a class that was found to be runnable."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__()
+        origin = definitions.origin_of_class(cls)
+        if origin is None:
+            return  # a copy by value: it gets all its attributes from its pickle
         owner = f"worker {cls.__qualname__}"
         name = stored_name(options.pop("name", None), owner)
         refuse_unperformable(cls.perform, f"{cls.__qualname__}.perform")
@@ -49,12 +55,13 @@ class Worker:
         if cls.perform is not Worker.perform:
             refuse_blocking(cls.perform, cls.antq_options, f"{cls.__qualname__}.perform")
 
-        path = definitions.default_name(cls.__module__, cls.__qualname__)
-        # @dataclass(slots=True) makes the class a second time, from its attributes and without
-        # its options: a name of its own is among those attributes.
-        cls.antq_name = name or cls.__dict__.get("antq_name", path)
-        definitions.define(path, cls)
-        definitions.define(cls.antq_name, cls)
+        # @dataclass(slots=True) makes the class a second time, from its attributes, among which
+        # is its name, and without its options and its place.
+        made_before = cls.__dict__.get("antq_name")
+        if made_before is not None:
+            origin = definitions.origin_before(made_before, cls, origin)
+        cls.antq_name = name or made_before or check_name(origin.path, owner)
+        definitions.enter(cls, origin)
 
     def perform(self, job: Job) -> Any:
         """Do the work of *job*. Returning is success, raising a failed attempt.
@@ -116,13 +123,49 @@ def _refuse_without_job(cls: type[Worker]) -> None:
         ) from None
 
 
+def refuse_unrunnable(cls: type[Worker]) -> None:
+    """Raise TypeError for a class of which no attempt could make an instance and perform it."""
+    if "_antq_is_runnable" in cls.__dict__:
+        return
+    who = f"worker {cls.__qualname__}"
+    if cls.perform in (Worker.perform, None):
+        raise TypeError(f"{who} has no perform; write: def perform(self, job: Job) -> None")
+    if inspect.isabstract(cls):
+        missing = ", ".join(sorted(getattr(cls, "__abstractmethods__", ())))
+        raise TypeError(f"{who} is abstract: enqueue a subclass that defines {missing}")
+    _refuse_arguments(cls, who)
+    type.__setattr__(cls, "_antq_is_runnable", True)
+
+
+def _refuse_arguments(cls: type[Worker], who: str) -> None:
+    try:
+        # Not of what a decorator wraps: that may be given more than the decorator is.
+        signature = inspect.signature(cls, follow_wrapped=False)
+    except (TypeError, ValueError):  # of something in C
+        return
+    try:
+        signature.bind()
+    except TypeError as error:
+        raise TypeError(
+            f"{who} is made without arguments for each attempt, and its __init__{signature} takes"
+            f" some ({error}); give them defaults, or pass them in the args of its jobs"
+        ) from None
+
+
 def stored_name(name: object, owner: str) -> str | None:
-    """Answer the option ``name`` if it can be one; else raise TypeError or ValueError."""
-    if name is not None and not isinstance(name, str):
+    """Return the option ``name`` if it can be one; else raise TypeError or ValueError."""
+    return None if name is None else check_name(name, owner)
+
+
+def check_name(name: object, owner: str) -> str:
+    """Return *name* if jobs can be stored under it; else raise TypeError or ValueError."""
+    if not isinstance(name, str):
         raise TypeError(f"name of {owner} must be a str, got {brief(name)}")
-    if name is not None and (not name or "\0" in name):
+    if not name or "\0" in name:
         raise ValueError(f"name of {owner} must not be empty or contain NUL, got {brief(name)}")
-    return name
+    if not is_utf8(name):
+        raise ValueError(f"name of {owner} must be text that UTF-8 can carry, got {brief(name)}")
+    return plain(name)
 
 
 def refuse_unperformable(function: Callable[..., Any], owner: str) -> None:

@@ -1,44 +1,43 @@
-"""Threads that were abandoned by a kill and still run."""
+"""Threads that were abandoned, by a kill or with what they ran for, and still run."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from antq_actors.otp.process import Process
+from typing import Final
 
 _lock = threading.RLock()
-_abandoned: Final[dict[Process, threading.Thread]] = {}
+_abandoned: Final[dict[object, threading.Thread]] = {}
+"""By the actor's `Process`, or whatever else tells them apart."""
 
 
 def orphans() -> list[threading.Thread]:
-    """List the threads whose actors were killed while they were busy, and that have not ended.
+    """List the threads that were given up while they were busy, and that have not ended.
 
-    Python cannot end them. They can do no harm through us: whatever they still send raises
-    CallExit in them and reaches nobody.
+    Python cannot end them. Those of actors that were killed can do no harm through us: whatever
+    they still send raises CallExit in them and reaches nobody. Others were used by coroutines of
+    an event loop that has ended.
     """
     with _lock:
         return [thread for thread in _abandoned.values() if thread.is_alive()]
 
 
-def is_abandoned(process: Process) -> bool:
-    """Say whether the thread of *process* was abandoned and still runs."""
-    return process in _abandoned
+def is_abandoned(key: object) -> bool:
+    """Say whether the thread of *key* was abandoned and still runs."""
+    return key in _abandoned
 
 
-def add(process: Process, thread: threading.Thread) -> None:
+def add(key: object, thread: threading.Thread) -> None:
     """Note that *thread* may go on without its actor."""
     with _lock:
-        _abandoned[process] = thread
+        _abandoned[key] = thread
 
 
-def discard(process: Process) -> None:
-    """Note that the thread of *process* came to its end."""
-    if process not in _abandoned:  # as nearly all; it was added before its end was known
+def discard(key: object) -> None:
+    """Note that the thread of *key* came to its end."""
+    if key not in _abandoned:  # as nearly all; it was added before its end was known
         return
     with _lock:
-        _abandoned.pop(process, None)
+        _abandoned.pop(key, None)
 
 
 def renew() -> None:

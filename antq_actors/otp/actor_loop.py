@@ -30,11 +30,13 @@ from antq_actors.otp.messages import (
     IdleTimeout,
     StopRequest,
 )
+from antq_actors.otp.patience import seconds
 from antq_actors.otp.process import log_end, logger
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import timedelta
 
     from pykka._envelope import Envelope
 
@@ -48,7 +50,7 @@ class ActorLoop(ThreadingActor):
     """Runs the callbacks of a GenServer, one at a time, and sees to it that its end is one end."""
 
     crash_on_ask: ClassVar[bool]
-    idle_timeout: float | None
+    idle_timeout: float | timedelta | None
     from_: Any
     _otp_process: Process
     _otp_ref: ServerRef
@@ -105,7 +107,7 @@ class ActorLoop(ThreadingActor):
             if token is not None:
                 self.__contained(self.handle_continue, token.token, of=token)
             while True:
-                message = self.mailbox.get(self.idle_timeout)
+                message = self.mailbox.get(self.__checked_idle_timeout())
                 if message is None:
                     if self._otp_process.reason is not None:
                         return self._otp_process.reason  # killed; nobody is interested any more
@@ -115,18 +117,28 @@ class ActorLoop(ThreadingActor):
                     break
                 else:
                     self.__contained(self.__receive, message, of=message)
+                message = None  # not kept while it waits for the next
         except Stop as stop:
             reason = stop.reason
         except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
             reason = Crash(error)
+        self.__end_if_forked(reason)
         return self.__finish(reason)
+
+    def __checked_idle_timeout(self) -> float | None:
+        timeout = self.idle_timeout
+        return None if timeout is None else seconds(timeout, "idle_timeout")
 
     def __contained(self, fn: Callable[[Any], None], argument: Any, *, of: Any) -> None:
         self.__is_at(of)
         # An Interrupt only makes the handler end; the signal it stands for waits in the mailbox.
         with suppress(Interrupt):
             fn(argument)
+        self._otp_process.end_if_forked()
         self._otp_process.is_at = None
+
+    def __end_if_forked(self, reason: ExitReason) -> None:
+        self._otp_process.end_if_forked(reason.exception if isinstance(reason, Crash) else None)
 
     def __is_at(self, what: Any) -> None:
         process = self._otp_process
@@ -139,6 +151,7 @@ class ActorLoop(ThreadingActor):
         try:
             self.on_start()
             answer = _checked(self.init())
+            self.__checked_idle_timeout()
         except Stop as stop:
             return None, self.__refuse(stop.reason)
         except Interrupt:
@@ -148,11 +161,13 @@ class ActorLoop(ThreadingActor):
         if answer is IGNORE:
             self._otp_process.ignored = True
             return None, self.__refuse(Normal())
+        self._otp_process.end_if_forked()
         self._otp_process.is_at = None
         self._otp_process.tell_starter(self._otp_ref)
         return (answer if isinstance(answer, Continue) else None), None
 
     def __refuse(self, reason: ExitReason) -> ExitReason:
+        self.__end_if_forked(reason)
         # The starter gets the reason as its answer; as an exit signal it would get it twice.
         self.__unlink_parent()
         return reason
@@ -189,11 +204,13 @@ class ActorLoop(ThreadingActor):
     ) -> ExitReason:
         try:
             clean_up(reason)
+            self._otp_process.end_if_forked()
         except Stop as stop:
             return stop.reason
         except Interrupt:
             return reason
         except BaseException as error:  # noqa: BLE001 - contained: a failed clean-up is a crash
+            self._otp_process.end_if_forked(error)
             crash = Crash(error)
             if crash != reason:
                 log_end(self._otp_process, reason)  # its own, of which nobody hears any more
@@ -231,6 +248,7 @@ class ActorLoop(ThreadingActor):
     def __answer_call(self, call: Call) -> None:
         self.from_ = call
         value = call.put_to(self)
+        self._otp_process.end_if_forked()
         self.from_ = None
         if value is not NOREPLY:
             self.__has_answered(call.request, value)
@@ -241,12 +259,14 @@ class ActorLoop(ThreadingActor):
         asker = AskFrom(envelope, self.mailbox)
         try:
             value = self.__ask(envelope, asker)
+            self._otp_process.end_if_forked()
         except Stop:
             raise
         except Interrupt:
             asker.keep_open()
             raise
         except Exception as error:
+            self._otp_process.end_if_forked(error)
             if not self.crash_on_ask:
                 # pykka's words and level. Nobody may ever look at the answer: it is the only trace.
                 logger.info(
@@ -288,4 +308,9 @@ class ActorLoop(ThreadingActor):
 def _checked(answer: object) -> object:
     if answer is Continue:  # it would pass for None, and handle_continue would never run
         raise TypeError("init answered the class Continue; write Continue() or Continue(token)")
+    if answer is not None and answer is not IGNORE and not isinstance(answer, Continue):
+        raise TypeError(
+            f"init may return None, Continue(token) or IGNORE, and returned {answer!r}; state is"
+            " kept in attributes of self"
+        )
     return answer

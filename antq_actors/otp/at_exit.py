@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from antq_actors import forked_child
 from antq_actors.otp.calls import stop
 from antq_actors.otp.errors import CallExit
 from antq_actors.otp.messages import StopRequest
@@ -54,3 +55,4 @@ def _stop_together(processes: list[Process]) -> None:
 
 
 atexit.register(_stop_all)
+forked_child.at_end(_stop_all)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, fields
 from datetime import timedelta
 
@@ -39,7 +40,7 @@ class Backoff:
                 raise ValueError(
                     f"{field.name} of a Backoff must be {least:g} or more and finite, got {value!r}"
                 )
-            object.__setattr__(self, field.name, float(value))
+            object.__setattr__(self, field.name, float(min(value, sys.float_info.max)))
 
     def delay(self, failures: int) -> float:
         """Answer the seconds to wait after *failures* failed starts in a row, at least one."""

@@ -5,6 +5,7 @@ Each function returns when the harm is done. They work on every actor here, supe
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
@@ -13,6 +14,7 @@ from antq_actors.otp.calls import put_and_await
 from antq_actors.otp.destinations import find_living
 from antq_actors.otp.errors import CallExit, OtpError
 from antq_actors.otp.messages import NOREPLY, Call
+from antq_actors.otp.patience import finite_seconds
 from antq_actors.otp.patience import seconds as in_seconds
 from antq_actors.otp.reasons import Crash, ExitReason, Killed
 
@@ -154,9 +156,9 @@ def slow(dest: Destination, seconds: float | timedelta) -> Slowness:
 
     Raises CallExit(NoProc()) if it is not there.
     """
-    pause = in_seconds(seconds, "seconds")
-    if pause is None:
+    if seconds is None or seconds == math.inf:
         raise ValueError(f"seconds must be 0 or more, and finite, got {seconds!r}; or use hang()")
+    pause = min(finite_seconds(seconds, "seconds"), threading.TIMEOUT_MAX)
     process = find_living(dest)
     harm = Slowness(process, pause)
     process.look_at(harm)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -94,7 +95,7 @@ class ChildSpec:
     default that order comes first."""
 
     def __post_init__(self) -> None:
-        _check_id(self.id)
+        checked_id(self.id)
         who = f"of child {self.id!r}"
         if not callable(self.start):
             raise TypeError(f"start {who} must be callable, got {self.start!r}")
@@ -182,11 +183,13 @@ def check_significant(spec: ChildSpec, auto_shutdown: AutoShutdown) -> None:
         )
 
 
-def _check_id(child_id: Hashable) -> None:
+def checked_id(child_id: Hashable) -> Hashable:
+    """Return *child_id*; TypeError unless it can be the id of a child."""
     try:
         hash(child_id)
     except TypeError:
         raise TypeError(f"id of a child must be hashable, got {child_id!r}") from None
+    return child_id
 
 
 def _shutdown_time(
@@ -202,4 +205,4 @@ def _shutdown_time(
         raise TypeError(f"shutdown {who} must be seconds, math.inf or BRUTAL_KILL, got {given!r}")
     if not given >= 0:  # also catches NaN
         raise ValueError(f"shutdown {who} must be 0 seconds or more, got {given!r}")
-    return float(given)
+    return math.inf if given > sys.float_info.max else float(given)

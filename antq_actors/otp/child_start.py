@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from antq_actors import forked_child
 from antq_actors.otp import current
 from antq_actors.otp.errors import AlreadyStarted, StartError
 from antq_actors.otp.links import link
@@ -25,6 +26,7 @@ def start_child(
     Raises AlreadyStarted if the child's name is taken, and StartError with the child's id for
     every other way to fail. Does not return to the thread of a supervisor that was killed.
     """
+    since = forked_child.generation()
     try:
         answer = spec.start(*extra_args, *spec.args, *more_args, **spec.kwargs)
     except AlreadyStarted:
@@ -34,8 +36,10 @@ def start_child(
         raise _start_error(spec.id, error.reason, _origin(error)) from _origin(error)
     except BaseException as error:
         # Not only Exception: a sys.exit() in one child's start is that child's failure.
+        forked_child.end_if_forked(since, error)
         current.fence()
         raise _start_error(spec.id, Crash(error), error) from error
+    forked_child.end_if_forked(since)
     me = current.process()
     parent = answer.process.parent if type(answer) is ServerRef else None
     if parent is not None and parent.process is me:

@@ -20,6 +20,7 @@ from antq_actors.otp.event_stream import is_heard
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import IGNORE, Exited
 from antq_actors.otp.reasons import ExitReason, Shutdown, is_orderly
+from antq_actors.otp.ref import ServerRef
 from antq_actors.otp.restart import Child, ChildState, RestartIntensity
 from antq_actors.otp.termination import Victim, terminate_together
 from antq_actors.otp.timers import send_soon
@@ -27,7 +28,6 @@ from antq_actors.otp.timers import send_soon
 if TYPE_CHECKING:
     from antq_actors.otp.child_spec import ChildSpec, ChildType
     from antq_actors.otp.destinations import Destination
-    from antq_actors.otp.ref import ServerRef
 
 
 class _Retry(NamedTuple):
@@ -99,13 +99,17 @@ class DynamicSupervisor(GenServer):
         As a supervisor of OTP's ``simple_one_for_one`` does. Answers as `start_children`.
         """
         checked = _checked_spec(spec)
-        request = admin.StartChildren([(checked, args) for args in each_args])
+        request = admin.StartChildren([(checked, _checked_args(args)) for args in each_args])
         answers: list[Any] = lending.call(sup, request, timeout=None)
         return answers
 
     @staticmethod
     def terminate_child(sup: Destination, ref: ServerRef) -> None:
         """Stop a child; while it is being restarted: the last ref it had. Raises NotFound."""
+        if not isinstance(ref, ServerRef):
+            raise TypeError(
+                f"a child of a DynamicSupervisor is known by its ServerRef, got {ref!r}"
+            )
         admin.ask(sup, admin.TerminateChild(ref))
 
     @staticmethod
@@ -315,6 +319,14 @@ def _check_max_children(max_children: object) -> None:
         raise TypeError(f"max_children must be a whole number or None, got {max_children!r}")
     if max_children < 0:
         raise ValueError(f"max_children must be 0 or more, got {max_children}")
+
+
+def _checked_args(args: Any) -> tuple[Any, ...]:
+    if type(args) is tuple:  # nearly always, and each job that begins asks
+        return args
+    if isinstance(args, str | bytes) or not isinstance(args, Sequence):
+        raise TypeError(f"each_args must have a tuple of arguments for each child, got {args!r}")
+    return tuple(args)
 
 
 def _checked_spec(child: object) -> ChildSpec:

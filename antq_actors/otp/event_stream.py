@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 from antq_actors.otp import current, report
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.events import Event
     from antq_actors.otp.process import Process
+    from antq_actors.otp.reasons import ExitReason
 
 logger = logging.getLogger("antq_actors.otp")
 
@@ -35,12 +37,29 @@ _subscriptions: tuple[Subscription, ...] = ()
 class Subscription:
     """Has a listener hear of events, until it is cancelled; usable as ``with``."""
 
-    def __init__(self, tell: Callable[[Event], Any], below: Process | None) -> None:
+    def __init__(
+        self, tell: Callable[[Event], Any], below: Process | None, listener: Process | None = None
+    ) -> None:
         self._tell = tell
-        self._below = below
+        # Weakly: all that is below it leads to it, so without it no more can come from there.
+        self._below = None if below is None else weakref.ref(below)
+        self._listener = listener
+
+    def start(self) -> Self:
+        """Let it hear of events, until it is cancelled or its listening actor ends."""
+        current.fence()
+        _change(with_=self)
+        if self._listener is not None and not self._listener.watch(self, self._listener_ended):
+            self.cancel()
+        return self
 
     def cancel(self) -> None:
         """Let it hear of nothing more. Twice is once."""
+        _change(without=self)
+        if self._listener is not None:
+            self._listener.unwatch(self)
+
+    def _listener_ended(self, _ref: ServerRef, _reason: ExitReason, /) -> None:
         _change(without=self)
 
     def __enter__(self) -> Self:
@@ -51,8 +70,13 @@ class Subscription:
 
     def hear(self, event: Event) -> None:
         """Tell the listener, if *event* comes from where it listens."""
-        if self._below is not None and not _is_below(event.supervisor.process, self._below):
-            return
+        if self._below is not None:
+            root = self._below()
+            if root is None:
+                self.cancel()
+                return
+            if not _is_below(event.supervisor.process, root):
+                return
         try:
             is_over = self._tell(event) is _GONE
         except Exception:
@@ -76,16 +100,16 @@ def subscribe(
     root = None if below is None else find_living(below)
     if isinstance(listener, ServerRef | str | Via):
         process = find_living(listener)
-        return _started(Subscription(lambda event: _deliver(process, event), root))
+        return Subscription(lambda event: _deliver(process, event), root, process).start()
     if not callable(listener):
         raise TypeError(f"a listener is a function or an actor's ref or name, got {listener!r}")
-    return _started(Subscription(lambda event: _call(listener, event), root))
+    return Subscription(lambda event: _call(listener, event), root).start()
 
 
 class EventStream:
     """The events of supervisors, to be taken one by one by a plain thread; usable as ``with``.
 
-    It keeps what was not taken yet, so close it when it is done with.
+    It keeps what was not taken yet until it is closed, or nobody has it any more.
 
     >>> from antq_actors.otp import Agent, Supervisor
     >>> with EventStream() as stream, Supervisor.start([Agent.child_spec(dict, id="basket")]):
@@ -97,7 +121,8 @@ class EventStream:
     def __init__(self, *, below: Destination | None = None) -> None:
         """*below* as in `subscribe`."""
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        self._subscription = subscribe(self._events.put, below=below)
+        root = None if below is None else find_living(below)
+        self._subscription = Subscription(_putting_into(self._events), root).start()
 
     def take(self, timeout: float | timedelta | None = 5.0) -> Event:
         """Answer the next event. TimeoutError if none comes within *timeout* (None: no limit)."""
@@ -149,10 +174,17 @@ def _deliver(process: Process, event: Event) -> object:
     return None if process.ref.deliver(event) else _GONE
 
 
-def _started(subscription: Subscription) -> Subscription:
-    current.fence()
-    _change(with_=subscription)
-    return subscription
+def _putting_into(events: queue.SimpleQueue[Event]) -> Callable[[Event], object]:
+    weakly = weakref.ref(events)  # a stream that was forgotten and not closed is garbage
+
+    def put(event: Event) -> object:
+        there = weakly()
+        if there is None:
+            return _GONE
+        there.put(event)
+        return None
+
+    return put
 
 
 def _change(*, with_: Subscription | None = None, without: Subscription | None = None) -> None:

@@ -60,8 +60,12 @@ class GenServer(ActorLoop):
     child_type: ClassVar[ChildType] = "worker"
     """What ``child_spec`` says it is."""
 
-    idle_timeout: float | None = None
-    """Seconds without a message after which ``handle_info`` gets ``IdleTimeout()``."""
+    idle_timeout: float | timedelta | None = None
+    """Seconds without a message after which ``handle_info`` gets ``IdleTimeout()``; None: never.
+
+    However long, so infinity means never, too. Anything else fails the start with a StartError, and
+    crashes an actor that has started.
+    """
 
     from_: Any = None
     """Who is owed the answer, while ``handle_call`` runs."""
@@ -202,8 +206,8 @@ class GenServer(ActorLoop):
 
         Without *id* its id is *name*, or else the class's name. Raises what ChildSpec raises.
         """
-        names.check(name)
         if name is not None:
+            names.check(name)
             kwargs["name"] = name
         return ChildSpec(
             id if id is not None else name or cls.__name__,

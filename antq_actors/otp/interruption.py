@@ -87,6 +87,11 @@ class Interruptible:
             _raise_in(self._thread_id, Interrupt)
             return True
 
+    def lose(self) -> None:
+        """Forget the interruption in a forked child, where another thread may hold the lock."""
+        self._lock = threading.Lock()
+        self._thread_id = self._stop = None
+
     def _close(self) -> None:
         with self._lock:
             self._thread_id = None

@@ -8,21 +8,21 @@ from antq_actors.otp import current
 from antq_actors.otp.destinations import find
 from antq_actors.otp.errors import CallExit
 from antq_actors.otp.reasons import ExitReason, Killed, NoProc, check
+from antq_actors.otp.ref import ServerRef
 
 if TYPE_CHECKING:
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.process import Process
-    from antq_actors.otp.ref import ServerRef
 
 
 def link(ref: ServerRef) -> None:
     """Link this actor and *ref*: when one ends, the other gets an exit signal.
 
     Linking a dead one is answered by a signal with ``NoProc``. Raises RuntimeError outside an
-    actor.
+    actor, TypeError for what is no ServerRef.
     """
+    other = _process(ref, "link")
     me = _me("link")
-    other = ref.process
     if other is me:
         return
     if not (me.link(other) and other.link(me)):
@@ -31,10 +31,11 @@ def link(ref: ServerRef) -> None:
 
 
 def unlink(ref: ServerRef) -> None:
-    """Remove the link between this actor and *ref*. Raises RuntimeError outside an actor."""
+    """Remove the link between this actor and *ref*. Raises what `link` raises."""
+    other = _process(ref, "unlink")
     me = _me("unlink")
-    me.unlink(ref.process)
-    ref.process.unlink(me)
+    me.unlink(other)
+    other.unlink(me)
 
 
 def exit(dest: Destination, reason: ExitReason) -> None:  # noqa: A001 - OTP's name
@@ -56,9 +57,20 @@ def exit(dest: Destination, reason: ExitReason) -> None:  # noqa: A001 - OTP's n
 def trap_exit(on: bool) -> None:  # noqa: FBT001 - as in OTP
     """Let exit signals, but those of the parent, arrive as ``Exited`` in ``handle_info``.
 
-    Raises RuntimeError outside an actor.
+    Raises RuntimeError outside an actor, TypeError for what is neither True nor False.
     """
-    _me("trap_exit").trap_exit = on
+    me = _me("trap_exit")
+    if not isinstance(on, bool):
+        raise TypeError(f"trap_exit() takes True or False, got {on!r}")
+    me.trap_exit = on
+
+
+def _process(ref: object, what: str) -> Process:
+    if not isinstance(ref, ServerRef):
+        raise TypeError(
+            f"{what}() takes a ServerRef, got {ref!r}; whereis(name) has that of a name"
+        )
+    return ref.process
 
 
 def _me(what: str) -> Process:

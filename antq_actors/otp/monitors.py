@@ -44,6 +44,13 @@ class Monitor:
         """Begin to watch; of a dead actor Down comes at once, with NoProc."""
         if self._process is None or not self._process.watch(self, self._tell):
             self._tell(self.ref, NoProc())
+        elif self._owner is not None and not self._owner.hold(self):
+            self._process.unwatch(self)
+
+    def let_go(self, _owner: Process, /) -> None:
+        """Stop watching: the actor that would be told has ended."""
+        if self._process is not None:
+            self._process.unwatch(self)
 
     def wait(self, timeout: float | timedelta | None = None) -> Down:
         """Answer the Down, in a plain thread.
@@ -65,6 +72,8 @@ class Monitor:
         """Stop watching; with *flush*, a Down that waits in the mailbox is dropped too."""
         if self._process is not None:
             self._process.unwatch(self)
+        if self._owner is not None:
+            self._owner.unhold(self)
         with self._telling:
             # It may be ending at this moment, and tell a list of watchers from before.
             self._cancelled = True
@@ -79,6 +88,7 @@ class Monitor:
             if self._cancelled:
                 return
             if self._owner is not None:
+                self._owner.unhold(self)
                 self._owner.ref.deliver(down)
             elif self._down is not None:
                 self._down.answer(down)
@@ -96,5 +106,12 @@ def monitor(dest: Destination) -> Monitor:
 
 
 def demonitor(monitor: Monitor, flush: bool = True) -> None:  # noqa: FBT001, FBT002 - as in OTP
-    """Stop watching; with *flush*, a Down that already waits in the mailbox is dropped."""
+    """Stop watching; with *flush*, a Down that already waits in the mailbox is dropped.
+
+    Raises TypeError for what is no Monitor.
+    """
+    if not isinstance(monitor, Monitor):
+        raise TypeError(f"demonitor() takes what monitor() returned, got {monitor!r}")
+    if not isinstance(flush, bool):
+        raise TypeError(f"flush must be True or False, got {flush!r}")
     monitor.cancel(flush=flush)

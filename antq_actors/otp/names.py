@@ -22,7 +22,7 @@ _processes: Final[dict[str, Process]] = {}
 
 def check(name: object) -> None:
     """Raise TypeError unless *name* can be a name."""
-    if name is not None and not isinstance(name, str | Via):
+    if not isinstance(name, str | Via):
         raise TypeError(f"a name is a str or a Via, got {name!r} ({type(name).__name__})")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import threading
 from datetime import timedelta
 
@@ -23,3 +25,18 @@ def seconds(timeout: float | timedelta | None, what: str = "timeout") -> float |
     if not timeout >= 0:  # also catches NaN
         raise ValueError(f"{what} must be 0 seconds or more, got {timeout!r}")
     return timeout if timeout < threading.TIMEOUT_MAX else None
+
+
+def finite_seconds(given: float | timedelta | None, what: str) -> float:
+    """Return *given* in seconds, however many, for what happens when they are over.
+
+    Raises what `seconds` raises, and ValueError for None and infinity, too.
+    """
+    checked = seconds(given, what)
+    if checked is not None:
+        return checked
+    if isinstance(given, timedelta):
+        return given.total_seconds()
+    if given is None or given == math.inf:
+        raise ValueError(f"{what} must be 0 or more, and finite, got {given!r}")
+    return float(min(given, sys.float_info.max))  # an int may be more

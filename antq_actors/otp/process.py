@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pykka import ActorDeadError, ActorRegistry, messages
 
+from antq_actors import forked_child
 from antq_actors.otp import abandoned, forked, names
 from antq_actors.otp.errors import CallExit
 from antq_actors.otp.interruption import Interruptible
@@ -120,6 +121,8 @@ class Process:
     """Whether ``init`` answered IGNORE, which its starter hears when the name is free again."""
     waits_for: tuple[Process, Promise] | None = None
     """The actor it waits for, and the answer it waits for."""
+    is_forked = False
+    """Whether this is a forked child, which has a copy of the actor and, at most, of its thread."""
     doomed = False
     """Whether its supervisor was killed, so that it ends, too."""
     is_finishing = False
@@ -217,6 +220,12 @@ class Process:
             self._held_in[holder] = None
             return True
 
+    def unhold(self, holder: Holder) -> None:
+        """Have *holder* hear nothing of the end any more."""
+        with self._lock:
+            if self._held_in is not None:
+                self._held_in.pop(holder, None)
+
     def look_at(self, onlooker: Onlooker) -> None:
         """Have *onlooker* see what it does from now on."""
         with self._lock:
@@ -252,7 +261,8 @@ class Process:
                 self.kill()
                 return
         if self.trap_exit and (sender_ref is None or sender_ref is not self.parent):
-            if self.absorb is None or not self.absorb(sender_ref, reason):
+            absorb = self.absorb  # read once: its end takes it away
+            if absorb is None or not absorb(sender_ref, reason):
                 self.ref.deliver(Exited(sender_ref, reason))
             return
         if isinstance(reason, Normal) and sender is not self and not self.trap_exit:
@@ -269,6 +279,11 @@ class Process:
             self.interruptible.interrupt()
 
     # ---- the end --------------------------------------------------------------------------
+
+    def end_if_forked(self, error: BaseException | None = None) -> None:
+        """End this process if it is a child that was forked in a callback of the actor."""
+        if self.is_forked:
+            forked_child.end(error)
 
     def die(self, reason: ExitReason, *, abandon: bool = False) -> bool:
         """End: once, whoever comes first. False if it had ended before.
@@ -287,6 +302,7 @@ class Process:
                 abandoned.add(self, self.thread)
             watchers, self._watchers = self._watchers, _NOBODY
             links, self._links = self._links, _NO_LINKS
+            held_in, self._held_in = self._held_in, None
         leftovers = self.mailbox.close()
         if leftovers.idle:
             abandoned.discard(self)
@@ -294,22 +310,22 @@ class Process:
             if self._registered:
                 ActorRegistry.unregister(self.ref)
         finally:  # it logs, and a log handler that raises must not leave anyone waiting
-            self._part(reason, leftovers, watchers, links)
+            self._part(reason, leftovers, held_in or {}, watchers, links)
         return True
 
     def _part(
         self,
         reason: ExitReason,
         leftovers: Leftovers,
+        held_in: dict[Holder, None],
         watchers: dict[object, Watcher],
         links: dict[Process, None],
     ) -> None:
         self.actor_stopped.set()
         if self.name is not None:
             names.release(self)
-        if self._held_in is not None:
-            for holder in self._held_in:
-                holder.let_go(self)
+        for holder in held_in:
+            holder.let_go(self)
         forked.discard(self)
         if leftovers.envelopes or leftovers.calls or self.started is not None:
             self._answer(leftovers, reason)
@@ -318,8 +334,11 @@ class Process:
             watcher(ref, reason)
         self._signal(ref, reason, links)
         self.started = None
+        # A ref may outlive the actor by far, and leads here: nothing here may lead to the actor.
         if self.lender is not None:
             self.lender = None
+        if self.absorb is not None:
+            self.absorb = None
 
     def _signal(self, me: ServerRef, reason: ExitReason, links: dict[Process, None]) -> None:
         """Tell those who are linked."""
@@ -342,7 +361,10 @@ class Process:
         """In a forked child: end without a word, for nobody there has waited for it."""
         self._lock = threading.RLock()
         self._watchers, self._links = {}, {}
+        self.is_forked = True
         self.reason = NoProc()
+        if isinstance(self.interruptible, Interruptible):
+            self.interruptible.lose()
         self.mailbox.lose()
         self.ref.actor_stopped = self.actor_stopped = threading.Event()
         self.actor_stopped.set()

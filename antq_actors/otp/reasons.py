@@ -45,6 +45,10 @@ class Crash:
 
     exception: BaseException
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.exception, BaseException):
+            raise TypeError(f"a Crash has an exception, got {self.exception!r}")
+
     def __str__(self) -> str:
         """Name the exception's class and text, as log lines want it."""
         try:

@@ -67,6 +67,7 @@ class Registry(GenServer):
     @staticmethod
     def unregister(registry: Destination, key: Hashable) -> None:
         """Take the calling actor off *key*; nothing if it is not there. RuntimeError as above."""
+        check_key(key)
         _directory(registry).remove(key, _me("unregister"))
 
     @staticmethod
@@ -75,6 +76,8 @@ class Registry(GenServer):
 
         Raises NotFound if the key is another's or nobody's, ValueError with duplicate keys.
         """
+        check_key(key)
+        _check_function(fn, "update_value")
         table = _directory(registry)
         if not table.is_unique:
             raise ValueError("update_value() is for unique keys: of duplicate ones, which?")
@@ -85,6 +88,7 @@ class Registry(GenServer):
     @staticmethod
     def lookup(registry: Destination, key: Hashable) -> list[Pair]:
         """Answer ``(ref, value)`` of each living actor with *key*, the first registered first."""
+        check_key(key)
         return [entry.pair for entry in _directory(registry).of_key(key)]
 
     @staticmethod
@@ -95,12 +99,14 @@ class Registry(GenServer):
     @staticmethod
     def values(registry: Destination, key: Hashable, ref: ServerRef) -> list[Any]:
         """Answer the values that *ref* has registered under *key*."""
+        check_key(key)
         entries = _directory(registry).of_process(_process(ref))
         return [entry.value for entry in entries if entry.key == key]
 
     @staticmethod
     def dispatch(registry: Destination, key: Hashable, fn: Callable[[list[Pair]], object]) -> None:
         """Call ``fn(lookup(registry, key))`` in this thread, unless nobody has *key*."""
+        _check_function(fn, "dispatch")
         pairs = Registry.lookup(registry, key)
         if pairs:
             fn(pairs)
@@ -115,6 +121,7 @@ class Registry(GenServer):
         registry: Destination, predicate: Callable[[Any, ServerRef, Any], object]
     ) -> list[tuple[Any, ServerRef, Any]]:
         """Answer ``(key, ref, value)`` of all registrations for which *predicate* of them holds."""
+        _check_function(predicate, "select")
         triples = [(entry.key, *entry.pair) for entry in _directory(registry).all()]
         return [triple for triple in triples if predicate(*triple)]
 
@@ -128,6 +135,7 @@ class Registry(GenServer):
         hashed.
         """
         check_key(key)
+        _check_function(fn, "lock")
         with _directory(registry).locks.held(key):
             return fn()
 
@@ -142,6 +150,7 @@ class _Directory(RegistryTable):
     def let_go(self, process: Process) -> None:
         if process is self._owner:
             self.locks.close()
+            self.close()
         else:
             super().let_go(process)
 
@@ -162,6 +171,11 @@ def _me(what: str) -> Process:
             " start(name=Via(registry, key)) registers a new one"
         )
     return me
+
+
+def _check_function(fn: object, what: str) -> None:
+    if not callable(fn):
+        raise TypeError(f"{what}() takes a function, got {fn!r}")
 
 
 def _process(ref: object) -> Process:

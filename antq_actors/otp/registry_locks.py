@@ -7,6 +7,7 @@ is found here as it is in calls (`waits.py`), and a killed actor leaves the line
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,8 @@ class RegistryLocks:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lines: dict[Hashable, list[_Place]] = {}
+        self._places: Counter[Process | threading.Thread] = Counter()
+        """How many places each has in all lines."""
         self._closed = False
 
     @contextmanager
@@ -74,7 +77,9 @@ class RegistryLocks:
             self._closed = True
             places = [place for line in self._lines.values() for place in line]
             self._lines.clear()
+            self._places.clear()
         for place in places:
+            self._forget(place.owner)
             place.left.answer(None)
 
     def _queue_up(self, key: Hashable, place: _Place) -> None:
@@ -83,6 +88,7 @@ class RegistryLocks:
             has_it = any(other.owner is owner for other in self._lines.get(key, ()))
             if not has_it and not self._closed:
                 self._lines.setdefault(key, []).append(place)
+                self._places[owner] += 1
         if has_it:
             raise RuntimeError(f"the lock {key!r} is held by {owner} already")
         if not isinstance(owner, threading.Thread) and not owner.hold(self):
@@ -98,10 +104,21 @@ class RegistryLocks:
         raise UnknownRegistry(f"the registry ended while the lock {key!r} was waited for")
 
     def _leave(self, key: Hashable, place: _Place) -> None:
+        owner = place.owner
         with self._lock:
             line = self._lines.get(key, [])
             if place in line:
                 line.remove(place)
                 if not line:
                     del self._lines[key]
+                self._places[owner] -= 1
+            is_gone = self._places[owner] <= 0
+            if is_gone:
+                del self._places[owner]
+        if is_gone:
+            self._forget(owner)
         place.left.answer(None)
+
+    def _forget(self, owner: Process | threading.Thread) -> None:
+        if not isinstance(owner, threading.Thread):
+            owner.unhold(self)

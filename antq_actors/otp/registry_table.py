@@ -99,6 +99,8 @@ class RegistryTable:
                 self._by_process.setdefault(process, {})[entry] = None
                 of_key[entry] = None
         if holder is not None:
+            if process not in self._by_process:
+                process.unhold(self)
             ref = holder.process.ref
             raise AlreadyRegistered(ref, f"the key {key!r} of {self._owner} is taken by {ref}")
         # One way: who loses its registrations by the end of the registry ends with it, to come
@@ -110,6 +112,7 @@ class RegistryTable:
             raise CallExit(process.reason, f"{process} has ended")
         if not is_linked:
             self.let_go(process)
+            process.unhold(self)
             raise UnknownRegistry(f"the registry {self._owner} has ended")
 
     def remove(self, key: Hashable, process: Process) -> None:
@@ -119,6 +122,8 @@ class RegistryTable:
             gone = [entry for entry in mine if entry.key == key]
             self._drop(gone)
             is_last = process not in self._by_process
+        if is_last:
+            process.unhold(self)
         # A link that it has made itself, or was started with, is no business of its keys.
         if is_last and not process.is_linked_to(self._owner):
             self._owner.unlink(process)
@@ -139,6 +144,15 @@ class RegistryTable:
             gone = list(self._by_process.get(process, ()))
             self._drop(gone)
         self._owner.unlink(process)
+
+    def close(self) -> None:
+        """Forget all, and be forgotten by all: the registry has ended."""
+        with self._lock:
+            by_key, self._by_key = self._by_key, {}
+            by_process, self._by_process = self._by_process, {}
+        for process in by_process:
+            process.unhold(self)
+        del by_key  # without the lock, as values may have a __del__
 
     def _drop(self, gone: list[Entry]) -> None:
         # The caller keeps *gone* until it has left the lock: a value may have a __del__, and that

@@ -15,6 +15,7 @@ holds an old value (see `tree.py`) may go on reading it.
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
@@ -61,7 +62,7 @@ class RestartIntensity:
             raise TypeError(f"max_seconds must be seconds, got {seconds!r}")
         if not seconds > 0:  # also catches NaN
             raise ValueError(f"max_seconds must be more than 0, got {seconds!r}")
-        object.__setattr__(self, "max_seconds", float(seconds))
+        object.__setattr__(self, "max_seconds", float(min(seconds, sys.float_info.max)))
 
     def record(self, now: float) -> RestartIntensity:
         """Count a restart at *now*, in seconds of a monotonic clock (otp rule 28)."""

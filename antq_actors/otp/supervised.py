@@ -35,6 +35,8 @@ def supervised(actor_class: type[Any], *, crash_on_ask: bool = False) -> type[Ge
     A GenServer class is answered as it is. Raises TypeError for what is no ThreadingActor class,
     or defines what a GenServer needs for itself.
     """
+    if not isinstance(crash_on_ask, bool):
+        raise TypeError(f"crash_on_ask must be True or False, got {crash_on_ask!r}")
     if isinstance(actor_class, type) and issubclass(actor_class, GenServer):
         return actor_class
     if not (isinstance(actor_class, type) and issubclass(actor_class, ThreadingActor)):

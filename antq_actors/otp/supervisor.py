@@ -19,6 +19,7 @@ from antq_actors.otp.child_spec import (
     ChildType,
     Strategy,
     check_significant,
+    checked_id,
     to_spec,
 )
 from antq_actors.otp.child_start import start_child
@@ -131,7 +132,7 @@ class Supervisor(GenServer):
 
         Raises NotFound.
         """
-        admin.ask(sup, admin.TerminateChild(child_id))
+        admin.ask(sup, admin.TerminateChild(checked_id(child_id)))
 
     @staticmethod
     def restart_child(sup: Destination, child_id: Hashable) -> Any:
@@ -139,17 +140,17 @@ class Supervisor(GenServer):
 
         Raises NotFound, Running, Restarting, and StartError if it does not start.
         """
-        return admin.ask(sup, admin.RestartChild(child_id))
+        return admin.ask(sup, admin.RestartChild(checked_id(child_id)))
 
     @staticmethod
     def delete_child(sup: Destination, child_id: Hashable) -> None:
         """Forget a child that does not run. Raises NotFound, Running, Restarting."""
-        admin.ask(sup, admin.DeleteChild(child_id))
+        admin.ask(sup, admin.DeleteChild(checked_id(child_id)))
 
     @staticmethod
     def get_childspec(sup: Destination, child_id: Hashable) -> ChildSpec:
         """Answer the spec of a child. Raises NotFound."""
-        spec: ChildSpec = admin.ask(sup, admin.GetChildSpec(child_id))
+        spec: ChildSpec = admin.ask(sup, admin.GetChildSpec(checked_id(child_id)))
         return spec
 
     @staticmethod

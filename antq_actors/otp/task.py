@@ -6,7 +6,9 @@ however the waiting ends.
 
 from __future__ import annotations
 
+import queue
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from antq_actors.otp import current
@@ -21,6 +23,7 @@ from antq_actors.otp.waits import waiting_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
     from datetime import timedelta
 
     from antq_actors.otp.child_spec import ShutdownTime
@@ -140,9 +143,22 @@ class Task:
 
     def wait(self, limit: float | None, late: str) -> Any:
         """Do what `await_` does, with TimeoutError saying *late*."""
-        with waiting_for(self.ref.process, self._outcome):
-            if not self._outcome.wait(limit):
-                raise TimeoutError(f"{self.ref} {late}")
+        with self.waited_for():
+            return self.outcome(limit, late)
+
+    def waited_for(self) -> AbstractContextManager[None]:
+        """Note that the calling actor waits for this task; CallCycle if that could never end."""
+        return waiting_for(self.ref.process, self._outcome)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended without a value."""
+        return self._outcome.answered and self._outcome.error is not None
+
+    def outcome(self, limit: float | None, late: str) -> Any:
+        """Answer the value, or raise, without noting who waits."""
+        if not self._outcome.wait(limit):
+            raise TimeoutError(f"{self.ref} {late}")
         error = self._outcome.error
         if isinstance(error, TaskExit):
             # Made by the thread that ended; raised here with this thread's own traceback.
@@ -155,14 +171,17 @@ class Task:
     ) -> list[Any]:
         """Answer the values of all *tasks* in their order; *timeout* is for all of them together.
 
-        Raises what `await_` raises, for the first in order that has no value.
+        Raises TaskExit as soon as one of them has ended without a value, whatever the others do,
+        and TimeoutError for the first in order that has none. Those that are left go on.
         """
         limit = seconds(timeout)
-        if limit is None:
-            return [task.await_(None) for task in tasks]
-        deadline = time.monotonic() + limit
+        ends = _Ends(tasks)
+        deadline = None if limit is None else time.monotonic() + limit
         late = f"has no value after the {limit} s that all tasks had together; it goes on"
-        return [task.wait(max(0.0, deadline - time.monotonic()), late) for task in tasks]
+        try:
+            return ends.values(lambda: _left(deadline), late)
+        finally:
+            ends.forget()
 
     def shutdown(self, timeout: ShutdownTime | timedelta = 5.0) -> ExitReason:
         """End the task and answer the reason it ended with; one that has ended is fine.
@@ -182,6 +201,56 @@ class Task:
         # A killed one may never come to the end of its thread; every other is told of there.
         if isinstance(reason, Killed):
             self._outcome.answer(None, TaskExit(reason))
+
+
+class _Ends:
+    """The ends of many tasks, as they come."""
+
+    def __init__(self, tasks: Iterable[Task]) -> None:
+        self._tasks = list(tasks)
+        for task in self._tasks:
+            if not isinstance(task, Task):
+                raise TypeError(f"await_many() takes tasks, got {task!r}")
+        self._ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._watched = {(self, index): task for index, task in enumerate(self._tasks)}
+        for key, task in self._watched.items():
+            if not task.ref.process.watch(key, partial(self._end, key[1])):
+                self._ended.put(key[1])
+
+    def _end(self, index: int, _ref: ServerRef, _reason: ExitReason, /) -> None:
+        self._ended.put(index)
+
+    def values(self, left: Callable[[], float | None], late: str) -> list[Any]:
+        """Answer all values, or raise for the first that ended without one, or when time is up."""
+        values: dict[int, Any] = {}
+        for index, task in enumerate(self._tasks):
+            # It waits for all of them, so also for this one: two that await each other are found.
+            with task.waited_for():
+                while index not in values:
+                    try:
+                        ended = self._ended.get(timeout=left())
+                    except queue.Empty:
+                        raise TimeoutError(f"{task.ref} {late}") from None
+                    values[ended] = self._value(ended, left(), late)
+        return [values[index] for index in range(len(self._tasks))]
+
+    def _value(self, index: int, limit: float | None, late: str) -> Any:
+        try:
+            return self._tasks[index].outcome(limit, late)
+        except TaskExit:
+            for task in self._tasks:  # of several that have failed, the first in order
+                if task.has_failed:
+                    task.outcome(None, late)
+            raise
+
+    def forget(self) -> None:
+        """Wait for none of them any more."""
+        for key, task in self._watched.items():
+            task.ref.process.unwatch(key)
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
 
 
 def check_callable(fn: object) -> None:

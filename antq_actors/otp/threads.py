@@ -16,8 +16,10 @@ import threading
 import time
 from collections import deque
 from contextlib import contextmanager
+from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
+from antq_actors import forked_child
 from antq_actors.otp.futexes import make_room
 
 if TYPE_CHECKING:
@@ -151,6 +153,7 @@ class RunQueue:
     def _serve(self) -> None:
         slot = _Slot()
         thread = threading.current_thread()
+        since = forked_child.generation()
         done = 0
         while True:
             with self._lock:
@@ -163,11 +166,13 @@ class RunQueue:
                     self._wake_one()
             if fn is not None:
                 try:
-                    fn()
-                except BaseException:
+                    Context().run(fn)  # what an actor sets there is not seen by the next one
+                except BaseException as error:
+                    forked_child.end_if_forked(since, error)
                     with self._lock:
                         self._wanted -= 1
                     raise
+                forked_child.end_if_forked(since)
                 done = 1
                 fn = None  # an actor must not live on in an idle thread's frame
                 continue

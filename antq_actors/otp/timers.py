@@ -1,4 +1,8 @@
-"""Messages that arrive later: one service thread for all of them."""
+"""Messages that arrive later: one service thread for all of them.
+
+A timer to an actor ends with that actor, and nothing here keeps either of them, as in Erlang. One
+to a name stays: who has the name is looked up when the time has come.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from antq_actors.otp.destinations import Destination
+    from antq_actors.otp.process import Process
 
 logger = logging.getLogger("antq_actors.otp")
 
@@ -28,10 +33,14 @@ logger = logging.getLogger("antq_actors.otp")
 class Timer:
     """A message on its way."""
 
-    __slots__ = ("_dest", "due", "message", "state")
+    __slots__ = ("_dest", "due", "entry", "message", "process", "state")
 
     def __init__(self, dest: Destination, message: Any, due: float) -> None:
         self._dest = dest
+        self.process = dest.process if isinstance(dest, ServerRef) else None
+        """The actor that it ends with; None for a name."""
+        self.entry: list[Any] | None = None
+        """Its place in the heap."""
         self.message = message
         self.due = due
         """When, on the monotonic clock."""
@@ -64,8 +73,6 @@ class Lookout(Timer):
 
     def fire(self) -> None:
         """Look, and deliver the message if there is a reason; then wait for the next look."""
-        if self._ref.process.reason is not None:
-            return
         if self._look():
             self._ref.deliver(self.message)
         self.due = time.monotonic() + self._interval()
@@ -91,12 +98,16 @@ class _Clockwork:
     """The heap of timers, and the thread that empties it."""
 
     def __init__(self) -> None:
+        # One that its thread may take again: a finalizer that runs in here may use timers, too.
         self._lock = threading.RLock()
         # Where the thread sleeps: a Condition makes a lock for each of its waits.
         self._wake = threading.Lock()
         self._wake.acquire()
         self._asleep = False
-        self._heap: list[tuple[float, int, Timer]] = []
+        self._heap: list[list[Any]] = []
+        """When each is due, its number, and the timer; None in the place of a cancelled one."""
+        self._by_process: dict[Process, set[Timer]] = {}
+        """Of living ones; each tells of its end."""
         self._numbers = itertools.count()
         self._cancelled = 0
         self._thread: threading.Thread | None = None
@@ -105,10 +116,25 @@ class _Clockwork:
         with self._lock:
             if self._thread is None:
                 self._thread = self._start_thread()
-            heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
-            if self._asleep and self._heap[0][2] is timer:
+            timer.entry = [timer.due, next(self._numbers), timer]
+            heapq.heappush(self._heap, timer.entry)
+            process = timer.process
+            is_known = process is None or process in self._by_process
+            if process is not None:
+                self._by_process.setdefault(process, set()).add(timer)
+            if self._asleep and self._heap[0] is timer.entry:
                 self._asleep = False
                 self._wake.release()
+        if process is not None and not is_known and not process.hold(self):
+            self.let_go(process)
+
+    def let_go(self, process: Process) -> None:
+        """Drop the timers to *process*, which has ended, and their messages with them."""
+        with self._lock:
+            dropped = self._by_process.pop(process, ())
+            for timer in dropped:
+                self._drop(timer)
+        # Here they go, without the lock: what a message held may have a __del__.
 
     def _make_thread(self) -> threading.Thread:
         return threading.Thread(target=self._run, name="otp-service-timer", daemon=True)
@@ -125,23 +151,37 @@ class _Clockwork:
         with self._lock:
             if timer.state != "waiting":
                 return None
-            timer.state = "cancelled"
-            self._cancelled += 1
-            if self._cancelled > max(64, len(self._heap) // 2):
-                # Cancelled ones are dropped when their time comes; many of them, at once.
-                self._heap = [entry for entry in self._heap if entry[2].state == "waiting"]
-                heapq.heapify(self._heap)
-                self._cancelled = 0
+            self._drop(timer)
         return max(0.0, timer.due - time.monotonic())
+
+    def _drop(self, timer: Timer) -> None:
+        timer.state = "cancelled"
+        self._take_out(timer)
+        self._cancelled += 1
+        if self._cancelled > max(64, len(self._heap) // 2):
+            # What is left of them is dropped when their time comes; of many, at once.
+            self._heap = [entry for entry in self._heap if entry[2] is not None]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
+
+    def _take_out(self, timer: Timer) -> None:
+        """Let nothing here lead to *timer*."""
+        entry, timer.entry = timer.entry, None
+        if entry is not None:
+            entry[2] = None
+        if timer.process is not None and (of_process := self._by_process.get(timer.process)):
+            of_process.discard(timer)
 
     def _run(self) -> None:
         while True:
-            timer = self._next()
-            try:
-                timer.fire()
-            except Exception:
-                # All other timers need this thread.
-                logger.exception("%s, sent to arrive now, is lost", timer)
+            self._fire(self._next())  # held in no frame while this thread waits for the next one
+
+    def _fire(self, timer: Timer) -> None:
+        try:
+            timer.fire()
+        except Exception:
+            # All other timers need this thread.
+            logger.exception("%s, sent to arrive now, is lost", timer)
 
     def _next(self) -> Timer:
         while True:
@@ -161,14 +201,18 @@ class _Clockwork:
     def _take(self) -> tuple[Timer | None, float]:
         """Answer the timer that is due; or none, and for how long to wait."""
         while self._heap:
-            wait = self._heap[0][0] - time.monotonic()
+            entry = heapq.heappop(self._heap)
+            timer: Timer | None = entry[2]
+            if timer is None:
+                self._cancelled -= 1
+                continue
+            wait = timer.due - time.monotonic()
             if wait > 0:
+                heapq.heappush(self._heap, entry)
                 return None, min(wait, threading.TIMEOUT_MAX)
-            timer = heapq.heappop(self._heap)[2]
-            if timer.state == "waiting":
-                timer.state = "fired"
-                return timer, 0.0
-            self._cancelled -= 1
+            timer.state = "fired"
+            self._take_out(timer)
+            return timer, 0.0
         return None, -1
 
 
@@ -187,13 +231,11 @@ if hasattr(os, "register_at_fork"):
 def send_after(dest: Destination, message: Any, seconds: float | timedelta) -> Timer:
     """Send *message* to ``handle_info`` of *dest* in *seconds*.
 
-    Raises ValueError for a negative or endless time, TypeError for none, StartError if the thread
-    that all timers share cannot be started.
+    Raises ValueError for a negative or endless time, TypeError for what is no time or no
+    destination, StartError if the thread that all timers share cannot be started.
     """
     find(dest)
-    delay = patience.seconds(seconds, "seconds")
-    if delay is None:
-        raise ValueError(f"seconds must be 0 or more, and finite, got {seconds!r}")
+    delay = patience.finite_seconds(seconds, "seconds")
     timer = Timer(dest, message, time.monotonic() + delay)
     _clockwork.add(timer)
     return timer
@@ -231,5 +273,10 @@ def send_soon(ref: ServerRef, message: Any, seconds: float) -> None:
 
 
 def cancel_timer(timer: Timer) -> float | None:
-    """Call the message back: the seconds that were left, or None if it was too late."""
+    """Call the message back: the seconds that were left, or None if it was too late.
+
+    Raises TypeError for what is no timer.
+    """
+    if not isinstance(timer, Timer):
+        raise TypeError(f"cancel_timer() takes what send_after() returned, got {timer!r}")
     return _clockwork.cancel(timer)

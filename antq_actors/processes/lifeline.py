@@ -17,6 +17,8 @@ STOP: Final = signal.SIGTERM
 """From the parent: stop, and let what runs end. It may come from others as well, and twice."""
 HURRY: Final = signal.SIGINT
 """From the parent: wait no longer."""
+STACKS: Final = signal.SIGQUIT
+"""From the parent: print where all threads are, and stop."""
 
 
 class Lifeline:

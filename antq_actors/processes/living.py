@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from antq_actors.processes.lifeline import STOP
+from antq_actors.processes.lifeline import HURRY, STACKS, STOP
 from antq_actors.processes.os_process import OsProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+_CLEAN: Final = (0, -STOP, -STACKS)
+"""The last two are of a process that was told before it could handle that."""
 
 
 class LivingProcesses:
@@ -40,7 +44,7 @@ class LivingProcesses:
         def note(process: OsProcess) -> None:
             with self._changing:
                 self._living.discard(process)
-                if self.stopping.is_set() and process.returncode not in (0, -STOP):
+                if self.stopping.is_set() and process.returncode not in _CLEAN:
                     self.unclean.append(f"process {number} {process.end}")
             ended()
 
@@ -62,8 +66,14 @@ class LivingProcesses:
                 process.stop()
         return True
 
+    def print_stacks(self) -> None:
+        """Have all print where their threads are."""
+        with self._changing:
+            for process in self._living:
+                process.send(STACKS)
+
     def hurry(self) -> None:
         """Tell all to wait no longer for their jobs."""
         with self._changing:
             for process in self._living:
-                process.hurry()
+                process.send(HURRY)

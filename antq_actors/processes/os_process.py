@@ -9,7 +9,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from antq_actors.processes.lifeline import HURRY, STOP
+from antq_actors.processes.lifeline import STOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,9 +71,9 @@ class OsProcess:
             self._told = True
             self._popen.send_signal(STOP)
 
-    def hurry(self) -> None:
-        """Tell it to wait no longer for its jobs."""
-        self._popen.send_signal(HURRY)
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._popen.send_signal(number)
 
     def wait(self) -> None:
         """Return when it has ended."""

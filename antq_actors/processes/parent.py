@@ -9,13 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.app.ear import Ear
+from antq_actors.app.ear import Ear, hurries
 from antq_actors.errors import AntqError
 from antq_actors.otp import calls
 from antq_actors.otp.backoff import Backoff
 from antq_actors.otp.errors import CallExit, StartError
 from antq_actors.otp.reasons import Shutdown
 from antq_actors.otp.supervisor import Supervisor
+from antq_actors.processes.lifeline import STACKS
 from antq_actors.processes.living import LivingProcesses
 from antq_actors.processes.process_actor import NotUpError, ProcessActor
 
@@ -38,19 +39,22 @@ _TREE_ENDED: Final = 0
 def run(command: Sequence[str], count: int) -> int:
     """Run *command* in *count* processes until a signal, and answer the exit code.
 
-    The first SIGINT or SIGTERM tells them to stop, each further one to wait no longer. The exit
-    code is that of the first process when it did not come up. Raises AntqError when processes
-    end too often, and when one does not stop as it should.
+    The first signal tells them to stop, each further one but SIGHUP to wait no longer; at SIGQUIT
+    they also print where their threads are. The exit code is that of the first process when it did
+    not come up. Raises AntqError when processes end too often, and when one does not stop as it
+    should.
     """
     living = LivingProcesses(command)
     asked = False
     with ThreadPoolExecutor(1, "antq-processes") as pool, Ear(_TREE_ENDED) as ear:
         life = pool.submit(_live, living, count)
         life.add_done_callback(lambda _: ear.tell(_TREE_ENDED))
-        while ear.hear() != _TREE_ENDED:
+        while (event := ear.hear()) != _TREE_ENDED:
+            if event == STACKS:
+                living.print_stacks()
             if living.stop():
                 asked = True
-            else:
+            elif hurries(event):
                 living.hurry()
     code = life.result()
     if not asked and code == 0:

@@ -107,6 +107,8 @@ class Dispatch:
                     clock=self._clock,
                     max_jobs=self._settings.max_jobs,
                     max_memory=self._settings.max_memory,
+                    application=self._settings.application,
+                    path=self._settings.path,
                 ),
             )
             try:

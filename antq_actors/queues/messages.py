@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from antq_actors.jobs.duration import brief
+from antq_actors.jobs.number import whole
 
 MOST_CONCURRENCY: Final = 1_000_000
 """Far more threads than a process can have."""
@@ -18,7 +19,7 @@ class SetConcurrency:
     n: int
 
     def __post_init__(self) -> None:
-        check_concurrency(self.n)
+        object.__setattr__(self, "n", check_concurrency(self.n))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,13 @@ class Drain:
     timeout: float
 
 
-def check_concurrency(n: object) -> None:
-    """Raise TypeError or ValueError unless *n* can be a concurrency."""
-    if isinstance(n, bool) or not isinstance(n, int):
+def check_concurrency(n: object) -> int:
+    """Return *n* if it can be a concurrency; else raise TypeError or ValueError."""
+    number = whole(n)
+    if number is None:
         raise TypeError(f"concurrency must be a whole number, got {brief(n)}")
-    if n < 1:
-        raise ValueError(f"concurrency must be at least 1, got {n}; to stop a queue, pause it")
-    if n > MOST_CONCURRENCY:
+    if number < 1:
+        raise ValueError(f"concurrency must be at least 1, got {number}; to stop a queue, pause it")
+    if number > MOST_CONCURRENCY:
         raise ValueError(f"concurrency must be at most {MOST_CONCURRENCY}, got {brief(n)}")
+    return number

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
     from antq_actors.storage.client import StorageClient
 
@@ -21,10 +21,14 @@ class Node:
         self._lock = threading.RLock()
         self._number: int | None = None
 
-    def number(self) -> int:
-        """Answer the number under which jobs run here. Raises StorageError."""
+    def number(self, before: Callable[[], object] = lambda: None) -> int:
+        """Return the number under which jobs run here, of a new node after *before* is done.
+
+        Raises StorageError, and what *before* raises.
+        """
         with self._lock:
             if self._number is None:
+                before()
                 self._number = self._store.open_node(self._queues, self._says)
             return self._number
 

@@ -20,6 +20,7 @@ from antq_actors.queues.ends import WorkersEnded
 from antq_actors.queues.execution import settlement
 from antq_actors.queues.messages import Drain, GetStatus, Pause, Resume, SetConcurrency, Wake
 from antq_actors.queues.outage import Outage
+from antq_actors.queues.rescue import rescue_dead_nodes
 from antq_actors.queues.runs import (
     HOLD_TIME,
     INTERRUPTION_TIME,
@@ -79,7 +80,7 @@ class QueueActor(GenServer):
         self._settings = settings
         self._clock = clock
         self._book = Book(settings.concurrency)
-        self._runs = Runs(self.ref, settings, self._book, clock)
+        self._runs = Runs(self.ref, settings, self._book, clock, store.errors)
         self._drained: list[Any] = []
         self._drain_is_over = False
         self._request: Write | None = None
@@ -91,8 +92,8 @@ class QueueActor(GenServer):
     # ---- life -----------------------------------------------------------------------------
 
     def init(self) -> Continue:
-        """Give back what an earlier incarnation left running, then begin."""
-        self._node = self._settings.node.number()
+        """Give back what an earlier incarnation left running, or nodes that died; then begin."""
+        self._node = self._settings.node.number(self._rescue_dead_nodes)
         self._store.rescue(
             node=self._node,
             queue=self._settings.name,
@@ -101,6 +102,12 @@ class QueueActor(GenServer):
             now=self._clock(),
         )
         return Continue()
+
+    def _rescue_dead_nodes(self) -> None:
+        """Do it before this process claims anything: what was interrupted comes before the rest."""
+        rescue_dead_nodes(
+            self._store, max_interruptions=self._settings.max_interruptions, now=self._clock()
+        )
 
     def handle_continue(self, _token: object) -> None:
         """Look at the store for the first time."""

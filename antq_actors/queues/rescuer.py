@@ -13,6 +13,7 @@ from antq_actors.otp import calls
 from antq_actors.otp.gen_server import GenServer
 from antq_actors.otp.messages import NOREPLY, Continue
 from antq_actors.queues.outage import Outage
+from antq_actors.queues.rescue import rescue_dead_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,15 +92,6 @@ class Rescuer(GenServer):
         self.send_after(self._config.interval, Rescue())
 
     def _rescue(self) -> int:
-        rescued = 0
-        for node in self._store.dead_nodes():
-            given_back = self._store.rescue(
-                node=node,
-                reason=f"its node {node} died",
-                max_interruptions=self._config.max_interruptions,
-                now=self._clock(),
-            )
-            self._store.close_node(node)
-            log.warning("node %d died; %d of its jobs were given back", node, given_back)
-            rescued += given_back
-        return rescued
+        return rescue_dead_nodes(
+            self._store, max_interruptions=self._config.max_interruptions, now=self._clock()
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.executors import attempt
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.queues.book import Book
     from antq_actors.queues.settings import QueueSettings
@@ -78,8 +80,10 @@ class Runs:
         settings: QueueSettings,
         book: Book,
         clock: Callable[[], Instant],
+        read_errors: Callable[[int, int], tuple[ErrorEntry, ...]],
     ) -> None:
         self._queue = queue
+        self._read_errors = read_errors
         self._settings = settings
         self._book = book
         self._clock = clock
@@ -112,7 +116,13 @@ class Runs:
         slots = 0 if self._book.draining else self._book.free
         self._book.settled += [settlement(job, GivenBack()) for job in jobs[slots:]]
         if slots:
-            self._start([_assignment(job) for job in jobs[:slots]])
+            self._start([self._assignment(job) for job in jobs[:slots]])
+
+    def _assignment(self, job: StoredJob) -> Assignment:
+        timeout, count = job.spec.timeout, job.state.errors
+        control = Control(None if timeout is None else time.monotonic() + timeout)
+        read = partial(self._read_errors, job.id, count) if count else None
+        return Assignment(job, control, read_errors=read)
 
     def _start(self, assignments: list[Assignment], kind: str | None = None) -> None:
         answers = self.dispatch.start(assignments, kind)
@@ -282,7 +292,9 @@ class Runs:
     def _report(self, execution: Execution, end: Unreported) -> None:
         """Fail the attempt on behalf of what performed it and could not."""
         job = execution.job
-        told = Assignment(job, Control(), end.error, end.stack_trace)
+        told = execution.assignment._replace(
+            control=Control(), failure=end.error, stack_trace=end.stack_trace
+        )
         if has_attempts_left(job):
             self._start([told])
         else:  # then none of the user's code has a say
@@ -290,8 +302,3 @@ class Runs:
 
     def _later(self, seconds: float, message: object) -> timers.Timer:
         return timers.send_after(self._queue, message, seconds)
-
-
-def _assignment(job: StoredJob) -> Assignment:
-    timeout = job.spec.timeout
-    return Assignment(job, Control(None if timeout is None else time.monotonic() + timeout))

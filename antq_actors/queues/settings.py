@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from antq_actors.queues.node import Node
 
 
@@ -22,6 +24,10 @@ class QueueSettings:
     """This process, as the store knows it."""
     workers: str
     """The name of the dynamic supervisor of its worker actors and executors."""
+    application: str = ""
+    """The name of its application's root supervisor."""
+    path: Path | None = None
+    """The directory that its application was described with; None: it is volatile."""
     executor: str | None = None
     """What runs jobs whose workers do not say."""
     max_jobs: int | None = None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -16,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.otp import CallCycle, CallExit, CallTimeout, current, lending
 from antq_actors.otp.messages import Promise
-from antq_actors.storage import node_info, node_lock
-from antq_actors.storage.failures import storage_error
+from antq_actors.storage import environment, node_info, node_lock
+from antq_actors.storage.failures import in_words
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_store import JobStore
 from antq_actors.storage.records import Arrival, Claim, Filter, NewJob, Settlement, StoredJob
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.status import Status
     from antq_actors.otp import ServerRef
     from antq_actors.otp.messages import Response
@@ -67,6 +67,10 @@ class StorageClient:
     def close(self) -> None:
         """Let nobody wait for a storage actor that is not there: it will not come back."""
         self.closed.answer(None)
+
+    def removal(self) -> StorageError | None:
+        """Return the error of a store that was removed while its application ran."""
+        return environment.removal(self._path)
 
     # ---- jobs come in ---------------------------------------------------------------------
 
@@ -175,6 +179,13 @@ class StorageClient:
         """Answer a job. Raises JobNotFound."""
         return self._read(partial(JobReader.get, id_=id_))
 
+    def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
+        """Return those of the first *count* errors of a job that are kept, newest first.
+
+        None if it was deleted.
+        """
+        return self._read(partial(JobReader.errors, id_=id_, count=count))
+
     def list(
         self,
         filter_: Filter = Filter(),  # noqa: B008 - a constant
@@ -247,12 +258,12 @@ class StorageClient:
         It is held until the node is closed, or its process ends.
         """
         node = self._write(JobStore.new_node)
-        with self._in_words():
+        with in_words(self._path):
             node_lock.hold(self._path, node, says)
         # Only now: a recorded node whose lock can be taken is a dead one.
         self._write(partial(JobStore.add_node, node=node, queues=queues))
         nodes = self._read(JobReader.nodes)
-        with self._in_words():
+        with in_words(self._path):
             node_lock.sweep(self._path, nodes)
         return node
 
@@ -268,12 +279,12 @@ class StorageClient:
         try:
             self._write(partial(JobStore.remove_node, node=node))
         finally:
-            with self._in_words():
+            with in_words(self._path):
                 node_lock.release(self._path, node)
 
     def node_infos(self) -> builtins.list[NodeInfo]:
         """Answer the nodes that were opened and not closed, as they describe themselves."""
-        with self._in_words():
+        with in_words(self._path):
             return [
                 node_info.read(
                     node,
@@ -287,20 +298,12 @@ class StorageClient:
     def dead_nodes(self) -> builtins.list[int]:
         """Answer the nodes that were not closed and whose process is gone."""
         nodes = self._read(JobReader.nodes)
-        with self._in_words():
+        with in_words(self._path):
             dead = [node for node in nodes if node_lock.is_dead(self._path, node)]
         if not dead:
             return []
         # One that was closed between the two looks is no dead one: it is forgotten first.
         return [node for node in self._read(JobReader.nodes) if node in dead]
-
-    @contextmanager
-    def _in_words(self) -> Iterator[None]:
-        """Raise what the files of nodes met as what it is to callers: the store failed."""
-        try:
-            yield
-        except OSError as error:
-            raise storage_error(error, self._path) from error
 
     # ---- asking ---------------------------------------------------------------------------
 
@@ -330,12 +333,12 @@ class StorageClient:
                 ) from error
             except CallExit as error:
                 if time.monotonic() >= back_by or _is_told_to_end():
-                    raise StorageError(
+                    raise self.removal() or StorageError(
                         f"the storage actor of {self._path} is gone and did not come back within"
                         f" {absence:g} s: {error}"
                     ) from error
                 if self.closed.wait(_PAUSE):
-                    raise StorageError(
+                    raise self.removal() or StorageError(
                         f"the store in {self._path} is closed: its application has stopped"
                     ) from error
 

@@ -13,9 +13,18 @@ from pathlib import Path
 from typing import Final
 
 from antq_actors.errors import StorageError
-from antq_actors.storage.failures import FULL, storage_error
+from antq_actors.storage.failures import FULL, in_words, storage_error
 
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
+
+
+def real(path: str | os.PathLike[str]) -> Path:
+    """Return the path without links. Raises StorageError for text that is no path."""
+    try:
+        os.fsencode(path)
+        return Path(os.path.realpath(path))
+    except ValueError as error:  # a NUL, or a lone surrogate
+        raise StorageError(f"{os.fspath(path)!r} is no path of a file system: {error}") from error
 
 
 def prepare(path: str | os.PathLike[str]) -> Path:
@@ -23,27 +32,31 @@ def prepare(path: str | os.PathLike[str]) -> Path:
 
     Raises StorageError when it is a file, cannot be made or written, or others can write to it.
     """
-    directory = Path(os.path.realpath(path))
-    if directory.exists() and not directory.is_dir():
-        raise StorageError(f"{directory} is a file; a store is a directory: give another path")
-    try:
+    directory = real(path)
+    with in_words(directory):
+        if directory.exists() and not directory.is_dir():
+            raise StorageError(f"{directory} is a file; a store is a directory: give another path")
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        mode = directory.stat().st_mode
-    except OSError as error:
-        raise storage_error(error, directory) from error
+        status = directory.stat()
+        _check_mode(directory, status)
+        for name in ("data.mdb", "lock.mdb"):
+            file = directory / name
+            if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+                raise StorageError(f"{file} is not writable: give another path, or chmod u+rw it")
+    return directory
 
-    if os.name == "posix" and mode & _WRITABLE_BY_OTHERS:
+
+def _check_mode(directory: Path, status: os.stat_result) -> None:
+    if os.name == "posix" and status.st_mode & _WRITABLE_BY_OTHERS:
         raise StorageError(
-            f"others can write to {directory} (mode {stat.S_IMODE(mode):03o}), and who can write to"
-            f" a store can run code as you; chmod go-w {directory}"
+            f"others can write to {directory} (mode {stat.S_IMODE(status.st_mode):03o}), and who"
+            f" can write to a store can run code as you; chmod go-w {directory}"
         )
     if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        raise StorageError(f"{directory} is not writable: give a path that is")
-    for name in ("data.mdb", "lock.mdb"):
-        file = directory / name
-        if file.exists() and not os.access(file, os.R_OK | os.W_OK):
-            raise StorageError(f"{file} is not writable: give another path, or chmod u+rw it")
-    return directory
+        others = ""
+        if os.name == "posix" and status.st_uid != os.geteuid():
+            others = f"it belongs to user {status.st_uid}, and this is user {os.geteuid()}; "
+        raise StorageError(f"{directory} is not writable: {others}give a path that is")
 
 
 def reserve_lock_file(directory: Path, size: int) -> None:

@@ -16,7 +16,6 @@ import pickle
 import uuid
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import cloudpickle  # type: ignore[import-untyped]  # it has none
 import msgspec
 
 from antq_actors.errors import DamagedRecord, StorageError
@@ -25,20 +24,22 @@ from antq_actors.jobs.job import AttemptError, Job
 from antq_actors.jobs.lifecycle import ErrorEntry
 from antq_actors.jobs.state import JobState
 from antq_actors.jobs.unique import Unique
+from antq_actors.storage import main_objects
+from antq_actors.storage.main_objects import PROTOCOL
 from antq_actors.storage.plain import Opaque, read_plain
+from antq_actors.storage.process_bound import is_usual_zone
 from antq_actors.storage.records import JobSpec, StoredJob
 from antq_actors.storage.seal import contents
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 UNREADABLE: Final = "?"
 """Stands for a name that cannot be read."""
 
 _PICKLED: Final = b"\x01"
-_PROTOCOL: Final = 5
 
-_PLAIN_LEAVES: Final = frozenset(
+_UNCHANGING: Final = frozenset(
     {
         str,
         int,
@@ -54,6 +55,7 @@ _PLAIN_LEAVES: Final = frozenset(
         uuid.UUID,
     }
 )
+_PLAIN_LEAVES: Final = _UNCHANGING - {dt.datetime}  # its time zone may be anything
 _DEEPEST_PLAIN: Final = 32
 
 
@@ -73,10 +75,9 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
         if plain and type(value) not in _PLAIN_LEAVES:
             plain = _is_plain(value, _DEEPEST_PLAIN)
     if plain:
-        return _PICKLED + pickle.dumps(args if type(args) is dict else dict(args), _PROTOCOL)
+        return _PICKLED + pickle.dumps(args if type(args) is dict else dict(args), PROTOCOL)
     try:
-        # By value what another process could not import: classes of __main__, lambdas.
-        pickled: bytes = cloudpickle.dumps(dict(args), _PROTOCOL)
+        pickled = main_objects.dumps(dict(args))
     except Exception as error:
         raise _unpicklable(args, error) from error
     return _PICKLED + pickled
@@ -87,7 +88,7 @@ def kept_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
 
     Other objects stay the owner's own.
     """
-    if _PLAIN_LEAVES.issuperset(map(type, args.values())):
+    if _UNCHANGING.issuperset(map(type, args.values())):
         return args
     return load_args(encoded) if _is_plain(args, _DEEPEST_PLAIN + 1) else args
 
@@ -172,8 +173,17 @@ def decode_spec(record: bytes) -> JobSpec:
 
 
 def encode_error(entry: ErrorEntry) -> bytes:
-    """Answer the bytes of an entry of a job's errors."""
-    return _encode(entry)
+    """Return the bytes of an entry of a job's errors; whatever its texts are, it can be stored."""
+    try:
+        return _encode(entry)
+    except UnicodeEncodeError:
+        trace = entry.stack_trace
+        return _encode(
+            entry._replace(
+                error=_without_surrogates(entry.error),
+                stack_trace=None if trace is None else _without_surrogates(trace),
+            )
+        )
 
 
 def decode_error(record: bytes) -> ErrorEntry:
@@ -182,6 +192,10 @@ def decode_error(record: bytes) -> ErrorEntry:
         return ErrorEntry(*_decode_error(record))
     except _DAMAGES as error:
         raise _damaged("error of a job", error) from error
+
+
+def _without_surrogates(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def shown_spec(payload: bytes, state: JobState) -> JobSpec:
@@ -200,10 +214,13 @@ def shown_error(record: bytes) -> ErrorEntry:
         return ErrorEntry(0, f"unreadable: {error}", None, 0)
 
 
-def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
-    """Answer *stored* as users see it, with *args* decoded as the caller sees fit.
+def as_job(
+    stored: StoredJob, args: Mapping[str, Any], errors: tuple[AttemptError, ...] | None = None
+) -> Job:
+    """Return *stored* as users see it, with *args* decoded as the caller sees fit.
 
-    Never raises: a time that no datetime can show is shown as the nearest one.
+    *errors*: where they are not those of *stored*. Never raises: a time that no datetime can show
+    is shown as the nearest one.
     """
     state, spec = stored.state, stored.spec
     unique = None
@@ -223,7 +240,7 @@ def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
         scheduled_at=None if due is None else shown_datetime(due),
         inserted_at=shown_datetime(spec.inserted_at),
         updated_at=shown_datetime(state.updated_at),
-        errors=tuple(map(_shown, stored.errors)),
+        errors=errors_for_display(stored.errors) if errors is None else errors,
         opts={
             "max_attempts": state.max_attempts,
             "timeout": spec.timeout,
@@ -231,12 +248,16 @@ def as_job(stored: StoredJob, args: Mapping[str, Any]) -> Job:
             "priority": state.priority,
         },
         node=state.node,
+        error_count=state.error_count,
     )
 
 
-def _shown(entry: ErrorEntry) -> AttemptError:
-    when = shown_datetime(entry.attempted_at)
-    return AttemptError(entry.attempt, entry.error, entry.stack_trace, when)
+def errors_for_display(entries: Iterable[ErrorEntry]) -> tuple[AttemptError, ...]:
+    """Return entries of a job's errors as users see them."""
+    return tuple(
+        AttemptError(each.attempt, each.error, each.stack_trace, shown_datetime(each.attempted_at))
+        for each in entries
+    )
 
 
 def _is_plain(value: Any, depth: int) -> bool:
@@ -244,6 +265,8 @@ def _is_plain(value: Any, depth: int) -> bool:
     kind = type(value)
     if kind in _PLAIN_LEAVES:
         return True
+    if kind is dt.datetime:
+        return is_usual_zone(value.tzinfo)
     if depth == 0:
         return False
     if kind is list or kind is tuple or kind is set or kind is frozenset:
@@ -259,7 +282,7 @@ def _unpicklable(args: Mapping[str, Any], error: Exception) -> TypeError:
     """Find the argument that cannot be pickled."""
     for key, value in args.items():
         try:
-            cloudpickle.dumps(value, _PROTOCOL)
+            main_objects.dumps(value)
         except Exception as reason:  # noqa: BLE001 - a value's own __reduce__ raises anything
             return TypeError(
                 f"the argument {key!r} ({type(value).__name__}) cannot be pickled: {reason};"

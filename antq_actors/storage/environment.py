@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import lmdb
 
 from antq_actors.errors import ForkError, StorageError
-from antq_actors.storage import directory, soundness
-from antq_actors.storage.failures import storage_error
+from antq_actors.storage import directory, lmdb_lock, soundness
+from antq_actors.storage.failures import StoreRemoved, removed, storage_error
 from antq_actors.storage.migrations import Migration
-from antq_actors.storage.store_lock import StoreLock
+from antq_actors.storage.open_files import OpenFiles
+from antq_actors.storage.store_lock import StoreLock, opening
 from antq_actors.storage.tables import TABLE_NAMES, Tables, open_tables
 from antq_actors.storage.uncollected import uncollected
 
@@ -39,8 +41,15 @@ _COMMIT: Final = lmdb.Transaction.commit
 _NO_DATABASE: Final = (None,)
 """The argument of the one call that begins a transaction."""
 
+_LOCKS_SECONDS: Final = 1.0
+"""Between two times that LMDB's locks are taken again; it costs a microsecond."""
+
 _guard = threading.RLock()
 _open: Final[dict[Path, Environment]] = {}
+_removed: Final[dict[Path, tuple[object, str]]] = {}
+"""Stores that were removed while they were open: whose they were, who must make no new one, and
+what was found.
+"""
 _kept: Final[list[Environment]] = []
 """The parent's, in a fork: kept, so that nothing is done at their deletion."""
 
@@ -95,6 +104,8 @@ class Environment:
         migrate: bool = False,
     ) -> Environment:
         """Open the store in the directory *path*, making it if need be."""
+        if owner is not None and (error := removal(path, owner)) is not None:
+            raise error
         real = directory.prepare(path)
         with _guard:
             there = _open.get(real)
@@ -106,20 +117,24 @@ class Environment:
                     " that one first"
                 )
             with ExitStack() as undo:
-                shared = StoreLock(real) if lock is None else None
-                if shared is not None:
-                    undo.callback(shared.release)
-                env = cls(real, durable=durable, owner=owner, map_size=map_size, lock=shared)
-                undo.callback(env.close)
-                _bring_up_to_date(env, shared, migrate=migrate)
+                with opening(real):
+                    held = StoreLock(real) if lock is None else lock
+                    if lock is None:
+                        undo.callback(held.release)
+                    env = cls(real, durable=durable, owner=owner, map_size=map_size, lock=held)
+                    undo.callback(env.close)
+                _bring_up_to_date(env, migrate=migrate)
                 undo.pop_all()
             return env
 
     def __init__(
-        self, path: Path, *, durable: bool, owner: object, map_size: int, lock: StoreLock | None
+        self, path: Path, *, durable: bool, owner: object, map_size: int, lock: StoreLock
     ) -> None:
         self.path = path
+        self._durable = durable
         self._lock = lock
+        self._locks_due = 0.0
+        """When LMDB's locks are taken again."""
         self._owner = owner
         self._pid = os.getpid()
         self._closed = False
@@ -132,29 +147,30 @@ class Environment:
         """The transaction of whoever has its turn."""
         self._steady = threading.RLock()
         """Who holds it keeps the map from being enlarged or closed, and nobody from writing."""
+        lmdb_lock.check(path, lock)
         directory.reserve_lock_file(path, _LOCK_FILE)
         soundness.check(path)
-        try:
-            self._env = lmdb.open(
-                str(path),
-                map_size=map_size,
-                max_dbs=len(TABLE_NAMES),
-                max_readers=_MOST_READERS,
-                sync=durable,
-                mode=0o600,
-            )
-        except (lmdb.Error, OSError) as error:
-            raise storage_error(error, path) from error
-        self._env_read = self._env.begin
-        self._env_write = functools.partial(self._env.begin, write=True)
-        try:
-            self.clear_dead_readers()
-            self.tables = open_tables(self._env, path)
-        except BaseException as error:
-            self._env.close()
-            if isinstance(error, lmdb.Error):
+        with ExitStack() as undo:
+            self._lmdb_lock = lmdb_lock.LmdbLock(path)
+            undo.callback(self._lmdb_lock.release)
+            try:
+                self._env = lmdb.open(
+                    os.fsencode(path),  # LMDB would take text for UTF-8, which a path need not be
+                    map_size=map_size,
+                    max_dbs=len(TABLE_NAMES),
+                    max_readers=_MOST_READERS,
+                    sync=durable,
+                    mode=0o600,
+                )
+                undo.callback(self._env.close)
+                self._env_read = self._env.begin
+                self._env_write = functools.partial(self._env.begin, write=True)
+                self._files = OpenFiles(path, (lock, self._lmdb_lock))
+                self.clear_dead_readers()
+                self.tables = open_tables(self._env, path)
+            except (lmdb.Error, OSError) as error:
                 raise storage_error(error, path) from error
-            raise
+            undo.pop_all()
         _open[path] = self
 
     def close(self) -> None:
@@ -165,7 +181,8 @@ class Environment:
             self._closed = True
             del _open[self.path]
             self._env.close()
-            if self._lock is not None:
+            self._lmdb_lock.release()
+            if not self._lock.is_alone:
                 self._lock.release()
 
     def copy(self, directory: Path) -> None:
@@ -176,7 +193,7 @@ class Environment:
         try:
             with self._steady:
                 self._check()
-                self._env.copy(str(directory), compact=True)
+                self._env.copy(os.fsencode(directory), compact=True)  # type: ignore[arg-type] # bytes do
         except (lmdb.Error, OSError) as error:
             raise storage_error(error, directory) from error
 
@@ -222,6 +239,7 @@ class Environment:
 
         def work_and_commit(txn: lmdb.Transaction) -> T:
             result = work(txn)
+            self._check_files()
             # One call, so that no exception and no handler of a signal comes between its halves.
             noted.extend(map(_COMMIT, (txn,)))
             return result
@@ -239,8 +257,13 @@ class Environment:
 
         Keep it short: while it lasts, no page is reused, and the file grows for good.
         """
+
+        def checked(txn: lmdb.Transaction) -> T:
+            self._check_files()
+            return work(txn)
+
         try:
-            return self._transact(work, write=False)
+            return self._transact(checked, write=False)
         except lmdb.Error as error:
             raise storage_error(error, self.path) from error
 
@@ -316,7 +339,7 @@ class Environment:
     @property
     def is_shared(self) -> bool:
         """Whether another process has the store open, as far as one can tell."""
-        return self._lock is None or self._lock.is_shared()
+        return self._lock.is_shared()
 
     def last_transaction(self) -> int:
         """Answer the number of the last committed write transaction, of whatever process."""
@@ -324,8 +347,30 @@ class Environment:
         return int(self._env.info()["last_txnid"])
 
     def clear_dead_readers(self) -> None:
-        """Forget readers whose process was killed, so that their pages can be reused."""
-        self._env.reader_check()
+        """Forget readers whose process was killed, so that their pages can be reused.
+
+        LMDB takes a process for dead that lost its lock: then nobody's are forgotten.
+        """
+        self._lmdb_lock.take_again()
+        if not self._lmdb_lock.is_lost_by(self._lock.find_others()):
+            self._env.reader_check()
+
+    def _check_files(self) -> None:
+        """Raise StoreRemoved unless others, and the next start, find the files that are open here.
+
+        What is not durable is gone with its process anyway, and nobody else looks for it.
+        """
+        if not self._durable:
+            return
+        finding = self._files.find_loss()
+        if finding is not None:
+            if self._owner is not None:
+                _removed[self.path] = self._owner, finding
+            raise removed(self.path, finding)
+        now = time.monotonic()
+        if now > self._locks_due:
+            self._locks_due = now + _LOCKS_SECONDS
+            self._lmdb_lock.take_again()
 
     def _grow(self) -> None:
         try:
@@ -347,12 +392,24 @@ class Environment:
             raise StorageError(f"{self.path} was closed")
 
 
+def removal(path: str | os.PathLike[str], owner: object = None) -> StoreRemoved | None:
+    """Return the error of a store that was removed while it was open, and is not closed for good.
+
+    *owner*: only if it was his.
+    """
+    real = Path(os.path.realpath(path))
+    whose, finding = _removed.get(real, (None, ""))
+    if whose is None or owner not in (None, whose):
+        return None
+    return removed(real, finding)
+
+
 def opened(path: str | os.PathLike[str]) -> Environment | None:
     """Answer the environment of *path* that this process has open, if it has."""
     return _open.get(Path(os.path.realpath(path)))
 
 
-def _bring_up_to_date(env: Environment, shared: StoreLock | None, *, migrate: bool) -> None:
+def _bring_up_to_date(env: Environment, *, migrate: bool) -> None:
     """Migrate a store of an older format: at once if that takes a moment, or if it was asked for.
 
     Raises StorageError when it takes longer, or another process has the store open.
@@ -363,11 +420,13 @@ def _bring_up_to_date(env: Environment, shared: StoreLock | None, *, migrate: bo
         return
     if not migrate:
         migration.check_brevity()
-    if shared is not None:
-        shared.take_alone()
+    lock = env._lock  # noqa: SLF001 - a part of it
+    if lock.is_alone:
+        migration.run(env.write)
+        return
+    lock.take_alone()
     migration.run(env.write)
-    if shared is not None:
-        shared.share()
+    lock.share()
 
 
 def close_left_open(path: str | os.PathLike[str], owner: object) -> None:
@@ -375,9 +434,12 @@ def close_left_open(path: str | os.PathLike[str], owner: object) -> None:
 
     Its thread may be at its last transaction; that one is waited for.
     """
-    env = _open.get(Path(os.path.realpath(path)))
+    real = Path(os.path.realpath(path))
+    env = _open.get(real)
     if env is not None and env._owner is owner:  # noqa: SLF001 - its own kind
         env.close()
+    if removal(real, owner) is not None:
+        del _removed[real]
 
 
 # A fork copies the environments, but LMDB binds them to the parent. Between two transactions a

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import lmdb
@@ -12,10 +13,23 @@ import lmdb
 from antq_actors.errors import StorageError, StorageFull
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+
+class StoreRemoved(StorageError):
+    """The files of an open store are not at its path any more."""
+
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 """What the system says when there is no room, or the user may not have more of it."""
+_ADVICE: Final = {
+    errno.ENAMETOOLONG: "; give a shorter path",
+    errno.EACCES: "; give a path that this user may use, or run as the one who may",
+    errno.EROFS: "; give a path on a file system that can be written",
+    errno.ELOOP: "; give a path whose links end somewhere",
+}
+"""What to do, where the system's words leave it open."""
 _NEXT_TO_NOTHING: Final = 2**20
 
 
@@ -35,7 +49,27 @@ def storage_error(error: lmdb.Error | OSError, path: Path) -> StorageError:
         return damaged(path, str(error))
     if isinstance(error, lmdb.ReadersFullError):
         return StorageError(f"too many processes have {path} open: {error}")
-    return StorageError(f"the store in {path} cannot be used: {error}")
+    advice = _ADVICE.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+    return StorageError(f"the store in {path} cannot be used: {error}{advice}")
+
+
+@contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """Raise what the system says of files of the store in *path* as what it is to callers."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def removed(path: Path, finding: str) -> StoreRemoved:
+    """Return the error to raise when what is open is not what is at its path."""
+    return StoreRemoved(
+        f"the store in {path} was removed or replaced while this process had it open ({finding});"
+        " what was just asked for was not stored, and its application stops. Put the store back,"
+        " or restore a backup, and start the application again; with an empty directory, or none,"
+        " it begins with an empty store"
+    )
 
 
 def damaged(path: Path, finding: str) -> StorageError:

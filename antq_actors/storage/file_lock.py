@@ -1,14 +1,17 @@
-"""A lock on a file that the system lets go when the process ends, however it ends.
+"""Locks on ranges of a file's bytes that the system drops when the process ends, however it ends.
 
-On POSIX it is a record lock (``fcntl.lockf``), because that belongs to the process: a fork never
-keeps its parent's. The price: closing *any* descriptor of the file lets the lock go, so a process
-must not open a file that it holds locked.
+On Linux they belong to the open file (``F_OFD_SETLK``), so what else the program does with the
+file, such as copying it, does not drop them. A forked child has a copy of the descriptor, which
+would keep the lock: it is closed there at once. Elsewhere they are POSIX record locks, which belong
+to the process and are dropped when it closes *any* descriptor of the file: there, a process must
+not open a file that it holds locked.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+import threading
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -20,52 +23,164 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-# The system's struct flock: what a lock is asked about, and answered, with.
+CAN_ASK: Final = sys.platform != "win32"
+"""Whether the system tells of a lock without taking it."""
+_IS_LINUX: Final = sys.platform == "linux"
+# The system's struct flock: what a lock is set with, and asked about.
 _FLOCK: Final = Struct("qqihh" if sys.platform == "darwin" else "hhqqi4x")
 _TYPE: Final = 3 if sys.platform == "darwin" else 0
+_START: Final = 0 if sys.platform == "darwin" else 2
 
 
-def _question() -> bytes | None:
-    """Answer how to ask about a lock on the whole file that lets nobody else have one."""
+def _flock(kind: int, start: int, length: int) -> bytes:
+    """Return what a lock of this kind on these bytes is; a *length* of 0 means all that follow."""
     if sys.platform == "darwin":
-        return _FLOCK.pack(0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
-    if sys.platform == "linux":
-        return _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-    return None
+        return _FLOCK.pack(start, length, 0, kind, os.SEEK_SET)
+    return _FLOCK.pack(kind, os.SEEK_SET, start, length, 0)
 
 
-_QUESTION: Final = _question()
+_WHOLE: Final = _flock(fcntl.F_WRLCK, 0, 0) if sys.platform != "win32" else b""
+
+_guard = threading.RLock()
+_files: Final[dict[LockFile, None]] = {}
+"""All that are open: a fork has to close its copies."""
 
 
-def try_lock(file: Path, *, shared: bool = False) -> int | None:
-    """Lock *file*, making it if need be; answer a descriptor to keep, or None if it is locked.
+class LockFile:
+    """An open file, and the locks on it that are held until it is released; by a fork as well.
 
-    *shared* locks go together. Close the descriptor to let go. Raises OSError when the file cannot
-    be opened.
+    *make*: it is made if need be. Raises OSError when the file cannot be opened.
     """
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-    if relock(descriptor, shared=shared):
-        return descriptor
-    os.close(descriptor)
+
+    __slots__ = ("_descriptor",)
+
+    def __init__(self, file: Path, *, make: bool = True) -> None:
+        flags = os.O_RDWR | (os.O_CREAT if make else 0) | getattr(os, "O_CLOEXEC", 0)
+        with _guard:  # a fork in between would keep what it knows nothing of
+            self._descriptor: int | None = os.open(file, flags, 0o600)
+            _files[self] = None
+
+    def take(
+        self, *, shared: bool = False, start: int = 0, length: int = 0, by_process: bool = False
+    ) -> bool:
+        """Lock bytes, or change the lock that is held on them; return whether it can be had.
+
+        *shared* locks go together; a *length* of 0 means all bytes that follow. *by_process*: as a
+        POSIX record lock, whatever the system has.
+        """
+        descriptor = self._descriptor
+        if descriptor is None:
+            return False
+        try:
+            if sys.platform == "win32":
+                if not shared:  # it has no shared ones: nobody is kept from anything
+                    msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+                return True
+            command = fcntl.F_OFD_SETLK if _IS_LINUX and not by_process else fcntl.F_SETLK
+            kind = fcntl.F_RDLCK if shared else fcntl.F_WRLCK
+            fcntl.fcntl(descriptor, command, _flock(kind, start, length))
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def drop(self, start: int, length: int = 0) -> None:
+        """Let go of bytes; a *length* of 0 means all that follow."""
+        if self._descriptor is not None and sys.platform != "win32":
+            command = fcntl.F_OFD_SETLK if _IS_LINUX else fcntl.F_SETLK
+            fcntl.fcntl(self._descriptor, command, _flock(fcntl.F_UNLCK, start, length))
+
+    def find_other(
+        self, start: int = 0, length: int = 0, *, by_process: bool = False
+    ) -> int | None:
+        """Return where a lock of others on these bytes begins; None: there is none.
+
+        *by_process*: asked for the process, which has locks of its own by process only. Nothing is
+        locked for that. Windows has no way to ask: None.
+        """
+        descriptor = self._descriptor
+        if descriptor is None or sys.platform == "win32":
+            return None
+        return _ask(descriptor, _flock(fcntl.F_WRLCK, start, length), by_process=by_process)
+
+    def is_shared(self) -> bool:
+        """Return whether others may hold a lock on the file, too."""
+        descriptor = self._descriptor
+        if descriptor is None or sys.platform == "win32":
+            return True  # it has no way to ask
+        return _ask(descriptor, _WHOLE) is not None
+
+    def write(self, content: bytes) -> None:
+        """Write *content* where the last one ended."""
+        if self._descriptor is not None:
+            os.write(self._descriptor, content)
+
+    def is_deleted(self) -> bool:
+        """Return whether no directory has the file any more, so that nobody can find the locks."""
+        descriptor = self._descriptor
+        return descriptor is not None and os.fstat(descriptor).st_nlink == 0
+
+    def is_at(self, file: Path) -> bool:
+        """Return whether this is the file that is found there."""
+        descriptor = self._descriptor
+        try:
+            return descriptor is not None and os.path.samestat(os.fstat(descriptor), file.stat())
+        except OSError:
+            return False
+
+    def release(self) -> None:
+        """Drop the locks; once more is no error."""
+        with _guard:
+            try:
+                self.drop(0)  # closing is not enough: a child that is about to exec has a copy
+            finally:
+                _files.pop(self, None)
+                self._forget()
+
+    def _forget(self) -> None:
+        """Close the file; in a fork it is the copy that would keep the parent's locks."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def try_lock(file: Path, *, shared: bool = False) -> LockFile | None:
+    """Lock the whole of *file*; None: it is locked. Raises OSError when it cannot be opened."""
+    lock = LockFile(file)
+    try:
+        if lock.take(shared=shared):
+            return lock
+    except BaseException:
+        lock.release()
+        raise
+    lock.release()
     return None
 
 
-def relock(descriptor: int, *, shared: bool) -> bool:
-    """Exchange the lock that is held for another one; tell whether there is one to be had."""
-    try:
-        if sys.platform != "win32":
-            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-            fcntl.lockf(descriptor, kind | fcntl.LOCK_NB)
-        elif not shared:  # it has no shared ones: nobody is kept from anything
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-    except (BlockingIOError, PermissionError):
-        return False
-    return True
+def _ask(descriptor: int, question: bytes, *, by_process: bool = False) -> int | None:
+    command = fcntl.F_OFD_GETLK if _IS_LINUX and not by_process else fcntl.F_GETLK
+    found = _FLOCK.unpack(fcntl.fcntl(descriptor, command, question))
+    return None if found[_TYPE] == fcntl.F_UNLCK else int(found[_START])
 
 
-def is_shared(descriptor: int) -> bool:
-    """Tell whether another process may hold a lock on the file, too; nothing is locked for that."""
-    if sys.platform == "win32" or _QUESTION is None:
-        return True  # it has no way to ask
-    answer = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_GETLK, _QUESTION))
-    return bool(answer[_TYPE] != fcntl.F_UNLCK)
+def _before_fork() -> None:
+    _guard.acquire()
+
+
+def _after_in_parent() -> None:
+    _guard.release()
+
+
+def _after_in_child() -> None:
+    global _guard  # noqa: PLW0603 - who forks without the hook above may have left it locked
+    _guard = threading.RLock()
+    for file in list(_files):
+        file._forget()  # noqa: SLF001 - its own kind
+    _files.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_in_parent,
+        after_in_child=_after_in_child,
+    )

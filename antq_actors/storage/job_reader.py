@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import lmdb
     from lmdb import _Database
 
+    from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.state import JobState
     from antq_actors.storage.encoding import JobRecord
     from antq_actors.storage.records import Filter
@@ -57,6 +58,10 @@ class JobReader:
         if not record:
             raise _not_found(id_)
         return self._listed(id_, record, self._jobs.payload(id_)).decode()
+
+    def errors(self, id_: int, *, count: int) -> tuple[ErrorEntry, ...]:
+        """Return those of the first *count* errors of a job that are kept, newest first."""
+        return self._jobs.errors(id_, count)
 
     def page(self, filter_: Filter, *, after: int = 0, size: int = 500) -> list[RawJob]:
         """Answer the first *size* jobs with larger ids than *after* and the filter's statuses and
@@ -137,8 +142,7 @@ class JobReader:
             why = str(error)
         else:
             if state is not None:
-                errors = self._jobs.error_bytes(id_) if state.errors else ()
-                return RawJob(id_, state, payload, errors)
+                return RawJob(id_, state, payload, self._jobs.error_bytes(id_, state.errors))
             why = "its record is missing"
         state, entry = lifecycle.condemn(queue_name=encoding.UNREADABLE, why=why, errors=0, now=0)
         return RawJob(id_, state, payload, (encoding.encode_error(entry),))

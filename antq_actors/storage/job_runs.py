@@ -196,8 +196,7 @@ class JobRuns(JobWriter):
             return None
         if not moves.begin(key, move):
             return None
-        state = move.result
-        return StoredJob(id_, state, spec, self._jobs.errors(id_, state) if state.errors else ())
+        return StoredJob(id_, move.result, spec, ())
 
     def _take_unusual(
         self, claimed: list[StoredJob], id_: int, node: int, now: Instant

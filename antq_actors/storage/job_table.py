@@ -9,14 +9,23 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from antq_actors.errors import DamagedRecord
+from antq_actors.jobs import lifecycle
 from antq_actors.storage import encoding, keys
 from antq_actors.storage.moves import Moves, get_many, places_of, put_all
 from antq_actors.storage.records import StoredJob
-from antq_actors.storage.scan import first_keys, items_with, keys_from, keys_with, value_of
+from antq_actors.storage.scan import (
+    delete_range,
+    first_keys,
+    items_before,
+    items_with,
+    keys_from,
+    keys_with,
+    value_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -59,27 +68,42 @@ class JobTable:
     def whole(self, id_: int, state: JobState) -> StoredJob:
         """Answer a job, given the part that changes, to look at: damage shows as such."""
         spec = encoding.shown_spec(self.payload(id_), state)
-        return StoredJob(id_, state, spec, self.errors(id_, state))
+        return StoredJob(id_, state, spec, self.errors(id_, state.errors))
 
     def vouched(self, id_: int, state: JobState, seal: Seal) -> StoredJob:
-        """Answer a job to be run. Raises DamagedRecord when *seal* does not hold."""
-        spec = encoding.decode_spec(seal.open(self.payload(id_)))
-        return StoredJob(id_, state, spec, self.errors(id_, state))
+        """Return a job to be run, without its errors. Raises DamagedRecord as *seal* does."""
+        return StoredJob(id_, state, encoding.decode_spec(seal.open(self.payload(id_))), ())
 
     def payload(self, id_: int) -> bytes:
         """Answer the sealed spec of a job."""
         return value_of(self._txn, self._tables.payloads, keys.job_key(id_)) or b""
 
-    def errors(self, id_: int, state: JobState) -> tuple[ErrorEntry, ...]:
-        """Answer the errors of a job, newest first, to look at."""
-        if not state.errors:
-            return ()
-        return tuple(encoding.shown_error(entry) for entry in self.error_bytes(id_))
+    def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
+        """Return those of the first *count* errors of a job that are kept, to look at."""
+        return tuple(encoding.shown_error(entry) for entry in self.error_bytes(id_, count))
 
-    def error_bytes(self, id_: int) -> tuple[bytes, ...]:
-        """Answer the encoded errors of a job, newest first."""
-        entries = items_with(self._txn, self._tables.errors, keys.job_key(id_))
-        return tuple(entry for _, entry in entries)[::-1]
+    def error_bytes(self, id_: int, count: int) -> tuple[bytes, ...]:
+        """Return the same, encoded. Newest first.
+
+        An earlier release kept all: those of them that are not kept any more are not read.
+        """
+        if not count:
+            return ()
+        table, prefix = self._tables.errors, keys.job_key(id_)
+        end = keys.error_key(id_, min(count, keys.LARGEST_NUMBER))
+        found = list(islice(items_before(self._txn, table, prefix, end), lifecycle.NEWEST_ERRORS))
+        if len(found) == lifecycle.NEWEST_ERRORS:
+            first = next(items_with(self._txn, table, prefix))
+            found += [first] if first[0] < found[-1][0] else []
+        return tuple(entry for _, entry in found)
+
+    def next_error_number(self, id_: int) -> int:
+        """Return the number after those of the errors that are stored of a job."""
+        end = keys.error_key(id_, keys.LARGEST_NUMBER)
+        for key, _ in items_before(self._txn, self._tables.errors, keys.job_key(id_), end):
+            if len(key) == len(end):  # else it is none: the store is damaged
+                return keys.split_error_key(key)[1] + 1
+        return 0
 
     def add(
         self,
@@ -89,7 +113,7 @@ class JobTable:
         seal: Seal,
         errors: Sequence[ErrorEntry] = (),
     ) -> None:
-        """Store a new job; *id_* is larger than all before, *errors* are newest first."""
+        """Store a new job with all its *errors*, newest first; *id_* is larger than all before."""
         tables, put = self._tables, self._txn.put
         key = keys.job_key(id_)
         digest = spec.unique_digest
@@ -131,16 +155,18 @@ class JobTable:
     ) -> None:
         """Change a job's state, and add *error* to its errors.
 
-        Raises DamagedRecord, having changed nothing, when the index knows nothing of *old*.
+        Raises DamagedRecord, having changed nothing, when the index knows nothing of *old*, or the
+        number of errors is too large to be true.
         """
         put = self._txn.put
+        if error is not None and old.state.errors >= keys.LARGEST_NUMBER:
+            raise DamagedRecord(f"the state of job {id_} counts {old.state.errors} errors")
         self._leave(id_, old.state, old.digest)
         record = encoding.encode_job(new, old.digest)
         put(keys.job_key(id_), record, db=self._tables.jobs)
         self._enter(id_, new, old.digest)
         if error is not None:
-            key = keys.error_key(id_, old.state.errors)
-            put(key, encoding.encode_error(error), db=self._tables.errors)
+            self._add_error(id_, old.state.errors, error)
 
     def moves(self, decide: Callable[[JobState], JobState | None]) -> Moves:
         """Answer room for changes of many jobs, all by the rule *decide*."""
@@ -161,8 +187,9 @@ class JobTable:
         self._leave(id_, record.state, record.digest)
         delete(key, db=tables.jobs)
         delete(key, db=tables.payloads)
-        for number in range(record.state.errors):
-            delete(keys.error_key(id_, number), db=tables.errors)
+        if record.state.errors:
+            end = keys.error_key(id_, keys.LARGEST_NUMBER)
+            delete_range(self._txn, tables.errors, key, end)
 
     def forget(self, id_: int) -> tuple[list[bytes], bytes | None]:
         """Delete what the tables of order hold of a job whose own record cannot be trusted.
@@ -188,14 +215,22 @@ class JobTable:
 
     def replace(self, id_: int, state: JobState, digest: bytes | None, error: ErrorEntry) -> None:
         """Store a state in the place of one that was forgotten."""
-        put, key = self._txn.put, keys.job_key(id_)
-        put(key, encoding.encode_job(state, digest), db=self._tables.jobs)
-        put(
-            keys.error_key(id_, state.errors - 1),
-            encoding.encode_error(error),
-            db=self._tables.errors,
-        )
+        record = encoding.encode_job(state, digest)
+        self._txn.put(keys.job_key(id_), record, db=self._tables.jobs)
+        self._add_error(id_, state.errors - 1, error)
         self._enter(id_, state, digest)
+
+    def _add_error(self, id_: int, number: int, error: ErrorEntry) -> None:
+        """Store an error of a job, and delete those that are not kept any more.
+
+        That is one, but all at once where an earlier release had kept all.
+        """
+        table = self._tables.errors
+        self._txn.put(keys.error_key(id_, number), encoding.encode_error(error), db=table)
+        dropped = lifecycle.dropped_errors(number + 1)
+        if dropped:
+            start, end = keys.error_key(id_, dropped.start), keys.error_key(id_, dropped.stop)
+            delete_range(self._txn, table, start, end)
 
     def raw(self, id_: int) -> bytes:
         """Answer the bytes of a job's record, whatever they are; none if it has none."""

@@ -126,7 +126,7 @@ class JobWriter(JobReader):
         state, error = lifecycle.condemn(
             queue_name=queue_name,
             why=f"{why} (its record was {found[:_SHOWN].hex() or 'missing'})",
-            errors=len(self._jobs.error_bytes(id_)),
+            errors=self._jobs.next_error_number(id_),
             now=now,
         )
         self._jobs.replace(id_, state, digest, error)

@@ -51,6 +51,9 @@ LONGEST_QUEUE_NAME: Final = 255
 
 LARGEST_ID: Final = 2**64 - 1
 
+LARGEST_NUMBER: Final = 2**32 - 1
+"""Of an error."""
+
 _BIAS: Final = 2**63
 _ID: Final = Struct(">Q")
 _ORDER_ID: Final = Struct(">QQ")

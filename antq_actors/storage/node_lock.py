@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import threading
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.storage.file_lock import try_lock
+from antq_actors.storage.file_lock import CAN_ASK, LockFile, try_lock
+from antq_actors.storage.store_lock import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,7 +24,7 @@ _JUST_MADE: Final = 60.0
 """Seconds."""
 
 _guard = threading.Lock()
-_held: Final[dict[Path, int]] = {}
+_held: Final[dict[Path, LockFile]] = {}
 _said: Final[dict[Path, bytes]] = {}
 """What nodes of this process say of themselves."""
 
@@ -41,11 +42,16 @@ def hold(directory: Path, node: int, says: bytes = b"") -> None:
         if file in _held:
             return
         file.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = try_lock(file)
-        if descriptor is None:
-            raise BlockingIOError(f"{file} is locked by another process, though node {node} is new")
-        os.write(descriptor, says)
-        _held[file] = descriptor
+        with ExitStack() as undo:
+            lock = LockFile(file)
+            undo.callback(lock.release)
+            if not _take(lock):
+                raise BlockingIOError(
+                    f"{file} is locked by another process, though node {node} is new"
+                )
+            lock.write(says)
+            undo.pop_all()
+        _held[file] = lock
         _said[file] = says
 
 
@@ -53,7 +59,7 @@ def said(directory: Path, node: int) -> bytes:
     """Answer what a node says of itself; nothing of one that cannot be read."""
     file = _file(directory, node)
     with _guard:
-        # As looking at one's own lock, reading its file would let it go.
+        # Where locks are the process's, reading its own file would let it go.
         if file in _held:
             return _said[file]
         try:
@@ -66,17 +72,19 @@ def said(directory: Path, node: int) -> bytes:
 def release(directory: Path, node: int) -> None:
     """Let a node's lock go, if this process holds it, and delete its file.
 
-    Raises OSError when the file cannot be deleted; the lock is let go all the same.
+    The file of another node stays: of one that lives, or of the store that took the place of a
+    removed one. Raises OSError when the file cannot be deleted; the lock is let go all the same.
     """
     file = _file(directory, node)
     with _guard:
+        lock = _held.pop(file, None)
+        _said.pop(file, None)
         try:
-            file.unlink(missing_ok=True)
+            if lock.is_at(file) if lock is not None else _is_free(file):
+                file.unlink(missing_ok=True)
         finally:
-            descriptor = _held.pop(file, None)
-            _said.pop(file, None)
-            if descriptor is not None:
-                os.close(descriptor)
+            if lock is not None:
+                lock.release()
 
 
 def is_dead(directory: Path, node: int) -> bool:
@@ -86,18 +94,8 @@ def is_dead(directory: Path, node: int) -> bool:
     """
     file = _file(directory, node)
     with _guard:
-        # Looking at one's own lock would let it go.
-        if file in _held:
-            return False
-        try:
-            file.stat()  # not exists(), which may take any error for a no
-        except FileNotFoundError:
-            return True
-        descriptor = try_lock(file)
-        if descriptor is None:
-            return False
-        os.close(descriptor)
-        return True
+        # Where locks are the process's, looking at its own would let it go.
+        return file not in _held and _is_free(file)
 
 
 def sweep(directory: Path, nodes: Collection[int]) -> None:
@@ -113,14 +111,42 @@ def sweep(directory: Path, nodes: Collection[int]) -> None:
             with suppress(FileNotFoundError):  # another sweep was faster
                 if file.stat().st_mtime > time.time() - _JUST_MADE:
                     continue
-                descriptor = try_lock(file)
-                if descriptor is not None:
+                lock = try_lock(file)
+                if lock is not None:
                     file.unlink(missing_ok=True)
-                    os.close(descriptor)
+                    lock.release()
 
 
 def _file(directory: Path, node: int) -> Path:
     return directory / "nodes" / f"{node}.lock"
+
+
+def _take(lock: LockFile) -> bool:
+    """Lock a new node's file: as the process, and as who has it open; see :func:`_is_free`."""
+    if not CAN_ASK:
+        return lock.take()
+    return lock.take(by_process=True, length=1) and lock.take(start=os.getpid())
+
+
+def _is_free(file: Path) -> bool:
+    """Return whether no living process has the lock of a node; nothing is locked for that.
+
+    The process may have lost its own lock on the first byte, by copying the file. What begins at
+    its number it cannot lose; but a child that C code forked may still have that when it is dead.
+    """
+    try:
+        lock = LockFile(file, make=False)
+    except FileNotFoundError:
+        return True
+    try:
+        if not CAN_ASK:
+            return lock.take()
+        if lock.find_other(0, 1, by_process=True) is not None:
+            return False
+        pid = lock.find_other(1)
+        return pid is None or not is_alive(pid)
+    finally:
+        lock.release()
 
 
 def _forget_in_fork() -> None:

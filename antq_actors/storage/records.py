@@ -53,7 +53,7 @@ class Arrival(NamedTuple):
     """Its id there."""
     new: NewJob
     errors: tuple[ErrorEntry, ...]
-    """Newest first."""
+    """As many as its state counts, newest first."""
 
 
 class StoredJob(NamedTuple):
@@ -63,7 +63,7 @@ class StoredJob(NamedTuple):
     state: JobState
     spec: JobSpec
     errors: tuple[ErrorEntry, ...]
-    """Newest first."""
+    """Those that are kept, newest first. A claim reads none: most attempts never look at them."""
 
 
 class Filter(NamedTuple):

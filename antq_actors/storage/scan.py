@@ -52,6 +52,26 @@ def items_with(
                 yield key, value
 
 
+def items_before(
+    txn: lmdb.Transaction, table: _Database, prefix: bytes, end: bytes
+) -> Iterator[tuple[bytes, bytes]]:
+    """Return the keys before *end* that begin with *prefix*, with their values, the last first."""
+    with txn.cursor(table) as cursor:
+        if cursor.prev() if cursor.set_range(end) else cursor.last():
+            for key, value in cast("Iterator[tuple[bytes, bytes]]", cursor.iterprev()):
+                if not key.startswith(prefix):
+                    return
+                yield key, value
+
+
+def delete_range(txn: lmdb.Transaction, table: _Database, start: bytes, end: bytes) -> None:
+    """Delete the keys from *start* to before *end*."""
+    with txn.cursor(table) as cursor:
+        is_there = cursor.set_range(start)
+        while is_there and cast("bytes", cursor.key()) < end:
+            is_there = cursor.delete()
+
+
 def items_from(
     txn: lmdb.Transaction, table: _Database, start: bytes
 ) -> Iterator[tuple[bytes, bytes]]:

@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from lmdb.verify import VerifyError, verify
 
+from antq_actors.storage import lmdb_lock
 from antq_actors.storage.failures import damaged, storage_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-if sys.platform != "win32":
-    import fcntl
 
 _MAGIC: Final = 0xBEEFC0DE
 _DATA_VERSION: Final = 1
@@ -133,7 +131,7 @@ def _examine_end(data: BinaryIO, meta: _Meta, directory: Path) -> None:
     # LMDB does not write a page that was used and freed in one transaction, so a sound file may
     # lack free pages at its end. Beside a writer, who has it mapped, the list of them may change
     # while it is read, and tells nothing.
-    if _others_use(directory):
+    if lmdb_lock.is_open(directory):
         return
     missing = meta.last_page + 1 - pages
     try:
@@ -190,25 +188,9 @@ def walk(directory: Path) -> list[str]:
         findings: list[str] = verify(str(directory))  # type: ignore[no-untyped-call]
     except VerifyError as error:
         return [str(error)]
+    except OSError as error:
+        raise storage_error(error, directory) from error
     return findings
-
-
-def _others_use(directory: Path) -> bool:
-    """Tell whether another process has it open: each shares a lock on LMDB's own lock file."""
-    if sys.platform == "win32":
-        return False
-    try:
-        descriptor = os.open(directory / "lock.mdb", os.O_RDWR)
-    except OSError:
-        return False
-    try:
-        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
-    except OSError:
-        return True
-    else:
-        return False
-    finally:
-        os.close(descriptor)
 
 
 def _read(data: BinaryIO, offset: int, size: int) -> bytes:

@@ -17,6 +17,7 @@ from antq_actors.otp import NOREPLY, GenServer, reply, timers
 from antq_actors.otp.calls import reply_error
 from antq_actors.otp.messages import Call
 from antq_actors.storage.environment import Environment
+from antq_actors.storage.failures import StoreRemoved
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_store import JobStore
 from antq_actors.storage.job_writer import log_findings
@@ -155,7 +156,8 @@ class StorageActor(GenServer):
             # Each once, also if it was sent twice: the second time it would claim other jobs.
             committed = self._commit(list(dict.fromkeys(request for _, request in batch)))
         except Exception as error:
-            if isinstance(error.__cause__, _BROKEN):
+            if _ends_it(error):
+                self._refuse_removed([asker for asker, _ in batch], error)
                 raise  # only opening it anew can help
             if len(batch) == 1:
                 reply_error(batch[0][0], error)
@@ -210,11 +212,18 @@ class StorageActor(GenServer):
         try:
             answer = self._env.read(lambda txn: request.verb(JobReader(txn, tables)))
         except Exception as error:
-            if isinstance(error.__cause__, _BROKEN):
+            if _ends_it(error):
+                self._refuse_removed([asker], error)
                 raise
             reply_error(asker, error)
         else:
             reply(asker, answer)
+
+    def _refuse_removed(self, askers: list[Any], error: Exception) -> None:
+        """Reply to those whose store was removed: no successor of this actor can."""
+        if isinstance(error, StoreRemoved):
+            for asker in askers:
+                reply_error(asker, error)
 
     def _sweep_later(self, watch_interval: float) -> None:
         self.send_after(_LOOKS_PER_SWEEP * watch_interval, _Sweep(watch_interval))
@@ -242,7 +251,7 @@ class StorageActor(GenServer):
         try:
             self._heed_commits()
         except StorageError as error:
-            if isinstance(error.__cause__, _BROKEN):
+            if _ends_it(error):
                 raise
 
     def _heed_commits(self) -> None:
@@ -255,6 +264,11 @@ class StorageActor(GenServer):
         )
         for queue_name in queues:
             self._heed_queue(queue_name)
+
+
+def _ends_it(error: Exception) -> bool:
+    """Return whether the environment cannot be used any more."""
+    return isinstance(error, StoreRemoved) or isinstance(error.__cause__, _BROKEN)
 
 
 def _is_wanted(asker: Any, request: object) -> bool:

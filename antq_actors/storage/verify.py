@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import StorageError
+from antq_actors.jobs import lifecycle
 from antq_actors.storage import encoding, keys
 from antq_actors.storage.meta import NEXT_ID, Meta
 from antq_actors.storage.scan import items_with, keys_from, value_of
@@ -82,21 +83,38 @@ class _Verification:
                 yield f"{name}: {expected!r} of job {id_} is missing"
             else:
                 self._found[name] += 1
-        yield from self._contents(id_, digest, state.errors)
+        yield from self._contents(id_, digest)
+        yield from self._errors(id_, state.errors)
         self._last_id = max(self._last_id, id_)
 
-    def _contents(self, id_: int, digest: bytes | None, errors: int) -> Iterator[str]:
+    def _contents(self, id_: int, digest: bytes | None) -> Iterator[str]:
         payload = value_of(self._txn, self._tables.payloads, keys.job_key(id_))
         try:
             if payload is not None:
                 spec = encoding.decode_spec(self._seal.open(payload))
                 if spec.unique_digest != digest:
                     yield f"job {id_}: its state and its spec have different digests"
-            for number in range(errors):
-                key = keys.error_key(id_, number)
-                encoding.decode_error(value_of(self._txn, self._tables.errors, key) or b"")
         except StorageError as error:
             yield f"job {id_}: {error}"
+
+    def _errors(self, id_: int, count: int) -> Iterator[str]:
+        """Look at the errors of a job that has had *count*: the first and the newest must be there.
+
+        Those between may be: an earlier release kept all.
+        """
+        dropped = lifecycle.dropped_errors(count)
+        missing = {*range(min(count, dropped.start)), *range(dropped.stop, count)}
+        for key, record in items_with(self._txn, self._tables.errors, keys.job_key(id_)):
+            if not _is_of(key, count):
+                continue
+            self._found["errors"] += 1
+            missing.discard(keys.split_error_key(key)[1])
+            try:
+                encoding.decode_error(record)
+            except StorageError as error:
+                yield f"job {id_}: {error}"
+        for number in sorted(missing):
+            yield f"errors: error {number} of job {id_} is missing"
 
     def _strays(self, name: str) -> Iterator[str]:
         """Name the keys of a table that follow from no job."""
@@ -104,10 +122,14 @@ class _Verification:
             id_ = int.from_bytes(key[:8], "big") if name == "errors" else keys.id_at_end(key)
             record = value_of(self._txn, self._tables.jobs, keys.job_key(id_))
             try:
-                expected = _keys_of(id_, encoding.decode_job(record)) if record else []
+                job = encoding.decode_job(record) if record else None
             except StorageError:
                 continue  # that one has its finding already
-            if (name, key) not in expected:
+            if job is None or not (
+                _is_of(key, job.state.errors)
+                if name == "errors"
+                else (name, key) in _keys_of(id_, job)
+            ):
                 yield f"{name}: {key!r} belongs to no job"
 
     def _wrong_counts(self) -> Iterator[str]:
@@ -130,7 +152,7 @@ class _Verification:
 
 
 def _keys_of(id_: int, record: encoding.JobRecord) -> list[tuple[str, bytes]]:
-    """Answer the keys that follow from a job, by table."""
+    """Answer the keys that follow from a job, by table, but for those of its errors."""
     state, digest = record
     lane = keys.lane(state.status, state.queue_name)
     found = [
@@ -141,5 +163,12 @@ def _keys_of(id_: int, record: encoding.JobRecord) -> list[tuple[str, bytes]]:
         found.append(("listing", keys.listing_key(lane, id_)))
     if digest is not None:
         found.append(("unique", keys.unique_key(digest, state.status, id_)))
-    found += [("errors", keys.error_key(id_, number)) for number in range(state.errors)]
     return found
+
+
+def _is_of(key: bytes, count: int) -> bool:
+    """Return whether this is the key of an error of its job, which has had *count*."""
+    try:
+        return keys.split_error_key(key)[1] < count
+    except StorageError:
+        return False

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Final
 
 from antq_actors.errors import StorageError
-from antq_actors.storage.file_lock import try_lock
+from antq_actors.storage.file_lock import LockFile, try_lock
 
 _LOCK: Final = "volatile.lock"
 _NAME: Final = re.compile(r"antq-\d+-\w+")
-_held: Final[dict[Path, int]] = {}
+_held: Final[dict[Path, LockFile]] = {}
 
 
 class VolatileDirectory:
@@ -35,14 +35,14 @@ class VolatileDirectory:
         try:
             _sweep(home)
             self.path = Path(tempfile.mkdtemp(prefix=f"antq-{os.getpid()}-", dir=home))
-            descriptor = try_lock(self.path / _LOCK)
+            lock = try_lock(self.path / _LOCK)
         except OSError as error:
             raise StorageError(
                 f"there is no room for a volatile store in {home}: {error};"
                 " give AntQ a path on a disk instead"
             ) from error
-        if descriptor is not None:
-            _held[self.path] = descriptor
+        if lock is not None:
+            _held[self.path] = lock
         self._pid = os.getpid()
 
     def remove(self) -> None:
@@ -50,9 +50,9 @@ class VolatileDirectory:
         if os.getpid() != self._pid:
             return
         shutil.rmtree(self.path, ignore_errors=True)
-        descriptor = _held.pop(self.path, None)
-        if descriptor is not None:
-            os.close(descriptor)
+        lock = _held.pop(self.path, None)
+        if lock is not None:
+            lock.release()
 
 
 def _memory() -> Path:
@@ -73,10 +73,10 @@ def _sweep(home: Path) -> None:
 def _was_left(directory: Path) -> bool:
     if directory in _held or directory.is_symlink() or not (directory / _LOCK).exists():
         return False  # this process's own, nobody's, or just being made
-    descriptor = try_lock(directory / _LOCK)
-    if descriptor is None:
+    lock = try_lock(directory / _LOCK)
+    if lock is None:
         return False
-    os.close(descriptor)
+    lock.release()
     return True
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -138,6 +139,20 @@ def test_show_as_json_has_every_field_of_the_job(antq):
     assert datetime.fromisoformat(job["inserted_at"]).tzinfo is not None
 
 
+def test_show_says_which_errors_of_many_it_shows(antq, path):
+    with AntQ(path, start_queues=False) as app:
+        head, line = list(app.export_jobs(status="failed"))
+        document = json.loads(line)
+        document |= {"errors": document["errors"] * 25, "error_count": 30_000}
+        app.import_jobs([head, json.dumps(document)])
+
+    code, out, _ = antq("show", "5")
+
+    assert code == 0
+    assert "errors, newest first: the newest 24 and the first of 30,000" in out
+    assert json.loads(antq("show", "5", "--json")[1])["error_count"] == 30_000
+
+
 @pytest.mark.parametrize(
     ("options", "number"),
     [([], 4), (["--status", "failed"], 1), (["--queue", "mail"], 1), (["--queue", "none"], 0)],
@@ -258,6 +273,24 @@ def test_whatever_the_arguments_are_json_is_json_and_a_terminal_is_not_driven(pa
         assert "[red]" in shown
 
 
+def test_arguments_that_are_no_utf8_are_shown_and_are_the_same_in_json(path, antq):
+    odd = {"file": os.fsdecode(b"report\xff.txt"), "\ud800": ["\udfff\ud83d"]}
+    with AntQ(path, start_queues=False) as app:
+        job = app.enqueue(Succeed, odd)
+
+    _, document, _ = antq("show", str(job.id), "--json")
+    _, documents, _ = antq("list", "--json")
+    _, text, _ = antq("show", str(job.id))
+    _, table, _ = antq("list")
+    code, lines, _ = antq("export")
+
+    assert json.loads(document)["args"] == json.loads(documents)[-1]["args"] == odd
+    for shown in (text, table):
+        assert r"report\udcff.txt" in shown
+    assert code == 0
+    assert json.loads(lines.splitlines()[-1])["id"] == job.id
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_every_command_has_examples(command, capsys):
     code = run([command, "--help"])
@@ -366,6 +399,54 @@ def test_start_runs_an_application_until_a_signal_and_exits_0(target, tmp_path):
 
     assert process.returncode == 0, err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("more", [(), ("--processes", "2")])
+def test_start_lets_what_runs_end_when_its_terminal_is_closed(tmp_path, more):
+    (tmp_path / "its_app.py").write_text(
+        "import os, time\n"
+        "from antq_actors import AntQ, Worker\n"
+        "class Touch(Worker):\n"
+        "    def perform(self, job):\n"
+        "        open('begun', 'w').close()\n"
+        "        while not os.path.exists('go'): time.sleep(0.01)\n"
+        "        open('done', 'w').close()\n"
+        "app = AntQ('store')\n"
+    )
+    enqueue = (
+        "from antq_actors import AntQ; from its_app import Touch\n"
+        "with AntQ('store', start_queues=False) as app: app.enqueue(Touch)"
+    )
+    subprocess.run([sys.executable, "-c", enqueue], cwd=tmp_path, check=True, timeout=30)  # noqa: S603
+    terminal, its_side = pty.openpty()
+    command = [sys.executable, "-m", "antq_actors", "start", "its_app:app", *more]
+    in_terminal = (
+        "import fcntl, os, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
+        f"os.execv({sys.executable!r}, {command})"
+    )
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-c", in_terminal],
+        cwd=tmp_path,
+        stdin=its_side,
+        stdout=its_side,
+        stderr=its_side,
+        start_new_session=True,
+    )
+    os.close(its_side)
+    try:
+        wait_until((tmp_path / "begun").exists)
+
+        os.close(terminal)
+        (tmp_path / "go").touch()
+
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert (tmp_path / "done").exists()
+    with AntQ(tmp_path / "store", start_queues=False) as app:
+        (job,) = app.list_workers()
+    assert (job.status, job.attempts, job.interruptions) == ("completed", 1, 0)
 
 
 def test_output_into_a_closed_pipe_is_no_traceback(path):

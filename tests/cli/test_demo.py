@@ -180,7 +180,9 @@ def test_killed_in_the_middle_and_run_again_every_lead_ends_and_none_twice(tmp_p
     assert sum(job.interruptions for job in jobs) > 0
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "signal_number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+)
 def test_stopped_by_a_signal_it_says_how_to_go_on_and_gives_back_what_runs(tmp_path, signal_number):
     path = tmp_path / "store"
     process = a_demo("--leads", 500, "--concurrency", 20, "--path", path)

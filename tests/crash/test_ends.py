@@ -62,7 +62,7 @@ say("ran")
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_a_signal_under_run_waits_for_running_jobs_and_the_program_goes_on(
     program, tmp_path, number
 ):
@@ -70,6 +70,51 @@ def test_a_signal_under_run_waits_for_running_jobs_and_the_program_goes_on(
     one.line()
 
     one.send(number)
+
+    assert one.end()[:2] == (0, "done 1\nran\n")
+    assert the_only_job(tmp_path / "store").status is Status.COMPLETED
+
+
+def test_a_sigquit_prints_where_all_threads_are_before_it_stops(program, tmp_path):
+    one = program(*code(RUNS.format(worker="Wait", seconds=0.5)), tmp_path / "store")
+    one.line()
+
+    one.send(signal.SIGQUIT)
+
+    status, out, errors = one.end()
+    assert (status, out) == (0, "done 1\nran\n")
+    assert "thread MainThread, most recent call last:" in errors
+    assert "thread WorkerActor-" in errors or "thread FindingWorker-" in errors
+    assert "in perform" in errors
+
+
+def test_a_closed_terminal_may_send_sighup_more_than_once(program, tmp_path):
+    one = program(*code(RUNS.format(worker="Wait", seconds=0.5)), tmp_path / "store")
+    one.line()
+
+    one.send(signal.SIGTERM)
+    one.send(signal.SIGHUP)
+
+    assert one.end()[:2] == (0, "done 1\nran\n")
+    assert the_only_job(tmp_path / "store").status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("before", "said"),
+    [
+        ("signal.signal(signal.SIGHUP, signal.SIG_IGN)", ""),  # as nohup does
+        ("signal.signal(signal.SIGHUP, lambda *_: say('reloads'))", "reloads\n"),
+    ],
+)
+def test_a_sighup_that_is_ignored_or_handled_stops_nothing(program, tmp_path, before, said):
+    source = f"{before}\n" + RUNS.format(worker="Wait", seconds=0.5)
+    one = program(*code(source), tmp_path / "store")
+    one.line()
+
+    one.send(signal.SIGHUP)
+    if said:
+        assert one.line() + "\n" == said
+    one.send(signal.SIGTERM)
 
     assert one.end()[:2] == (0, "done 1\nran\n")
     assert the_only_job(tmp_path / "store").status is Status.COMPLETED
@@ -83,6 +128,95 @@ def test_a_second_signal_stops_waiting_and_the_job_is_given_back(program, tmp_pa
     one.send(signal.SIGINT)
 
     assert one.end(20)[:2] == (0, "ran\n")
+    job = the_only_job(tmp_path / "store")
+    assert (job.status, job.attempts, job.interruptions) == (Status.ENQUEUED, 0, 0)
+
+
+COROUTINES = """
+import asyncio
+
+async def blocks_in_a_thread(job):
+    await asyncio.to_thread(time.sleep, 600)
+
+async def blocks_in_the_executor(job):
+    await asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)
+
+async def leaves_a_thread_behind(job):
+    asyncio.get_running_loop().run_in_executor(None, time.sleep, 600)
+    await asyncio.sleep(600)
+
+async def fills_the_executor(job):
+    await asyncio.gather(*(asyncio.to_thread(time.sleep, 600) for _ in range(100)))
+
+async def swallows_everything(job):
+    while True:
+        try:
+            await asyncio.sleep(0.01)
+        except BaseException:
+            pass
+
+async def has_a_task_that_swallows_everything(job):
+    task = asyncio.create_task(swallows_everything(job))
+    await asyncio.sleep(600)
+
+async def has_a_generator_that_swallows_everything(job):
+    async def endless():
+        while True:
+            try:
+                yield 1
+                await asyncio.sleep(0.01)
+            except BaseException:
+                pass
+    generator = endless()
+    async for _ in generator:
+        await asyncio.sleep(600)
+
+class Runs(Worker, name="ends:Runs"):
+    async def perform(self, job):
+        say("begun", job.id)
+        await {worker}(job)
+
+class RunsInThread(Worker, name="ends:RunsInThread", executor="thread"):
+    async def perform(self, job):
+        say("begun", job.id)
+        await {worker}(job)
+
+class RunsInProcess(Worker, name="ends:RunsInProcess", executor="process"):
+    async def perform(self, job):
+        say("begun", job.id)
+        await {worker}(job)
+"""
+
+STUBBORN = [
+    "blocks_in_a_thread",
+    "blocks_in_the_executor",
+    "leaves_a_thread_behind",
+    "fills_the_executor",
+    "swallows_everything",
+    "has_a_task_that_swallows_everything",
+    "has_a_generator_that_swallows_everything",
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "worker"),
+    [
+        *(("Runs", worker) for worker in STUBBORN),
+        ("RunsInThread", "blocks_in_a_thread"),
+        ("RunsInThread", "leaves_a_thread_behind"),
+        ("RunsInProcess", "blocks_in_a_thread"),
+        ("RunsInProcess", "swallows_everything"),
+    ],
+)
+def test_a_program_ends_whatever_its_coroutines_hold_on_to(program, tmp_path, kind, worker):
+    source = COROUTINES.format(worker=worker) + RUNS.format(worker=kind, seconds=0)
+    one = program(*code(source), tmp_path / "store")
+    one.line()
+
+    one.send(signal.SIGTERM)
+    one.send(signal.SIGINT)
+
+    assert one.end(45)[:2] == (0, "ran\n")
     job = the_only_job(tmp_path / "store")
     assert (job.status, job.attempts, job.interruptions) == (Status.ENQUEUED, 0, 0)
 

@@ -1,5 +1,6 @@
 """What jobs may do to the process in which they are performed."""
 
+import atexit
 import ctypes
 import logging
 import multiprocessing
@@ -51,6 +52,37 @@ def clean_up(job):
         time.sleep(60)
     finally:
         place(job, "cleaned up").touch()
+
+
+def linger(job):
+    """End when told, in a process that takes a while to end."""
+    atexit.register(time.sleep, 0.15)
+    tell_pid(job)
+    time.sleep(60)
+
+
+def fail_and_linger(job):
+    atexit.register(time.sleep, 0.15)
+    tell_pid(job)
+    raise ValueError("no")
+
+
+def be_large_once(job):
+    """Take so much memory that a kill takes a while; the second time, note whether one lives."""
+    for file in Path(job.args["place"]).glob("pid *"):
+        place(job, "met another" if lives(int(file.name.split()[1])) else "alone").touch()
+        return
+    block = bytearray(500_000_000)
+    block[::4096] = b"x" * len(block[::4096])
+    tell_pid(job)
+    time.sleep(60)
+
+
+def lives(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def segfault(job):
@@ -146,6 +178,13 @@ def fork_a_worker(job):
     other.terminate()
     other.join()
     assert other.exitcode == -signal.SIGTERM
+
+
+def fork_and_leave(job):
+    pid = os.fork()
+    if pid == 0:
+        raise ValueError("in a fork")
+    os.waitpid(pid, 0)
 
 
 def in_a_fork(job):
@@ -280,7 +319,9 @@ DEEDS = {
         start_a_child_and_sleep, start_a_child_and_die, fork_a_worker, hear_no_more,
         leave_a_daemon_with_the_pipe_and_be_deaf, leave_a_thread, leave_a_thread_that_enqueues,
         look_from_a_thread, end_when_told, say, say_and_wait, print_much, fill_stderr, enqueue,
-        enqueue_twice, enqueue_a_local_thing, take_memory, exceed_memory, note_files,
+        enqueue_twice, enqueue_a_local_thing, linger, fail_and_linger, be_large_once,
+        fork_and_leave, take_memory,
+        exceed_memory, note_files,
     )
 } | {"sleep": lambda job: time.sleep(60), "nothing": lambda job: None}  # fmt: skip
 

@@ -4,11 +4,13 @@ They tell of themselves in files: each notes there when it begins and ends, and 
 """
 
 import asyncio
+import decimal
 import logging
 import os
 import sys
 import threading
 import time
+from contextvars import ContextVar
 from pathlib import Path
 
 from antq_actors import Cancel, Fail, Snooze, Worker, worker
@@ -16,6 +18,8 @@ from antq_actors import Cancel, Fail, Snooze, Worker, worker
 PAUSE = 0.005
 
 log = logging.getLogger("parts")
+
+tenant = ContextVar("tenant", default="nobody")
 
 
 def raises(error):
@@ -36,7 +40,20 @@ def looks_whether_to_end(job):
     return Fail("it was told to end")
 
 
+def changes_context(job):
+    tenant.set("alice")
+    decimal.getcontext().prec = 4
+    if job.max_attempts > 1:
+        raise ValueError("so that it is asked for the delay")
+
+
+def looks_at_context(job):
+    return Fail(f"{tenant.get()} has {decimal.Decimal(2).sqrt()}")
+
+
 ENDS = {
+    "change context": changes_context,
+    "look at context": looks_at_context,
     "return": lambda job: None,
     "value": lambda job: object(),
     "raise": lambda job: raises(ValueError("no such lead")),
@@ -48,11 +65,14 @@ ENDS = {
     "huge": lambda job: raises(ValueError("x" * 5_000_000)),
     "unprintable": lambda job: raises(Unprintable()),
     "fail": lambda job: Fail("not today"),
+    "fail class": lambda job: Fail,
+    "cancel class": lambda job: Cancel,
     "cancel": lambda job: Cancel("not wanted"),
     "snooze": lambda job: Snooze(3600),
     "log": lambda job: log.warning("of job %d", job.id),
     "progress": lambda job: job.progress(0.5, "half"),
     "length": lambda job: None if len(job.args["data"]) == job.args["length"] else Fail("cut"),
+    "tell errors": lambda job: tell_errors(job),  # noqa: PLW0108 - it is defined below
     "thread": lambda job: threading.Thread(target=time.sleep, args=(0.01,)).start(),
 }
 
@@ -128,7 +148,21 @@ def has_cue(job):
 
 def delay(job):
     note(job, f"asks after {job.errors[0].error[:40]}")
+    note(job, f"asks as {tenant.get()}")
+    tenant.set("bob")
+    if job.args["end"] == "tell errors":
+        note(job, f"has {summary(job)}")
     return job.args["delay"]
+
+
+def tell_errors(job):
+    note(job, f"sees {summary(job)}")
+    raise ValueError(f"error {job.attempts}")
+
+
+def summary(job):
+    texts = [error.error for error in job.errors]
+    return f"{len(texts)} of {job.error_count}: {', '.join([*texts[:1], *texts[-1:]])}"
 
 
 def note(job, what):

@@ -39,6 +39,76 @@ def test_log_records_come_with_level_name_message_and_traceback(crew, caplog):
     assert records[0].process != os.getpid()
 
 
+def test_a_line_is_written_once_by_a_handler_that_its_module_has_set_up(
+    crew, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "has_handlers.py").write_text(HAS_HANDLERS)
+    import has_handlers  # noqa: PLC0415 - made by this test
+
+    crew.start()
+    try:
+        for worker in (has_handlers.says, has_handlers.Renamed):
+            assert crew.ended(crew.app.enqueue(worker)).errors == ()
+    finally:
+        has_handlers.tidy_up()
+
+    for name in ("has_handlers", "has_handlers.below", "has_handlers.apart"):
+        lines = (tmp_path / f"{name}.log").read_text().splitlines()
+        assert lines.count(f"{name} says") == 2, name
+    own = (tmp_path / "own.log").read_text().splitlines()
+    assert own == ["of a job"] * 2
+    assert "of a job" not in caplog.text  # it does not propagate
+    # A handler of the logger above has the lines of those below, as ever.
+    assert (tmp_path / "has_handlers.log").read_text().count("below says") == 2
+
+
+HAS_HANDLERS = """
+import logging
+from pathlib import Path
+from antq_actors import Worker, worker
+
+place = Path(__file__).parent
+loggers = []
+
+def logger(name, propagate=True):
+    made = logging.getLogger(name)
+    made.addHandler(logging.FileHandler(place / f"{name}.log"))
+    made.setLevel(logging.INFO)
+    made.propagate = propagate
+    loggers.append(made)
+    return made
+
+own, below, apart = (
+    logger("has_handlers"), logger("has_handlers.below"), logger("has_handlers.apart", False)
+)
+
+def say():
+    for each in loggers:
+        each.info("%s says", each.name)
+    extra = logging.getLogger("has_handlers.extra")
+    extra.propagate = False
+    handler = logging.FileHandler(place / "own.log")
+    extra.addHandler(handler)
+    extra.warning("of a job")
+    extra.removeHandler(handler)
+
+@worker(executor="process")
+def says():
+    say()
+
+class Renamed(Worker, executor="process", name="has_handlers:Older"):
+    def perform(self, job):
+        say()
+
+def tidy_up():
+    for each in loggers:
+        for handler in each.handlers[:]:
+            each.removeHandler(handler)
+            handler.close()
+"""
+
+
 def test_a_filter_that_raises_costs_no_job(crew):
     def refuse(record):
         raise RuntimeError("no")

@@ -4,6 +4,8 @@ import json
 import os
 import stat
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -28,12 +30,12 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX
 
 
 @pytest.fixture
-def place(tmp_path):
+def place():
     """A directory that everyone may pass through."""
-    for directory in (tmp_path, *tmp_path.parents):
-        if directory.stat().st_uid == os.getuid() and not directory.stat().st_mode & stat.S_IXOTH:
-            directory.chmod(directory.stat().st_mode | stat.S_IXOTH)
-    return tmp_path
+    # Not pytest's: each pytest that begins shuts the directory of all of them to others.
+    with tempfile.TemporaryDirectory() as place:
+        Path(place).chmod(0o711)
+        yield Path(place)
 
 
 @pytest.fixture
@@ -90,6 +92,21 @@ def test_a_directory_that_cannot_be_made_is_refused(place, started):
     assert said.startswith(f"StorageError: the store in {inner / 'store'} cannot be used: ")
     assert "Permission denied" in said
     assert seen(inner) == {}
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can be another user")
+@pytest.mark.parametrize(("mode", "below"), [(0o755, "."), (0o700, "."), (0o700, "store")])
+def test_a_directory_of_another_user_is_a_storage_error_that_says_why(place, started, mode, below):
+    theirs = place / "theirs"
+    theirs.mkdir()
+    theirs.chmod(mode)
+
+    said = started(theirs / below)
+
+    assert said.startswith("StorageError: ")
+    assert "Permission denied" in said or f"belongs to user 0, and this is user {NOBODY}" in said
+    assert str(theirs) in said
+    assert seen(theirs) == {}
 
 
 @pytest.mark.parametrize("name", ["data.mdb", "lock.mdb"])

@@ -1,5 +1,6 @@
 """A function as a worker."""
 
+import functools
 import pickle
 
 import pytest
@@ -140,3 +141,131 @@ def test_a_wrong_option_is_refused_at_the_decoration():
 def test_a_function_worker_is_found_by_its_name():
     assert registry.resolve("old.place:send", job_id=1) is send
     assert isinstance(registry.resolve(f"{__name__}:greet", job_id=1), FunctionWorker)
+
+
+# ---- decorated functions ----------------------------------------------------------------------
+
+
+def with_database(function):
+    @functools.wraps(function)
+    def inner(*args, **kwargs):
+        return function("database", *args, **kwargs)
+
+    return inner
+
+
+def with_keyword(function):
+    @functools.wraps(function)
+    def inner(**kwargs):
+        return function(database="database", **kwargs)
+
+    return inner
+
+
+def taking_one_out(function):
+    @functools.wraps(function)
+    def inner(*args, **kwargs):
+        return function("database", *args, email=kwargs.pop("recipient"), **kwargs)
+
+    return inner
+
+
+def with_an_argument_of_its_own(function):
+    @functools.wraps(function)
+    def inner(*args, tries, **kwargs):
+        return [function("database", *args, **kwargs) for _ in range(tries)][-1]
+
+    return inner
+
+
+def exact(function):
+    @functools.wraps(function)
+    def inner(email, percent=10):
+        return function("database", email, percent)
+
+    return inner
+
+
+def write(database, email, percent=20):
+    return database, email, percent
+
+
+@pytest.mark.parametrize(
+    ("decorate", "keywords", "result"),
+    [
+        (with_database, {"email": "x"}, ("database", "x", 20)),
+        (with_keyword, {"email": "x", "percent": 5}, ("database", "x", 5)),
+        (taking_one_out, {"recipient": "x"}, ("database", "x", 20)),
+        (with_an_argument_of_its_own, {"tries": 2, "email": "x"}, ("database", "x", 20)),
+        (exact, {"email": "x"}, ("database", "x", 10)),
+        (lambda each: with_database(exact(each)), {"percent": 3}, ("database", "database", 3)),
+    ],
+)
+def test_an_argument_that_a_decorator_supplies_is_not_demanded(decorate, keywords, result):
+    decorated = worker(decorate(write))
+
+    job = decorated.build(**keywords)
+
+    assert job.args == keywords
+    assert decorated.perform(job) == result
+
+
+@pytest.mark.parametrize("decorate", [with_database, with_keyword, with_an_argument_of_its_own])
+def test_a_keyword_that_looks_misspelt_behind_a_decorator_is_refused(decorate):
+    decorated = worker(decorate(write))
+
+    with pytest.raises(TypeError, match=r"write\(.*has no argument 'emial'; did you mean 'email'"):
+        decorated.build(emial="x", tries=1)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "said"),
+    [
+        ({}, "missing a required argument: 'email'"),
+        ({"email": "x", "database": "y"}, "has no argument 'database'; known are email, percent"),
+    ],
+)
+def test_a_decorator_that_names_its_parameters_is_held_to_them(keywords, said):
+    decorated = worker(exact(write))
+
+    with pytest.raises(TypeError, match=said):
+        decorated.build(**keywords)
+
+
+def test_an_argument_that_a_decorator_names_itself_is_demanded():
+    decorated = worker(with_an_argument_of_its_own(write))
+
+    with pytest.raises(TypeError, match="missing a required argument: 'tries'"):
+        decorated.build(email="x")
+
+
+def test_any_keyword_reaches_a_decorated_function_that_takes_any():
+    @worker
+    @with_database
+    def free(database, email, **headers):
+        return headers
+
+    job = free.build(emial="x", email="y")
+
+    assert free.perform(job) == {"emial": "x"}
+
+
+def test_a_positional_argument_that_a_decorator_supplies_is_no_parameter_of_the_job():
+    @worker
+    @with_database
+    def positional(database, /, email):
+        return database, email
+
+    assert positional.perform(positional.build(email="x")) == ("database", "x")
+
+
+def test_what_a_decorator_takes_by_position_only_is_refused():
+    def decorate(function):
+        @functools.wraps(function)
+        def inner(email, /, **kwargs):
+            return function(email, **kwargs)
+
+        return inner
+
+    with pytest.raises(TypeError, match="'email' cannot be given by keyword"):
+        worker(decorate(write))

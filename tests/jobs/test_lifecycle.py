@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from antq_actors.errors import NotCancellable, NotRetryable
 from antq_actors.jobs import instant, lifecycle
+from antq_actors.jobs.attempt_error import TEXT_LIMIT, TRACE_LIMIT
 from antq_actors.jobs.outcome import (
     Cancelled,
     Completed,
@@ -204,6 +205,36 @@ def test_a_retried_job_has_all_its_attempts_before_it_and_keeps_its_errors():
 
     assert (again.status, again.attempts, again.interruptions) == (Status.ENQUEUED, 0, 0)
     assert (again.scheduled_at, again.errors) == (LATER + 5, 1)
+
+
+@given(count=st.integers(0, 10_000))
+def test_of_a_jobs_errors_the_first_and_the_newest_are_kept(count):
+    dropped = lifecycle.dropped_errors(count)
+
+    kept = [number for number in range(count) if number not in dropped]
+
+    newest = range(max(0, count - lifecycle.NEWEST_ERRORS), count)
+    assert kept == sorted({*range(min(count, 1)), *newest})
+    assert lifecycle.kept_errors(range(count)[::-1]) == tuple(kept[::-1])
+
+
+@given(count=st.integers(1, 10_000))
+def test_one_more_error_drops_one_that_was_kept_at_most(count):
+    before, now = lifecycle.dropped_errors(count - 1), lifecycle.dropped_errors(count)
+
+    assert set(before) <= set(now)
+    assert len(now) - len(before) == (count > lifecycle.NEWEST_ERRORS + 1)
+
+
+@given(text=st.text(), trace=st.none() | st.text(), times=st.sampled_from([1, 30_000]))
+def test_an_error_can_be_stored_whatever_its_texts_are(text, trace, times):
+    entry = lifecycle.error_entry(1, text * times, trace and trace * times, NOW)
+
+    assert len(entry.error.encode()) <= TEXT_LIMIT
+    assert (entry.stack_trace is None) == (trace is None)
+    assert len((entry.stack_trace or "").encode()) <= TRACE_LIMIT
+    if len((text * times).encode("utf-8", "backslashreplace")) > TEXT_LIMIT:
+        assert f"cut to {TEXT_LIMIT}" in entry.error
 
 
 outcomes = st.one_of(

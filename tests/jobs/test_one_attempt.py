@@ -66,9 +66,16 @@ def raising(error):
     return it
 
 
-@pytest.mark.parametrize("value", [None, True, False, 0, "done", Fail, Snooze, ValueError("x")])
+@pytest.mark.parametrize("value", [None, True, False, 0, "done", str, ValueError("x")])
 def test_returning_any_ordinary_value_is_success(value):
     assert performed(lambda: value) == Completed()
+
+
+@pytest.mark.parametrize("outcome", [Fail, Cancel, Snooze, Completed, Failed])
+def test_an_outcome_class_without_an_instance_is_a_failed_attempt(outcome):
+    said = performed(lambda: outcome)
+
+    assert said.error.startswith(f"perform returned the class {outcome.__name__} and no instance")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 import pytest
 
 from antq_actors.errors import InvalidSchedule, NotStarted
 from antq_actors.jobs import registry
+from antq_actors.jobs.function_worker import worker
 from antq_actors.jobs.options import Options
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.unique import Unique
@@ -239,3 +241,40 @@ def test_without_an_application_nothing_can_be_enqueued():
 def test_the_base_class_itself_is_no_worker():
     with pytest.raises(TypeError, match="is no worker"):
         Worker.build()
+
+
+@pytest.mark.parametrize("name", ["\ud800", "mail\udcff", "", "a\0b"])
+def test_a_name_that_cannot_be_stored_is_refused_at_the_definition(name):
+    with pytest.raises(ValueError, match="name of worker Wrong must"):
+        type("Wrong", (Worker,), {}, name=name)
+    with pytest.raises(ValueError, match=r"name of worker .*wrong must"):
+
+        @worker(name=name)
+        def wrong():
+            pass
+
+
+def test_a_place_that_cannot_be_stored_needs_a_name():
+    place = {"__module__": "mail\udcff", "perform": lambda self, job: None}
+
+    with pytest.raises(ValueError, match="name of worker Wrong must be text that UTF-8 can carry"):
+        type("Wrong", (Worker,), place)
+    named = type("Right", (Worker,), place, name="mail:Right")
+
+    assert registry.name_of(named) == "mail:Right"
+
+
+def test_a_name_of_an_enum_is_stored_as_plain_text():
+    class Names(StrEnum):
+        MAIL = "mail:Named"
+
+    class Named(Worker, name=Names.MAIL):
+        pass
+
+    assert type(Named.antq_name) is str
+    assert registry.resolve("mail:Named", job_id=1) is Named
+
+
+def test_a_unique_argument_whose_name_cannot_be_stored_is_refused():
+    with pytest.raises(ValueError, match="args of Unique must be text that UTF-8 can carry"):
+        Unique(args=["file\udcff"])

@@ -2,11 +2,11 @@
 
 import threading
 
-from supervised import Log
+from supervised import Log, raise_anew
 
 from antq_actors.otp import GenServer, call
 
-LONGEST = 30.0
+LONGEST = 80.0
 """Seconds; whatever takes longer hangs."""
 
 
@@ -56,7 +56,7 @@ def raising(error):
     """A function that raises *error*, whatever it is given."""
 
     def fail(*_args):
-        raise error
+        raise_anew(error)
 
     return fail
 
@@ -92,6 +92,10 @@ class Gate:
         self._entered.release()
         assert self._opened.wait(LONGEST)
         return "through"
+
+    def pass_through(self, *_args):
+        """Do the same in init, which may not return just anything."""
+        self()
 
     def wait_entered(self):
         assert self._entered.acquire(timeout=LONGEST)

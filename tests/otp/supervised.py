@@ -59,7 +59,7 @@ class Child(GenServer):
         if callable(request):
             return request(self)
         if isinstance(request, BaseException):
-            raise request
+            raise_anew(request)
         return request
 
     def terminate(self, reason):
@@ -89,6 +89,11 @@ class Deserter(Child):
 BOOM = ValueError("boom")
 
 
+def raise_anew(error):
+    """Raise *error* without the traceback of the last time: an exception collects them all."""
+    raise error.with_traceback(None) if isinstance(error, BaseException) else error
+
+
 def crash(ref):
     """Have *ref* crash with BOOM; it has ended when this returns."""
     end_with(ref, BOOM)
@@ -107,7 +112,7 @@ def kill(ref):
     exit(ref, Killed())
 
 
-def eventually(condition, seconds=30.0, what=None):
+def eventually(condition, seconds=80.0, what=None):
     """Wait until *condition* answers something true, and answer that."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pykka
 from probe import InThread
-from supervised import Child, eventually
+from supervised import Child, eventually, raise_anew
 
 from antq_actors.otp import (
     CallExit,
@@ -35,7 +35,7 @@ BRANCHES = [f"branch {i}" for i in range(3)]
 
 class Leaf(Child):
     def handle_cast(self, request):
-        raise request
+        raise_anew(request)
 
 
 def a_tree(log):

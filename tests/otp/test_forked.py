@@ -46,7 +46,7 @@ def raises(error, fn):
 """
 
 
-def run(program):
+def run(program, says=""):
     source = HEAD + textwrap.dedent(program)
     done = subprocess.run(  # noqa: S603 - a program of this file
         [sys.executable, "-W", "ignore::DeprecationWarning", "-c", source],
@@ -56,6 +56,7 @@ def run(program):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    assert says in done.stderr
     return done.stdout.splitlines()
 
 
@@ -166,3 +167,98 @@ def test_forks_in_the_midst_of_much_talk_do_not_hang():
             thread.join()
         """
     )
+
+
+@pytest.mark.parametrize(
+    ("leaves", "code", "said"),
+    [
+        ("lambda: None", 0, ""),
+        ("lambda: 1 / 0", 1, "ZeroDivisionError"),
+        ("lambda: sys.exit(7)", 7, ""),
+        ("lambda: sys.exit('so it says')", 1, "so it says"),
+        ("lambda: sys.exit()", 0, ""),
+        ("stops", 0, ""),
+    ],
+)
+def test_a_child_that_leaves_the_callback_it_was_forked_in_ends(leaves, code, said):
+    done = run(
+        f"""
+        pids = []
+
+        def stops():
+            raise Stop
+
+        def forks(where):
+            pid = os.fork()
+            if pid == 0:
+                ({leaves})()
+                return
+            code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            os.write(1, f"{{where}} {{code}}\\n".encode())  # in one piece, whoever else says
+
+        class Forking(GenServer):
+            def init(self):
+                forks("init")
+                return Continue()
+
+            def handle_continue(self, token):
+                forks("continue")
+
+            def handle_call(self, request):
+                forks(request)
+
+            def handle_cast(self, request):
+                forks("cast")
+
+            def handle_info(self, message):
+                forks("info")
+
+            def terminate(self, reason):
+                forks("terminate")
+
+        class Plain(pykka.ThreadingActor):
+            def on_receive(self, message):
+                forks("pykka")
+
+        class NoDaemon(Forking):
+            use_daemon_thread = False
+
+        for kind in (Forking, NoDaemon):
+            ref = kind.start()
+            call(ref, "call", None)
+            ref.ask("ask")
+            cast(ref, 1)
+            ref.tell(1)
+            stop(ref)
+        Task.async_(forks, "task").await_(None)
+        agent = Agent.start(dict)
+        Agent.get(agent, lambda state: forks("agent"), None)
+        with TaskSupervisor.start() as sup:
+            list(TaskSupervisor.map(sup, forks, ["map", "map"], timeout=None))
+        supervised(Plain).start().ask(1)
+        """,
+        says=said,
+    )
+
+    each = ["init", "continue", "call", "ask", "cast", "info", "terminate"]
+    where = [*each, *each, "task", "agent", "map", "map", "pykka"]
+    assert done == [f"{name} {code}" for name in where]
+
+
+@pytest.mark.parametrize(("leaves", "code"), [("IGNORE", 0), ("sys.exit(7)", 7), ("1 / 0", 1)])
+def test_a_child_that_is_forked_in_the_start_of_a_child_of_a_supervisor_ends(leaves, code):
+    done = run(
+        f"""
+        def start():
+            pid = os.fork()
+            if pid == 0:
+                return {leaves}
+            print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)
+            return IGNORE
+
+        with Supervisor.start([]) as outer:
+            Supervisor.start_child(outer, ChildSpec("it", start))
+        """
+    )
+
+    assert done == [str(code)]

@@ -5,7 +5,7 @@ import threading
 import pykka
 import pytest
 from probe import LONGEST, InThread, Probe, answering, raising
-from supervised import kill
+from supervised import kill, raise_anew
 
 from antq_actors.otp import (
     AlreadyStarted,
@@ -150,7 +150,7 @@ def test_an_exception_of_the_constructor_goes_to_the_starter_as_it_is(start, not
     class Picky(GenServer):
         def __init__(self, size):
             super().__init__()
-            raise BOOM
+            raise_anew(BOOM)
 
     with pytest.raises(ValueError, match="boom"):
         Picky.start(1, name="picky")

@@ -8,7 +8,7 @@ from operator import attrgetter
 import pytest
 from probe import LONGEST, InThread, Probe, answering, raising
 from pykka._envelope import Envelope
-from supervised import eventually
+from supervised import eventually, raise_anew
 
 from antq_actors.otp import (
     NOREPLY,
@@ -169,7 +169,7 @@ def test_a_turn_that_is_cut_short_has_taken_nothing_from_others(lender, gate, er
     def be_cut_short(me):
         gate()
         assert me.take_requests(2) == []
-        raise error
+        raise_anew(error)
 
     borrowing = InThread(lending.call, lender, be_cut_short)
     gate.wait_entered()

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from probe import LONGEST, Probe, answering, raising
-from supervised import eventually, kill
+from supervised import eventually, kill, raise_anew
 
 from antq_actors.otp import (
     NOREPLY,
@@ -159,7 +159,7 @@ class Counter(GenServer):
         if callable(request):
             request()
         elif request == "boom":
-            raise BOOM
+            raise_anew(BOOM)
         self.total += 1
 
     def handle_call(self, request):

@@ -212,7 +212,9 @@ def test_a_supervisor_below_another_is_waited_for_as_long_as_its_children_take(l
 @pytest.mark.rule(46)
 def test_while_a_child_starts_its_supervisor_answers_nothing(supervise, gate):
     sup = supervise()
-    starting = InThread(Supervisor.start_child, sup, Probe.child_spec(init=gate, id="slow"))
+    starting = InThread(
+        Supervisor.start_child, sup, Probe.child_spec(init=gate.pass_through, id="slow")
+    )
     gate.wait_entered()
     asking = InThread(Supervisor.which_children, sup)
 

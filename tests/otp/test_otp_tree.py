@@ -171,7 +171,9 @@ def test_what_it_is_at_is_named_as_its_author_named_it(start, gate, enter, callb
 
 
 def test_a_boot_that_hangs_shows_where_and_whom_it_waits_for(gate):
-    booting = InThread(Supervisor.start, [Probe.child_spec(init=gate, name="slow")], name="boot")
+    booting = InThread(
+        Supervisor.start, [Probe.child_spec(init=gate.pass_through, name="slow")], name="boot"
+    )
     gate.wait_entered()
 
     node = eventually(lambda: whereis("boot") and tree("boot").waits_for and tree("boot"))

@@ -5,7 +5,7 @@ import threading
 import pytest
 from partitioned import a_numbered_child, at, numbered, refs
 from probe import LONGEST, InThread, Probe, answering
-from supervised import BOOM, eventually, kill
+from supervised import BOOM, eventually, kill, raise_anew
 
 from antq_actors.otp import (
     IGNORE,
@@ -26,7 +26,7 @@ from antq_actors.otp import (
 
 def crash_by_key(key):
     def boom(_me):
-        raise BOOM
+        raise_anew(BOOM)
 
     with pytest.raises(CallExit):
         call(Via("parts", key), boom)

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pykka
 import pytest
 from probe import LONGEST, InThread, Probe, answering, raising
-from supervised import eventually, kill
+from supervised import eventually, kill, raise_anew
 
 from antq_actors.otp import (
     IGNORE,
@@ -208,10 +208,10 @@ def test_an_exception_in_terminate_is_the_reason_even_of_a_normal_end(start):
 def test_terminate_runs_although_pykkas_hook_before_it_fails(start, notes):
     class Hooked(Probe):
         def on_stop(self):
-            raise BOOM
+            raise_anew(BOOM)
 
         def on_failure(self, *_exc_info):
-            raise BOOM
+            raise_anew(BOOM)
 
     stopped, crashed = start(notes, of=Hooked), start(notes, of=Hooked)
 
@@ -375,7 +375,7 @@ def test_the_name_is_free_when_start_fails(start):
 
 
 def test_a_kill_ends_a_start_that_hangs_in_init(start, gate):
-    starting = InThread(start, init=gate, name="slow")
+    starting = InThread(start, init=gate.pass_through, name="slow")
     gate.wait_entered()
 
     kill(whereis("slow"))

@@ -5,7 +5,7 @@ import asyncio
 import pykka
 import pytest
 from probe import LONGEST
-from supervised import eventually
+from supervised import eventually, raise_anew
 
 from antq_actors.otp import NOREPLY, GenServer, reply, stop
 
@@ -29,7 +29,7 @@ class Artist:
         self.name = name
 
     def fail(self):
-        raise BOOM
+        raise_anew(BOOM)
 
 
 class Player(GenServer):
@@ -47,7 +47,7 @@ class Player(GenServer):
             self.waiting.append(self.from_)
             return NOREPLY
         if isinstance(request, Exception):
-            raise request
+            raise_anew(request)
         return request
 
     def handle_info(self, message):

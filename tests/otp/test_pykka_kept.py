@@ -3,7 +3,7 @@
 import pykka
 import pytest
 from probe import LONGEST, InThread, answering, raising
-from supervised import eventually, kill
+from supervised import eventually, kill, raise_anew
 
 from antq_actors.otp import (
     CallExit,
@@ -36,11 +36,11 @@ class Counter(GenServer):
         return self.total
 
     def fail(self):
-        raise BOOM
+        raise_anew(BOOM)
 
     def handle_call(self, request):
         if isinstance(request, Exception):
-            raise request
+            raise_anew(request)
         return request, self.total
 
     def handle_info(self, message):
@@ -58,7 +58,7 @@ class Receiver(pykka.ThreadingActor):
 
     def on_receive(self, message):
         if isinstance(message, Exception):
-            raise message
+            raise_anew(message)
         return ("received", message)
 
 
@@ -72,7 +72,7 @@ class Mixed(GenServer):
     def on_receive(self, message):
         self.received.append(message)
         if isinstance(message, Exception):
-            raise message
+            raise_anew(message)
         return "received"
 
     def handle_call(self, request):
@@ -254,7 +254,7 @@ def test_pykkas_hooks_run_as_pykka_says(start, notes):
             notes.add(("on_failure", exception_type, exception_value, traceback is not None))
 
         def handle_info(self, message):
-            raise message
+            raise_anew(message)
 
     stopped, crashed = start(of=Hooked), start(of=Hooked)
     assert notes.take(2) == ["on_start", "on_start"]
@@ -268,7 +268,7 @@ def test_pykkas_hooks_run_as_pykka_says(start, notes):
 def test_an_on_start_that_raises_fails_the_start():
     class Broken(GenServer):
         def on_start(self):
-            raise BOOM
+            raise_anew(BOOM)
 
     with pytest.raises(StartError) as failed:
         Broken.start()

@@ -5,7 +5,7 @@ import logging
 import pykka
 import pytest
 from probe import LONGEST, InThread, Probe
-from supervised import kill
+from supervised import kill, raise_anew
 
 from antq_actors.otp import CallExit, Killed, Normal, call, monitor, whereis
 
@@ -17,7 +17,7 @@ IN_THE_ACTORS_THREAD = pytest.mark.filterwarnings(
 
 class Broken(logging.Handler):
     def emit(self, record):
-        raise FULL
+        raise_anew(FULL)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import logging
 
 import pytest
 from probe import LONGEST, raising
+from supervised import raise_anew
 
 from antq_actors.otp import CallExit, Crash, GenServer, call, monitor
 
@@ -64,7 +65,7 @@ def test_with_crash_on_ask_the_end_is_logged_and_the_answer_is_not(start, record
 @pytest.mark.parametrize("hook", ["on_failure", "terminate"])
 def test_a_clean_up_that_fails_does_not_hide_why_the_actor_crashed(start, records, hook):
     def fail(*_args):
-        raise WORSE
+        raise_anew(WORSE)
 
     ref = start(of=type("Failing", (Careful,), {hook: fail}))
     down = monitor(ref)
@@ -95,7 +96,7 @@ def test_a_clean_up_that_passes_the_crash_on_is_logged_once(start, records):
 def test_an_on_stop_that_fails_is_logged_at_error(start, records):
     class Failing(Careful):
         def on_stop(self):
-            raise BOOM
+            raise_anew(BOOM)
 
     ref = start(of=Failing)
     down = monitor(ref)

@@ -3,6 +3,7 @@
 import pykka
 import pytest
 from probe import LONGEST, InThread
+from supervised import raise_anew
 
 from antq_actors.otp import GenServer, call, monitor
 
@@ -45,7 +46,7 @@ class Careless(GenServer):
         return self.outcome
 
     def handle_info(self, message):
-        raise message
+        raise_anew(message)
 
     def twice(self, number):
         return 2 * number

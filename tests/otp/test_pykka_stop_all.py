@@ -7,7 +7,7 @@ import threading
 import pykka
 import pytest
 from probe import LONGEST, InThread
-from supervised import BOOM, Child, eventually, kill
+from supervised import BOOM, Child, eventually, kill, raise_anew
 
 from antq_actors.otp import (
     IGNORE,
@@ -31,7 +31,7 @@ class Fragile(Child):
     """Crashes when it is cast anything, and calls what it is told."""
 
     def handle_cast(self, request):
-        raise BOOM
+        raise_anew(BOOM)
 
     def handle_info(self, message):
         message()

@@ -2,7 +2,7 @@
 
 import pytest
 from probe import LONGEST, InThread, Probe, answering, in_actor
-from supervised import BOOM, eventually, kill
+from supervised import BOOM, eventually, kill, raise_anew
 
 from antq_actors.otp import (
     IGNORE,
@@ -40,7 +40,7 @@ WAYS_TO_END = {
 
 
 def _raise(_me):
-    raise BOOM
+    raise_anew(BOOM)
 
 
 @pytest.fixture

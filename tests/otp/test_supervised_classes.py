@@ -2,7 +2,7 @@
 
 import pykka
 import pytest
-from supervised import BOOM, eventually, kill
+from supervised import BOOM, eventually, kill, raise_anew
 
 from antq_actors.otp import (
     CallExit,
@@ -33,7 +33,7 @@ class Clerk(pykka.ThreadingActor):
 
     def on_start(self):
         if self.fails:
-            raise self.fails
+            raise_anew(self.fails)
         self.notes.add("on_start")
 
     def on_stop(self):
@@ -44,7 +44,7 @@ class Clerk(pykka.ThreadingActor):
 
     def on_receive(self, message):
         if isinstance(message, BaseException):
-            raise message
+            raise_anew(message)
         self.notes.add(message)
         return f"{self.greeting}, {message}"
 

@@ -5,7 +5,7 @@ import threading
 import traceback
 
 import pytest
-from supervised import BOOM, Child, crash, end_with, eventually, kill
+from supervised import BOOM, Child, crash, end_with, eventually, kill, raise_anew
 
 from antq_actors.otp import (
     IGNORE,
@@ -190,7 +190,7 @@ def test_rule_8_a_start_function_has_to_answer_a_ref(answer):
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(1), KeyboardInterrupt()])
 def test_rule_8_whatever_a_start_function_raises_is_that_childs_failure(error):
     def start():
-        raise error
+        raise_anew(error)
 
     with pytest.raises(StartError) as caught:
         Supervisor.start([ChildSpec("odd", start)])

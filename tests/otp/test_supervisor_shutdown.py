@@ -6,7 +6,7 @@ import threading
 
 import pykka
 import pytest
-from supervised import BOOM, Child, Deserter, Stubborn, crash, eventually, kill
+from supervised import BOOM, Child, Deserter, Stubborn, crash, eventually, kill, raise_anew
 
 from antq_actors.otp import (
     BRUTAL_KILL,
@@ -118,7 +118,7 @@ class Sulking(Child):
 
     def terminate(self, reason):
         super().terminate(reason)
-        raise BOOM
+        raise_anew(BOOM)
 
 
 @pytest.mark.rule(43)

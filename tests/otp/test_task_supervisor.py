@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from endless import Deaf, Endless
 from probe import LONGEST, Gate, InThread, answering, raising
-from supervised import eventually, kill
+from supervised import eventually, kill, raise_anew
 
 from antq_actors.otp import (
     BRUTAL_KILL,
@@ -257,7 +257,7 @@ def test_a_task_runs_again_by_its_restart_type(sup, log, restart, ends, runs):
         log.add("runs", argument)
         end = left.pop(0)
         if end is not None:
-            raise end
+            raise_anew(end)
 
     TaskSupervisor.start_child(sup, work, "argument", restart=restart)
 

@@ -1,6 +1,7 @@
 """The run queue: threads are used again, and nothing that begins waits for another to end."""
 
 import threading
+from contextvars import ContextVar
 
 import pytest
 from probe import LONGEST, Gate, InThread, answering
@@ -50,6 +51,22 @@ def test_a_thread_that_is_done_takes_the_next_function():
         eventually(lambda: line._wanted == 0)
 
     assert len(threads.started) == 1
+
+
+def test_what_a_function_sets_in_its_context_is_not_seen_by_the_next():
+    tenant = ContextVar("tenant", default="nobody")
+    threads = Threads()
+    line = RunQueue(threads)
+    seen = []
+
+    for _ in range(3):
+        done = threading.Event()
+        line.run(lambda done=done: (seen.append(tenant.get()), tenant.set("alice"), done.set()))
+        assert done.wait(LONGEST)
+        eventually(lambda: line._wanted == 0)
+
+    assert len(threads.started) == 1
+    assert seen == ["nobody"] * 3
 
 
 def test_everything_that_many_threads_hand_over_runs_once():

@@ -123,7 +123,7 @@ def test_when_the_parent_is_killed_the_others_end_by_themselves_and_interrupt_no
     assert [(job.status, job.interruptions) for job in jobs(place)] == [(Status.COMPLETED, 0)] * 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_the_parent_lets_what_runs_end(two, place, number):
     busy = both_busy(two, place, seconds=0.5)
     (waiting,) = enqueue(place, 1)
@@ -139,6 +139,29 @@ def test_a_signal_to_the_parent_lets_what_runs_end(two, place, number):
         2: Status.COMPLETED,
         waiting: Status.ENQUEUED,
     }
+
+
+def test_a_sigquit_to_the_parent_has_all_print_where_they_are_before_they_stop(two, place):
+    both_busy(two, place, seconds=0.5)
+
+    (place / "go").touch()
+    two.send(signal.SIGQUIT)
+
+    code, out, errors = two.end()
+    assert (code, out.count("done")) == (0, 2), errors
+    assert errors.count("thread MainThread, most recent call last:") == 3
+    assert errors.count('many.py", line') == 2
+
+
+def test_a_second_sighup_to_the_parent_does_not_stop_waiting(two, place):
+    both_busy(two, place, seconds=0.5)
+
+    two.send(signal.SIGTERM)
+    two.send(signal.SIGHUP)
+    (place / "go").touch()
+
+    code, out, _ = two.end()
+    assert (code, out.count("done")) == (0, 2)
 
 
 def test_a_second_signal_to_the_parent_stops_waiting_and_gives_back(two, place):

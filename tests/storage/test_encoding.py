@@ -218,6 +218,14 @@ def test_records_come_back_as_they_were(state, digest, spec, entry):
     assert encoding.decode_error(encoding.encode_error(entry)) == entry
 
 
+def test_an_error_whose_texts_are_no_utf8_can_be_stored():
+    entry = ErrorEntry(1, "no report\udcff.txt", "in report\udcff.py", 7)
+
+    stored = encoding.decode_error(encoding.encode_error(entry))
+
+    assert stored == ErrorEntry(1, "no report\\udcff.txt", "in report\\udcff.py", 7)
+
+
 @pytest.mark.parametrize(
     "decode", [encoding.decode_job, encoding.decode_spec, encoding.decode_error]
 )

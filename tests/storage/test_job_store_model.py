@@ -69,7 +69,7 @@ class JobStoreModel(RuleBasedStateMachine):
 
     def put(self, id_, state, error=None):
         old = self.jobs[id_]
-        errors = old.errors if error is None else (error, *old.errors)
+        errors = old.errors if error is None else lifecycle.kept_errors((error, *old.errors))
         self.jobs[id_] = old._replace(state=state, errors=errors)
 
     def blocked(self, spec, but=None):
@@ -227,7 +227,10 @@ class JobStoreModel(RuleBasedStateMachine):
         assert [job.id for job in claim.jobs] == expected
         for id_ in expected:
             self.put(id_, lifecycle.claim(self.jobs[id_].state, node=node, now=self.now))
-        assert claim.jobs == [self.jobs[id_] for id_ in expected]
+        assert claim.jobs == [self.jobs[id_]._replace(errors=()) for id_ in expected]
+        for job in claim.jobs:
+            errors = self.store.errors(job.id, count=job.state.errors)
+            assert errors == self.jobs[job.id].errors
         self.claimed += [(job.id, job.state.execution) for job in claim.jobs]
         if claim.jobs and claim.jobs[0].state.alone:
             self.alone[node] = (claim.jobs[0], self.now)

@@ -114,3 +114,23 @@ def test_a_sweep_deletes_files_of_nobody_but_not_those_just_made(tmp_path):
         left = {file.name for file in (tmp_path / "nodes").iterdir()}
     assert left == {"1.lock", "3.lock", "4.lock", "7.lock"}
     node_lock.release(tmp_path, 1)
+
+
+LOOK = """
+    import sys
+    from pathlib import Path
+    from antq_actors.storage import node_lock
+    print("looks", flush=True)
+    while True:
+        node_lock.is_dead(Path(sys.argv[1]), 7)
+"""
+
+
+def test_a_look_at_a_dead_node_does_not_make_it_live_for_another_look(tmp_path):
+    """Else one of two nodes that start together would begin without its jobs."""
+    with OtherProcess(HOLD, tmp_path) as other:
+        other.kill()
+    with OtherProcess(LOOK, tmp_path) as other:
+        assert other.first_line == "looks"
+
+        assert all(node_lock.is_dead(tmp_path, 7) for _ in range(20_000))

@@ -8,5 +8,7 @@ wire.py        what goes over the pipe
 conversation.py  what a slot says to its process for one attempt, and hears
 child.py       the other end of the pipe: the program that runs there
 link.py        that end, for all threads of the program
+calls.py       what a job wants of its application, packed there and done here
+logs.py        what a job logs, handled by the parent alone
 standins.py    what stands there for queue, application and log
 """

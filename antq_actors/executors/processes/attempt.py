@@ -38,14 +38,14 @@ class Attempt:
         if self._pool.withdraw(self):
             self.end(Stopped())
 
-    def kill(self) -> None:
-        """Kill its process."""
+    def kill(self) -> bool:
+        """Kill its process; return whether its end will be told, which is when that is dead."""
         with self._lock:
             self._told = True
             if self._process is not None:
                 self._process.kill()
-                return
-        self._pool.withdraw(self)
+                return True
+        return not self._pool.withdraw(self)
 
     def begin(self, process: OsProcess) -> bool:
         """Be with *process* from now on; False: it was told to end, and must not begin."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 import ctypes
 import faulthandler
 import importlib
-import logging
 import os
 import resource
 import signal
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -25,8 +25,11 @@ from antq_actors.executors.attempt import perform
 from antq_actors.executors.contract import Assignment
 from antq_actors.executors.processes import wire
 from antq_actors.executors.processes.link import Link
+from antq_actors.executors.processes.logs import LogsToParent
 from antq_actors.executors.processes.standins import PipeApplication, PipeControl, PipeHandler
 from antq_actors.jobs import definitions, instant, running
+from antq_actors.jobs.attempt_error import describe, trace
+from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome
@@ -45,9 +48,9 @@ class _Child:
     def __init__(self, link: Link, boot: wire.Boot) -> None:
         self._link = link
         self._boot = boot
-        self._application = PipeApplication(link)
-        self._handler = PipeHandler(link)
+        self._application = PipeApplication(link, boot.path)
         self._performs = False
+        self._logs = LogsToParent(PipeHandler(link), lambda: self._performs)
         self._waits = False
         """For an order, or for the import of a module."""
         self._is_ending = False
@@ -61,16 +64,16 @@ class _Child:
         os.register_at_fork(
             before=_hold_sigterm, after_in_parent=_heed_sigterm, after_in_child=self._be_forked
         )
-        logging.getLogger().addHandler(self._handler)
-        for name, level in self._boot.levels.items():
-            logging.getLogger(name).setLevel(level)
+        self._logs.begin(self._boot.levels)
         running.enter(self._application)
+        running.enter_job_process(self._application)
+        sys.argv[:] = self._boot.argv
 
     def serve(self) -> None:
         """Do what the parent says, until it closes the pipe."""
         for module in self._boot.modules:
             self._import(module)
-        self._say(wire.Ready())
+        self._end(wire.Ready())
         while True:
             self._waits = True
             if self._is_ending:
@@ -82,26 +85,35 @@ class _Child:
             self._waits = False
             match order:
                 case wire.Import(module):
+                    self._link.begin(None)
                     self._import(module)
-                    self._say(wire.Ready())
+                    self._end(wire.Ready())
                 case wire.Define(name, pickled):
-                    definitions.define(name, by_value.loads(pickled))
-                    self._say(wire.Ready())
+                    self._link.begin(None)
+                    self._end(self._define(name, pickled))
+                case wire.Have(pickled):
+                    self._link.begin(None)
+                    self._end(self._have(pickled))
                 case wire.Perform():
                     outcome = self._perform(order)
                     memory = _memory() if self._boot.measures_memory else 0
-                    with suppress(OSError):  # the parent is gone, as the next order will show
-                        self._link.end(wire.Ended(outcome, memory))
+                    self._end(wire.Ended(outcome, memory))
 
-    def _say(self, message: object) -> None:
+    def _end(self, message: object) -> None:
         with suppress(OSError):  # the parent is gone, as the next order will show
-            self._link.send(message)
+            self._link.end(message)
 
     def _perform(self, wanted: wire.Perform) -> Outcome | None:
+        self._import_for(wanted.job.spec.worker)
         self._application.default_queue = wanted.default_queue
         deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
         control = PipeControl(self._link, deadline)
-        assignment = Assignment(wanted.job, control, wanted.failure, wanted.stack_trace)
+        read = (
+            partial(self._application.read_errors, wanted.job.id)
+            if wanted.job.state.errors
+            else None
+        )
+        assignment = Assignment(wanted.job, control, wanted.failure, wanted.stack_trace, read)
         self._link.begin(control)
         try:
             self._performs = True
@@ -115,6 +127,13 @@ class _Child:
         finally:
             control.close()
 
+    def _import_for(self, worker: str) -> None:
+        """Import the module of a worker that is known by another name, before the attempt."""
+        if definitions.defined(worker) is None:
+            module = worker.partition(":")[0]
+            if module and module not in sys.modules:
+                self._import(module)
+
     def _import(self, module: str) -> None:
         self._waits = True
         try:
@@ -123,6 +142,29 @@ class _Child:
             if self._is_ending:
                 raise
         self._waits = False
+
+    def _define(self, name: str, pickled: bytes) -> wire.Ready:
+        self._waits = True
+        ready = wire.Ready()
+        try:
+            definitions.define(name, by_value.loads(pickled))
+        except BaseException as error:  # the attempt fails with it, sys.exit() included
+            if self._is_ending:
+                raise
+            text = f"{type(error).__name__}: {describe(error)}"
+            ready = wire.Ready(text, trace(error, skip=__file__))
+        self._waits = False
+        return ready
+
+    def _have(self, pickled: bytes) -> wire.Ready:
+        self._waits = True
+        try:
+            main_objects.loads_by_value(pickled)
+        except BaseException:  # the arguments have copies, and fail as these do
+            if self._is_ending:
+                raise
+        self._waits = False
+        return wire.Ready()
 
     # ---- signals and forks --------------------------------------------------------------------
 
@@ -145,7 +187,8 @@ class _Child:
         """In a process that an attempt forked: be an ordinary one, without a part in the pipe."""
         self._link.cut()
         running.leave(self._application)
-        logging.getLogger().removeHandler(self._handler)
+        running.leave_job_process()
+        self._logs.end()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
         _heed_sigterm()  # now it ends this process, as it should have if it came meanwhile

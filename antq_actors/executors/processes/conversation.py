@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import sys
 import time
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.executors import by_value
-from antq_actors.executors.processes import wire
+from antq_actors.executors.processes import calls, wire
 from antq_actors.jobs import registry, running
 from antq_actors.jobs.definitions import defined
+from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
-    from antq_actors.executors.contract import Assignment
+    from antq_actors.executors.contract import Assignment, Settings
     from antq_actors.executors.processes.os_process import OsProcess
-    from antq_actors.jobs.control import Control
     from antq_actors.jobs.registry import AnyWorker
 
 log: Final = logging.getLogger("antq_actors.executors")
@@ -29,13 +31,14 @@ class NotTaken(Exception):
 
 
 class CannotTravel(Exception):
-    """A worker of a script or a function cannot be pickled."""
+    """A worker of a script or a function cannot be pickled here, or not unpickled there."""
 
-    def __init__(self, name: str, job_id: int, error: Exception) -> None:
+    def __init__(self, name: str, job_id: int, why: str, stack_trace: str | None = None) -> None:
         super().__init__(
             f"job {job_id} names the worker {name!r}, which another process cannot import, and"
-            f" which cannot be pickled either: {type(error).__name__}: {error}"
+            f" which cannot be {why}"
         )
+        self.stack_trace = stack_trace
 
 
 class NotBegun(Exception):
@@ -49,13 +52,17 @@ class NotBegun(Exception):
 class Conversation:
     """With one process, from its start to its end."""
 
-    def __init__(self, process: OsProcess, modules: list[str], measures_memory: bool) -> None:  # noqa: FBT001
+    def __init__(self, process: OsProcess, modules: list[str], settings: Settings) -> None:
         self.process = process
+        self._application = settings.application
         self.performed = 0
         """Attempts that have come to an end there."""
-        self._known: dict[str, AnyWorker] = {}
-        """Workers that the process was told of."""
-        process.send(wire.Boot(modules, _levels(), measures_memory))
+        self._known: dict[str, AnyWorker | bytes] = {}
+        """Workers that the process was told of; of those by value, the digest."""
+        self._sent: dict[frozenset[main_objects.Place], bytes] = {}
+        """What of this one's script arguments have named, and the digest of what was sent of it."""
+        measures_memory = settings.max_memory is not None
+        process.send(wire.Boot(modules, _levels(), measures_memory, settings.path, sys.argv))
         self._unready = 1
         """What the process was told and has not done yet."""
 
@@ -69,6 +76,7 @@ class Conversation:
         process.forget_words()
         try:
             self._introduce(assignment.job.spec.worker, assignment.job.id)
+            self._introduce_arguments(assignment.job.spec.args)
             if self._unready:
                 self._be_ready(assignment)
             control.go_on()
@@ -80,25 +88,37 @@ class Conversation:
         try:
             if control.told:
                 process.tell()
-            ended = self._hear(control)
+            ended = self._hear(assignment)
         finally:
             control.on_told = None
         self.performed += 1
         return ended
 
     def _be_ready(self, assignment: Assignment) -> None:
-        """Wait for what is no part of the attempt, nor of its time. Raises NotBegun."""
+        """Wait for what is no part of the attempt, nor of its time.
+
+        Raises NotBegun, CannotTravel.
+        """
         deadline = time.monotonic() + BEGIN_TIME
         while self._unready:
             if not self.process.pipe.poll(max(0.0, deadline - time.monotonic())):
                 raise NotBegun(module_of(assignment))
             match wire.receive(self.process.pipe):
-                case wire.Ready():
+                case wire.Ready(None):
                     self._unready -= 1
+                case wire.Ready(error, stack_trace):
+                    self._unready -= 1
+                    job = assignment.job
+                    del self._known[job.spec.worker]
+                    why = f"unpickled there: {error}"
+                    raise CannotTravel(job.spec.worker, job.id, why, stack_trace)
                 case wire.Logged(pickled):
                     _log(pickled)
+                case wire.Call() as call:
+                    self.process.send(calls.perform(call, self._application))
 
-    def _hear(self, control: Control) -> wire.Ended:
+    def _hear(self, assignment: Assignment) -> wire.Ended:
+        control = assignment.control
         try:
             message = wire.receive(self.process.pipe)
         except ConnectionResetError as error:
@@ -114,27 +134,53 @@ class Conversation:
                     control.report(progress)
                 case wire.Logged(pickled):
                     _log(pickled)
-                case wire.Enqueue():
-                    self.process.send(_stored(message))
+                case wire.Call():
+                    self.process.send(calls.perform(message, self._application))
+                case wire.ReadErrors():
+                    self.process.send(calls.read_errors(message, assignment))
             message = wire.receive(self.process.pipe)
         return message
 
     def _introduce(self, name: str, job_id: int) -> None:
         """Tell the process of a worker that it cannot find by its name."""
         worker = defined(name)
-        if worker is None or self._known.get(name) is worker:
+        if worker is None:
             return  # it is found by its name, or not at all
         if registry.is_importable(worker):
+            if self._known.get(name) is worker:
+                return
+            self._known[name] = worker
             # Not by its name: that may be one of its own choice.
             self.process.send(wire.Import(worker.__module__))
         else:
+            # Each time: what it refers to may have changed, another cell of a notebook, say.
             try:
                 pickled = by_value.dumps(worker)
             except Exception as error:
-                raise CannotTravel(name, job_id, error) from error
+                why = f"pickled either: {type(error).__name__}: {error}"
+                raise CannotTravel(name, job_id, why) from error
+            digest = _digest(pickled)
+            if self._known.get(name) == digest:
+                return
+            self._known[name] = digest
             self.process.send(wire.Define(name, pickled))
         self._unready += 1
-        self._known[name] = worker
+
+    def _introduce_arguments(self, encoded: bytes) -> None:
+        """Send the process what arguments name in the script of this one, as it is now."""
+        meant = main_objects.meant_by(encoded)
+        if not meant:
+            return
+        try:
+            pickled = main_objects.dumps_by_value(meant)
+        except Exception:  # noqa: BLE001 - the arguments have copies of their own, if there can be any
+            return
+        places, digest = frozenset(meant), _digest(pickled)
+        if self._sent.get(places) == digest:
+            return
+        self.process.send(wire.Have(pickled))
+        self._unready += 1
+        self._sent[places] = digest
 
 
 def module_of(assignment: Assignment) -> str | None:
@@ -143,8 +189,12 @@ def module_of(assignment: Assignment) -> str | None:
     return worker.__module__ if worker is not None and registry.is_importable(worker) else None
 
 
+def _digest(pickled: bytes) -> bytes:
+    return hashlib.blake2b(pickled).digest()
+
+
 def _order(assignment: Assignment) -> wire.Perform:
-    job, control, failure, stack_trace = assignment
+    job, control, failure, stack_trace, _ = assignment
     application = running.latest()
     default_queue = "default" if application is None else application.default_queue
     return wire.Perform(job, control.remaining(), failure, stack_trace, default_queue)
@@ -170,21 +220,3 @@ def _log(pickled: bytes) -> None:
             logger.handle(record)
     except Exception:
         log.debug("a log record of a process is lost", exc_info=True)
-
-
-def _stored(wanted: wire.Enqueue) -> wire.Answer:
-    """Store a job for an attempt in the process, as `perform_async` there does here."""
-    job, error = None, None
-    try:
-        worker = registry.resolve(wanted.worker, job_id=0)
-        args, options = wire.load(wanted.pickled)
-        job = running.current().enqueue(worker, args, **options)
-    except Exception as raised:  # noqa: BLE001 - it is raised there
-        error = raised
-    try:
-        pickled = wire.by_value((job, error))
-        wire.load(pickled)
-    except Exception as untravelled:  # noqa: BLE001 - any exception may refuse to travel
-        refusal = untravelled if error is None else error
-        pickled = wire.by_value((None, RuntimeError(f"{type(refusal).__name__}: {refusal}")))
-    return wire.Answer(wanted.number, pickled)

@@ -36,23 +36,27 @@ class Link:
         self._turn = threading.Condition(threading.Lock())
         self._is_read = False
         self._orders: deque[Any] = deque()
-        self._answers: dict[int, wire.Answer] = {}
+        self._replies: dict[int, wire.Reply] = {}
         self._numbers = itertools.count()
         self._control: Control | None = None
+        self._is_heard = True
+        """Whether the parent hears calls: from an order until it is done."""
         self._is_cut = False
         self.is_unbroken = False
         """Whether the main thread must not be interrupted: half a message would be on its way."""
         self.on_mended: Callable[[], object] = lambda: None
         """Called in the main thread when it may be again."""
 
-    def begin(self, control: Control) -> None:
-        """Let *control* hear of what is said of the attempt that begins."""
+    def begin(self, control: Control | None) -> None:
+        """Do an order; let *control* hear of what is said of the attempt, if it is one."""
         self._control = control
+        self._is_heard = True
 
-    def end(self, ended: wire.Ended) -> None:
-        """Send the end of the attempt; from now on nothing is asked for it."""
+    def end(self, ended: object) -> None:
+        """Send the end of an order; from now on nothing is asked for it."""
         with self._unbroken(), self._sending:
             self._control = None
+            self._is_heard = False
             wire.send(self._pipe, ended)
 
     def send(self, message: object) -> None:
@@ -67,22 +71,25 @@ class Link:
         self._read_until(lambda: bool(self._orders))
         return self._orders.popleft()
 
-    def ask(self, worker: str, pickled: bytes) -> wire.Answer:
-        """Have the parent store a job, and wait for its answer. Raises NotStarted without one."""
+    def ask(self, question: Callable[[int], wire.Call | wire.ReadErrors]) -> wire.Reply:
+        """Ask the parent, and wait for its reply. Raises NotStarted without one.
+
+        *question* is made from its number.
+        """
         with self._unbroken():
             number = next(self._numbers)
-            with self._sending:
-                if self._control is None:
-                    raise NotStarted(
-                        "the job has ended in which this thread was started, so nobody hears what"
-                        " it wants to enqueue; join threads before perform returns"
-                    )
-                wire.send(self._pipe, wire.Enqueue(number, worker, pickled))
             try:
-                self._read_until(lambda: number in self._answers)
+                with self._sending:
+                    if not self._is_heard:
+                        raise NotStarted(
+                            "the job has ended in which this thread was started, so nobody hears"
+                            " what it wants of the application; join threads before perform returns"
+                        )
+                    wire.send(self._pipe, question(number))
+                self._read_until(lambda: number in self._replies)
             except (EOFError, OSError) as error:
                 raise NotStarted("the application ended meanwhile") from error
-            return self._answers.pop(number)
+            return self._replies.pop(number)
 
     def look(self) -> None:
         """Hear what the parent says, if it says something now."""
@@ -96,6 +103,7 @@ class Link:
     def cut(self) -> None:
         """Have no part in it any more: this is a forked process."""
         self._is_cut = True
+        self._is_heard = False
         self._control = None
         self._pipe.close()
 
@@ -117,8 +125,8 @@ class Link:
 
     def _take(self, message: Any) -> None:
         match message:
-            case wire.Answer(number):
-                self._answers[number] = message
+            case wire.Reply(number):
+                self._replies[number] = message
             case wire.Tell():
                 if self._control is not None:
                     self._control.tell()

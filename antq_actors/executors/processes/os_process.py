@@ -22,6 +22,8 @@ from antq_actors.executors.processes import wire
 from antq_actors.otp import timers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from antq_actors.executors.processes.stderr import Stderr
 
 MERCY: Final = 0.2
@@ -39,14 +41,22 @@ _TAIL_PATIENCE: Final = 0.2
 _DEAD_PATIENCE: Final = 2.0
 """Seconds that a killed process may take to end, when it waits for a disk, say."""
 
+_GROUP_PATIENCE: Final = 0.2
+"""Seconds that what a dead process had started may take to end, which was killed with it."""
+
+_STUBBORN: Final = "closed its pipe to the queue and went on, so it was killed"
+
 
 class OsProcess:
     """A new process. Raises OSError when the system has none to give, Closed without *stderr*.
 
-    Its starter's thread must live as long as it does: Linux kills it with that thread.
+    Its starter's thread must live as long as it does: Linux kills it with that thread. It starts
+    when those of the same *owner* that were killed are dead.
     """
 
-    def __init__(self, stderr: Stderr) -> None:
+    def __init__(self, stderr: Stderr, owner: str = "") -> None:
+        _wait_for_killed(owner)
+        self.owner = owner
         ours, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this very program
@@ -137,6 +147,7 @@ class OsProcess:
             if not _CAN_LOOK:
                 self._kill_group()
             self._stderr.leave(self._tail)
+            _killed.pop(self, None)
             return True
 
     def _kill_group(self) -> None:
@@ -150,7 +161,9 @@ class OsProcess:
 
     def kill(self) -> None:
         """Kill it, and all that it has started. Waits for nothing; once more is no error."""
-        self._signal(signal.SIGKILL)
+        if not self.has_died():
+            _killed[self] = None
+            self._signal(signal.SIGKILL)
         # What it forked may have the other end, and then nobody would see that it has ended.
         with suppress(OSError), self._socket() as ours:
             ours.shutdown(socket.SHUT_RDWR)
@@ -165,14 +178,16 @@ class OsProcess:
         self._see_off(time.monotonic())
 
     def close(self) -> str:
-        """End it for good, and say why it ended."""
+        """End it for good, wait until it is dead, and say why it ended."""
         self._close_pipe()
-        if self._ends_within(MERCY):  # without its pipe it ends by itself, unless busy
-            return _why(self._process.returncode)
-        self.kill()
-        if not self._ends_within(_DEAD_PATIENCE):
-            self.retire()
-        return "closed its pipe to the queue and went on, so it was killed"
+        has_ended = self._ends_within(MERCY)  # without its pipe it ends by itself, unless busy
+        if not has_ended:
+            self.kill()
+            if not self._ends_within(_DEAD_PATIENCE):
+                self.retire()
+                return _STUBBORN
+        _within(_GROUP_PATIENCE, self._is_group_gone)
+        return _why(self._process.returncode) if has_ended else _STUBBORN
 
     def _see_off(self, deadline: float) -> None:
         if self.has_died():
@@ -182,13 +197,14 @@ class OsProcess:
         timers.call_after(lambda: self._see_off(deadline), _LOOK)
 
     def _ends_within(self, seconds: float) -> bool:
-        deadline, pause = time.monotonic() + seconds, 0.0005
-        while not self.has_died():
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(pause)
-            pause = min(2 * pause, _LOOK)
-        return True
+        return _within(seconds, self.has_died)
+
+    def _is_group_gone(self) -> bool:
+        try:
+            os.killpg(self.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return True
+        return False
 
     def _close_pipe(self) -> None:
         with self._closing, suppress(OSError):
@@ -199,6 +215,27 @@ class OsProcess:
             if self._process.returncode is None:
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(self.pid, number)
+
+
+_killed: Final[dict[OsProcess, None]] = {}
+"""Those that were killed and may not be dead yet; changed by single operations only."""
+
+
+def _wait_for_killed(owner: str) -> None:
+    """Wait for those that went with a slot or a pool: their jobs may be about to run again."""
+    for process in [each for each in list(_killed) if each.owner == owner]:
+        _within(_DEAD_PATIENCE, process.has_died)
+        _killed.pop(process, None)
+
+
+def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+    deadline, pause = time.monotonic() + seconds, 0.0005
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, _LOOK)
+    return True
 
 
 def _command(pipe: int) -> list[str]:

@@ -144,7 +144,7 @@ class SlotActor(GenServer):
         if isinstance(said, CannotTravel):
             if told:
                 self._retire()
-            return Died(str(said))
+            return Died(str(said), said.stack_trace)
         if isinstance(said, NotTaken) and not told and not is_second:
             return self._perform_in_another(attempt)
         if isinstance(said, Exception):
@@ -166,7 +166,9 @@ class SlotActor(GenServer):
 
     def _outcome(self, attempt: Attempt, present: Conversation, ended: Ended, *, told: bool) -> End:
         if told or ended.outcome is None or self._is_worn_out(present, ended):
-            self._retire()
+            # First of all: while it lives, the next attempt of the job must not begin elsewhere.
+            self._with = None
+            present.process.close()
         if ended.outcome is None:
             return Stopped() if told else Died("its process was terminated by SIGTERM")
         module = module_of(attempt.assignment)
@@ -221,10 +223,9 @@ class SlotActor(GenServer):
         return self._with
 
     def _new_conversation(self, stderr: Stderr) -> Conversation:
-        process = OsProcess(stderr)
-        measures_memory = self._pool.settings.max_memory is not None
+        process = OsProcess(stderr, self._pool.settings.name)
         try:
-            return Conversation(process, sorted(self._pool.modules), measures_memory)
+            return Conversation(process, sorted(self._pool.modules), self._pool.settings)
         except OSError:  # it has ended already
             process.retire()
             raise

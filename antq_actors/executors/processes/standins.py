@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import pickle
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from antq_actors.executors.processes import wire
+from antq_actors.executors.processes import calls, wire
 from antq_actors.jobs.control import Control, Progress
-from antq_actors.jobs.registry import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from antq_actors.executors.processes.link import Link
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.registry import AnyWorker
 
 
@@ -56,23 +58,37 @@ class PipeControl(Control):
 
 
 class PipeApplication:
-    """The application of the parent, for attempts that enqueue jobs."""
+    """The application of the parent, for jobs that enqueue others, look at them and change them."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: Link, path: Path | None) -> None:
         self._link = link
+        self.path = path
+        """The directory that the application of the queue was described with."""
         self.default_queue = "default"
 
     def enqueue(
         self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
     ) -> Job:
-        """Have the parent store a job. Raises what that raises there."""
-        pickled = wire.by_value((args, options))
-        answer = self._link.ask(name_of(worker), pickled)
-        job, error = wire.load(answer.pickled)
-        if error is not None:
-            raise error
-        stored: Job = job
-        return stored
+        """Have the parent's current application store a job. Raises what that raises there."""
+        job: Job = self._call("enqueue", (calls.name_of(worker), args), options, of_queue=False)
+        return job
+
+    def call(self, method: str, /, *args: Any, **options: Any) -> Any:
+        """Have the application of the queue do something. Raises what that raises there."""
+        return self._call(method, args, options, of_queue=True)
+
+    def _call(
+        self, method: str, args: Sequence[Any], options: Mapping[str, Any], *, of_queue: bool
+    ) -> Any:
+        pickled = calls.pack(args, options)
+        call = partial(wire.Call, of_queue=of_queue, method=method, pickled=pickled)
+        return calls.unpack(self._link.ask(call))
+
+    def read_errors(self, job_id: int) -> tuple[ErrorEntry, ...]:
+        """Return the errors of the job that is performed. Raises what reading them raises there."""
+        question = partial(wire.ReadErrors, job_id=job_id)
+        errors: tuple[ErrorEntry, ...] = calls.unpack(self._link.ask(question))
+        return errors
 
 
 class PipeHandler(logging.Handler):

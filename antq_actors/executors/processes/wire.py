@@ -1,7 +1,7 @@
 """What goes over the pipe between a slot and its OS process: pickled tuples, one at a time.
 
-The parent sends *Boot*, *Import*, *Define*, *Perform*, *Tell* and *Answer*; the child sends the
-rest. Both ends are the same program, and nobody else has the pipe.
+The parent sends *Boot*, *Import*, *Define*, *Have*, *Perform*, *Tell* and *Reply*; the child sends
+the rest. Both ends are the same program, and nobody else has the pipe.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-import cloudpickle  # type: ignore[import-untyped] # it has no types
+from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.outcome import Outcome
@@ -28,6 +29,10 @@ class Boot(NamedTuple):
     levels: Mapping[str, int]
     """Of the loggers that have one of their own; the root's name is empty."""
     measures_memory: bool
+    path: Path | None = None
+    """The directory that the application was described with; None: it is volatile."""
+    argv: Sequence[str] = ()
+    """The program's ``sys.argv``."""
 
 
 class Import(NamedTuple):
@@ -40,6 +45,12 @@ class Define(NamedTuple):
     """A worker that cannot be imported, by value."""
 
     name: str
+    pickled: bytes
+
+
+class Have(NamedTuple):
+    """Classes and functions of the parent's script, by value: arguments mean them by name."""
+
     pickled: bytes
 
 
@@ -59,26 +70,41 @@ class Tell(NamedTuple):
     """The attempt shall end."""
 
 
-class Enqueue(NamedTuple):
-    """The attempt wants to store a job."""
+class Call(NamedTuple):
+    """Have the application do something, and reply."""
 
     number: int
-    """Of this question: several threads may ask."""
-    worker: str
+    """Of this call: several threads may call."""
+    of_queue: bool
+    """Whether it is for the application of the queue; else for the one started last."""
+    method: str
+    """As `AntQ` names it; ``queue.`` and a method of its handle."""
     pickled: bytes
     """Its arguments and options, with what only this process has by value."""
 
 
-class Answer(NamedTuple):
-    """What came of that."""
+class ReadErrors(NamedTuple):
+    """The attempt looks at what went wrong with its job before."""
+
+    number: int
+    """Of this question, as of calls."""
+    job_id: int
+
+
+class Reply(NamedTuple):
+    """What came of a call, or of a question."""
 
     number: int
     pickled: bytes
-    """A job or None, and an exception or None."""
+    """What it returned, the exception that it raised or None, and the cause of that or None."""
 
 
 class Ready(NamedTuple):
-    """The process has done what *Boot*, *Import* or *Define* says."""
+    """The process has done what *Boot*, *Import*, *Define* or *Have* says."""
+
+    error: str | None = None
+    """Why a worker cannot be had there by value."""
+    stack_trace: str | None = None
 
 
 class Ended(NamedTuple):
@@ -121,8 +147,7 @@ def receive(pipe: Connection) -> Any:
 
 def by_value(thing: object) -> bytes:
     """Answer *thing* pickled, with what the other end cannot import. Raises what its parts do."""
-    pickled: bytes = cloudpickle.dumps(thing)
-    return pickled
+    return main_objects.dumps(thing)
 
 
 def load(pickled: bytes) -> Any:

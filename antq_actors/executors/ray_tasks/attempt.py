@@ -72,7 +72,10 @@ class Attempt:
         else:
             self._cancel()
 
-    kill = interrupt
+    def kill(self) -> bool:
+        """Do the same; when its process is dead is for Ray to know."""
+        self.interrupt()
+        return False
 
     def begin(self, ref: Any) -> None:
         """Be the task whose outcome *ref* stands for."""

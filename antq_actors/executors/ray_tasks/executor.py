@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import ray
 
+from antq_actors.errors import StorageError
 from antq_actors.executors.choice import RAY
 from antq_actors.executors.contract import Died, Health, Lost, NotReady
 from antq_actors.executors.ray_tasks import client, connection, task
@@ -156,21 +157,24 @@ class RayExecutor:
             wanted = pickle.dumps(self._wanted(attempt), pickle.HIGHEST_PROTOCOL)
             function = self._function(attempt.assignment.job.spec.worker)
             attempt.begin(function.remote(wanted))
+        except StorageError as error:  # it cannot read the errors of the job now
+            log.warning("job #%d is given back: %s", attempt.assignment.job.id, error)
+            attempt.end(GivenBack())
         except (CannotTravelError, ValueError, TypeError) as error:
             attempt.end(Died(f"Ray cannot run it: {error}"))
         except Exception as error:  # noqa: BLE001 - whatever Ray raises when it is gone
             attempt.end(Lost(f"Ray did not take it: {type(error).__name__}: {error}"))
 
     def _wanted(self, attempt: Attempt) -> task.Wanted:
-        job, _, failure, stack_trace = attempt.assignment
-        worker = defined(job.spec.worker)
+        assignment = attempt.assignment
+        worker = defined(assignment.job.spec.worker)
         application = running.latest()
         return task.Wanted(
             number=attempt.number,
-            job=job,
+            job=assignment.whole(),  # the task has no store
             until=attempt.until(),
-            failure=failure,
-            stack_trace=stack_trace,
+            failure=assignment.failure,
+            stack_trace=assignment.stack_trace,
             worker=None if worker is None else pack(worker),
             log_level=logging.getLogger().getEffectiveLevel(),
             default_queue="default" if application is None else application.default_queue,

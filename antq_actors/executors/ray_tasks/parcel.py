@@ -37,11 +37,11 @@ def pack(worker: AnyWorker) -> Parcel:
     known = _packed.get(name)
     if known is not None and known[0] is worker:
         return known[1]
-    if registry.is_importable(worker):
-        # Not by its name alone: that may be one of its own choice.
-        parcel = Parcel(name, worker.__module__)
-    else:
-        parcel = Parcel(name, pickled=_dumped(worker, name))
+    if not registry.is_importable(worker):
+        # Each time: what it refers to may have changed, another cell of a notebook, say.
+        return Parcel(name, pickled=_dumped(worker, name))
+    # Not by its name alone: that may be one of its own choice.
+    parcel = Parcel(name, worker.__module__)
     _packed[name] = (worker, parcel)
     return parcel
 

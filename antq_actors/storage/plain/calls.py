@@ -24,6 +24,9 @@ _TEXT_UNIT: Final = 16
 # class's name second and its namespace fourth.
 _CLASS_BY_VALUE: Final = "cloudpickle.cloudpickle._make_skeleton_class"
 
+# What a script defines is called by its name, with copies for other processes.
+_IN_A_SCRIPT: Final = "antq_actors.storage.main_objects.find"
+
 # A time zone names its own way to be made: getattr(ZoneInfo, "_unpickle").
 _GETATTR: Final = "builtins.getattr"
 _ZONE_MAKER: Final = "zoneinfo.ZoneInfo._unpickle"
@@ -79,6 +82,8 @@ def _result_of_opaque(called: Opaque, args: tuple[Any, ...]) -> Any:
     if called.name == _CLASS_BY_VALUE and len(args) > 3:  # noqa: PLR2004 - see above
         namespace = args[3] if type(args[3]) is dict else {}
         return named(namespace.get("__module__"), args[1])
+    if called.name == _IN_A_SCRIPT and len(args) == 3:  # noqa: PLR2004 - see there
+        return named("__main__", args[1])
     if called.name == _GETATTR and len(args) == 2:  # noqa: PLR2004 - an object and a name
         owner = class_name(args[0]) if isinstance(args[0], type) else args[0]
         return named(owner.name if type(owner) is Opaque else None, args[1])

@@ -1,10 +1,12 @@
 """The application that a Ray actor hosts: used from every process, and restarted by Ray."""
 
+import traceback
+
 import pytest
 from apps import settled, until
 from ray_workers import Does, Far
 
-from antq_actors import Status, Unique, errors
+from antq_actors import Status, Unique, errors, maintenance, signing_keys
 
 ray = pytest.importorskip("ray")
 
@@ -184,3 +186,42 @@ def test_what_cannot_be_hosted_says_why_and_leaves_nothing(cluster, tmp_path):
         hosting.host(tmp_path / "file", name="other")
     with pytest.raises(errors.NotStarted, match=r"cluster.host\("):
         hosting.connect("other")
+
+
+def test_the_keys_of_the_environment_sign_what_is_hosted_and_are_shown_nowhere(
+    cluster, tmp_path, monkeypatch, notes
+):
+    key = "a-key-that-is-long-enough-for-the-signing-of-jobs"
+    monkeypatch.setenv(signing_keys.VARIABLE, key)
+
+    app = hosting.host(tmp_path / "store")
+    try:
+        job = settled(app, Does.perform_async({"do": "nothing", "notes": str(notes)}))
+    finally:
+        app.stop(timeout=0)
+
+    assert job.status is Status.COMPLETED
+    assert maintenance.verify(tmp_path / "store", signing_keys=[key.encode()]) == []
+    assert maintenance.verify(tmp_path / "store", signing_keys=[b"another" * 10]) != []
+
+
+def test_a_key_that_is_too_short_is_refused_by_the_host_without_being_shown(
+    cluster, tmp_path, monkeypatch
+):
+    monkeypatch.setenv(signing_keys.VARIABLE, "too-short-a-key")
+
+    with pytest.raises(errors.ConfigError, match="15 characters") as refused:
+        hosting.host(tmp_path / "store")
+
+    assert "too-short-a-key" not in f"{refused.value!r} {refused.value.__cause__!r}"
+
+
+def test_a_key_in_the_place_of_its_file_is_refused_by_the_host_without_being_shown(
+    cluster, tmp_path
+):
+    key = "a-key-that-is-long-enough-for-the-signing-of-jobs"
+
+    with pytest.raises(errors.ConfigError, match="could be a key") as refused:
+        hosting.host(tmp_path / "store", signing_key_file=key)
+
+    assert key not in "".join(traceback.format_exception(refused.value))

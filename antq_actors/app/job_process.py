@@ -1,0 +1,261 @@
+"""An application in a job process: nothing is started there, and its parent does what is asked.
+
+A module that starts an application is imported by the processes that perform its jobs. If each of
+them started one as well, with queues and processes of its own, they would multiply.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any, Final, Never
+
+from antq_actors.app.intake import BATCH, BATCH_BYTES, batch_error, items_of
+from antq_actors.app.lookup import id_of
+from antq_actors.app.queue_handle import QueueHandle
+from antq_actors.errors import BatchError, NotStarted, StartError
+from antq_actors.executors.processes import calls
+from antq_actors.jobs import registry, running
+from antq_actors.queues.messages import check_concurrency
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from antq_actors.config import Config
+    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.registry import AnyWorker
+    from antq_actors.otp.ref import ServerRef
+    from antq_actors.queues.status import QueueStatus
+    from antq_actors.storage.node_info import NodeInfo
+
+log: Final = logging.getLogger("antq_actors.app")
+
+_ENTRY_POINT: Final = (
+    "the entry point of the program: under `if __name__ == '__main__':`, or `antq start module:app`"
+)
+
+_warned: Final[list[bool]] = []
+
+
+def of_parent(settings: Config) -> ThroughParent | None:
+    """Return what stands for the application described by *settings* in a job process of it.
+
+    None in every other process, and for every other application.
+    """
+    parent = running.parent()
+    if parent is None or not _is_same(settings.path, parent.path):
+        return None
+    return ThroughParent(parent)
+
+
+def refuse_start(settings: Config) -> bool:
+    """Return whether nothing is to be started, because the parent of this job process runs it.
+
+    That is logged once. Raises StartError for another application with queues.
+    """
+    parent = running.parent()
+    if parent is None:
+        return False
+    if of_parent(settings) is not None:
+        if not _warned:
+            _warned.append(True)
+            log.warning(
+                "start() was called in process %d, which performs jobs: nothing was started, and"
+                " the application works there through the process that started it. start() belongs"
+                " into %s",
+                os.getpid(),
+                _ENTRY_POINT,
+            )
+        return True
+    if settings.start_queues:
+        raise StartError(
+            f"process {os.getpid()} performs jobs of {_described(parent.path)}, so"
+            f" {_described(settings.path)} cannot run its queues there: each such process would."
+            f" Start it in {_ENTRY_POINT}; to enqueue and look from here, describe it with"
+            " start_queues=False"
+        )
+    return False
+
+
+def _described(path: Path | None) -> str:
+    return "a volatile application" if path is None else f"the application in {path}"
+
+
+def _is_same(one: Path | None, other: Path | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+class ThroughParent:
+    """What an application has in a job process instead of `Live`: all is done by its parent."""
+
+    def __init__(self, parent: running.Parent) -> None:
+        self._call = parent.call
+        self.intake = self.lookup = self.store = self
+
+    @property
+    def root(self) -> ServerRef:
+        """Raise NotStarted: its actors are in another process."""
+        _refuse("its supervision tree")
+
+    @property
+    def path(self) -> Path:
+        """Where the store is."""
+        path: Path = self._call("path")
+        return path
+
+    # ---- as `Intake` does it ----------------------------------------------------------------
+
+    def enqueue(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
+    ) -> Job:
+        """Store a job."""
+        job: Job = self._call("enqueue", calls.name_of(worker), args, **options)
+        return job
+
+    def enqueue_many(
+        self,
+        worker: AnyWorker,
+        args_iterable: Iterable[Mapping[str, Any] | None],
+        options: Mapping[str, Any],
+    ) -> list[int]:
+        """Store a job for each item, in batches."""
+        name, items = calls.name_of(worker), items_of(args_iterable)
+        # What is wrong with the call itself is said before the first item is looked at.
+        ids: list[int] = self._call("enqueue_many", name, [], **options)
+        sent = 0
+        while True:
+            batch, error = _next_batch(items)
+            try:
+                ids += self._call("enqueue_many", name, batch, **options)
+            except BatchError as refused:
+                cause = refused.__cause__ or refused
+                raise batch_error(sent + refused.index, ids + refused.ids, cause) from cause
+            sent += len(batch)
+            if error is not None:
+                raise batch_error(sent, ids, error) from error
+            if not batch:
+                return ids
+
+    # ---- as `Lookup` does it ----------------------------------------------------------------
+
+    def list(self, *, worker: AnyWorker | str | None, **filters: Any) -> list[Job]:
+        """Return the jobs that pass all filters given."""
+        if worker is not None and not isinstance(worker, str):
+            worker = registry.name_of(worker)
+        jobs: list[Job] = self._call("list_workers", worker=worker, **filters)
+        return jobs
+
+    def count(self, **filters: Any) -> int:
+        """Return how many jobs pass the filters."""
+        count: int = self._call("count_workers", **filters)
+        return count
+
+    def get(self, id_: int) -> Job:
+        """Return a job."""
+        job: Job = self._call("get_worker", id_of(id_))
+        return job
+
+    def cancel(self, job_or_id: Job | int) -> Job:
+        """Cancel a job that has not ended."""
+        job: Job = self._call("cancel_worker", id_of(job_or_id))
+        return job
+
+    def retry(self, job_or_id: Job | int) -> Job:
+        """Enqueue an ended job again."""
+        job: Job = self._call("retry_worker", id_of(job_or_id))
+        return job
+
+    def delete(self, job_or_id: Job | int) -> None:
+        """Delete a job."""
+        self._call("delete_worker", id_of(job_or_id))
+
+    # ---- as `Live` and its store do it --------------------------------------------------------
+
+    def queue(self, name: str) -> QueueHandle:
+        """Return the queue of this name. Raises UnknownQueue."""
+        return ParentQueue(self._call("queue.name", name), self._call)
+
+    def known_queues(self) -> builtins.list[str]:
+        """Return the queues by name."""
+        names: builtins.list[str] = self._call("queue_names")
+        return names
+
+    def node_infos(self) -> builtins.list[NodeInfo]:
+        """Return the processes that run queues."""
+        nodes: builtins.list[NodeInfo] = self._call("nodes")
+        return nodes
+
+    def verify(self) -> builtins.list[str]:
+        """Return what is wrong with the store."""
+        findings: builtins.list[str] = self._call("verify")
+        return findings
+
+    def backup(self, target: str | os.PathLike[str]) -> Path:
+        """Copy the store to the new directory *target*."""
+        path: Path = self._call("backup", target)
+        return path
+
+    def export_jobs(self, *_: object) -> Iterator[bytes]:
+        """Raise NotStarted: a store does not go through a pipe."""
+        _refuse("export_jobs()")
+
+    def import_jobs(self, *_: object) -> Never:
+        """Raise NotStarted: a store does not go through a pipe."""
+        _refuse("import_jobs()")
+
+
+class ParentQueue(QueueHandle):
+    """A queue of the parent, which does all that is asked of it."""
+
+    def __init__(self, name: str, call: Any) -> None:
+        self.name = name
+        self._ask = call
+
+    @property
+    def ref(self) -> ServerRef:
+        """Raise NotStarted: its actor is in another process."""
+        _refuse(f"the actor of queue {self.name!r}")
+
+    def set_concurrency(self, n: int) -> None:
+        """Perform up to *n* jobs at once from now on."""
+        n = check_concurrency(n)
+        self._ask("queue.set_concurrency", self.name, n)
+
+    def pause(self) -> None:
+        """Claim nothing more, on every node of the path."""
+        self._ask("queue.pause", self.name)
+
+    def resume(self) -> None:
+        """Claim jobs again, on every node of the path."""
+        self._ask("queue.resume", self.name)
+
+    def status(self) -> QueueStatus:
+        """Return how the queue is."""
+        status: QueueStatus = self._ask("queue.status", self.name)
+        return status
+
+
+def _refuse(what: str) -> Never:
+    raise NotStarted(
+        f"{what} cannot be had in a job process: the application runs in the process that started"
+        " it. Use it there, or in a job with executor='thread'"
+    )
+
+
+def _next_batch(items: Iterator[Any]) -> tuple[list[bytes], Exception | None]:
+    """Return the next items, each pickled, and what stopped them if it was not their end."""
+    batch: list[bytes] = []
+    size = 0
+    try:
+        for item in items:
+            batch.append(calls.pack_args(item))
+            size += len(batch[-1])
+            if len(batch) == BATCH or size >= BATCH_BYTES:
+                break
+    except Exception as error:  # noqa: BLE001 - it is the caller's, raised as that of its item
+        return batch, error
+    return batch, None

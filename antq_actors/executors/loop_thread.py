@@ -1,0 +1,238 @@
+"""The thread in which the event loop of a queue runs, and how the two end.
+
+Whatever jobs do there, the loop runs on until it is stopped from outside; then all that is left on
+it is cancelled, and given up if it does not end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+import traceback
+import weakref
+from collections import deque
+from contextlib import suppress
+from contextvars import Context
+from typing import TYPE_CHECKING, Any, Final
+
+from antq_actors import forked_child
+from antq_actors.executors import job_tasks
+from antq_actors.executors.contract import Lost, Unready
+from antq_actors.executors.job_threads import JobThreads
+
+if TYPE_CHECKING:
+    from antq_actors.executors.contract import Settings
+    from antq_actors.executors.event_loop import Attempt
+
+log: Final = logging.getLogger("antq_actors.executors")
+
+JOIN_TIMEOUT_SECONDS: Final = 5.0
+"""How long a loop has to end, before its thread is given up."""
+
+_CANCEL_TIMEOUT_SECONDS: Final = 2.5
+_ASYNCGENS_TIMEOUT_SECONDS: Final = 1.0
+_BEGUN_AT_ONCE: Final = 100
+
+_loop_threads: Final[weakref.WeakSet[LoopThread]] = weakref.WeakSet()
+
+
+class LoopThread:
+    """An event loop in a thread of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.clock = settings.clock
+        self.queue = settings.queue
+        self.attempts: set[Attempt] = set()
+        self.ended: BaseException | None = None
+        self.closing = False
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_default_executor(JobThreads())
+        self._ways_to_end = job_tasks.share(self._loop, settings.queue)
+        self._context = Context()
+        """Of what is called here for no job."""
+        self._waiting: deque[Attempt] = deque()
+        self._pinged: float | None = None
+        """Since when the loop owes an answer, on the monotonic clock."""
+        self.thread = threading.Thread(
+            target=self._run, name=f"antq-loop-{settings.queue}", daemon=True
+        )
+
+    def start(self, ended: Any) -> None:
+        """Start the thread; *ended* is called in it, at its end."""
+        self._ended = ended
+        self.thread.start()
+
+    def submit(self, attempt: Attempt) -> None:
+        """Have the loop begin an attempt soon."""
+        self.attempts.add(attempt)
+        self._waiting.append(attempt)
+        if len(self._waiting) == 1:  # else the loop was told, and has not looked yet
+            self.call(self._begin_all)
+
+    def call(self, fn: Any) -> None:
+        """Have the loop call *fn* soon; a closed one does not."""
+        try:
+            # Not in the context of the caller, which may be a job of any queue.
+            self._loop.call_soon_threadsafe(fn, context=self._context)
+        except RuntimeError:
+            self._lose_all("its event loop has ended")
+
+    def stop(self) -> bool:
+        """End all that runs, and the loop; tell whether its thread ended in time."""
+        self.closing = True
+        self._stop()
+        self.thread.join(JOIN_TIMEOUT_SECONDS)
+        return not self.thread.is_alive()
+
+    def lose(self, reason: str) -> None:
+        """Give up all attempts: the loop ends, or nobody waits for it any more."""
+        self.closing = True
+        self._lose_all(reason)
+        self._stop()
+
+    def _stop(self) -> None:
+        self.call(self._ways_to_end["stop"])
+
+    def _lose_all(self, reason: str) -> None:
+        for attempt in list(self.attempts):
+            # One that never began has not been interrupted.
+            attempt.end(Unready(reason) if attempt.task is None else Lost(reason))
+
+    def blocked_for(self) -> float:
+        """Answer for how many seconds the loop has owed an answer."""
+        pinged = self._pinged
+        return 0.0 if pinged is None else time.monotonic() - pinged
+
+    def ping(self) -> None:
+        """Ask the loop for an answer, if it has something to do and owes none."""
+        if self.attempts and self._pinged is None:
+            self._pinged = time.monotonic()
+            self.call(self._pong)
+
+    def _pong(self) -> None:
+        self._pinged = None
+
+    def what_it_runs(self) -> tuple[job_tasks.Owner | None, str]:
+        """Return the attempt that the loop runs at this moment, and where it is."""
+        owner = getattr(asyncio.current_task(self._loop), "owner", None)
+        frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
+        stack = "" if frame is None else "".join(traceback.format_stack(frame))
+        return owner, stack
+
+    def _begin_all(self) -> None:
+        try:
+            for _ in range(min(len(self._waiting), _BEGUN_AT_ONCE)):
+                self._waiting.popleft().begin(self._loop)
+        finally:
+            if self._waiting:
+                self._loop.call_soon(self._begin_all)  # those that have begun come first
+
+    def _run(self) -> None:
+        self._since = forked_child.generation()
+        _loop_threads.add(self)
+        asyncio.set_event_loop(self._loop)
+        try:
+            while not self.closing:
+                self._run_until_stopped()
+            self._end_all()
+        except BaseException as error:  # noqa: BLE001 - it ends this loop, and its actor hears of it
+            forked_child.end_if_forked(self._since, error)
+            self.ended = error
+            self._abandon_all()  # nothing can be cancelled on a loop that is broken
+        finally:
+            self.closing = True
+            self._close()
+            self._lose_all("its event loop has ended")  # what came when it was about to
+            self._ended()
+
+    def _close(self) -> None:
+        try:
+            asyncio.set_event_loop(None)
+            self._ways_to_end["close"]()
+        except BaseException as error:  # noqa: BLE001 - it was broken, and its actor must hear of that
+            self.ended = self.ended or error
+
+    def _run_until_stopped(self) -> None:
+        try:
+            self._loop.run_forever()
+        except (SystemExit, KeyboardInterrupt) as error:
+            # asyncio lets these two out of any task and callback. Whatever else was ready to run
+            # is still in the loop.
+            forked_child.end_if_forked(self._since, error)
+            self._contain(error)
+
+    def _contain(self, error: BaseException) -> None:
+        owner = job_tasks.owner_of(error)
+        if owner is not None and not owner.has_ended:
+            owner.blame(error)
+            return
+        what = "something" if owner is None else f"what {owner} has left behind"
+        with suppress(BaseException):  # a log handler that raises must not end the loop, either
+            log.error(
+                "%s raised %s on the event loop of queue %r, which goes on",
+                what,
+                type(error).__name__,
+                self.queue,
+                exc_info=error,
+            )
+
+    def _end_all(self) -> None:
+        """End all tasks, and give up those that do not end."""
+        ending = job_tasks.JobTask(self._cancel_all(), loop=self._loop)
+        ending.add_done_callback(lambda _: self._stop())
+        while not ending.done():
+            self._run_until_stopped()
+        for task in self._abandon_all():
+            log.warning(
+                "a coroutine of %s does not end when it is cancelled; it is given up",
+                getattr(task, "owner", None) or f"queue {self.queue!r}",
+            )
+
+    def _abandon_all(self) -> set[asyncio.Task[Any]]:
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            job_tasks.abandon(task)
+        return tasks
+
+    async def _cancel_all(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_CANCEL_TIMEOUT_SECONDS)
+        generators = asyncio.ensure_future(self._ways_to_end["shutdown_asyncgens"]())
+        await asyncio.wait({generators}, timeout=_ASYNCGENS_TIMEOUT_SECONDS)
+
+    # ---- forks ----------------------------------------------------------------------------
+
+    def be_forked(self) -> None:
+        """In a child that was forked on this loop: run nothing there of any other job.
+
+        Its code has the thread until it returns or waits; then the child ends.
+        """
+        task = asyncio.current_task(self._loop)
+        for waiting in ("_ready", "_scheduled"):  # asyncio has no other way to empty a loop
+            getattr(self._loop, waiting, self._waiting).clear()
+        self._loop.call_soon(self._end_child, task)
+
+    def _end_child(self, task: asyncio.Task[Any] | None) -> None:
+        error: BaseException | None = None
+        if task is not None and not task.done():
+            error = RuntimeError("a forked child cannot wait on the event loop of its parent")
+        elif task is not None and not task.cancelled():
+            error = task.exception()
+        forked_child.end(error)
+
+
+def _be_forked() -> None:
+    for each in list(_loop_threads):
+        if each.thread.ident == threading.get_ident():
+            each.be_forked()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_be_forked)

@@ -1,0 +1,243 @@
+"""Pickles of what the script of a program defines: by name, with a copy by value.
+
+Each process has a ``__main__`` of its own, so its classes cannot be imported elsewhere. A copy by
+value can be had anywhere, but is another class: after a restart of its own program, too, where
+members of an enum would not equal those of the script. So a pickle names what can be found in
+``__main__`` by its name, and carries the copies for processes in which it cannot be found.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import struct
+import sys
+from contextlib import suppress
+from functools import lru_cache
+from types import FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from weakref import WeakKeyDictionary
+
+import cloudpickle  # type: ignore[import-untyped]  # it has none
+
+from antq_actors.jobs.function_worker import FunctionWorker
+from antq_actors.jobs.registry import is_importable
+from antq_actors.storage.process_bound import refuse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from antq_actors.jobs.options import Options
+
+Place: TypeAlias = tuple[str, str]
+"""The program in whose script something is defined, and its name there."""
+
+PROTOCOL: Final = 5
+
+_DEFINITIONS: Final = (type, FunctionType, FunctionWorker)
+_MAIN: Final = frozenset({"__main__", "__mp_main__"})
+_INTERACTIVE: Final = ""
+_COPIES_KEPT: Final = 64
+_MARK: Final = b"\xc1antq copies\xc1"
+"""Before a list of what is named and copied, so that it is found without unpickling."""
+_LENGTH: Final = struct.Struct(">I")
+
+_sent: Final[dict[Place, Any]] = {}
+"""What the parent of this job process has in its script, as it was sent."""
+_originals: Final[WeakKeyDictionary[Any, Place]] = WeakKeyDictionary()
+"""What something is a copy of."""
+
+
+def dumps(thing: object) -> bytes:
+    """Return *thing* pickled.
+
+    Raises TypeError for what is bound to this process, and what its parts raise that cannot be
+    pickled.
+    """
+    pickled, named = _named(thing, b"")
+    return _named(thing, _copies(named))[0] if named else pickled
+
+
+def dumps_by_value(thing: object) -> bytes:
+    """Return *thing* pickled for a job process, with the copies that arguments mean by name.
+
+    Raises what its parts raise that cannot be pickled.
+    """
+    buffer = io.BytesIO()
+    pickler = _NotingPickler(buffer)
+    pickler.dump((thing, pickler.named))  # in this order: the first fills the second
+    return buffer.getvalue()
+
+
+def loads_by_value(pickled: bytes) -> Any:
+    """Return what :func:`dumps_by_value` was given; from now on arguments find its copies."""
+    thing, copies = pickle.loads(pickled)  # noqa: S301 - of the parent process
+    _sent.update(copies)
+    _note(copies)
+    return thing
+
+
+def find(program: str, name: str, copies: bytes) -> Any:
+    """Return what *program* calls *name* in its script: that itself, else a copy.
+
+    Pickles call this, also those that are stored: it keeps its place and its parameters. Raises
+    AttributeError when there is neither.
+    """
+    if program == _this_program():
+        found = _in_main(name)
+        if found is not None:
+            return found
+    sent = _sent.get((program, name))
+    if sent is not None:
+        return sent
+    known = _loaded(copies)
+    if (program, name) not in known:
+        raise AttributeError(
+            f"{name!r} of {program or 'an interactive session'} is not in this process, and could"
+            " not be copied when the job was enqueued"
+        )
+    return known[program, name]
+
+
+def meant_by(pickled: bytes) -> dict[Place, Any]:
+    """Return what *pickled* names that the script of this process has. Nothing is unpickled."""
+    start = pickled.find(_MARK)
+    if start < 0:
+        return {}
+    try:
+        places, _ = _listed(pickled, start)
+    except (struct.error, ValueError):  # a text that looks like the mark
+        return {}
+    program = _this_program()
+    things = {place: _in_main(place[1]) for place in places if place[0] == program}
+    return {place: thing for place, thing in things.items() if thing is not None}
+
+
+def _copies(named: Mapping[Place, Any]) -> bytes:
+    """Return copies of what is *named*, behind the list of them."""
+    listed = "\0".join(part for place in named for part in place).encode("utf-8", "surrogatepass")
+    try:
+        copies = _copied(named)
+    except Exception:  # noqa: BLE001 - what cannot be copied is still found by its own program
+        copies = pickle.dumps({}, PROTOCOL)
+    return _MARK + _LENGTH.pack(len(listed)) + listed + copies
+
+
+def _listed(pickled: bytes, start: int) -> tuple[list[Place], int]:
+    """Return what is listed behind the mark at *start*, and where the list ends."""
+    start += len(_MARK)
+    (length,) = _LENGTH.unpack_from(pickled, start)
+    start += _LENGTH.size
+    parts = pickled[start : start + length].decode("utf-8", "surrogatepass").split("\0")
+    return list(zip(parts[::2], parts[1::2], strict=True)), start + length
+
+
+@lru_cache(_COPIES_KEPT)
+def _loaded(copies: bytes) -> Mapping[Place, Any]:
+    _, end = _listed(copies, 0)
+    things: Mapping[Place, Any] = pickle.loads(copies[end:])  # noqa: S301 - as the pickle around it
+    _note(things)
+    return things
+
+
+def _note(copies: Mapping[Place, Any]) -> None:
+    for place, copy in copies.items():
+        with suppress(TypeError):  # a metaclass may forbid to hash its classes
+            _originals[copy] = place
+
+
+class _CopyingPickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # it has no types
+    """Pickles by value what cannot be imported, workers that are functions and applications too."""
+
+    def __init__(self, buffer: io.BytesIO) -> None:
+        super().__init__(buffer, PROTOCOL)
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return how to pickle *obj*."""
+        if isinstance(obj, FunctionWorker) and not is_importable(obj):
+            return _made_again, (obj.function, obj.antq_options, obj.antq_name)
+        if hasattr(type(obj), "antq_described"):  # an application that a worker refers to
+            return obj.antq_described()
+        return super().reducer_override(obj)
+
+
+class _NotingPickler(_CopyingPickler):
+    """Does the same, and notes what can be found by its name."""
+
+    def __init__(self, buffer: io.BytesIO) -> None:
+        super().__init__(buffer)
+        self.named: dict[Place, Any] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return how to pickle *obj*."""
+        if isinstance(obj, _DEFINITIONS) and (place := _place(obj)) is not None:
+            self.named[place] = obj
+        return super().reducer_override(obj)
+
+
+class _NamingPickler(_CopyingPickler):
+    """Names what can be found by its name, and refuses what is bound to this process."""
+
+    def __init__(self, buffer: io.BytesIO, copies: bytes) -> None:
+        super().__init__(buffer)
+        self._copies = copies
+        self.named: dict[Place, Any] = {}
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Return how to pickle *obj*."""
+        if not isinstance(obj, _DEFINITIONS):
+            refuse(obj)
+        elif (place := _place(obj)) is not None:
+            self.named[place] = obj
+            return find, (*place, self._copies)
+        return super().reducer_override(obj)
+
+
+def _named(thing: object, copies: bytes) -> tuple[bytes, dict[Place, Any]]:
+    buffer = io.BytesIO()
+    pickler = _NamingPickler(buffer, copies)
+    pickler.dump(thing)
+    return buffer.getvalue(), pickler.named
+
+
+def _copied(thing: object) -> bytes:
+    buffer = io.BytesIO()
+    _CopyingPickler(buffer).dump(thing)
+    return buffer.getvalue()
+
+
+def _place(thing: Any) -> Place | None:
+    """Return where *thing* is found by its name; None: nowhere, or its module can be imported."""
+    module = thing.__module__
+    if not isinstance(module, str) or module not in _MAIN:  # a class may have anything there
+        return None
+    name: str = thing.__qualname__
+    if _in_main(name) is thing:
+        return _this_program(), name
+    with suppress(TypeError):
+        return _originals.get(thing)
+    return None
+
+
+def _in_main(name: str) -> Any:
+    """Return the class or function that the script of this process calls *name*, or None."""
+    found: Any = sys.modules.get("__main__")
+    for part in name.split("."):
+        if not isinstance(found, ModuleType | type):
+            return None
+        found = vars(found).get(part)  # so that no code of its own is run
+    is_own = isinstance(found, _DEFINITIONS) and found.__module__ in _MAIN
+    return found if is_own else None
+
+
+def _this_program() -> str:
+    """Return the file of this program's script; a notebook has none, and is no other program."""
+    file = getattr(sys.modules.get("__main__"), "__file__", None)
+    return os.path.abspath(file) if isinstance(file, str) else _INTERACTIVE  # noqa: PTH100 - links are kept
+
+
+def _made_again(
+    function: Callable[..., Any], options: Options, name: str
+) -> FunctionWorker[..., Any]:
+    return FunctionWorker.of(function, options, name)

@@ -1,0 +1,118 @@
+"""What an attempt comes to that nobody waits for any more: nothing is said of it."""
+
+import asyncio
+import logging
+import os
+
+import parts
+import pytest
+from apps import settled, until
+
+from antq_actors import NotStarted, Status, Worker
+from antq_actors.executors import attempt
+from antq_actors.executors.contract import Assignment
+from antq_actors.executors.processes import calls, wire
+from antq_actors.jobs import instant, lifecycle
+from antq_actors.jobs.control import Control
+from antq_actors.otp import (
+    Killed,
+    exit,  # noqa: A004 - OTP's name
+    orphans,
+)
+from antq_actors.storage.encoding import encode_args
+from antq_actors.storage.records import JobSpec, StoredJob
+
+
+class Swallowing(Worker):
+    def perform(self, job):
+        parts.note(job, "begun")
+        try:
+            parts.swallows()
+        finally:
+            parts.note(job, "ended")
+
+
+class AwaitedSwallowing(Worker):
+    async def perform(self, job):
+        parts.note(job, "begun")
+        try:
+            await asyncio.sleep(60)
+        except BaseException:  # noqa: BLE001 - what such a job does
+            raise ValueError("something else") from None
+        finally:
+            parts.note(job, "ended")
+
+    def calculate_delay(self, job):
+        return parts.delay(job)
+
+
+@pytest.mark.parametrize("kind", ["thread", "async"])
+def test_a_job_that_was_given_up_says_nothing_of_its_late_failure(play, caplog):
+    app = play.start()
+    worker = AwaitedSwallowing if play.kind == "async" else Swallowing
+    job = app.enqueue(worker, {"place": str(play.place), "part": "a"}, max_attempts=1)
+    play.begun()
+
+    exit(play.worker_actors()[0], Killed())
+
+    assert settled(app, job).status is Status.FAILED
+    until(lambda: play.notes("ended"), "the end of what it does")
+    until(lambda: not orphans(), "the end of its thread")
+    app.stop()
+    said = [record.getMessage() for record in caplog.records if "failed perm" in record.msg]
+    assert [text.rpartition(": ")[2] for text in said] == ["worker actor was killed"]
+    assert play.notes("asks after something else") == []
+
+
+class Forking(Worker):
+    def perform(self, job):
+        if os.fork() == 0:
+            raise ValueError("in a fork")
+
+
+def test_a_fork_that_a_job_has_made_says_nothing_of_its_failure():
+    reads, writes = os.pipe()
+    handler = logging.StreamHandler(os.fdopen(writes, "w"))
+    log = logging.getLogger("antq_actors.jobs")
+    log.addHandler(handler)
+    me = os.getpid()
+    try:
+        attempt.perform(an_assignment_of(Forking), instant.now, ())
+    finally:
+        if os.getpid() != me:
+            handler.flush()
+            os._exit(0)
+        log.removeHandler(handler)
+        handler.stream.close()
+        os.wait()
+
+    with os.fdopen(reads) as said:
+        assert said.read() == ""
+
+
+def test_a_thread_that_a_job_has_left_reads_no_errors_of_the_next():
+    assignment = an_assignment_of(Forking)
+
+    theirs = calls.read_errors(wire.ReadErrors(1, assignment.job.id), assignment)
+    others = calls.read_errors(wire.ReadErrors(2, assignment.job.id + 1), assignment)
+
+    assert calls.unpack(theirs) == ()
+    with pytest.raises(NotStarted, match="job 2 has ended"):
+        calls.unpack(others)
+
+
+def an_assignment_of(worker):
+    now = instant.now()
+    state = lifecycle.claim(lifecycle.create(queue_name="default", now=now), node=1, now=now)
+    spec = JobSpec(worker.antq_name, encode_args({}), now, None)
+    return Assignment(StoredJob(1, state, spec, ()), Control())
+
+
+def test_a_fork_that_leaves_a_job_in_a_process_says_nothing_of_it(crew, capfd):
+    crew.start()
+
+    job = crew.does("fork_and_leave")
+
+    assert job.errors == ()
+    crew.app.stop()
+    assert "failed permanently" not in "".join(capfd.readouterr())

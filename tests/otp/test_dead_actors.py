@@ -1,0 +1,297 @@
+"""An actor that has ended is garbage, whatever it had to do with others."""
+
+import gc
+import logging
+import weakref
+
+import pytest
+from probe import LONGEST, Probe, raising
+from supervised import eventually, kill
+
+from antq_actors.otp import (
+    CallExit,
+    CallTimeout,
+    DynamicSupervisor,
+    EventStream,
+    Registry,
+    Shutdown,
+    Supervisor,
+    Task,
+    TaskSupervisor,
+    call,
+    cancel_timer,
+    cast,
+    event_stream,
+    exit,  # noqa: A004 - OTP's name
+    link,
+    monitor,
+    send_after,
+    stop,
+    subscribe,
+    timers,
+    trace,
+    trap_exit,
+    whereis,
+)
+
+LONG = 3600
+
+
+class Forgetful(Probe):
+    def handle_info(self, message):
+        if callable(message):
+            message(self)
+
+
+def crash(ref):
+    with pytest.raises(CallExit):
+        call(ref, raising(ValueError("crash")))
+
+
+def shut_down(ref):
+    exit(ref, Shutdown())
+
+
+WAYS_TO_END = [stop, kill, crash, shut_down]
+
+
+@pytest.fixture(autouse=True)
+def no_log():
+    """Make no log records: one of a crash has its traceback, and pytest keeps them all."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
+
+
+@pytest.fixture
+def other(start):
+    """An actor that lives on, does not mind when others end, and notes nothing."""
+    ref = start(of=Forgetful, init=lambda _me: trap_exit(on=True))
+    yield ref
+    assert ref.process.reason is None
+
+
+def _do(ref, fn):
+    call(ref, lambda me: fn(me) and None)
+
+
+def _call_late(ref, other):
+    with pytest.raises(CallTimeout):
+        call(other, lambda _me: ref and None, timeout=0)
+
+
+DEALINGS = {
+    "a timer to it": lambda ref, _: send_after(ref, "never", LONG),
+    "a timer to itself with itself": lambda ref, _: _do(ref, lambda me: me.send_after(LONG, me)),
+    "many timers": lambda ref, _: [send_after(ref, ref, LONG + n) for n in range(200)],
+    "a timer called back": lambda ref, _: cancel_timer(send_after(ref, ref, LONG)),
+    "a timer that fired": lambda ref, _: send_after(ref, "now", 0),
+    "a lookout": lambda ref, _: timers.send_when(ref, ref, lambda: not ref, every=lambda: LONG),
+    "is monitored": lambda ref, other: _do(other, lambda _me: monitor(ref)),
+    "monitors": lambda ref, other: _do(ref, lambda _me: monitor(other)),
+    "is linked": lambda ref, other: _do(ref, lambda _me: link(other)),
+    "links": lambda ref, other: _do(other, lambda _me: link(ref)),
+    "is subscribed": lambda ref, _: subscribe(ref),
+    "is subscribed below": lambda ref, _: subscribe(print, below=ref),
+    "is traced": lambda ref, _: trace(ref, lambda _entry: None),
+    "calls": lambda ref, other: _do(ref, lambda me: call(other, lambda _me: me)),
+    "is in a call nobody waits for": _call_late,
+    "casts": lambda ref, other: _do(ref, lambda me: cast(other, lambda _me: me)),
+    "has a task": lambda ref, _: _do(ref, lambda me: Task.async_(lambda: me)),
+    "waits for nothing": lambda ref, _: _do(ref, lambda me: setattr(me, "idle_timeout", LONG)),
+}
+
+
+@pytest.mark.parametrize("end", WAYS_TO_END)
+@pytest.mark.parametrize("dealing", DEALINGS.values(), ids=DEALINGS)
+def test_nothing_keeps_an_actor_that_has_ended(other, dealing, end):
+    ref = Probe.start()
+    dealing(ref, other)
+    actor, process = weakref.ref(ref._actor_weakref()), weakref.ref(ref.process)
+
+    end(ref)
+    del ref
+
+    _are_gone(actor, process)
+
+
+@pytest.mark.parametrize("end", WAYS_TO_END)
+def test_no_registry_keeps_an_actor_that_has_ended(shop, topics, end):
+    def join(me):
+        Registry.register(shop, "key", me)
+        Registry.register(topics, "key", me)
+        Registry.lock(shop, "lock", lambda: me)
+
+    ref = Probe.start()
+    _do(ref, join)
+    actor, process = weakref.ref(ref._actor_weakref()), weakref.ref(ref.process)
+
+    end(ref)
+    del ref
+
+    _are_gone(actor, process)
+
+
+def test_a_living_actor_keeps_no_registry_that_has_ended(other):
+    registries = [Registry.start() for _ in range(5)]
+    for registry in registries:
+        _do(other, lambda _me, to=registry: Registry.register(to, "key"))
+        _do(other, lambda _me, to=registry: Registry.lock(to, "lock", int))
+        stop(registry)
+    kept = [weakref.ref(registry.process) for registry in registries]
+
+    del registries, registry
+
+    _are_gone(*kept)
+
+
+def test_a_living_actor_keeps_no_monitor_of_the_dead(other):
+    before = len(other.process._watchers)
+
+    for _ in range(20):
+        ref = Probe.start()
+        _do(ref, lambda _me: monitor(other))
+        _do(other, lambda _me, ref=ref: monitor(ref))
+        kill(ref)
+
+    assert len(other.process._watchers) == before
+    assert not other.process._held_in
+
+
+def test_a_killed_supervisor_of_changing_children_is_garbage():
+    sup = DynamicSupervisor.start()
+    DynamicSupervisor.start_child(sup, Probe.child_spec())
+    actor = weakref.ref(sup._actor_weakref())
+
+    kill(sup)
+
+    _are_gone(actor)  # though its ref is held
+
+
+def test_restarts_keep_no_more_than_the_last_dead_actor_and_its_reason(supervise):
+    actors = []
+
+    def remember(me):
+        actors.append(weakref.ref(me))
+        send_after(me.ref, "never", LONG)
+
+    supervise(Probe.child_spec(init=remember, name="restarted"), max_restarts=100)
+    for times in range(1, 11):
+        crash("restarted")
+        eventually(lambda times=times: len(actors) == times + 1 and whereis("restarted"))
+
+    def kept():
+        gc.collect()
+        return [actor for actor in actors[:-1] if actor() is not None]
+
+    eventually(lambda: len(kept()) <= 1, what=kept)
+
+
+def test_tasks_that_were_mapped_are_garbage(start):
+    sup = start(of=TaskSupervisor)
+    values = TaskSupervisor.map(sup, lambda item: (item, Thing()), range(20))
+
+    things = [weakref.ref(thing) for _, thing in values]
+
+    _are_gone(*things)
+
+
+def test_a_subscription_of_an_actor_ends_with_it(start):
+    before = len(event_stream._subscriptions)
+    ref = start()
+    subscribe(ref)
+
+    kill(ref)
+
+    assert len(event_stream._subscriptions) == before
+
+
+def test_a_stream_that_was_forgotten_is_garbage_at_the_next_event(supervise):
+    before = len(event_stream._subscriptions)
+    stream = EventStream()
+    supervise(Probe.child_spec(name="first"))
+    event = weakref.ref(stream.take().ref.process)
+    del stream
+    kill(whereis("first"))
+
+    supervise()
+    with EventStream() as other:
+        supervise(Probe.child_spec(name="second"))
+        other.take(LONGEST)
+
+    assert len(event_stream._subscriptions) == before
+    _are_gone(event)
+
+
+def test_a_subscription_below_a_tree_that_is_gone_hears_no_more(supervise):
+    before = len(event_stream._subscriptions)
+    sup = Supervisor.start([Probe])
+    process = weakref.ref(sup.process)
+    subscribe(print, below=sup)
+    stop(sup)
+    del sup
+    _are_gone(process)
+
+    supervise(Probe)
+
+    assert len(event_stream._subscriptions) == before
+
+
+def test_the_timers_to_an_actor_are_dropped_at_its_end(start):
+    before = len(timers._clockwork._heap)
+    ref = start()
+    made = [send_after(ref, "never", LONG) for _ in range(500)]
+
+    kill(ref)
+
+    assert len(timers._clockwork._heap) - before < 500
+    assert {cancel_timer(timer) for timer in made} == {None}
+    assert ref.process not in timers._clockwork._by_process
+
+
+def test_a_timer_to_an_actor_that_has_ended_keeps_nothing(start):
+    ref = start()
+    kill(ref)
+    thing = Thing()
+    gone = weakref.ref(thing)
+
+    timer = send_after(ref, thing, LONG)
+
+    assert cancel_timer(timer) is None
+    del thing, timer
+    _are_gone(gone)
+
+
+def test_a_timer_to_a_name_outlives_who_has_it(start, notes):
+    first = start(name="heir")
+    timer = send_after("heir", "legacy", LONG)
+
+    kill(first)
+
+    assert cancel_timer(timer) > LONG - LONGEST
+
+
+def test_a_message_that_uses_timers_when_it_is_dropped_is_harmless(start):
+    class Late:
+        def __del__(self):
+            cancel_timer(send_after(keeper, "never", LONG))
+
+    keeper, ref = start(), Probe.start()
+    for _ in range(100):
+        send_after(ref, Late(), LONG)
+
+    kill(ref)
+
+    assert not timers._clockwork._by_process[keeper.process]
+
+
+class Thing:
+    """Something that can be referred to weakly."""
+
+
+def _are_gone(*references):
+    def left():
+        gc.collect()
+        return [it for reference in references if (it := reference()) is not None]
+
+    eventually(lambda: not left(), what=left)
