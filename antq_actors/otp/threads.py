@@ -34,12 +34,13 @@ IDLE_NAME: Final = "otp-service-idle"
 class _Slot:
     """An idle thread's place to wait."""
 
-    __slots__ = ("keeps_time", "roused", "since", "taken", "wake")
+    __slots__ = ("in_line", "keeps_time", "roused", "since", "taken", "wake")
 
     def __init__(self) -> None:
         self.wake = threading.Lock()
         self.wake.acquire()
         self.roused = False
+        self.in_line = False
         self.taken = False
         """Whether it was roused for work, and is idle no more."""
         self.keeps_time = False
@@ -77,7 +78,7 @@ class RunQueue:
 
     def __init__(self, start: Callable[[Callable[[], None]], None] = _start) -> None:
         self._start = start
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._line: deque[Callable[[], None]] = deque()
         self._idle: deque[_Slot] = deque()
         """In the order in which they became idle; the first keeps time."""
@@ -100,15 +101,16 @@ class RunQueue:
             missing = max(0, self._wanted - self._threads)
             self._threads += missing
             threads = self._threads
-        make_room(threads)
-        for started in range(missing):
-            try:
+        started = 0
+        try:
+            make_room(threads)
+            for started in range(missing):  # noqa: B007 - it is read below
                 self._start(self._work)
-            except RuntimeError:
-                with self._lock:
-                    self._threads -= missing - started
-                    self._wanted -= number
-                raise
+        except BaseException:  # no thread is left, or Ctrl-C came
+            with self._lock:
+                self._threads -= missing - started
+                self._wanted -= number
+            raise
 
     def let_go(self, number: int) -> None:
         """Give up *number* functions that were taken on and not begun."""
@@ -134,10 +136,13 @@ class RunQueue:
         # One at a time: who wakes takes a function, and wakes the next only if more are left.
         # Short functions are then done by few threads, without a hand-over for each.
         if self._line and self._idle and not self._waking:
-            self._waking = True
-            slot = self._idle.pop()
+            slot = self._idle[-1]
             slot.taken = True
+            # First of all: whoever is cut short behind it has woken somebody, who sees to the rest.
             slot.rouse()
+            self._waking = True
+            self._idle.pop()
+            slot.in_line = False
 
     def _work(self) -> None:
         try:
@@ -184,7 +189,15 @@ class RunQueue:
         slot.since = time.monotonic()
         slot.taken = False
         slot.keeps_time = not self._idle
+        slot.in_line = True
         self._idle.append(slot)
+
+    def _leave_line(self, slot: _Slot) -> None:
+        if slot.in_line:
+            slot.in_line = False
+            self._idle.remove(slot)
+            if self._idle:  # the first of those that are left keeps time now
+                self._idle[0].rouse()
 
     def _rest(self, slot: _Slot) -> bool:
         """Wait for work; False when there was none for so long that the thread should end."""
@@ -194,14 +207,13 @@ class RunQueue:
                 slot.settle()
                 if slot.taken:
                     self._waking = False
+                    self._leave_line(slot)
                     return True
                 # It is the first, whose time is over or who has to see when it is.
                 slot.keeps_time = True
                 if slot.time_left() > 0:
                     continue
-                self._idle.popleft()
-                if self._idle:
-                    self._idle[0].rouse()
+                self._leave_line(slot)
                 if self._wanted < self._threads:
                     self._threads -= 1
                     return False
