@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import functools
 import os
 import threading
 from contextlib import suppress
@@ -112,7 +113,9 @@ class AntQ:
         with self._changing:
             if self._running is not None:
                 self._check_process(self._running)
-                return self
+                if not self._running.is_stopping:
+                    return self
+                self.stop()  # which Ctrl-C, say, had cut short
             if job_process.refuse_start(self._config):
                 return self
             self._start()
@@ -125,7 +128,7 @@ class AntQ:
             # Before the tree: a job that has waited begins before all of it is up, and may enqueue.
             running.enter(self, live.names.root)
             live.start()
-            live.root.process.watch(self, self._tree_ended)
+            live.root.process.watch(self, functools.partial(self._tree_ended, live))
             _started.append(self)
         except BaseException as error:
             running.leave(self)
@@ -159,6 +162,7 @@ class AntQ:
             live = self._running
             if live is None:
                 return
+            live.is_stopping = True
             if self._config.start_queues:
                 drain([live.names.queue(name) for name in self._config.queues], timeout)
             running.leave(self)  # not before: jobs that may end may also enqueue
@@ -397,15 +401,15 @@ class AntQ:
                 " actors; make a new AntQ here (with gunicorn --preload: in post_fork)"
             )
 
-    def _tree_ended(self, _ref: ServerRef, _reason: object) -> None:
-        """Hear that the root ended; if nobody stopped it, it gave up."""
-        live = self._running
-        if live is not None and live.store.removal() is not None:
+    def _tree_ended(self, live: Live, _ref: ServerRef, _reason: object) -> None:
+        """Note that the root ended; if nobody stopped it, it gave up."""
+        if self._running is not live:
+            return  # it was stopped, and perhaps started anew by now
+        if live.store.removal() is not None:
             running.fall_behind(self)
         else:
             running.leave(self)
-        if live is not None:
-            live.store.close()
+        live.store.close()
 
 
 def _described_again(cls: type[AntQ], arguments: dict[str, Any]) -> AntQ:

@@ -6,6 +6,7 @@ import itertools
 import os
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from antq_actors import maintenance, transfer, tree
@@ -27,7 +28,6 @@ from antq_actors.storage.volatile import VolatileDirectory
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
-    from pathlib import Path
 
     from antq_actors import config as configuration
     from antq_actors.jobs.status import Status
@@ -48,10 +48,13 @@ class Live:
     def __init__(self, settings: configuration.Config) -> None:
         self.pid = os.getpid()
         self._settings = settings
-        self.volatile = VolatileDirectory() if settings.path is None else None
-        self.path: Path = settings.path or self.volatile.path  # type: ignore[union-attr]
         self.names = _free_names()
+        self.volatile: VolatileDirectory | None = None
+        self.path = settings.path or Path()
         try:
+            if settings.path is None:
+                self.volatile = VolatileDirectory()
+                self.path = self.volatile.path
             self._begin(settings)
         except BaseException:
             self.abandon()
@@ -69,6 +72,8 @@ class Live:
         self.intake = Intake(settings, self.store, instant.now)
         self.lookup = Lookup(self.store, instant.now)
         self._root: ServerRef | None = None
+        self.is_stopping = False
+        """Whether ``stop`` has begun: its queues claim nothing more."""
 
     def start(self) -> None:
         """Start the tree. Raises otp.OtpError when it cannot start: then ``abandon`` it."""

@@ -39,7 +39,7 @@ from antq_actors.otp.errors import CallExit
 from antq_actors.otp.mailbox import Turn
 from antq_actors.otp.messages import Call, Response
 from antq_actors.otp.patience import seconds
-from antq_actors.otp.reasons import NoProc
+from antq_actors.otp.reasons import Crash, NoProc
 from antq_actors.otp.waits import waiting_for
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 
 _OWN_TURN_SECONDS: Final = 0.001
 """Seconds between two tries of an actor's own thread to begin a turn within another one."""
+
+_HANDLERS_SECONDS: Final = 0.001
+"""Seconds for which it is taken as given which signals are handled."""
 
 _SIGNALS: Final = tuple(int(number) for number in signal.valid_signals())
 _RUN_NO_HANDLER: Final = frozenset(
@@ -147,7 +150,7 @@ def _is_run_here(process: Process, pending: Call) -> bool:
     if actor.is_reentrant and _is_within(process, mailbox):
         _run_within(actor, process, pending)
         return True
-    if not mailbox.asleep or _may_run_handlers() or not actor.lends():
+    if not mailbox.asleep or _handlers.may_run_here() or not actor.lends():
         return False
     turn = Turn(_is_run_here.__code__, takes_messages=False)
     here = current.local
@@ -172,6 +175,8 @@ def _is_run_here(process: Process, pending: Call) -> bool:
     finally:
         here.process = me
         mailbox.end(turn, failure)
+    if failure is not None:
+        pending.answer(None, CallExit(Crash(failure)))  # if it was not noted yet, nobody would
     return True
 
 
@@ -200,8 +205,26 @@ def _run_within(actor: Lender, process: Process, pending: Call) -> None:
             mailbox.end(turn)
 
 
-def _may_run_handlers() -> bool:
-    """Tell whether code of the program may run in this thread when a signal comes."""
-    if get_ident() != threading.main_thread().ident:
-        return False
-    return not _RUN_NO_HANDLER.issuperset(map(getsignal, _SIGNALS))
+class _Handlers:
+    """Whether the program handles signals; it is the main thread alone that runs, and sets, them.
+
+    To ask for each signal takes a tenth of an enqueue, so a thread that does one after the other
+    asks once a millisecond.
+    """
+
+    def __init__(self) -> None:
+        self._asked = -1.0
+        self._are_there = False
+
+    def may_run_here(self) -> bool:
+        """Return whether code of the program may run in this thread when a signal comes."""
+        if get_ident() != threading.main_thread().ident:
+            return False
+        now = time.monotonic()
+        if self._are_there or not self._asked <= now < self._asked + _HANDLERS_SECONDS:
+            self._are_there = not _RUN_NO_HANDLER.issuperset(map(getsignal, _SIGNALS))
+            self._asked = now
+        return self._are_there
+
+
+_handlers: Final = _Handlers()

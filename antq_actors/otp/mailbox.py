@@ -247,7 +247,7 @@ class Mailbox:
         # waiting for ever.
         if envelope.reply_to is not None:
             self._asked = envelope
-        elif isinstance(envelope.message, Call):
+        elif issubclass(type(envelope.message), Call):  # a message may lie of its class, or raise
             self._open(envelope.message)
         self._messages.popleft()
         return envelope
@@ -363,7 +363,6 @@ class Mailbox:
         messages = self._messages
         for envelope in list(messages or ()):
             if isinstance(envelope.message, Down) and envelope.message.monitor is monitor:
-                assert messages is not None  # noqa: S101 - it was there
                 _remove(messages, envelope)
 
     def keep_open(self, envelope: Envelope[Any]) -> None:
@@ -390,25 +389,20 @@ class Mailbox:
                 if idle:
                     self._rouse()
                 return _IDLE if idle else _BUSY
-            envelopes = self._drain()
-            envelopes += self._open_asks
+            waiting = list(self._messages or ())
+            envelopes = [*waiting, *self._open_asks]
             if self._asked is not None and self._asked not in self._open_asks:
                 envelopes.append(self._asked)
             calls = list(self.calls)
+            # All of it is noted, and may go; what comes in this moment is taken back by its sender.
+            for envelope in waiting:
+                _remove(self._messages, envelope)
             self.signals = None
             self._asked = None
             self._open_asks = _NO_ASKS
             self.calls = _NO_CALLS
             self._rouse()
         return Leftovers(envelopes, calls, idle)
-
-    def _drain(self) -> list[Envelope[Any]]:
-        drained: list[Envelope[Any]] = []
-        messages = self._messages
-        while messages:
-            with suppress(IndexError):  # its sender may have taken it back
-                drained.append(messages.popleft())
-        return drained
 
     def lose(self) -> None:
         """Close it in a forked child, where a thread that is not there may hold the lock."""
@@ -424,10 +418,11 @@ class Mailbox:
                 wake.release()
 
 
-def _remove(messages: deque[Envelope[Any]], envelope: Envelope[Any]) -> bool:
-    """Take *envelope* back; False if somebody has taken it."""
+def _remove(messages: deque[Envelope[Any]] | None, envelope: Envelope[Any]) -> bool:
+    """Take *envelope* out; False if somebody has done so."""
     try:
-        messages.remove(envelope)
+        if messages is not None:
+            messages.remove(envelope)
     except ValueError:
         return False
     return True

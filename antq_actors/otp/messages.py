@@ -102,24 +102,21 @@ class Promise:
         if not self._answered.acquire(blocking=False):
             return False
         try:
-            self._settle(value, error)
+            self.value = value
+            self.error = error
+            self.is_settled = True
+            self.deliver()
         except BaseException:
             # No memory left, say. Whoever waits would wait for ever: rather tell them twice.
-            self._settle(value, error)
+            self.value, self.error, self.is_settled = value, error, True
+            with suppress(RuntimeError):
+                self.deliver()
             raise
         return True
 
-    def _settle(self, value: Any, error: BaseException | None) -> None:
-        self.value = value
-        self.error = error
-        self.is_settled = True
-        self.deliver()
-
     def deliver(self) -> None:
         """Wake who waits."""
-        if self._ready.locked():
-            with suppress(RuntimeError):
-                self._ready.release()
+        self._ready.release()
 
     @property
     def answered(self) -> bool:
@@ -134,8 +131,7 @@ class Promise:
             return False
         # For those who wait together. An exception may keep this thread from it, but not those who
         # wait after it.
-        with suppress(RuntimeError):
-            self._ready.release()
+        self._ready.release()
         return True
 
 

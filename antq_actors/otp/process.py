@@ -13,6 +13,7 @@ import queue
 import threading
 import time
 import weakref
+from _thread import RLock
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -104,7 +105,7 @@ class Process:
         """Who sees what it does; replaced, never changed."""
         self.interruptible = Interruptible()
         self._registered = registered
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._watchers: dict[object, Watcher] = {}
         self._links: dict[Process, None] = {}
         self._held_in: dict[Holder, None] | None = None
@@ -303,6 +304,22 @@ class Process:
             watchers, self._watchers = self._watchers, _NOBODY
             links, self._links = self._links, _NO_LINKS
             held_in, self._held_in = self._held_in, None
+        try:
+            self._part(reason, held_in or {}, watchers, links)
+        except BaseException:
+            # Ctrl-C in a thread that kills it, say: those who wait must hear of the end all the
+            # same, and rather twice.
+            self._part(reason, held_in or {}, watchers, links)
+            raise
+        return True
+
+    def _part(
+        self,
+        reason: ExitReason,
+        held_in: dict[Holder, None],
+        watchers: dict[object, Watcher],
+        links: dict[Process, None],
+    ) -> None:
         leftovers = self.mailbox.close()
         if leftovers.idle:
             abandoned.discard(self)
@@ -310,10 +327,9 @@ class Process:
             if self._registered:
                 ActorRegistry.unregister(self.ref)
         finally:  # it logs, and a log handler that raises must not leave anyone waiting
-            self._part(reason, leftovers, held_in or {}, watchers, links)
-        return True
+            self._part_from_others(reason, leftovers, held_in, watchers, links)
 
-    def _part(
+    def _part_from_others(
         self,
         reason: ExitReason,
         leftovers: Leftovers,
@@ -359,7 +375,7 @@ class Process:
 
     def lose(self) -> None:
         """In a forked child: end without a word, for nobody there has waited for it."""
-        self._lock = threading.RLock()
+        self._lock = RLock()
         self._watchers, self._links = {}, {}
         self.is_forked = True
         self.reason = NoProc()
@@ -373,7 +389,7 @@ class Process:
 
     def _answer(self, leftovers: Leftovers, reason: ExitReason) -> None:
         for envelope in leftovers.envelopes:
-            if isinstance(envelope.message, Call):
+            if issubclass(type(envelope.message), Call):
                 envelope.message.answer(None, CallExit(reason))
             elif envelope.reply_to is not None:
                 self._answer_ask(envelope)

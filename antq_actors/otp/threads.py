@@ -141,8 +141,8 @@ class RunQueue:
             # First of all: whoever is cut short behind it has woken somebody, who sees to the rest.
             slot.rouse()
             self._waking = True
-            self._idle.pop()
             slot.in_line = False
+            self._idle.pop()
 
     def _work(self) -> None:
         try:

@@ -170,8 +170,10 @@ class StorageActor(GenServer):
                 reply(asker, request.value)
             else:
                 reply_error(asker, request.refusal)
-        self._announce()
-        log_findings(committed.findings)
+        if self._due or self._told:
+            self._announce()
+        if committed.findings:
+            log_findings(committed.findings)
 
     def _announce(self) -> None:
         """Wake the queues that got work or word; also those of a turn that was cut short here."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from contextlib import suppress
@@ -34,16 +35,24 @@ class VolatileDirectory:
         home = parent or _memory()
         try:
             _sweep(home)
-            self.path = Path(tempfile.mkdtemp(prefix=f"antq-{os.getpid()}-", dir=home))
-            lock = try_lock(self.path / _LOCK)
+            self.path = home / f"antq-{os.getpid()}-{secrets.token_hex(8)}"
+            self._make()
         except OSError as error:
             raise StorageError(
                 f"there is no room for a volatile store in {home}: {error};"
                 " give AntQ a path on a disk instead"
             ) from error
-        if lock is not None:
-            _held[self.path] = lock
         self._pid = os.getpid()
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(mode=0o700)
+            lock = try_lock(self.path / _LOCK)
+            if lock is not None:
+                _held[self.path] = lock
+        except BaseException:  # Ctrl-C, say, when it was made
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise
 
     def remove(self) -> None:
         """Delete it; once more is no error. A fork leaves it to its parent."""

@@ -1,0 +1,297 @@
+"""Raises an exception, or enqueues a job, at each place of what a thread does, one after the other.
+
+A tracer does it: where a function begins and where a call of C code has returned, which is where
+CPython raises what a signal or another thread has for this one ("calls"); before each line
+("lines"); or before each instruction ("instructions"). After each place the application must
+answer. In the end a summary says what was lost, doubled or stuck.
+"""
+
+import collections
+import functools
+import json
+import logging
+import sys
+import tempfile
+import threading
+import time
+
+from antq_actors import AntQ, Worker
+from antq_actors.otp import threads
+from antq_actors.otp.errors import Interrupt
+
+PATIENCE_SECONDS = 60.0
+OURS = ("antq_actors", "contextlib")
+ERRORS = {error.__name__: error for error in (KeyboardInterrupt, SystemExit, TimeoutError)}
+ERRORS["Interrupt"] = Interrupt
+
+performed = collections.Counter()
+
+
+class Note(Worker, max_attempts=5):
+    def perform(self, job):
+        performed[job.args["key"]] += 1
+
+    def calculate_delay(self, job):
+        return 0.01
+
+
+class Parent(Worker, queue="parents", max_attempts=1):
+    def perform(self, job):
+        cutter = self.cutter
+        with cutter:
+            Note.perform_async({"key": f"cut {cutter.place}"})
+
+
+class Cutter:
+    """Does *what*, the name of an error or "enqueue", at the place number ``place``, once."""
+
+    def __init__(self, at, what, only=OURS):
+        self.at, self.what, self.only = at, what, only
+        self.place = 0
+        self.places = 0
+
+    def __enter__(self):
+        self.seen, self.where = 0, None
+        if self.at == "calls":
+            sys.setprofile(self._profile)
+        else:
+            sys.settrace(self._trace)
+
+    def __exit__(self, *_):
+        sys.setprofile(None)
+        sys.settrace(None)
+        self.places += self.where is not None
+
+    def next(self, stride=1):
+        self.place += stride
+        return self.place
+
+    def _profile(self, frame, event, _argument):
+        if event in ("call", "c_return") and self._is_ours(frame):
+            self._count(frame)
+
+    def _trace(self, frame, event, _argument):
+        if not self._is_ours(frame):
+            return None
+        frame.f_trace_opcodes = self.at == "instructions"
+        if event == ("opcode" if self.at == "instructions" else "line"):
+            self._count(frame)
+        return self._trace
+
+    def _is_ours(self, frame):
+        return any(part in frame.f_code.co_filename for part in self.only)
+
+    def _count(self, frame):
+        self.seen += 1
+        if self.seen != self.place:
+            return
+        self.where = f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
+        if self.what != "enqueue":
+            raise ERRORS[self.what]
+        sys.setprofile(None)
+        sys.settrace(None)
+        Note.perform_async({"key": f"handler {self.place}"})
+
+
+def attempt(fn):
+    """Return what *fn* raised, as text; None if it raised nothing."""
+    try:
+        fn()
+    except BaseException as error:  # noqa: BLE001 - that is what this is about
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def in_a_thread(fn):
+    """Return what *fn* returned in a thread of its own; "hangs" if it does not end."""
+    results = []
+    thread = threading.Thread(target=lambda: results.append(fn()), daemon=True)
+    thread.start()
+    thread.join(PATIENCE_SECONDS)
+    return results[0] if results else "hangs"
+
+
+def wait_until(is_so):
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not is_so() and time.monotonic() < end:
+        time.sleep(0.002)
+    return is_so()
+
+
+def a_path(store):
+    return tempfile.mkdtemp() + "/jobs" if store == "durable" else None
+
+
+def summary(app, cutter, problems, *, handled=()):
+    stored = collections.Counter(job.args["key"] for job in app.list_workers(worker=Note))
+    wanted = [f"{kind} {place}" for kind in ("probe", *handled) for place in range(1, cutter.place)]
+    return {
+        "places": cutter.places,
+        "problems": problems,
+        "lost": [key for key in wanted if key not in stored],
+        "doubled": [key for key, times in stored.items() if times > 1],
+        "findings": app.verify(),
+    }
+
+
+def report(found):
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
+def enqueue(kind, place):
+    """Enqueue a job that says what it is of; return what that raised."""
+    return attempt(lambda: Note.perform_async({"key": f"{kind} {place}"}))
+
+
+def cut_enqueues(cutter, store, thread):
+    """One thread enqueues and is cut short; after each place another one enqueues."""
+    app = AntQ(a_path(store), start_queues=False).start()
+    problems = []
+
+    def cut():
+        with cutter:
+            Note.perform_async({"key": f"cut {cutter.place}"})
+
+    while len(problems) < 3:
+        cutter.next()
+        error = attempt(cut) if thread == "main" else in_a_thread(lambda: attempt(cut))
+        if cutter.where is None:
+            break
+        is_meant = error is None or error.startswith(cutter.what)
+        probe = in_a_thread(lambda: enqueue("probe", cutter.place))
+        if probe is not None or not is_meant:
+            problems.append(f"{cutter.where}: {error}, then {probe}")
+    handled = ("handler", "cut") if cutter.what == "enqueue" else ()
+    report(summary(app, cutter, problems, handled=handled))
+
+
+def cut_jobs(cutter, store):
+    """A job enqueues, and its thread is cut short."""
+    Parent.cutter = cutter
+    app = AntQ(a_path(store), queues={"default": 2, "parents": 1}).start()
+    problems = []
+    while len(problems) < 3:
+        cutter.next()
+        parent = Parent.perform_async().id
+        ended = wait_for(app, [parent], ("completed", "failed"))
+        if cutter.where is None:
+            break
+        probe = enqueue("probe", cutter.place)
+        if probe is not None or not ended:
+            problems.append(f"{cutter.where}: {app.get_worker(parent).status}, then {probe}")
+    wait_until(lambda: not app.count_workers(status=["enqueued", "running", "retrying"]))
+    left = app.list_workers(status=["enqueued", "running", "retrying"])
+    problems += [f"left over: {job.id} of {job.queue_name}, {job.status}" for job in left]
+    problems += [f"{key} performed {times} times" for key, times in performed.items() if times > 1]
+    report(summary(app, cutter, problems))
+
+
+def cut_starts_or_stops(cutter, store, what, stride):
+    """The main thread starts, or stops, an application; then all goes on as if it had not been."""
+    problems = []
+    while len(problems) < 3:
+        cutter.next(stride)
+        path = a_path(store)
+        app = AntQ(path, queues={"default": 2})
+        if what == "stop":
+            app.start()
+        attempt(functools.partial(cut_one, cutter, getattr(app, what)))
+        if cutter.where is None:
+            break
+        began = time.monotonic()
+        error = attempt(functools.partial(use, app)) or attempt(functools.partial(use, AntQ(path)))
+        if error is not None or time.monotonic() - began > PATIENCE_SECONDS / 4:
+            problems.append(f"{cutter.where}: {error}, {time.monotonic() - began:.1f} s")
+    report({"places": cutter.places, "problems": problems})
+
+
+def cut_one(cutter, fn):
+    with cutter:
+        fn()
+
+
+def wait_for(app, ids, statuses):
+    return wait_until(lambda: all(status(app, id_) in statuses for id_ in ids))
+
+
+def use(app):
+    with app:
+        job = Note.perform_async({"key": "used"})
+        assert wait_until(lambda: app.get_worker(job.id).status == "completed")
+
+
+class Everywhere(Cutter):
+    """A cutter for all threads that begin from now on, which is armed by hand."""
+
+    is_armed = False
+    _counting = threading.Lock()
+
+    def _count(self, frame):
+        with self._counting:
+            if not self.is_armed:
+                return
+            self.seen += 1
+            if self.seen < self.place:
+                return
+            self.is_armed = False
+            self.where = f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
+        raise ERRORS[self.what]
+
+
+def cut_service_threads(what, store, stride):
+    """The threads that claim, perform and settle jobs are cut short, each as a crash."""
+    only = [f"antq_actors/{part}" for part in ("storage", "queues", "executors", "otp/lending")]
+    cutter = Everywhere("lines", what, (*only, "antq_actors/otp/mailbox"))
+    threading.settrace(cutter._trace)
+    problems = []
+    while len(problems) < 3:
+        place = cutter.next(stride)
+        threads._run_queue = (
+            threads.RunQueue()
+        )  # a thread whose tracer has raised has none any more
+        app = AntQ(a_path(store), queues={"default": 2}).start()
+        cutter.seen, cutter.where, cutter.is_armed = 0, None, True
+        keys = [f"{place} {number}" for number in range(3)]
+        ids = [job.id for key in keys if (job := tried(app, key)) is not None]
+        ended = wait_for(app, ids, ("completed",))
+        cutter.is_armed = False
+        if cutter.where is None:
+            break
+        cutter.places += 1
+        if not ended:
+            problems.append(f"{cutter.where}: {[status(app, id_) for id_ in ids]}")
+        app.stop(timeout=2)
+    report({"places": cutter.places, "problems": problems})
+
+
+def tried(app, key):
+    """Return a job; None if its enqueueing was what was cut short."""
+    try:
+        return app.enqueue(Note, {"key": key})
+    except Exception:  # noqa: BLE001 - raised by the cutter, in the storage actor, for its asker
+        return None
+
+
+def status(app, id_):
+    try:
+        return str(app.get_worker(id_).status)
+    except Exception as error:  # noqa: BLE001 - as above
+        return repr(error)
+
+
+def main(what, *options):
+    logging.disable(logging.CRITICAL)
+    match what, options:
+        case "enqueue", (at, error, store, thread):
+            cut_enqueues(Cutter(at, error), store, thread)
+        case "job", (at, error, store):
+            cut_jobs(Cutter(at, error), store)
+        case (("start" | "stop"), (error, store, stride)):
+            cut_starts_or_stops(Cutter("calls", error), store, what, int(stride))
+        case "service", (error, store, stride):
+            cut_service_threads(error, store, int(stride))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,76 @@
+"""A thread that is cut short at any place loses, doubles and stops nothing of anybody else.
+
+The figures are those of `cut_short.py`, which says what the places are.
+"""
+
+import json
+
+import pytest
+
+AT_LEAST = {"calls": 150, "lines": 350, "instructions": 1_500}
+"""Places of an enqueue; that there are so many shows that they are found."""
+
+CLEAN = {"problems": [], "lost": [], "doubled": [], "findings": []}
+
+
+def cut(program, *arguments):
+    """Run a program that cuts threads short; return at how many places, and what it found."""
+    status, out, errors = program("cut_short.py", *arguments).end(200)
+    assert status == 0, errors
+    found = json.loads(out.splitlines()[-1])
+    return found.pop("places"), found
+
+
+@pytest.mark.parametrize("thread", ["main", "plain"])
+@pytest.mark.parametrize(
+    ("at", "what", "store"),
+    [
+        ("calls", "KeyboardInterrupt", "durable"),
+        ("lines", "Interrupt", "durable"),
+        ("instructions", "KeyboardInterrupt", "volatile"),
+        ("instructions", "TimeoutError", "volatile"),
+        ("calls", "enqueue", "durable"),
+        ("instructions", "enqueue", "volatile"),
+    ],
+)
+def test_an_enqueue_that_is_cut_short_harms_nobody(program, at, what, store, thread):
+    places, found = cut(program, "enqueue", at, what, store, thread)
+
+    assert found == CLEAN
+    assert places >= AT_LEAST[at]
+
+
+@pytest.mark.parametrize(
+    ("at", "what", "store"),
+    [
+        ("lines", "Interrupt", "durable"),
+        ("instructions", "Interrupt", "volatile"),
+        ("lines", "TimeoutError", "volatile"),
+        ("lines", "SystemExit", "volatile"),
+        ("lines", "enqueue", "volatile"),
+    ],
+)
+def test_a_job_that_is_cut_short_while_it_enqueues_harms_no_other(program, at, what, store):
+    places, found = cut(program, "job", at, what, store)
+
+    assert found == CLEAN
+    assert places >= 150
+
+
+@pytest.mark.parametrize(
+    ("what", "store", "at_least"),
+    [("start", "durable", 60), ("stop", "durable", 40), ("stop", "volatile", 40)],
+)
+def test_a_start_or_a_stop_that_is_cut_short_can_be_repeated(program, what, store, at_least):
+    places, found = cut(program, what, "KeyboardInterrupt", store, 3)
+
+    assert found == {"problems": []}
+    assert places >= at_least
+
+
+@pytest.mark.parametrize("store", ["volatile", "durable"])
+def test_jobs_are_performed_though_a_thread_that_serves_them_crashes_anywhere(program, store):
+    places, found = cut(program, "service", "TimeoutError", store, 41)
+
+    assert found == {"problems": []}
+    assert places >= 10
