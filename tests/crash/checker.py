@@ -23,8 +23,9 @@ from journal import Row
 
 from antq_actors import Job, Status
 
-CLOSING = {"end", "fail", "snooze", "stop"}
+CLOSING = {"end", "fail", "snooze", "stop", "timeout"}
 INTERRUPTED = "interrupted: "
+TIMED_OUT = "timed out after "
 
 LATE = 5.0
 """Seconds until a dead node's jobs are given back: promised is about one, on an idle machine."""
@@ -40,6 +41,8 @@ class Final(NamedTuple):
     errors: tuple[str, ...] = ()
     rescued: tuple[float, ...] = ()
     """When it was given back after each interruption, on the clock of the journal."""
+    timed_out: frozenset[int] = frozenset()
+    """The attempts that its timeout ended."""
 
     @classmethod
     def of(cls, job: Job) -> "Final":
@@ -50,7 +53,12 @@ class Final(NamedTuple):
             for each in job.errors
             if each.error.startswith(INTERRUPTED)
         )
-        return cls(job.id, str(job.status), job.attempts, job.interruptions, errors, rescued)
+        timed_out = frozenset(
+            each.attempt for each in job.errors if each.error.startswith(TIMED_OUT)
+        )
+        return cls(
+            job.id, str(job.status), job.attempts, job.interruptions, errors, rescued, timed_out
+        )
 
 
 @dataclass(slots=True)
@@ -66,6 +74,8 @@ class Execution:
     end: float = math.inf
     how: str = "open"
     """A closing word, or "death", or "open" if there is no word of its end."""
+    has_timeout: bool = False
+    """That may end it at any moment, also before its first word or after its last."""
 
     def __str__(self) -> str:
         return f"job {self.job} in {self.process} from {self.begin:.3f} to {self.end:.3f}"
@@ -92,11 +102,13 @@ def check(
     deaths: Mapping[str, float],
     jobs: Iterable[Final],
     *,
+    calls: Mapping[int, str] | None = None,
     pruned: bool = False,
 ) -> list[str]:
     """Answer what is wrong, one sentence each.
 
     *deaths*: when each process was killed; those that died at a failpoint wrote it down themselves.
+    *calls*: to which call each acknowledged job was answered, as far as that is known.
     *pruned*: jobs that ended may be gone.
     """
     stopping = {row.process for row in rows if row.what == "stopping"}
@@ -106,11 +118,15 @@ def check(
     return [
         *_unknown_ends(rows),
         *_lost(acknowledged, of_job, finals, pruned=pruned),
+        *_mistaken(rows, calls or {}),
         *_at_once(found),
         *(
             finding
             for id_, those in of_job.items()
-            for finding in (*_order(those, stopping), *_sums(those, finals.get(id_), stopping))
+            for finding in (
+                *_order(those, finals.get(id_), stopping),
+                *_sums(those, finals.get(id_), stopping),
+            )
         ),
         *(finding for job in finals.values() for finding in _final(job)),
     ]
@@ -128,6 +144,7 @@ def executions(rows: Sequence[Row], deaths: Mapping[str, float]) -> list[Executi
             under_way[place] = Execution(
                 row.job, row.process, row.attempt, row.interruptions, row.unique, row.time
             )
+            under_way[place].has_timeout = row.has_timeout
             found.append(under_way[place])
         elif row.what in CLOSING and place in under_way:
             execution = under_way.pop(place)
@@ -215,8 +232,8 @@ def _unknown_ends(rows: Iterable[Row]) -> Iterator[str]:
         if row.what == "begin":
             under_way.add(place)
         elif row.what in CLOSING:
-            # Interrupted between its last word and its last line, it says that it stops as well.
-            if place not in under_way and row.what != "stop":
+            # Interrupted between its last word and its last line, it says that as well.
+            if place not in under_way and row.what not in ("stop", "timeout"):
                 yield f"job {row.job}: {row.what!r} in {row.process}, where it was not under way"
             under_way.discard(place)
 
@@ -236,6 +253,17 @@ def _lost(
             yield f"job {id_}: lost, it was acknowledged and is not stored"
         elif not has_ended:
             yield f"job {id_}: lost, it was acknowledged and never came to its end"
+
+
+def _mistaken(rows: Iterable[Row], calls: Mapping[int, str]) -> Iterator[str]:
+    """Each call stores one job, and is answered that one."""
+    call_of = {row.job: row.call for row in rows if row.what == "begin" and row.call is not None}
+    first: dict[str, int] = {}
+    for id_, call in sorted(call_of.items()):
+        if first.setdefault(call, id_) != id_:
+            yield f"job {id_}: stored twice, the call {call} has stored job {first[call]}"
+        if calls.get(id_, call) != call:
+            yield f"job {id_}: of the call {call}, but it was answered to {calls[id_]}"
 
 
 def _at_once(found: Sequence[Execution]) -> Iterator[str]:
@@ -260,20 +288,31 @@ def _overlaps(group: Iterable[Execution]) -> Iterator[tuple[Execution, Execution
             last = each
 
 
-def _order(those: Sequence[Execution], stopping: Collection[str]) -> Iterator[str]:
+def _timed_out(those: Sequence[Execution], final: Final | None) -> Collection[int]:
+    """Answer the attempts that may have been ended by their timeout, whatever the journal saw."""
+    if not those[0].has_timeout:
+        return ()
+    return range(1, 1 + those[-1].attempt) if final is None else final.timed_out
+
+
+def _order(
+    those: Sequence[Execution], final: Final | None, stopping: Collection[str]
+) -> Iterator[str]:
     """Each execution of a job has a reason in the one before it."""
-    failed: set[int] = set()
+    timed_out = _timed_out(those, final)
+    failed = set(timed_out)
     for one, next_ in pairwise(those):
-        if one.how == "fail":
+        has_failed = one.how in ("fail", "timeout")
+        if has_failed:
             failed.add(one.attempt)
         if next_.attempt < one.attempt or next_.interruptions < one.interruptions:
             yield f"{next_}: it counts less than the execution before"
         if next_.attempt > 1 + len(failed):
             yield f"{next_}: its attempt is {next_.attempt}, but {len(failed)} have failed"
         goes_on = next_.interruptions > one.interruptions
-        if one.how == "fail":
+        if has_failed or one.attempt in timed_out:
             goes_on |= next_.attempt > one.attempt
-        if one.how in ("end", "fail", "death") and not goes_on and one.process not in stopping:
+        if one.how != "snooze" and not goes_on and one.process not in stopping:
             yield f"{next_}: it runs again, but nothing counts why after its {one.how}"
 
 
@@ -288,7 +327,8 @@ def _sums(
         return
     if those[-1].how != "end":
         yield f"job {final.id}: it is completed, but its last execution is a {those[-1].how}"
-    attempts = 1 + len({each.attempt for each in those if each.how == "fail"})
+    failed = {each.attempt for each in those if each.how == "fail"}
+    attempts = 1 + len(failed.union(_timed_out(those, final)))
     if final.attempts != attempts:
         yield f"job {final.id}: {final.attempts} attempts are counted, {attempts} were seen"
     cut_short = sum(each.how == "death" and each.process not in stopping for each in those)

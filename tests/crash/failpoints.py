@@ -201,7 +201,7 @@ class _Trap:
         self._length = length
         self._nth = nth
         self._next = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may come by while its thread is here
 
     def passed(self, number: int) -> None:
         with self._lock:

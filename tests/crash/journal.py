@@ -4,6 +4,7 @@ A row is one write to a file opened for appending, and an fsync: it is there as 
 all, and in the order of the writes. Times are CLOCK_MONOTONIC, which all processes share.
 """
 
+import itertools
 import os
 import time
 from pathlib import Path
@@ -15,8 +16,10 @@ import msgspec
 class Row(NamedTuple):
     """Something that happened in a process.
 
-    To a job: it did "begin"; it came to its "end", did "fail" or "snooze", or was told to "stop".
-    To the process: it is "starting", "up", "stopping", "stopped", or "died" at a failpoint.
+    To a job: it did "begin"; it came to its "end", did "fail" or "snooze", was told to "stop", or
+    was ended by its "timeout".
+    To the process: it is "starting", "up", "stopping", "stopped", or "died" at a failpoint; or its
+    enqueueing was "cut short" by Ctrl-C.
     """
 
     what: str
@@ -31,6 +34,9 @@ class Row(NamedTuple):
     unique: str | None = None
     """Two jobs with the same must not be under way together."""
     detail: str | None = None
+    call: str | None = None
+    """Which call enqueued the job."""
+    has_timeout: bool = False
 
 
 class _Place:
@@ -40,6 +46,7 @@ class _Place:
     process: str
 
 
+_numbers = itertools.count(1)
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Row).decode
 
@@ -63,13 +70,21 @@ def note(what, job=None, detail=None):
             attempt=job.attempts,
             interruptions=job.interruptions,
             unique=job.args.get("unique"),
+            call=job.args.get("call"),
+            has_timeout=job.opts.get("timeout") is not None,
         )
     _append("journal", _encode(row) + b"\n")
 
 
-def acknowledge(*ids):
-    """Write down jobs whose enqueueing has returned."""
-    _append("acknowledged", "".join(f"{id_}\n" for id_ in ids).encode())
+def new_call():
+    """Return a name for a call that enqueues a job; no other has it."""
+    return f"{_Place.process}/{next(_numbers)}"
+
+
+def acknowledge(*ids, calls=None):
+    """Write down jobs whose enqueueing has returned, and to which calls, if that is known."""
+    lines = zip(ids, calls or [""] * len(ids), strict=True)
+    _append("acknowledged", "".join(f"{id_} {call}\n" for id_, call in lines).encode())
 
 
 def rows(directory):
@@ -77,7 +92,13 @@ def rows(directory):
 
 
 def acknowledged(directory):
-    return [int(line) for line in _lines(directory, "acknowledged")]
+    return [int(line.split()[0]) for line in _lines(directory, "acknowledged")]
+
+
+def calls(directory):
+    """Return to which call each acknowledged job was answered, where that is known."""
+    words = (line.split() for line in _lines(directory, "acknowledged"))
+    return {int(id_): call.decode() for id_, *calls in words for call in calls}
 
 
 def begin_anew(directory):

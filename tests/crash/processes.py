@@ -19,6 +19,7 @@ import acts
 import failpoints
 import journal
 from checker import Final
+from ctrl_c import CtrlC
 
 from antq_actors import AlreadyExists, AntQ, Status
 from antq_actors.config import QueueConfig
@@ -31,6 +32,8 @@ HOWEVER_OFTEN = 1_000_000
 """Interruptions: the harness is about loss, not about giving up on a job."""
 ENDED = {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
 ACTIVE = set(Status) - ENDED
+TIMEOUTS = (0.05, 0.2)
+"""Seconds, the shortest and the longest, of jobs that enqueue others until they time out."""
 LONGEST = 30.0
 """Seconds that anything may take."""
 
@@ -128,7 +131,9 @@ def _play(part, control, place, name, options):
 def node(control, path, *, retention=None):
     """Run the queues."""
     journal.note("starting")
-    app = AntQ(path, queues=QUEUES, retention=retention, max_interruptions=HOWEVER_OFTEN).start()
+    app = AntQ(path, queues=QUEUES, retention=retention, max_interruptions=HOWEVER_OFTEN)
+    acts.Enqueues.app = app
+    app.start()
     journal.note("up")
     while not _told(control, LONGEST):
         pass
@@ -142,7 +147,8 @@ def singly(control, path, *, seed, backlog=60):
     while not _told(control, chance.uniform(0, 0.04)):
         if app.count_workers(status=ACTIVE) > backlog:
             continue
-        kind = chance.choice(["plain", "plain", "fails", "snoozes", "scheduled", "unique"])
+        kinds = ["plain", "plain", "fails", "snoozes", "scheduled", "unique"]
+        kind = "enqueues" if chance.random() < 0.1 else chance.choice(kinds)
         queue = chance.choice(list(QUEUES))
         worker, options = acts.Act, {"queue": queue}
         args = _args(kind, queue, chance)
@@ -150,8 +156,10 @@ def singly(control, path, *, seed, backlog=60):
             options["schedule_in"] = chance.uniform(0, 0.5)
         if kind == "unique":
             worker = acts.Once
+        if kind == "enqueues":
+            worker, options["timeout"] = acts.Enqueues, chance.uniform(*TIMEOUTS)
         try:
-            journal.acknowledge(app.enqueue(worker, args, **options).id)
+            journal.acknowledge(app.enqueue(worker, args, **options).id, calls=[args["call"]])
         except AlreadyExists:
             continue
     _stop(app)
@@ -169,7 +177,32 @@ def in_bulk(control, path, *, seed, backlog=60):
         queue = chance.choice(list(QUEUES))
         batch = [_args(chance.choice(kinds), queue, chance) for _ in range(chance.randint(1, 20))]
         worker = acts.Once if unique else acts.Act
-        journal.acknowledge(*app.enqueue_many(worker, batch, queue=queue))
+        # Of the unique ones some are left out.
+        calls = None if unique else [args["call"] for args in batch]
+        journal.acknowledge(*app.enqueue_many(worker, batch, queue=queue), calls=calls)
+    _stop(app)
+
+
+def through_ctrl_c(control, path, *, seed, backlog=60):
+    """Enqueue singly and in bulk, cut short by Ctrl-C again and again; some also do so in the
+    handler of a signal.
+    """
+    chance = random.Random(seed)
+    app = AntQ(path, start_queues=False).start()
+
+    def enqueue_some():
+        if app.count_workers(status=ACTIVE) > backlog:
+            return
+        for _ in range(10):
+            unique = f"ctrl-c {chance.randint(1, 5)}" if chance.random() < 0.3 else None
+            acts.enqueue_one(app, unique)
+            acts.enqueue_many(app, chance.randint(0, 3))
+
+    in_handler = chance.random() < 0.5
+    ctrl_c = CtrlC(chance, lambda: acts.enqueue_one(app) if in_handler else None)
+    while not _told(control, chance.uniform(0, 0.02)):
+        ctrl_c.run(enqueue_some)
+    ctrl_c.end()
     _stop(app)
 
 
@@ -239,7 +272,8 @@ def enqueue(control, path, *, together, backlog):
 
 
 def _args(kind, queue, chance):
-    args = {"kind": kind, "seconds": chance.choice([0, 0, 0.01, 0.03, 0.1, 0.3])}
+    seconds = chance.choice([0, 0, 0.01, 0.03, 0.1, 0.3])
+    args = {"kind": kind, "seconds": seconds, "call": journal.new_call()}
     if kind == "snoozes":
         args["for"] = chance.uniform(0, 0.3)
     if kind == "unique":

@@ -2,11 +2,13 @@
 
     make soak CYCLES=1000 SEED=7
 
-Two nodes perform what two producers enqueue, on one path. Each cycle kills one of the four with
+Two nodes perform what three producers enqueue, on one path. Each cycle kills one of the five with
 SIGKILL, at a random moment or at a random failpoint, and starts it anew. Now and then one node has
-to do without the other. After every few cycles the producers stop, all jobs have to end, and the
-checker decides. When it finds something, the program says what, keeps the directory and exits
-with 1; the same seed makes the same choices again, though not the same moments.
+to do without the other. One producer gets Ctrl-C all the time, and goes on; some jobs
+enqueue others until they time out, and are interrupted in the middle of it. After every few cycles
+the producers stop, all jobs have to end, and the checker decides. When it finds something, the
+program says what, keeps the directory and exits with 1; the same seed makes the same choices
+again, though not the same moments.
 """
 
 import argparse
@@ -21,7 +23,7 @@ from pathlib import Path
 import checker
 import journal
 from failpoints import FAILPOINTS
-from processes import NotInTimeError, Player, in_bulk, look, node, singly
+from processes import NotInTimeError, Player, in_bulk, look, node, singly, through_ctrl_c
 
 BATCH = 20
 """Cycles between two checks."""
@@ -37,12 +39,13 @@ KINDS = ("random", "failpoint", "failpoint not reached")
 """Of kills."""
 
 NODES = {"north": node, "south": node}
-PRODUCERS = {"single": singly, "bulk": in_bulk}
+PRODUCERS = {"single": singly, "bulk": in_bulk, "ctrl-c": through_ctrl_c}
 
 AT_WORK = ("claim:", "perform:", "outcome:", "retry:", "snooze:")
 AT_START = ("open:", "node:", "prune:")
 OF_SINGLE = ("insert:",)
 OF_BULK = ("insert-many:", "insert:half-written", "insert:before-c", "insert:after-commit")
+OF_PRODUCERS = {"single": OF_SINGLE, "bulk": OF_BULK, "ctrl-c": (*OF_SINGLE, *OF_BULK)}
 AT_PRODUCERS_STOP = ("stop:before-environment", "stop:environment")
 
 
@@ -197,12 +200,17 @@ class Soak:
         rows = journal.rows(self._directory)
         acknowledged = journal.acknowledged(self._directory)
         # What nodes say of themselves stands in the journal of the batch in which they began.
-        self._of_processes += [row for row in rows if row.job == 0]
+        of_processes = [row for row in rows if row.job == 0]
+        self._of_processes += [row for row in of_processes if row.what != "cut short"]
+        self.counts["enqueues cut short"] += sum(row.what == "cut short" for row in of_processes)
         known = self._of_processes + [row for row in rows if row.job != 0]
         since = min((row.job for row in rows if row.job != 0), default=0)
         jobs = [job for job in jobs if job.id >= since]
         self.findings += problems
-        self.findings += checker.check(known, acknowledged, self._deaths, jobs, pruned=True)
+        calls = journal.calls(self._directory)
+        self.findings += checker.check(
+            known, acknowledged, self._deaths, jobs, calls=calls, pruned=True
+        )
         found = checker.executions(known, self._deaths)
         self.counts["acknowledged"] += len(acknowledged)
         self.counts["lost"] += sum(": lost" in each for each in self.findings)
@@ -211,6 +219,7 @@ class Soak:
         self.counts["unacknowledged"] += len({job.id for job in jobs} - {*acknowledged})
         self.counts["executions"] += len(found)
         self.counts["cut short"] += sum(each.how == "death" for each in found)
+        self.counts["timed out"] += sum(each.how == "timeout" for each in found)
         self.counts["repeated"] += checker.repeated(found)
         recoveries = checker.recoveries(known, self._deaths, jobs)
         self.findings += checker.late(recoveries)
@@ -234,7 +243,7 @@ def _failpoints(role: str) -> list[str]:
     if role in NODES:
         wanted = (*AT_WORK, *AT_START, "rescue:", "stop:")
     else:
-        wanted = (*(OF_SINGLE if role == "single" else OF_BULK), *AT_PRODUCERS_STOP)
+        wanted = (*OF_PRODUCERS[role], *AT_PRODUCERS_STOP)
     return [point for point in FAILPOINTS if point.startswith(wanted)]
 
 
@@ -263,8 +272,10 @@ def table(soak: Soak, seed: int, seconds: float, store: Path) -> str:
         ("  run twice at once", f"{counts['at once']}"),
         ("jobs checked in full", f"{counts['checked in full']}"),
         ("  stored, not acknowledged", f"{counts['unacknowledged']}"),
+        ("cut short by Ctrl-C", f"{counts['enqueues cut short']}"),
         ("executions", f"{counts['executions']}"),
         ("  cut short by a kill", f"{counts['cut short']}"),
+        ("  timed out while enqueueing", f"{counts['timed out']}"),
         ("  repeated, though done", f"{counts['repeated']}"),
         ("from a kill to the next run", "median, longest, of how many"),
         ("  by another node alone", _waits(soak.waits["another"])),

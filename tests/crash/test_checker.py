@@ -11,8 +11,16 @@ def row(what, job=0, at=0.0, *, by="north", attempt=1, interruptions=0, unique=N
     return Row(what, by, 1, at, job, attempt, interruptions, unique)
 
 
-def completed(job, *errors, attempts=1, interruptions=0):
-    return Final(job, "completed", attempts, interruptions, errors)
+def completed(job, *errors, attempts=1, interruptions=0, timed_out=()):
+    return Final(job, "completed", attempts, interruptions, errors, timed_out=frozenset(timed_out))
+
+
+def with_timeout(*rows):
+    return [each._replace(has_timeout=True) for each in rows]
+
+
+def of_call(call, job):
+    return [row("begin", job, 1.0)._replace(call=call), row("end", job, 2.0)]
 
 
 ONE_RUN = [row("begin", 1, 1.0), row("end", 1, 2.0)]
@@ -22,6 +30,15 @@ CUT_SHORT = [
     row("begin", 1, 3.0, by="south", interruptions=1),
     row("end", 1, 4.0, by="south", interruptions=1),
 ]
+
+TIMED_OUT_ONCE = with_timeout(
+    row("begin", 1, 1.0),
+    row("timeout", 1, 2.0),
+    row("begin", 1, 3.0, attempt=2),
+    row("end", 1, 4.0, attempt=2),
+)
+
+LATE_ERROR = "timed out after 0.1 s"
 
 FAILED_ONCE = [
     row("begin", 1, 1.0),
@@ -99,6 +116,35 @@ FAILED_ONCE = [
             completed(1, DIED, interruptions=1),
             id="a begin after the kill, before the death",
         ),
+        pytest.param(
+            TIMED_OUT_ONCE,
+            {},
+            completed(1, LATE_ERROR, attempts=2, timed_out=[1]),
+            id="a timeout and its retry",
+        ),
+        pytest.param(
+            [TIMED_OUT_ONCE[0], row("end", 1, 2.0), *TIMED_OUT_ONCE[1:]],
+            {},
+            completed(1, LATE_ERROR, attempts=2, timed_out=[1]),
+            id="a timeout after the last word",
+        ),
+        pytest.param(
+            TIMED_OUT_ONCE[2:],
+            {},
+            completed(1, LATE_ERROR, attempts=2, timed_out=[1]),
+            id="a timeout before the first word",
+        ),
+        pytest.param(
+            with_timeout(
+                row("begin", 1, 1.0),
+                row("timeout", 1, 2.0),
+                row("begin", 1, 3.0, by="south", interruptions=1),
+                row("end", 1, 4.0, by="south", interruptions=1),
+            ),
+            {"north": 2.5},
+            completed(1, DIED, interruptions=1),
+            id="a timeout that the store did not hear of",
+        ),
     ],
 )
 def test_all_is_well(rows, deaths, job):
@@ -107,6 +153,29 @@ def test_all_is_well(rows, deaths, job):
 
 def test_a_pruned_job_is_not_missed_if_it_came_to_its_end():
     assert check(ONE_RUN, [1], {}, [], pruned=True) == []
+    assert check(TIMED_OUT_ONCE[2:], [1], {}, [], pruned=True) == []
+
+
+def test_calls_that_each_stored_the_job_they_were_answered_are_no_finding():
+    rows = [*of_call("a", 1), *of_call("b", 2), *of_call("unknown", 3)]
+
+    assert check(rows, [1, 2, 3], {}, map(completed, (1, 2, 3)), calls={1: "a", 2: "b"}) == []
+
+
+def test_it_finds_a_job_that_was_stored_twice_by_one_call():
+    rows = [*of_call("a", 1), *of_call("a", 2)]
+
+    assert check(rows, [1], {}, [completed(1), completed(2)], calls={1: "a"}) == [
+        "job 2: stored twice, the call a has stored job 1"
+    ]
+
+
+def test_it_finds_a_job_that_was_answered_to_another_call():
+    rows = [*of_call("a", 1), *of_call("b", 2)]
+
+    assert check(rows, [1], {}, [completed(1), completed(2)], calls={1: "b"}) == [
+        "job 1: of the call a, but it was answered to b"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -199,6 +268,35 @@ def test_a_pruned_job_is_not_missed_if_it_came_to_its_end():
             ],
             {"north": 2.0},
             [completed(1, DIED, interruptions=1)],
+        ),
+        (
+            "it runs again, but nothing counts why after its stop",
+            [row("begin", 1, 1.0), row("stop", 1, 2.0), *FAILED_ONCE[2:]],
+            {},
+            [completed(1, "interrupted by another's timeout", attempts=2)],
+        ),
+        (
+            "it runs again, but nothing counts why after its timeout",
+            with_timeout(
+                row("begin", 1, 1.0),
+                row("timeout", 1, 2.0),
+                row("begin", 1, 3.0),
+                row("end", 1, 4.0),
+            ),
+            {},
+            [completed(1)],
+        ),
+        (
+            "it runs again, but nothing counts why after its end",
+            with_timeout(*ONE_RUN, row("begin", 1, 3.0, attempt=2)),
+            {},
+            [completed(1, "once", attempts=2)],
+        ),
+        (
+            "job 1: 2 attempts are counted, 1 were seen",
+            ONE_RUN,
+            {},
+            [completed(1, LATE_ERROR, attempts=2, timed_out=[1])],
         ),
         (
             "it counts less than the execution before",
