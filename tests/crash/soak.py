@@ -4,11 +4,10 @@
 
 Two nodes perform what three producers enqueue, on one path. Each cycle kills one of the five with
 SIGKILL, at a random moment or at a random failpoint, and starts it anew. Now and then one node has
-to do without the other. One producer gets Ctrl-C all the time, and goes on; some jobs
-enqueue others until they time out, and are interrupted in the middle of it. After every few cycles
-the producers stop, all jobs have to end, and the checker decides. When it finds something, the
-program says what, keeps the directory and exits with 1; the same seed makes the same choices
-again, though not the same moments.
+to do without the other. One producer gets Ctrl-C again and again, and goes on; some jobs enqueue
+others until they time out. After every few cycles the producers stop, all jobs have to end, and
+the checker decides. When it finds something, the program says what, keeps the directory and exits
+with 1; the same seed makes the same choices again, though not the same moments.
 """
 
 import argparse
