@@ -403,13 +403,18 @@ class AntQ:
 
     def _tree_ended(self, live: Live, _ref: ServerRef, _reason: object) -> None:
         """Note that the root ended; if nobody stopped it, it gave up."""
-        if self._running is not live:
-            return  # it was stopped, and perhaps started anew by now
-        if live.store.removal() is not None:
-            running.fall_behind(self)
-        else:
-            running.leave(self)
         live.store.close()
+        if not self._changing.acquire(blocking=False):
+            return  # it is being stopped, which does the same, or started anew
+        try:
+            if self._running is not live:
+                return
+            if live.store.removal() is not None:
+                running.fall_behind(self)
+            else:
+                running.leave(self)
+        finally:
+            self._changing.release()
 
 
 def _described_again(cls: type[AntQ], arguments: dict[str, Any]) -> AntQ:
