@@ -71,8 +71,18 @@ class Names:
         return f"{self.root}.queue.{queue}"
 
 
-def start(config: Config, names: Names, path: Path, store: StorageClient, node: Node) -> ServerRef:
-    """Start the tree over the store in *path* and answer its root.
+def start(
+    config: Config,
+    names: Names,
+    path: Path,
+    store: StorageClient,
+    node: Node,
+    *,
+    runs_queues: bool,
+) -> ServerRef:
+    """Start the tree over the store in *path* and return its root.
+
+    Unless it *runs_queues*, the storage actor is its only child.
 
     Raises otp.StartError, which names the child that did not start.
     """
@@ -89,18 +99,18 @@ def start(config: Config, names: Names, path: Path, store: StorageClient, node: 
     children = [
         StorageActor.child_spec(
             path,
-            wake=wake if config.start_queues else nobody,
+            wake=wake if runs_queues else nobody,
             heed=heed,
             durable=config.path is not None,
             owner=names,
             seal=Seal(config.signing_keys),
-            watch_interval=WATCH_INTERVAL if config.path and config.start_queues else None,
+            watch_interval=WATCH_INTERVAL if config.path and runs_queues else None,
             id="storage",
             name=names.storage,
             shutdown=math.inf,  # a commit is never cut short
         )
     ]
-    if config.start_queues:
+    if runs_queues:
         children += [
             Supervisor.child_spec(
                 [_queue(config, names, name, store, node) for name in config.queues], id="queues"

@@ -18,6 +18,7 @@ from antq_actors.app.live import Live
 from antq_actors.app.shutdown import drain, end
 from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, StoreNotOpened
 from antq_actors.jobs import running
+from antq_actors.jobs.duration import brief
 from antq_actors.otp import current
 from antq_actors.otp import errors as otp_errors
 
@@ -91,7 +92,10 @@ class AntQ:
 
     def __repr__(self) -> str:
         where = "volatile" if self._config.path is None else str(self._config.path)
-        return f"<AntQ {where} {'started' if self._running else 'not started'}>"
+        live = self._running
+        if live is None:
+            return f"<AntQ {where} not started>"
+        return f"<AntQ {where} started{'' if live.runs_queues else ' without queues'}>"
 
     def antq_described(self) -> tuple[Any, ...]:
         """Return how to describe it again, for the job processes of workers that refer to it."""
@@ -99,8 +103,12 @@ class AntQ:
 
     # ---- life -----------------------------------------------------------------------------
 
-    def start(self) -> Self:
+    def start(self, *, queues: bool | None = None) -> Self:
         """Start the tree and return when it is up. Started before: does nothing.
+
+        *queues* False: only enqueue and look here, whatever the description says; so the object
+        that ``antq start`` runs with its queues serves a web process, too. True: run the queues.
+        None: as described by *start_queues*.
 
         In a process that performs jobs of this application (``executor="process"``) nothing is
         started, which a warning says; it works there through the process that started it.
@@ -108,21 +116,25 @@ class AntQ:
         Raises StartError, with what stopped it as its cause, when the tree cannot start; it is
         a StorageError as well when it was the store that cannot be opened. Then nothing is left
         behind. In a process that performs jobs of another application it is a StartError, unless
-        this one has no queues.
+        this one is to run no queues. It is one, too, when the application runs already and *queues*
+        says otherwise. Raises TypeError for other values of *queues*.
         """
+        _check_queues(queues)
         with self._changing:
             if self._running is not None:
                 self._check_process(self._running)
                 if not self._running.is_stopping:
+                    self._running.check_queues(queues)
                     return self
                 self.stop()  # which Ctrl-C, say, had cut short
-            if job_process.refuse_start(self._config):
+            runs_queues = self._config.start_queues if queues is None else queues
+            if job_process.refuse_start(self._config.path, runs_queues=runs_queues):
                 return self
-            self._start()
+            self._start(runs_queues=runs_queues)
         return self
 
-    def _start(self) -> None:
-        live = Live(self._config)
+    def _start(self, *, runs_queues: bool) -> None:
+        live = Live(self._config, runs_queues=runs_queues)
         try:
             self._running = live
             # Before the tree: a job that has waited begins before all of it is up, and may enqueue.
@@ -163,7 +175,7 @@ class AntQ:
             if live is None:
                 return
             live.is_stopping = True
-            if self._config.start_queues:
+            if live.runs_queues:
                 drain([live.names.queue(name) for name in self._config.queues], timeout)
             running.leave(self)  # not before: jobs that may end may also enqueue
             end(live.root, live.node)
@@ -176,7 +188,7 @@ class AntQ:
     def hurry(self) -> None:
         """Have a ``stop`` that is under way wait no longer for running jobs."""
         live = self._running
-        if live is not None and self._config.start_queues:
+        if live is not None and live.runs_queues:
             drain([live.names.queue(name) for name in self._config.queues], 0.0, wait=False)
 
     def run(self) -> None:
@@ -188,7 +200,8 @@ class AntQ:
         supervision tree gives up. Returns at once in a process that performs jobs of this
         application, see :meth:`start`.
         """
-        if not job_process.refuse_start(self._config):
+        config = self._config
+        if not job_process.refuse_start(config.path, runs_queues=config.start_queues):
             signals.run(self)
 
     def __enter__(self) -> Self:
@@ -215,9 +228,20 @@ class AntQ:
         return self._live().path
 
     @property
+    def is_volatile(self) -> bool:
+        """Whether it was given no path: its jobs are in memory, for this process alone."""
+        return self._config.path is None
+
+    @property
     def start_queues(self) -> bool:
-        """Whether it runs queues, or is only there to enqueue and to look."""
+        """Whether it was described to run queues: what ``start()`` does when it is not told."""
         return self._config.start_queues
+
+    @property
+    def runs_queues(self) -> bool:
+        """Whether it is running in this process, with its queues."""
+        live = self._running
+        return live is not None and live.pid == os.getpid() and live.runs_queues
 
     @property
     def default_queue(self) -> str:
@@ -384,7 +408,7 @@ class AntQ:
     def _live(self) -> Live | ThroughParent:
         live = self._running
         if live is None:
-            through_parent = job_process.of_parent(self._config)
+            through_parent = job_process.of_parent(self._config.path)
             if through_parent is not None:
                 return through_parent
             raise NotStarted(
@@ -419,6 +443,14 @@ class AntQ:
 
 def _described_again(cls: type[AntQ], arguments: dict[str, Any]) -> AntQ:
     return cls(**arguments)
+
+
+def _check_queues(queues: object) -> None:
+    if queues is not None and not isinstance(queues, bool):
+        raise TypeError(
+            f"queues must be True, False or None, got {brief(queues)}; which queues there are is"
+            " said by AntQ(queues=…)"
+        )
 
 
 def _start_error(error: otp_errors.OtpError) -> Exception:

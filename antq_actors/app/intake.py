@@ -110,10 +110,10 @@ class Intake:
     def _check_queue(self, queue: str) -> None:
         if self._config.start_queues and queue not in self._config.queues:
             raise UnknownQueue(
-                f"no queue {queue!r} runs in this application, so the job would wait for ever"
+                f"this application has no queue {queue!r}, so the job would wait for ever"
                 f"{among(queue, self._config.queues)}; configure it with"
-                f" AntQ(queues={{{queue!r}: …}}), or enqueue from an application with"
-                " start_queues=False"
+                f" AntQ(queues={{{queue!r}: …}}), or enqueue from an application that is described"
+                " with start_queues=False"
             )
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from antq_actors.config import Config
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.registry import AnyWorker
     from antq_actors.otp.ref import ServerRef
@@ -39,26 +38,26 @@ _ENTRY_POINT: Final = (
 _warned: Final[list[bool]] = []
 
 
-def of_parent(settings: Config) -> ThroughParent | None:
-    """Return what stands for the application described by *settings* in a job process of it.
+def of_parent(path: Path | None) -> ThroughParent | None:
+    """Return what stands for the application on *path* in a job process of it.
 
     None in every other process, and for every other application.
     """
     parent = running.parent()
-    if parent is None or not _is_same(settings.path, parent.path):
+    if parent is None or not _is_same(path, parent.path):
         return None
     return ThroughParent(parent)
 
 
-def refuse_start(settings: Config) -> bool:
+def refuse_start(path: Path | None, *, runs_queues: bool) -> bool:
     """Return whether nothing is to be started, because the parent of this job process runs it.
 
-    That is logged once. Raises StartError for another application with queues.
+    That is logged once. Raises StartError for another application that is to run queues.
     """
     parent = running.parent()
     if parent is None:
         return False
-    if of_parent(settings) is not None:
+    if of_parent(path) is not None:
         if not _warned:
             _warned.append(True)
             log.warning(
@@ -69,12 +68,12 @@ def refuse_start(settings: Config) -> bool:
                 _ENTRY_POINT,
             )
         return True
-    if settings.start_queues:
+    if runs_queues:
         raise StartError(
             f"process {os.getpid()} performs jobs of {_described(parent.path)}, so"
-            f" {_described(settings.path)} cannot run its queues there: each such process would."
-            f" Start it in {_ENTRY_POINT}; to enqueue and look from here, describe it with"
-            " start_queues=False"
+            f" {_described(path)} cannot run its queues there: each such process would."
+            f" Start it in {_ENTRY_POINT}; to enqueue and look from here, start it with"
+            " app.start(queues=False), or describe it with start_queues=False"
         )
     return False
 

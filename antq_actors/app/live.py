@@ -14,7 +14,7 @@ from antq_actors.app.intake import Intake
 from antq_actors.app.lookup import Lookup
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.shutdown import end
-from antq_actors.errors import NotStarted, StorageError, UnknownQueue
+from antq_actors.errors import NotStarted, StartError, StorageError, UnknownQueue
 from antq_actors.jobs import instant
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.options import plain
@@ -45,9 +45,10 @@ _taken: Final[set[tree.Names | None]] = set()
 class Live:
     """All that exists while an application runs. Its store answers when the tree has started."""
 
-    def __init__(self, settings: configuration.Config) -> None:
+    def __init__(self, settings: configuration.Config, *, runs_queues: bool) -> None:
         self.pid = os.getpid()
         self._settings = settings
+        self.runs_queues = runs_queues
         self.names = _free_names()
         self.volatile: VolatileDirectory | None = None
         self.path = settings.path or Path()
@@ -77,7 +78,24 @@ class Live:
 
     def start(self) -> None:
         """Start the tree. Raises otp.OtpError when it cannot start: then ``abandon`` it."""
-        self._root = tree.start(self._settings, self.names, self.path, self.store, self.node)
+        self._root = tree.start(
+            self._settings,
+            self.names,
+            self.path,
+            self.store,
+            self.node,
+            runs_queues=self.runs_queues,
+        )
+
+    def check_queues(self, queues: bool | None) -> None:  # noqa: FBT001 - as ``start`` was told
+        """Raise StartError when it runs with its queues and *queues* says not to, or without."""
+        if queues in (None, self.runs_queues):
+            return
+        how = "with" if self.runs_queues else "without"
+        raise StartError(
+            f"this application is running already, {how} its queues; to change that, stop it first:"
+            f" app.stop(), then app.start(queues={queues})"
+        )
 
     def abandon(self) -> None:
         """Leave nothing behind of a start that failed, or into which Ctrl-C came."""
@@ -110,7 +128,7 @@ class Live:
         """Return the queue of this name. Raises UnknownQueue, naming those that exist."""
         if not isinstance(name, str):
             raise TypeError(f"queue must be a name (str), got {brief(name)}")
-        if self._settings.start_queues:
+        if self.runs_queues:
             known: Collection[str] = self._settings.queues
             actor = self.names.queue(plain(name))
         else:

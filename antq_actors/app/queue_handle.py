@@ -34,8 +34,8 @@ PAUSE: Final = 0.01
 class QueueHandle:
     """A thin face of a queue actor.
 
-    Where no queues run (``start_queues=False``) it pauses, resumes and tells the status through
-    the store. It raises StorageError when there is no answer within half a minute.
+    Where no queues run (``app.start(queues=False)``) it pauses, resumes and tells the status
+    through the store. It raises StorageError when there is no answer within half a minute.
     """
 
     def __init__(self, name: str, actor: str | None, store: StorageClient) -> None:
@@ -100,8 +100,8 @@ class QueueHandle:
 
     def _not_running(self) -> NotStarted:
         return NotStarted(
-            f"queue {self.name!r} does not run in this application; start one with"
-            " start_queues=True to have its actor here"
+            f"queue {self.name!r} does not run in this process; start the application here with its"
+            " queues to have its actor"
         )
 
     def _call(self, dest: str, request: Any) -> Any:

@@ -20,21 +20,22 @@ _STOPPED: Final = 255
 def run(
     app: AntQ,
     *,
+    queues: bool | None = None,
     when_up: Callable[[], None] = lambda: None,
     hurried_by: int | None = None,
 ) -> None:
     """Start *app*, wait for a signal, stop it. A second signal hurries the stop.
 
     The signals are SIGINT, SIGTERM, SIGHUP, which does not hurry, and SIGQUIT, at which the stacks
-    of all threads are printed first. *when_up* is called when it has started. With *hurried_by*
-    this signal hurries, whenever it comes, and no other does. Raises RuntimeError outside the main
-    thread, and when the supervision tree gives up.
+    of all threads are printed first. *queues* is for its start. *when_up* is called when it has
+    started. With *hurried_by* this signal hurries, whenever it comes, and no other does. Raises
+    RuntimeError outside the main thread, and when the supervision tree gives up.
     """
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("run() waits for signals, which only the main thread gets; use start()")
 
     with Ear(_TREE_ENDED, _STOPPED) as ear:
-        app.start()
+        app.start(queues=queues)
         ended = app.root.process
         if not ended.watch(ear, lambda _ref, _reason: ear.tell(_TREE_ENDED)):
             ear.tell(_TREE_ENDED)

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from antq_actors import AntQ, AntqError, NotStarted
+from antq_actors import AntQ, AntqError
 from antq_actors.app import signals
 from antq_actors.cli import output
 from antq_actors.jobs.attempt_error import describe
@@ -64,7 +64,7 @@ def start(
         return 0
 
     app = _runnable(target)
-    if _is_volatile(app):
+    if app.is_volatile:
         raise _wrong(
             f"'{target}' keeps its jobs in memory, where no other program can enqueue any; give it"
             " a path: AntQ('jobs')"
@@ -78,7 +78,7 @@ def start(
 def _start_as_one_of_many(target: str, number: int, lifeline: Lifeline) -> None:
     """Be the process of this *number* under a parent."""
     app = _runnable(target)
-    if _is_volatile(app):
+    if app.is_volatile:
         raise typer.BadParameter(
             f"'{target}' keeps its jobs in memory, and each process would have its own; give it a"
             f" path to share, or run one process",
@@ -94,8 +94,10 @@ def _start_as_one_of_many(target: str, number: int, lifeline: Lifeline) -> None:
 
 
 def _run(app: AntQ, **options: Any) -> None:
+    if not app.runs_queues:
+        app.stop()  # its module may have started it without queues, as for a web process
     try:
-        signals.run(app, **options)
+        signals.run(app, queues=True, **options)
     except RuntimeError as error:
         # The tree gave up; the log has told the whole story.
         raise AntqError(str(error)) from None
@@ -115,20 +117,12 @@ def _command(target: str) -> list[str]:
     return [sys.executable, *path, "-m", "antq_actors", "start", target]
 
 
-def _is_volatile(app: AntQ) -> bool:
-    try:
-        app.path  # noqa: B018 - only a volatile one has none yet
-    except NotStarted:
-        return True
-    return False
-
-
 def _runnable(target: str) -> AntQ:
     app = load(target)
     if not app.start_queues:
         raise _wrong(
             f"'{target}' was made with start_queues=False, so there is nothing to run; leave that"
-            " out, or name another application"
+            " out, and have the process that only enqueues start it with app.start(queues=False)"
         )
     return app
 
