@@ -94,6 +94,7 @@ OTP = [
     "send_after",
     "cancel_timer",
     "whereis",
+    "wait_until_restarted",
     "ServerRef",
     "Monitor",
     "Timer",

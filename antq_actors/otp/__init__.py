@@ -12,6 +12,7 @@ The files, from the ground up; each begins with what it promises.
                  supervisor  dynamic_supervisor  admin  child_start  termination
     on top       task  task_supervisor  agent  partition_supervisor
     the window   tree  events  event_stream  announce  report (the log)  tracing  chaos  abandoned
+                 restart_waiter
 """
 
 from antq_actors.otp import chaos, events
@@ -50,6 +51,7 @@ from antq_actors.otp.partition_supervisor import PartitionSupervisor
 from antq_actors.otp.reasons import Crash, Killed, NoProc, Normal, Shutdown
 from antq_actors.otp.ref import ServerRef
 from antq_actors.otp.registry import Registry
+from antq_actors.otp.restart_waiter import wait_until_restarted
 from antq_actors.otp.supervised import supervised
 from antq_actors.otp.supervisor import Supervisor
 from antq_actors.otp.task import Task
@@ -132,5 +134,6 @@ __all__ = [
     "trap_exit",
     "tree",
     "unlink",
+    "wait_until_restarted",
     "whereis",
 ]

@@ -122,7 +122,7 @@ def tree(dest: Destination) -> Node:
     Raises CallExit(NoProc()) if there is no such actor, or it has ended.
     """
     process = find_living(dest)
-    child = _as_child(process)
+    child = line_of(process)
     if child is None:
         kind = process.ref.actor_class.child_type
         spec = ChildSpec(str(process), process.ref.actor_class.start_link, type=kind)
@@ -130,7 +130,7 @@ def tree(dest: Destination) -> Node:
     return _node(child)
 
 
-def _as_child(process: Process) -> Child | None:
+def line_of(process: Process) -> Child | None:
     """Answer the line that its supervisor has on *process*, if it has one."""
     supervisor = None if process.parent is None else _actor(process.parent.process)
     return next((child for child in _table(supervisor) if child.ref is process.ref), None)
