@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from antq_actors import config as configuration
 from antq_actors import forked_child
 from antq_actors.app import job_process, signals
+from antq_actors.app.job_verbs import JobVerbs
 from antq_actors.app.live import Live
 from antq_actors.app.shutdown import drain, end
 from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, StoreNotOpened
@@ -44,11 +45,11 @@ _started: Final[list[AntQ]] = []
 """The applications that run, in the order in which they were started."""
 
 
-class AntQ:
+class AntQ(JobVerbs):
     """The application: the supervision tree, and the door to its jobs.
 
     >>> with AntQ() as app:
-    ...     app.count_workers()
+    ...     app.count_jobs()
     0
     """
 
@@ -296,68 +297,6 @@ class AntQ:
         The iterable is read in another thread.
         """
         return await asyncio.to_thread(self.enqueue_many, worker, args_iterable, **options)
-
-    def list_workers(
-        self,
-        *,
-        status: Status | str | Collection[Status | str] | None = None,
-        queue_name: str | None = None,
-        worker: AnyWorker | str | None = None,
-        args: Mapping[str, Any] | None = None,
-        after: int | None = None,
-        limit: int | None = None,
-    ) -> list[Job]:
-        """Answer the jobs for which all given filters hold, by id, ascending.
-
-        *status*: one or several; *worker*: a class, a function worker or a stored name; *args*: a
-        subset, also within; *after*: only larger ids; *limit*: at most so many. Raises ValueError
-        for an unknown status.
-        """
-        return self._live().lookup.list(
-            status=status,
-            queue_name=queue_name,
-            worker=worker,
-            args=args,
-            after=after,
-            limit=limit,
-        )
-
-    def count_workers(
-        self,
-        *,
-        status: Status | str | Collection[Status | str] | None = None,
-        queue_name: str | None = None,
-    ) -> int:
-        """Answer how many jobs there are; it takes no longer for many than for few."""
-        return self._live().lookup.count(status=status, queue_name=queue_name)
-
-    def get_worker(self, id: int) -> Job:  # noqa: A002 - as the field is named
-        """Answer the job with this id. Raises JobNotFound."""
-        return self._live().lookup.get(id)
-
-    def cancel_worker(self, job_or_id: Job | int) -> Job:
-        """Cancel a job and answer it.
-
-        An enqueued, scheduled or retrying one is cancelled at once. Of a running one, the executor
-        is asked to end it, wherever it runs, and it is answered running: it will be ``cancelled``,
-        whatever it still comes to, unless it completes all the same. Cancelled before: answered as
-        it is. Raises NotCancellable for a job that has ended otherwise, JobNotFound.
-        """
-        return self._live().lookup.cancel(job_or_id)
-
-    def retry_worker(self, job_or_id: Job | int) -> Job:
-        """Enqueue an ended job again, with all its attempts before it; answer it.
-
-        Raises NotRetryable, JobNotFound, and AlreadyExists if a unique job is in its way.
-        """
-        return self._live().lookup.retry(job_or_id)
-
-    def delete_worker(self, job_or_id: Job | int) -> None:
-        """Delete a job of any status; a running one is not stopped, its outcome is dropped.
-
-        Raises JobNotFound.
-        """
-        self._live().lookup.delete(job_or_id)
 
     def queue(self, name: str) -> QueueHandle:
         """Answer the queue of this name. Raises UnknownQueue, naming those that exist."""

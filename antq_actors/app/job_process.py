@@ -143,34 +143,35 @@ class ThroughParent:
 
     def list(self, *, worker: AnyWorker | str | None, **filters: Any) -> list[Job]:
         """Return the jobs that pass all filters given."""
-        if worker is not None and not isinstance(worker, str):
-            worker = registry.name_of(worker)
-        jobs: list[Job] = self._call("list_workers", worker=worker, **filters)
+        limit = filters["limit"]
+        if limit is not None:
+            filters["limit"] = max(0, limit)  # a negative one, where that is allowed, lists nothing
+        jobs: list[Job] = self._call("list_jobs", worker=_name(worker), **filters)
         return jobs
 
-    def count(self, **filters: Any) -> int:
+    def count(self, *, worker: AnyWorker | str | None, **filters: Any) -> int:
         """Return how many jobs pass the filters."""
-        count: int = self._call("count_workers", **filters)
+        count: int = self._call("count_jobs", worker=_name(worker), **filters)
         return count
 
     def get(self, id_: int) -> Job:
         """Return a job."""
-        job: Job = self._call("get_worker", id_of(id_))
+        job: Job = self._call("get_job", id_of(id_))
         return job
 
     def cancel(self, job_or_id: Job | int) -> Job:
         """Cancel a job that has not ended."""
-        job: Job = self._call("cancel_worker", id_of(job_or_id))
+        job: Job = self._call("cancel_job", id_of(job_or_id))
         return job
 
     def retry(self, job_or_id: Job | int) -> Job:
         """Enqueue an ended job again."""
-        job: Job = self._call("retry_worker", id_of(job_or_id))
+        job: Job = self._call("retry_job", id_of(job_or_id))
         return job
 
     def delete(self, job_or_id: Job | int) -> None:
         """Delete a job."""
-        self._call("delete_worker", id_of(job_or_id))
+        self._call("delete_job", id_of(job_or_id))
 
     # ---- as `Live` and its store do it --------------------------------------------------------
 
@@ -236,6 +237,10 @@ class ParentQueue(QueueHandle):
         """Return how the queue is."""
         status: QueueStatus = self._ask("queue.status", self.name)
         return status
+
+
+def _name(worker: AnyWorker | str | None) -> str | None:
+    return worker if worker is None or isinstance(worker, str) else registry.name_of(worker)
 
 
 def _refuse(what: str) -> Never:

@@ -38,19 +38,19 @@ class Lookup:
         self,
         *,
         status: Status | str | Collection[Status | str] | None,
-        queue_name: str | None,
+        queue: str | None,
         worker: AnyWorker | str | None,
         args: Mapping[str, Any] | None,
         after: int | None,
         limit: int | None,
     ) -> list[Job]:
         """Answer the jobs that pass all filters given, by id."""
-        chosen = Filter(_statuses(status), _queue_name(queue_name), _worker(worker))
+        chosen = Filter(_statuses(status), queue, _worker(worker))
         wanted = _args(args)
         found = self._store.list(
             chosen,
             after=_number(after, "after"),
-            limit=_number(limit, "limit"),
+            limit=limit,
             accept=None if wanted is None else lambda job: _has(show_args(job.spec.args), wanted),
         )
         return [_shown(job) for job in found]
@@ -59,13 +59,20 @@ class Lookup:
         self, status: Status | str | Collection[Status | str] | None, queue_name: str | None
     ) -> Filter:
         """Answer the filter for jobs that pass both. Raises ValueError for an unknown status."""
-        return Filter(_statuses(status), _queue_name(queue_name))
+        return Filter(_statuses(status), checked_queue(queue_name, "queue_name"))
 
     def count(
-        self, *, status: Status | str | Collection[Status | str] | None, queue_name: str | None
+        self,
+        *,
+        status: Status | str | Collection[Status | str] | None,
+        queue: str | None,
+        worker: AnyWorker | str | None,
     ) -> int:
-        """Answer how many jobs pass both filters."""
-        return self._store.count(_statuses(status), _queue_name(queue_name))
+        """Return how many jobs pass all filters given."""
+        chosen = Filter(_statuses(status), queue, _worker(worker))
+        if chosen.worker is None:
+            return self._store.count(chosen.statuses, chosen.queue_name)
+        return self._store.count_of_worker(chosen)
 
     def get(self, id_: int) -> Job:
         """Answer a job. Raises JobNotFound."""
@@ -123,10 +130,24 @@ def _status(status: object) -> Status:
         raise ValueError(f"unknown status {brief(status)}; known are {known}") from None
 
 
-def _queue_name(queue_name: object) -> str | None:
-    if queue_name is None or isinstance(queue_name, str):
-        return queue_name
-    raise TypeError(f"queue_name must be a name (str) or None, got {brief(queue_name)}")
+def checked_queue(queue: object, what: Literal["queue", "queue_name"]) -> str | None:
+    """Return *queue* if it can be a filter; else raise TypeError, calling it *what*."""
+    if queue is None or isinstance(queue, str):
+        return queue
+    raise TypeError(f"{what} must be a name (str) or None, got {brief(queue)}")
+
+
+def checked_limit(limit: object) -> int | None:
+    """Return *limit* if it is a number; else raise TypeError."""
+    return _number(limit, "limit")
+
+
+def not_negative(limit: object) -> int | None:
+    """Return *limit* if it can be a limit; else raise TypeError or ValueError."""
+    number = checked_limit(limit)
+    if number is not None and number < 0:
+        raise ValueError(f"limit must be at least 0, or None for no limit, got {brief(limit)}")
+    return number
 
 
 def _worker(worker: object) -> str | None:

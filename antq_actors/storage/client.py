@@ -39,6 +39,8 @@ _PATIENCE: Final = 30.0
 """Seconds that a caller waits for a storage actor that is busy or being restarted."""
 _PAUSE: Final = 0.01
 _PAGE: Final = 500
+_COUNT_PAGE: Final = 5_000
+"""Jobs that are counted in one transaction: a few milliseconds."""
 
 
 class StorageClient:
@@ -214,6 +216,20 @@ class StorageClient:
     def count(self, statuses: Collection[Status] | None = None, queue: str | None = None) -> int:
         """Answer how many jobs have one of these statuses and are of this queue; None: any."""
         return self._read(partial(JobReader.count, statuses=statuses, queue_name=queue))
+
+    def count_of_worker(self, filter_: Filter) -> int:
+        """Return how many jobs pass a filter that names a worker.
+
+        They are read page by page: a long count holds up nobody. Each job is looked at once.
+        """
+        found, after = 0, 0
+        while True:
+            verb = partial(JobReader.count_page, filter_=filter_, after=after, size=_COUNT_PAGE)
+            matches, last = self._read(verb)
+            found += matches
+            if last is None:
+                return found
+            after = last
 
     def counts(self, queue: str) -> dict[Status, int]:
         """Answer how many jobs of a queue each status has."""

@@ -135,11 +135,18 @@ class JobRecord(NamedTuple):
     digest: bytes | None
 
 
+class _WorkerOfSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The beginning of a JobSpec: what comes behind it is skipped."""
+
+    worker: str
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(JobState).decode
 _decode_spec = msgspec.msgpack.Decoder(JobSpec).decode
 # Text that is no UTF-8 is a UnicodeDecodeError, arrays without end in each other a RecursionError.
 _DAMAGES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_decode_worker = msgspec.msgpack.Decoder(_WorkerOfSpec).decode
 _decode_error = msgspec.msgpack.Decoder(tuple[int, str, str | None, int]).decode
 
 
@@ -204,6 +211,14 @@ def shown_spec(payload: bytes, state: JobState) -> JobSpec:
         return decode_spec(contents(payload))
     except DamagedRecord:
         return JobSpec(worker=UNREADABLE, args=b"", inserted_at=state.updated_at)
+
+
+def shown_worker(payload: bytes) -> str:
+    """Return the worker's name in *payload*, without decoding the rest; "?" for a damaged one."""
+    try:
+        return _decode_worker(contents(payload)).worker
+    except (DamagedRecord, *_DAMAGES):
+        return UNREADABLE
 
 
 def shown_error(record: bytes) -> ErrorEntry:

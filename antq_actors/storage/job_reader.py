@@ -78,6 +78,20 @@ class JobReader:
             for id_, key in zip(ids, found, strict=True)
         ]
 
+    def count_page(self, filter_: Filter, *, after: int, size: int) -> tuple[int, int | None]:
+        """Look at the next *size* jobs of a filter's statuses and queue, by id.
+
+        Return how many of them are of its worker, and the id to go on after: None at the end.
+        """
+        start = after + 1
+        if start > keys.LARGEST_ID:
+            return 0, None
+        ids = list(islice(self._ids(filter_, start), size))
+        payloads = self._jobs.payloads([keys.job_key(id_) for id_ in ids])
+        workers = map(encoding.shown_worker, payloads.values())
+        found = sum(worker == filter_.worker for worker in workers)
+        return found, ids[-1] if len(ids) == size else None
+
     def count(self, statuses: Collection[Status] | None, queue_name: str | None) -> int:
         """Answer how many jobs have one of these statuses and are of this queue; None: any."""
         return sum(

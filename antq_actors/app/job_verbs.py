@@ -1,0 +1,139 @@
+"""The verbs of an application that list, count and change its jobs, and Ant's names for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from antq_actors.app.lookup import checked_limit, checked_queue, not_negative
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from antq_actors.app.job_process import ThroughParent
+    from antq_actors.app.live import Live
+    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.registry import AnyWorker
+    from antq_actors.jobs.status import Status
+
+
+class JobVerbs:
+    """Lists, counts, gets, cancels, retries and deletes the jobs of an application."""
+
+    def _live(self) -> Live | ThroughParent:
+        raise NotImplementedError
+
+    def list_jobs(
+        self,
+        *,
+        status: Status | str | Collection[Status | str] | None = None,
+        queue: str | None = None,
+        worker: AnyWorker | str | None = None,
+        args: Mapping[str, Any] | None = None,
+        after: int | None = None,
+        limit: int | None = None,
+    ) -> list[Job]:
+        """Return the jobs that pass all given filters, by id, ascending.
+
+        *status*: one or several; *worker*: a class, a function worker or a stored name; *args*: a
+        subset, also within; *after*: only larger ids; *limit*: at most so many. Raises ValueError
+        for an unknown status and a negative limit, TypeError for what is no filter.
+        """
+        return self._live().lookup.list(
+            status=status,
+            queue=checked_queue(queue, "queue"),
+            worker=worker,
+            args=args,
+            after=after,
+            limit=not_negative(limit),
+        )
+
+    def count_jobs(
+        self,
+        *,
+        status: Status | str | Collection[Status | str] | None = None,
+        queue: str | None = None,
+        worker: AnyWorker | str | None = None,
+    ) -> int:
+        """Return how many jobs pass all given filters.
+
+        By *status* and *queue* it takes no longer for many jobs than for few. By *worker* it reads
+        each job that passes the other two, a page at a time.
+        """
+        queue = checked_queue(queue, "queue")
+        return self._live().lookup.count(status=status, queue=queue, worker=worker)
+
+    def get_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
+        """Return the job with this id. Raises JobNotFound."""
+        return self._live().lookup.get(id)
+
+    def cancel_job(self, job_or_id: Job | int) -> Job:
+        """Cancel a job and return it.
+
+        An enqueued, scheduled or retrying one is cancelled at once. Of a running one, the executor
+        is asked to end it, wherever it runs, and it is returned running: it will be ``cancelled``,
+        whatever it still comes to, unless it completes all the same. Cancelled before: returned as
+        it is. Raises NotCancellable for a job that has ended otherwise, JobNotFound.
+        """
+        return self._live().lookup.cancel(job_or_id)
+
+    def retry_job(self, job_or_id: Job | int) -> Job:
+        """Enqueue an ended job again, with all its attempts before it; return it.
+
+        Raises NotRetryable, JobNotFound, and AlreadyExists if a unique job is in its way.
+        """
+        return self._live().lookup.retry(job_or_id)
+
+    def delete_job(self, job_or_id: Job | int) -> None:
+        """Delete a job of any status; a running one is not stopped, its outcome is dropped.
+
+        Raises JobNotFound.
+        """
+        self._live().lookup.delete(job_or_id)
+
+    # ---- Ant's names ------------------------------------------------------------------------
+
+    def list_workers(
+        self,
+        *,
+        status: Status | str | Collection[Status | str] | None = None,
+        queue_name: str | None = None,
+        worker: AnyWorker | str | None = None,
+        args: Mapping[str, Any] | None = None,
+        after: int | None = None,
+        limit: int | None = None,
+    ) -> list[Job]:
+        """Do what :meth:`list_jobs` does, under Ant's name: a negative limit returns []."""
+        return self._live().lookup.list(
+            status=status,
+            queue=checked_queue(queue_name, "queue_name"),
+            worker=worker,
+            args=args,
+            after=after,
+            limit=checked_limit(limit),
+        )
+
+    def count_workers(
+        self,
+        *,
+        status: Status | str | Collection[Status | str] | None = None,
+        queue_name: str | None = None,
+    ) -> int:
+        """Do what :meth:`count_jobs` does, under Ant's name."""
+        queue = checked_queue(queue_name, "queue_name")
+        return self._live().lookup.count(status=status, queue=queue, worker=None)
+
+    def get_worker(self, id: int) -> Job:  # noqa: A002 - as the field is named
+        """Do what :meth:`get_job` does, under Ant's name."""
+        return self.get_job(id)
+
+    def cancel_worker(self, job_or_id: Job | int) -> Job:
+        """Do what :meth:`cancel_job` does, under Ant's name."""
+        return self.cancel_job(job_or_id)
+
+    def retry_worker(self, job_or_id: Job | int) -> Job:
+        """Do what :meth:`retry_job` does, under Ant's name."""
+        return self.retry_job(job_or_id)
+
+    def delete_worker(self, job_or_id: Job | int) -> None:
+        """Do what :meth:`delete_job` does, under Ant's name."""
+        self.delete_job(job_or_id)
