@@ -1,39 +1,44 @@
-"""OTP-style supervision for Python, and durable background jobs built on it."""
+"""OTP-style supervision for Python, and durable background jobs built on it.
+
+What is exported is imported when it is first used, and so are the public modules. A command that
+opens no store, and a child process of ``executor="process"``, then load only what they need.
+"""
 
 from __future__ import annotations
 
-import importlib
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
-
-from antq_actors.errors import (
-    AlreadyExists,
-    AntqError,
-    BatchError,
-    ConfigError,
-    ForkError,
-    InvalidSchedule,
-    JobNotFound,
-    NotAWorker,
-    NotCancellable,
-    NotRetryable,
-    NotStarted,
-    StartError,
-    StorageError,
-    StorageFull,
-    UnknownQueue,
-    WorkerNotFound,
-)
-from antq_actors.jobs.function_worker import worker
-from antq_actors.jobs.job import AttemptError, Job
-from antq_actors.jobs.outcome import Cancel, Fail, Snooze
-from antq_actors.jobs.status import Status
-from antq_actors.jobs.unique import Unique
-from antq_actors.jobs.worker import Worker
 
 if TYPE_CHECKING:
     from antq_actors.app import AntQ, QueueHandle
     from antq_actors.config import QueueConfig
+    from antq_actors.errors import (
+        AlreadyExists,
+        AntqError,
+        BatchError,
+        ConfigError,
+        ForkError,
+        InvalidSchedule,
+        JobNotFound,
+        NotAWorker,
+        NotCancellable,
+        NotRetryable,
+        NotStarted,
+        StartError,
+        StorageError,
+        StorageFull,
+        UnknownQueue,
+        WorkerNotFound,
+    )
+    from antq_actors.jobs.function_worker import worker
+    from antq_actors.jobs.job import AttemptError, Job
+    from antq_actors.jobs.outcome import Cancel, Fail, Snooze
+    from antq_actors.jobs.status import Status
+    from antq_actors.jobs.unique import Unique
+    from antq_actors.jobs.worker import Worker
     from antq_actors.queues.status import QueueStatus
+
+__version__: Final = "0.1.0"
 
 __all__ = [
     "AlreadyExists",
@@ -67,23 +72,36 @@ __all__ = [
     "worker",
 ]
 
-# What runs an application is imported when it is wanted: the processes of executor="process" have
-# workers and no application, and are started anew for each job that had to be killed.
-_OF_APPLICATIONS: Final = {
+_MODULES: Final = {
     "AntQ": "antq_actors.app",
+    "AttemptError": "antq_actors.jobs.job",
+    "Cancel": "antq_actors.jobs.outcome",
+    "Fail": "antq_actors.jobs.outcome",
+    "Job": "antq_actors.jobs.job",
     "QueueConfig": "antq_actors.config",
     "QueueHandle": "antq_actors.app",
     "QueueStatus": "antq_actors.queues.status",
+    "Snooze": "antq_actors.jobs.outcome",
+    "Status": "antq_actors.jobs.status",
+    "Unique": "antq_actors.jobs.unique",
+    "Worker": "antq_actors.jobs.worker",
+    "worker": "antq_actors.jobs.function_worker",
 }
+"""Where each export is; those that are not listed are in ``antq_actors.errors``."""
+
+_PUBLIC_MODULES: Final = ("cluster", "errors", "maintenance", "otp", "queues")
+"""``import antq_actors`` is enough for ``antq_actors.errors``."""
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _OF_APPLICATIONS:
+    if name in _PUBLIC_MODULES:
+        return import_module(f"{__name__}.{name}")
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_OF_APPLICATIONS[name]), name)
+    value = getattr(import_module(_MODULES.get(name, "antq_actors.errors")), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_OF_APPLICATIONS})
+    return sorted({*globals(), *__all__, *_PUBLIC_MODULES})

@@ -16,7 +16,7 @@ from antq_actors import AntQ
 from antq_actors.app.ear import print_stacks, signals_to_handle
 from antq_actors.cli.demo_display import LiveDisplay, PlainDisplay, display
 from antq_actors.cli.demo_report import Run, report
-from antq_actors.cli.render import printable
+from antq_actors.cli.output import printable
 from antq_actors.cli.store import started
 from antq_actors.demo import memory
 from antq_actors.demo.campaign import QUEUE, Campaign, Progress

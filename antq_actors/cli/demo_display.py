@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from antq_actors import Status
-from antq_actors.cli.render import STATUS_STYLES
+from antq_actors.cli.tables import STATUS_STYLES
 from antq_actors.demo.campaign import Progress
 
 RATE_WINDOW: Final = 3.0

@@ -7,7 +7,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from antq_actors import Job, Status
-from antq_actors.cli import output, overview, render
+from antq_actors.cli import output, overview, render, tables
 from antq_actors.cli.store import StorePath, opened
 from antq_actors.storage.node_info import NodeInfo
 
@@ -58,9 +58,9 @@ def list_jobs(
             limit=limit,
         )
     if as_json:
-        output.write_json(jobs)
+        render.write_json(jobs)
     elif jobs:
-        output.write_table(render.table(jobs))
+        tables.write_table(tables.table(jobs))
         if len(jobs) == limit:
             output.note(f"There may be more: --after {jobs[-1].id}")
     else:
@@ -89,10 +89,10 @@ def nodes(path: StorePath, *, as_json: AsJson = False) -> None:
     with opened(path) as app:
         found = overview.facts(app)
     if as_json:
-        output.write_json(found)
+        render.write_json(found)
         return
     for table in overview.tables(found):
-        output.write_table(table)
+        tables.write_table(table)
 
 
 def count(
@@ -119,7 +119,7 @@ def count(
             str(each): app.count_workers(status=each, queue_name=queue) for each in status or Status
         }
     if as_json:
-        output.write_json(counts)
+        render.write_json(counts)
     else:
         for name, number in counts.items():
             output.write(f"{name:<10} {number:>9}")
@@ -158,7 +158,7 @@ def retry(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
 
 def _print_job(job: Job, nodes: list[NodeInfo], *, as_json: bool) -> None:
     if as_json:
-        output.write_json(job)
+        render.write_json(job)
     else:
         place = overview.where(job, nodes) if job.node else ""
         output.write(render.text(job, place))

@@ -1,6 +1,7 @@
 """Standard output and standard error, whatever they are: ASCII, a narrow terminal, full, closed.
 
 Every command writes here, so that none of them meets an encoding or a missing stream by itself.
+Nothing heavy is imported: what a command shows of jobs is in ``render.py`` and ``tables.py``.
 """
 
 import io
@@ -8,16 +9,22 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Final
 
-import typer
-from rich.console import Console
-
-from antq_actors.cli import render
 from antq_actors.errors import AntqError
 
-_PIPE_WIDTH: Final = 1_000
-"""Columns where there is no terminal: enough for any line."""
+_CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
+del _CONTROL[ord("\n")], _CONTROL[ord("\t")]
+
+
+def printable(text: str) -> str:
+    """Return *text* with its control characters spelt out, so that it cannot drive a terminal."""
+    return encodable(text.translate(_CONTROL))
+
+
+def encodable(text: str) -> str:
+    """Spell out lone surrogates, half characters that no output accepts."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def occupy_descriptors() -> None:
@@ -35,49 +42,34 @@ def occupy_descriptors() -> None:
 
 def escape_what_cannot_be_written() -> None:
     """Let standard output show the characters that its encoding does not have as escapes."""
-    if isinstance(sys.stdout, io.TextIOWrapper) and not _is_universal(sys.stdout.encoding):
+    if isinstance(sys.stdout, io.TextIOWrapper) and not has_all_characters():
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def report(text: str) -> None:
     """Write what a command has done to standard output, if that is open: it is done anyway."""
-    if _is_open():
-        with _writing(text):
-            typer.echo(text)
+    if is_open():
+        with writing(text):
+            print_line(text)
 
 
 def write(text: str) -> None:
-    """Write what was asked for to standard output. As all below, raises AntqError if it cannot."""
-    with _writing():
-        typer.echo(text)
-
-
-def write_json(value: Any) -> None:
-    """Write a value as one JSON document, in characters that standard output has."""
-    with _writing():
-        typer.echo(render.as_json(value, ascii_only=not _is_universal(sys.stdout.encoding)))
+    """Write what was asked for to standard output. Raises AntqError if it cannot."""
+    with writing():
+        print_line(text)
 
 
 def write_lines(lines: Iterable[bytes]) -> None:
-    """Write bytes to standard output, each with a newline."""
-    with _writing():
+    """Write bytes to standard output, each with a newline. Raises AntqError if it cannot."""
+    with writing():
         for line in lines:
             sys.stdout.buffer.write(line + b"\n")
         sys.stdout.buffer.flush()
 
 
-def write_table(table: render.JobTable | render.PlainTable | str) -> None:
-    """Write a table, as wide as the terminal; to anything else in full."""
-    with _writing():
-        _write_table(table)
-
-
-def _write_table(table: render.JobTable | render.PlainTable | str) -> None:
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
-    if isinstance(table, render.JobTable):
-        # An id that is wider than the terminal is not cut: it goes on in the next line.
-        console.width = max(console.width, table.narrowest)
-    console.print(table, soft_wrap=not isinstance(table, render.JobTable))
+def print_line(text: str) -> None:
+    """Write a line to standard output; to be called within :func:`writing`."""
+    print(text, flush=True)  # noqa: T201 - it is a command
 
 
 def note(text: str) -> None:
@@ -88,9 +80,9 @@ def note(text: str) -> None:
 
 
 @contextmanager
-def _writing(done: str = "") -> Iterator[None]:
+def writing(done: str = "") -> Iterator[None]:
     """Say of an error that it is one of standard output, and what was done all the same."""
-    if not _is_open():
+    if not is_open():
         raise AntqError("standard output is closed, so nothing can be shown")
     try:
         yield
@@ -101,10 +93,11 @@ def _writing(done: str = "") -> Iterator[None]:
         raise AntqError(f"{done} But {why}" if done else why) from error
 
 
-def _is_open() -> bool:
+def is_open() -> bool:
+    """Return whether there is a standard output."""
     return sys.stdout is not None and not sys.stdout.closed
 
 
-def _is_universal(encoding: str | None) -> bool:
-    """Return whether an encoding has all characters."""
-    return (encoding or "").lower().replace("-", "").replace("_", "").startswith("utf")
+def has_all_characters() -> bool:
+    """Return whether the encoding of standard output has all characters."""
+    return (sys.stdout.encoding or "").lower().replace("-", "").replace("_", "").startswith("utf")

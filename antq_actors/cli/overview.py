@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from antq_actors import AntQ, Job, Status
-from antq_actors.cli.render import PlainTable, printable
+from antq_actors.cli.output import printable
+from antq_actors.cli.tables import PlainTable
 
 if TYPE_CHECKING:
     from antq_actors.storage.node_info import NodeInfo

@@ -1,157 +1,27 @@
-"""Jobs as tables, text and JSON.
+"""Jobs as text and JSON.
 
 What users stored may hold anything, so nothing here trusts it: no terminal control characters,
-no markup, and JSON for whatever the arguments are.
+and JSON for whatever the arguments are.
 """
+
+from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from rich.console import Console, ConsoleOptions
-from rich.table import Table
-from rich.text import Text
 
-from antq_actors import AttemptError, Job
+from antq_actors.cli import output
+from antq_actors.cli.output import encodable, printable
 
-STATUS_STYLES: Final = {
-    "enqueued": "cyan",
-    "running": "bold blue",
-    "scheduled": "cyan",
-    "retrying": "yellow",
-    "completed": "green",
-    "failed": "bold red",
-    "cancelled": "magenta",
-}
+if TYPE_CHECKING:
+    from antq_actors import AttemptError, Job
 
-MAX_ARGS: Final = 300
-"""Longest arguments shown in a table, in characters."""
-
-_COLUMNS: Final = ("id", "status", "queue", "attempts", "worker", "when", "args")
-_LEFT_OUT_FIRST: Final = ("args", "when", "attempts", "queue", "worker", "status")
-_NARROWEST: Final = {"queue": 8, "worker": 12, "args": 8}
-"""To so many characters a column is narrowed before any is left out; the others are not."""
-_GAP: Final = 2
-"""Spaces between two columns."""
-
-_CONTROL: Final = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160))}
-del _CONTROL[ord("\n")], _CONTROL[ord("\t")]
 # JSON escapes the first 32 itself, and has escapes of its own.
 _CONTROL_IN_JSON: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
-
-
-def table(jobs: Iterable[Job]) -> "JobTable":
-    """Return one row a job: short enough for a terminal; ``text`` and JSON tell everything."""
-    return JobTable([_cells(job) for job in jobs])
-
-
-class JobTable:
-    """What rich shows as one row a job, on a console of any width."""
-
-    def __init__(self, rows: list[tuple[Text, ...]]) -> None:
-        self._columns = {
-            title: [row[number] for row in rows] for number, title in enumerate(_COLUMNS)
-        }
-        self._widths: dict[str, int] = {
-            title: max(cell.cell_len for cell in (Text(title), *cells))
-            for title, cells in self._columns.items()
-        }
-
-    @property
-    def narrowest(self) -> int:
-        """The columns of a terminal that ids need."""
-        return self._widths["id"]
-
-    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table]:
-        yield self._fitted(options.max_width)
-
-    def _fitted(self, width: int) -> Table:
-        """Return the table for so many columns of a terminal.
-
-        Where there is no room for all, some are narrowed, and then left out; ids never are.
-        """
-        natural = self._widths
-        least = {title: min(natural[title], _NARROWEST.get(title, width)) for title in natural}
-        least["id"] = self.narrowest
-        for title in _LEFT_OUT_FIRST:
-            if _table_width(least) > width:
-                del least[title]
-        spare = width - _table_width(least)
-        shown = _new_table()
-        for title, narrowest in least.items():
-            more = min(max(0, spare), natural[title] - narrowest)
-            spare -= more
-            shown.add_column(
-                title,
-                justify="right" if title == "id" else "left",
-                no_wrap=True,
-                width=narrowest + more,
-            )
-        for cells in zip(*(self._columns[title] for title in least), strict=True):
-            shown.add_row(*cells)
-        return shown
-
-
-class PlainTable:
-    """Rows under titles; where the terminal is too narrow for them, a few lines for each row."""
-
-    def __init__(self, *titles: str) -> None:
-        self._titles = titles
-        self._rows: list[list[Text]] = []
-
-    def add(self, *cells: str | Text) -> None:
-        """Add a row."""
-        self._rows.append([Text(cell) if isinstance(cell, str) else cell for cell in cells])
-
-    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
-        yield self._fitted(options.max_width)
-
-    def _fitted(self, width: int) -> Table | Text:
-        """Return the table for so many columns of a terminal."""
-        shown = _new_table()
-        widths = {}
-        for number, title in enumerate(self._titles):
-            cells = [Text(title), *(row[number] for row in self._rows)]
-            widths[title] = max(cell.cell_len for cell in cells)
-            shown.add_column(title, no_wrap=True)
-        for row in self._rows:
-            shown.add_row(*row)
-        return shown if _table_width(widths) <= width else self._lines()
-
-    def _lines(self) -> Text:
-        lines = []
-        for row in self._rows:
-            lines += [
-                Text(f"{title} " if title else "").append_text(cell)
-                for title, cell in zip(self._titles, row, strict=True)
-                if cell.plain
-            ]
-            lines.append(Text())
-        return Text("\n", no_wrap=True, overflow="ignore").join(lines[:-1])
-
-
-def _new_table() -> Table:
-    return Table(box=None, pad_edge=False, header_style="bold")
-
-
-def _cells(job: Job) -> tuple[Text, ...]:
-    """Return what the columns say of a job."""
-    return (
-        Text(str(job.id)),
-        Text(job.status, STATUS_STYLES[job.status]),
-        Text(printable(job.queue_name)),
-        Text(f"{job.attempts}/{job.max_attempts}"),
-        Text(printable(job.worker.rpartition(":")[2])),
-        Text(f"{job.scheduled_at or job.updated_at:%Y-%m-%d %H:%M:%S}"),
-        Text(printable(repr(dict(job.args)))[:MAX_ARGS]),
-    )
-
-
-def _table_width(columns: Mapping[str, int]) -> int:
-    return sum(columns.values()) + _GAP * (len(columns) - 1)
 
 
 def text(job: Job, place: str = "") -> str:
@@ -177,10 +47,19 @@ def text(job: Job, place: str = "") -> str:
     return printable("\n".join(lines))
 
 
+def write_json(value: Any) -> None:
+    """Write a value as one JSON document, in characters that standard output has.
+
+    Raises AntqError if it cannot be written.
+    """
+    with output.writing():
+        output.print_line(as_json(value, ascii_only=not output.has_all_characters()))
+
+
 def as_json(value: Any, *, ascii_only: bool = False) -> str:
     """Return a job, or several, or any plain value, as one JSON document."""
     text = json.dumps(plain(value), indent=2, ensure_ascii=ascii_only)
-    return _encodable(text.translate(_CONTROL_IN_JSON))
+    return encodable(text.translate(_CONTROL_IN_JSON))
 
 
 def plain(value: Any) -> Any:
@@ -196,16 +75,6 @@ def plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     return _container(value)
-
-
-def printable(text: str) -> str:
-    """Answer *text* with its control characters spelt out, so that it cannot drive a terminal."""
-    return _encodable(text.translate(_CONTROL))
-
-
-def _encodable(text: str) -> str:
-    """Spell out lone surrogates, half characters that no output accepts."""
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _container(value: Any) -> Any:

@@ -1,0 +1,53 @@
+"""The commands of ``antq``: what each is called, what it does, and where its function is.
+
+A command's module is imported when the command is run or its own help is shown. The list that
+``antq --help`` shows needs none of them, so their summaries are repeated here; a test compares them
+with the docstrings of the functions.
+"""
+
+from typing import Final, NamedTuple
+
+
+class Command(NamedTuple):
+    """One command of ``antq``."""
+
+    place: str
+    """Its function, as ``module:name`` in ``antq_actors.cli``."""
+    summary: str
+    """The first line of its function's docstring."""
+
+
+COMMANDS: Final = {
+    "start": Command("start:start", "Run the queues of an application."),
+    "demo": Command("demo:demo", "Send a promotion to every lead of a file."),
+    "list": Command("jobs:list_jobs", "List jobs by id. All given filters hold."),
+    "show": Command(
+        "jobs:show", "Show one job with its errors and stack traces, and where it runs."
+    ),
+    "count": Command("jobs:count", "Count jobs, as fast with ten million as with ten."),
+    "nodes": Command("jobs:nodes", "Show which processes run which queues, and how many jobs."),
+    "cancel": Command("jobs:cancel", "Cancel a job that has not ended."),
+    "retry": Command("jobs:retry", "Enqueue an ended job again."),
+    "verify": Command(
+        "maintenance:verify", "Compare every index, count and unique key with the jobs."
+    ),
+    "backup": Command(
+        "maintenance:backup",
+        "Copy a store, as it is now, to a new directory, while applications run.",
+    ),
+    "restore": Command("maintenance:restore", "Make a store of a backup, after verifying it."),
+    "compact": Command(
+        "maintenance:compact", "Give the room of what was deleted back to the disk."
+    ),
+    "migrate": Command("maintenance:migrate", "Bring a store to the format of this release."),
+    "reseal": Command(
+        "maintenance:reseal", "Sign all jobs that are in a store with the first signing key."
+    ),
+    "export": Command(
+        "maintenance:export_jobs", "Write jobs as lines of JSON, while applications run."
+    ),
+    "import": Command(
+        "maintenance:import_jobs",
+        "Store the jobs of an export as they were; trust the file as you trust code.",
+    ),
+}
