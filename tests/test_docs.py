@@ -29,9 +29,14 @@ def program(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Answer the anchors of the page's headings, as GitHub makes them."""
+    """Return the anchors of the page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+    found: list[str] = []
+    for heading in headings:
+        anchor = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        found.append(anchor)
+    # The second of equal headings ends in -1.
+    return {f"{each}-{n}" if (n := found[:i].count(each)) else each for i, each in enumerate(found)}
 
 
 WITH_PYTHON = [page for page in PAGES if program(page).strip()]

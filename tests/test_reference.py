@@ -1,0 +1,49 @@
+"""docs/reference.md is what the docstrings say, and shows every public name."""
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import antq_actors
+from antq_actors import errors
+
+ROOT = Path(__file__).parent.parent
+PAGE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+
+
+def headings():
+    return re.findall(r"^### (\w+)$", PAGE, re.MULTILINE)
+
+
+def public_errors():
+    return {
+        name
+        for name, each in vars(errors).items()
+        if inspect.isclass(each) and issubclass(each, errors.AntqError)
+    }
+
+
+def test_the_reference_shows_every_public_name_once():
+    assert sorted(headings()) == sorted({*antq_actors.__all__, *public_errors()} - {"__version__"})
+
+
+def test_the_reference_shows_every_public_method_of_an_application():
+    methods = {name for name in dir(antq_actors.AntQ) if not name.startswith(("_", "antq_"))}
+
+    shown = set(re.findall(r"^(?:#### AntQ\.|- `)(\w+)", PAGE, re.MULTILINE))
+
+    assert methods <= shown
+
+
+def test_the_reference_is_what_the_docstrings_say():
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, ROOT / "tools" / "reference.py", "--check"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr

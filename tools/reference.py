@@ -1,0 +1,225 @@
+"""Write docs/reference.md: every public name of ``antq_actors``, from its docstring.
+
+``make docs`` runs it. With ``--check`` it writes nothing, and exits with 1 when the page is not
+what it would write. griffe reads the sources; nothing is imported.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import PIPE
+from typing import TYPE_CHECKING, Final
+
+import griffe
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ROOT: Final = Path(__file__).parent.parent
+PAGE: Final = ROOT / "docs" / "reference.md"
+
+GROUPS: Final = {
+    "The application": ["AntQ", "QueueConfig", "QueueHandle", "QueueStatus"],
+    "Workers": ["Worker", "worker", "Unique", "Fail", "Cancel", "Snooze"],
+    "Jobs": ["Job", "AttemptError", "Status"],
+}
+"""The sections of the page and what they show, in this order. Errors need no entry here."""
+
+HEAD: Final = """\
+# Reference
+
+Every public name of `antq_actors`, generated from the docstrings by `make docs`. Import them from
+`antq_actors`; the errors are in `antq_actors.errors`, too.
+
+Durations are seconds (`float`) or `timedelta`. Instants are `datetime` values with a time zone. A
+wrong type is a `TypeError` and a value out of range a `ValueError`, raised in the caller before
+anything is started or stored.
+
+The supervision half, `antq_actors.otp`, is described in [Supervision](supervision.md). Operations
+on a store that no application has open are in [Running](running.md#the-store-as-a-whole).
+"""
+
+FENCED: Final = re.compile(r"```python no-run\n(.*?)```\n", re.DOTALL)
+"""A signature on the page."""
+
+ERRORS: Final = "antq_actors.errors"
+
+
+class UngroupedName(Exception):
+    """A public name that :data:`GROUPS` does not mention."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One public name and where it is defined."""
+
+    name: str
+    definition: griffe.Object
+
+    @property
+    def is_error(self) -> bool:
+        """Whether it is defined in ``antq_actors.errors``."""
+        return self.definition.module.path == ERRORS
+
+
+def page() -> str:
+    """Return the text of docs/reference.md. Raises UngroupedName."""
+    package = griffe.load("antq_actors", search_paths=[ROOT], allow_inspection=False)
+    entries = {name: Entry(name, _definition(package[name])) for name in _exported(package)}
+    errors = [
+        Entry(name, _definition(each))
+        for name, each in package["errors"].classes.items()
+        if not each.is_alias
+    ]
+    grouped = {name for names in GROUPS.values() for name in names}
+    ungrouped = {name for name in entries if not entries[name].is_error} - grouped
+    if ungrouped:
+        names = ", ".join(sorted(ungrouped))
+        raise UngroupedName(f"GROUPS in tools/reference.py has no place for {names}")
+
+    sections = [(title, [entries[name] for name in names]) for title, names in GROUPS.items()]
+    sections.append(("Errors", errors))
+    parts = [HEAD]
+    anchors: set[str] = set()
+    for title, members in sections:
+        links = " · ".join(f"[{entry.name}](#{_anchor(entry.name, anchors)})" for entry in members)
+        parts.append(f"## {title}\n\n{links}\n")
+        parts.extend("\n".join(_describe(entry)) for entry in members)
+    return _format_signatures("\n".join(parts))
+
+
+def _exported(package: griffe.Object | griffe.Alias) -> list[str]:
+    return [str(name).strip("'\"") for name in package.exports or []]
+
+
+def _definition(found: griffe.Object | griffe.Alias) -> griffe.Object:
+    return found.final_target if isinstance(found, griffe.Alias) else found
+
+
+def _anchor(heading: str, taken: set[str]) -> str:
+    """Return the anchor of the next heading, as GitHub makes it; ``worker`` follows ``Worker``."""
+    anchor = heading.lower() if heading.lower() not in taken else f"{heading.lower()}-1"
+    taken.add(anchor)
+    return anchor
+
+
+def _describe(entry: Entry) -> Iterator[str]:
+    definition = entry.definition
+    yield f"### {entry.name}\n"
+    if isinstance(definition, griffe.Class):
+        yield from _describe_class(entry, definition)
+    elif isinstance(definition, griffe.Function):
+        yield _signature(definition)
+        yield _text(definition)
+    else:
+        yield _text(definition)
+
+
+def _describe_class(entry: Entry, definition: griffe.Class) -> Iterator[str]:
+    members = dict(_public_members(definition))
+    init = definition.members.get("__init__")
+    bases = [str(base) for base in definition.bases]
+    if entry.is_error:
+        yield f"Bases: {', '.join(f'`{base}`' for base in bases)}\n"
+    elif isinstance(init, griffe.Function) and not _is_enum(bases):
+        yield _signature(init, name=entry.name)
+    yield _text(definition)
+    if isinstance(init, griffe.Function) and init.docstring:
+        yield _text(init)
+    fields = [_field(member) for member in members.values() if isinstance(member, griffe.Attribute)]
+    if fields:
+        yield "\n".join(fields) + "\n"
+    for name, member in members.items():
+        if isinstance(member, griffe.Function):
+            yield f"#### {entry.name}.{name}\n"
+            yield _signature(member)
+            yield _text(member)
+
+
+def _public_members(definition: griffe.Class) -> Iterator[tuple[str, griffe.Object]]:
+    """Yield what users may use: own and inherited members, in the order of the source."""
+    seen: set[str] = set()
+    for cls in (definition, *definition.mro()):
+        for name, member in cls.members.items():
+            is_internal = name.startswith(("_", "antq_"))
+            if not is_internal and not member.is_alias and name not in seen:
+                seen.add(name)
+                yield name, _definition(member)
+
+
+def _is_enum(bases: Iterable[str]) -> bool:
+    return any(base.endswith("Enum") for base in bases)
+
+
+def _field(member: griffe.Attribute) -> str:
+    declared = member.name if member.annotation is None else f"{member.name}: {member.annotation}"
+    has_default = "class-attribute" in member.labels and "field(" not in str(member.value)
+    if has_default and member.value is not None:
+        declared += f" = {member.value}"
+    text = " ".join(_text(member).split())
+    return f"- `{declared}`" + (f": {text}" if text else "")
+
+
+def _signature(function: griffe.Function, name: str | None = None) -> str:
+    if function.overloads:
+        overloads = [f"def {each.signature()}: ..." for each in function.overloads]
+        return _code("\n".join(overloads))
+    word = "async def" if "async" in function.labels else "def"
+    decorator = "@classmethod\n" if "classmethod" in function.labels else ""
+    signature = function.signature(name=name or function.name, return_type=name is None)
+    return _code(f"{decorator}{word} {signature}: ...")
+
+
+def _code(source: str) -> str:
+    return f"```python no-run\n{source}\n```\n"
+
+
+def _text(thing: griffe.Object) -> str:
+    """Return a docstring as Markdown: its roles and literals as code, its examples in fences."""
+    if thing.docstring is None:
+        return ""
+    text = re.sub(r":[a-z]+:`~?([^`]+)`", r"`\1`", thing.docstring.value)
+    text = text.replace("``", "`")
+    return re.sub(r"(?m)^>>>(?:.*\n?)+?(?=^\s*$|\Z)", _fenced, text).strip() + "\n"
+
+
+def _fenced(example: re.Match[str]) -> str:
+    return f"```pycon\n{example.group().rstrip()}\n```\n"
+
+
+def _format_signatures(text: str) -> str:
+    """Return the page with its signatures as the formatter writes them, in one run of it."""
+    separator = "\n# next signature\n"
+    command = [sys.executable, "-m", "ruff", "format", "--line-length", "100", "-"]
+    formatted = subprocess.run(  # noqa: S603 - the formatter, on our own sources
+        command, input=separator.join(FENCED.findall(text)), stdout=PIPE, text=True, check=True
+    ).stdout.split(separator.strip())
+    shown = map(_without_body, formatted)
+    text = FENCED.sub(lambda _: f"```python no-run\n{next(shown)}\n```\n", text)
+    return re.sub(r"\n{3,}", "\n\n", text).rstrip() + "\n"
+
+
+def _without_body(definition: str) -> str:
+    """Return only the head of a definition; a class is called, so its head is the call."""
+    head = re.sub(r":\s*\.\.\.$", "", definition.strip(), flags=re.MULTILINE)
+    return re.sub(r"^def (?=[A-Z])", "", head)
+
+
+def main() -> int:
+    """Write the page or, with ``--check``, compare it; return the exit code."""
+    text = page()
+    if "--check" not in sys.argv:
+        PAGE.write_text(text, encoding="utf-8")
+        return 0
+    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+        sys.stderr.write("docs/reference.md is not what the docstrings say; run: make docs\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
