@@ -1,5 +1,6 @@
 """The names, shapes and types that users' programs rely on."""
 
+import builtins
 import dataclasses
 import inspect
 import pickle
@@ -164,6 +165,15 @@ def test_the_messages_of_a_queue_stand_in_queues(name):
 @pytest.mark.parametrize("name", OTP)
 def test_supervision_stands_in_otp(name):
     assert hasattr(otp, name)
+
+
+def test_everything_of_otp_at_once_shadows_no_builtin():
+    names: dict[str, object] = {}
+    exec("from antq_actors.otp import *", names)  # noqa: S102 - what is to be shown
+
+    assert [name for name in names if hasattr(builtins, name)] == []
+    assert names["stop"] is otp.stop
+    assert callable(otp.exit)
 
 
 def test_the_package_is_typed():

@@ -43,7 +43,10 @@ from antq_actors.otp.errors import (
 )
 from antq_actors.otp.event_stream import EventStream, Subscription, subscribe
 from antq_actors.otp.gen_server import GenServer
-from antq_actors.otp.links import exit, link, trap_exit, unlink  # noqa: A004 - OTP's name
+
+# By its own name, but not in __all__: there it would shadow the builtin of everyone who imports *.
+from antq_actors.otp.links import exit as exit  # noqa: A004 - OTP's name; so it is typed
+from antq_actors.otp.links import link, trap_exit, unlink
 from antq_actors.otp.messages import IGNORE, NOREPLY, Continue, Down, Exited, IdleTimeout
 from antq_actors.otp.monitors import Monitor, demonitor, monitor
 from antq_actors.otp.names import whereis
@@ -121,7 +124,6 @@ __all__ = [
     "chaos",
     "demonitor",
     "events",
-    "exit",
     "link",
     "monitor",
     "orphans",

@@ -163,7 +163,8 @@ class ActorLoop(ThreadingActor):
             return None, self.__refuse(Normal())
         self._otp_process.end_if_forked()
         self._otp_process.is_at = None
-        self._otp_process.tell_starter(self._otp_ref)
+        if not self._otp_process.tell_starter(self._otp_ref):
+            return None, Killed()  # its starter kills it, as init took too long
         return (answer if isinstance(answer, Continue) else None), None
 
     def __refuse(self, reason: ExitReason) -> ExitReason:
@@ -178,10 +179,8 @@ class ActorLoop(ThreadingActor):
         return signal.reason if isinstance(signal, ExitSignal) else Killed()
 
     def __unlink_parent(self) -> None:
-        if self._otp_process.started is not None and self._otp_process.parent is not None:
-            parent = self._otp_process.parent.process
-            parent.unlink(self._otp_process)
-            self._otp_process.unlink(parent)
+        if self._otp_process.started is not None:
+            self._otp_process.unlink_parent()
 
     def __finish(self, reason: ExitReason) -> ExitReason:
         if self._otp_process.reason is not None:

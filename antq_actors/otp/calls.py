@@ -8,7 +8,7 @@ from pykka._envelope import Envelope
 
 from antq_actors.otp import current
 from antq_actors.otp.asks import AskFrom
-from antq_actors.otp.destinations import find
+from antq_actors.otp.destinations import find, nobody
 from antq_actors.otp.errors import CallCycle, CallExit, CallTimeout
 from antq_actors.otp.messages import Call, Cast, Response, StopRequest
 from antq_actors.otp.patience import seconds
@@ -34,7 +34,7 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
     limit = seconds(timeout)
     process = find(dest)
     if process is None:
-        raise CallExit(NoProc(), f"no actor is registered as {dest!r}")
+        raise nobody(dest)
     current.sends("call", request, process)
     return put_and_await(process, Call(request), limit)
 
@@ -111,7 +111,7 @@ def stop(
     limit = seconds(timeout)
     process = find(dest)
     if process is None:
-        raise CallExit(NoProc(), f"no actor is registered as {dest!r}")
+        raise nobody(dest)
     if process is current.process():
         raise CallCycle([process.ref, process.ref])
     watch = DeathWatch(process.ref)
@@ -153,8 +153,10 @@ def send_request(dest: Destination, request: Any, tag: Any) -> None:
         raise RuntimeError("send_request() is for actors; a plain thread uses call()")
     process = find(dest)
     pending = _Request(request, me, tag)
-    if process is None or not process.mailbox.deliver(Envelope(pending)):
-        pending.answer(None, CallExit(NoProc(), f"{dest!r} is not there"))
+    if process is None:
+        pending.answer(None, nobody(dest))
+    elif not process.mailbox.deliver(Envelope(pending)):
+        pending.answer(None, CallExit(NoProc(), f"{process} has ended"))
 
 
 class Answer:

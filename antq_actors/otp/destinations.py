@@ -34,6 +34,14 @@ def find(dest: Destination) -> Process | None:
 def find_living(dest: Destination) -> Process:
     """Answer the actor that *dest* names. Raises CallExit(NoProc()) if there is none that lives."""
     process = find(dest)
-    if process is None or process.reason is not None:
-        raise CallExit(NoProc(), f"{dest!r} has ended or never was")
+    if process is None:
+        raise nobody(dest)
+    if process.reason is not None:
+        raise CallExit(NoProc(), f"{dest!r} has ended")
     return process
+
+
+def nobody(dest: Destination) -> CallExit:
+    """Return the error of a call to *dest*, a name that no actor has; it says what is close."""
+    assert isinstance(dest, str | Via)  # noqa: S101 - a ref always leads to its actor
+    return CallExit(NoProc(), f"no actor is registered as {dest!r}{names.why_absent(dest)}")

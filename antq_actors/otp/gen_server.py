@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
@@ -12,6 +13,7 @@ from antq_actors.otp.actor_loop import ActorLoop
 from antq_actors.otp.child_spec import ChildSpec, ChildType, Restart
 from antq_actors.otp.errors import CallExit, StartError
 from antq_actors.otp.messages import Promise
+from antq_actors.otp.patience import seconds
 from antq_actors.otp.process import logger
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Normal, Shutdown
 from antq_actors.otp.ref import ServerRef
@@ -168,18 +170,46 @@ class GenServer(ActorLoop):
     # ---- starting -------------------------------------------------------------------------
 
     @classmethod
-    def start(cls, *args: Any, name: str | Via | None = None, **kwargs: Any) -> Any:
-        """Start the actor and answer its ref, or IGNORE, when ``init`` is through.
+    def start(
+        cls,
+        *args: Any,
+        name: str | Via | None = None,
+        timeout: float | timedelta | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Start the actor and return its ref, or IGNORE, when ``init`` has returned.
 
-        Raises StartError if ``init`` failed, AlreadyStarted if *name* is taken, TypeError if
-        *name* is none; then nothing runs.
+        Raises StartError if ``init`` failed, or took longer than *timeout* seconds (None: no
+        limit), AlreadyStarted if *name* is taken, TypeError or ValueError if *name* or *timeout*
+        is none; then nothing runs. An actor whose ``init`` is late is killed, so its ``terminate``
+        does not run, and the reason of the StartError is a Crash with a TimeoutError. As the
+        ``timeout`` of OTP's ``gen_server:start``.
+
+        >>> import threading
+        >>> class Slow(GenServer):
+        ...     def init(self):
+        ...         threading.Event().wait(0.2)
+        >>> try:
+        ...     Slow.start(name="slow", timeout=0.01)
+        ... except StartError as error:
+        ...     print(error)
+        slow did not start: Crash(TimeoutError: init took longer than 0.01 s, and was killed)
         """
-        return cls._otp_launch(args, kwargs, name=name, parent=None)
+        return cls._otp_launch(args, kwargs, name=name, timeout=timeout, parent=None)
 
     @classmethod
-    def start_link(cls, *args: Any, name: str | Via | None = None, **kwargs: Any) -> Any:
-        """Start the actor linked to the actor that calls; from a plain thread: not linked."""
-        return cls._otp_launch(args, kwargs, name=name, parent=current.process())
+    def start_link(
+        cls,
+        *args: Any,
+        name: str | Via | None = None,
+        timeout: float | timedelta | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Start the actor linked to the actor that calls; from a plain thread: not linked.
+
+        Raises what `start` raises. The caller is not linked to an actor that did not start.
+        """
+        return cls._otp_launch(args, kwargs, name=name, timeout=timeout, parent=current.process())
 
     @classmethod
     def spawn_link(cls, *args: Any, name: str | Via | None = None, **kwargs: Any) -> ServerRef:
@@ -200,15 +230,22 @@ class GenServer(ActorLoop):
         significant: bool = False,
         drain: bool = False,
         name: str | Via | None = None,
+        timeout: float | timedelta | None = None,
         **kwargs: Any,
     ) -> ChildSpec:
         """Describe this actor as a child, started with the other arguments.
 
-        Without *id* its id is *name*, or else the class's name. Raises what ChildSpec raises.
+        Without *id* its id is *name*, or else the class's name. With a *timeout* a hung ``init``
+        does not hold up its supervisor for ever: after so many seconds it is a start that failed.
+        Raises what ChildSpec raises, and TypeError or ValueError for a *name* or *timeout* that is
+        none.
         """
         if name is not None:
             names.check(name)
             kwargs["name"] = name
+        if timeout is not None:
+            seconds(timeout)
+            kwargs["timeout"] = timeout
         return ChildSpec(
             id if id is not None else name or cls.__name__,
             cls.start_link,
@@ -223,14 +260,26 @@ class GenServer(ActorLoop):
 
     @classmethod
     def _otp_launch(
-        cls, args: tuple[Any, ...], kwargs: dict[str, Any], *, name: str | Via | None, parent: Any
+        cls,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        name: str | Via | None,
+        timeout: float | timedelta | None,
+        parent: Process | None,
     ) -> Any:
+        limit = seconds(timeout)
+        if limit is not None:
+            _check_timeout_is_meant(cls, args)
         ref = cls._otp_prepare(args, kwargs, name=name, parent=parent, is_awaited=True)
         started = ref.process.started
         assert started is not None  # noqa: S101 - it is awaited
         try:
             with waiting_for(ref.process, started):
-                started.wait(None)
+                if not started.wait(limit):
+                    ref.process.give_up_start(started, f"init took longer than {limit} s")
+                    # If init was just through, that is the answer, a moment from now.
+                    started.wait(None)
         except BaseException:
             # Ctrl-C, say: whoever wanted it will not have its ref.
             ref.process.exit(None, Shutdown())
@@ -284,9 +333,7 @@ class GenServer(ActorLoop):
         try:
             self._start_actor_loop()
         except RuntimeError as error:  # the system has no thread left
-            if parent is not None:
-                parent.unlink(process)
-                process.unlink(parent)
+            process.unlink_parent()
             process.die(Crash(error))
             text = f"{process} did not start: {error}"
             raise StartError(Crash(error), message=text) from error
@@ -305,3 +352,23 @@ class GenServer(ActorLoop):
             threads.run(self._actor_loop, is_awaited=self._otp_process.started is not None)
         else:
             threading.Thread(target=self._actor_loop, name=str(self._otp_process)).start()
+
+
+def _check_timeout_is_meant(cls: type[GenServer], args: tuple[Any, ...]) -> None:
+    """Raise TypeError if *timeout* was perhaps meant for the ``__init__`` of *cls*.
+
+    It goes to ``start``, as a name does; a class that has a parameter of that name would fall back
+    on its default without a word.
+    """
+    signature = inspect.signature(cls.__init__)
+    if "timeout" not in signature.parameters:
+        return
+    try:
+        is_given = "timeout" in signature.bind_partial(None, *args).arguments
+    except TypeError:
+        return  # too many arguments: __init__ says so
+    if not is_given:
+        raise TypeError(
+            f"timeout= of start() and child_spec() is how long init may take, and {cls.__name__}"
+            ".__init__ has a timeout, too: give it that one by position, or rename it"
+        )

@@ -34,12 +34,12 @@ from typing import TYPE_CHECKING, Any, Final
 from pykka._envelope import Envelope
 
 from antq_actors.otp import calls, current
-from antq_actors.otp.destinations import find
+from antq_actors.otp.destinations import find, nobody
 from antq_actors.otp.errors import CallExit
 from antq_actors.otp.mailbox import Turn
 from antq_actors.otp.messages import Call, Response
 from antq_actors.otp.patience import seconds
-from antq_actors.otp.reasons import Crash, NoProc
+from antq_actors.otp.reasons import Crash
 from antq_actors.otp.waits import waiting_for
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
     """
     process, limit = find(dest), seconds(timeout)
     if process is None:
-        raise CallExit(NoProc(), f"no actor is registered as {dest!r}")
+        raise nobody(dest)
     pending = Call(request)
     if _is_run_here(process, pending):
         return calls.await_answer(process, pending, limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.otp.errors import AlreadyStarted, UnknownRegistry
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 5.0
 """Seconds that an actor has to free its name after its supervisor was killed."""
+
+_SHOWN: Final = 10
+"""Names that an error's text lists at most."""
 
 _lock = threading.RLock()
 _processes: Final[dict[str, Process]] = {}
@@ -45,7 +49,7 @@ def _take(name: str | Via, process: Process) -> Process | None:
     if isinstance(name, Via):
         directory = _directory(name)
         if directory is None:
-            raise UnknownRegistry(f"there is no registry {name.registry!r} to keep the name {name}")
+            raise UnknownRegistry(f"the name {name} has no place: {no_registry(name.registry)}")
         process.name = str(name)
         holder: Process | None = directory.take(name, process)
         return holder
@@ -100,6 +104,47 @@ def _directory(via: Via) -> Any:
     registry = via.registry
     process = find(registry) if isinstance(registry, str | Via) else registry.process
     return None if process is None or process.reason is not None else process.directory
+
+
+def why_absent(name: str | Via) -> str:
+    """Return why nobody has *name*, as the end of an error's text; "" if there is nothing to add.
+
+    There may be no such registry, or another name may be meant.
+    """
+    if isinstance(name, str):
+        hint = _close_matches(name, registered())
+        return f"; {hint}" if hint else ""
+    if _directory(name) is None:
+        return f": {no_registry(name.registry)}"
+    return f": {str(name.registry)!r} is there, and has no actor under {name.key!r}"
+
+
+def no_registry(registry: object) -> str:
+    """Return that there is no *registry*, and which there are."""
+    if not isinstance(registry, str):
+        return f"there is no registry {registry!r}: it has ended, or is another kind of actor"
+    there = [name for name in registries() if name != registry]
+    if _living(registry) is not None:
+        found = f"there is no registry {registry!r}, which is the name of another kind of actor"
+    else:
+        found = f"there is no registry {registry!r}"
+    if not there:
+        return f"{found}, and none runs that has a name"
+    listed = ", ".join(map(repr, there[:_SHOWN])) + (", …" if len(there) > _SHOWN else "")
+    hint = _close_matches(registry, there)
+    return f"{found}; there {'is' if len(there) == 1 else 'are'} {listed}{hint and f' ({hint})'}"
+
+
+def _close_matches(name: str, among: list[str]) -> str:
+    close = get_close_matches(name, among, 3)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def registries() -> list[str]:
+    """Return the names of what a Via may lead into: registries and partition supervisors."""
+    with _lock:
+        living = [name for name, each in _processes.items() if each.directory is not None]
+    return sorted(name for name in living if _living(name) is not None)
 
 
 def registered() -> list[str]:

@@ -147,10 +147,26 @@ class Process:
         """Say whether it has ended, or was told to."""
         return self.reason is not None or self.mailbox.signals is not None
 
-    def tell_starter(self, answer: Any) -> None:
-        """Tell who waits for it that ``init`` is through."""
-        if self.started is not None:
-            self.started.answer(answer)
+    def tell_starter(self, answer: Any) -> bool:
+        """Tell who waits for it that ``init`` is through; False if they gave it up before."""
+        return self.started is None or self.started.answer(answer)
+
+    def give_up_start(self, started: Promise, why: str) -> None:
+        """Kill the actor, for whose *started* nobody waits any longer, unless its init is through.
+
+        As with every start that fails, its starter hears of it as an error, and by no link.
+        """
+        late = TimeoutError(f"{why}, and was killed")
+        if started.answer(None, CallExit(Crash(late))):
+            self.unlink_parent()
+            self.kill()
+
+    def unlink_parent(self) -> None:
+        """Let neither the parent nor this one hear of the other's end."""
+        if self.parent is not None:
+            parent = self.parent.process
+            parent.unlink(self)
+            self.unlink(parent)
 
     def stop_with_all(self) -> None:
         """Note that pykka's ``stop_all`` tells it to stop, and so will come to all above it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from antq_actors.otp import current
+from antq_actors.otp import current, names
 from antq_actors.otp.destinations import find
 from antq_actors.otp.errors import UnknownRegistry
 from antq_actors.otp.gen_server import GenServer
@@ -159,7 +159,7 @@ def _directory(registry: Destination) -> _Directory:
     process = find(registry)
     directory = None if process is None or process.reason is not None else process.directory
     if not isinstance(directory, _Directory):
-        raise UnknownRegistry(f"there is no registry {registry!r}")
+        raise UnknownRegistry(names.no_registry(registry))
     return directory
 
 

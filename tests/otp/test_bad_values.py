@@ -162,6 +162,7 @@ OF_ITS_KIND = {
     "supervised": (supervised, r"supervised\(\)"),
     "Stop": (Stop, "reason"),
     "Crash": (Crash, "exception"),
+    "wait_until_restarted": (otp.wait_until_restarted, "name"),
     "a name": (lambda value: Probe.start(name=value), "name"),
     "a backoff": (lambda value: Supervisor.start([], backoff=value), "backoff"),
     "a strategy": (lambda value: Supervisor.start([], strategy=value), "strategy"),
@@ -253,6 +254,9 @@ def test_what_a_running_actor_is_given_is_checked_before_it_gets_it(the, start, 
 
 
 TIMES = {
+    "start": (lambda time, _: Probe.start(timeout=time), "timeout"),
+    "start_link": (lambda time, _: Supervisor.start_link([], timeout=time), "timeout"),
+    "child_spec": (lambda time, _: DynamicSupervisor.child_spec(timeout=time), "timeout"),
     "call": (lambda time, the: call(the["Agent"], "request", time), "timeout"),
     "stop": (lambda time, the: stop(the["Probe"], timeout=time), "timeout"),
     "send_after": (lambda time, the: send_after(the["Probe"], "message", time), "seconds"),

@@ -163,6 +163,44 @@ def test_into_nothing_it_is_noproc(nobody, use):
     assert failed.value.reason == NoProc()
 
 
+@pytest.mark.parametrize("use", ["call", "stop", "tree", "start_child"])
+@pytest.mark.usefixtures("shop", "topics")
+def test_into_no_registry_it_says_so_and_which_there_are(use):
+    with pytest.raises(CallExit) as failed:
+        USES[use](Via("shp", 1))
+
+    assert str(failed.value) == (
+        "no actor is registered as Via(registry='shp', key=1, value=None): there is no registry"
+        " 'shp'; there are 'shop', 'topics' (did you mean 'shop'?)"
+    )
+
+
+def test_into_no_registry_while_there_is_none_it_says_so():
+    with pytest.raises(CallExit, match="there is no registry 'room', and none runs that has a"):
+        call(Via("room", 1), "hello")
+
+
+@pytest.mark.usefixtures("shop")
+def test_into_an_actor_that_is_no_registry_it_says_so(start):
+    start(name="actor")
+
+    with pytest.raises(CallExit, match="'actor', which is the name of another kind of actor"):
+        call(Via("actor", 1), "hello")
+
+
+@pytest.mark.usefixtures("shop")
+def test_into_a_registry_without_that_key_it_says_so():
+    with pytest.raises(CallExit, match="'shop' is there, and has no actor under 'clerk'"):
+        call(CLERK, "hello")
+
+
+def test_a_name_that_no_actor_has_is_told_with_those_that_are_close(start):
+    start(name="counter")
+
+    with pytest.raises(CallExit, match=r"registered as 'countr'; did you mean 'counter'\?"):
+        call("countr", "hello")
+
+
 def test_into_nothing_its_down_comes_at_once(nobody, start, notes):
     watch = monitor(nobody)
 
