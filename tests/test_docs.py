@@ -73,6 +73,23 @@ def test_every_link_of_the_page_leads_somewhere(page):
     assert dead == []
 
 
+def excerpts(page: Path) -> list[tuple[str, str]]:
+    """Return the blocks whose first line names a file in examples/: that name, and the rest."""
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```[^\n]*\n# (examples/\S+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    return [(name, block.strip("\n")) for name, block in blocks]
+
+
+WITH_EXCERPTS = [page for page in PAGES if excerpts(page)]
+
+
+@pytest.mark.parametrize("page", WITH_EXCERPTS, ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_the_page_shows_of_an_example_stands_there(page):
+    for name, shown in excerpts(page):
+        source = (ROOT / name).read_text(encoding="utf-8").rstrip("\n")
+        assert f"\n{shown}\n" in f"\n{source}\n", f"{page.name} shows another {name}"
+
+
 def linked_from(index: Path) -> set[Path]:
     """Answer what the links of *index* lead to."""
     links = LINK.findall(index.read_text(encoding="utf-8"))

@@ -10,7 +10,11 @@ from tempfile import TemporaryDirectory
 import pytest
 
 FOLDER = Path(__file__).parent.parent / "examples"
-EXAMPLES = sorted(FOLDER.rglob("*.py"))
+EXAMPLES = sorted(
+    example
+    for example in FOLDER.rglob("*.py")
+    if not example.is_relative_to(FOLDER / "web")  # modules for web servers: tests/web
+)
 LESSONS = [example for example in EXAMPLES if example.parent.name == "otp"]
 
 

@@ -1,0 +1,7 @@
+"""gunicorn, with the jobs started before the first request of each worker."""
+
+
+def post_fork(server, worker):
+    from shop.jobs import app
+
+    app.start(queues=False)

@@ -1,0 +1,117 @@
+"""The web servers of examples/web, started for real, and asked over HTTP."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+from apps import until
+
+SHOP = Path(__file__).parent.parent.parent / "examples" / "web"
+
+UVICORN = ["uvicorn", "shop.with_fastapi:web", "--port", "{port}"]
+FLASK = ["flask", "--app", "shop.with_flask:web", "run", "--port", "{port}"]
+DJANGO = ["shop.with_django", "runserver", "127.0.0.1:{port}"]
+GUNICORN = ["gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "2", "--no-control-socket"]
+GUNICORN_FLASK = [*GUNICORN, "shop.with_flask:web"]
+GUNICORN_DJANGO = [*GUNICORN, "shop.with_django:web"]
+CONFIG = ["--config", "gunicorn.conf.py"]
+
+SERVERS = {
+    "uvicorn": UVICORN,
+    "uvicorn with workers": [*UVICORN, "--workers", "2"],
+    "uvicorn with reload": [*UVICORN, "--reload"],
+    "flask": FLASK,
+    "flask with its debugger and reloader": [*FLASK, "--debug"],
+    "runserver": DJANGO,
+    "gunicorn with Flask": GUNICORN_FLASK,
+    "gunicorn with Flask and preload": [*GUNICORN_FLASK, "--preload"],
+    "gunicorn with Flask and its hook": [*GUNICORN_FLASK, *CONFIG],
+    "gunicorn with Flask, its hook and preload": [*GUNICORN_FLASK, *CONFIG, "--preload"],
+    "gunicorn with Django": GUNICORN_DJANGO,
+    "gunicorn with Django and preload": [*GUNICORN_DJANGO, "--preload"],
+}
+
+
+class Shop:
+    """A copy of examples/web in a folder, with the programs that were started there."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.programs = []
+        self.url = None
+        shutil.copytree(SHOP, folder, dirs_exist_ok=True)
+
+    def start(self, name, *arguments):
+        """Start a program of the environment, in a process group of its own."""
+        log = (self.folder / f"{name}-{len(self.programs)}.log").open("w")
+        program = subprocess.Popen(  # noqa: S603 - servers and the command under test
+            [sys.executable, "-m", name, *arguments],
+            cwd=self.folder,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(self.folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        )
+        program.log = Path(log.name)
+        log.close()
+        self.programs.append(program)
+        return program
+
+    def serve(self, command):
+        """Start a web server and return it when it answers."""
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        name, *arguments = (word.format(port=port) for word in command)
+        server = self.start(name, *arguments)
+        until(lambda: self._answers(server), f"the first answer of {name}")
+        return server
+
+    def run_jobs(self):
+        return self.start("antq_actors", "start", "shop.jobs:app")
+
+    def request_receipt(self, order, email="jane@example.com"):
+        url = f"{self.url}/orders/{order}/receipt"
+        return httpx.post(url, params={"email": email}, timeout=30)
+
+    def show_job(self, job_id):
+        return httpx.get(f"{self.url}/jobs/{job_id}", timeout=30)
+
+    def completed(self, job_id):
+        """Return what the server says of a job once it has completed."""
+        return until(
+            lambda: job if (job := self.show_job(job_id).json())["status"] == "completed" else None,
+            f"job {job_id} completed",
+        )
+
+    def receipt(self, order):
+        return (self.folder / "receipts" / f"{order}.txt").read_text()
+
+    def _answers(self, server):
+        assert server.poll() is None, server.log.read_text()
+        try:
+            return httpx.get(f"{self.url}/jobs/0", timeout=30)
+        except httpx.TransportError:
+            return None
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def stop(program):
+    """Stop a program as its service manager does, and return its exit code."""
+    program.terminate()
+    return program.wait(30)
+
+
+def kill(program):
+    """Kill a program and all its processes, as a crash of a container does."""
+    os.killpg(program.pid, signal.SIGKILL)
+    program.wait(30)

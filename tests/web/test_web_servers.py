@@ -1,0 +1,77 @@
+"""What docs/web.md says of each web server, with the real servers and jobs in a second program."""
+
+import shutil
+
+import httpx
+import pytest
+from apps import until
+from shop_servers import GUNICORN_DJANGO, GUNICORN_FLASK, SERVERS, UVICORN, kill, stop
+
+
+@pytest.mark.parametrize("command", SERVERS.values(), ids=SERVERS)
+def test_a_server_enqueues_what_a_second_program_performs(shop, command):
+    server = shop.serve(command)
+    jobs = shop.run_jobs()
+
+    accepted = shop.request_receipt(17)
+
+    assert accepted.status_code == 202, server.log.read_text()
+    job = shop.completed(accepted.json()["id"])
+    assert job == {"id": 1, "status": "completed", "attempts": 1}
+    assert shop.receipt(17) == "To jane@example.com: thank you for order 17.\n"
+    assert shop.show_job(999).status_code == 404
+    assert stop(jobs) == 0
+    assert server.poll() is None
+    stop(server)
+    assert "Traceback" not in server.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "command", [UVICORN, [*GUNICORN_FLASK, "--preload"]], ids=["uvicorn", "gunicorn"]
+)
+def test_an_accepted_job_outlives_a_kill_of_server_and_worker(shop, command):
+    server = shop.serve(command)
+    accepted = [shop.request_receipt(order).json()["id"] for order in range(30)]
+    kill(server)
+    jobs = shop.run_jobs()
+    until(lambda: list(shop.folder.glob("receipts/*.txt")), "the first receipt")
+    kill(jobs)
+
+    shop.serve(command)
+    shop.run_jobs()
+
+    for order, job_id in enumerate(accepted):
+        shop.completed(job_id)
+        assert f"order {order}." in shop.receipt(order)
+
+
+def test_a_reloaded_server_enqueues_again_with_the_new_code(shop):
+    shop.serve([*UVICORN, "--reload"])
+    shop.run_jobs()
+    shop.completed(shop.request_receipt(1).json()["id"])
+    module = shop.folder / "shop" / "with_fastapi.py"
+
+    module.write_text(module.read_text().replace("status_code=202", "status_code=201"))
+
+    accepted = until(lambda: reloaded(shop), "the new code")
+    shop.completed(accepted.json()["id"])
+    assert shop.receipt(2)
+
+
+def reloaded(shop):
+    """Return the answer of the new code; while it is loaded, the server refuses connections."""
+    try:
+        answer = shop.request_receipt(2)
+    except httpx.TransportError:
+        return None
+    return answer if answer.status_code == 201 else None
+
+
+@pytest.mark.parametrize(
+    "command", [UVICORN, GUNICORN_FLASK, GUNICORN_DJANGO], ids=["FastAPI", "Flask", "Django"]
+)
+def test_a_job_that_cannot_be_stored_is_a_503(shop, command):
+    shop.serve(command)
+    shutil.rmtree(shop.folder / "jobs")
+
+    assert shop.request_receipt(1).status_code == 503
