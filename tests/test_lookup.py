@@ -4,12 +4,14 @@ import os
 from collections import OrderedDict
 from itertools import islice
 
+import apps
 import pytest
 from apps import settled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from antq_actors import AntQ, JobNotFound, Status, Worker, worker
+from antq_actors.storage import encoding, job_reader, scan
 
 
 class Plain(Worker):
@@ -78,8 +80,7 @@ def test_by_one_status_or_several(stored, status, expected):
         (send, [7, 8, 9]),
         (f"{__name__}:send", [7, 8, 9]),
         (Fails, []),
-        ("no.such:Worker", []),
-        ("", []),
+        (f"{__name__}:Fails", []),
     ],
 )
 def test_by_worker_class_function_or_stored_name(stored, worker, expected):
@@ -98,6 +99,7 @@ def test_by_worker_class_function_or_stored_name(stored, worker, expected):
         ("a\0b", []),
     ],
 )
+@pytest.mark.filterwarnings("ignore:no job is in a queue")
 def test_by_queue_and_an_unknown_one_matches_nothing(stored, queue, expected):
     assert ids(stored.list_jobs(queue=queue)) == expected
     assert stored.count_jobs(queue=queue) == len(expected)
@@ -115,6 +117,18 @@ def test_by_queue_and_an_unknown_one_matches_nothing(stored, queue, expected):
         ({"limit": 0}, []),
         ({"limit": 2**70}, list(range(1, 10))),
         ({"after": 3, "limit": 2}, [4, 5]),
+        ({"before": 4}, [1, 2, 3]),
+        ({"before": 1}, []),
+        ({"before": -1}, []),
+        ({"before": 2**70}, list(range(1, 10))),
+        ({"after": 3, "before": 6}, [4, 5]),
+        ({"newest_first": True}, list(range(9, 0, -1))),
+        ({"newest_first": True, "limit": 2}, [9, 8]),
+        ({"newest_first": True, "limit": 2, "before": 8}, [7, 6]),
+        ({"newest_first": True, "after": 7}, [9, 8]),
+        ({"newest_first": True, "status": ["cancelled", "scheduled"], "limit": 4}, [9, 8, 7, 5]),
+        ({"newest_first": True, "worker": Plain, "limit": 2}, [3, 2]),
+        ({"newest_first": True, "queue": "mail", "args": {"n": 1}}, [5]),
         ({"status": "cancelled", "limit": 2}, [2, 5]),
         ({"status": "cancelled", "after": 2, "limit": 1}, [5]),
         ({"status": "cancelled", "queue": "mail"}, [5]),
@@ -139,11 +153,13 @@ def test_all_given_filters_hold_and_the_limit_counts_after_them(stored, filters,
         {},
         optional={
             "status": st.none() | st.frozensets(st.sampled_from(list(Status)), max_size=3),
-            "queue": st.sampled_from([None, "default", "mail", "nope"]),
+            "queue": st.sampled_from([None, "default", "mail"]),
             "worker": st.sampled_from([None, Plain, Renamed, send]),
             "args": st.sampled_from([None, {}, {"n": 1}, {"email": "1"}, {"n": 9}]),
             "after": st.none() | st.integers(-2, 12),
+            "before": st.none() | st.integers(-2, 12),
             "limit": st.none() | st.integers(0, 12),
+            "newest_first": st.booleans(),
         },
     )
 )
@@ -156,8 +172,10 @@ def test_any_combination_answers_what_a_walk_through_all_jobs_would(stored, filt
         and job.queue_name == wanted.get("queue", job.queue_name)
         and ("worker" not in wanted or job.worker == wanted["worker"].antq_name)
         and wanted.get("args", {}).items() <= job.args.items()
-        and job.id > wanted.get("after", 0)
+        and wanted.get("after", 0) < job.id < wanted.get("before", 99)
     ]
+    if filters.get("newest_first"):
+        expected.reverse()
     if "limit" in wanted:
         expected = expected[: wanted["limit"]]
 
@@ -199,7 +217,152 @@ def test_paging_through_more_jobs_than_a_page_holds_misses_none_and_repeats_none
             last = page[-1].id
         assert walked == ids(light.list_jobs(**filters))
         assert walked == sorted(set(walked))
+        walked, last = [], None
+        while page := light.list_jobs(**filters, newest_first=True, before=last, limit=700):
+            walked += ids(page)
+            last = page[-1].id
+        assert walked == ids(light.list_jobs(**filters))[::-1]
     assert ids(light.list_jobs(args={"n": 2_344})) == [2_345]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {},
+        {"status": "enqueued"},
+        {"status": "cancelled"},
+        {"status": ["enqueued", "cancelled"]},
+        {"queue": "default"},
+        {"queue": "default", "status": Status.CANCELLED},
+        {"worker": Plain},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_page_reads_no_more_keys_than_it_has_jobs_and_one_for_each_lane(
+    light, monkeypatch, filters, newest_first
+):
+    light.enqueue_many(Plain, [{}] * 1_000)
+    light.enqueue_many(Plain, [{}] * 1_000, schedule_in=3600)
+    for id_ in range(400, 1_400):
+        light.cancel_job(id_)
+    read = []
+    for name in ("keys_from", "keys_down_from"):
+        real = getattr(scan, name)
+        monkeypatch.setattr(job_reader, name, lambda *args, real=real: noted(read, real(*args)))
+
+    page = light.list_jobs(**filters, newest_first=newest_first, limit=10)
+
+    assert len(page) == 10
+    lanes = 3
+    assert 10 <= len(read) <= 10 + 2 * lanes, "for an index, its first key is read as well"
+
+
+def noted(read, keys):
+    for key in keys:
+        read.append(key)
+        yield key
+
+
+# ---- names that nothing knows ------------------------------------------------------------------
+
+
+@pytest.fixture
+def asks(light):
+    """The calls that take a queue as a filter, under both names."""
+    return {
+        "queue": [light.list_jobs, light.count_jobs],
+        "queue_name": [light.list_workers, light.count_workers],
+    }
+
+
+@pytest.mark.parametrize("keyword", ["queue", "queue_name"])
+def test_a_queue_that_nothing_knows_is_a_warning_that_names_a_close_one(light, asks, keyword):
+    light.enqueue(Plain, queue="mail")
+
+    for ask in asks[keyword]:
+        with pytest.warns(UserWarning, match="queue 'mial'.*did you mean 'mail'") as warned:
+            assert not ask(**{keyword: "mial"})
+        (warning,) = warned
+        assert warning.filename == __file__
+
+
+@pytest.mark.parametrize("ask", ["list_jobs", "count_jobs", "list_workers"])
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("shop.old:Renmaed", "did you mean 'shop.old:Renamed'"),
+        ("Renamed", "did you mean 'shop.old:Renamed'"),
+        ("shop.lost:Gnoe", "did you mean 'shop.lost:Gone'"),
+        ("zzz", "there are '"),
+        ("", "there are '"),
+    ],
+)
+def test_a_workers_name_that_nothing_knows_is_a_warning_too(light, ask, name, meant):
+    class Gone(Worker, name="shop.lost:Gone"):
+        def perform(self, job):
+            pass
+
+    light.enqueue(Gone)
+
+    with pytest.warns(UserWarning, match=f"no job has a worker '{name}'.*{meant}") as warned:
+        assert not getattr(light, ask)(worker=name, status="enqueued")
+    assert warned[0].filename == __file__
+
+
+def test_names_that_a_job_or_a_configuration_knows_are_no_warning(tmp_path):
+    with AntQ(tmp_path / "jobs", queues={"empty": 1}, start_queues=False) as app:
+        app.enqueue(Plain, queue="mail")
+        app.cancel_job(1)
+
+        # filterwarnings = error: each of these would raise
+        assert app.list_jobs(queue="empty") == []
+        assert app.list_jobs(queue="mail", status="enqueued") == []
+        assert app.list_jobs(worker=Fails) == []
+        assert app.list_jobs(worker=f"{__name__}:Fails") == []
+        assert app.list_jobs(worker=f"{__name__}:Plain", status="failed") == []
+        assert app.count_jobs(queue="empty", worker=Plain) == 0
+        assert app.list_jobs(queue="unknown", limit=0) == []
+
+
+def test_a_stored_jobs_worker_is_known_without_its_class(stored_elsewhere):
+    with AntQ(stored_elsewhere, start_queues=False) as app:
+        assert app.list_jobs(worker="nowhere:Defined", status="failed") == []
+        with pytest.warns(UserWarning, match="did you mean 'nowhere:Defined'"):
+            app.list_jobs(worker="nowhere:Defind")
+
+
+@pytest.fixture
+def stored_elsewhere(tmp_path, program):
+    """A store with a job whose worker only another process has defined."""
+    path = tmp_path / "jobs"
+    code = (
+        "from antq_actors import AntQ, Worker\n"
+        "class Defined(Worker, name='nowhere:Defined'):\n"
+        "    def perform(self, job): pass\n"
+        f"with AntQ({str(path)!r}, start_queues=False): Defined.perform_async()\n"
+    )
+    assert program("-c", code).process.wait(apps.LONGEST) == 0
+    return path
+
+
+def test_asking_again_for_an_unknown_worker_reads_only_newer_jobs(light, monkeypatch):
+    light.enqueue_many(Plain, [{}] * 50)
+    looked = []
+    real = encoding.shown_worker
+    monkeypatch.setattr(encoding, "shown_worker", lambda raw: looked.append(raw) or real(raw))
+    for _ in range(2):
+        with pytest.warns(UserWarning, match="no job has a worker"):
+            light.count_jobs(worker="not.yet:There", status="failed")
+    first = len(looked)
+    looked.clear()
+    light.enqueue(Plain)
+
+    with pytest.warns(UserWarning, match="no job has a worker"):
+        light.count_jobs(worker="not.yet:There", status="failed")
+
+    assert first >= 50
+    assert len(looked) - 51 == 1, "the newest page is read for close matches, and one job anew"
 
 
 @pytest.mark.parametrize(
@@ -231,6 +394,10 @@ def test_a_filter_that_makes_no_sense_is_refused_also_in_counting(light, filters
         ({"after": "1"}, TypeError),
         ({"after": True}, TypeError),
         ({"after": 1.0}, TypeError),
+        ({"before": "1"}, TypeError),
+        ({"before": True}, TypeError),
+        ({"newest_first": 1}, TypeError),
+        ({"newest_first": None}, TypeError),
         ({"limit": "1"}, TypeError),
         ({"limit": 1.0}, TypeError),
         ({"limit": True}, TypeError),
@@ -248,7 +415,7 @@ def test_a_filter_of_the_wrong_type_is_a_type_error_that_names_it(light, filters
 
 def test_counts_agree_with_lists(stored):
     for status in (None, "enqueued", ["cancelled", "scheduled"], [], "failed"):
-        for queue in (None, "default", "mail", "nope"):
+        for queue in (None, "default", "mail"):
             listed = stored.list_jobs(status=status, queue=queue)
             assert stored.count_jobs(status=status, queue=queue) == len(listed)
 

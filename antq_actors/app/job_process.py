@@ -20,7 +20,7 @@ from antq_actors.queues.messages import check_concurrency
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from antq_actors.jobs.job import Job
@@ -143,16 +143,18 @@ class ThroughParent:
 
     def list(self, *, worker: AnyWorker | str | None, **filters: Any) -> list[Job]:
         """Return the jobs that pass all filters given."""
-        limit = filters["limit"]
-        if limit is not None:
-            filters["limit"] = max(0, limit)  # a negative one, where that is allowed, lists nothing
-        jobs: list[Job] = self._call("list_jobs", worker=_name(worker), **filters)
+        jobs: list[Job] = self._call("_list", worker=_name(worker), **filters)
         return jobs
 
     def count(self, *, worker: AnyWorker | str | None, **filters: Any) -> int:
         """Return how many jobs pass the filters."""
-        count: int = self._call("count_jobs", worker=_name(worker), **filters)
+        count: int = self._call("_count", worker=_name(worker), **filters)
         return count
+
+    def unknown(self, queue: str | None, worker: str | None) -> Sequence[str]:
+        """Return a sentence for each of these filters that nothing knows."""
+        sentences: Sequence[str] = self._call("_unknown", queue, worker)
+        return sentences
 
     def get(self, id_: int) -> Job:
         """Return a job."""

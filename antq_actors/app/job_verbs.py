@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
-from antq_actors.app.lookup import checked_limit, checked_queue, not_negative
+from antq_actors.app.lookup import checked_limit, checked_queue, not_negative, span_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from antq_actors.app.job_process import ThroughParent
     from antq_actors.app.live import Live
@@ -30,22 +31,38 @@ class JobVerbs:
         worker: AnyWorker | str | None = None,
         args: Mapping[str, Any] | None = None,
         after: int | None = None,
+        before: int | None = None,
         limit: int | None = None,
+        newest_first: bool = False,
     ) -> list[Job]:
-        """Return the jobs that pass all given filters, by id, ascending.
+        """Return the jobs that pass all given filters, by id: ascending, or the newest first.
 
         *status*: one or several; *worker*: a class, a function worker or a stored name; *args*: a
-        subset, also within; *after*: only larger ids; *limit*: at most so many. Raises ValueError
-        for an unknown status and a negative limit, TypeError for what is no filter.
+        subset, also within; *after*: only larger ids; *before*: only smaller ones; *limit*: at most
+        so many. The next page is after, or newest first before, the last id of this one:
+
+        >>> with AntQ() as app:
+        ...     page = app.list_jobs(newest_first=True, limit=20)
+        ...     if page:
+        ...         page = app.list_jobs(newest_first=True, limit=20, before=page[-1].id)
+
+        By *status* and *queue* it reads the jobs that it returns and no others; by *worker* and
+        *args*, each one that passes the other filters until there are *limit*. Raises ValueError
+        for an unknown status and a negative limit, TypeError for what is no filter. A queue, or a
+        worker given as text, that no stored job and no configuration knows is a UserWarning that
+        names close matches.
         """
-        return self._live().lookup.list(
+        jobs = self._list(
             status=status,
             queue=checked_queue(queue, "queue"),
             worker=worker,
             args=args,
-            after=after,
+            span=span_of(after, before, newest_first),
             limit=not_negative(limit),
         )
+        if not jobs and limit != 0:
+            self._warn_if_unknown(queue, worker)
+        return jobs
 
     def count_jobs(
         self,
@@ -57,10 +74,14 @@ class JobVerbs:
         """Return how many jobs pass all given filters.
 
         By *status* and *queue* it takes no longer for many jobs than for few. By *worker* it reads
-        each job that passes the other two, a page at a time.
+        each job that passes the other two, a page at a time. Unknown names are a UserWarning, as
+        in :meth:`list_jobs`.
         """
         queue = checked_queue(queue, "queue")
-        return self._live().lookup.count(status=status, queue=queue, worker=worker)
+        number = self._count(status=status, queue=queue, worker=worker)
+        if not number:
+            self._warn_if_unknown(queue, worker)
+        return number
 
     def get_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
         """Return the job with this id. Raises JobNotFound."""
@@ -103,14 +124,17 @@ class JobVerbs:
         limit: int | None = None,
     ) -> list[Job]:
         """Do what :meth:`list_jobs` does, under Ant's name: a negative limit returns []."""
-        return self._live().lookup.list(
+        jobs = self._list(
             status=status,
             queue=checked_queue(queue_name, "queue_name"),
             worker=worker,
             args=args,
-            after=after,
+            span=span_of(after, None, newest_first=False),
             limit=checked_limit(limit),
         )
+        if not jobs and (limit is None or limit > 0):
+            self._warn_if_unknown(queue_name, worker)
+        return jobs
 
     def count_workers(
         self,
@@ -120,7 +144,10 @@ class JobVerbs:
     ) -> int:
         """Do what :meth:`count_jobs` does, under Ant's name."""
         queue = checked_queue(queue_name, "queue_name")
-        return self._live().lookup.count(status=status, queue=queue, worker=None)
+        number = self._count(status=status, queue=queue, worker=None)
+        if not number:
+            self._warn_if_unknown(queue, None)
+        return number
 
     def get_worker(self, id: int) -> Job:  # noqa: A002 - as the field is named
         """Do what :meth:`get_job` does, under Ant's name."""
@@ -137,3 +164,22 @@ class JobVerbs:
     def delete_worker(self, job_or_id: Job | int) -> None:
         """Do what :meth:`delete_job` does, under Ant's name."""
         self.delete_job(job_or_id)
+
+    # ---- what the application of a job process has its parent do ----------------------------
+
+    def _list(self, **filters: Any) -> list[Job]:
+        """Return the jobs that pass; no warning is given here, but where it was asked for."""
+        return self._live().lookup.list(**filters)
+
+    def _count(self, **filters: Any) -> int:
+        return self._live().lookup.count(**filters)
+
+    def _unknown(self, queue: str | None, worker: str | None) -> Sequence[str]:
+        return self._live().lookup.unknown(queue, worker)
+
+    def _warn_if_unknown(self, queue: str | None, worker: AnyWorker | str | None) -> None:
+        """Warn whoever called the caller of this of a name that nothing knows: a typo, perhaps."""
+        name = worker if isinstance(worker, str) else None
+        if queue is not None or name is not None:
+            for sentence in self._unknown(queue, name):
+                warnings.warn(sentence, UserWarning, stacklevel=3)

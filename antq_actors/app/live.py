@@ -71,7 +71,7 @@ class Live:
         )
         self.node = Node(self.store, settings.queues, says)
         self.intake = Intake(settings, self.store, instant.now)
-        self.lookup = Lookup(self.store, instant.now)
+        self.lookup = Lookup(self.store, instant.now, settings.queues)
         self._root: ServerRef | None = None
         self.is_stopping = False
         """Whether ``stop`` has begun: its queues claim nothing more."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from antq_actors.app.known_names import KnownNames
 from antq_actors.errors import JobNotFound
 from antq_actors.jobs.draft import check_args
 from antq_actors.jobs.duration import brief
@@ -13,10 +14,10 @@ from antq_actors.jobs.number import whole
 from antq_actors.jobs.registry import name_of
 from antq_actors.jobs.status import Status
 from antq_actors.storage.encoding import as_job, show_args
-from antq_actors.storage.records import Filter, StoredJob
+from antq_actors.storage.records import Filter, Span, StoredJob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.registry import AnyWorker
@@ -30,9 +31,12 @@ _MOST_BITS: Final = 128
 class Lookup:
     """Lists, counts, cancels, retries and deletes."""
 
-    def __init__(self, store: StorageClient, clock: Callable[[], Instant]) -> None:
+    def __init__(
+        self, store: StorageClient, clock: Callable[[], Instant], queues: Collection[str]
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._names = KnownNames(store, queues)
 
     def list(
         self,
@@ -41,15 +45,15 @@ class Lookup:
         queue: str | None,
         worker: AnyWorker | str | None,
         args: Mapping[str, Any] | None,
-        after: int | None,
+        span: Span,
         limit: int | None,
     ) -> list[Job]:
-        """Answer the jobs that pass all filters given, by id."""
+        """Return the jobs that pass all filters given, by id."""
         chosen = Filter(_statuses(status), queue, _worker(worker))
         wanted = _args(args)
         found = self._store.list(
             chosen,
-            after=_number(after, "after"),
+            span,
             limit=limit,
             accept=None if wanted is None else lambda job: _has(show_args(job.spec.args), wanted),
         )
@@ -73,6 +77,10 @@ class Lookup:
         if chosen.worker is None:
             return self._store.count(chosen.statuses, chosen.queue_name)
         return self._store.count_of_worker(chosen)
+
+    def unknown(self, queue: str | None, worker: str | None) -> Sequence[str]:
+        """Return a sentence for each of these filters that nothing knows."""
+        return self._names.findings(queue, worker)
 
     def get(self, id_: int) -> Job:
         """Answer a job. Raises JobNotFound."""
@@ -137,6 +145,13 @@ def checked_queue(queue: object, what: Literal["queue", "queue_name"]) -> str | 
     raise TypeError(f"{what} must be a name (str) or None, got {brief(queue)}")
 
 
+def span_of(after: object, before: object, newest_first: object) -> Span:
+    """Return which ids are wanted. Raises TypeError."""
+    if not isinstance(newest_first, bool):
+        raise TypeError(f"newest_first must be True or False, got {brief(newest_first)}")
+    return Span(_number(after, "after") or 0, _number(before, "before"), newest_first)
+
+
 def checked_limit(limit: object) -> int | None:
     """Return *limit* if it is a number; else raise TypeError."""
     return _number(limit, "limit")
@@ -160,7 +175,7 @@ def _args(args: object) -> Mapping[str, Any] | None:
     return check_args(args) or None
 
 
-def _number(value: object, what: Literal["after", "limit"]) -> int | None:
+def _number(value: object, what: Literal["after", "before", "limit"]) -> int | None:
     number = whole(value)
     if number is None and value is not None:
         raise TypeError(f"{what} must be a whole number or None, got {brief(value)}")

@@ -106,6 +106,11 @@ def defined(name: str) -> AnyWorker | None:
     return _defined.get(name)
 
 
+def names() -> list[str]:
+    """Return the names under which workers are defined in this process."""
+    return list(_defined)
+
+
 def is_made_by_a_function(worker: AnyWorker) -> bool:
     """Whether *worker* is a class that a function made by calling ``type``, say."""
     definition = _current(worker.antq_name)

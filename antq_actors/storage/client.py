@@ -19,7 +19,7 @@ from antq_actors.storage import environment, node_info, node_lock
 from antq_actors.storage.failures import in_words
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_store import JobStore
-from antq_actors.storage.records import Arrival, Claim, Filter, NewJob, Settlement, StoredJob
+from antq_actors.storage.records import Arrival, Claim, Filter, NewJob, Settlement, Span, StoredJob
 from antq_actors.storage.request import Read, Write
 
 if TYPE_CHECKING:
@@ -191,12 +191,12 @@ class StorageClient:
     def list(
         self,
         filter_: Filter = Filter(),  # noqa: B008 - a constant
+        span: Span = Span(),  # noqa: B008 - as well
         *,
-        after: int | None = None,
         limit: int | None = None,
         accept: Callable[[StoredJob], bool] | None = None,
     ) -> builtins.list[StoredJob]:
-        """Answer up to *limit* jobs with larger ids than *after*, by id, that pass both filters.
+        """Return up to *limit* jobs of *span*, by id, that pass both filters.
 
         They are read page by page and decoded, and *accept* runs, in the caller's thread: a long
         list holds up nobody.
@@ -204,9 +204,7 @@ class StorageClient:
         found: list[StoredJob] = []
         if limit is not None and limit <= 0:
             return found
-        for job in self.pages(filter_, after or 0, limit):
-            if filter_.worker is not None and job.spec.worker != filter_.worker:
-                continue
+        for job in self.pages(filter_, span, limit):
             if accept is None or accept(job):
                 found.append(job)
                 if len(found) == limit:
@@ -222,14 +220,33 @@ class StorageClient:
 
         They are read page by page: a long count holds up nobody. Each job is looked at once.
         """
-        found, after = 0, 0
+        return sum(found for found, _ in self._counted_pages(filter_, 0))
+
+    def has_worker(self, worker: str, after: int) -> tuple[bool, int]:
+        """Return whether a job with a larger id than *after* has this worker, and which id was
+        looked at last. It stops at the first page with such a job.
+        """
+        last = after
+        for found, last in self._counted_pages(Filter(worker=worker), after):
+            if found:
+                return True, last
+        return False, last
+
+    def _counted_pages(self, filter_: Filter, after: int) -> Iterator[tuple[int, int]]:
+        """Return for each page how many jobs pass the filter, and the last id."""
         while True:
             verb = partial(JobReader.count_page, filter_=filter_, after=after, size=_COUNT_PAGE)
-            matches, last = self._read(verb)
-            found += matches
-            if last is None:
-                return found
+            found, last = self._read(verb)
+            yield found, last or after
+            if last is None or last == after:
+                return
             after = last
+
+    def recent_workers(self) -> set[str]:
+        """Return the names of the workers of the newest jobs, of a page of them."""
+        newest = Span(newest_first=True)
+        verb = partial(JobReader.page, filter_=Filter(), span=newest, size=_PAGE)
+        return {raw.worker for raw in self._read(verb)}
 
     def counts(self, queue: str) -> dict[Status, int]:
         """Answer how many jobs of a queue each status has."""
@@ -359,20 +376,24 @@ class StorageClient:
                     ) from error
 
     def pages(
-        self, filter_: Filter, after: int = 0, limit: int | None = None
+        self,
+        filter_: Filter,
+        span: Span = Span(),  # noqa: B008 - a constant
+        limit: int | None = None,
     ) -> Iterator[StoredJob]:
-        """Answer the jobs with larger ids than *after* and the filter's statuses and queue, by id.
+        """Return the jobs of *span* that pass the filter, by id.
 
         *limit*: as many will do, so that the first page is no longer.
         """
         size = _PAGE if limit is None else min(limit, _PAGE)
         while True:
-            page = self._read(partial(JobReader.page, filter_=filter_, after=after, size=size))
+            page = self._read(partial(JobReader.page, filter_=filter_, span=span, size=size))
             for raw in page:
-                yield raw.decode()
+                if filter_.worker is None or filter_.worker == raw.worker:
+                    yield raw.decode()
             if len(page) < size:
                 return
-            after = page[-1].id
+            span = span.beyond(page[-1].id)
             size = _PAGE
 
     def check(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
@@ -12,8 +12,8 @@ from antq_actors.jobs.status import Status
 from antq_actors.storage import encoding, keys
 from antq_actors.storage.job_table import JobTable
 from antq_actors.storage.meta import Meta
-from antq_actors.storage.records import StoredJob
-from antq_actors.storage.scan import keys_from
+from antq_actors.storage.records import Span, StoredJob
+from antq_actors.storage.scan import keys_down_from, keys_from
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from antq_actors.storage.tables import Tables
 
 
+_ALL: Final = Span()
+
+
 class RawJob(NamedTuple):
     """A job as it stands on disk, but for its state; the rest is decoded by who asked for it."""
 
@@ -35,6 +38,11 @@ class RawJob(NamedTuple):
     state: JobState
     payload: bytes
     errors: tuple[bytes, ...]
+
+    @property
+    def worker(self) -> str:
+        """The stored name of its worker, without decoding the rest."""
+        return encoding.shown_worker(self.payload)
 
     def decode(self) -> StoredJob:
         """Answer the job, to look at."""
@@ -63,14 +71,13 @@ class JobReader:
         """Return those of the first *count* errors of a job that are kept, newest first."""
         return self._jobs.errors(id_, count)
 
-    def page(self, filter_: Filter, *, after: int = 0, size: int = 500) -> list[RawJob]:
-        """Answer the first *size* jobs with larger ids than *after* and the filter's statuses and
-        queue, by id. The filter's worker is left to the caller, who decodes them.
+    def page(self, filter_: Filter, span: Span = _ALL, *, size: int = 500) -> list[RawJob]:
+        """Return the first *size* jobs of *span* with the filter's statuses and queue, by id.
+
+        The filter's worker is left to the caller, who decodes them. No other jobs are read: ids
+        come from the indexes, in either direction.
         """
-        start = max(0, after) + 1
-        if start > keys.LARGEST_ID:
-            return []
-        ids = list(islice(self._ids(filter_, start), max(0, size)))
+        ids = list(islice(self._ids(filter_, span), max(0, size)))
         found = [keys.job_key(id_) for id_ in ids]
         records, payloads = self._jobs.records(found), self._jobs.payloads(found)
         return [
@@ -81,16 +88,13 @@ class JobReader:
     def count_page(self, filter_: Filter, *, after: int, size: int) -> tuple[int, int | None]:
         """Look at the next *size* jobs of a filter's statuses and queue, by id.
 
-        Return how many of them are of its worker, and the id to go on after: None at the end.
+        Return how many of them are of its worker, and the last id: None when there was no job.
         """
-        start = after + 1
-        if start > keys.LARGEST_ID:
-            return 0, None
-        ids = list(islice(self._ids(filter_, start), size))
+        ids = list(islice(self._ids(filter_, Span(after)), size))
         payloads = self._jobs.payloads([keys.job_key(id_) for id_ in ids])
         workers = map(encoding.shown_worker, payloads.values())
         found = sum(worker == filter_.worker for worker in workers)
-        return found, ids[-1] if len(ids) == size else None
+        return found, ids[-1] if ids else None
 
     def count(self, statuses: Collection[Status] | None, queue_name: str | None) -> int:
         """Answer how many jobs have one of these statuses and are of this queue; None: any."""
@@ -161,32 +165,45 @@ class JobReader:
         state, entry = lifecycle.condemn(queue_name=encoding.UNREADABLE, why=why, errors=0, now=0)
         return RawJob(id_, state, payload, (encoding.encode_error(entry),))
 
-    def _ids(self, filter_: Filter, start: int) -> Iterator[int]:
-        """Answer the ids from *start* on that the filter lets through, ascending."""
-        if filter_.statuses is None and filter_.queue_name is None:
-            return self._id_range(self._tables.jobs, b"", start)
-        lanes = [
-            (status, keys.lane(status, queue))
-            for status, queue in self._jobs.lanes()
-            if (filter_.statuses is None or status in filter_.statuses)
-            and (filter_.queue_name is None or queue == filter_.queue_name)
-        ]
-        ranges = []
-        for status, lane in lanes:
-            if status in keys.LISTED:
-                ranges.append(self._id_range(self._tables.listing, lane, start))
-            else:
-                ranges.extend(
-                    self._id_range(self._tables.index, prefix, start)
-                    for prefix in self._orders(lane)
-                )
-        return ranges[0] if len(ranges) == 1 else heapq.merge(*ranges)
+    def _ids(self, filter_: Filter, span: Span) -> Iterator[int]:
+        """Return the ids of *span* that the filter lets through, in its order."""
+        first = max(0, span.after) + 1
+        last = keys.LARGEST_ID if span.before is None else min(span.before - 1, keys.LARGEST_ID)
+        if first > last:
+            return iter(())
+        ids = self._ids_down if span.newest_first else self._ids_up
+        ranges = [ids(table, prefix, first, last) for table, prefix in self._ranges(filter_)]
+        return ranges[0] if len(ranges) == 1 else heapq.merge(*ranges, reverse=span.newest_first)
 
-    def _id_range(self, table: _Database, prefix: bytes, start: int) -> Iterator[int]:
-        """Answer the ids from *start* on of the keys that are *prefix* and an id."""
-        end = prefix + keys.job_key(keys.LARGEST_ID)
-        for key in keys_from(self._txn, table, prefix + keys.job_key(start)):
+    def _ranges(self, filter_: Filter) -> Iterator[tuple[_Database, bytes]]:
+        """Return the tables, and the beginnings of their keys, behind which ids ascend."""
+        if filter_.statuses is None and filter_.queue_name is None:
+            yield self._tables.jobs, b""
+            return
+        for status, queue in self._jobs.lanes():
+            if filter_.statuses is not None and status not in filter_.statuses:
+                continue
+            if filter_.queue_name not in (None, queue):
+                continue
+            lane = keys.lane(status, queue)
+            if status in keys.LISTED:
+                yield self._tables.listing, lane
+            else:
+                yield from ((self._tables.index, prefix) for prefix in self._orders(lane))
+
+    def _ids_up(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:
+        """Return the ids from *first* to *last* of the keys that are *prefix* and an id."""
+        end = prefix + keys.job_key(last)
+        for key in keys_from(self._txn, table, prefix + keys.job_key(first)):
             if key > end or len(key) != len(end):
+                return
+            yield keys.id_at_end(key)
+
+    def _ids_down(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:
+        """Return the same, the last first."""
+        end = prefix + keys.job_key(first)
+        for key in keys_down_from(self._txn, table, prefix + keys.job_key(last)):
+            if key < end or len(key) != len(end):
                 return
             yield keys.id_at_end(key)
 

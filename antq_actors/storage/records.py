@@ -74,6 +74,20 @@ class Filter(NamedTuple):
     worker: str | None = None
 
 
+class Span(NamedTuple):
+    """Which ids a list is about, and from which end it begins."""
+
+    after: int = 0
+    """Only larger ids."""
+    before: int | None = None
+    """Only smaller ids."""
+    newest_first: bool = False
+
+    def beyond(self, id_: int) -> Span:
+        """Return what is left of it behind the job *id_*."""
+        return self._replace(before=id_) if self.newest_first else self._replace(after=id_)
+
+
 class Settlement(NamedTuple):
     """How one execution of a job ended."""
 

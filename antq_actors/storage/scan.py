@@ -22,6 +22,17 @@ def keys_from(txn: lmdb.Transaction, table: _Database, start: bytes = b"") -> It
             yield from cast("Iterator[bytes]", cursor.iternext(keys=True, values=False))
 
 
+def keys_down_from(txn: lmdb.Transaction, table: _Database, start: bytes) -> Iterator[bytes]:
+    """Return the keys of a table up to and including *start*, the last first."""
+    with txn.cursor(table) as cursor:
+        if not cursor.set_range(start):
+            is_there = cursor.last()
+        else:
+            is_there = cursor.key() == start or cursor.prev()
+        if is_there:
+            yield from cast("Iterator[bytes]", cursor.iterprev(keys=True, values=False))
+
+
 def first_keys(
     txn: lmdb.Transaction, table: _Database, start: bytes, limit: int, end: bytes
 ) -> list[bytes]:

@@ -69,5 +69,5 @@ class Store:
     def claim(self, *, limit=1, now=0, queue="mail", node=1):
         return self.work(queue, [], node=node, limit=limit, now=now).jobs
 
-    def ids(self, filter_, **options):
-        return [job.id for job in self.page(filter_, **options)]
+    def ids(self, filter_, *span, **options):
+        return [job.id for job in self.page(filter_, *span, **options)]

@@ -21,7 +21,7 @@ from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.status import Status
 from antq_actors.otp.messages import Response
 from antq_actors.storage.client import StorageClient
-from antq_actors.storage.records import Filter, Settlement
+from antq_actors.storage.records import Filter, Settlement, Span
 from antq_actors.storage.request import Write
 from antq_actors.storage.storage_actor import StorageActor
 
@@ -127,7 +127,7 @@ def test_a_list_longer_than_a_page_is_complete_and_in_order(client):
     client.insert_many([a_new_job({"n": n}) for n in range(1234)])
 
     assert [job.id for job in client.list()] == list(range(1, 1235))
-    assert [job.id for job in client.list(after=1230)] == [1231, 1232, 1233, 1234]
+    assert [job.id for job in client.list(span=Span(after=1230))] == [1231, 1232, 1233, 1234]
     assert [job.id for job in client.list(limit=3)] == [1, 2, 3]
     assert client.list(limit=0) == []
 

@@ -23,7 +23,7 @@ from antq_actors.jobs.status import ACTIVE, Status
 from antq_actors.storage import job_store
 from antq_actors.storage.environment import Environment
 from antq_actors.storage.keys import LARGEST_ID
-from antq_actors.storage.records import Filter, Settlement
+from antq_actors.storage.records import Filter, Settlement, Span
 
 SECOND = 1_000_000
 
@@ -503,16 +503,27 @@ def test_a_list_is_by_id_whatever_its_filter(store, filter_, ids):
     some_of_everything(store)
 
     assert store.ids(filter_) == ids
-    assert store.ids(filter_, after=2) == [id_ for id_ in ids if id_ > 2]
+    assert store.ids(filter_, Span(after=2)) == [id_ for id_ in ids if id_ > 2]
     assert store.ids(filter_, size=2) == ids[:2]
+    assert store.ids(filter_, Span(newest_first=True)) == ids[::-1]
+    assert store.ids(filter_, Span(newest_first=True), size=2) == ids[::-1][:2]
+    for before in (5, 2**70):
+        smaller = [id_ for id_ in ids if id_ < before]
+        assert store.ids(filter_, Span(before=before)) == smaller
+        assert store.ids(filter_, Span(1, before)) == [id_ for id_ in smaller if id_ > 1]
+        newest = Span(1, before, newest_first=True)
+        assert store.ids(filter_, newest) == [id_ for id_ in smaller if id_ > 1][::-1]
 
 
 def test_a_list_goes_on_after_any_id(store):
     some_of_everything(store)
 
-    assert store.ids(Filter(), after=-5) == [1, 2, 3, 4, 5, 6, 7]
-    assert store.ids(Filter(), after=7) == []
-    assert store.ids(Filter(), after=2**100) == []
+    assert store.ids(Filter(), Span(after=-5)) == [1, 2, 3, 4, 5, 6, 7]
+    assert store.ids(Filter(), Span(after=7)) == []
+    assert store.ids(Filter(), Span(after=2**100)) == []
+    assert store.ids(Filter(), Span(before=1)) == []
+    assert store.ids(Filter(), Span(before=-5, newest_first=True)) == []
+    assert store.ids(Filter(), Span(after=3, before=4)) == []
     assert store.ids(Filter(), size=-1) == []
 
 

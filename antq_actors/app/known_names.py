@@ -1,0 +1,85 @@
+"""Names in filters that nothing knows: a typo finds no jobs, and should not do so silently."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.jobs import definitions
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from antq_actors.storage.client import StorageClient
+
+_MOST_SHOWN: Final = 3
+"""Names that a warning offers."""
+_LONGEST_SHOWN: Final = 200
+"""Characters of a name that a warning repeats."""
+_MOST_REMEMBERED: Final = 100
+
+
+class KnownNames:
+    """Tells which names of queues and workers a store or an application knows.
+
+    *queues*: those that the application was described with.
+    """
+
+    def __init__(self, store: StorageClient, queues: Collection[str]) -> None:
+        self._store = store
+        self._queues = queues
+        self._searched: dict[str, int] = {}
+        """Names of workers that no job had up to an id. Later jobs have larger ids, so that a
+        program that asks again and again, for what is not there yet, reads each job once."""
+
+    def findings(self, queue: str | None, worker: str | None) -> list[str]:
+        """Return a sentence for each of the two that neither stored jobs nor a configuration know.
+
+        A queue costs no more with many jobs than with few. A worker that is not defined in this
+        process is looked for in all jobs, until one has it.
+        """
+        found = []
+        if queue is not None:
+            known = {*self._queues, *self._store.known_queues()}
+            if queue not in known:
+                found.append(
+                    f"no job is in a queue {_shown(queue)}, and no application is known to run"
+                    f" it{_hint(queue, known)}"
+                )
+        if worker is not None and definitions.defined(worker) is None and not self._is_had(worker):
+            known = {*definitions.names(), *self._store.recent_workers()}
+            found.append(
+                f"no job has a worker {_shown(worker)}, and none is defined under this name here: a"
+                f" stored name looks like 'shop.mail:SendReceipt'{_hint(worker, known)}"
+            )
+        return found
+
+    def _is_had(self, worker: str) -> bool:
+        """Return whether any stored job has this worker."""
+        is_had, last = self._store.has_worker(worker, after=self._searched.get(worker, 0))
+        self._searched.pop(worker, None)
+        if not is_had:
+            self._searched[worker] = last
+            if len(self._searched) > _MOST_REMEMBERED:
+                del self._searched[next(iter(self._searched))]
+        return is_had
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    """Return the end of the sentence: the names that were meant, perhaps, or some that there are.
+
+    Of a worker, what stands behind the colon may be all that was given.
+    """
+    names = sorted(known)
+    if not names:
+        return ""
+    tails = [each for each in names if each.rpartition(":")[2] == name]
+    close = tails or difflib.get_close_matches(name[:_LONGEST_SHOWN], names, n=_MOST_SHOWN)
+    if close:
+        return f"; did you mean {' or '.join(map(repr, close[:_MOST_SHOWN]))}?"
+    more = ", …" if len(names) > _MOST_SHOWN else ""
+    return f"; there are {', '.join(map(repr, names[:_MOST_SHOWN]))}{more}"
+
+
+def _shown(name: str) -> str:
+    return repr(name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}…")
