@@ -41,10 +41,15 @@ class JobVerbs:
         subset, also within; *after*: only larger ids; *before*: only smaller ones; *limit*: at most
         so many. The next page is after, or newest first before, the last id of this one:
 
-        >>> with AntQ() as app:
-        ...     page = app.list_jobs(newest_first=True, limit=20)
-        ...     if page:
-        ...         page = app.list_jobs(newest_first=True, limit=20, before=page[-1].id)
+        >>> from antq_actors import AntQ, Worker
+        >>> class Resize(Worker):
+        ...     def perform(self, job): ...
+        >>> with AntQ(start_queues=False) as app:
+        ...     ids = app.enqueue_many(Resize, [{}] * 5)
+        ...     page = app.list_jobs(newest_first=True, limit=2)
+        ...     later = app.list_jobs(newest_first=True, limit=2, before=page[-1].id)
+        >>> [job.id for job in [*page, *later]]
+        [5, 4, 3, 2]
 
         By *status* and *queue* it reads the jobs that it returns and no others; by *worker* and
         *args*, each one that passes the other filters until there are *limit*. Raises ValueError
