@@ -21,6 +21,7 @@ from antq_actors.jobs.attempt_error import describe
 from antq_actors.jobs.duration import brief
 from antq_actors.processes import parent
 from antq_actors.processes.lifeline import HURRY, Lifeline
+from antq_actors.storage.store_lock import can_be_shared
 
 MOST_PROCESSES: Final = 1_000
 
@@ -56,6 +57,7 @@ def start(
     """
     if processes > 1:
         _check_form(target)
+        _check_platform()
         _log_to_stderr()
         output.note(f"antq: running {target} in {processes} processes; Ctrl-C stops them")
         return parent.run(_command(target), processes)
@@ -73,6 +75,15 @@ def start(
     output.note(f"antq: running {target}; Ctrl-C stops it")
     _run(app)
     return 0
+
+
+def _check_platform() -> None:
+    if not can_be_shared(sys.platform):
+        raise typer.BadParameter(
+            f"on {sys.platform} one process at a time may have a store open; use one, and"
+            ' executor="process" for jobs that compute',
+            param_hint="--processes",
+        )
 
 
 def _start_as_one_of_many(target: str, number: int, lifeline: Lifeline) -> None:

@@ -26,15 +26,17 @@ else:
 CAN_ASK: Final = sys.platform != "win32"
 """Whether the system tells of a lock without taking it."""
 _IS_LINUX: Final = sys.platform == "linux"
-# The system's struct flock: what a lock is set with, and asked about.
-_FLOCK: Final = Struct("qqihh" if sys.platform == "darwin" else "hhqqi4x")
-_TYPE: Final = 3 if sys.platform == "darwin" else 0
-_START: Final = 0 if sys.platform == "darwin" else 2
+# The system's struct flock: what a lock is set with, and asked about. The kernel is asked which it
+# is, so that tests may decide everything else as on a Mac.
+_IS_DARWIN: Final = hasattr(os, "uname") and os.uname().sysname == "Darwin"
+_FLOCK: Final = Struct("qqihh" if _IS_DARWIN else "hhqqi4x")
+_TYPE: Final = 3 if _IS_DARWIN else 0
+_START: Final = 0 if _IS_DARWIN else 2
 
 
 def _flock(kind: int, start: int, length: int) -> bytes:
     """Return what a lock of this kind on these bytes is; a *length* of 0 means all that follow."""
-    if sys.platform == "darwin":
+    if _IS_DARWIN:
         return _FLOCK.pack(start, length, 0, kind, os.SEEK_SET)
     return _FLOCK.pack(kind, os.SEEK_SET, start, length, 0)
 

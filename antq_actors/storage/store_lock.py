@@ -1,18 +1,23 @@
 """Who has a store open: many at a time, or one that needs it alone.
 
 Everyone who opens a store shares a lock on one of its files, on the byte that has the process's
-number. Who exchanges the store or rewrites it, takes all bytes alone: then nobody has it open, and
-nobody can open it meanwhile. It is the system's lock, so it ends with its process.
+number, and on another that has the number of its PID namespace. If then somebody holds the byte of
+another namespace, the store is refused; of two that open it at once, each may be, and never none.
+Who exchanges the store or rewrites it, takes all bytes alone: then nobody has it open, and nobody
+can open it meanwhile. It is the system's lock, so it ends with its process, and what it says of a
+namespace ends with the last process there.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import StorageError
+from antq_actors.storage import pid_namespace
 from antq_actors.storage.failures import storage_error
 from antq_actors.storage.file_lock import LockFile
 
@@ -27,41 +32,68 @@ FILE: Final = "store.lock"
 _OPENING_TIMEOUT_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.005
 
+_NAMESPACES: Final = 2**41
+"""The byte of namespace 0; no process has so large a number."""
+_LAST: Final = 2**42
+
+
+def can_be_shared(platform: str) -> bool:
+    """Return whether several processes may have a store open on *platform*, a ``sys.platform``.
+
+    LMDB frees its write lock when the process that holds it is killed, by what Linux and Windows
+    have for that. Elsewhere, as on macOS, all other processes would wait for it for ever.
+
+    >>> can_be_shared("linux"), can_be_shared("darwin")
+    (True, False)
+    """
+    return platform in {"linux", "android", "win32", "cygwin"}
+
 
 class StoreLock:
     """Holds the lock of the store in *directory* until it is released.
 
-    Raises StorageError when somebody has it alone; or, with *alone*, when anybody has it open.
+    Raises StorageError when somebody has it alone; or, with *alone* and where stores cannot be
+    shared, when anybody has it open; or when it is open in another PID namespace.
     """
 
     def __init__(self, directory: Path, *, alone: bool = False) -> None:
         self._directory = directory
         self.is_alone = alone
+        self._can_be_shared = can_be_shared(sys.platform)
+        self._namespace = pid_namespace.current()
         try:
             self._file = LockFile(directory / FILE)
         except OSError as error:
             raise storage_error(error, directory) from error
         try:
-            taken = self._file.take() if alone else self._share()
+            refusal = self._take(alone=alone)
         except OSError as error:
             self._file.release()
             raise storage_error(error, directory) from error
-        if not taken:
+        if refusal is not None:
             self._file.release()
-            raise self._refusal(alone=alone)
+            raise refusal
 
     def take_alone(self) -> None:
         """Have the store alone from now on. Raises StorageError when another has it open."""
         if not self._file.take():
-            raise self._refusal(alone=True)
+            raise self._is_open_elsewhere()
         self.is_alone = True
 
     def share(self) -> None:
-        """Let others open the store again."""
-        self._file.take(shared=True)
-        self._file.drop(0, os.getpid())
-        self._file.drop(os.getpid() + 1)
+        """Let others open the store again, where it can be shared."""
         self.is_alone = False
+        if not self._can_be_shared:
+            return
+        self._file.take(shared=True)
+        kept = [os.getpid()]
+        if self._namespace is not None:
+            kept.append(_NAMESPACES + self._namespace)
+        start = 0
+        for byte in kept:
+            self._file.drop(start, byte - start)
+            start = byte + 1
+        self._file.drop(start)
 
     def is_shared(self) -> bool:
         """Tell whether another process has the store open, as far as one can tell."""
@@ -72,7 +104,7 @@ class StoreLock:
 
     def find_others(self) -> list[int]:
         """Return the processes that live and have the store open, without this one."""
-        numbers, ranges = set(), [(1, 0)]
+        numbers, ranges = set(), [(1, _NAMESPACES - 1)]
         while ranges:
             start, length = ranges.pop()
             number = self._file.find_other(start, length)
@@ -81,9 +113,7 @@ class StoreLock:
             numbers.add(number)
             if number > start:
                 ranges.append((start, number - start))
-            if length == 0:
-                ranges.append((number + 1, 0))
-            elif number + 1 < start + length:
+            if number + 1 < start + length:
                 ranges.append((number + 1, start + length - number - 1))
         return sorted(number for number in numbers if is_alive(number))
 
@@ -95,18 +125,51 @@ class StoreLock:
         """Let go; once more is no error."""
         self._file.release()
 
-    def _share(self) -> bool:
-        return self._file.take(shared=True, start=os.getpid(), length=1)
-
-    def _refusal(self, *, alone: bool) -> StorageError:
+    def _take(self, *, alone: bool) -> StorageError | None:
+        """Take the locks, or return why they cannot be had."""
         if alone:
+            return None if self._file.take() else self._is_open_elsewhere()
+        if not self._can_be_shared:
+            return None if self._file.take() else self._cannot_be_shared()
+        if not self._share():
             return StorageError(
-                f"another process has {self._directory} open, and this needs it alone: stop the"
-                " applications that use it, then repeat this"
+                f"another process is compacting, restoring or migrating {self._directory}; wait"
+                " until it is done"
             )
+        if self._is_in_another_namespace():
+            return StorageError(pid_namespace.refusal(self._directory))
+        return None
+
+    def _share(self) -> bool:
+        if not self._file.take(shared=True, start=os.getpid(), length=1):
+            return False
+        if self._namespace is None:
+            return True
+        return self._file.take(shared=True, start=_NAMESPACES + self._namespace, length=1)
+
+    def _is_in_another_namespace(self) -> bool:
+        """Return whether a process of another namespace has the store open."""
+        if self._namespace is None:
+            return False
+        mine = _NAMESPACES + self._namespace
+        others = (_NAMESPACES, mine - _NAMESPACES), (mine + 1, _LAST - mine - 1)
+        return any(
+            length > 0 and self._file.find_other(start, length) is not None
+            for start, length in others
+        )
+
+    def _is_open_elsewhere(self) -> StorageError:
         return StorageError(
-            f"another process is compacting, restoring or migrating {self._directory}; wait until"
-            " it is done"
+            f"another process has {self._directory} open, and this needs it alone: stop the"
+            " applications that use it, then repeat this"
+        )
+
+    def _cannot_be_shared(self) -> StorageError:
+        return StorageError(
+            f"another process has {self._directory} open, and on {sys.platform} one at a time may:"
+            " there LMDB does not recover when a process is killed within a commit. Enqueue and"
+            " perform in one process, which starts the application with its queues; or stop the"
+            " other one first"
         )
 
 

@@ -8,16 +8,23 @@ import textwrap
 
 
 class OtherProcess:
-    """Runs *code*, which prints a line when it is ready and may read lines from its input."""
+    """Runs *code*, which prints a line when it is ready and may read lines from its input.
 
-    def __init__(self, code, *arguments):
+    *within* is the command that runs it, such as one that makes a namespace for it.
+    """
+
+    def __init__(self, code, *arguments, within=()):
         self._process = subprocess.Popen(  # noqa: S603 - it runs this test's own code
-            [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+            [*within, sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         self.first_line = self.read()
+
+    @property
+    def pid(self):
+        return self._process.pid
 
     def read(self):
         return self._process.stdout.readline().strip()
