@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from antq_actors.app import AntQ, QueueHandle
+    from antq_actors.backoff import Backoff
     from antq_actors.config import QueueConfig
     from antq_actors.errors import (
         AlreadyExists,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         UnknownQueue,
         WorkerNotFound,
     )
+    from antq_actors.jobs.current_job import current_job
     from antq_actors.jobs.function_worker import worker
     from antq_actors.jobs.job import AttemptError, Job
     from antq_actors.jobs.outcome import Cancel, Fail, Snooze
@@ -45,6 +47,7 @@ __all__ = [
     "AntQ",
     "AntqError",
     "AttemptError",
+    "Backoff",
     "BatchError",
     "Cancel",
     "ConfigError",
@@ -69,12 +72,14 @@ __all__ = [
     "UnknownQueue",
     "Worker",
     "WorkerNotFound",
+    "current_job",
     "worker",
 ]
 
 _MODULES: Final = {
     "AntQ": "antq_actors.app",
     "AttemptError": "antq_actors.jobs.job",
+    "Backoff": "antq_actors.backoff",
     "Cancel": "antq_actors.jobs.outcome",
     "Fail": "antq_actors.jobs.outcome",
     "Job": "antq_actors.jobs.job",
@@ -85,6 +90,7 @@ _MODULES: Final = {
     "Status": "antq_actors.jobs.status",
     "Unique": "antq_actors.jobs.unique",
     "Worker": "antq_actors.jobs.worker",
+    "current_job": "antq_actors.jobs.current_job",
     "worker": "antq_actors.jobs.function_worker",
 }
 """Where each export is; those that are not listed are in ``antq_actors.errors``."""

@@ -11,8 +11,8 @@ from antq_actors.jobs import definitions, running
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.keywords import Keywords
 from antq_actors.jobs.options import Options, job_options, worker_options
+from antq_actors.jobs.retry_delay import delay_after
 from antq_actors.jobs.worker import (
-    RETRY_DELAY,
     check_name,
     refuse_blocking,
     refuse_unperformable,
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.job_parameter import JobParameter
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -42,6 +43,8 @@ class FunctionWorker(Generic[P, R]):
         refuse_unperformable(function, f"function {function.__qualname__}")
         self._function = function
         self._keywords = Keywords(function)
+        self.antq_job = self._keywords.job
+        """The parameter that is given the job; None: none is."""
         self.antq_options: Options = worker_options(given, Options(), owner=owner)
         path = definitions.default_name(function.__module__, function.__qualname__)
         self.antq_name: str = name or check_name(path, owner)
@@ -50,10 +53,17 @@ class FunctionWorker(Generic[P, R]):
         functools.update_wrapper(self, function)
 
     @classmethod
-    def of(cls, function: Callable[P, R], options: Options, name: str) -> FunctionWorker[P, R]:
-        """Make one as it was in another process."""
+    def of(
+        cls,
+        function: Callable[P, R],
+        options: Options,
+        name: str,
+        job: JobParameter | None = None,
+    ) -> FunctionWorker[P, R]:
+        """Make one as it was in another process, where its annotations may mean nothing."""
         made = cls(function, {"name": name})
         made.antq_options = options
+        made.antq_job = job or made.antq_job
         return made
 
     @property
@@ -102,14 +112,20 @@ class FunctionWorker(Generic[P, R]):
         return EnqueueWith(self, options)
 
     def perform(self, job: Job) -> Any:
-        """Call the function with the arguments of *job*."""
+        """Call the function with the arguments of *job*, and with the job where it takes it."""
         keywords: Mapping[str, Any] = job.args
         function: Callable[..., R] = self._function
-        return function(**keywords)
+        takes = self.antq_job
+        if takes is None:
+            return function(**keywords)
+        if takes.is_positional:
+            return function(job, **keywords)
+        return function(**keywords, **{takes.name: job})
 
     def calculate_delay(self, job: Job) -> float:
-        """Answer the seconds until the next attempt: 10 × attempts."""
-        return RETRY_DELAY * job.attempts
+        """Return the seconds until the next attempt; see :meth:`Worker.calculate_delay`."""
+        seconds: float = delay_after(job, self.antq_options.retry_delay)
+        return seconds
 
     def check_args(self, args: Mapping[str, Any]) -> None:
         """Raise TypeError, naming what is missing or unexpected, if *args* do not fit."""

@@ -11,6 +11,7 @@ import inspect
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any
 
+from antq_actors.jobs.job_parameter import job_parameter
 from antq_actors.jobs.wording import did_you_mean
 
 if TYPE_CHECKING:
@@ -20,18 +21,26 @@ if TYPE_CHECKING:
 class Keywords:
     """The keywords of *function*.
 
-    Raises TypeError for a method, and for positional-only and ``*`` parameters.
+    The parameter that is given the job is none of them. Raises TypeError for a method, for
+    positional-only and ``*`` parameters, and for two that are given the job.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
         called = inspect.signature(function, follow_wrapped=False)
         self._call = f"{function.__qualname__}{_shown(function, called)}"
         _refuse_method(function, called)
-        self._called = _by_keyword(function, called)
-        self._behind = _behind(function)
+        self.job = job_parameter(function)
+        without = None if self.job is None else self.job.name
+        self._called = _by_keyword(function, called, without)
+        self._behind = _behind(function, without)
 
     def check(self, args: Mapping[str, Any]) -> None:
         """Raise TypeError, naming what is missing or unexpected, if *args* do not fit."""
+        if self.job is not None and self.job.name in args:
+            raise TypeError(
+                f"{self._call} is given its job as {self.job.name!r} when it is performed;"
+                " that is no argument, so leave it out"
+            )
         try:
             self._called.bind(**args)
         except TypeError as error:
@@ -42,6 +51,10 @@ class Keywords:
             raise TypeError(f"{self._call}: {error}") from None
         if self._behind is not None and not self._behind.keys() >= args.keys():
             self._refuse_misspelt(args, self._behind)
+
+    def names(self) -> Collection[str]:
+        """Return the names of the arguments, as far as they are known."""
+        return self._called.parameters if self._behind is None else self._behind
 
     def _refuse_unexpected(self, args: Collection[str], known: Collection[str]) -> None:
         for name in args:
@@ -75,11 +88,16 @@ def _refuse_method(function: Callable[..., Any], called: Signature) -> None:
         )
 
 
-def _by_keyword(function: Callable[..., Any], called: Signature) -> Signature:
-    """Return *called* without ``*args`` of a decorator, which takes them for whom it calls."""
+def _by_keyword(function: Callable[..., Any], called: Signature, without: str | None) -> Signature:
+    """Return *called* without the parameter *without*, and without ``*args`` of a decorator.
+
+    It takes those for whom it calls.
+    """
     is_decorated = hasattr(function, "__wrapped__")
     parameters = []
     for parameter in called.parameters.values():
+        if parameter.name == without:
+            continue
         if parameter.kind is Parameter.VAR_POSITIONAL and is_decorated:
             continue
         if parameter.kind in (Parameter.POSITIONAL_ONLY, Parameter.VAR_POSITIONAL):
@@ -91,7 +109,7 @@ def _by_keyword(function: Callable[..., Any], called: Signature) -> Signature:
     return called.replace(parameters=parameters)
 
 
-def _behind(function: Any) -> dict[str, Parameter] | None:
+def _behind(function: Any, without: str | None) -> dict[str, Parameter] | None:
     """Return all parameters that decorators may pass keywords on to; None: any name may be one."""
     known: dict[str, Parameter] = {}
     while True:
@@ -99,7 +117,7 @@ def _behind(function: Any) -> dict[str, Parameter] | None:
             called = inspect.signature(function, follow_wrapped=False)
         except (TypeError, ValueError):
             return None
-        known.update(called.parameters)
+        known.update({name: each for name, each in called.parameters.items() if name != without})
         if not _takes_any(called):
             return known
         if not hasattr(function, "__wrapped__"):

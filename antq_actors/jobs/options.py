@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from antq_actors.jobs.duration import brief, to_seconds
 from antq_actors.jobs.number import whole
 from antq_actors.jobs.ray_options import RayOptions, check_ray
+from antq_actors.jobs.retry_delay import KeptDelay, check_retry_delay
 from antq_actors.jobs.unique import Unique
 from antq_actors.jobs.wording import did_you_mean, is_utf8
 
@@ -49,6 +50,8 @@ class Options(msgspec.Struct, frozen=True):
     """What runs ``perform``; None: what its queue says, or the event loop if it is a coroutine."""
     ray: RayOptions = ()
     """What an attempt needs on a Ray cluster: ``num_cpus``, ``num_gpus``, ``memory``, …"""
+    retry_delay: KeptDelay = None
+    """Seconds before the next attempt, or what returns them; None: 10 for each attempt made."""
 
     def effective(self) -> Mapping[str, Any]:
         """Answer them as ``Job.opts`` shows them; the queue has its own field there."""
@@ -201,6 +204,7 @@ _OF_WORKERS: Final[Mapping[str, Callable[[object], Any]]] = {
     **_CHECKS,
     "executor": _executor,
     "ray": check_ray,
+    "retry_delay": check_retry_delay,
 }
 
 _JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at")

@@ -16,9 +16,10 @@ from msgspec.structs import replace
 
 from antq_actors import forked_child
 from antq_actors.errors import NotAWorker
-from antq_actors.jobs import instant, lifecycle, registry
+from antq_actors.jobs import current_job, instant, lifecycle, registry
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, trace
 from antq_actors.jobs.duration import to_seconds
+from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.job import AttemptError, Job
 from antq_actors.jobs.late_errors import LateErrors
 from antq_actors.jobs.outcome import (
@@ -32,7 +33,8 @@ from antq_actors.jobs.outcome import (
     Snooze,
     Snoozed,
 )
-from antq_actors.jobs.worker import RETRY_DELAY
+from antq_actors.jobs.retry_delay import RETRY_DELAY
+from antq_actors.jobs.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -148,7 +150,9 @@ def fail(
             worker = registry.resolve(
                 attempt.worker, job_id=attempt.job_id, let_through=let_through
             )
-            ready = _Ready(_performer(worker), attempt.load())
+            job = attempt.load()
+            current_job.enter(job)
+            ready = _Ready(_performer(worker), job)
             failed = _with_delay(attempt, failed, ready, clock, let_through)
     except let_through:
         raise
@@ -204,7 +208,9 @@ def _begin(attempt: Attempt, let_through: LetThrough) -> _Ready | Refused:
     if isinstance(worker, Refused):
         _log(attempt, worker, let_through)
         return worker
-    ready = _Ready(_performer(worker), _load(attempt, let_through))
+    job = _load(attempt, let_through)
+    current_job.enter(job)
+    ready = _Ready(_performer(worker), job)
     forked_child.end_if_forked(since)
     return ready
 
@@ -303,7 +309,7 @@ def _with_delay(
         forked_child.end_if_forked(since)
         if inspect.iscoroutine(answer):
             answer.close()  # else Python warns, later and elsewhere, that nobody awaited it
-        return replace(failed, retry_in=to_seconds(answer, "calculate_delay"))
+        return replace(failed, retry_in=to_seconds(answer, _delay_source(ready.performer)))
     except let_through:
         raise
     except BaseException as error:  # noqa: BLE001 - the failure of an attempt must not be lost by it
@@ -313,10 +319,19 @@ def _with_delay(
         _say(
             let_through,
             logging.WARNING,
-            "%s (job #%d): no delay from calculate_delay, so the next attempt is in %g s: %s",
-            (attempt.worker, attempt.job_id, retry_in, reason),
+            "%s (job #%d): no delay from %s, so the next attempt is in %g s: %s",
+            (attempt.worker, attempt.job_id, _delay_source(ready.performer), retry_in, reason),
         )
         return replace(failed, retry_in=retry_in)
+
+
+def _delay_source(performer: _Performer) -> str:
+    """Return what says the delay of *performer*: its option, or a method of its own."""
+    own = getattr(type(performer), "calculate_delay", None)
+    is_ours = own in (Worker.calculate_delay, FunctionWorker.calculate_delay)
+    options = getattr(performer, "antq_options", None)
+    has_option = is_ours and getattr(options, "retry_delay", None) is not None
+    return "retry_delay" if has_option else "calculate_delay"
 
 
 def _with_error(job: Job, entry: AttemptError) -> Job:

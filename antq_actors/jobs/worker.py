@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from antq_actors.jobs import definitions, running
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.options import Options, plain, worker_options
+from antq_actors.jobs.retry_delay import delay_after
 from antq_actors.jobs.wording import is_utf8
 
 if TYPE_CHECKING:
@@ -16,18 +17,16 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.job import Job
 
-RETRY_DELAY = 10.0
-"""Seconds until the second attempt; each later one waits that much longer."""
-
 
 class Worker:
     """Base of all workers: subclass it, and write ``perform``.
 
     Options stand on the class line: ``class SendReceipt(Worker, queue="mail", max_attempts=3)``.
-    They are ``queue``, ``max_attempts``, ``timeout``, ``unique``, ``priority``, ``executor``,
-    ``ray`` and ``name`` (see :class:`antq_actors.jobs.options.Options`), are checked when the
-    class is defined, and are inherited, except ``name``: the name under which its jobs are stored,
-    by default ``module:QualName``. A class that moved answers to its old jobs by its old name.
+    They are ``queue``, ``max_attempts``, ``timeout``, ``unique``, ``priority``, ``retry_delay``,
+    ``executor``, ``ray`` and ``name`` (see :class:`antq_actors.jobs.options.Options`), are checked
+    when the class is defined, and are inherited, except ``name``: the name under which its jobs are
+    stored, by default ``module:QualName``. A class that moved answers to its old jobs by its old
+    name.
 
     ``perform`` may be ``async def``: then it runs on an event loop, beside thousands of others.
 
@@ -51,6 +50,8 @@ class Worker:
         refuse_unperformable(cls.perform, f"{cls.__qualname__}.perform")
         _refuse_without_job(cls)
         cls.antq_options = worker_options(options, cls.antq_options, owner=owner)
+        if options.get("retry_delay") is not None:
+            _refuse_second_delay(cls)
         cls.antq_is_async = inspect.iscoroutinefunction(cls.perform)
         if cls.perform is not Worker.perform:
             refuse_blocking(cls.perform, cls.antq_options, f"{cls.__qualname__}.perform")
@@ -74,12 +75,14 @@ class Worker:
         )
 
     def calculate_delay(self, job: Job) -> float:
-        """Answer the seconds from the attempt that failed to the next one: 10 × attempts.
+        """Return the seconds from the attempt that failed to the next one.
 
-        Asked while attempts are left; *job* shows the failure as its newest error. When it raises
-        or answers what is no delay, that is logged and the default is used.
+        It returns what the option ``retry_delay`` says, by default 10 × attempts. Called while
+        attempts are left; *job* shows the failure as its newest error. When it raises or returns
+        what is no delay, that is logged and 10 × attempts is used.
         """
-        return RETRY_DELAY * job.attempts
+        seconds: float = delay_after(job, self.antq_options.retry_delay)
+        return seconds
 
     @classmethod
     def perform_async(cls, args: Mapping[str, Any] | None = None, /, **options: Any) -> Job:
@@ -121,6 +124,16 @@ def _refuse_without_job(cls: type[Worker]) -> None:
             f"{cls.__qualname__}.perform is called with the job and nothing else; write:"
             " def perform(self, job: Job) -> None"
         ) from None
+
+
+def _refuse_second_delay(cls: type[Worker]) -> None:
+    """Raise TypeError for a class whose ``calculate_delay`` would not use its ``retry_delay``."""
+    if cls.calculate_delay is not Worker.calculate_delay:
+        raise TypeError(
+            f"worker {cls.__qualname__} has the option retry_delay beside a calculate_delay, which"
+            " would be called in its place; write one of them, and give a function as retry_delay"
+            " for what depends on the job"
+        )
 
 
 def refuse_unrunnable(cls: type[Worker]) -> None:

@@ -6,6 +6,7 @@ looks at the others. They have no order, so they stop all at once.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
@@ -226,7 +227,7 @@ class DynamicSupervisor(GenServer):
             failed = child.failed_starts + 1
             child = child._replace(state=ChildState.RESTARTING, ref=None, failed_starts=failed)
             self.__children[ref] = child
-            delay = delay_of(self.__backoff, failed)
+            delay = delay_of(self.__backoff, failed, random.random())  # noqa: S311 - for its jitter
             announce.restart_failed(self.ref, child, error, delay)
             # A message, not a loop: requests get their turn in between (otp rule 35).
             send_soon(self.ref, _Retry(ref, child), delay)

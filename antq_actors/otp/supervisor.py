@@ -6,6 +6,7 @@ stopped is in `child_start.py` and `termination.py`; here they meet the mailbox.
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -275,7 +276,8 @@ class Supervisor(GenServer):
             except OtpError as error:
                 self.__children = restart.start_failed(self.__children, plan, child_id)
                 child = restart.find(self.__children, child_id)
-                delay = delay_of(self.__options.backoff, child.failed_starts)
+                chance = random.random()  # noqa: S311 - for its jitter
+                delay = delay_of(self.__options.backoff, child.failed_starts, chance)
                 announce.restart_failed(self.ref, child, error, delay)
                 # A message, not a loop: whoever wants this child terminated, or this supervisor
                 # stopped, gets a word in between (otp rule 35).

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from antq_actors.executors.contract import Died, Elsewhere, Finished, Lost, Unready
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Outcome
-from antq_actors.jobs.worker import RETRY_DELAY
+from antq_actors.jobs.retry_delay import RETRY_DELAY
 from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
 from antq_actors.storage.records import Settlement
 

@@ -28,6 +28,7 @@ from antq_actors.storage.process_bound import refuse
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from antq_actors.jobs.job_parameter import JobParameter
     from antq_actors.jobs.options import Options
 
 Place: TypeAlias = tuple[str, str]
@@ -156,7 +157,7 @@ class _CopyingPickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # it has
     def reducer_override(self, obj: Any) -> Any:
         """Return how to pickle *obj*."""
         if isinstance(obj, FunctionWorker) and not is_importable(obj):
-            return _made_again, (obj.function, obj.antq_options, obj.antq_name)
+            return _made_again, (obj.function, obj.antq_options, obj.antq_name, obj.antq_job)
         if hasattr(type(obj), "antq_described"):  # an application that a worker refers to
             return obj.antq_described()
         return super().reducer_override(obj)
@@ -238,6 +239,6 @@ def _this_program() -> str:
 
 
 def _made_again(
-    function: Callable[..., Any], options: Options, name: str
+    function: Callable[..., Any], options: Options, name: str, job: JobParameter | None = None
 ) -> FunctionWorker[..., Any]:
-    return FunctionWorker.of(function, options, name)
+    return FunctionWorker.of(function, options, name, job)

@@ -10,10 +10,10 @@ import os
 import sys
 import threading
 import time
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from pathlib import Path
 
-from antq_actors import Cancel, Fail, Snooze, Worker, worker
+from antq_actors import Cancel, Fail, Job, Snooze, Worker, current_job, worker
 
 PAUSE = 0.005
 
@@ -51,7 +51,39 @@ def looks_at_context(job):
     return Fail(f"{tenant.get()} has {decimal.Decimal(2).sqrt()}")
 
 
+def names_current_job(job):
+    """End with what is the current job: here, in a task, in copied contexts, in a new thread."""
+    found = [current_job() is job, _of_thread(lambda: current_job() is None)]
+    found.append(_of_thread(copy_context().run, lambda: current_job() is job))
+    if asyncio._get_running_loop() is None:
+        found.append(asyncio.run(names_current_job_of_tasks(job)))
+    return Fail(f"{all(found)} for {current_job().id}")
+
+
+async def names_current_job_of_tasks(job):
+    async def look():
+        await asyncio.sleep(0)
+        return current_job() is job
+
+    found = [
+        await asyncio.create_task(look()),
+        await asyncio.to_thread(lambda: current_job() is job),
+    ]
+    soon = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(lambda: soon.set_result(current_job() is job))
+    return all([*found, await soon])
+
+
+def _of_thread(function, *args):
+    found = []
+    thread = threading.Thread(target=lambda: found.append(function(*args)))
+    thread.start()
+    thread.join()
+    return found == [True]
+
+
 ENDS = {
+    "name current job": names_current_job,
     "change context": changes_context,
     "look at context": looks_at_context,
     "return": lambda job: None,
@@ -139,6 +171,27 @@ def function_part(place, number):
 @worker
 async def awaited_function_part(place, number):
     Path(place, f"function {number}").touch()  # noqa: ASYNC240 - a moment
+
+
+@worker
+def function_with_job(place, number, *, job: "Job | None" = None):
+    Path(place, f"function {number} is job {job.id}, {job is current_job()}").touch()
+
+
+@worker
+async def awaited_function_with_job(job: Job, /, place, number):
+    found = job is current_job() and await names_current_job_of_tasks(job)
+    Path(place, f"function {number} is job {job.id}, {found}").touch()  # noqa: ASYNC240 - a moment
+
+
+@worker(max_attempts=2, retry_delay=lambda job: 1000 * job.attempts + current_job().id)
+def function_with_delay():
+    raise ValueError("no")
+
+
+@worker(max_attempts=2, retry_delay=lambda job: 1000 * job.attempts + current_job().id)
+async def awaited_function_with_delay():
+    raise ValueError("no")
 
 
 def has_cue(job):

@@ -20,6 +20,8 @@ class Adapter:
     part: type = parts.Part
     nothing: type = parts.Nothing
     function: object = parts.function_part
+    function_with_job: object = parts.function_with_job
+    function_with_delay: object = parts.function_with_delay
     actors: tuple = ()
     """Where its own actors are, by the ids below the supervisor of executors; 0: any child."""
     settings: dict = field(default_factory=dict)
@@ -36,6 +38,8 @@ EXECUTORS = {
         parts.AwaitedPart,
         parts.AwaitedNothing,
         parts.awaited_function_part,
+        parts.awaited_function_with_job,
+        parts.awaited_function_with_delay,
         actors=(("async",),),
     ),
     "process": Adapter(actors=(("process", "slots", 0), ("process", "pool"), ("process",))),

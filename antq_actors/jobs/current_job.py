@@ -1,0 +1,31 @@
+"""The job that the code which asks is performing.
+
+Each attempt has a context of its own (see `executors/attempt.py`), so what is set there ends with
+it, and is inherited by the tasks that it creates.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from antq_actors.jobs.job import Job
+
+_current: Final[ContextVar[Job | None]] = ContextVar("antq_current_job", default=None)
+
+
+def current_job() -> Job | None:
+    """Return the job that this code performs; None where none is performed.
+
+    It is the job that ``perform`` is given, in every executor: in what ``perform`` calls, in the
+    asyncio tasks that it creates, in ``asyncio.to_thread``, and wherever else its context is
+    copied to. A ``threading.Thread`` starts with an empty context, so there it is None: run its
+    target by ``contextvars.copy_context().run``.
+    """
+    return _current.get()
+
+
+def enter(job: Job) -> None:
+    """Let *job* be the current one in this context from now on."""
+    _current.set(job)
