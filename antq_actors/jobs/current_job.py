@@ -1,7 +1,7 @@
 """The job that the code which asks is performing.
 
 Each attempt has a context of its own (see `executors/attempt.py`), so what is set there ends with
-it, and is inherited by the tasks that it creates.
+it, also when it is cut short, and is inherited by the tasks that it creates.
 """
 
 from __future__ import annotations
@@ -26,6 +26,6 @@ def current_job() -> Job | None:
     return _current.get()
 
 
-def enter(job: Job) -> None:
-    """Let *job* be the current one in this context from now on."""
+def enter(job: Job | None) -> None:
+    """Let *job* be the current one in this context from now on; None: no job is."""
     _current.set(job)

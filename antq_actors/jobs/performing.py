@@ -99,12 +99,15 @@ def execute(
     Never raises but *let_through*. *clock* dates the failure that ``calculate_delay`` sees. *run*
     runs what turns out to be a coroutine.
     """
+    outer = current_job.current_job()
     try:
         return _execute(attempt, clock, let_through, run)
     except let_through:
         raise
     except BaseException as error:  # noqa: BLE001 - no memory left to describe the failure, say
         return Failed(type(error).__name__, None, RETRY_DELAY * attempt.number)
+    finally:
+        current_job.enter(outer)
 
 
 async def execute_async(
@@ -144,6 +147,7 @@ def fail(
     The worker is asked for the delay as after any other failure, so its code runs here. Never
     raises but *let_through*.
     """
+    outer = current_job.current_job()
     failed = Failed(cut(error, TEXT_LIMIT), stack_trace, RETRY_DELAY * attempt.number)
     try:
         if attempt.number < attempt.max_attempts:
@@ -158,6 +162,8 @@ def fail(
         raise
     except BaseException:
         log.debug("no worker to ask for the delay of job #%d", attempt.job_id, exc_info=True)
+    finally:
+        current_job.enter(outer)
     _log(attempt, failed, let_through)
     return failed
 
