@@ -3,7 +3,8 @@
     commands.py     what each is called, does, and where it is; group.py: all of them, for typer
     start.py        start module:app
     demo.py         demo             demo_display.py while it runs, demo_report.py at its end
-    jobs.py         list show nodes count cancel retry
+    listing.py      list
+    jobs.py         show nodes count cancel retry
     maintenance.py  verify backup restore compact migrate reseal export import
     store.py        which store a command is about, and its opening
     render.py       jobs as text and JSON

@@ -20,7 +20,7 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     "start": Command("start:start", "Run the queues of an application."),
     "demo": Command("demo:demo", "Send a promotion to every lead of a file."),
-    "list": Command("jobs:list_jobs", "List jobs by id. All given filters hold."),
+    "list": Command("listing:list_jobs", "List jobs by id. All given filters hold."),
     "show": Command(
         "jobs:show", "Show one job with its errors and stack traces, and where it runs."
     ),

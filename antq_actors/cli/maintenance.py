@@ -12,7 +12,7 @@ import typer
 
 from antq_actors import AntQ, AntqError, Status, maintenance, signing_keys
 from antq_actors.cli import output
-from antq_actors.cli.jobs import Queue, Statuses
+from antq_actors.cli.listing import Queue, Statuses
 from antq_actors.cli.store import StorePath, check_exists, opened, started
 
 FINDINGS = 1

@@ -88,6 +88,11 @@ def listed(antq):
         (["--arg", 'part="7"'], [3]),
         (["--after", "2"], [3, 4]),
         (["--after", "1", "--limit", "2"], [2, 3]),
+        (["--before", "4", "--limit", "2"], [1, 2]),
+        (["--newest"], [4, 3, 2, 1]),
+        (["--newest-first", "--before", "4", "--limit", "2"], [3, 2]),
+        (["--oldest", "--before", "3"], [1, 2]),
+        (["--newest", "--after", "2"], [4, 3]),
         (["--limit", "0"], []),
     ],
 )
@@ -114,12 +119,41 @@ def test_list_says_on_standard_error_that_there_may_be_more_and_where_to_go_on(a
 
     assert "--after 2" in err
 
+    _, _, err = antq("list", "--newest", "--limit", "2")
 
-def test_list_says_what_a_worker_is_called_when_no_job_has_it(antq):
-    code, out, err = antq("list", "--worker", "Succeed")
+    assert "--newest --before 3" in err
 
-    assert (code, out) == (0, "")
-    assert "shop.mail:SendReceipt" in err
+
+@pytest.mark.parametrize("command", ["list", "count"])
+@pytest.mark.parametrize(
+    ("filters", "hint"),
+    [
+        (["--queue", "mial"], "queue 'mial', and no application is known to run it; did you mean"),
+        (["--worker", "Brake", "--status", "failed"], "shop.mail:SendReceipt"),
+        (["--worker", "Break", "--status", "enqueued"], ":Break'?"),
+    ],
+)
+def test_names_that_nothing_knows_are_hinted_at_on_standard_error(antq, command, filters, hint):
+    code, out, err = antq(command, *filters)
+
+    assert (code, out) == (0, {"list": "", "count": "0\n"}[command])
+    assert hint in err
+    assert "Warning" not in err
+
+
+def test_a_filter_that_fits_no_job_is_no_hint(antq):
+    assert antq("list", "--queue", "mail", "--status", "failed") == (0, "", "No jobs match.\n")
+    assert antq("count", "--queue", "mail", "--by-status")[2] == ""
+
+
+def test_counts_are_by_worker_too(antq):
+    worker = json.loads(antq("show", "2", "--json")[1])["worker"]
+
+    assert antq("count", "--worker", worker)[1] == "1\n"
+    assert antq("count", "--worker", worker, "--status", "enqueued")[1] == "0\n"
+    code, out, _ = antq("count", "--worker", worker, "--by-status", "--json")
+    assert code == 0
+    assert {name: number for name, number in json.loads(out).items() if number} == {"failed": 1}
 
 
 def test_show_tells_everything_about_a_job_with_its_stack_trace(antq):
@@ -155,7 +189,7 @@ def test_show_says_which_errors_of_many_it_shows(antq, path):
 
 @pytest.mark.parametrize(
     ("options", "number"),
-    [([], 4), (["--status", "failed"], 1), (["--queue", "mail"], 1), (["--queue", "none"], 0)],
+    [([], 4), (["--status", "failed"], 1), (["--queue", "mail"], 1)],
 )
 def test_count_prints_one_number(antq, options, number):
     assert antq("count", *options) == (0, f"{number}\n", "")

@@ -111,7 +111,7 @@ def test_list_shows_ids_whole_on_a_terminal_of_any_width(path, on_a_terminal, wi
     title, *rows = on_a_terminal(width, "list", "--path", path).splitlines()
 
     assert title.split()[0] == "id"
-    assert [row.split()[0] for row in rows] == ["1", str(10**9)]
+    assert [row.split()[0] for row in rows] == [str(10**9), "1"]
     assert all(len(row) <= max(width, 10) for row in rows)
 
 
@@ -131,8 +131,27 @@ def test_list_leaves_out_columns_where_a_terminal_is_narrow(path, on_a_terminal,
 def test_a_real_terminal_is_asked_for_its_width(path):
     shown = on_a_real_terminal(40, "list", "--path", path)
 
-    assert [line.split()[0] for line in shown.splitlines()] == ["id", "1", str(10**9)]
+    assert [line.split()[0] for line in shown.splitlines()] == ["id", str(10**9), "1"]
     assert "attempts" not in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "ids"),
+    [
+        ([], ["1000000000", "1"]),
+        (["--oldest"], ["1", "1000000000"]),
+        (["--after", "0"], ["1", "1000000000"]),
+        (["--before", "1000000000"], ["1"]),
+        (["--after", "0", "--newest"], ["1000000000", "1"]),
+    ],
+    ids=" ".join,
+)
+def test_a_terminal_shows_the_newest_first_unless_it_goes_on_after_an_id(
+    path, on_a_terminal, options, ids
+):
+    _, *rows = on_a_terminal(80, "list", "--path", path, *options).splitlines()
+
+    assert [row.split()[0] for row in rows] == ids
 
 
 @pytest.mark.parametrize("width", [8, 20, 40, 60, 80])

@@ -1,0 +1,125 @@
+"""``antq list``, and what lists and counts have in common: a hint at names that nothing knows."""
+
+import json
+import sys
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+from antq_actors import Job, Status
+from antq_actors.cli import output, render, tables
+from antq_actors.cli.store import StorePath, opened
+
+Statuses: TypeAlias = Annotated[
+    list[Status] | None,
+    typer.Option("--status", metavar="STATUS", help=f"{', '.join(Status)}; may be repeated."),
+]
+Queue: TypeAlias = Annotated[str | None, typer.Option("--queue", help="Only this queue.")]
+WorkerName: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--worker", help="Only this worker, such as shop.mail:SendReceipt."),
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+def list_jobs(
+    *,
+    path: StorePath,
+    status: Statuses = None,
+    queue: Queue = None,
+    worker: WorkerName = None,
+    arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="Only jobs with this argument; VALUE is JSON, else text."
+        ),
+    ] = None,
+    newest: Annotated[
+        bool | None,
+        typer.Option(
+            "--newest/--oldest",
+            "--newest-first/--oldest-first",
+            help="Which come first. On a terminal the newest, unless --after is given; else the"
+            " oldest.",
+            show_default=False,
+        ),
+    ] = None,
+    after: Annotated[
+        int | None, typer.Option(metavar="ID", help="Only ids above this one.")
+    ] = None,
+    before: Annotated[
+        int | None, typer.Option(metavar="ID", help="Only ids below this one.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs by id. All given filters hold.
+
+    \b
+    Examples:
+      antq list --path jobs --status failed --status retrying
+      antq list --path jobs --newest --before 4711
+      antq list --path jobs --arg email=jane.smith734@yahoo.com --json
+      antq list --path jobs --after 4711 --limit 100
+    """
+    newest_first = after is None and _is_a_terminal() if newest is None else newest
+    with opened(path) as app, hinted():
+        jobs = app.list_jobs(
+            status=status or None,
+            queue=queue,
+            worker=worker,
+            args=_parse_args(arg or []) or None,
+            after=after,
+            before=before,
+            limit=limit,
+            newest_first=newest_first,
+        )
+    if as_json:
+        render.write_json(jobs)
+    elif jobs:
+        tables.write_table(tables.table(jobs))
+        if len(jobs) == limit:
+            more = _next_page(jobs[-1], newest=newest, newest_first=newest_first)
+            output.note(f"There may be more: {more}")
+    else:
+        output.note("No jobs match.")
+
+
+@contextmanager
+def hinted() -> Iterator[None]:
+    """Write what a list or a count warns of, names that nothing knows, to standard error."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", UserWarning)
+        yield
+    for warning in caught:
+        output.note(f"antq: {output.printable(str(warning.message))}")
+
+
+def _is_a_terminal() -> bool:
+    return sys.stdout is not None and not sys.stdout.closed and sys.stdout.isatty()
+
+
+def _next_page(last: Job, *, newest: bool | None, newest_first: bool) -> str:
+    """Return the options that list what comes behind the job *last*."""
+    if not newest_first:
+        return f"--after {last.id}"
+    return f"{'--newest ' if newest else ''}--before {last.id}"
+
+
+def _parse_args(pairs: list[str]) -> Mapping[str, Any]:
+    return dict(_parse_arg(pair) for pair in pairs)
+
+
+def _parse_arg(pair: str) -> tuple[str, Any]:
+    key, separator, value = pair.partition("=")
+    if not separator or not key:
+        raise typer.BadParameter(f"'{pair}' is not KEY=VALUE", param_hint="--arg")
+    try:
+        return key, json.loads(value)
+    except RecursionError:
+        raise typer.BadParameter(f"'{key}' is nested too deep", param_hint="--arg") from None
+    except ValueError:
+        return key, value
