@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.worker import Worker
     from antq_actors.queues.status import QueueStatus
 
-__version__: Final = "0.1.0"
+__version__ = "0.1.0"
 
 __all__ = [
     "AlreadyExists",

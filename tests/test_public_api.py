@@ -4,6 +4,7 @@ import builtins
 import dataclasses
 import inspect
 import pickle
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
@@ -351,3 +352,10 @@ def test_errors_travel_between_processes_with_what_they_carry(error):
 
     assert type(copy) is type(error)
     assert (str(copy), vars(copy)) == (str(error), vars(error))
+
+
+def test_the_version_is_where_the_build_finds_it():
+    pattern = r"^__version__ = [\"'](?P<version>[^\"']+)"  # as hatch has it, without an annotation
+    source = Path(antq_actors.__file__).read_text(encoding="utf-8")
+
+    assert re.search(pattern, source, re.MULTILINE)["version"] == antq_actors.__version__
