@@ -12,6 +12,7 @@ from antq_actors.otp import calls
 from antq_actors.otp.errors import CallExit, OtpError
 from antq_actors.otp.links import exit as exit_
 from antq_actors.otp.reasons import Killed, Shutdown
+from antq_actors.otp.requests import send_request
 from antq_actors.otp.supervisor import Supervisor
 from antq_actors.queues.messages import Drain
 from antq_actors.queues.runs import INTERRUPTION_TIME
@@ -39,12 +40,13 @@ def drain(queues: Sequence[str], timeout: float, *, wait: bool = True) -> None:
             calls.cast(queue, Drain(timeout))
         return
     deadline = time.monotonic() + timeout + INTERRUPTION_TIME + SPARE
-    for dest, answer in calls.post_all(queues, Drain(timeout)):
+    requests = [(queue, send_request(queue, Drain(timeout))) for queue in queues]
+    for queue, request in requests:
         try:
-            answer.get(max(0.0, deadline - time.monotonic()))
+            request.wait(max(0.0, deadline - time.monotonic()))
         except CallExit as error:
             # Its successor gives its jobs back; there is no need to wait for that.
-            log.warning("%s ended before it was drained: %s", dest, error)
+            log.warning("%s ended before it was drained: %s", queue, error)
 
 
 def end(root: ServerRef, node: Node) -> None:

@@ -6,12 +6,13 @@ The files, from the ground up; each begins with what it promises.
     one actor    process (its identity and its one death)  ref  mailbox  actor_loop  gen_server
                  lean_server  supervised  interruption  asks  current  forked  at_exit
     threads      threads (actors take turns on them)  wakeups  futexes  actor_registry (pykka's)
-    two actors   calls  waits (rings of calls)  links  monitors  watch  timers
+    two actors   calls  requests  waits (rings of calls)  links  monitors  watch  timers
     names        names  destinations  registry  registry_table  registry_locks
     supervision  restart (all decisions, pure)  backoff  supervisor_options
                  supervisor  dynamic_supervisor  admin  child_start  termination
     on top       task  task_supervisor  agent  partition_supervisor
-    the window   tree  events  event_stream  announce  report (the log)  tracing  chaos  abandoned
+    the window   tree  events  event_stream  announce  report (the log)  tracing  debugging  chaos
+                 abandoned
                  restart_waiter
 """
 
@@ -22,6 +23,7 @@ from antq_actors.otp.agent import Agent
 from antq_actors.otp.backoff import Backoff
 from antq_actors.otp.calls import call, cast, reply, stop
 from antq_actors.otp.child_spec import BRUTAL_KILL, AutoShutdown, ChildSpec, Restart, Strategy
+from antq_actors.otp.debugging import get_state, resume, suspend
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.errors import (
     AlreadyPresent,
@@ -54,6 +56,7 @@ from antq_actors.otp.partition_supervisor import PartitionSupervisor
 from antq_actors.otp.reasons import Crash, Killed, NoProc, Normal, Shutdown
 from antq_actors.otp.ref import ServerRef
 from antq_actors.otp.registry import Registry
+from antq_actors.otp.requests import Request, send_request
 from antq_actors.otp.restart_waiter import wait_until_restarted
 from antq_actors.otp.supervised import supervised
 from antq_actors.otp.supervisor import Supervisor
@@ -101,6 +104,7 @@ __all__ = [
     "OtpError",
     "PartitionSupervisor",
     "Registry",
+    "Request",
     "Restart",
     "Restarting",
     "Running",
@@ -124,14 +128,18 @@ __all__ = [
     "chaos",
     "demonitor",
     "events",
+    "get_state",
     "link",
     "monitor",
     "orphans",
     "reply",
+    "resume",
     "send_after",
+    "send_request",
     "stop",
     "subscribe",
     "supervised",
+    "suspend",
     "trace",
     "trap_exit",
     "tree",

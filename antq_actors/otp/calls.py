@@ -17,7 +17,6 @@ from antq_actors.otp.waits import waiting_for
 from antq_actors.otp.watch import DeathWatch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import timedelta
 
     from antq_actors.otp.destinations import Destination
@@ -51,6 +50,11 @@ def await_answer(process: Process, pending: Call, timeout: float | None) -> Any:
     """Answer or raise what comes of *pending*, which *process* has."""
     if not pending.wait(timeout):
         raise CallTimeout(f"{process} did not answer within {timeout} s")
+    return answer_of(pending)
+
+
+def answer_of(pending: Call) -> Any:
+    """Return or raise what came of *pending*, which is settled."""
     if pending.error is None:
         return pending.value
     if type(pending.error) is CallExit:
@@ -124,7 +128,7 @@ def stop(
         raise CallExit(ended, f"{process} ended for another reason: {ended}")
 
 
-class _Request(Call):
+class _CallByMessage(Call):
     """A call whose answer goes to the mailbox of the actor that asked."""
 
     __slots__ = ("_asker", "_tag")
@@ -142,46 +146,18 @@ class _Request(Call):
         self._asker.ref.deliver(Response(self._tag, self.value, self.error))
 
 
-def send_request(dest: Destination, request: Any, tag: Any) -> None:
+def call_by_message(dest: Destination, request: Any, tag: Any) -> None:
     """Send *request* to ``handle_call``; the answer arrives as ``Response(tag, value, error)``.
 
-    OTP's ``gen_server:send_request``. It arrives exactly once: if the server ends or is not there,
+    It arrives exactly once: if the server ends or is not there,
     with CallExit as its error. Raises RuntimeError outside an actor.
     """
     me = current.process()
     if me is None:
-        raise RuntimeError("send_request() is for actors; a plain thread uses call()")
+        raise RuntimeError("call_by_message() is for actors; a plain thread uses call()")
     process = find(dest)
-    pending = _Request(request, me, tag)
+    pending = _CallByMessage(request, me, tag)
     if process is None:
         pending.answer(None, nobody(dest))
     elif not process.mailbox.deliver(Envelope(pending)):
         pending.answer(None, CallExit(NoProc(), f"{process} has ended"))
-
-
-class Answer:
-    """An answer that is on its way to a plain thread."""
-
-    __slots__ = ("_call", "_process")
-
-    def __init__(self, call: Call, process: Process | None) -> None:
-        self._call = call
-        self._process = process
-
-    def get(self, timeout: float | None) -> Any:
-        """Answer as ``call`` does, within *timeout* seconds."""
-        if self._process is None:
-            raise CallExit(NoProc())
-        return await_answer(self._process, self._call, timeout)
-
-
-def post_all(dests: Iterable[Destination], request: Any) -> list[tuple[Destination, Answer]]:
-    """Send *request* to all of *dests* before waiting for the first; OTP's ``multi_call``."""
-    answers = []
-    for dest in dests:
-        process = find(dest)
-        pending = Call(request)
-        if process is not None and not process.mailbox.deliver(Envelope(pending)):
-            process = None
-        answers.append((dest, Answer(pending, process)))
-    return answers

@@ -87,13 +87,13 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
 
 
 def request(dest: Destination, request: Any, tag: Any) -> Response | None:
-    """Do what `calls.send_request` does; the Response at once if it can be had without waiting."""
+    """Do what `call_by_message` does; the Response at once if it can be had without waiting."""
     process = find(dest)
     if process is not None:
         pending = Call(request)
         if _is_run_here(process, pending) and pending.answered:
             return Response(tag, pending.value, pending.error)
-    calls.send_request(dest, request, tag)
+    calls.call_by_message(dest, request, tag)
     return None
 
 

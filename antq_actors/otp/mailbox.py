@@ -16,9 +16,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pykka import ActorDeadError
+from pykka.messages import _ActorStop
 
 from antq_actors.otp import current
-from antq_actors.otp.messages import Call, Down
+from antq_actors.otp.messages import Call, Down, StopRequest, SystemCall
 
 if TYPE_CHECKING:
     from _thread import LockType
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 _KEPT_OUT_SECONDS: Final = 0.05
 """Seconds between two looks whether the thread that runs a turn is still at it."""
+
+_ORDERS: Final = (SystemCall, StopRequest, _ActorStop)
+"""Messages that a suspended actor takes."""
 
 _NO_ASKS: Final[set[Any]] = set()
 _NO_CALLS: Final[set[Any]] = set()
@@ -109,6 +113,8 @@ class Mailbox:
     _can_be_borrowed = False
     _failure: BaseException | None = None
     """What a foreign thread met in a turn, to be raised in the actor's own."""
+    suspended = False
+    """Whether only signals and orders are taken, see `debugging.py`; changed within a turn."""
     _then: Callable[[], object] | None = None
     turns: dict[None, Turn] | None = None
     """The turn that is run now, under None; no dict where only the actor's own thread runs any."""
@@ -174,7 +180,8 @@ class Mailbox:
 
         Raises what a foreign thread met in a turn.
         """
-        until = None if timeout is None else time.monotonic() + timeout
+        # A suspended actor has no idle timeout: what could end its idleness is made to wait.
+        until = None if timeout is None or self.suspended else time.monotonic() + timeout
         is_over = False
         while True:
             if self._closed:
@@ -205,7 +212,9 @@ class Mailbox:
             signal = self.signals.popleft()
             self.signals = self.signals or None
             return signal
-        return self._take() if self._messages else None
+        if not self._messages:
+            return None
+        return self._take() if not self.suspended else self._take_order()
 
     def _sleep(self, timeout: float | None) -> bool:
         """Sleep until there is something to do; False after *timeout* seconds."""
@@ -238,19 +247,37 @@ class Mailbox:
             self._leave(turn)
 
     def _has_work(self) -> bool:
-        return bool(self._messages or self.signals or self._closed or self._failure is not None)
+        waiting = self._messages if not self.suspended else self._first_order()
+        return bool(waiting or self.signals or self._closed or self._failure is not None)
 
     def _take(self) -> Envelope[Any]:
         assert self._messages is not None  # noqa: S101 - there are some
         envelope = self._messages[0]
-        # Noted first, and under the lock: an end between the two steps would leave its caller
-        # waiting for ever.
+        self._note(envelope)
+        self._messages.popleft()
+        return envelope
+
+    def _take_order(self) -> Envelope[Any] | None:
+        envelope = self._first_order()
+        if envelope is not None:
+            self._note(envelope)
+            _remove(self._messages, envelope)
+        return envelope
+
+    def _first_order(self) -> Envelope[Any] | None:
+        """Return the first message that is taken also while the actor is suspended."""
+        for envelope in list(self._messages or ()):
+            if issubclass(type(envelope.message), _ORDERS):
+                return envelope
+        return None
+
+    def _note(self, envelope: Envelope[Any]) -> None:
+        # Before it is taken out, and under the lock: an end between the two steps would leave its
+        # caller waiting for ever.
         if envelope.reply_to is not None:
             self._asked = envelope
         elif issubclass(type(envelope.message), Call):  # a message may lie of its class, or raise
             self._open(envelope.message)
-        self._messages.popleft()
-        return envelope
 
     def _open(self, call: Call) -> None:
         if self.calls is _NO_CALLS:
@@ -293,6 +320,7 @@ class Mailbox:
             self._can_be_borrowed
             and self._is_asleep()
             and not self._closed
+            and not self.suspended
             and self._failure is None
             and not self.signals
             and bool(self._messages) is (call is None)
@@ -316,7 +344,8 @@ class Mailbox:
         """
         with self._lock:
             self._asked = None
-            if self.turn is turn and self._messages and not self.signals and not self._closed:
+            may_go_on = not (self.signals or self._closed or self.suspended)
+            if self.turn is turn and self._messages and may_go_on:
                 return self._take()
         self.end(turn)
         return None

@@ -57,7 +57,7 @@ class IdleTimeout(NamedTuple):
 
 
 class Response(NamedTuple):
-    """The answer to a ``send_request``: a value, or the error that a call would have raised."""
+    """The answer to a ``call_by_message``: a value, or the error that a call would have raised."""
 
     tag: Any
     value: Any
@@ -162,3 +162,9 @@ class Call(Promise):
     def is_wanted(self) -> bool:
         """Whether there is still someone to hear the answer, as far as one can tell."""
         return True
+
+
+class SystemCall(Call):
+    """A request of the system's own, which an actor also takes while it is suspended."""
+
+    __slots__ = ()

@@ -90,6 +90,8 @@ class ChildState(StrEnum):
     """It ended, its new start failed, and another is to come."""
     STOPPED = "stopped"
     """It does not run, and nobody will start it unless asked or in a group."""
+    SUSPENDED = "suspended"
+    """It runs, and `suspend` makes its messages wait; only ``tree`` says so."""
 
 
 class Child(NamedTuple):

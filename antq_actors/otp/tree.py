@@ -48,7 +48,7 @@ class Node:
     """Its registered name, else the id of its child spec, else how it is logged."""
     kind: ChildType
     state: ChildState
-    """"running", "restarting" or "stopped"; a child that ended and is kept stays in the tree."""
+    """"running", "suspended", "restarting" or "stopped"; a child that ended and is kept stays."""
     incarnation: int
     """How many times this child was started; 1 for the first."""
     restarts: int
@@ -152,8 +152,7 @@ def _node(child: Child) -> Node:
     node = Node(
         name=str(spec.id) if process is None or process.name is None else process.name,
         kind=spec.type,
-        # Ended, and its supervisor has not seen that yet: to an onlooker it does not run.
-        state=ChildState.STOPPED if child.is_running and actor is None else child.state,
+        state=_state(child, process, actor),
         incarnation=child.incarnation,
         restarts=child.restarts,
         mailbox_length=0 if process is None else len(process.mailbox),
@@ -173,6 +172,14 @@ def _node(child: Child) -> Node:
         max_restarts=actor.max_restarts if supervises else None,
         restarts_left=actor.restarts_left if supervises else None,
     )
+
+
+def _state(child: Child, process: Process | None, actor: Any) -> ChildState:
+    if process is None:
+        return child.state
+    if actor is None:
+        return ChildState.STOPPED  # ended, and its supervisor has not seen that yet
+    return ChildState.SUSPENDED if process.mailbox.suspended else child.state
 
 
 def _handling(process: Process) -> Handling | None:

@@ -78,6 +78,10 @@ def no_destinations():
         "call": lambda dest, _: call(dest, "request"),
         "cast": lambda dest, _: cast(dest, "request"),
         "stop": lambda dest, _: stop(dest),
+        "send_request": lambda dest, _: otp.send_request(dest, "request"),
+        "get_state": lambda dest, _: otp.get_state(dest),
+        "suspend": lambda dest, _: otp.suspend(dest),
+        "resume": lambda dest, _: otp.resume(dest),
         "exit": lambda dest, _: exit(dest, otp.Shutdown()),
         "monitor": lambda dest, _: monitor(dest),
         "link": lambda dest, _: link(dest),
@@ -259,6 +263,13 @@ TIMES = {
     "child_spec": (lambda time, _: DynamicSupervisor.child_spec(timeout=time), "timeout"),
     "call": (lambda time, the: call(the["Agent"], "request", time), "timeout"),
     "stop": (lambda time, the: stop(the["Probe"], timeout=time), "timeout"),
+    "Request.wait": (
+        lambda time, the: otp.send_request(the["Probe"], bool).wait(time),
+        "timeout",
+    ),
+    "get_state": (lambda time, the: otp.get_state(the["Probe"], time), "timeout"),
+    "suspend": (lambda time, the: otp.suspend(the["Probe"], time), "timeout"),
+    "resume": (lambda time, the: otp.resume(the["Probe"], time), "timeout"),
     "send_after": (lambda time, the: send_after(the["Probe"], "message", time), "seconds"),
     "its own": (
         lambda time, the: call(the["Probe"], lambda me: _refused(me.send_after, time, "message"))(),
@@ -400,9 +411,9 @@ def test_every_public_function_is_tried_with_values_of_another_kind():
         "AlreadyPresent", "AlreadyRegistered", "AlreadyStarted", "CallCycle", "CallExit",
         "CallTimeout", "ChildInfo", "Continue", "Counts", "Down", "DuplicateChildId", "Exited",
         "GenServer", "Handling", "IdleTimeout", "Killed", "MaxChildren", "Monitor", "NoProc",
-        "Node", "Normal", "NotFound", "OtpError", "Restarting", "Running", "ServerRef", "Shutdown",
-        "StartError", "Subscription", "TaskExit", "Timer", "Trace", "UnknownRegistry", "orphans",
-        "AutoShutdown", "Restart", "Strategy",
+        "Node", "Normal", "NotFound", "OtpError", "Request", "Restarting", "Running", "ServerRef",
+        "Shutdown", "StartError", "Subscription", "TaskExit", "Timer", "Trace", "UnknownRegistry",
+        "orphans", "AutoShutdown", "Restart", "Strategy",
     }  # fmt: skip
 
     assert set(otp.__all__) - taken - free == set()

@@ -1,6 +1,5 @@
-"""call, cast, reply, stop and send_request: each waits for an answer that always comes."""
+"""call, cast, reply and stop: each waits for an answer that always comes."""
 
-import threading
 from datetime import timedelta
 
 import pytest
@@ -31,7 +30,7 @@ from antq_actors.otp import (
     trap_exit,
     unlink,
 )
-from antq_actors.otp.calls import post_all, reply_error, send_request
+from antq_actors.otp.calls import call_by_message, reply_error
 from antq_actors.otp.messages import Response
 
 BOOM = ValueError("boom")
@@ -394,7 +393,7 @@ def test_an_actor_may_be_called_back_once_it_has_its_answer(start):
         assert call(one, asking(two, answer_then_call_back), LONGEST) == "answered"
 
 
-# ---- send_request and post_all ----------------------------------------------------------------
+# ---- calls by message -------------------------------------------------------------------------
 
 
 def test_a_request_answers_into_the_mailbox_exactly_once(start, notes):
@@ -402,34 +401,23 @@ def test_a_request_answers_into_the_mailbox_exactly_once(start, notes):
     dead = start()
     stop(dead)
 
-    call(asker, lambda _me: send_request(server, answering("fine"), "a"))
+    call(asker, lambda _me: call_by_message(server, answering("fine"), "a"))
     assert notes.take(1) == [Response("a", "fine", None)]
 
-    call(asker, lambda _me: send_request(server, raising(BOOM), "b"))
+    call(asker, lambda _me: call_by_message(server, raising(BOOM), "b"))
     [crashed] = notes.take(1)
     assert crashed.error.reason == Crash(BOOM)
 
-    call(asker, lambda _me: [send_request(dead, 1, "c"), send_request("nobody", 1, "d")])
+    call(asker, lambda _me: [call_by_message(dead, 1, "c"), call_by_message("nobody", 1, "d")])
     assert [each.error.reason for each in notes.take(2)] == [NoProc(), NoProc()]
 
     call(asker, answering(None))
     assert notes.is_empty()
 
 
-def test_send_request_is_for_actors(start):
+def test_a_call_by_message_is_for_actors(start):
     with pytest.raises(RuntimeError):
-        send_request(start(), 1, "tag")
-
-
-def test_post_all_asks_all_before_it_waits_for_one(start):
-    refs = [start() for _ in range(3)]
-    together = threading.Barrier(3)
-
-    answers = post_all([*refs, "nobody"], lambda _me: together.wait(LONGEST))
-
-    assert sorted(answer.get(LONGEST) for _, answer in answers[:3]) == [0, 1, 2]
-    with pytest.raises(CallExit):
-        answers[3][1].get(LONGEST)
+        call_by_message(start(), 1, "tag")
 
 
 # ---- the fence --------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ from antq_actors.otp import (
     trap_exit,
     whereis,
 )
-from antq_actors.otp.calls import send_request
+from antq_actors.otp.calls import call_by_message
 
 BOOM = ValueError("boom")
 DONE = Shutdown("done")
@@ -547,7 +547,7 @@ class Asker(GenServer):
         self.debtor = debtor
 
     def init(self):
-        send_request(self.debtor, "first", tag=None)
+        call_by_message(self.debtor, "first", tag=None)
 
 
 def test_an_answer_to_one_who_has_ended_and_whom_nobody_holds_harms_nobody():

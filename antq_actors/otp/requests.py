@@ -1,0 +1,117 @@
+"""A call in two steps: send the request now, wait for its answer later, or never."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pykka._envelope import Envelope
+
+from antq_actors.otp import current
+from antq_actors.otp.calls import answer_of
+from antq_actors.otp.destinations import find, nobody
+from antq_actors.otp.errors import CallExit, CallTimeout
+from antq_actors.otp.messages import Call
+from antq_actors.otp.patience import seconds
+from antq_actors.otp.reasons import NoProc
+from antq_actors.otp.waits import waiting_for
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from antq_actors.otp.destinations import Destination
+    from antq_actors.otp.process import Process
+
+
+class _RequestCall(Call):
+    __slots__ = ("is_cancelled",)
+
+    def __init__(self, message: Any) -> None:
+        super().__init__(message)
+        self.is_cancelled = False
+
+    @property
+    def is_wanted(self) -> bool:
+        return not self.is_cancelled
+
+
+class Request:
+    """A request that was sent by `send_request`, and the answer that will come to it.
+
+    Any thread, and any actor, may wait for it. The answer never comes as a message.
+    """
+
+    __slots__ = ("_call", "_dest", "_process", "_text")
+
+    def __init__(self, dest: Destination, message: Any) -> None:
+        self._dest = dest
+        self._call = _RequestCall(message)
+        self._process = self._send()
+
+    def __repr__(self) -> str:
+        if self._call.is_cancelled:
+            state = "cancelled"
+        else:
+            state = "answered" if self._call.answered else "waiting"
+        return f"<Request to {self._dest!r}, {state}>"
+
+    def _send(self) -> Process | None:
+        process = find(self._dest)
+        if process is None:
+            self._text = str(nobody(self._dest))
+            return None
+        self._text = f"{process} has ended"
+        current.sends("call", self._call.request, process)
+        return process if process.mailbox.deliver(Envelope(self._call)) else None
+
+    def wait(self, timeout: float | timedelta | None = 5.0) -> Any:
+        """Return the answer, now or as often as it is asked for; raise what `call` raises.
+
+        So CallTimeout after *timeout* seconds (None: no limit), after which it can be waited for
+        again; CallExit if the server ended before it answered, or was not there when the request
+        was sent; CallCycle if waiting could never end. Raises RuntimeError after `cancel`.
+        """
+        limit = seconds(timeout)
+        self._check_not_cancelled()
+        if self._process is None:
+            raise CallExit(NoProc(), self._text)
+        if not self._call.is_settled:
+            with waiting_for(self._process, self._call):
+                if not self._call.wait(limit):
+                    raise CallTimeout(f"{self._process} did not answer within {limit} s")
+            self._check_not_cancelled()
+        return answer_of(self._call)
+
+    def cancel(self) -> None:
+        """Drop the answer, whether it has come or will come; twice is once.
+
+        The server is not told, and handles the request all the same. Who waits in another thread
+        gets the RuntimeError of `wait`.
+        """
+        self._call.is_cancelled = True
+        self._call.answer(None)
+        self._call.forget()
+
+    def _check_not_cancelled(self) -> None:
+        if self._call.is_cancelled:
+            raise RuntimeError("this request was cancelled: its answer is dropped")
+
+
+def send_request(dest: Destination, message: Any) -> Request:
+    """Send *message* to ``handle_call`` of *dest*, and return without waiting for the answer.
+
+    So an actor, or a plain thread, can ask several servers at once, or do something else meanwhile.
+    OTP's ``gen_server:send_request``, with `Request.wait` for its ``receive_response``. That *dest*
+    has ended, or never was, is told where it is waited for. Raises TypeError for what is no
+    destination.
+
+    >>> from antq_actors.otp import GenServer, stop
+    >>> class Doubler(GenServer):
+    ...     def handle_call(self, number):
+    ...         return 2 * number
+    >>> doubler = Doubler.start()
+    >>> requests = [send_request(doubler, number) for number in range(3)]
+    >>> [request.wait() for request in requests]
+    [0, 2, 4]
+    >>> stop(doubler)
+    """
+    return Request(dest, message)
