@@ -31,14 +31,19 @@ if TYPE_CHECKING:
         UnknownQueue,
         WorkerNotFound,
     )
+    from antq_actors.executors.contract import Health
+    from antq_actors.jobs.control import Progress
     from antq_actors.jobs.current_job import current_job
-    from antq_actors.jobs.function_worker import worker
+    from antq_actors.jobs.function_worker import EnqueueWith, FunctionWorker, worker
     from antq_actors.jobs.job import AttemptError, Job
+    from antq_actors.jobs.option_types import JobOptions, WorkerOptions
     from antq_actors.jobs.outcome import Cancel, Fail, Snooze
     from antq_actors.jobs.status import Status
     from antq_actors.jobs.unique import Unique
     from antq_actors.jobs.worker import Worker
     from antq_actors.queues.status import QueueStatus
+    from antq_actors.storage.node_info import NodeInfo, QueueInfo
+    from antq_actors.transfer import Imported
 
 __version__ = "0.1.0"
 
@@ -51,17 +56,25 @@ __all__ = [
     "BatchError",
     "Cancel",
     "ConfigError",
+    "EnqueueWith",
     "Fail",
     "ForkError",
+    "FunctionWorker",
+    "Health",
+    "Imported",
     "InvalidSchedule",
     "Job",
     "JobNotFound",
+    "JobOptions",
+    "NodeInfo",
     "NotAWorker",
     "NotCancellable",
     "NotRetryable",
     "NotStarted",
+    "Progress",
     "QueueConfig",
     "QueueHandle",
+    "QueueInfo",
     "QueueStatus",
     "Snooze",
     "StartError",
@@ -72,6 +85,7 @@ __all__ = [
     "UnknownQueue",
     "Worker",
     "WorkerNotFound",
+    "WorkerOptions",
     "current_job",
     "worker",
 ]
@@ -81,15 +95,24 @@ _MODULES: Final = {
     "AttemptError": "antq_actors.jobs.job",
     "Backoff": "antq_actors.backoff",
     "Cancel": "antq_actors.jobs.outcome",
+    "EnqueueWith": "antq_actors.jobs.function_worker",
     "Fail": "antq_actors.jobs.outcome",
+    "FunctionWorker": "antq_actors.jobs.function_worker",
+    "Health": "antq_actors.executors.contract",
+    "Imported": "antq_actors.transfer",
     "Job": "antq_actors.jobs.job",
+    "JobOptions": "antq_actors.jobs.option_types",
+    "NodeInfo": "antq_actors.storage.node_info",
+    "Progress": "antq_actors.jobs.control",
     "QueueConfig": "antq_actors.config",
     "QueueHandle": "antq_actors.app",
+    "QueueInfo": "antq_actors.storage.node_info",
     "QueueStatus": "antq_actors.queues.status",
     "Snooze": "antq_actors.jobs.outcome",
     "Status": "antq_actors.jobs.status",
     "Unique": "antq_actors.jobs.unique",
     "Worker": "antq_actors.jobs.worker",
+    "WorkerOptions": "antq_actors.jobs.option_types",
     "current_job": "antq_actors.jobs.current_job",
     "worker": "antq_actors.jobs.function_worker",
 }
@@ -110,4 +133,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_PUBLIC_MODULES})
+    of_the_module = (name for name in globals() if name.startswith("__") and name.endswith("__"))
+    return sorted({*of_the_module, *__all__, *_PUBLIC_MODULES})

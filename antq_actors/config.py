@@ -22,6 +22,8 @@ from antq_actors.queues.messages import check_concurrency
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from antq_actors.jobs.option_types import ExecutorName
+
 T = TypeVar("T")
 
 
@@ -46,7 +48,7 @@ class QueueConfig:
     """Jobs performed at once."""
     check_interval: float = 5.0
     """Longest time in seconds between two looks; a new job never waits for it."""
-    executor: str | None = None
+    executor: ExecutorName | None = None
     """What runs ``perform`` of workers that do not say: thread, async, process or ray. None: the
     event loop for coroutines, else a thread."""
     max_jobs: int | None = None

@@ -49,16 +49,27 @@ def function(n):
 EXPORTS = [
     "AntQ",
     "AttemptError",
+    "Backoff",
     "Cancel",
+    "EnqueueWith",
     "Fail",
+    "FunctionWorker",
+    "Health",
+    "Imported",
     "Job",
+    "JobOptions",
+    "NodeInfo",
+    "Progress",
     "QueueConfig",
     "QueueHandle",
+    "QueueInfo",
     "QueueStatus",
     "Snooze",
     "Status",
     "Unique",
     "Worker",
+    "WorkerOptions",
+    "current_job",
     "worker",
 ]
 
@@ -150,6 +161,57 @@ def test_the_package_exports(name):
 def test_every_error_stands_in_errors_under_antqerror(name):
     assert issubclass(getattr(errors, name), errors.AntqError)
     assert getattr(errors, name) is getattr(antq_actors, name)
+
+
+def test_dir_shows_what_is_exported_and_nothing_that_is_left_over():
+    modules = {"cluster", "errors", "maintenance", "otp", "queues"}
+
+    shown = {name for name in dir(antq_actors) if not name.startswith("__")}
+
+    assert shown == {*antq_actors.__all__, *modules}
+    assert sorted(antq_actors.__all__) == sorted({*EXPORTS, *ERRORS})
+    assert {"__version__", "__doc__", "__all__"} <= set(dir(antq_actors))
+
+
+OF_PYTHON = {"Any", "Callable", "Iterator", "Mapping", "None", "Path", "Self", "C", "P", "R"}
+"""The standard library's, and type variables."""
+
+RETURNING = [
+    AntQ,
+    Job,
+    Worker,
+    antq_actors.EnqueueWith,
+    antq_actors.FunctionWorker,
+    antq_actors.QueueHandle,
+]
+
+
+@pytest.mark.parametrize("cls", RETURNING, ids=lambda cls: cls.__name__)
+def test_the_types_that_public_methods_return_are_exported(cls):
+    functions = {
+        name: getattr(member, "fget", None) or getattr(cls, name)
+        for name, member in inspect.getmembers_static(cls)
+        if not name.startswith(("_", "antq_"))
+    }
+    returned = {
+        name: re.findall(r"\b[A-Z]\w*", str(function.__annotations__["return"]))
+        for name, function in functions.items()
+        if inspect.isroutine(function) and "return" in getattr(function, "__annotations__", {})
+    }
+
+    assert len(returned) > 1
+    assert {
+        name: types
+        for name, types in returned.items()
+        if not {*types} <= {*antq_actors.__all__, *otp.__all__, *OF_PYTHON}
+    } == {}
+
+
+@pytest.mark.parametrize("cls", [QueueStatus, antq_actors.NodeInfo, Job, AttemptError])
+def test_the_types_of_public_fields_are_exported(cls):
+    types = re.findall(r"\b[A-Z]\w*", str(cls.__annotations__))
+
+    assert {*types} <= {*antq_actors.__all__, *OF_PYTHON}
 
 
 def test_some_errors_are_value_errors_or_storage_errors_too():

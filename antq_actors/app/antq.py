@@ -9,7 +9,7 @@ import os
 import threading
 from contextlib import suppress
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from antq_actors import config as configuration
 from antq_actors import forked_child
@@ -24,7 +24,7 @@ from antq_actors.otp import current
 from antq_actors.otp import errors as otp_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
     from antq_actors.app.queue_handle import QueueHandle
     from antq_actors.config import QueueConfig
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.option_types import JobOptions
     from antq_actors.jobs.registry import AnyWorker
-    from antq_actors.jobs.status import Status
+    from antq_actors.jobs.status import Statuses
     from antq_actors.otp.ref import ServerRef
     from antq_actors.storage.node_info import NodeInfo
     from antq_actors.transfer import Imported
@@ -252,7 +253,11 @@ class AntQ(JobVerbs):
     # ---- jobs -----------------------------------------------------------------------------
 
     def enqueue(
-        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[JobOptions],
     ) -> Job:
         """Store a job of *worker* and answer it; when it returns, a durable job is on disk.
 
@@ -267,7 +272,7 @@ class AntQ(JobVerbs):
         worker: AnyWorker,
         args_iterable: Iterable[Mapping[str, Any] | None],
         /,
-        **options: Any,
+        **options: Unpack[JobOptions],
     ) -> list[int]:
         """Store a job for each item of an iterable of any length; answer their ids in order.
 
@@ -277,7 +282,11 @@ class AntQ(JobVerbs):
         return self._live().intake.enqueue_many(worker, args_iterable, options)
 
     async def aenqueue(
-        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[JobOptions],
     ) -> Job:
         """Do what :meth:`enqueue` does, without stopping the event loop that awaits it.
 
@@ -290,7 +299,7 @@ class AntQ(JobVerbs):
         worker: AnyWorker,
         args_iterable: Iterable[Mapping[str, Any] | None],
         /,
-        **options: Any,
+        **options: Unpack[JobOptions],
     ) -> list[int]:
         """Do what :meth:`enqueue_many` does, without stopping the event loop that awaits it.
 
@@ -329,7 +338,7 @@ class AntQ(JobVerbs):
     def export_jobs(
         self,
         *,
-        status: Status | str | Collection[Status | str] | None = None,
+        status: Statuses | None = None,
         queue_name: str | None = None,
     ) -> Iterator[bytes]:
         """Answer lines of JSON, without their ends: a head, then one for each job, by id."""

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 from antq_actors.app.lookup import checked_limit, checked_queue, not_negative, span_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from antq_actors.app.job_process import ThroughParent
     from antq_actors.app.live import Live
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.registry import AnyWorker
-    from antq_actors.jobs.status import Status
+    from antq_actors.jobs.status import Statuses
 
 
 class JobVerbs:
@@ -26,7 +26,7 @@ class JobVerbs:
     def list_jobs(
         self,
         *,
-        status: Status | str | Collection[Status | str] | None = None,
+        status: Statuses | None = None,
         queue: str | None = None,
         worker: AnyWorker | str | None = None,
         args: Mapping[str, Any] | None = None,
@@ -72,7 +72,7 @@ class JobVerbs:
     def count_jobs(
         self,
         *,
-        status: Status | str | Collection[Status | str] | None = None,
+        status: Statuses | None = None,
         queue: str | None = None,
         worker: AnyWorker | str | None = None,
     ) -> int:
@@ -121,7 +121,7 @@ class JobVerbs:
     def list_workers(
         self,
         *,
-        status: Status | str | Collection[Status | str] | None = None,
+        status: Statuses | None = None,
         queue_name: str | None = None,
         worker: AnyWorker | str | None = None,
         args: Mapping[str, Any] | None = None,
@@ -144,7 +144,7 @@ class JobVerbs:
     def count_workers(
         self,
         *,
-        status: Status | str | Collection[Status | str] | None = None,
+        status: Statuses | None = None,
         queue_name: str | None = None,
     ) -> int:
         """Do what :meth:`count_jobs` does, under Ant's name."""

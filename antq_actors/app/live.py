@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from antq_actors import config as configuration
-    from antq_actors.jobs.status import Status
+    from antq_actors.jobs.status import Statuses
     from antq_actors.otp.ref import ServerRef
     from antq_actors.transfer import Imported
 
@@ -146,9 +146,7 @@ class Live:
         """Copy the store as it is now to the new directory *target*; return its path."""
         return maintenance.copy_to(self.environment(), target)
 
-    def export_jobs(
-        self, status: Status | str | Collection[Status | str] | None, queue_name: str | None
-    ) -> Iterator[bytes]:
+    def export_jobs(self, status: Statuses | None, queue_name: str | None) -> Iterator[bytes]:
         """Return lines of JSON: a head, then one for each job that passes both filters, by id."""
         return transfer.export_jobs(self.store, self.lookup.filter(status, queue_name))
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.registry import AnyWorker
+    from antq_actors.jobs.status import Statuses
     from antq_actors.storage.client import StorageClient
 
 
@@ -41,7 +42,7 @@ class Lookup:
     def list(
         self,
         *,
-        status: Status | str | Collection[Status | str] | None,
+        status: Statuses | None,
         queue: str | None,
         worker: AnyWorker | str | None,
         args: Mapping[str, Any] | None,
@@ -59,16 +60,14 @@ class Lookup:
         )
         return [_shown(job) for job in found]
 
-    def filter(
-        self, status: Status | str | Collection[Status | str] | None, queue_name: str | None
-    ) -> Filter:
+    def filter(self, status: Statuses | None, queue_name: str | None) -> Filter:
         """Answer the filter for jobs that pass both. Raises ValueError for an unknown status."""
         return Filter(_statuses(status), checked_queue(queue_name, "queue_name"))
 
     def count(
         self,
         *,
-        status: Status | str | Collection[Status | str] | None,
+        status: Statuses | None,
         queue: str | None,
         worker: AnyWorker | str | None,
     ) -> int:
@@ -116,7 +115,7 @@ def id_of(job_or_id: object) -> int:
 
 
 def _statuses(
-    status: Status | str | Collection[Status | str] | None,
+    status: Statuses | None,
 ) -> frozenset[Status] | None:
     if status is None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from antq_actors.jobs import definitions, running
 from antq_actors.jobs.duration import brief
@@ -22,21 +22,34 @@ from antq_actors.jobs.worker import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from antq_actors.jobs.function_types import (
+        TakesJob,
+        TakesJob0,
+        TakesJob1,
+        TakesJob2,
+        TakesJob3,
+        TakesJob4,
+        WorkerDecorator,
+    )
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.job_parameter import JobParameter
+    from antq_actors.jobs.option_types import JobOptions, WorkerOptions
 
+C = ParamSpec("C")
+"""The parameters of the function."""
 P = ParamSpec("P")
+"""The arguments of its jobs: the same, without the one that is given the job."""
 R = TypeVar("R")
 
 
-class FunctionWorker(Generic[P, R]):
+class FunctionWorker(Generic[C, P, R]):
     """What ``@worker`` makes of a function: still that function, and a worker besides.
 
     Called, it is the ordinary function. ``perform_async`` stores a job with the keywords it is
     given; they are checked against the signature at once, and defaults are left to the function.
     """
 
-    def __init__(self, function: Callable[P, R], options: Mapping[str, Any]) -> None:
+    def __init__(self, function: Callable[C, R], options: Mapping[str, Any]) -> None:
         owner = f"worker {_qualname(function)}"
         given = dict(options)
         name = stored_name(given.pop("name", None), owner)
@@ -55,11 +68,11 @@ class FunctionWorker(Generic[P, R]):
     @classmethod
     def of(
         cls,
-        function: Callable[P, R],
+        function: Callable[C, R],
         options: Options,
         name: str,
         job: JobParameter | None = None,
-    ) -> FunctionWorker[P, R]:
+    ) -> FunctionWorker[C, P, R]:
         """Make one as it was in another process, where its annotations may mean nothing."""
         made = cls(function, {"name": name})
         made.antq_options = options
@@ -67,11 +80,11 @@ class FunctionWorker(Generic[P, R]):
         return made
 
     @property
-    def function(self) -> Callable[P, R]:
+    def function(self) -> Callable[C, R]:
         """The function itself."""
         return self._function
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: C.args, **kwargs: C.kwargs) -> R:
         """Call the function here and now; no job is made."""
         return self._function(*args, **kwargs)
 
@@ -97,7 +110,7 @@ class FunctionWorker(Generic[P, R]):
         """Answer the job that ``perform_async`` would store, with id 0; nothing is stored."""
         return EnqueueWith(self, {}).build(*args, **kwargs)
 
-    def options(self, **options: Any) -> EnqueueWith[P, R]:
+    def options(self, **options: Unpack[JobOptions]) -> EnqueueWith[P]:
         """Answer the same worker with *options* for one job: those of the worker, ``schedule_in``
         and ``schedule_at``.
 
@@ -132,12 +145,12 @@ class FunctionWorker(Generic[P, R]):
         self._keywords.check(args)
 
 
-class EnqueueWith(Generic[P, R]):
+class EnqueueWith(Generic[P]):
     """A function worker with the options of one job."""
 
-    def __init__(self, worker: FunctionWorker[P, R], options: Mapping[str, Any]) -> None:
+    def __init__(self, worker: FunctionWorker[Any, P, Any], options: JobOptions) -> None:
         self._worker = worker
-        self._options = dict(options)
+        self._options = options
 
     def perform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Store a job with these keywords on the running application and answer it."""
@@ -157,10 +170,30 @@ class EnqueueWith(Generic[P, R]):
 
 
 @overload
-def worker(function: Callable[P, R], /) -> FunctionWorker[P, R]: ...
+def worker(
+    function: Callable[Concatenate[Job | None, P], R], /
+) -> FunctionWorker[Concatenate[Job | None, P], P, R]: ...
 @overload
-def worker(**options: Any) -> Callable[[Callable[P, R]], FunctionWorker[P, R]]: ...
-def worker(function: Any = None, /, **options: Any) -> Any:
+def worker(
+    function: Callable[Concatenate[Job, P], R], /
+) -> FunctionWorker[Concatenate[Job, P], P, R]: ...
+@overload
+def worker(function: TakesJob[R], /) -> FunctionWorker[..., ..., R]: ...
+@overload
+def worker(function: TakesJob0[R], /) -> FunctionWorker[..., ..., R]: ...
+@overload
+def worker(function: TakesJob1[R], /) -> FunctionWorker[..., ..., R]: ...
+@overload
+def worker(function: TakesJob2[R], /) -> FunctionWorker[..., ..., R]: ...
+@overload
+def worker(function: TakesJob3[R], /) -> FunctionWorker[..., ..., R]: ...
+@overload
+def worker(function: TakesJob4[R], /) -> FunctionWorker[..., ..., R]: ...
+@overload
+def worker(function: Callable[P, R], /) -> FunctionWorker[P, P, R]: ...
+@overload
+def worker(**options: Unpack[WorkerOptions]) -> WorkerDecorator: ...
+def worker(function: Any = None, /, **options: Unpack[WorkerOptions]) -> Any:
     """Make a function a worker: ``@worker`` or ``@worker(queue="mail", max_attempts=3)``.
 
     The options are those of :class:`Worker`; the function may be ``async def``. Raises TypeError
@@ -172,8 +205,8 @@ def worker(function: Any = None, /, **options: Any) -> Any:
     return lambda function: _define(function, options)
 
 
-def _define(function: Callable[P, R], options: Mapping[str, Any]) -> FunctionWorker[P, R]:
-    made = FunctionWorker(function, options)
+def _define(function: Callable[C, R], options: Mapping[str, Any]) -> FunctionWorker[C, C, R]:
+    made: FunctionWorker[C, C, R] = FunctionWorker(function, options)
     definitions.enter(made, definitions.origin_of_function(function))
     return made
 
@@ -188,7 +221,7 @@ def _qualname(function: Any) -> str:
     return function.__qualname__
 
 
-def _refuse_positional(worker: FunctionWorker[Any, Any], args: tuple[object, ...]) -> None:
+def _refuse_positional(worker: FunctionWorker[..., ..., Any], args: tuple[object, ...]) -> None:
     if args:
         raise TypeError(
             f"{worker!r} takes its arguments by keyword, got {brief(args[0])}; write"

@@ -58,7 +58,7 @@ class Options(msgspec.Struct, frozen=True):
         return effective(self.max_attempts, self.timeout, self.unique, self.priority)
 
 
-class JobOptions(NamedTuple):
+class GivenOptions(NamedTuple):
     """The options of one job: those of its worker with its own over them, and its schedule."""
 
     options: Options
@@ -93,18 +93,18 @@ def worker_options(given: Mapping[str, Any], inherited: Options, *, owner: str) 
 
 def job_options(
     given: Mapping[str, Any], worker: Options, *, owner: str, arguments: str = _ARGUMENTS
-) -> JobOptions:
+) -> GivenOptions:
     """Answer the options of one job; as :func:`worker_options`, and a schedule besides.
 
     *arguments* says in the error how the job's arguments are given, should they stand here by
     mistake. The schedule is checked by :func:`antq_actors.jobs.schedule.due`, which knows the time.
     """
     if not given:
-        return JobOptions(worker)
+        return GivenOptions(worker)
     hint = f"; the arguments of a job are no options: {arguments}"
     _refuse_unknown(given, _JOB_OPTIONS, owner, hint)
     rest = {option: value for option, value in given.items() if option in _CHECKS}
-    return JobOptions(
+    return GivenOptions(
         worker_options(rest, worker, owner=owner),
         given.get("schedule_in"),
         given.get("schedule_at"),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.options import Options
 
-AnyWorker: TypeAlias = type[Worker] | FunctionWorker[..., Any]
+AnyWorker: TypeAlias = type[Worker] | FunctionWorker[..., ..., Any]
 """A class or function that jobs can name."""
 
 

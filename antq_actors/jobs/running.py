@@ -9,7 +9,7 @@ one: its parent.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Unpack
 
 from antq_actors.errors import NotStarted
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.option_types import JobOptions
     from antq_actors.jobs.registry import AnyWorker
 
 
@@ -29,7 +30,11 @@ class Enqueuer(Protocol):
         """The queue of workers that name none: the first one configured."""
 
     def enqueue(
-        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[JobOptions],
     ) -> Job:
         """Store a job of *worker* and answer it."""
 

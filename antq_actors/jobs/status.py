@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 
 class Status(StrEnum):
@@ -28,6 +29,14 @@ class Status(StrEnum):
     CANCELLED = "cancelled"
     """Cancelled before it ran, or by its own ``perform``."""
 
+
+StatusName: TypeAlias = Literal[
+    "enqueued", "running", "scheduled", "completed", "failed", "retrying", "cancelled"
+]
+"""A status as text."""
+
+Statuses: TypeAlias = Status | StatusName | Collection[Status | StatusName]
+"""One status or several, as filters take them."""
 
 ACTIVE: Final = frozenset({Status.ENQUEUED, Status.RUNNING, Status.SCHEDULED, Status.RETRYING})
 """The statuses of a job that has not ended."""

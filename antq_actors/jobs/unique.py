@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from antq_actors.jobs.canonical import canonical
 from antq_actors.jobs.duration import brief
-from antq_actors.jobs.status import ACTIVE, Status
+from antq_actors.jobs.status import ACTIVE, Status, Statuses
 from antq_actors.jobs.wording import did_you_mean, is_utf8
 
 _ALL: Final = frozenset(Status)
@@ -39,7 +39,7 @@ class Unique:
     def __init__(
         self,
         args: Sequence[str],
-        statuses: Collection[Status] | Collection[str] | Status | Literal["all"] = ACTIVE,
+        statuses: Statuses | Literal["all"] = ACTIVE,
     ) -> None:
         object.__setattr__(self, "args", _names(args))
         object.__setattr__(self, "statuses", _statuses(statuses))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from antq_actors.jobs import definitions, running
 from antq_actors.jobs.duration import brief
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.option_types import JobOptions, WorkerOptions
 
 
 class Worker:
@@ -40,7 +41,7 @@ class Worker:
     _antq_is_runnable: ClassVar[bool]
     """Set in the namespace of a class that was found to be runnable."""
 
-    def __init_subclass__(cls, **options: Any) -> None:
+    def __init_subclass__(cls, **options: Unpack[WorkerOptions]) -> None:
         super().__init_subclass__()
         origin = definitions.origin_of_class(cls)
         if origin is None:
@@ -85,7 +86,9 @@ class Worker:
         return seconds
 
     @classmethod
-    def perform_async(cls, args: Mapping[str, Any] | None = None, /, **options: Any) -> Job:
+    def perform_async(
+        cls, args: Mapping[str, Any] | None = None, /, **options: Unpack[JobOptions]
+    ) -> Job:
         """Store a job on the running application and answer it.
 
         *options* are those of the class, and ``schedule_in`` (seconds or timedelta) or
@@ -96,12 +99,14 @@ class Worker:
         return running.current().enqueue(cls, args, **options)
 
     @classmethod
-    async def aperform_async(cls, args: Mapping[str, Any] | None = None, /, **options: Any) -> Job:
+    async def aperform_async(
+        cls, args: Mapping[str, Any] | None = None, /, **options: Unpack[JobOptions]
+    ) -> Job:
         """Do what :meth:`perform_async` does, without stopping the event loop that awaits it."""
         return await asyncio.to_thread(running.current().enqueue, cls, args, **options)
 
     @classmethod
-    def build(cls, args: Mapping[str, Any] | None = None, /, **options: Any) -> Job:
+    def build(cls, args: Mapping[str, Any] | None = None, /, **options: Unpack[JobOptions]) -> Job:
         """Answer the job that ``perform_async`` would store, with id 0; nothing is stored.
 
         It needs no running application; the default queue is then ``default``.

@@ -240,5 +240,5 @@ def _this_program() -> str:
 
 def _made_again(
     function: Callable[..., Any], options: Options, name: str, job: JobParameter | None = None
-) -> FunctionWorker[..., Any]:
+) -> FunctionWorker[..., ..., Any]:
     return FunctionWorker.of(function, options, name, job)

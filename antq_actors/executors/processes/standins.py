@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import pickle
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from antq_actors.executors.processes import calls, wire
 from antq_actors.jobs.control import Control, Progress
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from antq_actors.executors.processes.link import Link
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.lifecycle import ErrorEntry
+    from antq_actors.jobs.option_types import JobOptions
     from antq_actors.jobs.registry import AnyWorker
 
 
@@ -67,7 +68,11 @@ class PipeApplication:
         self.default_queue = "default"
 
     def enqueue(
-        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[JobOptions],
     ) -> Job:
         """Have the parent's current application store a job. Raises what that raises there."""
         job: Job = self._call("enqueue", (calls.name_of(worker), args), options, of_queue=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, Unpack
 
 import ray
 from ray import exceptions
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from antq_actors.jobs.control import Progress
+    from antq_actors.jobs.option_types import JobOptions
     from antq_actors.jobs.registry import AnyWorker
     from antq_actors.queues.status import QueueStatus
 
@@ -118,7 +119,11 @@ class Client:
         return self._default_queue
 
     def enqueue(
-        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[JobOptions],
     ) -> Job:
         """Store a job of *worker* and answer it, as `AntQ.enqueue` does."""
         sent = (pack(worker), _encoded(args), options)
@@ -130,7 +135,7 @@ class Client:
         worker: AnyWorker,
         args_iterable: Iterable[Mapping[str, Any] | None],
         /,
-        **options: Any,
+        **options: Unpack[JobOptions],
     ) -> list[int]:
         """Store a job for each item, in batches, as `AntQ.enqueue_many` does."""
         parcel, items, ids = pack(worker), iter(args_iterable), list[int]()

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
 
 from antq_actors.errors import NotStarted
 from antq_actors.executors.attempt import perform
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from antq_actors.executors.ray_tasks.parcel import Parcel
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.option_types import JobOptions
     from antq_actors.jobs.registry import AnyWorker
     from antq_actors.storage.records import StoredJob
 
@@ -162,7 +163,11 @@ class _Application:
             running.enter(self)
 
     def enqueue(
-        self, worker: AnyWorker, args: Mapping[str, Any] | None = None, /, **options: Any
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[JobOptions],
     ) -> Job:
         """Have the host store a job. Raises NotStarted where there is none."""
         if self._host is None:

@@ -1,0 +1,84 @@
+"""An application as users write it: neither mypy --strict nor pyright may find anything here."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Unpack, assert_type
+
+from antq_actors import (
+    AntQ,
+    AttemptError,
+    FunctionWorker,
+    Health,
+    Imported,
+    Job,
+    JobOptions,
+    NodeInfo,
+    Progress,
+    QueueConfig,
+    QueueHandle,
+    QueueInfo,
+    QueueStatus,
+    Status,
+    Worker,
+    WorkerOptions,
+    worker,
+)
+from antq_actors.otp import ServerRef
+
+
+class Mail(Worker, name="shop:Mail"):
+    def perform(self, job: Job) -> None: ...
+
+
+@worker
+def send(email: str) -> None: ...
+
+
+queues: dict[str, int | QueueConfig] = {"mail": 5, "slow": QueueConfig(executor="process")}
+app = AntQ("jobs", queues=queues, retention=timedelta(days=1))
+AntQ(Path("jobs"), queues={"default": 10, "mail": QueueConfig(concurrency=2)}, start_queues=False)
+
+assert_type(app.start(), AntQ)
+app.queue("mail").pause()
+assert_type(app.enqueue(Mail, {"email": "x"}, queue="mail", schedule_in=5), Job)
+assert_type(app.enqueue(send, {"email": "x"}, priority=5), Job)
+assert_type(app.enqueue_many(Mail, ({"n": n} for n in range(5)), max_attempts=2), list[int])
+assert_type(app.list_jobs(status="enqueued", queue="mail", worker=Mail), list[Job])
+assert_type(app.list_jobs(status=["failed", Status.CANCELLED], worker="shop:Mail"), list[Job])
+assert_type(app.list_workers(status={Status.FAILED}, queue_name="mail", worker=send), list[Job])
+assert_type(app.count_jobs(status=("enqueued", "retrying"), queue="mail"), int)
+assert_type(app.get_job(1).status, Status)
+assert_type(app.get_job(1).errors, tuple[AttemptError, ...])
+assert_type(app.cancel_job(1), Job)
+assert_type(app.queue("mail"), QueueHandle)
+assert_type(app.queue("mail").status(), QueueStatus)
+assert_type(app.queue("mail").status().executors, tuple[Health, ...])
+assert_type(app.queue("mail").status().counts[Status.RUNNING], int)
+assert_type(app.nodes(), list[NodeInfo])
+assert_type(app.nodes()[0].queues, dict[str, QueueInfo])
+assert_type(app.import_jobs(app.export_jobs(status="completed")), Imported)
+assert_type(app.backup("copy"), Path)
+assert_type(app.root, ServerRef)
+assert_type(app.default_queue, str)
+shown: list[Progress] = list(app.queue("mail").status().progress.values())
+workers: list[FunctionWorker[..., ..., None]] = [send]
+
+with app as running:
+    assert_type(running, AntQ)
+
+
+def later(email: str, **options: Unpack[JobOptions]) -> Job:
+    """Options can be passed on."""
+    return app.enqueue(Mail, {"email": email}, **options)
+
+
+patient: WorkerOptions = {"max_attempts": 20, "executor": "thread"}
+
+
+@worker(**patient)
+def push(url: str) -> None: ...
+
+
+async def enqueue() -> None:
+    assert_type(await app.aenqueue(Mail, {"n": 1}, queue="mail"), Job)
+    assert_type(await app.aenqueue_many(Mail, [{"n": 1}, None], timeout=5), list[int])

@@ -1,0 +1,44 @@
+"""A misused application: mypy and pyright refuse each line that is marked, and no other one."""
+
+from antq_actors import AntQ, Job, QueueConfig, Worker, worker
+
+
+class Mail(Worker):
+    def perform(self, job: Job) -> None: ...
+
+
+@worker
+def send(email: str) -> None: ...
+
+
+def plain(email: str) -> None: ...
+
+
+AntQ(que={"mail": 5})  # refused
+AntQ(queues={"mail": "5"})  # refused
+app = AntQ()
+
+QueueConfig(concurency=5)  # refused
+QueueConfig(executor="proces")  # refused
+QueueConfig(max_jobs="100")  # refused
+
+app.enqueue(send, email="x")  # refused
+app.enqueue(send, {"email": "x"}, prioritiy=5)  # refused
+app.enqueue(plain, {"email": "x"})  # refused
+app.enqueue(Mail, {"email": "x"}, schedule_in="60")  # refused
+app.enqueue_many(Mail, {"email": "x"}, max_atempts=2)  # refused
+app.list_jobs(status="fialed")  # refused
+app.list_jobs(status=["completed", "fialed"])  # refused
+app.list_jobs(queue_name="mail")  # refused
+app.list_workers(status="fialed")  # refused
+app.count_jobs(status="bogus")  # refused
+app.count_workers(status={"bogus"})  # refused
+app.export_jobs(status="bogus")  # refused
+app.get_job("1")  # refused
+app.get_job(1).id = 5  # refused
+assert app.get_job(1).stauts  # refused
+
+
+async def enqueue() -> None:
+    await app.aenqueue(Mail, {"email": "x"}, que="mail")  # refused
+    await app.aenqueue_many(Mail, [{"email": "x"}], que="mail")  # refused
