@@ -5,6 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from apps import until
 
 UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 
@@ -24,8 +25,16 @@ needs_namespaces = pytest.mark.skipif(
 )
 
 
-def entering(unshare_pid):
-    """Return the command that enters the namespace whose first process *unshare_pid* started."""
+def first_process(unshare_pid):
+    """Return the number that the first process of a namespace has here."""
     children = Path(f"/proc/{unshare_pid}/task/{unshare_pid}/children")
-    first = children.read_text(encoding="ascii").split()[0]
-    return ("nsenter", "--target", first, "--pid", "--mount")
+    return int(until(children.read_text, "its first process").split()[0])
+
+
+def entering(unshare_pid, directory):
+    """Return the command that enters the namespace whose first process *unshare_pid* started.
+
+    What it runs begins in *directory*; to enter the mounts leads to the root.
+    """
+    namespace = ("nsenter", "--target", str(first_process(unshare_pid)), "--pid", "--mount")
+    return (*namespace, "env", f"--chdir={directory}")

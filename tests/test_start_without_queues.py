@@ -7,6 +7,7 @@ import pytest
 from apps import settled
 
 from antq_actors import AntQ, NotStarted, StartError, Status, UnknownQueue, Worker, otp
+from antq_actors.cli import run
 
 
 class Plain(Worker):
@@ -213,6 +214,15 @@ def test_antq_start_runs_queues_whatever_the_import_has_started(tmp_path, at_imp
     assert process.returncode == 0, err
     assert "Traceback" not in err
     assert (tmp_path / "touched").exists()
+
+
+def test_several_processes_are_refused_where_a_store_cannot_be_shared(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "platform", "darwin")
+
+    code = run(["start", "web:app", "--processes", "2"])
+
+    assert code != 0
+    assert "on darwin one process at a time may have a store open" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [(), ("--processes", "2")])

@@ -4,6 +4,7 @@ import importlib
 import inspect
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -61,6 +62,7 @@ def start(
         _log_to_stderr()
         output.note(f"antq: running {target} in {processes} processes; Ctrl-C stops them")
         return parent.run(_command(target), processes)
+    _obey_as_first_process()
     if lifeline is not None:
         _start_as_one_of_many(target, number, Lifeline(lifeline))
         return 0
@@ -75,6 +77,16 @@ def start(
     output.note(f"antq: running {target}; Ctrl-C stops it")
     _run(app)
     return 0
+
+
+def _obey_as_first_process() -> None:
+    """Let SIGTERM end this process already while the application is imported.
+
+    It does by itself, but for the first process of a container: the system drops what that has no
+    handler for.
+    """
+    if os.getpid() == 1:
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
 
 
 def _check_platform() -> None:

@@ -195,7 +195,7 @@ def test_a_namespace_that_was_killed_leaves_the_store_to_the_next(tmp_path):
 def test_processes_that_share_a_namespace_share_the_store(tmp_path):
     with (
         Opener(tmp_path / "store") as first,
-        Opener(tmp_path / "store", within=entering(first.pid)) as second,
+        Opener(tmp_path / "store", within=entering(first.pid, tmp_path)) as second,
         Opener(tmp_path / "store") as outsider,
     ):
         assert second.first_line != "1"

@@ -42,6 +42,8 @@ class Shop:
 
     def __init__(self, folder):
         self.folder = folder
+        self.within = ()
+        """The command that starts the programs, such as one that puts them into a container."""
         self.programs = []
         self.url = None
         shutil.copytree(SHOP, folder, dirs_exist_ok=True)
@@ -50,7 +52,7 @@ class Shop:
         """Start a program of the environment, in a process group of its own."""
         log = (self.folder / f"{name}-{len(self.programs)}.log").open("w")
         program = subprocess.Popen(  # noqa: S603 - servers and the command under test
-            [sys.executable, "-m", name, *arguments],
+            [*self.within, sys.executable, "-m", name, *arguments],
             cwd=self.folder,
             stdout=log,
             stderr=subprocess.STDOUT,

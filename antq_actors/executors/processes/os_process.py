@@ -148,11 +148,22 @@ class OsProcess:
                 self._kill_group()
             self._stderr.leave(self._tail)
             _killed.pop(self, None)
+            self._reap_group()
             return True
 
     def _kill_group(self) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+
+    def _reap_group(self) -> None:
+        """Take what it had started off the system's list, once it has itself been taken off.
+
+        That falls to this program only where it is the first process, as in a container, or a
+        subreaper. Nobody else's child has its group.
+        """
+        with suppress(ChildProcessError):
+            while os.waitpid(-self.pid, os.WNOHANG)[0]:
+                pass
 
     def end_soon(self) -> None:
         """Tell it to end, and kill it if it has not in a moment. Waits for nothing."""
@@ -200,6 +211,7 @@ class OsProcess:
         return _within(seconds, self.has_died)
 
     def _is_group_gone(self) -> bool:
+        self._reap_group()
         try:
             os.killpg(self.pid, 0)
         except (ProcessLookupError, PermissionError):
