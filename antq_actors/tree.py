@@ -104,6 +104,7 @@ def start(
             durable=config.path is not None,
             owner=names,
             seal=Seal(config.signing_keys),
+            idle=store.idle,
             watch_interval=WATCH_INTERVAL if config.path and runs_queues else None,
             id="storage",
             name=names.storage,

@@ -17,6 +17,7 @@ from antq_actors.app import job_process, signals
 from antq_actors.app.job_verbs import JobVerbs
 from antq_actors.app.live import Live
 from antq_actors.app.shutdown import drain, end
+from antq_actors.app.waiting import WaitVerbs
 from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, StoreNotOpened
 from antq_actors.jobs import running
 from antq_actors.jobs.duration import brief
@@ -46,7 +47,7 @@ _started: Final[list[AntQ]] = []
 """The applications that run, in the order in which they were started."""
 
 
-class AntQ(JobVerbs):
+class AntQ(JobVerbs, WaitVerbs):
     """The application: the supervision tree, and the door to its jobs.
 
     >>> with AntQ() as app:

@@ -7,7 +7,9 @@ them started one as well, with queues and processes of its own, they would multi
 from __future__ import annotations
 
 import logging
+import math
 import os
+import time
 from typing import TYPE_CHECKING, Any, Final, Never
 
 from antq_actors.app.intake import BATCH, BATCH_BYTES, batch_error, items_of
@@ -34,6 +36,9 @@ log: Final = logging.getLogger("antq_actors.app")
 _ENTRY_POINT: Final = (
     "the entry point of the program: under `if __name__ == '__main__':`, or `antq start module:app`"
 )
+
+_LONGEST_CALL: Final = 0.1
+"""Seconds of a call that waits."""
 
 _warned: Final[list[bool]] = []
 
@@ -93,7 +98,7 @@ class ThroughParent:
 
     def __init__(self, parent: running.Parent) -> None:
         self._call = parent.call
-        self.intake = self.lookup = self.store = self
+        self.intake = self.lookup = self.store = self.idle = self
 
     @property
     def root(self) -> ServerRef:
@@ -174,6 +179,25 @@ class ThroughParent:
     def delete(self, job_or_id: Job | int) -> None:
         """Delete a job."""
         self._call("delete_job", id_of(job_or_id))
+
+    # ---- as `IdleWait` does it --------------------------------------------------------------
+
+    def wait(self, queue: str | None, seconds: float | None) -> bool:
+        """Wait until there is nothing left to do, a moment at a time: the parent hears nothing
+        else of this process meanwhile.
+        """
+        deadline = math.inf if seconds is None else time.monotonic() + seconds
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            is_idle: bool = self._call("wait_idle", queue, timeout=min(left, _LONGEST_CALL))
+            if is_idle or left <= _LONGEST_CALL:
+                return is_idle
+
+    async def wait_async(self, queue: str | None, seconds: float | None) -> bool:
+        """Do the same in a thread."""
+        import asyncio  # noqa: PLC0415 - it takes long, and most jobs are no coroutines
+
+        return await asyncio.to_thread(self.wait, queue, seconds)
 
     # ---- as `Live` and its store do it --------------------------------------------------------
 

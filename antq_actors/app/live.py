@@ -14,6 +14,7 @@ from antq_actors.app.intake import Intake
 from antq_actors.app.lookup import Lookup
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.shutdown import end
+from antq_actors.app.waiting import IdleWait
 from antq_actors.errors import NotStarted, StartError, StorageError, UnknownQueue
 from antq_actors.jobs import instant
 from antq_actors.jobs.duration import brief
@@ -72,6 +73,7 @@ class Live:
         self.node = Node(self.store, settings.queues, says)
         self.intake = Intake(settings, self.store, instant.now)
         self.lookup = Lookup(self.store, instant.now, settings.queues)
+        self.idle = IdleWait(self.store, settings.queues, instant.now)
         self._root: ServerRef | None = None
         self.is_stopping = False
         """Whether ``stop`` has begun: its queues claim nothing more."""

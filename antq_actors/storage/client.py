@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors.errors import ForkError, StorageError
-from antq_actors.otp import CallCycle, CallExit, CallTimeout, current, lending
+from antq_actors.otp import CallCycle, CallExit, CallTimeout, calls, current, lending
 from antq_actors.otp.messages import Promise
 from antq_actors.storage import environment, node_info, node_lock
 from antq_actors.storage.failures import in_words
+from antq_actors.storage.idle import IdleWaiters, LookForIdle
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_store import JobStore
 from antq_actors.storage.records import Arrival, Claim, Filter, NewJob, Settlement, Span, StoredJob
@@ -65,10 +66,13 @@ class StorageClient:
         self.closed = Promise()
         """Settled when its application has stopped: nobody need wait for an answer any more. No
         Event: that may be waited for neither in a finalizer nor in the handler of a signal."""
+        self.idle = IdleWaiters()
+        """Who waits until there is nothing to do; the storage actor looks for them."""
 
     def close(self) -> None:
         """Let nobody wait for a storage actor that is not there: it will not come back."""
         self.closed.answer(None)
+        self.idle.close()
 
     def removal(self) -> StorageError | None:
         """Return the error of a store that was removed while its application ran."""
@@ -260,6 +264,19 @@ class StorageClient:
         """Answer the same, and those that nodes run."""
         return self._read(JobReader.known_queues)
 
+    def unfinished(self, queue: str | None, now: Instant, patience: float | None = None) -> int:
+        """Return how many jobs of a queue, or of all, are left to do: not ended and, if they are
+        scheduled, due. *patience*: seconds after which this raises StorageError, if not as ever.
+        """
+        verb = partial(JobReader.unfinished, queues=(queue,), now=now)
+        answer: dict[str | None, int] = self._ask(Read(verb), patience=patience)
+        return answer[queue]
+
+    def look_for_idle(self) -> None:
+        """Have the storage actor look for those who wait until there is nothing to do."""
+        self.check()
+        calls.cast(self._dest, LookForIdle())
+
     # ---- queues ---------------------------------------------------------------------------
 
     def set_paused(self, queue: str, paused: bool) -> None:  # noqa: FBT001 - it is the value to set
@@ -348,12 +365,18 @@ class StorageClient:
         answer: T = self._ask(Read(verb))
         return answer
 
-    def _ask(self, request: Write | Read, absence: float = _PATIENCE) -> Any:
+    def _ask(
+        self,
+        request: Write | Read,
+        absence: float = _PATIENCE,
+        patience: float | None = None,
+    ) -> Any:
         """Send until it is answered: the storage actor may die meanwhile, and comes back."""
         self.check()
-        absence = min(absence, self._patience)
+        patience = self._patience if patience is None else min(patience, self._patience)
+        absence = min(absence, patience)
         began = time.monotonic()
-        deadline, back_by = began + self._patience, began + absence
+        deadline, back_by = began + patience, began + absence
         while True:
             current.fence()  # a killed caller has nothing more to ask
             try:
@@ -362,7 +385,7 @@ class StorageClient:
                 raise
             except CallTimeout as error:
                 raise StorageError(
-                    f"the store in {self._path} did not answer within {self._patience:g} s"
+                    f"the store in {self._path} did not answer within {patience:g} s"
                 ) from error
             except CallExit as error:
                 if time.monotonic() >= back_by or _is_told_to_end():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.status import ENDED, Status
 from antq_actors.storage import encoding, keys
 from antq_actors.storage.job_table import JobTable
 from antq_actors.storage.meta import Meta
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import lmdb
     from lmdb import _Database
 
+    from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.state import JobState
     from antq_actors.storage.encoding import JobRecord
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 
 _ALL: Final = Span()
+_UNFINISHED: Final = frozenset(Status) - ENDED
 
 
 class RawJob(NamedTuple):
@@ -112,6 +114,23 @@ class JobReader:
             if queue == queue_name:
                 counts[status] = self._jobs.count(keys.lane(status, queue))
         return counts
+
+    def unfinished(self, queues: Collection[str | None], now: Instant) -> dict[str | None, int]:
+        """Return for each of these queues how many jobs are enqueued, running or retrying, and one
+        more if a scheduled one is due; None stands for all queues together.
+        """
+        found = dict.fromkeys(queues, 0)
+        for status, queue in self._jobs.lanes():
+            if status not in _UNFINISHED:
+                continue
+            for each in {None, queue}.intersection(found):
+                found[each] += self._unfinished_in(keys.lane(status, queue), status, now)
+        return found
+
+    def _unfinished_in(self, lane: bytes, status: Status, now: Instant) -> int:
+        if status is Status.SCHEDULED:
+            return len(self._jobs.head(lane, 1, keys.work_key(lane, now + 1)))
+        return self._jobs.count(lane)
 
     def queues(self) -> list[str]:
         """Answer the queues that hold jobs or are paused, by name."""

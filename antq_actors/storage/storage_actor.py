@@ -7,17 +7,20 @@ one by one, and only the guilty one gets the error.
 
 from __future__ import annotations
 
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import lmdb
 
 from antq_actors.errors import AntqError, StorageError
+from antq_actors.jobs import instant
 from antq_actors.otp import NOREPLY, GenServer, reply, timers
 from antq_actors.otp.calls import reply_error
 from antq_actors.otp.messages import Call
 from antq_actors.storage.environment import Environment
 from antq_actors.storage.failures import StoreRemoved
+from antq_actors.storage.idle import IdleWaiters, LookForIdle, pause_after
 from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.job_store import JobStore
 from antq_actors.storage.job_writer import log_findings
@@ -28,16 +31,25 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable
 
+    from antq_actors.jobs.instant import Instant
     from antq_actors.otp.reasons import ExitReason
 
 _LARGEST_BATCH: Final = 1_000
 _LOOKS_PER_SWEEP: Final = 100
 """Every so many, readers that were killed are forgotten: they keep pages from being used again."""
+_IDLE_WATCH: Final = 0.05
+"""Seconds between two looks for commits of other processes, while somebody waits."""
+_VOLATILE_WATCH: Final = 1.0
+"""The same where there are none; a turn may have been cut short behind its commit."""
 _BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
 
 
 class _Committed:
     """Another process has committed something."""
+
+
+class _WatchForIdle:
+    """It is time to see whether something was committed unnoticed, while somebody waits."""
 
 
 class _Sweep(NamedTuple):
@@ -63,7 +75,7 @@ class StorageActor(GenServer):
     may be (see :meth:`Environment.open`). *watch_interval*: seconds between two looks for commits
     of other processes, after which *heed* is called for all queues, as *wake* is; None for no
     looking. While no other process has the store open, it is twice as long. *seal* closes and
-    opens what jobs are enqueued with.
+    opens what jobs are enqueued with. *idle* are those who wait until there is nothing to do.
 
     It holds no state but the environment, so its restart loses nothing.
     """
@@ -81,6 +93,8 @@ class StorageActor(GenServer):
         owner: object = None,
         watch_interval: float | None = None,
         seal: Seal | None = None,
+        idle: IdleWaiters | None = None,
+        clock: Callable[[], Instant] = instant.now,
     ) -> None:
         super().__init__()
         self._path = path
@@ -98,6 +112,16 @@ class StorageActor(GenServer):
         """Whether a `_Committed` is on its way."""
         self._seen = 0
         """The last transaction that all queues know of."""
+        self._idle = IdleWaiters() if idle is None else idle
+        self._clock = clock
+        self._is_look_due = False
+        """Whether a `LookForIdle` is on its way."""
+        self._looked_at = 0
+        """The last transaction that a look for idle queues has seen."""
+        self._next_look = 0.0
+        """When, on the monotonic clock, the next look may be."""
+        self._is_idle_watched = False
+        """Whether a `_WatchForIdle` is on its way."""
 
     def init(self) -> None:
         """Open the environment. Raises StorageError."""
@@ -107,6 +131,7 @@ class StorageActor(GenServer):
             watch = partial(self._until_next_look, self._watch_interval)
             timers.send_when(self.ref, _Committed(), self._is_news, every=watch)
             self._sweep_later(self._watch_interval)
+        self._look_for_idle_soon()  # for those who waited while this actor was gone
 
     def lends(self) -> bool:
         """Say whether another thread may do its own write: nothing may make that thread wait.
@@ -128,11 +153,24 @@ class StorageActor(GenServer):
         match message:
             case _Committed():
                 self._heed()
+            case LookForIdle():
+                self._is_look_due = False
+                self._look_for_idle()
+            case _WatchForIdle():
+                self._is_idle_watched = False
+                self._watch_for_idle()
             case _Sweep(watch_interval):
                 self._env.clear_dead_readers()
                 self._sweep_later(watch_interval)
             case _:
                 super().handle_info(message)
+
+    def handle_cast(self, request: Any) -> None:
+        """Look for somebody who began to wait until there is nothing to do."""
+        if isinstance(request, LookForIdle):
+            self._look_for_idle_soon()
+        else:
+            super().handle_cast(request)
 
     def ends_with(self, error: BaseException) -> bool:
         """Return whether it is the store that failed: all else goes to whoever asked."""
@@ -186,6 +224,8 @@ class StorageActor(GenServer):
         """Do all that is not yet done."""
         commits: list[None] = []
         done = self._env.write(lambda txn: self._run(txn, requests, commits), commits)
+        if self._idle and done.transaction is not None:
+            self._look_for_idle_soon()
         if done.transaction == self._seen + 1:
             self._seen = done.transaction
         return done
@@ -266,6 +306,54 @@ class StorageActor(GenServer):
         )
         for queue_name in queues:
             self._heed_queue(queue_name)
+        self._look_for_idle_soon()
+
+    # ---- waiting until there is nothing to do -----------------------------------------------
+
+    def _look_for_idle_soon(self) -> None:
+        """Look, but not too often, while somebody waits."""
+        if not self._idle or self._is_look_due:
+            return
+        # The message first: a turn that is cut short in between only makes a look too many.
+        pause = max(0.0, self._next_look - time.monotonic())
+        timers.send_soon(self.ref, LookForIdle(), pause)
+        self._is_look_due = True
+
+    def _look_for_idle(self) -> None:
+        """Answer those for whom there is nothing to do any more; a store that refuses is asked
+        again by the watch.
+        """
+        waiters = self._idle.now()
+        if not waiters:
+            return
+        try:
+            unfinished, self._looked_at = self._unfinished({each.queue_name for each in waiters})
+        except StorageError as error:
+            if _ends_it(error):
+                raise
+        else:
+            self._next_look = time.monotonic() + pause_after(unfinished)
+            self._idle.settle(waiters, unfinished)
+        self._watch_later()
+
+    def _unfinished(self, queues: set[str | None]) -> tuple[dict[str | None, int], int]:
+        now, tables = self._clock(), self._env.tables
+        return self._env.read(
+            lambda txn: (JobReader(txn, tables).unfinished(queues, now), txn.id())
+        )
+
+    def _watch_later(self) -> None:
+        """Look for commits of other processes, also where nothing else needs to hear of them."""
+        if self._idle and not self._is_idle_watched:
+            self.send_after(_IDLE_WATCH if self._durable else _VOLATILE_WATCH, _WatchForIdle())
+            self._is_idle_watched = True
+
+    def _watch_for_idle(self) -> None:
+        if not self._idle:
+            return
+        if self._env.last_transaction() != self._looked_at:
+            self._look_for_idle_soon()
+        self._watch_later()
 
 
 def _ends_it(error: Exception) -> bool:

@@ -131,6 +131,34 @@ def test_an_application_that_was_not_started_there_is_used_without_a_warning(mod
     assert warnings(caplog) == []
 
 
+def test_a_job_process_waits_until_there_is_nothing_to_do(module):
+    loaded = module()
+    mailed = loaded.app.enqueue(loaded.mail, {"to": "x"})
+
+    code = """
+result = [app.wait_idle("mail", timeout=60), app.wait_idle(timeout=0.2)]
+result += [asyncio.run(app.await_idle("mail", timeout=60))]
+"""
+    assert result(loaded, code) == "[True, False, True]"
+    assert settled(loaded.app, mailed, Status.COMPLETED)
+    assert "wait_idle() needs a timeout in perform" in error(loaded, "app.wait_idle()")
+    assert "there is no queue 'mial'" in error(loaded, "app.wait_idle('mial', timeout=1)")
+    assert loaded.app.wait_idle(timeout=60) is True
+
+
+def test_a_filter_that_nothing_knows_is_a_warning_in_the_job_process(module):
+    loaded = module()
+
+    code = """
+import warnings
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    found = app.list_jobs(queue="mial"), app.count_jobs(worker="no:Such", queue="default")
+result = found, ["mail" in str(caught[0].message), "no:Such" in str(caught[1].message)], len(caught)
+"""
+    assert result(loaded, code) == "(([], 0), [True, True], 2)"
+
+
 def test_another_application_with_queues_is_refused_in_a_job_process(module, path, tmp_path):
     loaded = module()
     other = None if path else str(tmp_path / "other")
