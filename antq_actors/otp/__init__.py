@@ -10,7 +10,7 @@ The files, from the ground up; each begins with what it promises.
     names        names  destinations  registry  registry_table  registry_locks
     supervision  restart (all decisions, pure)  backoff  supervisor_options
                  supervisor  dynamic_supervisor  admin  child_start  termination
-    on top       task  task_supervisor  agent  partition_supervisor
+    on top       task  task_ends  task_supervisor  task_map  agent  partition_supervisor
     the window   tree  events  event_stream  announce  report (the log)  tracing  debugging  chaos
                  abandoned
                  restart_waiter
@@ -61,6 +61,7 @@ from antq_actors.otp.restart_waiter import wait_until_restarted
 from antq_actors.otp.supervised import supervised
 from antq_actors.otp.supervisor import Supervisor
 from antq_actors.otp.task import Task
+from antq_actors.otp.task_ends import Ok
 from antq_actors.otp.task_supervisor import TaskSupervisor
 from antq_actors.otp.timers import Timer, cancel_timer, send_after
 from antq_actors.otp.tracing import Trace, trace
@@ -101,6 +102,7 @@ __all__ = [
     "Node",
     "Normal",
     "NotFound",
+    "Ok",
     "OtpError",
     "PartitionSupervisor",
     "Registry",

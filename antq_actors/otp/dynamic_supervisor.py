@@ -265,7 +265,7 @@ class DynamicSupervisor(GenServer):
                 return admin.refuse(self.from_, error)
 
     def __add(self, spec: ChildSpec, args: tuple[Any, ...] = ()) -> Any:
-        if self.__max_children is not None and len(self.__children) >= self.__max_children:
+        if self.__max_children is not None and self.__has_no_place(self.__max_children):
             raise MaxChildren(f"{self.ref} may have {self.__max_children} children, and has them")
         answer = start_child(spec, self.__extra_args, args)
         if args and spec.restart is not Restart.TEMPORARY:
@@ -278,6 +278,16 @@ class DynamicSupervisor(GenServer):
         if is_heard():
             announce.child_started(self.ref, child)
         return answer
+
+    def __has_no_place(self, max_children: int) -> bool:
+        if len(self.__children) < max_children:
+            return False
+        # Whoever awaits a child may hear of its end before this one does, as of a kill.
+        gone = sum(
+            child.spec.restart is Restart.TEMPORARY and child.ref.process.reason is not None
+            for child in self.published_children
+        )
+        return len(self.__children) - gone >= max_children
 
     def __add_all(self, starts: Sequence[admin.Start]) -> list[Any]:
         try:

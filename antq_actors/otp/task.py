@@ -6,18 +6,17 @@ however the waiting ends.
 
 from __future__ import annotations
 
-import queue
 import time
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from antq_actors.otp import current
-from antq_actors.otp.child_spec import BRUTAL_KILL
+from antq_actors.otp.child_spec import BRUTAL_KILL, ChildSpec, Restart
 from antq_actors.otp.errors import Stop, TaskExit
 from antq_actors.otp.lean_server import LeanServer
 from antq_actors.otp.messages import Continue, Promise, _Marker
 from antq_actors.otp.patience import seconds
 from antq_actors.otp.reasons import ExitReason, Killed, NoProc, Normal
+from antq_actors.otp.task_ends import Ok, TaskEnds
 from antq_actors.otp.termination import terminate
 from antq_actors.otp.waits import waiting_for
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.child_spec import ShutdownTime
     from antq_actors.otp.process import Process
     from antq_actors.otp.ref import ServerRef
+    from antq_actors.otp.task_ends import TaskResult
 
 _NONE: Final = _Marker("no value")
 
@@ -129,6 +129,43 @@ class Task:
         outcome = Promise()
         return cls(TaskActor.spawn_link(outcome, None, fn, args, kwargs), outcome)
 
+    @staticmethod
+    def child_spec(
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        id: Any = None,  # noqa: A002 - OTP's name
+        restart: Restart = Restart.TEMPORARY,
+        shutdown: ShutdownTime | timedelta = 5.0,
+        significant: bool = False,
+        **kwargs: Any,
+    ) -> ChildSpec:
+        """Describe ``fn(*args, **kwargs)``, in a task, as a child of any supervisor.
+
+        It begins when its turn to start has come, and is not waited for, so that it may take long:
+        a program's main work, or something to do once at boot. By default it runs once, and is
+        forgotten when it has ended, however; with `Restart.TRANSIENT` it runs again after a crash,
+        with `Restart.PERMANENT` whenever it has ended. Without *id* its id is the function's name.
+        Raises what ChildSpec raises, and TypeError if *fn* cannot be called. As a ``Task`` in
+        the children of an Elixir supervisor.
+
+        >>> from antq_actors.otp import Supervisor
+        >>> import queue
+        >>> done = queue.SimpleQueue()
+        >>> with Supervisor.start([Task.child_spec(done.put, "warm", id="warm the cache")]):
+        ...     done.get(timeout=5)
+        'warm'
+        """
+        check_callable(fn)
+        return ChildSpec(
+            getattr(fn, "__name__", type(fn).__name__) if id is None else id,
+            TaskActor.spawn_link,
+            (None, None, fn, args, kwargs),
+            restart=restart,
+            shutdown=shutdown,
+            significant=significant,
+        )
+
     def await_(self, timeout: float | timedelta | None = 5.0) -> Any:
         """Answer the function's value, now or as often as it is asked.
 
@@ -175,13 +212,88 @@ class Task:
         and TimeoutError for the first in order that has none. Those that are left go on.
         """
         limit = seconds(timeout)
-        ends = _Ends(tasks)
+        listed = _checked_tasks(tasks, "await_many")
         deadline = None if limit is None else time.monotonic() + limit
         late = f"has no value after the {limit} s that all tasks had together; it goes on"
+        values: dict[int, Any] = {}
+        ends = TaskEnds(listed)
         try:
-            return ends.values(lambda: _left(deadline), late)
+            while ends.open:
+                number = ends.take(_left(deadline), needs_all=True)
+                if number is None:
+                    first = next(iter(ends.open.values()))
+                    raise TimeoutError(f"{first.ref} {late}")
+                values[number] = _value_of(listed, number, _left(deadline), late)
         finally:
             ends.forget()
+        return [values[number] for number in range(len(listed))]
+
+    def yield_(self, timeout: float | timedelta | None = 5.0) -> TaskResult | None:
+        """Wait for the task, and return how it has ended: ``Ok(value)``, a TaskExit, or None.
+
+        A TaskExit, with the reason, is returned and not raised; its ``__cause__`` is what the
+        function raised. None after *timeout* seconds (None: no limit): it has not ended yet. It
+        goes on, and can be asked again, awaited, or ended with `shutdown`; nothing comes late as a
+        message. Any thread may ask, as often as it likes. Raises CallCycle as `await_` does. As
+        Elixir's ``Task.yield``.
+
+        >>> task = Task.async_(pow, 2, 10)
+        >>> task.yield_()
+        Ok(value=1024)
+        """
+        limit = seconds(timeout)
+        if not self._outcome.is_settled:
+            with self.waited_for():
+                self._outcome.wait(limit)
+        return self.result()
+
+    @classmethod
+    def yield_many(
+        cls,
+        tasks: Iterable[Task],
+        timeout: float | timedelta | None = 5.0,
+        limit: int | None = None,
+    ) -> list[tuple[Task, TaskResult | None]]:
+        """Wait for *tasks*, and return each of them, in order, with what `yield_` returns for it.
+
+        It returns when all have ended, when *limit* of them have (None: all), or after *timeout*
+        seconds (None: no limit), which are for all together. Those without an end have None, and
+        go on. As Elixir's ``Task.yield_many``.
+
+        >>> tasks = [Task.async_(pow, 2, power) for power in (3, 4)]
+        >>> [result for task, result in Task.yield_many(tasks)]
+        [Ok(value=8), Ok(value=16)]
+        """
+        within = seconds(timeout)
+        listed = _checked_tasks(tasks, "yield_many")
+        wanted = len(listed) if limit is None else min(_checked_limit(limit), len(listed))
+        deadline = None if within is None else time.monotonic() + within
+        ends = TaskEnds(listed)
+        try:
+            while wanted > 0:
+                number = ends.take(_left(deadline), needs_all=wanted >= len(ends.open))
+                if number is None:
+                    break
+                listed[number].settles_within(_left(deadline))
+                wanted -= 1
+        finally:
+            ends.forget()
+        return [(task, task.result()) for task in listed]
+
+    def result(self) -> TaskResult | None:
+        """Return what `yield_` does, without waiting."""
+        if not self._outcome.is_settled:
+            return None
+        error = self._outcome.error
+        if isinstance(error, TaskExit):
+            exited = TaskExit(error.reason)
+            exited.__cause__ = getattr(error.reason, "exception", None)
+            return exited
+        return Ok(self._outcome.value)
+
+    def settles_within(self, limit: float | None) -> bool:
+        """Wait until it is known how the task has ended, without noting who waits."""
+        return self._outcome.wait(limit)
 
     def shutdown(self, timeout: ShutdownTime | timedelta = 5.0) -> ExitReason:
         """End the task and answer the reason it ended with; one that has ended is fine.
@@ -203,50 +315,30 @@ class Task:
             self._outcome.answer(None, TaskExit(reason))
 
 
-class _Ends:
-    """The ends of many tasks, as they come."""
+def _checked_tasks(tasks: Iterable[Task], what: str) -> list[Task]:
+    listed = list(tasks)
+    for task in listed:
+        if not isinstance(task, Task):
+            raise TypeError(f"{what}() takes tasks, got {task!r}")
+    return listed
 
-    def __init__(self, tasks: Iterable[Task]) -> None:
-        self._tasks = list(tasks)
-        for task in self._tasks:
-            if not isinstance(task, Task):
-                raise TypeError(f"await_many() takes tasks, got {task!r}")
-        self._ended: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._watched = {(self, index): task for index, task in enumerate(self._tasks)}
-        for key, task in self._watched.items():
-            if not task.ref.process.watch(key, partial(self._end, key[1])):
-                self._ended.put(key[1])
 
-    def _end(self, index: int, _ref: ServerRef, _reason: ExitReason, /) -> None:
-        self._ended.put(index)
+def _value_of(tasks: list[Task], number: int, limit: float | None, late: str) -> Any:
+    try:
+        return tasks[number].outcome(limit, late)
+    except TaskExit:
+        for task in tasks:  # of several that have failed, the first in order
+            if task.has_failed:
+                task.outcome(None, late)
+        raise
 
-    def values(self, left: Callable[[], float | None], late: str) -> list[Any]:
-        """Answer all values, or raise for the first that ended without one, or when time is up."""
-        values: dict[int, Any] = {}
-        for index, task in enumerate(self._tasks):
-            # It waits for all of them, so also for this one: two that await each other are found.
-            with task.waited_for():
-                while index not in values:
-                    try:
-                        ended = self._ended.get(timeout=left())
-                    except queue.Empty:
-                        raise TimeoutError(f"{task.ref} {late}") from None
-                    values[ended] = self._value(ended, left(), late)
-        return [values[index] for index in range(len(self._tasks))]
 
-    def _value(self, index: int, limit: float | None, late: str) -> Any:
-        try:
-            return self._tasks[index].outcome(limit, late)
-        except TaskExit:
-            for task in self._tasks:  # of several that have failed, the first in order
-                if task.has_failed:
-                    task.outcome(None, late)
-            raise
-
-    def forget(self) -> None:
-        """Wait for none of them any more."""
-        for key, task in self._watched.items():
-            task.ref.process.unwatch(key)
+def _checked_limit(limit: object) -> int:
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"limit must be a whole number or None, got {limit!r}")
+    if limit < 1:
+        raise ValueError(f"limit must be 1 or more, got {limit}")
+    return limit
 
 
 def _left(deadline: float | None) -> float | None:

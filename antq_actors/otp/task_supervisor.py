@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-import time
-from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from antq_actors.otp import admin, current
 from antq_actors.otp.child_spec import ChildSpec, Restart
@@ -14,6 +13,7 @@ from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.messages import Promise
 from antq_actors.otp.patience import seconds
 from antq_actors.otp.task import Task, TaskActor, check_callable
+from antq_actors.otp.task_map import TaskMap, Values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.process import Process
     from antq_actors.otp.ref import ServerRef
+
+
+OnTimeout: TypeAlias = Literal["raise", "kill"]
 
 
 class TaskSupervisor(DynamicSupervisor):
@@ -40,20 +43,34 @@ class TaskSupervisor(DynamicSupervisor):
         )
 
     @staticmethod
-    def async_(sup: Destination, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task:
+    def async_(
+        sup: Destination,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        shutdown: ShutdownTime | timedelta = 5.0,
+        **kwargs: Any,
+    ) -> Task:
         """Start ``fn(*args, **kwargs)`` below *sup*, linked to the calling actor, too.
 
-        From a plain thread it is not linked. Raises TypeError if *fn* cannot be called,
-        MaxChildren, and CallExit if *sup* is not there.
+        From a plain thread it is not linked. When *sup* stops, the task is interrupted, and has
+        *shutdown* seconds to end before it is killed (``BRUTAL_KILL``: none). Raises TypeError if
+        *fn* cannot be called, TypeError or ValueError if *shutdown* is none, MaxChildren, and
+        CallExit if *sup* is not there.
         """
-        return _start_task(sup, fn, args, kwargs, owner=current.process())
+        return _start_task(sup, fn, args, kwargs, owner=current.process(), shutdown=shutdown)
 
     @staticmethod
     def async_nolink(
-        sup: Destination, fn: Callable[..., Any], /, *args: Any, **kwargs: Any
+        sup: Destination,
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        shutdown: ShutdownTime | timedelta = 5.0,
+        **kwargs: Any,
     ) -> Task:
         """Start a task like `async_`, but one whose crash does not end the calling actor."""
-        return _start_task(sup, fn, args, kwargs, owner=None)
+        return _start_task(sup, fn, args, kwargs, owner=None, shutdown=shutdown)
 
     @staticmethod
     def start_child(  # type: ignore[override]  # of tasks, not of specs; as Elixir's
@@ -88,93 +105,59 @@ class TaskSupervisor(DynamicSupervisor):
         *,
         max_concurrency: int | None = None,
         timeout: float | timedelta | None = 5.0,
+        ordered: bool = True,
+        on_timeout: OnTimeout = "raise",
+        results: bool = False,
     ) -> Iterator[Any]:
-        """Answer ``fn(item)`` for each of *items*, in their order, each in a task of its own.
+        """Return an iterator of ``fn(item)`` for each of *items*, each in a task of its own.
 
-        At most *max_concurrency* (None: as many as there are processors) are running or have a
+        The values come in the order of their items or, if not *ordered*, as they are there. At most
+        *max_concurrency* (None: as many as there are processors) tasks are running or have a
         value that was not taken yet, and *items* are taken one by one as places come free, so
-        endless ones are fine. Where an item's task ended without a value the iterator raises
-        TaskExit, where it took longer than *timeout* seconds (None: no limit) TimeoutError; what
-        *items* raises comes after the value that made a place for the next one. After that, or
-        when the iterator is closed or dropped, or the calling actor ends, the tasks that are left
-        are killed. Each is unlinked: a crash is raised here, and ends nobody.
+        endless ones are fine.
+
+        Where an item's task ended without a value the iterator raises TaskExit, where it took
+        longer than *timeout* seconds (None: no limit) TimeoutError; what *items* raises comes after
+        the value that made a place for the next one. After that, or when the iterator is closed or
+        dropped, or the calling actor ends, the tasks that are left are killed. Each is unlinked: a
+        crash is raised here, and ends nobody.
+
+        With *on_timeout* ``"kill"`` a task that takes longer is killed at that moment, and the
+        others go on: in its place the iterator raises ``TaskExit(Killed())``, and has the
+        next value after that. With *results* it raises for no item: it has ``Ok(value)`` or a
+        TaskExit for each, and one that takes longer is killed, whatever *on_timeout* is. As
+        Elixir's ``Task.Supervisor.async_stream_nolink``.
+
+        >>> from antq_actors.otp import TaskSupervisor, stop
+        >>> sup = TaskSupervisor.start()
+        >>> for result in TaskSupervisor.map(sup, lambda n: 12 // n, [4, 0, 6], results=True):
+        ...     print(result)
+        Ok(value=3)
+        the task ended without a value: Crash(ZeroDivisionError: integer division or modulo by zero)
+        Ok(value=2)
+        >>> stop(sup)
         """
         check_callable(fn)
         find(sup)  # what is no destination is told here, and not where the first value is taken
         limit = seconds(timeout)
+        _check_flag(ordered, "ordered")
+        _check_flag(results, "results")
+        _check_on_timeout(on_timeout)
         if max_concurrency is None:
             max_concurrency = os.cpu_count() or 1
         if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int):
             raise TypeError(f"max_concurrency must be a whole number, got {max_concurrency!r}")
         if max_concurrency < 1:
             raise ValueError(f"max_concurrency must be 1 or more, got {max_concurrency}")
-        return _Map(sup, fn, limit).over(iter(items), max_concurrency)
-
-
-class _Running(NamedTuple):
-    task: Task
-    started_at: float
-
-
-class _Map:
-    """The tasks of one ``map`` that run now, or whose value waits."""
-
-    def __init__(self, sup: Destination, fn: Callable[[Any], Any], timeout: float | None) -> None:
-        self._sup = sup
-        self._fn = fn
-        self._timeout = timeout
-        self._running: deque[_Running] = deque()
-        self._owner = current.process()
-
-    def over(self, items: Iterator[Any], max_concurrency: int) -> Iterator[Any]:
-        try:
-            self._fill(items, max_concurrency)
-            while self._running:
-                value = self._next_value()
-                try:
-                    self._fill(items, max_concurrency)
-                except Exception:
-                    yield value  # it is there, whatever became of the next item
-                    raise
-                yield value
-        finally:
-            while self._running:
-                self._end(self._running.popleft().task)
-
-    def _fill(self, items: Iterator[Any], max_concurrency: int) -> None:
-        while len(self._running) < max_concurrency:
-            try:
-                item = next(items)
-            except StopIteration:
-                return
-            task = TaskSupervisor.async_nolink(self._sup, self._fn, item)
-            self._running.append(_Running(task, time.monotonic()))
-            self._kill_with_owner(task)
-
-    def _kill_with_owner(self, task: Task) -> None:
-        kill = task.ref.process.kill
-        if self._owner is not None and not self._owner.watch(task, lambda *_: kill()):
-            kill()
-
-    def _next_value(self) -> Any:
-        task, started_at = self._running[0]
-        if self._timeout is None:
-            value = task.await_(None)
-        else:
-            left = max(0.0, started_at + self._timeout - time.monotonic())
-            value = task.wait(left, f"took longer than {self._timeout} s, and was killed")
-        self._running.popleft()
-        self._forget(task)
-        return value
-
-    def _end(self, task: Task) -> None:
-        # By its process and not by exit(): also the thread of a killed caller has to clean up.
-        self._forget(task)
-        task.ref.process.kill()
-
-    def _forget(self, task: Task) -> None:
-        if self._owner is not None:
-            self._owner.unwatch(task)
+        tasks = TaskMap(
+            partial(TaskSupervisor.async_nolink, sup, fn),
+            timeout=limit,
+            ordered=ordered,
+            kills_late=results or on_timeout == "kill",
+            raises=not results,
+        )
+        made = tasks.results(iter(items), max_concurrency)
+        return made if results else Values(made)
 
 
 def _start_task(
@@ -184,10 +167,11 @@ def _start_task(
     kwargs: dict[str, Any],
     *,
     owner: Process | None,
+    shutdown: ShutdownTime | timedelta,
 ) -> Task:
     check_callable(fn)
     outcome = Promise()
-    spec = _spec(outcome, owner, fn, args, kwargs)
+    spec = _spec(outcome, owner, fn, args, kwargs, shutdown=shutdown)
     return Task(admin.ask(sup, admin.StartChild(spec)), outcome)
 
 
@@ -208,3 +192,15 @@ def _spec(
         restart=restart,
         shutdown=shutdown,
     )
+
+
+def _check_flag(value: object, what: str) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{what} must be True or False, got {value!r}")
+
+
+def _check_on_timeout(value: object) -> None:
+    if not isinstance(value, str):
+        raise TypeError(f"on_timeout must be 'raise' or 'kill', got {value!r}")
+    if value not in get_args(OnTimeout):
+        raise ValueError(f"on_timeout must be 'raise' or 'kill', got {value!r}")

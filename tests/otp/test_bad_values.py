@@ -157,6 +157,8 @@ def test_what_is_no_destination_is_a_type_error_everywhere(the, use, value):
 OF_ITS_KIND = {
     "cancel_timer": (cancel_timer, "cancel_timer"),
     "demonitor": (demonitor, "demonitor"),
+    "yield_many": (lambda value: Task.yield_many([value]), "tasks"),
+    "Task.child_spec": (Task.child_spec, "function"),
     "await_many": (lambda value: Task.await_many([value]), "tasks"),
     "reply": (lambda value: reply(value, "value"), "from_"),
     "Task.async_": (Task.async_, "function"),
@@ -277,6 +279,16 @@ TIMES = {
     ),
     "Monitor.wait": (lambda time, the: monitor(the["Probe"]).wait(time), "timeout"),
     "Task.await_": (lambda time, _: Task.async_(int).await_(time), "timeout"),
+    "Task.yield_": (lambda time, _: Task.async_(int).yield_(time), "timeout"),
+    "Task.yield_many": (lambda time, _: Task.yield_many([Task.async_(int)], time), "timeout"),
+    "shutdown of Task.child_spec": (
+        lambda time, _: Task.child_spec(int, shutdown=time),
+        "shutdown",
+    ),
+    "shutdown of async_": (
+        lambda time, the: TaskSupervisor.async_(the["TaskSupervisor"], int, shutdown=time),
+        "shutdown",
+    ),
     "Task.await_many": (lambda time, _: Task.await_many([Task.async_(int)], time), "timeout"),
     "Task.shutdown": (lambda time, _: Task.async_(int).shutdown(time), "timeout"),
     "map": (
@@ -411,9 +423,9 @@ def test_every_public_function_is_tried_with_values_of_another_kind():
         "AlreadyPresent", "AlreadyRegistered", "AlreadyStarted", "CallCycle", "CallExit",
         "CallTimeout", "ChildInfo", "Continue", "Counts", "Down", "DuplicateChildId", "Exited",
         "GenServer", "Handling", "IdleTimeout", "Killed", "MaxChildren", "Monitor", "NoProc",
-        "Node", "Normal", "NotFound", "OtpError", "Request", "Restarting", "Running", "ServerRef",
-        "Shutdown", "StartError", "Subscription", "TaskExit", "Timer", "Trace", "UnknownRegistry",
-        "orphans", "AutoShutdown", "Restart", "Strategy",
+        "Node", "Normal", "NotFound", "Ok", "OtpError", "Request", "Restarting", "Running",
+        "ServerRef", "Shutdown", "StartError", "Subscription", "TaskExit", "Timer", "Trace",
+        "UnknownRegistry", "orphans", "AutoShutdown", "Restart", "Strategy",
     }  # fmt: skip
 
     assert set(otp.__all__) - taken - free == set()

@@ -421,7 +421,7 @@ def test_an_actor_that_goes_on_keeps_nothing_of_a_map_that_is_through(start, sup
         ({"timeout": -1}, ValueError),
         ({"timeout": math.nan}, ValueError),
         ({"timeout": "5"}, TypeError),
-        ({"ordered": False}, TypeError),
+        ({"concurrency": 2}, TypeError),
     ],
 )
 def test_a_bad_option_is_refused_before_the_first_value_is_asked_for(sup, option, error):

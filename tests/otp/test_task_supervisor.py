@@ -90,7 +90,7 @@ def test_a_task_runs_below_its_supervisor_and_its_value_is_awaited(sup, gate, as
 
 
 @pytest.mark.parametrize("async_", STARTS[:2])
-@pytest.mark.parametrize("name", ["self", "sup", "fn", "restart", "shutdown", "name", "owner"])
+@pytest.mark.parametrize("name", ["self", "sup", "fn", "restart", "timeout", "name", "owner"])
 def test_a_function_gets_its_arguments_whatever_their_names(sup, async_, name):
     task = async_(sup, lambda *args, **kwargs: (args, kwargs), 1, 2, **{name: 3})
 
