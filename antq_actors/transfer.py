@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from antq_actors.storage.client import StorageClient
 
 VERSION: Final = 1
+"""Grows with a change that an older release would misread. One with a field that it does not know
+of it refuses."""
 _BATCH: Final = 1_000
 _LARGEST_NUMBER: Final = 2**62
 """Of an id or a count: there is room for as many again."""
@@ -59,6 +61,7 @@ class _Error(msgspec.Struct):
     error: str
     at: datetime
     stack_trace: str | None = None
+    error_type: str | None = None
 
 
 class _Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -75,6 +78,8 @@ class _Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     attempts: int = 0
     interruptions: int = 0
     scheduled_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
     timeout: float | None = None
     unique: tuple[str, ...] | None = None
     unique_statuses: tuple[Status, ...] = ()
@@ -167,12 +172,20 @@ def _line(job: StoredJob) -> _Line:
         attempts=state.attempts,
         interruptions=state.interruptions,
         scheduled_at=_moment(state.scheduled_at),
+        started_at=_moment(state.started_at),
+        ended_at=_moment(state.ended_at),
         timeout=spec.timeout,
         unique=spec.unique,
         unique_statuses=spec.unique_statuses,
         unique_digest=spec.unique_digest,
         errors=tuple(
-            _Error(e.attempt, e.error, instant.shown_datetime(e.attempted_at), e.stack_trace)
+            _Error(
+                e.attempt,
+                e.error,
+                instant.shown_datetime(e.attempted_at),
+                e.stack_trace,
+                e.error_type,
+            )
             for e in job.errors
         ),
         error_count=state.error_count,
@@ -201,12 +214,13 @@ def _arrival(line: str | bytes, now: Instant) -> Arrival:
         queue_name=found.queue,
         priority=found.priority,
         max_attempts=found.max_attempts,
-        updated_at=_instant(found.updated_at),
+        updated_at=_instant((found.ended_at if ended else None) or found.updated_at),
         scheduled_at=None if ended else _instant(found.scheduled_at or found.updated_at),
         attempts=found.attempts,
         interruptions=found.interruptions,
         errors=len(errors),
         errors_elsewhere=max(found.error_count, len(found.errors)) - len(errors),
+        started_at=None if found.started_at is None else _instant(found.started_at),
     )
     if state.status is Status.RUNNING:
         state = lifecycle.settle(state, GivenBack(), now=now).state
@@ -225,7 +239,8 @@ def _arrival(line: str | bytes, now: Instant) -> Arrival:
         unique_digest=found.unique_digest,
     )
     entries = tuple(
-        lifecycle.error_entry(e.attempt, e.error, e.stack_trace, _instant(e.at)) for e in errors
+        lifecycle.error_entry(e.attempt, e.error, e.stack_trace, _instant(e.at), e.error_type)
+        for e in errors
     )
     return Arrival(found.id, NewJob(state, spec), entries)
 

@@ -80,6 +80,8 @@ def test_a_line_says_all_in_plain_json_where_json_can(source):
     assert (failed["status"], failed["attempts"], failed["timeout"]) == ("failed", 1, 9.5)
     assert failed["errors"][0]["error"] == "it failed"
     assert "ValueError" in failed["errors"][0]["stack_trace"]
+    assert failed["errors"][0]["error_type"] == "ValueError"
+    assert failed["inserted_at"] <= failed["started_at"] <= failed["ended_at"]
 
 
 def test_filters_choose(source):
@@ -106,6 +108,28 @@ def test_what_ran_waits_again(source, target):
 
     (found,) = target.list_workers()
     assert (found.status, found.attempts, found.interruptions) == ("enqueued", 1, 0)
+    assert (found.started_at is not None, found.ended_at) == (True, None)
+
+
+def test_times_and_types_of_errors_come_along(source, target):
+    target.import_jobs(source.export_jobs())
+
+    for before, after in zip(source.list_workers(), target.list_workers(), strict=True):
+        assert (after.started_at, after.ended_at) == (before.started_at, before.ended_at)
+        assert [e.error_type for e in after.errors] == [e.error_type for e in before.errors]
+    assert {job.ended_at is None for job in target.list_workers(status="failed")} == {False}
+
+
+def test_a_line_of_an_earlier_release_has_neither(source, target):
+    head, line = list(source.export_jobs(status="failed"))[:2]
+    job = json.loads(line)
+    del job["started_at"], job["ended_at"], job["errors"][0]["error_type"]
+
+    target.import_jobs([head, json.dumps(job)])
+
+    (found,) = target.list_workers()
+    assert (found.started_at, found.ended_at) == (None, found.updated_at)
+    assert found.errors[0].error_type is None
 
 
 def an_error(number):

@@ -45,10 +45,17 @@ def _perform(
     let_through: LetThrough,
     is_given_up: Callable[[], bool],
 ) -> Outcome:
-    failure, trace = assignment.failure, assignment.stack_trace
     attempt = _attempt(assignment, is_given_up)
-    if failure is not None:
-        return performing.fail(attempt, failure, trace, clock=clock, let_through=let_through)
+    if assignment.failure is not None:
+        return performing.fail(
+            attempt,
+            assignment.failure,
+            assignment.stack_trace,
+            assignment.error_type,
+            exception=assignment.exception,
+            clock=clock,
+            let_through=let_through,
+        )
     return performing.execute(attempt, clock=clock, let_through=let_through, run=_run_coroutine)
 
 
@@ -87,7 +94,13 @@ def _attempt(assignment: Assignment, is_given_up: Callable[[], bool]) -> perform
     id_, state, spec, _ = assignment.job
     load = functools.partial(_load, assignment)
     return performing.Attempt(
-        id_, spec.worker, state.attempts, state.max_attempts, load, is_given_up
+        id_,
+        spec.worker,
+        state.attempts,
+        state.max_attempts,
+        load,
+        is_given_up,
+        state.queue_name,
     )
 
 

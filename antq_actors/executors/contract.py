@@ -39,6 +39,10 @@ class Assignment(NamedTuple):
     read_errors: Callable[[], tuple[ErrorEntry, ...]] | None = None
     """Returns the errors of the job, which a claim does not read. Raises StorageError. None: the
     job has none, or has them with it."""
+    error_type: str | None = None
+    """Of that failure: the name of the exception's class, if there was one."""
+    exception: BaseException | None = None
+    """Of that failure, where it is at hand; for the log."""
 
     def whole(self) -> StoredJob:
         """Return the job with its errors, for where they cannot be read. Raises StorageError."""
@@ -56,6 +60,7 @@ class Died(NamedTuple):
 
     error: str
     stack_trace: str | None = None
+    error_type: str | None = None
 
 
 class Lost(NamedTuple):

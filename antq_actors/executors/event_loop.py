@@ -161,11 +161,15 @@ class Attempt:
             return Stopped()
         if self._loop.closing:
             return Lost("its event loop was stopped")
-        return Died("CancelledError")  # of something that it awaited, and others cancelled
+        # Of something that it awaited, and others cancelled.
+        return Died("CancelledError", error_type="CancelledError")
 
     def _failed_by(self, error: BaseException) -> Assignment:
         return self.assignment._replace(
-            failure=describe(error), stack_trace=trace(error, skip=__file__)
+            failure=describe(error),
+            stack_trace=trace(error),
+            error_type=type(error).__name__,
+            exception=error,
         )
 
     def end(self, end: End) -> None:

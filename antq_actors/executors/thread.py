@@ -14,7 +14,7 @@ from antq_actors.executors import attempt
 from antq_actors.executors.choice import THREAD, kind_for
 from antq_actors.executors.contract import Elsewhere, Finished
 from antq_actors.jobs import main_module, registry
-from antq_actors.jobs.outcome import Snoozed
+from antq_actors.jobs.outcome import GivenBack
 from antq_actors.otp.errors import Interrupt
 from antq_actors.otp.lean_server import OneShot
 from antq_actors.otp.reasons import ExitReason, Shutdown
@@ -89,7 +89,7 @@ class FindingWorker(WorkerActor):
         except Exception as error:  # noqa: BLE001 - the attempt meets it again, and fails with it
             self._otp_process.end_if_forked(error)
             if may_come and isinstance(error, WorkerNotFound):
-                return Snoozed(main_module.wait_seconds(name, job.id, time.monotonic()))
+                return GivenBack(main_module.wait_seconds(name, job.id, time.monotonic()))
             kind = THREAD
         self._otp_process.end_if_forked()
         return super()._perform() if kind == THREAD else Elsewhere(kind)

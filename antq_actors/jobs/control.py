@@ -33,7 +33,15 @@ class Control:
     Its queue sets *told*; the attempt, in whatever thread, looks and reports.
     """
 
-    __slots__ = ("_waits_since", "deadline", "on_told", "progress", "told", "watched")
+    __slots__ = (
+        "_waits_since",
+        "deadline",
+        "on_told",
+        "place",
+        "progress",
+        "told",
+        "watched",
+    )
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
@@ -46,6 +54,8 @@ class Control:
         self._waits_since: float | None = None
         self.on_told: Callable[[], object] | None = None
         """Called when it is told so; for an attempt that is not in this process."""
+        self.place: str | None = None
+        """Where the attempt was when it timed out, as a stack trace; None: it is not known."""
 
     def tell(self) -> None:
         """Tell the attempt to end: what it makes of that is up to it."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from antq_actors.jobs import attempt_error
 from antq_actors.jobs.control import checked, control_of
 from antq_actors.jobs.status import Status
 
@@ -18,8 +19,22 @@ class AttemptError(msgspec.Struct, frozen=True):
     attempt: int
     """The attempt that failed, from 1."""
     error: str
+    """The exception's text, or its class where it has none; or the reason that was given."""
     stack_trace: str | None
+    """From the first frame that is yours. Of a timeout, where the attempt was at that moment."""
     attempted_at: datetime
+    error_type: str | None = None
+    """The name of the exception's class; None where there was none: `Fail`, `Cancel`, an
+    interruption, the death of a process."""
+
+    @property
+    def summary(self) -> str:
+        """The error as logs and the command line show it: after the name of its class, if any.
+
+        >>> AttemptError(1, "'user_id'", None, datetime.now(), "KeyError").summary
+        "KeyError: 'user_id'"
+        """
+        return attempt_error.summary(self.error, self.error_type)
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
@@ -51,6 +66,10 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The node that runs it, see :meth:`AntQ.nodes`; 0 while none does."""
     error_count: int = 0
     """How many errors it has had, also those that are not kept."""
+    started_at: datetime | None = None
+    """When its latest attempt began: was claimed by its queue. None before the first."""
+    ended_at: datetime | None = None
+    """When it was completed, failed or cancelled; None until then, and again once it is retried."""
 
     # ---- while it is performed --------------------------------------------------------------
 

@@ -5,8 +5,9 @@
     RETRYING  --claim-->         --fail--------> RETRYING    while attempts are left
                                  --fail--------> FAILED      after the last one
                                  --refuse------> FAILED      what it names is no worker
-                                 --snooze------> SCHEDULED   the attempt does not count
+                                 --snooze------> SCHEDULED   attempts and interruptions start again
                                  --give back---> ENQUEUED    a graceful stop; nothing counts
+                                 --give back---> SCHEDULED   its worker is yet to be defined
                                  --interrupt---> ENQUEUED    its node died; not an attempt
                                  --interrupt---> FAILED      the last interruption it may have
 
@@ -15,6 +16,9 @@
                         whatever but --complete--> and --refuse-->
     COMPLETED, FAILED, CANCELLED  --retry---> ENQUEUED       attempts and interruptions start again
     any, unreadable on disk       --condemn-> FAILED         what is known of it is kept
+
+A snooze ends a run of failures: ``max_attempts`` limits those in a row, so that a job which
+snoozes as its schedule is not failed by what went wrong weeks apart.
 
 Rule: no other file decides a ``status``, nor which errors are kept. Functions from value to value;
 the time is passed in.
@@ -29,6 +33,7 @@ from msgspec.structs import replace
 from antq_actors.errors import NotCancellable, NotRetryable
 from antq_actors.jobs import instant
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, TRACE_LIMIT, cut
+from antq_actors.jobs.instant import Instant  # noqa: TC001 - the store decodes entries by their types
 from antq_actors.jobs.outcome import (
     Cancelled,
     Completed,
@@ -45,8 +50,6 @@ from antq_actors.jobs.status import ENDED, WAITING, Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from antq_actors.jobs.instant import Instant
-
 T = TypeVar("T")
 
 NEWEST_ERRORS: Final = 24
@@ -61,6 +64,8 @@ class ErrorEntry(NamedTuple):
     error: str
     stack_trace: str | None
     attempted_at: Instant
+    error_type: str | None = None
+    """The name of the exception's class; None where there was none."""
 
 
 class Settled(NamedTuple):
@@ -71,12 +76,18 @@ class Settled(NamedTuple):
 
 
 def error_entry(
-    attempt: int, error: str, stack_trace: str | None, attempted_at: Instant
+    attempt: int,
+    error: str,
+    stack_trace: str | None,
+    attempted_at: Instant,
+    error_type: str | None = None,
 ) -> ErrorEntry:
     """Make an entry of a job's errors. Texts that are too long are cut, and say so."""
     if stack_trace is not None:
         stack_trace = cut(stack_trace, TRACE_LIMIT, keep_end=True)
-    return ErrorEntry(attempt, cut(error, TEXT_LIMIT), stack_trace, attempted_at)
+    if error_type is not None:
+        error_type = cut(error_type, TEXT_LIMIT)
+    return ErrorEntry(attempt, cut(error, TEXT_LIMIT), stack_trace, attempted_at, error_type)
 
 
 def dropped_errors(count: int) -> range:
@@ -126,6 +137,7 @@ def claim(state: JobState, *, node: int, now: Instant) -> JobState:
         scheduled_at=None,
         updated_at=now,
         cancelling=False,
+        started_at=now,
     )
 
 
@@ -135,19 +147,19 @@ def settle(state: JobState, outcome: Outcome, *, now: Instant) -> Settled:
     match outcome:
         case Completed():
             after = _ended(state, Status.COMPLETED, now)
-        case Failed(error, stack_trace, retry_in):
-            entry = error_entry(state.attempts, error, stack_trace, now)
+        case Failed(error, stack_trace, retry_in, error_type):
+            entry = error_entry(state.attempts, error, stack_trace, now, error_type)
             after = _failed(state, now, retry_in)
-        case Refused(error):
-            entry = error_entry(state.attempts, error, None, now)
+        case Refused(error, error_type):
+            entry = error_entry(state.attempts, error, None, now, error_type)
             after = _ended(state, Status.FAILED, now)
         case Cancelled(reason):
             entry = error_entry(state.attempts, reason, None, now)
             after = _ended(state, Status.CANCELLED, now)
         case Snoozed(seconds):
+            after = _snoozed(state, now, instant.after(now, seconds))
+        case GivenBack(seconds):
             after = _waits_again(state, now, instant.after(now, seconds))
-        case GivenBack():
-            after = _waits_again(state, now)
         case Interrupted():
             entry = error_entry(state.attempts, _interruption(state, outcome), None, now)
             after = _interrupted(state, outcome, now)
@@ -241,7 +253,14 @@ def _interruption(state: JobState, outcome: Interrupted) -> str:
 
 
 def _ended(state: JobState, status: Status, now: Instant) -> JobState:
+    # Nothing but a retry changes an ended job, so this is when it ended: JobState.ended_at.
     return replace(state, status=status, node=0, scheduled_at=None, updated_at=now)
+
+
+def _snoozed(state: JobState, now: Instant, due: Instant) -> JobState:
+    """Let a job wait whose execution came to its end: what failed before it is over."""
+    begun_anew = replace(state, attempts=1, interruptions=0, alone=False)
+    return _waits_again(begun_anew, now, due)
 
 
 def _waits_again(state: JobState, now: Instant, due: Instant | None = None) -> JobState:

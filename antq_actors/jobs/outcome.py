@@ -1,4 +1,4 @@
-"""What one attempt came to: three answers a worker may give, five facts the lifecycle acts on."""
+"""What one attempt came to: three answers a worker may give, seven facts the lifecycle acts on."""
 
 from __future__ import annotations
 
@@ -25,6 +25,9 @@ class Cancel(msgspec.Struct, frozen=True):
 class Snooze(msgspec.Struct, frozen=True):
     """Returned by ``perform``: run again in so many seconds; this attempt does not count.
 
+    Nor do those that failed before: all attempts and interruptions are before the job again, so a
+    job may snooze as its schedule for as long as fewer than ``max_attempts`` fail in a row.
+
     A number or a timedelta, zero or more; anything else is a TypeError or a ValueError where it
     is made, so inside ``perform`` a failed attempt.
     """
@@ -46,12 +49,16 @@ class Failed(msgspec.Struct, frozen=True):
     stack_trace: str | None = None
     retry_in: float = 0.0
     """Seconds until the next attempt, if one is left."""
+    error_type: str | None = None
+    """The name of the exception's class; None where there was none."""
 
 
 class Refused(msgspec.Struct, frozen=True):
     """What the job names is no worker: it fails at once, whatever attempts are left."""
 
     error: str
+    error_type: str | None = None
+    """The name of the exception's class; None where there was none."""
 
 
 class Cancelled(msgspec.Struct, frozen=True):
@@ -67,7 +74,10 @@ class Snoozed(msgspec.Struct, frozen=True):
 
 
 class GivenBack(msgspec.Struct, frozen=True):
-    """A graceful stop ended the execution: enqueued again, nothing counted."""
+    """Enqueued again, nothing counted: a graceful stop, or nothing was run at all."""
+
+    seconds: float = 0.0
+    """Not before so many have passed: its worker is yet to be defined."""
 
 
 class Interrupted(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from antq_actors import forked_child
 from antq_actors.errors import NotAWorker
-from antq_actors.jobs import current_job, instant, lifecycle, registry
+from antq_actors.jobs import attempt_log, current_job, instant, lifecycle, registry
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, trace
 from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.function_worker import FunctionWorker
@@ -67,6 +67,8 @@ class Attempt(NamedTuple):
     """Answers the job with its arguments; decoding them may run, and raise, anything."""
     is_void: Callable[[], bool] = _never
     """Whether nothing that it comes to counts any more, because it was given up."""
+    queue: str = ""
+    """The name of the queue, for the log."""
 
 
 class _Performer(Protocol):
@@ -105,7 +107,8 @@ def execute(
     except let_through:
         raise
     except BaseException as error:  # noqa: BLE001 - no memory left to describe the failure, say
-        return Failed(type(error).__name__, None, RETRY_DELAY * attempt.number)
+        name = type(error).__name__
+        return Failed(name, None, RETRY_DELAY * attempt.number, name)
     finally:
         current_job.enter(outer)
 
@@ -131,6 +134,7 @@ async def execute_async(
     except BaseException as error:  # noqa: BLE001 - as in _execute; a loop, too, ends with it
         forked_child.end_if_forked(since, error)
         outcome = _failure(error, let_through)
+        return _finish(attempt, outcome, ready, clock, let_through, error=error)
     return _finish(attempt, outcome, ready, clock, let_through)
 
 
@@ -138,17 +142,20 @@ def fail(
     attempt: Attempt,
     error: str,
     stack_trace: str | None = None,
+    error_type: str | None = None,
     *,
+    exception: BaseException | None = None,
     clock: Callable[[], Instant] = instant.now,
     let_through: LetThrough = (),
 ) -> Failed:
-    """Answer the failure of an *attempt* that was ended from outside, such as by its timeout.
+    """Return the failure of an *attempt* that was ended from outside, such as by its timeout.
 
-    The worker is asked for the delay as after any other failure, so its code runs here. Never
-    raises but *let_through*.
+    The worker is asked for the delay as after any other failure, so its code runs here. *exception*
+    is what ended it, for the log. Never raises but *let_through*.
     """
     outer = current_job.current_job()
-    failed = Failed(cut(error, TEXT_LIMIT), stack_trace, RETRY_DELAY * attempt.number)
+    retry_in = RETRY_DELAY * attempt.number
+    failed = Failed(cut(error, TEXT_LIMIT), stack_trace, retry_in, error_type)
     try:
         if attempt.number < attempt.max_attempts:
             worker = registry.resolve(
@@ -164,7 +171,7 @@ def fail(
         log.debug("no worker to ask for the delay of job #%d", attempt.job_id, exc_info=True)
     finally:
         current_job.enter(outer)
-    _log(attempt, failed, let_through)
+    attempt_log.failed(attempt, failed, exception, let_through)
     return failed
 
 
@@ -193,6 +200,8 @@ def _execute(
         # Not only Exception: pykka answers a SystemExit by stopping every actor in the process,
         # and one job's sys.exit() must not end all the others.
         outcome = _failure(error, let_through)
+        # Before the exception is let go: what is logged has it.
+        return _finish(attempt, outcome, ready, clock, let_through, error=error)
     return _finish(attempt, outcome, ready, clock, let_through)
 
 
@@ -212,7 +221,7 @@ def _begin(attempt: Attempt, let_through: LetThrough) -> _Ready | Refused:
     worker = _resolve(attempt, let_through)
     forked_child.end_if_forked(since)
     if isinstance(worker, Refused):
-        _log(attempt, worker, let_through)
+        attempt_log.refused(attempt, worker, let_through)
         return worker
     job = _load(attempt, let_through)
     current_job.enter(job)
@@ -224,7 +233,8 @@ def _begin(attempt: Attempt, let_through: LetThrough) -> _Ready | Refused:
 def _failure(error: BaseException, let_through: LetThrough) -> Failed:
     return Failed(
         describe(error, let_through=let_through),
-        trace(error, skip=execute.__code__.co_filename, let_through=let_through),
+        trace(error, let_through=let_through),
+        error_type=type(error).__name__,
     )
 
 
@@ -234,10 +244,12 @@ def _finish(
     ready: _Ready | None,
     clock: Callable[[], Instant],
     let_through: LetThrough,
+    *,
+    error: BaseException | None = None,
 ) -> Outcome:
     if isinstance(outcome, Failed) and not attempt.is_void():
         outcome = _with_delay(attempt, outcome, ready, clock, let_through)
-        _log(attempt, outcome, let_through)
+        attempt_log.failed(attempt, outcome, error, let_through)
     return outcome
 
 
@@ -245,7 +257,7 @@ def _resolve(attempt: Attempt, let_through: LetThrough) -> AnyWorker | Refused:
     try:
         return registry.resolve(attempt.worker, job_id=attempt.job_id, let_through=let_through)
     except NotAWorker as refusal:
-        return Refused(describe(refusal, let_through=let_through))
+        return Refused(describe(refusal, let_through=let_through), type(refusal).__name__)
 
 
 def _performer(worker: AnyWorker) -> _Performer:
@@ -260,14 +272,14 @@ def _load(attempt: Attempt, let_through: LetThrough) -> Job:
         raise
     except BaseException as error:
         reason = describe(error, let_through=let_through)
-        raise _UnreadableArgsError(
+        raise UnreadableArgs(
             f"the arguments of job {attempt.job_id} cannot be read:"
             f" {type(error).__name__}: {reason}"
         ) from error
 
 
-class _UnreadableArgsError(Exception):
-    """The stored arguments do not decode in this process."""
+class UnreadableArgs(Exception):
+    """The stored arguments do not decode in this process; its name is shown to users."""
 
 
 def _outcome(answer: object, let_through: LetThrough) -> Outcome:
@@ -309,7 +321,11 @@ def _with_delay(
     since = forked_child.generation()
     try:
         entry = AttemptError(
-            attempt.number, failed.error, failed.stack_trace, instant.to_datetime(clock())
+            attempt.number,
+            failed.error,
+            failed.stack_trace,
+            instant.to_datetime(clock()),
+            failed.error_type,
         )
         answer = ready.performer.calculate_delay(_with_error(ready.job, entry))
         forked_child.end_if_forked(since)
@@ -321,13 +337,8 @@ def _with_delay(
     except BaseException as error:  # noqa: BLE001 - the failure of an attempt must not be lost by it
         forked_child.end_if_forked(since, error)
         retry_in = RETRY_DELAY * attempt.number
-        reason = f"{type(error).__name__}: {describe(error, let_through=let_through)}"
-        _say(
-            let_through,
-            logging.WARNING,
-            "%s (job #%d): no delay from %s, so the next attempt is in %g s: %s",
-            (attempt.worker, attempt.job_id, _delay_source(ready.performer), retry_in, reason),
-        )
+        instead = retry_in, _delay_source(ready.performer)
+        attempt_log.no_delay(attempt, instead, error, let_through)
         return replace(failed, retry_in=retry_in)
 
 
@@ -344,26 +355,3 @@ def _with_error(job: Job, entry: AttemptError) -> Job:
     """Return *job* as it will be stored with this error."""
     errors = LateErrors(lambda: lifecycle.kept_errors((entry, *job.errors)))
     return replace(job, errors=errors, error_count=job.error_count + 1)
-
-
-def _log(attempt: Attempt, outcome: Failed | Refused, let_through: LetThrough) -> None:
-    named = (attempt.worker, attempt.job_id)
-    tried = (attempt.number, attempt.max_attempts)
-    if isinstance(outcome, Refused):
-        text, values = "%s (job #%d) was refused: %s", (*named, outcome.error)
-        _say(let_through, logging.ERROR, text, values)
-    elif attempt.number < attempt.max_attempts:
-        text = "%s (job #%d) failed on attempt %d/%d, will retry: %s"
-        _say(let_through, logging.WARNING, text, (*named, *tried, outcome.error))
-    else:
-        text = "%s (job #%d) failed permanently after attempt %d/%d: %s"
-        _say(let_through, logging.ERROR, text, (*named, *tried, outcome.error))
-
-
-def _say(let_through: LetThrough, level: int, text: str, values: tuple[object, ...]) -> None:
-    try:
-        log.log(level, text, *values)
-    except let_through:
-        raise
-    except BaseException:  # noqa: BLE001, S110 - a handler that raises must not change an outcome
-        pass

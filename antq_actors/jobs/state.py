@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from antq_actors.jobs.instant import Instant
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.status import ENDED, Status
 
 
 class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -40,8 +40,15 @@ class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """It was cancelled while it runs: unless it completes all the same, that is how it ends."""
     errors_elsewhere: int = 0
     """How many more it has had in the store from which it was imported, beyond those it brought."""
+    started_at: Instant | None = None
+    """When it was claimed last; None before, and in what a release before format 3 has claimed."""
 
     @property
     def error_count(self) -> int:
         """How many errors it has had."""
         return self.errors + self.errors_elsewhere
+
+    @property
+    def ended_at(self) -> Instant | None:
+        """When it ended: its last change, as an ended job changes no more; None until then."""
+        return self.updated_at if self.status in ENDED else None

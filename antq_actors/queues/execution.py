@@ -61,6 +61,7 @@ class Unreported:
 
     error: str
     stack_trace: str | None = None
+    error_type: str | None = None
 
 
 def verdict(  # noqa: PLR0911 - a table, one row a return
@@ -75,13 +76,14 @@ def verdict(  # noqa: PLR0911 - a table, one row a return
         return _failure(execution, execution.failure, end)
     match end, execution.ended:
         case _, Ended.BY_TIMEOUT:
-            return Unreported(f"timed out after {_seconds(execution.job.spec.timeout)} s")
+            text = f"timed out after {_seconds(execution.job.spec.timeout)} s"
+            return Unreported(text, execution.assignment.control.place, "TimeoutError")
         case ((None | Died() | Lost() | Unready() | Elsewhere()), Ended.BY_CANCEL):
             return Cancelled("cancelled while it was running")
         case ((None | Died() | Lost() | Unready() | Elsewhere()), Ended.BY_STOP):
             return GivenBack()
-        case Died(error, stack_trace), _:
-            return Unreported(error, stack_trace)
+        case Died(error, stack_trace, error_type), _:
+            return Unreported(error, stack_trace, error_type)
         case _ if end is not None:
             return end
     match reason:
@@ -97,12 +99,15 @@ def _failure(execution: Execution, error: str, end: object) -> Outcome:
     if isinstance(end, Failed):
         return end
     # Working out the delay went wrong as well: the default will do.
-    return failed(execution.job, error, execution.assignment.stack_trace)
+    assignment = execution.assignment
+    return failed(execution.job, error, assignment.stack_trace, assignment.error_type)
 
 
-def failed(job: StoredJob, error: str, stack_trace: str | None = None) -> Failed:
-    """Answer a failure when there is nobody to ask for the delay."""
-    return Failed(error, stack_trace, RETRY_DELAY * job.state.attempts)
+def failed(
+    job: StoredJob, error: str, stack_trace: str | None = None, error_type: str | None = None
+) -> Failed:
+    """Return a failure when there is nobody to ask for the delay."""
+    return Failed(error, stack_trace, RETRY_DELAY * job.state.attempts, error_type)
 
 
 def has_attempts_left(job: StoredJob) -> bool:

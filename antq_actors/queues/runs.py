@@ -144,7 +144,11 @@ class Runs:
         job, failure = assignment.job, assignment.failure
         if not self._book.held:  # else that was said of another one
             log.error("no worker actor could start for job #%d: %s", job.id, error)
-        outcome = GivenBack() if failure is None else failed(job, failure, assignment.stack_trace)
+        outcome = (
+            GivenBack()
+            if failure is None
+            else failed(job, failure, assignment.stack_trace, assignment.error_type)
+        )
         self._book.settled.append(settlement(job, outcome))
         self.hold()
 
@@ -274,7 +278,7 @@ class Runs:
         # Not what a watch says: of one that had ended before, the Down is in the mailbox.
         end = self._verdict(execution, execution.ref.process.reason or Killed())
         if isinstance(end, Unreported):
-            return failed(execution.job, end.error, end.stack_trace)
+            return failed(execution.job, end.error, end.stack_trace, end.error_type)
         return GivenBack() if isinstance(end, Elsewhere | Unready) else end
 
     def _verdict(
@@ -293,7 +297,10 @@ class Runs:
         """Fail the attempt on behalf of what performed it and could not."""
         job = execution.job
         told = execution.assignment._replace(
-            control=Control(), failure=end.error, stack_trace=end.stack_trace
+            control=Control(),
+            failure=end.error,
+            stack_trace=end.stack_trace,
+            error_type=end.error_type,
         )
         if has_attempts_left(job):
             self._start([told])

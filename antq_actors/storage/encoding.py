@@ -147,7 +147,7 @@ _decode_spec = msgspec.msgpack.Decoder(JobSpec).decode
 # Text that is no UTF-8 is a UnicodeDecodeError, arrays without end in each other a RecursionError.
 _DAMAGES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode_worker = msgspec.msgpack.Decoder(_WorkerOfSpec).decode
-_decode_error = msgspec.msgpack.Decoder(tuple[int, str, str | None, int]).decode
+_decode_error = msgspec.msgpack.Decoder(ErrorEntry).decode
 
 
 def encode_job(state: JobState, digest: bytes | None) -> bytes:
@@ -184,11 +184,12 @@ def encode_error(entry: ErrorEntry) -> bytes:
     try:
         return _encode(entry)
     except UnicodeEncodeError:
-        trace = entry.stack_trace
+        trace, name = entry.stack_trace, entry.error_type
         return _encode(
             entry._replace(
                 error=_without_surrogates(entry.error),
                 stack_trace=None if trace is None else _without_surrogates(trace),
+                error_type=None if name is None else _without_surrogates(name),
             )
         )
 
@@ -196,7 +197,7 @@ def encode_error(entry: ErrorEntry) -> bytes:
 def decode_error(record: bytes) -> ErrorEntry:
     """Undo :func:`encode_error`. Raises DamagedRecord."""
     try:
-        return ErrorEntry(*_decode_error(record))
+        return _decode_error(record)
     except _DAMAGES as error:
         raise _damaged("error of a job", error) from error
 
@@ -241,7 +242,7 @@ def as_job(
     unique = None
     if spec.unique is not None:
         unique = Unique(args=spec.unique, statuses=spec.unique_statuses)
-    due = state.scheduled_at
+    due, started, ended = state.scheduled_at, state.started_at, state.ended_at
     return Job(
         id=stored.id,
         worker=spec.worker,
@@ -264,13 +265,21 @@ def as_job(
         },
         node=state.node,
         error_count=state.error_count,
+        started_at=None if started is None else shown_datetime(started),
+        ended_at=None if ended is None else shown_datetime(ended),
     )
 
 
 def errors_for_display(entries: Iterable[ErrorEntry]) -> tuple[AttemptError, ...]:
     """Return entries of a job's errors as users see them."""
     return tuple(
-        AttemptError(each.attempt, each.error, each.stack_trace, shown_datetime(each.attempted_at))
+        AttemptError(
+            each.attempt,
+            each.error,
+            each.stack_trace,
+            shown_datetime(each.attempted_at),
+            each.error_type,
+        )
         for each in entries
     )
 

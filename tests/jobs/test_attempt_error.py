@@ -1,10 +1,24 @@
 """Texts and traces that can always be stored."""
 
+import asyncio
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antq_actors.jobs.attempt_error import TEXT_LIMIT, TRACE_LIMIT, cut, describe, trace
+from antq_actors.demo import promotion
+from antq_actors.jobs import performing
+from antq_actors.jobs.attempt_error import (
+    TEXT_LIMIT,
+    TRACE_LIMIT,
+    cut,
+    describe,
+    is_users,
+    summary,
+    trace,
+    users_part,
+)
 
 
 def raised(error):
@@ -63,18 +77,160 @@ def test_a_cut_text_says_so():
 
 
 def test_a_cut_trace_keeps_its_beginning_and_its_end():
-    text = trace(raised(ValueError("x" * 2 * TRACE_LIMIT + "the end")), skip="")
+    text = trace(raised(ValueError("x" * 2 * TRACE_LIMIT + "the end")))
 
     assert text.startswith("Traceback")
     assert "cut to" in text
     assert text.endswith("the end\n")
 
 
-def test_a_trace_leaves_out_the_outer_frames_of_one_file():
-    error = raised(ValueError("no"))
+@pytest.mark.parametrize(
+    ("error", "error_type", "shown"),
+    [
+        ("'user_id'", "KeyError", "KeyError: 'user_id'"),
+        ("ValueError", "ValueError", "ValueError"),
+        ("card declined", None, "card declined"),
+    ],
+)
+def test_an_error_is_shown_after_the_name_of_its_class(error, error_type, shown):
+    assert summary(error, error_type) == shown
 
-    assert "in raised" in trace(error, skip="")
-    assert trace(error, skip=__file__) == "ValueError: no\n"
+
+# ---- frames above the user's -------------------------------------------------------------
+
+
+def files_in(text):
+    return re.findall(r'File "([^"]+)"', text)
+
+
+def caught(fn):
+    """Return what *fn* raises; its traceback begins here, then with *fn* itself."""
+    try:
+        fn()
+    except BaseException as error:  # noqa: BLE001 - any error may be the case
+        return error
+
+
+def trace_of(fn):
+    """Return the trace of what *fn* raises, as if what it calls were the outermost frame."""
+    error = caught(fn)
+    return trace(error.with_traceback(error.__traceback__.tb_next.tb_next))
+
+
+class Package:
+    """Code with file names of its own, as if it were of this package or of Python."""
+
+    def __init__(self, filename):
+        namespace = {}
+        source = "def call(fn, *args):\n    return fn(*args)\n"
+        exec(compile(source, filename, "exec"), namespace)  # noqa: S102 - made above
+        self.call = namespace["call"]
+
+
+ours = Package(performing.__file__)
+asyncios = Package(asyncio.__file__)
+
+
+def fails():
+    raise ValueError("no")
+
+
+def fails_below_ours():
+    ours.call(fails)
+
+
+def test_a_trace_begins_with_the_users_first_frame():
+    text = trace_of(lambda: ours.call(asyncios.call, fails))
+
+    assert files_in(text) == [__file__]
+    assert text.startswith("Traceback (most recent call last):\n")
+    assert text.endswith("ValueError: no\n")
+
+
+def test_a_trace_keeps_our_frames_below_the_users():
+    text = trace_of(lambda: ours.call(fails_below_ours))
+
+    assert files_in(text) == [__file__, performing.__file__, __file__]
+
+
+def test_a_trace_without_a_frame_of_the_users_is_whole():
+    text = trace_of(lambda: ours.call(asyncios.call, int, "x"))
+
+    assert files_in(text) == [performing.__file__, asyncio.__file__]
+
+
+def test_the_frames_of_a_cause_and_of_a_context_are_cut_as_well():
+    def chained():
+        try:
+            ours.call(fails)
+        except ValueError as error:
+            try:
+                ours.call(fails)
+            except ValueError:
+                raise KeyError("second") from error
+
+    text = trace_of(lambda: ours.call(chained))
+
+    assert "direct cause" in text
+    assert set(files_in(text)) == {__file__, performing.__file__}
+    assert all(part.split("\n")[1].startswith(f'  File "{__file__}"') for part in parts_of(text))
+
+
+def parts_of(text):
+    return re.findall(r"Traceback \(most recent call last\):.*?(?=\n\n|\Z)", text, re.DOTALL)
+
+
+def test_the_frames_of_a_groups_members_are_cut_as_well():
+    def both():
+        errors = []
+        for _ in range(2):
+            try:
+                ours.call(fails)
+            except ValueError as error:
+                errors.append(strip_first(error))
+        raise ExceptionGroup("both", errors)
+
+    text = trace_of(lambda: ours.call(both))
+
+    assert text.count("ValueError: no") == 2
+    assert set(files_in(text)) == {__file__}
+
+
+def strip_first(error):
+    """Return *error* as if it had been raised in a task, where no frame of the user's is above."""
+    return error.with_traceback(error.__traceback__.tb_next)
+
+
+def test_a_traceback_for_the_log_begins_with_the_users_first_frame():
+    error = caught(lambda: ours.call(fails))
+
+    frames = users_part(error.__traceback__.tb_next.tb_next)
+
+    assert frames.tb_frame.f_code is fails.__code__
+    assert frames.tb_next is None
+
+
+def test_a_traceback_for_the_log_without_a_frame_of_the_users_is_whole():
+    error = caught(lambda: ours.call(int, "x"))
+    frames = error.__traceback__.tb_next.tb_next
+
+    assert users_part(frames) is frames
+
+
+@pytest.mark.parametrize(
+    ("filename", "is_the_users"),
+    [
+        (performing.__file__, False),
+        (promotion.__file__, True),
+        (asyncio.__file__, False),
+        ("<frozen importlib._bootstrap>", False),
+        ("<ipython-input-1>", True),
+        (pytest.__file__, True),
+        (__file__, True),
+    ],
+)
+def test_a_file_of_python_and_of_this_package_is_not_the_users(filename, is_the_users):
+    assert is_users(filename) == is_the_users
 
 
 def test_a_trace_shows_causes():
@@ -84,7 +240,7 @@ def test_a_trace_shows_causes():
         except KeyError as cause:
             raise ValueError("second") from cause
     except ValueError as error:
-        text = trace(error, skip="")
+        text = trace(error)
 
     assert "KeyError: 'first'" in text
     assert "direct cause" in text
@@ -94,7 +250,7 @@ def test_a_trace_that_cannot_be_shown_says_so():
     error = raised(ValueError("no"))
     error.__notes__ = Raising()
 
-    assert "cannot be shown" in trace(error, skip="")
+    assert "cannot be shown" in trace(error)
 
 
 class Raising(list):

@@ -64,6 +64,7 @@ def test_a_claimed_job_runs_on_its_node_and_counts_the_attempt():
         (Snoozed(5.0), Status.SCHEDULED, 0, LATER + 5 * instant.SECOND),
         (Snoozed(0.0), Status.ENQUEUED, 0, LATER),
         (GivenBack(), Status.ENQUEUED, 0, LATER),
+        (GivenBack(5.0), Status.SCHEDULED, 0, LATER + 5 * instant.SECOND),
         (Interrupted("node 7 died", 3), Status.ENQUEUED, 0, LATER),
         (Interrupted("node 7 died", 1), Status.FAILED, 0, None),
     ],
@@ -100,6 +101,66 @@ def test_an_error_names_the_attempt_that_failed_and_when():
     settled = lifecycle.settle(a_running_job(), Failed("no", "trace"), now=LATER)
 
     assert settled.error == lifecycle.ErrorEntry(1, "no", "trace", LATER)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "error_type"),
+    [
+        (Failed("no", "trace", error_type="KeyError"), "KeyError"),
+        (Failed("no"), None),
+        (Refused("no worker", "NotAWorker"), "NotAWorker"),
+        (Cancelled("enough"), None),
+        (Interrupted("node 7 died", 3), None),
+    ],
+)
+def test_an_error_has_the_type_of_its_exception(outcome, error_type):
+    settled = lifecycle.settle(a_running_job(), outcome, now=LATER)
+
+    assert settled.error.error_type == error_type
+
+
+# ---- when it began and ended ------------------------------------------------------------------
+
+
+def test_a_job_has_not_begun_before_it_was_claimed():
+    assert (a_waiting_job().started_at, a_waiting_job().ended_at) == (None, None)
+    assert a_running_job().started_at == NOW
+
+
+@pytest.mark.parametrize(
+    ("outcome", "ended_at"),
+    [
+        (Completed(), LATER),
+        (Failed("no"), LATER),
+        (Refused("no worker"), LATER),
+        (Cancelled("enough"), LATER),
+        (Interrupted("node 7 died", 1), LATER),
+        (Interrupted("node 7 died", 3), None),
+        (Snoozed(5.0), None),
+        (GivenBack(), None),
+    ],
+)
+def test_a_job_has_ended_when_its_last_execution_has(outcome, ended_at):
+    after = lifecycle.settle(a_running_job(), outcome, now=LATER).state
+
+    assert (after.started_at, after.ended_at) == (NOW, ended_at)
+
+
+def test_a_job_that_is_retried_has_not_ended_any_more():
+    failed = lifecycle.settle(a_running_job(), Failed("no"), now=LATER).state
+
+    again = lifecycle.retry(failed, now=LATER + 1)
+
+    assert (again.started_at, again.ended_at) == (NOW, None)
+    assert lifecycle.claim(again, node=1, now=LATER + 2).started_at == LATER + 2
+
+
+def test_a_job_that_is_cancelled_while_it_waits_has_ended_and_never_began():
+    cancelled = lifecycle.cancel(a_waiting_job(), now=LATER)
+
+    again = lifecycle.cancel(cancelled, now=LATER + 1)
+
+    assert (again.started_at, again.ended_at) == (None, LATER)
 
 
 def test_the_last_attempt_that_fails_fails_the_job():
@@ -243,7 +304,7 @@ outcomes = st.one_of(
     st.just(Refused("no worker")),
     st.just(Cancelled("enough")),
     st.builds(Snoozed, st.floats(0, 1e6)),
-    st.just(GivenBack()),
+    st.builds(GivenBack, st.sampled_from([0.0, 5.0])),
     st.just(Interrupted("node died", 3)),
 )
 steps = st.lists(st.one_of(outcomes, st.sampled_from(["cancel", "retry"])), max_size=30)
@@ -276,6 +337,12 @@ def test_whatever_happens_to_a_job_its_counts_stay_true(max_attempts, history):
         assert job.execution - before.execution in {0, 1}
         assert (job.scheduled_at is None) == (job.status in ENDED)
         assert job.node == 0
+        assert (job.started_at is None) == (job.execution == 0)
+        assert (job.ended_at is None) == (job.status not in ENDED)
+        if job.ended_at is not None and before.ended_at is None:
+            assert job.ended_at == NOW + tick
+        if before.ended_at is not None and job.status in ENDED:
+            assert job.ended_at == before.ended_at
         if job.status is Status.RETRYING:
             assert 0 < job.attempts < job.max_attempts
         assert (job.queue_name, job.priority) == (before.queue_name, before.priority)
@@ -301,3 +368,51 @@ def test_a_job_that_kills_its_node_each_time_fails_at_the_third():
 
     assert (job.status, job.interruptions, job.attempts) == (Status.FAILED, 3, 0)
     assert errors[-1] == "interrupted: node died; that was interruption 3 of at most 3"
+
+
+# ---- snoozing -----------------------------------------------------------------------------------
+
+
+@given(
+    max_attempts=st.integers(2, 5),
+    rounds=st.lists(
+        st.lists(
+            st.sampled_from([Failed("no"), Interrupted("node died", 3), GivenBack()]), max_size=8
+        ),
+        max_size=20,
+    ),
+)
+def test_a_job_that_snoozes_as_its_schedule_ends_only_by_what_fails_in_a_row(max_attempts, rounds):
+    job = a_waiting_job(max_attempts=max_attempts)
+
+    for between_two_snoozes in rounds:
+        for outcome in between_two_snoozes:
+            job, _ = step(job, outcome, NOW)
+        failed = sum(isinstance(each, Failed) for each in between_two_snoozes)
+        interrupted = sum(isinstance(each, Interrupted) for each in between_two_snoozes)
+        assert (job.status in ENDED) == (failed >= max_attempts or interrupted >= 3)
+        if job.status in ENDED:
+            return
+        job, _ = step(job, Snoozed(1.0), NOW)
+        assert (job.status, job.attempts, job.interruptions) == (Status.SCHEDULED, 0, 0)
+        assert not job.alone
+
+
+@given(failures=st.integers(1, 4))
+def test_a_job_that_is_given_back_keeps_its_failed_attempts(failures):
+    job = a_waiting_job(max_attempts=9)
+    for _ in range(failures):
+        job, _ = step(job, Failed("no"), NOW)
+
+    for seconds in (0.0, 5.0):
+        job, _ = step(job, GivenBack(seconds), NOW)
+        assert job.attempts == failures
+
+
+def test_a_snooze_keeps_the_errors_of_what_failed_before():
+    job = a_waiting_job(max_attempts=2)
+
+    for outcome in (Failed("no"), Snoozed(0.0), Failed("no"), Snoozed(0.0), Failed("no")):
+        job, _ = step(job, outcome, NOW)
+
+    assert (job.status, job.attempts, job.errors) == (Status.RETRYING, 1, 3)

@@ -333,7 +333,7 @@ def test_a_failure_with_attempts_left_is_logged_as_a_warning(caplog):
         (
             "antq_actors.jobs",
             logging.WARNING,
-            f"{__name__}:Does (job #4711) failed on attempt 1/2, will retry: no",
+            f"{__name__}:Does (job #4711) failed on attempt 1/2, will retry: ValueError: no",
         )
     ]
 
@@ -345,7 +345,7 @@ def test_the_last_failure_is_logged_as_an_error(caplog):
         (
             "antq_actors.jobs",
             logging.ERROR,
-            f"{__name__}:Does (job #4711) failed permanently after attempt 2/2: no",
+            f"{__name__}:Does (job #4711) failed permanently after attempt 2/2: ValueError: no",
         )
     ]
 
@@ -353,7 +353,90 @@ def test_the_last_failure_is_logged_as_an_error(caplog):
 def test_a_refusal_is_logged_as_an_error(caplog):
     execute(attempt(name="os:system"))
 
-    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    (record,) = caplog.records
+    assert record.levelno == logging.ERROR
+    assert "(job #4711) was refused: NotAWorker: " in record.getMessage()
+    assert record.job_id == 4711
+
+
+def raises_key_error():
+    return {}["user_id"]
+
+
+def test_the_type_of_an_exception_is_kept_beside_its_text():
+    outcome = performed(raises_key_error)
+
+    assert (outcome.error, outcome.error_type) == ("'user_id'", "KeyError")
+
+
+@pytest.mark.parametrize("said", [Fail("no"), Fail(ValueError("no")), Fail])
+def test_a_failure_without_an_exception_has_no_type(said):
+    assert performed(lambda: said).error_type is None
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_record_of_a_failed_attempt_has_the_exception_from_the_users_frame_on(caplog, number):
+    performed(raises_key_error, number=number, max_attempts=2)
+
+    (record,) = caplog.records
+    kind, error, frames = record.exc_info
+    assert record.getMessage().endswith(": KeyError: 'user_id'")
+    assert (kind, error.args) == (KeyError, ("user_id",))
+    assert frames.tb_frame.f_code is Does.perform.__code__
+    assert record.stack_info is None
+
+
+def test_the_record_of_a_coroutine_that_failed_has_the_exception(caplog):
+    async def fails():
+        return raises_key_error()
+
+    asyncio.run(execute_async(attempt(Does, {"it": fails})))
+
+    (record,) = caplog.records
+    assert record.exc_info[0] is KeyError
+    assert record.exc_info[2].tb_frame.f_code is fails.__code__
+
+
+def test_a_record_says_of_which_attempt_it_is(caplog):
+    made = attempt(Does, {"it": raises_key_error}, number=2, max_attempts=3)
+
+    execute(made._replace(queue="mail"))
+
+    (record,) = caplog.records
+    assert (record.job_id, record.worker) == (4711, f"{__name__}:Does")
+    assert (record.queue, record.attempt) == ("mail", 2)
+
+
+def test_a_failure_without_an_exception_is_logged_without_one(caplog):
+    performed(lambda: Fail("card declined"))
+
+    (record,) = caplog.records
+    assert record.getMessage().endswith(": card declined")
+    assert (record.exc_info, record.stack_info) == (None, None)
+
+
+def test_a_failure_from_outside_is_logged_with_the_place_where_it_was(caplog):
+    fail(attempt(), "timed out after 5 s", "Traceback: here", "TimeoutError")
+
+    (record,) = caplog.records
+    assert record.getMessage().endswith("1/1: TimeoutError: timed out after 5 s")
+    assert (record.exc_info, record.stack_info) == (None, "Traceback: here")
+
+
+def test_calculate_delay_sees_the_type_of_the_error():
+    seen = []
+
+    class Asks(Worker):
+        def perform(self, job):
+            raise KeyError("user_id")
+
+        def calculate_delay(self, job):
+            seen.append((job.errors[0].error_type, job.errors[0].summary))
+            return 1.0
+
+    execute(attempt(Asks, max_attempts=2))
+
+    assert seen == [("KeyError", "KeyError: 'user_id'")]
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ BY_ITSELF, BY_TIMEOUT, BY_STOP, BY_CANCEL = (
 )
 CANCELLED = Cancelled("cancelled while it was running")
 COMPLETED = Shutdown(Finished(Completed()))
+TIMED_OUT = Unreported("timed out after 1.5 s", None, "TimeoutError")
 FAILED = Shutdown(Finished(Failed("no", "trace", 3.0)))
 
 
@@ -42,10 +43,10 @@ def an_execution(*, timeout=None, attempts=1, failure=None, ended=None):
         (Killed(), BY_STOP, GivenBack()),
         (Crash(ValueError("x")), BY_STOP, GivenBack()),
         # Too late is too late.
-        (COMPLETED, BY_TIMEOUT, Unreported("timed out after 1.5 s")),
-        (FAILED, BY_TIMEOUT, Unreported("timed out after 1.5 s")),
-        (Shutdown(BY_TIMEOUT), BY_TIMEOUT, Unreported("timed out after 1.5 s")),
-        (Killed(), BY_TIMEOUT, Unreported("timed out after 1.5 s")),
+        (COMPLETED, BY_TIMEOUT, TIMED_OUT),
+        (FAILED, BY_TIMEOUT, TIMED_OUT),
+        (Shutdown(BY_TIMEOUT), BY_TIMEOUT, TIMED_OUT),
+        (Killed(), BY_TIMEOUT, TIMED_OUT),
         # What was cancelled may still end by itself; the lifecycle knows that it was cancelled.
         (COMPLETED, BY_CANCEL, Completed()),
         (FAILED, BY_CANCEL, Failed("no", "trace", 3.0)),
@@ -55,7 +56,7 @@ def an_execution(*, timeout=None, attempts=1, failure=None, ended=None):
         (Shutdown(Finished(Died("segfault", "tail"))), BY_ITSELF, Unreported("segfault", "tail")),
         (Shutdown(Finished(Died("segfault"))), BY_STOP, GivenBack()),
         (Shutdown(Finished(Died("segfault"))), BY_CANCEL, CANCELLED),
-        (Shutdown(Finished(Died("x"))), BY_TIMEOUT, Unreported("timed out after 1.5 s")),
+        (Shutdown(Finished(Died("x"))), BY_TIMEOUT, TIMED_OUT),
         (Shutdown(Finished(Lost("node"))), BY_ITSELF, Lost("node")),
         (Shutdown(Finished(Lost("node"))), BY_STOP, GivenBack()),
         (Shutdown(Finished(Unready("no loop"))), BY_ITSELF, Unready("no loop")),
@@ -97,4 +98,15 @@ def test_a_failure_whose_delay_was_worked_out_has_that(ended):
 def test_a_timeout_is_told_in_seconds_as_one_writes_them(timeout, text):
     execution = an_execution(timeout=timeout, ended=BY_TIMEOUT)
 
-    assert verdict(execution, Killed()) == Unreported(f"timed out after {text} s")
+    assert verdict(execution, Killed()) == Unreported(
+        f"timed out after {text} s", None, "TimeoutError"
+    )
+
+
+def test_a_timeout_has_the_place_where_the_attempt_was():
+    execution = an_execution(timeout=1.5, ended=BY_TIMEOUT)
+    execution.assignment.control.place = "in perform"
+
+    assert verdict(execution, Killed()) == TIMED_OUT.__class__(
+        "timed out after 1.5 s", "in perform", "TimeoutError"
+    )

@@ -197,6 +197,7 @@ states = st.builds(
     scheduled_at=st.none() | instants,
     attempts=st.integers(0, 2**31),
     errors=st.integers(0, 2**31),
+    started_at=st.none() | instants,
 )
 specs = st.builds(
     JobSpec,
@@ -208,7 +209,8 @@ specs = st.builds(
     unique_statuses=st.tuples(st.sampled_from(Status)),
     unique_digest=st.none() | st.binary(min_size=16, max_size=16),
 )
-entries = st.builds(ErrorEntry, st.integers(0, 99), st.text(), st.none() | st.text(), instants)
+texts = st.none() | st.text()
+entries = st.builds(ErrorEntry, st.integers(0, 99), st.text(), texts, instants, texts)
 
 
 @given(states, st.none() | st.binary(min_size=16, max_size=16), specs, entries)
@@ -219,11 +221,11 @@ def test_records_come_back_as_they_were(state, digest, spec, entry):
 
 
 def test_an_error_whose_texts_are_no_utf8_can_be_stored():
-    entry = ErrorEntry(1, "no report\udcff.txt", "in report\udcff.py", 7)
+    entry = ErrorEntry(1, "no report\udcff.txt", "in report\udcff.py", 7, "Bad\udcff")
 
     stored = encoding.decode_error(encoding.encode_error(entry))
 
-    assert stored == ErrorEntry(1, "no report\\udcff.txt", "in report\\udcff.py", 7)
+    assert stored == ErrorEntry(1, "no report\\udcff.txt", "in report\\udcff.py", 7, "Bad\\udcff")
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from other_process import OtherProcess
 from stored_jobs import Store, a_new_job
 
 from antq_actors.errors import StorageError
+from antq_actors.jobs.lifecycle import ErrorEntry
+from antq_actors.jobs.outcome import Failed
 from antq_actors.storage import keys, migrations, seal
 from antq_actors.storage.environment import Environment
 from antq_actors.storage.migrations import FORMAT, FORMAT_KEY, Migration, Step
-from antq_actors.storage.records import Filter
+from antq_actors.storage.records import Filter, Settlement
 
 HOLD_OPEN = """
     import sys
@@ -94,7 +97,7 @@ def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_opens_it(tmp_p
         Migration(env._env, env.tables, tmp_path).run(fail_at_the_third)
     env.close()
 
-    with pytest.raises(StorageError, match=r"is being brought from format 1 to 2.*antq migrate"):
+    with pytest.raises(StorageError, match=r"is being brought from format 1 to 3.*antq migrate"):
         Environment.open(tmp_path)
     env = Environment.open(tmp_path, migrate=True)
     assert (format_of(env), sealed(env)) == (FORMAT, 5)
@@ -126,6 +129,40 @@ def test_several_steps_are_done_in_order_each_once(tmp_path):
 
     assert done == ["a", "b"]
     assert format_of(env) == FORMAT + 2
+    env.close()
+
+
+def test_a_large_store_of_format_2_is_migrated_at_once_and_keeps_its_jobs(tmp_path, monkeypatch):
+    monkeypatch.setattr(migrations, "_A_MOMENT", 2)
+    a_store_of_format_2(tmp_path, 5)
+
+    env = Environment.open(tmp_path)
+
+    store = Store(env)
+    job = store.get(1)
+    assert format_of(env) == FORMAT
+    assert store.findings() == []
+    assert (job.state.started_at, job.state.ended_at) == (None, 2)
+    assert job.errors == (ErrorEntry(1, "no", "trace", 2),)
+    env.close()
+
+
+def a_store_of_format_2(path, jobs):
+    """What the release before this one wrote: no job had a start, and no error a type."""
+    env = Environment.open(path, durable=False)
+    store = Store(env).has_nodes(1)
+    store.insert_many([a_new_job({"n": n}) for n in range(jobs)])
+    (job,) = store.claim(now=1)
+    store.settle(Settlement(job.id, 1, Failed("no", "trace", 0.0, "ValueError")), now=2)
+
+    def write_as_format_2(txn):
+        for table, skipped in ((env.tables.jobs, 1), (env.tables.errors, 0)):
+            for key, value in list(txn.cursor(table)):
+                *fields, _ = msgspec.msgpack.decode(value[skipped:])
+                txn.put(key, value[:skipped] + msgspec.msgpack.encode(fields), db=table)
+        txn.put(FORMAT_KEY, b"2", db=env.tables.meta)
+
+    env.write(write_as_format_2)
     env.close()
 
 

@@ -113,7 +113,9 @@ class _Child:
             if wanted.job.state.errors
             else None
         )
-        assignment = Assignment(wanted.job, control, wanted.failure, wanted.stack_trace, read)
+        assignment = Assignment(
+            wanted.job, control, wanted.failure, wanted.stack_trace, read, wanted.error_type
+        )
         self._link.begin(control)
         try:
             self._performs = True
@@ -152,7 +154,7 @@ class _Child:
             if self._is_ending:
                 raise
             text = f"{type(error).__name__}: {describe(error)}"
-            ready = wire.Ready(text, trace(error, skip=__file__))
+            ready = wire.Ready(text, trace(error))
         self._waits = False
         return ready
 

@@ -194,10 +194,15 @@ def _digest(pickled: bytes) -> bytes:
 
 
 def _order(assignment: Assignment) -> wire.Perform:
-    job, control, failure, stack_trace, _ = assignment
     application = running.latest()
-    default_queue = "default" if application is None else application.default_queue
-    return wire.Perform(job, control.remaining(), failure, stack_trace, default_queue)
+    return wire.Perform(
+        job=assignment.job,
+        remaining=assignment.control.remaining(),
+        failure=assignment.failure,
+        stack_trace=assignment.stack_trace,
+        default_queue="default" if application is None else application.default_queue,
+        error_type=assignment.error_type,
+    )
 
 
 def _levels() -> dict[str, int]:

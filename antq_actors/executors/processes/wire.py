@@ -64,6 +64,7 @@ class Perform(NamedTuple):
     stack_trace: str | None
     default_queue: str
     """Of the application, for jobs that the attempt builds."""
+    error_type: str | None = None
 
 
 class Tell(NamedTuple):

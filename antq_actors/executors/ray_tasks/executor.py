@@ -175,6 +175,7 @@ class RayExecutor:
             until=attempt.until(),
             failure=assignment.failure,
             stack_trace=assignment.stack_trace,
+            error_type=assignment.error_type,
             worker=None if worker is None else pack(worker),
             log_level=logging.getLogger().getEffectiveLevel(),
             default_queue="default" if application is None else application.default_queue,

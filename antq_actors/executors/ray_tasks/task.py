@@ -52,6 +52,7 @@ class Wanted(NamedTuple):
     """When it times out, by the clock on the wall: the nodes share no other."""
     failure: str | None
     stack_trace: str | None
+    error_type: str | None
     worker: Parcel | None
     log_level: int
     default_queue: str
@@ -76,7 +77,9 @@ def run(pickled: bytes) -> bytes:
     control = Control(deadline)
     if wanted.host is not None:
         control = _Control(deadline, Client(wanted.host), wanted.number)
-    assignment = Assignment(wanted.job, control, wanted.failure, wanted.stack_trace)
+    assignment = Assignment(
+        wanted.job, control, wanted.failure, wanted.stack_trace, error_type=wanted.error_type
+    )
     try:
         with _sigterm:
             outcome = perform(assignment, instant.now, (Terminated,))

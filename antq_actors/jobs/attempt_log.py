@@ -1,0 +1,94 @@
+"""The log records of attempts: one for each that failed, with what handlers want to know of it.
+
+A record has the attributes ``job_id``, ``worker``, ``queue`` and ``attempt``. It has the exception
+as ``exc_info`` where there was one; else, where a stack trace says where the attempt was or what
+its process wrote last, that is its ``stack_info``. None of this ever raises but *let_through*.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.jobs.attempt_error import describe, summary, users_part
+
+if TYPE_CHECKING:
+    from antq_actors.jobs.outcome import Failed, Refused
+    from antq_actors.jobs.performing import Attempt, LetThrough
+
+log: Final = logging.getLogger("antq_actors.jobs")
+
+
+def refused(attempt: Attempt, outcome: Refused, let_through: LetThrough) -> None:
+    """Log that what the job names is no worker."""
+    text = "%s (job #%d) was refused: %s"
+    values = (attempt.worker, attempt.job_id, summary(outcome.error, outcome.error_type))
+    _log(attempt, logging.ERROR, (text, values), let_through)
+
+
+def failed(
+    attempt: Attempt, outcome: Failed, error: BaseException | None, let_through: LetThrough
+) -> None:
+    """Log that an attempt failed, by *error* if that is at hand."""
+    number, last = attempt.number, attempt.max_attempts
+    if number < last:
+        level, text = logging.WARNING, "%s (job #%d) failed on attempt %d/%d, will retry: %s"
+    else:
+        level, text = logging.ERROR, "%s (job #%d) failed permanently after attempt %d/%d: %s"
+    shown = summary(outcome.error, outcome.error_type)
+    line = text, (attempt.worker, attempt.job_id, number, last, shown)
+    stack = outcome.stack_trace if error is None else None
+    _log(attempt, level, line, let_through, error=error, stack=stack)
+
+
+def no_delay(
+    attempt: Attempt, instead: tuple[float, str], error: BaseException, let_through: LetThrough
+) -> None:
+    """Log that what should tell the delay raised *error*, or returned what is no delay.
+
+    *instead*: the seconds that are taken, and what should have told.
+    """
+    retry_in, source = instead
+    text = "%s (job #%d): no delay from %s, so the next attempt is in %g s: %s"
+    shown = summary(describe(error, let_through=let_through), type(error).__name__)
+    values = (attempt.worker, attempt.job_id, source, retry_in, shown)
+    _log(attempt, logging.WARNING, (text, values), let_through, error=error)
+
+
+def _log(
+    attempt: Attempt,
+    level: int,
+    line: tuple[str, tuple[object, ...]],
+    let_through: LetThrough,
+    *,
+    error: BaseException | None = None,
+    stack: str | None = None,
+) -> None:
+    try:
+        if not log.isEnabledFor(level):
+            return
+        code = _log.__code__
+        text, values = line
+        # Not by `log.log()`: that takes no stack but its own.
+        record = log.makeRecord(
+            log.name,
+            level,
+            code.co_filename,
+            code.co_firstlineno,
+            text,
+            values,
+            None if error is None else (type(error), error, users_part(error.__traceback__)),
+            code.co_name,
+            extra={
+                "job_id": attempt.job_id,
+                "worker": attempt.worker,
+                "queue": attempt.queue,
+                "attempt": attempt.number,
+            },
+            sinfo=stack,
+        )
+        log.handle(record)
+    except let_through:
+        raise
+    except BaseException:  # noqa: BLE001, S110 - a handler that raises must not change an outcome
+        pass
