@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.jobs import instant, lifecycle, running
 from antq_actors.jobs.definitions import check_current
-from antq_actors.jobs.duration import brief
-from antq_actors.jobs.function_worker import FunctionWorker
+from antq_actors.jobs.duration import brief, shortened
+from antq_actors.jobs.function_worker import FunctionWorker, keywords
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.options import Options, job_options, plain
 from antq_actors.jobs.registry import options_of
@@ -60,7 +61,14 @@ class Template:
         self.worker: str = worker.antq_name
         self._schedule: tuple[ScheduleIn, ScheduleAt] = None, None
         if options:
-            wanted = job_options(options, own, owner=f"worker {self.worker}")
+            function = worker if isinstance(worker, FunctionWorker) else None
+            wanted = job_options(
+                options,
+                own,
+                owner=f"worker {self.worker}",
+                arguments=() if function is None else function.argument_names(),
+                write=partial(_call_with, worker),
+            )
             own = wanted.options
             self._schedule = wanted.schedule_in, wanted.schedule_at
         self.options = own
@@ -149,6 +157,17 @@ def as_job(draft: Draft, *, id: int) -> Job:  # noqa: A002 - the name of the fie
         updated_at=inserted_at,
         errors=(),
         opts=draft.options.effective(),
+    )
+
+
+def _call_with(worker: AnyWorker, args: Mapping[str, Any]) -> str:
+    """Say how a job of *worker* is enqueued with *args*."""
+    name = worker.__name__
+    mapping = f"{{{', '.join(f'{key!r}: {shortened(value)}' for key, value in args.items())}}}"
+    given = keywords(args) if isinstance(worker, FunctionWorker) else mapping
+    return (
+        f"to give arguments, in one mapping, write app.enqueue({name}, {mapping}), or"
+        f" {name}.perform_async({given})"
     )
 
 

@@ -15,6 +15,9 @@ LONGEST: Final = instant.LATEST / instant.SECOND
 _SHOWN: Final = 80
 """Most characters of a value in an error."""
 
+_EXAMPLE: Final = 30
+"""Most characters of a value in what an error says to write."""
+
 
 def to_seconds(value: object, what: str) -> float:
     """Answer *value* in seconds, zero or more; *what* is its name in the errors.
@@ -37,6 +40,15 @@ def to_seconds(value: object, what: str) -> float:
     if seconds > LONGEST:
         raise ValueError(f"{what} is too long: {brief(value)} ends after the year 9999")
     return float(seconds)
+
+
+def shortened(value: object) -> str:
+    """Show *value* as it is written, in an example of an error; … for what is long."""
+    try:
+        shown = repr(value)
+    except Exception:  # noqa: BLE001 - the error about a value must not be one of its repr
+        return "…"
+    return shown if len(shown) <= _EXAMPLE else "…"
 
 
 def brief(value: object) -> str:

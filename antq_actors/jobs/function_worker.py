@@ -8,7 +8,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from antq_actors.jobs import definitions, running
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import brief, shortened
 from antq_actors.jobs.keywords import Keywords
 from antq_actors.jobs.options import Options, job_options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
@@ -20,7 +20,7 @@ from antq_actors.jobs.worker import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from antq_actors.jobs.function_types import (
         TakesJob,
@@ -48,6 +48,9 @@ class FunctionWorker(Generic[C, P, R]):
     Called, it is the ordinary function. ``perform_async`` stores a job with the keywords it is
     given; they are checked against the signature at once, and defaults are left to the function.
     """
+
+    __name__: str
+    """That of the function."""
 
     def __init__(self, function: Callable[C, R], options: Mapping[str, Any]) -> None:
         owner = f"worker {_qualname(function)}"
@@ -120,7 +123,8 @@ class FunctionWorker(Generic[C, P, R]):
             options,
             self.antq_options,
             owner=f"worker {self._function.__qualname__}",
-            arguments="give them to perform_async(name=value, …)",
+            arguments=self.argument_names(),
+            write=self._call_with,
         )
         return EnqueueWith(self, options)
 
@@ -139,6 +143,15 @@ class FunctionWorker(Generic[C, P, R]):
         """Return the seconds until the next attempt; see :meth:`Worker.calculate_delay`."""
         seconds: float = delay_after(job, self.antq_options.retry_delay)
         return seconds
+
+    def _call_with(self, args: Mapping[str, Any]) -> str:
+        """Say how a job with options of its own is given *args*."""
+        write = f"{self.__name__}.options(…).perform_async({keywords(args)})"
+        return f"give arguments to perform_async(name=value, …): write {write}"
+
+    def argument_names(self) -> Collection[str]:
+        """Return the names of its arguments, as far as they are known."""
+        return self._keywords.names()
 
     def check_args(self, args: Mapping[str, Any]) -> None:
         """Raise TypeError, naming what is missing or unexpected, if *args* do not fit."""
@@ -223,7 +236,19 @@ def _qualname(function: Any) -> str:
 
 def _refuse_positional(worker: FunctionWorker[..., ..., Any], args: tuple[object, ...]) -> None:
     if args:
+        given = args[0]
+        if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
+            given = dict(zip(worker.argument_names(), args, strict=False))
         raise TypeError(
             f"{worker!r} takes its arguments by keyword, got {brief(args[0])}; write"
-            " perform_async(name=value, …)"
+            f" {worker.__name__}.perform_async({keywords(given) or 'name=value, …'})"
         )
+
+
+def keywords(args: Mapping[str, Any]) -> str:
+    """Return *args* as keywords are written.
+
+    >>> keywords({"email": "x", "percent": 5})
+    "email='x', percent=5"
+    """
+    return ", ".join(f"{name}={shortened(value)}" for name, value in args.items())

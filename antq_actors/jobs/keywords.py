@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import inspect
 from inspect import Parameter, Signature
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.jobs.job_parameter import job_parameter
 from antq_actors.jobs.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+
+
+_VARIABLE: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
 class Keywords:
@@ -54,7 +57,8 @@ class Keywords:
 
     def names(self) -> Collection[str]:
         """Return the names of the arguments, as far as they are known."""
-        return self._called.parameters if self._behind is None else self._behind
+        known = self._called.parameters if self._behind is None else self._behind
+        return [name for name, each in known.items() if each.kind not in _VARIABLE]
 
     def _refuse_unexpected(self, args: Collection[str], known: Collection[str]) -> None:
         for name in args:

@@ -28,7 +28,6 @@ LONGEST_TIMEOUT: Final = 1_000_000_000.0
 EXECUTORS: Final = ("thread", "async", "process", "ray")
 """What can run ``perform``."""
 
-_ARGUMENTS: Final = "give them in one mapping, as in perform_async({'email': …}, priority=1)"
 _PRIORITIES: Final = range(-128, 128)
 _MOST_ATTEMPTS: Final = 2**31 - 1
 
@@ -86,23 +85,30 @@ def worker_options(given: Mapping[str, Any], inherited: Options, *, owner: str) 
     """
     if not given:
         return inherited
-    _refuse_unknown(given, _OF_WORKERS, owner)
+    _refuse_unknown(given, owner)
     checked = {option: _OF_WORKERS[option](value) for option, value in given.items()}
     return replace(inherited, **checked)
 
 
 def job_options(
-    given: Mapping[str, Any], worker: Options, *, owner: str, arguments: str = _ARGUMENTS
+    given: Mapping[str, Any],
+    worker: Options,
+    *,
+    owner: str,
+    arguments: Collection[str] = (),
+    write: Callable[[Mapping[str, Any]], str] = str,
 ) -> GivenOptions:
-    """Answer the options of one job; as :func:`worker_options`, and a schedule besides.
+    """Return the options of one job; as :func:`worker_options`, and a schedule besides.
 
-    *arguments* says in the error how the job's arguments are given, should they stand here by
-    mistake. The schedule is checked by :func:`antq_actors.jobs.schedule.due`, which knows the time.
+    Arguments of the job may stand among *given* by mistake. *arguments* are those that are known,
+    and *write* returns the sentence of the error that says how they are given. The schedule is
+    checked by :func:`antq_actors.jobs.schedule.due`, which knows the time.
     """
     if not given:
         return GivenOptions(worker)
-    hint = f"; the arguments of a job are no options: {arguments}"
-    _refuse_unknown(given, _JOB_OPTIONS, owner, hint)
+    unknown = {option: value for option, value in given.items() if option not in _JOB_OPTIONS}
+    if unknown:
+        _refuse_unknown_of_job(unknown, owner, arguments, write(unknown))
     rest = {option: value for option, value in given.items() if option in _CHECKS}
     return GivenOptions(
         worker_options(rest, worker, owner=owner),
@@ -210,12 +216,21 @@ _OF_WORKERS: Final[Mapping[str, Callable[[object], Any]]] = {
 _JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at")
 
 
-def _refuse_unknown(
-    given: Iterable[str], known: Collection[str], owner: str, hint: str = ""
-) -> None:
+def _refuse_unknown(given: Iterable[str], owner: str) -> None:
     for option in given:
-        if option not in known:
-            closest = did_you_mean(option, known)
-            if closest.endswith("?"):
-                hint = ""  # misspelt, and no argument in the wrong place
-            raise TypeError(f"unknown option {option!r} of {owner}{closest}{hint}")
+        if option not in _OF_WORKERS:
+            hint = did_you_mean(option, _OF_WORKERS)
+            raise TypeError(f"unknown option {option!r} of {owner}{hint}")
+
+
+def _refuse_unknown_of_job(
+    unknown: Mapping[str, Any], owner: str, arguments: Collection[str], write: str
+) -> None:
+    option = next((each for each in unknown if each in arguments), next(iter(unknown)))
+    beginning = f"unknown option {option!r} of {owner}"
+    if option in arguments:
+        raise TypeError(f"{beginning}, which has an argument of this name; {write}")
+    hint = did_you_mean(option, _JOB_OPTIONS)
+    if not hint.endswith("?"):  # else it is misspelt, and no argument in the wrong place
+        hint += f"; the arguments of a job are no options: {write}"
+    raise TypeError(f"{beginning}{hint}")

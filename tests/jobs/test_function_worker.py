@@ -1,5 +1,6 @@
 """A function as a worker."""
 
+import asyncio
 import functools
 import pickle
 
@@ -8,6 +9,11 @@ import pytest
 from antq_actors.jobs import registry
 from antq_actors.jobs.function_worker import FunctionWorker, worker
 from antq_actors.jobs.status import Status
+from antq_actors.jobs.worker import Worker
+
+
+class Plain(Worker):
+    def perform(self, job): ...
 
 
 @worker
@@ -73,10 +79,69 @@ def test_a_missing_keyword_beside_free_ones_is_named():
         send.build(reply_to="y")
 
 
-@pytest.mark.parametrize("positional", ["Ant", {"name": "Ant"}])
-def test_positional_arguments_are_a_type_error_that_says_what_to_write(positional):
-    with pytest.raises(TypeError, match="by keyword"):
-        greet.build(positional)
+@pytest.mark.parametrize(
+    ("positional", "write"),
+    [
+        (["Ant"], "name='Ant'"),
+        (["Ant", "Hi"], "name='Ant', greeting='Hi'"),
+        ([{"name": "Ant"}], "name='Ant'"),
+        ([{"name": "Ant" * 20}], "name=…"),
+        ([{}], "name=value, …"),
+    ],
+)
+def test_positional_arguments_are_a_type_error_that_says_what_to_write(positional, write):
+    with pytest.raises(TypeError, match="by keyword") as refused:
+        greet.build(*positional)
+
+    assert str(refused.value).endswith(f"; write greet.perform_async({write})")
+
+
+@pytest.mark.parametrize(
+    ("enqueue", "write"),
+    [
+        (
+            lambda app: app.enqueue(greet, name="Ant"),
+            "app.enqueue(greet, {'name': 'Ant'}), or greet.perform_async(name='Ant')",
+        ),
+        (
+            lambda app: app.enqueue(send, at=1),
+            "app.enqueue(send, {'at': 1}), or send.perform_async(at=1)",
+        ),
+        (
+            lambda app: app.enqueue_many(greet, [{"name": "Ant"}], greeting="Hi"),
+            "app.enqueue(greet, {'greeting': 'Hi'}), or greet.perform_async(greeting='Hi')",
+        ),
+        (
+            lambda app: asyncio.run(app.aenqueue(greet, name=5, at=1)),
+            "app.enqueue(greet, {'name': 5, 'at': 1}), or greet.perform_async(name=5, at=1)",
+        ),
+        (
+            lambda app: greet.options(queue="mail", name="Ant"),
+            "greet.options(…).perform_async(name='Ant')",
+        ),
+        (
+            lambda app: app.enqueue(Plain, name="x" * 100),
+            "app.enqueue(Plain, {'name': …}), or Plain.perform_async({'name': …})",
+        ),
+        (
+            lambda app: Plain.perform_async(email="x"),
+            "app.enqueue(Plain, {'email': 'x'}), or Plain.perform_async({'email': 'x'})",
+        ),
+    ],
+)
+def test_arguments_given_as_options_are_told_where_they_go(light, enqueue, write):
+    with pytest.raises(TypeError, match="unknown option '") as refused:
+        enqueue(light)
+
+    assert str(refused.value).endswith(f" write {write}")
+
+
+def test_an_argument_that_looks_like_an_option_is_an_argument(light):
+    @worker
+    def move(que): ...
+
+    with pytest.raises(TypeError, match=r"'que' .* which has an argument of this name; to give"):
+        light.enqueue(move, que="mail")
 
 
 def test_a_worker_is_pickled_by_name():
