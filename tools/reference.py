@@ -23,9 +23,22 @@ ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = ROOT / "docs" / "reference.md"
 
 GROUPS: Final = {
-    "The application": ["AntQ", "QueueConfig", "QueueHandle", "QueueStatus"],
-    "Workers": ["Worker", "worker", "Unique", "Fail", "Cancel", "Snooze"],
-    "Jobs": ["Job", "AttemptError", "Status"],
+    "The application": ["AntQ", "QueueConfig", "QueueHandle", "QueueStatus", "Imported"],
+    "Nodes": ["NodeInfo", "QueueInfo", "Health", "Progress"],
+    "Workers": [
+        "Worker",
+        "worker",
+        "FunctionWorker",
+        "EnqueueWith",
+        "WorkerOptions",
+        "JobOptions",
+        "Unique",
+        "Backoff",
+        "Fail",
+        "Cancel",
+        "Snooze",
+    ],
+    "Jobs": ["Job", "AttemptError", "Status", "current_job"],
 }
 """The sections of the page and what they show, in this order. Errors need no entry here."""
 
@@ -171,6 +184,7 @@ def _signature(function: griffe.Function, name: str | None = None) -> str:
     word = "async def" if "async" in function.labels else "def"
     decorator = "@classmethod\n" if "classmethod" in function.labels else ""
     signature = function.signature(name=name or function.name, return_type=name is None)
+    signature = signature.replace("(/, ", "(", 1)  # left behind where only self is positional
     return _code(f"{decorator}{word} {signature}: ...")
 
 
