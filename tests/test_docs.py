@@ -90,6 +90,19 @@ def test_what_the_page_shows_of_an_example_stands_there(page):
         assert f"\n{shown}\n" in f"\n{source}\n", f"{page.name} shows another {name}"
 
 
+SHOWING_PERFORM = [
+    page
+    for page in WITH_PYTHON + WITH_EXCERPTS
+    if re.search(r"def perform\(|^@worker", page.read_text(encoding="utf-8"), re.MULTILINE)
+    and page.name != "workers.md"
+]
+
+
+@pytest.mark.parametrize("page", SHOWING_PERFORM, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_that_shows_perform_says_that_it_must_be_idempotent(page):
+    assert "workers.md#idempotent" in page.read_text(encoding="utf-8")
+
+
 def linked_from(index: Path) -> set[Path]:
     """Answer what the links of *index* lead to."""
     links = LINK.findall(index.read_text(encoding="utf-8"))

@@ -13,7 +13,8 @@ FOLDER = Path(__file__).parent.parent / "examples"
 EXAMPLES = sorted(
     example
     for example in FOLDER.rglob("*.py")
-    if not example.is_relative_to(FOLDER / "web")  # modules for web servers: tests/web
+    # Modules and programs that run for ever are tested by tests/web and tests/recipes.
+    if not {"web", "testing"} & set(example.parts) and example.stem != "schedule"
 )
 LESSONS = [example for example in EXAMPLES if example.parent.name == "otp"]
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import httpx
+import httpx2
 from apps import until
 
 SHOP = Path(__file__).parent.parent.parent / "examples" / "web"
@@ -78,10 +78,10 @@ class Shop:
 
     def request_receipt(self, order, email="jane@example.com"):
         url = f"{self.url}/orders/{order}/receipt"
-        return httpx.post(url, params={"email": email}, timeout=30)
+        return httpx2.post(url, params={"email": email}, timeout=30)
 
     def show_job(self, job_id):
-        return httpx.get(f"{self.url}/jobs/{job_id}", timeout=30)
+        return httpx2.get(f"{self.url}/jobs/{job_id}", timeout=30)
 
     def completed(self, job_id):
         """Return what the server says of a job once it has completed."""
@@ -96,8 +96,8 @@ class Shop:
     def _answers(self, server):
         assert server.poll() is None, server.log.read_text()
         try:
-            return httpx.get(f"{self.url}/jobs/0", timeout=30)
-        except httpx.TransportError:
+            return httpx2.get(f"{self.url}/jobs/0", timeout=30)
+        except httpx2.TransportError:
             return None
 
 

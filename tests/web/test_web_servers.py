@@ -2,7 +2,7 @@
 
 import shutil
 
-import httpx
+import httpx2
 import pytest
 from apps import until
 from shop_servers import GUNICORN_DJANGO, GUNICORN_FLASK, SERVERS, UVICORN, kill, stop
@@ -62,7 +62,7 @@ def reloaded(shop):
     """Return the answer of the new code; while it is loaded, the server refuses connections."""
     try:
         answer = shop.request_receipt(2)
-    except httpx.TransportError:
+    except httpx2.TransportError:
         return None
     return answer if answer.status_code == 201 else None
 

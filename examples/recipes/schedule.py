@@ -1,0 +1,48 @@
+"""Enqueue one job for each period, from as many processes as run this program.
+
+Run it as a service. It runs until SIGTERM or Ctrl-C.
+"""
+
+import signal
+import threading
+import time
+from contextlib import suppress
+
+from antq_actors import AlreadyExists, AntQ, Job, Unique, Worker
+from antq_actors.otp import Backoff, GenServer, Supervisor
+
+PERIOD_SECONDS = 0.5  # 86_400 for a day, which then begins at midnight UTC
+
+
+class Report(Worker, max_attempts=3, unique=Unique(args=["period"], statuses="all")):
+    def perform(self, job: Job) -> None:
+        print(f"report {job.args['period']}", flush=True)
+
+
+class Scheduler(GenServer):
+    """Enqueues the job of each period when the period begins."""
+
+    def init(self) -> None:
+        self._enqueue()  # that of the current period, unless it is there already
+
+    def handle_info(self, message: object) -> None:
+        self._enqueue()
+
+    def _enqueue(self) -> None:
+        period = int(time.time() // PERIOD_SECONDS)
+        with suppress(AlreadyExists):
+            Report.perform_async({"period": period})
+        begins_in = (period + 1) * PERIOD_SECONDS - time.time()
+        self.send_after(max(0.0, begins_in), "next period")
+
+
+def main() -> None:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with AntQ("jobs"), Supervisor.start([Scheduler.child_spec()], backoff=Backoff(first=1.0)):
+        stop.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,23 @@
+"""Each test has an application of its own, with an empty store in memory."""
+
+import os
+
+import pytest
+
+os.environ["SHOP_JOBS"] = ""  # before the first import of shop
+
+import shop
+
+
+@pytest.fixture
+def app():
+    """The application, running its queues."""
+    with shop.app as app:
+        yield app
+
+
+@pytest.fixture
+def enqueued():
+    """The application, which enqueues and performs nothing."""
+    with shop.app.start(queues=False) as app:
+        yield app
