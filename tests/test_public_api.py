@@ -385,6 +385,8 @@ def test_a_queue_handle_tells_the_status_and_shows_the_actor(paused):
         "paused",
         "running",
         "counts",
+        "due",
+        "oldest_due",
         "executors",
         "abandoned",
         "progress",

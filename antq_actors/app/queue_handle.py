@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.errors import NotStarted, StorageError
+from antq_actors.jobs import instant
 from antq_actors.jobs.status import Status
 from antq_actors.otp import current, names
 from antq_actors.otp.calls import call
@@ -17,7 +18,7 @@ from antq_actors.queues.messages import (
     SetConcurrency,
     check_concurrency,
 )
-from antq_actors.queues.status import QueueStatus
+from antq_actors.queues.status import QueueStatus, shown_due
 from antq_actors.storage.records import Filter
 
 if TYPE_CHECKING:
@@ -90,12 +91,15 @@ class QueueHandle:
             status: QueueStatus = self._call(self._actor, GetStatus())
             return status
         running = self._store.list(Filter(frozenset([Status.RUNNING]), self.name))
+        facts = self._store.facts(self.name, instant.now())
         return QueueStatus(
             name=self.name,
             concurrency=0,
-            paused=self._store.is_paused(self.name),
+            paused=facts.is_paused,
             running=tuple(job.id for job in running),
-            counts=self._store.counts(self.name),
+            counts=facts.counts,
+            due=facts.due,
+            oldest_due=shown_due(facts.oldest_due),
         )
 
     def _not_running(self) -> NotStarted:

@@ -35,10 +35,12 @@ def tables(found: dict[str, Any]) -> list[PlainTable | str]:
             str(node.running),
             printable(_of_node(node)),
         )
-    queues = PlainTable("queue", "", *Status)
+    queues = PlainTable("queue", "", *Status, "due", "since")
     for name, queue in found["queues"].items():
         counts = [str(queue["counts"][status]) for status in Status]
-        queues.add(printable(name), "paused" if queue["paused"] else "", *counts)
+        since = f"{queue['oldest_due']:%Y-%m-%d %H:%M:%SZ}" if queue["oldest_due"] else ""
+        paused = "paused" if queue["paused"] else ""
+        queues.add(printable(name), paused, *counts, str(queue["due"]), since)
     return [nodes if found["nodes"] else "No process runs queues of this path.", "", queues]
 
 
@@ -64,5 +66,7 @@ def _queue(app: AntQ, name: str, nodes: list[NodeInfo]) -> dict[str, Any]:
     return {
         "paused": status.paused,
         "counts": {str(each): number for each, number in status.counts.items()},
+        "due": status.due,
+        "oldest_due": status.oldest_due,
         "nodes": [node.number for node in nodes if name in node.queues],
     }

@@ -30,7 +30,7 @@ from antq_actors.queues.runs import (
     Runs,
     TimedOut,
 )
-from antq_actors.queues.status import QueueStatus
+from antq_actors.queues.status import QueueStatus, shown_due
 from antq_actors.queues.switching import switch_interval
 from antq_actors.storage.records import NodeGone
 
@@ -363,12 +363,15 @@ class QueueActor(GenServer):
     # ---- answers --------------------------------------------------------------------------
 
     def _status(self) -> QueueStatus:
+        facts = self._store.facts(self._settings.name, self._clock())
         return QueueStatus(
             name=self._settings.name,
             concurrency=self._book.concurrency,
-            paused=self._store.is_paused(self._settings.name),
+            paused=facts.is_paused,
             running=tuple(sorted(e.job.id for e in self._book.running.values())),
-            counts=self._store.counts(self._settings.name),
+            counts=facts.counts,
+            due=facts.due,
+            oldest_due=shown_due(facts.oldest_due),
             executors=self._runs.dispatch.health(),
             abandoned=self._runs.abandoned(),
             progress=self._runs.progress(),

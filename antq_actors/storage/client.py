@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.status import Status
     from antq_actors.otp import ServerRef
     from antq_actors.otp.messages import Response
+    from antq_actors.storage.due_jobs import QueueFacts
     from antq_actors.storage.node_info import NodeInfo
 
 T = TypeVar("T")
@@ -252,9 +253,9 @@ class StorageClient:
         verb = partial(JobReader.page, filter_=Filter(), span=newest, size=_PAGE)
         return {raw.worker for raw in self._read(verb)}
 
-    def counts(self, queue: str) -> dict[Status, int]:
-        """Answer how many jobs of a queue each status has."""
-        return self._read(partial(JobReader.counts, queue_name=queue))
+    def facts(self, queue: str, now: Instant) -> QueueFacts:
+        """Return what the store knows of a queue, at one moment."""
+        return self._read(partial(JobReader.facts, queue_name=queue, now=now))
 
     def queues(self) -> builtins.list[str]:
         """Answer the queues that hold jobs or are paused, by name."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.status import ENDED, Status
+from antq_actors.jobs.status import ACTIVE, Status
 from antq_actors.storage import encoding, keys
+from antq_actors.storage.due_jobs import DueJobs, QueueFacts
 from antq_actors.storage.job_table import JobTable
 from antq_actors.storage.meta import Meta
 from antq_actors.storage.records import Span, StoredJob
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 
 _ALL: Final = Span()
-_UNFINISHED: Final = frozenset(Status) - ENDED
 
 
 class RawJob(NamedTuple):
@@ -94,8 +94,11 @@ class JobReader:
         """
         ids = list(islice(self._ids(filter_, Span(after)), size))
         payloads = self._jobs.payloads([keys.job_key(id_) for id_ in ids])
-        workers = map(encoding.shown_worker, payloads.values())
-        found = sum(worker == filter_.worker for worker in workers)
+        worker = filter_.worker or encoding.UNREADABLE
+        # Most jobs of other workers are told apart without decoding anything of them.
+        needle = b"" if worker == encoding.UNREADABLE else worker.encode("utf-8", "surrogatepass")
+        alike = [payload for payload in payloads.values() if needle in payload]
+        found = sum(encoding.shown_worker(payload) == worker for payload in alike)
         return found, ids[-1] if ids else None
 
     def count(self, statuses: Collection[Status] | None, queue_name: str | None) -> int:
@@ -115,13 +118,22 @@ class JobReader:
                 counts[status] = self._jobs.count(keys.lane(status, queue))
         return counts
 
+    def facts(self, queue_name: str, now: Instant) -> QueueFacts:
+        """Return what the store knows of a queue, at one moment; see :class:`DueJobs` for what it
+        costs.
+        """
+        due = DueJobs(self._txn, self._tables, self._jobs, queue_name, now)
+        return QueueFacts(
+            self.is_paused(queue_name), self.counts(queue_name), due.count(), due.oldest()
+        )
+
     def unfinished(self, queues: Collection[str | None], now: Instant) -> dict[str | None, int]:
         """Return for each of these queues how many jobs are enqueued, running or retrying, and one
         more if a scheduled one is due; None stands for all queues together.
         """
         found = dict.fromkeys(queues, 0)
         for status, queue in self._jobs.lanes():
-            if status not in _UNFINISHED:
+            if status not in ACTIVE:
                 continue
             for each in {None, queue}.intersection(found):
                 found[each] += self._unfinished_in(keys.lane(status, queue), status, now)
@@ -208,7 +220,7 @@ class JobReader:
             if status in keys.LISTED:
                 yield self._tables.listing, lane
             else:
-                yield from ((self._tables.index, prefix) for prefix in self._orders(lane))
+                yield from ((self._tables.index, prefix) for prefix in self._jobs.orders(lane))
 
     def _ids_up(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:
         """Return the ids from *first* to *last* of the keys that are *prefix* and an id."""
@@ -225,16 +237,6 @@ class JobReader:
             if key < end or len(key) != len(end):
                 return
             yield keys.id_at_end(key)
-
-    def _orders(self, lane: bytes) -> list[bytes]:
-        """Answer the distinct beginnings, all but the id, of a lane's keys in ``index``."""
-        found: list[bytes] = []
-        end = keys.lane_end(lane)
-        start = lane
-        while (key := next(keys_from(self._txn, self._tables.index, start), end)) < end:
-            found.append(keys.without_id(key))
-            start = found[-1] + keys.job_key(keys.LARGEST_ID)
-        return found
 
 
 def _not_found(id_: int) -> JobNotFound:

@@ -276,6 +276,16 @@ class JobTable:
         found = first_keys(self._txn, self._tables.index, lane, limit, end)
         return found if not found or found[-1] < end else found[: bisect_left(found, end)]
 
+    def orders(self, lane: bytes) -> list[bytes]:
+        """Return the distinct beginnings, all but the id, of a lane's keys in ``index``."""
+        found: list[bytes] = []
+        end = keys.lane_end(lane)
+        start = lane
+        while (key := next(keys_from(self._txn, self._tables.index, start), end)) < end:
+            found.append(keys.without_id(key))
+            start = found[-1] + keys.job_key(keys.LARGEST_ID)
+        return found
+
     def between(self, start: bytes, end: bytes) -> Iterator[bytes]:
         """Answer the keys of the order of work from *start* to before *end*, as they are now."""
         return takewhile(end.__gt__, keys_from(self._txn, self._tables.index, start))

@@ -101,7 +101,7 @@ def test_a_job_goes_its_way(client):
 
     assert [job.id for job in claim.jobs] == [id_]
     assert client.get(id_).state.status is Status.COMPLETED
-    assert client.counts("mail")[Status.COMPLETED] == 1
+    assert client.facts("mail", 1).counts[Status.COMPLETED] == 1
     assert client.retry(id_, 3).state.status is Status.ENQUEUED
     assert client.cancel(id_, 4).state.status is Status.CANCELLED
     assert client.prune(5, 10) == 1
