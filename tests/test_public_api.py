@@ -173,7 +173,19 @@ def test_dir_shows_what_is_exported_and_nothing_that_is_left_over():
     assert {"__version__", "__doc__", "__all__"} <= set(dir(antq_actors))
 
 
-OF_PYTHON = {"Any", "Callable", "Iterator", "Mapping", "None", "Path", "Self", "C", "P", "R"}
+OF_PYTHON = {
+    "Any",
+    "Callable",
+    "Collection",
+    "Iterator",
+    "Mapping",
+    "None",
+    "Path",
+    "Self",
+    "C",
+    "P",
+    "R",
+}
 """The standard library's, and type variables."""
 
 RETURNING = [
