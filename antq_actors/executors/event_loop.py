@@ -133,12 +133,19 @@ class Attempt:
         if self.task is not None:
             self.task.cancel()
 
+    def _locate(self) -> None:
+        """Note where the attempt is; in any thread."""
+        task = self.task
+        if task is not None:
+            self.assignment.control.place = self._loop.place_of(self, task)
+
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Become a task; in the loop's thread."""
         if self.told:
             self.end(Stopped())
         else:
             self.task = job_tasks.new_task(self._run(), self, loop)
+            self.assignment.control.on_locate = self._locate
 
     async def _run(self) -> None:
         end: End
@@ -176,6 +183,7 @@ class Attempt:
         """Tell what the attempt came to."""
         self.has_ended = True
         self.task = None  # its context holds this attempt
+        self.assignment.control.on_locate = None  # so does this
         self._loop.attempts.discard(self)
         self._done(end)
 

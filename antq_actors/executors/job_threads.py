@@ -11,6 +11,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import forked_child
+from antq_actors.executors import places
 from antq_actors.otp import abandoned, threads
 
 if TYPE_CHECKING:
@@ -175,7 +176,11 @@ def _run(future: Future[Any], fn: Callable[[], Any]) -> None:
 def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Do what ``asyncio.run`` does, with an executor that holds up no exit."""
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        return runner.run(coroutine)
+        places.enter(coroutine, runner.get_loop())
+        try:
+            return runner.run(coroutine)
+        finally:
+            places.leave()
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

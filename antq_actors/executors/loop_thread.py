@@ -20,7 +20,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import forked_child
-from antq_actors.executors import job_tasks
+from antq_actors.executors import job_tasks, places
 from antq_actors.executors.contract import Lost, Unready
 from antq_actors.executors.job_threads import JobThreads
 
@@ -122,6 +122,15 @@ class LoopThread:
         frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
         stack = "" if frame is None else "".join(traceback.format_stack(frame))
         return owner, stack
+
+    def place_of(self, attempt: Attempt, task: asyncio.Task[Any]) -> str:
+        """Return where an attempt is, whose own task is *task*; in any thread."""
+        if getattr(asyncio.current_task(self._loop), "owner", None) is attempt:
+            frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
+            return places.of_frames(frame)
+        tasks = asyncio.all_tasks(self._loop) - {task}
+        others = [each for each in tasks if getattr(each, "owner", None) is attempt]
+        return places.of_coroutine(task.get_coro(), others)
 
     def _begin_all(self) -> None:
         try:

@@ -85,7 +85,7 @@ def _log(
                 "queue": attempt.queue,
                 "attempt": attempt.number,
             },
-            sinfo=stack,
+            sinfo=None if stack is None else stack.rstrip(),
         )
         log.handle(record)
     except let_through:

@@ -36,6 +36,7 @@ class Control:
     __slots__ = (
         "_waits_since",
         "deadline",
+        "on_locate",
         "on_told",
         "place",
         "progress",
@@ -55,7 +56,10 @@ class Control:
         self.on_told: Callable[[], object] | None = None
         """Called when it is told so; for an attempt that is not in this process."""
         self.place: str | None = None
-        """Where the attempt was when it timed out, as a stack trace; None: it is not known."""
+        """Where the attempt was when it timed out, as the lines of a traceback but the last; None:
+        that is not known."""
+        self.on_locate: Callable[[], object] | None = None
+        """Called to have the *place* noted, now or soon; None: the attempt runs in a thread."""
 
     def tell(self) -> None:
         """Tell the attempt to end: what it makes of that is up to it."""

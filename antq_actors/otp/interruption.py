@@ -87,6 +87,14 @@ class Interruptible:
             _raise_in(self._thread_id, Interrupt)
             return True
 
+    def look(self, read: Callable[[int], T]) -> T | None:
+        """Return ``read(thread)``, given the number of the thread of the stretch that runs now.
+
+        The stretch cannot end meanwhile, so *read* must not take long. None: none runs in a thread.
+        """
+        with self._lock:
+            return None if self._thread_id is None else read(self._thread_id)
+
     def lose(self) -> None:
         """Forget the interruption in a forked child, where another thread may hold the lock."""
         self._lock = threading.Lock()

@@ -55,10 +55,15 @@ def _child_exited(event: ChildExited) -> None:
     if event.outcome is Outcome.RESTARTS:
         also = f", together with {list(event.siblings)}" if event.siblings else ""
         logger.warning("%s restarts child %r%s: it ended with %s", sup, child_id, also, reason)
-    elif event.outcome is Outcome.LEAVES and not is_orderly(reason):
+    elif event.outcome is Outcome.LEAVES and not (is_orderly(reason) or _is_told_elsewhere(event)):
         logger.warning(
             "%s does not restart its temporary child %r: it ended with %s", sup, child_id, reason
         )
+
+
+def _is_told_elsewhere(event: ChildExited) -> bool:
+    """Return whether whoever started the child says what its end means."""
+    return getattr(event.ref.actor_class, "end_is_told_elsewhere", False)
 
 
 def _not_clean(event: ChildTerminated) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from antq_actors.executors import places
 from antq_actors.executors.contract import Died, Elsewhere, Finished, Lost, Unready
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Outcome
 from antq_actors.jobs.retry_delay import RETRY_DELAY
@@ -77,7 +78,8 @@ def verdict(  # noqa: PLR0911 - a table, one row a return
     match end, execution.ended:
         case _, Ended.BY_TIMEOUT:
             text = f"timed out after {_seconds(execution.job.spec.timeout)} s"
-            return Unreported(text, execution.assignment.control.place, "TimeoutError")
+            place = places.of_timeout(execution.assignment.control.place, text)
+            return Unreported(text, place, "TimeoutError")
         case ((None | Died() | Lost() | Unready() | Elsewhere()), Ended.BY_CANCEL):
             return Cancelled("cancelled while it was running")
         case ((None | Died() | Lost() | Unready() | Elsewhere()), Ended.BY_STOP):

@@ -7,7 +7,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from antq_actors.executors import attempt
+from antq_actors.executors import attempt, places
 from antq_actors.executors.contract import Assignment, Elsewhere, Lost, NotReady, Unready
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import GivenBack, Interrupted
@@ -202,6 +202,8 @@ class Runs:
             return
         execution.ended = why
         control = execution.assignment.control
+        if why is Ended.BY_TIMEOUT:
+            _note_place(execution)
         control.tell()
         if control.watched:
             self._later(COOPERATION_TIME, InterruptNow(execution.ref))
@@ -309,3 +311,16 @@ class Runs:
 
     def _later(self, seconds: float, message: object) -> timers.Timer:
         return timers.send_after(self._queue, message, seconds)
+
+
+def _note_place(execution: Execution) -> None:
+    """Have noted where the attempt is, or ask for that where it runs: it waits for nothing."""
+    control = execution.assignment.control
+    try:
+        if control.on_locate is not None:
+            control.on_locate()
+        else:
+            control.place = places.of_worker_actor(execution.ref)
+    except Exception:
+        # It reads what other threads are changing. Whatever comes of that, time is over.
+        log.debug("no place of job #%d is known", execution.job.id, exc_info=True)

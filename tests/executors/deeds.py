@@ -33,6 +33,10 @@ def backtrack(job):
     re.match(r"(a+)+$", "a" * 60 + "b")
 
 
+def be_in_c_code(job):
+    sum(range(10**12))
+
+
 def be_deaf(job):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     while True:
@@ -314,8 +318,8 @@ def note_files(job):
 DEEDS = {
     each.__name__: each
     for each in (
-        tell_pid, spin, backtrack, be_deaf, be_stubborn, clean_up, segfault, leave, be_killed,
-        be_terminated, stop_itself, close_everything, leave_a_daemon_and_die, daemonise,
+        tell_pid, spin, backtrack, be_in_c_code, be_deaf, be_stubborn, clean_up, segfault, leave,
+        be_killed, be_terminated, stop_itself, close_everything, leave_a_daemon_and_die, daemonise,
         start_a_child_and_sleep, start_a_child_and_die, fork_a_worker, hear_no_more,
         leave_a_daemon_with_the_pipe_and_be_deaf, leave_a_thread, leave_a_thread_that_enqueues,
         look_from_a_thread, end_when_told, say, say_and_wait, print_much, fill_stderr, enqueue,

@@ -30,6 +30,8 @@ class Adapter:
     """Whether the log records of its jobs come to this process."""
     notes_its_end: bool = True
     """Whether a job gets to note its end when it is told to end."""
+    tells_its_place: bool = True
+    """Whether it is known where a job was that timed out."""
 
 
 EXECUTORS = {
@@ -45,7 +47,9 @@ EXECUTORS = {
     "process": Adapter(actors=(("process", "slots", 0), ("process", "pool"), ("process",))),
 }
 if importlib.util.find_spec("ray") is not None:
-    EXECUTORS["ray"] = Adapter(actors=(("ray",),), logs_here=False, notes_its_end=False)
+    EXECUTORS["ray"] = Adapter(
+        actors=(("ray",),), logs_here=False, notes_its_end=False, tells_its_place=False
+    )
 
 ACTORS = [(kind, path) for kind, adapter in EXECUTORS.items() for path in adapter.actors]
 

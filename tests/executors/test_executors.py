@@ -69,7 +69,23 @@ def test_a_failure_has_the_stack_trace_of_the_place_where_it_was_raised(play):
 
     assert entry.stack_trace.startswith("Traceback")
     assert "in raises" in entry.stack_trace
-    assert "performing.py" not in entry.stack_trace
+    assert f"{os.sep}antq_actors{os.sep}" not in entry.stack_trace
+    assert entry.stack_trace.splitlines()[1].endswith(", in perform")
+    assert (entry.error, entry.error_type) == ("no such lead", "ValueError")
+
+
+def test_the_record_of_a_failure_has_its_exception_and_says_of_which_attempt(play, caplog):
+    app = play.start()
+
+    job = settled(app, play.part("a", "raise", max_attempts=1))
+
+    if play.adapter.logs_here:
+        (record,) = [each for each in caplog.records if each.name == "antq_actors.jobs"]
+        assert record.getMessage().endswith(": ValueError: no such lead")
+        assert (record.exc_info[0], str(record.exc_info[1])) == (ValueError, "no such lead")
+        assert "in raises" in logging.Formatter().format(record)
+        assert (record.job_id, record.worker) == (job.id, job.worker)
+        assert (record.queue, record.attempt) == ("default", 1)
 
 
 @pytest.mark.parametrize("max_attempts", [1, 2])
@@ -223,7 +239,12 @@ def test_a_job_that_takes_too_long_is_ended_and_tried_again(play):
     play.begun(2)  # each other's order is up to the delay
 
     failed = settled(app, job)
-    assert [(e.error, e.stack_trace) for e in failed.errors] == [("timed out after 2 s", None)] * 2
+    timed_out = ("timed out after 2 s", "TimeoutError")
+    assert [(e.error, e.error_type) for e in failed.errors] == [timed_out] * 2
+    for entry in failed.errors if play.adapter.tells_its_place else []:
+        assert "in perform" in entry.stack_trace
+        assert "performing.py" not in entry.stack_trace
+        assert entry.stack_trace.endswith("\nTimeoutError: timed out after 2 s\n")
     assert len(play.notes("asks after timed out after 2 s")) == 1
     assert settled(app, following).status is Status.COMPLETED
     if play.adapter.notes_its_end:

@@ -38,8 +38,25 @@ def test_a_stuck_job_times_out_and_its_slot_is_free_soon(crew, deed):
 
     job = crew.job(deed, timeout=0.5)
 
-    assert [entry.error for entry in crew.ended(job).errors] == ["timed out after 0.5 s"]
+    (entry,) = crew.ended(job).errors
+    assert (entry.error, entry.error_type) == ("timed out after 0.5 s", "TimeoutError")
+    if deed == "stop_itself":
+        assert entry.stack_trace is None  # it cannot say anything
+    else:
+        function = "<lambda>" if deed == "sleep" else deed
+        assert f", in {function}\n" in entry.stack_trace
+        assert entry.stack_trace.splitlines()[1].endswith(", in perform")
     assert crew.pid() > 0
+
+
+def test_a_job_that_times_out_in_c_code_is_where_it_called_that(crew):
+    crew.start()
+
+    (entry,) = crew.ended(crew.job("be_in_c_code", timeout=0.5)).errors
+
+    assert entry.stack_trace.endswith(
+        "in be_in_c_code\n    sum(range(10**12))\nTimeoutError: timed out after 0.5 s\n"
+    )
 
 
 def test_two_hundred_stuck_jobs_in_a_row_leave_no_process_behind(crew):

@@ -34,6 +34,9 @@ def test_log_records_come_with_level_name_message_and_traceback(crew, caplog):
     ]
     assert "KeyError: 'why'" in records[0].exc_text
     assert "Traceback" in logging.Formatter().format(records[0])
+    kind, error, _ = records[0].exc_info
+    assert (kind, error.args) == (KeyError, ("why",))
+    assert str(error.__cause__).strip('\n"').startswith("Traceback (most recent call last)")
     assert records[0].number == 7
     assert "lock" in records[0].thing
     assert records[0].process != os.getpid()

@@ -105,8 +105,9 @@ def test_a_timeout_is_told_in_seconds_as_one_writes_them(timeout, text):
 
 def test_a_timeout_has_the_place_where_the_attempt_was():
     execution = an_execution(timeout=1.5, ended=BY_TIMEOUT)
-    execution.assignment.control.place = "in perform"
+    execution.assignment.control.place = "Traceback:\n  in perform\n"
 
-    assert verdict(execution, Killed()) == TIMED_OUT.__class__(
-        "timed out after 1.5 s", "in perform", "TimeoutError"
+    trace = "Traceback:\n  in perform\nTimeoutError: timed out after 1.5 s\n"
+    assert verdict(execution, Killed()) == Unreported(
+        "timed out after 1.5 s", trace, "TimeoutError"
     )

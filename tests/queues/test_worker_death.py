@@ -115,7 +115,9 @@ def test_a_job_that_takes_too_long_is_interrupted_and_not_given_up(run, stage, m
 
     failed = settled(app, job)
     assert (failed.status, failed.attempts) == (Status.FAILED, 1)
-    assert [(e.error, e.stack_trace) for e in failed.errors] == [("timed out after 0.5 s", None)]
+    (entry,) = failed.errors
+    assert (entry.error, entry.error_type) == ("timed out after 0.5 s", "TimeoutError")
+    assert "in perform" in entry.stack_trace
     assert stage.on_stage() == ["b"]
     stage.cue("b")
     assert settled(app, following).status is Status.COMPLETED

@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.executors import by_value
+from antq_actors.executors import by_value, places
 from antq_actors.executors.attempt import perform
 from antq_actors.executors.contract import Assignment
 from antq_actors.executors.processes import wire
@@ -32,6 +32,8 @@ from antq_actors.jobs.attempt_error import describe, trace
 from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from antq_actors.jobs.outcome import Outcome
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -45,8 +47,13 @@ class Terminated(BaseException):
 class _Child:
     """Performs one attempt after the other."""
 
-    def __init__(self, link: Link, boot: wire.Boot) -> None:
+    def __init__(self, link: Link, boot: wire.Boot, dumped: int) -> None:
         self._link = link
+        self._dumped = dumped
+        """The pipe for what faulthandler says of where an attempt is."""
+        self._job_id = 0
+        self._is_asked_where = False
+        self._has_said_where = False
         self._boot = boot
         self._application = PipeApplication(link, boot.path)
         self._performs = False
@@ -59,8 +66,12 @@ class _Child:
         """Make this process one that performs attempts."""
         faulthandler.enable()  # says where a segfault was
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._link.on_mended = self._end_if_told
+        self._link.on_mended = self._on_mended
         signal.signal(signal.SIGTERM, self._on_sigterm)
+        # First to the pipe, as it is done at once, also while the attempt is in C code; then here,
+        # where more is known: at the next bytecode, if there is one before the kill.
+        signal.signal(wire.LOCATE, self._on_locate)
+        faulthandler.register(wire.LOCATE, file=self._dumped, all_threads=False, chain=True)
         os.register_at_fork(
             before=_hold_sigterm, after_in_parent=_heed_sigterm, after_in_child=self._be_forked
         )
@@ -117,6 +128,8 @@ class _Child:
             wanted.job, control, wanted.failure, wanted.stack_trace, read, wanted.error_type
         )
         self._link.begin(control)
+        self._job_id = wanted.job.id
+        self._has_said_where = False
         try:
             self._performs = True
             try:
@@ -170,10 +183,30 @@ class _Child:
 
     # ---- signals and forks --------------------------------------------------------------------
 
-    def _on_sigterm(self, *_: object) -> None:
+    def _on_sigterm(self, _: int, frame: FrameType | None) -> None:
         self._is_ending = True
+        # Asked where the attempt is, it may have that signal before it, which has a larger number.
+        self._on_locate(0, frame)
         if not self._link.is_unbroken:
             self._end_if_told()
+
+    def _on_mended(self) -> None:
+        if self._is_asked_where:
+            self._tell_where(sys._getframe())  # noqa: SLF001 - documented
+        self._end_if_told()
+
+    def _on_locate(self, _: int, frame: FrameType | None) -> None:
+        if self._link.is_unbroken:
+            self._is_asked_where = True
+        else:
+            self._tell_where(frame)
+
+    def _tell_where(self, frame: FrameType | None) -> None:
+        self._is_asked_where = False
+        if self._performs and not self._has_said_where:
+            self._has_said_where = True
+            with suppress(Exception):  # of no use to the attempt, which must not fail by it
+                self._link.send(wire.Located(self._job_id, places.of_this_thread(frame)))
 
     def _end_if_told(self) -> None:
         """End the attempt by an exception, so that it can clean up; an idle process just ends."""
@@ -206,15 +239,16 @@ def _heed_sigterm() -> None:
 
 def main() -> None:
     """Serve the slot whose pipe and process are named on the command line."""
-    pipe, parent = map(int, sys.argv[1:3])
+    pipe, parent, dumped = map(int, sys.argv[1:4])
     _end_with(parent)
-    os.set_inheritable(pipe, False)  # noqa: FBT003 - it has no other way
+    for each in (pipe, dumped):
+        os.set_inheritable(each, False)  # noqa: FBT003 - it has no other way
     link = Link(Connection(pipe))
     try:
         boot: wire.Boot = link.next_order()
     except (EOFError, OSError):
         return
-    child = _Child(link, boot)
+    child = _Child(link, boot, dumped)
     child.take_over()
     child.serve()
 

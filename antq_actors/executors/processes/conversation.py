@@ -8,8 +8,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.executors import by_value
-from antq_actors.executors.processes import calls, wire
+from antq_actors.executors import by_value, places
+from antq_actors.executors.processes import calls, remote_error, wire
 from antq_actors.jobs import registry, running
 from antq_actors.jobs.definitions import defined
 from antq_actors.storage import main_objects
@@ -84,13 +84,15 @@ class Conversation:
         except (EOFError, OSError) as error:
             raise NotTaken from error
         control.watched = False
-        control.on_told = process.tell
+        control.on_told, control.on_locate = process.tell, process.locate
         try:
             if control.told:
                 process.tell()
             ended = self._hear(assignment)
         finally:
-            control.on_told = None
+            control.on_told = control.on_locate = None
+            if control.told and control.place is None:
+                control.place = places.of_dump(process.dump())
         self.performed += 1
         return ended
 
@@ -103,7 +105,7 @@ class Conversation:
         while self._unready:
             if not self.process.pipe.poll(max(0.0, deadline - time.monotonic())):
                 raise NotBegun(module_of(assignment))
-            match wire.receive(self.process.pipe):
+            match message := wire.receive(self.process.pipe):
                 case wire.Ready(None):
                     self._unready -= 1
                 case wire.Ready(error, stack_trace):
@@ -112,8 +114,8 @@ class Conversation:
                     del self._known[job.spec.worker]
                     why = f"unpickled there: {error}"
                     raise CannotTravel(job.spec.worker, job.id, why, stack_trace)
-                case wire.Logged(pickled):
-                    _log(pickled)
+                case wire.Logged():
+                    _log(message)
                 case wire.Call() as call:
                     self.process.send(calls.perform(call, self._application))
 
@@ -132,8 +134,10 @@ class Conversation:
                     control.watched = True
                 case wire.Reported(progress):
                     control.report(progress)
-                case wire.Logged(pickled):
-                    _log(pickled)
+                case wire.Located(job_id, place) if job_id == assignment.job.id:
+                    control.place = place
+                case wire.Logged():
+                    _log(message)
                 case wire.Call():
                     self.process.send(calls.perform(message, self._application))
                 case wire.ReadErrors():
@@ -217,9 +221,11 @@ def _levels() -> dict[str, int]:
     return {"": root.level, **levels}
 
 
-def _log(pickled: bytes) -> None:
+def _log(logged: wire.Logged) -> None:
     try:
-        record = logging.makeLogRecord(wire.load(pickled))
+        record = logging.makeLogRecord(wire.load(logged.pickled))
+        if logged.raised is not None:
+            record.exc_info = remote_error.exc_info(*logged.raised, record.exc_text or "")
         logger = logging.getLogger(record.name)
         if logger.isEnabledFor(record.levelno):
             logger.handle(record)

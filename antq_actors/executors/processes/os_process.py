@@ -16,7 +16,7 @@ import threading
 import time
 from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Final
 
 from antq_actors.executors.processes import wire
 from antq_actors.otp import timers
@@ -44,6 +44,9 @@ _DEAD_PATIENCE: Final = 2.0
 _GROUP_PATIENCE: Final = 0.2
 """Seconds that what a dead process had started may take to end, which was killed with it."""
 
+_DUMP_BYTES: Final = 65536
+"""Of dumps of where it was: what is kept, the last ones."""
+
 _STUBBORN: Final = "closed its pipe to the queue and went on, so it was killed"
 
 
@@ -58,19 +61,24 @@ class OsProcess:
         _wait_for_killed(owner)
         self.owner = owner
         ours, theirs = socket.socketpair()
+        dumps, dumped = _pipe()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this very program
-                _command(theirs.fileno()),
+                _command(theirs.fileno(), dumped.fileno()),
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()],
+                pass_fds=[theirs.fileno(), dumped.fileno()],
                 start_new_session=True,
             )
         except BaseException:
             ours.close()
+            dumps.close()
             raise
         finally:
             theirs.close()
+            dumped.close()
+        self._dumps = dumps
+        self._dump = b""
         self.pipe = Connection(ours.detach())
         self.pid = self._process.pid
         self._sending = threading.Lock()
@@ -85,6 +93,7 @@ class OsProcess:
             self._tail = stderr.follow(self._process.stderr)
         except BaseException:
             self.pipe.close()
+            self._dumps.close()
             self._process.kill()
             self._process.wait()
             raise
@@ -120,6 +129,26 @@ class OsProcess:
         with self._closing:
             return socket.socket(fileno=os.dup(self.pipe.fileno()))
 
+    # ---- where its attempt is -----------------------------------------------------------------
+
+    def locate(self) -> None:
+        """Ask it where the attempt is; it dumps that at once, also while it is in C code."""
+        with self._reaping:
+            if self._process.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(self.pid, wire.LOCATE)
+
+    def dump(self) -> bytes:
+        """Return what it has dumped so far. Waits for nothing."""
+        with self._reaping:
+            self._read_dump()
+            return self._dump
+
+    def _read_dump(self) -> None:
+        if not self._dumps.closed:
+            while chunk := self._dumps.read(_DUMP_BYTES):  # None: there is nothing now
+                self._dump = (self._dump + chunk)[-_DUMP_BYTES:]
+
     # ---- its standard error ---------------------------------------------------------------------
 
     def forget_words(self) -> None:
@@ -147,6 +176,8 @@ class OsProcess:
             if not _CAN_LOOK:
                 self._kill_group()
             self._stderr.leave(self._tail)
+            self._read_dump()
+            self._dumps.close()
             _killed.pop(self, None)
             self._reap_group()
             return True
@@ -250,7 +281,15 @@ def _within(seconds: float, condition: Callable[[], bool]) -> bool:
     return True
 
 
-def _command(pipe: int) -> list[str]:
+def _pipe() -> tuple[IO[bytes], IO[bytes]]:
+    """Return the ends of a pipe, unbuffered; neither reading nor writing ever waits."""
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return os.fdopen(ends[0], "rb", 0), os.fdopen(ends[1], "wb", 0)
+
+
+def _command(pipe: int, dumped: int) -> list[str]:
     # Where modules are found comes first: with "-c" the present folder is one of the places.
     path = [place for place in sys.path if isinstance(place, str)]
     program = (
@@ -258,7 +297,7 @@ def _command(pipe: int) -> list[str]:
         " from antq_actors.executors.processes.child import main; main()"
     )
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined] # noqa: SLF001
-    return [sys.executable, *flags, "-c", program, str(pipe), str(os.getpid())]
+    return [sys.executable, *flags, "-c", program, str(pipe), str(os.getpid()), str(dumped)]
 
 
 def _has_ended(pid: int) -> bool:

@@ -7,7 +7,7 @@ import pickle
 from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
-from antq_actors.executors.processes import calls, wire
+from antq_actors.executors.processes import calls, remote_error, wire
 from antq_actors.jobs.control import Control, Progress
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ class PipeHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Send the record: its message and its traceback as text, the rest as far as it travels."""
         try:
+            error = record.exc_info[1] if record.exc_info else None
             attributes = {
                 **record.__dict__,
                 "msg": record.getMessage(),
@@ -113,7 +114,10 @@ class PipeHandler(logging.Handler):
                 "exc_info": None,
                 "exc_text": _trace(record),
             }
-            self._link.send(wire.Logged(_pickled(attributes)))
+            raised = None
+            if error is not None:
+                raised = remote_error.pack(error), remote_error.shown(error)
+            self._link.send(wire.Logged(_pickled(attributes), raised))
         except Exception:  # noqa: BLE001 - as every handler of the standard library does
             self.handleError(record)
 

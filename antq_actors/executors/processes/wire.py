@@ -7,6 +7,7 @@ the rest. Both ends are the same program, and nobody else has the pipe.
 from __future__ import annotations
 
 import pickle
+import signal
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.storage import main_objects
@@ -126,12 +127,25 @@ class Reported(NamedTuple):
     progress: Progress
 
 
+class Located(NamedTuple):
+    """The attempt is here; said when it has timed out."""
+
+    job_id: int
+    place: str
+
+
 class Logged(NamedTuple):
     """The process has logged something."""
 
     pickled: bytes
     """The record's attributes."""
+    raised: tuple[bytes, str] | None = None
+    """The exception that it tells of: pickled if it can be, and as text."""
 
+
+LOCATE: Final[int] = getattr(signal, "SIGRTMAX", signal.SIGUSR2 + 3) - 3
+"""The signal by which a process is asked where its attempt is: one that no program uses, where the
+system has such."""
 
 TELL: Final = pickle.dumps(Tell(), pickle.HIGHEST_PROTOCOL)
 
