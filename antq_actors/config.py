@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors import signing_keys
 from antq_actors.errors import ConfigError
@@ -88,6 +88,14 @@ class Config:
     signing_key_file: Path | None = None
     """Where the keys are that jobs are signed with; None: in the environment, or nowhere."""
     signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    has_own_queues: bool = True
+    """Whether *queues* were given, and are not the default."""
+
+
+_SETTINGS: Final = tuple(
+    f.name for f in fields(Config) if f.name not in {"signing_keys", "has_own_queues"}
+)
+"""What AntQ and a settings file take. Keys are for no settings file."""
 
 
 def check(
@@ -115,6 +123,7 @@ def check(
         max_interruptions=most,
         signing_key_file=key_file,
         signing_keys=signing_keys.load(key_file),
+        has_own_queues=queues is not None,
     )
 
 
@@ -131,8 +140,7 @@ def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
     if "antq" not in document:
         raise ConfigError(f"{source} has no [antq] section; the settings of antq stand there")
     settings = _table(document["antq"], "[antq]")
-    known = {f.name for f in fields(Config)} - {"signing_keys"}  # those are for no settings file
-    _refuse_unknown(settings, known, "[antq]")
+    _refuse_unknown(settings, _SETTINGS, "[antq]")
     for name in ("path", "signing_key_file"):
         if isinstance(settings.get(name), str) and settings[name]:
             settings[name] = source.absolute().parent / settings[name]
@@ -268,7 +276,10 @@ def _refuse_unknown(settings: Mapping[str, Any], known: Collection[str], where: 
 
 def described(config: Config) -> dict[str, Any]:
     """Return the arguments of AntQ that describe *config*. No keys: only where they are."""
-    return {f.name: getattr(config, f.name) for f in fields(config) if f.name != "signing_keys"}
+    arguments = {name: getattr(config, name) for name in _SETTINGS}
+    if not config.has_own_queues:
+        arguments["queues"] = None
+    return arguments
 
 
 def check_timeout(timeout: object) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
+import logging
 import os
 import threading
 from contextlib import suppress
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from antq_actors.otp.ref import ServerRef
     from antq_actors.storage.node_info import NodeInfo
     from antq_actors.transfer import Imported
+
+log: Final = logging.getLogger("antq_actors.app")
 
 EXIT_PATIENCE: Final = 2.0
 """Seconds that running jobs get when the program ends without a ``stop``."""
@@ -137,6 +140,11 @@ class AntQ(JobVerbs, WaitVerbs):
         return self
 
     def _start(self, *, runs_queues: bool) -> None:
+        if self.is_volatile and self.start_queues and not runs_queues:
+            log.warning(
+                "an application that keeps its jobs in memory is started without queues, so nothing"
+                " can perform them; outside of tests, give it a path: AntQ('jobs')"
+            )
         live = Live(self._config, runs_queues=runs_queues)
         try:
             self._running = live
@@ -248,8 +256,16 @@ class AntQ(JobVerbs, WaitVerbs):
 
     @property
     def default_queue(self) -> str:
-        """The queue of workers that name none: the first one configured."""
-        return next(iter(self._config.queues))
+        """The queue of workers that name none: the first of its queues.
+
+        An application that is described with ``start_queues=False`` and without queues takes the
+        first one that a living node of its path runs, and "default" while it does not run itself
+        or none lives. Then it raises StorageError when the store cannot be read.
+        """
+        live = self._running
+        if live is None or live.pid != os.getpid():
+            return next(iter(self._config.queues))
+        return live.intake.default_queue(max_age=0.0)
 
     # ---- jobs -----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors.app.served_queues import DEFAULT_AGE_SECONDS
 from antq_actors.errors import BatchError, UnknownQueue
 from antq_actors.jobs.draft import Draft, Template, as_job
 from antq_actors.jobs.duration import brief
@@ -17,6 +18,7 @@ from antq_actors.storage.records import JobSpec, NewJob
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from antq_actors.app.served_queues import ServedQueues
     from antq_actors.config import Config
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
@@ -34,11 +36,25 @@ BATCH_BYTES: Final = 8 * 2**20
 class Intake:
     """Checks and stores new jobs. What is wrong is found in the caller; then nothing is stored."""
 
-    def __init__(self, config: Config, store: StorageClient, clock: Callable[[], Instant]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        store: StorageClient,
+        clock: Callable[[], Instant],
+        *,
+        served: ServedQueues | None,
+    ) -> None:
+        """Check and store what an application of this *config* enqueues in *store*.
+
+        *served*: the queues of other processes; None where only this one can run any.
+        """
         self._config = config
         self._store = store
         self._clock = clock
-        self._default_queue = next(iter(config.queues))
+        self._served = served
+        is_chosen = config.has_own_queues or config.start_queues or served is None
+        self._default_queue = next(iter(config.queues)) if is_chosen else ""
+        """Empty: the first one of the nodes that live."""
 
     def enqueue(
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
@@ -57,7 +73,10 @@ class Intake:
             new.spec.unique_digest,
             state.updated_at,
         )
-        return as_job(drafted, id=self._store.insert(new))
+        job = as_job(drafted, id=self._store.insert(new))
+        if self._served is not None:
+            self._served.note(state.queue_name)
+        return job
 
     def enqueue_many(
         self,
@@ -98,14 +117,29 @@ class Intake:
     def _insert(self, batch: list[NewJob]) -> list[int]:
         if not batch:
             return []
-        return [id_ for id_ in self._store.insert_many(batch) if id_ is not None]
+        ids = [id_ for id_ in self._store.insert_many(batch) if id_ is not None]
+        if self._served is not None:
+            self._served.note(batch[0].state.queue_name)
+        return ids
 
     def _template(self, worker: AnyWorker, options: Mapping[str, Any]) -> Template:
         template = Template(worker, options, default_queue=self._default_queue)
+        if not template.queue:
+            template.queue = self.default_queue(DEFAULT_AGE_SECONDS)
         if isinstance(worker, type):
             refuse_unrunnable(worker)
         self._check_queue(template.queue)
         return template
+
+    def default_queue(self, max_age: float) -> str:
+        """Return the queue of workers that name none.
+
+        Without queues of its own, it is one of a living node, as seen at most *max_age* seconds
+        ago. Raises StorageError.
+        """
+        if self._default_queue or self._served is None:
+            return self._default_queue
+        return self._served.first(max_age) or next(iter(self._config.queues))
 
     def _check_queue(self, queue: str) -> None:
         if self._config.start_queues and queue not in self._config.queues:

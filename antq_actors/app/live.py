@@ -13,6 +13,7 @@ from antq_actors import maintenance, transfer, tree
 from antq_actors.app.intake import Intake
 from antq_actors.app.lookup import Lookup
 from antq_actors.app.queue_handle import QueueHandle
+from antq_actors.app.served_queues import ServedQueues
 from antq_actors.app.shutdown import end
 from antq_actors.app.waiting import IdleWait
 from antq_actors.errors import NotStarted, StartError, StorageError, UnknownQueue
@@ -71,8 +72,11 @@ class Live:
             }
         )
         self.node = Node(self.store, settings.queues, says)
-        self.intake = Intake(settings, self.store, instant.now)
-        self.lookup = Lookup(self.store, instant.now, settings.queues)
+        # What this process runs itself needs no look, and nobody else runs what is in its memory.
+        looks = settings.path is not None and not self.runs_queues
+        served = ServedQueues(self.store) if looks else None
+        self.intake = Intake(settings, self.store, instant.now, served=served)
+        self.lookup = Lookup(self.store, instant.now, settings.queues, served=served)
         self.idle = IdleWait(self.store, settings.queues, instant.now)
         self._root: ServerRef | None = None
         self.is_stopping = False

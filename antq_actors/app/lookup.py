@@ -19,6 +19,7 @@ from antq_actors.storage.records import Filter, Span, StoredJob
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from antq_actors.app.served_queues import ServedQueues
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.registry import AnyWorker
     from antq_actors.jobs.status import Statuses
@@ -33,11 +34,17 @@ class Lookup:
     """Lists, counts, cancels, retries and deletes."""
 
     def __init__(
-        self, store: StorageClient, clock: Callable[[], Instant], queues: Collection[str]
+        self,
+        store: StorageClient,
+        clock: Callable[[], Instant],
+        queues: Collection[str],
+        *,
+        served: ServedQueues | None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._names = KnownNames(store, queues)
+        self._served = served
 
     def list(
         self,
@@ -91,7 +98,10 @@ class Lookup:
 
     def retry(self, job_or_id: Job | int) -> Job:
         """Enqueue an ended job again. Raises JobNotFound, NotRetryable, AlreadyExists."""
-        return _shown(self._store.retry(id_of(job_or_id), self._clock()))
+        job = _shown(self._store.retry(id_of(job_or_id), self._clock()))
+        if self._served is not None:
+            self._served.note(job.queue_name, max_age=0.0)
+        return job
 
     def delete(self, job_or_id: Job | int) -> None:
         """Delete a job. Raises JobNotFound."""

@@ -333,6 +333,13 @@ class StorageClient:
             with in_words(self._path):
                 node_lock.release(self._path, node)
 
+    def served_queues(self) -> builtins.list[str]:
+        """Return the queues that living nodes run, each once, in the order of nodes and theirs."""
+        nodes = self._read(JobReader.served_by_node)
+        with in_words(self._path):
+            living = [queues for node, queues in nodes if not node_lock.is_dead(self._path, node)]
+        return list(dict.fromkeys(name for queues in living for name in queues))
+
     def node_infos(self) -> builtins.list[NodeInfo]:
         """Answer the nodes that were opened and not closed, as they describe themselves."""
         with in_words(self._path):

@@ -160,6 +160,10 @@ class JobReader:
         """Answer the nodes that were opened and not closed."""
         return self._meta.nodes()
 
+    def served_by_node(self) -> list[tuple[int, list[str]]]:
+        """Return these nodes with the queues that each runs, in its order."""
+        return self._meta.served_by_node()
+
     def running_by_node(self) -> dict[int, int]:
         """Answer for each of these nodes how many jobs run there."""
         running = dict.fromkeys(self._meta.nodes(), 0)

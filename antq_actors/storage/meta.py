@@ -83,6 +83,10 @@ class Meta:
         """Answer the recorded nodes that run a queue."""
         return [node for node, queues in self._nodes() if queue_name in queues]
 
+    def served_by_node(self) -> list[tuple[int, list[str]]]:
+        """Return these nodes with the queues that each runs, in its order."""
+        return [(node, [name for name in queues if name]) for node, queues in self._nodes()]
+
     def _nodes(self) -> list[tuple[int, list[str]]]:
         """Answer each node with its queues; a damaged row is none."""
         return [

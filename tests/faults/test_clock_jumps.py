@@ -75,7 +75,7 @@ class Here:
         queue = QueueActor.start(self.store, settings, self.clock, name=QUEUE)
         self.actors = [storage, workers, queue]
         config = check(path, {"default": 4}, start_queues=True, retention=None, max_interruptions=3)
-        self._intake = Intake(config, self.store, self.clock)
+        self._intake = Intake(config, self.store, self.clock, served=None)
 
     def enqueue(self, how="", **options):
         return self._intake.enqueue(Tick, {"how": how}, options).id
