@@ -3,6 +3,7 @@
     commands.py     what each is called, does, and where it is; group.py: all of them, for typer
     start.py        start module:app
     demo.py         demo             demo_display.py while it runs, demo_report.py at its end
+    course.py       course
     listing.py      list
     jobs.py         show nodes count cancel retry
     maintenance.py  verify backup restore compact migrate reseal export import

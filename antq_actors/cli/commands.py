@@ -20,6 +20,7 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     "start": Command("start:start", "Run the queues of an application."),
     "demo": Command("demo:demo", "Send a promotion to every lead of a file."),
+    "course": Command("course:course", "List the programs of the course in OTP; show and run one."),
     "list": Command("listing:list_jobs", "List jobs by id. All given filters hold."),
     "show": Command(
         "jobs:show", "Show one job with its errors and stack traces, and where it runs."

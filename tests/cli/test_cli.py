@@ -15,7 +15,7 @@ from antq_actors import AntQ, Job, Worker
 from antq_actors.cli import REFUSED, USAGE, run
 
 COMMANDS = [
-    *("start", "demo", "list", "show", "count", "cancel", "retry"),
+    *("start", "demo", "course", "list", "show", "count", "cancel", "retry"),
     *("verify", "backup", "restore", "compact", "migrate", "reseal", "export", "import"),
 ]
 

@@ -1,15 +1,15 @@
-"""What if a child does not start in the first place? Then the whole tree does not.
+"""When a child fails to start at boot, the whole tree does not start.
 
-At boot there is no second try: what was started is stopped, the last first, and ``start`` raises
-StartError, which names the way to the child and has its exception as its cause. A program that
-cannot work should say so when it is deployed, and not at night.
+There is no second try. The children that had started are stopped, the last one first, and ``start``
+raises StartError, which names the child and has its exception as the cause. A program that cannot
+work should say so when it is deployed, and not at night.
 """
 
 import logging
 
 from antq_actors.otp import GenServer, StartError, Supervisor
 
-logging.disable()  # delete this line to see what is logged meanwhile
+logging.disable()  # delete this line to see what the supervisors log
 
 
 class Part(GenServer):
@@ -39,7 +39,6 @@ try:
     Supervisor.start([Part.child_spec("log", id="log"), storage])
 except StartError as error:
     print(error)
-    print("because of", repr(error.__cause__.__cause__))
 
 # Output:
 # log is up
@@ -47,4 +46,3 @@ except StartError as error:
 # files goes down: Shutdown()
 # log goes down: Shutdown()
 # child 'storage' did not start: child 'database' did not start: ConnectionError: no database
-# because of ConnectionError('no database')

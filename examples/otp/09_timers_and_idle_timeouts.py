@@ -1,0 +1,39 @@
+"""An actor must not sleep: it has a message sent to itself later, and takes others in between.
+
+``send_after`` sends a message after some seconds. ``idle_timeout`` is for the opposite: it tells
+the actor that nothing has arrived for so long. Both arrive in ``handle_info``. This session saves
+itself at intervals, and ends when nobody has used it for a while.
+"""
+
+from antq_actors.otp import GenServer, IdleTimeout, Stop, call, monitor
+
+
+class Session(GenServer):
+    def init(self):
+        self.saved = 0
+        self.send_after(0.001, "save")
+
+    def handle_info(self, message):
+        match message:
+            case "save":
+                self.saved += 1
+                if self.saved < 3:
+                    self.send_after(0.001, "save")
+                else:
+                    self.idle_timeout = 0.5
+            case IdleTimeout():
+                print(f"saved {self.saved} times, and not used for 0.5 seconds")
+                raise Stop
+
+    def handle_call(self, name):
+        return f"hello, {name}"
+
+
+session = Session.start()
+print(call(session, "Ann"))
+print("the session ended with", monitor(session).wait().reason)
+
+# Output:
+# hello, Ann
+# saved 3 times, and not used for 0.5 seconds
+# the session ended with Normal()

@@ -1,0 +1,249 @@
+"""The course in OTP: its pages show what is in its programs, and its exercises can be solved."""
+
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted((ROOT / "docs" / "otp").glob("[0-9][0-9]-*.md"))
+PROGRAMS = sorted((ROOT / "examples" / "otp").glob("*.py"))
+EXERCISES = ROOT / "examples" / "otp" / "exercises"
+EXCERPT = re.compile(r"^```python (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def excerpts(page):
+    """Return the excerpts of a page, as (file, code): their fences say ``python FILE``."""
+    found = EXCERPT.findall(page.read_text(encoding="utf-8"))
+    return [(file, code) for file, code in found if file != "no-run"]
+
+
+def is_excerpt(code, program):
+    """Return whether *code* is some lines of *program* that follow one another, indented less."""
+    lines, wanted = program.splitlines(), code.splitlines()
+    return any(
+        textwrap.dedent("\n".join(lines[start : start + len(wanted)])).splitlines() == wanted
+        for start in range(len(lines))
+    )
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_page_shows_code_that_is_in_the_program(page):
+    shown = excerpts(page)
+
+    assert shown
+    for file, code in shown:
+        program = (ROOT / file).read_text(encoding="utf-8")
+        assert is_excerpt(code, program), f"this is not in {file}; copy it anew:\n{code}"
+
+
+def test_code_that_differs_from_the_program_is_no_excerpt():
+    program = "def f():\n    if a:\n        b()\n    c()\n"
+
+    assert is_excerpt("if a:\n    b()\n", program)
+    assert not is_excerpt("if a:\n    c()\n", program)
+    assert not is_excerpt("if a:\nb()\n", program)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_python_of_a_chapter_goes_without_its_file(page):
+    assert not re.search(r"^```python$", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_program_is_shown_in_the_chapter_of_its_number():
+    shown = [Path(file).name for page in PAGES for file, _ in excerpts(page)]
+
+    in_reading_order = list(dict.fromkeys(name for name in shown if name[0].isdecimal()))
+    assert in_reading_order == [program.name for program in PROGRAMS]
+
+
+@pytest.mark.parametrize("program", PROGRAMS[:4], ids=lambda program: program.name)
+def test_the_first_programs_have_no_plumbing_of_events(program):
+    source = program.read_text(encoding="utf-8")
+
+    assert "wait_until_restarted(" in source
+    assert [
+        word for word in ("EventStream", "subscribe", "events", "sleep") if word in source
+    ] == []
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name)
+def test_no_program_polls_for_a_restart(program):
+    source = program.read_text(encoding="utf-8")
+
+    assert "sleep(" not in source
+    assert not re.search(r"while .*whereis", source)
+
+
+def test_the_box_office_that_catches_drifts_and_the_other_does_not():
+    drifts, restarts = [
+        subprocess.run(  # noqa: S603 - our own programs
+            [sys.executable, program], capture_output=True, text=True, timeout=60, check=True
+        ).stdout
+        for program in PROGRAMS[4:6]
+    ]
+
+    assert "sold: {'A1': 'Ann', 'A3': 'Bob'}\nfree: []" in drifts
+    assert "sold: {'A1': 'Ann', 'A2': 'Bob', 'A3': 'Cleo', 'A4': 'Dan'}" in restarts
+
+
+# ---- exercises ------------------------------------------------------------------------------
+
+
+def check(exercise, source, folder):
+    """Check a solution of the exercise; return the exit code and what was printed."""
+    solution = folder / f"{exercise}.py"
+    solution.write_text(source, encoding="utf-8")
+    done = subprocess.run(  # noqa: S603 - our own programs
+        [sys.executable, EXERCISES / f"{exercise}_check.py", solution],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert not done.stderr
+    return done.returncode, done.stdout
+
+
+def answer(exercise, **changes):
+    """Return the worked answer, with some text in it replaced: ``was=…, becomes=…``."""
+    source = (EXERCISES / f"{exercise}_answer.py").read_text(encoding="utf-8")
+    if changes:
+        assert changes["was"] in source
+        source = source.replace(changes["was"], changes["becomes"])
+    return source
+
+
+@pytest.mark.parametrize(("exercise", "count"), [("chat_server", 7), ("crawler", 6)])
+def test_an_exercise_that_was_not_begun_is_all_to_do(exercise, count, tmp_path):
+    code, out = check(
+        exercise, (EXERCISES / f"{exercise}.py").read_text(encoding="utf-8"), tmp_path
+    )
+
+    assert code == 1
+    assert out.count("to do  ") == count
+    assert out.endswith(f"\n0 of {count}\n")
+
+
+@pytest.mark.parametrize("exercise", ["chat_server", "crawler"])
+def test_the_sentences_of_the_task_are_those_that_are_checked(exercise):
+    task = (EXERCISES / f"{exercise}.py").read_text(encoding="utf-8")
+    checks = (EXERCISES / f"{exercise}_check.py").read_text(encoding="utf-8")
+
+    sentences = re.findall(r"^\d\. (.*)$", task, re.MULTILINE)
+    assert (
+        sentences
+        == re.findall(r'^    """(.*)"""$', checks.split("# Output")[0], re.MULTILINE)[
+            -len(sentences) :
+        ]
+    )
+
+
+@pytest.mark.parametrize("exercise", ["chat_server", "crawler"])
+def test_the_parts_in_the_answer_are_those_of_the_task(exercise):
+    task = (EXERCISES / f"{exercise}.py").read_text(encoding="utf-8")
+
+    classes = re.findall(r"^class .*?(?=^\S)", task, re.MULTILINE | re.DOTALL)
+    assert len(classes) >= 2
+    assert [each for each in classes if each not in answer(exercise)] == []
+
+
+@pytest.mark.parametrize(
+    ("exercise", "change", "sentence"),
+    [
+        (
+            "chat_server",
+            {
+                "was": '"room supervisor", max_restarts=100',
+                "becomes": '"room supervisor"',
+            },
+            "A room may crash twenty times in a row, and all others stay open.",
+        ),
+        (
+            "chat_server",
+            {
+                "was": "Guest.child_spec(room, restart=Restart.TEMPORARY)",
+                "becomes": "Guest.child_spec(room)",
+            },
+            "A guest that crashes is gone, and is not restarted.",
+        ),
+        (
+            "chat_server",
+            {
+                "was": 'Via("rooms", name))',
+                "becomes": 'Via("rooms", name), restart=Restart.TEMPORARY)',
+            },
+            "A room that crashes comes back under its name.",
+        ),
+        (
+            "chat_server",
+            {"was": "return error.ref", "becomes": "return None"},
+            "Opening a room that is open returns that room.",
+        ),
+        (
+            "chat_server",
+            {
+                "was": 'DynamicSupervisor.start_child(\n        "guest supervisor", Guest',
+                "becomes": "(lambda spec: spec.start(*spec.args, **spec.kwargs))(\n        Guest",
+            },
+            "A guest that crashes is gone, and is not restarted.",
+        ),
+        (
+            "chat_server",
+            {"was": "Guest.child_spec(room,", "becomes": 'Guest.child_spec("python",'},
+            "What is said in a room is heard by its guests, and by nobody else.",
+        ),
+        (
+            "crawler",
+            {"was": "max_restarts=100", "becomes": "max_restarts=3"},
+            "The crawl goes on if there are twenty such pages.",
+        ),
+        (
+            "crawler",
+            {"was": "strategy=Strategy.REST_FOR_ONE", "becomes": "strategy=Strategy.ONE_FOR_ONE"},
+            "If the frontier crashes, the crawl begins anew, and comes to its end.",
+        ),
+        (
+            "crawler",
+            {
+                "was": "max_restarts=100",
+                "becomes": "max_restarts=100, strategy=Strategy.ONE_FOR_ALL",
+            },
+            "A page whose fetch raises is tried three times; no other page suffers from that.",
+        ),
+        (
+            "crawler",
+            {"was": "range(fetchers)", "becomes": "range(2)"},
+            "Three pages are fetched at a time, if there are as many.",
+        ),
+        (
+            "crawler",
+            {"was": "auto_shutdown=AutoShutdown.ANY_SIGNIFICANT", "becomes": "name='crawler'"},
+            "When the work is done, the whole tree ends by itself, and not before.",
+        ),
+    ],
+)
+def test_the_checks_find_what_is_wrong_in_a_tree(exercise, change, sentence, tmp_path):
+    code, out = check(exercise, answer(exercise, **change), tmp_path)
+
+    assert code == 1, out
+    assert f"no     {sentence}\n" in out, out
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("import nowhere\n", "No module named 'nowhere'"),
+        ("def start_chat(:\n", "SyntaxError"),
+        ("import sys\nsys.exit('no')\n", "SystemExit"),
+    ],
+)
+def test_a_solution_that_cannot_be_imported_is_told_so(source, said, tmp_path):
+    code, out = check("chat_server", source, tmp_path)
+
+    assert code == 1
+    assert out.startswith("chat_server.py cannot be imported:\n")
+    assert said in out
