@@ -17,7 +17,7 @@ from antq_actors import forked_child
 from antq_actors.app import job_process, signals
 from antq_actors.app.job_verbs import JobVerbs
 from antq_actors.app.live import Live
-from antq_actors.app.shutdown import drain, end
+from antq_actors.app.shutdown import drain, end, running_jobs
 from antq_actors.app.waiting import WaitVerbs
 from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, StoreNotOpened
 from antq_actors.jobs import running
@@ -253,6 +253,22 @@ class AntQ(JobVerbs, WaitVerbs):
         """Whether it is running in this process, with its queues."""
         live = self._running
         return live is not None and live.pid == os.getpid() and live.runs_queues
+
+    @property
+    def node(self) -> int:
+        """The number of this process among those that run queues of its path.
+
+        0 when it runs no queues.
+        """
+        live = self._running
+        return live.node.number() if live is not None and self.runs_queues else 0
+
+    def running_jobs(self) -> tuple[int, ...]:
+        """Return the ids of the jobs that run in this process, also during a ``stop``."""
+        live = self._running
+        if live is None or not self.runs_queues:
+            return ()
+        return running_jobs([live.names.queue(name) for name in self._config.queues])
 
     @property
     def default_queue(self) -> str:

@@ -31,7 +31,7 @@ def signals_to_handle() -> frozenset[signal.Signals]:
     return frozenset(wanted)
 
 
-def hurries(event: int) -> bool:
+def hurries(event: int | None) -> bool:
     """Return whether a stop should wait no longer when this signal comes while it is under way.
 
     SIGHUP never does: a terminal that is closed sends it more than once.
@@ -87,10 +87,14 @@ class Ear:
         with suppress(OSError):
             self._writer.send(bytes([event]))
 
-    def hear(self) -> int:
-        """Wait for the next event and answer it."""
-        while (event := self._reader.recv(1)[0]) not in self._events:
-            pass  # a signal that is somebody else's
+    def hear(self, timeout: float | None = None) -> int | None:
+        """Wait for the next event and return it; None after *timeout* seconds without one."""
+        self._reader.settimeout(timeout)
+        try:
+            while (event := self._reader.recv(1)[0]) not in self._events:
+                pass  # a signal that is somebody else's
+        except TimeoutError:
+            return None
         if event == signal.SIGQUIT:
             print_stacks()
         return event

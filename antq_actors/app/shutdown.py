@@ -14,7 +14,7 @@ from antq_actors.otp.links import exit as exit_
 from antq_actors.otp.reasons import Killed, Shutdown
 from antq_actors.otp.requests import send_request
 from antq_actors.otp.supervisor import Supervisor
-from antq_actors.queues.messages import Drain
+from antq_actors.queues.messages import Drain, GetRunning
 from antq_actors.queues.runs import INTERRUPTION_TIME
 
 if TYPE_CHECKING:
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from antq_actors.queues.node import Node
 
 log: Final = logging.getLogger("antq_actors.app")
+
+ANSWER_TIMEOUT_SECONDS: Final = 1.0
+"""How long a queue has to say what it runs."""
 
 SPARE: Final = 10.0
 """Seconds beyond what jobs may take: for the store, and for a machine that is busy."""
@@ -47,6 +50,16 @@ def drain(queues: Sequence[str], timeout: float, *, wait: bool = True) -> None:
         except CallExit as error:
             # Its successor gives its jobs back; there is no need to wait for that.
             log.warning("%s ended before it was drained: %s", queue, error)
+
+
+def running_jobs(queues: Sequence[str]) -> tuple[int, ...]:
+    """Return the ids of the jobs that run in these queues, as far as their actors say."""
+    found: list[int] = []
+    deadline = time.monotonic() + ANSWER_TIMEOUT_SECONDS
+    for request in [send_request(queue, GetRunning()) for queue in queues]:
+        with suppress(CallExit):  # it is being restarted, or has stopped
+            found += request.wait(max(0.0, deadline - time.monotonic()))
+    return tuple(sorted(found))
 
 
 def end(root: ServerRef, node: Node) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.app.ear import Ear, hurries
@@ -13,6 +15,14 @@ if TYPE_CHECKING:
 
     from antq_actors.app.antq import AntQ
 
+log: Final = logging.getLogger("antq_actors.app")
+
+INTERVAL_SECONDS: Final = 5.0
+"""Between two lines about a stop that waits for jobs."""
+
+MOST_IDS: Final = 5
+"""Jobs that such a line names."""
+
 _TREE_ENDED: Final = 0
 _STOPPED: Final = 255
 
@@ -22,13 +32,16 @@ def run(
     *,
     queues: bool | None = None,
     when_up: Callable[[], None] = lambda: None,
+    report: Callable[[str], None] = log.info,
+    interval: float = INTERVAL_SECONDS,
     hurried_by: int | None = None,
 ) -> None:
     """Start *app*, wait for a signal, stop it. A second signal hurries the stop.
 
     The signals are SIGINT, SIGTERM, SIGHUP, which does not hurry, and SIGQUIT, at which the stacks
     of all threads are printed first. *queues* is for its start. *when_up* is called when it has
-    started. With *hurried_by* this signal hurries, whenever it comes, and no other does. Raises
+    started. While a stop waits for jobs, *report* is given a line at once, and one each *interval*
+    seconds. With *hurried_by* this signal hurries, whenever it comes, and no other does. Raises
     RuntimeError outside the main thread, and when the supervision tree gives up.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -46,26 +59,62 @@ def run(
         reason = ended.reason
         if first == hurried_by:  # the system may deliver the one that was sent first as the second
             app.hurry()
-        _stop(app, ear, hurried_by)
+        _Stop(app, ear, report, hurried_by).run(interval)
     if first == _TREE_ENDED:
         raise RuntimeError(f"the supervision tree gave up: {reason}; see the log for why")
 
 
-def _stop(app: AntQ, ear: Ear, hurried_by: int | None) -> None:
-    """Stop in a thread of its own, so that this one can hear the next signal."""
-    errors: list[BaseException] = []
+class _Stop:
+    """A stop that is under way in a thread of its own, so that this one hears the next signal."""
 
-    def stop() -> None:
+    def __init__(
+        self, app: AntQ, ear: Ear, report: Callable[[str], None], hurried_by: int | None
+    ) -> None:
+        self._app = app
+        self._ear = ear
+        self._report = report
+        self._hurried_by = hurried_by
+        self._is_hurried = False
+        self._errors: list[BaseException] = []
+
+    def run(self, interval: float) -> None:
+        """Return when the application has stopped; raise what its ``stop`` raised."""
+        begun = time.monotonic()
+        self._say("stopping: {jobs}{hint}")
+        threading.Thread(target=self._stop, name="antq-stop").start()
+        while (event := self._ear.hear(interval)) != _STOPPED:
+            if event is None:
+                seconds = round(time.monotonic() - begun)
+                self._say(f"stopping since {seconds} s: {{jobs}} ({{ids}}){{hint}}")
+            elif hurries(event) and self._hurried_by in (None, event):
+                self._hurry()
+        if self._errors:
+            raise self._errors[0]
+
+    def _stop(self) -> None:
         try:
-            app.stop()
+            self._app.stop()
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
-            errors.append(error)
+            self._errors.append(error)
         finally:
-            ear.tell(_STOPPED)
+            self._ear.tell(_STOPPED)
 
-    threading.Thread(target=stop, name="antq-stop").start()
-    while (event := ear.hear()) != _STOPPED:
-        if hurries(event) and hurried_by in (None, event):
-            app.hurry()
-    if errors:
-        raise errors[0]
+    def _hurry(self) -> None:
+        if not self._is_hurried:
+            self._is_hurried = True
+            self._say("interrupting {count}")
+        self._app.hurry()
+
+    def _say(self, text: str) -> None:
+        running = self._app.running_jobs()
+        if not running:
+            return
+        one = len(running) == 1
+        # Under a parent, it is the parent that gets the signals, and says so.
+        asks = self._hurried_by is None and not self._is_hurried
+        hint = f"; Ctrl-C again to interrupt {'it' if one else 'them'}" if asks else ""
+        ids = ", ".join(f"#{id_}" for id_ in running[:MOST_IDS])
+        more = ", …" if len(running) > MOST_IDS else ""
+        count = "1 job" if one else f"{len(running)} jobs"
+        jobs = f"{count} run{'s' if one else ''}"
+        self._report(text.format(count=count, jobs=jobs, ids=ids + more, hint=hint))

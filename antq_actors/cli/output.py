@@ -76,7 +76,8 @@ def note(text: str) -> None:
     """Write a line to standard error, if anybody can read it there."""
     if sys.stderr is not None:
         with suppress(OSError):
-            print(text, file=sys.stderr, flush=True)  # noqa: T201 - it is a command
+            # In one piece: other processes may write there, too.
+            print(f"{text}\n", end="", file=sys.stderr, flush=True)  # noqa: T201 - it is a command
 
 
 @contextmanager

@@ -1,24 +1,20 @@
 """``antq start module:app``: run the queues of an application until a signal ends them."""
 
-import importlib
 import inspect
-import logging
 import os
 import signal
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from operator import attrgetter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
 
+import antq_actors
 from antq_actors import AntQ, AntqError
 from antq_actors.app import signals
-from antq_actors.cli import output
-from antq_actors.jobs.attempt_error import describe
+from antq_actors.cli import output, start_log, user_code
+from antq_actors.cli.start_log import LogLevel
 from antq_actors.jobs.duration import brief
 from antq_actors.processes import parent
 from antq_actors.processes.lifeline import HURRY, Lifeline
@@ -26,11 +22,13 @@ from antq_actors.storage.store_lock import can_be_shared
 
 MOST_PROCESSES: Final = 1_000
 
+FORM: Final = "MODULE:APP"
+
 
 def start(
     target: Annotated[
         str,
-        typer.Argument(metavar="MODULE:APP", help="An AntQ, or a function that returns one."),
+        typer.Argument(metavar=FORM, help="An AntQ, or a function that returns one."),
     ],
     *,
     processes: Annotated[
@@ -41,8 +39,17 @@ def start(
             help="Processes that share the work; one for each core computes most.",
         ),
     ] = 1,
+    log_level: Annotated[
+        LogLevel | None,
+        typer.Option(
+            case_sensitive=False,
+            help="Least level of what is logged; info: also a line for each job that ends."
+            " Without it, warning, and for what your own code logs, info.",
+        ),
+    ] = None,
     number: Annotated[int, typer.Option(hidden=True)] = 1,
     lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
+    without_traceback: Annotated[bool, typer.Option("--without-traceback", hidden=True)] = False,
 ) -> int:
     """Run the queues of an application.
 
@@ -53,18 +60,15 @@ def start(
     \b
     Examples:
       antq start shop.jobs:app
-      antq start shop.jobs:make_app
+      antq start shop.jobs:make_app --log-level info
       antq start shop.jobs:app --processes 4
     """
     if processes > 1:
-        _check_form(target)
-        _check_platform()
-        _log_to_stderr()
-        output.note(f"antq: running {target} in {processes} processes; Ctrl-C stops them")
-        return parent.run(_command(target), processes)
+        return _run_processes(target, processes, log_level)
     _obey_as_first_process()
     if lifeline is not None:
-        _start_as_one_of_many(target, number, Lifeline(lifeline))
+        app = _runnable(target, with_traceback=not without_traceback)
+        _run_as_one_of_many(app, target, log_level, number, Lifeline(lifeline))
         return 0
 
     app = _runnable(target)
@@ -73,10 +77,26 @@ def start(
             f"'{target}' keeps its jobs in memory, where no other program can enqueue any; give it"
             " a path: AntQ('jobs')"
         )
-    _log_to_stderr()
-    output.note(f"antq: running {target}; Ctrl-C stops it")
-    _run(app)
+
+    def say_that_it_is_up() -> None:
+        _say(f"{_version()} runs {target}; Ctrl-C stops it")
+        _say(f"{_store_and_queues(app)}; {_place(app)}")
+
+    start_log.configure(log_level)
+    _run(app, say_that_it_is_up, report=_say)
+    _say("stopped")
     return 0
+
+
+def _run_processes(target: str, processes: int, log_level: LogLevel | None) -> int:
+    """Be the parent of the processes that run the application."""
+    user_code.parse(target, FORM, "shop.jobs:app")
+    _check_platform()
+    start_log.configure(log_level)
+    _say(f"{_version()} starts {target} in {processes} processes; Ctrl-C stops them")
+    command = _command(target, log_level)
+    with start_log.held() as log:
+        return parent.run(command, processes, when_up=log.release, report=_say)
 
 
 def _obey_as_first_process() -> None:
@@ -98,9 +118,10 @@ def _check_platform() -> None:
         )
 
 
-def _start_as_one_of_many(target: str, number: int, lifeline: Lifeline) -> None:
+def _run_as_one_of_many(
+    app: AntQ, target: str, log_level: LogLevel | None, number: int, lifeline: Lifeline
+) -> None:
     """Be the process of this *number* under a parent."""
-    app = _runnable(target)
     if app.is_volatile:
         raise typer.BadParameter(
             f"'{target}' keeps its jobs in memory, and each process would have its own; give it a"
@@ -108,40 +129,68 @@ def _start_as_one_of_many(target: str, number: int, lifeline: Lifeline) -> None:
             param_hint="--processes",
         )
 
-    def tell_that_it_is_up() -> None:
-        output.note(f"antq: process {number} is up, pid {os.getpid()}")
+    def say(text: str) -> None:
+        _say(f"[{number}] {text}")
+
+    def say_that_it_is_up() -> None:
+        if number == 1:  # the others have the same
+            say(_store_and_queues(app))
+        say(f"up as {_place(app)}")
         lifeline.report_up()
 
-    _log_to_stderr(f"[{number}] ")
-    _run(app, when_up=tell_that_it_is_up, hurried_by=HURRY)
+    start_log.configure(log_level, f"[{number}] ")
+    _run(app, say_that_it_is_up, report=say, hurried_by=HURRY)
 
 
-def _run(app: AntQ, **options: Any) -> None:
+def _run(app: AntQ, when_up: Callable[[], None], **options: Any) -> None:
     if not app.runs_queues:
         app.stop()  # its module may have started it without queues, as for a web process
-    try:
-        signals.run(app, queues=True, **options)
-    except RuntimeError as error:
-        # The tree gave up; the log has told the whole story.
-        raise AntqError(str(error)) from None
+    with start_log.held() as log:
+
+        def release() -> None:
+            log.release()
+            when_up()
+
+        try:
+            signals.run(app, queues=True, when_up=release, **options)
+        except RuntimeError as error:
+            # The tree gave up; the log has told the whole story.
+            raise AntqError(str(error)) from None
 
 
-def _log_to_stderr(mark: str = "") -> None:
-    logging.basicConfig(
-        level=logging.INFO, format=f"%(asctime)s %(levelname)-7s {mark}%(name)s: %(message)s"
-    )
+def _say(text: str) -> None:
+    output.note(f"antq: {output.printable(text)}")
 
 
-def _command(target: str) -> list[str]:
-    """Answer this very command, for one process, in an interpreter that finds the same modules."""
+def _version() -> str:
+    return f"antq {antq_actors.__version__}"
+
+
+def _store_and_queues(app: AntQ) -> str:
+    node = next((each for each in app.nodes() if each.number == app.node), None)
+    queues = [
+        f"{name} ({queue.concurrency} slot{'' if queue.concurrency == 1 else 's'}"
+        f"{f', executor {queue.executor}' if queue.executor else ''})"
+        for name, queue in (node.queues if node else {}).items()
+    ]
+    return f"path {app.path}; queue{'' if len(queues) == 1 else 's'} {', '.join(queues)}"
+
+
+def _place(app: AntQ) -> str:
+    return f"node {app.node}, process {os.getpid()}"
+
+
+def _command(target: str, log_level: LogLevel | None) -> list[str]:
+    """Return this very command, for one process, in an interpreter that finds the same modules."""
     # With -m the current directory comes first on sys.path, before the standard library; if it is
     # not there now, a file of the application called queue.py must not be found there then.
     path = [] if str(Path.cwd()) in sys.path else ["-P"]
-    return [sys.executable, *path, "-m", "antq_actors", "start", target]
+    level = [] if log_level is None else ["--log-level", str(log_level)]
+    return [sys.executable, *path, "-m", "antq_actors", "start", target, *level]
 
 
-def _runnable(target: str) -> AntQ:
-    app = load(target)
+def _runnable(target: str, *, with_traceback: bool = True) -> AntQ:
+    app = load(target, with_traceback=with_traceback)
     if not app.start_queues:
         raise _wrong(
             f"'{target}' was made with start_queues=False, so there is nothing to run; leave that"
@@ -150,18 +199,21 @@ def _runnable(target: str) -> AntQ:
     return app
 
 
-def load(target: str) -> AntQ:
+def load(target: str, *, with_traceback: bool = True) -> AntQ:
     """Import what *target* names; wrong usage when that is no application.
 
-    Raises AntqError when the user's own code raises, naming the place.
+    Raises AntqError when the user's own code raises, which is shown.
     """
-    module_name, path = _check_form(target)
-    hint = f"; `python -c 'import {module_name}'` shows the whole way there"
-    with _in_one_line(f"the import of '{module_name}'", hint):
-        module = _import(module_name)
-    with _in_one_line(f"'{target}'"):
-        found = _attribute(module, module_name, path)
-        app = found() if _callable_as_is(found) else found
+    place = user_code.parse(target, FORM, "shop.jobs:app")
+    module = user_code.import_module(place.module, FORM, with_traceback=with_traceback)
+    with user_code.shown(f"'{target}'", with_traceback=with_traceback):
+        try:
+            found = user_code.attribute(module, place.name)
+        except AttributeError:
+            apps = [name for name, value in vars(module).items() if isinstance(value, AntQ)]
+            hint = f"; did you mean {place.module}:{apps[0]}?" if apps else ""
+            raise _wrong(f"module '{place.module}' has no '{place.name}'{hint}") from None
+        app = found() if _is_callable_as_is(found) else found
     if not isinstance(app, AntQ):
         raise _wrong(
             f"'{target}' is {brief(app)}; an AntQ is needed, or a function that returns one"
@@ -169,64 +221,7 @@ def load(target: str) -> AntQ:
     return app
 
 
-def _check_form(target: str) -> tuple[str, str]:
-    """Return the module and the path in it that *target* names."""
-    module_name, _, path = target.partition(":")
-    if not (path and all(module_name.split(".")) and "/" not in module_name):
-        raise _wrong(f"'{target}' is not MODULE:APP; write for example shop.jobs:app")
-    return module_name, path
-
-
-def _import(module_name: str) -> Any:
-    directory = str(Path.cwd())
-    if directory not in sys.path:
-        sys.path.insert(0, directory)
-    try:
-        return importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        # Only when the module itself is missing, and not one that it imports.
-        if error.name and f"{module_name}.".startswith(f"{error.name}."):
-            raise _wrong(
-                f"there is no module '{error.name}' in {directory} or on sys.path"
-            ) from None
-        raise
-
-
-def _attribute(module: Any, module_name: str, path: str) -> Any:
-    try:
-        return attrgetter(path)(module)
-    except AttributeError:
-        apps = [name for name, value in vars(module).items() if isinstance(value, AntQ)]
-        hint = f"; did you mean {module_name}:{apps[0]}?" if apps else ""
-        raise _wrong(f"module '{module_name}' has no '{path}'{hint}") from None
-
-
-@contextmanager
-def _in_one_line(what: str, hint: str = "") -> Iterator[None]:
-    """Raise what the user's code raises as an AntqError that says what and where it was."""
-    try:
-        yield
-    except (typer.BadParameter, AntqError):
-        raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises
-        raise AntqError(
-            f"{what} raised {type(error).__name__}: {describe(error)}{_place(error)}{hint}"
-        ) from None
-
-
-def _place(error: BaseException) -> str:
-    """Return where in a file an exception was raised."""
-    if isinstance(error, SyntaxError):
-        return ""  # its text says so
-    frames = [
-        frame
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith("<") and frame.filename != __file__
-    ]
-    return f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
-
-
-def _callable_as_is(found: Any) -> bool:
+def _is_callable_as_is(found: Any) -> bool:
     if isinstance(found, AntQ) or not callable(found):
         return False
     try:
@@ -237,4 +232,4 @@ def _callable_as_is(found: Any) -> bool:
 
 
 def _wrong(message: str) -> typer.BadParameter:
-    return typer.BadParameter(message, param_hint="MODULE:APP")
+    return user_code.wrong(message, FORM)

@@ -32,6 +32,8 @@ class LivingProcesses:
         """Set: all are told to stop, and none is started any more."""
         self.proven = False
         """Whether one has come up: what ends now need not end the next time."""
+        self._said_why = False
+        """Whether the process that ended last had not come up, and has said why."""
         self.unclean: list[str] = []
         """How processes ended that were told to stop and did not end as they should."""
 
@@ -44,6 +46,7 @@ class LivingProcesses:
         def note(process: OsProcess) -> None:
             with self._changing:
                 self._living.discard(process)
+                self._said_why = not process.was_up
                 if self.stopping.is_set() and process.returncode not in _CLEAN:
                     self.unclean.append(f"process {number} {process.end}")
             ended()
@@ -52,7 +55,10 @@ class LivingProcesses:
         with self._changing:
             if self.stopping.is_set():
                 return None
-            process = OsProcess([*self._command, "--number", str(number)], note)
+            command = [*self._command, "--number", str(number)]
+            if self._said_why:
+                command.append("--without-traceback")
+            process = OsProcess(command, note)
             self._living.add(process)
         return process
 

@@ -37,6 +37,8 @@ class OsProcess:
                 self._lifeline.close()
                 raise
         self._told = False
+        self.was_up = False
+        """Whether it has said so, when it has ended."""
         self._has_ended = threading.Event()
         name = f"antq-wait-for-{self.pid}"
         threading.Thread(target=self._wait, args=(ended,), name=name, daemon=True).start()
@@ -62,8 +64,8 @@ class OsProcess:
     def comes_up(self) -> bool:
         """Wait until it says that it is up, and answer True; False when it ends before that."""
         with suppress(OSError):  # closed, since it has ended
-            return self._lifeline.recv(1) != b""
-        return False
+            self.was_up = self._lifeline.recv(1) != b""
+        return self.was_up
 
     def stop(self) -> None:
         """Tell it, once, to stop and let its jobs end."""
@@ -81,6 +83,8 @@ class OsProcess:
 
     def _wait(self, ended: Callable[[OsProcess], None]) -> None:
         self._popen.wait()
+        with suppress(OSError):  # there may be nothing to read
+            self.was_up |= self._lifeline.recv(1, socket.MSG_DONTWAIT) != b""
         with suppress(OSError):
             # Not only closed: a fork of it may hold the other end, and somebody wait for a byte.
             self._lifeline.shutdown(socket.SHUT_RDWR)

@@ -21,7 +21,7 @@ from antq_actors.processes.living import LivingProcesses
 from antq_actors.processes.process_actor import NotUpError, ProcessActor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from antq_actors.otp.child_spec import ChildSpec
 
@@ -36,35 +36,48 @@ BACKOFF: Final = Backoff(first=0.5, longest=5.0)
 _TREE_ENDED: Final = 0
 
 
-def run(command: Sequence[str], count: int) -> int:
-    """Run *command* in *count* processes until a signal, and answer the exit code.
+def run(
+    command: Sequence[str],
+    count: int,
+    *,
+    when_up: Callable[[], None] = lambda: None,
+    report: Callable[[str], None] = lambda _: None,
+) -> int:
+    """Run *command* in *count* processes until a signal, and return the exit code.
 
     The first signal tells them to stop, each further one but SIGHUP to wait no longer; at SIGQUIT
     they also print where their threads are. The exit code is that of the first process when it did
     not come up. Raises AntqError when processes end too often, and when one does not stop as it
     should.
+
+    *when_up* is called in another thread when the first one is up, *report* with a line for what
+    becomes of a signal.
     """
     living = LivingProcesses(command)
     asked = False
     with ThreadPoolExecutor(1, "antq-processes") as pool, Ear(_TREE_ENDED) as ear:
-        life = pool.submit(_live, living, count)
+        life = pool.submit(_live, living, count, when_up)
         life.add_done_callback(lambda _: ear.tell(_TREE_ENDED))
         while (event := ear.hear()) != _TREE_ENDED:
             if event == STACKS:
                 living.print_stacks()
             if living.stop():
                 asked = True
+                report("stopping all processes; Ctrl-C again to interrupt their jobs")
             elif hurries(event):
+                report("interrupting their jobs")
                 living.hurry()
     code = life.result()
     if not asked and code == 0:
         raise AntqError("the processes end again and again, and are not started any more")
     if living.unclean:
         raise AntqError(f"not all stopped as they should: {', '.join(living.unclean)}")
+    if code == 0:
+        report("stopped")
     return code
 
 
-def _live(living: LivingProcesses, count: int) -> int:
+def _live(living: LivingProcesses, count: int, when_up: Callable[[], None]) -> int:
     """Start the tree and stop it when that was asked for, or see it end; answer the exit code."""
     try:
         root = Supervisor.start(
@@ -76,6 +89,7 @@ def _live(living: LivingProcesses, count: int) -> int:
         )
     except StartError as error:
         return _exit_code(error)
+    when_up()
     living.stopping.wait()  # a supervisor that gives up stops them, too
     with suppress(CallExit):
         calls.stop(root, Shutdown())

@@ -63,6 +63,11 @@ class Book:
         return max(0, self.concurrency - len(self.running))
 
     @property
+    def running_ids(self) -> tuple[int, ...]:
+        """The ids of the jobs that run, ascending."""
+        return tuple(sorted(execution.job.id for execution in self.running.values()))
+
+    @property
     def idle(self) -> bool:
         """Whether nothing runs and all outcomes are stored."""
         return not self.running and not self.settled and self.asked is None

@@ -38,6 +38,11 @@ class GetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class GetRunning:
+    """Return the ids of the jobs that run, also while the store cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """There may be a job to claim."""
 

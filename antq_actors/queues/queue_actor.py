@@ -18,7 +18,15 @@ from antq_actors.otp.watch import DeathWatch
 from antq_actors.queues.book import Book
 from antq_actors.queues.ends import WorkersEnded
 from antq_actors.queues.execution import settlement
-from antq_actors.queues.messages import Drain, GetStatus, Pause, Resume, SetConcurrency, Wake
+from antq_actors.queues.messages import (
+    Drain,
+    GetRunning,
+    GetStatus,
+    Pause,
+    Resume,
+    SetConcurrency,
+    Wake,
+)
 from antq_actors.queues.outage import Outage
 from antq_actors.queues.rescue import rescue_dead_nodes
 from antq_actors.queues.runs import (
@@ -113,11 +121,13 @@ class QueueActor(GenServer):
         """Look at the store for the first time."""
         switch_interval.want(self._settings.workers, self._book.concurrency)
         self._runs.warm_up()
+        log.info("queue %r runs up to %d jobs", self._settings.name, self._book.concurrency)
         self._look()
 
     def terminate(self, reason: ExitReason) -> None:
         """Give back what still runs. After a crash, the replacement does it as an interruption."""
         switch_interval.want(self._settings.workers, 0)
+        log.info("queue %r ends", self._settings.name)
         if isinstance(reason, Crash):
             return
         book = self._book
@@ -172,11 +182,15 @@ class QueueActor(GenServer):
                 self._look_soon()
             case Pause():
                 self._store.set_paused(self._settings.name, paused=True)
+                log.info("queue %r is paused", self._settings.name)
             case Resume():
                 self._store.set_paused(self._settings.name, paused=False)
+                log.info("queue %r is resumed", self._settings.name)
                 self._look_soon()
             case GetStatus():
                 return self._status()
+            case GetRunning():
+                return self._book.running_ids
             case Wake(heed):
                 self._book.heed |= heed
                 self._look_soon()
@@ -198,7 +212,7 @@ class QueueActor(GenServer):
             case Drain(timeout):
                 self._book.draining = True
                 self.send_after(timeout, _DrainOver())
-            case SetConcurrency() | Pause() | Resume() | GetStatus():
+            case SetConcurrency() | Pause() | Resume() | GetStatus() | GetRunning():
                 self._answer(request)
             case _:
                 log.warning("queue %r ignores an unknown message: %r", self._settings.name, request)
@@ -368,7 +382,7 @@ class QueueActor(GenServer):
             name=self._settings.name,
             concurrency=self._book.concurrency,
             paused=facts.is_paused,
-            running=tuple(sorted(e.job.id for e in self._book.running.values())),
+            running=self._book.running_ids,
             counts=facts.counts,
             due=facts.due,
             oldest_due=shown_due(facts.oldest_due),
@@ -378,6 +392,7 @@ class QueueActor(GenServer):
         )
 
     def _set_concurrency(self, n: int) -> None:
+        log.info("queue %r now runs up to %d jobs", self._settings.name, n)
         self._book.concurrency = n
         switch_interval.want(self._settings.workers, n)
         self._runs.dispatch.resize(n)

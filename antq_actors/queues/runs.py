@@ -15,6 +15,7 @@ from antq_actors.otp import links, timers
 from antq_actors.otp.abandoned import is_abandoned
 from antq_actors.otp.reasons import ExitReason, Killed, Shutdown
 from antq_actors.otp.ref import ServerRef
+from antq_actors.queues import end_log
 from antq_actors.queues.dispatch import Dispatch
 from antq_actors.queues.ends import Ends
 from antq_actors.queues.execution import (
@@ -92,6 +93,7 @@ class Runs:
         self._abandoned: dict[ServerRef, int] = {}
         """Threads that were given up: of which actors, and the ids of their jobs."""
         self._said_full = False
+        self._logs_ends = False
 
     def warm_up(self) -> None:
         """Start the executor that the queue names; without it, its jobs wait, and others run."""
@@ -257,6 +259,7 @@ class Runs:
 
     def take_ends(self) -> None:
         """Note what the attempts came to that have ended meanwhile."""
+        self._logs_ends = end_log.is_wanted()
         for ref, reason in self.ends.take():
             execution = self._book.running.pop(ref, None)
             if execution is not None:  # else it never started; its job was given back then
@@ -273,6 +276,8 @@ class Runs:
         elif isinstance(end, Unready):
             self._not_started(execution.assignment, end.reason)
         else:
+            if self._logs_ends:
+                end_log.ended(execution.job, end, self._clock())
             self._book.settled.append(settlement(execution.job, end))
 
     def outcome(self, execution: Execution) -> Outcome:

@@ -326,14 +326,6 @@ def test_start_refuses_a_malformed_target(refused, target, more):
 @pytest.mark.parametrize(
     ("source", "target", "said"),
     [
-        ("raise RuntimeError('no ✓ config')", "app", "RuntimeError: no ✓ config (FILE, line 1)"),
-        ("\nimport sys; sys.exit(3)", "app", "SystemExit: 3 (FILE, line 2)"),
-        ("import nowhere_to_be_found", "app", "No module named 'nowhere_to_be_found'"),
-        ("def app(:", "app", "SyntaxError: invalid syntax (its_odd_app.py, line 1)"),
-        ("x = '\0'", "app", "null bytes"),
-        ("def make():\n    raise KeyError('home')", "make", "KeyError: 'home' (FILE, line 2)"),
-        ("def make():\n    exit()", "make", "'its_odd_app:make' raised SystemExit"),
-        ("def __getattr__(name):\n    1 / 0", "app", "ZeroDivisionError: division by zero"),
         ("app = 'x' * 10_000", "app", "an AntQ is needed"),
         ("async def app(): ...", "app", "an AntQ is needed"),
         ("from antq_actors import AntQ\napp = AntQ()", "app", "keeps its jobs in memory"),
@@ -342,7 +334,6 @@ def test_start_refuses_a_malformed_target(refused, target, more):
             "app",
             "was made with start_queues=False",
         ),
-        ("from antq_actors import AntQ\napp = AntQ(queues=7)", "app", "queues"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:coroutine .* was never awaited")

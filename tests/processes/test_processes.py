@@ -157,6 +157,7 @@ def test_a_second_sighup_to_the_parent_does_not_stop_waiting(two, place):
     both_busy(two, place, seconds=0.5)
 
     two.send(signal.SIGTERM)
+    until(lambda: "stopping all" in two.process.stderr.readline())
     two.send(signal.SIGHUP)
     (place / "go").touch()
 
@@ -168,6 +169,7 @@ def test_a_second_signal_to_the_parent_stops_waiting_and_gives_back(two, place):
     both_busy(two, place)
 
     two.send(signal.SIGTERM)
+    until(lambda: "stopping all" in two.process.stderr.readline())
     two.send(signal.SIGINT)
 
     assert two.end(20)[0] == 0
@@ -225,8 +227,8 @@ def test_wrong_usage_is_said_once_and_nothing_is_started_again(program, place, t
 
     assert code == USAGE
     assert errors.count(reason) == 1
-    assert "process 1' did not start" in errors
-    assert "process 2" not in errors
+    assert "ERROR" not in errors  # the log does not say it again
+    assert "[2]" not in errors
     assert "Traceback" not in errors
     assert list(place.iterdir()) == []
 
@@ -237,8 +239,47 @@ def test_an_application_that_cannot_be_started_is_said_once(program, place):
     code, _, errors = program(*TWO).end()
 
     assert code == REFUSED
-    assert errors.count(f"\nantq: {place}/store is a file") == 1
-    assert "process 2" not in errors
+    assert errors.count(f"{place}/store is a file") == 1
+    assert "ERROR" not in errors
+    assert "[2]" not in errors
+
+
+def test_a_module_that_cannot_be_imported_is_shown_once_with_its_own_frames(program, place):
+    (place / "broken").touch()
+
+    code, _, errors = program(*START, "many:app", "--processes", "3").end()
+
+    assert code == REFUSED
+    first, _, *middle, last = errors.splitlines()[1:]
+    assert first == "Traceback (most recent call last):"
+    assert middle == ['    sys.exit("it is broken")', "SystemExit: it is broken"]
+    assert last == "antq: the import of 'many' failed"
+
+
+def test_each_process_says_that_it_is_up_and_one_says_with_what(two, place):
+    both_busy(two, place)
+    (place / "go").touch()
+    two.send(signal.SIGTERM)
+
+    code, _, errors = two.end()
+
+    assert code == 0
+    assert errors.count("antq 0.1.0 starts many:app in 2 processes") == 1
+    assert errors.count(f"path {place / 'store'}; queue default (1 slot)") == 1
+    assert "antq: [1] up as node " in errors
+    assert "antq: [2] up as node " in errors
+
+
+def test_a_stop_of_several_says_what_each_waits_for(two, place):
+    both_busy(two, place)
+
+    two.send(signal.SIGTERM)
+    said = [two.process.stderr.readline() for _ in range(7)]
+    (place / "go").touch()
+
+    assert two.end()[0] == 0
+    assert "antq: stopping all processes; Ctrl-C again to interrupt their jobs\n" in said
+    assert {f"antq: [{number}] stopping: 1 job runs\n" for number in (1, 2)} <= set(said)
 
 
 def test_a_parent_whose_processes_cannot_start_any_more_gives_up(two, place):
@@ -253,6 +294,6 @@ def test_a_parent_whose_processes_cannot_start_any_more_gives_up(two, place):
     assert errors.splitlines()[-1] == (
         "antq: the processes end again and again, and are not started any more"
     )
-    assert errors.count("it is broken") == 10  # five restarts for each process
-    assert "Traceback" not in errors
+    assert errors.count("antq: the import of 'many' failed") == 10  # five restarts for each one
+    assert errors.count("SystemExit: it is broken") == errors.count("Traceback") == 1
     assert jobs(place)[1].status is Status.COMPLETED

@@ -1,0 +1,103 @@
+"""The lines about jobs that ended well, and that they cost nothing which nobody wants."""
+
+import logging
+
+import pytest
+from apps import settled
+
+from antq_actors import Cancel, Snooze, Status, worker
+from antq_actors.queues import end_log
+
+log = logging.getLogger("antq_actors.jobs")
+
+
+@worker(name="ends")
+def ends(how):
+    if how == "raises":
+        raise KeyError("user_id")
+    return {"completes": None, "cancels": Cancel("no"), "snoozes": Snooze(3600)}[how]
+
+
+def lines_of(caplog, job):
+    return [
+        (record.levelno, record.getMessage().partition(", after")[0])
+        for record in caplog.records
+        if record.name == log.name and record.job_id == job.id
+    ]
+
+
+@pytest.mark.parametrize(
+    ("how", "end", "line"),
+    [
+        ("completes", Status.COMPLETED, "ends (job #1) completed on attempt 1/1"),
+        ("cancels", Status.CANCELLED, "ends (job #1) was cancelled on attempt 1/1"),
+        ("snoozes", Status.SCHEDULED, "ends (job #1) snoozes on attempt 1/1"),
+    ],
+)
+def test_what_ends_well_is_one_line_at_info(app, caplog, how, end, line):
+    caplog.set_level(logging.INFO, log.name)
+
+    job = app.enqueue(ends, {"how": how})
+    settled(app, job, end)
+
+    assert lines_of(caplog, job) == [(logging.INFO, line)]
+
+
+def test_a_line_has_the_duration_and_the_fields_of_the_job(app, caplog):
+    caplog.set_level(logging.INFO, log.name)
+
+    job = settled(app, app.enqueue(ends, {"how": "completes"}, queue="mail"))
+
+    (record,) = [each for each in caplog.records if each.name == log.name]
+    assert (record.job_id, record.worker, record.queue, record.attempt) == (
+        job.id,
+        "ends",
+        "mail",
+        1,
+    )
+    assert 0 <= float(record.getMessage().rpartition("after ")[2].removesuffix(" s")) < 80
+
+
+def test_nothing_is_made_of_lines_that_nobody_wants(app, caplog, monkeypatch):
+    caplog.set_level(logging.WARNING, log.name)
+    made = []
+    monkeypatch.setattr(end_log, "ended", lambda *args: made.append(args))
+
+    settled(app, app.enqueue(ends, {"how": "completes"}))
+
+    assert made == []
+
+
+def test_a_handler_that_raises_ends_no_queue(app, caplog):
+    class Raises(logging.Handler):
+        def emit(self, record):
+            raise SystemExit(record.getMessage())
+
+    caplog.set_level(logging.INFO, log.name)
+    handler = Raises()
+    log.addHandler(handler)
+    try:
+        settled(app, app.enqueue(ends, {"how": "completes"}))
+        settled(app, app.enqueue(ends, {"how": "completes"}))
+    finally:
+        log.removeHandler(handler)
+
+    assert app.queue("default").status().counts[Status.COMPLETED] == 2
+
+
+def test_what_queues_do_is_told_at_info(run, caplog):
+    caplog.set_level(logging.INFO, "antq_actors.queues")
+
+    app = run(concurrency=3)
+    app.queue("default").pause()
+    app.queue("default").resume()
+    app.queue("default").set_concurrency(2)
+    app.stop()
+
+    assert [text for _, level, text in caplog.record_tuples if level == logging.INFO] == [
+        "queue 'default' runs up to 3 jobs",
+        "queue 'default' is paused",
+        "queue 'default' is resumed",
+        "queue 'default' now runs up to 2 jobs",
+        "queue 'default' ends",
+    ]
