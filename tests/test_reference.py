@@ -7,14 +7,14 @@ import sys
 from pathlib import Path
 
 import antq_actors
-from antq_actors import errors
+from antq_actors import errors, otp
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 
 
 def headings():
-    return re.findall(r"^### (\w+)$", PAGE, re.MULTILINE)
+    return re.findall(r"^### ([\w.]+)$", PAGE, re.MULTILINE)
 
 
 def public_errors():
@@ -25,8 +25,18 @@ def public_errors():
     }
 
 
-def test_the_reference_shows_every_public_name_once():
-    assert sorted(headings()) == sorted({*antq_actors.__all__, *public_errors()} - {"__version__"})
+def errors_of_supervision():
+    return {
+        f"otp.{name}"
+        for name in otp.__all__
+        if inspect.isclass(each := getattr(otp, name)) and issubclass(each, BaseException)
+    }
+
+
+def test_the_reference_shows_every_public_name_and_error_once():
+    names = {*antq_actors.__all__, *public_errors(), *errors_of_supervision()} - {"__version__"}
+
+    assert sorted(headings()) == sorted(names)
 
 
 def test_the_reference_shows_every_public_method_of_an_application():

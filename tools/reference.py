@@ -46,7 +46,8 @@ HEAD: Final = """\
 # Reference
 
 Every public name of `antq_actors`, generated from the docstrings by `make docs`. Import them from
-`antq_actors`; the errors are in `antq_actors.errors`, too.
+`antq_actors`; the errors are in `antq_actors.errors`, too. The errors of supervision are in
+`antq_actors.otp`.
 
 Durations are seconds (`float`) or `timedelta`. Instants are `datetime` values with a time zone. A
 wrong type is a `TypeError` and a value out of range a `ValueError`, raised in the caller before
@@ -60,6 +61,7 @@ FENCED: Final = re.compile(r"```python no-run\n(.*?)```\n", re.DOTALL)
 """A signature on the page."""
 
 ERRORS: Final = "antq_actors.errors"
+SUPERVISION_ERRORS: Final = "antq_actors.otp.errors"
 
 
 class UngroupedName(Exception):
@@ -75,8 +77,8 @@ class Entry:
 
     @property
     def is_error(self) -> bool:
-        """Whether it is defined in ``antq_actors.errors``."""
-        return self.definition.module.path == ERRORS
+        """Whether it is defined in one of the two modules of errors."""
+        return self.definition.module.path in {ERRORS, SUPERVISION_ERRORS}
 
 
 def page() -> str:
@@ -96,6 +98,7 @@ def page() -> str:
 
     sections = [(title, [entries[name] for name in names]) for title, names in GROUPS.items()]
     sections.append(("Errors", errors))
+    sections.append(("Errors of supervision", _errors_of_supervision(package)))
     parts = [HEAD]
     anchors: set[str] = set()
     for title, members in sections:
@@ -103,6 +106,17 @@ def page() -> str:
         parts.append(f"## {title}\n\n{links}\n")
         parts.extend("\n".join(_describe(entry)) for entry in members)
     return _format_signatures("\n".join(parts))
+
+
+def _errors_of_supervision(package: griffe.Object | griffe.Alias) -> list[Entry]:
+    """Return the exceptions of ``antq_actors.otp``; some have names that jobs use, too."""
+    exported = {str(name).strip("'\"") for name in package["otp"].exports or []}
+    found = package[SUPERVISION_ERRORS.removeprefix("antq_actors.")].classes
+    return [
+        Entry(f"otp.{name}", _definition(each))
+        for name, each in found.items()
+        if name in exported and not each.is_alias
+    ]
 
 
 def _exported(package: griffe.Object | griffe.Alias) -> list[str]:
@@ -115,7 +129,9 @@ def _definition(found: griffe.Object | griffe.Alias) -> griffe.Object:
 
 def _anchor(heading: str, taken: set[str]) -> str:
     """Return the anchor of the next heading, as GitHub makes it; ``worker`` follows ``Worker``."""
-    anchor = heading.lower() if heading.lower() not in taken else f"{heading.lower()}-1"
+    anchor = heading.lower().replace(".", "")
+    if anchor in taken:
+        anchor += "-1"
     taken.add(anchor)
     return anchor
 

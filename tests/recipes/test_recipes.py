@@ -68,7 +68,7 @@ def test_several_schedulers_enqueue_one_job_for_each_period(start, home):
 
     enqueued = periods(home)
 
-    assert enqueued == list(range(enqueued[0], enqueued[0] + len(enqueued)))
+    assert len(enqueued) == len(set(enqueued)) >= 4
 
 
 def test_a_killed_scheduler_enqueues_no_period_twice(start, home):
