@@ -1,5 +1,6 @@
 """A job for a queue that nobody runs is not silent, and who has no queues asks which there are."""
 
+import json
 import logging
 
 import pytest
@@ -7,6 +8,7 @@ from apps import until
 
 from antq_actors import AntQ, StorageError, Worker, worker
 from antq_actors.app.served_queues import ServedQueues
+from antq_actors.cli import run
 
 LOGGER = "antq_actors.app"
 
@@ -271,3 +273,70 @@ def test_a_settings_file_without_queues_has_none_of_its_own(tmp_path, node):
 
     with AntQ.from_toml(tmp_path / "antq.toml") as app:
         assert app.default_queue == "mail"
+
+
+# ---- the commands ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def antq(tmp_path, capsys):
+    """Run the command on the store; return what it wrote to standard output and error."""
+
+    def command(*arguments):
+        assert run([*arguments, "--path", str(tmp_path / "store")]) == 0
+        return capsys.readouterr()
+
+    return command
+
+
+@pytest.fixture
+def misdirected(tmp_path):
+    """A store with a job in "wrok", two in "news" and one in "work"."""
+    with AntQ(tmp_path / "store", start_queues=False) as app:
+        app.enqueue(misspelt)
+        app.enqueue(Plain, queue="news")
+        app.enqueue(Plain, queue="news", schedule_in=3600)
+        app.enqueue(Plain, queue="work", schedule_in=3600)
+    return app
+
+
+WAITS = ["news: 2 wait, no node runs it", "wrok: 1 waits, no node runs it"]
+
+
+def test_nodes_names_the_queues_that_no_living_node_runs(misdirected, node, antq):
+    assert "no node runs it" not in antq("nodes").out
+    node("work")
+
+    assert antq("nodes").out.splitlines()[-2:] == WAITS
+    assert json.loads(antq("nodes", "--json").out)["unserved"] == {"news": 2, "wrok": 1}
+
+
+def test_count_names_them_on_standard_error(misdirected, node, antq):
+    assert antq("count") == ("4\n", "")
+    started = node("work")
+
+    assert antq("count") == ("4\n", "\n".join([*WAITS, ""]))
+    assert antq("count", "--queue", "wrok") == ("1\n", f"{WAITS[1]}\n")
+    assert antq("count", "--queue", "work") == ("1\n", "")
+    assert antq("count", "--status", "completed") == ("0\n", "")
+    by_status = antq("count", "--by-status", "--status", "enqueued")
+    assert (by_status.out.split(), by_status.err.splitlines()) == (["enqueued", "2"], WAITS)
+    as_json = antq("count", "--json", "--queue", "news")
+    assert json.loads(as_json.out)["scheduled"] == 1
+    assert as_json.err == f"{WAITS[0]}\n"
+
+    started.kill()
+
+    assert antq("count") == ("4\n", "")
+    assert json.loads(antq("nodes", "--json").out)["unserved"] == {}
+
+
+def test_retry_on_the_command_line_warns_of_a_queue_that_nobody_runs(
+    misdirected, node, antq, warnings
+):
+    antq("cancel", "1")
+    node("work")
+
+    antq("retry", "1")
+
+    assert [said.split("'")[1] for said in warnings()] == ["wrok"]

@@ -51,7 +51,8 @@ def count(
 ) -> None:
     """Count jobs, as fast with ten million as with ten.
 
-    But by --worker: that reads each job which passes the other filters.
+    But by --worker: that reads each job which passes the other filters. A queue with waiting jobs
+    that no living process runs is named on standard error.
 
     \b
     Examples:
@@ -61,14 +62,18 @@ def count(
     with opened(path) as app, hinted():
         # In one look: between two, a job may change its status and be counted twice or never.
         total = app.count_jobs(status=status or None, queue=queue, worker=worker)
-        if not (as_json or by_status):
-            output.write(str(total))
-            return
-        chosen = status or Status if total else ()
+        chosen = status or Status if total and (as_json or by_status) else ()
         counts = dict.fromkeys(map(str, status or Status), 0) | {
             str(each): app.count_jobs(status=each, queue=queue, worker=worker) for each in chosen
         }
-    if as_json:
+        unserved = {}
+        if total and not overview.WAITING.isdisjoint(status or Status):
+            unserved = overview.unserved(app, app.nodes(), queue)
+    for line in overview.in_words(unserved):
+        output.note(line)
+    if not (as_json or by_status):
+        output.write(str(total))
+    elif as_json:
         render.write_json(counts)
     else:
         for name, number in counts.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
@@ -11,7 +11,12 @@ from antq_actors.cli.output import printable
 from antq_actors.cli.tables import PlainTable
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from antq_actors.storage.node_info import NodeInfo
+
+
+WAITING: Final = frozenset({Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING})
 
 
 def facts(app: AntQ) -> dict[str, Any]:
@@ -21,7 +26,30 @@ def facts(app: AntQ) -> dict[str, Any]:
     return {
         "nodes": nodes,
         "queues": {name: _queue(app, name, nodes) for name in sorted(names)},
+        "unserved": unserved(app, nodes),
     }
+
+
+def unserved(app: AntQ, nodes: Sequence[NodeInfo], queue: str | None = None) -> dict[str, int]:
+    """Return how many jobs wait in each queue, or in *queue*, that none of the living nodes runs.
+
+    None while no node lives: then all wait. Nor while a living one does not say what it runs.
+    """
+    living = [node for node in nodes if node.alive]
+    if not living or not all(node.pid for node in living):
+        return {}
+    served = {name for node in living for name in node.queues}
+    names = [name for name in app.queue_names() if name not in served and queue in (None, name)]
+    waiting = {name: app.count_jobs(status=WAITING, queue=name) for name in names}
+    return {name: number for name, number in waiting.items() if number}
+
+
+def in_words(unserved: Mapping[str, int]) -> list[str]:
+    """Return a line for each of these queues."""
+    return [
+        f"{printable(name)}: {number} wait{'s' if number == 1 else ''}, no node runs it"
+        for name, number in unserved.items()
+    ]
 
 
 def tables(found: dict[str, Any]) -> list[PlainTable | str]:
@@ -41,7 +69,9 @@ def tables(found: dict[str, Any]) -> list[PlainTable | str]:
         since = f"{queue['oldest_due']:%Y-%m-%d %H:%M:%SZ}" if queue["oldest_due"] else ""
         paused = "paused" if queue["paused"] else ""
         queues.add(printable(name), paused, *counts, str(queue["due"]), since)
-    return [nodes if found["nodes"] else "No process runs queues of this path.", "", queues]
+    first = nodes if found["nodes"] else "No process runs queues of this path."
+    lines = in_words(found["unserved"])
+    return [first, "", queues, *(["", *lines] if lines else [])]
 
 
 def where(job: Job, nodes: list[NodeInfo]) -> str:
