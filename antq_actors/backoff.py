@@ -11,7 +11,10 @@ import sys
 from dataclasses import dataclass
 from datetime import timedelta
 
+from antq_actors.field_docs import explain_fields
 
+
+@explain_fields
 @dataclass(frozen=True, slots=True)
 class Backoff:
     """Waits between failures in a row, each longer than the one before.
@@ -37,9 +40,13 @@ class Backoff:
     """
 
     first: float | timedelta = 0.1
+    """The wait after the first failure."""
     longest: float | timedelta = 5.0
+    """What no wait is longer than, but for its jitter."""
     factor: float = 2.0
+    """How many times as long each wait is as the one before; 1 or more."""
     jitter: float = 0.0
+    """The share of a wait by which it is moved either way at most, from 0 to 1."""
 
     def __post_init__(self) -> None:
         for name, least, most in _SETTINGS:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors import signing_keys
 from antq_actors.errors import ConfigError
+from antq_actors.field_docs import explain_fields
 from antq_actors.jobs.duration import LONGEST, brief, to_seconds
 from antq_actors.jobs.number import real, whole
 from antq_actors.jobs.options import LONGEST_TIMEOUT, check_executor, check_queue_name
@@ -31,6 +32,7 @@ class WrongSetting(ConfigError, TypeError):
     """A setting that does not exist, or has a value of the wrong type."""
 
 
+@explain_fields
 @dataclass(frozen=True, slots=True)
 class QueueConfig:
     """How one queue works on this node.

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from antq_actors.errors import AntqError, BatchError, StorageError
+from antq_actors.field_docs import explain_fields
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.options import check_queue_name
@@ -44,10 +45,12 @@ _LONGEST_DIGEST: Final = 64
 """In bytes."""
 
 
+@explain_fields
 class Imported(NamedTuple):
     """What an import came to."""
 
     stored: int
+    """Jobs that were stored."""
     duplicates: int
     """Waiting unique jobs that were left out, because another one is in their way."""
 

@@ -53,6 +53,13 @@ _started: Final[list[AntQ]] = []
 class AntQ(JobVerbs, WaitVerbs):
     """The application: the supervision tree, and the door to its jobs.
 
+    Describe it with ``AntQ(path, queues=…)``; nothing is opened then. ``with app:``, or ``start``
+    and ``stop``, run it in a program of yours; ``run`` is a program that does nothing else. While
+    it runs, ``enqueue`` and ``enqueue_many`` store jobs, ``list_jobs``, ``count_jobs`` and
+    ``get_job`` look at them, ``cancel_job``, ``retry_job`` and ``delete_job`` change them, and
+    ``queue(name)`` is the handle of a queue. A method that begins with ``a`` is the same for
+    coroutines.
+
     >>> with AntQ() as app:
     ...     app.count_jobs()
     0
@@ -292,9 +299,13 @@ class AntQ(JobVerbs, WaitVerbs):
         /,
         **options: Unpack[JobOptions],
     ) -> Job:
-        """Store a job of *worker* and answer it; when it returns, a durable job is on disk.
+        """Store a job of *worker* and return it; when it returns, a durable job is on disk.
 
-        Options are those of the worker for this one job, and ``schedule_in`` or ``schedule_at``.
+        *worker* is a subclass of Worker or a function worker, *args* the mapping of its arguments.
+        The options are those of the worker for this one job, ``queue``, ``max_attempts``,
+        ``timeout``, ``unique`` and ``priority``, and when it is due: ``schedule_in`` or
+        ``schedule_at`` (see :class:`antq_actors.JobOptions`).
+
         Raises AlreadyExists, InvalidSchedule, UnknownQueue, StorageError, NotStarted, ForkError,
         TypeError and ValueError; then nothing is stored.
         """
@@ -307,10 +318,11 @@ class AntQ(JobVerbs, WaitVerbs):
         /,
         **options: Unpack[JobOptions],
     ) -> list[int]:
-        """Store a job for each item of an iterable of any length; answer their ids in order.
+        """Store a job for each item of an iterable of any length; return their ids in order.
 
-        It is streamed in batches. Duplicates of a unique worker are left out. Raises BatchError at
-        the first bad item, from that item's own error.
+        It is streamed in batches. The options are those of :meth:`enqueue`, for all of them.
+        Duplicates of a unique worker are left out. Raises BatchError at the first bad item, from
+        that item's own error.
         """
         return self._live().intake.enqueue_many(worker, args_iterable, options)
 
@@ -341,15 +353,15 @@ class AntQ(JobVerbs, WaitVerbs):
         return await asyncio.to_thread(self.enqueue_many, worker, args_iterable, **options)
 
     def queue(self, name: str) -> QueueHandle:
-        """Answer the queue of this name. Raises UnknownQueue, naming those that exist."""
+        """Return the queue of this name. Raises UnknownQueue, naming those that exist."""
         return self._live().queue(name)
 
     def queue_names(self) -> list[str]:
-        """Answer the queues that hold jobs, are paused, or are run by a process, by name."""
+        """Return the queues that hold jobs, are paused, or are run by a process, by name."""
         return self._live().store.known_queues()
 
     def nodes(self) -> list[NodeInfo]:
-        """Answer the processes that run queues of this path: which, where, and with how many jobs.
+        """Return the processes that run queues of this path: which, where, and with how many jobs.
 
         One that died is among them until its jobs are given back.
         """
@@ -358,13 +370,13 @@ class AntQ(JobVerbs, WaitVerbs):
     # ---- the store as a whole ---------------------------------------------------------------
 
     def verify(self) -> list[str]:
-        """Answer what is wrong with the store, one sentence each; see ``maintenance.verify``."""
+        """Return what is wrong with the store, one sentence each; see ``maintenance.verify``."""
         return self._live().verify()
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
         """Copy the store as it is now to the new directory *target*, while all goes on.
 
-        Answers its path; the copy is on disk then. Raises StorageError.
+        Returns its path; the copy is on disk then. Raises StorageError.
         """
         return self._live().backup(target)
 
@@ -374,7 +386,7 @@ class AntQ(JobVerbs, WaitVerbs):
         status: Statuses | None = None,
         queue_name: str | None = None,
     ) -> Iterator[bytes]:
-        """Answer lines of JSON, without their ends: a head, then one for each job, by id."""
+        """Return lines of JSON, without their ends: a head, then one for each job, by id."""
         return self._live().export_jobs(status, queue_name)
 
     def import_jobs(self, lines: Iterable[str | bytes]) -> Imported:

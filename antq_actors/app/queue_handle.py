@@ -86,7 +86,7 @@ class QueueHandle:
             self._call(self._actor, Resume())
 
     def status(self) -> QueueStatus:
-        """Answer how the queue is. Without its actor here, what runs is that of all nodes."""
+        """Return how the queue is. Without its actor here, what runs is that of all nodes."""
         if self._actor is not None:
             status: QueueStatus = self._call(self._actor, GetStatus())
             return status

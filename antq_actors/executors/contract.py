@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from antq_actors.field_docs import explain_fields
 from antq_actors.jobs.outcome import Outcome
 
 if TYPE_CHECKING:
@@ -105,10 +106,12 @@ class Running(Protocol):
         """Have it end now, if there is any way; return whether its end will be told, and soon."""
 
 
+@explain_fields
 class Health(NamedTuple):
     """How an executor is."""
 
     kind: str
+    """As ``executor=`` names it."""
     running: int
     """Attempts under way."""
     detail: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from antq_actors.field_docs import explain_fields
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.number import real
 
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 _CONTROL: Final = "antq_control"
 
 
+@explain_fields
 class Progress(NamedTuple):
     """How far a running job says it has come."""
 
     done: float
     """From 0 to 1."""
     note: str | None = None
+    """What it says besides."""
 
 
 class Control:

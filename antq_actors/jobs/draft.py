@@ -66,7 +66,7 @@ class Template:
                 options,
                 own,
                 owner=f"worker {self.worker}",
-                arguments=() if function is None else function.argument_names(),
+                arguments=() if function is None else function.antq_argument_names(),
                 write=partial(_call_with, worker),
             )
             own = wanted.options
@@ -96,7 +96,7 @@ class Template:
         """Answer a copy of *args*. Raises TypeError if they are none, or not the worker's."""
         checked = check_args(args)
         if self._function is not None:
-            self._function.check_args(checked)
+            self._function.antq_check_args(checked)
         return checked
 
     def digest(self, args: Mapping[str, Any]) -> bytes | None:

@@ -69,7 +69,7 @@ class FunctionWorker(Generic[C, P, R]):
         functools.update_wrapper(self, function)
 
     @classmethod
-    def of(
+    def antq_made_again(
         cls,
         function: Callable[C, R],
         options: Options,
@@ -98,7 +98,7 @@ class FunctionWorker(Generic[C, P, R]):
         return self._function.__qualname__  # pickled by name, as the function would be
 
     def perform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
-        """Store a job with these keywords on the running application and answer it.
+        """Store a job with these keywords on the running application and return it.
 
         Raises TypeError when the function cannot be called with them, and what
         :meth:`Worker.perform_async` raises. Options go to :meth:`options`.
@@ -110,11 +110,11 @@ class FunctionWorker(Generic[C, P, R]):
         return await EnqueueWith(self, {}).aperform_async(*args, **kwargs)
 
     def build(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
-        """Answer the job that ``perform_async`` would store, with id 0; nothing is stored."""
+        """Return the job that ``perform_async`` would store, with id 0; nothing is stored."""
         return EnqueueWith(self, {}).build(*args, **kwargs)
 
     def options(self, **options: Unpack[JobOptions]) -> EnqueueWith[P]:
-        """Answer the same worker with *options* for one job: those of the worker, ``schedule_in``
+        """Return the same worker with *options* for one job: those of the worker, ``schedule_in``
         and ``schedule_at``.
 
         Raises TypeError or ValueError for wrong ones.
@@ -123,7 +123,7 @@ class FunctionWorker(Generic[C, P, R]):
             options,
             self.antq_options,
             owner=f"worker {self._function.__qualname__}",
-            arguments=self.argument_names(),
+            arguments=self.antq_argument_names(),
             write=self._call_with,
         )
         return EnqueueWith(self, options)
@@ -149,11 +149,11 @@ class FunctionWorker(Generic[C, P, R]):
         write = f"{self.__name__}.options(…).perform_async({keywords(args)})"
         return f"give arguments to perform_async(name=value, …): write {write}"
 
-    def argument_names(self) -> Collection[str]:
+    def antq_argument_names(self) -> Collection[str]:
         """Return the names of its arguments, as far as they are known."""
         return self._keywords.names()
 
-    def check_args(self, args: Mapping[str, Any]) -> None:
+    def antq_check_args(self, args: Mapping[str, Any]) -> None:
         """Raise TypeError, naming what is missing or unexpected, if *args* do not fit."""
         self._keywords.check(args)
 
@@ -166,7 +166,7 @@ class EnqueueWith(Generic[P]):
         self._options = options
 
     def perform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
-        """Store a job with these keywords on the running application and answer it."""
+        """Store a job with these keywords on the running application and return it."""
         _refuse_positional(self._worker, args)
         return running.current().enqueue(self._worker, kwargs, **self._options)
 
@@ -175,7 +175,7 @@ class EnqueueWith(Generic[P]):
         return await asyncio.to_thread(self.perform_async, *args, **kwargs)
 
     def build(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
-        """Answer the job that ``perform_async`` would store, with id 0; nothing is stored."""
+        """Return the job that ``perform_async`` would store, with id 0; nothing is stored."""
         from antq_actors.jobs.draft import build  # noqa: PLC0415 - draft stands on this file
 
         _refuse_positional(self._worker, args)
@@ -238,7 +238,7 @@ def _refuse_positional(worker: FunctionWorker[..., ..., Any], args: tuple[object
     if args:
         given = args[0]
         if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-            given = dict(zip(worker.argument_names(), args, strict=False))
+            given = dict(zip(worker.antq_argument_names(), args, strict=False))
         raise TypeError(
             f"{worker!r} takes its arguments by keyword, got {brief(args[0])}; write"
             f" {worker.__name__}.perform_async({keywords(given) or 'name=value, …'})"

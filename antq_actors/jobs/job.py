@@ -8,11 +8,13 @@ from typing import Any
 
 import msgspec
 
+from antq_actors.field_docs import explain_fields
 from antq_actors.jobs import attempt_error
 from antq_actors.jobs.control import checked, control_of
 from antq_actors.jobs.status import Status
 
 
+@explain_fields
 class AttemptError(msgspec.Struct, frozen=True):
     """What went wrong in one attempt, or what interrupted it."""
 
@@ -23,6 +25,7 @@ class AttemptError(msgspec.Struct, frozen=True):
     stack_trace: str | None
     """From the first frame that is yours. Of a timeout, where the attempt was at that moment."""
     attempted_at: datetime
+    """When it failed or was interrupted."""
     error_type: str | None = None
     """The name of the exception's class; None where there was none: `Fail`, `Cancel`, an
     interruption, the death of a process."""
@@ -37,6 +40,7 @@ class AttemptError(msgspec.Struct, frozen=True):
         return attempt_error.summary(self.error, self.error_type)
 
 
+@explain_fields
 class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """The stored unit of work, as it was when it was read."""
 
@@ -45,19 +49,25 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     worker: str
     """The stored name of its worker, by default ``module:QualName``."""
     queue_name: str
+    """The queue that it is in."""
     args: Mapping[str, Any]
+    """Its arguments. In ``perform`` as they were given; elsewhere plain data alone is as it was."""
     priority: int
     """Larger is picked first among the enqueued of a queue; -128 to 127."""
     status: Status
+    """Where it is in its life."""
     attempts: int
     """Executions that ended in success or failure; inside ``perform``, the current one included."""
     max_attempts: int
+    """How often it may be attempted before it is failed for good."""
     interruptions: int
     """Executions cut short by the death of their node or queue; never counted as attempts."""
     scheduled_at: datetime | None
     """When it is, or became, due; None while it runs and after its end."""
     inserted_at: datetime
+    """When it was enqueued."""
     updated_at: datetime
+    """When its status last changed."""
     errors: tuple[AttemptError, ...]
     """Newest first. The newest 24 and the first are kept."""
     opts: Mapping[str, Any]
@@ -74,7 +84,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     # ---- while it is performed --------------------------------------------------------------
 
     def cancelled(self) -> bool:
-        """Say whether this running attempt was told to end: timed out, cancelled or stopped.
+        """Return whether this running attempt was told to end: timed out, cancelled or stopped.
 
         For long loops: one that looks here is not interrupted at once, but has a few seconds to
         come to an end by itself. False for a job that is not being performed.
@@ -83,7 +93,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         return control is not None and control.cancelled()
 
     def remaining(self) -> float | None:
-        """Answer the seconds left until this running attempt times out; None: it does not.
+        """Return the seconds left until this running attempt times out; None: it does not.
 
         Looking here is as good as looking at :meth:`cancelled`.
         """

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from antq_actors.field_docs import explain_fields
 from antq_actors.jobs.canonical import canonical
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.status import ACTIVE, Status, Statuses
@@ -20,6 +21,7 @@ from antq_actors.jobs.wording import did_you_mean, is_utf8
 _ALL: Final = frozenset(Status)
 
 
+@explain_fields
 @dataclass(frozen=True, slots=True, init=False)
 class Unique:
     """No second job with equal values of *args* while one is in one of *statuses*.

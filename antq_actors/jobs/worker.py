@@ -24,7 +24,7 @@ class Worker:
 
     Options stand on the class line: ``class SendReceipt(Worker, queue="mail", max_attempts=3)``.
     They are ``queue``, ``max_attempts``, ``timeout``, ``unique``, ``priority``, ``retry_delay``,
-    ``executor``, ``ray`` and ``name`` (see :class:`antq_actors.jobs.options.Options`), are checked
+    ``executor``, ``ray`` and ``name`` (see :class:`antq_actors.WorkerOptions`), are checked
     when the class is defined, and are inherited, except ``name``: the name under which its jobs are
     stored, by default ``module:QualName``. A class that moved answers to its old jobs by its old
     name.
@@ -89,7 +89,7 @@ class Worker:
     def perform_async(
         cls, args: Mapping[str, Any] | None = None, /, **options: Unpack[JobOptions]
     ) -> Job:
-        """Store a job on the running application and answer it.
+        """Store a job on the running application and return it.
 
         *options* are those of the class, and ``schedule_in`` (seconds or timedelta) or
         ``schedule_at`` (an aware datetime). Raises NotStarted without a running application;
@@ -107,7 +107,7 @@ class Worker:
 
     @classmethod
     def build(cls, args: Mapping[str, Any] | None = None, /, **options: Unpack[JobOptions]) -> Job:
-        """Answer the job that ``perform_async`` would store, with id 0; nothing is stored.
+        """Return the job that ``perform_async`` would store, with id 0; nothing is stored.
 
         It needs no running application; the default queue is then ``default``.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from antq_actors.field_docs import explain_fields
 from antq_actors.jobs.instant import shown_datetime
 
 if TYPE_CHECKING:
@@ -17,14 +18,17 @@ if TYPE_CHECKING:
     from antq_actors.jobs.status import Status
 
 
+@explain_fields
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
     """A queue as it was when it was asked."""
 
     name: str
+    """Its name, as in ``queues=``."""
     concurrency: int
     """Jobs it performs at once on this node, at most; 0 where no queue runs."""
     paused: bool
+    """Whether it claims nothing, on every node, until it is resumed."""
     running: tuple[int, ...]
     """Ids of the jobs that run on this node."""
     counts: Mapping[Status, int]

@@ -241,4 +241,4 @@ def _this_program() -> str:
 def _made_again(
     function: Callable[..., Any], options: Options, name: str, job: JobParameter | None = None
 ) -> FunctionWorker[..., ..., Any]:
-    return FunctionWorker.of(function, options, name, job)
+    return FunctionWorker.antq_made_again(function, options, name, job)

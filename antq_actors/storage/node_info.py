@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from antq_actors.field_docs import explain_fields
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+@explain_fields
 class QueueInfo(msgspec.Struct, frozen=True):
     """How a node runs a queue, as it was configured there."""
 
     concurrency: int
+    """Jobs it performs at once there, at most."""
     executor: str | None = None
     """What runs jobs whose workers do not say; None: threads, and an event loop for coroutines."""
 
 
+@explain_fields
 class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A process that runs queues of a path."""
 
@@ -28,7 +33,9 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     pid: int = 0
     """Its process; 0 when it does not say."""
     host: str = ""
+    """The name of its machine."""
     queues: dict[str, QueueInfo] = msgspec.field(default_factory=dict)
+    """The queues that it runs, by name."""
     alive: bool = True
     """False: it died, and its jobs will be given back in a moment."""
     running: int = 0

@@ -1,0 +1,64 @@
+"""What the fields of a class are for, where ``help()`` shows it.
+
+A string below a field explains it to whoever reads the source, to editors, and to the reference.
+Python does not keep it. So the docstring of the class adds it when it is looked at, from the
+source: importing the class costs nothing more.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+T = TypeVar("T")
+
+_INDENT: Final = "    "
+_WIDTH: Final = 88
+
+
+def explain_fields(cls: type[T]) -> type[T]:
+    """Let the docstring of *cls* end with its fields and what they are for: a class decorator."""
+    cls.__doc__ = _Docstring(cls.__doc__ or "")
+    return cls
+
+
+class _Docstring(str):
+    """The docstring of a class, completed each time it is looked at."""
+
+    __slots__ = ()
+
+    def __get__(self, _: object, cls: type) -> str:
+        return "\n".join([inspect.cleandoc(self), "", "Fields:", "", *_fields(cls)])
+
+
+def _fields(cls: type) -> Iterator[str]:
+    for field, text in _explained(cls):
+        value = "" if field.value is None else f" = {ast.unparse(field.value)}"
+        yield f"{ast.unparse(field.target)}: {ast.unparse(field.annotation)}{value}"
+        yield from textwrap.wrap(
+            " ".join(text.split()), _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT
+        )
+
+
+def _explained(cls: type) -> Iterator[tuple[ast.AnnAssign, str]]:
+    """Yield the fields of *cls*, each with the string below it; none where there is no source."""
+    try:
+        (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return
+    body = definition.body if isinstance(definition, ast.ClassDef) else []
+    for statement, below in zip(body, [*body[1:], ast.Pass()], strict=True):
+        if isinstance(statement, ast.AnnAssign):
+            yield statement, _text_of(below)
+
+
+def _text_of(statement: ast.stmt) -> str:
+    """Return the text of a statement that is a string; "" for any other."""
+    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        return str(statement.value.value)
+    return ""
