@@ -44,13 +44,13 @@ def _looks(app: AntQ, stored: int) -> dict[str, Callable[[], object]]:
     chance = random.Random(1)
 
     def listed(after: int | None = None) -> None:
-        app.list_workers(status=chance.choice(STATUSES), after=after, limit=LIMIT)
+        app.list_jobs(status=chance.choice(STATUSES), after=after, limit=LIMIT)
 
     return {
-        f"list_workers(status, limit={LIMIT})": listed,
-        f"list_workers(status, after, limit={LIMIT})": lambda: listed(chance.randint(1, stored)),
-        "count_workers(status)": lambda: app.count_workers(status=chance.choice(STATUSES)),
-        "get_worker": lambda: app.get_worker(chance.randint(1, stored)),
+        f"list_jobs(status, limit={LIMIT})": listed,
+        f"list_jobs(status, after, limit={LIMIT})": lambda: listed(chance.randint(1, stored)),
+        "count_jobs(status)": lambda: app.count_jobs(status=chance.choice(STATUSES)),
+        "get_job": lambda: app.get_job(chance.randint(1, stored)),
     }
 
 

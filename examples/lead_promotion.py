@@ -59,14 +59,11 @@ with AntQ(queues={"default": 100}) as app:
     with file.open() as lines:
         app.enqueue_many(SendPromotion, ({"email": line.strip()} for line in lines))
 
-    ended = (Status.COMPLETED, Status.FAILED)
-    while sum(app.count_workers(status=status) for status in ended) < LEADS:
-        time.sleep(0.1)
-
-    for status in ended:
-        print(f"{status}: {app.count_workers(status=status)}")
-    show(next(job for job in app.list_workers(status="completed") if job.errors))
-    show(app.list_workers(status="failed", limit=1)[0])
+    app.wait_idle()
+    for status in (Status.COMPLETED, Status.FAILED):
+        print(f"{status}: {app.count_jobs(status=status)}")
+    show(next(job for job in app.list_jobs(status="completed") if job.errors))
+    show(app.list_jobs(status="failed", limit=1)[0])
 
 # Output:
 # completed: 3...

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import NotStarted, StorageError, UnknownQueue
-from antq_actors.jobs.current_job import current_job
+from antq_actors.jobs.current_job import check_outside_of_jobs
 from antq_actors.jobs.duration import brief, to_seconds
 from antq_actors.jobs.wording import among
 from antq_actors.storage.idle import IdleWaiter
@@ -166,12 +166,7 @@ def _checked(timeout: object, verb: str) -> float | None:
     """Return the seconds to wait. Raises TypeError or ValueError, also for none in a job."""
     if timeout is not None:
         return to_seconds(timeout, "timeout")
-    job = current_job()
-    if job is not None:
-        raise ValueError(
-            f"{verb}() needs a timeout in perform: job {job.id} runs, so it would wait for itself,"
-            f" or for what waits for it, for ever; write {verb}(timeout=60)"
-        )
+    check_outside_of_jobs(verb)
     return None
 
 

@@ -126,32 +126,14 @@ class Campaign:
 
 
 def newest_job(app: AntQ) -> Job | None:
-    """Answer the promotion stored last, or None.
-
-    Ids ascend, so its id is found by doubling and halving a step: about sixty short reads for a
-    million jobs.
-    """
-    newest = _first_after(app, 0)
-    step, growing = 1, True
-    while newest:
-        found = _first_after(app, newest.id + step - 1)
-        if found:
-            newest = found
-        elif step == 1:
-            return newest
-        growing = growing and found is not None
-        step = step * 2 if growing else max(step // 2, 1)
-    return None
-
-
-def _first_after(app: AntQ, id: int) -> Job | None:  # noqa: A002 - what it is
-    return next(iter(app.list_workers(worker=SendPromotion, after=id, limit=1)), None)
+    """Return the promotion stored last, or None."""
+    return next(iter(app.list_jobs(worker=SendPromotion, newest_first=True, limit=1)), None)
 
 
 def job_completed_after_a_retry(app: AntQ) -> Job | None:
     """Answer one job that failed at first and was completed then, looked for page by page."""
     after = 0
-    while page := app.list_workers(status=Status.COMPLETED, after=after, limit=200):
+    while page := app.list_jobs(status=Status.COMPLETED, after=after, limit=200):
         for job in page:
             if job.errors:
                 return job
@@ -161,4 +143,4 @@ def job_completed_after_a_retry(app: AntQ) -> Job | None:
 
 def failed_job(app: AntQ) -> Job | None:
     """Answer one job that failed for good."""
-    return next(iter(app.list_workers(status=Status.FAILED, limit=1)), None)
+    return next(iter(app.list_jobs(status=Status.FAILED, limit=1)), None)

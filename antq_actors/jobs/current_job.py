@@ -29,3 +29,13 @@ def current_job() -> Job | None:
 def enter(job: Job | None) -> None:
     """Let *job* be the current one in this context from now on; None: no job is."""
     _current.set(job)
+
+
+def check_outside_of_jobs(verb: str) -> None:
+    """Raise ValueError in a job: *verb*, without a timeout, could wait for that very job."""
+    job = current_job()
+    if job is not None:
+        raise ValueError(
+            f"{verb}() needs a timeout in perform: job {job.id} runs, so it would wait for itself,"
+            f" or for what waits for it, for ever; write {verb}(timeout=60)"
+        )

@@ -45,4 +45,4 @@ WAITING: Final = frozenset({Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING})
 """The statuses in which a job can still be cancelled."""
 
 ENDED: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
-"""The statuses that a job leaves only by ``retry_worker`` or the pruner."""
+"""The statuses that a job leaves only by ``retry_job`` or the pruner."""

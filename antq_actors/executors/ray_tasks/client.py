@@ -7,6 +7,7 @@ actor that dies: what may be asked twice is asked again until it answers.
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, Unpack
 
@@ -16,13 +17,16 @@ from ray import exceptions
 from antq_actors.errors import BatchError, NotStarted, StorageError
 from antq_actors.executors.ray_tasks.parcel import pack
 from antq_actors.jobs import running
+from antq_actors.jobs.current_job import check_outside_of_jobs
 from antq_actors.jobs.draft import check_args
+from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.registry import name_of
 from antq_actors.storage.encoding import encode_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import timedelta
     from types import TracebackType
 
     from antq_actors.jobs.control import Progress
@@ -38,6 +42,9 @@ ANSWER_TIME: Final = 30.0
 
 BATCH: Final = 1_000
 """Jobs that ``enqueue_many`` sends at once."""
+
+_LONGEST_WAIT: Final = 0.1
+"""Seconds that the host waits at a time until there is nothing to do."""
 
 _PAUSE: Final = 0.05
 
@@ -153,36 +160,79 @@ class Client:
                 break
         return ids
 
+    def list_jobs(self, *, worker: AnyWorker | str | None = None, **filters: Any) -> list[Job]:
+        """Return the jobs for which all given filters hold, as `AntQ.list_jobs` does."""
+        jobs: list[Job] = self.ask("list_jobs", worker=_name(worker), **filters)
+        return jobs
+
+    def count_jobs(self, *, worker: AnyWorker | str | None = None, **filters: Any) -> int:
+        """Return how many jobs pass all given filters, as `AntQ.count_jobs` does."""
+        number: int = self.ask("count_jobs", worker=_name(worker), **filters)
+        return number
+
+    def get_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
+        """Return the job with this id. Raises JobNotFound."""
+        job: Job = self.ask("get_job", id)
+        return job
+
+    def cancel_job(self, job_or_id: Job | int) -> Job:
+        """Cancel a job and return it, as `AntQ.cancel_job` does."""
+        job: Job = self.ask("cancel_job", _id(job_or_id))
+        return job
+
+    def retry_job(self, job_or_id: Job | int) -> Job:
+        """Enqueue an ended job again and return it, as `AntQ.retry_job` does."""
+        job: Job = self.ask("retry_job", _id(job_or_id), may_repeat=False)
+        return job
+
+    def delete_job(self, job_or_id: Job | int) -> None:
+        """Delete a job, as `AntQ.delete_job` does."""
+        self.ask("delete_job", _id(job_or_id), may_repeat=False)
+
+    def wait_idle(
+        self, queue: str | None = None, *, timeout: float | timedelta | None = None
+    ) -> bool:
+        """Wait until there is nothing left to do, as `AntQ.wait_idle` does, a moment at a time: the
+        host does one thing after the other.
+        """
+        if timeout is None:
+            check_outside_of_jobs("wait_idle")
+            deadline = math.inf
+        else:
+            deadline = time.monotonic() + to_seconds(timeout, "timeout")
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            is_idle: bool = self.ask("wait_idle", queue, timeout=min(left, _LONGEST_WAIT))
+            if is_idle or left <= _LONGEST_WAIT:
+                return is_idle
+
+    # ---- Ant's names ----------------------------------------------------------------------
+
     def list_workers(self, *, worker: AnyWorker | str | None = None, **filters: Any) -> list[Job]:
-        """Answer the jobs for which all given filters hold, as `AntQ.list_workers` does."""
-        if worker is not None and not isinstance(worker, str):
-            worker = name_of(worker)
-        jobs: list[Job] = self.ask("list_workers", worker=worker, **filters)
+        """Do what `AntQ.list_workers` does."""
+        jobs: list[Job] = self.ask("list_workers", worker=_name(worker), **filters)
         return jobs
 
     def count_workers(self, **filters: Any) -> int:
-        """Answer how many jobs there are, as `AntQ.count_workers` does."""
+        """Do what `AntQ.count_workers` does."""
         number: int = self.ask("count_workers", **filters)
         return number
 
     def get_worker(self, id: int) -> Job:  # noqa: A002 - as the field is named
-        """Answer the job with this id. Raises JobNotFound."""
-        job: Job = self.ask("get_worker", id)
-        return job
+        """Do what :meth:`get_job` does, under Ant's name."""
+        return self.get_job(id)
 
     def cancel_worker(self, job_or_id: Job | int) -> Job:
-        """Cancel a job and answer it, as `AntQ.cancel_worker` does."""
-        job: Job = self.ask("cancel_worker", _id(job_or_id))
-        return job
+        """Do what :meth:`cancel_job` does, under Ant's name."""
+        return self.cancel_job(job_or_id)
 
     def retry_worker(self, job_or_id: Job | int) -> Job:
-        """Enqueue an ended job again and answer it, as `AntQ.retry_worker` does."""
-        job: Job = self.ask("retry_worker", _id(job_or_id), may_repeat=False)
-        return job
+        """Do what :meth:`retry_job` does, under Ant's name."""
+        return self.retry_job(job_or_id)
 
     def delete_worker(self, job_or_id: Job | int) -> None:
-        """Delete a job, as `AntQ.delete_worker` does."""
-        self.ask("delete_worker", _id(job_or_id), may_repeat=False)
+        """Do what :meth:`delete_job` does, under Ant's name."""
+        self.delete_job(job_or_id)
 
     def queue(self, name: str) -> QueueClient:
         """Answer the queue of this name. Raises UnknownQueue."""
@@ -246,7 +296,7 @@ class Client:
     def _lost(self, what: str) -> StorageError:
         return StorageError(
             f"the host of {self._address.name!r} died before it answered; whether {what} was done"
-            " is not known. Look with list_workers, or do it again if twice does no harm"
+            " is not known. Look with list_jobs, or do it again if twice does no harm"
         )
 
     def _found(self) -> Any:
@@ -327,3 +377,7 @@ def _batch_error(index: int, ids: list[int], error: BaseException) -> BatchError
 
 def _id(job_or_id: Job | int) -> int:
     return job_or_id.id if isinstance(job_or_id, Job) else job_or_id
+
+
+def _name(worker: AnyWorker | str | None) -> str | None:
+    return worker if worker is None or isinstance(worker, str) else name_of(worker)
