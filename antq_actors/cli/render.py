@@ -36,6 +36,8 @@ def text(job: Job, place: str = "") -> str:
         "interruptions": str(job.interruptions),
         "scheduled": _moment(job.scheduled_at) if job.scheduled_at else "-",
         "inserted": _moment(job.inserted_at),
+        "started": _moment(job.started_at) if job.started_at else "-",
+        "ended": _moment(job.ended_at) if job.ended_at else "-",
         "updated": _moment(job.updated_at),
         "options": options or "-",
     }
@@ -97,7 +99,7 @@ def _errors_title(job: Job) -> str:
 
 
 def _error_lines(error: AttemptError) -> list[str]:
-    head = f"    attempt {error.attempt}, {_moment(error.attempted_at)}: {error.error}"
+    head = f"    attempt {error.attempt}, {_moment(error.attempted_at)}: {error.summary}"
     trace = error.stack_trace or ""
     return [head, *(f"      {line}" for line in trace.splitlines())]
 

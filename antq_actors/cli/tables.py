@@ -13,6 +13,7 @@ from rich.console import Console, ConsoleOptions
 from rich.table import Table
 from rich.text import Text
 
+from antq_actors import Status
 from antq_actors.cli import output
 from antq_actors.cli.output import printable
 
@@ -34,10 +35,14 @@ STATUS_STYLES: Final = {
 MAX_ARGS: Final = 300
 """Longest arguments shown in a table, in characters."""
 
-_COLUMNS: Final = ("id", "status", "queue", "attempts", "worker", "when", "args")
-_LEFT_OUT_FIRST: Final = ("args", "when", "attempts", "queue", "worker", "status")
-_NARROWEST: Final = {"queue": 8, "worker": 12, "args": 8}
+_COLUMNS: Final = ("id", "status", "queue", "attempts", "worker", "when", "error", "args")
+_LEFT_OUT_FIRST: Final = ("args", "error", "when", "attempts", "queue", "worker", "status")
+_NARROWEST: Final = {"queue": 8, "worker": 12, "error": 16, "args": 8}
 """To so many characters a column is narrowed before any is left out; the others are not."""
+_SHOW_ERROR: Final = frozenset({Status.RETRYING, Status.FAILED})
+"""Statuses that the newest error explains."""
+MAX_ERROR: Final = 200
+"""Longest error shown in a table, in characters."""
 _GAP: Final = 2
 """Spaces between two columns."""
 
@@ -70,6 +75,8 @@ class JobTable:
         self._columns = {
             title: [row[number] for row in rows] for number, title in enumerate(_COLUMNS)
         }
+        if not any(cell.plain for cell in self._columns["error"]):
+            del self._columns["error"]
         self._widths: dict[str, int] = {
             title: max(cell.cell_len for cell in (Text(title), *cells))
             for title, cells in self._columns.items()
@@ -92,7 +99,7 @@ class JobTable:
         least = {title: min(natural[title], _NARROWEST.get(title, width)) for title in natural}
         least["id"] = self.narrowest
         for title in _LEFT_OUT_FIRST:
-            if _table_width(least) > width:
+            if title in least and _table_width(least) > width:
                 del least[title]
         spare = width - _table_width(least)
         shown = _new_table()
@@ -161,8 +168,16 @@ def _cells(job: Job) -> tuple[Text, ...]:
         Text(f"{job.attempts}/{job.max_attempts}"),
         Text(printable(job.worker.rpartition(":")[2])),
         Text(f"{job.scheduled_at or job.updated_at:%Y-%m-%d %H:%M:%S}"),
+        Text(_error(job)),
         Text(printable(repr(dict(job.args)))[:MAX_ARGS]),
     )
+
+
+def _error(job: Job) -> str:
+    """Return the newest error of a job that is what it is by that, on one line."""
+    if job.status not in _SHOW_ERROR or not job.errors:
+        return ""
+    return printable(" ".join(job.errors[0].summary[:MAX_ERROR].split()))
 
 
 def _table_width(columns: Mapping[str, int]) -> int:

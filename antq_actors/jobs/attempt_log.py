@@ -55,6 +55,21 @@ def no_delay(
     _log(attempt, logging.WARNING, (text, values), let_through, error=error)
 
 
+def nobody_to_ask(attempt: Attempt, error: BaseException, let_through: LetThrough) -> None:
+    """Log, for whoever debugs, why nobody says when the next attempt is due."""
+    line = "no worker to ask for the delay of job #%d", (attempt.job_id,)
+    _log(attempt, logging.DEBUG, line, let_through, error=error)
+
+
+def _attributes(attempt: Attempt) -> dict[str, object]:
+    return {
+        "job_id": attempt.job_id,
+        "worker": attempt.worker,
+        "queue": attempt.queue,
+        "attempt": attempt.number,
+    }
+
+
 def _log(
     attempt: Attempt,
     level: int,
@@ -79,12 +94,7 @@ def _log(
             values,
             None if error is None else (type(error), error, users_part(error.__traceback__)),
             code.co_name,
-            extra={
-                "job_id": attempt.job_id,
-                "worker": attempt.worker,
-                "queue": attempt.queue,
-                "attempt": attempt.number,
-            },
+            extra=_attributes(attempt),
             sinfo=None if stack is None else stack.rstrip(),
         )
         log.handle(record)

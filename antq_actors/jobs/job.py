@@ -32,11 +32,7 @@ class AttemptError(msgspec.Struct, frozen=True):
 
     @property
     def summary(self) -> str:
-        """The error as logs and the command line show it: after the name of its class, if any.
-
-        >>> AttemptError(1, "'user_id'", None, datetime.now(), "KeyError").summary
-        "KeyError: 'user_id'"
-        """
+        """The error as logs and the command line show it: after the name of its class, if any."""
         return attempt_error.summary(self.error, self.error_type)
 
 

@@ -9,7 +9,6 @@ ends where it leaves the worker's code: its parent alone has an outcome.
 from __future__ import annotations
 
 import inspect
-import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, cast, get_args
 
 from msgspec.structs import replace
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.registry import AnyWorker
-
-log: Final = logging.getLogger("antq_actors.jobs")
 
 _COMPLETED: Final = Completed()
 _OUTCOMES: Final = (Fail, Cancel, Snooze, *get_args(Outcome))
@@ -167,8 +164,8 @@ def fail(
             failed = _with_delay(attempt, failed, ready, clock, let_through)
     except let_through:
         raise
-    except BaseException:
-        log.debug("no worker to ask for the delay of job #%d", attempt.job_id, exc_info=True)
+    except BaseException as error_there:  # noqa: BLE001 - then the default delay will do
+        attempt_log.nobody_to_ask(attempt, error_there, let_through)
     finally:
         current_job.enter(outer)
     attempt_log.failed(attempt, failed, exception, let_through)

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -112,6 +113,15 @@ def test_list_as_a_table_has_one_line_a_job(antq):
         ["4", "enqueued", "mail", "0/1"],
     ]
     assert "'part': 'axle'" in rows[1]
+    assert out.splitlines()[0].split()[-2:] == ["error", "args"]
+    assert "ValueError: broke on axle" in rows[1]
+
+
+def test_list_has_no_column_for_errors_where_no_job_has_failed(antq):
+    _, out, _ = antq("list", "--status", "completed")
+
+    assert out.splitlines()[0].split()[-1] == "args"
+    assert "error" not in out
 
 
 def test_list_says_on_standard_error_that_there_may_be_more_and_where_to_go_on(antq):
@@ -160,8 +170,17 @@ def test_show_tells_everything_about_a_job_with_its_stack_trace(antq):
     code, out, _ = antq("show", "2")
 
     assert code == 0
-    for text in ("failed", "Break", "axle", "1 of 1", "broke on axle", "Traceback"):
+    for text in ("failed", "Break", "axle", "1 of 1", "Traceback"):
         assert text in out
+    assert re.search(r"attempt 1, .*Z: ValueError: broke on axle\n", out)
+    for name in ("inserted", "started", "ended"):
+        assert re.search(rf"\n  {name} +20\d\d-\d\d-\d\d .*Z\n", out)
+
+
+def test_show_tells_of_a_job_that_waits_that_it_has_neither_begun_nor_ended(antq):
+    _, out, _ = antq("show", "4")
+
+    assert re.search(r"\n  started +-\n  ended +-\n", out)
 
 
 def test_show_as_json_has_every_field_of_the_job(antq):
