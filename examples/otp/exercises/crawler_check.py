@@ -3,9 +3,9 @@
 import threading
 from collections import Counter
 
-from checking import run
+from checking import run, started
 
-from antq_actors.otp import CallExit, chaos, monitor, stop
+from antq_actors.otp import chaos, monitor, whereis
 
 PATIENCE = 10
 """Seconds that a crawl of a few pages may take."""
@@ -28,14 +28,16 @@ class Web:
 
     def crawl(self, crawler, first="home"):
         """Let *crawler* crawl until it ends by itself."""
-        tree = crawler.start_crawler(self.fetch, first, self.report)
+        tree = started(crawler.start_crawler, self.fetch, first, self.report)
         await_end(tree)
 
 
 def await_end(tree):
-    if monitor(tree).wait(PATIENCE) is None:
-        stop(tree)
-        raise AssertionError(f"the tree has not ended by itself within {PATIENCE} s")
+    with tree:  # stops it, if it has not ended
+        try:
+            monitor(tree).wait(PATIENCE)
+        except TimeoutError:
+            raise AssertionError(f"the tree has not ended by itself in {PATIENCE} s") from None
 
 
 def expect(found, expected, what):
@@ -50,24 +52,39 @@ def all_pages(crawler):
     expect(sorted(web.reports), [(page, "fetched") for page in sorted(web.links)], "reported")
 
 
+class SlowWeb(Web):
+    """Two pages; the second is fetched until it is told to go on."""
+
+    def __init__(self):
+        super().__init__(home=["slow"], slow=[])
+        self.reached, self.may_go_on = threading.Event(), threading.Event()
+
+    def fetch(self, page):
+        if page == "slow":
+            self.reached.set()
+            self.may_go_on.wait(PATIENCE)
+        return super().fetch(page)
+
+    def crawl_meanwhile(self, crawler, do):
+        """Let *crawler* crawl until it ends by itself; *do* something while it fetches."""
+        with started(crawler.start_crawler, self.fetch, "home", self.report) as tree:
+            try:
+                assert self.reached.wait(PATIENCE), "the second page was not fetched"
+                do(tree)
+            finally:
+                self.may_go_on.set()
+            await_end(tree)
+
+
 def ending(crawler):
     """When the work is done, the whole tree ends by itself, and not before."""
-    gate, reached = threading.Event(), threading.Event()
 
-    def fetch(page):
-        if page == "home":
-            return ["slow"]
-        reached.set()
-        gate.wait(PATIENCE)
-        return []
+    def look(tree):
+        assert tree.is_alive(), "it has ended too early"
 
-    reports = []
-    tree = crawler.start_crawler(fetch, "home", lambda page, _outcome: reports.append(page))
-    assert reached.wait(PATIENCE), "the second page was not fetched"
-    assert tree.is_alive(), "it has ended too early"
-    gate.set()
-    await_end(tree)
-    expect(reports, ["home", "slow"], "reported")
+    web = SlowWeb()
+    web.crawl_meanwhile(crawler, look)
+    expect(web.reports, [("home", "fetched"), ("slow", "fetched")], "reported")
 
 
 def three_at_a_time(crawler):
@@ -81,7 +98,7 @@ def three_at_a_time(crawler):
         met.append(meeting.wait(3))
         return []
 
-    await_end(crawler.start_crawler(fetch, "home", lambda _page, _outcome: None))
+    await_end(started(crawler.start_crawler, fetch, "home", lambda _page, _outcome: None))
     assert len(met) == 3, "three fetches did not run at the same time"
 
 
@@ -97,7 +114,7 @@ def three_tries(crawler):
             tried.set()
         return web.fetch(page)
 
-    await_end(crawler.start_crawler(fetch, "home", web.report))
+    await_end(started(crawler.start_crawler, fetch, "home", web.report))
     expect(dict(web.fetched), {"broken": 3, "home": 1, "a": 1, "b": 1}, "fetched")
     good = [(page, "fetched") for page in web.links]
     expect(sorted(web.reports), sorted([*good, ("broken", "failed")]), "reported")
@@ -114,26 +131,15 @@ def many_broken(crawler):
 
 def a_new_frontier(crawler):
     """If the frontier crashes, the crawl begins anew, and comes to its end."""
-    gate, reached = threading.Event(), threading.Event()
 
-    def fetch(page):
-        if page == "home":
-            return ["slow"]
-        reached.set()
-        gate.wait(PATIENCE)
-        return []
-
-    reports = []
-    tree = crawler.start_crawler(fetch, "home", lambda page, _outcome: reports.append(page))
-    assert reached.wait(PATIENCE), "the second page was not fetched"
-    try:
+    def crash(_tree):
+        assert whereis("frontier"), 'there is no actor named "frontier"'
         chaos.crash("frontier")
-    except CallExit:
-        raise AssertionError('there is no actor named "frontier"') from None
-    finally:
-        gate.set()
-    await_end(tree)
-    expect(reports, ["home", "home", "slow"], "reported")
+
+    web = SlowWeb()
+    web.crawl_meanwhile(crawler, crash)
+    pages = [page for page, _outcome in web.reports]
+    expect(pages, ["home", "home", "slow"], "reported")
 
 
 CHECKS = [
