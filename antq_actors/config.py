@@ -48,8 +48,8 @@ class QueueConfig:
 
     concurrency: int = 5
     """Jobs performed at once."""
-    check_interval: float = 5.0
-    """Longest time in seconds between two looks; a new job never waits for it."""
+    check_interval: float | timedelta = 5.0
+    """Longest time between two looks, in seconds once it is made; a new job never waits for it."""
     executor: ExecutorName | None = None
     """What runs ``perform`` of workers that do not say: thread, async, process or ray. None: the
     event loop for coroutines, else a thread."""

@@ -133,7 +133,7 @@ def _queue(config: Config, names: Names, name: str, store: StorageClient, node: 
     settings = QueueSettings(
         name=name,
         concurrency=queue.concurrency,
-        check_interval=queue.check_interval,
+        check_interval=float(queue.check_interval),  # type: ignore[arg-type]  # seconds now
         max_interruptions=config.max_interruptions,
         node=node,
         workers=names.workers(name),

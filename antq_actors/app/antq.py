@@ -170,7 +170,7 @@ class AntQ(JobVerbs, WaitVerbs):
                 raise _start_error(error) from error
             raise
 
-    def stop(self, *, timeout: float = 30.0) -> None:
+    def stop(self, *, timeout: float | timedelta = 30.0) -> None:
         """Stop: claim no more, wait up to *timeout* seconds for running jobs, interrupt the rest.
 
         What then still runs is given back to its queue, and nothing is counted. A thread that

@@ -220,6 +220,8 @@ def _refuse_unknown(given: Iterable[str], owner: str) -> None:
     for option in given:
         if option not in _OF_WORKERS:
             hint = did_you_mean(option, _OF_WORKERS)
+            if option in _JOB_OPTIONS:
+                hint = "; that is one of a single job: give it when you enqueue"
             raise TypeError(f"unknown option {option!r} of {owner}{hint}")
 
 
@@ -230,6 +232,11 @@ def _refuse_unknown_of_job(
     beginning = f"unknown option {option!r} of {owner}"
     if option in arguments:
         raise TypeError(f"{beginning}, which has an argument of this name; {write}")
+    if option in _OF_WORKERS or option == "name":
+        raise TypeError(
+            f"{beginning} for a single job; {option} is an option of workers: give it where the"
+            " worker is defined"
+        )
     hint = did_you_mean(option, _JOB_OPTIONS)
     if not hint.endswith("?"):  # else it is misspelt, and no argument in the wrong place
         hint += f"; the arguments of a job are no options: {write}"

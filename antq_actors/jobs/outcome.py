@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 from msgspec.structs import force_setattr
 
 from antq_actors.jobs import duration
+
+if TYPE_CHECKING:
+    from datetime import timedelta
 
 
 class Fail(msgspec.Struct, frozen=True):
@@ -33,6 +36,10 @@ class Snooze(msgspec.Struct, frozen=True):
     """
 
     seconds: float
+
+    if TYPE_CHECKING:  # what it may be made of
+
+        def __init__(self, seconds: float | timedelta) -> None: ...
 
     def __post_init__(self) -> None:
         force_setattr(self, "seconds", duration.to_seconds(self.seconds, "Snooze(seconds)"))

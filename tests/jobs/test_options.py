@@ -121,9 +121,15 @@ def test_a_misspelt_option_of_a_job_is_no_argument():
         job_options({"schedule": 5}, Options(), owner="worker Mail")
 
 
+@pytest.mark.parametrize("option", ["retry_delay", "executor", "ray", "name"])
+def test_an_option_of_workers_is_refused_for_a_single_job(option):
+    with pytest.raises(TypeError, match=f"unknown option '{option}' .* where the worker is def"):
+        job_options({option: "thread"}, Options(), owner="worker Mail")
+
+
 def test_a_schedule_is_an_option_of_a_job_and_not_of_a_worker():
     assert job_options({"schedule_in": 5}, Options(), owner="worker Mail").schedule_in == 5
-    with pytest.raises(TypeError, match="unknown option 'schedule_in'"):
+    with pytest.raises(TypeError, match=r"unknown option 'schedule_in' .*: give it when you enq"):
         options(schedule_in=5)
 
 

@@ -36,7 +36,11 @@ def send(email: str) -> None: ...
 
 queues: dict[str, int | QueueConfig] = {"mail": 5, "slow": QueueConfig(executor="process")}
 app = AntQ("jobs", queues=queues, retention=timedelta(days=1))
-AntQ(Path("jobs"), queues={"default": 10, "mail": QueueConfig(concurrency=2)}, start_queues=False)
+AntQ(
+    Path("jobs"),
+    queues={"default": 10, "mail": QueueConfig(2, check_interval=timedelta(1))},
+    start_queues=False,
+)
 
 assert_type(app.start(), AntQ)
 app.queue("mail").pause()
@@ -65,6 +69,7 @@ workers: list[FunctionWorker[..., ..., None]] = [send]
 
 with app as running:
     assert_type(running, AntQ)
+app.stop(timeout=timedelta(seconds=5))
 
 
 def later(email: str, **options: Unpack[JobOptions]) -> Job:

@@ -28,6 +28,11 @@ class Full(
         return Snooze(30) if job.attempts < 3 else None
 
 
+class Later(Worker):
+    def perform(self, job: Job) -> Snooze:
+        return Snooze(timedelta(minutes=1))
+
+
 class Inherits(Full, queue=None, timeout=None, unique=None, executor=None, retry_delay=None): ...
 
 
