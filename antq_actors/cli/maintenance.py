@@ -12,7 +12,7 @@ import typer
 
 from antq_actors import AntQ, AntqError, Status, maintenance, signing_keys
 from antq_actors.cli import output
-from antq_actors.cli.listing import Queue, Statuses
+from antq_actors.cli.listing import Queue, Statuses, hinted
 from antq_actors.cli.store import StorePath, check_exists, opened, started
 
 FINDINGS = 1
@@ -151,6 +151,8 @@ def export_jobs(
     chosen: list[Status] | None = status or None
     with opened(path) as app:
         lines = app.export_jobs(status=chosen, queue_name=queue)
+        with hinted():
+            app.count_jobs(status=chosen, queue=queue)
         if file is None:
             output.write_lines(lines)
             return

@@ -136,6 +136,13 @@ def test_export_and_import(antq, path, tmp_path):
     assert antq("count", "--status", "enqueued", path=new)[1] == "4\n"
 
 
+def test_an_export_of_a_queue_that_nothing_knows_hints_at_it(antq):
+    code, out, err = antq("export", "--queue", "defualt")
+
+    assert (code, len(out.splitlines())) == (0, 1)
+    assert "did you mean 'default'" in err
+
+
 def test_an_export_replaces_no_file(antq, tmp_path):
     file = tmp_path / "precious"
     file.write_text("mine")
