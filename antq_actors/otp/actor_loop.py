@@ -164,7 +164,7 @@ class ActorLoop(ThreadingActor):
         self._otp_process.end_if_forked()
         self._otp_process.is_at = None
         if not self._otp_process.tell_starter(self._otp_ref):
-            return None, Killed()  # its starter kills it, as init took too long
+            return None, Killed()  # as one that took too long in init is by its starter
         return (answer if isinstance(answer, Continue) else None), None
 
     def __refuse(self, reason: ExitReason) -> ExitReason:

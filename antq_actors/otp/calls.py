@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pykka._envelope import Envelope
 
@@ -50,13 +50,14 @@ def await_answer(process: Process, pending: Call, timeout: float | None) -> Any:
     """Answer or raise what comes of *pending*, which *process* has."""
     if not pending.wait(timeout):
         raise CallTimeout(f"{process} did not answer within {timeout} s")
-    return answer_of(pending)
+    if pending.error is not None:
+        raise_error_of(pending)
+    return pending.value
 
 
-def answer_of(pending: Call) -> Any:
-    """Return or raise what came of *pending*, which is settled."""
-    if pending.error is None:
-        return pending.value
+def raise_error_of(pending: Call) -> NoReturn:
+    """Raise what came of *pending*, to which no answer came."""
+    assert pending.error is not None  # noqa: S101 - the caller has looked
     if type(pending.error) is CallExit:
         # Made by the thread that ended; raised here with this thread's own traceback.
         cause = getattr(pending.error.reason, "exception", None)

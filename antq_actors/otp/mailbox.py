@@ -253,16 +253,23 @@ class Mailbox:
     def _take(self) -> Envelope[Any]:
         assert self._messages is not None  # noqa: S101 - there are some
         envelope = self._messages[0]
-        self._note(envelope)
+        # Noted first, and under the lock: an end between the two steps would leave its caller
+        # waiting for ever.
+        if envelope.reply_to is not None:
+            self._asked = envelope
+        elif issubclass(type(envelope.message), Call):  # a message may lie of its class, or raise
+            self._open(envelope.message)
         self._messages.popleft()
         return envelope
 
     def _take_order(self) -> Envelope[Any] | None:
+        assert self._messages is not None  # noqa: S101 - there are some
         envelope = self._first_order()
-        if envelope is not None:
-            self._note(envelope)
-            _remove(self._messages, envelope)
-        return envelope
+        if envelope is None:
+            return None
+        _remove(self._messages, envelope)
+        self._messages.appendleft(envelope)
+        return self._take()
 
     def _first_order(self) -> Envelope[Any] | None:
         """Return the first message that is taken also while the actor is suspended."""
@@ -270,14 +277,6 @@ class Mailbox:
             if issubclass(type(envelope.message), _ORDERS):
                 return envelope
         return None
-
-    def _note(self, envelope: Envelope[Any]) -> None:
-        # Before it is taken out, and under the lock: an end between the two steps would leave its
-        # caller waiting for ever.
-        if envelope.reply_to is not None:
-            self._asked = envelope
-        elif issubclass(type(envelope.message), Call):  # a message may lie of its class, or raise
-            self._open(envelope.message)
 
     def _open(self, call: Call) -> None:
         if self.calls is _NO_CALLS:

@@ -148,8 +148,13 @@ class Process:
         return self.reason is not None or self.mailbox.signals is not None
 
     def tell_starter(self, answer: Any) -> bool:
-        """Tell who waits for it that ``init`` is through; False if they gave it up before."""
-        return self.started is None or self.started.answer(answer)
+        """Tell who waits for it that ``init`` is through; False if it must not go on.
+
+        That is when its starter has given it up, or it was killed.
+        """
+        started = self.started  # read once: its end takes it away
+        is_heard = started is None or started.answer(answer)
+        return is_heard and self.reason is None
 
     def give_up_start(self, started: Promise, why: str) -> None:
         """Kill the actor, for whose *started* nobody waits any longer, unless its init is through.

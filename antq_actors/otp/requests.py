@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pykka._envelope import Envelope
 
 from antq_actors.otp import current
-from antq_actors.otp.calls import answer_of
+from antq_actors.otp.calls import raise_error_of
 from antq_actors.otp.destinations import find, nobody
 from antq_actors.otp.errors import CallExit, CallTimeout
 from antq_actors.otp.messages import Call
@@ -79,7 +79,9 @@ class Request:
                 if not self._call.wait(limit):
                     raise CallTimeout(f"{self._process} did not answer within {limit} s")
             self._check_not_cancelled()
-        return answer_of(self._call)
+        if self._call.error is not None:
+            raise_error_of(self._call)
+        return self._call.value
 
     def cancel(self) -> None:
         """Drop the answer, whether it has come or will come; twice is once.

@@ -5,6 +5,7 @@ import threading
 import pykka
 import pytest
 from probe import LONGEST, InThread, Probe, answering, in_actor, raising
+from pykka._envelope import Envelope
 from supervised import BOOM, eventually, kill
 
 from antq_actors.otp import (
@@ -39,6 +40,8 @@ from antq_actors.otp import (
     tree,
     whereis,
 )
+from antq_actors.otp.debugging import _SetSuspended
+from antq_actors.otp.messages import Call
 
 
 def state_of(ref):
@@ -409,6 +412,7 @@ class Lender(GenServer):
 def test_no_foreign_thread_runs_a_turn_of_a_suspended_actor(start):
     ref = start(of=Lender)
     suspend(ref)
+    eventually(lambda: ref.process.mailbox.asleep)
 
     with pytest.raises(CallTimeout):
         lending.call(ref, "waits", 0.01)
@@ -428,3 +432,20 @@ def test_what_waits_for_a_suspended_actor_is_not_handled_by_others_either(start)
         asked.wait(0.01)
     resume(ref)
     assert asked.wait(LONGEST) == "waits"
+
+
+def test_a_foreign_thread_that_comes_to_the_suspension_handles_nothing_behind_it(start):
+    ref = start(of=Lender)
+    eventually(lambda: ref.process.mailbox.asleep)
+    suspension, behind = _SetSuspended(ref.process, value=True), Call("waits")
+    for message in (suspension, behind):
+        ref.process.mailbox.deliver(Envelope(message), wake=False)
+
+    lending.run_what_waits(ref.process)
+
+    assert suspension.is_settled
+    assert state_of(ref) == "suspended"
+    assert not behind.is_settled
+    resume(ref)
+    assert behind.wait(LONGEST)
+    assert behind.value == "waits"

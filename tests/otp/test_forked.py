@@ -11,6 +11,7 @@ HEAD = """
 import os, threading, sys, traceback
 import pykka
 from antq_actors.otp import *
+from antq_actors.otp import exit
 from antq_actors.otp.reasons import NoProc
 
 class Child(GenServer):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from probe import Probe, answering, in_actor
-from supervised import eventually
+from supervised import eventually, kill
 
 from antq_actors.otp import (
     IGNORE,
@@ -185,10 +185,26 @@ def test_a_start_that_is_late_by_nothing_is_either_whole_or_leaves_nothing(notes
     eventually(lambda: not orphans())
 
 
+def test_an_actor_that_is_killed_in_init_handles_nothing_either(notes, gate):
+    def init(_me):
+        gate()
+        return Continue("too late")
+
+    ref = Probe.spawn_link(notes, init=init)
+    gate.wait_entered()
+
+    kill(ref)
+    gate.open()
+
+    eventually(lambda: not orphans())
+    assert notes.is_empty()
+
+
 def test_an_actor_whose_init_was_late_handles_nothing(notes, gate):
     def init(me):
         me.ref.tell("too late")
         gate()
+        return Continue("too late, too")
 
     with pytest.raises(StartError):
         Probe.start(notes, init=init, timeout=SHORT)

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 from endless import Deaf, Endless
-from probe import LONGEST, Gate, InThread, answering, raising
+from probe import LONGEST, Gate, InThread, Probe, answering, raising
 from supervised import eventually, kill, raise_anew
 
 from antq_actors.otp import (
@@ -18,6 +18,7 @@ from antq_actors.otp import (
     ChildInfo,
     Counts,
     Crash,
+    DynamicSupervisor,
     Killed,
     MaxChildren,
     NoProc,
@@ -27,11 +28,14 @@ from antq_actors.otp import (
     Restart,
     Shutdown,
     Supervisor,
+    Task,
     TaskExit,
     TaskSupervisor,
     Via,
+    admin,
     call,
     monitor,
+    send_request,
     stop,
     tree,
     whereis,
@@ -417,3 +421,22 @@ def test_a_supervisor_below_a_supervisor_comes_back_without_its_tasks(supervise,
     eventually(lambda: whereis("tasks") not in (None, old))
     assert is_empty("tasks")
     assert TaskSupervisor.async_("tasks", answering(1)).await_() == 1
+
+
+def test_the_place_of_a_killed_task_is_free_before_its_supervisor_hears_of_it(tasks, gate):
+    sup, never = tasks(2), Endless()
+    task = TaskSupervisor.async_nolink(sup, never)
+    never.wait_begun()
+    # While the supervisor is busy it cannot see the end of the task.
+    starting = InThread(
+        DynamicSupervisor.start_child, sup, Probe.child_spec(init=gate.pass_through)
+    )
+    gate.wait_entered()
+
+    next_one = send_request(sup, admin.StartChild(Task.child_spec(pow, 2, 10)))
+    kill(task.ref)
+    gate.open()
+
+    starting.result()
+    next_one.wait(LONGEST)
+    never.wait_over()
