@@ -40,7 +40,7 @@ def course(
     lesson: Annotated[
         str | None,
         typer.Argument(
-            metavar="[LESSON]",
+            metavar="LESSON",
             help="A program's number, or an exercise: all of its name, or its beginning.",
             show_default=False,
         ),
