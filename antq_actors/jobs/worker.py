@@ -32,6 +32,9 @@ class Worker:
     ``perform`` may be ``async def``: then it runs on an event loop, beside thousands of others.
 
     One instance is made for each attempt, without arguments.
+
+    A job runs at least once: again after a failed attempt, after an interruption, and after a crash
+    before its end was stored. So ``perform`` must be idempotent.
     """
 
     antq_options: ClassVar[Options] = Options()

@@ -66,6 +66,8 @@ class Shop:
 
     def serve(self, command):
         """Start a web server and return it when it answers."""
+        if "gunicorn.conf.py" not in command:  # gunicorn would read it without being told
+            (self.folder / "gunicorn.conf.py").unlink(missing_ok=True)
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         name, *arguments = (word.format(port=port) for word in command)

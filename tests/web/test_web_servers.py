@@ -7,6 +7,8 @@ import pytest
 from apps import until
 from shop_servers import GUNICORN_DJANGO, GUNICORN_FLASK, SERVERS, UVICORN, kill, stop
 
+ONE_WORKER = ["--workers", "1"]  # the one that has answered, and so has the store open
+
 
 @pytest.mark.parametrize("command", SERVERS.values(), ids=SERVERS)
 def test_a_server_enqueues_what_a_second_program_performs(shop, command):
@@ -68,10 +70,22 @@ def reloaded(shop):
 
 
 @pytest.mark.parametrize(
-    "command", [UVICORN, GUNICORN_FLASK, GUNICORN_DJANGO], ids=["FastAPI", "Flask", "Django"]
+    "command",
+    [UVICORN, [*GUNICORN_FLASK, *ONE_WORKER], [*GUNICORN_DJANGO, *ONE_WORKER]],
+    ids=["FastAPI", "Flask", "Django"],
 )
 def test_a_job_that_cannot_be_stored_is_a_503(shop, command):
     shop.serve(command)
     shutil.rmtree(shop.folder / "jobs")
 
     assert shop.request_receipt(1).status_code == 503
+
+
+def test_an_application_started_before_the_fork_is_refused_in_the_workers(shop):
+    module = shop.folder / "shop" / "jobs.py"
+    module.write_text(f"{module.read_text()}\n\napp.start(queues=False)\n")
+
+    server = shop.serve([*GUNICORN_FLASK, "--preload"])
+
+    assert shop.request_receipt(1).status_code == 500
+    assert "antq_actors.errors.ForkError" in server.log.read_text()

@@ -1,0 +1,65 @@
+"""README and docs name no command, option, method or class that is not there."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+import antq_actors
+from antq_actors import AntQ, Job, QueueHandle, QueueStatus, otp
+from antq_actors.cli.group import antq
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+GROUP = typer.main.get_command(antq)
+COMMAND = re.compile(r"(?:^|[`$] ?|\(|\bexec )antq ([a-z]+\b[^`#\n|&]*)", re.MULTILINE)
+ATTRIBUTE = re.compile(r"(?<![@\w.])(app|otp|job|antq_actors)\.([a-z_]\w*)")
+IN_CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
+OTHERS = {"coming_from.md": {"job"}}  # there it is RQ's job as well
+
+
+def code_of(page):
+    return "\n".join(IN_CODE.findall(page.read_text(encoding="utf-8")))
+
+
+def options_of(name):
+    command = GROUP.commands[name]
+    return {option for parameter in command.params for option in parameter.opts} | {"--help"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_page_names_only_commands_and_options_that_exist(page):
+    for line in COMMAND.findall(code_of(page)):
+        name, *words = shlex.split(line.replace("\\", ""), posix=False)
+        assert name in GROUP.commands, line
+        given = {word.partition("=")[0] for word in words if word.startswith("--") and word != "--"}
+        assert given <= options_of(name), line
+
+
+THINGS = {"app": AntQ, "otp": otp, "job": Job, "antq_actors": antq_actors}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_page_names_only_methods_and_fields_that_exist(page):
+    skipped = OTHERS.get(page.name, set()) | {"py"}
+    for thing, name in ATTRIBUTE.findall(code_of(page)):
+        if {thing, name} & skipped:
+            continue
+        assert is_there(THINGS[thing], name), f"{thing}.{name}"
+
+
+def is_there(thing, name):
+    return hasattr(thing, name) or name in getattr(thing, "__annotations__", {})
+
+
+def test_a_name_that_does_not_exist_is_found():
+    assert not is_there(AntQ, "list_job")
+    assert not is_there(Job, "result_of")
+    assert is_there(QueueHandle, "pause")
+    assert is_there(QueueStatus, "counts")
+    assert COMMAND.findall("`antq start shop:app --processes 4`") == [
+        "start shop:app --processes 4"
+    ]
+    assert ATTRIBUTE.findall("`app.list_jobs()`, `@app.task`") == [("app", "list_jobs")]
