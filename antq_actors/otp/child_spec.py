@@ -166,6 +166,8 @@ def _hint(child: object) -> str:
         return f"; write supervised({child.__name__}), which makes a child of a pykka actor"
     if not isinstance(child, type) and callable(child):
         return "; a function becomes a child with Task.child_spec(fn, *args)"
+    if hasattr(child, "await_"):
+        return "; it runs already: its supervisor starts it, of Task.child_spec(fn, *args)"
     if hasattr(child, "actor_urn"):  # an actor or a ref; nothing is imported here to ask pykka
         return "; the supervisor starts its children itself: give the class, or its child_spec(...)"
     return ""

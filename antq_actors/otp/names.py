@@ -131,8 +131,10 @@ def no_registry(registry: object) -> str:
     if not there:
         return f"{found}, and none runs that has a name"
     listed = ", ".join(map(repr, there[:_SHOWN])) + (", …" if len(there) > _SHOWN else "")
+    if len(there) == 1:
+        return f"{found}; there is {listed}"
     hint = _close_matches(registry, there)
-    return f"{found}; there {'is' if len(there) == 1 else 'are'} {listed}{hint and f' ({hint})'}"
+    return f"{found}; there are {listed}{hint and f' ({hint})'}"
 
 
 def _close_matches(name: str, among: list[str]) -> str:

@@ -161,7 +161,9 @@ class Process:
 
         As with every start that fails, its starter hears of it as an error, and by no link.
         """
-        late = TimeoutError(f"{why}, and was killed")
+        waits_for = self.waits_for  # read once: its thread goes on meanwhile
+        hint = "" if waits_for is None else f"; it waited for {waits_for[0]}"
+        late = TimeoutError(f"{why}, and was killed{hint}")
         if started.answer(None, CallExit(Crash(late))):
             self.unlink_parent()
             self.kill()

@@ -204,6 +204,8 @@ class Supervisor(GenServer):
             try:
                 self.__begin_child(spec.id, by_itself=False)
             except OtpError as error:
+                if self._otp_process.reason is not None:
+                    raise  # killed meanwhile, and its children with it
                 announce.boot_failed(self.ref, restart.find(self.__children, spec.id), error)
                 self.__end_children()
                 raise Stop(Shutdown(_boot_error(spec, error))) from error

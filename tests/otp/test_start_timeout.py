@@ -1,5 +1,6 @@
 """``timeout=`` of a start: an init that takes too long has failed, and leaves nobody behind."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -136,7 +137,7 @@ def test_a_child_that_hangs_at_a_restart_is_tried_again(supervise, gate):
     eventually(lambda: not orphans())
 
 
-def test_a_hung_child_of_a_child_fails_the_start_of_the_supervisor_above(gate):
+def test_a_hung_child_of_a_child_fails_the_start_of_the_supervisor_above(gate, caplog):
     inner = Supervisor.child_spec(
         [Probe.child_spec(init=gate.pass_through)], id="inner", timeout=SHORT
     )
@@ -145,8 +146,11 @@ def test_a_hung_child_of_a_child_fails_the_start_of_the_supervisor_above(gate):
         Supervisor.start([inner])
 
     assert failed.value.child_id == "inner"
+    assert re.search(r"was killed; it waited for Probe-\d+$", str(failed.value))
     gate.open()
     eventually(lambda: not orphans())
+    [told] = [record.message for record in caplog.records]  # by the one above, and by no ghost
+    assert re.search(r"^Supervisor-\d+ cannot start: child 'inner' did not start", told)
 
 
 @pytest.mark.parametrize(

@@ -134,6 +134,11 @@ def test_a_bad_value_is_refused_when_the_spec_is_made(fn, options, named):
         Task.child_spec(fn, **options)
 
 
+def test_a_task_that_runs_is_no_child_and_told_what_to_write():
+    with pytest.raises(TypeError, match=r"it runs already.*Task.child_spec\(fn, \*args\)"):
+        Supervisor.start([Task.async_(int)])
+
+
 @pytest.mark.parametrize("child", [print, lambda: None, Task])
 def test_a_function_in_the_place_of_a_spec_is_refused_with_what_to_write(child):
     with pytest.raises(TypeError, match=r"Task.child_spec\(fn|required positional argument: 'fn'"):
