@@ -59,12 +59,12 @@ class FunctionWorker(Generic[C, P, R]):
         refuse_unperformable(function, f"function {function.__qualname__}")
         self._function = function
         self._keywords = Keywords(function)
-        self.antq_job = self._keywords.job
+        self.antq_job: JobParameter | None = self._keywords.job
         """The parameter that is given the job; None: none is."""
         self.antq_options: Options = worker_options(given, Options(), owner=owner)
         path = definitions.default_name(function.__module__, function.__qualname__)
         self.antq_name: str = name or check_name(path, owner)
-        self.antq_is_async = inspect.iscoroutinefunction(function)
+        self.antq_is_async: bool = inspect.iscoroutinefunction(function)
         refuse_blocking(function, self.antq_options, f"function {function.__qualname__}")
         functools.update_wrapper(self, function)
 

@@ -9,17 +9,53 @@ from antq_actors.otp import (
     Backoff,
     ChildSpec,
     DynamicSupervisor,
+    EventStream,
     Shutdown,
     Supervisor,
     stop,
     tree,
 )
+from antq_actors.otp.events import RestartFailed
 
 
 def test_the_delay_grows_from_the_first_to_the_longest():
     backoff = Backoff(first=timedelta(seconds=1), longest=5, factor=2)
 
     assert [backoff.delay(failures) for failures in (1, 2, 3, 4, 5000)] == [1, 2, 4, 5, 5]
+
+
+def test_jitter_moves_a_delay_either_way_by_up_to_its_share():
+    backoff = Backoff(first=2, longest=10, factor=3, jitter=0.5)
+
+    assert [backoff.delay(1, chance=chance) for chance in (0, 0.25, 0.5, 1)] == [1, 1.5, 2, 3]
+    assert [backoff.delay(9, chance=chance) for chance in (0, 1)] == [5, 15]
+    assert backoff.delay(2) == 6
+    assert Backoff(first=2, longest=2, jitter=1).delay(1, chance=0) == 0
+
+
+def test_no_delay_is_infinite():
+    backoff = Backoff(first=1e308, longest=1e308, factor=1e308, jitter=1)
+
+    assert math.isfinite(backoff.delay(5000, chance=1))
+
+
+def test_the_restarts_of_two_supervisors_with_jitter_wait_differently(log):
+    delays = set()
+    for _ in range(20):
+        plan = {}
+        backoff = Backoff(first=3600, longest=3600, jitter=0.5)
+        sup = Supervisor.start([a_failing(log, plan)], backoff=backoff)
+        with EventStream(below=sup) as events:
+            plan["a"] = "fail"
+            crash(Supervisor.which_children(sup)[0].ref)
+            while not isinstance(event := events.take(60), RestartFailed):
+                pass
+            delays.add(event.retry_in)
+        log.take(3)
+        stop(sup, Shutdown(), timeout=30)
+
+    assert len(delays) > 1
+    assert all(1800 <= delay <= 5400 for delay in delays)
 
 
 @pytest.mark.parametrize(
@@ -31,6 +67,12 @@ def test_the_delay_grows_from_the_first_to_the_longest():
         ({"longest": math.nan}, ValueError),
         ({"factor": 0.5}, ValueError),
         ({"factor": True}, TypeError),
+        ({"factor": timedelta(seconds=2)}, TypeError),
+        ({"jitter": -0.1}, ValueError),
+        ({"jitter": 1.1}, ValueError),
+        ({"jitter": math.nan}, ValueError),
+        ({"jitter": "0.1"}, TypeError),
+        ({"jitter": False}, TypeError),
     ],
 )
 def test_a_backoff_that_makes_no_sense_names_the_setting(settings, error):

@@ -1,3 +1,4 @@
+# pyright: strict
 """An application as users write it: neither mypy --strict nor pyright may find anything here."""
 
 from datetime import timedelta

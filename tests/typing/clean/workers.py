@@ -1,3 +1,4 @@
+# pyright: strict
 """Workers as users write them: neither mypy --strict nor pyright may find anything here."""
 
 from collections.abc import Mapping
