@@ -232,7 +232,7 @@ def _refuse_unknown_of_job(
     beginning = f"unknown option {option!r} of {owner}"
     if option in arguments:
         raise TypeError(f"{beginning}, which has an argument of this name; {write}")
-    if option in _OF_WORKERS or option == "name":
+    if option in _OF_WORKERS:  # not "name", which is a name of many arguments
         raise TypeError(
             f"{beginning} for a single job; {option} is an option of workers: give it where the"
             " worker is defined"

@@ -121,7 +121,7 @@ def test_a_misspelt_option_of_a_job_is_no_argument():
         job_options({"schedule": 5}, Options(), owner="worker Mail")
 
 
-@pytest.mark.parametrize("option", ["retry_delay", "executor", "ray", "name"])
+@pytest.mark.parametrize("option", ["retry_delay", "executor", "ray"])
 def test_an_option_of_workers_is_refused_for_a_single_job(option):
     with pytest.raises(TypeError, match=f"unknown option '{option}' .* where the worker is def"):
         job_options({option: "thread"}, Options(), owner="worker Mail")
