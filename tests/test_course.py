@@ -218,6 +218,22 @@ def test_the_parts_in_the_answer_are_those_of_the_task(exercise):
         ),
         (
             "crawler",
+            {
+                "was": "max_restarts=100",
+                "becomes": "max_restarts=100, strategy=Strategy.REST_FOR_ONE",
+            },
+            "A page whose fetch raises is tried three times; no other page suffers from that.",
+        ),
+        (
+            "crawler",
+            {
+                "was": 'id=f"fetcher {number}", restart=Restart.TRANSIENT, significant=True',
+                "becomes": "id=number",
+            },
+            "Every page that can be reached from the first is fetched, once.",
+        ),
+        (
+            "crawler",
             {"was": "range(fetchers)", "becomes": "range(2)"},
             "Three pages are fetched at a time, if there are as many.",
         ),

@@ -2,10 +2,12 @@
 
 import threading
 from collections import Counter
+from contextlib import contextmanager
 
 from checking import run, started
 
-from antq_actors.otp import chaos, monitor, whereis
+from antq_actors.otp import EventStream, chaos, monitor, whereis
+from antq_actors.otp.events import GaveUp
 
 PATIENCE = 10
 """Seconds that a crawl of a few pages may take."""
@@ -26,34 +28,49 @@ class Web:
     def report(self, page, outcome):
         self.reports.append((page, outcome))
 
-    def crawl(self, crawler, first="home"):
-        """Let *crawler* crawl until it ends by itself."""
-        tree = started(crawler.start_crawler, self.fetch, first, self.report)
-        await_end(tree)
+    def expect(self, *reports, fetched):
+        """Compare what was reported, in any order, and what was fetched, with what should be."""
+        missing, surplus = Counter(reports), Counter(self.reports)
+        found = [
+            *(f"not reported: {page} {outcome}" for page, outcome in missing - surplus),
+            *(f"reported: {page} {outcome}" for page, outcome in surplus - missing),
+            *(
+                f"{page} was fetched {self.fetched[page]} times, and not {times}"
+                for page, times in fetched.items()
+                if self.fetched[page] != times
+            ),
+        ]
+        assert not found, "; ".join(found[:3]) + (" …" if found[3:] else "")
 
 
-def await_end(tree):
-    with tree:  # stops it, if it has not ended
+@contextmanager
+def crawl(crawler, web):
+    """Let *crawler* crawl until it ends by itself, which it must before the block is left."""
+    with (
+        EventStream() as stream,
+        started(crawler.start_crawler, web.fetch, "home", web.report) as (tree),
+    ):
+        yield tree
         try:
             monitor(tree).wait(PATIENCE)
         except TimeoutError:
             raise AssertionError(f"the tree has not ended by itself in {PATIENCE} s") from None
-
-
-def expect(found, expected, what):
-    assert found == expected, f"{what}: {found}, and not {expected}"
+    for event in stream.waiting():
+        assert not isinstance(event, GaveUp), (
+            f"a supervisor has given up, after more than {event.max_restarts} restarts"
+        )
 
 
 def all_pages(crawler):
     """Every page that can be reached from the first is fetched, once."""
     web = Web(home=["news", "shop"], news=["home", "shop"], shop=["news", "cart"], cart=[])
-    web.crawl(crawler)
-    expect(dict(web.fetched), dict.fromkeys(web.links, 1), "fetched")
-    expect(sorted(web.reports), [(page, "fetched") for page in sorted(web.links)], "reported")
+    with crawl(crawler, web):
+        pass
+    web.expect(*((page, "fetched") for page in web.links), fetched=dict.fromkeys(web.links, 1))
 
 
 class SlowWeb(Web):
-    """Two pages; the second is fetched until it is told to go on."""
+    """Two pages; the second is fetched until it may go on."""
 
     def __init__(self):
         super().__init__(home=["slow"], slow=[])
@@ -65,81 +82,82 @@ class SlowWeb(Web):
             self.may_go_on.wait(PATIENCE)
         return super().fetch(page)
 
-    def crawl_meanwhile(self, crawler, do):
-        """Let *crawler* crawl until it ends by itself; *do* something while it fetches."""
-        with started(crawler.start_crawler, self.fetch, "home", self.report) as tree:
-            try:
-                assert self.reached.wait(PATIENCE), "the second page was not fetched"
-                do(tree)
-            finally:
-                self.may_go_on.set()
-            await_end(tree)
+    @contextmanager
+    def fetching(self):
+        """Wait until the second page is fetched; let it go on when the block is left."""
+        try:
+            assert self.reached.wait(PATIENCE), "the second page was not fetched"
+            yield
+        finally:
+            self.may_go_on.set()
 
 
 def ending(crawler):
     """When the work is done, the whole tree ends by itself, and not before."""
-
-    def look(tree):
-        assert tree.is_alive(), "it has ended too early"
-
     web = SlowWeb()
-    web.crawl_meanwhile(crawler, look)
-    expect(web.reports, [("home", "fetched"), ("slow", "fetched")], "reported")
+    with crawl(crawler, web) as tree, web.fetching():
+        assert tree.is_alive(), "it has ended too early"
+    web.expect(("home", "fetched"), ("slow", "fetched"), fetched={})
 
 
 def three_at_a_time(crawler):
     """Three pages are fetched at a time, if there are as many."""
     meeting = threading.Barrier(3)
-    met = []
 
-    def fetch(page):
-        if page == "home":
-            return ["a", "b", "c"]
-        met.append(meeting.wait(3))
-        return []
+    class Meeting(Web):
+        def fetch(self, page):
+            if page != "home":
+                meeting.wait(3)
+            return super().fetch(page)
 
-    await_end(started(crawler.start_crawler, fetch, "home", lambda _page, _outcome: None))
-    assert len(met) == 3, "three fetches did not run at the same time"
+    web = Meeting(home=["a", "b", "c"], a=[], b=[], c=[])
+    with crawl(crawler, web):
+        pass
+    assert not meeting.broken, "three fetches did not run at the same time"
+
+
+class HalfBrokenWeb(Web):
+    """Two good pages that are being fetched while the fetcher of a broken one crashes."""
+
+    def __init__(self, *links):
+        super().__init__(home=links, a=[], b=[])
+        self.tried = threading.Event()
+
+    def fetch(self, page):
+        if page in ("a", "b"):
+            self.tried.wait(2)
+        if page == "broken" and self.fetched[page] == 2:
+            self.tried.set()
+        return super().fetch(page)
 
 
 def three_tries(crawler):
     """A page whose fetch raises is tried three times; no other page suffers from that."""
-    web = Web(home=["a", "broken", "b"], a=[], b=[])
-    tried = threading.Event()
-
-    def fetch(page):
-        if page in ("a", "b"):
-            tried.wait(2)  # is being fetched while the fetcher of the broken page crashes
-        if page == "broken" and web.fetched[page] == 2:
-            tried.set()
-        return web.fetch(page)
-
-    await_end(started(crawler.start_crawler, fetch, "home", web.report))
-    expect(dict(web.fetched), {"broken": 3, "home": 1, "a": 1, "b": 1}, "fetched")
-    good = [(page, "fetched") for page in web.links]
-    expect(sorted(web.reports), sorted([*good, ("broken", "failed")]), "reported")
+    for links in (["broken", "a", "b"], ["a", "broken", "b"], ["a", "b", "broken"]):
+        web = HalfBrokenWeb(*links)
+        with crawl(crawler, web):
+            pass
+        good = [(page, "fetched") for page in web.links]
+        web.expect(*good, ("broken", "failed"), fetched={"broken": 3, "home": 1, "a": 1, "b": 1})
 
 
 def many_broken(crawler):
     """The crawl goes on if there are twenty such pages."""
     broken = [f"broken {number}" for number in range(20)]
     web = Web(home=[*broken, "last"], last=[])
-    web.crawl(crawler)
-    expected = [("home", "fetched"), ("last", "fetched"), *((page, "failed") for page in broken)]
-    expect(sorted(web.reports), sorted(expected), "reported")
+    with crawl(crawler, web):
+        pass
+    good = [("home", "fetched"), ("last", "fetched")]
+    web.expect(*good, *((page, "failed") for page in broken), fetched=dict.fromkeys(broken, 3))
 
 
 def a_new_frontier(crawler):
     """If the frontier crashes, the crawl begins anew, and comes to its end."""
-
-    def crash(_tree):
+    web = SlowWeb()
+    with crawl(crawler, web), web.fetching():
         assert whereis("frontier"), 'there is no actor named "frontier"'
         chaos.crash("frontier")
-
-    web = SlowWeb()
-    web.crawl_meanwhile(crawler, crash)
-    pages = [page for page, _outcome in web.reports]
-    expect(pages, ["home", "home", "slow"], "reported")
+    web.expect(("home", "fetched"), ("home", "fetched"), ("slow", "fetched"), fetched={})
 
 
 CHECKS = [
