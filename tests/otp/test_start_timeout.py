@@ -1,6 +1,7 @@
 """``timeout=`` of a start: an init that takes too long has failed, and leaves nobody behind."""
 
 import re
+import threading
 from datetime import timedelta
 
 import pytest
@@ -173,20 +174,24 @@ def test_everything_that_starts_takes_it_and_so_does_its_spec(start, kind, args)
 # ---- at the last moment -----------------------------------------------------------------------
 
 
-def test_a_start_that_is_late_by_nothing_is_either_whole_or_leaves_nothing(notes):
+def test_an_init_that_ends_as_its_time_does_has_started_or_leaves_nothing(notes):
+    def init(me):
+        me.ref.tell("after init")
+        threading.Event().wait(0.001)
+
     for number in range(300):
         try:
-            ref = Probe.start(
-                notes, init=lambda me: me.ref.tell("after init"), name="racer", timeout=0
-            )
+            ref = Probe.start(notes, init=init, name="racer", timeout=0.00095 + number % 10 * 2e-5)
         except StartError:
             assert whereis("racer") is None
             continue
         assert whereis("racer") is ref
         assert call(ref, answering(number)) == number
-        ref.process.kill()
+        assert notes.take(1) == ["after init"]
+        kill(ref)
 
     eventually(lambda: not orphans())
+    assert notes.is_empty()  # of those that were late
 
 
 def test_an_actor_that_is_killed_in_init_handles_nothing_either(notes, gate):
