@@ -1,15 +1,15 @@
 """Enqueue one job for each period, from as many processes as run this program.
 
-Run it as a service. It runs until SIGTERM or Ctrl-C.
+Run it as a service that is started again when it ends. It runs until SIGTERM or Ctrl-C.
 """
 
 import signal
-import threading
+import sys
 import time
 from contextlib import suppress
 
 from antq_actors import AlreadyExists, AntQ, Job, Unique, Worker
-from antq_actors.otp import Backoff, GenServer, Supervisor
+from antq_actors.otp import GenServer, Supervisor, monitor
 
 PERIOD_SECONDS = 0.5  # 86_400 for a day, which then begins at midnight UTC
 
@@ -37,11 +37,11 @@ class Scheduler(GenServer):
 
 
 def main() -> None:
-    stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with AntQ("jobs"), Supervisor.start([Scheduler.child_spec()], backoff=Backoff(first=1.0)):
-        stop.wait()
+        signal.signal(number, lambda *_: sys.exit())
+    with AntQ("jobs"), Supervisor.start([Scheduler.child_spec()]) as scheduler:
+        monitor(scheduler).wait()  # until it gives up, because restarting did not help
+        sys.exit("the scheduler has ended")
 
 
 if __name__ == "__main__":

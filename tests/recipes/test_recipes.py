@@ -1,5 +1,6 @@
 """What docs/recipes.md promises of each recipe, also when its program is killed."""
 
+import shutil
 import signal
 import sqlite3
 from contextlib import closing
@@ -77,7 +78,9 @@ def test_a_killed_scheduler_enqueues_no_period_twice(start, home):
         program.line()
         program.kill()
     program = start(SCHEDULE)
-    program.line()
+    reports = set()
+    while len(reports) < 2:
+        reports.add(program.line())
     program.send(signal.SIGTERM)
     assert program.end()[0] == 0
 
@@ -85,6 +88,17 @@ def test_a_killed_scheduler_enqueues_no_period_twice(start, home):
 
     assert len(enqueued) == len(set(enqueued)) >= 2
     assert {job.status for job in stored_jobs(home)} <= {Status.COMPLETED, Status.ENQUEUED}
+
+
+def test_a_scheduler_that_can_store_no_job_ends_its_program(start, home):
+    program = start(SCHEDULE)
+    program.line()
+    shutil.rmtree(home / "jobs")
+
+    code, _, err = program.end(timeout=60)
+
+    assert code == 1
+    assert err.splitlines()[-1] == "the scheduler has ended"
 
 
 # ---- the fan-in -----------------------------------------------------------------------------
