@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from antq_actors import config as configuration
 from antq_actors import forked_child
-from antq_actors.app import job_process, signals
+from antq_actors.app import enqueue_only, job_process, signals
 from antq_actors.app.job_verbs import JobVerbs
 from antq_actors.app.live import Live
 from antq_actors.app.shutdown import drain, end, running_jobs
@@ -141,6 +141,7 @@ class AntQ(JobVerbs, WaitVerbs):
                     return self
                 self.stop()  # which Ctrl-C, say, had cut short
             runs_queues = self._config.start_queues if queues is None else queues
+            runs_queues = runs_queues and not enqueue_only.is_enforced()
             if job_process.refuse_start(self._config.path, runs_queues=runs_queues):
                 return self
             self._start(runs_queues=runs_queues)
@@ -220,6 +221,9 @@ class AntQ(JobVerbs, WaitVerbs):
         """
         config = self._config
         if not job_process.refuse_start(config.path, runs_queues=config.start_queues):
+            if enqueue_only.is_enforced():
+                self.start()
+                return
             signals.run(self)
 
     def __enter__(self) -> Self:

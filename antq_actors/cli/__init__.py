@@ -1,15 +1,18 @@
 """The command ``antq``: start an application, run the demo, look at jobs and change them.
 
     commands.py     what each is called, does, and where it is; group.py: all of them, for typer
-    start.py        start module:app
+    start.py        start module:app             start_log.py what it logs
     demo.py         demo             demo_display.py while it runs, demo_report.py at its end
     course.py       course
     listing.py      list
-    jobs.py         show nodes count cancel retry
+    jobs.py         show nodes count             overview.py what runs where
+    changes.py      cancel retry delete pause resume
+    enqueue.py      enqueue                      user_code.py the modules that commands import
     maintenance.py  verify backup restore compact migrate reseal export import
     store.py        which store a command is about, and its opening
     render.py       jobs as text and JSON
     tables.py       jobs, and other facts, as tables
+    moment.py       instants, as people read them
     output.py       standard output and standard error, whatever they are
 
 A command is imported when it is run. ``--version`` and ``--help`` import no library but typer.
@@ -58,7 +61,8 @@ def _run_command(arguments: list[str]) -> int:
     try:
         code = antq(arguments or ["--help"], prog_name="antq", standalone_mode=False)
     except usage_error as error:
-        return _complain(error.format_message(), USAGE)
+        # typer puts the name of an exception before what its own check of a choice says.
+        return _complain(error.format_message().replace(": Value error, ", ": ", 1), USAGE)
     except typer.Abort:
         return INTERRUPTED
     return code if isinstance(code, int) else 0

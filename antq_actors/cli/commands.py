@@ -27,8 +27,15 @@ COMMANDS: Final = {
     ),
     "count": Command("jobs:count", "Count jobs, as fast with ten million as with ten."),
     "nodes": Command("jobs:nodes", "Show which processes run which queues, and how many jobs."),
-    "cancel": Command("jobs:cancel", "Cancel a job that has not ended."),
-    "retry": Command("jobs:retry", "Enqueue an ended job again."),
+    "enqueue": Command("enqueue:enqueue", "Enqueue one job."),
+    "cancel": Command("changes:cancel", "Cancel jobs that have not ended."),
+    "retry": Command("changes:retry", "Enqueue ended jobs again."),
+    "delete": Command("changes:delete", "Delete jobs of any status, for good."),
+    "pause": Command(
+        "changes:pause",
+        "Have queues claim nothing more, in every process on the path, also after a restart.",
+    ),
+    "resume": Command("changes:resume", "Have paused queues claim jobs again."),
     "verify": Command(
         "maintenance:verify", "Compare every index, count and unique key with the jobs."
     ),

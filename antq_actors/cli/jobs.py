@@ -1,4 +1,4 @@
-"""``antq show``, ``nodes``, ``count``, ``cancel`` and ``retry``."""
+"""``antq show``, ``nodes`` and ``count``."""
 
 from typing import Annotated, TypeAlias
 
@@ -78,37 +78,6 @@ def count(
     else:
         for name, number in counts.items():
             output.write(f"{name:<10} {number:>9}")
-
-
-def cancel(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
-    """Cancel a job that has not ended.
-
-    Of one that runs, the process that runs it is asked to end it: it is cancelled in a moment.
-
-    \b
-    Example:
-      antq cancel 4711 --path jobs
-    """
-    with opened(path) as app:
-        job = app.cancel_job(id)
-    if job.status is Status.RUNNING:
-        output.report(f"Job {job.id} is running, and was told to end.")
-    else:
-        output.report(f"Job {job.id} is {job.status}.")
-
-
-def retry(id: JobId, path: StorePath) -> None:  # noqa: A002 - what it is
-    """Enqueue an ended job again.
-
-    It may be failed, cancelled or completed, and has all its attempts before it.
-
-    \b
-    Example:
-      antq retry 4711 --path jobs
-    """
-    with opened(path) as app:
-        job = app.retry_job(id)
-    output.report(f"Job {job.id} is {job.status}.")
 
 
 def _print_job(job: Job, nodes: list[NodeInfo], *, as_json: bool) -> None:

@@ -110,10 +110,11 @@ def _next_page(last: Job, *, newest: bool | None, newest_first: bool) -> str:
 
 
 def _parse_args(pairs: list[str]) -> Mapping[str, Any]:
-    return dict(_parse_arg(pair) for pair in pairs)
+    return dict(parse_arg(pair) for pair in pairs)
 
 
-def _parse_arg(pair: str) -> tuple[str, Any]:
+def parse_arg(pair: str) -> tuple[str, Any]:
+    """Return what KEY=VALUE says: VALUE is JSON, else text. Anything else is wrong usage."""
     key, separator, value = pair.partition("=")
     if not separator or not key:
         raise typer.BadParameter(f"'{pair}' is not KEY=VALUE", param_hint="--arg")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.text import Text
 
 from antq_actors import AntQ, Job, Status
+from antq_actors.cli.moment import moment
 from antq_actors.cli.output import printable
 from antq_actors.cli.tables import PlainTable
 
@@ -66,7 +67,7 @@ def tables(found: dict[str, Any]) -> list[PlainTable | str]:
     queues = PlainTable("queue", "", *Status, "due", "since")
     for name, queue in found["queues"].items():
         counts = [str(queue["counts"][status]) for status in Status]
-        since = f"{queue['oldest_due']:%Y-%m-%d %H:%M:%SZ}" if queue["oldest_due"] else ""
+        since = moment(queue["oldest_due"]) if queue["oldest_due"] else ""
         paused = "paused" if queue["paused"] else ""
         queues.add(printable(name), paused, *counts, str(queue["due"]), since)
     first = nodes if found["nodes"] else "No process runs queues of this path."

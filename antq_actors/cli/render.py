@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from antq_actors.cli import output
+from antq_actors.cli.moment import moment
 from antq_actors.cli.output import encodable, printable
 
 if TYPE_CHECKING:
@@ -34,10 +35,10 @@ def text(job: Job, place: str = "") -> str:
         "args": repr(dict(job.args)),
         "attempts": f"{job.attempts} of {job.max_attempts}",
         "interruptions": str(job.interruptions),
-        "scheduled": _moment(job.scheduled_at) if job.scheduled_at else "-",
+        "scheduled": _moment(job.scheduled_at),
         "inserted": _moment(job.inserted_at),
-        "started": _moment(job.started_at) if job.started_at else "-",
-        "ended": _moment(job.ended_at) if job.ended_at else "-",
+        "started": _moment(job.started_at),
+        "ended": _moment(job.ended_at),
         "updated": _moment(job.updated_at),
         "options": options or "-",
     }
@@ -104,5 +105,5 @@ def _error_lines(error: AttemptError) -> list[str]:
     return [head, *(f"      {line}" for line in trace.splitlines())]
 
 
-def _moment(when: datetime) -> str:
-    return f"{when:%Y-%m-%d %H:%M:%S}.{when.microsecond // 1000:03}Z"
+def _moment(when: datetime | None) -> str:
+    return "-" if when is None else moment(when, milliseconds=True)

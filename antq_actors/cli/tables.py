@@ -15,6 +15,7 @@ from rich.text import Text
 
 from antq_actors import Status
 from antq_actors.cli import output
+from antq_actors.cli.moment import moment
 from antq_actors.cli.output import printable
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _cells(job: Job) -> tuple[Text, ...]:
         Text(printable(job.queue_name)),
         Text(f"{job.attempts}/{job.max_attempts}"),
         Text(printable(job.worker.rpartition(":")[2])),
-        Text(f"{job.scheduled_at or job.updated_at:%Y-%m-%d %H:%M:%S}"),
+        Text(moment(job.scheduled_at or job.updated_at)),
         Text(_error(job)),
         Text(printable(repr(dict(job.args)))[:MAX_ARGS]),
     )

@@ -104,6 +104,11 @@ def parent() -> Parent | None:
     return next(iter(_parents), None)
 
 
+def applications() -> list[Enqueuer]:
+    """Return all applications that run, the one started last first."""
+    return [application for _, application in reversed(_running)]
+
+
 def current() -> Enqueuer:
     """Answer the application started last that still runs. Raises NotStarted without one."""
     application = latest()

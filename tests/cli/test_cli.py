@@ -172,9 +172,9 @@ def test_show_tells_everything_about_a_job_with_its_stack_trace(antq):
     assert code == 0
     for text in ("failed", "Break", "axle", "1 of 1", "Traceback"):
         assert text in out
-    assert re.search(r"attempt 1, .*Z: ValueError: broke on axle\n", out)
+    assert re.search(r"attempt 1, .*[+-]\d\d:\d\d: ValueError: broke on axle\n", out)
     for name in ("inserted", "started", "ended"):
-        assert re.search(rf"\n  {name} +20\d\d-\d\d-\d\d .*Z\n", out)
+        assert re.search(rf"\n  {name} +20\d\d-\d\d-\d\d .*[+-]\d\d:\d\d\n", out)
 
 
 def test_show_tells_of_a_job_that_waits_that_it_has_neither_begun_nor_ended(antq):
@@ -241,6 +241,80 @@ def test_retry_enqueues_an_ended_job_again(antq, listed):
     assert code == 0
     assert "enqueued" in out
     assert listed("--status", "failed") == []
+
+
+def test_several_jobs_are_retried_and_what_is_refused_of_one_stops_no_other(antq, listed):
+    code, out, err = antq("retry", "99", "1", "4", "2")
+
+    assert code == REFUSED
+    assert out == "Job 1 is enqueued.\nJob 2 is enqueued.\n"
+    first, second = err.splitlines()
+    assert first.startswith("antq: no job has the id 99")
+    assert second.startswith("antq: 4: ")
+    assert listed("--status", "enqueued") == [1, 2, 4]
+
+
+def test_several_jobs_are_cancelled_and_deleted(antq, listed):
+    cancelled = antq("cancel", "3", "4")
+    deleted = antq("delete", "3", "99", "1")
+
+    assert cancelled == (0, "Job 3 is cancelled.\nJob 4 is cancelled.\n", "")
+    assert deleted[:2] == (REFUSED, "Job 3 is deleted.\nJob 1 is deleted.\n")
+    assert listed() == [2, 4]
+
+
+def test_queues_are_paused_and_resumed(antq, path):
+    paused = antq("pause", "mail", "nowhere", "default")
+    with AntQ(path, start_queues=False) as app:
+        are_paused = [app.queue(name).status().paused for name in ("mail", "default")]
+    resumed = antq("resume", "mail")
+
+    assert paused[:2] == (REFUSED, "Queue 'mail' is paused.\nQueue 'default' is paused.\n")
+    assert paused[2].startswith("antq: there is no queue 'nowhere'")
+    assert are_paused == [True, True]
+    assert resumed == (0, "Queue 'mail' is resumed.\n", "")
+    with AntQ(path, start_queues=False) as app:
+        assert not app.queue("mail").status().paused
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["list", "--status", "bogus"], "'--status': 'bogus' is not one of 'enqueued', "),
+        (["start", "a:b", "--log-level", "bogus"], "'--log-level': 'bogus' is not one of 'debug'"),
+    ],
+)
+def test_a_choice_that_there_is_not_is_refused_with_those_that_there_are(arguments, said, capsys):
+    code = run([*arguments])
+
+    assert code == USAGE
+    assert capsys.readouterr().err.startswith(f"antq: Invalid value for {said}")
+
+
+@pytest.fixture
+def two_hours_ahead(monkeypatch):
+    """A clock of this machine that is two hours ahead of UTC."""
+    monkeypatch.setenv("TZ", "UTC-2")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.mark.usefixtures("two_hours_ahead")
+@pytest.mark.parametrize("command", [["list"], ["show", "3"], ["nodes"]], ids=" ".join)
+def test_times_are_shown_with_the_zone_of_this_machine(antq, command):
+    _, out, _ = antq(*command)
+
+    assert re.search(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{3})?\+02:00", out)
+    assert not re.search(r"\d\d:\d\d:\d\d(\.\d{3})?(Z| )", out)
+
+
+@pytest.mark.usefixtures("two_hours_ahead")
+def test_times_in_json_are_utc(antq):
+    _, out, _ = antq("show", "3", "--json")
+
+    assert json.loads(out)["inserted_at"].endswith("+00:00")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""``antq cancel``, ``retry`` and ``delete`` of jobs; ``pause`` and ``resume`` of queues.
+
+Each takes several. What is refused of one is said, and the others are done all the same.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Annotated, TypeAlias, TypeVar
+
+import typer
+
+from antq_actors import AntQ, AntqError, Status, StorageError
+from antq_actors.cli import output
+from antq_actors.cli.store import StorePath, opened
+
+JobIds: TypeAlias = Annotated[list[int], typer.Argument(metavar="ID...", help="The jobs' ids.")]
+QueueNames: TypeAlias = Annotated[
+    list[str], typer.Argument(metavar="QUEUE...", help="The queues' names.")
+]
+
+REFUSED = 1
+"""The exit code when something was refused."""
+
+T = TypeVar("T")
+
+
+def cancel(ids: JobIds, path: StorePath) -> int:
+    """Cancel jobs that have not ended.
+
+    Of one that runs, the process that runs it is asked to end it: it is cancelled in a moment.
+
+    \b
+    Examples:
+      antq cancel 4711 --path jobs
+      antq cancel 4711 4712 4713 --path jobs
+    """
+    return _each(ids, path, _cancel)
+
+
+def retry(ids: JobIds, path: StorePath) -> int:
+    """Enqueue ended jobs again.
+
+    They may be failed, cancelled or completed, and have all their attempts before them.
+
+    \b
+    Examples:
+      antq retry 4711 --path jobs
+      antq list --path jobs --status failed --json | jq '.[].id' | xargs antq retry --path jobs
+    """
+    return _each(ids, path, lambda app, id_: f"Job {id_} is {app.retry_job(id_).status}.")
+
+
+def delete(ids: JobIds, path: StorePath) -> int:
+    """Delete jobs of any status, for good.
+
+    One that runs is not stopped, and its outcome is dropped.
+
+    \b
+    Example:
+      antq delete 4711 4712 --path jobs
+    """
+    return _each(ids, path, _delete)
+
+
+def pause(queues: QueueNames, path: StorePath) -> int:
+    """Have queues claim nothing more, in every process on the path, also after a restart.
+
+    What runs goes on.
+
+    \b
+    Example:
+      antq pause mail --path jobs
+    """
+    return _each(queues, path, _pause)
+
+
+def resume(queues: QueueNames, path: StorePath) -> int:
+    """Have paused queues claim jobs again.
+
+    \b
+    Example:
+      antq resume mail --path jobs
+    """
+    return _each(queues, path, _resume)
+
+
+def _each(items: Iterable[T], path: StorePath, change: Callable[[AntQ, T], str]) -> int:
+    """Make a change to each, say what was done or refused, and return the exit code."""
+    code = 0
+    with opened(path) as app:
+        for item in items:
+            try:
+                done = change(app, item)
+            except StorageError:
+                raise  # which the others would meet as well
+            except AntqError as error:
+                text = " ".join(str(error).split())
+                named = text if str(item) in text else f"{item}: {text}"
+                output.note(f"antq: {output.printable(named)}")
+                code = REFUSED
+            else:
+                output.report(output.printable(done))
+    return code
+
+
+def _cancel(app: AntQ, id_: int) -> str:
+    job = app.cancel_job(id_)
+    if job.status is Status.RUNNING:
+        return f"Job {id_} is running, and was told to end."
+    return f"Job {id_} is {job.status}."
+
+
+def _delete(app: AntQ, id_: int) -> str:
+    app.delete_job(id_)
+    return f"Job {id_} is deleted."
+
+
+def _pause(app: AntQ, name: str) -> str:
+    app.queue(name).pause()
+    return f"Queue {name!r} is paused."
+
+
+def _resume(app: AntQ, name: str) -> str:
+    app.queue(name).resume()
+    return f"Queue {name!r} is resumed."

@@ -1,0 +1,169 @@
+"""``antq enqueue``: store one job, for a worker that is imported from the user's code."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from antq_actors import AntQ, Job, Status
+from antq_actors.app import enqueue_only
+from antq_actors.cli import output, render, user_code
+from antq_actors.cli.listing import AsJson, parse_arg
+from antq_actors.cli.maintenance import KeyFile
+from antq_actors.cli.moment import moment
+from antq_actors.cli.store import StorePath, check_exists, started
+from antq_actors.jobs import registry, running
+from antq_actors.jobs.duration import brief
+
+FORM: Final = "MODULE:WORKER"
+
+
+def enqueue(
+    target: Annotated[
+        str, typer.Argument(metavar=FORM, help="A worker class, or a function with @worker.")
+    ],
+    path: StorePath,
+    *,
+    arg: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="An argument; VALUE is JSON, else text: n=7 is a number, n='\"7\"' a text.",
+        ),
+    ] = None,
+    args_json: Annotated[
+        str | None,
+        typer.Option(metavar="OBJECT", help="All arguments as one JSON object."),
+    ] = None,
+    queue: Annotated[str | None, typer.Option(help="The queue, if not the worker's own.")] = None,
+    schedule_in: Annotated[
+        float | None, typer.Option("--in", metavar="SECONDS", help="Not before so many seconds.")
+    ] = None,
+    schedule_at: Annotated[
+        str | None,
+        typer.Option(
+            "--at",
+            metavar="TIME",
+            help="Not before then, such as 2030-05-01T09:00 here, or 2030-05-01T09:00+02:00.",
+        ),
+    ] = None,
+    priority: Annotated[int | None, typer.Option(help="Larger is first; -128 to 127.")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Attempts before it fails.")] = None,
+    timeout: Annotated[float | None, typer.Option(help="Seconds an attempt may take.")] = None,
+    key_file: KeyFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Enqueue one job.
+
+    MODULE is looked for in the current directory first. If it has an application on this path, that
+    one is asked, without its queues: it knows its queues and its signing keys.
+
+    \b
+    Examples:
+      antq enqueue shop.mail:SendReceipt --path jobs --arg order=4711 --arg email=jane@example.com
+      antq enqueue shop.reports:monthly --path jobs --args-json '{"month": 5}' --in 3600
+    """
+    if schedule_in is not None and schedule_at is not None:
+        raise typer.BadParameter("give --in or --at, not both", param_hint="--at")
+    args = _args(arg or [], args_json)
+    options = {
+        "queue": queue,
+        "schedule_in": schedule_in,
+        "schedule_at": None if schedule_at is None else _parse_time(schedule_at),
+        "priority": priority,
+        "max_attempts": max_attempts,
+        "timeout": timeout,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    check_exists(path)
+    with enqueue_only.enforced():
+        worker, module = _load(target)
+        with _application(module, path, key_file) as app:
+            job = _enqueue(app, worker, args, given)
+    if as_json:
+        render.write_json(job)
+    else:
+        output.report(f"Job {job.id} is {job.status}{_when(job)} in queue {job.queue_name!r}.")
+
+
+def _args(pairs: list[str], args_json: str | None) -> dict[str, Any]:
+    if args_json is None:
+        return dict(parse_arg(pair) for pair in pairs)
+    if pairs:
+        raise typer.BadParameter("give --arg or --args-json, not both", param_hint="--args-json")
+    try:
+        args = json.loads(args_json)
+    except (ValueError, RecursionError) as error:
+        raise typer.BadParameter(f"this is no JSON: {error}", param_hint="--args-json") from None
+    if not isinstance(args, dict):
+        raise typer.BadParameter(
+            f'{brief(args)} is no object; write for example {{"order": 4711}}',
+            param_hint="--args-json",
+        )
+    return args
+
+
+def _parse_time(text: str) -> datetime:
+    """Read an ISO time; one without offset is meant as the clock here shows it."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"'{text}' is no time; write for example 2030-05-01T09:00 or 2030-05-01T09:00+02:00",
+            param_hint="--at",
+        ) from None
+
+
+def _load(target: str) -> tuple[registry.AnyWorker, Any]:
+    """Import what *target* names; wrong usage when that is no worker."""
+    place = user_code.parse(target, FORM, "shop.mail:SendReceipt")
+    module = user_code.import_module(place.module, FORM)
+    with user_code.shown(f"'{target}'"):
+        try:
+            found = user_code.attribute(module, place.name)
+        except AttributeError:
+            names = [name for name, value in vars(module).items() if registry.is_worker(value)]
+            known = f"; its workers are {', '.join(names)}" if names else ""
+            raise user_code.wrong(
+                f"module '{place.module}' has no '{place.name}'{known}", FORM
+            ) from None
+    if not registry.is_worker(found):
+        raise user_code.wrong(
+            f"'{target}' is {brief(found)}; a subclass of Worker is needed, or a function decorated"
+            " with @worker",
+            FORM,
+        )
+    return found, module
+
+
+@contextmanager
+def _application(module: Any, path: Path, key_file: Path | None) -> Iterator[AntQ]:
+    """Have an application on *path*: the one of the module, or that it has started, if any."""
+    apps = [*vars(module).values(), *running.applications()]
+    own = next((app for app in apps if isinstance(app, AntQ) and _is_on(app, path)), None)
+    with started(own or AntQ(path, start_queues=False, signing_key_file=key_file)) as app:
+        yield app
+
+
+def _is_on(app: AntQ, path: Path) -> bool:
+    return not app.is_volatile and os.path.realpath(app.path) == os.path.realpath(path)
+
+
+def _enqueue(
+    app: AntQ, worker: registry.AnyWorker, args: Mapping[str, Any], options: Mapping[str, Any]
+) -> Job:
+    try:
+        return app.enqueue(worker, args, **options)
+    except (TypeError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _when(job: Job) -> str:
+    if job.status is not Status.SCHEDULED or job.scheduled_at is None:
+        return ""
+    return f" for {moment(job.scheduled_at)}"
