@@ -349,6 +349,7 @@ def test_an_imported_argument_that_is_no_utf8_is_what_the_worker_gets(tmp_path):
     assert entry.error == "report\\udcff.txt"
 
 
+@pytest.mark.filterwarnings("ignore:no job")
 def test_names_that_are_no_utf8_match_no_job_and_are_refused_in_an_import(tmp_path):
     with AntQ(tmp_path / "source", start_queues=False) as app:
         app.enqueue(Raises, {"file": NO_UTF8})
