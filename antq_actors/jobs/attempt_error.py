@@ -7,8 +7,11 @@ what it calls of the standard library, is the same for every job and says nothin
 from __future__ import annotations
 
 import os
+import re
 import sysconfig
 import traceback
+from operator import attrgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -21,16 +24,20 @@ TEXT_LIMIT: Final = 8 * 1024
 TRACE_LIMIT: Final = 64 * 1024
 """Most bytes of a stack trace in UTF-8."""
 
-_PACKAGE: Final = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")  # noqa: PTH118, PTH120 - compared as text, for each frame
-_DEMO: Final = os.path.join(_PACKAGE, "demo", "")  # noqa: PTH118 - as above
-_STANDARD_LIBRARY: Final = tuple(
-    os.path.join(sysconfig.get_path(name), "")  # noqa: PTH118 - as above
-    for name in ("stdlib", "platstdlib")
-)
-_INSTALLED: Final = tuple(
-    os.path.join(sysconfig.get_path(name), "")  # noqa: PTH118 - as above
-    for name in ("purelib", "platlib")
-)
+_PACKAGE: Final = Path(__file__).parent.parent
+
+
+def _folders(*names: str) -> str:
+    """Return a pattern for what is in these folders of the interpreter."""
+    folders = {re.escape(os.path.join(sysconfig.get_path(name), "")) for name in names}  # noqa: PTH118 - with a separator at its end
+    return "|".join(sorted(folders))
+
+
+# A pattern, as it is looked for in every frame; what is installed is in the library's folder.
+_match_others: Final = re.compile(
+    rf"{re.escape(str(_PACKAGE))}[/\\](?!demo[/\\])|<frozen "
+    rf"|(?!{_folders('purelib', 'platlib')})(?:{_folders('stdlib', 'platstdlib')})"
+).match
 
 
 def describe(thing: object, *, let_through: tuple[type[BaseException], ...] = ()) -> str:
@@ -78,26 +85,21 @@ def trace(error: BaseException, *, let_through: tuple[type[BaseException], ...] 
 
 def users_part(frames: TracebackType | None) -> TracebackType | None:
     """Return *frames* from the user's first one on; all of them if none is the user's."""
-    found = frames
-    while found is not None:
-        if is_users(found.tb_frame.f_code.co_filename):
-            return found
-        found = found.tb_next
+    walked = next(zip(*traceback.walk_tb(frames), strict=True), ())
+    for _ in range(first_of_user(map(attrgetter("f_code.co_filename"), walked))):
+        frames = None if frames is None else frames.tb_next
     return frames
 
 
 def first_of_user(filenames: Iterable[str]) -> int:
     """Return the position of the user's first frame; 0 if none is the user's."""
-    return next((at for at, name in enumerate(filenames) if is_users(name)), 0)
+    others = list(map(_match_others, filenames))
+    return others.index(None) if None in others else 0
 
 
 def is_users(filename: str) -> bool:
     """Return whether a frame of this file is neither this package's nor the standard library's."""
-    if filename.startswith(_PACKAGE):
-        return filename.startswith(_DEMO)
-    if filename.startswith("<frozen "):
-        return False
-    return not filename.startswith(_STANDARD_LIBRARY) or filename.startswith(_INSTALLED)
+    return _match_others(filename) is None
 
 
 def _cut_frames(shown: traceback.TracebackException) -> None:
@@ -109,7 +111,7 @@ def _cut_frames(shown: traceback.TracebackException) -> None:
             continue
         seen.add(id(each))
         if each.stack is not None:
-            del each.stack[: first_of_user([frame.filename for frame in each.stack])]
+            del each.stack[: first_of_user(map(attrgetter("filename"), each.stack))]
         related = (each.__cause__, each.__context__, *(each.exceptions or ()))
         left += [other for other in related if other is not None]
 

@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("antq_actors.jobs")
 
 
-def refused(attempt: Attempt, outcome: Refused, let_through: LetThrough) -> None:
-    """Log that what the job names is no worker."""
+def refused(
+    attempt: Attempt, outcome: Refused, error: BaseException, let_through: LetThrough
+) -> None:
+    """Log that what the job names is no worker, as *error* says."""
     text = "%s (job #%d) was refused: %s"
     values = (attempt.worker, attempt.job_id, summary(outcome.error, outcome.error_type))
-    _log(attempt, logging.ERROR, (text, values), let_through)
+    # Without its frames: none of them is the user's.
+    error = error.with_traceback(None)
+    _log(attempt, logging.ERROR, (text, values), let_through, error=error)
 
 
 def failed(

@@ -215,11 +215,14 @@ async def _awaited(answer: Coroutine[Any, Any, Any], since: int) -> Any:
 
 def _begin(attempt: Attempt, let_through: LetThrough) -> _Ready | Refused:
     since = forked_child.generation()
-    worker = _resolve(attempt, let_through)
+    try:
+        worker = registry.resolve(attempt.worker, job_id=attempt.job_id, let_through=let_through)
+    except NotAWorker as refusal:
+        forked_child.end_if_forked(since)
+        refused = Refused(describe(refusal, let_through=let_through), type(refusal).__name__)
+        attempt_log.refused(attempt, refused, refusal, let_through)
+        return refused
     forked_child.end_if_forked(since)
-    if isinstance(worker, Refused):
-        attempt_log.refused(attempt, worker, let_through)
-        return worker
     job = _load(attempt, let_through)
     current_job.enter(job)
     ready = _Ready(_performer(worker), job)
@@ -248,13 +251,6 @@ def _finish(
         outcome = _with_delay(attempt, outcome, ready, clock, let_through)
         attempt_log.failed(attempt, outcome, error, let_through)
     return outcome
-
-
-def _resolve(attempt: Attempt, let_through: LetThrough) -> AnyWorker | Refused:
-    try:
-        return registry.resolve(attempt.worker, job_id=attempt.job_id, let_through=let_through)
-    except NotAWorker as refusal:
-        return Refused(describe(refusal, let_through=let_through), type(refusal).__name__)
 
 
 def _performer(worker: AnyWorker) -> _Performer:

@@ -177,6 +177,24 @@ def test_show_tells_everything_about_a_job_with_its_stack_trace(antq):
         assert re.search(rf"\n  {name} +20\d\d-\d\d-\d\d .*[+-]\d\d:\d\d\n", out)
 
 
+def test_show_tells_each_of_several_errors_with_its_trace(antq, path):
+    with AntQ(path, start_queues=False) as app:
+        head, line = list(app.export_jobs(status="failed"))
+        document = json.loads(line)
+        older = {"attempt": 1, "at": "2026-01-01T00:00:00Z", "error": "'wheel'"}
+        older |= {"error_type": "KeyError", "stack_trace": "Traceback:\nKeyError: 'wheel'\n"}
+        document["errors"].append(older)
+        app.import_jobs([head, json.dumps(document)])
+
+    _, out, _ = antq("show", "5")
+
+    newest, oldest = out.split("    attempt 1, ")[1:]
+    assert newest.splitlines()[0].endswith(": ValueError: broke on axle")
+    assert "      Traceback (most recent call last):" in newest
+    assert oldest.splitlines()[0].endswith("2026-01-01 00:00:00.000Z: KeyError: 'wheel'")
+    assert oldest.splitlines()[1:] == ["      Traceback:", "      KeyError: 'wheel'"]
+
+
 def test_show_tells_of_a_job_that_waits_that_it_has_neither_begun_nor_ended(antq):
     _, out, _ = antq("show", "4")
 

@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from antq_actors.errors import NotAWorker
 from antq_actors.jobs import instant
 from antq_actors.jobs.function_worker import worker
 from antq_actors.jobs.outcome import (
@@ -356,6 +357,7 @@ def test_a_refusal_is_logged_as_an_error(caplog):
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
     assert "(job #4711) was refused: NotAWorker: " in record.getMessage()
+    assert record.exc_info[0] is NotAWorker
     assert record.job_id == 4711
 
 

@@ -143,7 +143,7 @@ class Logged(NamedTuple):
     """The exception that it tells of: pickled if it can be, and as text."""
 
 
-LOCATE: Final[int] = getattr(signal, "SIGRTMAX", signal.SIGUSR2 + 3) - 3
+LOCATE: Final[int] = signal.SIGRTMAX - 3 if hasattr(signal, "SIGRTMAX") else signal.SIGUSR2
 """The signal by which a process is asked where its attempt is: one that no program uses, where the
 system has such."""
 
