@@ -165,6 +165,7 @@ def test_another_application_with_queues_is_refused_in_a_job_process(module, pat
 
     refusal = error(loaded, f"AntQ({other!r}).start()")
 
+    assert "app.start(queues=False)" in refusal
     assert "performs jobs of" in refusal
     assert "start_queues=False" in refusal
     assert "__main__" in refusal
@@ -172,13 +173,16 @@ def test_another_application_with_queues_is_refused_in_a_job_process(module, pat
     assert "cannot run its queues there" in error(loaded, f"AntQ({other!r}).run()")
 
 
-def test_another_application_without_queues_may_start_in_a_job_process(module, tmp_path):
+@pytest.mark.parametrize(
+    "start", ["AntQ({}, start_queues=False).start()", "AntQ({}).start(queues=False)"]
+)
+def test_another_application_without_queues_may_start_in_a_job_process(module, tmp_path, start):
     loaded = module()
     other = str(tmp_path / "other")
 
     code = f"""
-with AntQ({other!r}, start_queues=False) as other:
-    other.enqueue(mail, {{"to": "x"}})
+with {start.format(repr(other))} as other:
+    other.enqueue(mail, {{"to": "x"}}, queue="default")
     result = other.count_workers(), app.count_workers()
 """
     assert result(loaded, code) == "(1, 1)"

@@ -46,5 +46,5 @@ def test_every_line_of_a_log_that_the_page_tells_of_is_written_by_the_code():
     code = "\n".join(source.read_text(encoding="utf-8") for source in sources)
     code = re.sub(r"%[rsdg]|%\.1f", "…", re.sub(r'"\s+"', "", code))
 
-    assert len(lines) == 14
+    assert len(lines) >= 14
     assert [line for line in lines if line.strip("… #") not in code.replace("#…", "…")] == []
