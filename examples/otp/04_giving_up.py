@@ -36,8 +36,9 @@ for crash in (1, 2, 3):
     else:
         print(f"crash {crash}: branch gives up, root restarts branch")
 
+end = monitor(root)
 chaos.crash("leaf")
-print("crash 4: branch gives up, root gives up:", monitor(root).wait().reason)
+print("crash 4: branch gives up, root gives up:", end.wait().reason)
 
 # Output:
 # crash 1: branch restarts leaf

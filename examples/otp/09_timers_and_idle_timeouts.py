@@ -30,8 +30,9 @@ class Session(GenServer):
 
 
 session = Session.start()
+end = monitor(session)
 print(call(session, "Ann"))
-print("the session ended with", monitor(session).wait().reason)
+print("the session ended with", end.wait().reason)
 
 # Output:
 # hello, Ann
