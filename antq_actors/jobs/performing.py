@@ -98,7 +98,7 @@ def execute(
     Never raises but *let_through*. *clock* dates the failure that ``calculate_delay`` sees. *run*
     runs what turns out to be a coroutine.
     """
-    outer = current_job.current_job()
+    outer = current_job.get()
     try:
         return _execute(attempt, clock, let_through, run)
     except let_through:
@@ -150,7 +150,7 @@ def fail(
     The worker is asked for the delay as after any other failure, so its code runs here. *exception*
     is what ended it, for the log. Never raises but *let_through*.
     """
-    outer = current_job.current_job()
+    outer = current_job.get()
     retry_in = RETRY_DELAY * attempt.number
     failed = Failed(cut(error, TEXT_LIMIT), stack_trace, retry_in, error_type)
     try:
