@@ -119,7 +119,7 @@ def test_a_server_that_is_not_there_is_told_where_it_is_waited_for(start):
     for dest, text in [
         (ended, "has ended"),
         ("nobody", "no actor is registered as 'nobody'"),
-        (Via("shp", 1), "did you mean 'shop'"),
+        (Via("shp", 1), "there is no registry 'shp'; there is 'shop'"),
     ]:
         request = send_request(dest, "hello")
         with pytest.raises(CallExit, match=text) as failed:
