@@ -89,3 +89,15 @@ def test_an_application_started_before_the_fork_is_refused_in_the_workers(shop):
 
     assert shop.request_receipt(1).status_code == 500
     assert "antq_actors.errors.ForkError" in server.log.read_text()
+
+
+def test_one_server_process_can_run_the_queues_as_well(shop):
+    module = shop.folder / "shop" / "with_fastapi.py"
+    module.write_text(module.read_text().replace("app.start(queues=False)", "app.start()"))
+    server = shop.serve(UVICORN)
+
+    shop.completed(shop.request_receipt(1).json()["id"])
+
+    assert shop.receipt(1)
+    stop(server)
+    assert "Traceback" not in server.log.read_text()
