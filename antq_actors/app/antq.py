@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import atexit
 import functools
 import logging
@@ -22,6 +21,7 @@ from antq_actors.app.waiting import WaitVerbs
 from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, StoreNotOpened
 from antq_actors.jobs import running
 from antq_actors.jobs.duration import brief
+from antq_actors.jobs.off_loop import in_thread
 from antq_actors.otp import current
 from antq_actors.otp import errors as otp_errors
 
@@ -341,7 +341,7 @@ class AntQ(JobVerbs, WaitVerbs):
 
         Cancelled while it waits, the job may be stored or not.
         """
-        return await asyncio.to_thread(self.enqueue, worker, args, **options)
+        return await in_thread(self.enqueue, worker, args, **options)
 
     async def aenqueue_many(
         self,
@@ -354,7 +354,7 @@ class AntQ(JobVerbs, WaitVerbs):
 
         The iterable is read in another thread.
         """
-        return await asyncio.to_thread(self.enqueue_many, worker, args_iterable, **options)
+        return await in_thread(self.enqueue_many, worker, args_iterable, **options)
 
     def queue(self, name: str) -> QueueHandle:
         """Return the queue of this name. Raises UnknownQueue, naming those that exist."""

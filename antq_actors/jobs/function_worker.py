@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar,
 from antq_actors.jobs import definitions, running
 from antq_actors.jobs.duration import brief, shortened
 from antq_actors.jobs.keywords import Keywords
+from antq_actors.jobs.off_loop import in_thread
 from antq_actors.jobs.options import Options, job_options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
 from antq_actors.jobs.worker import (
@@ -172,7 +172,7 @@ class EnqueueWith(Generic[P]):
 
     async def aperform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Do what ``perform_async`` does, without stopping the event loop that awaits it."""
-        return await asyncio.to_thread(self.perform_async, *args, **kwargs)
+        return await in_thread(self.perform_async, *args, **kwargs)
 
     def build(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Return the job that ``perform_async`` would store, with id 0; nothing is stored."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from antq_actors.jobs import definitions, running
 from antq_actors.jobs.duration import brief
+from antq_actors.jobs.off_loop import in_thread
 from antq_actors.jobs.options import Options, plain, worker_options
 from antq_actors.jobs.retry_delay import delay_after
 from antq_actors.jobs.wording import is_utf8
@@ -106,7 +106,7 @@ class Worker:
         cls, args: Mapping[str, Any] | None = None, /, **options: Unpack[JobOptions]
     ) -> Job:
         """Do what :meth:`perform_async` does, without stopping the event loop that awaits it."""
-        return await asyncio.to_thread(running.current().enqueue, cls, args, **options)
+        return await in_thread(running.current().enqueue, cls, args, **options)
 
     @classmethod
     def build(cls, args: Mapping[str, Any] | None = None, /, **options: Unpack[JobOptions]) -> Job:

@@ -58,6 +58,19 @@ def test_the_list_of_commands_is_shown_without_importing_one():
     assert not loaded & {f"antq_actors.cli.{name}" for name in ("jobs", "start", "demo", "store")}
 
 
+@pytest.mark.parametrize("name", ["Worker", "worker", "AntQ"])
+def test_who_enqueues_from_threads_imports_no_event_loop(name):
+    done = subprocess.run(  # noqa: S603 - our own package
+        [sys.executable, "-c", f"from antq_actors import {name}; import sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert not {"asyncio", "rich", "typer"} & set(done.stdout.split())
+
+
 def test_importing_the_package_imports_none_of_its_parts():
     done = subprocess.run(
         [sys.executable, "-c", "import antq_actors, sys; print(*sys.modules)"],
