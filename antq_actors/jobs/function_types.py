@@ -4,6 +4,9 @@ A parameter that is given the job is no argument. Where it is the first one, `Co
 the others are without it. No type can say that of one that stands elsewhere, so the arguments of
 such a function are not checked. It is recognized by the name ``job``: pyright takes `TakesJob` for
 any such function, mypy only the protocols that count the arguments before it.
+
+A first parameter that takes a job among other things, such as `object` or `Job | int`, is an
+argument. `Concatenate` would take it for the job, so it is looked for before.
 """
 
 from __future__ import annotations
@@ -60,6 +63,14 @@ class TakesJob4(Protocol[R_co]):
 class WorkerDecorator(Protocol):
     """What ``@worker(...)`` returns: it makes a function a worker."""
 
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[object, P], R], /
+    ) -> FunctionWorker[..., ..., R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Job | int, P], R], /
+    ) -> FunctionWorker[..., ..., R]: ...
     @overload
     def __call__(
         self, function: Callable[Concatenate[Job | None, P], R], /

@@ -183,6 +183,10 @@ class EnqueueWith(Generic[P]):
 
 
 @overload
+def worker(function: Callable[Concatenate[object, P], R], /) -> FunctionWorker[..., ..., R]: ...
+@overload
+def worker(function: Callable[Concatenate[Job | int, P], R], /) -> FunctionWorker[..., ..., R]: ...
+@overload
 def worker(
     function: Callable[Concatenate[Job | None, P], R], /
 ) -> FunctionWorker[Concatenate[Job | None, P], P, R]: ...

@@ -124,6 +124,18 @@ def last_or_none(email: str, job: Job | None = None) -> str:
 
 
 @worker
+def anything(payload: object, n: int = 1) -> None: ...
+
+
+@worker(queue="mail")
+def job_or_id(job: Job | int, n: int = 1) -> None: ...
+
+
+anything.perform_async(payload={"a": 1}, n=2)
+job_or_id.perform_async(job=5, n=2)
+
+
+@worker
 def in_between(email: str, job: Job, percent: int = 10) -> int:
     return job.id + percent
 
