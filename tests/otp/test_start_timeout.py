@@ -126,7 +126,7 @@ def test_a_child_that_hangs_at_a_restart_is_tried_again(supervise, gate):
         if len(starts) == 2:
             gate()
 
-    sup = supervise(Probe.child_spec(init=init, id="child", timeout=SHORT))
+    sup = supervise(Probe.child_spec(init=init, id="child", timeout=0.5))
     first = starts[0]
     first.tell(lambda _me: 1 / 0)
 

@@ -24,7 +24,8 @@ from antq_actors.otp import (
     timers,
 )
 
-SHORT = 0.1
+SHORT = 0.5
+"""Seconds that some take longer than; the others need next to none, also on a busy machine."""
 
 
 @pytest.fixture
@@ -121,7 +122,7 @@ def test_the_places_of_those_that_are_killed_are_free_for_the_next(sup, endless,
     results = TaskSupervisor.map(
         sup,
         lambda item: endless() if item % 2 else item,
-        range(10),
+        range(6),
         results=True,
         ordered=ordered,
         timeout=SHORT,
@@ -131,11 +132,11 @@ def test_the_places_of_those_that_are_killed_are_free_for_the_next(sup, endless,
 
     ends = reasons(results)
 
-    assert sorted(each.value for each in ends if isinstance(each, Ok)) == [0, 2, 4, 6, 8]
-    assert ends.count(Killed()) == 5
+    assert sorted(each.value for each in ends if isinstance(each, Ok)) == [0, 2, 4]
+    assert ends.count(Killed()) == 3
     if ordered:
-        assert ends == [Killed() if item % 2 else Ok(item) for item in range(10)]
-    endless.wait_over(5)
+        assert ends == [Killed() if item % 2 else Ok(item) for item in range(6)]
+    endless.wait_over(3)
     eventually(lambda: is_empty(sup))
 
 
@@ -329,11 +330,11 @@ def test_one_that_takes_too_long_raises_timeouterror_also_without_order(sup, end
         range(3),
         ordered=False,
         max_concurrency=3,
-        timeout=0.5,
+        timeout=1.0,
     )
 
     assert sorted(itertools.islice(values, 2)) == [1, 2]
-    with pytest.raises(TimeoutError, match=r"took longer than 0\.5 s, and was killed"):
+    with pytest.raises(TimeoutError, match=r"took longer than 1\.0 s, and was killed"):
         next(values)
     assert is_empty(sup)
     endless.wait_over()

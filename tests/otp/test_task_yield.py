@@ -150,7 +150,8 @@ def test_many_tasks_come_in_their_order_each_with_its_end(endless):
     endless.wait_begun()
     tasks = [Task.async_(answering(1)), late, Task.async_(raising(BOOM)), Task.async_(answering(2))]
 
-    results = Task.yield_many(iter(tasks), 0.5)
+    Task.yield_many(tasks, None, limit=3)
+    results = Task.yield_many(iter(tasks), 0.01)
 
     assert [task for task, _ in results] == tasks
     assert reasons(results) == [Ok(1), None, Crash(BOOM), Ok(2)]
