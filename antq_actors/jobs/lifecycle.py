@@ -5,7 +5,7 @@
     RETRYING  --claim-->         --fail--------> RETRYING    while attempts are left
                                  --fail--------> FAILED      after the last one
                                  --refuse------> FAILED      what it names is no worker
-                                 --snooze------> SCHEDULED   attempts and interruptions start again
+                                 --snooze------> SCHEDULED   attempts start again
                                  --give back---> ENQUEUED    a graceful stop; nothing counts
                                  --give back---> SCHEDULED   its worker is yet to be defined
                                  --interrupt---> ENQUEUED    its node died; not an attempt
@@ -258,9 +258,11 @@ def _ended(state: JobState, status: Status, now: Instant) -> JobState:
 
 
 def _snoozed(state: JobState, now: Instant, due: Instant) -> JobState:
-    """Let a job wait whose execution came to its end: what failed before it is over."""
-    begun_anew = replace(state, attempts=1, interruptions=0, alone=False)
-    return _waits_again(begun_anew, now, due)
+    """Let a job wait whose execution came to its end: what failed before it is over.
+
+    Its interruptions are not: they protect others from a job that kills its node now and then.
+    """
+    return _waits_again(replace(state, attempts=1), now, due)
 
 
 def _waits_again(state: JobState, now: Instant, due: Instant | None = None) -> JobState:

@@ -376,10 +376,7 @@ def test_a_job_that_kills_its_node_each_time_fails_at_the_third():
 @given(
     max_attempts=st.integers(2, 5),
     rounds=st.lists(
-        st.lists(
-            st.sampled_from([Failed("no"), Interrupted("node died", 3), GivenBack()]), max_size=8
-        ),
-        max_size=20,
+        st.lists(st.sampled_from([Failed("no"), GivenBack()]), max_size=8), max_size=20
     ),
 )
 def test_a_job_that_snoozes_as_its_schedule_ends_only_by_what_fails_in_a_row(max_attempts, rounds):
@@ -389,13 +386,21 @@ def test_a_job_that_snoozes_as_its_schedule_ends_only_by_what_fails_in_a_row(max
         for outcome in between_two_snoozes:
             job, _ = step(job, outcome, NOW)
         failed = sum(isinstance(each, Failed) for each in between_two_snoozes)
-        interrupted = sum(isinstance(each, Interrupted) for each in between_two_snoozes)
-        assert (job.status in ENDED) == (failed >= max_attempts or interrupted >= 3)
+        assert (job.status in ENDED) == (failed >= max_attempts)
         if job.status in ENDED:
             return
         job, _ = step(job, Snoozed(1.0), NOW)
-        assert (job.status, job.attempts, job.interruptions) == (Status.SCHEDULED, 0, 0)
-        assert not job.alone
+        assert (job.status, job.attempts) == (Status.SCHEDULED, 0)
+
+
+def test_a_snooze_forgets_no_interruption_of_a_job_that_kills_its_node_now_and_then():
+    job = a_waiting_job(max_attempts=9)
+
+    killed = Interrupted("node died", 3)
+    for outcome in (killed, Snoozed(0.0), killed, Snoozed(0.0), killed):
+        job, _ = step(job, outcome, NOW)
+
+    assert (job.status, job.interruptions) == (Status.FAILED, 3)
 
 
 @given(failures=st.integers(1, 4))
