@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -80,7 +81,8 @@ def start(
 
     def say_that_it_is_up() -> None:
         _say(f"{_version()} runs {target}; Ctrl-C stops it")
-        _say(f"{_store_and_queues(app)}; {_place(app)}")
+        with suppress(AntqError):  # a store that refuses just now is no reason not to run
+            _say(f"{_store_and_queues(app)}; {_place(app)}")
 
     start_log.configure(log_level)
     _run(app, say_that_it_is_up, report=_say)
@@ -133,9 +135,10 @@ def _run_as_one_of_many(
         _say(f"[{number}] {text}")
 
     def say_that_it_is_up() -> None:
-        if number == 1:  # the others have the same
-            say(_store_and_queues(app))
-        say(f"up as {_place(app)}")
+        with suppress(AntqError):  # as in one process
+            if number == 1:  # the others have the same
+                say(_store_and_queues(app))
+            say(f"up as {_place(app)}")
         lifeline.report_up()
 
     start_log.configure(log_level, f"[{number}] ")
