@@ -191,7 +191,8 @@ def test_show_tells_each_of_several_errors_with_its_trace(antq, path):
     newest, oldest = out.split("    attempt 1, ")[1:]
     assert newest.splitlines()[0].endswith(": ValueError: broke on axle")
     assert "      Traceback (most recent call last):" in newest
-    assert oldest.splitlines()[0].endswith("2026-01-01 00:00:00.000Z: KeyError: 'wheel'")
+    local = datetime(2026, 1, 1, tzinfo=UTC).astimezone().isoformat(" ", "milliseconds")
+    assert oldest.splitlines()[0].endswith(f"{local}: KeyError: 'wheel'")
     assert oldest.splitlines()[1:] == ["      Traceback:", "      KeyError: 'wheel'"]
 
 
