@@ -3,6 +3,7 @@
 import ast
 import os
 import subprocess
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -112,3 +113,30 @@ def test_a_report_prints_no_flood():
     shorten(report)
 
     assert len(report.longrepr) + len(report.sections[0][1]) < 3 * MOST_CHARACTERS
+
+
+def test_no_two_test_files_have_one_name():
+    # Test folders are no packages, so a file is imported by its bare name, and once.
+    names = Counter(each.name for each in TESTS.rglob("test_*.py"))
+
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_set_of_words_names_a_case():
+    # Each program of a run collects the tests by itself, and orders the words of a set its own way.
+    named = [
+        f"{file.relative_to(TESTS.parent)}:{each.lineno}"
+        for file in TESTS.rglob("test_*.py")
+        for each in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(each, ast.Call) and ast.unparse(each.func).endswith("mark.parametrize")
+        if any(ids.arg == "ids" and ast.unparse(ids.value) == "str" for ids in each.keywords)
+        if any(is_set_of_words(part) for part in ast.walk(each))
+    ]
+
+    assert named == []
+
+
+def is_set_of_words(node):
+    return isinstance(node, ast.Set) and any(
+        isinstance(each, ast.Constant) and isinstance(each.value, str) for each in node.elts
+    )
