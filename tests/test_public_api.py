@@ -4,10 +4,12 @@ import builtins
 import dataclasses
 import inspect
 import pickle
+import pydoc
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 
 import pykka
@@ -170,13 +172,21 @@ def test_every_error_stands_in_errors_under_antqerror(name):
 
 
 def test_dir_shows_what_is_exported_and_nothing_that_is_left_over():
-    modules = {"cluster", "errors", "maintenance", "otp", "queues"}
+    modules = {"errors", "maintenance", "otp", "queues"}
+    modules |= {"cluster"} if find_spec("ray") else set()
 
     shown = {name for name in dir(antq_actors) if not name.startswith("__")}
 
     assert shown == {*antq_actors.__all__, *modules}
     assert sorted(antq_actors.__all__) == sorted({*EXPORTS, *ERRORS})
     assert {"__version__", "__doc__", "__all__"} <= set(dir(antq_actors))
+
+
+def test_help_shows_the_package_whatever_is_installed():
+    page = pydoc.plain(pydoc.render_doc(antq_actors))
+
+    assert "list_jobs(self, *, status" in page
+    assert ("cluster" in dir(antq_actors)) == (find_spec("ray") is not None)
 
 
 OF_PYTHON = {

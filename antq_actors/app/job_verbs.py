@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from antq_actors.app.lookup import checked_limit, checked_queue, not_negative, span_of
+from antq_actors.app.job_filters import (
+    checked_limit,
+    checked_queue,
+    not_negative,
+    refuse_unknown,
+    span_of,
+    wanted_of,
+)
+from antq_actors.jobs.off_loop import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
+    from antq_actors.app.job_filters import ListFilters
     from antq_actors.app.job_process import ThroughParent
     from antq_actors.app.live import Live
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.registry import AnyWorker
     from antq_actors.jobs.status import Statuses
+
+R = TypeVar("R")
 
 
 class JobVerbs:
@@ -34,6 +46,11 @@ class JobVerbs:
         before: int | None = None,
         limit: int | None = None,
         newest_first: bool = False,
+        inserted_after: datetime | None = None,
+        inserted_before: datetime | None = None,
+        failed_after: datetime | None = None,
+        failed_before: datetime | None = None,
+        error: str | None = None,
     ) -> list[Job]:
         """Return the jobs that pass all given filters, by id: ascending, or the newest first.
 
@@ -51,23 +68,32 @@ class JobVerbs:
         >>> [job.id for job in [*page, *later]]
         [5, 4, 3, 2]
 
-        By *status* and *queue* it reads the jobs that it returns and no others; by *worker* and
-        *args*, each one that passes the other filters until there are *limit*. Raises ValueError
-        for an unknown status and a negative limit, TypeError for what is no filter. A queue, or a
-        worker given as text, that no stored job and no configuration knows is a UserWarning that
-        names close matches.
+        *inserted_after*, *inserted_before*: enqueued then, an aware datetime; *failed_after*,
+        *failed_before*: failed for good then, so only failed jobs; *error*: a part of the newest
+        error as lists show it, such as "KeyError" or "user_id", in upper and lower case as written.
+
+        By *status* and *queue* it reads the jobs that it returns and no others; by anything else,
+        each one that passes these two until there are *limit*. Raises ValueError for an unknown
+        status, a negative limit and a datetime without a time zone, TypeError for what is no
+        filter. A queue, or a worker given as text, that no stored job and no configuration knows is
+        a UserWarning that names close matches.
         """
-        jobs = self._list(
-            status=status,
-            queue=checked_queue(queue, "queue"),
-            worker=worker,
-            args=args,
-            span=span_of(after, before, newest_first),
-            limit=not_negative(limit),
-        )
-        if not jobs and limit != 0:
-            self._warn_if_unknown(queue, worker)
-        return jobs
+        filters: ListFilters = {
+            "status": status,
+            "queue": queue,
+            "worker": worker,
+            "args": args,
+            "after": after,
+            "before": before,
+            "limit": limit,
+            "newest_first": newest_first,
+            "inserted_after": inserted_after,
+            "inserted_before": inserted_before,
+            "failed_after": failed_after,
+            "failed_before": failed_before,
+            "error": error,
+        }
+        return _warned(self._listed(filters))
 
     def count_jobs(
         self,
@@ -82,11 +108,7 @@ class JobVerbs:
         each job that passes the other two, a page at a time. Unknown names are a UserWarning, as
         in :meth:`list_jobs`.
         """
-        queue = checked_queue(queue, "queue")
-        number = self._count(status=status, queue=queue, worker=worker)
-        if not number:
-            self._warn_if_unknown(queue, worker)
-        return number
+        return _warned(self._counted(status, checked_queue(queue, "queue"), worker))
 
     def get_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
         """Return the job with this id. Raises JobNotFound."""
@@ -133,13 +155,14 @@ class JobVerbs:
             status=status,
             queue=checked_queue(queue_name, "queue_name"),
             worker=worker,
-            args=args,
             span=span_of(after, None, newest_first=False),
             limit=checked_limit(limit),
+            wanted=wanted_of({"args": args}),
         )
-        if not jobs and (limit is None or limit > 0):
-            self._warn_if_unknown(queue_name, worker)
-        return jobs
+        hints = (
+            () if jobs or (limit is not None and limit <= 0) else self._hints(queue_name, worker)
+        )
+        return _warned((jobs, hints))
 
     def count_workers(
         self,
@@ -148,11 +171,7 @@ class JobVerbs:
         queue_name: str | None = None,
     ) -> int:
         """Do what :meth:`count_jobs` does, under Ant's name."""
-        queue = checked_queue(queue_name, "queue_name")
-        number = self._count(status=status, queue=queue, worker=None)
-        if not number:
-            self._warn_if_unknown(queue, None)
-        return number
+        return _warned(self._counted(status, checked_queue(queue_name, "queue_name"), None))
 
     def get_worker(self, id: int) -> Job:  # noqa: A002 - as the field is named
         """Do what :meth:`get_job` does, under Ant's name."""
@@ -170,6 +189,40 @@ class JobVerbs:
         """Do what :meth:`delete_job` does, under Ant's name."""
         self.delete_job(job_or_id)
 
+    # ---- for coroutines ---------------------------------------------------------------------
+
+    async def alist_jobs(self, **filters: Unpack[ListFilters]) -> list[Job]:
+        """Do what :meth:`list_jobs` does, without stopping the event loop that awaits it."""
+        refuse_unknown(filters, "alist_jobs")
+        return _warned(await in_thread(self._listed, filters))
+
+    async def acount_jobs(
+        self,
+        *,
+        status: Statuses | None = None,
+        queue: str | None = None,
+        worker: AnyWorker | str | None = None,
+    ) -> int:
+        """Do what :meth:`count_jobs` does, without stopping the event loop that awaits it."""
+        queue = checked_queue(queue, "queue")
+        return _warned(await in_thread(self._counted, status, queue, worker))
+
+    async def aget_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
+        """Do what :meth:`get_job` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.get_job, id)
+
+    async def acancel_job(self, job_or_id: Job | int) -> Job:
+        """Do what :meth:`cancel_job` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.cancel_job, job_or_id)
+
+    async def aretry_job(self, job_or_id: Job | int) -> Job:
+        """Do what :meth:`retry_job` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.retry_job, job_or_id)
+
+    async def adelete_job(self, job_or_id: Job | int) -> None:
+        """Do what :meth:`delete_job` does, without stopping the event loop that awaits it."""
+        await in_thread(self.delete_job, job_or_id)
+
     # ---- what the application of a job process has its parent do ----------------------------
 
     def _list(self, **filters: Any) -> list[Job]:
@@ -182,9 +235,38 @@ class JobVerbs:
     def _unknown(self, queue: str | None, worker: str | None) -> Sequence[str]:
         return self._live().lookup.unknown(queue, worker)
 
-    def _warn_if_unknown(self, queue: str | None, worker: AnyWorker | str | None) -> None:
-        """Warn whoever called the caller of this of a name that nothing knows: a typo, perhaps."""
+    def _listed(self, filters: ListFilters) -> tuple[list[Job], Sequence[str]]:
+        """Return the jobs that pass, and what to warn of when there are none."""
+        queue, worker = checked_queue(filters.get("queue"), "queue"), filters.get("worker")
+        limit = not_negative(filters.get("limit"))
+        jobs = self._list(
+            status=filters.get("status"),
+            queue=queue,
+            worker=worker,
+            span=span_of(
+                filters.get("after"), filters.get("before"), filters.get("newest_first", False)
+            ),
+            limit=limit,
+            wanted=wanted_of(filters),
+        )
+        return jobs, () if jobs or limit == 0 else self._hints(queue, worker)
+
+    def _counted(
+        self, status: Statuses | None, queue: str | None, worker: AnyWorker | str | None
+    ) -> tuple[int, Sequence[str]]:
+        """Return how many jobs pass, and what to warn of when there are none."""
+        number = self._count(status=status, queue=queue, worker=worker)
+        return number, () if number else self._hints(queue, worker)
+
+    def _hints(self, queue: str | None, worker: AnyWorker | str | None) -> Sequence[str]:
+        """Return a sentence for each name that nothing knows: a typo, perhaps."""
         name = worker if isinstance(worker, str) else None
-        if queue is not None or name is not None:
-            for sentence in self._unknown(queue, name):
-                warnings.warn(sentence, UserWarning, stacklevel=3)
+        return () if queue is None and name is None else self._unknown(queue, name)
+
+
+def _warned(found: tuple[R, Sequence[str]]) -> R:
+    """Return what was found; warn whoever called the caller of this of the rest."""
+    value, hints = found
+    for sentence in hints:
+        warnings.warn(sentence, UserWarning, stacklevel=3)
+    return value

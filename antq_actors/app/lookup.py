@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final
 
+from antq_actors.app.job_filters import checked_queue
 from antq_actors.app.known_names import KnownNames
 from antq_actors.errors import JobNotFound
-from antq_actors.jobs.draft import check_args
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.number import whole
 from antq_actors.jobs.registry import name_of
 from antq_actors.jobs.status import Status
 from antq_actors.storage.encoding import as_job, show_args
-from antq_actors.storage.records import Filter, Span, StoredJob
+from antq_actors.storage.records import Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from antq_actors.app.job_filters import Wanted
     from antq_actors.app.served_queues import ServedQueues
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.registry import AnyWorker
     from antq_actors.jobs.status import Statuses
     from antq_actors.storage.client import StorageClient
+    from antq_actors.storage.records import Span, StoredJob
 
 
 _MOST_BITS: Final = 128
@@ -52,19 +53,13 @@ class Lookup:
         status: Statuses | None,
         queue: str | None,
         worker: AnyWorker | str | None,
-        args: Mapping[str, Any] | None,
         span: Span,
         limit: int | None,
+        wanted: Wanted,
     ) -> list[Job]:
         """Return the jobs that pass all filters given, by id."""
-        chosen = Filter(_statuses(status), queue, _worker(worker))
-        wanted = _args(args)
-        found = self._store.list(
-            chosen,
-            span,
-            limit=limit,
-            accept=None if wanted is None else lambda job: _has(show_args(job.spec.args), wanted),
-        )
+        chosen = Filter(wanted.statuses(_statuses(status)), queue, _worker(worker))
+        found = self._store.list(chosen, span, limit=limit, accept=wanted.accept())
         return [_shown(job) for job in found]
 
     def filter(self, status: Statuses | None, queue_name: str | None) -> Filter:
@@ -147,60 +142,7 @@ def _status(status: object) -> Status:
         raise ValueError(f"unknown status {brief(status)}; known are {known}") from None
 
 
-def checked_queue(queue: object, what: Literal["queue", "queue_name"]) -> str | None:
-    """Return *queue* if it can be a filter; else raise TypeError, calling it *what*."""
-    if queue is None or isinstance(queue, str):
-        return queue
-    raise TypeError(f"{what} must be a name (str) or None, got {brief(queue)}")
-
-
-def span_of(after: object, before: object, newest_first: object) -> Span:
-    """Return which ids are wanted. Raises TypeError."""
-    if not isinstance(newest_first, bool):
-        raise TypeError(f"newest_first must be True or False, got {brief(newest_first)}")
-    return Span(_number(after, "after") or 0, _number(before, "before"), newest_first)
-
-
-def checked_limit(limit: object) -> int | None:
-    """Return *limit* if it is a number; else raise TypeError."""
-    return _number(limit, "limit")
-
-
-def not_negative(limit: object) -> int | None:
-    """Return *limit* if it can be a limit; else raise TypeError or ValueError."""
-    number = checked_limit(limit)
-    if number is not None and number < 0:
-        raise ValueError(f"limit must be at least 0, or None for no limit, got {brief(limit)}")
-    return number
-
-
 def _worker(worker: object) -> str | None:
     if worker is None or isinstance(worker, str):
         return worker
     return name_of(worker)
-
-
-def _args(args: object) -> Mapping[str, Any] | None:
-    return check_args(args) or None
-
-
-def _number(value: object, what: Literal["after", "before", "limit"]) -> int | None:
-    number = whole(value)
-    if number is None and value is not None:
-        raise TypeError(f"{what} must be a whole number or None, got {brief(value)}")
-    return number
-
-
-def _has(args: Any, wanted: Mapping[str, Any]) -> bool:
-    """Say whether *wanted* is a subset of *args*; mappings within are subsets too."""
-    if not isinstance(args, Mapping):
-        return False
-    for key, value in wanted.items():
-        if key not in args:
-            return False
-        if isinstance(value, Mapping):
-            if not _has(args[key], value):
-                return False
-        elif args[key] != value:
-            return False
-    return True

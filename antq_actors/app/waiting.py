@@ -10,9 +10,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.app.job_filters import checked_queue
 from antq_actors.errors import NotStarted, StorageError, UnknownQueue
 from antq_actors.jobs.current_job import check_outside_of_jobs
-from antq_actors.jobs.duration import brief, to_seconds
+from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.wording import among
 from antq_actors.storage.idle import IdleWaiter
 
@@ -52,7 +53,7 @@ class WaitVerbs:
         TypeError or ValueError for a *timeout* that makes no sense.
         """
         seconds = _checked(timeout, "wait_idle")
-        return self._live().idle.wait(_checked_queue(queue), seconds)
+        return self._live().idle.wait(checked_queue(queue, "queue"), seconds)
 
     async def await_idle(
         self,
@@ -62,7 +63,7 @@ class WaitVerbs:
     ) -> bool:
         """Do what :meth:`wait_idle` does, without stopping the event loop and without a thread."""
         seconds = _checked(timeout, "await_idle")
-        return await self._live().idle.wait_async(_checked_queue(queue), seconds)
+        return await self._live().idle.wait_async(checked_queue(queue, "queue"), seconds)
 
 
 class IdleWait:
@@ -168,9 +169,3 @@ def _checked(timeout: object, verb: str) -> float | None:
         return to_seconds(timeout, "timeout")
     check_outside_of_jobs(verb)
     return None
-
-
-def _checked_queue(queue: object) -> str | None:
-    if queue is None or isinstance(queue, str):
-        return queue
-    raise TypeError(f"queue must be a name (str) or None, got {brief(queue)}")

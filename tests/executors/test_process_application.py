@@ -245,6 +245,13 @@ DOES = [
     ("[job.id for job in app.list_workers(worker=mail, args={'to': 'a'})]", "[1]"),
     ("[job.id for job in app.list_workers(worker=mail.antq_name, limit=1)]", "[1]"),
     ("[job.id for job in app.list_workers(status='scheduled', queue_name='mail')]", "[1, 4]"),
+    ("[job.id for job in app.list_jobs(inserted_after=app.get_job(10).inserted_at)]", "[11]"),
+    ("[job.id for job in asyncio.run(app.alist_jobs(newest_first=True, limit=2))]", "[11, 10]"),
+    ("asyncio.run(app.acount_jobs(worker=mail)), asyncio.run(app.aget_job(1)).id", "(10, 1)"),
+    (
+        "app.list_jobs(error='o'), app.list_jobs(failed_before=app.get_job(1).inserted_at)",
+        "([], [])",
+    ),
     ("app.count_workers(), app.count_workers(status='scheduled')", "(11, 2)"),
     ("app.get_worker(1).args", "{'to': 'a'}"),
     ("app.cancel_worker(1).status", repr(Status.CANCELLED)),

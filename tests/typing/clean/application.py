@@ -88,3 +88,7 @@ def push(url: str) -> None: ...
 async def enqueue() -> None:
     assert_type(await app.aenqueue(Mail, {"n": 1}, queue="mail"), Job)
     assert_type(await app.aenqueue_many(Mail, [{"n": 1}, None], timeout=5), list[int])
+    assert_type(await app.alist_jobs(status="failed", error="KeyError", limit=20), list[Job])
+    assert_type(await app.acount_jobs(worker=Mail), int)
+    assert_type(await app.aget_job(1), Job)
+    assert_type(await app.acancel_job(await app.aretry_job(1)), Job)

@@ -30,6 +30,7 @@ app.enqueue_many(Mail, {"email": "x"}, max_atempts=2)  # refused
 app.list_jobs(status="fialed")  # refused
 app.list_jobs(status=["completed", "fialed"])  # refused
 app.list_jobs(queue_name="mail")  # refused
+app.list_jobs(failed_after="2026-01-01")  # refused
 app.list_workers(status="fialed")  # refused
 app.count_jobs(status="bogus")  # refused
 app.count_workers(status={"bogus"})  # refused
@@ -42,3 +43,5 @@ assert app.get_job(1).stauts  # refused
 async def enqueue() -> None:
     await app.aenqueue(Mail, {"email": "x"}, que="mail")  # refused
     await app.aenqueue_many(Mail, [{"email": "x"}], que="mail")  # refused
+    await app.alist_jobs(status="fialed")  # refused
+    await app.alist_jobs(queue_name="mail")  # refused
