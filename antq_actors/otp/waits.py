@@ -51,7 +51,8 @@ def _ring(me: Process, target: Process) -> list[Process] | None:
     waits = []
     while target is not me:
         wait = target.waits_for  # read once: its thread takes it away without the lock
-        if wait is None or wait in waits:
+        # One that has ended keeps nobody waiting, also while its thread, which was killed, waits.
+        if wait is None or wait in waits or target.reason is not None:
             return None
         waits.append(wait)
         target = wait[0]

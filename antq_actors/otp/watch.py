@@ -22,10 +22,11 @@ class DeathWatch:
             self._end.answer(NoProc())
 
     def wait(self, timeout: float | None = None) -> ExitReason | None:
-        """Answer the reason of the end; None if it does not come within *timeout* seconds."""
-        with waiting_for(self._process, self._end):
-            if not self._end.wait(timeout):
-                return None
+        """Return the reason of the end; None if it does not come within *timeout* seconds."""
+        if not self._end.is_settled:  # else there is no wait that could close a ring
+            with waiting_for(self._process, self._end):
+                if not self._end.wait(timeout):
+                    return None
         reason: ExitReason = self._end.value
         return reason
 

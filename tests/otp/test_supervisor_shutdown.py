@@ -12,8 +12,10 @@ from antq_actors.otp import (
     BRUTAL_KILL,
     CallCycle,
     CallExit,
+    DynamicSupervisor,
     GenServer,
     Killed,
+    Normal,
     Restart,
     Shutdown,
     StartError,
@@ -343,14 +345,35 @@ def test_rule_46_a_child_that_asks_the_supervisor_that_waits_for_it_gets_a_call_
 
 @pytest.mark.rule(47)
 def test_rule_47_a_child_that_stops_its_own_supervisor_hangs_nobody(log):
-    sup = Supervisor.start([Child.child_spec("a", log, shutdown=math.inf)], max_restarts=0)
-    ref = Supervisor.which_children(sup)[0].ref
+    children = [
+        Child.child_spec("a", log, id="a"),
+        Child.child_spec("b", log, id="b", shutdown=math.inf),
+        Child.child_spec("c", log, id="c"),
+    ]
+    sup = Supervisor.start(children, max_restarts=0)
+    ref = Supervisor.which_children(sup)[1].ref
     end = monitor(sup)
+    log.take(3)
 
-    with pytest.raises(CallExit):
+    with pytest.raises(CallExit) as killed:
         call(ref, lambda _: stop(sup), timeout=5)
 
-    assert end.wait(30)
+    assert killed.value.reason == Killed()
+    assert end.wait(30).reason == Normal()
+    assert log.take(2) == [(DOWN, "c", Shutdown()), (DOWN, "a", Shutdown())]
+
+
+@pytest.mark.rule(47)
+def test_rule_47_a_dynamic_child_that_stops_its_supervisor_hangs_nobody(log):
+    sup = DynamicSupervisor.start()
+    ref = DynamicSupervisor.start_child(sup, Child.child_spec("a", log, shutdown=math.inf))
+    end = monitor(sup)
+
+    with pytest.raises(CallExit) as killed:
+        call(ref, lambda _: stop(sup), timeout=5)
+
+    assert killed.value.reason == Killed()
+    assert end.wait(30).reason == Normal()
 
 
 # ---- pykka's own ways -------------------------------------------------------------------------
