@@ -123,8 +123,9 @@ def _set_suspended(dest: Destination, timeout: float | timedelta | None, *, valu
     pending = _SetSuspended(process, value=value)
     try:
         put_and_await(process, pending, limit)
-    except CallTimeout as late:
-        # Taken back, so that it does not happen at some later time, when nobody expects it.
-        if pending.answer(None, late):
+    except BaseException as error:
+        # Taken back, so that it does not happen at some later time, when nobody expects it: after
+        # Ctrl-C, too.
+        if pending.answer(None, error) or not isinstance(error, CallTimeout):
             raise
         await_answer(process, pending, None)

@@ -147,7 +147,7 @@ class Mailbox:
         messages.append(envelope)
         if self._closed and _remove(messages, envelope):
             return False  # else whoever closed it has it
-        if wake:
+        if wake and self._sleeping and (not self.suspended or _is_order(envelope)):
             self._rouse()
         return True
 
@@ -273,10 +273,7 @@ class Mailbox:
 
     def _first_order(self) -> Envelope[Any] | None:
         """Return the first message that is taken also while the actor is suspended."""
-        for envelope in list(self._messages or ()):
-            if issubclass(type(envelope.message), _ORDERS):
-                return envelope
-        return None
+        return next(filter(_is_order, list(self._messages or ())), None)
 
     def _open(self, call: Call) -> None:
         if self.calls is _NO_CALLS:
@@ -444,6 +441,10 @@ class Mailbox:
         if self._sleeping and wake is not None and wake.locked():
             with suppress(RuntimeError):  # somebody else was quicker
                 wake.release()
+
+
+def _is_order(envelope: Envelope[Any]) -> bool:
+    return issubclass(type(envelope.message), _ORDERS)  # a message may lie of its class
 
 
 def _remove(messages: deque[Envelope[Any]] | None, envelope: Envelope[Any]) -> bool:

@@ -1,5 +1,6 @@
 """get_state, suspend and resume: an actor is looked into, and held still, as it is."""
 
+import signal
 import threading
 
 import pykka
@@ -158,6 +159,21 @@ def test_messages_wait_in_order_while_an_actor_is_suspended(start, notes):
     assert state_of(ref) == "running"
 
 
+def test_what_a_suspended_actor_does_not_take_does_not_wake_it(start):
+    ref = start()
+    suspend(ref)
+    mailbox = ref.process.mailbox
+    eventually(lambda: mailbox.asleep)
+
+    woken = 0
+    for number in range(200):
+        cast(ref, number)
+        woken += not mailbox.asleep
+
+    assert woken == 0
+    assert len(mailbox) == 200
+
+
 def test_suspended_twice_is_once_and_so_is_resumed(start, notes):
     ref = start(notes)
 
@@ -308,6 +324,25 @@ def test_a_suspension_that_came_too_late_for_who_wanted_it_does_not_come(start, 
 
     with pytest.raises(CallTimeout, match=r"within 0\.01 s"):
         suspend(ref, 0.01)
+    gate.open()
+
+    assert call(ref, answering("lives"), LONGEST) == "lives"
+    assert state_of(ref) == "running"
+
+
+def test_a_suspension_that_ctrl_c_cut_short_does_not_come(start, gate):
+    ref = start()
+    cast(ref, gate)
+    gate.wait_entered()
+
+    def press_ctrl_c():
+        eventually(lambda: len(ref.process.mailbox) == 1)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    pressing = InThread(press_ctrl_c)
+    with pytest.raises(KeyboardInterrupt):
+        suspend(ref, LONGEST)
+    pressing.result()
     gate.open()
 
     assert call(ref, answering("lives"), LONGEST) == "lives"
