@@ -245,6 +245,7 @@ class GenServer(ActorLoop):
             kwargs["name"] = name
         if timeout is not None:
             seconds(timeout)
+            _check_timeout_is_meant(cls, args)
             kwargs["timeout"] = timeout
         return ChildSpec(
             id if id is not None else name or cls.__name__,

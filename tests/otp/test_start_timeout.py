@@ -245,9 +245,10 @@ class HasItsOwn(GenServer):
         return self.own
 
 
-def test_a_timeout_that_was_perhaps_meant_for_the_class_is_refused(start):
+@pytest.mark.parametrize("begin", [HasItsOwn.start, HasItsOwn.start_link, HasItsOwn.child_spec])
+def test_a_timeout_that_was_perhaps_meant_for_the_class_is_refused(start, begin):
     with pytest.raises(TypeError, match=r"HasItsOwn.__init__ has a timeout, too.*by position"):
-        HasItsOwn.start("url", timeout=7.0)
+        begin("url", timeout=7.0)
 
     ref = start("url", 7.0, of=HasItsOwn, timeout=60)
     assert call(ref, None) == 7.0
