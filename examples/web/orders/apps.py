@@ -1,0 +1,19 @@
+"""Starts the jobs of the bookshop in each process that answers requests."""
+
+from django.apps import AppConfig
+from django.core.signals import request_started
+
+
+class OrdersConfig(AppConfig):
+    """The orders of the bookshop."""
+
+    name = "orders"
+
+    def ready(self) -> None:
+        request_started.connect(start_jobs)
+
+
+def start_jobs(**_: object) -> None:
+    from orders.jobs import app
+
+    app.start(queues=False)  # in this process, by its first request; later calls do nothing

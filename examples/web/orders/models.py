@@ -1,0 +1,13 @@
+"""The tables of the bookshop."""
+
+from django.db import models
+
+
+class Order(models.Model):
+    """A book that somebody has ordered."""
+
+    email = models.EmailField()
+    receipt_sent = models.BooleanField(default=False)
+
+    def __str__(self) -> str:
+        return f"order {self.pk}"
