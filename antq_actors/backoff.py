@@ -42,11 +42,11 @@ class Backoff:
     first: float | timedelta = 0.1
     """The wait after the first failure."""
     longest: float | timedelta = 5.0
-    """What no wait is longer than, but for its jitter."""
+    """The longest wait, before jitter moves it."""
     factor: float = 2.0
     """How many times as long each wait is as the one before; 1 or more."""
     jitter: float = 0.0
-    """The share of a wait by which it is moved either way at most, from 0 to 1."""
+    """The largest share of a wait by which it is moved either way, from 0 to 1."""
 
     def __post_init__(self) -> None:
         for name, least, most in _SETTINGS:

@@ -49,9 +49,9 @@ class QueueConfig:
     concurrency: int = 5
     """Jobs performed at once."""
     check_interval: float | timedelta = 5.0
-    """Longest time between two looks, in seconds once it is made; a new job never waits for it."""
+    """Longest time between two looks for jobs; a new job never waits for it. Kept as seconds."""
     executor: ExecutorName | None = None
-    """What runs ``perform`` of workers that do not say: thread, async, process or ray. None: the
+    """What runs ``perform`` of workers that name none: thread, async, process or ray. None: the
     event loop for coroutines, else a thread."""
     max_jobs: int | None = None
     """Jobs after which an OS process of this queue is replaced; None: never."""

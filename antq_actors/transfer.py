@@ -47,7 +47,7 @@ _LONGEST_DIGEST: Final = 64
 
 @explain_fields
 class Imported(NamedTuple):
-    """What an import came to."""
+    """The result of an import."""
 
     stored: int
     """Jobs that were stored."""

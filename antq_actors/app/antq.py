@@ -117,7 +117,7 @@ class AntQ(JobVerbs, WaitVerbs):
     # ---- life -----------------------------------------------------------------------------
 
     def start(self, *, queues: bool | None = None) -> Self:
-        """Start the tree and return when it is up. Started before: does nothing.
+        """Start the tree and return when it is up. Does nothing if it runs already.
 
         *queues* False: only enqueue and look here, whatever the description says; so the object
         that ``antq start`` runs with its queues serves a web process, too. True: run the queues.
@@ -128,9 +128,9 @@ class AntQ(JobVerbs, WaitVerbs):
 
         Raises StartError, with what stopped it as its cause, when the tree cannot start; it is
         a StorageError as well when it was the store that cannot be opened. Then nothing is left
-        behind. In a process that performs jobs of another application it is a StartError, unless
-        this one is to run no queues. It is one, too, when the application runs already and *queues*
-        says otherwise. Raises TypeError for other values of *queues*.
+        behind. Also raises StartError when the application runs already and *queues* asks for the
+        opposite; and, unless *queues* is False, in a process that performs jobs of another
+        application. Raises TypeError for other values of *queues*.
         """
         _check_queues(queues)
         with self._changing:
@@ -205,7 +205,7 @@ class AntQ(JobVerbs, WaitVerbs):
                 self._running = None
 
     def hurry(self) -> None:
-        """Have a ``stop`` that is under way wait no longer for running jobs."""
+        """Let a ``stop`` that is under way wait no longer for running jobs."""
         live = self._running
         if live is not None and live.runs_queues:
             drain([live.names.queue(name) for name in self._config.queues], 0.0, wait=False)
@@ -251,12 +251,12 @@ class AntQ(JobVerbs, WaitVerbs):
 
     @property
     def is_volatile(self) -> bool:
-        """Whether it was given no path: its jobs are in memory, for this process alone."""
+        """Whether it has no path: its jobs are in memory, for this process alone."""
         return self._config.path is None
 
     @property
     def start_queues(self) -> bool:
-        """Whether it was described to run queues: what ``start()`` does when it is not told."""
+        """Whether it is described to run queues, which ``start()`` without an argument follows."""
         return self._config.start_queues
 
     @property

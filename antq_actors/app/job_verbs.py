@@ -117,22 +117,22 @@ class JobVerbs:
     def cancel_job(self, job_or_id: Job | int) -> Job:
         """Cancel a job and return it.
 
-        An enqueued, scheduled or retrying one is cancelled at once. Of a running one, the executor
-        is asked to end it, wherever it runs, and it is returned running: it will be ``cancelled``,
-        whatever it still comes to, unless it completes all the same. Cancelled before: returned as
-        it is. Raises NotCancellable for a job that has ended otherwise, JobNotFound.
+        An enqueued, scheduled or retrying job is cancelled at once. A running job is told to end,
+        in whatever process it runs, and is returned as it is; it is ``cancelled`` a moment later,
+        unless it completes all the same. A cancelled job is returned unchanged. Raises
+        NotCancellable for a job that has ended otherwise, JobNotFound.
         """
         return self._live().lookup.cancel(job_or_id)
 
     def retry_job(self, job_or_id: Job | int) -> Job:
-        """Enqueue an ended job again, with all its attempts before it; return it.
+        """Enqueue an ended job again, with all its attempts, and return it.
 
         Raises NotRetryable, JobNotFound, and AlreadyExists if a unique job is in its way.
         """
         return self._live().lookup.retry(job_or_id)
 
     def delete_job(self, job_or_id: Job | int) -> None:
-        """Delete a job of any status; a running one is not stopped, its outcome is dropped.
+        """Delete a job of any status. A running job is not stopped, and its outcome is dropped.
 
         Raises JobNotFound.
         """

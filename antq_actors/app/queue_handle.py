@@ -33,9 +33,9 @@ PAUSE: Final = 0.01
 
 
 class QueueHandle:
-    """A thin face of a queue actor.
+    """The handle of a queue: it passes on to the queue actor what you ask of it.
 
-    Where no queues run (``app.start(queues=False)``) it pauses, resumes and tells the status
+    Where no queues run (``app.start(queues=False)``) it pauses, resumes and reads the status
     through the store. It raises StorageError when there is no answer within half a minute.
     """
 
@@ -86,7 +86,7 @@ class QueueHandle:
             self._call(self._actor, Resume())
 
     def status(self) -> QueueStatus:
-        """Return how the queue is. Without its actor here, what runs is that of all nodes."""
+        """Return the state of the queue. Where no queues run, ``running`` is that of all nodes."""
         if self._actor is not None:
             status: QueueStatus = self._call(self._actor, GetStatus())
             return status

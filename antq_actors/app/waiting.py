@@ -49,7 +49,7 @@ class WaitVerbs:
         within milliseconds, or 60 of them when the last job ended in another process.
 
         In ``perform`` a *timeout* must be given: without a *queue* the job waits for itself, too.
-        Raises UnknownQueue, NotStarted when the application stops meanwhile, StorageError, and
+        Raises UnknownQueue, NotStarted when the application stops while it waits, StorageError, and
         TypeError or ValueError for a *timeout* that makes no sense.
         """
         seconds = _checked(timeout, "wait_idle")

@@ -26,7 +26,7 @@ T = TypeVar("T")
 def cancel(ids: JobIds, path: StorePath) -> int:
     """Cancel jobs that have not ended.
 
-    Of one that runs, the process that runs it is asked to end it: it is cancelled in a moment.
+    A running job is told to end, in whatever process it runs; it is cancelled a moment later.
 
     \b
     Examples:
@@ -52,7 +52,7 @@ def retry(ids: JobIds, path: StorePath) -> int:
 def delete(ids: JobIds, path: StorePath) -> int:
     """Delete jobs of any status, for good.
 
-    One that runs is not stopped, and its outcome is dropped.
+    A running job is not stopped, and its outcome is dropped.
 
     \b
     Example:
@@ -62,7 +62,7 @@ def delete(ids: JobIds, path: StorePath) -> int:
 
 
 def pause(queues: QueueNames, path: StorePath) -> int:
-    """Have queues claim nothing more, in every process on the path, also after a restart.
+    """Pause queues in every process on the path; they stay paused after a restart.
 
     What runs goes on.
 
@@ -74,7 +74,7 @@ def pause(queues: QueueNames, path: StorePath) -> int:
 
 
 def resume(queues: QueueNames, path: StorePath) -> int:
-    """Have paused queues claim jobs again.
+    """Resume paused queues, in every process on the path.
 
     \b
     Example:

@@ -33,9 +33,9 @@ COMMANDS: Final = {
     "delete": Command("changes:delete", "Delete jobs of any status, for good."),
     "pause": Command(
         "changes:pause",
-        "Have queues claim nothing more, in every process on the path, also after a restart.",
+        "Pause queues in every process on the path; they stay paused after a restart.",
     ),
-    "resume": Command("changes:resume", "Have paused queues claim jobs again."),
+    "resume": Command("changes:resume", "Resume paused queues, in every process on the path."),
     "verify": Command(
         "maintenance:verify", "Compare every index, count and unique key with the jobs."
     ),

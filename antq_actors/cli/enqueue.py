@@ -61,7 +61,7 @@ def enqueue(
     """Enqueue one job.
 
     MODULE is looked for in the current directory first. If it has an application on this path, that
-    one is asked, without its queues: it knows its queues and its signing keys.
+    application stores the job, with its signing keys and its list of queues, and runs no queues.
 
     \b
     Examples:

@@ -84,7 +84,7 @@ def _antq(
     *,
     show_version: Annotated[
         bool,
-        typer.Option("--version", callback=_show_version, is_eager=True, help="Say which version."),
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Durable background jobs under a supervision tree, without a broker."""

@@ -51,8 +51,8 @@ def count(
 ) -> None:
     """Count jobs, as fast with ten million as with ten.
 
-    But by --worker: that reads each job which passes the other filters. A queue with waiting jobs
-    that no living process runs is named on standard error.
+    With --worker it reads each job that passes the other filters. A queue with waiting jobs that
+    no living process runs is named on standard error.
 
     \b
     Examples:

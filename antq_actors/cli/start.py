@@ -44,8 +44,8 @@ def start(
         LogLevel | None,
         typer.Option(
             case_sensitive=False,
-            help="Least level of what is logged; info: also a line for each job that ends."
-            " Without it, warning, and for what your own code logs, info.",
+            help="Lowest level that is logged; info adds a line for each job that ends. Without"
+            " it, warning, and info for what your own code logs.",
         ),
     ] = None,
     number: Annotated[int, typer.Option(hidden=True)] = 1,

@@ -108,7 +108,7 @@ class Running(Protocol):
 
 @explain_fields
 class Health(NamedTuple):
-    """How an executor is."""
+    """The state of an executor."""
 
     kind: str
     """As ``executor=`` names it."""

@@ -22,12 +22,12 @@ _CONTROL: Final = "antq_control"
 
 @explain_fields
 class Progress(NamedTuple):
-    """How far a running job says it has come."""
+    """How far a running job has come, as it reported."""
 
     done: float
     """From 0 to 1."""
     note: str | None = None
-    """What it says besides."""
+    """A remark of the job."""
 
 
 class Control:

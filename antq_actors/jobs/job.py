@@ -21,7 +21,7 @@ class AttemptError(msgspec.Struct, frozen=True):
     attempt: int
     """The attempt that failed, from 1."""
     error: str
-    """The exception's text, or its class where it has none; or the reason that was given."""
+    """The exception's text, or its class if it has none; or the reason that was given."""
     stack_trace: str | None
     """From the first frame that is yours. Of a timeout, where the attempt was at that moment."""
     attempted_at: datetime
@@ -32,7 +32,7 @@ class AttemptError(msgspec.Struct, frozen=True):
 
     @property
     def summary(self) -> str:
-        """The error as logs and the command line show it: after the name of its class, if any."""
+        """The error as logs and commands show it: with the name of its class before it, if any."""
         return attempt_error.summary(self.error, self.error_type)
 
 
@@ -73,7 +73,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     error_count: int = 0
     """How many errors it has had, also those that are not kept."""
     started_at: datetime | None = None
-    """When its latest attempt began: was claimed by its queue. None before the first."""
+    """When its queue claimed it for its latest attempt; None before the first."""
     ended_at: datetime | None = None
     """When it was completed, failed or cancelled; None until then, and again once it is retried."""
 
@@ -82,8 +82,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def cancelled(self) -> bool:
         """Return whether this running attempt was told to end: timed out, cancelled or stopped.
 
-        For long loops: one that looks here is not interrupted at once, but has a few seconds to
-        come to an end by itself. False for a job that is not being performed.
+        For long loops: an attempt that calls this is not interrupted at once, but has a few
+        seconds to end by itself. False for a job that is not being performed.
         """
         control = control_of(self)
         return control is not None and control.cancelled()
@@ -91,7 +91,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     def remaining(self) -> float | None:
         """Return the seconds left until this running attempt times out; None: it does not.
 
-        Looking here is as good as looking at :meth:`cancelled`.
+        Calling this is as good as calling :meth:`cancelled`.
         """
         control = control_of(self)
         return None if control is None else control.remaining()

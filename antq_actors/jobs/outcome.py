@@ -28,8 +28,8 @@ class Cancel(msgspec.Struct, frozen=True):
 class Snooze(msgspec.Struct, frozen=True):
     """Returned by ``perform``: run again in so many seconds; this attempt does not count.
 
-    Nor do those that failed before: the job has all its attempts before it again, so it may snooze
-    as its schedule for as long as fewer than ``max_attempts`` fail in a row.
+    Earlier failures no longer count either: the job has all its attempts again. So it may use
+    snoozes as its schedule, as long as fewer than ``max_attempts`` attempts fail in a row.
 
     A number or a timedelta, zero or more; anything else is a TypeError or a ValueError where it
     is made, so inside ``perform`` a failed attempt.

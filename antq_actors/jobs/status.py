@@ -23,11 +23,11 @@ class Status(StrEnum):
     COMPLETED = "completed"
     """Performed with success."""
     FAILED = "failed"
-    """Failed its last attempt."""
+    """Failed its last attempt, was interrupted too often, or can never be run."""
     RETRYING = "retrying"
     """Failed an attempt, waiting to be tried again at ``scheduled_at``."""
     CANCELLED = "cancelled"
-    """Cancelled before it ran, or by its own ``perform``."""
+    """Cancelled before it ran, while it ran, or by its own ``perform``."""
 
 
 StatusName: TypeAlias = Literal[

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Worker:
-    """Base of all workers: subclass it, and write ``perform``.
+    """Base of all workers: subclass it and write ``perform``.
 
-    Options stand on the class line: ``class SendReceipt(Worker, queue="mail", max_attempts=3)``.
+    Options are on the class line: ``class SendReceipt(Worker, queue="mail", max_attempts=3)``.
     They are ``queue``, ``max_attempts``, ``timeout``, ``unique``, ``priority``, ``retry_delay``,
     ``executor``, ``ray`` and ``name`` (see :class:`antq_actors.WorkerOptions`), are checked
     when the class is defined, and are inherited, except ``name``: the name under which its jobs are
-    stored, by default ``module:QualName``. A class that moved answers to its old jobs by its old
+    stored, by default ``module:QualName``. A class that moved runs its old jobs under its old
     name.
 
     ``perform`` may be ``async def``: then it runs on an event loop, beside thousands of others.

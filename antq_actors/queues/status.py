@@ -47,9 +47,9 @@ class QueueStatus:
     It reads the enqueued jobs of that kind that come before all others, up to 10,000 of a priority.
     """
     executors: tuple[Health, ...] = ()
-    """What runs its jobs on this node, beside threads, and how that is."""
+    """The state of what runs its jobs on this node, beside threads."""
     abandoned: tuple[int, ...] = ()
-    """Ids of the jobs whose threads were given up on this node and still run."""
+    """Ids of the jobs whose threads were abandoned on this node and still run."""
     progress: Mapping[int, Progress] = field(default_factory=dict)
     """What running jobs on this node have reported, by their ids."""
 

@@ -21,7 +21,7 @@ class QueueInfo(msgspec.Struct, frozen=True):
     concurrency: int
     """Jobs it performs at once there, at most."""
     executor: str | None = None
-    """What runs jobs whose workers do not say; None: threads, and an event loop for coroutines."""
+    """What runs jobs whose worker names none; None: threads, and an event loop for coroutines."""
 
 
 @explain_fields
@@ -29,9 +29,9 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
     """A process that runs queues of a path."""
 
     number: int = 0
-    """As the store knows it."""
+    """Its number in the store."""
     pid: int = 0
-    """Its process; 0 when it does not say."""
+    """The id of its process; 0 if that is unknown."""
     host: str = ""
     """The name of its machine."""
     queues: dict[str, QueueInfo] = msgspec.field(default_factory=dict)
