@@ -57,11 +57,11 @@ class _SetSuspended(SystemCall):
 def get_state(dest: Destination, timeout: float | timedelta | None = 5.0) -> dict[str, Any]:
     """Return a shallow copy of the attributes that the class of the actor *dest* gave it.
 
-    For debugging: a program that needs to know something asks with `call`. It is read between two
-    messages, in the actor's own thread, also while the actor is suspended. What the attributes hold
-    is not copied, so do not change it. Raises what `call` raises: CallTimeout after *timeout*
-    seconds (None: no limit) if the actor is busy, CallExit(NoProc()) if it is not there. As
-    Erlang's ``sys:get_state``.
+    For debugging only: in a program, ask an actor with `call`. The state is read between two
+    messages, in the actor's own thread, also while the actor is suspended. The values of the
+    attributes are not copied, so do not change them. Raises what `call` raises: CallTimeout after
+    *timeout* seconds (None: no limit) if the actor is busy, CallExit(NoProc()) if it is not there.
+    As Erlang's ``sys:get_state``.
 
     >>> from antq_actors.otp import GenServer, call, stop
     >>> class Counter(GenServer):
@@ -83,13 +83,13 @@ def get_state(dest: Destination, timeout: float | timedelta | None = 5.0) -> dic
 
 
 def suspend(dest: Destination, timeout: float | timedelta | None = 5.0) -> None:
-    """Have the actor *dest* take no more messages until `resume`; return when it does not.
+    """Let the actor *dest* take no more messages until `resume`; return when it is suspended.
 
-    They wait, and so does who waits for their answers. Still obeyed are exits, of a supervisor, a
-    link or a kill, and stop. Timers go on, and what they send waits; there is no idle timeout. A
-    suspended supervisor restarts nobody, and still stops its children when it is to stop itself;
-    what has happened to them in the meantime it sees when it is resumed. ``tree`` says "suspended".
-    An actor that is suspended stays so, and one that is started in its place is not.
+    Messages wait, and so do callers. Exits (of a supervisor, a link or a kill) and stop are still
+    obeyed. Timers go on, and their messages wait; there is no idle timeout. A suspended supervisor
+    restarts no child, but stops its children when it is stopped itself; it learns what has happened
+    to them when it is resumed. ``tree`` says "suspended". To suspend an actor twice is the same as
+    once; an actor that is started in its place is not suspended.
 
     Raises CallTimeout after *timeout* seconds (None: no limit) if the actor is busy, and then it
     will not be suspended later either; CallExit(NoProc()) if it is not there. As Erlang's
@@ -110,7 +110,7 @@ def suspend(dest: Destination, timeout: float | timedelta | None = 5.0) -> None:
 
 
 def resume(dest: Destination, timeout: float | timedelta | None = 5.0) -> None:
-    """Have the actor *dest* go on after `suspend`, with what has come since; else it does nothing.
+    """Let the actor *dest* go on after `suspend`, with the messages that have come since.
 
     Raises what `suspend` raises. As Erlang's ``sys:resume``.
     """

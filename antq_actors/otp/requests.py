@@ -35,7 +35,7 @@ class _RequestCall(Call):
 
 
 class Request:
-    """A request that was sent by `send_request`, and the answer that will come to it.
+    """A request that was sent by `send_request`, and its answer.
 
     Any thread, and any actor, may wait for it. The answer never comes as a message.
     """
@@ -66,7 +66,7 @@ class Request:
     def wait(self, timeout: float | timedelta | None = 5.0) -> Any:
         """Return the answer, now or as often as it is asked for; raise what `call` raises.
 
-        So CallTimeout after *timeout* seconds (None: no limit), after which it can be waited for
+        That is CallTimeout after *timeout* seconds (None: no limit), after which you may wait for it
         again; CallExit if the server ended before it answered, or was not there when the request
         was sent; CallCycle if waiting could never end. Raises RuntimeError after `cancel`.
         """
@@ -84,10 +84,10 @@ class Request:
         return self._call.value
 
     def cancel(self) -> None:
-        """Drop the answer, whether it has come or will come; twice is once.
+        """Drop the answer, whether it has come or will come. Cancelling again does nothing.
 
-        The server is not told, and handles the request all the same. Who waits in another thread
-        gets the RuntimeError of `wait`.
+        The server is not told, and handles the request all the same. A `wait` in another thread
+        raises its RuntimeError.
         """
         self._call.is_cancelled = True
         self._call.answer(None)
@@ -101,10 +101,10 @@ class Request:
 def send_request(dest: Destination, message: Any) -> Request:
     """Send *message* to ``handle_call`` of *dest*, and return without waiting for the answer.
 
-    So an actor, or a plain thread, can ask several servers at once, or do something else meanwhile.
-    OTP's ``gen_server:send_request``, with `Request.wait` for its ``receive_response``. That *dest*
-    has ended, or never was, is told where it is waited for. Raises TypeError for what is no
-    destination.
+    So an actor, or a plain thread, can ask several servers at once, or do something else before it
+    waits. As OTP's ``gen_server:send_request``, with `Request.wait` for its ``receive_response``.
+    If *dest* has ended, or never was, `Request.wait` raises CallExit(NoProc()). Raises TypeError if
+    *dest* is no destination.
 
     >>> from antq_actors.otp import GenServer, stop
     >>> class Doubler(GenServer):

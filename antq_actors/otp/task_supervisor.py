@@ -111,7 +111,7 @@ class TaskSupervisor(DynamicSupervisor):
     ) -> Iterator[Any]:
         """Return an iterator of ``fn(item)`` for each of *items*, each in a task of its own.
 
-        The values come in the order of their items or, if not *ordered*, as they are there. At most
+        The values come in the order of the items or, if not *ordered*, as they are ready. At most
         *max_concurrency* (None: as many as there are processors) tasks are running or have a
         value that was not taken yet, and *items* are taken one by one as places come free, so
         endless ones are fine.
@@ -119,13 +119,13 @@ class TaskSupervisor(DynamicSupervisor):
         Where an item's task ended without a value the iterator raises TaskExit, where it took
         longer than *timeout* seconds (None: no limit) TimeoutError; what *items* raises comes after
         the value that made a place for the next one. After that, or when the iterator is closed or
-        dropped, or the calling actor ends, the tasks that are left are killed. Each is unlinked: a
-        crash is raised here, and ends nobody.
+        dropped, or the calling actor ends, the tasks that are left are killed. No task is linked: a
+        crash is raised here, and ends no actor.
 
         With *on_timeout* ``"kill"`` a task that takes longer is killed at that moment, and the
-        others go on: in its place the iterator raises ``TaskExit(Killed())``, and has the
-        next value after that. With *results* it raises for no item: it has ``Ok(value)`` or a
-        TaskExit for each, and one that takes longer is killed, whatever *on_timeout* is. As
+        others go on: in its place the iterator raises ``TaskExit(Killed())``, and goes on with the
+        next value after that. With *results* it raises for no item: it yields ``Ok(value)`` or a
+        TaskExit for each, and a task that takes longer is killed, whatever *on_timeout* is. As
         Elixir's ``Task.Supervisor.async_stream_nolink``.
 
         >>> from antq_actors.otp import TaskSupervisor, stop
