@@ -84,7 +84,7 @@ def _drained(jobs: int, slots: int, processes: int) -> float:
             _see_all(door, Path(folder), processes)
             queue = door.queue("default")
             queue.pause()
-            before = door.count_workers()
+            before = door.count_jobs()
             door.enqueue_many(Compute, ({"number": number} for number in range(jobs)))
 
             def work() -> None:
@@ -102,11 +102,11 @@ def _see_all(door: AntQ, folder: Path, processes: int) -> None:
         return len(list(folder.glob("*.pid"))) == processes
 
     until(all_signed_in, LOOK)
-    _completed(door, door.count_workers())
+    _completed(door, door.count_jobs())
 
 
 def _completed(door: AntQ, jobs: int) -> None:
-    until(lambda: door.count_workers(status=Status.COMPLETED) == jobs, LOOK)
+    until(lambda: door.count_jobs(status=Status.COMPLETED) == jobs, LOOK)
 
 
 @contextmanager

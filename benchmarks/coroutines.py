@@ -73,7 +73,7 @@ def _took(jobs: int, slots: int, seconds: float, *, durable: bool) -> float:
         app.queue(QUEUE).resume()
         until(Waits.all_done.is_set)
         took = time.monotonic() - began
-        until(lambda: app.count_workers(status="completed") == jobs)
+        until(lambda: app.count_jobs(status="completed") == jobs)
     return took
 
 

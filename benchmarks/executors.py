@@ -96,7 +96,7 @@ def _drained(kind: str, jobs: int, seconds: float, slots: int) -> float:
         _perform(app, 20 * slots, 0.020)
         queue = app.queue("default")
         queue.pause()
-        before = app.count_workers()
+        before = app.count_jobs()
         app.enqueue_many(Burn, ({"seconds": seconds} for _ in range(jobs)))
 
         def work() -> None:
@@ -121,22 +121,22 @@ def _freed(how: str) -> float:
     ):
         begun, file = Path(folder, "begun"), Path(folder, "file")
         app.enqueue(Note, {"file": str(begun)})
-        until(lambda: app.count_workers(status=Status.COMPLETED) == 1, LOOK)
+        until(lambda: app.count_jobs(status=Status.COMPLETED) == 1, LOOK)
         began = time.monotonic()
         app.enqueue(Stuck, {"how": how})
         app.enqueue(Note, {"file": str(file)})
-        until(lambda: app.count_workers(status=Status.COMPLETED) == 2, LOOK)
+        until(lambda: app.count_jobs(status=Status.COMPLETED) == 2, LOOK)
         return float(file.read_text()) - began - TIMEOUT
 
 
 def _perform(app: AntQ, jobs: int, seconds: float) -> None:
-    before = app.count_workers(status=Status.COMPLETED)
+    before = app.count_jobs(status=Status.COMPLETED)
     app.enqueue_many(Burn, ({"seconds": seconds} for _ in range(jobs)))
     _completed(app, before + jobs)
 
 
 def _completed(app: AntQ, jobs: int, look: float = LOOK) -> None:
-    until(lambda: app.count_workers(status=Status.COMPLETED) == jobs, look)
+    until(lambda: app.count_jobs(status=Status.COMPLETED) == jobs, look)
 
 
 if __name__ == "__main__":

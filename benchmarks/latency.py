@@ -89,12 +89,12 @@ def _half_load(jobs: int, drained: int, *, durable: bool) -> tuple[list[float], 
         half = drain(app, drained) / 2
         with _load(app, half):
             _latency()
-            began, before = time.perf_counter(), app.count_workers(status=Status.COMPLETED)
+            began, before = time.perf_counter(), app.count_jobs(status=Status.COMPLETED)
             latencies = []
             for _ in range(jobs):
                 time.sleep(PAUSE)
                 latencies.append(_latency())
-            completed = app.count_workers(status=Status.COMPLETED) - before
+            completed = app.count_jobs(status=Status.COMPLETED) - before
             return latencies, completed / (time.perf_counter() - began) / half
 
 
@@ -134,7 +134,7 @@ def _become_idle(app: AntQ) -> None:
 
 
 def _none_is_left(app: AntQ) -> bool:
-    return app.count_workers(status=(Status.ENQUEUED, Status.RUNNING)) == 0
+    return app.count_jobs(status=(Status.ENQUEUED, Status.RUNNING)) == 0
 
 
 if __name__ == "__main__":

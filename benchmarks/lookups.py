@@ -61,7 +61,7 @@ def _while_draining(
     queue = app.queue(app.default_queue)
     queue.pause()
     app.enqueue_many(Noop, ({"number": number} for number in range(jobs)))
-    before = app.count_workers(status=Status.COMPLETED)
+    before = app.count_jobs(status=Status.COMPLETED)
     Noop.expect(jobs)
     took: dict[str, list[float]] = {name: [] for name in looks}
     queue.resume()
@@ -77,7 +77,7 @@ def _while_draining(
 
 
 def _are_completed(app: AntQ, jobs: int) -> bool:
-    return app.count_workers(status=Status.COMPLETED) == jobs
+    return app.count_jobs(status=Status.COMPLETED) == jobs
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def bench(*, short: bool) -> Iterator[Measure]:
         leads = ({"email": f"jane.smith{n}@example.com", "line": n} for n in range(jobs))
         while app.enqueue_many(SendPromotion, islice(leads, CHUNK)):
             pass
-        stored = app.count_workers(status=Status.ENQUEUED)
+        stored = app.count_jobs(status=Status.ENQUEUED)
         if stored != jobs:
             raise RuntimeError(f"{stored:,} jobs wait, not {jobs:,}: there is nothing to measure")
         yield from _now(f"{jobs:,} jobs waiting", app.path, "< 80")

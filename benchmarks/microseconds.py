@@ -124,9 +124,9 @@ def _profiled(slots: int, seconds: float, name: str, sampler: Sampler, *, durabl
         pace = drain(app, int(200 * seconds))
         for margin in MARGINS:
             _begin_to_drain(app, int(pace * margin * (seconds + 1)))
-            began, before = time.perf_counter(), app.count_workers(status=Status.COMPLETED)
+            began, before = time.perf_counter(), app.count_jobs(status=Status.COMPLETED)
             sampled = sampler(seconds)
-            jobs = app.count_workers(status=Status.COMPLETED) - before
+            jobs = app.count_jobs(status=Status.COMPLETED) - before
             took = time.perf_counter() - began
             if not Noop.all_performed.is_set():
                 break

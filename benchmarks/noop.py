@@ -39,13 +39,13 @@ def drain(app: AntQ, jobs: int) -> float:
     queue.pause()
     app.enqueue_many(Noop, ({"number": number} for number in range(jobs)))
     Noop.expect(jobs)
-    before = app.count_workers(status=Status.COMPLETED)
+    before = app.count_jobs(status=Status.COMPLETED)
 
     def work() -> None:
         queue.resume()
         if not Noop.all_performed.wait(PATIENCE):
             raise TimeoutError(f"{jobs} jobs were not performed in {PATIENCE:g} s")
         # Asked only now, so that it disturbs nothing: the last outcomes are still to be stored.
-        until(lambda: app.count_workers(status=Status.COMPLETED) == before + jobs)
+        until(lambda: app.count_jobs(status=Status.COMPLETED) == before + jobs)
 
     return rate(jobs, work)

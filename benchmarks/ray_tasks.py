@@ -63,15 +63,15 @@ def rate_of_jobs(
         app.queue("default").resume()
         done = 0
         while done < jobs:
-            done = app.count_workers(status=Status.COMPLETED)
-            if app.count_workers(status=Status.FAILED):
+            done = app.count_jobs(status=Status.COMPLETED)
+            if app.count_jobs(status=Status.FAILED):
                 sys.exit("a job has failed")
             if when_half_done is not None and done >= jobs / 2:
                 when_half_done()
                 when_half_done = None
             time.sleep(0.005)
         took = time.perf_counter() - begin
-        stored = app.list_workers()
+        stored = app.list_jobs()
     if [job.id for job in stored] != ids or any(job.attempts != 1 for job in stored):
         sys.exit("a job was lost, or failed")
     return jobs / took, sum(job.interruptions for job in stored)

@@ -38,7 +38,7 @@ def fill(path: Path, jobs: int) -> None:
         app.queue(OTHER).pause()
         app.enqueue_many(Noop, _args(waiting), queue=OTHER)
         schedule(app, jobs - ended - waiting)
-        stored = app.count_workers()
+        stored = app.count_jobs()
     if stored != jobs:
         raise RuntimeError(f"{stored:,} jobs are stored, not {jobs:,}")
 

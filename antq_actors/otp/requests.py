@@ -66,7 +66,7 @@ class Request:
     def wait(self, timeout: float | timedelta | None = 5.0) -> Any:
         """Return the answer, now or as often as it is asked for; raise what `call` raises.
 
-        That is CallTimeout after *timeout* seconds (None: no limit), after which you may wait for it
+        That is CallTimeout after *timeout* seconds (None: no limit), after which you may wait
         again; CallExit if the server ended before it answered, or was not there when the request
         was sent; CallCycle if waiting could never end. Raises RuntimeError after `cancel`.
         """

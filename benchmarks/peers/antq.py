@@ -48,7 +48,7 @@ class Antq(Peer):
 
     def is_done(self) -> bool:
         """Ask the counts."""
-        return not self.app.count_workers(status=["enqueued", "running"])
+        return not self.app.count_jobs(status=["enqueued", "running"])
 
     def close(self) -> None:
         """Stop it."""
