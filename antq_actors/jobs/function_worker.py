@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, Unpack, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Final,
+    Generic,
+    ParamSpec,
+    TypeVar,
+    Unpack,
+    overload,
+)
 
 from antq_actors.jobs import definitions, running
 from antq_actors.jobs.duration import brief, shortened
 from antq_actors.jobs.keywords import Keywords
 from antq_actors.jobs.off_loop import in_thread
-from antq_actors.jobs.options import Options, job_options, worker_options
+from antq_actors.jobs.options import JOB_OPTIONS, Options, job_options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
 from antq_actors.jobs.worker import (
     check_name,
@@ -40,6 +50,8 @@ C = ParamSpec("C")
 P = ParamSpec("P")
 """The arguments of its jobs: the same, without the one that is given the job."""
 R = TypeVar("R")
+
+_OPTIONS: Final = frozenset(JOB_OPTIONS)
 
 
 class FunctionWorker(Generic[C, P, R]):
@@ -153,6 +165,10 @@ class FunctionWorker(Generic[C, P, R]):
         """Return the names of its arguments, as far as they are known."""
         return self._keywords.names()
 
+    def antq_may_have(self, name: str) -> bool:
+        """Return whether it can have an argument of this name, as far as that is known."""
+        return self._keywords.may_have(name)
+
     def antq_check_args(self, args: Mapping[str, Any]) -> None:
         """Raise TypeError, naming what is missing or unexpected, if *args* do not fit."""
         self._keywords.check(args)
@@ -167,7 +183,7 @@ class EnqueueWith(Generic[P]):
 
     def perform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Store a job with these keywords on the running application and return it."""
-        _refuse_positional(self._worker, args)
+        self._refuse_wrong_call(args, kwargs)
         return running.current().enqueue(self._worker, kwargs, **self._options)
 
     async def aperform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
@@ -178,8 +194,14 @@ class EnqueueWith(Generic[P]):
         """Return the job that ``perform_async`` would store, with id 0; nothing is stored."""
         from antq_actors.jobs.draft import build  # noqa: PLC0415 - draft stands on this file
 
-        _refuse_positional(self._worker, args)
+        self._refuse_wrong_call(args, kwargs)
         return build(self._worker, kwargs, self._options)
+
+    def _refuse_wrong_call(self, args: tuple[object, ...], kwargs: Mapping[str, Any]) -> None:
+        if args:
+            _refuse_positional(self._worker, args)
+        if not _OPTIONS.isdisjoint(kwargs):
+            _refuse_options(self._worker, self._options, kwargs)
 
 
 @overload
@@ -239,13 +261,30 @@ def _qualname(function: Any) -> str:
 
 
 def _refuse_positional(worker: FunctionWorker[..., ..., Any], args: tuple[object, ...]) -> None:
-    if args:
-        given = args[0]
-        if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
-            given = dict(zip(worker.antq_argument_names(), args, strict=False))
+    given = args[0]
+    if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
+        given = dict(zip(worker.antq_argument_names(), args, strict=False))
+    raise TypeError(
+        f"{worker!r} takes its arguments by keyword, got {brief(args[0])}; write"
+        f" {worker.__name__}.perform_async({keywords(given) or 'name=value, …'})"
+    )
+
+
+def _refuse_options(
+    worker: FunctionWorker[..., ..., Any], options: Mapping[str, Any], given: Mapping[str, Any]
+) -> None:
+    """Raise TypeError for options that are given as arguments, unless the function has such."""
+    meant = {
+        name: value
+        for name, value in given.items()
+        if name in _OPTIONS and not worker.antq_may_have(name)
+    }
+    if meant:
+        args = {name: value for name, value in given.items() if name not in meant}
         raise TypeError(
-            f"{worker!r} takes its arguments by keyword, got {brief(args[0])}; write"
-            f" {worker.__name__}.perform_async({keywords(given) or 'name=value, …'})"
+            f"{worker!r} has no argument {next(iter(meant))!r}, which is an option of a job; write"
+            f" {worker.__name__}.options({keywords({**options, **meant})})"
+            f".perform_async({keywords(args)})"
         )
 
 

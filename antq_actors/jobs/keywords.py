@@ -60,6 +60,10 @@ class Keywords:
         known = self._called.parameters if self._behind is None else self._behind
         return [name for name, each in known.items() if each.kind not in _VARIABLE]
 
+    def may_have(self, name: str) -> bool:
+        """Return whether an argument can have this *name*, as far as that is known."""
+        return self._behind is None or name in self._behind
+
     def _refuse_unexpected(self, args: Collection[str], known: Collection[str]) -> None:
         for name in args:
             if name not in known:

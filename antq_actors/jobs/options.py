@@ -106,7 +106,7 @@ def job_options(
     """
     if not given:
         return GivenOptions(worker)
-    unknown = {option: value for option, value in given.items() if option not in _JOB_OPTIONS}
+    unknown = {option: value for option, value in given.items() if option not in JOB_OPTIONS}
     if unknown:
         _refuse_unknown_of_job(unknown, owner, arguments, write(unknown))
     rest = {option: value for option, value in given.items() if option in _CHECKS}
@@ -213,14 +213,15 @@ _OF_WORKERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "retry_delay": check_retry_delay,
 }
 
-_JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at")
+JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at")
+"""The options of a single job."""
 
 
 def _refuse_unknown(given: Iterable[str], owner: str) -> None:
     for option in given:
         if option not in _OF_WORKERS:
             hint = did_you_mean(option, _OF_WORKERS)
-            if option in _JOB_OPTIONS:
+            if option in JOB_OPTIONS:
                 hint = "; that is one of a single job: give it when you enqueue"
             raise TypeError(f"unknown option {option!r} of {owner}{hint}")
 
@@ -237,7 +238,7 @@ def _refuse_unknown_of_job(
             f"{beginning} for a single job; {option} is an option of workers: give it where the"
             " worker is defined"
         )
-    hint = did_you_mean(option, _JOB_OPTIONS)
+    hint = did_you_mean(option, JOB_OPTIONS)
     if not hint.endswith("?"):  # else it is misspelt, and no argument in the wrong place
         hint += f"; the arguments of a job are no options: {write}"
     raise TypeError(f"{beginning}{hint}")

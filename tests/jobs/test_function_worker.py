@@ -136,6 +136,44 @@ def test_arguments_given_as_options_are_told_where_they_go(light, enqueue, write
     assert str(refused.value).endswith(f" write {write}")
 
 
+@pytest.mark.parametrize(
+    ("enqueue", "write"),
+    [
+        (
+            lambda: greet.perform_async(name="Ant", queue="mail"),
+            "greet.options(queue='mail').perform_async(name='Ant')",
+        ),
+        (
+            lambda: asyncio.run(greet.aperform_async(name="Ant", schedule_in=60, timeout=5)),
+            "greet.options(schedule_in=60, timeout=5).perform_async(name='Ant')",
+        ),
+        (
+            lambda: greet.options(priority=1).build(name="Ant", max_attempts=3),
+            "greet.options(priority=1, max_attempts=3).perform_async(name='Ant')",
+        ),
+    ],
+)
+def test_options_given_as_arguments_are_told_where_they_go(light, enqueue, write):
+    with pytest.raises(
+        TypeError, match=r"no argument '.*', which is an option of a job"
+    ) as refused:
+        enqueue()
+
+    assert str(refused.value).endswith(f"; write {write}")
+    assert light.count_jobs() == 0
+
+
+def test_an_argument_may_have_the_name_of_an_option():
+    @worker
+    def move(queue, timeout=3): ...
+
+    @worker
+    def anything(**given): ...
+
+    assert move.build(queue="mail").args == {"queue": "mail"}
+    assert anything.build(priority=200).args == {"priority": 200}
+
+
 def test_an_argument_that_looks_like_an_option_is_an_argument(light):
     @worker
     def move(que): ...
