@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors import forked_child
 from antq_actors.executors import places
 from antq_actors.otp import abandoned, threads
+from antq_actors.otp.interruption import woken_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -176,11 +177,18 @@ def _run(future: Future[Any], fn: Callable[[], Any]) -> None:
 def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
     """Do what ``asyncio.run`` does, with an executor that holds up no exit."""
     with asyncio.Runner(loop_factory=_new_loop) as runner:
-        places.enter(coroutine, runner.get_loop())
+        loop = runner.get_loop()
+        places.enter(coroutine, loop)
         try:
-            return runner.run(coroutine)
+            return woken_by(lambda: _wake(loop), lambda: runner.run(coroutine))
         finally:
             places.leave()
+
+
+def _wake(loop: asyncio.AbstractEventLoop) -> None:
+    """Let the thread of *loop* come to a bytecode, where its interruption is raised."""
+    with suppress(RuntimeError):  # closed in the meantime
+        loop.call_soon_threadsafe(int)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from antq_actors.otp.errors import Interrupt
 
@@ -19,6 +19,23 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_wakers: Final[dict[int, Callable[[], object]]] = {}
+"""What wakes the code that a thread runs, by the number of the thread."""
+
+
+def woken_by(wake: Callable[[], object], fn: Callable[[], T]) -> T:
+    """Return ``fn()``, which an interruption of this thread wakes by *wake*.
+
+    For what may wait in C code for an event, as an event loop does: the exception is raised when
+    that has come. *wake* is called in another thread, must not wait, and may come too late.
+    """
+    me = threading.get_ident()
+    _wakers[me] = wake
+    try:
+        return fn()
+    finally:
+        _wakers.pop(me, None)
 
 
 class Interruptible:
@@ -85,6 +102,9 @@ class Interruptible:
                 return False
             self._spent = True
             _raise_in(self._thread_id, Interrupt)
+            wake = _wakers.get(self._thread_id)
+            if wake is not None:
+                wake()
             return True
 
     def look(self, read: Callable[[int], T]) -> T | None:

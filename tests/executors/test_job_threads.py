@@ -181,3 +181,23 @@ def test_a_coroutine_in_a_thread_ends_after_the_threads_that_it_has_started(app)
 
     assert job.status is Status.COMPLETED
     assert LeavesBehind.ended.is_set()
+
+
+class WaitsForNothing(Worker, executor="thread"):
+    ended = threading.Event()
+
+    async def perform(self, job):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended.set()
+
+
+def test_a_coroutine_that_waits_in_a_thread_ends_at_its_timeout(app):
+    WaitsForNothing.ended.clear()
+
+    job = settled(app, WaitsForNothing.perform_async(timeout=0.05))
+
+    assert job.errors[0].error == "timed out after 0.05 s"
+    assert WaitsForNothing.ended.is_set()
+    assert app.queue("default").status().abandoned == ()
