@@ -1,5 +1,6 @@
 """What a worker sees, what it may answer, and what its failures leave in the job."""
 
+import logging
 from functools import partial, wraps
 
 import pytest
@@ -365,3 +366,16 @@ def test_a_job_may_enqueue_others(app):
     Parent.perform_async()
 
     until(lambda: app.count_workers(status="completed") == 2)
+
+
+def test_the_record_of_a_failure_can_be_written_whatever_its_text(app, tmp_path):
+    handler = logging.FileHandler(tmp_path / "log", encoding="utf-8")
+    logging.getLogger("antq_actors.jobs").addHandler(handler)
+    try:
+        act(app, "surrogate")
+    finally:
+        logging.getLogger("antq_actors.jobs").removeHandler(handler)
+        handler.close()
+
+    written = (tmp_path / "log").read_text("utf-8")
+    assert written.count("ValueError: \\ud800") == 2  # in the message and in the traceback

@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.jobs.attempt_error import describe, summary, users_part
+from antq_actors.jobs.wording import escaped
 
 if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Failed, Refused
@@ -39,10 +40,12 @@ def failed(
         level, text = logging.WARNING, "%s (job #%d) failed on attempt %d/%d, will retry: %s"
     else:
         level, text = logging.ERROR, "%s (job #%d) failed permanently after attempt %d/%d: %s"
-    shown = summary(outcome.error, outcome.error_type)
+    shown = escaped(summary(outcome.error, outcome.error_type))
     line = text, (attempt.worker, attempt.job_id, number, last, shown)
-    stack = outcome.stack_trace if error is None else None
-    _log(attempt, level, line, let_through, error=error, stack=stack)
+    if error is None:
+        _log(attempt, level, line, let_through, stack=outcome.stack_trace)
+    else:
+        _log(attempt, level, line, let_through, error=error, trace=outcome.stack_trace)
 
 
 def no_delay(
@@ -82,6 +85,7 @@ def _log(
     *,
     error: BaseException | None = None,
     stack: str | None = None,
+    trace: str | None = None,
 ) -> None:
     try:
         if not log.isEnabledFor(level):
@@ -99,8 +103,12 @@ def _log(
             None if error is None else (type(error), error, users_part(error.__traceback__)),
             code.co_name,
             extra=_attributes(attempt),
-            sinfo=None if stack is None else stack.rstrip(),
+            sinfo=None if stack is None else escaped(stack.rstrip()),
         )
+        if trace is not None:
+            # Formatters take this text for their own. It can be written to any file, whatever the
+            # exceptions say, and the causes begin with the user's frames, too.
+            record.exc_text = trace.rstrip()
         log.handle(record)
     except let_through:
         raise

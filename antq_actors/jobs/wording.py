@@ -24,6 +24,15 @@ def is_utf8(text: str) -> bool:
     return True
 
 
+def escaped(text: str) -> str:
+    r"""Return *text* with escapes for what UTF-8 cannot carry.
+
+    >>> escaped("ü"), escaped(chr(0xDCFF))
+    ('ü', '\\udcff')
+    """
+    return text if is_utf8(text) else text.encode("utf-8", "backslashreplace").decode()
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Answer the end of a sentence about an unknown *name*: the closest known one, or all.
 

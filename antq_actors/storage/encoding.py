@@ -24,6 +24,7 @@ from antq_actors.jobs.job import AttemptError, Job
 from antq_actors.jobs.lifecycle import ErrorEntry
 from antq_actors.jobs.state import JobState
 from antq_actors.jobs.unique import Unique
+from antq_actors.jobs.wording import escaped
 from antq_actors.storage import main_objects
 from antq_actors.storage.main_objects import PROTOCOL
 from antq_actors.storage.plain import Opaque, read_plain
@@ -187,9 +188,9 @@ def encode_error(entry: ErrorEntry) -> bytes:
         trace, name = entry.stack_trace, entry.error_type
         return _encode(
             entry._replace(
-                error=_without_surrogates(entry.error),
-                stack_trace=None if trace is None else _without_surrogates(trace),
-                error_type=None if name is None else _without_surrogates(name),
+                error=escaped(entry.error),
+                stack_trace=None if trace is None else escaped(trace),
+                error_type=None if name is None else escaped(name),
             )
         )
 
@@ -200,10 +201,6 @@ def decode_error(record: bytes) -> ErrorEntry:
         return _decode_error(record)
     except _DAMAGES as error:
         raise _damaged("error of a job", error) from error
-
-
-def _without_surrogates(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def shown_spec(payload: bytes, state: JobState) -> JobSpec:
