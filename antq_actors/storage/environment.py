@@ -116,13 +116,12 @@ class Environment:
                     f"{real} is already open in this process; use the AntQ that has it, or stop"
                     " that one first"
                 )
-            with ExitStack() as undo:
-                with opening(real):
-                    held = StoreLock(real) if lock is None else lock
-                    if lock is None:
-                        undo.callback(held.release)
-                    env = cls(real, durable=durable, owner=owner, map_size=map_size, lock=held)
-                    undo.callback(env.close)
+            with opening(real), ExitStack() as undo:
+                held = StoreLock(real) if lock is None else lock
+                if lock is None:
+                    undo.callback(held.release)
+                env = cls(real, durable=durable, owner=owner, map_size=map_size, lock=held)
+                undo.callback(env.close)
                 _bring_up_to_date(env, migrate=migrate)
                 undo.pop_all()
             return env
@@ -412,7 +411,8 @@ def opened(path: str | os.PathLike[str]) -> Environment | None:
 def _bring_up_to_date(env: Environment, *, migrate: bool) -> None:
     """Migrate a store of an older format: at once if that takes a moment, or if it was asked for.
 
-    Raises StorageError when it takes longer, or another process has the store open.
+    Raises StorageError when it takes longer, or another process has the store open. That is one of
+    an earlier release: one of this waits until the store is opened here.
     """
     migration = Migration(env._env, env.tables, env.path)  # noqa: SLF001 - a part of it
     migration.begin()
@@ -424,7 +424,8 @@ def _bring_up_to_date(env: Environment, *, migrate: bool) -> None:
     if lock.is_alone:
         migration.run(env.write)
         return
-    lock.take_alone()
+    if not lock.take_alone():
+        raise migration.not_alone()
     migration.run(env.write)
     lock.share()
 

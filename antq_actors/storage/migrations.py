@@ -137,6 +137,13 @@ class Migration:
                 f" `antq migrate --path {self._path}`"
             )
 
+    def not_alone(self) -> StorageError:
+        """Return the error of a store that another process has open."""
+        return StorageError(
+            f"{self._path} has to be brought from format {self.found} to {self._wanted}, and a"
+            " process of an earlier antq_actors has it open: stop that one, then repeat this"
+        )
+
     def run(self, write: Write) -> None:
         """Do it, or go on with it, each batch by *write*; nobody else may have the store open."""
         for version in range(self.found, self._wanted):

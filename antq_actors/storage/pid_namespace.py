@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
-
-_MOST: Final = 2**40
-"""No number of a namespace is larger; the kernel's have 32 bits."""
 
 
 def current() -> int | None:
@@ -23,7 +19,7 @@ def current() -> int | None:
     it is the same for all namespaces of a kernel.
     """
     try:
-        return Path("/proc/self/ns/pid").stat().st_ino % _MOST
+        return Path("/proc/self/ns/pid").stat().st_ino
     except OSError:  # no Linux, or no /proc
         return None
 

@@ -32,9 +32,14 @@ FILE: Final = "store.lock"
 _OPENING_TIMEOUT_SECONDS: Final = 5.0
 _POLL_SECONDS: Final = 0.005
 
-_NAMESPACES: Final = 2**41
-"""The byte of namespace 0; no process has so large a number."""
-_LAST: Final = 2**42
+_NAMESPACES: Final = 2**30
+"""The first byte of namespaces. No process has so large a number, and yet it is one that a process
+could have: earlier releases ask the system whether that lives.
+"""
+_NAMESPACE_BYTES: Final = 2**29
+"""As many as there are of them. Linux numbers namespaces from ``0xEFFFFFFC`` to ``0xFFFFFFFF``, so
+no two have the same byte.
+"""
 
 
 def can_be_shared(platform: str) -> bool:
@@ -60,7 +65,10 @@ class StoreLock:
         self._directory = directory
         self.is_alone = alone
         self._can_be_shared = can_be_shared(sys.platform)
-        self._namespace = pid_namespace.current()
+        namespace = pid_namespace.current()
+        self._namespace_byte = (
+            None if namespace is None else _NAMESPACES + namespace % _NAMESPACE_BYTES
+        )
         try:
             self._file = LockFile(directory / FILE)
         except OSError as error:
@@ -74,26 +82,26 @@ class StoreLock:
             self._file.release()
             raise refusal
 
-    def take_alone(self) -> None:
-        """Have the store alone from now on. Raises StorageError when another has it open."""
-        if not self._file.take():
-            raise self._is_open_elsewhere()
-        self.is_alone = True
+    def take_alone(self) -> bool:
+        """Have the store alone from now on; False: another has it open."""
+        self.is_alone = self._file.take()
+        return self.is_alone
 
     def share(self) -> None:
-        """Let others open the store again, where it can be shared."""
+        """Let others open the store again, where it can be shared.
+
+        What is let go last keeps all others out until then: half of it would be refused as another
+        namespace.
+        """
         self.is_alone = False
         if not self._can_be_shared:
             return
-        self._file.take(shared=True)
-        kept = [os.getpid()]
-        if self._namespace is not None:
-            kept.append(_NAMESPACES + self._namespace)
-        start = 0
-        for byte in kept:
-            self._file.drop(start, byte - start)
-            start = byte + 1
-        self._file.drop(start)
+        end = 0
+        for byte in sorted(self._own_bytes(), reverse=True):
+            self._file.take(shared=True, start=byte, length=1)
+            self._file.drop(byte + 1, end - byte - 1 if end else 0)
+            end = byte
+        self._file.drop(0, end)
 
     def is_shared(self) -> bool:
         """Tell whether another process has the store open, as far as one can tell."""
@@ -131,28 +139,28 @@ class StoreLock:
             return None if self._file.take() else self._is_open_elsewhere()
         if not self._can_be_shared:
             return None if self._file.take() else self._cannot_be_shared()
-        if not self._share():
+        if not all(
+            self._file.take(shared=True, start=byte, length=1) for byte in self._own_bytes()
+        ):
             return StorageError(
-                f"another process is compacting, restoring or migrating {self._directory}; wait"
-                " until it is done"
+                f"another process is compacting, migrating, resealing or verifying"
+                f" {self._directory}; wait until it is done"
             )
         if self._is_in_another_namespace():
             return StorageError(pid_namespace.refusal(self._directory))
         return None
 
-    def _share(self) -> bool:
-        if not self._file.take(shared=True, start=os.getpid(), length=1):
-            return False
-        if self._namespace is None:
-            return True
-        return self._file.take(shared=True, start=_NAMESPACES + self._namespace, length=1)
+    def _own_bytes(self) -> list[int]:
+        """Return the bytes that this process shares while it has the store open."""
+        pid, byte = os.getpid(), self._namespace_byte
+        return [pid] if byte is None else [pid, byte]
 
     def _is_in_another_namespace(self) -> bool:
         """Return whether a process of another namespace has the store open."""
-        if self._namespace is None:
+        mine, end = self._namespace_byte, _NAMESPACES + _NAMESPACE_BYTES
+        if mine is None:
             return False
-        mine = _NAMESPACES + self._namespace
-        others = (_NAMESPACES, mine - _NAMESPACES), (mine + 1, _LAST - mine - 1)
+        others = (_NAMESPACES, mine - _NAMESPACES), (mine + 1, end - mine - 1)
         return any(
             length > 0 and self._file.find_other(start, length) is not None
             for start, length in others

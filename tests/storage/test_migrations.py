@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import msgspec
 import pytest
 from other_process import OtherProcess
 from stored_jobs import Store, a_new_job
 
+from antq_actors import maintenance
 from antq_actors.errors import StorageError
 from antq_actors.jobs.lifecycle import ErrorEntry
 from antq_actors.jobs.outcome import Failed
@@ -174,7 +177,40 @@ def test_a_store_that_another_process_has_open_is_not_migrated(tmp_path):
         env.write(lambda txn: txn.put(FORMAT_KEY, b"1", db=env.tables.meta))
         env.close()
 
-        with pytest.raises(StorageError, match=r"another process has .* open.*stop"):
+        with pytest.raises(StorageError, match=r"format 1 to 3, and a process of an earlier.*stop"):
             Environment.open(tmp_path)
+        with pytest.raises(StorageError, match=r"another process has .* open.*stop"):
+            maintenance.migrate(tmp_path)
 
     Environment.open(tmp_path).close()
+
+
+MIGRATE_WHEN_TOLD = """
+    import sys
+    from antq_actors.storage.environment import Environment
+    from antq_actors.storage.migrations import Migration
+    migrate = Migration.run
+    def run(*arguments):
+        print("migrates", flush=True)
+        sys.stdin.readline()
+        migrate(*arguments)
+    Migration.run = run
+    Environment.open(sys.argv[1])
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_of_those_that_open_at_once_one_migrates_and_the_others_wait(tmp_path):
+    a_store_of_format_2(tmp_path, 5)
+
+    with OtherProcess(MIGRATE_WHEN_TOLD, tmp_path) as other, ThreadPoolExecutor() as threads:
+        assert other.first_line == "migrates"
+        opened = threads.submit(Environment.open, tmp_path)
+        other.tell("go on")
+        env = opened.result(30)
+        assert other.read() == "open"
+
+    assert format_of(env) == FORMAT
+    assert Store(env).findings() == []
+    env.close()

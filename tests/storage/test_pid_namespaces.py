@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -14,6 +15,7 @@ from other_process import OtherProcess
 from antq_actors import AntQ, Status, StorageError, Worker
 from antq_actors.storage import environment, pid_namespace, store_lock
 from antq_actors.storage.environment import Environment
+from antq_actors.storage.file_lock import LockFile
 from antq_actors.storage.store_lock import StoreLock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="PID namespaces are Linux's")
@@ -118,7 +120,7 @@ def test_a_refused_process_leaves_no_lock_behind(tmp_path, pretend):
     pretend(1)
 
     StoreLock(tmp_path).release()
-    held.take_alone()
+    assert held.take_alone()
     held.release()
 
 
@@ -134,7 +136,7 @@ def test_without_proc_nothing_is_refused(tmp_path, pretend):
 def test_after_a_migration_the_namespace_is_still_that_of_the_store(tmp_path, pretend):
     pretend(3)
     held = StoreLock(tmp_path)
-    held.take_alone()
+    assert held.take_alone()
     held.share()
 
     StoreLock(tmp_path).release()
@@ -143,6 +145,59 @@ def test_after_a_migration_the_namespace_is_still_that_of_the_store(tmp_path, pr
         with pytest.raises(StorageError, match="another PID namespace"):
             StoreLock(tmp_path)
     assert held.find_others() == []
+    held.release()
+
+
+@pytest.mark.parametrize("pid", [1, 2**22])
+def test_sharing_again_never_looks_like_another_namespace(tmp_path, monkeypatch, pid):
+    held = StoreLock(tmp_path)
+    assert held.take_alone()
+    answers = []
+
+    def then_open(step):
+        def stepped(*args, **options):
+            result = step(*args, **options)
+            with monkeypatch.context() as patch:
+                for name, own in steps.items():
+                    patch.setattr(LockFile, name, own)
+                patch.setattr(store_lock.os, "getpid", lambda: pid)
+                answers.append(answer_of_opening(tmp_path))
+            return result
+
+        return stepped
+
+    steps = {name: getattr(LockFile, name) for name in ("take", "drop")}
+    with monkeypatch.context() as patch:
+        for name, step in steps.items():
+            patch.setattr(LockFile, name, then_open(step))
+        held.share()
+
+    assert len(answers) == 5
+    assert answers[0].endswith("wait until it is done")
+    assert answers[-1] == "opened"
+    assert set(answers) == {answers[0], "opened"}
+    held.release()
+
+
+def answer_of_opening(path):
+    try:
+        StoreLock(path).release()
+    except StorageError as error:
+        return str(error)
+    return "opened"
+
+
+def test_an_earlier_release_finds_no_process_in_the_number_of_a_namespace(tmp_path):
+    """It looks for processes on all bytes, and asks the system whether each of them lives."""
+    held = StoreLock(tmp_path)
+    earlier = LockFile(tmp_path / store_lock.FILE)
+
+    first = earlier.find_other(1, 0)
+    second = earlier.find_other(os.getpid() + 1, 0)
+
+    assert {first, second} - {os.getpid()} == {second}
+    assert not store_lock.is_alive(second)
+    earlier.release()
     held.release()
 
 
@@ -388,7 +443,7 @@ def test_on_a_mac_a_second_process_is_refused_until_the_first_has_closed(tmp_pat
 def test_on_a_mac_one_process_opens_and_migrates_and_closes_as_elsewhere(tmp_path, on_a_mac):
     env = Environment.open(tmp_path)
     assert not env.is_shared
-    env._lock.take_alone()
+    assert env._lock.take_alone()
     env._lock.share()
     with pytest.raises(StorageError, match="on darwin one at a time"):
         StoreLock(tmp_path)
