@@ -59,7 +59,9 @@ def test_the_examples_of_the_page_run(page, tmp_path):
     assert done.returncode == 0, f"line numbers are those of {page.name}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT))
+)
 def test_every_link_of_the_page_leads_somewhere(page):
     dead = []
     for link in LINK.findall(page.read_text(encoding="utf-8")):
