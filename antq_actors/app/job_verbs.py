@@ -192,7 +192,10 @@ class JobVerbs:
     # ---- for coroutines ---------------------------------------------------------------------
 
     async def alist_jobs(self, **filters: Unpack[ListFilters]) -> list[Job]:
-        """Do what :meth:`list_jobs` does, without stopping the event loop that awaits it."""
+        """Do what :meth:`list_jobs` does, without stopping the event loop that awaits it.
+
+        *filters* are the same.
+        """
         refuse_unknown(filters, "alist_jobs")
         return _warned(await in_thread(self._listed, filters))
 
