@@ -61,7 +61,7 @@ class JobVerbs:
         >>> from antq_actors import AntQ, Worker
         >>> class Resize(Worker):
         ...     def perform(self, job): ...
-        >>> with AntQ(start_queues=False) as app:
+        >>> with AntQ().start(queues=False) as app:
         ...     ids = app.enqueue_many(Resize, [{}] * 5)
         ...     page = app.list_jobs(newest_first=True, limit=2)
         ...     later = app.list_jobs(newest_first=True, limit=2, before=page[-1].id)
