@@ -120,6 +120,35 @@ def test_a_single_job_may_be_unique_though_its_worker_is_not(paused):
     Loose.perform_async({"email": "x"})
 
 
+def test_a_function_is_not_unique_by_an_argument_that_it_does_not_take(paused):
+    def define():
+        @worker(unique=Unique(args=["user", "emial"]))
+        def invite(user, email): ...
+
+    wrong = Unique(args=["emial"])
+    ways = [
+        define,
+        lambda: send.options(unique=wrong),
+        lambda: paused.enqueue(send, {"email": "x"}, unique=wrong),
+        lambda: paused.enqueue_many(send, [{"email": "x"}], unique=wrong),
+    ]
+
+    for way in ways:
+        with pytest.raises(ValueError, match=r"unique names 'emial'.*did you mean 'email'\?"):
+            way()
+    assert paused.count_jobs() == 0
+
+
+def test_a_function_that_takes_any_keyword_is_unique_by_any(paused):
+    @worker(unique=Unique(args=["order"]))
+    def note(**facts): ...
+
+    note.perform_async(order=1)
+
+    with pytest.raises(AlreadyExists):
+        note.perform_async(order=1)
+
+
 def test_scheduled_jobs_are_in_the_way_and_cancelled_ones_are_not(paused):
     job = Mail.perform_async({"email": "x"}, schedule_in=3600)
     with pytest.raises(AlreadyExists):

@@ -235,6 +235,8 @@ class AntQ(JobVerbs, WaitVerbs):
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if exc_type is KeyboardInterrupt:
+            signals.note_ctrl_c(self)
         self.stop()
 
     @property

@@ -11,7 +11,7 @@ from antq_actors.app.ear import Ear, hurries
 from antq_actors.jobs import main_module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from antq_actors.app.antq import AntQ
 
@@ -64,6 +64,14 @@ def run(
         raise RuntimeError(f"the supervision tree gave up: {reason}; see the log for why")
 
 
+def note_ctrl_c(app: AntQ) -> None:
+    """Warn that Ctrl-C has left ``with app``, which now waits for the jobs that run."""
+    running = app.running_jobs()
+    if running:
+        text = "stopping: {jobs} ({ids}); Ctrl-C again to interrupt {them}"
+        log.warning("%s", text.format(**_in_words(running)))
+
+
 class _Stop:
     """A stop that is under way in a thread of its own, so that this one hears the next signal."""
 
@@ -109,12 +117,21 @@ class _Stop:
         running = self._app.running_jobs()
         if not running:
             return
-        one = len(running) == 1
+        words = _in_words(running)
         # Under a parent, it is the parent that gets the signals, and says so.
         asks = self._hurried_by is None and not self._is_hurried
-        hint = f"; Ctrl-C again to interrupt {'it' if one else 'them'}" if asks else ""
-        ids = ", ".join(f"#{id_}" for id_ in running[:MOST_IDS])
-        more = ", …" if len(running) > MOST_IDS else ""
-        count = "1 job" if one else f"{len(running)} jobs"
-        jobs = f"{count} run{'s' if one else ''}"
-        self._report(text.format(count=count, jobs=jobs, ids=ids + more, hint=hint))
+        hint = f"; Ctrl-C again to interrupt {words['them']}" if asks else ""
+        self._report(text.format(**words, hint=hint))
+
+
+def _in_words(running: Sequence[int]) -> dict[str, str]:
+    """Return how a line about a stop speaks of the jobs that run."""
+    one = len(running) == 1
+    count = "1 job" if one else f"{len(running)} jobs"
+    more = ", …" if len(running) > MOST_IDS else ""
+    return {
+        "count": count,
+        "jobs": f"{count} run{'s' if one else ''}",
+        "ids": ", ".join(f"#{id_}" for id_ in running[:MOST_IDS]) + more,
+        "them": "it" if one else "them",
+    }

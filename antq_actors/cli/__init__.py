@@ -61,11 +61,21 @@ def _run_command(arguments: list[str]) -> int:
     try:
         code = antq(arguments or ["--help"], prog_name="antq", standalone_mode=False)
     except usage_error as error:
-        # typer puts the name of an exception before what its own check of a choice says.
-        return _complain(error.format_message().replace(": Value error, ", ": ", 1), USAGE)
+        return _complain(_wrong_usage(error), USAGE)
     except typer.Abort:
         return INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _wrong_usage(error: Any) -> str:
+    # typer puts the name of an exception before what its own check of a choice says.
+    text: str = error.format_message().replace(": Value error, ", ": ", 1)
+    checked: Any = error.__cause__
+    if hasattr(checked, "errors"):  # of pydantic, which does not say what it has found
+        found = repr(checked.errors()[0]["input"])
+        if found not in text:
+            text = f"{text}, got {found}"
+    return text
 
 
 def _complain(message: str, code: int) -> int:

@@ -12,9 +12,9 @@ from antq_actors import AntQ, AntqError, Status, StorageError
 from antq_actors.cli import output
 from antq_actors.cli.store import StorePath, opened
 
-JobIds: TypeAlias = Annotated[list[int], typer.Argument(metavar="ID...", help="The jobs' ids.")]
+JobIds: TypeAlias = Annotated[list[int], typer.Argument(metavar="ID", help="The jobs' ids.")]
 QueueNames: TypeAlias = Annotated[
-    list[str], typer.Argument(metavar="QUEUE...", help="The queues' names.")
+    list[str], typer.Argument(metavar="QUEUE", help="The queues' names.")
 ]
 
 REFUSED = 1

@@ -179,10 +179,11 @@ def _show_task(exercise: Lesson) -> None:
     source = exercise.file.read_text(encoding="utf-8")
     output.write(source.split('"""')[1].strip("\n"))
     name = exercise.name
+    check = f"--check {name}.py"
     output.write(
-        f"\nantq course {name} --copy                  write {name}.py here, to work on it"
-        f"\nantq course {name} --check {name}.py  check it"
-        f"\nantq course {name} --answer                show a worked answer"
+        f"\nantq course {name} {'--copy':{len(check)}}  write {name}.py here, to work on it"
+        f"\nantq course {name} {check}  check it"
+        f"\nantq course {name} {'--answer':{len(check)}}  show a worked answer"
     )
 
 

@@ -1,6 +1,5 @@
 """``antq enqueue``: store one job, for a worker that is imported from the user's code."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import typer
 from antq_actors import AntQ, Job, Status
 from antq_actors.app import enqueue_only
 from antq_actors.cli import output, render, user_code
-from antq_actors.cli.listing import AsJson, parse_arg
+from antq_actors.cli.listing import AsJson, parse_args, read_json
 from antq_actors.cli.maintenance import KeyFile
 from antq_actors.cli.moment import moment
 from antq_actors.cli.store import StorePath, check_exists, started
@@ -93,11 +92,11 @@ def enqueue(
 
 def _args(pairs: list[str], args_json: str | None) -> dict[str, Any]:
     if args_json is None:
-        return dict(parse_arg(pair) for pair in pairs)
+        return parse_args(pairs)
     if pairs:
         raise typer.BadParameter("give --arg or --args-json, not both", param_hint="--args-json")
     try:
-        args = json.loads(args_json)
+        args = read_json(args_json)
     except (ValueError, RecursionError) as error:
         raise typer.BadParameter(f"this is no JSON: {error}", param_hint="--args-json") from None
     if not isinstance(args, dict):

@@ -3,7 +3,7 @@
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeAlias
 
@@ -71,7 +71,7 @@ def list_jobs(
             status=status or None,
             queue=queue,
             worker=worker,
-            args=_parse_args(arg or []) or None,
+            args=parse_args(arg or []) or None,
             after=after,
             before=before,
             limit=limit,
@@ -109,18 +109,31 @@ def _next_page(last: Job, *, newest: bool | None, newest_first: bool) -> str:
     return f"{'--newest ' if newest else ''}--before {last.id}"
 
 
-def _parse_args(pairs: list[str]) -> Mapping[str, Any]:
-    return dict(parse_arg(pair) for pair in pairs)
+def parse_args(pairs: list[str]) -> dict[str, Any]:
+    """Return what several KEY=VALUE say: VALUE is JSON, else text.
+
+    Anything else is wrong usage, and so is a key that is given twice.
+    """
+    args: dict[str, Any] = {}
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise typer.BadParameter(f"'{pair}' is not KEY=VALUE", param_hint="--arg")
+        if key in args:
+            raise typer.BadParameter(f"'{key}' is given twice", param_hint="--arg")
+        try:
+            args[key] = read_json(value)
+        except RecursionError:
+            raise typer.BadParameter(f"'{key}' is nested too deep", param_hint="--arg") from None
+        except ValueError:
+            args[key] = value
+    return args
 
 
-def parse_arg(pair: str) -> tuple[str, Any]:
-    """Return what KEY=VALUE says: VALUE is JSON, else text. Anything else is wrong usage."""
-    key, separator, value = pair.partition("=")
-    if not separator or not key:
-        raise typer.BadParameter(f"'{pair}' is not KEY=VALUE", param_hint="--arg")
-    try:
-        return key, json.loads(value)
-    except RecursionError:
-        raise typer.BadParameter(f"'{key}' is nested too deep", param_hint="--arg") from None
-    except ValueError:
-        return key, value
+def read_json(text: str) -> Any:
+    """Read JSON, which has no NaN and no Infinity. Raises ValueError and RecursionError."""
+    return json.loads(text, parse_constant=_refuse_constant)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number there")

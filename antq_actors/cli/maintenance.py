@@ -6,7 +6,7 @@ lines of JSON: ``export``, ``import``.
 
 import sys
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, BinaryIO, TypeAlias
 
 import typer
 
@@ -156,7 +156,7 @@ def export_jobs(
         if file is None:
             output.write_lines(lines)
             return
-        with file.open("xb") as out:
+        with _new(file) as out:
             file.chmod(0o600)
             count = sum(out.write(line + b"\n") > 0 for line in lines) - 1
     output.report(f"{file}: {count} jobs.")
@@ -185,7 +185,21 @@ def import_jobs(
                 raise AntqError("standard input is closed: give FILE, or pipe an export into it")
             stored, duplicates = app.import_jobs(sys.stdin.buffer)
         else:
-            with file.open("rb") as lines:
+            with _existing(file) as lines:
                 stored, duplicates = app.import_jobs(lines)
     left_out = f", {duplicates} duplicates left out" if duplicates else ""
     output.report(f"{path}: {stored} jobs imported{left_out}.")
+
+
+def _new(file: Path) -> BinaryIO:
+    try:
+        return file.open("xb")
+    except FileExistsError:
+        raise AntqError(f"{file} exists and is not overwritten; give another file") from None
+
+
+def _existing(file: Path) -> BinaryIO:
+    try:
+        return file.open("rb")
+    except FileNotFoundError:
+        raise AntqError(f"there is no file {file}") from None

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, Final
 
 import typer
@@ -17,6 +18,7 @@ from antq_actors.app import signals
 from antq_actors.cli import output, start_log, user_code
 from antq_actors.cli.start_log import LogLevel
 from antq_actors.jobs.duration import brief
+from antq_actors.jobs.registry import is_worker
 from antq_actors.processes import parent
 from antq_actors.processes.lifeline import HURRY, Lifeline
 from antq_actors.storage.store_lock import can_be_shared
@@ -213,19 +215,27 @@ def load(target: str, *, with_traceback: bool = True) -> AntQ:
         try:
             found = user_code.attribute(module, place.name)
         except AttributeError:
-            apps = [name for name, value in vars(module).items() if isinstance(value, AntQ)]
-            hint = f"; did you mean {place.module}:{apps[0]}?" if apps else ""
+            hint = _application_of(module)
             raise _wrong(f"module '{place.module}' has no '{place.name}'{hint}") from None
         app = found() if _is_callable_as_is(found) else found
     if not isinstance(app, AntQ):
         raise _wrong(
-            f"'{target}' is {brief(app)}; an AntQ is needed, or a function that returns one"
+            f"'{target}' is {brief(app)}; an AntQ is needed, or a function that returns one and"
+            f" takes no arguments{_application_of(module)}"
         )
     return app
 
 
+def _application_of(module: ModuleType) -> str:
+    """Return a hint at the application that the module has."""
+    names = [name for name, value in vars(module).items() if isinstance(value, AntQ)]
+    return f"; did you mean {module.__name__}:{names[0]}?" if names else ""
+
+
 def _is_callable_as_is(found: Any) -> bool:
-    if isinstance(found, AntQ) or not callable(found):
+    if isinstance(found, AntQ) or not callable(found) or is_worker(found):
+        return False
+    if inspect.iscoroutinefunction(found):  # nobody would await what it returns
         return False
     try:
         inspect.signature(found).bind()

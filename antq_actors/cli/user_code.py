@@ -38,6 +38,10 @@ class Place(NamedTuple):
 def parse(target: str, form: str, example: str) -> Place:
     """Split *target*, which has to be of this *form*; else it is wrong usage."""
     module, _, name = target.partition(":")
+    if module.endswith(".py"):
+        path = Path(module.removesuffix(".py"))
+        right = ":".join(filter(None, (".".join(path.parts), name)))
+        raise wrong(f"'{target}' names a file; write its module: {right}", form)
     if not (name and all(module.split(".")) and "/" not in module):
         raise wrong(f"'{target}' is not {form}; write for example {example}", form)
     return Place(module, name)

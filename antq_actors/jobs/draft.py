@@ -70,6 +70,8 @@ class Template:
                 write=partial(_call_with, worker),
             )
             own = wanted.options
+            if function is not None:
+                function.antq_check_unique(own)
             self._schedule = wanted.schedule_in, wanted.schedule_at
         self.options = own
         self.queue = own.queue or default_queue

@@ -74,6 +74,7 @@ class FunctionWorker(Generic[C, P, R]):
         self.antq_job: JobParameter | None = self._keywords.job
         """The parameter that is given the job; None: none is."""
         self.antq_options: Options = worker_options(given, Options(), owner=owner)
+        self.antq_check_unique(self.antq_options)
         path = definitions.default_name(function.__module__, function.__qualname__)
         self.antq_name: str = name or check_name(path, owner)
         self.antq_is_async: bool = inspect.iscoroutinefunction(function)
@@ -90,7 +91,7 @@ class FunctionWorker(Generic[C, P, R]):
     ) -> FunctionWorker[C, P, R]:
         """Make one as it was in another process, where its annotations may mean nothing."""
         made = cls(function, {"name": name})
-        made.antq_options = options
+        made.antq_options = options  # which were checked there
         made.antq_job = job or made.antq_job
         return made
 
@@ -131,13 +132,14 @@ class FunctionWorker(Generic[C, P, R]):
 
         Raises TypeError or ValueError for wrong ones.
         """
-        job_options(
+        wanted = job_options(
             options,
             self.antq_options,
             owner=f"worker {self._function.__qualname__}",
             arguments=self.antq_argument_names(),
             write=self._call_with,
         )
+        self.antq_check_unique(wanted.options)
         return EnqueueWith(self, options)
 
     def perform(self, job: Job) -> Any:
@@ -168,6 +170,14 @@ class FunctionWorker(Generic[C, P, R]):
     def antq_may_have(self, name: str) -> bool:
         """Return whether it can have an argument of this name, as far as that is known."""
         return self._keywords.may_have(name)
+
+    def antq_check_unique(self, options: Options) -> None:
+        """Raise ValueError if its jobs are unique by an argument that none of them can have.
+
+        Such jobs would never be duplicates of each other.
+        """
+        if options.unique is not None:
+            self._keywords.check_names(options.unique.args, "unique")
 
     def antq_check_args(self, args: Mapping[str, Any]) -> None:
         """Raise TypeError, naming what is missing or unexpected, if *args* do not fit."""

@@ -64,6 +64,18 @@ class Keywords:
         """Return whether an argument can have this *name*, as far as that is known."""
         return self._behind is None or name in self._behind
 
+    def check_names(self, names: Collection[str], option: str) -> None:
+        """Raise ValueError if *option* names an argument that no job of the function can have."""
+        known = self._called.parameters
+        if _takes_any(self._called):
+            return
+        for name in names:
+            if name not in known:
+                hint = did_you_mean(name, known) if known else ""
+                raise ValueError(
+                    f"{option} names {name!r}, which is no argument of {self._call}{hint}"
+                )
+
     def _refuse_unexpected(self, args: Collection[str], known: Collection[str]) -> None:
         for name in args:
             if name not in known:

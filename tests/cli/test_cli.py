@@ -466,12 +466,19 @@ def test_version_is_the_one_of_the_package(capsys):
         ("nowhere:app", "no module 'nowhere'"),
         ("its_jobs:application", "did you mean its_jobs:app?"),
         ("its_jobs:number", "an AntQ is needed"),
+        ("its_jobs:number", "did you mean its_jobs:app?"),
+        ("its_jobs:Greet", "<class 'its_jobs.Greet'>"),
+        ("its_jobs:make", "takes no arguments"),
+        ("its_jobs.py:app", "names a file; write its module: its_jobs:app"),
+        ("shop/its_jobs.py:app", "names a file; write its module: shop.its_jobs:app"),
         ("json:dumps", "an AntQ is needed"),
     ],
 )
 def test_start_explains_what_is_wrong_with_its_target(target, hint, tmp_path, monkeypatch, capsys):
     (tmp_path / "its_jobs.py").write_text(
-        "from antq_actors import AntQ\napp = AntQ()\nnumber = 7\n"
+        "from antq_actors import AntQ, Worker\napp = AntQ()\nnumber = 7\n"
+        "def make(path): return AntQ(path)\n"
+        "class Greet(Worker):\n    def perform(self, job): ...\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -606,3 +613,18 @@ def test_output_into_a_closed_pipe_is_no_traceback(path):
     )
 
     assert "Traceback" not in done.stderr
+
+
+def test_an_id_that_is_no_number_is_named(antq):
+    code, _, err = antq("cancel", "1", "abc")
+
+    assert code == USAGE
+    assert err.endswith("got 'abc'\n")
+
+
+@pytest.mark.parametrize(("command", "what"), [("cancel", "{ID}"), ("pause", "{QUEUE}")])
+def test_the_help_says_which_commands_take_several(command, what, capsys):
+    code = run([command, "--help"])
+
+    assert code == 0
+    assert f"antq {command} [OPTIONS] {what}...\n" in capsys.readouterr().out

@@ -150,8 +150,14 @@ def test_an_export_replaces_no_file(antq, tmp_path):
     code, _, err = antq("export", file)
 
     assert code == REFUSED
-    assert "exists" in err
+    assert err == f"antq: {file} exists and is not overwritten; give another file\n"
     assert file.read_text() == "mine"
+
+
+def test_an_import_of_a_file_that_is_not_there_is_refused(antq, tmp_path):
+    code, _, err = antq("import", tmp_path / "none")
+
+    assert (code, err) == (REFUSED, f"antq: there is no file {tmp_path / 'none'}\n")
 
 
 def test_what_is_no_export_is_refused(antq, tmp_path):

@@ -414,3 +414,21 @@ def test_a_forked_child_does_not_keep_the_node_of_its_dead_parent_alive(program,
             until(lambda: app.count_workers(status="failed") == 1, "the rescue")
     finally:
         os.kill(int(line.split()[1]), signal.SIGKILL)
+
+
+def test_ctrl_c_out_of_a_with_block_says_what_the_stop_waits_for(program, tmp_path):
+    source = """
+    with AntQ(sys.argv[1]) as app:
+        app.enqueue(Wait, {"seconds": 60})
+        app.wait_idle()
+    """
+    one = program(*code(source), tmp_path / "store")
+    assert one.line() == "begun 1"
+
+    one.send(signal.SIGINT)
+    said = one.process.stderr.readline()
+    one.send(signal.SIGINT)
+
+    assert said == "stopping: 1 job runs (#1); Ctrl-C again to interrupt it\n"
+    assert one.end()[0] == -signal.SIGINT
+    assert the_only_job(tmp_path / "store").status is Status.ENQUEUED
