@@ -69,6 +69,14 @@ def test_of_an_exercise_the_task_is_shown_and_how_to_go_on(antq_course, lesson):
     assert "def start_chat" not in out
 
 
+@pytest.mark.parametrize("exercise", ["chat_server", "crawler"])
+def test_the_next_steps_of_an_exercise_are_explained_in_one_column(antq_course, exercise):
+    _, out, _ = antq_course(exercise)
+
+    write, check, show = out.splitlines()[-3:]
+    assert write.index("write ") == check.index("check it") == show.index("show ")
+
+
 def test_the_answer_of_an_exercise_is_shown_and_run(antq_course):
     code, out, _ = antq_course("chat", "--answer")
 
