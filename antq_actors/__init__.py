@@ -133,9 +133,10 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    from importlib.util import find_spec  # noqa: PLC0415 - nothing else here needs it
+    from importlib.util import find_spec  # noqa: PLC0415 - nothing else here needs these
 
-    of_the_module = (name for name in globals() if name.startswith("__") and name.endswith("__"))
+    from antq_actors.exports import shown  # noqa: PLC0415
+
     # What cannot be imported is not shown: help() looks at all that is.
     modules = (name for name in _PUBLIC_MODULES if name != "cluster" or find_spec("ray"))
-    return sorted({*of_the_module, *__all__, *modules})
+    return shown(globals(), *modules)

@@ -8,11 +8,34 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from antq_actors.exports import shown
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.status import Status
+
+__all__ = [
+    "AlreadyExists",
+    "AntqError",
+    "BatchError",
+    "ConfigError",
+    "DamagedRecord",
+    "ForkError",
+    "InvalidSchedule",
+    "JobNotFound",
+    "NotAWorker",
+    "NotCancellable",
+    "NotRetryable",
+    "NotStarted",
+    "StartError",
+    "StorageError",
+    "StorageFull",
+    "StoreNotOpened",
+    "UnknownQueue",
+    "WorkerNotFound",
+]
 
 
 class AntqError(Exception):
@@ -119,3 +142,7 @@ class BatchError(AntqError):
 
 class ForkError(AntqError):
     """This process is a fork of the one that started the application."""
+
+
+def __dir__() -> list[str]:
+    return shown(globals())

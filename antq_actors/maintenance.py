@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.errors import StorageError
+from antq_actors.exports import shown
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.storage import environment, node_lock, soundness
@@ -36,6 +37,16 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.job_store import JobStore
+
+__all__ = [
+    "Compacted",
+    "backup",
+    "compact",
+    "migrate",
+    "reseal",
+    "restore",
+    "verify",
+]
 
 log: Final = logging.getLogger("antq_actors.storage")
 
@@ -286,3 +297,7 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def __dir__() -> list[str]:
+    return shown(globals())

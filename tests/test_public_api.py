@@ -182,6 +182,31 @@ def test_dir_shows_what_is_exported_and_nothing_that_is_left_over():
     assert {"__version__", "__doc__", "__all__"} <= set(dir(antq_actors))
 
 
+@pytest.mark.parametrize(
+    ("module", "more"),
+    [
+        (errors, set()),
+        (antq_actors.maintenance, set()),
+        (queues, set()),
+        (otp, {"exit"}),
+        (otp.events, set()),
+        (otp.chaos, {"exit"}),
+    ],
+    ids=lambda each: getattr(each, "__name__", ""),
+)
+def test_dir_of_a_public_module_shows_what_is_for_users(module, more):
+    shown = {name for name in dir(module) if not name.startswith("__")}
+
+    assert shown == {*module.__all__} | more
+    assert all(hasattr(module, name) for name in shown)
+    own = {
+        name
+        for name, each in vars(module).items()
+        if inspect.isclass(each) and each.__module__ == module.__name__ and name[0] != "_"
+    }
+    assert own <= shown
+
+
 def test_help_shows_the_package_whatever_is_installed():
     page = pydoc.plain(pydoc.render_doc(antq_actors))
 

@@ -16,6 +16,7 @@ The files, from the ground up; each begins with what it promises.
                  restart_waiter
 """
 
+from antq_actors.exports import shown
 from antq_actors.otp import chaos, events
 from antq_actors.otp.abandoned import orphans
 from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
@@ -149,3 +150,7 @@ __all__ = [
     "wait_until_restarted",
     "whereis",
 ]
+
+
+def __dir__() -> list[str]:
+    return shown(globals(), "exit")

@@ -9,6 +9,7 @@ import math
 import threading
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from antq_actors.exports import shown
 from antq_actors.otp import links
 from antq_actors.otp.calls import put_and_await
 from antq_actors.otp.destinations import find_living
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
 
     from antq_actors.otp.destinations import Destination
     from antq_actors.otp.process import Process
+
+__all__ = [
+    "ChaosError",
+    "Hang",
+    "Slowness",
+    "crash",
+    "hang",
+    "kill",
+    "slow",
+]
 
 
 class ChaosError(OtpError):
@@ -168,3 +179,7 @@ def slow(dest: Destination, seconds: float | timedelta) -> Slowness:
 def _inject(dest: Destination, work: _Inject, timeout: float | timedelta | None) -> None:
     limit = in_seconds(timeout)
     put_and_await(find_living(dest), work, limit)
+
+
+def __dir__() -> list[str]:
+    return shown(globals(), "exit")

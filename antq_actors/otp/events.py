@@ -14,11 +14,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from antq_actors.exports import shown
+
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from antq_actors.otp.reasons import ExitReason
     from antq_actors.otp.ref import ServerRef
+
+
+__all__ = [
+    "BootFailed",
+    "ChildExited",
+    "ChildIgnored",
+    "ChildStarted",
+    "ChildTerminated",
+    "Event",
+    "GaveUp",
+    "Outcome",
+    "RestartFailed",
+    "Unexpected",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +150,7 @@ Event: TypeAlias = (
     | Unexpected
 )
 """Everything a supervisor does; each has the ``supervisor`` that did it."""
+
+
+def __dir__() -> list[str]:
+    return shown(globals())
