@@ -57,3 +57,9 @@ def test_the_reference_is_what_the_docstrings_say():
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_of_overloads_the_general_ones_are_shown():
+    shown = re.findall(r"^def worker\((\**\w+)", PAGE, re.MULTILINE)
+
+    assert shown == ["function", "**options"]

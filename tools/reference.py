@@ -195,8 +195,9 @@ def _field(member: griffe.Attribute) -> str:
 
 def _signature(function: griffe.Function, name: str | None = None) -> str:
     if function.overloads:
-        overloads = [f"def {each.signature()}: ..." for each in function.overloads]
-        return _code("\n".join(overloads))
+        # Of those with the same parameters the last is the general one; the others are for types.
+        general = {tuple(p.name for p in each.parameters): each for each in function.overloads}
+        return _code("\n".join(f"def {each.signature()}: ..." for each in general.values()))
     word = "async def" if "async" in function.labels else "def"
     decorator = "@classmethod\n" if "classmethod" in function.labels else ""
     signature = function.signature(name=name or function.name, return_type=name is None)
