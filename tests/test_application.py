@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
@@ -250,6 +251,22 @@ def test_a_path_that_cannot_be_a_store_is_a_storage_error_and_a_start_error(tmp_
     with pytest.raises(NotStarted):
         Plain.perform_async()
     app.stop()
+
+
+def test_a_refused_store_is_told_without_the_frames_of_the_package(tmp_path):
+    with (
+        AntQ(tmp_path / "jobs", start_queues=False),
+        pytest.raises(StorageError, match="already open in this process") as refused,
+    ):
+        AntQ(tmp_path / "jobs").start()
+
+    cause = refused.value.__cause__
+    assert isinstance(cause, otp.StartError)
+    assert isinstance(cause.__cause__, StorageError)
+    told = "".join(traceback.format_exception(refused.value))
+    assert f"{os.sep}otp{os.sep}" not in told
+    assert f"{os.sep}storage{os.sep}" not in told
+    assert f'"{__file__}"' in told
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

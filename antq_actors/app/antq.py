@@ -457,10 +457,22 @@ def _start_error(error: otp_errors.OtpError) -> Exception:
     while isinstance(cause, otp_errors.StartError):
         cause = cause.__cause__
     if isinstance(cause, StorageError):
+        _drop_frames(error, cause)
         return StoreNotOpened(str(cause))
     if isinstance(cause, ForkError):
         return cause
     return StartError(f"the application could not start: {error}")
+
+
+def _drop_frames(error: BaseException | None, last: BaseException) -> None:
+    """Leave out where *error* and its causes up to *last* were raised.
+
+    A store that is refused is no bug of ours, and 14 frames of this package would hide that. What
+    *last* was raised from keeps its frames.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = None if error is last else error.__cause__
 
 
 def _refuse_from_within(root: str) -> None:

@@ -104,7 +104,9 @@ def _find(name: str, job_id: int, let_through: tuple[type[BaseException], ...]) 
     except BaseException as error:
         # Anything may happen in a module: a syntax error, sys.exit(), an import guarded by a
         # raise. It is this job that cannot be run; the others must not notice.
-        raise WorkerNotFound(f"{beginning}: {_reason(error)}\n{_advice(name)}") from error
+        is_missing = isinstance(error, ModuleNotFoundError) and _is_within(module_name, error.name)
+        advice = _advice(name) if is_missing else _MEND_IT
+        raise WorkerNotFound(f"{beginning}: {_reason(error)}\n{advice}") from error
 
     known = defined(name)  # the module may have defined a worker that answers to this name
     if known is not None:
@@ -114,6 +116,10 @@ def _find(name: str, job_id: int, let_through: tuple[type[BaseException], ...]) 
         reason = f"module '{module_name}' has no '{qualname}'"
         raise WorkerNotFound(f"{beginning}: {reason}\n{_advice(name)}")
     return found
+
+
+def _is_within(module: str, package: str | None) -> bool:
+    return package is not None and f"{module}.".startswith(f"{package}.")
 
 
 def _attribute(
@@ -159,6 +165,8 @@ def _advice(name: str) -> str:
 
 
 _MISSING: Final = object()
+
+_MEND_IT: Final = "This attempt counts as failed. When the module can be imported, retry the job"
 
 _IN_A_SCRIPT: Final = (
     "it was defined in the script another process ran. Move the worker to a module that both"

@@ -120,8 +120,10 @@ def test_a_missing_class_is_named(module):
 def test_an_import_that_raises_anything_is_worker_not_found(module, source, said):
     module("shop_d", source)
 
-    with pytest.raises(WorkerNotFound, match=said):
+    with pytest.raises(WorkerNotFound, match=said) as refused:
         resolve("shop_d:Mail")
+
+    assert str(refused.value).endswith("When the module can be imported, retry the job")
 
 
 def test_an_import_lets_through_what_its_caller_asks_for(module):
