@@ -46,6 +46,20 @@ def put_and_await(process: Process, pending: Call, timeout: float | None) -> Any
         return await_answer(process, pending, timeout)
 
 
+def put_or_take_back(process: Process, pending: Call, timeout: float | None) -> Any:
+    """Do what `put_and_await` does; what is not begun when the wait is over, is never done.
+
+    So nothing happens at some later time, when nobody expects it; after Ctrl-C, too. The
+    ``put_to`` of *pending* must do nothing when it was answered before.
+    """
+    try:
+        return put_and_await(process, pending, timeout)
+    except BaseException as error:
+        if pending.answer(None, error) or not isinstance(error, CallTimeout):
+            raise
+        return await_answer(process, pending, None)  # it was done at the last moment
+
+
 def await_answer(process: Process, pending: Call, timeout: float | None) -> Any:
     """Answer or raise what comes of *pending*, which *process* has."""
     if not pending.wait(timeout):

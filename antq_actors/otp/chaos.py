@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from antq_actors.exports import shown
 from antq_actors.otp import links
-from antq_actors.otp.calls import put_and_await
+from antq_actors.otp.calls import put_or_take_back
 from antq_actors.otp.destinations import find_living
 from antq_actors.otp.errors import CallExit, OtpError
 from antq_actors.otp.messages import NOREPLY, Call
@@ -52,6 +52,9 @@ class _Inject(Call):
         self.work = work
 
     def put_to(self, actor: Any) -> Any:  # noqa: ARG002 - any actor will do
+        if self.answered:  # whoever wanted it has given up
+            self.forget()
+            return NOREPLY
         return self.work(self)
 
 
@@ -81,9 +84,10 @@ class Hang(_Harm):
 
     def work(self, call: Call) -> Any:
         """Hang, in the actor's thread: deaf, as in C code."""
-        call.answer(None)
+        is_wanted = call.answer(None)
         call.forget()
-        self._over.wait(self._seconds)
+        if is_wanted:
+            self._over.wait(self._seconds)
         return NOREPLY
 
 
@@ -120,7 +124,7 @@ def crash(
     """Have *error* (None: a ChaosError) raised in the actor, as if by a handler of its own.
 
     Returns when the actor has ended. Raises CallExit(NoProc()) if it is not there, CallTimeout if
-    it did not come to it within *timeout* seconds, being busy.
+    it did not come to it within *timeout* seconds, being busy or suspended; then it never will.
     """
     wanted = ChaosError("crashed on purpose") if error is None else error
     if not isinstance(wanted, BaseException):
@@ -178,7 +182,7 @@ def slow(dest: Destination, seconds: float | timedelta) -> Slowness:
 
 def _inject(dest: Destination, work: _Inject, timeout: float | timedelta | None) -> None:
     limit = in_seconds(timeout)
-    put_and_await(find_living(dest), work, limit)
+    put_or_take_back(find_living(dest), work, limit)
 
 
 def __dir__() -> list[str]:

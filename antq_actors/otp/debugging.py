@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from antq_actors.otp.calls import await_answer, put_and_await
+from antq_actors.otp.calls import put_and_await, put_or_take_back
 from antq_actors.otp.destinations import find_living
-from antq_actors.otp.errors import CallTimeout
 from antq_actors.otp.messages import SystemCall
 from antq_actors.otp.patience import seconds
 
@@ -120,12 +119,4 @@ def resume(dest: Destination, timeout: float | timedelta | None = 5.0) -> None:
 def _set_suspended(dest: Destination, timeout: float | timedelta | None, *, value: bool) -> None:
     limit = seconds(timeout)
     process = find_living(dest)
-    pending = _SetSuspended(process, value=value)
-    try:
-        put_and_await(process, pending, limit)
-    except BaseException as error:
-        # Taken back, so that it does not happen at some later time, when nobody expects it: after
-        # Ctrl-C, too.
-        if pending.answer(None, error) or not isinstance(error, CallTimeout):
-            raise
-        await_answer(process, pending, None)
+    put_or_take_back(process, _SetSuspended(process, value=value), limit)

@@ -1,5 +1,5 @@
 import pytest
-from probe import InThread, answering
+from probe import LONGEST, InThread, answering
 from supervised import BOOM, Child, eventually, kill
 
 from antq_actors.otp import (
@@ -17,7 +17,9 @@ from antq_actors.otp import (
     chaos,
     monitor,
     orphans,
+    resume,
     stop,
+    suspend,
     tree,
     whereis,
 )
@@ -139,14 +141,30 @@ def test_one_that_is_slow_waits_before_each_message(start):
     assert call(ref, answering("again")) == "again"
 
 
-def test_harm_to_one_that_is_busy_times_out(start, gate):
+@pytest.mark.parametrize("harm", [chaos.crash, chaos.hang])
+def test_harm_to_one_that_is_busy_times_out_and_does_not_come_later(start, gate, harm):
     ref = start()
     cast(ref, gate)
     gate.wait_entered()
 
-    for harm in (chaos.crash, chaos.hang):
-        with pytest.raises(CallTimeout):
-            harm(ref, timeout=0.01)
+    with pytest.raises(CallTimeout):
+        harm(ref, timeout=0.01)
+    gate.open()
+
+    assert call(ref, answering("lives"), LONGEST) == "lives"
+    assert ref.process.mailbox.calls == set()
+
+
+@pytest.mark.parametrize("harm", [chaos.crash, chaos.hang])
+def test_harm_to_one_that_is_suspended_times_out_and_does_not_come_later(start, harm):
+    ref = start()
+    suspend(ref)
+
+    with pytest.raises(CallTimeout):
+        harm(ref, timeout=0.01)
+    resume(ref)
+
+    assert call(ref, answering("lives"), LONGEST) == "lives"
 
 
 @pytest.mark.parametrize(
