@@ -203,7 +203,9 @@ def _queues(queues: object) -> Mapping[str, QueueConfig]:
             f"queues must map names to concurrencies, such as {{'mail': 10}}, got {queues!r}"
         )
     if not queues:
-        raise ConfigError("queues must name at least one queue; to run none: start_queues=False")
+        raise ConfigError(
+            "queues must name at least one queue; to run none, call app.start(queues=False)"
+        )
     return {_queue_name(name): _queue(name, value) for name, value in queues.items()}
 
 

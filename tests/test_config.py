@@ -253,3 +253,8 @@ def test_a_file_that_is_not_utf8_is_a_config_error(tmp_path):
 
     with pytest.raises(ConfigError, match=r"antq\.toml"):
         AntQ.from_toml(tmp_path / "antq.toml")
+
+
+def test_an_application_described_without_any_queue_learns_how_to_run_none():
+    with pytest.raises(ConfigError, match=r"call app\.start\(queues=False\)"):
+        AntQ(queues={})

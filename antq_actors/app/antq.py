@@ -447,8 +447,8 @@ def _described_again(cls: type[AntQ], arguments: dict[str, Any]) -> AntQ:
 def _check_queues(queues: object) -> None:
     if queues is not None and not isinstance(queues, bool):
         raise TypeError(
-            f"queues must be True, False or None, got {brief(queues)}; which queues there are is"
-            " said by AntQ(queues=…)"
+            f"queues must be True, False or None, got {brief(queues)}; the queues themselves"
+            " are given to AntQ(queues=…)"
         )
 
 

@@ -90,5 +90,5 @@ def pause_after(unfinished: Mapping[str | None, int]) -> float:
 def _refuse(waiters: Iterable[IdleWaiter]) -> None:
     for waiter in waiters:
         waiter.answer(
-            None, NotStarted("the application has stopped, so nobody hears when its jobs are done")
+            None, NotStarted("the application was stopped while this waited for its jobs to end")
         )
