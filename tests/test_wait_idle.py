@@ -307,8 +307,8 @@ from test_wait_idle import Plain
 with AntQ(sys.argv[1]) as app:
     app.queue("default").pause()
     Plain.perform_async()
-    print("waits", flush=True)
     try:
+        print("waits", flush=True)
         app.wait_idle()
     except KeyboardInterrupt:
         print("interrupted", len(app._live().store.idle.now()), flush=True)
