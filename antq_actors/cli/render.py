@@ -100,9 +100,12 @@ def _errors_title(job: Job) -> str:
 
 
 def _error_lines(error: AttemptError) -> list[str]:
-    head = f"    attempt {error.attempt}, {_moment(error.attempted_at)}: {error.summary}"
-    trace = error.stack_trace or ""
-    return [head, *(f"      {line}" for line in trace.splitlines())]
+    head, *rest = error.summary.splitlines() or [""]
+    trace = (error.stack_trace or "").splitlines()
+    return [
+        f"    attempt {error.attempt}, {_moment(error.attempted_at)}: {head}",
+        *(f"      {line}" for line in (*rest, *trace)),
+    ]
 
 
 def _moment(when: datetime | None) -> str:

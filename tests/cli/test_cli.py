@@ -196,6 +196,18 @@ def test_show_tells_each_of_several_errors_with_its_trace(antq, path):
     assert oldest.splitlines()[1:] == ["      Traceback:", "      KeyError: 'wheel'"]
 
 
+def test_show_indents_all_lines_of_an_error(antq, path):
+    with AntQ(path, start_queues=False) as app:
+        head, line = list(app.export_jobs(status="failed"))
+        document = json.loads(line)
+        document["errors"][0] |= {"error": "wheel\naxle", "stack_trace": None}
+        app.import_jobs([head, json.dumps(document)])
+
+    _, out, _ = antq("show", "5")
+
+    assert out.endswith(": ValueError: wheel\n      axle\n")
+
+
 def test_show_tells_of_a_job_that_waits_that_it_has_neither_begun_nor_ended(antq):
     _, out, _ = antq("show", "4")
 
