@@ -1,7 +1,8 @@
 """What an exception leaves in a job: a text, the name of its class and a trace, fit to be stored.
 
 A trace begins with the first frame that is the user's: what leads there, through this package and
-what it calls of the standard library, is the same for every job and says nothing.
+what it calls of the standard library, is the same for every job and says nothing. Where no frame is
+the user's, all are kept, but for an exception of this package: its text says what is wrong.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def trace(error: BaseException, *, let_through: tuple[type[BaseException], ...] 
     """
     try:
         shown = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
-        _cut_frames(shown)
+        _cut_frames(shown, else_all=not is_ours(error))
         lines = list(shown.format())
     except let_through:
         raise
@@ -83,18 +84,30 @@ def trace(error: BaseException, *, let_through: tuple[type[BaseException], ...] 
     return cut("".join(lines), TRACE_LIMIT, keep_end=True)
 
 
-def users_part(frames: TracebackType | None) -> TracebackType | None:
-    """Return *frames* from the user's first one on; all of them if none is the user's."""
+def users_part(error: BaseException) -> TracebackType | None:
+    """Return the frames of *error* from the user's first one on.
+
+    If none is the user's: all of them, or none of an exception of this package.
+    """
+    frames = error.__traceback__
     walked = next(zip(*traceback.walk_tb(frames), strict=True), ())
-    for _ in range(first_of_user(map(attrgetter("f_code.co_filename"), walked))):
+    first = _first_of_user(map(attrgetter("f_code.co_filename"), walked))
+    if first is None:
+        return None if is_ours(error) else frames
+    for _ in range(first):
         frames = None if frames is None else frames.tb_next
     return frames
 
 
-def first_of_user(filenames: Iterable[str]) -> int:
-    """Return the position of the user's first frame; 0 if none is the user's."""
+def is_ours(error: BaseException) -> bool:
+    """Return whether *error* is of a class of this package, such as `WorkerNotFound`."""
+    return type(error).__module__.partition(".")[0] == _PACKAGE.name
+
+
+def _first_of_user(filenames: Iterable[str]) -> int | None:
+    """Return the position of the user's first frame; None if none is the user's."""
     others = list(map(_match_others, filenames))
-    return others.index(None) if None in others else 0
+    return others.index(None) if None in others else None
 
 
 def is_users(filename: str) -> bool:
@@ -102,8 +115,11 @@ def is_users(filename: str) -> bool:
     return _match_others(filename) is None
 
 
-def _cut_frames(shown: traceback.TracebackException) -> None:
-    """Leave out the frames above the user's first one, in *shown* and all that it is made from."""
+def _cut_frames(shown: traceback.TracebackException, *, else_all: bool) -> None:
+    """Leave out the frames above the user's first one, in *shown* and all that it is made from.
+
+    Where none is the user's, all are kept or left out, as *else_all* says.
+    """
     left, seen = [shown], set()
     while left:
         each = left.pop()
@@ -111,7 +127,11 @@ def _cut_frames(shown: traceback.TracebackException) -> None:
             continue
         seen.add(id(each))
         if each.stack is not None:
-            del each.stack[: first_of_user(map(attrgetter("filename"), each.stack))]
+            first = _first_of_user(map(attrgetter("filename"), each.stack))
+            if first is not None:
+                del each.stack[:first]
+            elif not else_all:
+                each.stack = None  # type: ignore[assignment]  # then its heading is left out, too
         related = (each.__cause__, each.__context__, *(each.exceptions or ()))
         left += [other for other in related if other is not None]
 

@@ -100,7 +100,7 @@ def _log(
             code.co_firstlineno,
             text,
             values,
-            None if error is None else (type(error), error, users_part(error.__traceback__)),
+            None if error is None else (type(error), error, users_part(error)),
             code.co_name,
             extra=_attributes(attempt),
             sinfo=None if stack is None else escaped(stack.rstrip()),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antq_actors.demo import promotion
-from antq_actors.jobs import performing
+from antq_actors.jobs import performing, registry
 from antq_actors.jobs.attempt_error import (
     TEXT_LIMIT,
     TRACE_LIMIT,
@@ -204,7 +204,7 @@ def strip_first(error):
 def test_a_traceback_for_the_log_begins_with_the_users_first_frame():
     error = caught(lambda: ours.call(fails))
 
-    frames = users_part(error.__traceback__.tb_next.tb_next)
+    frames = users_part(error.with_traceback(error.__traceback__.tb_next.tb_next))
 
     assert frames.tb_frame.f_code is fails.__code__
     assert frames.tb_next is None
@@ -214,7 +214,34 @@ def test_a_traceback_for_the_log_without_a_frame_of_the_users_is_whole():
     error = caught(lambda: ours.call(int, "x"))
     frames = error.__traceback__.tb_next.tb_next
 
-    assert users_part(frames) is frames
+    assert users_part(error.with_traceback(frames)) is frames
+
+
+def unresolved(name):
+    """Return what a job of such a worker fails with, from frames of ours alone."""
+    error = caught(lambda: registry.resolve(name, job_id=1))
+    return error.with_traceback(error.__traceback__.tb_next.tb_next)
+
+
+def test_an_exception_of_ours_shows_no_frames_of_ours():
+    error = unresolved("no_such_module:send")
+
+    text = trace(error)
+
+    assert files_in(text) == []
+    assert text.startswith("ModuleNotFoundError: No module named 'no_such_module'\n\nThe above")
+    assert "WorkerNotFound: job 1 names the worker 'no_such_module:send'" in text
+    assert users_part(error) is None
+
+
+def test_an_exception_of_ours_shows_the_users_frames_of_its_cause(tmp_path, monkeypatch):
+    module = tmp_path / "breaks_on_import.py"
+    module.write_text("1 / 0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    text = trace(unresolved("breaks_on_import:send"))
+
+    assert files_in(text) == [str(module)]
 
 
 @pytest.mark.parametrize(
