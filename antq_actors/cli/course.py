@@ -228,6 +228,10 @@ def _run(file: Path, *arguments: str) -> int:
         stdout=subprocess.PIPE,
         encoding="utf-8",
     ) as running:
-        for line in running.stdout or ():
-            output.write(line.rstrip("\n"))
+        try:
+            for line in running.stdout or ():
+                output.write(line.rstrip("\n"))
+        except (OSError, AntqError):
+            running.kill()  # nobody reads what it prints; it would end in a traceback of its own
+            raise
     return running.returncode if running.returncode >= 0 else _KILLED - running.returncode

@@ -116,11 +116,12 @@ class TaskSupervisor(DynamicSupervisor):
         value that was not taken yet, and *items* are taken one by one as places come free, so
         endless ones are fine.
 
-        Where an item's task ended without a value the iterator raises TaskExit, where it took
-        longer than *timeout* seconds (None: no limit) TimeoutError; what *items* raises comes after
-        the value that made a place for the next one. After that, or when the iterator is closed or
-        dropped, or the calling actor ends, the tasks that are left are killed. No task is linked: a
-        crash is raised here, and ends no actor.
+        Where an item's task ended without a value the iterator raises TaskExit. Where it took
+        longer than *timeout* seconds (None: no limit), and has no value yet when it is its turn,
+        TimeoutError. What *items* raises comes after the value that made a place for the next
+        one. After that, or when the iterator is closed or dropped, or the calling actor ends, the
+        tasks that are left are killed. No task is linked: a crash is raised here, and ends no
+        actor.
 
         With *on_timeout* ``"kill"`` a task that takes longer is killed at that moment, and the
         others go on: in its place the iterator raises ``TaskExit(Killed())``, and goes on with the

@@ -133,6 +133,20 @@ def test_the_exit_code_of_a_program_is_passed_on(antq_course, tmp_path, monkeypa
     assert killed[0] == 128 + 9
 
 
+def test_a_program_whose_output_nobody_reads_ends_without_a_traceback():
+    done = subprocess.run(  # noqa: S602 - a pipe between two programs is what it is about
+        f"{sys.executable} -m antq_actors course 3 | sed '/ prints:$/q'",
+        shell=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "prints:" in done.stdout
+    assert done.stderr == ""
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_a_tree_is_shown_whatever_standard_output_can_write(encoding):
     done = subprocess.run(
