@@ -21,6 +21,10 @@ SHORTEST_PAUSE: Final = 0.005
 LONGEST_PAUSE: Final = 0.05
 SECONDS_PER_JOB: Final = 0.000_02
 """No machine performs a job in less: while many are left, looking often tells nothing."""
+PAUSE_PER_LOOK: Final = 4.0
+"""The pause is so many times longer than the look: looking at thousands of queues takes a while, and
+the store has more to do.
+"""
 
 
 class LookForIdle:
@@ -77,14 +81,19 @@ class IdleWaiters:
         _refuse(self.now())
 
 
-def pause_after(unfinished: Mapping[str | None, int]) -> float:
+def pause_after(unfinished: Mapping[str | None, int], seconds: float) -> float:
     """Return the seconds until the next look, after one that found so many jobs unfinished.
 
-    >>> pause_after({None: 3}), pause_after({None: 1_000}), pause_after({"mail": 10**6})
-    (0.005, 0.02, 0.05)
+    *seconds*: how long that one took.
+
+    >>> [pause_after({None: jobs}, 0.0) for jobs in (3, 1_000, 10**6)]
+    [0.005, 0.02, 0.05]
+    >>> pause_after({"mail": 3, "web": 1}, 0.1)
+    0.4
     """
     fewest = min(unfinished.values(), default=0)
-    return max(SHORTEST_PAUSE, min(LONGEST_PAUSE, fewest * SECONDS_PER_JOB))
+    shortest = max(SHORTEST_PAUSE, PAUSE_PER_LOOK * seconds)
+    return max(shortest, min(LONGEST_PAUSE, fewest * SECONDS_PER_JOB))
 
 
 def _refuse(waiters: Iterable[IdleWaiter]) -> None:

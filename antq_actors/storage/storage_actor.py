@@ -41,6 +41,10 @@ _IDLE_WATCH: Final = 0.05
 """Seconds between two looks for commits of other processes, while somebody waits."""
 _VOLATILE_WATCH: Final = 1.0
 """The same where there are none; a turn may have been cut short behind its commit."""
+_OLDEST_LOOK_SECONDS: Final = 1.0
+"""So old is a look at most that left somebody waiting: the clock may have been set back, so that
+nothing is due any more, and no commit tells of that.
+"""
 _BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
 
 
@@ -326,13 +330,15 @@ class StorageActor(GenServer):
         waiters = self._idle.now()
         if not waiters:
             return
+        began = time.monotonic()
         try:
             unfinished, self._looked_at = self._unfinished({each.queue_name for each in waiters})
         except StorageError as error:
             if _ends_it(error):
                 raise
         else:
-            self._next_look = time.monotonic() + pause_after(unfinished)
+            ended = time.monotonic()
+            self._next_look = ended + pause_after(unfinished, ended - began)
             self._idle.settle(waiters, unfinished)
         self._watch_later()
 
@@ -351,7 +357,8 @@ class StorageActor(GenServer):
     def _watch_for_idle(self) -> None:
         if not self._idle:
             return
-        if self._env.last_transaction() != self._looked_at:
+        is_old = time.monotonic() > self._next_look + _OLDEST_LOOK_SECONDS
+        if is_old or self._env.last_transaction() != self._looked_at:
             self._look_for_idle_soon()
         self._watch_later()
 

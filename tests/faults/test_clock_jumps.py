@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from apps import until
@@ -9,6 +10,7 @@ from findings import findings
 
 from antq_actors import Job, Status, Worker
 from antq_actors.app.intake import Intake
+from antq_actors.app.waiting import IdleWait
 from antq_actors.config import check
 from antq_actors.jobs.instant import SECOND
 from antq_actors.otp import DynamicSupervisor, Shutdown, calls, stop
@@ -18,6 +20,7 @@ from antq_actors.queues.pruner import Prune, Pruner, PrunerConfig
 from antq_actors.queues.queue_actor import QueueActor
 from antq_actors.queues.settings import QueueSettings
 from antq_actors.storage.client import StorageClient
+from antq_actors.storage.job_reader import JobReader
 from antq_actors.storage.storage_actor import StorageActor
 
 DAY = 86_400.0
@@ -61,8 +64,10 @@ class Here:
     def __init__(self, path):
         self.path, self.clock = path, Clock()
         wake = lambda _queue: calls.cast(QUEUE, Wake())  # noqa: E731
-        storage = StorageActor.start(path, wake=wake, name=STORAGE)
         self.store = StorageClient(STORAGE, path)
+        storage = StorageActor.start(
+            path, wake=wake, idle=self.store.idle, clock=self.clock, name=STORAGE
+        )
         settings = QueueSettings(
             name="default",
             concurrency=4,
@@ -136,6 +141,24 @@ def test_after_a_jump_back_what_was_scheduled_waits_until_the_clock_is_there_aga
     here.clock.jump(DAY)
 
     here.until(Status.COMPLETED, due)
+
+
+def test_a_wait_ends_when_a_jump_back_leaves_nothing_due(here, monkeypatch):
+    looks = []
+    look = JobReader.unfinished
+    monkeypatch.setattr(
+        JobReader, "unfinished", lambda *asked, **named: looks.append(1) or look(*asked, **named)
+    )
+    here.store.set_paused("default", paused=True)
+    here.enqueue(schedule_in=60.0)
+    here.clock.jump(61.0)
+
+    with ThreadPoolExecutor() as threads:
+        waits = threads.submit(IdleWait(here.store, ["default"], here.clock).wait, None, 30.0)
+        until(lambda: len(looks) == 2, "the look of the thread, and the one of the storage actor")
+        here.clock.jump(-DAY)
+
+        assert waits.result() is True
 
 
 def test_a_jump_that_is_put_right_again_repeats_nothing(here):
