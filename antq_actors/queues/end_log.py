@@ -34,7 +34,8 @@ def ended(job: StoredJob, outcome: Outcome, now: Instant) -> None:
     if word is None:
         return
     state, worker = job.state, job.spec.worker
-    seconds = (now - state.updated_at) / instant.SECOND  # its last change so far is its claim
+    # Its last change so far is its claim, and the clock may have been set back since.
+    seconds = max(0, now - state.updated_at) / instant.SECOND
     fields = {
         "job_id": job.id,
         "worker": worker,

@@ -22,8 +22,8 @@ LONGEST_PAUSE: Final = 0.05
 SECONDS_PER_JOB: Final = 0.000_02
 """No machine performs a job in less: while many are left, looking often tells nothing."""
 PAUSE_PER_LOOK: Final = 4.0
-"""The pause is so many times longer than the look: looking at thousands of queues takes a while, and
-the store has more to do.
+"""So many times longer than the look is the pause: to look at thousands of queues takes a while,
+and the store has more to do.
 """
 
 

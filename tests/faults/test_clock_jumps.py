@@ -1,5 +1,6 @@
 """The system's clock jumps, under a queue whose clock the test turns: nothing stalls or is lost."""
 
+import logging
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -182,6 +183,18 @@ def test_a_timeout_is_kept_although_the_clock_stands_still_or_goes_back(here, ju
     here.clock.jump(jump)
 
     here.until(Status.FAILED, id_)
+
+
+def test_no_job_is_said_to_have_taken_less_than_no_time(here, caplog):
+    caplog.set_level(logging.INFO, "antq_actors.jobs")
+    id_ = here.enqueue("wait")
+    here.until(Status.RUNNING, id_)
+
+    here.clock.jump(-DAY)
+    _gate.set()
+    here.until(Status.COMPLETED, id_)
+
+    until(lambda: "after 0.000 s" in caplog.text, "the line of the job")
 
 
 def test_a_jump_forward_times_nobody_out(here):
