@@ -20,7 +20,7 @@ _MOST_REMEMBERED: Final = 100
 
 
 class KnownNames:
-    """Tells which names of queues and workers a store or an application knows.
+    """The names of queues and workers that a store or an application knows.
 
     *queues*: those that the application was described with.
     """

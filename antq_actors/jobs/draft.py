@@ -163,7 +163,7 @@ def as_job(draft: Draft, *, id: int) -> Job:  # noqa: A002 - the name of the fie
 
 
 def _call_with(worker: AnyWorker, args: Mapping[str, Any]) -> str:
-    """Say how a job of *worker* is enqueued with *args*."""
+    """Return what to write to enqueue a job of *worker* with *args*."""
     name = worker.__name__
     mapping = f"{{{', '.join(f'{key!r}: {shortened(value)}' for key, value in args.items())}}}"
     given = keywords(args) if isinstance(worker, FunctionWorker) else mapping

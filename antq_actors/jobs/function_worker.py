@@ -159,7 +159,7 @@ class FunctionWorker(Generic[C, P, R]):
         return seconds
 
     def _call_with(self, args: Mapping[str, Any]) -> str:
-        """Say how a job with options of its own is given *args*."""
+        """Return what to write to give *args* to a job with options of its own."""
         write = f"{self.__name__}.options(…).perform_async({keywords(args)})"
         return f"give arguments to perform_async(name=value, …): write {write}"
 

@@ -148,7 +148,7 @@ class Process:
         return self.reason is not None or self.mailbox.signals is not None
 
     def tell_starter(self, answer: Any) -> bool:
-        """Tell who waits for it that ``init`` is through; False if it must not go on.
+        """Report to the starter that ``init`` has returned; False if it must not go on.
 
         That is when its starter has given it up, or it was killed.
         """

@@ -36,17 +36,17 @@ TaskResult: TypeAlias = Ok | TaskExit
 
 
 class TaskEnds:
-    """Tells which of many tasks has ended next; each once, under the number it was added with."""
+    """The ends of many tasks as they come, each once, under the number it was added with."""
 
     def __init__(self, tasks: Iterable[Task] = ()) -> None:
         self.open: dict[int, Task] = {}
-        """Those of which it has not told yet, in the order in which they were added."""
+        """Those whose ends have not been taken yet, in the order in which they were added."""
         self._ended: queue.SimpleQueue[int] = queue.SimpleQueue()
         for number, task in enumerate(tasks):
             self.add(number, task)
 
     def add(self, number: int, task: Task) -> None:
-        """Tell of the end of *task*, too."""
+        """Add *task* under *number*."""
         self.open[number] = task
         if not task.ref.process.watch((self, number), partial(self._end, number)):
             self._ended.put(number)

@@ -69,7 +69,7 @@ class IdleWaiters:
         return list(self._waiters)
 
     def settle(self, waiters: Iterable[IdleWaiter], unfinished: Mapping[str | None, int]) -> None:
-        """Answer those for whose queue nothing was left, in a look that began with *waiters*."""
+        """Wake those whose queue had nothing left, in a look that began with *waiters*."""
         for waiter in waiters:
             if not unfinished[waiter.queue_name]:
                 self._waiters.discard(waiter)

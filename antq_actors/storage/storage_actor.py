@@ -324,7 +324,7 @@ class StorageActor(GenServer):
         self._is_look_due = True
 
     def _look_for_idle(self) -> None:
-        """Answer those for whom there is nothing to do any more; a store that refuses is asked
+        """Wake those whose queue has nothing left to do; a store that refuses is asked
         again by the watch.
         """
         waiters = self._idle.now()

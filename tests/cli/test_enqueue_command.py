@@ -22,7 +22,7 @@ def place(tmp_path, monkeypatch):
 
 @pytest.fixture
 def enqueue(program, place):
-    """Answers the exit code, standard output and standard error of ``antq enqueue``."""
+    """Returns the exit code, standard output and standard error of ``antq enqueue``."""
 
     def enqueue(*arguments):
         return program("-m", "antq_actors", "enqueue", *arguments).end()

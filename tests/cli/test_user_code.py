@@ -19,7 +19,7 @@ connect()
 
 @pytest.fixture
 def start(tmp_path, monkeypatch, capsys):
-    """Answers the file of a module and what ``antq start`` shows of it, but for the last line."""
+    """Returns the file of a module and what ``antq start`` shows of it, but for the last line."""
 
     def start(source, name="app"):
         file = tmp_path / "its_odd_app.py"

@@ -36,7 +36,7 @@ request_started.connect(start_jobs)
 
 
 class JobErrors:
-    """Answer 404 for a job that does not exist and 503 when a job was not stored."""
+    """Respond 404 for a job that does not exist and 503 when a job was not stored."""
 
     def __init__(self, get_response) -> None:
         self.get_response = get_response
