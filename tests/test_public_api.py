@@ -267,6 +267,41 @@ def test_the_types_of_public_fields_are_exported(cls):
     assert {*types} <= {*antq_actors.__all__, *OF_PYTHON}
 
 
+OF_OTP = [
+    otp.ChildInfo,
+    otp.ChildSpec,
+    otp.Counts,
+    otp.Down,
+    otp.Exited,
+    otp.Handling,
+    otp.Node,
+    otp.Request,
+    otp.Task,
+    otp.TaskExit,
+]
+
+
+@pytest.mark.parametrize("cls", OF_OTP, ids=lambda cls: cls.__name__)
+def test_the_types_that_otp_gives_out_are_exported_there(cls):
+    of_fields = getattr(cls, "__annotations__", {}).values()
+    of_methods = [
+        function.__annotations__["return"]
+        for name, function in inspect.getmembers(cls, inspect.isroutine)
+        if name[0] != "_" and "return" in getattr(function, "__annotations__", {})
+    ]
+    types = re.findall(r"\b[A-Z]\w*", " ".join(map(str, [*of_fields, *of_methods])))
+
+    known = {
+        *otp.__all__,
+        *OF_PYTHON,
+        "Hashable",
+        "AbstractContextManager",
+        "ForwardRef",
+        "RESTARTING",
+    }
+    assert {*types} - known == set()
+
+
 def test_some_errors_are_value_errors_or_storage_errors_too():
     assert issubclass(errors.ConfigError, ValueError)
     assert issubclass(errors.InvalidSchedule, ValueError)

@@ -23,7 +23,15 @@ from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
 from antq_actors.otp.agent import Agent
 from antq_actors.otp.backoff import Backoff
 from antq_actors.otp.calls import call, cast, reply, stop
-from antq_actors.otp.child_spec import BRUTAL_KILL, AutoShutdown, ChildSpec, Restart, Strategy
+from antq_actors.otp.child_spec import (
+    BRUTAL_KILL,
+    AutoShutdown,
+    ChildSpec,
+    ChildType,
+    Restart,
+    ShutdownTime,
+    Strategy,
+)
 from antq_actors.otp.debugging import get_state, resume, suspend
 from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
 from antq_actors.otp.errors import (
@@ -54,15 +62,16 @@ from antq_actors.otp.messages import IGNORE, NOREPLY, Continue, Down, Exited, Id
 from antq_actors.otp.monitors import Monitor, demonitor, monitor
 from antq_actors.otp.names import whereis
 from antq_actors.otp.partition_supervisor import PartitionSupervisor
-from antq_actors.otp.reasons import Crash, Killed, NoProc, Normal, Shutdown
+from antq_actors.otp.reasons import Crash, ExitReason, Killed, NoProc, Normal, Shutdown
 from antq_actors.otp.ref import ServerRef
 from antq_actors.otp.registry import Registry
 from antq_actors.otp.requests import Request, send_request
+from antq_actors.otp.restart import ChildState
 from antq_actors.otp.restart_waiter import wait_until_restarted
 from antq_actors.otp.supervised import supervised
 from antq_actors.otp.supervisor import Supervisor
 from antq_actors.otp.task import Task
-from antq_actors.otp.task_ends import Ok
+from antq_actors.otp.task_ends import Ok, TaskResult
 from antq_actors.otp.task_supervisor import TaskSupervisor
 from antq_actors.otp.timers import Timer, cancel_timer, send_after
 from antq_actors.otp.tracing import Trace, trace
@@ -85,6 +94,8 @@ __all__ = [
     "CallTimeout",
     "ChildInfo",
     "ChildSpec",
+    "ChildState",
+    "ChildType",
     "Continue",
     "Counts",
     "Crash",
@@ -92,6 +103,7 @@ __all__ = [
     "DuplicateChildId",
     "DynamicSupervisor",
     "EventStream",
+    "ExitReason",
     "Exited",
     "GenServer",
     "Handling",
@@ -113,6 +125,7 @@ __all__ = [
     "Running",
     "ServerRef",
     "Shutdown",
+    "ShutdownTime",
     "StartError",
     "Stop",
     "Strategy",
@@ -120,6 +133,7 @@ __all__ = [
     "Supervisor",
     "Task",
     "TaskExit",
+    "TaskResult",
     "TaskSupervisor",
     "Timer",
     "Trace",
