@@ -426,6 +426,7 @@ def test_every_public_function_is_tried_with_values_of_another_kind():
         "Node", "Normal", "NotFound", "Ok", "OtpError", "Request", "Restarting", "Running",
         "ServerRef", "Shutdown", "StartError", "Subscription", "TaskExit", "Timer", "Trace",
         "UnknownRegistry", "orphans", "AutoShutdown", "Restart", "Strategy",
+        "ChildState", "ChildType", "ShutdownTime",
     }  # fmt: skip
 
     assert set(otp.__all__) - taken - free == set()
