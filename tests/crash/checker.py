@@ -8,6 +8,7 @@ as they are at last go in, a list of sentences comes out, empty when all is well
    execution is under way from its begin to its end, or to the death of its process.
 3. What the store counts is what the journal saw: an execution cut short is an interruption and no
    attempt, a failed attempt is one error, and nothing runs again without a reason.
+4. A job says when its last execution began and ended, and an error the type of its exception.
 """
 
 import math
@@ -27,6 +28,9 @@ CLOSING = {"end", "fail", "snooze", "stop", "timeout"}
 INTERRUPTED = "interrupted: "
 TIMED_OUT = "timed out after "
 
+CLOCKS_APART = 0.1
+"""Seconds that the clock of jobs and the one of the journal may move against each other."""
+
 LATE = 5.0
 """Seconds until a dead node's jobs are given back: promised is about one, on an idle machine."""
 
@@ -43,6 +47,11 @@ class Final(NamedTuple):
     """When it was given back after each interruption, on the clock of the journal."""
     timed_out: frozenset[int] = frozenset()
     """The attempts that its timeout ended."""
+    started: float | None = None
+    """When its latest attempt began, on the clock of the journal; None: it is not looked at."""
+    ended: float | None = None
+    mistyped: tuple[str, ...] = ()
+    """Errors that have another type than their exception had."""
 
     @classmethod
     def of(cls, job: Job) -> "Final":
@@ -56,9 +65,30 @@ class Final(NamedTuple):
         timed_out = frozenset(
             each.attempt for each in job.errors if each.error.startswith(TIMED_OUT)
         )
+        started, ended = job.started_at, job.ended_at
         return cls(
-            job.id, str(job.status), job.attempts, job.interruptions, errors, rescued, timed_out
+            job.id,
+            str(job.status),
+            job.attempts,
+            job.interruptions,
+            errors,
+            rescued,
+            timed_out,
+            math.inf if started is None else started.timestamp() - ahead,
+            -math.inf if ended is None else ended.timestamp() - ahead,
+            tuple(
+                f"{each.error!r} has the type {each.error_type}"
+                for each in job.errors
+                if each.error_type != type_of(each.error)
+            ),
         )
+
+
+def type_of(error: str) -> str | None:
+    """Return the type of the exception that has this text, of those that the jobs raise."""
+    if error.startswith(INTERRUPTED):
+        return None
+    return "TimeoutError" if error.startswith(TIMED_OUT) else "ValueError"
 
 
 @dataclass(slots=True)
@@ -126,6 +156,7 @@ def check(
             for finding in (
                 *_order(those, finals.get(id_), stopping),
                 *_sums(those, finals.get(id_), stopping),
+                *_times(those, finals.get(id_)),
             )
         ),
         *(finding for job in finals.values() for finding in _final(job)),
@@ -339,6 +370,19 @@ def _sums(
         )
 
 
+def _times(those: Sequence[Execution], final: Final | None) -> Iterator[str]:
+    """The stored job tells of its last execution, and of no earlier one."""
+    if final is None or final.status != Status.COMPLETED:
+        return
+    if final.started is not None:
+        if final.started > those[-1].begin + CLOCKS_APART:
+            yield f"{those[-1]}: it began before the job started, at {final.started:.3f}"
+        if len(those) > 1 and final.started < those[-2].begin - CLOCKS_APART:
+            yield f"job {final.id}: it started at {final.started:.3f}, before {those[-2]}"
+    if final.ended is not None and final.ended < those[-1].end - CLOCKS_APART:
+        yield f"{those[-1]}: it ended after the job, which did at {final.ended:.3f}"
+
+
 def _final(job: Final) -> Iterator[str]:
     if job.status != Status.COMPLETED:
         yield f"job {job.id}: it is {job.status} for ever"
@@ -352,6 +396,7 @@ def _final(job: Final) -> Iterator[str]:
             yield f"job {job.id}: {times} times {reason!r}"
         if " died" not in reason:
             yield f"job {job.id}: {reason!r}, and no node died"
+    yield from (f"job {job.id}: {mistyped}" for mistyped in job.mistyped)
     failures = len(job.errors) - len(interruptions)
     if job.attempts != failures + 1:
         yield f"job {job.id}: {job.attempts} attempts, but {failures} failures"

@@ -1,7 +1,9 @@
 """A checker that cannot fail proves nothing: each kind of violation, in a journal made by hand."""
 
+import math
+
 import pytest
-from checker import Final, Recovery, check, executions, late, recoveries, repeated
+from checker import Final, Recovery, check, executions, late, recoveries, repeated, type_of
 from journal import Row
 
 DIED = "interrupted: its node 7 died"
@@ -13,6 +15,10 @@ def row(what, job=0, at=0.0, *, by="north", attempt=1, interruptions=0, unique=N
 
 def completed(job, *errors, attempts=1, interruptions=0, timed_out=()):
     return Final(job, "completed", attempts, interruptions, errors, timed_out=frozenset(timed_out))
+
+
+def told(started, ended):
+    return completed(1)._replace(started=started, ended=ended)
 
 
 def with_timeout(*rows):
@@ -149,6 +155,20 @@ FAILED_ONCE = [
 )
 def test_all_is_well(rows, deaths, job):
     assert check(rows, [1], deaths, [job]) == []
+
+
+def test_a_job_that_tells_of_its_last_execution_is_no_finding():
+    rows = [row("begin", 1, 0.5), row("snooze", 1, 0.6), *ONE_RUN]
+
+    assert check(rows, [1], {}, [told(0.99, 2.01)]) == []
+
+
+def test_the_type_of_an_error_is_known_from_its_text():
+    assert [type_of(error) for error in (DIED, LATE_ERROR, "once")] == [
+        None,
+        "TimeoutError",
+        "ValueError",
+    ]
 
 
 def test_a_pruned_job_is_not_missed_if_it_came_to_its_end():
@@ -346,6 +366,30 @@ def test_it_finds_a_job_that_was_answered_to_another_call():
             [completed(1, "interrupted: its queue actor crashed", interruptions=1)],
         ),
         ("job 1: 1 attempts, but 1 failures", ONE_RUN, {}, [completed(1, "once")]),
+        (
+            "job 1 in north from 1.000 to 2.000: it began before the job started, at inf",
+            ONE_RUN,
+            {},
+            [told(math.inf, 2.0)],
+        ),
+        (
+            "job 1: it started at 1.000, before job 1 in north from 3.000 to 4.000",
+            [*FAILED_ONCE, row("begin", 1, 5.0, attempt=3), row("end", 1, 6.0, attempt=3)],
+            {},
+            [told(1.0, 6.0)],
+        ),
+        (
+            "job 1 in north from 1.000 to 2.000: it ended after the job, which did at 1.500",
+            ONE_RUN,
+            {},
+            [told(1.0, 1.5)],
+        ),
+        (
+            "job 1: 'once' has the type None",
+            ONE_RUN,
+            {},
+            [completed(1)._replace(mistyped=("'once' has the type None",))],
+        ),
     ],
 )
 def test_it_finds(finding, rows, deaths, jobs):
