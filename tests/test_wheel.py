@@ -1,5 +1,6 @@
 """The wheel that users install has what it needs: here it is built, installed and used."""
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -14,8 +15,10 @@ ROOT = Path(__file__).parent.parent
 
 def run(*command, cwd):
     """Run a command that has to succeed, and return what it printed."""
+    # Not where pytest runs finds modules: there antq_actors is the one of these sources.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     done = subprocess.run(  # noqa: S603 - our own commands
-        command, cwd=cwd, capture_output=True, text=True, timeout=200, check=False
+        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=200, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
