@@ -121,7 +121,7 @@ class QueueActor(GenServer):
         """Look at the store for the first time."""
         switch_interval.want(self._settings.workers, self._book.concurrency)
         self._runs.warm_up()
-        log.info("queue %r runs up to %d jobs", self._settings.name, self._book.concurrency)
+        log.info("queue %r runs with concurrency %d", self._settings.name, self._book.concurrency)
         self._look()
 
     def terminate(self, reason: ExitReason) -> None:
@@ -392,7 +392,7 @@ class QueueActor(GenServer):
         )
 
     def _set_concurrency(self, n: int) -> None:
-        log.info("queue %r now runs up to %d jobs", self._settings.name, n)
+        log.info("queue %r now runs with concurrency %d", self._settings.name, n)
         self._book.concurrency = n
         switch_interval.want(self._settings.workers, n)
         self._runs.dispatch.resize(n)

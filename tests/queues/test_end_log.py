@@ -95,9 +95,9 @@ def test_what_queues_do_is_told_at_info(run, caplog):
     app.stop()
 
     assert [text for _, level, text in caplog.record_tuples if level == logging.INFO] == [
-        "queue 'default' runs up to 3 jobs",
+        "queue 'default' runs with concurrency 3",
         "queue 'default' is paused",
         "queue 'default' is resumed",
-        "queue 'default' now runs up to 2 jobs",
+        "queue 'default' now runs with concurrency 2",
         "queue 'default' ends",
     ]
