@@ -63,3 +63,9 @@ def test_of_overloads_the_general_ones_are_shown():
     shown = re.findall(r"^def worker\((\**\w+)", PAGE, re.MULTILINE)
 
     assert shown == ["function", "**options"]
+
+
+def test_no_constructor_is_shown_of_what_only_the_package_makes():
+    shown = re.findall(r"^([A-Z]\w+)\(", PAGE, re.MULTILINE)
+
+    assert {"AntQ", "QueueConfig", "Unique", "Backoff", "Snooze"} == set(shown)

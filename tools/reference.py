@@ -42,6 +42,9 @@ GROUPS: Final = {
 }
 """The sections of the page and what they show, in this order. Errors need no entry here."""
 
+NOT_MADE_BY_USERS: Final = {"QueueHandle", "QueueStatus", "FunctionWorker", "EnqueueWith"}
+"""Classes of which users are given objects. How to make one is not shown."""
+
 HEAD: Final = """\
 # Reference
 
@@ -154,7 +157,9 @@ def _describe_class(entry: Entry, definition: griffe.Class) -> Iterator[str]:
     bases = [str(base) for base in definition.bases]
     if entry.is_error:
         yield f"Bases: {', '.join(f'`{base}`' for base in bases)}\n"
-    elif isinstance(init, griffe.Function) and not _is_enum(bases):
+    elif isinstance(init, griffe.Function) and not (
+        _is_enum(bases) or entry.name in NOT_MADE_BY_USERS
+    ):
         yield _signature(init, name=entry.name)
     yield _text(definition)
     if isinstance(init, griffe.Function) and init.docstring:

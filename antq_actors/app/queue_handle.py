@@ -33,7 +33,7 @@ PAUSE: Final = 0.01
 
 
 class QueueHandle:
-    """The handle of a queue: it passes on to the queue actor what you ask of it.
+    """The handle of a queue, as ``AntQ.queue`` returns it; its methods ask the queue actor.
 
     Where no queues run (``app.start(queues=False)``) it pauses, resumes and reads the status
     through the store. It raises StorageError when there is no answer within half a minute.

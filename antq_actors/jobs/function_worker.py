@@ -185,7 +185,7 @@ class FunctionWorker(Generic[C, P, R]):
 
 
 class EnqueueWith(Generic[P]):
-    """A function worker with the options of one job."""
+    """A function worker with the options of one job, as ``FunctionWorker.options`` returns it."""
 
     def __init__(self, worker: FunctionWorker[Any, P, Any], options: JobOptions) -> None:
         self._worker = worker

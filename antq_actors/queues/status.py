@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @explain_fields
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """A queue as it was when it was asked."""
+    """The state of a queue, as ``QueueHandle.status`` returns it."""
 
     name: str
     """Its name, as in ``queues=``."""
