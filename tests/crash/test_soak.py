@@ -1,17 +1,30 @@
 """A short run of ``make soak``, as part of the tests."""
 
+from collections import Counter
+
 import journal
 import soak
 
+WANTED = {
+    "kills": 12,
+    "jobs acknowledged": 1,
+    "cut short by Ctrl-C": 1,
+    "  timed out while enqueueing": 1,
+}
+"""So many of each, in a few short runs: on a busy machine chance may leave one of them out."""
+
 
 def test_nothing_is_lost_or_done_twice_at_once_however_processes_are_killed(capsys):
-    assert soak.main(["--cycles", "12", "--seed", "12"]) == 0, capsys.readouterr().out
+    seen = Counter()
+    for seed in range(12, 17):
+        assert soak.main(["--cycles", "12", "--seed", f"{seed}"]) == 0, capsys.readouterr().out
+        lines = capsys.readouterr().out.splitlines()[1:]
+        counts = {line[:30].rstrip(): line[30:] for line in lines}
+        seen.update({name: int(counts[name]) for name in WANTED})
+        if seen >= Counter(WANTED):
+            return
 
-    lines = {line[:30].rstrip(): line[30:] for line in capsys.readouterr().out.splitlines()[1:]}
-    assert int(lines["kills"]) >= 12
-    assert int(lines["jobs acknowledged"]) > 0
-    assert int(lines["cut short by Ctrl-C"]) > 0
-    assert int(lines["  timed out while enqueueing"]) > 0
+    assert seen >= Counter(WANTED)
 
 
 def test_a_job_that_was_acknowledged_and_is_not_there_ends_it(tmp_path, monkeypatch):
