@@ -49,6 +49,7 @@ class WaitVerbs:
         within milliseconds, or 60 of them when the last job ended in another process.
 
         In ``perform`` a *timeout* must be given: without a *queue* the job waits for itself, too.
+        Do not wait in a finalizer (``__del__``): it may run in a thread that performs the jobs.
         Raises UnknownQueue, NotStarted when the application stops while it waits, StorageError, and
         TypeError or ValueError for a *timeout* that makes no sense.
         """

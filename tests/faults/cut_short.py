@@ -35,6 +35,13 @@ class Note(Worker, max_attempts=5):
         return 0.01
 
 
+class Slow(Worker, name="cut:Slow"):
+    """Takes so long that it is waited for."""
+
+    def perform(self, job):
+        time.sleep(0.01)
+
+
 class Parent(Worker, queue="parents", max_attempts=1):
     def perform(self, job):
         cutter = self.cutter
@@ -166,6 +173,27 @@ def cut_enqueues(cutter, store, thread):
     report(summary(app, cutter, problems, handled=handled))
 
 
+def cut_waits(cutter, store):
+    """The main thread waits until nothing is left to do, and is cut short; then others wait."""
+    app = AntQ(a_path(store), queues={"default": 2}).start()
+    problems = []
+    while len(problems) < 3:
+        cutter.next()
+        Slow.perform_async()
+        error = attempt(functools.partial(cut_one, cutter, app.wait_idle))
+        if cutter.where is None:
+            break
+        began = time.monotonic()
+        is_idle = in_a_thread(lambda: app.wait_idle(timeout=PATIENCE_SECONDS / 2))
+        probe = enqueue("probe", cutter.place)
+        is_late = time.monotonic() - began > PATIENCE_SECONDS / 4
+        if is_late or not is_idle or probe is not None or not error.startswith(cutter.what):
+            problems.append(f"{cutter.where}: {error}, then {is_idle} and {probe}, late: {is_late}")
+    problems += [] if app.wait_idle(timeout=PATIENCE_SECONDS) else ["it is never idle"]
+    problems += [f"{waiter} is still waited for" for waiter in app._live().store.idle.now()]
+    report(summary(app, cutter, problems))
+
+
 def cut_jobs(cutter, store):
     """A job enqueues, and its thread is cut short."""
     Parent.cutter = cutter
@@ -285,6 +313,8 @@ def main(what, *options):
     match what, options:
         case "enqueue", (at, error, store, thread):
             cut_enqueues(Cutter(at, error), store, thread)
+        case "wait", (at, error, store):
+            cut_waits(Cutter(at, error), store)
         case "job", (at, error, store):
             cut_jobs(Cutter(at, error), store)
         case (("start" | "stop"), (error, store, stride)):

@@ -58,6 +58,17 @@ def test_a_job_that_is_cut_short_while_it_enqueues_harms_no_other(program, at, w
 
 
 @pytest.mark.parametrize(
+    ("at", "what", "store", "at_least"),
+    [("calls", "KeyboardInterrupt", "durable", 90), ("lines", "Interrupt", "volatile", 180)],
+)
+def test_a_wait_that_is_cut_short_keeps_nobody_else_waiting(program, at, what, store, at_least):
+    places, found = cut(program, "wait", at, what, store)
+
+    assert found == CLEAN
+    assert places >= at_least
+
+
+@pytest.mark.parametrize(
     ("what", "store", "at_least"),
     [("start", "durable", 60), ("stop", "durable", 40), ("stop", "volatile", 40)],
 )
