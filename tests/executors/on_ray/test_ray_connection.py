@@ -51,11 +51,12 @@ def test_jobs_go_on_when_the_program_itself_ended_the_connection(cluster, progra
     lost = Here.perform_async({"n": 7, "seconds": 1})
     settled(app, lost, "running")
     ray.shutdown()
-    print(settled(app, lost).status.value, app.get_worker(lost.id).interruptions)
+    ended = settled(app, lost)
+    print(ended.status.value, ended.interruptions, ended.errors[0].error)
 """
     lines = run(program, monkeypatch, cluster.address, again)
 
-    assert lines[1] == "completed 1"
+    assert lines[1] == "completed 1 interrupted: the connection to Ray was ended by this program"
 
 
 def test_jobs_wait_while_there_is_no_ray(cluster, program, monkeypatch):
