@@ -55,7 +55,7 @@ traffic: $(READY)  ## Two nodes and two producers at full speed; SECONDS=600 for
 	$(BIN)/python tests/crash/traffic.py $(if $(SECONDS),--seconds $(SECONDS))
 
 docs: $(READY)  ## Write docs/reference.md, run every example of README.md and docs/, check the links
-	$(BIN)/python tools/reference.py
+	$(BIN)/python docs/reference.py
 	$(BIN)/python -m pytest tests/test_docs.py
 	@echo "Every example ran, every link leads somewhere. The pages:"
 	@for page in README.md docs/*.md docs/*/*.md; do printf '  %-36s %s\n' "$$page" "$$(sed -n 's/^# //p' "$$page" | head -n 1)"; done

@@ -49,7 +49,7 @@ def test_the_reference_shows_every_public_method_of_an_application():
 
 def test_the_reference_is_what_the_docstrings_say():
     done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, ROOT / "tools" / "reference.py", "--check"],
+        [sys.executable, ROOT / "docs" / "reference.py", "--check"],
         capture_output=True,
         text=True,
         timeout=60,

@@ -97,7 +97,7 @@ def page() -> str:
     ungrouped = {name for name in entries if not entries[name].is_error} - grouped
     if ungrouped:
         names = ", ".join(sorted(ungrouped))
-        raise UngroupedName(f"GROUPS in tools/reference.py has no place for {names}")
+        raise UngroupedName(f"GROUPS in docs/reference.py has no place for {names}")
 
     sections = [(title, [entries[name] for name in names]) for title, names in GROUPS.items()]
     sections.append(("Errors", errors))
