@@ -275,7 +275,7 @@ class QueueActor(GenServer):
                 ask.settlements,
                 node=self._node,
                 limit=ask.limit,
-                now=self._clock(),
+                clock=self._clock,
                 tag=self._new_tag(),
             )
             self._answered_at_once(response)

@@ -113,7 +113,14 @@ class StorageClient:
         that the storage actor may be gone, not only busy, before this raises StorageError. Raises
         NodeGone when *node* asks for jobs and was declared dead.
         """
-        verb = _work(queue_name, settlements, node=node, limit=limit, now=now)
+        verb = partial(
+            JobStore.work,
+            queue_name=queue_name,
+            settlements=settlements,
+            node=node,
+            limit=limit,
+            now=now,
+        )
         claim: Claim = self._ask(Write(verb), absence)
         return claim
 
@@ -124,16 +131,21 @@ class StorageClient:
         *,
         node: int,
         limit: int,
-        now: Instant,
+        clock: Callable[[], Instant],
         tag: Any,
     ) -> tuple[Write, Response | None]:
         """Ask for the same, and wait for no other thread. For actors.
 
+        The *clock* is read in the transaction: so no job begins before it was stored.
         Answer the request, and ``otp.Response(tag, claim, error)`` if it can be had at once; else
         that arrives as a message. An error that is a CallExit means that the storage actor ended:
         give the request to :meth:`request_again`.
         """
-        request = Write(_work(queue_name, settlements, node=node, limit=limit, now=now))
+
+        def work(store: JobStore) -> Claim:
+            return store.work(queue_name, settlements, node=node, limit=limit, now=clock())
+
+        request = Write(work)
         return request, self.request_again(request, tag=tag)
 
     def request_again(self, request: Write, *, tag: Any) -> Response | None:
@@ -441,16 +453,3 @@ def _is_told_to_end() -> bool:
     """Tell whether this thread's actor has to end, so that its supervisor waits for it."""
     me = current.process()
     return me is not None and me.mailbox.has_signal()
-
-
-def _work(
-    queue_name: str, settlements: Sequence[Settlement], *, node: int, limit: int, now: Instant
-) -> Callable[[JobStore], Claim]:
-    return partial(
-        JobStore.work,
-        queue_name=queue_name,
-        settlements=settlements,
-        node=node,
-        limit=limit,
-        now=now,
-    )

@@ -268,8 +268,8 @@ def test_a_fork_is_told_so(client):
     assert client.count() == 0
 
 
-def request_one_job(client, *, tag):
-    return client.request_work("mail", [], node=THE_FIRST, limit=1, now=1, tag=tag)
+def request_one_job(client, *, tag, clock=lambda: 1):
+    return client.request_work("mail", [], node=THE_FIRST, limit=1, clock=clock, tag=tag)
 
 
 def test_work_that_is_requested_is_answered_at_once_while_the_storage_actor_sleeps(client, asker):
@@ -300,6 +300,25 @@ def test_work_that_is_requested_arrives_as_a_message_from_one_that_is_busy(clien
     assert isinstance(response, Response)
     assert (response.tag, response.error) == ("first", None)
     assert [job.id for job in response.value.jobs] == [1]
+
+
+def test_a_job_begins_when_it_is_claimed_not_when_it_was_asked_for(client, asker, got):
+    client.insert(a_new_job())
+    now = [1]
+    entered, release = threading.Event(), threading.Event()
+    busy = threading.Thread(
+        target=lambda: client._ask(Write(lambda _: (entered.set(), release.wait(30))))
+    )
+    busy.start()
+    assert entered.wait(30)
+
+    otp.call(asker, lambda: request_one_job(client, tag="first", clock=lambda: now[0]))
+    now[0] = 9
+    release.set()
+
+    (job,) = got.get(timeout=30).value.jobs
+    busy.join(30)
+    assert job.state.started_at == 9
 
 
 def test_requested_work_whose_answer_was_lost_can_be_asked_for_again(client, start, asker, got):
