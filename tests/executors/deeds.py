@@ -53,6 +53,7 @@ def be_stubborn(job):
 
 def clean_up(job):
     try:
+        place(job, "will clean up").touch()
         time.sleep(60)
     finally:
         place(job, "cleaned up").touch()
