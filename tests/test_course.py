@@ -191,7 +191,7 @@ def test_the_parts_in_the_answer_are_those_of_the_task(exercise):
         (
             "chat_server",
             {"was": "Guest.child_spec(room,", "becomes": 'Guest.child_spec("python",'},
-            "What is said in a room is heard by its guests, and by nobody else.",
+            "What is said in a room is heard by its guests, and by no one else.",
         ),
         (
             "crawler",
@@ -201,7 +201,7 @@ def test_the_parts_in_the_answer_are_those_of_the_task(exercise):
         (
             "crawler",
             {"was": "strategy=Strategy.REST_FOR_ONE", "becomes": "strategy=Strategy.ONE_FOR_ONE"},
-            "If the frontier crashes, the crawl begins anew, and comes to its end.",
+            "If the frontier crashes, the crawl starts again, and completes.",
         ),
         (
             "crawler",
@@ -209,7 +209,7 @@ def test_the_parts_in_the_answer_are_those_of_the_task(exercise):
                 "was": "max_restarts=100",
                 "becomes": "max_restarts=100, strategy=Strategy.ONE_FOR_ALL",
             },
-            "A page whose fetch raises is tried three times; no other page suffers from that.",
+            "A page whose fetch raises is tried three times; no other page is affected.",
         ),
         (
             "crawler",
@@ -222,7 +222,7 @@ def test_the_parts_in_the_answer_are_those_of_the_task(exercise):
                 "was": "max_restarts=100",
                 "becomes": "max_restarts=100, strategy=Strategy.REST_FOR_ONE",
             },
-            "A page whose fetch raises is tried three times; no other page suffers from that.",
+            "A page whose fetch raises is tried three times; no other page is affected.",
         ),
         (
             "crawler",
@@ -235,7 +235,7 @@ def test_the_parts_in_the_answer_are_those_of_the_task(exercise):
         (
             "crawler",
             {"was": "range(fetchers)", "becomes": "range(2)"},
-            "Three pages are fetched at a time, if there are as many.",
+            "Three pages are fetched at a time, if there are that many.",
         ),
         (
             "crawler",

@@ -1,8 +1,8 @@
 """A counter crashes, and its supervisor starts it again: a new actor with a fresh state.
 
-Nothing here catches the counter's error, and nothing repairs the counter. The caller learns why it
-gets no reply; the next caller finds a counter that works. Erlang programmers call it "let it
-crash".
+Nothing here catches the counter's error, and nothing repairs the counter. The caller gets the
+reason why there is no reply, and the next caller finds a counter that works. Erlang programmers
+call this "let it crash".
 """
 
 import logging

@@ -1,6 +1,6 @@
-"""Should a child come back when it ends? That depends on what it is for: its restart type says.
+"""Whether a child comes back when it ends depends on its restart type.
 
-A permanent child should always be there, so it always comes back. A transient child has work that
+A permanent child should always be running, so it always comes back. A transient child has work that
 comes to an end, so it comes back only after a crash. A temporary child is started once.
 """
 
@@ -20,7 +20,7 @@ logging.disable()  # delete this line to see what the supervisor logs
 
 
 class Part(GenServer):
-    """Does nothing: only how it ends matters here."""
+    """Does nothing. Only how it ends matters here."""
 
 
 children = [

@@ -1,7 +1,7 @@
-"""One child of three crashes. Which others are restarted with it? The supervisor's strategy says.
+"""One child of three crashes. The supervisor's strategy decides which others restart with it.
 
 one_for_one: none. one_for_all: all of them, because none can work without the others.
-rest_for_one: those started after it, because they build on it.
+rest_for_one: those that were started after it, because they depend on it.
 """
 
 import logging
@@ -12,7 +12,7 @@ logging.disable()  # delete this line to see what the supervisor logs
 
 
 class Part(GenServer):
-    """Does nothing: only who is restarted matters here."""
+    """Does nothing. Only which children are restarted matters here."""
 
 
 children = [

@@ -1,8 +1,8 @@
 """Some errors do not go away with a restart. How long does a supervisor keep trying?
 
 It allows ``max_restarts`` restarts within ``max_seconds``. At one more it gives up and ends, and
-its own supervisor restarts the whole branch. So an error climbs the tree until a restart helps, or
-until the root ends and the program knows. This is called escalation.
+its own supervisor restarts the whole branch. So an error moves up the tree until a restart helps,
+or until the root ends and the program learns of it. This is called escalation.
 """
 
 import logging
@@ -20,7 +20,7 @@ logging.disable()  # delete this line to see what the supervisors log
 
 
 class Leaf(GenServer):
-    """Does nothing: only its crashes matter here."""
+    """Does nothing. Only its crashes matter here."""
 
 
 branch = Supervisor.child_spec([Leaf.child_spec(name="leaf")], name="branch", max_restarts=1)

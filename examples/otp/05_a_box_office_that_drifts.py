@@ -1,8 +1,8 @@
-"""A box office catches every error and carries on. Soon its books are wrong, and nothing says so.
+"""A box office catches every error and carries on. Soon its records are wrong, with no warning.
 
-Plain Python, without actors. ``sell`` does two things, and an error can come between them: the seat
-is no longer free, and nobody has it. The ``except`` keeps the program running, but it cannot undo
-what was half done.
+This is plain Python, without actors. ``sell`` does two things, and an error can come between them:
+the seat is no longer free, but it is not sold either. The ``except`` keeps the program running, but
+it cannot undo what was half done.
 """
 
 SEATS = ["A1", "A2", "A3", "A4"]
@@ -28,7 +28,7 @@ for customer in ["ann", None, "bob", None, "cleo", "dan"]:
         print(f"{customer}: {type(error).__name__}, but the show must go on")
 
 print("sold:", box_office.sold)
-print("free:", box_office.free, "in a house of", len(SEATS))
+print("free:", box_office.free, "of", len(SEATS), "seats")
 
 # Output:
 # ann gets seat A1
@@ -38,4 +38,4 @@ print("free:", box_office.free, "in a house of", len(SEATS))
 # cleo: IndexError, but the show must go on
 # dan: IndexError, but the show must go on
 # sold: {'A1': 'Ann', 'A3': 'Bob'}
-# free: [] in a house of 4
+# free: [] of 4 seats

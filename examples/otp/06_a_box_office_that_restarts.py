@@ -1,8 +1,8 @@
-"""The same box office, supervised. The bug and the bad orders are the same; the books are right.
+"""The same box office, supervised. The bug and the bad orders are the same; the records are right.
 
-It catches nothing. An error in the middle of a sale ends it, and with it the list that can no
-longer be trusted. Its successor makes a new list from what was really sold. That is kept by another
-actor, which does so little that it does not crash.
+It catches no errors. An error in the middle of a sale ends the box office, and with it the list
+that may now be wrong. The new box office makes a new list from what was really sold. Another actor
+keeps that, and does so little that it does not crash.
 """
 
 import logging
@@ -27,7 +27,7 @@ class BoxOffice(GenServer):
 
 
 children = [
-    Agent.child_spec(dict, name="sold"),  # an Agent keeps a value for others: first an empty dict
+    Agent.child_spec(dict, name="sold"),  # an Agent keeps a value for others; at first it is {}
     BoxOffice.child_spec(name="box office"),
 ]
 

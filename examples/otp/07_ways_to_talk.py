@@ -1,4 +1,4 @@
-"""Two ways to talk to an actor: a call waits for the reply, a cast waits for nothing.
+"""Two ways to talk to an actor: a call waits for the reply, a cast does not wait.
 
 Messages from one sender arrive in the order in which they were sent, and the actor handles them one
 at a time. So the call below sees both casts.
@@ -25,14 +25,14 @@ with Bakery.start(name="bakery"):
 
 print("the bakery has closed")
 cast("bakery", 1)
-print("a cast to nobody: nothing happens")
+print("a cast to an actor that has ended: nothing happens")
 try:
     call("bakery", "how many?")
 except CallExit as error:
-    print("a call to nobody:", error.reason)
+    print("a call to an actor that has ended:", error.reason)
 
 # Output:
 # how many? 5 loaves
 # the bakery has closed
-# a cast to nobody: nothing happens
-# a call to nobody: NoProc()
+# a cast to an actor that has ended: nothing happens
+# a call to an actor that has ended: NoProc()

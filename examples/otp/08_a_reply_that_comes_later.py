@@ -1,7 +1,7 @@
-"""A server that cannot reply yet must not wait: it would be deaf to everyone else.
+"""A server that cannot reply yet must not wait: all other callers would wait with it.
 
-``handle_call`` returns NOREPLY and remembers who asked, in ``self.from_``. The caller goes on
-waiting, the server goes on working, and when it has the answer it calls ``reply``.
+``handle_call`` returns NOREPLY and keeps ``self.from_``, which identifies the caller. The caller
+goes on waiting, the server goes on working, and when it has the reply it calls ``reply``.
 """
 
 from antq_actors.otp import NOREPLY, GenServer, call, reply, send_request
@@ -11,7 +11,7 @@ class Bakery(GenServer):
     def handle_call(self, request):
         if request == "are you open?":
             return "yes"
-        self.send_after(0.2, (self.from_, request))  # the oven rings in 0.2 seconds
+        self.send_after(0.2, (self.from_, request))  # the bread is done in 0.2 seconds
         return NOREPLY
 
     def handle_info(self, message):
@@ -20,7 +20,7 @@ class Bakery(GenServer):
 
 
 with Bakery.start(name="bakery"):
-    order = send_request("bakery", "rolls")  # like call, but the waiting comes later
+    order = send_request("bakery", "rolls")  # like call, but it does not wait yet
     print("are you open?", call("bakery", "are you open?"))
     print("rolls, please:", order.wait())
 

@@ -1,8 +1,8 @@
-"""An actor must not sleep: it has a message sent to itself later, and takes others in between.
+"""An actor must not sleep. It sends itself a message for later, and handles others in between.
 
-``send_after`` sends a message after some seconds. ``idle_timeout`` is for the opposite: it tells
-the actor that nothing has arrived for so long. Both arrive in ``handle_info``. This session saves
-itself at intervals, and ends when nobody has used it for a while.
+``send_after`` sends a message after a delay. ``idle_timeout`` does the opposite: it tells the actor
+that no message has arrived for that long. Both arrive in ``handle_info``. This session saves itself
+at intervals, and ends when it has not been used for a while.
 """
 
 from antq_actors.otp import GenServer, IdleTimeout, Stop, call, monitor

@@ -1,6 +1,6 @@
-"""A child that takes long to start holds up all children after it. So it starts first, then loads.
+"""A child that starts slowly delays all children after it. So it starts first and loads afterwards.
 
-A supervisor starts its children one by one and waits for each ``init``. What takes long goes into
+A supervisor starts its children one by one and waits for each ``init``. Put slow work into
 ``handle_continue``: ``init`` returns, the next child starts, and no message reaches the actor
 before ``handle_continue`` is done.
 """

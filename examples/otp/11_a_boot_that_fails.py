@@ -2,7 +2,7 @@
 
 There is no second try. The children that had started are stopped, the last one first, and ``start``
 raises StartError, which names the child and has its exception as the cause. A program that cannot
-work should say so when it is deployed, and not at night.
+work should fail when it is deployed, and not at night.
 """
 
 import logging

@@ -1,8 +1,7 @@
 """A tree stops from the last started child to the first, and each child has time to clean up.
 
-A child is told to end, and runs ``terminate``. One that takes longer than its ``shutdown`` seconds
-is killed, so a stop always comes to an end. A child marked BRUTAL_KILL is killed without being
-told.
+A child is told to end, and runs ``terminate``. A child that takes longer than its ``shutdown``
+seconds is killed, so a stop always ends. A child with BRUTAL_KILL is killed without being told.
 """
 
 import logging
@@ -30,7 +29,7 @@ supervisor = Supervisor.start(
     ]
 )
 
-with chaos.hang("web"):  # it hangs in a handler, so it cannot be told anything
+with chaos.hang("web"):  # it hangs in a handler, so it cannot be told to end
     stop(supervisor)
 print("all have ended")
 

@@ -1,8 +1,8 @@
 """Python cannot end a thread. So how can a supervisor kill an actor that hangs?
 
-It declares the actor dead. At once the name is free, waiting callers get their error, and the
-successor starts. The old thread goes on until it returns by itself; until then it is listed as an
-orphan. It is fenced: what it still tries to send raises an error there and reaches nobody.
+It declares the actor dead. At once the name is free, waiting callers get an error, and a new actor
+starts. The old thread goes on until it returns by itself; until then it is listed as an orphan. It
+is fenced: what it still tries to send raises an error in that thread and is not delivered.
 """
 
 import logging
@@ -28,7 +28,7 @@ driver = threading.Event()
 class Printer(GenServer):
     def handle_call(self, page):
         if page == "stuck":
-            driver.wait()  # hangs, as in a driver that does not return
+            driver.wait()  # hangs, like a driver that does not return
             try:
                 cast("printer", "a message from the orphan")
             except CallExit as error:
@@ -50,7 +50,7 @@ with Supervisor.start([Printer.child_spec(name="printer")]):
     print("orphan:", thread.name)
     driver.set()
     while orphans():
-        thread.join(0.01)  # not until it ends: when the orphan returns, it waits for another actor
+        thread.join(0.01)  # a short wait: after the orphan returns, its thread is kept for reuse
     print("orphans:", orphans())
 
 # Output:

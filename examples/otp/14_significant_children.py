@@ -1,7 +1,7 @@
 """A supervisor can end because its work is done: when its significant children have ended.
 
 With ``auto_shutdown`` it then stops its other children and itself. A transient child that crashes
-has not ended for good, so it is restarted as always.
+has not ended for good, so it is restarted as usual.
 """
 
 import logging
@@ -21,7 +21,7 @@ logging.disable()  # delete this line to see what the supervisor logs
 
 
 class Part(GenServer):
-    """Does nothing: only how it ends matters here."""
+    """Does nothing. Only how it ends matters here."""
 
 
 def part_of_the_work(name):

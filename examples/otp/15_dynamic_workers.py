@@ -1,7 +1,7 @@
-"""Children that come and go: a DynamicSupervisor starts empty, and starts a child when asked.
+"""Children that come and go: a DynamicSupervisor starts empty, and starts children on request.
 
 Its children have no names by default; you get a reference from ``start_child``. ``extra_args`` are
-given to every child, and ``max_children`` limits how many there can be at a time.
+passed to every child, and ``max_children`` limits how many there can be at a time.
 """
 
 from antq_actors.otp import DynamicSupervisor, GenServer, MaxChildren, Restart, call

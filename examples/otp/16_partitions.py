@@ -1,7 +1,7 @@
-"""One actor does one thing at a time. If that is too slow, run several of it and divide the work.
+"""One actor does one thing at a time. If that is too slow, run several copies and divide the work.
 
-A PartitionSupervisor starts the same child several times. ``Via(supervisor, key)`` always leads to
-the same one for the same key, so what belongs together stays in order and in one place.
+A PartitionSupervisor starts the same child several times. ``Via(supervisor, key)`` leads to the
+same copy for the same key, so what belongs together stays in order and in one place.
 """
 
 from antq_actors.otp import Agent, PartitionSupervisor, Via, tree

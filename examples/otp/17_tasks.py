@@ -1,4 +1,4 @@
-"""A task is an actor that runs one function. You wait for its value, or learn why there is none.
+"""A task is an actor that runs one function. You get its value, or the reason why there is none.
 
 ``Task.async_`` links the task to the actor that starts it: if one crashes, so does the other. When
 the work may fail, start it under a TaskSupervisor with ``async_nolink``: then only ``await_``

@@ -1,7 +1,7 @@
 """``TaskSupervisor.map`` runs a function over many items, a few at a time, each in its own task.
 
-The values come in the order of the items. An item is taken only when there is room for its task, so
-the items may be a file of any size, or endless, as here.
+The values come in the order of the items. An item is taken only when its task can start, so the
+items can be a file of any size, or endless, as here.
 """
 
 import itertools

@@ -1,6 +1,6 @@
-"""Names for actors that exist only at run time: keys in a Registry.
+"""Names that are made at run time: keys in a Registry.
 
-``Via("rooms", 7)`` is both: the name that an actor is started with, and the address that others use
+``Via("rooms", 7)`` is both the name that an actor is started with and the address that others use
 to reach it. A name belongs to one actor at a time. It is free again as soon as that actor ends.
 """
 

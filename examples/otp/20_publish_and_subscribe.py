@@ -1,7 +1,7 @@
-"""Publish and subscribe: actors register for topics, and a message goes to all who have.
+"""Publish and subscribe: actors register for topics, and a message goes to all that have.
 
-A Registry with duplicate keys allows many actors under one key. ``dispatch`` gives them all to a
-function, which sends what it likes. When an actor ends, its entries go with it.
+A Registry with duplicate keys allows many actors under one key. ``dispatch`` passes all of them to
+a function, which sends the messages. When an actor ends, its entries are removed.
 """
 
 from antq_actors.otp import GenServer, Registry, call, cast, stop
@@ -34,16 +34,16 @@ with Registry.start(keys="duplicate", name="topics"):
 
     publish("jazz", "Ella sings tonight")
     publish("rain", "take an umbrella")
-    publish("chess", "nobody has registered for this")
+    publish("chess", "no actor has registered for this")
     print("Ann has read", call(ann, "what news?"))
     print("Bob has read", call(bob, "what news?"))
 
     stop(ann)
     publish("rain", "more rain")
-    print("entries left after Ann has gone:", Registry.count("topics"))
+    print("entries left after Ann has ended:", Registry.count("topics"))
     stop(bob)
 
 # Output:
 # Ann has read ['Ella sings tonight', 'take an umbrella']
 # Bob has read ['take an umbrella']
-# entries left after Ann has gone: 1
+# entries left after Ann has ended: 1

@@ -1,8 +1,8 @@
-"""Two ways to care about another actor's end: to be told about it, or to share it.
+"""Two ways to react to another actor's end: to be told about it, or to end with it.
 
-A monitor goes one way: exactly one Down message, with the reason. A link goes both ways: when one
-actor crashes, the other ends too, unless it traps exits and gets an Exited message instead.
-Supervisors are built from links: a supervisor is an actor that links its children and traps exits.
+A monitor goes one way: it brings exactly one Down message, with the reason. A link goes both ways:
+when one actor crashes, the other ends too, unless it traps exits and gets an Exited message
+instead. A supervisor is an actor that links to its children and traps exits.
 """
 
 import logging

@@ -1,9 +1,9 @@
-"""Keep what is precious in an actor so simple that it does not fail. Let another do what may fail.
+"""Keep state that must not be lost in an actor too simple to fail. Do the risky work in another.
 
 The till keeps the money and can only add. The reader does the risky work: it reads what customers
-write. It is started after the till, and rest_for_one says that it builds on the till and not the
-other way round. It crashes twice, and no money is lost. The part of a program that must be right is
-its error kernel; make it small.
+write. It is started after the till. With rest_for_one, it depends on the till and not the other way
+round. It crashes twice, and no money is lost. The part of a program that must be right is its error
+kernel; keep it small.
 """
 
 import logging

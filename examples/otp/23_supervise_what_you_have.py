@@ -1,7 +1,7 @@
-"""An actor that was written for pykka becomes the child of a supervisor as it is.
+"""An actor that was written for pykka becomes the child of a supervisor without changes.
 
 ``supervised(Calculator)`` returns a class like it. ``ask``, ``tell`` and proxies work as pykka
-documents them; in addition the actor has a name and is restarted when it crashes. In pykka, an
+documents them. In addition the actor has a name and is restarted when it crashes. In pykka, an
 exception during an ``ask`` does not end the actor; ``crash_on_ask=True`` changes that.
 """
 
@@ -20,7 +20,7 @@ class Calculator(pykka.ThreadingActor):
 
     def on_receive(self, message):
         self.done += 1
-        return eval(message)  # noqa: S307 - what else would crash so well
+        return eval(message)  # noqa: S307 - evaluates only what this program sends
 
 
 child = supervised(Calculator, crash_on_ask=True).child_spec(name="calculator")
@@ -33,7 +33,7 @@ with Supervisor.start([child]):
     try:
         old.ask("6 / 0")
     except ZeroDivisionError as error:
-        print("the asker gets", repr(error))
+        print("the caller gets", repr(error))
 
     new = wait_until_restarted("calculator", old)
     print("1 + 1 =", new.ask("1 + 1"))
@@ -42,6 +42,6 @@ with Supervisor.start([child]):
 # Output:
 # 6 * 7 = 42
 # done: 1
-# the asker gets ZeroDivisionError('division by zero')
+# the caller gets ZeroDivisionError('division by zero')
 # 1 + 1 = 2
 # done: 1 by a new actor

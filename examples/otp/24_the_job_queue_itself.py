@@ -1,9 +1,9 @@
-"""The background jobs of this package run in such a tree. Look at it, crash it, and it goes on.
+"""The background jobs of this package run in a supervision tree. Crash parts of it, and it goes on.
 
 Each queue is a supervisor with two children: the queue actor, and a supervisor with one worker
-actor for each running job. A worker actor that is killed is one failed attempt of one job. A queue
-actor that is killed takes its workers along (one_for_all), and its successor gives their jobs back:
-nothing is lost.
+actor for each running job. A worker actor that is killed is one failed attempt of one job. If a
+queue actor is killed, its workers end too (one_for_all), and its successor gives their jobs back:
+no job is lost.
 """
 
 import logging

@@ -1,16 +1,16 @@
-"""Exercise: a chat server. Its parts are here; you write the tree that keeps them running.
+"""Exercise: a chat server. Its parts are here. You write the tree that keeps them running.
 
 Write the three functions at the end, so that:
 
 1. Stopping the tree stops every room and every guest.
-2. What is said in a room is heard by its guests, and by nobody else.
+2. What is said in a room is heard by its guests, and by no one else.
 3. Opening a room that is open returns that room.
 4. A room that crashes comes back under its name.
 5. It still has its history, and its guests are still in it.
 6. A room may crash twenty times in a row, and all others stay open.
 7. A guest that crashes is gone, and is not restarted.
 
-A room crashes when somebody says something that is no text.
+A room crashes when a message in it is not text.
 """
 
 from antq_actors.otp import GenServer, Registry, call, cast
@@ -32,7 +32,7 @@ class Archive(GenServer):
 
 
 class Room(GenServer):
-    """One room. It tells its guests by the Registry "guests", which has duplicate keys."""
+    """One room. It finds its guests in the Registry "guests", which has duplicate keys."""
 
     def __init__(self, name):
         super().__init__()
@@ -52,7 +52,7 @@ class Room(GenServer):
 
 
 class Guest(GenServer):
-    """Somebody in a room, who remembers what was said there."""
+    """A guest in a room. It remembers what was said there."""
 
     def __init__(self, room):
         super().__init__()
@@ -75,12 +75,12 @@ def start_chat():
 
 
 def open_room(name):
-    """Open a room that is named Via("rooms", name), and return it; or the one that is open."""
+    """Open a room named Via("rooms", name), and return it. If it is open, return it as it is."""
     raise NotImplementedError
 
 
 def enter(room):
-    """Let a new guest into the room with this name, and return the guest."""
+    """Add a new guest to the room with this name, and return the guest."""
     raise NotImplementedError
 
 

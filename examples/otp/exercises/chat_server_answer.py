@@ -1,7 +1,7 @@
 """A worked answer to the exercise chat_server: where each part is in the tree, and why.
 
 The registries and the archive come first, since rooms and guests need them. Rooms and guests come
-and go, so each kind has a DynamicSupervisor of its own: what happens to guests does not count for
+and go, so each kind has a DynamicSupervisor of its own: crashes of guests do not count against
 rooms.
 """
 
@@ -39,7 +39,7 @@ class Archive(GenServer):
 
 
 class Room(GenServer):
-    """One room. It tells its guests by the Registry "guests", which has duplicate keys."""
+    """One room. It finds its guests in the Registry "guests", which has duplicate keys."""
 
     def __init__(self, name):
         super().__init__()
@@ -59,7 +59,7 @@ class Room(GenServer):
 
 
 class Guest(GenServer):
-    """Somebody in a room, who remembers what was said there."""
+    """A guest in a room. It remembers what was said there."""
 
     def __init__(self, room):
         super().__init__()

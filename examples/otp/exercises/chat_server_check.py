@@ -30,7 +30,7 @@ def heard_by(guest):
 
 
 def crash(name):
-    """Have a room crash, as its users would, and wait until it is back."""
+    """Crash a room as a user would, and wait until it is back."""
     old = whereis(room(name))
     with suppress(CallExit):
         say(name, None)
@@ -41,7 +41,7 @@ def crash(name):
 
 
 def exit_of(ref, stream):
-    """Return what the supervisor of *ref* has said about its end."""
+    """Return the event in which the supervisor of *ref* reports its exit."""
     try:
         while not (isinstance(event := stream.take(), ChildExited) and event.ref is ref):
             pass
@@ -62,7 +62,7 @@ def stopping(chat):
 
 
 def hearing(chat):
-    """What is said in a room is heard by its guests, and by nobody else."""
+    """What is said in a room is heard by its guests, and by no one else."""
     with started(chat.start_chat):
         started(chat.open_room, "python")
         started(chat.open_room, "erlang")
@@ -81,7 +81,7 @@ def opening_twice(chat):
     """Opening a room that is open returns that room."""
     with started(chat.start_chat):
         first = started(chat.open_room, "python")
-        assert started(chat.open_room, "python") is first, "the second is another"
+        assert started(chat.open_room, "python") is first, "the second room is another actor"
         assert whereis(room("python")) is first, 'it is not named Via("rooms", "python")'
 
 
@@ -116,7 +116,7 @@ def many_crashes(chat):
         other = started(chat.open_room, "erlang")
         for _ in range(20):
             crash("python")
-        assert whereis(room("erlang")) is other, "the other room is not the one that it was"
+        assert whereis(room("erlang")) is other, "the other room is no longer the same actor"
 
 
 def crashing_guests(chat):
@@ -147,7 +147,7 @@ if __name__ == "__main__":
 
 # Output:
 # ok     Stopping the tree stops every room and every guest.
-# ok     What is said in a room is heard by its guests, and by nobody else.
+# ok     What is said in a room is heard by its guests, and by no one else.
 # ok     Opening a room that is open returns that room.
 # ok     A room that crashes comes back under its name.
 # ok     It still has its history, and its guests are still in it.

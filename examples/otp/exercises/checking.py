@@ -1,4 +1,4 @@
-"""Runs the checks of an exercise against a file, and says how each went."""
+"""Run the checks of an exercise against a file, and print the result of each."""
 
 import faulthandler
 import importlib.util
@@ -9,18 +9,18 @@ from pathlib import Path
 
 from antq_actors.otp import ServerRef
 
-LONGEST = 120
-"""Seconds after which a solution that hangs is ended, with a look at where it hangs."""
+SOLUTION_TIMEOUT_SECONDS = 120
+"""After this time a solution that hangs is ended, and a traceback shows where it hangs."""
 
 
 def run(checks, answer):
     """Run *checks*, functions of the solution, on the file of the command line, or on *answer*."""
     file = Path(sys.argv[1]).resolve() if sys.argv[1:] else Path(__file__).with_name(answer)
-    faulthandler.dump_traceback_later(LONGEST, exit=True)
+    faulthandler.dump_traceback_later(SOLUTION_TIMEOUT_SECONDS, exit=True)
     logging.disable()  # the checks crash actors on purpose
     try:
         solution = _load(file)
-    except BaseException:  # noqa: BLE001 - whatever is in the file of a learner
+    except BaseException:  # noqa: BLE001 - the file of a learner can raise anything
         print(f"{file.name} cannot be imported:\n{_shortened(file)}")
         sys.exit(1)
 
@@ -34,7 +34,7 @@ def started(function, *arguments):
     """Return what *function* of the solution has started, if it is an actor."""
     ref = function(*arguments)
     name = function.__name__
-    assert isinstance(ref, ServerRef), f"{name} has returned {ref!r}, and not what it has started"
+    assert isinstance(ref, ServerRef), f"{name} has returned {ref!r}, not the started actor"
     return ref
 
 
@@ -45,7 +45,7 @@ def _passes(check, solution, file):
         print(f"to do  {check.__doc__}")
     except AssertionError as error:
         print(f"no     {check.__doc__}\n       {error}")
-    except Exception:  # noqa: BLE001 - whatever a solution does
+    except Exception:  # noqa: BLE001 - a solution can raise anything
         print(f"no     {check.__doc__}\n{_shortened(file)}")
     else:
         print(f"ok     {check.__doc__}")

@@ -1,16 +1,16 @@
-"""Exercise: a crawler. Its parts are here; you write the tree that keeps them running.
+"""Exercise: a crawler. Its parts are here. You write the tree that keeps them running.
 
 Write the function at the end, so that:
 
 1. Every page that can be reached from the first is fetched, once.
 2. When the work is done, the whole tree ends by itself, and not before.
-3. Three pages are fetched at a time, if there are as many.
-4. A page whose fetch raises is tried three times; no other page suffers from that.
+3. Three pages are fetched at a time, if there are that many.
+4. A page whose fetch raises is tried three times; no other page is affected.
 5. The crawl goes on if there are twenty such pages.
-6. If the frontier crashes, the crawl begins anew, and comes to its end.
+6. If the frontier crashes, the crawl starts again, and completes.
 
-``fetch(page)`` returns the links on a page, or raises. ``report(page, outcome)`` is told about each
-page: "fetched", or "failed" after three tries.
+``fetch(page)`` returns the links on a page, or raises. ``report(page, outcome)`` is called once for
+each page; the outcome is "fetched", or "failed" after three tries.
 """
 
 from antq_actors.otp import Down, GenServer, Stop, cast, monitor
@@ -66,7 +66,7 @@ class Frontier(GenServer):
 
 
 class Fetcher(GenServer):
-    """Fetches one page after the other. It ends normally when there are no more."""
+    """Fetches one page at a time. It ends normally when there are no more."""
 
     def __init__(self, fetch):
         super().__init__()

@@ -1,8 +1,8 @@
 """A worked answer to the exercise crawler: two supervisors, because there are two strategies.
 
-Fetchers do not depend on each other (one_for_one), but they depend on the frontier: a new one does
-not know them, so they have to be started after it (rest_for_one). The end of the work climbs the
-tree: fetchers are significant for their supervisor, and that is for the one above.
+Fetchers do not depend on each other (one_for_one), but they depend on the frontier: a new frontier
+does not know them, so they have to be started after it (rest_for_one). The end of the work moves up
+the tree: the fetchers are significant for their supervisor, and that supervisor for its own.
 """
 
 import logging
@@ -70,7 +70,7 @@ class Frontier(GenServer):
 
 
 class Fetcher(GenServer):
-    """Fetches one page after the other. It ends normally when there are no more."""
+    """Fetches one page at a time. It ends normally when there are no more."""
 
     def __init__(self, fetch):
         super().__init__()

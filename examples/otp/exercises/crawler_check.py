@@ -9,8 +9,8 @@ from checking import run, started
 from antq_actors.otp import EventStream, chaos, monitor, whereis
 from antq_actors.otp.events import GaveUp
 
-PATIENCE = 10
-"""Seconds that a crawl of a few pages may take."""
+CRAWL_TIMEOUT_SECONDS = 10
+"""How long a crawl of a few pages may take."""
 
 
 class Web:
@@ -23,13 +23,13 @@ class Web:
 
     def fetch(self, page):
         self.fetched[page] += 1
-        return self.links[page]  # raises for a page that is not there
+        return self.links[page]  # raises for a page that does not exist
 
     def report(self, page, outcome):
         self.reports.append((page, outcome))
 
     def expect(self, *reports, fetched):
-        """Compare what was reported, in any order, and what was fetched, with what should be."""
+        """Compare the reports, in any order, and the numbers of fetches with what is expected."""
         missing, surplus = Counter(reports), Counter(self.reports)
         found = [
             *(f"not reported: {page} {outcome}" for page, outcome in missing - surplus),
@@ -45,16 +45,18 @@ class Web:
 
 @contextmanager
 def crawl(crawler, web):
-    """Let *crawler* crawl until it ends by itself, which it must before the block is left."""
+    """Run *crawler*. Leaving the block waits until the tree has ended by itself."""
     with (
         EventStream() as stream,
         started(crawler.start_crawler, web.fetch, "home", web.report) as (tree),
     ):
         yield tree
         try:
-            monitor(tree).wait(PATIENCE)
+            monitor(tree).wait(CRAWL_TIMEOUT_SECONDS)
         except TimeoutError:
-            raise AssertionError(f"the tree has not ended by itself in {PATIENCE} s") from None
+            raise AssertionError(
+                f"the tree has not ended by itself in {CRAWL_TIMEOUT_SECONDS} s"
+            ) from None
     for event in stream.waiting():
         assert not isinstance(event, GaveUp), (
             f"a supervisor has given up, after more than {event.max_restarts} restarts"
@@ -70,7 +72,7 @@ def all_pages(crawler):
 
 
 class SlowWeb(Web):
-    """Two pages; the second is fetched until it may go on."""
+    """Two pages. The fetch of the second blocks until it is released."""
 
     def __init__(self):
         super().__init__(home=["slow"], slow=[])
@@ -79,14 +81,14 @@ class SlowWeb(Web):
     def fetch(self, page):
         if page == "slow":
             self.reached.set()
-            self.may_go_on.wait(PATIENCE)
+            self.may_go_on.wait(CRAWL_TIMEOUT_SECONDS)
         return super().fetch(page)
 
     @contextmanager
     def fetching(self):
-        """Wait until the second page is fetched; let it go on when the block is left."""
+        """Wait until the second page is being fetched; release it when the block is left."""
         try:
-            assert self.reached.wait(PATIENCE), "the second page was not fetched"
+            assert self.reached.wait(CRAWL_TIMEOUT_SECONDS), "the second page was not fetched"
             yield
         finally:
             self.may_go_on.set()
@@ -96,12 +98,12 @@ def ending(crawler):
     """When the work is done, the whole tree ends by itself, and not before."""
     web = SlowWeb()
     with crawl(crawler, web) as tree, web.fetching():
-        assert tree.is_alive(), "it has ended too early"
+        assert tree.is_alive(), "the tree has ended too early"
     web.expect(("home", "fetched"), ("slow", "fetched"), fetched={})
 
 
 def three_at_a_time(crawler):
-    """Three pages are fetched at a time, if there are as many."""
+    """Three pages are fetched at a time, if there are that many."""
     meeting = threading.Barrier(3)
 
     class Meeting(Web):
@@ -132,7 +134,7 @@ class HalfBrokenWeb(Web):
 
 
 def three_tries(crawler):
-    """A page whose fetch raises is tried three times; no other page suffers from that."""
+    """A page whose fetch raises is tried three times; no other page is affected."""
     for links in (["broken", "a", "b"], ["a", "broken", "b"], ["a", "b", "broken"]):
         web = HalfBrokenWeb(*links)
         with crawl(crawler, web):
@@ -152,7 +154,7 @@ def many_broken(crawler):
 
 
 def a_new_frontier(crawler):
-    """If the frontier crashes, the crawl begins anew, and comes to its end."""
+    """If the frontier crashes, the crawl starts again, and completes."""
     web = SlowWeb()
     with crawl(crawler, web), web.fetching():
         assert whereis("frontier"), 'there is no actor named "frontier"'
@@ -175,8 +177,8 @@ if __name__ == "__main__":
 # Output:
 # ok     Every page that can be reached from the first is fetched, once.
 # ok     When the work is done, the whole tree ends by itself, and not before.
-# ok     Three pages are fetched at a time, if there are as many.
-# ok     A page whose fetch raises is tried three times; no other page suffers from that.
+# ok     Three pages are fetched at a time, if there are that many.
+# ok     A page whose fetch raises is tried three times; no other page is affected.
 # ok     The crawl goes on if there are twenty such pages.
-# ok     If the frontier crashes, the crawl begins anew, and comes to its end.
+# ok     If the frontier crashes, the crawl starts again, and completes.
 # 6 of 6
