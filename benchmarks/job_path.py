@@ -1,0 +1,203 @@
+"""The path of one lone durable job: the files, Python calls and classes that it crosses.
+
+An application with one queue is started, warmed up and idle; then jobs that do nothing are enqueued
+one by one, each after the job before it was settled. A job's window opens before ``perform_async``.
+When ``perform`` has been called, and then no thread has called anything of the package for 20 ms,
+the window is closed, and only then is the job looked up: a window whose job was not completed yet
+does not count. So what follows the commit of the outcome (the worker actor's end, a free slot) is
+in the window, and the measurement itself calls nothing there.
+
+Counted are ``call`` events of `sys.setprofile`, in all threads, in files of the package: each
+function entered, as the interpreter counts it, so each step of a generator is a call, and before
+Python 3.12 each comprehension. Generated constructors (dataclasses), those of named tuples and
+structs, and all code written in C belong to no file and are not counted. The profile function is
+set before the tree starts; it costs time but no calls.
+
+Each job comes after a moment of idleness, as a lone job does. The figures are those of the window
+with the fewest calls, because what services do by the clock (looking for dead nodes, for news from
+other processes) only adds to some of the windows. Nothing is pruned.
+
+*Concepts* are the classes of the package that the path takes part in: those whose functions run in
+a window, and those of which a function that runs there is given, holds in a local variable or
+returns an instance (or the class itself). They are collected over windows of their own, and a class
+counts when at least half of these windows meet it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from measure import application, until
+
+import antq_actors
+from antq_actors import AntQ, Job, Status, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType, FrameType
+
+PACKAGE: Final = Path(antq_actors.__file__).parent
+NAME: Final = antq_actors.__name__
+WARM_UP: Final = 20
+"""Jobs before the first window: what is imported, started or made once is there then."""
+IDLE_SECONDS: Final = 0.3
+"""Before each window, so that its job is alone. The warm-up lasts six seconds so: for the first two
+after its directory has changed, a store looks at its files more closely."""
+QUIET_SECONDS: Final = 0.02
+"""Without a call for so long, nothing is left to do for a job."""
+
+
+class Noop(Worker):
+    """Does nothing but tell that it was called."""
+
+    was_called: ClassVar[threading.Event] = threading.Event()
+
+    def perform(self, job: Job) -> None:  # noqa: ARG002 - it does nothing
+        """Return at once."""
+        self.was_called.set()
+
+
+@dataclass(frozen=True)
+class JobPath:
+    """What one lone job crosses."""
+
+    calls: int
+    """Of the window with the fewest."""
+    most_calls: int
+    """Of the window with the most."""
+    by_file: dict[str, int]
+    """Calls by file of the package, in the window with the fewest."""
+    concepts: list[str]
+    """``module.Class``, in alphabetical order."""
+
+    @property
+    def files(self) -> int:
+        """How many files it crosses."""
+        return len(self.by_file)
+
+
+def measure_path(jobs: int) -> JobPath:
+    """Return the path of one job, measured on *jobs* of them, and again for the concepts."""
+    recorder = _Recorder()
+    threading.setprofile(recorder)
+    sys.setprofile(recorder)
+    try:
+        with application(durable=True, queues={"default": 10}) as app:
+            _windows(app, recorder, WARM_UP)
+            counted = _windows(app, recorder, jobs)
+            with recorder.holding():
+                held = _windows(app, recorder, jobs)
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)  # type: ignore[arg-type]  # as sys.setprofile takes it
+    return _evaluated(counted, held)
+
+
+def _windows(app: AntQ, recorder: _Recorder, jobs: int) -> list[_Window]:
+    found: list[_Window] = []
+    while len(found) < jobs:
+        Noop.was_called.clear()
+        time.sleep(IDLE_SECONDS)
+        with recorder.recording() as window:
+            job = Noop.perform_async()
+            Noop.was_called.wait()
+            until(window.is_quiet, QUIET_SECONDS)
+        if app.get_job(job.id).status is Status.COMPLETED:
+            found.append(window)
+        else:  # a busy machine was quiet in the middle of it
+            app.wait_idle()
+    return found
+
+
+def _evaluated(windows: list[_Window], held: list[_Window]) -> JobPath:
+    counted = sorted((_calls_by_file(window.codes) for window in windows), key=Counter.total)
+    met = Counter(name for window in held for name in window.concepts())
+    return JobPath(
+        calls=counted[0].total(),
+        most_calls=counted[-1].total(),
+        by_file=dict(counted[0].most_common()),
+        concepts=sorted(name for name, times in met.items() if 2 * times >= len(held)),
+    )
+
+
+def _calls_by_file(codes: list[CodeType]) -> Counter[str]:
+    files = Counter(code.co_filename for code in codes)
+    return Counter({_relative(file): calls for file, calls in files.items()})
+
+
+def _relative(file: str) -> str:
+    return Path(file).relative_to(PACKAGE).as_posix()
+
+
+# ---- recording ------------------------------------------------------------------------------
+
+
+class _Window:
+    """What ran between two moments."""
+
+    def __init__(self) -> None:
+        self.codes: list[CodeType] = []
+        self.types: set[type] = set()
+        self._seen = -1
+
+    def is_quiet(self) -> bool:
+        """Return whether nothing has run since it was last asked."""
+        seen, self._seen = self._seen, len(self.codes)
+        return seen == self._seen
+
+    def concepts(self) -> set[str]:
+        """Return the names of the classes that it met."""
+        names = {f"{each.__module__}.{each.__qualname__}" for each in self.types}
+        for code in set(self.codes):
+            scope, _, function = code.co_qualname.partition(".<locals>")[0].rpartition(".")
+            if scope and function:
+                module = _relative(code.co_filename).removesuffix(".py").replace("/", ".")
+                names.add(f"{NAME}.{module}.{scope}")
+        return {name.replace(".__init__.", ".") for name in names}
+
+
+class _Recorder:
+    """A profile function. It records while a window is open, and does next to nothing before."""
+
+    def __init__(self) -> None:
+        self._window: _Window | None = None
+        self._holds = False
+        self._beginning = f"{PACKAGE}/"
+
+    @contextmanager
+    def recording(self) -> Iterator[_Window]:
+        """Open a window."""
+        self._window = window = _Window()
+        try:
+            yield window
+        finally:
+            self._window = None
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Also record the types of what functions are given, hold and return."""
+        self._holds = True
+        try:
+            yield
+        finally:
+            self._holds = False
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> None:
+        window = self._window
+        if window is None or not frame.f_code.co_filename.startswith(self._beginning):
+            return
+        if event == "call":
+            window.codes.append(frame.f_code)
+        elif event == "return" and self._holds:
+            # Copied in one step: another thread may be in the same closure.
+            for value in (arg, *list(frame.f_locals.values())):
+                kind = value if isinstance(value, type) else type(value)
+                if kind.__module__.partition(".")[0] == NAME:
+                    window.types.add(kind)
