@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import ast
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import grimp
 
@@ -32,10 +33,26 @@ BY_PYTHON: Final = {"__getattr__", "__dir__"}
 """What an ``__init__`` may define and still only re-export."""
 
 
+OUTCOME: Final = "Outcome"
+"""The alias of all outcomes of an attempt. Every other union that names it, or two of its members,
+says how an attempt ended as well; so does every class in such a union."""
+BY_PERFORM: Final = {"Fail", "Cancel", "Snooze"}
+"""What ``perform`` may return to say how its attempt ended."""
+OUTSIDE_OF_UNIONS: Final = {
+    # In the processes where a job runs, and in what the actors of a queue are told.
+    *("CannotTravel", "NotBegun", "NotTaken", "Superfluous", "Finished", "Ended"),
+}
+"""Further classes that say how an attempt ended or why it was not run, as long as they exist."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """What the source looks like."""
 
+    end_names: list[str]
+    """Classes that say how an attempt ended, or that it was not run."""
+    end_unions: list[str]
+    """The different unions of them, in annotations and aliases."""
     circles: list[list[str]]
     """Files that import each other, in whatever roundabout way; the largest circle first."""
     files: int
@@ -52,7 +69,10 @@ class Shape:
 def measure_shape() -> Shape:
     """Return the shape of the code as it is."""
     files = [file for file in _python_files(PACKAGE) if file.name != "__init__.py"]
+    end_names, end_unions = find_ends()
     return Shape(
+        end_names=end_names,
+        end_unions=end_unions,
         circles=find_circles(),
         files=len(files),
         small_files=[_relative(file) for file in files if _lines(file) < SMALL_LINES],
@@ -105,6 +125,74 @@ def _only_re_exports(file: Path) -> bool:
         or (isinstance(node, ast.FunctionDef) and node.name in BY_PYTHON)
         for node in _tree(file).body
     )
+
+
+def find_ends() -> tuple[list[str], list[str]]:
+    """Return the classes that say how an attempt ended, and the unions of them.
+
+    ``None`` in a union counts as nothing, and a union of one class is none.
+    """
+    found = {frozenset(_members(node) - {"None"}) for node in _unions()}
+    defined = {
+        node.name
+        for file in _python_files(PACKAGE)
+        for node in ast.walk(_tree(file))
+        if isinstance(node, ast.ClassDef)
+    }
+    alias = next(_members(node.value) for node in _aliases() if node.target.id == OUTCOME)
+    names, counted = set(alias), {frozenset(alias)}
+    while True:
+        more = {union for union in found - counted if _says_an_end(union, names)}
+        if not more:
+            break
+        counted |= more
+        names |= {name for union in more for name in union if name in defined} - {OUTCOME}
+    names |= (BY_PERFORM | OUTSIDE_OF_UNIONS) & defined
+    return sorted(names), sorted(" | ".join(sorted(union)) for union in counted)
+
+
+def _says_an_end(union: frozenset[str], names: set[str]) -> bool:
+    return len(union) > 1 and (OUTCOME in union or len(union & names) > 1)
+
+
+def _aliases() -> Iterator[Any]:
+    for file in _python_files(PACKAGE):
+        for node in ast.walk(_tree(file)):
+            if isinstance(node, ast.AnnAssign) and ast.unparse(node.annotation) == "TypeAlias":
+                yield node
+
+
+def _unions() -> Iterator[ast.expr]:
+    """Yield what is annotated, and what aliases stand for; of ``A | B | C`` the whole."""
+    for file in _python_files(PACKAGE):
+        annotated: list[ast.expr | None] = []
+        for node in ast.walk(_tree(file)):
+            if isinstance(node, ast.AnnAssign):
+                is_alias = ast.unparse(node.annotation) == "TypeAlias"
+                annotated.append(node.value if is_alias else node.annotation)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                annotated.append(node.returns)
+            elif isinstance(node, ast.arg):
+                annotated.append(node.annotation)
+        for annotation in filter(None, annotated):
+            yield from _outermost_unions(annotation)
+
+
+def _outermost_unions(node: ast.AST) -> Iterator[ast.expr]:
+    if isinstance(node, ast.BinOp):
+        yield node
+    elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+        with suppress(SyntaxError):  # of Literal["some text"]
+            yield from _outermost_unions(ast.parse(node.value, mode="eval").body)
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _outermost_unions(child)
+
+
+def _members(node: ast.AST) -> set[str]:
+    if isinstance(node, ast.BinOp):
+        return _members(node.left) | _members(node.right)
+    return {ast.unparse(node).rpartition(".")[2].strip("'")}
 
 
 def find_dialect() -> list[str]:

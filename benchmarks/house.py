@@ -32,6 +32,8 @@ def rows(path: JobPath, shape: Shape) -> Iterator[tuple[str, str, str]]:
     yield "files that one lone durable job crosses", f"{path.files}", "≤ 30"
     yield "Python calls of it", f"{path.calls} (up to {path.most_calls})", "≤ 500"
     yield "concepts: classes that its path takes part in", f"{len(path.concepts)}", "≤ 35"
+    names, unions = len(shape.end_names), len(shape.end_unions)
+    yield "names for how an attempt ended / unions of them", f"{names} / {unions}", "12 / 2"
     sizes = ", ".join(str(len(circle)) for circle in shape.circles)
     circles = f"{len(shape.circles)}{sizes and f' (files: {sizes})'}"
     yield "circles of imports, those for types as well", circles, "0"
@@ -59,6 +61,8 @@ def show_rooms(path: JobPath) -> None:
 
 def show_details(path: JobPath, shape: Shape) -> None:
     """Print what is behind each number."""
+    print("\nhow an attempt ended:", *shape.end_names, sep="\n  ")
+    print("\nunions:", *shape.end_unions, sep="\n  ")
     for circle in shape.circles:
         print(f"\ncircle of {len(circle)} files:", *circle, sep="\n  ")
     print("\nsmall files:", *shape.small_files, sep="\n  ")
