@@ -1,4 +1,4 @@
-"""Create a lead and send it a promotion, for every line of a file; one job each.
+"""Create a lead and send it a promotion for each line of a file, in a job of its own.
 
 The mailer fails one time in ten, so a job gets three attempts. Some addresses are refused.
 """

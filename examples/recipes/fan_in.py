@@ -1,6 +1,6 @@
 """Run many jobs, and one more when all of them are done.
 
-Kill it at any moment and start it again: it goes on, and the sum is right.
+You can kill it at any moment and start it again: it continues, and the sum is right.
 """
 
 import sqlite3
@@ -25,7 +25,7 @@ class Part(Worker, max_attempts=3, unique=Unique(args=["batch", "part"], statuse
         with closing(connect()) as db:
             with db:  # one transaction; a second run replaces the row
                 db.execute("REPLACE INTO parts VALUES (?, ?, ?)", [batch, part, part**2])
-            # Only now, after the commit: the last part to commit sees all rows.
+            # Count after the commit, so that the last part to commit sees all rows.
             count = "SELECT count(*) FROM parts WHERE batch = ?"
             (done,) = db.execute(count, [batch]).fetchone()
         if done == PARTS:
@@ -50,7 +50,7 @@ def total(batch: str) -> int | None:
 
 def main() -> None:
     with AntQ("jobs", queues={"default": 4}) as app:
-        # Jobs of an earlier run that was killed are left out: they are unique.
+        # Jobs that a killed run has already enqueued are skipped, because they are unique.
         app.enqueue_many(Part, ({"batch": "May", "part": part} for part in range(PARTS)))
         app.wait_idle()
     print("total", total("May"))

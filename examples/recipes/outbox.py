@@ -1,6 +1,6 @@
 """Enqueue a job if, and only if, a database transaction commits.
 
-The transaction writes a row into an outbox. The relay makes a job of each row.
+The transaction writes a row into an outbox. The relay enqueues a job for each row.
 """
 
 import sqlite3
@@ -33,7 +33,7 @@ def place_order(db: sqlite3.Connection, order: int, email: str) -> None:
 
 
 def relay(db: sqlite3.Connection) -> None:
-    """Make a job of each row. Any number of processes may call it, at any time."""
+    """Enqueue a job for each row. Any number of processes may call this, at any time."""
     for outbox_id, order in db.execute("SELECT id, order_id FROM outbox ORDER BY id").fetchall():
         with suppress(AlreadyExists):  # the last relay died before it deleted the row
             SendReceipt.perform_async({"outbox_id": outbox_id, "order": order})
@@ -43,8 +43,8 @@ def relay(db: sqlite3.Connection) -> None:
 
 def main() -> None:
     with AntQ("jobs") as app, closing(connect()) as db:
-        relay(db)  # what an earlier process left behind
-        with suppress(sqlite3.IntegrityError):  # it is there when the program runs again
+        relay(db)  # rows that an earlier process left
+        with suppress(sqlite3.IntegrityError):  # the order exists if the program ran before
             place_order(db, 1, "jane@example.com")
         relay(db)
         with suppress(sqlite3.IntegrityError):

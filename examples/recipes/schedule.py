@@ -1,6 +1,6 @@
-"""Enqueue one job for each period, from as many processes as run this program.
+"""Enqueue one job for each period, however many processes run this program.
 
-Run it as a service that is started again when it ends. It runs until SIGTERM or Ctrl-C.
+Run it as a service that is restarted when it ends. It runs until SIGTERM or Ctrl-C.
 """
 
 import signal
@@ -23,7 +23,7 @@ class Scheduler(GenServer):
     """Enqueues the job of each period when the period begins."""
 
     def init(self) -> None:
-        self._enqueue()  # that of the current period, unless it is there already
+        self._enqueue()  # the job of the current period, unless it exists already
 
     def handle_info(self, message: object) -> None:
         self._enqueue()

@@ -18,6 +18,6 @@ def app():
 
 @pytest.fixture
 def enqueued():
-    """The application, which enqueues and performs nothing."""
+    """The application, which enqueues jobs but performs none."""
     with shop.app.start(queues=False) as app:
         yield app

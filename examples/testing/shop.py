@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from antq_actors import AntQ, Job, Worker, worker
 
-app = AntQ(os.environ["SHOP_JOBS"] or None)  # empty in tests: in memory
+app = AntQ(os.environ["SHOP_JOBS"] or None)  # empty in tests, to keep jobs in memory
 sent: list[str] = []
 
 

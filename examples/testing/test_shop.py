@@ -9,7 +9,7 @@ from shop import Remind, send_receipt
 
 
 def test_a_receipt_is_sent():
-    send_receipt("jane@example.com")  # a function worker is a function
+    send_receipt("jane@example.com")  # a function worker is an ordinary function
 
     assert shop.sent[-1] == "jane@example.com"
 
@@ -62,5 +62,5 @@ def test_a_request_enqueues_a_receipt_and_a_reminder_for_tomorrow():
 def test_a_receipt_waits_in_an_empty_store(enqueued):
     send_receipt.perform_async(email="jane@example.com")
 
-    assert enqueued.count_jobs() == 1  # those of other tests are gone
+    assert enqueued.count_jobs() == 1  # the jobs of other tests are gone
     assert enqueued.list_jobs(worker=send_receipt, args={"email": "jane@example.com"})

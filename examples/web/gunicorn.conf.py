@@ -1,4 +1,4 @@
-"""gunicorn, with the jobs started before the first request of each worker."""
+"""gunicorn, with the application started before the first request of each worker."""
 
 
 def post_fork(server, worker):

@@ -1,4 +1,4 @@
-"""What the bookshop answers."""
+"""The URLs of the bookshop."""
 
 from django.urls import path
 from orders import views

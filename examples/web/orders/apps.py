@@ -1,4 +1,4 @@
-"""Starts the jobs of the bookshop in each process that answers requests."""
+"""Start the application in each process that handles requests."""
 
 from django.apps import AppConfig
 from django.core.signals import request_started
@@ -16,4 +16,4 @@ class OrdersConfig(AppConfig):
 def start_jobs(**_: object) -> None:
     from orders.jobs import app
 
-    app.start(queues=False)  # in this process, by its first request; later calls do nothing
+    app.start(queues=False)  # at the first request of this process; later calls do nothing

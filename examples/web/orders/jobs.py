@@ -20,5 +20,5 @@ app = AntQ("jobs", queues={"default": 10})
 @worker(max_attempts=3)
 def send_receipt(order: int) -> None:
     """Send the receipt of an order, once it is in the database."""
-    close_old_connections()  # as Django does at each request: the last one may be broken
+    close_old_connections()  # as Django does for each request: an old one may be broken
     Order.objects.filter(id=order).update(receipt_sent=True)

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class Order(models.Model):
-    """A book that somebody has ordered."""
+    """A book that a customer has ordered."""
 
     email = models.EmailField()
     receipt_sent = models.BooleanField(default=False)

@@ -1,4 +1,4 @@
-"""Places and shows orders."""
+"""Place and show orders."""
 
 from django.db import transaction
 from django.http import HttpRequest, JsonResponse

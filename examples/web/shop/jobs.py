@@ -4,7 +4,7 @@ from pathlib import Path
 
 from antq_actors import AntQ, worker
 
-app = AntQ("jobs", queues={"default": 10})  # described here, started by whoever runs it
+app = AntQ("jobs", queues={"default": 10})  # defined here; each program starts it itself
 
 
 @worker(max_attempts=3)

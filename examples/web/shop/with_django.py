@@ -29,7 +29,7 @@ if not settings.configured:
 
 
 def start_jobs(**_: object) -> None:
-    app.start(queues=False)  # in this process, by its first request; later calls do nothing
+    app.start(queues=False)  # at the first request of this process; later calls do nothing
 
 
 request_started.connect(start_jobs)

@@ -12,7 +12,7 @@ from shop.jobs import app, write_receipt
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    app.start(queues=False)  # enqueue and look; the jobs run in `antq start shop.jobs:app`
+    app.start(queues=False)  # no jobs run here; `antq start shop.jobs:app` runs them
     yield
     app.stop()
 

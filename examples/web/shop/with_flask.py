@@ -10,7 +10,7 @@ web = Flask(__name__)
 
 @web.before_request
 def start_jobs() -> None:
-    app.start(queues=False)  # in this process, by its first request; later calls do nothing
+    app.start(queues=False)  # at the first request of this process; later calls do nothing
 
 
 @web.post("/orders/<int:order>/receipt")
