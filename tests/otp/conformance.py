@@ -1,11 +1,12 @@
-"""Makes docs/otp/conformance.md of rules.toml and of what the tests are marked with.
+"""Make docs/otp/conformance.md from rules.toml and the marks of the tests.
 
-Run as a program, it writes the page anew. Tests are not imported for it: their marks are read from
-their syntax trees.
+Run as a program, it writes the page. It does not import the tests: it reads their marks from their
+syntax trees.
 """
 
 import ast
 import sys
+import textwrap
 import tomllib
 from collections import defaultdict
 from pathlib import Path
@@ -14,6 +15,12 @@ HERE = Path(__file__).parent
 TESTS = HERE.parent
 PAGE = TESTS.parent / "docs" / "otp" / "conformance.md"
 COMMAND = "python tests/otp/conformance.py"
+INTRODUCTION = (
+    "This page lists OTP's rules of supervision one by one, how they apply here, and the tests that"
+    f" prove it. `{COMMAND}` generates the page from `tests/otp/rules.toml` and from the tests that"
+    " are marked with the number of a rule. A test checks that it is up to date. To run the tests"
+    " of one rule: `pytest tests/otp --rule 28`."
+)
 MARKS = ("rule", "deviation", "table_row")
 
 
@@ -22,12 +29,12 @@ def rules_file():
 
 
 def rules_of(data):
-    """All rules, in the order of the file."""
+    """Return all rules, in the order of the file."""
     return [rule for section in data["section"] for rule in section["rule"]]
 
 
 def known(data):
-    """What each mark may name."""
+    """Return the names that each mark may have."""
     return {
         "rule": [rule["number"] for rule in rules_of(data)],
         "deviation": [deviation["number"] for deviation in data["deviation"]],
@@ -39,7 +46,7 @@ def known(data):
 
 
 def proofs(folder=TESTS):
-    """For each mark, what it names -> the tests that have it, as "file.py::test"."""
+    """Return, for each mark and each of its names, the tests that have it, as "file.py::test"."""
     found = {mark: defaultdict(list) for mark in MARKS}
     for file in sorted(folder.rglob("test_*.py"), key=lambda file: file.name):
         module = ast.parse(file.read_text(encoding="utf-8"))
@@ -56,7 +63,7 @@ def _tests(module):
 
 
 def _pytestmark(module):
-    """The marks of all tests of a module."""
+    """Yield the marks that apply to all tests of a module."""
     for node in module.body:
         match node:
             case ast.Assign(targets=[ast.Name(id="pytestmark")], value=ast.List(elts=marks)):
@@ -86,10 +93,7 @@ def page(data, found):
         "",
         f"<!-- Made by `{COMMAND}` from tests/otp/rules.toml and the marks of the tests. -->",
         "",
-        "OTP's rules of supervision one by one, what they are here, and the tests that prove it.",
-        f"This page is made by `{COMMAND}`, from `tests/otp/rules.toml` and",
-        "from the tests that are marked with a rule's number; a test checks that it is up to date.",
-        "To run what proves one rule: `pytest tests/otp --rule 28`.",
+        *textwrap.wrap(INTRODUCTION, 120),
         "",
         _summary(rules_of(data)),
     ]
@@ -113,7 +117,7 @@ def page(data, found):
         ]
         lines += _table(["", *table["columns"], "Proven by"], rows)
         lines += ["", table["says"]]
-    lines += ["", "## Deviations", "", "Where this is not OTP, and why.", ""]
+    lines += ["", "## Deviations", "", "Where this differs from OTP, and why.", ""]
     rows = [
         [
             f"Δ{deviation['number']}",
@@ -131,9 +135,9 @@ def _summary(rules):
     deviating = sum("deviations" in rule for rule in rules)
     instead = sum("instead" in rule for rule in rules)
     return (
-        f"Of {len(rules)} rules {len(rules) - deviating - instead} hold, {deviating} hold with a"
-        f" stated [deviation](#deviations), and for {instead} the column *Here* says what is done"
-        " instead."
+        f"Of {len(rules)} rules, {len(rules) - deviating - instead} hold, {deviating} hold with a"
+        f" stated [deviation](#deviations), and for {instead} the column *Here* describes what is"
+        " done instead."
     )
 
 
@@ -157,4 +161,4 @@ def _table(head, rows):
 if __name__ == "__main__":
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(rules_file(), proofs()), encoding="utf-8")
-    sys.stdout.write(f"{PAGE} is written.\n")
+    sys.stdout.write(f"wrote {PAGE}\n")
