@@ -40,7 +40,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit())
     with AntQ("jobs"), Supervisor.start([Scheduler.child_spec()]) as scheduler:
-        monitor(scheduler).wait()  # until it gives up, because restarting did not help
+        monitor(scheduler).wait()  # until it gives up, because restarts did not help
         sys.exit("the scheduler has ended")
 
 

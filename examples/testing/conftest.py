@@ -11,13 +11,13 @@ import shop
 
 @pytest.fixture
 def app():
-    """The application, running its queues."""
+    """Return the application with running queues."""
     with shop.app as app:
         yield app
 
 
 @pytest.fixture
 def enqueued():
-    """The application, which enqueues jobs but performs none."""
+    """Return the application, which enqueues jobs but performs none."""
     with shop.app.start(queues=False) as app:
         yield app

@@ -30,12 +30,12 @@ def test_a_job_is_performed(app):
 
 
 def test_a_wrong_address_fails_the_job(app):
-    job = send_receipt.options(max_attempts=1).perform_async(email="nobody")
+    job = send_receipt.options(max_attempts=1).perform_async(email="jane")
 
     assert app.wait_idle(timeout=10)
     job = app.get_job(job.id)
     assert job.status == "failed"
-    assert job.errors[0].error == "not an address: nobody"
+    assert job.errors[0].error == "not an address: jane"
 
 
 def test_a_reminder_is_tried_twice(app, monkeypatch):
@@ -48,7 +48,7 @@ def test_a_reminder_is_tried_twice(app, monkeypatch):
 
 
 def test_a_request_enqueues_a_receipt_and_a_reminder_for_tomorrow():
-    with TestClient(shop.web) as client:  # runs the lifespan, so the application has started
+    with TestClient(shop.web) as client:  # runs the lifespan, which starts the application
         before = datetime.now(UTC)
         answer = client.post("/receipts", params={"email": "jane@example.com"})
 

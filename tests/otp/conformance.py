@@ -95,7 +95,7 @@ def page(data, found):
         "",
         *textwrap.wrap(INTRODUCTION, 120),
         "",
-        _summary(rules_of(data)),
+        *textwrap.wrap(_summary(rules_of(data)), 120),
     ]
     for section in data["section"]:
         lines += ["", f"## {section['title']}", ""]
