@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from antq_actors.app import AntQ, QueueHandle
+    from antq_actors.app.config import QueueConfig
     from antq_actors.backoff import Backoff
-    from antq_actors.config import QueueConfig
     from antq_actors.errors import (
         AlreadyExists,
         AntqError,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         UnknownQueue,
         WorkerNotFound,
     )
-    from antq_actors.executors.contract import Health
+    from antq_actors.executors.base import Health
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.current_job import current_job
     from antq_actors.jobs.function_worker import EnqueueWith, FunctionWorker, worker
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from antq_actors.jobs.unique import Unique
     from antq_actors.jobs.worker import Worker
     from antq_actors.queues.status import QueueStatus
-    from antq_actors.storage.node_info import NodeInfo, QueueInfo
-    from antq_actors.transfer import Imported
+    from antq_actors.storage.admin.transfer import Imported
+    from antq_actors.storage.locks.node_info import NodeInfo, QueueInfo
 
 __version__ = "0.1.0"
 
@@ -98,15 +98,15 @@ _MODULES: Final = {
     "EnqueueWith": "antq_actors.jobs.function_worker",
     "Fail": "antq_actors.jobs.outcome",
     "FunctionWorker": "antq_actors.jobs.function_worker",
-    "Health": "antq_actors.executors.contract",
-    "Imported": "antq_actors.transfer",
+    "Health": "antq_actors.executors.base",
+    "Imported": "antq_actors.storage.admin.transfer",
     "Job": "antq_actors.jobs.job",
     "JobOptions": "antq_actors.jobs.option_types",
-    "NodeInfo": "antq_actors.storage.node_info",
+    "NodeInfo": "antq_actors.storage.locks.node_info",
     "Progress": "antq_actors.jobs.control",
-    "QueueConfig": "antq_actors.config",
+    "QueueConfig": "antq_actors.app.config",
     "QueueHandle": "antq_actors.app",
-    "QueueInfo": "antq_actors.storage.node_info",
+    "QueueInfo": "antq_actors.storage.locks.node_info",
     "QueueStatus": "antq_actors.queues.status",
     "Snooze": "antq_actors.jobs.outcome",
     "Status": "antq_actors.jobs.status",

@@ -23,12 +23,12 @@ OTHER: Final = "other"
 # How a file's path begins, and its part; the first row that fits counts. This is the one place
 # that has to know a new file, and without a row it counts to its folder.
 PARTS: Final = (
-    ("antq_actors/storage/encoding.py", ENCODING),
-    ("antq_actors/storage/records.py", ENCODING),
-    ("antq_actors/storage/keys.py", ENCODING),
-    ("antq_actors/storage/seal.py", ENCODING),
-    ("antq_actors/storage/environment.py", "storage: LMDB's begin and commit"),
-    ("antq_actors/storage/storage_actor.py", "storage: actor"),
+    ("antq_actors/storage/format/encoding.py", ENCODING),
+    ("antq_actors/storage/format/records.py", ENCODING),
+    ("antq_actors/storage/lmdb/keys.py", ENCODING),
+    ("antq_actors/storage/format/signer.py", ENCODING),
+    ("antq_actors/storage/lmdb/environment.py", "storage: LMDB's begin and commit"),
+    ("antq_actors/storage/actor.py", "storage: actor"),
     ("antq_actors/storage/client.py", "storage: actor"),
     ("antq_actors/storage/", "storage: tables, LMDB's gets and puts"),
     ("antq_actors/executors/attempt.py", PERFORM),
@@ -38,26 +38,23 @@ PARTS: Final = (
     ("antq_actors/jobs/lifecycle.py", "lifecycle"),
     ("antq_actors/jobs/state.py", "lifecycle"),
     ("antq_actors/jobs/", PERFORM),
-    ("antq_actors/otp/mailbox.py", "otp: mailbox"),
-    ("antq_actors/otp/threads.py", RUN_QUEUE),
-    ("antq_actors/otp/wakeups.py", RUN_QUEUE),
-    ("antq_actors/otp/futexes.py", RUN_QUEUE),
-    ("antq_actors/otp/dynamic_supervisor.py", SUPERVISOR),
-    ("antq_actors/otp/supervisor", SUPERVISOR),
-    ("antq_actors/otp/child_", SUPERVISOR),
-    ("antq_actors/otp/restart.py", SUPERVISOR),
-    ("antq_actors/otp/monitors.py", ENDS),
-    ("antq_actors/otp/links.py", ENDS),
-    ("antq_actors/otp/termination.py", ENDS),
-    ("antq_actors/otp/timers.py", "otp: timers"),
-    ("antq_actors/otp/process.py", BIRTH),
-    ("antq_actors/otp/ref.py", BIRTH),
-    ("antq_actors/otp/names.py", BIRTH),
-    ("antq_actors/otp/actor_registry.py", BIRTH),
-    ("antq_actors/otp/calls.py", CALLS),
-    ("antq_actors/otp/messages.py", CALLS),
-    ("antq_actors/otp/destinations.py", CALLS),
-    ("antq_actors/otp/waits.py", CALLS),
+    ("antq_actors/otp/kernel/mailbox.py", "otp: mailbox"),
+    ("antq_actors/otp/threads/run_queue.py", RUN_QUEUE),
+    ("antq_actors/otp/supervision/wakeups.py", RUN_QUEUE),
+    ("antq_actors/otp/threads/futex.py", RUN_QUEUE),
+    ("antq_actors/otp/messaging/monitors.py", ENDS),
+    ("antq_actors/otp/messaging/links.py", ENDS),
+    ("antq_actors/otp/supervision/shutdown.py", ENDS),
+    ("antq_actors/otp/supervision/", SUPERVISOR),
+    ("antq_actors/otp/messaging/timers.py", "otp: timers"),
+    ("antq_actors/otp/kernel/cell.py", BIRTH),
+    ("antq_actors/otp/kernel/ref.py", BIRTH),
+    ("antq_actors/otp/messaging/names.py", BIRTH),
+    ("antq_actors/otp/actors/pykka_registry.py", BIRTH),
+    ("antq_actors/otp/messaging/calls.py", CALLS),
+    ("antq_actors/otp/kernel/messages.py", CALLS),
+    ("antq_actors/otp/messaging/destinations.py", CALLS),
+    ("antq_actors/otp/messaging/deadlock.py", CALLS),
     ("antq_actors/otp/", "otp: an actor's loop"),
     ("antq_actors/", "rest of antq_actors"),
     ("benchmarks/noop.py", PERFORM),
@@ -75,7 +72,7 @@ def part_of(stack: Iterable[str]) -> str:
 
 
 def _from_our_folder(path: str) -> str:
-    """Cut off where the project lies: ``/x/antq_actors/otp/ref.py`` → ``antq_actors/otp/ref.py``.
+    """Cut off where the project lies: ``/x/antq_actors/app/tree.py`` → ``antq_actors/app/tree.py``.
 
     py-spy does so itself, and leaves of a program's own folder only the file.
     """

@@ -64,7 +64,7 @@ FENCED: Final = re.compile(r"```python no-run\n(.*?)```\n", re.DOTALL)
 """A signature on the page."""
 
 ERRORS: Final = "antq_actors.errors"
-SUPERVISION_ERRORS: Final = "antq_actors.otp.errors"
+SUPERVISION_ERRORS: Final = "antq_actors.otp.kernel.errors"
 
 
 class UngroupedName(Exception):

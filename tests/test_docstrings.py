@@ -9,7 +9,7 @@ import pytest
 
 import antq_actors
 
-OF_RAY = ("antq_actors.cluster", "antq_actors.executors.ray_tasks.")
+OF_RAY = ("antq_actors.cluster", "antq_actors.integrations.ray.")
 HAS_RAY = importlib.util.find_spec("ray") is not None
 
 MODULES = sorted(

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from antq_actors import AntQ, JobNotFound, Status, Worker, worker
-from antq_actors.storage import job_reader, scan
-from antq_actors.storage.job_reader import JobReader
+from antq_actors.storage.jobs import reader
+from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.storage.lmdb import scan
 
 
 class Plain(Worker):
@@ -250,7 +251,7 @@ def test_a_page_reads_no_more_keys_than_it_has_jobs_and_one_for_each_lane(
     read = []
     for name in ("keys_from", "keys_down_from"):
         real = getattr(scan, name)
-        monkeypatch.setattr(job_reader, name, lambda *args, real=real: noted(read, real(*args)))
+        monkeypatch.setattr(reader, name, lambda *args, real=real: noted(read, real(*args)))
 
     page = light.list_jobs(**filters, newest_first=newest_first, limit=10)
 

@@ -8,10 +8,10 @@ import pytest
 from apps import settled
 
 from antq_actors import AntQ, StorageError, Unique, Worker, maintenance
-from antq_actors.maintenance import DATA_FILE
 from antq_actors.otp import Killed, exit  # noqa: A004 - as OTP calls it
-from antq_actors.storage import keys
-from antq_actors.storage.environment import Environment
+from antq_actors.storage.admin.maintenance import DATA_FILE
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.environment import Environment
 
 KEY = b"k" * 32
 

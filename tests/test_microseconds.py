@@ -13,11 +13,11 @@ parts = module("parts")
 @pytest.mark.parametrize(
     ("stack", "part"),
     [
-        (["antq_actors/storage/encoding.py", "antq_actors/storage/job_store.py"], "encoding"),
-        (["/x/antq_actors/storage/encoding.py"], "encoding"),
-        (["/usr/lib/python3.11/threading.py", "antq_actors/otp/mailbox.py"], "otp: mailbox"),
+        (["antq_actors/storage/format/encoding.py", "antq_actors/storage/client.py"], "encoding"),
+        (["/x/antq_actors/storage/format/encoding.py"], "encoding"),
+        (["/usr/lib/python3.11/threading.py", "antq_actors/otp/kernel/mailbox.py"], "otp: mailbox"),
         (["antq_actors/otp/not_there_yet.py"], "otp"),
-        (["noop.py", "antq_actors.jobs.performing.py"], "perform"),
+        (["noop.py", "antq_actors.jobs.perform.py"], "perform"),
         (["/usr/lib/python3.11/threading.py"], "other"),
         ([], "other"),
     ],

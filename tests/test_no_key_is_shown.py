@@ -8,9 +8,10 @@ import traceback
 import pytest
 from apps import settled
 
-from antq_actors import AntQ, Status, Worker, cli, errors, maintenance, signing_keys
+from antq_actors import AntQ, Status, Worker, cli, errors, maintenance
+from antq_actors.app import signing_keys
 from antq_actors.otp import tree
-from antq_actors.storage.seal import Seal
+from antq_actors.storage.format.signer import Seal
 
 KEYS = {
     "urlsafe": "dGhpcy1pcy1hLWtleS1hbmQtaXQtaXMtYS1zZWNyZXQ",

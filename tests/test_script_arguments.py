@@ -6,7 +6,7 @@ import pytest
 from apps import settled
 
 from antq_actors import AntQ
-from antq_actors.storage.plain import Opaque
+from antq_actors.storage.format.plain import Opaque
 
 DEFINES = """
 import dataclasses, enum, sys, typing
@@ -182,7 +182,7 @@ def test_what_another_program_passed_on_is_found_by_its_own_script(script):
     """
     script("other.py", passes_on)
     takes = """
-    from antq_actors.storage.encoding import load_args
+    from antq_actors.storage.format.encoding import load_args
     with AntQ(sys.argv[1], start_queues=False) as app:
         (job,) = app.list_workers(queue_name="kept")
         (line,) = [line for line in list(app.export_jobs())[1:] if b'"kept"' in line]

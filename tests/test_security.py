@@ -8,10 +8,11 @@ from apps import settled
 
 from antq_actors import AntQ, StorageError, Worker
 from antq_actors.jobs import lifecycle
-from antq_actors.storage import encoding, job_store
-from antq_actors.storage.environment import Environment
-from antq_actors.storage.records import JobSpec, NewJob
-from antq_actors.storage.seal import Seal
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.records import JobSpec, NewJob
+from antq_actors.storage.format.signer import Seal
+from antq_actors.storage.jobs import job_store
+from antq_actors.storage.lmdb.environment import Environment
 
 KEY = b"k" * 32
 

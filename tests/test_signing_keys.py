@@ -2,7 +2,8 @@
 
 import pytest
 
-from antq_actors import AntQ, ConfigError, signing_keys
+from antq_actors import AntQ, ConfigError
+from antq_actors.app import signing_keys
 
 OLD, NEW = "o" * 32, "n" * 40
 

@@ -7,8 +7,8 @@ import pytest
 
 from antq_actors import AntQ, Worker
 from antq_actors.otp import GenServer, ServerRef
-from antq_actors.otp.process import Process
-from antq_actors.otp.timers import Timer
+from antq_actors.otp.kernel.cell import Process
+from antq_actors.otp.messaging.timers import Timer
 
 TIMES = 200
 

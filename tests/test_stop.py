@@ -9,7 +9,7 @@ from stage import Act, Stage
 
 from antq_actors import AntQ, NotStarted, Status
 from antq_actors.otp import orphans
-from antq_actors.storage.environment import Environment
+from antq_actors.storage.lmdb.environment import Environment
 
 
 def ours():

@@ -11,35 +11,35 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
-from antq_actors import config as configuration
 from antq_actors import forked_child
+from antq_actors.app import config as configuration
 from antq_actors.app import enqueue_only, job_process, signals
 from antq_actors.app.job_verbs import JobVerbs
-from antq_actors.app.live import Live
+from antq_actors.app.runtime import Live
 from antq_actors.app.shutdown import drain, end, running_jobs
 from antq_actors.app.waiting import WaitVerbs
 from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, StoreNotOpened
-from antq_actors.jobs import running
+from antq_actors.jobs import current_app
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.off_loop import in_thread
-from antq_actors.otp import current
-from antq_actors.otp import errors as otp_errors
+from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel import errors as otp_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
+    from antq_actors.app.config import QueueConfig
     from antq_actors.app.job_process import ThroughParent
     from antq_actors.app.queue_handle import QueueHandle
-    from antq_actors.config import QueueConfig
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.option_types import JobOptions
-    from antq_actors.jobs.registry import AnyWorker
     from antq_actors.jobs.status import Statuses
-    from antq_actors.otp.ref import ServerRef
-    from antq_actors.storage.node_info import NodeInfo
-    from antq_actors.transfer import Imported
+    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.storage.admin.transfer import Imported
+    from antq_actors.storage.locks.node_info import NodeInfo
 
 log: Final = logging.getLogger("antq_actors.app")
 
@@ -157,12 +157,12 @@ class AntQ(JobVerbs, WaitVerbs):
         try:
             self._running = live
             # Before the tree: a job that has waited begins before all of it is up, and may enqueue.
-            running.enter(self, live.names.root)
+            current_app.enter(self, live.names.root)
             live.start()
             live.root.process.watch(self, functools.partial(self._tree_ended, live))
             _started.append(self)
         except BaseException as error:
-            running.leave(self)
+            current_app.leave(self)
             live.abandon()
             with suppress(ValueError):
                 _started.remove(self)
@@ -196,7 +196,7 @@ class AntQ(JobVerbs, WaitVerbs):
             live.is_stopping = True
             if live.runs_queues:
                 drain([live.names.queue(name) for name in self._config.queues], timeout)
-            running.leave(self)  # not before: jobs that may end may also enqueue
+            current_app.leave(self)  # not before: jobs that may end may also enqueue
             end(live.root, live.node)
             live.discard()
             with suppress(ValueError):
@@ -433,9 +433,9 @@ class AntQ(JobVerbs, WaitVerbs):
             if self._running is not live:
                 return
             if live.store.removal() is not None:
-                running.fall_behind(self)
+                current_app.fall_behind(self)
             else:
-                running.leave(self)
+                current_app.leave(self)
         finally:
             self._changing.release()
 

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from antq_actors.jobs import instant
 from antq_actors.jobs.attempt_error import summary
-from antq_actors.jobs.draft import check_args
 from antq_actors.jobs.duration import brief
+from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.number import whole
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.wording import did_you_mean
-from antq_actors.storage.encoding import show_args
-from antq_actors.storage.records import Span
+from antq_actors.storage.format.encoding import show_args
+from antq_actors.storage.format.records import Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.registry import AnyWorker
     from antq_actors.jobs.status import Statuses
-    from antq_actors.storage.records import StoredJob
+    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.storage.format.records import StoredJob
 
 
 class ListFilters(TypedDict, total=False):

@@ -12,12 +12,12 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final, Never
 
-from antq_actors.app.intake import BATCH, BATCH_BYTES, batch_error, items_of
-from antq_actors.app.lookup import id_of
+from antq_actors.app.enqueue import BATCH, BATCH_BYTES, batch_error, items_of
+from antq_actors.app.queries import id_of
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.errors import BatchError, NotStarted, StartError
-from antq_actors.executors.processes import calls
-from antq_actors.jobs import registry, running
+from antq_actors.executors.process import calls
+from antq_actors.jobs import current_app, worker_registry
 from antq_actors.queues.messages import check_concurrency
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.registry import AnyWorker
-    from antq_actors.otp.ref import ServerRef
+    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.queues.status import QueueStatus
-    from antq_actors.storage.node_info import NodeInfo
+    from antq_actors.storage.locks.node_info import NodeInfo
 
 log: Final = logging.getLogger("antq_actors.app")
 
@@ -48,7 +48,7 @@ def of_parent(path: Path | None) -> ThroughParent | None:
 
     None in every other process, and for every other application.
     """
-    parent = running.parent()
+    parent = current_app.parent()
     if parent is None or not _is_same(path, parent.path):
         return None
     return ThroughParent(parent)
@@ -59,7 +59,7 @@ def refuse_start(path: Path | None, *, runs_queues: bool) -> bool:
 
     That is logged once. Raises StartError for another application that is to run queues.
     """
-    parent = running.parent()
+    parent = current_app.parent()
     if parent is None:
         return False
     if of_parent(path) is not None:
@@ -96,7 +96,7 @@ def _is_same(one: Path | None, other: Path | None) -> bool:
 class ThroughParent:
     """What an application has in a job process instead of `Live`: all is done by its parent."""
 
-    def __init__(self, parent: running.Parent) -> None:
+    def __init__(self, parent: current_app.Parent) -> None:
         self._call = parent.call
         self.intake = self.lookup = self.store = self.idle = self
 
@@ -266,7 +266,7 @@ class ParentQueue(QueueHandle):
 
 
 def _name(worker: AnyWorker | str | None) -> str | None:
-    return worker if worker is None or isinstance(worker, str) else registry.name_of(worker)
+    return worker if worker is None or isinstance(worker, str) else worker_registry.name_of(worker)
 
 
 def _refuse(what: str) -> Never:

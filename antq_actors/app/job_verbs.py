@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
     from antq_actors.app.job_filters import ListFilters
     from antq_actors.app.job_process import ThroughParent
-    from antq_actors.app.live import Live
+    from antq_actors.app.runtime import Live
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.registry import AnyWorker
     from antq_actors.jobs.status import Statuses
+    from antq_actors.jobs.worker_registry import AnyWorker
 
 R = TypeVar("R")
 

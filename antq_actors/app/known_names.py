@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.jobs import definitions
+from antq_actors.jobs.worker_definitions import defined, names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -46,8 +46,8 @@ class KnownNames:
                     f"no job is in a queue {_shown(queue)}, and no application is known to run"
                     f" it{_hint(queue, known)}"
                 )
-        if worker is not None and definitions.defined(worker) is None and not self._is_had(worker):
-            known = {*definitions.names(), *self._store.recent_workers()}
+        if worker is not None and defined(worker) is None and not self._is_had(worker):
+            known = {*names(), *self._store.recent_workers()}
             found.append(
                 f"no job has a worker {_shown(worker)}, and none is defined under this name here: a"
                 f" stored name looks like 'shop.mail:SendReceipt'{_hint(worker, known)}"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors.errors import NotStarted, StorageError
 from antq_actors.jobs import instant
 from antq_actors.jobs.status import Status
-from antq_actors.otp import current, names
-from antq_actors.otp.calls import call
-from antq_actors.otp.errors import CallCycle, CallExit, CallTimeout
+from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.errors import CallCycle, CallExit, CallTimeout
+from antq_actors.otp.messaging import names
+from antq_actors.otp.messaging.calls import call
 from antq_actors.queues.messages import (
     GetStatus,
     Pause,
@@ -19,10 +20,10 @@ from antq_actors.queues.messages import (
     check_concurrency,
 )
 from antq_actors.queues.status import QueueStatus, shown_due
-from antq_actors.storage.records import Filter
+from antq_actors.storage.format.records import Filter
 
 if TYPE_CHECKING:
-    from antq_actors.otp.ref import ServerRef
+    from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.storage.client import StorageClient
 
 ANSWER_TIME: Final = 30.0

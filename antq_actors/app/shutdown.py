@@ -8,19 +8,19 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import AntqError
-from antq_actors.otp import calls
-from antq_actors.otp.errors import CallExit, OtpError
-from antq_actors.otp.links import exit as exit_
-from antq_actors.otp.reasons import Killed, Shutdown
-from antq_actors.otp.requests import send_request
-from antq_actors.otp.supervisor import Supervisor
+from antq_actors.otp.kernel.errors import CallExit, OtpError
+from antq_actors.otp.kernel.reasons import Killed, Shutdown
+from antq_actors.otp.messaging import calls
+from antq_actors.otp.messaging.links import exit as exit_
+from antq_actors.otp.messaging.requests import send_request
+from antq_actors.otp.supervision.supervisor import Supervisor
 from antq_actors.queues.messages import Drain, GetRunning
-from antq_actors.queues.runs import INTERRUPTION_TIME
+from antq_actors.queues.running_attempts import INTERRUPTION_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from antq_actors.otp.ref import ServerRef
+    from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.queues.node import Node
 
 log: Final = logging.getLogger("antq_actors.app")

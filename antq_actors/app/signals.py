@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.app.ear import Ear, hurries
+from antq_actors.app.signal_waiter import Ear, hurries
 from antq_actors.jobs import main_module
 
 if TYPE_CHECKING:

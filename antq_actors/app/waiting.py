@@ -1,7 +1,7 @@
 """Waiting until there is nothing left to do: ``wait_idle``, and its twin for coroutines.
 
 Nobody asks again and again. The storage actor answers those who wait, after the commit that left
-nothing to do, whichever process made it (`storage/idle.py`); a coroutine needs no thread for it.
+nothing to do, whichever process made it (`idle.py`); a coroutine needs no thread for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from antq_actors.errors import NotStarted, StorageError, UnknownQueue
 from antq_actors.jobs.current_job import check_outside_of_jobs
 from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.wording import among
-from antq_actors.storage.idle import IdleWaiter
+from antq_actors.storage.jobs.idle import IdleWaiter
 
 if TYPE_CHECKING:
     import asyncio
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from antq_actors.app.job_process import ThroughParent
-    from antq_actors.app.live import Live
+    from antq_actors.app.runtime import Live
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.client import StorageClient
 

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from antq_actors import AntQ
-from antq_actors.app.ear import print_stacks, signals_to_handle
+from antq_actors.app.signal_waiter import print_stacks, signals_to_handle
 from antq_actors.cli.demo_display import LiveDisplay, PlainDisplay, display
 from antq_actors.cli.demo_report import Run, report
 from antq_actors.cli.output import printable

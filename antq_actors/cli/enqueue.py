@@ -16,7 +16,7 @@ from antq_actors.cli.listing import AsJson, parse_args, read_json
 from antq_actors.cli.maintenance import KeyFile
 from antq_actors.cli.moment import moment
 from antq_actors.cli.store import StorePath, check_exists, started
-from antq_actors.jobs import registry, running
+from antq_actors.jobs import current_app, worker_registry
 from antq_actors.jobs.duration import brief
 
 FORM: Final = "MODULE:WORKER"
@@ -118,7 +118,7 @@ def _parse_time(text: str) -> datetime:
         ) from None
 
 
-def _load(target: str) -> tuple[registry.AnyWorker, Any]:
+def _load(target: str) -> tuple[worker_registry.AnyWorker, Any]:
     """Import what *target* names; wrong usage when that is no worker."""
     place = user_code.parse(target, FORM, "shop.mail:SendReceipt")
     module = user_code.import_module(place.module, FORM)
@@ -126,12 +126,13 @@ def _load(target: str) -> tuple[registry.AnyWorker, Any]:
         try:
             found = user_code.attribute(module, place.name)
         except AttributeError:
-            names = [name for name, value in vars(module).items() if registry.is_worker(value)]
+            is_worker = worker_registry.is_worker
+            names = [name for name, value in vars(module).items() if is_worker(value)]
             known = f"; its workers are {', '.join(names)}" if names else ""
             raise user_code.wrong(
                 f"module '{place.module}' has no '{place.name}'{known}", FORM
             ) from None
-    if not registry.is_worker(found):
+    if not worker_registry.is_worker(found):
         raise user_code.wrong(
             f"'{target}' is {brief(found)}; a subclass of Worker is needed, or a function decorated"
             " with @worker",
@@ -143,7 +144,7 @@ def _load(target: str) -> tuple[registry.AnyWorker, Any]:
 @contextmanager
 def _application(module: Any, path: Path, key_file: Path | None) -> Iterator[AntQ]:
     """Have an application on *path*: the one of the module, or that it has started, if any."""
-    apps = [*vars(module).values(), *running.applications()]
+    apps = [*vars(module).values(), *current_app.applications()]
     own = next((app for app in apps if isinstance(app, AntQ) and _is_on(app, path)), None)
     with started(own or AntQ(path, start_queues=False, signing_key_file=key_file)) as app:
         yield app
@@ -154,7 +155,10 @@ def _is_on(app: AntQ, path: Path) -> bool:
 
 
 def _enqueue(
-    app: AntQ, worker: registry.AnyWorker, args: Mapping[str, Any], options: Mapping[str, Any]
+    app: AntQ,
+    worker: worker_registry.AnyWorker,
+    args: Mapping[str, Any],
+    options: Mapping[str, Any],
 ) -> Job:
     try:
         return app.enqueue(worker, args, **options)

@@ -8,7 +8,7 @@ from antq_actors import Job, Status
 from antq_actors.cli import output, overview, render, tables
 from antq_actors.cli.listing import AsJson, Queue, Statuses, WorkerName, hinted
 from antq_actors.cli.store import StorePath, opened
-from antq_actors.storage.node_info import NodeInfo
+from antq_actors.storage.locks.node_info import NodeInfo
 
 JobId: TypeAlias = Annotated[int, typer.Argument(metavar="ID", help="The job's id.")]
 

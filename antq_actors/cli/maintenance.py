@@ -10,10 +10,12 @@ from typing import Annotated, BinaryIO, TypeAlias
 
 import typer
 
-from antq_actors import AntQ, AntqError, Status, maintenance, signing_keys
+from antq_actors import AntQ, AntqError, Status
+from antq_actors.app import signing_keys
 from antq_actors.cli import output
 from antq_actors.cli.listing import Queue, Statuses, hinted
 from antq_actors.cli.store import StorePath, check_exists, opened, started
+from antq_actors.storage.admin import maintenance
 
 FINDINGS = 1
 """The exit code when a store is damaged."""

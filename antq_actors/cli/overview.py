@@ -14,7 +14,7 @@ from antq_actors.cli.tables import PlainTable
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from antq_actors.storage.node_info import NodeInfo
+    from antq_actors.storage.locks.node_info import NodeInfo
 
 
 WAITING: Final = frozenset({Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING})

@@ -18,10 +18,10 @@ from antq_actors.app import signals
 from antq_actors.cli import output, start_log, user_code
 from antq_actors.cli.start_log import LogLevel
 from antq_actors.jobs.duration import brief
-from antq_actors.jobs.registry import is_worker
-from antq_actors.processes import parent
-from antq_actors.processes.lifeline import HURRY, Lifeline
-from antq_actors.storage.store_lock import can_be_shared
+from antq_actors.jobs.worker_registry import is_worker
+from antq_actors.multiprocess import parent
+from antq_actors.multiprocess.lifeline import HURRY, Lifeline
+from antq_actors.storage.locks.store_lock import can_be_shared
 
 MOST_PROCESSES: Final = 1_000
 

@@ -1,1 +1,1 @@
-"""What runs ``perform``: the contract is in ``contract.py``, and each kind in a file of its own."""
+"""What runs ``perform``: the contract is in ``base.py``, and each kind in a file of its own."""

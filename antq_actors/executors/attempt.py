@@ -6,18 +6,19 @@ import functools
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
-from antq_actors.jobs import control, performing
+from antq_actors.jobs import control
+from antq_actors.jobs import perform as performing
 from antq_actors.jobs.late_errors import LateErrors
-from antq_actors.storage.encoding import as_job, errors_for_display, load_args
+from antq_actors.storage.format.encoding import as_job, errors_for_display, load_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from antq_actors.executors.contract import Assignment
+    from antq_actors.executors.base import Assignment
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.outcome import Outcome
-    from antq_actors.jobs.performing import LetThrough
+    from antq_actors.jobs.perform import LetThrough
 
 
 def _never() -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
-    from antq_actors.jobs.registry import AnyWorker
+    from antq_actors.jobs.worker_registry import AnyWorker
 
 
 def dumps(worker: AnyWorker) -> bytes:

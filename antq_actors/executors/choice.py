@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from antq_actors.jobs.registry import AnyWorker
+    from antq_actors.jobs.worker_registry import AnyWorker
 
 THREAD: Final = "thread"
 ASYNC: Final = "async"

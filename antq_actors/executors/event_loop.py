@@ -14,20 +14,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.executors import job_tasks
 from antq_actors.executors.attempt import perform_async
+from antq_actors.executors.base import Died, Health, Lost, NotReady, Stopped
 from antq_actors.executors.choice import ASYNC
-from antq_actors.executors.contract import Died, Health, Lost, NotReady, Stopped
 from antq_actors.executors.loop_thread import JOIN_TIMEOUT_SECONDS, LoopThread
 from antq_actors.jobs.attempt_error import describe, trace
 from antq_actors.jobs.outcome import Failed
-from antq_actors.otp import abandoned, timers
-from antq_actors.otp.gen_server import GenServer
-from antq_actors.otp.reasons import ExitReason, Shutdown
+from antq_actors.otp.actors.gen_server import GenServer
+from antq_actors.otp.kernel import abandoned
+from antq_actors.otp.kernel.reasons import ExitReason, Shutdown
+from antq_actors.otp.messaging import timers
 
 if TYPE_CHECKING:
-    from antq_actors.executors.contract import Assignment, Done, End, Settings
+    from antq_actors.executors.base import Assignment, Done, End, Settings
     from antq_actors.executors.job_tasks import Owner
-    from antq_actors.otp.child_spec import ChildSpec
-    from antq_actors.otp.ref import ServerRef
+    from antq_actors.otp.kernel.child_spec import ChildSpec
+    from antq_actors.otp.kernel.ref import ServerRef
 
 log: Final = logging.getLogger("antq_actors.executors")
 

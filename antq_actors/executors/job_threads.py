@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import forked_child
 from antq_actors.executors import places
-from antq_actors.otp import abandoned, threads
-from antq_actors.otp.interruption import woken_by
+from antq_actors.otp.kernel import abandoned
+from antq_actors.otp.kernel.interruption import woken_by
+from antq_actors.otp.threads import run_queue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -75,7 +76,7 @@ class JobThreads(ThreadPoolExecutor):
                 return
             self._serving += 1
         try:
-            threads.run(self._serve)
+            run_queue.run(self._serve)
         except RuntimeError:
             with self._changing:
                 self._serving -= 1

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from antq_actors.executors.base import NotReady
 from antq_actors.executors.choice import ASYNC, PROCESS, RAY
-from antq_actors.executors.contract import NotReady
 
 if TYPE_CHECKING:
-    from antq_actors.executors.contract import Executor, Settings
+    from antq_actors.executors.base import Executor, Settings
 
 
 def make(kind: str, settings: Settings) -> Executor:
@@ -19,11 +19,11 @@ def make(kind: str, settings: Settings) -> Executor:
 
         return LoopExecutor(settings)
     if kind == PROCESS:
-        from antq_actors.executors.processes.pool import ProcessExecutor
+        from antq_actors.executors.process.pool import ProcessExecutor
 
         return ProcessExecutor(settings)
     if kind == RAY:
-        from antq_actors.executors import ray_tasks
+        from antq_actors.integrations import ray
 
-        return ray_tasks.make(settings)
+        return ray.make(settings)
     raise NotReady(f"there is no executor {kind!r}")

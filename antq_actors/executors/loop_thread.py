@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import forked_child
 from antq_actors.executors import job_tasks, places
-from antq_actors.executors.contract import Lost, Unready
+from antq_actors.executors.base import Lost, Unready
 from antq_actors.executors.job_threads import JobThreads
 
 if TYPE_CHECKING:
-    from antq_actors.executors.contract import Settings
+    from antq_actors.executors.base import Settings
     from antq_actors.executors.event_loop import Attempt
 
 log: Final = logging.getLogger("antq_actors.executors")

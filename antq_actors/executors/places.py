@@ -14,16 +14,16 @@ import threading
 from traceback import FrameSummary, StackSummary
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from antq_actors.jobs import performing
+from antq_actors.jobs import perform
 from antq_actors.jobs.attempt_error import is_users
-from antq_actors.otp.interruption import Interruptible
+from antq_actors.otp.kernel.interruption import Interruptible
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
     from types import FrameType
 
-    from antq_actors.otp.ref import ServerRef
+    from antq_actors.otp.kernel.ref import ServerRef
 
 _MOST_FRAMES: Final = 1_000
 """Innermost frames that are read: an endless recursion must not hold up whoever reads."""
@@ -31,7 +31,7 @@ _MOST_FRAMES: Final = 1_000
 _MOST_TASKS: Final = 10
 """Tasks that are told of beside the attempt's own."""
 
-_PERFORMING: Final = performing.__file__
+_PERFORMING: Final = perform.__file__
 _HEAD: Final = "Traceback (most recent call last):\n"
 _DUMPED: Final = re.compile(r'^  File "(.*)", line (\d+) in (.*)$', re.MULTILINE)
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8}))")

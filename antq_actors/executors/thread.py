@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import WorkerNotFound
 from antq_actors.executors import attempt
+from antq_actors.executors.base import Elsewhere, Finished
 from antq_actors.executors.choice import THREAD, kind_for
-from antq_actors.executors.contract import Elsewhere, Finished
-from antq_actors.jobs import main_module, registry
+from antq_actors.jobs import main_module, worker_registry
 from antq_actors.jobs.outcome import GivenBack
-from antq_actors.otp.errors import Interrupt
-from antq_actors.otp.lean_server import OneShot
-from antq_actors.otp.reasons import ExitReason, Shutdown
+from antq_actors.otp.actors.task_actor import OneShot
+from antq_actors.otp.kernel.errors import Interrupt
+from antq_actors.otp.kernel.reasons import ExitReason, Shutdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from antq_actors.executors.contract import Assignment
+    from antq_actors.executors.base import Assignment
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
-    from antq_actors.otp.process import Watcher
+    from antq_actors.otp.kernel.cell import Watcher
 
 _INTERRUPT: Final = (Interrupt,)
 
@@ -84,7 +84,7 @@ class FindingWorker(WorkerActor):
         # Before it is looked for: what is defined in the meantime is found.
         may_come = self._assignment.failure is None and main_module.may_define(name)
         try:
-            worker = registry.resolve(name, job_id=job.id, let_through=_INTERRUPT)
+            worker = worker_registry.resolve(name, job_id=job.id, let_through=_INTERRUPT)
             kind = kind_for(worker, self._of_queue)
         except Interrupt:
             raise

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from antq_actors.executors.contract import Finished, NotReady, Stopped, Unready
-from antq_actors.otp.detached import Detached
-from antq_actors.otp.reasons import Killed, Shutdown
+from antq_actors.executors.base import Finished, NotReady, Stopped, Unready
+from antq_actors.otp.actors.remote_actor import Detached
+from antq_actors.otp.kernel.reasons import Killed, Shutdown
 
 if TYPE_CHECKING:
-    from antq_actors.executors.contract import Assignment, End, Executor, Running
-    from antq_actors.otp.process import Watcher
-    from antq_actors.otp.reasons import ExitReason
-    from antq_actors.otp.ref import ServerRef
+    from antq_actors.executors.base import Assignment, End, Executor, Running
+    from antq_actors.otp.kernel.cell import Watcher
+    from antq_actors.otp.kernel.reasons import ExitReason
+    from antq_actors.otp.kernel.ref import ServerRef
 
 
 class DetachedWorker(Detached):

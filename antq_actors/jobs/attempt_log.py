@@ -15,7 +15,7 @@ from antq_actors.jobs.wording import escaped
 
 if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Failed, Refused
-    from antq_actors.jobs.performing import Attempt, LetThrough
+    from antq_actors.jobs.perform import Attempt, LetThrough
 
 log: Final = logging.getLogger("antq_actors.jobs")
 

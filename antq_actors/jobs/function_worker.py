@@ -16,7 +16,7 @@ from typing import (
     overload,
 )
 
-from antq_actors.jobs import definitions, running
+from antq_actors.jobs import current_app, worker_definitions
 from antq_actors.jobs.duration import brief, shortened
 from antq_actors.jobs.keywords import Keywords
 from antq_actors.jobs.off_loop import in_thread
@@ -75,7 +75,7 @@ class FunctionWorker(Generic[C, P, R]):
         """The parameter that is given the job; None: none is."""
         self.antq_options: Options = worker_options(given, Options(), owner=owner)
         self.antq_check_unique(self.antq_options)
-        path = definitions.default_name(function.__module__, function.__qualname__)
+        path = worker_definitions.default_name(function.__module__, function.__qualname__)
         self.antq_name: str = name or check_name(path, owner)
         self.antq_is_async: bool = inspect.iscoroutinefunction(function)
         refuse_blocking(function, self.antq_options, f"function {function.__qualname__}")
@@ -194,7 +194,7 @@ class EnqueueWith(Generic[P]):
     def perform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Store a job with these keywords on the running application and return it."""
         self._refuse_wrong_call(args, kwargs)
-        return running.current().enqueue(self._worker, kwargs, **self._options)
+        return current_app.current().enqueue(self._worker, kwargs, **self._options)
 
     async def aperform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Do what ``perform_async`` does, without stopping the event loop that awaits it."""
@@ -202,7 +202,7 @@ class EnqueueWith(Generic[P]):
 
     def build(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Return the job that ``perform_async`` would store, with id 0; nothing is stored."""
-        from antq_actors.jobs.draft import build  # noqa: PLC0415 - draft stands on this file
+        from antq_actors.jobs.new_job import build  # noqa: PLC0415 - draft stands on this file
 
         self._refuse_wrong_call(args, kwargs)
         return build(self._worker, kwargs, self._options)
@@ -256,7 +256,7 @@ def worker(function: Any = None, /, **options: Unpack[WorkerOptions]) -> Any:
 
 def _define(function: Callable[C, R], options: Mapping[str, Any]) -> FunctionWorker[C, C, R]:
     made: FunctionWorker[C, C, R] = FunctionWorker(function, options)
-    definitions.enter(made, definitions.origin_of_function(function))
+    worker_definitions.enter(made, worker_definitions.origin_of_function(function))
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from antq_actors.jobs import definitions, running
+from antq_actors.jobs import current_app, worker_definitions
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.off_loop import in_thread
 from antq_actors.jobs.options import Options, plain, worker_options
@@ -46,7 +46,7 @@ class Worker:
 
     def __init_subclass__(cls, **options: Unpack[WorkerOptions]) -> None:
         super().__init_subclass__()
-        origin = definitions.origin_of_class(cls)
+        origin = worker_definitions.origin_of_class(cls)
         if origin is None:
             return  # a copy by value: it gets all its attributes from its pickle
         owner = f"worker {cls.__qualname__}"
@@ -64,9 +64,9 @@ class Worker:
         # is its name, and without its options and its place.
         made_before = cls.__dict__.get("antq_name")
         if made_before is not None:
-            origin = definitions.origin_before(made_before, cls, origin)
+            origin = worker_definitions.origin_before(made_before, cls, origin)
         cls.antq_name = name or made_before or check_name(origin.path, owner)
-        definitions.enter(cls, origin)
+        worker_definitions.enter(cls, origin)
 
     def perform(self, job: Job) -> Any:
         """Do the work of *job*. Returning is success, raising a failed attempt.
@@ -99,14 +99,14 @@ class Worker:
         TypeError, ValueError or InvalidSchedule for wrong options; AlreadyExists for a duplicate
         of a unique job. A refused job is not stored.
         """
-        return running.current().enqueue(cls, args, **options)
+        return current_app.current().enqueue(cls, args, **options)
 
     @classmethod
     async def aperform_async(
         cls, args: Mapping[str, Any] | None = None, /, **options: Unpack[JobOptions]
     ) -> Job:
         """Do what :meth:`perform_async` does, without stopping the event loop that awaits it."""
-        return await in_thread(running.current().enqueue, cls, args, **options)
+        return await in_thread(current_app.current().enqueue, cls, args, **options)
 
     @classmethod
     def build(cls, args: Mapping[str, Any] | None = None, /, **options: Unpack[JobOptions]) -> Job:
@@ -114,7 +114,7 @@ class Worker:
 
         It needs no running application; the default queue is then ``default``.
         """
-        from antq_actors.jobs.draft import build  # noqa: PLC0415 - draft stands on this file
+        from antq_actors.jobs.new_job import build  # noqa: PLC0415 - draft stands on this file
 
         return build(cls, args, options)
 

@@ -1,29 +1,30 @@
 """Supervision: everything a user needs, from one place.
 
-The files, from the ground up; each begins with what it promises.
+The rooms, from the ground up; each file begins with what it promises.
 
-    words        messages  reasons  errors  via  child_spec  patience  doing
-    one actor    process (its identity and its one death)  ref  mailbox  actor_loop  gen_server
-                 lean_server  supervised  interruption  asks  current  forked  at_exit
-    threads      threads (actors take turns on them)  wakeups  futexes  actor_registry (pykka's)
-    two actors   calls  requests  waits (rings of calls)  links  monitors  watch  timers
-    names        names  destinations  registry  registry_table  registry_locks
-    supervision  restart (all decisions, pure)  backoff  supervisor_options
-                 supervisor  dynamic_supervisor  admin  child_start  termination
-    on top       task  task_ends  task_supervisor  task_map  agent  partition_supervisor
-    the window   tree  events  event_stream  announce  report (the log)  tracing  debugging  chaos
-                 abandoned
-                 restart_waiter
+    kernel       one actor: its identity and its one death (cell), its mailbox, its loop; the values
+                 that actors are told by (messages, reasons, errors, child_spec)
+    threads      the threads that actors take turns on
+    messaging    two actors: calls, monitors, links, timers, names
+    actors       what actors are made of: gen_server, task_actor, remote_actor, supervised classes
+    registry     names under any keys
+    events       what supervisors report: as values, as a stream, in the log
+    supervision  restart (all decisions, pure), and the supervisors that carry them out
+    tasks        task, task_supervisor, agent
+    inspect      tree, tracing, debugging, chaos
 """
 
 from antq_actors.exports import shown
-from antq_actors.otp import chaos, events
-from antq_actors.otp.abandoned import orphans
-from antq_actors.otp.admin import RESTARTING, ChildInfo, Counts
-from antq_actors.otp.agent import Agent
-from antq_actors.otp.backoff import Backoff
-from antq_actors.otp.calls import call, cast, reply, stop
-from antq_actors.otp.child_spec import (
+from antq_actors.otp import events
+from antq_actors.otp.actors.gen_server import GenServer
+from antq_actors.otp.actors.supervised import supervised
+from antq_actors.otp.events.stream import EventStream, Subscription, subscribe
+from antq_actors.otp.inspect import chaos
+from antq_actors.otp.inspect.debugging import get_state, resume, suspend
+from antq_actors.otp.inspect.tracing import Trace, trace
+from antq_actors.otp.inspect.tree import Handling, Node, tree
+from antq_actors.otp.kernel.abandoned import orphans
+from antq_actors.otp.kernel.child_spec import (
     BRUTAL_KILL,
     AutoShutdown,
     ChildSpec,
@@ -32,9 +33,7 @@ from antq_actors.otp.child_spec import (
     ShutdownTime,
     Strategy,
 )
-from antq_actors.otp.debugging import get_state, resume, suspend
-from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
-from antq_actors.otp.errors import (
+from antq_actors.otp.kernel.errors import (
     AlreadyPresent,
     AlreadyRegistered,
     AlreadyStarted,
@@ -52,31 +51,31 @@ from antq_actors.otp.errors import (
     TaskExit,
     UnknownRegistry,
 )
-from antq_actors.otp.event_stream import EventStream, Subscription, subscribe
-from antq_actors.otp.gen_server import GenServer
+from antq_actors.otp.kernel.messages import IGNORE, NOREPLY, Continue, Down, Exited, IdleTimeout
+from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, NoProc, Normal, Shutdown
+from antq_actors.otp.kernel.ref import ServerRef
+from antq_actors.otp.messaging.calls import call, cast, reply, stop
 
 # By its own name, but not in __all__: there it would shadow the builtin of everyone who imports *.
-from antq_actors.otp.links import exit as exit  # noqa: A004 - OTP's name; so it is typed
-from antq_actors.otp.links import link, trap_exit, unlink
-from antq_actors.otp.messages import IGNORE, NOREPLY, Continue, Down, Exited, IdleTimeout
-from antq_actors.otp.monitors import Monitor, demonitor, monitor
-from antq_actors.otp.names import whereis
-from antq_actors.otp.partition_supervisor import PartitionSupervisor
-from antq_actors.otp.reasons import Crash, ExitReason, Killed, NoProc, Normal, Shutdown
-from antq_actors.otp.ref import ServerRef
-from antq_actors.otp.registry import Registry
-from antq_actors.otp.requests import Request, send_request
-from antq_actors.otp.restart import ChildState
-from antq_actors.otp.restart_waiter import wait_until_restarted
-from antq_actors.otp.supervised import supervised
-from antq_actors.otp.supervisor import Supervisor
-from antq_actors.otp.task import Task
-from antq_actors.otp.task_ends import Ok, TaskResult
-from antq_actors.otp.task_supervisor import TaskSupervisor
-from antq_actors.otp.timers import Timer, cancel_timer, send_after
-from antq_actors.otp.tracing import Trace, trace
-from antq_actors.otp.tree import Handling, Node, tree
-from antq_actors.otp.via import Via
+from antq_actors.otp.messaging.links import exit as exit  # noqa: A004 - OTP's name; so it is typed
+from antq_actors.otp.messaging.links import link, trap_exit, unlink
+from antq_actors.otp.messaging.monitors import Monitor, demonitor, monitor
+from antq_actors.otp.messaging.names import whereis
+from antq_actors.otp.messaging.requests import Request, send_request
+from antq_actors.otp.messaging.timers import Timer, cancel_timer, send_after
+from antq_actors.otp.messaging.via import Via
+from antq_actors.otp.registry.registry import Registry
+from antq_actors.otp.supervision.admin import RESTARTING, ChildInfo, Counts
+from antq_actors.otp.supervision.backoff import Backoff
+from antq_actors.otp.supervision.dynamic import DynamicSupervisor
+from antq_actors.otp.supervision.partition import PartitionSupervisor
+from antq_actors.otp.supervision.restart import ChildState
+from antq_actors.otp.supervision.restart_waiter import wait_until_restarted
+from antq_actors.otp.supervision.supervisor import Supervisor
+from antq_actors.otp.tasks.agent import Agent
+from antq_actors.otp.tasks.task import Task
+from antq_actors.otp.tasks.task_ends import Ok, TaskResult
+from antq_actors.otp.tasks.task_supervisor import TaskSupervisor
 
 __all__ = [
     "BRUTAL_KILL",

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.executors import kinds
+from antq_actors.executors.base import NotReady, Settings
 from antq_actors.executors.choice import THREAD, kind_for
-from antq_actors.executors.contract import NotReady, Settings
 from antq_actors.executors.thread import FindingWorker, WorkerActor
 from antq_actors.executors.worker_actor import DetachedWorker
-from antq_actors.jobs.definitions import defined
-from antq_actors.otp.child_spec import ChildSpec, Restart
-from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
-from antq_actors.otp.errors import CallExit, OtpError
+from antq_actors.jobs.worker_definitions import defined
+from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
+from antq_actors.otp.kernel.errors import CallExit, OtpError
+from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from antq_actors.executors.contract import Assignment, Executor, Health
+    from antq_actors.executors.base import Assignment, Executor, Health
     from antq_actors.jobs.instant import Instant
-    from antq_actors.queues.ends import Ends
+    from antq_actors.queues.exit_queue import Ends
     from antq_actors.queues.settings import QueueSettings
 
 _IN_A_THREAD: Final = ChildSpec("worker", WorkerActor.spawn_copy, restart=Restart.TEMPORARY)

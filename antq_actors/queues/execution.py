@@ -11,17 +11,17 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from antq_actors.executors import places
-from antq_actors.executors.contract import Died, Elsewhere, Finished, Lost, Unready
+from antq_actors.executors.base import Died, Elsewhere, Finished, Lost, Unready
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Outcome
 from antq_actors.jobs.retry_delay import RETRY_DELAY
-from antq_actors.otp.reasons import Crash, ExitReason, Killed, Shutdown
-from antq_actors.storage.records import Settlement
+from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, Shutdown
+from antq_actors.storage.format.records import Settlement
 
 if TYPE_CHECKING:
-    from antq_actors.executors.contract import Assignment
-    from antq_actors.otp.ref import ServerRef
-    from antq_actors.otp.timers import Timer
-    from antq_actors.storage.records import StoredJob
+    from antq_actors.executors.base import Assignment
+    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.otp.messaging.timers import Timer
+    from antq_actors.storage.format.records import StoredJob
 
 
 class Ended(Enum):

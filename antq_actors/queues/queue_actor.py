@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from antq_actors.errors import AntqError, StorageError
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack
-from antq_actors.otp import calls, timers
-from antq_actors.otp.backoff import Backoff
-from antq_actors.otp.gen_server import GenServer
-from antq_actors.otp.messages import NOREPLY, Continue, Response
-from antq_actors.otp.reasons import Crash, ExitReason
-from antq_actors.otp.watch import DeathWatch
-from antq_actors.queues.book import Book
-from antq_actors.queues.ends import WorkersEnded
+from antq_actors.otp.actors.gen_server import GenServer
+from antq_actors.otp.kernel.messages import NOREPLY, Continue, Response
+from antq_actors.otp.kernel.reasons import Crash, ExitReason
+from antq_actors.otp.messaging import calls, timers
+from antq_actors.otp.messaging.watch import DeathWatch
+from antq_actors.otp.supervision.backoff import Backoff
 from antq_actors.queues.execution import settlement
+from antq_actors.queues.exit_queue import WorkersEnded
 from antq_actors.queues.messages import (
     Drain,
     GetRunning,
@@ -28,8 +27,8 @@ from antq_actors.queues.messages import (
     Wake,
 )
 from antq_actors.queues.outage import Outage
-from antq_actors.queues.rescue import rescue_dead_nodes
-from antq_actors.queues.runs import (
+from antq_actors.queues.queue_state import Book
+from antq_actors.queues.running_attempts import (
     HOLD_TIME,
     INTERRUPTION_TIME,
     GiveUp,
@@ -38,19 +37,20 @@ from antq_actors.queues.runs import (
     Runs,
     TimedOut,
 )
+from antq_actors.queues.services.rescue import rescue_dead_nodes
 from antq_actors.queues.status import QueueStatus, shown_due
 from antq_actors.queues.switching import switch_interval
-from antq_actors.storage.records import NodeGone
+from antq_actors.storage.format.records import NodeGone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.otp.timers import Timer
+    from antq_actors.otp.messaging.timers import Timer
     from antq_actors.queues.settings import QueueSettings
     from antq_actors.storage.client import StorageClient
-    from antq_actors.storage.records import Claim, Settlement
-    from antq_actors.storage.request import Write
+    from antq_actors.storage.format.records import Claim, Settlement
+    from antq_actors.storage.requests import Write
 
 log: Final = logging.getLogger("antq_actors.queues")
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from antq_actors.executors.contract import Health
+    from antq_actors.executors.base import Health
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.status import Status

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from antq_actors.otp import current
-from antq_actors.otp.dynamic_supervisor import DynamicSupervisor
+from antq_actors.otp.kernel import current
+from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 
 
 class Workers(DynamicSupervisor):

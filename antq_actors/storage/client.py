@@ -13,15 +13,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors.errors import ForkError, StorageError
-from antq_actors.otp import CallCycle, CallExit, CallTimeout, calls, current, lending
-from antq_actors.otp.messages import Promise
-from antq_actors.storage import environment, node_info, node_lock
-from antq_actors.storage.failures import in_words
-from antq_actors.storage.idle import IdleWaiters, LookForIdle
-from antq_actors.storage.job_reader import JobReader
-from antq_actors.storage.job_store import JobStore
-from antq_actors.storage.records import Arrival, Claim, Filter, NewJob, Settlement, Span, StoredJob
-from antq_actors.storage.request import Read, Write
+from antq_actors.otp import CallCycle, CallExit, CallTimeout
+from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.messages import Promise
+from antq_actors.otp.messaging import calls, inline
+from antq_actors.storage.format.records import (
+    Arrival,
+    Claim,
+    Filter,
+    NewJob,
+    Settlement,
+    Span,
+    StoredJob,
+)
+from antq_actors.storage.jobs.idle import IdleWaiters, LookForIdle
+from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.storage.lmdb import environment
+from antq_actors.storage.lmdb.failures import in_words
+from antq_actors.storage.locks import node_info, node_lock
+from antq_actors.storage.requests import Read, Write
 
 if TYPE_CHECKING:
     import builtins
@@ -31,9 +42,9 @@ if TYPE_CHECKING:
     from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.status import Status
     from antq_actors.otp import ServerRef
-    from antq_actors.otp.messages import Response
-    from antq_actors.storage.due_jobs import QueueFacts
-    from antq_actors.storage.node_info import NodeInfo
+    from antq_actors.otp.kernel.messages import Response
+    from antq_actors.storage.jobs.due_jobs import QueueFacts
+    from antq_actors.storage.locks.node_info import NodeInfo
 
 T = TypeVar("T")
 
@@ -151,7 +162,7 @@ class StorageClient:
     def request_again(self, request: Write, *, tag: Any) -> Response | None:
         """Repeat a request whose answer was lost. If it was done, only its answer comes again."""
         self.check()
-        return lending.request(self._dest, request, tag)
+        return inline.request(self._dest, request, tag)
 
     def rescue(
         self,
@@ -400,7 +411,7 @@ class StorageClient:
         while True:
             current.fence()  # a killed caller has nothing more to ask
             try:
-                return lending.call(self._dest, request, max(0.0, deadline - time.monotonic()))
+                return inline.call(self._dest, request, max(0.0, deadline - time.monotonic()))
             except CallCycle:
                 raise
             except CallTimeout as error:

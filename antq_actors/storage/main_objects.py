@@ -22,8 +22,8 @@ from weakref import WeakKeyDictionary
 import cloudpickle  # type: ignore[import-untyped]  # it has none
 
 from antq_actors.jobs.function_worker import FunctionWorker
-from antq_actors.jobs.registry import is_importable
-from antq_actors.storage.process_bound import refuse
+from antq_actors.jobs.worker_registry import is_importable
+from antq_actors.storage.format.process_bound import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

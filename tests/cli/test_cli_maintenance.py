@@ -8,8 +8,8 @@ import pytest
 
 from antq_actors import AntQ, Worker
 from antq_actors.cli import REFUSED, USAGE, run
-from antq_actors.storage import keys
-from antq_actors.storage.environment import Environment
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.environment import Environment
 
 KEY = "k" * 40
 

@@ -6,7 +6,7 @@ import journal
 from acts import Act
 
 from antq_actors import AntQ
-from antq_actors.config import QueueConfig
+from antq_actors.app.config import QueueConfig
 
 
 def main(path, directory, name, *numbers):

@@ -43,16 +43,16 @@ class Step(NamedTuple):
 before = partial(Step, "before")
 after = partial(Step, "after")
 
-STORE: Final = "antq_actors.storage.job_store:JobStore"
-TABLE: Final = "antq_actors.storage.job_table:JobTable"
-MOVES: Final = "antq_actors.storage.moves:Moves"
+STORE: Final = "antq_actors.storage.jobs.job_store:JobStore"
+TABLE: Final = "antq_actors.storage.jobs.table:JobTable"
+MOVES: Final = "antq_actors.storage.jobs.bulk:Moves"
 CLIENT: Final = "antq_actors.storage.client:StorageClient"
-OPENING: Final = "antq_actors.storage.environment"
+OPENING: Final = "antq_actors.storage.lmdb.environment"
 ENVIRONMENT: Final = f"{OPENING}:Environment"
-DIRECTORY: Final = "antq_actors.storage.directory"
-NODE_LOCK: Final = "antq_actors.storage.node_lock"
-PERFORMING: Final = "antq_actors.jobs.performing"
-RUNS: Final = "antq_actors.queues.runs:Runs"
+DIRECTORY: Final = "antq_actors.storage.lmdb.directory"
+NODE_LOCK: Final = "antq_actors.storage.locks.node_lock"
+PERFORMING: Final = "antq_actors.jobs.perform"
+RUNS: Final = "antq_actors.queues.running_attempts:Runs"
 NODE: Final = "antq_actors.queues.node:Node"
 ANTQ: Final = "antq_actors.app.antq"
 RUNNING: Final = Status.RUNNING

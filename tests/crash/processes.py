@@ -22,9 +22,9 @@ from checker import Final
 from ctrl_c import CtrlC
 
 from antq_actors import AlreadyExists, AntQ, Status
-from antq_actors.config import QueueConfig
-from antq_actors.storage.job_reader import JobReader
-from antq_actors.storage.verify import verify
+from antq_actors.app.config import QueueConfig
+from antq_actors.storage.admin.verify import verify
+from antq_actors.storage.jobs.reader import JobReader
 
 HERE = Path(__file__).parent
 QUEUES = {"default": QueueConfig(4), "mail": QueueConfig(2)}

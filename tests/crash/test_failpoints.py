@@ -8,8 +8,8 @@ from checker import Final, check
 from processes import ACTIVE, HOWEVER_OFTEN, QUEUES, Player, one_life
 
 from antq_actors import AntQ
-from antq_actors.storage.job_reader import JobReader
-from antq_actors.storage.verify import verify
+from antq_actors.storage.admin.verify import verify
+from antq_actors.storage.jobs.reader import JobReader
 
 from apps import until  # isort: skip - of the folder above
 

@@ -9,15 +9,15 @@ import pytest
 from checker import Final, check, executions
 
 from antq_actors import AntQ, Status
-from antq_actors.config import QueueConfig
+from antq_actors.app.config import QueueConfig
 from antq_actors.otp import (
     Supervisor,
     call,
 )
-from antq_actors.queues.rescuer import Rescue
-from antq_actors.storage.environment import Environment
-from antq_actors.storage.job_store import read
-from antq_actors.storage.verify import verify
+from antq_actors.queues.services.rescuer import Rescue
+from antq_actors.storage.admin.verify import verify
+from antq_actors.storage.jobs.job_store import read
+from antq_actors.storage.lmdb.environment import Environment
 
 from apps import until  # isort: skip - of the folder above
 

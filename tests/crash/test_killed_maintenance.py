@@ -5,9 +5,10 @@ import signal
 import pytest
 
 from antq_actors import AntQ, Worker, maintenance
-from antq_actors.storage import keys, seal
-from antq_actors.storage.environment import Environment
-from antq_actors.storage.migrations import FORMAT_KEY
+from antq_actors.storage.admin.migrate import FORMAT_KEY
+from antq_actors.storage.format import signer
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.environment import Environment
 
 JOBS = 2_500
 
@@ -15,7 +16,7 @@ ACT = """
 import os, signal, sys
 from antq_actors import maintenance
 from antq_actors.storage import migrations, resealing
-from antq_actors.storage.environment import Environment
+from antq_actors.storage.lmdb.environment import Environment
 
 act, where, attribute, nth, *arguments = sys.argv[1:]
 owner = {"maintenance": maintenance, "Environment": Environment, "Migration": migrations.Migration,
@@ -76,7 +77,7 @@ def make_old(path):
     def unseal(txn):
         for id_ in range(11, JOBS + 1):
             payload = txn.get(keys.job_key(id_), db=env.tables.payloads)
-            txn.put(keys.job_key(id_), seal.contents(payload), db=env.tables.payloads)
+            txn.put(keys.job_key(id_), signer.contents(payload), db=env.tables.payloads)
         txn.put(FORMAT_KEY, b"1", db=env.tables.meta)
 
     env.write(unseal)

@@ -8,7 +8,7 @@ from long_jobs import Long  # noqa: F401 - both processes have it
 from stage import Stage
 
 from antq_actors import AntQ, NotStarted, Status
-from antq_actors.config import QueueConfig
+from antq_actors.app.config import QueueConfig
 
 from apps import settled, until  # isort: skip - of the folder above
 

@@ -10,7 +10,8 @@ from apps import settled, until
 
 from antq_actors import AntQ, Job, NotStarted, QueueConfig, Status, Worker, worker
 from antq_actors.executors import event_loop
-from antq_actors.otp import Killed, links, whereis
+from antq_actors.otp import Killed, whereis
+from antq_actors.otp.messaging import links
 
 LONGEST = 30.0
 
@@ -125,7 +126,7 @@ class Stubborn(Worker):
 
 
 def test_a_task_that_goes_on_when_it_is_cancelled_is_given_up(app, monkeypatch):
-    monkeypatch.setattr("antq_actors.queues.runs.INTERRUPTION_TIME", 0.05)
+    monkeypatch.setattr("antq_actors.queues.running_attempts.INTERRUPTION_TIME", 0.05)
     Stubborn.began.clear()
     Stubborn.over.clear()
     job = Stubborn.perform_async(timeout=0.2)

@@ -14,7 +14,7 @@ from apps import settled, until
 from plays import ACTORS, EXECUTORS, processes
 
 from antq_actors import NotCancellable, Status, Worker
-from antq_actors.jobs import definitions
+from antq_actors.jobs import worker_definitions
 from antq_actors.otp import (
     Killed,
     exit,  # noqa: A004 - OTP's name
@@ -148,7 +148,7 @@ def test_what_names_no_worker_is_refused(play):
 
     app.queue("default").pause()
     job = app.enqueue(Impostor, max_attempts=5)
-    definitions._defined.pop("parts:Unreadable")
+    worker_definitions._defined.pop("parts:Unreadable")
     app.queue("default").resume()
 
     refused = settled(app, job)
@@ -243,7 +243,7 @@ def test_a_job_that_takes_too_long_is_ended_and_tried_again(play):
     assert [(e.error, e.error_type) for e in failed.errors] == [timed_out] * 2
     for entry in failed.errors if play.adapter.tells_its_place else []:
         assert "in perform" in entry.stack_trace
-        assert "performing.py" not in entry.stack_trace
+        assert "jobs/perform.py" not in entry.stack_trace
         assert entry.stack_trace.endswith("\nTimeoutError: timed out after 2 s\n")
     assert len(play.notes("asks after timed out after 2 s")) == 1
     assert settled(app, following).status is Status.COMPLETED

@@ -9,7 +9,7 @@ from apps import until
 from plays import child, processes, worker_actors
 
 from antq_actors import AntQ, Status
-from antq_actors.executors.processes import os_process
+from antq_actors.executors.process import os_process
 from antq_actors.otp import (
     Killed,
     exit,  # noqa: A004 - OTP's name

@@ -8,7 +8,7 @@ from apps import settled, until
 from deeds import Deed
 
 from antq_actors import AntQ, QueueConfig, Status, Worker
-from antq_actors.executors.processes import conversation
+from antq_actors.executors.process import session
 
 MODULE = """
 import os
@@ -95,7 +95,7 @@ def test_a_job_whose_module_does_not_come_to_an_end_can_be_cancelled(module, app
 
 def test_a_module_that_does_not_come_to_an_end_fails_its_jobs_alone(module, app, monkeypatch):
     with monkeypatch.context() as patience:
-        patience.setattr(conversation, "BEGIN_TIME", 3.0)
+        patience.setattr(session, "BEGIN_TIME", 3.0)
         (error,) = settled(app, app.enqueue(module(3600).Slow, {}, max_attempts=1)).errors
 
     expected = "no process was ready for the job, which needs the module 'takes_3600_seconds'"

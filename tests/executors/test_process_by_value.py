@@ -3,7 +3,7 @@
 import pytest
 
 from antq_actors.executors import by_value
-from antq_actors.executors.ray_tasks import parcel
+from antq_actors.integrations.ray import parcel
 from antq_actors.jobs.function_worker import worker
 
 NOTEBOOK = """

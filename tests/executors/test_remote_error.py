@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from antq_actors.executors.processes import remote_error
-from antq_actors.executors.processes.remote_error import RemoteError
+from antq_actors.executors.process import remote_error
+from antq_actors.executors.process.remote_error import RemoteError
 
 TRACE = 'Traceback (most recent call last):\n  File "shop.py", line 1, in perform\nKeyError: 1\n'
 

@@ -363,9 +363,9 @@ class CancelsAJob(Worker, queue="loop"):
 
 
 def shared_app():
-    from antq_actors.jobs import running  # noqa: PLC0415
+    from antq_actors.jobs import current_app  # noqa: PLC0415
 
-    return running.latest()
+    return current_app.latest()
 
 
 def test_a_coroutine_may_cancel_another_job_with_all_its_tasks(shared):

@@ -10,8 +10,8 @@ from apps import settled, until
 
 from antq_actors import NotStarted, Status, Worker
 from antq_actors.executors import attempt
-from antq_actors.executors.contract import Assignment
-from antq_actors.executors.processes import calls, wire
+from antq_actors.executors.base import Assignment
+from antq_actors.executors.process import calls, wire
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.control import Control
 from antq_actors.otp import (
@@ -19,8 +19,8 @@ from antq_actors.otp import (
     exit,  # noqa: A004 - OTP's name
     orphans,
 )
-from antq_actors.storage.encoding import encode_args
-from antq_actors.storage.records import JobSpec, StoredJob
+from antq_actors.storage.format.encoding import encode_args
+from antq_actors.storage.format.records import JobSpec, StoredJob
 
 
 class Swallowing(Worker):

@@ -16,8 +16,8 @@ import threading
 import time
 
 from antq_actors import AntQ, Worker
-from antq_actors.otp import threads
-from antq_actors.otp.errors import Interrupt
+from antq_actors.otp.kernel.errors import Interrupt
+from antq_actors.otp.threads import run_queue
 
 PATIENCE_SECONDS = 60.0
 OURS = ("antq_actors", "contextlib")
@@ -269,14 +269,16 @@ class Everywhere(Cutter):
 
 def cut_service_threads(what, store, stride):
     """The threads that claim, perform and settle jobs are cut short, each as a crash."""
-    only = [f"antq_actors/{part}" for part in ("storage", "queues", "executors", "otp/lending")]
-    cutter = Everywhere("lines", what, (*only, "antq_actors/otp/mailbox"))
+    only = [
+        f"antq_actors/{part}" for part in ("storage", "queues", "executors", "otp/messaging/inline")
+    ]
+    cutter = Everywhere("lines", what, (*only, "antq_actors/otp/kernel/mailbox"))
     threading.settrace(cutter._trace)
     problems = []
     while len(problems) < 3:
         place = cutter.next(stride)
-        threads._run_queue = (
-            threads.RunQueue()
+        run_queue._run_queue = (
+            run_queue.RunQueue()
         )  # a thread whose tracer has raised has none any more
         app = AntQ(a_path(store), queues={"default": 2}).start()
         cutter.seen, cutter.where, cutter.is_armed = 0, None, True

@@ -1,13 +1,13 @@
 """Is a store whole? Its pages by LMDB's offline walk, its tables by ours."""
 
-from antq_actors.storage import soundness
-from antq_actors.storage.environment import Environment
-from antq_actors.storage.verify import verify
+from antq_actors.storage.admin.verify import verify
+from antq_actors.storage.lmdb import file_check
+from antq_actors.storage.lmdb.environment import Environment
 
 
 def findings(path):
     """What is wrong with the store in *path*, which nobody has open."""
-    found = soundness.walk(path)
+    found = file_check.walk(path)
     env = Environment.open(path)
     try:
         return found + env.read(lambda txn: verify(txn, env.tables))

@@ -13,9 +13,9 @@ from pathlib import Path
 from programs import Program
 
 from antq_actors import AntQ, Cancel, Worker, errors
-from antq_actors.config import QueueConfig
+from antq_actors.app.config import QueueConfig
 from antq_actors.otp import Killed, Supervisor, exit  # noqa: A004 - OTP's name
-from antq_actors.storage.environment import Environment
+from antq_actors.storage.lmdb.environment import Environment
 
 
 class Step(Worker, max_attempts=3, name="obedient:Step"):

@@ -10,19 +10,20 @@ from apps import until
 from findings import findings
 
 from antq_actors import Job, Status, Worker
-from antq_actors.app.intake import Intake
+from antq_actors.app.config import check
+from antq_actors.app.enqueue import Intake
 from antq_actors.app.waiting import IdleWait
-from antq_actors.config import check
 from antq_actors.jobs.instant import SECOND
-from antq_actors.otp import DynamicSupervisor, Shutdown, calls, stop
+from antq_actors.otp import DynamicSupervisor, Shutdown, stop
+from antq_actors.otp.messaging import calls
 from antq_actors.queues.messages import Wake
 from antq_actors.queues.node import Node
-from antq_actors.queues.pruner import Prune, Pruner, PrunerConfig
 from antq_actors.queues.queue_actor import QueueActor
+from antq_actors.queues.services.pruner import Prune, Pruner, PrunerConfig
 from antq_actors.queues.settings import QueueSettings
+from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
-from antq_actors.storage.job_reader import JobReader
-from antq_actors.storage.storage_actor import StorageActor
+from antq_actors.storage.jobs.reader import JobReader
 
 DAY = 86_400.0
 CHECK = 0.1

@@ -8,7 +8,7 @@ import pytest
 from apps import until
 
 from antq_actors import AntQ, StorageError, Worker
-from antq_actors.storage import soundness
+from antq_actors.storage.lmdb import file_check
 
 PAGE = 4096
 
@@ -156,7 +156,7 @@ def test_a_sound_file_may_lack_pages_at_its_end_that_are_free(tmp_path):
         store.mkdir(0o700)
         short += is_short(store, Chance(seed))  # noqa: S311 - repeatable
 
-        soundness.check(store)
+        file_check.check(store)
 
     assert short, "LMDB writes such pages now; the walk for short files can go"
 
@@ -195,7 +195,7 @@ with AntQ(sys.argv[1], start_queues=False) as app:
     assert writer.line() == "ready"
 
     for _ in range(2_000):
-        soundness.check(tmp_path / "store")
+        file_check.check(tmp_path / "store")
 
     assert writer.process.poll() is None
 
@@ -206,11 +206,11 @@ def test_the_walk_finds_damage_that_would_end_the_interpreter(tmp_path, sound):
     found = []
     for page in pages:
         (tmp_path / "data.mdb").write_bytes(patched(sound, page * PAGE, bytes(PAGE)))
-        if any(str(page) in finding for finding in soundness.walk(tmp_path)):
+        if any(str(page) in finding for finding in file_check.walk(tmp_path)):
             found.append(page)
     (tmp_path / "data.mdb").write_bytes(sound)
 
-    assert soundness.walk(tmp_path) == []
+    assert file_check.walk(tmp_path) == []
     assert len(found) > len(pages) / 2, "the others are free, and nobody reads them"
 
 

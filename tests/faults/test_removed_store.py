@@ -10,7 +10,7 @@ import pytest
 from apps import LONGEST, settled, until
 
 from antq_actors import AntQ, NotStarted, Status, StorageError, Worker, maintenance
-from antq_actors.storage import node_lock
+from antq_actors.storage.locks import node_lock
 
 FOUND = r"store in .* was removed or replaced while this process had it open"
 

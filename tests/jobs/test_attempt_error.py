@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antq_actors.demo import promotion
-from antq_actors.jobs import performing, registry
+from antq_actors.jobs import perform, worker_registry
 from antq_actors.jobs.attempt_error import (
     TEXT_LIMIT,
     TRACE_LIMIT,
@@ -127,7 +127,7 @@ class Package:
         self.call = namespace["call"]
 
 
-ours = Package(performing.__file__)
+ours = Package(perform.__file__)
 asyncios = Package(asyncio.__file__)
 
 
@@ -150,13 +150,13 @@ def test_a_trace_begins_with_the_users_first_frame():
 def test_a_trace_keeps_our_frames_below_the_users():
     text = trace_of(lambda: ours.call(fails_below_ours))
 
-    assert files_in(text) == [__file__, performing.__file__, __file__]
+    assert files_in(text) == [__file__, perform.__file__, __file__]
 
 
 def test_a_trace_without_a_frame_of_the_users_is_whole():
     text = trace_of(lambda: ours.call(asyncios.call, int, "x"))
 
-    assert files_in(text) == [performing.__file__, asyncio.__file__]
+    assert files_in(text) == [perform.__file__, asyncio.__file__]
 
 
 def test_the_frames_of_a_cause_and_of_a_context_are_cut_as_well():
@@ -172,7 +172,7 @@ def test_the_frames_of_a_cause_and_of_a_context_are_cut_as_well():
     text = trace_of(lambda: ours.call(chained))
 
     assert "direct cause" in text
-    assert set(files_in(text)) == {__file__, performing.__file__}
+    assert set(files_in(text)) == {__file__, perform.__file__}
     assert all(part.split("\n")[1].startswith(f'  File "{__file__}"') for part in parts_of(text))
 
 
@@ -219,7 +219,7 @@ def test_a_traceback_for_the_log_without_a_frame_of_the_users_is_whole():
 
 def unresolved(name):
     """Return what a job of such a worker fails with, from frames of ours alone."""
-    error = caught(lambda: registry.resolve(name, job_id=1))
+    error = caught(lambda: worker_registry.resolve(name, job_id=1))
     return error.with_traceback(error.__traceback__.tb_next.tb_next)
 
 
@@ -247,7 +247,7 @@ def test_an_exception_of_ours_shows_the_users_frames_of_its_cause(tmp_path, monk
 @pytest.mark.parametrize(
     ("filename", "is_the_users"),
     [
-        (performing.__file__, False),
+        (perform.__file__, False),
         (promotion.__file__, True),
         (asyncio.__file__, False),
         ("<frozen importlib._bootstrap>", False),

@@ -3,8 +3,8 @@
 import pytest
 
 from antq_actors.jobs import instant
-from antq_actors.jobs.draft import Template, as_job, draft
 from antq_actors.jobs.function_worker import worker
+from antq_actors.jobs.new_job import Template, as_job, draft
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.unique import Unique, unique_digest
 from antq_actors.jobs.worker import Worker

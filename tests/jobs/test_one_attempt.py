@@ -22,7 +22,7 @@ from antq_actors.jobs.outcome import (
     Snooze,
     Snoozed,
 )
-from antq_actors.jobs.performing import Attempt, execute, execute_async, fail
+from antq_actors.jobs.perform import Attempt, execute, execute_async, fail
 from antq_actors.jobs.worker import Worker
 
 NOW = 1_000 * instant.SECOND
@@ -126,7 +126,7 @@ def test_raising_anything_is_a_failed_attempt_with_text_and_trace(error, text):
     assert outcome.error == text
     assert "Traceback (most recent call last)" in outcome.stack_trace
     assert "in perform" in outcome.stack_trace
-    assert "jobs/performing.py" not in outcome.stack_trace.replace(__file__, "")
+    assert "jobs/perform.py" not in outcome.stack_trace.replace(__file__, "")
 
 
 def test_an_endless_recursion_is_a_failed_attempt():

@@ -10,7 +10,7 @@ from apps import settled
 
 from antq_actors import Backoff, Worker, current_job, otp, worker
 from antq_actors.jobs.outcome import Failed
-from antq_actors.jobs.performing import Attempt, execute
+from antq_actors.jobs.perform import Attempt, execute
 from antq_actors.jobs.retry_delay import check_retry_delay
 
 

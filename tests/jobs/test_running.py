@@ -3,7 +3,7 @@
 import pytest
 
 from antq_actors.errors import NotStarted
-from antq_actors.jobs import running
+from antq_actors.jobs import current_app
 from antq_actors.jobs.function_worker import worker
 from antq_actors.jobs.worker import Worker
 
@@ -25,13 +25,13 @@ def enter():
     entered = []
 
     def enter(application):
-        running.enter(application)
+        current_app.enter(application)
         entered.append(application)
         return application
 
     yield enter
     for application in entered:
-        running.leave(application)
+        current_app.leave(application)
 
 
 class Mail(Worker):
@@ -45,26 +45,26 @@ def send(email):
 
 def test_without_an_application_there_is_none():
     with pytest.raises(NotStarted):
-        running.current()
-    assert running.latest() is None
+        current_app.current()
+    assert current_app.latest() is None
 
 
 def test_the_application_started_last_that_still_runs_is_the_current_one(enter):
     one, two, three = (enter(Application()) for _ in range(3))
 
-    running.leave(two)
+    current_app.leave(two)
 
-    assert running.current() is three
-    running.leave(three)
-    assert running.current() is one
+    assert current_app.current() is three
+    current_app.leave(three)
+    assert current_app.current() is one
 
 
 def test_leaving_without_having_entered_changes_nothing(enter):
     one = enter(Application())
 
-    running.leave(Application())
+    current_app.leave(Application())
 
-    assert running.current() is one
+    assert current_app.current() is one
 
 
 def test_perform_async_asks_the_current_application(enter):

@@ -12,10 +12,10 @@ from antq_actors.otp import (
     Registry,
     Shutdown,
     Supervisor,
-    names,
     orphans,
     stop,
 )
+from antq_actors.otp.messaging import names
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from probe import LONGEST
 
-from antq_actors.otp.errors import Interrupt
+from antq_actors.otp.kernel.errors import Interrupt
 
 
 class Endless:

@@ -16,7 +16,7 @@ from pykka import ActorDeadError, ActorRef, ActorRegistry
 from test_forked import run
 
 from antq_actors.otp import DynamicSupervisor, GenServer, stop
-from antq_actors.otp.actor_registry import ActorRefs, install
+from antq_actors.otp.actors.pykka_registry import ActorRefs, install
 
 
 class Server(GenServer):
@@ -263,7 +263,7 @@ def test_starts_ends_and_looks_in_many_threads_at_once_lose_nothing_and_keep_not
 def test_a_child_forked_while_the_registry_is_held_has_an_empty_one_that_works():
     run(
         """
-        from antq_actors.otp.actor_registry import ActorRefs
+        from antq_actors.otp.actors.pykka_registry import ActorRefs
         refs = [Child.start() for _ in range(3)]
         held, forked = threading.Event(), threading.Event()
 

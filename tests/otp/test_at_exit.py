@@ -69,7 +69,7 @@ def test_the_exit_code_is_the_programs(ending, code):
 def test_a_program_whose_actor_never_ends_ends_all_the_same():
     code, lines = run(
         """
-        from antq_actors.otp import at_exit
+        from antq_actors.otp.actors import at_exit
         at_exit.PATIENCE = 0.2
         refs = [Child.start(name) for name in ("first", "second", "third")]
         entered = threading.Semaphore(0)

@@ -30,8 +30,8 @@ from antq_actors.otp import (
     trap_exit,
     unlink,
 )
-from antq_actors.otp.calls import call_by_message, reply_error
-from antq_actors.otp.messages import Response
+from antq_actors.otp.kernel.messages import Response
+from antq_actors.otp.messaging.calls import call_by_message, reply_error
 
 BOOM = ValueError("boom")
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 import pytest
 
 from antq_actors.otp import BRUTAL_KILL, AutoShutdown, ChildSpec, GenServer, Restart
-from antq_actors.otp.child_spec import check_significant, to_spec
+from antq_actors.otp.kernel.child_spec import check_significant, to_spec
 
 
 @pytest.mark.rule(1, 5)

@@ -21,18 +21,18 @@ from antq_actors.otp import (
     call,
     cancel_timer,
     cast,
-    event_stream,
     exit,  # noqa: A004 - OTP's name
     link,
     monitor,
     send_after,
     stop,
     subscribe,
-    timers,
     trace,
     trap_exit,
     whereis,
 )
+from antq_actors.otp.events import stream as event_stream
+from antq_actors.otp.messaging import timers
 
 LONG = 3600
 

@@ -28,7 +28,6 @@ from antq_actors.otp import (
     cast,
     exit,  # noqa: A004 - OTP's name
     get_state,
-    lending,
     link,
     monitor,
     resume,
@@ -41,8 +40,9 @@ from antq_actors.otp import (
     tree,
     whereis,
 )
-from antq_actors.otp.debugging import _SetSuspended
-from antq_actors.otp.messages import Call
+from antq_actors.otp.inspect.debugging import _SetSuspended
+from antq_actors.otp.kernel.messages import Call
+from antq_actors.otp.messaging import inline
 
 
 def state_of(ref):
@@ -450,10 +450,10 @@ def test_no_foreign_thread_runs_a_turn_of_a_suspended_actor(start):
     eventually(lambda: ref.process.mailbox.asleep)
 
     with pytest.raises(CallTimeout):
-        InThread(lending.call, ref, "waits", 0.01).result()  # no handler of a signal runs there
+        InThread(inline.call, ref, "waits", 0.01).result()  # no handler of a signal runs there
     assert state_of(ref) == "suspended"
     resume(ref)
-    assert InThread(lending.call, ref, "fine").result() == "fine"
+    assert InThread(inline.call, ref, "fine").result() == "fine"
 
 
 def test_what_waits_for_a_suspended_actor_is_not_handled_by_others_either(start):
@@ -461,7 +461,7 @@ def test_what_waits_for_a_suspended_actor_is_not_handled_by_others_either(start)
     suspend(ref)
     asked = send_request(ref, "waits")
 
-    lending.run_what_waits(ref.process)
+    inline.run_what_waits(ref.process)
 
     with pytest.raises(CallTimeout):
         asked.wait(0.01)
@@ -476,7 +476,7 @@ def test_a_foreign_thread_that_comes_to_the_suspension_handles_nothing_behind_it
     for message in (suspension, behind):
         ref.process.mailbox.deliver(Envelope(message), wake=False)
 
-    lending.run_what_waits(ref.process)
+    inline.run_what_waits(ref.process)
 
     assert suspension.is_settled
     assert state_of(ref) == "suspended"

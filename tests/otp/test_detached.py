@@ -12,12 +12,12 @@ from antq_actors.otp import (
     NoProc,
     Shutdown,
     call,
-    links,
     monitor,
     tree,
 )
-from antq_actors.otp.child_spec import ChildSpec, Restart
-from antq_actors.otp.detached import Detached
+from antq_actors.otp.actors.remote_actor import Detached
+from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
+from antq_actors.otp.messaging import links
 
 
 class Elsewhere(Detached):

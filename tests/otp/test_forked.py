@@ -12,7 +12,7 @@ import os, threading, sys, traceback
 import pykka
 from antq_actors.otp import *
 from antq_actors.otp import exit
-from antq_actors.otp.reasons import NoProc
+from antq_actors.otp.kernel.reasons import NoProc
 
 class Child(GenServer):
     def handle_call(self, request):

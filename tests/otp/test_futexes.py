@@ -6,12 +6,12 @@ import threading
 import pytest
 from test_forked import run
 
-from antq_actors.otp import futexes
+from antq_actors.otp.threads import futex
 
 
 def has_a_table_of_its_own():
     rows = []
-    thread = threading.Thread(target=lambda: rows.append(futexes.rows()))
+    thread = threading.Thread(target=lambda: rows.append(futex.rows()))
     thread.start()
     thread.join()
     return rows[0] > 0
@@ -23,27 +23,27 @@ pytestmark = pytest.mark.skipif(
 )
 
 MANY = f"""
-from antq_actors.otp import futexes
+from antq_actors.otp.threads import futex
 
 def start(number):
     return [Child.start() for _ in range(number)]
 
 start(1)
-at_first = futexes.rows()
-ENOUGH = {futexes.ENOUGH}
+at_first = futex.rows()
+ENOUGH = {futex.ENOUGH}
 """
 
 
 def test_with_few_threads_it_is_left_as_it_is():
-    run(MANY + "start(ENOUGH - 1); assert 0 < futexes.rows() == at_first, futexes.rows()")
+    run(MANY + "start(ENOUGH - 1); assert 0 < futex.rows() == at_first, futex.rows()")
 
 
 def test_with_many_threads_it_has_a_row_for_each():
-    run(MANY + "start(10 * ENOUGH); assert futexes.rows() >= 10 * ENOUGH, futexes.rows()")
+    run(MANY + "start(10 * ENOUGH); assert futex.rows() >= 10 * ENOUGH, futex.rows()")
 
 
 def test_one_that_is_larger_is_not_made_smaller():
-    run(MANY + "futexes._prctl(1, 8192); start(2 * ENOUGH); assert futexes.rows() == 8192")
+    run(MANY + "futex._prctl(1, 8192); start(2 * ENOUGH); assert futex.rows() == 8192")
 
 
 def test_a_forked_child_has_one_for_its_own_threads():
@@ -54,9 +54,9 @@ start(10 * ENOUGH)
 
 def check():
     start(1)
-    assert futexes.rows() < 5 * ENOUGH, futexes.rows()
+    assert futex.rows() < 5 * ENOUGH, futex.rows()
     start(5 * ENOUGH)
-    assert futexes.rows() >= 5 * ENOUGH, futexes.rows()
+    assert futex.rows() >= 5 * ENOUGH, futex.rows()
 
 in_child(check)
 """

@@ -27,7 +27,7 @@ from antq_actors.otp import (
     trap_exit,
     whereis,
 )
-from antq_actors.otp.lean_server import LeanServer
+from antq_actors.otp.actors.task_actor import LeanServer
 
 BOOM = ValueError("boom")
 

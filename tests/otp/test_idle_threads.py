@@ -8,14 +8,15 @@ from probe import LONGEST, Gate, InThread
 from supervised import eventually
 from test_threads import Threads
 
-from antq_actors.otp import DynamicSupervisor, GenServer, stop, threads
-from antq_actors.otp.threads import RunQueue
+from antq_actors.otp import DynamicSupervisor, GenServer, stop
+from antq_actors.otp.threads import run_queue
+from antq_actors.otp.threads.run_queue import RunQueue
 
 
 @pytest.fixture
 def keep_idle(monkeypatch):
     """Set how long an idle thread is kept."""
-    return lambda seconds: monkeypatch.setattr(threads, "KEEP_IDLE", seconds)
+    return lambda seconds: monkeypatch.setattr(run_queue, "KEEP_IDLE", seconds)
 
 
 def a_queue_with_idle_threads(number):
@@ -64,7 +65,7 @@ def test_none_ends_before_its_time(keep_idle):
 
 
 def test_a_thread_that_was_roused_just_as_its_time_was_over_waits_the_next_time():
-    slot = threads._Slot()
+    slot = run_queue._Slot()
     slot.keeps_time = True  # since 0.0: its time is over
 
     slot.rouse()
@@ -117,11 +118,11 @@ class Idle(GenServer):
 
 
 def test_children_that_are_started_with_one_message_have_one_thread_each():
-    before = threads._run_queue._wanted, threads._run_queue._threads
+    before = run_queue._run_queue._wanted, run_queue._run_queue._threads
     sup = DynamicSupervisor.start()
 
     DynamicSupervisor.start_children(sup, [Idle] * 50)
 
-    assert threads._run_queue._wanted == before[0] + 51
-    assert threads._run_queue._threads <= max(before[1], before[0] + 51)
+    assert run_queue._run_queue._wanted == before[0] + 51
+    assert run_queue._run_queue._threads <= max(before[1], before[0] + 51)
     stop(sup)

@@ -24,8 +24,8 @@ from antq_actors.otp import (
     send_after,
     whereis,
 )
-from antq_actors.otp.errors import Interrupt
-from antq_actors.otp.interruption import Interruptible
+from antq_actors.otp.kernel.errors import Interrupt
+from antq_actors.otp.kernel.interruption import Interruptible
 
 DONE = Shutdown("done")
 
@@ -292,8 +292,8 @@ def test_a_crash_within_a_stretch_is_a_crash(start):
 
 AFTER_AN_INTERRUPT = """
 import sys, threading
-from antq_actors.otp.errors import Interrupt
-from antq_actors.otp.interruption import Interruptible
+from antq_actors.otp.kernel.errors import Interrupt
+from antq_actors.otp.kernel.interruption import Interruptible
 
 class FromTrace(Exception):
     pass

@@ -21,15 +21,14 @@ from antq_actors.otp import (
     Shutdown,
     Stop,
     call,
-    lending,
-    links,
     monitor,
     reply,
     trace,
 )
-from antq_actors.otp.errors import Interrupt
-from antq_actors.otp.mailbox import Turn
-from antq_actors.otp.messages import Call
+from antq_actors.otp.kernel.errors import Interrupt
+from antq_actors.otp.kernel.mailbox import Turn
+from antq_actors.otp.kernel.messages import Call
+from antq_actors.otp.messaging import inline, links
 
 
 class Lender(Probe):
@@ -66,26 +65,27 @@ def asleep(ref):
 
 def test_a_turn_is_run_by_the_thread_that_calls_while_the_actor_sleeps(lender):
     def call_it():
-        return lending.call(lender, the_thread), threading.current_thread()
+        return inline.call(lender, the_thread), threading.current_thread()
 
     who, caller = InThread(call_it).result()
 
     assert who is caller
-    assert lending.call(lender, attrgetter("ref")) is lender
+    assert inline.call(lender, attrgetter("ref")) is lender
 
 
 def a_program(code):
     """Run a program of its own: here, the test runner's handlers are at work."""
     lines = [
         "import signal, threading",
-        "from antq_actors.otp import GenServer, lending",
+        "from antq_actors.otp import GenServer",
+        "from antq_actors.otp.messaging import inline",
         "class Lender(GenServer):",
         "    lends_its_place = True",
         "    def handle_call(self, request): return threading.current_thread()",
         "ref = Lender.start()",
         "def ran_here():",
         "    while not ref.process.mailbox.asleep: pass",
-        "    return lending.call(ref, None) is threading.current_thread()",
+        "    return inline.call(ref, None) is threading.current_thread()",
         *code,
     ]
     return subprocess.run(  # noqa: S603 - its own code
@@ -120,31 +120,31 @@ def test_an_actor_that_does_not_lend_runs_its_turn_itself(start, notes):
     ref = start(notes)
     asleep(ref)
 
-    assert lending.call(ref, the_thread) is own_thread(ref)
+    assert inline.call(ref, the_thread) is own_thread(ref)
 
 
 def test_so_does_one_that_does_not_want_to_now(lender):
     call(lender, lambda me: setattr(me, "willing", False))
     asleep(lender)
 
-    assert lending.call(lender, the_thread) is own_thread(lender)
+    assert inline.call(lender, the_thread) is own_thread(lender)
 
 
 def test_so_does_one_that_is_looked_at(lender, notes):
     with trace(lender, notes.add):
-        assert lending.call(lender, the_thread) is own_thread(lender)
+        assert inline.call(lender, the_thread) is own_thread(lender)
 
 
 def test_so_does_one_that_waits_for_its_idle_timeout(start, notes):
     ref = start(notes, of=Lender, init=lambda me: setattr(me, "idle_timeout", 3600.0))
     asleep(ref)
 
-    assert lending.call(ref, the_thread) is own_thread(ref)
+    assert inline.call(ref, the_thread) is own_thread(ref)
 
 
 def test_a_turn_speaks_for_its_actor_and_the_thread_for_itself_afterwards(start, lender):
     def whom(_me):
-        return lending.call(lender, lambda me: me.ref is lender and monitor(asker)._owner)
+        return inline.call(lender, lambda me: me.ref is lender and monitor(asker)._owner)
 
     asker = start(of=Probe)
 
@@ -153,9 +153,9 @@ def test_a_turn_speaks_for_its_actor_and_the_thread_for_itself_afterwards(start,
 
 
 def test_whoever_calls_in_the_meantime_is_answered_by_the_own_thread(lender, gate):
-    borrowing = InThread(lending.call, lender, lambda _me: gate())
+    borrowing = InThread(inline.call, lender, lambda _me: gate())
     gate.wait_entered()
-    others = [InThread(lending.call, lender, the_thread) for _ in range(2)]
+    others = [InThread(inline.call, lender, the_thread) for _ in range(2)]
     eventually(lambda: len(lender.process.mailbox) == 2)
 
     gate.open()
@@ -171,11 +171,11 @@ def test_a_turn_that_is_cut_short_has_taken_nothing_from_others(lender, gate, er
         assert me.take_requests(2) == []
         raise_anew(error)
 
-    borrowing = InThread(lending.call, lender, be_cut_short)
+    borrowing = InThread(inline.call, lender, be_cut_short)
     gate.wait_entered()
     others = []
     for number in range(3):
-        others.append(InThread(lending.call, lender, lambda me, n=number: (n, the_thread(me))))
+        others.append(InThread(inline.call, lender, lambda me, n=number: (n, the_thread(me))))
         eventually(lambda n=number: len(lender.process.mailbox) == n + 1)
     gate.open()
 
@@ -195,12 +195,12 @@ def test_a_thread_that_left_its_turn_without_a_word_keeps_nobody_from_the_actor(
     InThread(leave_without_a_word).result()
 
     assert mailbox.turn is not None
-    assert InThread(lending.call, lender, answering("alive")).result() == "alive"
+    assert InThread(inline.call, lender, answering("alive")).result() == "alive"
     eventually(lambda: mailbox.turn is None)
 
 
 def test_a_thread_that_is_at_its_turn_is_waited_for_however_long_it_takes(lender, gate):
-    borrowing = InThread(lending.call, lender, lambda _me: gate())
+    borrowing = InThread(inline.call, lender, lambda _me: gate())
     gate.wait_entered()
     turn = lender.process.mailbox.turn
     with pytest.raises(CallTimeout):
@@ -223,10 +223,10 @@ def test_a_reentrant_actor_answers_a_call_out_of_its_own_turn(start, notes):
 
     def outer(me):
         before = me.from_
-        inner = lending.call(ref, answering("inner"))
+        inner = inline.call(ref, answering("inner"))
         return inner, me.from_ is before
 
-    assert InThread(lending.call, ref, outer).result() == ("inner", True)
+    assert InThread(inline.call, ref, outer).result() == ("inner", True)
     assert call(ref, outer) == ("inner", True)
     assert call(ref, answering("alive")) == "alive"
 
@@ -239,8 +239,8 @@ def test_a_late_answer_is_waited_for_as_long_as_the_caller_says(lender):
         return NOREPLY
 
     with pytest.raises(CallTimeout):
-        lending.call(lender, owe, timeout=0.01)
-    waiting = InThread(lending.call, lender, owe, LONGEST)
+        inline.call(lender, owe, timeout=0.01)
+    waiting = InThread(inline.call, lender, owe, LONGEST)
     eventually(lambda: len(owed) == 2)
     call(lender, lambda _me: reply(owed[1], "late"))
 
@@ -249,13 +249,13 @@ def test_a_late_answer_is_waited_for_as_long_as_the_caller_says(lender):
 
 def test_nobody_has_it_is_what_a_caller_hears_of_a_name_that_nobody_has():
     with pytest.raises(CallExit, match="no actor is registered"):
-        lending.call("nobody", the_thread)
+        inline.call("nobody", the_thread)
 
 
 def test_an_actor_that_calls_itself_hears_of_the_cycle(lender):
     def self_call(_me):
         try:
-            lending.call(lender, the_thread)
+            inline.call(lender, the_thread)
         except CallCycle as error:
             return error
 
@@ -271,7 +271,7 @@ def test_no_two_turns_are_run_at_once_and_none_is_lost(lender):
         return before
 
     def many():
-        return [lending.call(lender, count, LONGEST) for _ in range(200)]
+        return [inline.call(lender, count, LONGEST) for _ in range(200)]
 
     threads = [InThread(many) for _ in range(8)]
     answers = [answer for thread in threads for answer in thread.result()]
@@ -287,7 +287,7 @@ def test_what_a_turn_raises_ends_the_actor_and_the_caller_hears_of_it(lender, no
     watch = monitor(lender)
 
     with pytest.raises(CallExit) as caught:
-        lending.call(lender, raising(error))
+        inline.call(lender, raising(error))
 
     assert caught.value.reason == watch.wait(LONGEST).reason == Crash(error)
     assert notes.take(1) == [("terminate", Crash(error))]
@@ -297,7 +297,7 @@ def test_a_turn_may_stop_its_actor(lender):
     watch = monitor(lender)
 
     with pytest.raises(CallExit):
-        lending.call(lender, raising(Stop(Shutdown("enough"))))
+        inline.call(lender, raising(Stop(Shutdown("enough"))))
 
     assert watch.wait(LONGEST).reason == Shutdown("enough")
 
@@ -305,9 +305,9 @@ def test_a_turn_may_stop_its_actor(lender):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, Interrupt])
 def test_what_is_raised_in_the_foreign_thread_alone_harms_that_thread_alone(lender, error):
     with pytest.raises(error):
-        InThread(lending.call, lender, raising(error())).result()
+        InThread(inline.call, lender, raising(error())).result()
 
-    assert lending.call(lender, answering("alive")) == "alive"
+    assert inline.call(lender, answering("alive")) == "alive"
     assert call(lender, the_thread) is own_thread(lender)
     assert not lender.process.mailbox.calls
 
@@ -315,7 +315,7 @@ def test_what_is_raised_in_the_foreign_thread_alone_harms_that_thread_alone(lend
 def test_an_exit_signal_waits_for_the_end_of_the_turn_and_then_overtakes_what_waits(
     lender, gate, notes
 ):
-    borrowing = InThread(lending.call, lender, lambda _me: (gate(), "done")[1])
+    borrowing = InThread(inline.call, lender, lambda _me: (gate(), "done")[1])
     gate.wait_entered()
     lender.tell("never handled")
     links.exit(lender, Shutdown())
@@ -328,7 +328,7 @@ def test_an_exit_signal_waits_for_the_end_of_the_turn_and_then_overtakes_what_wa
 
 
 def test_a_kill_meanwhile_is_what_the_caller_hears_and_its_thread_goes_on(lender, gate):
-    borrowing = InThread(lending.call, lender, lambda _me: gate())
+    borrowing = InThread(inline.call, lender, lambda _me: gate())
     gate.wait_entered()
     links.exit(lender, Killed())
     assert not lender.is_alive()
@@ -347,7 +347,7 @@ def test_what_a_turn_of_a_killed_actor_still_sends_reaches_nobody(lender, start,
         gate()
         other.tell("from the dead")
 
-    borrowing = InThread(lending.call, lender, send)
+    borrowing = InThread(inline.call, lender, send)
     gate.wait_entered()
     links.exit(lender, Killed())
     gate.open()
@@ -364,17 +364,17 @@ def test_what_a_turn_of_a_killed_actor_still_sends_reaches_nobody(lender, start,
 def test_a_request_is_answered_at_once_by_one_that_sleeps(start, lender):
     asker = start(of=Probe)
 
-    response = call(asker, lambda _me: lending.request(lender, answering(7), tag="t"))
+    response = call(asker, lambda _me: inline.request(lender, answering(7), tag="t"))
 
     assert (response.tag, response.value, response.error) == ("t", 7, None)
 
 
 def test_a_request_to_one_that_is_busy_is_answered_by_a_message(start, notes, gate):
     busy, asker = start(of=Lender), start(notes)
-    borrowing = InThread(lending.call, busy, lambda _me: gate())
+    borrowing = InThread(inline.call, busy, lambda _me: gate())
     gate.wait_entered()
 
-    assert call(asker, lambda _me: lending.request(busy, answering(7), tag="t")) is None
+    assert call(asker, lambda _me: inline.request(busy, answering(7), tag="t")) is None
     gate.open()
 
     borrowing.result()
@@ -386,7 +386,7 @@ def test_a_request_to_one_that_has_ended_is_answered_by_a_message(start, notes, 
     links.exit(lender, Killed())
     asker = start(notes)
 
-    assert call(asker, lambda _me: lending.request(lender, answering(7), tag="t")) is None
+    assert call(asker, lambda _me: inline.request(lender, answering(7), tag="t")) is None
 
     [response] = notes.take(1)
     assert isinstance(response.error, CallExit)
@@ -406,7 +406,7 @@ def test_what_waits_is_handled_in_order_in_the_thread_that_offers_it(lender, not
 
     let_wait(lender, "first", note, "last")
 
-    lending.run_what_waits(lender.process)
+    inline.run_what_waits(lender.process)
 
     assert notes.take(3) == ["first", threading.current_thread(), "last"]
 
@@ -416,7 +416,7 @@ def test_one_that_does_not_lend_is_woken_for_what_waits(start, notes):
     asleep(ref)
     let_wait(ref, "message")
 
-    lending.run_what_waits(ref.process)
+    inline.run_what_waits(ref.process)
 
     assert notes.take(1) == ["message"]
 
@@ -426,7 +426,7 @@ def test_what_fails_there_ends_the_actor_and_not_the_thread(lender, notes):
     error = ValueError("broken")
     let_wait(lender, raising(error), "never handled")
 
-    lending.run_what_waits(lender.process)
+    inline.run_what_waits(lender.process)
 
     assert watch.wait(LONGEST).reason == Crash(error)
     assert notes.take(1) == [("terminate", Crash(error))]
@@ -436,14 +436,14 @@ def test_a_stop_among_what_waits_ends_the_actor(lender, notes):
     watch = monitor(lender)
     let_wait(lender, "first", raising(Stop(Normal())))
 
-    lending.run_what_waits(lender.process)
+    inline.run_what_waits(lender.process)
 
     assert watch.wait(LONGEST).reason == Normal()
     assert notes.take(2) == ["first", ("terminate", Normal())]
 
 
 def test_nothing_that_waits_is_nothing_to_do(lender):
-    lending.run_what_waits(lender.process)
+    inline.run_what_waits(lender.process)
 
     assert lender.process.mailbox.asleep
 

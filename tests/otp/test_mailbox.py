@@ -9,8 +9,8 @@ from pykka._envelope import Envelope
 from supervised import eventually
 
 from antq_actors.otp import Shutdown
-from antq_actors.otp.mailbox import Mailbox
-from antq_actors.otp.messages import Call, ExitSignal
+from antq_actors.otp.kernel.mailbox import Mailbox
+from antq_actors.otp.kernel.messages import Call, ExitSignal
 
 
 def a_signal(number=0):

@@ -18,12 +18,12 @@ from antq_actors.otp import (
     Shutdown,
     Stop,
     call,
-    links,
     monitor,
     orphans,
     tree,
 )
-from antq_actors.otp.lean_server import OneShot
+from antq_actors.otp.actors.task_actor import OneShot
+from antq_actors.otp.messaging import links
 
 
 class Doing(OneShot):

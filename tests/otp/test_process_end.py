@@ -37,7 +37,7 @@ from antq_actors.otp import (
     trap_exit,
     whereis,
 )
-from antq_actors.otp.calls import call_by_message
+from antq_actors.otp.messaging.calls import call_by_message
 
 BOOM = ValueError("boom")
 DONE = Shutdown("done")

@@ -13,9 +13,9 @@ from pykka import Actor, ActorRef, ActorRegistry, ThreadingActor, _envelope, mes
 
 import antq_actors
 from antq_actors.otp import DynamicSupervisor, GenServer, Supervisor
-from antq_actors.otp.actor_loop import ActorLoop
-from antq_actors.otp.lean_server import LeanServer
-from antq_actors.otp.ref import ServerRef
+from antq_actors.otp.actors.task_actor import LeanServer
+from antq_actors.otp.kernel.loop import ActorLoop
+from antq_actors.otp.kernel.ref import ServerRef
 
 
 class Plain(ThreadingActor):

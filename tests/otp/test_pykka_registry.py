@@ -6,7 +6,7 @@ from probe import LONGEST, Notes, Probe
 from supervised import eventually, kill
 
 from antq_actors.otp import GenServer, call, stop
-from antq_actors.otp.lean_server import LeanServer
+from antq_actors.otp.actors.task_actor import LeanServer
 
 registry = pykka.ActorRegistry
 

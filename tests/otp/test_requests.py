@@ -21,7 +21,7 @@ from antq_actors.otp import (
     send_request,
     stop,
 )
-from antq_actors.otp.messages import NOREPLY
+from antq_actors.otp.kernel.messages import NOREPLY
 
 
 def postponing(owed):

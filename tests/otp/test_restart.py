@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antq_actors.otp import restart
-from antq_actors.otp.child_spec import AutoShutdown, ChildSpec, Restart, Strategy
-from antq_actors.otp.reasons import Crash, Killed, NoProc, Normal, Shutdown
-from antq_actors.otp.restart import (
+from antq_actors.otp.kernel.child_spec import AutoShutdown, ChildSpec, Restart, Strategy
+from antq_actors.otp.kernel.reasons import Crash, Killed, NoProc, Normal, Shutdown
+from antq_actors.otp.supervision import restart
+from antq_actors.otp.supervision.restart import (
     Child,
     ChildState,
     GiveUp,

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from restart_model import Failed, Plan, Spec, World
 
-from antq_actors.otp import restart
-from antq_actors.otp.child_spec import AutoShutdown, ChildSpec, Restart, Strategy
-from antq_actors.otp.reasons import Crash, Killed, Normal, Shutdown
-from antq_actors.otp.restart import (
+from antq_actors.otp.kernel.child_spec import AutoShutdown, ChildSpec, Restart, Strategy
+from antq_actors.otp.kernel.reasons import Crash, Killed, Normal, Shutdown
+from antq_actors.otp.supervision import restart
+from antq_actors.otp.supervision.restart import (
     ChildState,
     GiveUp,
     RestartIntensity,

@@ -28,10 +28,10 @@ from antq_actors.otp import (
     call,
     exit,  # noqa: A004 - OTP's name
     orphans,
-    threads,
     trap_exit,
 )
-from antq_actors.otp.threads import RunQueue
+from antq_actors.otp.threads import run_queue
+from antq_actors.otp.threads.run_queue import RunQueue
 
 BOOM = ValueError("boom")
 DONE = Shutdown("done")
@@ -224,7 +224,7 @@ def test_a_killed_task_is_over_at_once_also_when_its_thread_cannot_be_interrupte
 
 
 def test_a_task_that_was_told_to_end_before_its_turn_does_not_begin(endless):
-    with threads.together(1):
+    with run_queue.together(1):
         task = Task.async_(endless)
         exit(task.ref, DONE)
 
@@ -250,7 +250,7 @@ def test_who_calls_a_task_hears_of_its_end_and_the_task_is_not_disturbed(gate):
 
 
 def test_a_task_for_which_there_is_no_thread_is_a_start_error(monkeypatch):
-    monkeypatch.setattr(threads, "_run_queue", RunQueue(raising(RuntimeError("no thread"))))
+    monkeypatch.setattr(run_queue, "_run_queue", RunQueue(raising(RuntimeError("no thread"))))
 
     with pytest.raises(StartError, match="no thread"):
         Task.async_(answering(1))

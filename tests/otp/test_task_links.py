@@ -22,11 +22,11 @@ from antq_actors.otp import (
     exit,  # noqa: A004 - OTP's name
     monitor,
     stop,
-    threads,
     trap_exit,
     unlink,
 )
-from antq_actors.otp.threads import RunQueue
+from antq_actors.otp.threads import run_queue
+from antq_actors.otp.threads.run_queue import RunQueue
 
 BOOM = ValueError("boom")
 DONE = Shutdown("done")
@@ -217,7 +217,7 @@ def test_a_task_for_which_there_is_no_thread_is_a_start_error_and_ends_nobody(
 
     def try_it(_me):
         with monkeypatch.context() as no_thread:
-            no_thread.setattr(threads, "_run_queue", RunQueue(raising(RuntimeError("no thread"))))
+            no_thread.setattr(run_queue, "_run_queue", RunQueue(raising(RuntimeError("no thread"))))
             try:
                 async_(answering(1))
             except StartError as error:

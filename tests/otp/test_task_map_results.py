@@ -21,8 +21,8 @@ from antq_actors.otp import (
     call,
     exit,  # noqa: A004 - OTP's name
     stop,
-    timers,
 )
+from antq_actors.otp.messaging import timers
 
 SHORT = 0.5
 """Seconds that some take longer than; the others need next to none, also on a busy machine."""

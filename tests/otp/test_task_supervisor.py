@@ -32,7 +32,6 @@ from antq_actors.otp import (
     TaskExit,
     TaskSupervisor,
     Via,
-    admin,
     call,
     monitor,
     send_request,
@@ -40,6 +39,7 @@ from antq_actors.otp import (
     tree,
     whereis,
 )
+from antq_actors.otp.supervision import admin
 
 BOOM = ValueError("boom")
 STARTS = [TaskSupervisor.async_, TaskSupervisor.async_nolink, TaskSupervisor.start_child]

@@ -8,9 +8,9 @@ from probe import LONGEST, Gate, InThread, answering
 from supervised import eventually, kill
 
 from antq_actors.otp import NOREPLY, Killed, StartError, call, monitor, stop, whereis
-from antq_actors.otp.calls import reply_error
-from antq_actors.otp.gen_server import GenServer
-from antq_actors.otp.threads import IDLE_NAME, RunQueue
+from antq_actors.otp.actors.gen_server import GenServer
+from antq_actors.otp.messaging.calls import reply_error
+from antq_actors.otp.threads.run_queue import IDLE_NAME, RunQueue
 
 
 class Threads:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from probe import LONGEST, Notes, Probe, answering
 from supervised import eventually, kill
 
-from antq_actors.otp import StartError, call, cancel_timer, send_after, stop, timers
+from antq_actors.otp import StartError, call, cancel_timer, send_after, stop
+from antq_actors.otp.messaging import timers
 
 LONG = 3600
 

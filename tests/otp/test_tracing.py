@@ -20,7 +20,7 @@ from antq_actors.otp import (
     supervised,
     trace,
 )
-from antq_actors.otp.tracing import Answered, Ended, Got, Sent
+from antq_actors.otp.inspect.tracing import Answered, Ended, Got, Sent
 
 
 class Echo(Probe):

@@ -22,10 +22,10 @@ from antq_actors.otp import (
     monitor,
     send_after,
     stop,
-    timers,
     tree,
     whereis,
 )
+from antq_actors.otp.messaging import timers
 
 CLERK = Via("shop", "clerk")
 

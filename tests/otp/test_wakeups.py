@@ -16,9 +16,9 @@ from antq_actors.otp import (
     monitor,
     stop,
 )
-from antq_actors.otp.mailbox import Mailbox
-from antq_actors.otp.messages import ExitSignal
-from antq_actors.otp.wakeups import AT_ONCE, wake_in_turn
+from antq_actors.otp.kernel.mailbox import Mailbox
+from antq_actors.otp.kernel.messages import ExitSignal
+from antq_actors.otp.supervision.wakeups import AT_ONCE, wake_in_turn
 
 SIGNAL = ExitSignal(None, Shutdown())
 MANY = 4 * AT_ONCE

@@ -4,8 +4,8 @@ import pytest
 
 from antq_actors.jobs.instant import SECOND
 from antq_actors.otp import Shutdown, stop
+from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
-from antq_actors.storage.storage_actor import StorageActor
 
 _numbers = itertools.count()
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from antq_actors.jobs.outcome import Completed
-from antq_actors.queues.book import CLAIM, Ask, Book
-from antq_actors.storage.records import Settlement
+from antq_actors.queues.queue_state import CLAIM, Ask, Book
+from antq_actors.storage.format.records import Settlement
 
 
 def settlement(number):

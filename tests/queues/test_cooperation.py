@@ -8,7 +8,7 @@ from apps import settled, until
 from stage import LONGEST, Stage
 
 from antq_actors import AntQ, Cancel, Job, QueueConfig, Status, Worker
-from antq_actors.queues import runs
+from antq_actors.queues import running_attempts
 
 
 class Loops(Worker):
@@ -73,7 +73,7 @@ class Deaf(Worker):
 
 
 def test_one_that_looked_and_does_not_end_is_interrupted_a_little_later(app, monkeypatch):
-    monkeypatch.setattr(runs, "COOPERATION_TIME", 0.05)
+    monkeypatch.setattr(running_attempts, "COOPERATION_TIME", 0.05)
 
     job = settled(app, Deaf.perform_async(timeout=0.02))
 
@@ -135,7 +135,7 @@ def a_job() -> Job:
 def test_with_too_many_threads_that_do_not_end_a_queue_claims_no_more_and_says_so(
     monkeypatch, caplog
 ):
-    monkeypatch.setattr(runs, "INTERRUPTION_TIME", 0.02)
+    monkeypatch.setattr(running_attempts, "INTERRUPTION_TIME", 0.02)
     queues = {"default": QueueConfig(2, check_interval=0.05, max_abandoned=2)}
     with AntQ(queues=queues) as app:
         stage = Stage(app)

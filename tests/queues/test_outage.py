@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from antq_actors import StorageError
 from antq_actors.jobs.outcome import Completed
 from antq_actors.otp import call, stop
-from antq_actors.queues.book import Book
 from antq_actors.queues.outage import REMINDER, Outage
-from antq_actors.queues.pruner import Prune, Pruner, PrunerConfig
 from antq_actors.queues.queue_actor import RETRIES
-from antq_actors.queues.rescuer import Rescue, Rescuer, RescuerConfig
+from antq_actors.queues.queue_state import Book
+from antq_actors.queues.services.pruner import Prune, Pruner, PrunerConfig
+from antq_actors.queues.services.rescuer import Rescue, Rescuer, RescuerConfig
+from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
-from antq_actors.storage.records import Settlement
-from antq_actors.storage.storage_actor import StorageActor
+from antq_actors.storage.format.records import Settlement
 
 NAME = "storage-that-comes-and-goes"
 SOON = 0.02

@@ -9,8 +9,8 @@ from antq_actors.jobs.instant import SECOND
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed
 from antq_actors.jobs.status import Status
 from antq_actors.otp import call
-from antq_actors.queues.pruner import Prune, Pruner, PrunerConfig
-from antq_actors.storage.records import JobSpec, NewJob, Settlement
+from antq_actors.queues.services.pruner import Prune, Pruner, PrunerConfig
+from antq_actors.storage.format.records import JobSpec, NewJob, Settlement
 
 
 @pytest.fixture(autouse=True)

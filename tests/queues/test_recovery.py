@@ -12,9 +12,9 @@ from antq_actors.otp import (
     Supervisor,
     exit,  # noqa: A004 - OTP's name
 )
-from antq_actors.storage.environment import Environment
-from antq_actors.storage.job_store import read
-from antq_actors.storage.verify import verify
+from antq_actors.storage.admin.verify import verify
+from antq_actors.storage.jobs.job_store import read
+from antq_actors.storage.lmdb.environment import Environment
 
 
 def child(sup, *path):

@@ -9,9 +9,9 @@ from antq_actors.jobs import lifecycle
 from antq_actors.jobs.status import Status
 from antq_actors.otp import call
 from antq_actors.queues.node import Node
-from antq_actors.queues.rescuer import Rescue, Rescuer, RescuerConfig
-from antq_actors.storage import node_lock
-from antq_actors.storage.records import JobSpec, NewJob
+from antq_actors.queues.services.rescuer import Rescue, Rescuer, RescuerConfig
+from antq_actors.storage.format.records import JobSpec, NewJob
+from antq_actors.storage.locks import node_lock
 
 ASLEEP = RescuerConfig(max_interruptions=3, interval=3600.0)
 
@@ -117,7 +117,7 @@ def test_a_node_has_one_number_until_it_closes_and_a_new_one_afterwards(store):
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_killed_process_is_a_dead_node(store, clock, start):
     code = (
-        "import sys; from pathlib import Path; from antq_actors.storage import node_lock;"
+        "import sys; from pathlib import Path; from antq_actors.storage.locks import node_lock;"
         "node_lock.hold(Path(sys.argv[1]), int(sys.argv[2])); print('held', flush=True); input()"
     )
     node = store.open_node()

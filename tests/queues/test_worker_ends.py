@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from antq_actors.otp import GenServer, Normal, Shutdown
-from antq_actors.queues.ends import Ends, WorkersEnded
+from antq_actors.queues.exit_queue import Ends, WorkersEnded
 
 
 class Queue(GenServer):

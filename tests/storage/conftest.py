@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from stored_jobs import Store
 
-from antq_actors.storage.environment import Environment
+from antq_actors.storage.lmdb.environment import Environment
 
 
 @pytest.fixture

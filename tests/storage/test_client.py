@@ -19,18 +19,18 @@ from antq_actors.errors import (
 )
 from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.status import Status
-from antq_actors.otp.messages import Response
+from antq_actors.otp.kernel.messages import Response
+from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
-from antq_actors.storage.records import Filter, Settlement, Span
-from antq_actors.storage.request import Write
-from antq_actors.storage.storage_actor import StorageActor
+from antq_actors.storage.format.records import Filter, Settlement, Span
+from antq_actors.storage.requests import Write
 
 NAME = "storage-under-test"
 
 NODE = """
     import sys
     from antq_actors.storage.client import StorageClient
-    from antq_actors.storage.storage_actor import StorageActor
+    from antq_actors.storage.actor import StorageActor
     ref = StorageActor.start(sys.argv[1], wake=lambda queue_name: None)
     print(StorageClient(ref, sys.argv[1]).open_node(), flush=True)
     sys.stdin.read()

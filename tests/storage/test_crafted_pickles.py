@@ -15,8 +15,8 @@ import uuid
 import pytest
 from looking import answer
 
-from antq_actors.storage import encoding
-from antq_actors.storage.plain.opaque import Opaque
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.plain.opaque import Opaque
 
 SECONDS = 20  # the slowest takes two on an idle machine
 

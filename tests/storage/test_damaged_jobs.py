@@ -10,9 +10,11 @@ from stored_jobs import Store, a_new_job
 from antq_actors.errors import JobNotFound, NotCancellable, StorageError
 from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.status import Status
-from antq_actors.storage import encoding, job_store, keys
-from antq_actors.storage.records import Filter, Settlement
-from antq_actors.storage.seal import Seal, contents
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.records import Filter, Settlement
+from antq_actors.storage.format.signer import Seal, contents
+from antq_actors.storage.jobs import job_store
+from antq_actors.storage.lmdb import keys
 
 
 @pytest.fixture

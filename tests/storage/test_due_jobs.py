@@ -10,9 +10,9 @@ from stored_jobs import Store, a_new_job
 
 from antq_actors.jobs.outcome import Completed, Failed, GivenBack
 from antq_actors.jobs.status import Status
-from antq_actors.storage import due_jobs
-from antq_actors.storage.environment import Environment
-from antq_actors.storage.records import Filter, Settlement
+from antq_actors.storage.format.records import Filter, Settlement
+from antq_actors.storage.jobs import due_jobs
+from antq_actors.storage.lmdb.environment import Environment
 
 SECOND = 1_000_000
 WAITING = (Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING)

@@ -21,9 +21,9 @@ from antq_actors.jobs.lifecycle import ErrorEntry
 from antq_actors.jobs.state import JobState
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.unique import Unique
-from antq_actors.storage import encoding
-from antq_actors.storage.plain import Opaque
-from antq_actors.storage.records import JobSpec, StoredJob
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.plain import Opaque
+from antq_actors.storage.format.records import JobSpec, StoredJob
 
 leaves = (
     st.none()

@@ -10,13 +10,13 @@ from other_process import OtherProcess
 from stored_jobs import Store, a_new_job
 
 from antq_actors.errors import ForkError, StorageError, StorageFull
-from antq_actors.storage.environment import Environment
-from antq_actors.storage.failures import storage_error
-from antq_actors.storage.records import Filter
+from antq_actors.storage.format.records import Filter
+from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.failures import storage_error
 
 HOLD_OPEN = """
     import sys
-    from antq_actors.storage.environment import Environment
+    from antq_actors.storage.lmdb.environment import Environment
     env = Environment.open(sys.argv[1])
     print("open", flush=True)
     sys.stdin.read()
@@ -26,7 +26,7 @@ INSERT_BIG = """
     import sys
     sys.path.insert(0, sys.argv[2])
     from stored_jobs import Store, a_new_job
-    from antq_actors.storage.environment import Environment
+    from antq_actors.storage.lmdb.environment import Environment
     store = Store(Environment.open(sys.argv[1], map_size=2**20))
     print("open", flush=True)
     sys.stdin.readline()
@@ -241,7 +241,7 @@ def test_what_lmdb_says_is_said_in_words_that_help(tmp_path, error, kind, text):
 
 OPEN_WHEN_TOLD = """
     import sys
-    from antq_actors.storage.environment import Environment
+    from antq_actors.storage.lmdb.environment import Environment
     print("ready", flush=True)
     for path in sys.stdin:
         Environment.open(path.strip()).close()

@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 from other_process import OtherProcess
 
-from antq_actors.storage import node_lock
-from antq_actors.storage.file_lock import LockFile, try_lock
+from antq_actors.storage.locks import node_lock
+from antq_actors.storage.locks.file_lock import LockFile, try_lock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="locks of an open file")
 
 TRY = """
     import sys
     from pathlib import Path
-    from antq_actors.storage import node_lock
-    from antq_actors.storage.file_lock import try_lock
+    from antq_actors.storage.locks import node_lock
+    from antq_actors.storage.locks.file_lock import try_lock
     print("ready", flush=True)
     for line in sys.stdin:
         print(try_lock(Path(sys.argv[1]) / "file") is not None, node_lock.is_dead(
@@ -34,8 +34,8 @@ TRY = """
 PARENT = """
     import ctypes, os, subprocess, sys, time
     from pathlib import Path
-    from antq_actors.storage import node_lock
-    from antq_actors.storage.file_lock import try_lock
+    from antq_actors.storage.locks import node_lock
+    from antq_actors.storage.locks.file_lock import try_lock
     home = Path(sys.argv[1])
     lock = try_lock(home / "file")
     node_lock.hold(home, 7, b"")

@@ -9,8 +9,8 @@ import pytest
 from stored_jobs import Store, a_new_job
 
 from antq_actors.errors import StorageFull
-from antq_actors.storage.environment import Environment
-from antq_actors.storage.records import Filter
+from antq_actors.storage.format.records import Filter
+from antq_actors.storage.lmdb.environment import Environment
 
 
 @pytest.fixture

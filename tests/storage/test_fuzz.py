@@ -22,10 +22,11 @@ from antq_actors.errors import StorageError
 from antq_actors.jobs.lifecycle import ErrorEntry
 from antq_actors.jobs.state import JobState
 from antq_actors.jobs.status import Status
-from antq_actors.storage import encoding, keys
-from antq_actors.storage.plain import read_plain
-from antq_actors.storage.plain.machine import Machine
-from antq_actors.storage.records import JobSpec, StoredJob
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.plain import read_plain
+from antq_actors.storage.format.plain.machine import Machine
+from antq_actors.storage.format.records import JobSpec, StoredJob
+from antq_actors.storage.lmdb import keys
 
 listen()
 often = settings(max_examples=200)

@@ -20,10 +20,10 @@ from antq_actors.jobs.outcome import (
     Snoozed,
 )
 from antq_actors.jobs.status import ACTIVE, Status
-from antq_actors.storage import job_store
-from antq_actors.storage.environment import Environment
-from antq_actors.storage.keys import LARGEST_ID
-from antq_actors.storage.records import Filter, Settlement, Span
+from antq_actors.storage.format.records import Filter, Settlement, Span
+from antq_actors.storage.jobs import job_store
+from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.keys import LARGEST_ID
 
 SECOND = 1_000_000
 

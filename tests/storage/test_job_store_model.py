@@ -22,10 +22,11 @@ from antq_actors.jobs.outcome import (
     Snoozed,
 )
 from antq_actors.jobs.status import ACTIVE, ENDED, Status
-from antq_actors.storage import job_store, keys
-from antq_actors.storage.environment import Environment
-from antq_actors.storage.job_runs import ALONE_FOR
-from antq_actors.storage.records import Filter, Settlement, StoredJob
+from antq_actors.storage.format.records import Filter, Settlement, StoredJob
+from antq_actors.storage.jobs import job_store
+from antq_actors.storage.jobs.claims import ALONE_FOR
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.environment import Environment
 
 FAILED = Status.FAILED
 MOST_INTERRUPTIONS = 2

@@ -11,8 +11,10 @@ from antq_actors.jobs.attempt_error import TEXT_LIMIT, TRACE_LIMIT
 from antq_actors.jobs.lifecycle import NEWEST_ERRORS, ErrorEntry
 from antq_actors.jobs.outcome import Cancelled, Failed, Interrupted
 from antq_actors.jobs.status import Status
-from antq_actors.storage import encoding, job_store, keys
-from antq_actors.storage.records import Filter, Settlement
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.records import Filter, Settlement
+from antq_actors.storage.jobs import job_store
+from antq_actors.storage.lmdb import keys
 
 FAILS = Failed("no", "trace", 0.0)
 

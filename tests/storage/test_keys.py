@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from antq_actors.errors import StorageError
 from antq_actors.jobs.status import Status
-from antq_actors.storage import keys
+from antq_actors.storage.lmdb import keys
 
 statuses = st.sampled_from(Status)
 names = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=60)

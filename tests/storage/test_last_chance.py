@@ -8,9 +8,9 @@ from stored_jobs import a_new_job
 from antq_actors.jobs.instant import SECOND
 from antq_actors.jobs.outcome import Completed, Failed
 from antq_actors.jobs.status import Status
-from antq_actors.storage import job_store
-from antq_actors.storage.job_runs import ALONE_FOR
-from antq_actors.storage.records import NodeGone, Settlement
+from antq_actors.storage.format.records import NodeGone, Settlement
+from antq_actors.storage.jobs import job_store
+from antq_actors.storage.jobs.claims import ALONE_FOR
 
 
 def interrupted(store, count, times, *, most=3):

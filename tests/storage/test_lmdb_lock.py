@@ -12,9 +12,9 @@ import pytest
 from other_process import OtherProcess
 from stored_jobs import Store, a_new_job
 
-from antq_actors import maintenance
-from antq_actors.storage import store_lock
-from antq_actors.storage.environment import Environment
+from antq_actors.storage.admin import maintenance
+from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.locks import store_lock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="locks of an open file")
 
@@ -23,7 +23,7 @@ OPENER = """
     import sys
     from antq_actors import maintenance
     from antq_actors.errors import StorageError
-    from antq_actors.storage.environment import Environment
+    from antq_actors.storage.lmdb.environment import Environment
     print("ready", flush=True)
     env = None
     for line in sys.stdin:

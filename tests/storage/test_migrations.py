@@ -13,14 +13,16 @@ from antq_actors import maintenance
 from antq_actors.errors import StorageError
 from antq_actors.jobs.lifecycle import ErrorEntry
 from antq_actors.jobs.outcome import Failed
-from antq_actors.storage import keys, migrations, seal
-from antq_actors.storage.environment import Environment
-from antq_actors.storage.migrations import FORMAT, FORMAT_KEY, Migration, Step
-from antq_actors.storage.records import Filter, Settlement
+from antq_actors.storage.admin import migrate
+from antq_actors.storage.admin.migrate import FORMAT, FORMAT_KEY, Migration, Step
+from antq_actors.storage.format import signer
+from antq_actors.storage.format.records import Filter, Settlement
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.environment import Environment
 
 HOLD_OPEN = """
     import sys
-    from antq_actors.storage.environment import Environment
+    from antq_actors.storage.lmdb.environment import Environment
     env = Environment.open(sys.argv[1])
     print("open", flush=True)
     sys.stdin.read()
@@ -40,7 +42,7 @@ def an_open_store_of_format_1(path, jobs):
     def unseal(txn):
         for id_ in range(1, jobs + 1):
             key = keys.job_key(id_)
-            bare = seal.contents(txn.get(key, db=env.tables.payloads))
+            bare = signer.contents(txn.get(key, db=env.tables.payloads))
             txn.put(key, bare, db=env.tables.payloads)
         txn.put(FORMAT_KEY, b"1", db=env.tables.meta)
 
@@ -55,7 +57,7 @@ def format_of(env):
 def sealed(env):
     def count(txn):
         cursor = txn.cursor(env.tables.payloads)
-        return sum(seal.is_sealed(value) for _, value in cursor)
+        return sum(signer.is_sealed(value) for _, value in cursor)
 
     return env.read(count)
 
@@ -73,7 +75,7 @@ def test_a_small_store_is_migrated_when_it_is_opened(tmp_path, caplog):
 
 
 def test_a_large_store_is_refused_with_the_command_that_migrates_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(migrations, "_A_MOMENT", 4)
+    monkeypatch.setattr(migrate, "_A_MOMENT", 4)
     a_store_of_format_1(tmp_path, 5)
 
     with pytest.raises(StorageError, match=rf"5 jobs.*`antq migrate --path {tmp_path}`"):
@@ -86,7 +88,7 @@ def test_a_large_store_is_refused_with_the_command_that_migrates_it(tmp_path, mo
 
 
 def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_opens_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(migrations, "BATCH", 2)
+    monkeypatch.setattr(migrate, "BATCH", 2)
     env = an_open_store_of_format_1(tmp_path, 5)
     batches = []
 
@@ -122,7 +124,7 @@ def test_several_steps_are_done_in_order_each_once(tmp_path):
     env = Environment.open(tmp_path, durable=False)
     done = []
     steps = [
-        *migrations.STEPS,
+        *migrate.STEPS,
         Step("a", lambda *_: done.append("a")),
         Step("b", lambda *_: done.append("b")),
     ]
@@ -136,7 +138,7 @@ def test_several_steps_are_done_in_order_each_once(tmp_path):
 
 
 def test_a_large_store_of_format_2_is_migrated_at_once_and_keeps_its_jobs(tmp_path, monkeypatch):
-    monkeypatch.setattr(migrations, "_A_MOMENT", 2)
+    monkeypatch.setattr(migrate, "_A_MOMENT", 2)
     a_store_of_format_2(tmp_path, 5)
 
     env = Environment.open(tmp_path)
@@ -187,8 +189,8 @@ def test_a_store_that_another_process_has_open_is_not_migrated(tmp_path):
 
 MIGRATE_WHEN_TOLD = """
     import sys
-    from antq_actors.storage.environment import Environment
-    from antq_actors.storage.migrations import Migration
+    from antq_actors.storage.lmdb.environment import Environment
+    from antq_actors.storage.admin.migrate import Migration
     migrate = Migration.run
     def run(*arguments):
         print("migrates", flush=True)

@@ -13,10 +13,11 @@ from namespaces import UNSHARE, entering, needs_namespaces
 from other_process import OtherProcess
 
 from antq_actors import AntQ, Status, StorageError, Worker
-from antq_actors.storage import environment, pid_namespace, store_lock
-from antq_actors.storage.environment import Environment
-from antq_actors.storage.file_lock import LockFile
-from antq_actors.storage.store_lock import StoreLock
+from antq_actors.storage.lmdb import environment
+from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.locks import pid_namespace, store_lock
+from antq_actors.storage.locks.file_lock import LockFile
+from antq_actors.storage.locks.store_lock import StoreLock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="PID namespaces are Linux's")
 

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from antq_actors import AntQ
-from antq_actors.storage import encoding
+from antq_actors.storage.format import encoding
 
 
 @dataclass

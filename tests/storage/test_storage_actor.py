@@ -10,18 +10,18 @@ from stored_jobs import a_new_job
 from antq_actors import otp
 from antq_actors.errors import AlreadyExists, JobNotFound, StorageError
 from antq_actors.jobs.outcome import Completed, GivenBack
-from antq_actors.storage.environment import Environment, opened
-from antq_actors.storage.job_store import JobStore
-from antq_actors.storage.records import Settlement
-from antq_actors.storage.request import Read, Write
-from antq_actors.storage.storage_actor import StorageActor
-from antq_actors.storage.verify import verify
+from antq_actors.storage.actor import StorageActor
+from antq_actors.storage.admin.verify import verify
+from antq_actors.storage.format.records import Settlement
+from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.lmdb.environment import Environment, opened
+from antq_actors.storage.requests import Read, Write
 
 INSERT = """
     import sys
     sys.path.insert(0, sys.argv[2])
     from stored_jobs import Store, a_new_job
-    from antq_actors.storage.environment import Environment
+    from antq_actors.storage.lmdb.environment import Environment
     store = Store(Environment.open(sys.argv[1]))
     print("open", flush=True)
     sys.stdin.readline()
@@ -335,7 +335,7 @@ def test_what_is_no_request_is_refused_and_the_actor_lives_on(start):
 
 READ_ON = """
     import sys
-    from antq_actors.storage.environment import Environment
+    from antq_actors.storage.lmdb.environment import Environment
     env = Environment.open(sys.argv[1])
     reading = env._env.begin()
     print(reading.stat()["entries"] > 0, flush=True)

@@ -6,7 +6,8 @@ import pytest
 from apps import settled, until
 from ray_workers import Does, Far
 
-from antq_actors import Status, Unique, errors, maintenance, signing_keys
+from antq_actors import Status, Unique, errors, maintenance
+from antq_actors.app import signing_keys
 
 ray = pytest.importorskip("ray")
 

@@ -1,0 +1,291 @@
+"""What an application is told at its start, checked before anything starts."""
+
+from __future__ import annotations
+
+import math
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from antq_actors.app import signing_keys
+from antq_actors.errors import ConfigError
+from antq_actors.field_docs import explain_fields
+from antq_actors.jobs.duration import LONGEST, brief, to_seconds
+from antq_actors.jobs.number import real, whole
+from antq_actors.jobs.options import LONGEST_TIMEOUT, check_executor, check_queue_name
+from antq_actors.jobs.wording import did_you_mean
+from antq_actors.queues.messages import check_concurrency
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from antq_actors.jobs.option_types import ExecutorName
+
+T = TypeVar("T")
+
+
+class WrongSetting(ConfigError, TypeError):
+    """A setting that does not exist, or has a value of the wrong type."""
+
+
+@explain_fields
+@dataclass(frozen=True, slots=True)
+class QueueConfig:
+    """How one queue works on this node.
+
+    Raises TypeError for a value of the wrong type, ConfigError (a ValueError) for one out of
+    range; each names the setting.
+
+    >>> QueueConfig(concurrency=0)
+    Traceback (most recent call last):
+        ...
+    antq_actors.errors.ConfigError: concurrency must be at least 1, got 0; to stop a queue, pause it
+    """
+
+    concurrency: int = 5
+    """Jobs performed at once."""
+    check_interval: float | timedelta = 5.0
+    """Longest time between two looks for jobs; a new job never waits for it. Kept as seconds."""
+    executor: ExecutorName | None = None
+    """What runs ``perform`` of workers that name none: thread, async, process or ray. None: the
+    event loop for coroutines, else a thread."""
+    max_jobs: int | None = None
+    """Jobs after which an OS process of this queue is replaced; None: never."""
+    max_memory: int | None = None
+    """Bytes of memory above which an OS process of this queue is replaced after its job."""
+    max_abandoned: int = 20
+    """Threads of timed-out or cancelled jobs that do not end, above which nothing is claimed."""
+
+    def __post_init__(self) -> None:
+        checked: dict[str, Any] = {
+            "concurrency": _setting(check_concurrency, self.concurrency),
+            "check_interval": _seconds(self.check_interval, "check_interval", endless=False),
+            "max_abandoned": _limit(self.max_abandoned, "max_abandoned"),
+        }
+        if self.executor is not None:
+            checked["executor"] = _setting(check_executor, self.executor)
+        for setting in ("max_jobs", "max_memory"):
+            value = getattr(self, setting)
+            if value is not None:
+                checked[setting] = _limit(value, setting, none=" or None")
+        for setting, value in checked.items():
+            object.__setattr__(self, setting, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All settings of an application, as AntQ takes them."""
+
+    path: Path | None = None
+    """The directory of a durable store; None: volatile."""
+    queues: Mapping[str, QueueConfig] = field(default_factory=lambda: {"default": QueueConfig()})
+    start_queues: bool = True
+    retention: float | None = 14 * 86_400.0
+    """Seconds an ended job is kept; None: for ever."""
+    max_interruptions: int = 3
+    signing_key_file: Path | None = None
+    """Where the keys are that jobs are signed with; None: in the environment, or nowhere."""
+    signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
+    has_own_queues: bool = True
+    """Whether *queues* were given, and are not the default."""
+
+
+_SETTINGS: Final = tuple(
+    f.name for f in fields(Config) if f.name not in {"signing_keys", "has_own_queues"}
+)
+"""What AntQ and a settings file take. Keys are for no settings file."""
+
+
+def check(
+    path: str | os.PathLike[str] | None,
+    queues: Mapping[str, int | QueueConfig] | None,
+    *,
+    start_queues: object,
+    retention: float | timedelta | None,
+    max_interruptions: object,
+    signing_key_file: str | os.PathLike[str] | None = None,
+) -> Config:
+    """Answer the arguments of AntQ as a Config.
+
+    Raises TypeError for a value of the wrong type, ConfigError for one out of range.
+    """
+    if not isinstance(start_queues, bool):
+        raise WrongSetting(f"start_queues must be True or False, got {start_queues!r}")
+    most = _limit(max_interruptions, "max_interruptions")
+    key_file = _path(signing_key_file, "signing_key_file", "a file's path", is_secret=True)
+    return Config(
+        path=_path(path, "path", "a directory's path"),
+        queues=_queues(queues),
+        start_queues=start_queues,
+        retention=None if retention is None else _seconds(retention, "retention"),
+        max_interruptions=most,
+        signing_key_file=key_file,
+        signing_keys=signing_keys.load(key_file),
+        has_own_queues=queues is not None,
+    )
+
+
+def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
+    """Answer the arguments of AntQ that a TOML file gives; relative paths are relative to it.
+
+    Raises ConfigError for a file that cannot be read, is no TOML, or has an unknown setting.
+    """
+    source = Path(file)
+    try:
+        document = tomllib.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read the settings in {source}: {error}") from error
+    if "antq" not in document:
+        raise ConfigError(f"{source} has no [antq] section; the settings of antq stand there")
+    settings = _table(document["antq"], "[antq]")
+    _refuse_unknown(settings, _SETTINGS, "[antq]")
+    for name in ("path", "signing_key_file"):
+        if isinstance(settings.get(name), str) and settings[name]:
+            settings[name] = source.absolute().parent / settings[name]
+    if "queues" in settings:
+        settings["queues"] = {
+            name: _toml_queue(name, table)
+            for name, table in _table(settings["queues"], "[antq.queues]").items()
+        }
+    return settings
+
+
+def _toml_queue(name: str, table: object) -> int | QueueConfig:
+    concurrency = whole(table)
+    if concurrency is not None:
+        return concurrency
+    where = f"[antq.queues.{name}]"
+    settings = _table(table, where)
+    _refuse_unknown(settings, {f.name for f in fields(QueueConfig)}, where)
+    try:
+        return QueueConfig(**settings)
+    except ConfigError as error:
+        raise type(error)(f"{where}: {error}") from None
+
+
+def _path(path: object, setting: str, what: str, *, is_secret: bool = False) -> Path | None:
+    """Return *path* absolute; one that *is_secret* could be a key instead, and is not shown."""
+    if path is None:
+        return None
+    try:
+        given = Path(path)  # type: ignore[arg-type]
+    except TypeError:
+        shown = f"a {type(path).__name__}" if is_secret else repr(path)
+        raise WrongSetting(f"{setting} must be {what} or None, got {shown}") from None
+    if not str(path):
+        raise ConfigError(f"{setting} must be {what} or None, got an empty one")
+    if "\0" in str(given):
+        shown = "one with it" if is_secret else brief(path)
+        raise ConfigError(f"{setting} must be {what} without NUL, got {shown}")
+    if not _is_encodable(given):
+        shown = "another" if is_secret else brief(path)
+        raise ConfigError(f"{setting} must be {what} that the file system can have, got {shown}")
+    return given.absolute()
+
+
+def _is_encodable(path: Path) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _queues(queues: object) -> Mapping[str, QueueConfig]:
+    if queues is None:
+        return {"default": QueueConfig()}
+    if not isinstance(queues, Mapping):
+        raise WrongSetting(
+            f"queues must map names to concurrencies, such as {{'mail': 10}}, got {queues!r}"
+        )
+    if not queues:
+        raise ConfigError(
+            "queues must name at least one queue; to run none, call app.start(queues=False)"
+        )
+    return {_queue_name(name): _queue(name, value) for name, value in queues.items()}
+
+
+def _queue_name(name: object) -> str:
+    try:
+        return check_queue_name(name)
+    except TypeError as error:
+        raise WrongSetting(f"queues: {error}") from None
+    except ValueError as error:
+        raise ConfigError(f"queues: {error}") from None
+
+
+def _queue(name: str, value: object) -> QueueConfig:
+    if isinstance(value, QueueConfig):
+        return value
+    concurrency = whole(value)
+    if concurrency is None:
+        raise WrongSetting(
+            f"queue {name!r}: give a concurrency or a QueueConfig, such as 10, got {value!r}"
+        )
+    try:
+        return QueueConfig(concurrency=concurrency)
+    except ConfigError as error:
+        raise type(error)(f"queue {name!r}: {error}") from None
+
+
+def _setting(check: Callable[[object], T], value: object) -> T:
+    try:
+        return check(value)
+    except TypeError as error:
+        raise WrongSetting(str(error)) from None
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _limit(value: object, setting: str, *, none: str = "") -> int:
+    number = whole(value)
+    if number is None:
+        raise WrongSetting(f"{setting} must be a whole number{none}, got {brief(value)}")
+    if number < 1:
+        raise ConfigError(f"{setting} must be at least 1{none}, got {number}")
+    return number
+
+
+def _seconds(value: object, setting: str, *, endless: bool = True) -> float:
+    seconds = value.total_seconds() if isinstance(value, timedelta) else real(value)
+    if seconds is None:
+        none = " or None" if endless else ""
+        raise WrongSetting(f"{setting} must be seconds, a timedelta{none}, got {value!r}")
+    if not 0 < seconds < math.inf:
+        never = "; to keep jobs for ever: None" if endless else ""
+        raise ConfigError(
+            f"{setting} must be more than 0 seconds and finite, got {brief(value)}{never}"
+        )
+    # Beyond the calendar, and for a timer beyond 31 years, all are the same.
+    return float(min(seconds, LONGEST if endless else LONGEST_TIMEOUT))
+
+
+def _table(value: object, where: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise WrongSetting(f"{where} must be a section of settings, got {value!r}")
+    return dict(value)
+
+
+def _refuse_unknown(settings: Mapping[str, Any], known: Collection[str], where: str) -> None:
+    for setting in settings:
+        if setting not in known:
+            raise WrongSetting(
+                f"unknown setting {setting!r} in {where}{did_you_mean(setting, known)}"
+            )
+
+
+def described(config: Config) -> dict[str, Any]:
+    """Return the arguments of AntQ that describe *config*. No keys: only where they are."""
+    arguments = {name: getattr(config, name) for name in _SETTINGS}
+    if not config.has_own_queues:
+        arguments["queues"] = None
+    return arguments
+
+
+def check_timeout(timeout: object) -> float:
+    """Answer the seconds that a stop may wait. Raises TypeError or ValueError."""
+    return to_seconds(timeout, "timeout")

@@ -1,0 +1,189 @@
+"""Jobs come in: one at a time, or streamed in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+from antq_actors.app.served_queues import DEFAULT_AGE_SECONDS
+from antq_actors.errors import BatchError, UnknownQueue
+from antq_actors.jobs.duration import brief
+from antq_actors.jobs.new_job import Draft, Template, as_job
+from antq_actors.jobs.wording import among
+from antq_actors.jobs.worker import refuse_unrunnable
+from antq_actors.storage.format.encoding import encode_args, kept_args
+from antq_actors.storage.format.records import JobSpec, NewJob
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from antq_actors.app.config import Config
+    from antq_actors.app.served_queues import ServedQueues
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.state import JobState
+    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.storage.client import StorageClient
+
+BATCH: Final = 1_000
+"""Jobs stored in one transaction by ``enqueue_many``; so many are held in memory."""
+
+BATCH_BYTES: Final = 8 * 2**20
+"""Bytes of arguments that end a batch earlier."""
+
+
+class Intake:
+    """Checks and stores new jobs. What is wrong is found in the caller; then nothing is stored."""
+
+    def __init__(
+        self,
+        config: Config,
+        store: StorageClient,
+        clock: Callable[[], Instant],
+        *,
+        served: ServedQueues | None,
+    ) -> None:
+        """Check and store what an application of this *config* enqueues in *store*.
+
+        *served*: the queues of other processes; None where only this one can run any.
+        """
+        self._config = config
+        self._store = store
+        self._clock = clock
+        self._served = served
+        is_chosen = config.has_own_queues or config.start_queues or served is None
+        self._default_queue = next(iter(config.queues)) if is_chosen else ""
+        """Empty: the first one of the nodes that live."""
+
+    def enqueue(
+        self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
+    ) -> Job:
+        """Store a job, answer it. Raises AlreadyExists, UnknownQueue, and what a draft raises."""
+        template = self._template(worker, options)
+        state = template.state(self._clock())
+        args = template.check(args)
+        new = _new_job(template, state, args)
+        kept = kept_args(args, new.spec.args)
+        drafted = Draft(
+            template.worker,
+            kept,
+            state,
+            template.options,
+            new.spec.unique_digest,
+            state.updated_at,
+        )
+        job = as_job(drafted, id=self._store.insert(new))
+        if self._served is not None:
+            self._served.note(state.queue_name)
+        return job
+
+    def enqueue_many(
+        self,
+        worker: AnyWorker,
+        args_iterable: Iterable[Mapping[str, Any] | None],
+        options: Mapping[str, Any],
+    ) -> list[int]:
+        """Store a job for each item, in batches, and answer their ids in order.
+
+        Duplicates of a unique worker are left out. Raises BatchError from the error of the first
+        item that cannot be stored; those before it are.
+        """
+        items = items_of(args_iterable)
+        # What is wrong with the call itself is said before the first item is looked at.
+        template = self._template(worker, options)
+        template.state(self._clock())
+        ids: list[int] = []
+        batch: list[NewJob] = []
+        index = size = 0
+        while True:
+            try:
+                item = next(items, _END)
+                if item is _END:
+                    break
+                new = _new_job(template, template.state(self._clock()), template.check(item))
+            except Exception as error:
+                ids += self._insert(batch)
+                raise batch_error(index, ids, error) from error
+            batch.append(new)
+            index += 1
+            size += len(new.spec.args)
+            if len(batch) == BATCH or size >= BATCH_BYTES:
+                ids += self._insert(batch)
+                batch, size = [], 0
+        ids += self._insert(batch)
+        return ids
+
+    def _insert(self, batch: list[NewJob]) -> list[int]:
+        if not batch:
+            return []
+        ids = [id_ for id_ in self._store.insert_many(batch) if id_ is not None]
+        if self._served is not None:
+            self._served.note(batch[0].state.queue_name)
+        return ids
+
+    def _template(self, worker: AnyWorker, options: Mapping[str, Any]) -> Template:
+        template = Template(worker, options, default_queue=self._default_queue)
+        if not template.queue:
+            template.queue = self.default_queue(DEFAULT_AGE_SECONDS)
+        if isinstance(worker, type):
+            refuse_unrunnable(worker)
+        self._check_queue(template.queue)
+        return template
+
+    def default_queue(self, max_age: float) -> str:
+        """Return the queue of workers that name none.
+
+        Without queues of its own, it is one of a living node, as seen at most *max_age* seconds
+        ago. Raises StorageError.
+        """
+        if self._default_queue or self._served is None:
+            return self._default_queue
+        return self._served.first(max_age) or next(iter(self._config.queues))
+
+    def _check_queue(self, queue: str) -> None:
+        if self._config.start_queues and queue not in self._config.queues:
+            raise UnknownQueue(
+                f"this application has no queue {queue!r}, so the job would wait for ever"
+                f"{among(queue, self._config.queues)}; configure it with"
+                f" AntQ(queues={{{queue!r}: …}}), or enqueue from an application that is described"
+                " with start_queues=False"
+            )
+
+
+_END: Final[Any] = object()
+
+
+def batch_error(index: int, ids: list[int], error: BaseException) -> BatchError:
+    """Return what `enqueue_many` raises from *error* of the item at *index*."""
+    text = f"item {index} was not stored, {len(ids)} before it were: {error}"
+    return BatchError(text, index, ids)
+
+
+def items_of(args_iterable: object) -> Iterator[Any]:
+    """Return its items one by one. Raises TypeError for what is no iterable of arguments."""
+    if not isinstance(args_iterable, Mapping | str | bytes):
+        with suppress(TypeError):
+            return iter(args_iterable)  # type: ignore[call-overload,no-any-return] # it may raise
+    raise TypeError(
+        "enqueue_many takes an iterable of args, one mapping for each job, such as"
+        f" [{{'email': …}}, …], got {brief(args_iterable)}"
+    )
+
+
+def _new_job(template: Template, state: JobState, args: dict[str, Any]) -> NewJob:
+    encoded, options = encode_args(args), template.options
+    unique = options.unique
+    if unique is None:
+        spec = JobSpec(template.worker, encoded, state.updated_at, options.timeout)
+    else:
+        spec = JobSpec(
+            template.worker,
+            encoded,
+            state.updated_at,
+            options.timeout,
+            unique.args,
+            tuple(unique.statuses),
+            template.digest(args),
+        )
+    return NewJob(state, spec)

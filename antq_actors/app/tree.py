@@ -1,0 +1,157 @@
+"""The running system on one screen: every actor, its name, its supervisor, its order.
+
+antq                    one_for_one
+├── storage             the storage actor; LMDB is opened and closed here and nowhere else
+├── queues              one_for_one: a queue that keeps crashing stops no other
+│   └── <queue name>    one_for_all: a queue and its workers live and die together
+│       ├── workers     dynamic, one temporary child per running job; and the executors that run
+│       │               jobs outside of threads, each started when it is needed
+│       └── queue       the queue actor
+├── rescuer             gives back the jobs of nodes that died; before this one claims any, the
+│                       first queue actor does
+└── pruner              deletes ended jobs past their retention
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.otp.kernel.child_spec import Strategy
+from antq_actors.otp.messaging import calls
+from antq_actors.otp.supervision.backoff import Backoff
+from antq_actors.otp.supervision.supervisor import Supervisor
+from antq_actors.queues.messages import Wake
+from antq_actors.queues.queue_actor import QueueActor
+from antq_actors.queues.services.pruner import Pruner, PrunerConfig
+from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
+from antq_actors.queues.settings import QueueSettings
+from antq_actors.queues.workers import Workers
+from antq_actors.storage.actor import StorageActor
+from antq_actors.storage.format.signer import Seal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from antq_actors.app.config import Config, QueueConfig
+    from antq_actors.otp.kernel.child_spec import ChildSpec
+    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.queues.node import Node
+    from antq_actors.storage.client import StorageClient
+
+WATCH_INTERVAL: Final = 0.05
+"""Seconds between two looks for jobs that another process has stored; a look costs microseconds."""
+
+QUEUE_SHUTDOWN: Final = 15.0
+"""Seconds a queue actor has to give back what runs when it is told to end."""
+
+QUEUE_BACKOFF: Final = Backoff(first=2.0, longest=5.0)
+"""A queue actor that crashed cannot begin anew while the store refuses: it gives back jobs first.
+So seldom, its tries use up no supervisor's restarts; the storage actor decides when to give up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The registered names of one application's actors; several may run in a process."""
+
+    root: str
+
+    @property
+    def storage(self) -> str:
+        """The storage actor's."""
+        return f"{self.root}.storage"
+
+    def workers(self, queue: str) -> str:
+        """Answer the name of the supervisor of a queue's worker actors."""
+        return f"{self.root}.workers.{queue}"
+
+    def queue(self, queue: str) -> str:
+        """Answer the name of a queue actor."""
+        return f"{self.root}.queue.{queue}"
+
+
+def start(
+    config: Config,
+    names: Names,
+    path: Path,
+    store: StorageClient,
+    node: Node,
+    *,
+    runs_queues: bool,
+) -> ServerRef:
+    """Start the tree over the store in *path* and return its root.
+
+    Unless it *runs_queues*, the storage actor is its only child.
+
+    Raises otp.StartError, which names the child that did not start.
+    """
+
+    def wake(queue: str) -> None:
+        calls.cast(names.queue(queue), Wake())
+
+    def heed(queue: str) -> None:
+        calls.cast(names.queue(queue), Wake(heed=True))
+
+    def nobody(_queue: str) -> None:
+        pass
+
+    children = [
+        StorageActor.child_spec(
+            path,
+            wake=wake if runs_queues else nobody,
+            heed=heed,
+            durable=config.path is not None,
+            owner=names,
+            seal=Seal(config.signing_keys),
+            idle=store.idle,
+            watch_interval=WATCH_INTERVAL if config.path and runs_queues else None,
+            id="storage",
+            name=names.storage,
+            shutdown=math.inf,  # a commit is never cut short
+        )
+    ]
+    if runs_queues:
+        children += [
+            Supervisor.child_spec(
+                [_queue(config, names, name, store, node) for name in config.queues], id="queues"
+            ),
+            Rescuer.child_spec(
+                store, RescuerConfig(max_interruptions=config.max_interruptions), id="rescuer"
+            ),
+        ]
+        if config.retention is not None:
+            children.append(
+                Pruner.child_spec(store, PrunerConfig(retention=config.retention), id="pruner")
+            )
+    root: ServerRef = Supervisor.start(children, name=names.root)
+    return root
+
+
+def _queue(config: Config, names: Names, name: str, store: StorageClient, node: Node) -> ChildSpec:
+    queue: QueueConfig = config.queues[name]
+    settings = QueueSettings(
+        name=name,
+        concurrency=queue.concurrency,
+        check_interval=float(queue.check_interval),  # type: ignore[arg-type]  # seconds now
+        max_interruptions=config.max_interruptions,
+        node=node,
+        workers=names.workers(name),
+        application=names.root,
+        path=config.path,
+        executor=queue.executor,
+        max_jobs=queue.max_jobs,
+        max_memory=queue.max_memory,
+        max_abandoned=queue.max_abandoned,
+    )
+    return Supervisor.child_spec(
+        [
+            Workers.child_spec(id="workers", name=names.workers(name)),
+            QueueActor.child_spec(
+                store, settings, id="queue", name=names.queue(name), shutdown=QUEUE_SHUTDOWN
+            ),
+        ],
+        strategy=Strategy.ONE_FOR_ALL,
+        backoff=QUEUE_BACKOFF,
+        id=name,
+    )

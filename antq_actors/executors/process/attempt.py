@@ -1,0 +1,69 @@
+"""One attempt of this executor: waiting for a slot, or with the process of one."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from antq_actors.executors.base import Stopped
+
+if TYPE_CHECKING:
+    from antq_actors.executors.base import Assignment, Done, End
+    from antq_actors.executors.process.os_process import OsProcess
+    from antq_actors.executors.process.pool import ProcessExecutor
+
+
+class Attempt:
+    """One attempt: waiting for a slot, or with the process of one."""
+
+    __slots__ = ("_done", "_lock", "_pool", "_process", "_told", "assignment")
+
+    def __init__(self, assignment: Assignment, done: Done, pool: ProcessExecutor) -> None:
+        self.assignment = assignment
+        self._done = done
+        self._pool = pool
+        # A process is told to end only while the attempt is with it: the word must not hit the
+        # next attempt there.
+        self._lock = threading.Lock()
+        self._process: OsProcess | None = None
+        self._told = False
+
+    def interrupt(self) -> None:
+        """Tell its process to end, and have it killed if it does not."""
+        with self._lock:
+            self._told = True
+            if self._process is not None:
+                self._process.end_soon()
+                return
+        if self._pool.withdraw(self):
+            self.end(Stopped())
+
+    def kill(self) -> bool:
+        """Kill its process; return whether its end will be told, which is when that is dead."""
+        with self._lock:
+            self._told = True
+            if self._process is not None:
+                self._process.kill()
+                return True
+        return not self._pool.withdraw(self)
+
+    def begin(self, process: OsProcess) -> bool:
+        """Be with *process* from now on; False: it was told to end, and must not begin."""
+        with self._lock:
+            if not self._told:
+                self._process = process
+            return not self._told
+
+    def leave(self) -> bool:
+        """Be with no process any more; say whether it was told to end."""
+        with self._lock:
+            self._process = None
+            return self._told
+
+    def end(self, end: End) -> None:
+        """Tell what came of it."""
+        self._done(end)
+
+
+class Superfluous(Exception):
+    """There are more slots than the queue has."""

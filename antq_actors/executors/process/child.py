@@ -1,0 +1,279 @@
+"""The program in the OS process of a slot: performs what it is sent, one attempt after the other.
+
+It has no actor, no store and no application. What an attempt wants of those goes over the pipe:
+log records, progress, and jobs that it enqueues.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import importlib
+import os
+import resource
+import signal
+import sys
+import time
+from contextlib import suppress
+from functools import partial
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.executors import by_value, places
+from antq_actors.executors.attempt import perform
+from antq_actors.executors.base import Assignment
+from antq_actors.executors.process import wire
+from antq_actors.executors.process.logs import LogsToParent
+from antq_actors.executors.process.parent_connection import Link
+from antq_actors.executors.process.parent_proxy import PipeApplication, PipeControl, PipeHandler
+from antq_actors.jobs import current_app, instant, worker_definitions
+from antq_actors.jobs.attempt_error import describe, trace
+from antq_actors.storage import main_objects
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from antq_actors.jobs.outcome import Outcome
+
+_PR_SET_PDEATHSIG: Final = 1
+_STATM: Final = Path("/proc/self/statm")
+
+
+class Terminated(BaseException):
+    """SIGTERM came while an attempt ran."""
+
+
+class _Child:
+    """Performs one attempt after the other."""
+
+    def __init__(self, link: Link, boot: wire.Boot, dumped: int) -> None:
+        self._link = link
+        self._dumped = dumped
+        """The pipe for what faulthandler says of where an attempt is."""
+        self._job_id = 0
+        self._is_asked_where = False
+        self._has_said_where = False
+        self._boot = boot
+        self._application = PipeApplication(link, boot.path)
+        self._performs = False
+        self._logs = LogsToParent(PipeHandler(link), lambda: self._performs)
+        self._waits = False
+        """For an order, or for the import of a module."""
+        self._is_ending = False
+
+    def take_over(self) -> None:
+        """Make this process one that performs attempts."""
+        faulthandler.enable()  # says where a segfault was
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self._link.on_mended = self._on_mended
+        signal.signal(signal.SIGTERM, self._on_sigterm)
+        # First to the pipe, as it is done at once, also while the attempt is in C code; then here,
+        # where more is known: at the next bytecode, if there is one before the kill.
+        signal.signal(wire.LOCATE, self._on_locate)
+        faulthandler.register(wire.LOCATE, file=self._dumped, all_threads=False, chain=True)
+        os.register_at_fork(
+            before=_hold_sigterm, after_in_parent=_heed_sigterm, after_in_child=self._be_forked
+        )
+        self._logs.begin(self._boot.levels)
+        current_app.enter(self._application)
+        current_app.enter_job_process(self._application)
+        sys.argv[:] = self._boot.argv
+
+    def serve(self) -> None:
+        """Do what the parent says, until it closes the pipe."""
+        for module in self._boot.modules:
+            self._import(module)
+        self._end(wire.Ready())
+        while True:
+            self._waits = True
+            if self._is_ending:
+                return
+            try:
+                order = self._link.next_order()
+            except (EOFError, OSError):
+                return
+            self._waits = False
+            match order:
+                case wire.Import(module):
+                    self._link.begin(None)
+                    self._import(module)
+                    self._end(wire.Ready())
+                case wire.Define(name, pickled):
+                    self._link.begin(None)
+                    self._end(self._define(name, pickled))
+                case wire.Have(pickled):
+                    self._link.begin(None)
+                    self._end(self._have(pickled))
+                case wire.Perform():
+                    outcome = self._perform(order)
+                    memory = _memory() if self._boot.measures_memory else 0
+                    self._end(wire.Ended(outcome, memory))
+
+    def _end(self, message: object) -> None:
+        with suppress(OSError):  # the parent is gone, as the next order will show
+            self._link.end(message)
+
+    def _perform(self, wanted: wire.Perform) -> Outcome | None:
+        self._import_for(wanted.job.spec.worker)
+        self._application.default_queue = wanted.default_queue
+        deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
+        control = PipeControl(self._link, deadline)
+        read = (
+            partial(self._application.read_errors, wanted.job.id)
+            if wanted.job.state.errors
+            else None
+        )
+        assignment = Assignment(
+            wanted.job, control, wanted.failure, wanted.stack_trace, read, wanted.error_type
+        )
+        self._link.begin(control)
+        self._job_id = wanted.job.id
+        self._has_said_where = False
+        try:
+            self._performs = True
+            try:
+                return perform(assignment, instant.now, (Terminated,))
+            finally:
+                self._performs = False
+                _flush()
+        except Terminated:
+            return None
+        finally:
+            control.close()
+
+    def _import_for(self, worker: str) -> None:
+        """Import the module of a worker that is known by another name, before the attempt."""
+        if worker_definitions.defined(worker) is None:
+            module = worker.partition(":")[0]
+            if module and module not in sys.modules:
+                self._import(module)
+
+    def _import(self, module: str) -> None:
+        self._waits = True
+        try:
+            importlib.import_module(module)
+        except BaseException:  # the attempt that needs it says what is wrong, sys.exit() included
+            if self._is_ending:
+                raise
+        self._waits = False
+
+    def _define(self, name: str, pickled: bytes) -> wire.Ready:
+        self._waits = True
+        ready = wire.Ready()
+        try:
+            worker_definitions.define(name, by_value.loads(pickled))
+        except BaseException as error:  # the attempt fails with it, sys.exit() included
+            if self._is_ending:
+                raise
+            text = f"{type(error).__name__}: {describe(error)}"
+            ready = wire.Ready(text, trace(error))
+        self._waits = False
+        return ready
+
+    def _have(self, pickled: bytes) -> wire.Ready:
+        self._waits = True
+        try:
+            main_objects.loads_by_value(pickled)
+        except BaseException:  # the arguments have copies, and fail as these do
+            if self._is_ending:
+                raise
+        self._waits = False
+        return wire.Ready()
+
+    # ---- signals and forks --------------------------------------------------------------------
+
+    def _on_sigterm(self, _: int, frame: FrameType | None) -> None:
+        self._is_ending = True
+        # Asked where the attempt is, it may have that signal before it, which has a larger number.
+        self._on_locate(0, frame)
+        if not self._link.is_unbroken:
+            self._end_if_told()
+
+    def _on_mended(self) -> None:
+        if self._is_asked_where:
+            self._tell_where(sys._getframe())  # noqa: SLF001 - documented
+        self._end_if_told()
+
+    def _on_locate(self, _: int, frame: FrameType | None) -> None:
+        if self._link.is_unbroken:
+            self._is_asked_where = True
+        else:
+            self._tell_where(frame)
+
+    def _tell_where(self, frame: FrameType | None) -> None:
+        self._is_asked_where = False
+        if self._performs and not self._has_said_where:
+            self._has_said_where = True
+            with suppress(Exception):  # of no use to the attempt, which must not fail by it
+                self._link.send(wire.Located(self._job_id, places.of_this_thread(frame)))
+
+    def _end_if_told(self) -> None:
+        """End the attempt by an exception, so that it can clean up; an idle process just ends."""
+        if not self._is_ending:
+            return
+        if self._performs:
+            self._performs = False
+            raise Terminated
+        if self._waits:
+            sys.exit(0)
+
+    def _be_forked(self) -> None:
+        """In a process that an attempt forked: be an ordinary one, without a part in the pipe."""
+        self._link.cut()
+        current_app.leave(self._application)
+        current_app.leave_job_process()
+        self._logs.end()
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        _heed_sigterm()  # now it ends this process, as it should have if it came meanwhile
+
+
+def _hold_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _heed_sigterm() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def main() -> None:
+    """Serve the slot whose pipe and process are named on the command line."""
+    pipe, parent, dumped = map(int, sys.argv[1:4])
+    _end_with(parent)
+    for each in (pipe, dumped):
+        os.set_inheritable(each, False)  # noqa: FBT003 - it has no other way
+    link = Link(Connection(pipe))
+    try:
+        boot: wire.Boot = link.next_order()
+    except (EOFError, OSError):
+        return
+    child = _Child(link, boot, dumped)
+    child.take_over()
+    child.serve()
+
+
+def _flush() -> None:
+    """Let nothing that the attempt has printed wait for the next one, or be lost with a kill."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # the attempt may have closed or replaced it
+            stream.flush()
+
+
+def _end_with(parent: int) -> None:
+    """Be killed when the parent is, also in the middle of C code; where there is no such thing, a
+    process ends when it looks at its pipe.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit(0)
+
+
+def _memory() -> int:
+    """Answer the bytes of memory that this process has now, or had at most."""
+    try:
+        return int(_STATM.read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,319 @@
+"""An OS process that performs attempts: started, told to end, killed, and why it ended.
+
+It is a new program, never a fork: a forked child would have copies of its parent's locks, threads'
+leftovers and LMDB environment. It is the leader of its own group, so that what it starts ends with
+it, and Ctrl-C in a terminal reaches the parent alone.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import IO, TYPE_CHECKING, Final
+
+from antq_actors.executors.process import wire
+from antq_actors.otp.messaging import timers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antq_actors.executors.process.stderr import Stderr
+
+MERCY: Final = 0.2
+"""Seconds between the word to end and the kill."""
+
+_CAN_LOOK: Final = hasattr(os, "waitid")
+"""Whether an end can be seen without taking the process off the system's list; not on macOS."""
+
+_LOOK: Final = 0.02
+"""Seconds between two looks whether one has ended for which nobody waits."""
+
+_TAIL_PATIENCE: Final = 0.2
+"""Seconds to wait for the last words of a process that died."""
+
+_DEAD_PATIENCE: Final = 2.0
+"""Seconds that a killed process may take to end, when it waits for a disk, say."""
+
+_GROUP_PATIENCE: Final = 0.2
+"""Seconds that what a dead process had started may take to end, which was killed with it."""
+
+_DUMP_BYTES: Final = 65536
+"""Of dumps of where it was: what is kept, the last ones."""
+
+_STUBBORN: Final = "closed its pipe to the queue and went on, so it was killed"
+
+
+class OsProcess:
+    """A new process. Raises OSError when the system has none to give, Closed without *stderr*.
+
+    Its starter's thread must live as long as it does: Linux kills it with that thread. It starts
+    when those of the same *owner* that were killed are dead.
+    """
+
+    def __init__(self, stderr: Stderr, owner: str = "") -> None:
+        _wait_for_killed(owner)
+        self.owner = owner
+        ours, theirs = socket.socketpair()
+        dumps, dumped = _pipe()
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this very program
+                _command(theirs.fileno(), dumped.fileno()),
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno(), dumped.fileno()],
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            dumps.close()
+            raise
+        finally:
+            theirs.close()
+            dumped.close()
+        self._dumps = dumps
+        self._dump = b""
+        self.pipe = Connection(ours.detach())
+        self.pid = self._process.pid
+        self._sending = threading.Lock()
+        self._has_to_tell = False
+        # Its number is its own until it is taken off the system's list, so that is never done
+        # while a signal is on its way to it.
+        self._reaping = threading.Lock()
+        self._closing = threading.Lock()
+        self._stderr = stderr
+        assert self._process.stderr is not None  # noqa: S101 - asked for
+        try:
+            self._tail = stderr.follow(self._process.stderr)
+        except BaseException:
+            self.pipe.close()
+            self._dumps.close()
+            self._process.kill()
+            self._process.wait()
+            raise
+
+    # ---- messages -----------------------------------------------------------------------------
+
+    def send(self, message: object) -> None:
+        """Send it a message. Raises OSError when it has ended."""
+        with self._sending:
+            wire.send(self.pipe, message)
+        if self._has_to_tell:
+            self._tell_now()
+
+    def tell(self) -> None:
+        """Tell the attempt there to end. Never waits, and never raises: it may not listen."""
+        self._has_to_tell = True
+        self._tell_now()
+
+    def _tell_now(self) -> None:
+        # Whoever sends at this moment does it afterwards.
+        if self._sending.acquire(blocking=False):
+            try:
+                if self._has_to_tell:
+                    self._has_to_tell = False
+                    with suppress(OSError), self._socket() as ours:
+                        frame = len(wire.TELL).to_bytes(4, "big") + wire.TELL
+                        ours.send(frame, socket.MSG_DONTWAIT)
+            finally:
+                self._sending.release()
+
+    def _socket(self) -> socket.socket:
+        """Answer another handle of the pipe. Raises OSError when that is closed."""
+        with self._closing:
+            return socket.socket(fileno=os.dup(self.pipe.fileno()))
+
+    # ---- where its attempt is -----------------------------------------------------------------
+
+    def locate(self) -> None:
+        """Ask it where the attempt is; it dumps that at once, also while it is in C code."""
+        with self._reaping:
+            if self._process.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.kill(self.pid, wire.LOCATE)
+
+    def dump(self) -> bytes:
+        """Return what it has dumped so far. Waits for nothing."""
+        with self._reaping:
+            self._read_dump()
+            return self._dump
+
+    def _read_dump(self) -> None:
+        if not self._dumps.closed:
+            while chunk := self._dumps.read(_DUMP_BYTES):  # None: there is nothing now
+                self._dump = (self._dump + chunk)[-_DUMP_BYTES:]
+
+    # ---- its standard error ---------------------------------------------------------------------
+
+    def forget_words(self) -> None:
+        """Begin anew to remember what it writes."""
+        self._tail.forget()
+
+    def last_words(self) -> str:
+        """Answer the end of what it wrote to its standard error; it has ended."""
+        self._tail.closed.wait(_TAIL_PATIENCE)
+        return self._tail.text()
+
+    # ---- its end ------------------------------------------------------------------------------
+
+    def has_died(self) -> bool:
+        """Say whether it has ended. What is left of its group then ends as well."""
+        with self._reaping:
+            if self._process.returncode is not None:
+                return True
+            if _CAN_LOOK:
+                if not _has_ended(self.pid):
+                    return False
+                self._kill_group()  # while its number is still its own
+            if self._process.poll() is None:
+                return False
+            if not _CAN_LOOK:
+                self._kill_group()
+            self._stderr.leave(self._tail)
+            self._read_dump()
+            self._dumps.close()
+            _killed.pop(self, None)
+            self._reap_group()
+            return True
+
+    def _kill_group(self) -> None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+
+    def _reap_group(self) -> None:
+        """Take what it had started off the system's list, once it has itself been taken off.
+
+        That falls to this program only where it is the first process, as in a container, or a
+        subreaper. Nobody else's child has its group.
+        """
+        with suppress(ChildProcessError):
+            while os.waitpid(-self.pid, os.WNOHANG)[0]:
+                pass
+
+    def end_soon(self) -> None:
+        """Tell it to end, and kill it if it has not in a moment. Waits for nothing."""
+        self._signal(signal.SIGTERM)
+        timers.call_after(self.kill, MERCY)
+
+    def kill(self) -> None:
+        """Kill it, and all that it has started. Waits for nothing; once more is no error."""
+        if not self.has_died():
+            _killed[self] = None
+            self._signal(signal.SIGKILL)
+        # What it forked may have the other end, and then nobody would see that it has ended.
+        with suppress(OSError), self._socket() as ours:
+            ours.shutdown(socket.SHUT_RDWR)
+
+    def retire(self) -> None:
+        """End it for good, without waiting: it may end by itself first. Nothing more is sent."""
+        self._close_pipe()
+        self._see_off(time.monotonic() + MERCY)
+
+    def see_off(self) -> None:
+        """Take it off the system's list when it has ended, without waiting."""
+        self._see_off(time.monotonic())
+
+    def close(self) -> str:
+        """End it for good, wait until it is dead, and say why it ended."""
+        self._close_pipe()
+        has_ended = self._ends_within(MERCY)  # without its pipe it ends by itself, unless busy
+        if not has_ended:
+            self.kill()
+            if not self._ends_within(_DEAD_PATIENCE):
+                self.retire()
+                return _STUBBORN
+        _within(_GROUP_PATIENCE, self._is_group_gone)
+        return _why(self._process.returncode) if has_ended else _STUBBORN
+
+    def _see_off(self, deadline: float) -> None:
+        if self.has_died():
+            return
+        if time.monotonic() >= deadline:
+            self._signal(signal.SIGKILL)
+        timers.call_after(lambda: self._see_off(deadline), _LOOK)
+
+    def _ends_within(self, seconds: float) -> bool:
+        return _within(seconds, self.has_died)
+
+    def _is_group_gone(self) -> bool:
+        self._reap_group()
+        try:
+            os.killpg(self.pid, 0)
+        except (ProcessLookupError, PermissionError):
+            return True
+        return False
+
+    def _close_pipe(self) -> None:
+        with self._closing, suppress(OSError):
+            self.pipe.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        with self._reaping:
+            if self._process.returncode is None:
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(self.pid, number)
+
+
+_killed: Final[dict[OsProcess, None]] = {}
+"""Those that were killed and may not be dead yet; changed by single operations only."""
+
+
+def _wait_for_killed(owner: str) -> None:
+    """Wait for those that went with a slot or a pool: their jobs may be about to run again."""
+    for process in [each for each in list(_killed) if each.owner == owner]:
+        _within(_DEAD_PATIENCE, process.has_died)
+        _killed.pop(process, None)
+
+
+def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+    deadline, pause = time.monotonic() + seconds, 0.0005
+    while not condition():
+        if time.monotonic() >= deadline:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, _LOOK)
+    return True
+
+
+def _pipe() -> tuple[IO[bytes], IO[bytes]]:
+    """Return the ends of a pipe, unbuffered; neither reading nor writing ever waits."""
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return os.fdopen(ends[0], "rb", 0), os.fdopen(ends[1], "wb", 0)
+
+
+def _command(pipe: int, dumped: int) -> list[str]:
+    # Where modules are found comes first: with "-c" the present folder is one of the places.
+    path = [place for place in sys.path if isinstance(place, str)]
+    program = (
+        f"import sys; sys.path[:] = {path!r};"
+        " from antq_actors.executors.process.child import main; main()"
+    )
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined] # noqa: SLF001
+    return [sys.executable, *flags, "-c", program, str(pipe), str(os.getpid()), str(dumped)]
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:  # the program has all its children taken off by the system
+        return True
+
+
+def _why(code: int) -> str:
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    if -code == signal.SIGKILL:
+        return f"was killed by {name}, as the system does when memory runs out"
+    return f"was killed by {name}"

@@ -1,0 +1,235 @@
+"""What a slot says to its process for one attempt, and what it hears until the attempt's end."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import sys
+import time
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.executors import by_value, places
+from antq_actors.executors.process import calls, remote_error, wire
+from antq_actors.jobs import current_app, worker_registry
+from antq_actors.jobs.worker_definitions import defined
+from antq_actors.storage import main_objects
+
+if TYPE_CHECKING:
+    from antq_actors.executors.base import Assignment, Settings
+    from antq_actors.executors.process.os_process import OsProcess
+    from antq_actors.jobs.worker_registry import AnyWorker
+
+log: Final = logging.getLogger("antq_actors.executors")
+
+
+BEGIN_TIME: Final = 60.0
+"""Seconds that a process may take to start, or to import the module of a worker."""
+
+
+class NotTaken(Exception):
+    """The process ended before it took the attempt up."""
+
+
+class CannotTravel(Exception):
+    """A worker of a script or a function cannot be pickled here, or not unpickled there."""
+
+    def __init__(self, name: str, job_id: int, why: str, stack_trace: str | None = None) -> None:
+        super().__init__(
+            f"job {job_id} names the worker {name!r}, which another process cannot import, and"
+            f" which cannot be {why}"
+        )
+        self.stack_trace = stack_trace
+
+
+class NotBegun(Exception):
+    """The process does not come to the attempt."""
+
+    def __init__(self, module: str | None) -> None:
+        at = "" if module is None else f", which needs the module {module!r}"
+        super().__init__(f"no process was ready for the job{at} within {BEGIN_TIME:g} s")
+
+
+class Conversation:
+    """With one process, from its start to its end."""
+
+    def __init__(self, process: OsProcess, modules: list[str], settings: Settings) -> None:
+        self.process = process
+        self._application = settings.application
+        self.performed = 0
+        """Attempts that have come to an end there."""
+        self._known: dict[str, AnyWorker | bytes] = {}
+        """Workers that the process was told of; of those by value, the digest."""
+        self._sent: dict[frozenset[main_objects.Place], bytes] = {}
+        """What of this one's script arguments have named, and the digest of what was sent of it."""
+        measures_memory = settings.max_memory is not None
+        process.send(wire.Boot(modules, _levels(), measures_memory, settings.path, sys.argv))
+        self._unready = 1
+        """What the process was told and has not done yet."""
+
+    def perform(self, assignment: Assignment) -> wire.Ended:
+        """Have the process perform an attempt; answer its end.
+
+        Raises EOFError or OSError when the process ends meanwhile, NotTaken when it had not begun,
+        NotBegun, CannotTravel.
+        """
+        process, control = self.process, assignment.control
+        process.forget_words()
+        try:
+            self._introduce(assignment.job.spec.worker, assignment.job.id)
+            self._introduce_arguments(assignment.job.spec.args)
+            if self._unready:
+                self._be_ready(assignment)
+            control.go_on()
+            process.send(_order(assignment))
+        except (EOFError, OSError) as error:
+            raise NotTaken from error
+        control.watched = False
+        control.on_told, control.on_locate = process.tell, process.locate
+        try:
+            if control.told:
+                process.tell()
+            ended = self._hear(assignment)
+        finally:
+            control.on_told = control.on_locate = None
+            if control.told and control.place is None:
+                control.place = places.of_dump(process.dump())
+        self.performed += 1
+        return ended
+
+    def _be_ready(self, assignment: Assignment) -> None:
+        """Wait for what is no part of the attempt, nor of its time.
+
+        Raises NotBegun, CannotTravel.
+        """
+        deadline = time.monotonic() + BEGIN_TIME
+        while self._unready:
+            if not self.process.pipe.poll(max(0.0, deadline - time.monotonic())):
+                raise NotBegun(module_of(assignment))
+            match message := wire.receive(self.process.pipe):
+                case wire.Ready(None):
+                    self._unready -= 1
+                case wire.Ready(error, stack_trace):
+                    self._unready -= 1
+                    job = assignment.job
+                    del self._known[job.spec.worker]
+                    why = f"unpickled there: {error}"
+                    raise CannotTravel(job.spec.worker, job.id, why, stack_trace)
+                case wire.Logged():
+                    _log(message)
+                case wire.Call() as call:
+                    self.process.send(calls.perform(call, self._application))
+
+    def _hear(self, assignment: Assignment) -> wire.Ended:
+        control = assignment.control
+        try:
+            message = wire.receive(self.process.pipe)
+        except ConnectionResetError as error:
+            # It has left something unread. If that may be a word sent later, it had begun.
+            if control.told:
+                raise
+            raise NotTaken from error
+        while not isinstance(message, wire.Ended):
+            match message:
+                case wire.Watched():
+                    control.watched = True
+                case wire.Reported(progress):
+                    control.report(progress)
+                case wire.Located(job_id, place) if job_id == assignment.job.id:
+                    control.place = place
+                case wire.Logged():
+                    _log(message)
+                case wire.Call():
+                    self.process.send(calls.perform(message, self._application))
+                case wire.ReadErrors():
+                    self.process.send(calls.read_errors(message, assignment))
+            message = wire.receive(self.process.pipe)
+        return message
+
+    def _introduce(self, name: str, job_id: int) -> None:
+        """Tell the process of a worker that it cannot find by its name."""
+        worker = defined(name)
+        if worker is None:
+            return  # it is found by its name, or not at all
+        if worker_registry.is_importable(worker):
+            if self._known.get(name) is worker:
+                return
+            self._known[name] = worker
+            # Not by its name: that may be one of its own choice.
+            self.process.send(wire.Import(worker.__module__))
+        else:
+            # Each time: what it refers to may have changed, another cell of a notebook, say.
+            try:
+                pickled = by_value.dumps(worker)
+            except Exception as error:
+                why = f"pickled either: {type(error).__name__}: {error}"
+                raise CannotTravel(name, job_id, why) from error
+            digest = _digest(pickled)
+            if self._known.get(name) == digest:
+                return
+            self._known[name] = digest
+            self.process.send(wire.Define(name, pickled))
+        self._unready += 1
+
+    def _introduce_arguments(self, encoded: bytes) -> None:
+        """Send the process what arguments name in the script of this one, as it is now."""
+        meant = main_objects.meant_by(encoded)
+        if not meant:
+            return
+        try:
+            pickled = main_objects.dumps_by_value(meant)
+        except Exception:  # noqa: BLE001 - the arguments have copies of their own, if there can be any
+            return
+        places, digest = frozenset(meant), _digest(pickled)
+        if self._sent.get(places) == digest:
+            return
+        self.process.send(wire.Have(pickled))
+        self._unready += 1
+        self._sent[places] = digest
+
+
+def module_of(assignment: Assignment) -> str | None:
+    """Answer what a process may import before it gets such an attempt."""
+    worker = defined(assignment.job.spec.worker)
+    if worker is None or not worker_registry.is_importable(worker):
+        return None
+    return worker.__module__
+
+
+def _digest(pickled: bytes) -> bytes:
+    return hashlib.blake2b(pickled).digest()
+
+
+def _order(assignment: Assignment) -> wire.Perform:
+    application = current_app.latest()
+    return wire.Perform(
+        job=assignment.job,
+        remaining=assignment.control.remaining(),
+        failure=assignment.failure,
+        stack_trace=assignment.stack_trace,
+        default_queue="default" if application is None else application.default_queue,
+        error_type=assignment.error_type,
+    )
+
+
+def _levels() -> dict[str, int]:
+    """Answer the levels of the loggers that have one."""
+    root = logging.getLogger()
+    named = ((name, root.manager.loggerDict[name]) for name in list(root.manager.loggerDict))
+    levels = {
+        name: logger.level
+        for name, logger in named
+        if isinstance(logger, logging.Logger) and logger.level
+    }
+    return {"": root.level, **levels}
+
+
+def _log(logged: wire.Logged) -> None:
+    try:
+        record = logging.makeLogRecord(wire.load(logged.pickled))
+        if logged.raised is not None:
+            record.exc_info = remote_error.exc_info(*logged.raised, record.exc_text or "")
+        logger = logging.getLogger(record.name)
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
+    except Exception:
+        log.debug("a log record of a process is lost", exc_info=True)

@@ -1,0 +1,239 @@
+"""The actor of one OS process: hands it attempts, hears their ends, replaces it.
+
+The death of the process is the end of an attempt, not of this actor: a process that was killed for
+its job's timeout is no fault that a supervisor should count.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from antq_actors.executors.base import Died, Lost, Stopped
+from antq_actors.executors.process.attempt import Superfluous
+from antq_actors.executors.process.os_process import OsProcess
+from antq_actors.executors.process.session import (
+    CannotTravel,
+    Conversation,
+    NotBegun,
+    NotTaken,
+    module_of,
+)
+from antq_actors.executors.process.stderr import Closed
+from antq_actors.otp.actors.gen_server import GenServer
+from antq_actors.otp.kernel.errors import Stop
+from antq_actors.otp.kernel.messages import Continue
+from antq_actors.otp.messaging import inline
+
+if TYPE_CHECKING:
+    from antq_actors.executors.base import End
+    from antq_actors.executors.process.attempt import Attempt
+    from antq_actors.executors.process.pool import ProcessExecutor
+    from antq_actors.executors.process.stderr import Stderr
+    from antq_actors.executors.process.wire import Ended
+    from antq_actors.otp.kernel.reasons import ExitReason
+
+log: Final = logging.getLogger("antq_actors.executors")
+
+PAUSE: Final = 1.0
+"""Seconds until the next try when the system has no process to give."""
+
+
+class Work(NamedTuple):
+    """There may be an attempt to perform."""
+
+
+class SlotActor(GenServer):
+    """Owns one OS process at a time, and performs one attempt at a time in it."""
+
+    def __init__(self, pool: ProcessExecutor) -> None:
+        super().__init__()
+        self._pool = pool
+        self._with: Conversation | None = None
+        self._retired: list[OsProcess] = []
+        self.is_busy = False
+        """Whether an attempt is under way; may be read in any thread."""
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its process; may be read in any thread."""
+        present = self._with
+        return None if present is None else present.process.pid
+
+    # ---- life -----------------------------------------------------------------------------
+
+    def init(self) -> Continue:
+        """Be a slot of the pool."""
+        self._pool.enter(self)
+        if not self._otp_process.watch(self, self._on_end):
+            self._pool.leave(self.ref)
+            raise Stop
+        return Continue()
+
+    def handle_continue(self, _token: object) -> None:
+        """Start the process, and take what waits."""
+        self._work()
+
+    def handle_info(self, message: Any) -> None:
+        """Take what waits."""
+        if isinstance(message, Work):
+            self._work()
+        else:
+            super().handle_info(message)
+
+    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
+        """End the process."""
+        if self._with is not None:
+            self._with.process.close()
+        for process in self._retired:
+            process.close()
+
+    def _on_end(self, ref: Any, _reason: object) -> None:
+        # Also when this actor was killed, and in the thread of who killed it: so nothing may wait.
+        self._pool.leave(ref)
+        present = self._with
+        if present is not None:
+            present.process.kill()
+            present.process.see_off()
+
+    # ---- attempts -------------------------------------------------------------------------
+
+    def _work(self) -> None:
+        try:
+            present = self._present()
+            while present is not None and (attempt := self._pool.next(self)) is not None:
+                self._run(attempt, present)
+                if self._otp_process.is_told_to_end():
+                    return
+                # It was alive a moment ago; that it is not is seen when it takes no more.
+                present = self._with or self._present()
+        except (Superfluous, Closed):
+            raise Stop from None
+        finally:
+            self._pool.see_to_what_waits()
+
+    def _run(self, attempt: Attempt, present: Conversation) -> None:
+        me = self._otp_process
+        end: End = Lost("its slot ended")
+        self.is_busy = True
+        try:
+            end = me.interruptible.run_until(
+                me.is_told_to_end, self._kill, lambda: self._perform(attempt, present)
+            )
+        finally:
+            self.is_busy = False
+            # The queue claims its next job in this thread, which then takes it: nobody is woken.
+            with self._pool.taking_next(), inline.errands():
+                attempt.end(end)
+
+    def _kill(self) -> None:
+        present = self._with
+        if present is not None:
+            present.process.kill()
+
+    def _perform(self, attempt: Attempt, present: Conversation, *, is_second: bool = False) -> End:
+        """Have the process perform it; answer its end. A process that must not go on is gone."""
+        if not attempt.begin(present.process):
+            return Stopped()
+        said: Ended | Exception
+        try:
+            said = present.perform(attempt.assignment)
+        except (NotTaken, NotBegun, CannotTravel, EOFError, OSError) as error:
+            said = error
+        told = attempt.leave()
+        if isinstance(said, CannotTravel):
+            if told:
+                self._retire()
+            return Died(str(said), said.stack_trace)
+        if isinstance(said, NotTaken) and not told and not is_second:
+            return self._perform_in_another(attempt)
+        if isinstance(said, Exception):
+            end = self._death(present.process, told=told)
+            return Died(str(said)) if isinstance(said, NotBegun) and not told else end
+        return self._outcome(attempt, present, said, told=told)
+
+    def _perform_in_another(self, attempt: Attempt) -> End:
+        """Have a new process perform it: the old one had ended while it was idle."""
+        self._retire()
+        attempt.assignment.control.wait()
+        try:
+            present = self._present()
+        except Closed:
+            present = None
+        if present is None or self._otp_process.is_told_to_end():
+            return Lost("its process ended, and there was no other")
+        return self._perform(attempt, present, is_second=True)
+
+    def _outcome(self, attempt: Attempt, present: Conversation, ended: Ended, *, told: bool) -> End:
+        if told or ended.outcome is None or self._is_worn_out(present, ended):
+            # First of all: while it lives, the next attempt of the job must not begin elsewhere.
+            self._with = None
+            present.process.close()
+        if ended.outcome is None:
+            return Stopped() if told else Died("its process was terminated by SIGTERM")
+        module = module_of(attempt.assignment)
+        if module is not None:
+            self._pool.modules.add(module)
+        return ended.outcome
+
+    def _is_worn_out(self, present: Conversation, ended: Ended) -> bool:
+        settings = self._pool.settings
+        return present.performed == settings.max_jobs or (
+            settings.max_memory is not None and ended.memory > settings.max_memory
+        )
+
+    def _death(self, process: OsProcess, *, told: bool) -> End:
+        self._with = None
+        why = process.close()
+        if told:
+            return Stopped()
+        if self._otp_process.is_told_to_end():
+            return Lost("its process was stopped with the queue's executor")
+        last_words = process.last_words()
+        shown = f"what it wrote last to its standard error:\n{last_words}" if last_words else None
+        return Died(f"its process {why}", shown)
+
+    # ---- the process ------------------------------------------------------------------------
+
+    def _present(self) -> Conversation | None:
+        """Answer the conversation with a living process; None: there is none to be had now.
+
+        Raises Closed when the pool is.
+        """
+        if self._with is not None and not self._with.process.has_died():
+            return self._with
+        self._retire()
+        stderr = self._pool.stderr
+        if stderr is None:
+            raise Closed
+        try:
+            self._with = self._new_conversation(stderr)
+        except OSError as error:
+            log.error(  # noqa: TRY400 - it says why
+                "no process can be started for queue %r, which is tried again in %g s: %s",
+                self._pool.settings.queue,
+                PAUSE,
+                error,
+            )
+            self.send_after(PAUSE, Work())
+            return None
+        if self._otp_process.reason is not None:  # killed meanwhile, and nobody saw the process
+            self._retire()
+            raise Stop
+        return self._with
+
+    def _new_conversation(self, stderr: Stderr) -> Conversation:
+        process = OsProcess(stderr, self._pool.settings.name)
+        try:
+            return Conversation(process, sorted(self._pool.modules), self._pool.settings)
+        except OSError:  # it has ended already
+            process.retire()
+            raise
+
+    def _retire(self) -> None:
+        """Be without a process. The old one ends by itself, or is killed in a moment."""
+        self._retired = [process for process in self._retired if not process.has_died()]
+        if self._with is not None:
+            self._with.process.retire()
+            self._retired.append(self._with.process)
+            self._with = None

@@ -1,0 +1,170 @@
+"""What goes over the pipe between a slot and its OS process: pickled tuples, one at a time.
+
+The parent sends *Boot*, *Import*, *Define*, *Have*, *Perform*, *Tell* and *Reply*; the child sends
+the rest. Both ends are the same program, and nobody else has the pipe.
+"""
+
+from __future__ import annotations
+
+import pickle
+import signal
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from antq_actors.storage import main_objects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from multiprocessing.connection import Connection
+    from pathlib import Path
+
+    from antq_actors.jobs.control import Progress
+    from antq_actors.jobs.outcome import Outcome
+    from antq_actors.storage.format.records import StoredJob
+
+
+class Boot(NamedTuple):
+    """The first message: what a new process has to know."""
+
+    modules: list[str]
+    """Those of workers that were performed elsewhere: imported before the first attempt."""
+    levels: Mapping[str, int]
+    """Of the loggers that have one of their own; the root's name is empty."""
+    measures_memory: bool
+    path: Path | None = None
+    """The directory that the application was described with; None: it is volatile."""
+    argv: Sequence[str] = ()
+    """The program's ``sys.argv``."""
+
+
+class Import(NamedTuple):
+    """Import the module of a worker."""
+
+    module: str
+
+
+class Define(NamedTuple):
+    """A worker that cannot be imported, by value."""
+
+    name: str
+    pickled: bytes
+
+
+class Have(NamedTuple):
+    """Classes and functions of the parent's script, by value: arguments mean them by name."""
+
+    pickled: bytes
+
+
+class Perform(NamedTuple):
+    """Perform an attempt."""
+
+    job: StoredJob
+    remaining: float | None
+    """Seconds until it times out."""
+    failure: str | None
+    stack_trace: str | None
+    default_queue: str
+    """Of the application, for jobs that the attempt builds."""
+    error_type: str | None = None
+
+
+class Tell(NamedTuple):
+    """The attempt shall end."""
+
+
+class Call(NamedTuple):
+    """Have the application do something, and reply."""
+
+    number: int
+    """Of this call: several threads may call."""
+    of_queue: bool
+    """Whether it is for the application of the queue; else for the one started last."""
+    method: str
+    """As `AntQ` names it; ``queue.`` and a method of its handle."""
+    pickled: bytes
+    """Its arguments and options, with what only this process has by value."""
+
+
+class ReadErrors(NamedTuple):
+    """The attempt looks at what went wrong with its job before."""
+
+    number: int
+    """Of this question, as of calls."""
+    job_id: int
+
+
+class Reply(NamedTuple):
+    """What came of a call, or of a question."""
+
+    number: int
+    pickled: bytes
+    """What it returned, the exception that it raised or None, and the cause of that or None."""
+
+
+class Ready(NamedTuple):
+    """The process has done what *Boot*, *Import*, *Define* or *Have* says."""
+
+    error: str | None = None
+    """Why a worker cannot be had there by value."""
+    stack_trace: str | None = None
+
+
+class Ended(NamedTuple):
+    """An attempt has ended; None: it was told to."""
+
+    outcome: Outcome | None
+    memory: int
+    """Bytes that the process has now; 0 where nobody wants to know."""
+
+
+class Watched(NamedTuple):
+    """The attempt looks whether it shall end."""
+
+
+class Reported(NamedTuple):
+    """The attempt has come so far."""
+
+    progress: Progress
+
+
+class Located(NamedTuple):
+    """The attempt is here; said when it has timed out."""
+
+    job_id: int
+    place: str
+
+
+class Logged(NamedTuple):
+    """The process has logged something."""
+
+    pickled: bytes
+    """The record's attributes."""
+    raised: tuple[bytes, str] | None = None
+    """The exception that it tells of: pickled if it can be, and as text."""
+
+
+LOCATE: Final[int] = signal.SIGRTMAX - 3 if hasattr(signal, "SIGRTMAX") else signal.SIGUSR2
+"""The signal by which a process is asked where its attempt is: one that no program uses, where the
+system has such."""
+
+TELL: Final = pickle.dumps(Tell(), pickle.HIGHEST_PROTOCOL)
+
+
+def send(pipe: Connection, message: object) -> None:
+    """Send a message. Raises OSError when the other end is gone."""
+    pipe.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
+
+
+def receive(pipe: Connection) -> Any:
+    """Wait for a message. Raises EOFError or OSError when the other end is gone."""
+    return load(pipe.recv_bytes())
+
+
+def by_value(thing: object) -> bytes:
+    """Answer *thing* pickled, with what the other end cannot import. Raises what its parts do."""
+    return main_objects.dumps(thing)
+
+
+def load(pickled: bytes) -> Any:
+    """Undo a pickling."""
+    return pickle.loads(pickled)  # noqa: S301 - of the same program, over its own pipe

@@ -1,0 +1,33 @@
+"""The executor ``ray``: an attempt is a task on a Ray cluster, on any of its nodes.
+
+executor.py    gives attempts to Ray, and the actor that keeps the connection
+attempt.py     one attempt on this side: its task, told to end, and what its end means
+connection.py  Ray begun when it is first needed, and ended if it was begun here
+task.py        the other side: what runs on a node of the cluster
+parcel.py      a worker on its way to another process
+client.py      the application that a Ray actor hosts, as all other processes hold it
+
+Nothing here is imported before an executor or a client is wanted, and Ray need not be installed
+until then.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.executors.base import NotReady
+
+if TYPE_CHECKING:
+    from antq_actors.executors.base import Executor, Settings
+
+NOT_INSTALLED: Final = "Ray is not installed in this environment: pip install 'antq-actors[ray]'"
+
+
+def make(settings: Settings) -> Executor:
+    """Make it. Raises NotReady where Ray is not installed."""
+    if importlib.util.find_spec("ray") is None:
+        raise NotReady(f"executor='ray' cannot run anything: {NOT_INSTALLED}")
+    from antq_actors.integrations.ray.executor import RayExecutor  # noqa: PLC0415 - needs Ray
+
+    return RayExecutor(settings)

@@ -1,0 +1,383 @@
+"""The application that a Ray actor hosts, as every other process of the cluster holds it.
+
+A call goes to the actor and its answer comes back, also when that is an error. Ray restarts an
+actor that dies: what may be asked twice is asked again until it answers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, Unpack
+
+import ray
+from ray import exceptions
+
+from antq_actors.errors import BatchError, NotStarted, StorageError
+from antq_actors.integrations.ray.parcel import pack
+from antq_actors.jobs import current_app
+from antq_actors.jobs.current_job import check_outside_of_jobs
+from antq_actors.jobs.duration import to_seconds
+from antq_actors.jobs.job import Job
+from antq_actors.jobs.new_job import check_args
+from antq_actors.jobs.worker_registry import name_of
+from antq_actors.storage.format.encoding import encode_args
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from datetime import timedelta
+    from types import TracebackType
+
+    from antq_actors.jobs.control import Progress
+    from antq_actors.jobs.option_types import JobOptions
+    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.queues.status import QueueStatus
+
+NAMESPACE: Final = "antq"
+"""Ray's namespace of the actors that host applications: the same for all who look for one."""
+
+ANSWER_TIME: Final = 30.0
+"""Seconds that the host has for an answer, and to come back when it died."""
+
+BATCH: Final = 1_000
+"""Jobs that ``enqueue_many`` sends at once."""
+
+_LONGEST_WAIT: Final = 0.1
+"""Seconds that the host waits at a time until there is nothing to do."""
+
+_PAUSE: Final = 0.05
+
+
+class Address(NamedTuple):
+    """Where an application is hosted."""
+
+    name: str
+
+
+class _Here:
+    """What this process hosts."""
+
+    address: Address | None = None
+
+
+hosted_here: Final = _Here()
+
+
+class Answer(NamedTuple):
+    """What came of a call: a value or an exception."""
+
+    value: Any
+    error: BaseException | None = None
+    cause: BaseException | None = None
+
+
+class Client:
+    """An application on a Ray cluster, from any process of it.
+
+    Its methods are those of :class:`antq_actors.AntQ`, and raise what those raise. A change that
+    was under way when the host died raises StorageError: it may have been made or not.
+    """
+
+    def __init__(self, address: Address) -> None:
+        self._address = address
+        self._handle: Any = None
+        self._default_queue: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Client of {self._address.name!r}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Client, (self._address,)
+
+    # ---- life -----------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let ``perform_async`` in this process no longer come here. The application goes on."""
+        current_app.leave(self)
+
+    def stop(self, *, timeout: float = 30.0) -> None:
+        """Stop the application as `AntQ.stop` does, and end the actor that hosts it."""
+        self.close()
+        self.ask("stop", timeout, patience=timeout + ANSWER_TIME)
+        handle = self._found()
+        ray.kill(handle, no_restart=True)
+        self._handle = None
+        _wait_until_gone(self._address.name)
+
+    # ---- jobs -----------------------------------------------------------------------------
+
+    @property
+    def default_queue(self) -> str:
+        """The queue of workers that name none."""
+        if self._default_queue is None:
+            self._default_queue = self.ask("default_queue")
+        return self._default_queue
+
+    def enqueue(
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Store a job of *worker* and answer it, as `AntQ.enqueue` does."""
+        sent = (pack(worker), _encoded(args), options)
+        job: Job = self.ask("enqueue", *sent, may_repeat=False)
+        return job
+
+    def enqueue_many(
+        self,
+        worker: AnyWorker,
+        args_iterable: Iterable[Mapping[str, Any] | None],
+        /,
+        **options: Unpack[JobOptions],
+    ) -> list[int]:
+        """Store a job for each item, in batches, as `AntQ.enqueue_many` does."""
+        parcel, items, ids = pack(worker), iter(args_iterable), list[int]()
+        for start in itertools.count(0, BATCH):
+            batch, error = _batch(items)
+            try:
+                ids += self.ask("enqueue_many", parcel, batch, options, may_repeat=False)
+            except BatchError as refused:
+                ids += refused.ids
+                cause = refused.__cause__ or refused
+                raise _batch_error(start + refused.index, ids, cause) from cause
+            if error is not None:
+                raise _batch_error(start + len(batch), ids, error) from error
+            if len(batch) < BATCH:
+                break
+        return ids
+
+    def list_jobs(self, *, worker: AnyWorker | str | None = None, **filters: Any) -> list[Job]:
+        """Return the jobs for which all given filters hold, as `AntQ.list_jobs` does."""
+        jobs: list[Job] = self.ask("list_jobs", worker=_name(worker), **filters)
+        return jobs
+
+    def count_jobs(self, *, worker: AnyWorker | str | None = None, **filters: Any) -> int:
+        """Return how many jobs pass all given filters, as `AntQ.count_jobs` does."""
+        number: int = self.ask("count_jobs", worker=_name(worker), **filters)
+        return number
+
+    def get_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
+        """Return the job with this id. Raises JobNotFound."""
+        job: Job = self.ask("get_job", id)
+        return job
+
+    def cancel_job(self, job_or_id: Job | int) -> Job:
+        """Cancel a job and return it, as `AntQ.cancel_job` does."""
+        job: Job = self.ask("cancel_job", _id(job_or_id))
+        return job
+
+    def retry_job(self, job_or_id: Job | int) -> Job:
+        """Enqueue an ended job again and return it, as `AntQ.retry_job` does."""
+        job: Job = self.ask("retry_job", _id(job_or_id), may_repeat=False)
+        return job
+
+    def delete_job(self, job_or_id: Job | int) -> None:
+        """Delete a job, as `AntQ.delete_job` does."""
+        self.ask("delete_job", _id(job_or_id), may_repeat=False)
+
+    def wait_idle(
+        self, queue: str | None = None, *, timeout: float | timedelta | None = None
+    ) -> bool:
+        """Wait until there is nothing left to do, as `AntQ.wait_idle` does, a moment at a time: the
+        host does one thing after the other.
+        """
+        if timeout is None:
+            check_outside_of_jobs("wait_idle")
+            deadline = math.inf
+        else:
+            deadline = time.monotonic() + to_seconds(timeout, "timeout")
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            is_idle: bool = self.ask("wait_idle", queue, timeout=min(left, _LONGEST_WAIT))
+            if is_idle or left <= _LONGEST_WAIT:
+                return is_idle
+
+    # ---- Ant's names ----------------------------------------------------------------------
+
+    def list_workers(self, *, worker: AnyWorker | str | None = None, **filters: Any) -> list[Job]:
+        """Do what `AntQ.list_workers` does."""
+        jobs: list[Job] = self.ask("list_workers", worker=_name(worker), **filters)
+        return jobs
+
+    def count_workers(self, **filters: Any) -> int:
+        """Do what `AntQ.count_workers` does."""
+        number: int = self.ask("count_workers", **filters)
+        return number
+
+    def get_worker(self, id: int) -> Job:  # noqa: A002 - as the field is named
+        """Do what :meth:`get_job` does, under Ant's name."""
+        return self.get_job(id)
+
+    def cancel_worker(self, job_or_id: Job | int) -> Job:
+        """Do what :meth:`cancel_job` does, under Ant's name."""
+        return self.cancel_job(job_or_id)
+
+    def retry_worker(self, job_or_id: Job | int) -> Job:
+        """Do what :meth:`retry_job` does, under Ant's name."""
+        return self.retry_job(job_or_id)
+
+    def delete_worker(self, job_or_id: Job | int) -> None:
+        """Do what :meth:`delete_job` does, under Ant's name."""
+        self.delete_job(job_or_id)
+
+    def queue(self, name: str) -> QueueClient:
+        """Answer the queue of this name. Raises UnknownQueue."""
+        self.ask("queue", name, "name")
+        return QueueClient(self, name)
+
+    # ---- attempts -------------------------------------------------------------------------
+
+    def tell(self, attempt: int, progress: Progress) -> None:
+        """Tell how far an attempt has come; nobody waits for that."""
+        try:
+            self._found().heard.remote(attempt, progress)
+        except (exceptions.RayError, NotStarted):
+            self._handle = None
+
+    def is_told(self, attempt: int) -> bool:
+        """Say whether an attempt shall end."""
+        told: bool = ray.get(self._found().is_told.remote(attempt), timeout=ANSWER_TIME)
+        return told
+
+    # ---- inside ---------------------------------------------------------------------------
+
+    def ask(
+        self,
+        what: str,
+        *args: Any,
+        may_repeat: bool = True,
+        patience: float = ANSWER_TIME,
+        **options: Any,
+    ) -> Any:
+        """Ask the host. Raises what it raises, NotStarted and StorageError."""
+        deadline = time.monotonic() + patience
+        while True:
+            is_new = self._handle is None
+            try:
+                asked = self._found().ask.remote(what, args, options)
+                answer: Answer = ray.get(asked, timeout=max(0.0, deadline - time.monotonic()))
+                break
+            except exceptions.ActorUnschedulableError as error:
+                self._handle = None  # its node is gone; it may be hosted on another by now
+                if is_new:
+                    raise self._not_hosted() from error
+            except exceptions.RayActorError as error:
+                self._handle = None
+                if not may_repeat:
+                    raise self._lost(what) from error
+                if time.monotonic() > deadline:
+                    raise StorageError(
+                        f"the host of {self._address.name!r} did not come back within"
+                        f" {patience:g} s: {error}"
+                    ) from error
+                time.sleep(_PAUSE)
+            except exceptions.GetTimeoutError as error:
+                raise StorageError(
+                    f"the host of {self._address.name!r} did not answer within {patience:g} s"
+                ) from error
+        if answer.error is not None:
+            raise answer.error from answer.cause
+        return answer.value
+
+    def _lost(self, what: str) -> StorageError:
+        return StorageError(
+            f"the host of {self._address.name!r} died before it answered; whether {what} was done"
+            " is not known. Look with list_jobs, or do it again if twice does no harm"
+        )
+
+    def _found(self) -> Any:
+        if self._handle is None:
+            self._handle = find(self._address.name)
+        if self._handle is None:
+            raise self._not_hosted()
+        return self._handle
+
+    def _not_hosted(self) -> NotStarted:
+        return NotStarted(
+            f"no application is hosted as {self._address.name!r} on this Ray cluster, or its node"
+            " has left; start it with cluster.host(path, queues=…) on the node of its files"
+        )
+
+
+class QueueClient:
+    """A queue of an application on a Ray cluster, as `antq_actors.QueueHandle`."""
+
+    def __init__(self, client: Client, name: str) -> None:
+        self.name = name
+        self._client = client
+
+    def __repr__(self) -> str:
+        return f"<QueueClient {self.name!r}>"
+
+    def set_concurrency(self, n: int) -> None:
+        """Perform up to *n* jobs at once from now on, until the host is restarted."""
+        self._client.ask("queue", self.name, "set_concurrency", n)
+
+    def pause(self) -> None:
+        """Claim nothing more; running jobs go on."""
+        self._client.ask("queue", self.name, "pause")
+
+    def resume(self) -> None:
+        """Claim jobs again."""
+        self._client.ask("queue", self.name, "resume")
+
+    def status(self) -> QueueStatus:
+        """Answer how the queue is."""
+        status: QueueStatus = self._client.ask("queue", self.name, "status")
+        return status
+
+
+def find(name: str) -> Any:
+    """Answer the actor that hosts the application of this name, or None."""
+    try:
+        return ray.get_actor(name, namespace=NAMESPACE)
+    except ValueError:
+        return None
+
+
+def _wait_until_gone(name: str) -> None:
+    deadline = time.monotonic() + ANSWER_TIME
+    while find(name) is not None and time.monotonic() < deadline:
+        time.sleep(_PAUSE)
+
+
+def _encoded(args: Mapping[str, Any] | None) -> bytes:
+    return encode_args(check_args(args))  # here, so that it is refused here
+
+
+def _batch(items: Any) -> tuple[list[bytes], Exception | None]:
+    """Answer the next items, and why there are no more if that is an error."""
+    batch: list[bytes] = []
+    try:
+        batch += (_encoded(item) for item in itertools.islice(items, BATCH))
+    except Exception as error:  # noqa: BLE001 - of the caller's iterable, or of an item
+        return batch, error
+    return batch, None
+
+
+def _batch_error(index: int, ids: list[int], error: BaseException) -> BatchError:
+    return BatchError(
+        f"item {index} was not stored, {len(ids)} before it were: {error}", index, ids
+    )
+
+
+def _id(job_or_id: Job | int) -> int:
+    return job_or_id.id if isinstance(job_or_id, Job) else job_or_id
+
+
+def _name(worker: AnyWorker | str | None) -> str | None:
+    return worker if worker is None or isinstance(worker, str) else name_of(worker)

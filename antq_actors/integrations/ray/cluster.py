@@ -1,0 +1,241 @@
+"""An application on a Ray cluster: hosted by one actor next to its store, used from every node.
+
+    from antq_actors import QueueConfig, cluster
+
+    app = cluster.host("/data/jobs", queues={"gpu": QueueConfig(64, executor="ray")})
+    app.enqueue(Train, {"model": 7})
+
+    app = cluster.connect()                      # in any other process of the cluster
+    Train.perform_async({"model": 8})
+
+The host is a named, detached actor of Ray on the node where it was started, for that is where its
+files are. Ray restarts it when it dies, and then it opens the same path and goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from antq_actors.app import AntQ, signing_keys
+from antq_actors.errors import ConfigError
+from antq_actors.integrations.ray import NOT_INSTALLED
+from antq_actors.jobs import current_app, worker_registry
+from antq_actors.storage.format.encoding import load_args
+
+try:
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+except ImportError as error:
+    raise ImportError(NOT_INSTALLED) from error
+
+from antq_actors.integrations.ray import attempt, parcel
+from antq_actors.integrations.ray.client import (
+    NAMESPACE,
+    Address,
+    Answer,
+    Client,
+    QueueClient,
+    find,
+    hosted_here,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from antq_actors.app.config import QueueConfig
+    from antq_actors.app.signing_keys import KeyText
+    from antq_actors.jobs.control import Progress
+    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.worker_registry import AnyWorker
+
+__all__ = ["NAMESPACE", "Client", "QueueClient", "connect", "host"]
+
+log: Final = logging.getLogger("antq_actors.cluster")
+
+DEFAULT_NAME: Final = "antq"
+
+CALLS_AT_ONCE: Final = 64
+"""Calls that the host answers at once; each has a thread, and more of them wait in line."""
+
+RETRY_INTERVAL: Final = 2.0
+"""Seconds between two tries to start an application that cannot start."""
+
+
+def host(
+    path: str | os.PathLike[str],
+    *,
+    queues: Mapping[str, int | QueueConfig] | None = None,
+    name: str = DEFAULT_NAME,
+    **settings: Any,
+) -> Client:
+    """Host the application over *path* on this node, or find it hosted; answer its client.
+
+    *settings* are those of :class:`antq_actors.AntQ`. Begins Ray as ``ray.init()`` does if this
+    process has not. Keys in ``ANTQ_SIGNING_KEYS`` of this process are the application's, also on a
+    cluster that was started without them. Raises what AntQ and its start raise, and ConfigError
+    when *name* hosts another path.
+    """
+    where = Path(path).absolute()
+    AntQ(where, queues=queues, **settings)  # what is wrong with them is said here
+    _begin()
+    actor = ray.remote(Host).options(
+        name=name,
+        namespace=NAMESPACE,
+        get_if_exists=True,
+        lifetime="detached",
+        max_restarts=-1,
+        max_task_retries=0,
+        max_concurrency=CALLS_AT_ONCE,
+        num_cpus=0,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        ),
+    )
+    is_new = find(name) is None
+    handle = actor.remote(where, queues, name, settings, _keys(settings))
+    client = Client(Address(name))
+    try:
+        hosted = client.ask("path")
+    except Exception:
+        if is_new:
+            ray.kill(handle, no_restart=True)
+        raise
+    if hosted != where:
+        raise ConfigError(
+            f"{name!r} is hosted on this Ray cluster already, over {hosted}; give another name=,"
+            f" or connect({name!r})"
+        )
+    current_app.enter(client)
+    return client
+
+
+def _keys(settings: Mapping[str, Any]) -> KeyText | None:
+    # Ray starts its processes with the environment of the node, and not with that of this one.
+    has_file = settings.get("signing_key_file") is not None
+    return None if has_file else signing_keys.of_environment()
+
+
+def connect(name: str = DEFAULT_NAME) -> Client:
+    """Answer the client of an application that is hosted on this Ray cluster.
+
+    Until it is closed, ``perform_async`` in this process enqueues there. Raises NotStarted when
+    none is hosted as *name*.
+    """
+    _begin()
+    client = Client(Address(name))
+    client.ask("path")
+    current_app.enter(client)
+    return client
+
+
+def _begin() -> None:
+    if not ray.is_initialized():
+        ray.init()
+
+
+class Host:
+    """The actor of Ray that runs the application; :class:`Client` is its other half.
+
+    It starts the application when it is made, which is also what Ray does when it restarts it. An
+    application that cannot start says so to whoever asks, and is tried again; one whose tree gives
+    up ends this process, so that Ray starts another.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        queues: Mapping[str, int | QueueConfig] | None,
+        name: str,
+        settings: Mapping[str, Any],
+        keys: KeyText | None = None,
+    ) -> None:
+        if keys is not None:
+            keys.put_into_environment()
+        logging.basicConfig()  # to where Ray looks for logs
+        hosted_here.address = Address(name)
+        self._app = AntQ(path, queues=queues, **settings)
+        self._failure: Exception | None = None
+        self._stops = False
+        self._start()
+
+    def ask(self, what: str, args: Sequence[Any], options: Mapping[str, Any]) -> Answer:
+        """Do what a client asks, and answer what came of it."""
+        if self._failure is not None and what != "stop":
+            return Answer(None, _portable(self._failure), _portable(self._failure.__cause__))
+        own = getattr(self, f"_{what}", None)
+        try:
+            return Answer((own or getattr(self._app, what))(*args, **options))
+        except Exception as error:  # noqa: BLE001 - it is raised there
+            return Answer(None, _portable(error), _portable(error.__cause__))
+
+    def heard(self, number: int, progress: Progress) -> None:
+        """Note what an attempt says in its task."""
+        attempt.heard(number, progress)
+
+    def is_told(self, number: int) -> bool:
+        """Say whether an attempt shall end."""
+        return attempt.is_told(number)
+
+    # ---- what a client asks; all else is the application's own ----------------------------------
+
+    def _path(self) -> Path:
+        return self._app.path
+
+    def _default_queue(self) -> str:
+        return self._app.default_queue
+
+    def _enqueue(self, worker: parcel.Parcel, args: bytes, options: Mapping[str, Any]) -> Job:
+        return self._app.enqueue(_worker(worker), load_args(args), **options)
+
+    def _enqueue_many(
+        self, worker: parcel.Parcel, items: Sequence[bytes], options: Mapping[str, Any]
+    ) -> list[int]:
+        return self._app.enqueue_many(_worker(worker), map(load_args, items), **options)
+
+    def _queue(self, name: str, what: str, *args: Any) -> Any:
+        found = getattr(self._app.queue(name), what)
+        return found(*args) if callable(found) else found
+
+    def _start(self) -> None:
+        try:
+            self._app.start()
+        except Exception as error:
+            self._failure = error
+            if not self._stops:
+                log.exception("the application cannot start; it is tried again")
+                again = threading.Timer(RETRY_INTERVAL, self._start)
+                again.daemon = True
+                again.start()
+        else:
+            self._failure = None
+            self._app.root.process.watch(self, self._tree_ended)
+
+    def _stop(self, timeout: float) -> None:
+        self._stops = True
+        self._app.stop(timeout=timeout)
+
+    def _tree_ended(self, _ref: object, reason: object) -> None:
+        if not self._stops:
+            log.error("the application gave up: %s; Ray will start another", reason)
+            os._exit(1)
+
+
+def _worker(sent: parcel.Parcel) -> AnyWorker:
+    parcel.unpack(sent)
+    return worker_registry.resolve(sent.name, job_id=0)
+
+
+def _portable(error: BaseException | None) -> BaseException | None:
+    """Answer *error* if it can travel, else its text."""
+    if error is None:
+        return None
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - whether it can travel
+    except Exception:  # noqa: BLE001 - any may refuse
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

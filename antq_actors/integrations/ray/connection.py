@@ -1,0 +1,93 @@
+"""Ray, for all executors of this process: begun when the first needs it.
+
+What runs already is used: a Ray that this process has begun, the cluster that ``RAY_ADDRESS``
+names, or the one of this machine; else a local one is started. What was begun elsewhere is never
+ended here.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from typing import Final, NamedTuple
+
+import ray
+
+from antq_actors.executors.base import NotReady
+
+_ANSWER_TIME: Final = 3.0
+
+
+class _Users:
+    """How many executors use Ray, and whether it was begun for them."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.number = 0
+        self.is_ours = False
+
+
+_users = _Users()
+
+
+class Session(NamedTuple):
+    """A connection to a cluster."""
+
+    where: str
+    job: str
+    """As whom Ray knows this process, until that ends the connection."""
+
+
+def connect() -> Session:
+    """Begin to use Ray, as often as it is ended. Raises NotReady."""
+    with _users.lock:
+        try:
+            if not ray.is_initialized():
+                _check_address(os.environ.get("RAY_ADDRESS", ""))
+                ray.init()
+                _users.is_ours = True
+            context = ray.get_runtime_context()
+            session = Session(context.gcs_address, context.get_job_id())
+        except Exception as error:
+            raise NotReady(f"there is no Ray to use: {type(error).__name__}: {error}") from error
+        _users.number += 1
+        return session
+
+
+def _check_address(address: str) -> None:
+    """Raise OSError if nobody listens there: Ray itself would try that for a minute."""
+    name, _, port = address.rpartition(":")
+    if name and "/" not in name and port.isdecimal():
+        socket.create_connection((name, int(port)), timeout=_ANSWER_TIME).close()
+
+
+def disconnect() -> None:
+    """End to use Ray; the last one ends it, if it was begun here."""
+    with _users.lock:
+        _users.number -= 1
+        if _users.number == 0 and _users.is_ours:
+            _users.is_ours = False
+            ray.shutdown()
+
+
+def abandon(session: Session) -> None:
+    """End a Ray whose node has died, if it was begun here; all who use it find it ended."""
+    with _users.lock:
+        if _users.is_ours and is_open(session):
+            _users.is_ours = False
+            ray.shutdown()
+
+
+def is_there() -> bool:
+    """Say whether this process is connected to Ray at all."""
+    there: bool = ray.is_initialized()
+    return there
+
+
+def is_open(session: Session) -> bool:
+    """Say whether this process is connected as it was then."""
+    job: str | None = None
+    if is_there():
+        job = ray.get_runtime_context().get_job_id()
+    return job == session.job

@@ -1,0 +1,279 @@
+"""Gives attempts to Ray, and the actor that keeps the connection.
+
+Ray may take seconds to begin: what is started meanwhile waits here. When there is none, or it is
+lost, attempts are refused until there is one again, and their jobs stay in the queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import threading
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import ray
+
+from antq_actors.errors import StorageError
+from antq_actors.executors.base import Died, Health, Lost, NotReady
+from antq_actors.executors.choice import RAY
+from antq_actors.integrations.ray import client, connection, task
+from antq_actors.integrations.ray.attempt import Attempt
+from antq_actors.integrations.ray.parcel import CannotTravelError, pack
+from antq_actors.jobs import current_app
+from antq_actors.jobs.outcome import GivenBack
+from antq_actors.jobs.worker_definitions import defined
+from antq_actors.otp.actors.gen_server import GenServer
+from antq_actors.otp.kernel.messages import Continue
+from antq_actors.otp.messaging import timers
+
+if TYPE_CHECKING:
+    from antq_actors.executors.base import Assignment, Done, Settings
+    from antq_actors.jobs.ray_options import RayOptions
+    from antq_actors.otp.kernel.child_spec import ChildSpec
+    from antq_actors.otp.kernel.reasons import ExitReason
+    from antq_actors.otp.kernel.ref import ServerRef
+
+log: Final = logging.getLogger("antq_actors.executors")
+
+RETRY_INTERVAL: Final = 2.0
+"""Seconds between two tries to begin Ray."""
+
+LOOK_INTERVAL: Final = 2.0
+"""Seconds between two looks whether the connection is still open."""
+
+PATIENCE: Final = 10.0
+"""Seconds that attempts wait for Ray to begin; then their jobs wait in the queue."""
+
+SHUTDOWN: Final = 10.0
+"""Seconds that the actor has to end a Ray that it has begun."""
+
+
+class RayExecutor:
+    """Runs the attempts of one queue as tasks of Ray, which finds a node for each."""
+
+    kind = RAY
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._attempts: set[Attempt] = set()
+        self._waiting: list[Attempt] = []
+        self._session: connection.Session | None = None
+        self._refusal: str | None = None
+        self._actor: Any = None  # set with the session
+        self._functions: dict[tuple[str, str], Any] = {}
+
+    # ---- the contract -----------------------------------------------------------------------
+
+    def child(self) -> ChildSpec:
+        """Describe the actor that keeps the connection."""
+        return RayActor.child_spec(self, name=self._settings.name, shutdown=SHUTDOWN)
+
+    def start(self, assignment: Assignment, done: Done) -> Attempt:
+        """Give an attempt to Ray. Raises NotReady when there is none."""
+        if self._session is not None and not connection.is_there():
+            self.look()
+        with self._lock:
+            if self._refusal is not None:
+                raise NotReady(self._refusal)
+            attempt = Attempt(assignment, done, self)
+            self._attempts.add(attempt)
+            if self._session is None:
+                self._waiting.append(attempt)
+                return attempt
+        self._submit(attempt)
+        return attempt
+
+    def resize(self, concurrency: int) -> None:
+        """Do nothing: how many tasks run at once is up to the resources of the cluster."""
+
+    def health(self) -> Health:
+        """Say how many attempts Ray has, and where it is."""
+        session = self._session
+        detail = f"Ray at {session.where}" if session else self._refusal or "Ray is being started"
+        return Health(RAY, len(self._attempts), detail)
+
+    # ---- for its actor ----------------------------------------------------------------------
+
+    def open(self, actor: ServerRef, session: connection.Session) -> None:
+        """Give attempts to Ray from now on, and those that wait first."""
+        with self._lock:
+            self._actor = actor
+            self._session = session
+            self._refusal = None
+            waiting, self._waiting = self._waiting, []
+        for attempt in waiting:
+            if not attempt.told:
+                self._submit(attempt)
+
+    def refuse(self, reason: str) -> None:
+        """Take no attempts until it is opened; those that wait go back to their queue."""
+        with self._lock:
+            self._refusal = reason
+            self._session = None
+            waiting, self._waiting = self._waiting, []
+        for attempt in waiting:
+            attempt.end(GivenBack())
+
+    def lose_node(self) -> None:
+        """Take no attempts until Ray was begun again: the node of this process has died."""
+        session, actor = self._session, self._actor
+        if session is not None:
+            self.refuse("the Ray node that this process was connected to has died")
+            actor.deliver(_NodeDied(session))
+
+    def leave(self, attempt: Attempt) -> None:
+        """Forget an attempt that has ended."""
+        self._attempts.discard(attempt)
+
+    def look(self) -> None:
+        """Give up all there is if this program has ended the connection, and have it made again."""
+        session, actor = self._session, self._actor
+        if session is not None and not connection.is_open(session):
+            self.close("the connection to Ray was ended by this program")
+            actor.deliver(_Connect())
+
+    def close(self, reason: str) -> None:
+        """Take no attempts, and give up all there are."""
+        self.refuse(reason)
+        for attempt in list(self._attempts):
+            attempt.end(Lost(reason))  # before Ray says that its task was cancelled
+            attempt.kill()
+
+    def renew(self) -> None:
+        """Let attempts wait: Ray is being started."""
+        with self._lock:
+            self._refusal = None
+        timers.call_after(self._wait_no_longer, PATIENCE)
+
+    def _wait_no_longer(self) -> None:
+        if self._session is None and self._refusal is None:
+            self.refuse("Ray has not begun yet")
+
+    # ---- attempts ---------------------------------------------------------------------------
+
+    def _submit(self, attempt: Attempt) -> None:
+        try:
+            wanted = pickle.dumps(self._wanted(attempt), pickle.HIGHEST_PROTOCOL)
+            function = self._function(attempt.assignment.job.spec.worker)
+            attempt.begin(function.remote(wanted))
+        except StorageError as error:  # it cannot read the errors of the job now
+            log.warning("job #%d is given back: %s", attempt.assignment.job.id, error)
+            attempt.end(GivenBack())
+        except (CannotTravelError, ValueError, TypeError) as error:
+            attempt.end(Died(f"Ray cannot run it: {error}"))
+        except Exception as error:  # noqa: BLE001 - whatever Ray raises when it is gone
+            attempt.end(Lost(f"Ray did not take it: {type(error).__name__}: {error}"))
+
+    def _wanted(self, attempt: Attempt) -> task.Wanted:
+        assignment = attempt.assignment
+        worker = defined(assignment.job.spec.worker)
+        application = current_app.latest()
+        return task.Wanted(
+            number=attempt.number,
+            job=assignment.whole(),  # the task has no store
+            until=attempt.until(),
+            failure=assignment.failure,
+            stack_trace=assignment.stack_trace,
+            error_type=assignment.error_type,
+            worker=None if worker is None else pack(worker),
+            log_level=logging.getLogger().getEffectiveLevel(),
+            default_queue="default" if application is None else application.default_queue,
+            host=client.hosted_here.address,
+        )
+
+    def _function(self, worker_name: str) -> Any:
+        """Answer the function of Ray that performs the jobs of a worker."""
+        worker = defined(worker_name)
+        options: RayOptions = () if worker is None else worker.antq_options.ray
+        key = (worker_name, repr(options))
+        function = self._functions.get(key)
+        if function is None:
+            # Attempts are counted in the store, and repeated from there: by Ray, never.
+            own = {**dict(options), "name": worker_name, "max_retries": 0}
+            function = self._functions[key] = ray.remote(task.run).options(**own)
+        return function
+
+
+class _Connect(NamedTuple):
+    """It is time to try to begin Ray."""
+
+
+class _NodeDied(NamedTuple):
+    """The node of this process has died."""
+
+    session: connection.Session
+
+
+class _Renew(NamedTuple):
+    """It has had its time to say so of all that was under way."""
+
+    session: connection.Session
+
+
+class _Look(NamedTuple):
+    """It is time to look whether it is still there."""
+
+
+class RayActor(GenServer):
+    """Begins to use Ray for an executor, tries again when that fails, and ends it."""
+
+    def __init__(self, executor: RayExecutor) -> None:
+        super().__init__()
+        self._executor = executor
+        self._is_connected = False
+
+    def init(self) -> Continue:
+        """Take attempts from now on."""
+        self._executor.renew()
+        self.send_after(LOOK_INTERVAL, _Look())
+        self._otp_process.watch(self, self._on_end)
+        return Continue()
+
+    def handle_continue(self, _token: object) -> None:
+        """Begin to use Ray, which may start it and take seconds."""
+        self._connect()
+
+    def handle_info(self, message: Any) -> None:
+        """Try again, or look."""
+        match message:
+            case _Connect():
+                self._connect()
+            case _NodeDied(session):
+                log.error("executor 'ray': the Ray node of this process has died")
+                self.send_after(RETRY_INTERVAL, _Renew(session))
+            case _Renew(session):
+                self._executor.close("the Ray node of its queue's process has died")
+                connection.abandon(session)
+                self._connect()
+            case _Look():
+                self._executor.look()
+                self.send_after(LOOK_INTERVAL, _Look())
+            case _:
+                super().handle_info(message)
+
+    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
+        """Give up what runs, and end to use Ray."""
+        self._executor.close("its executor was stopped")
+        self._disconnect()
+
+    def _on_end(self, _ref: object, _reason: object) -> None:
+        self._executor.close("its executor ended")  # also when this actor was killed
+        self._disconnect()
+
+    def _connect(self) -> None:
+        self._disconnect()
+        try:
+            session = connection.connect()
+        except NotReady as error:
+            log.error("executor 'ray': %s", error)  # noqa: TRY400 - it says why
+            self._executor.refuse(str(error))
+            self.send_after(RETRY_INTERVAL, _Connect())
+        else:
+            self._is_connected = True
+            self._executor.open(self.ref, session)
+
+    def _disconnect(self) -> None:
+        if self._is_connected:
+            self._is_connected = False
+            connection.disconnect()

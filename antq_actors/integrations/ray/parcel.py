@@ -1,0 +1,68 @@
+"""A worker on its way to another process: by its name and module, else by value."""
+
+from __future__ import annotations
+
+import importlib
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from antq_actors.executors import by_value
+from antq_actors.jobs import worker_definitions, worker_registry
+
+if TYPE_CHECKING:
+    from antq_actors.jobs.worker_registry import AnyWorker
+
+
+class Parcel(NamedTuple):
+    """What another process needs to have a worker."""
+
+    name: str
+    """Its stored name."""
+    module: str | None = None
+    """What to import; None: the name says where it is, or it comes by value."""
+    pickled: bytes | None = None
+
+
+class CannotTravelError(TypeError):
+    """A worker of a script or a function cannot be pickled."""
+
+
+_packed: Final[dict[str, tuple[AnyWorker, Parcel]]] = {}
+_unpacked: Final[dict[str, bytes]] = {}
+
+
+def pack(worker: AnyWorker) -> Parcel:
+    """Answer *worker* for another process. Raises CannotTravelError."""
+    name = worker_registry.name_of(worker)
+    known = _packed.get(name)
+    if known is not None and known[0] is worker:
+        return known[1]
+    if not worker_registry.is_importable(worker):
+        # Each time: what it refers to may have changed, another cell of a notebook, say.
+        return Parcel(name, pickled=_dumped(worker, name))
+    # Not by its name alone: that may be one of its own choice.
+    parcel = Parcel(name, worker.__module__)
+    _packed[name] = (worker, parcel)
+    return parcel
+
+
+def unpack(parcel: Parcel) -> None:
+    """Let its worker answer to its name in this process, if it can be had."""
+    name, module, pickled = parcel
+    if pickled is not None:
+        if _unpacked.get(name) != pickled:
+            worker_definitions.define(name, by_value.loads(pickled))
+            _unpacked[name] = pickled
+    elif module is not None and worker_definitions.defined(name) is None:
+        with suppress(Exception):  # whoever resolves the name says what is wrong
+            importlib.import_module(module)
+
+
+def _dumped(worker: AnyWorker, name: str) -> bytes:
+    try:
+        return by_value.dumps(worker)
+    except Exception as error:
+        raise CannotTravelError(
+            f"another process cannot import the worker {name!r}, and it cannot be pickled either:"
+            f" {type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,187 @@
+"""What runs on a node of the cluster: one attempt, in a process that Ray keeps for the next.
+
+It has no store. What an attempt wants of its application goes to the Ray actor that hosts it; where
+none does, jobs cannot be enqueued from there, progress is heard by nobody, and an attempt learns
+that it shall end by being ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import signal
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
+
+from antq_actors.errors import NotStarted
+from antq_actors.executors.attempt import perform
+from antq_actors.executors.base import Assignment
+from antq_actors.integrations.ray import parcel
+from antq_actors.integrations.ray.client import Address, Client
+from antq_actors.jobs import current_app, instant
+from antq_actors.jobs.control import Control, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import FrameType
+
+    from antq_actors.integrations.ray.parcel import Parcel
+    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.option_types import JobOptions
+    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.storage.format.records import StoredJob
+
+LOOK_INTERVAL: Final = 0.1
+"""Least seconds between two looks whether an attempt shall end."""
+
+
+class Terminated(BaseException):
+    """SIGTERM came while an attempt ran: its node or its owner ends, by no fault of the job."""
+
+
+class Wanted(NamedTuple):
+    """An attempt to perform."""
+
+    number: int
+    """Of the attempt, where it was started."""
+    job: StoredJob
+    until: float | None
+    """When it times out, by the clock on the wall: the nodes share no other."""
+    failure: str | None
+    stack_trace: str | None
+    error_type: str | None
+    worker: Parcel | None
+    log_level: int
+    default_queue: str
+    host: Address | None
+    """Who hosts the application."""
+
+
+def run(pickled: bytes) -> bytes:
+    """Perform the attempt that is *Wanted* and answer its outcome, whatever the worker does.
+
+    Both are pickled: what Ray does with objects that are no bytes takes ten times as long. Raises
+    SystemExit alone, and that when Ray ends this process.
+    """
+    wanted: Wanted = pickle.loads(pickled)  # noqa: S301 - of the application's own process
+    logging.basicConfig(level=wanted.log_level)  # to where Ray looks for logs; once
+    _sigterm.be_heard()
+    _application.be(wanted.host, wanted.default_queue)
+    if wanted.worker is not None:
+        parcel.unpack(wanted.worker)
+    until = wanted.until
+    deadline = None if until is None else time.monotonic() + until - time.time()
+    control = Control(deadline)
+    if wanted.host is not None:
+        control = _Control(deadline, Client(wanted.host), wanted.number)
+    assignment = Assignment(
+        wanted.job, control, wanted.failure, wanted.stack_trace, error_type=wanted.error_type
+    )
+    try:
+        with _sigterm:
+            outcome = perform(assignment, instant.now, (Terminated,))
+    except Terminated:
+        sys.exit(1)  # as Ray would have done without us
+    return pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
+
+
+class _Control(Control):
+    """The control of an attempt whose queue is in the Ray actor that hosts the application."""
+
+    __slots__ = ("_client", "_looked", "_number")
+
+    def __init__(self, deadline: float | None, client: Client, number: int) -> None:
+        super().__init__(deadline)
+        self._client = client
+        self._number = number
+        self._looked = 0.0
+
+    def cancelled(self) -> bool:
+        self._look()
+        return super().cancelled()
+
+    def remaining(self) -> float | None:
+        self._look()
+        return super().remaining()
+
+    def report(self, progress: Progress) -> None:
+        self._client.tell(self._number, progress)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self.told or now - self._looked < LOOK_INTERVAL:
+            return
+        self._looked = now
+        with suppress(Exception):  # the host is being restarted: then this attempt is ended anyway
+            self.told = self._client.is_told(self._number)
+
+
+class _Sigterm:
+    """Ray's SIGTERM ends an attempt by SystemExit, which would be a failure like any other here."""
+
+    def __init__(self) -> None:
+        self._of_ray: Any = None
+        self._is_heard = False
+        self._performs = False
+
+    def be_heard(self) -> None:
+        """Come before Ray from now on."""
+        if not self._is_heard and threading.current_thread() is threading.main_thread():
+            self._is_heard = True
+            self._of_ray = signal.signal(signal.SIGTERM, self._come)
+
+    def __enter__(self) -> None:
+        self._performs = True
+
+    def __exit__(self, *_: object) -> None:
+        self._performs = False
+
+    def _come(self, number: int, frame: FrameType | None) -> None:
+        if self._performs:
+            self._performs = False
+            raise Terminated
+        if callable(self._of_ray):
+            self._of_ray(number, frame)
+        else:
+            sys.exit(1)
+
+
+class _Application:
+    """Stands for the application, for attempts that enqueue jobs."""
+
+    def __init__(self) -> None:
+        self.default_queue = "default"
+        self._host: Client | None = None
+        self._is_known = False
+
+    def be(self, host: Address | None, default_queue: str) -> None:
+        """Stand for the one at *host* from now on."""
+        self._host = None if host is None else Client(host)
+        self.default_queue = default_queue
+        if not self._is_known:
+            self._is_known = True
+            current_app.enter(self)
+
+    def enqueue(
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Have the host store a job. Raises NotStarted where there is none."""
+        if self._host is None:
+            raise NotStarted(
+                "the application that runs this job is not hosted on the Ray cluster, so no job can"
+                " be stored from a Ray task; host it:\n\n"
+                "    from antq_actors import cluster\n"
+                "    cluster.host(path, queues=…)"
+            )
+        return self._host.enqueue(worker, args, **options)
+
+
+_application: Final = _Application()
+_sigterm: Final = _Sigterm()

@@ -1,0 +1,190 @@
+"""From what a caller asks for to a job that can be stored: every check, nothing stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from antq_actors.jobs import current_app, instant, lifecycle
+from antq_actors.jobs.duration import brief, shortened
+from antq_actors.jobs.function_worker import FunctionWorker, keywords
+from antq_actors.jobs.job import Job
+from antq_actors.jobs.options import Options, job_options, plain
+from antq_actors.jobs.schedule import due
+from antq_actors.jobs.unique import unique_digest
+from antq_actors.jobs.worker_definitions import check_current
+from antq_actors.jobs.worker_registry import options_of
+
+if TYPE_CHECKING:
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.schedule import ScheduleAt, ScheduleIn
+    from antq_actors.jobs.state import JobState
+    from antq_actors.jobs.worker_registry import AnyWorker
+
+DEFAULT_QUEUE: Final = "default"
+"""The queue of a worker that names none, where no application says otherwise."""
+
+_MOMENT: Final = instant.SECOND // 1_000
+"""Jobs of one call share their instant so long: with equal states they are stored in less time."""
+
+_PLAIN_KEYS: Final = frozenset({str})
+
+
+class Draft(NamedTuple):
+    """A job that is checked and not stored."""
+
+    worker: str
+    """The stored name of its worker."""
+    args: dict[str, Any]
+    state: JobState
+    options: Options
+    digest: bytes | None
+    """What its duplicates share; None when it can have none."""
+    inserted_at: Instant
+
+
+class Template:
+    """What jobs have in common that are enqueued by one call: all but their arguments.
+
+    Raises TypeError for what is no worker, ValueError for one that was replaced, and what the
+    options raise.
+    """
+
+    __slots__ = ("_function", "_schedule", "_state", "options", "queue", "worker")
+
+    def __init__(
+        self, worker: AnyWorker, options: Mapping[str, Any], *, default_queue: str
+    ) -> None:
+        own = options_of(worker)
+        check_current(worker)
+        self.worker: str = worker.antq_name
+        self._schedule: tuple[ScheduleIn, ScheduleAt] = None, None
+        if options:
+            function = worker if isinstance(worker, FunctionWorker) else None
+            wanted = job_options(
+                options,
+                own,
+                owner=f"worker {self.worker}",
+                arguments=() if function is None else function.antq_argument_names(),
+                write=partial(_call_with, worker),
+            )
+            own = wanted.options
+            if function is not None:
+                function.antq_check_unique(own)
+            self._schedule = wanted.schedule_in, wanted.schedule_at
+        self.options = own
+        self.queue = own.queue or default_queue
+        self._function = worker if isinstance(worker, FunctionWorker) else None
+        self._state: JobState | None = None
+
+    def state(self, now: Instant) -> JobState:
+        """Answer the state of a job that is enqueued at *now*, or within the millisecond before.
+
+        Those share one. Raises InvalidSchedule.
+        """
+        state = self._state
+        if state is None or not state.updated_at <= now < state.updated_at + _MOMENT:
+            state = self._state = lifecycle.create(
+                queue_name=self.queue,
+                now=now,
+                due=due(*self._schedule, now),
+                priority=self.options.priority,
+                max_attempts=self.options.max_attempts,
+            )
+        return state
+
+    def check(self, args: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Answer a copy of *args*. Raises TypeError if they are none, or not the worker's."""
+        checked = check_args(args)
+        if self._function is not None:
+            self._function.antq_check_args(checked)
+        return checked
+
+    def digest(self, args: Mapping[str, Any]) -> bytes | None:
+        """Answer what jobs share that are duplicates of one with *args*; None: it has none."""
+        unique = self.options.unique
+        if unique is None:
+            return None
+        return unique_digest(self.worker, self.queue, args, unique.args)
+
+
+def draft(
+    worker: AnyWorker,
+    args: Mapping[str, Any] | None,
+    options: Mapping[str, Any],
+    *,
+    now: Instant,
+    default_queue: str,
+) -> Draft:
+    """Answer the job that *worker*, *args* and *options* describe at *now*.
+
+    Raises TypeError for what is no worker, for arguments that are no mapping with names or do not
+    fit a function worker, and what the options raise.
+    """
+    template = Template(worker, options, default_queue=default_queue)
+    state = template.state(now)
+    checked = template.check(args)
+    digest = template.digest(checked)
+    return Draft(template.worker, checked, state, template.options, digest, now)
+
+
+def build(worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Job:
+    """Answer the job as it would be stored now, with id 0; on no application if none runs."""
+    application = current_app.latest()
+    default_queue = DEFAULT_QUEUE if application is None else application.default_queue
+    return as_job(
+        draft(worker, args, options, now=instant.now(), default_queue=default_queue), id=0
+    )
+
+
+def as_job(draft: Draft, *, id: int) -> Job:  # noqa: A002 - the name of the field
+    """Answer *draft* as users see it, stored under *id*."""
+    state = draft.state
+    scheduled_at = inserted_at = instant.to_datetime(draft.inserted_at)
+    if state.scheduled_at is not None and state.scheduled_at != draft.inserted_at:
+        scheduled_at = instant.to_datetime(state.scheduled_at)
+    return Job(
+        id=id,
+        worker=draft.worker,
+        queue_name=state.queue_name,
+        args=draft.args,
+        priority=state.priority,
+        status=state.status,
+        attempts=state.attempts,
+        max_attempts=state.max_attempts,
+        interruptions=state.interruptions,
+        scheduled_at=scheduled_at,
+        inserted_at=inserted_at,
+        updated_at=inserted_at,
+        errors=(),
+        opts=draft.options.effective(),
+    )
+
+
+def _call_with(worker: AnyWorker, args: Mapping[str, Any]) -> str:
+    """Return what to write to enqueue a job of *worker* with *args*."""
+    name = worker.__name__
+    mapping = f"{{{', '.join(f'{key!r}: {shortened(value)}' for key, value in args.items())}}}"
+    given = keywords(args) if isinstance(worker, FunctionWorker) else mapping
+    return (
+        f"to give arguments, in one mapping, write app.enqueue({name}, {mapping}), or"
+        f" {name}.perform_async({given})"
+    )
+
+
+def check_args(args: object) -> dict[str, Any]:
+    """Answer a copy of *args*, empty for None. Raises TypeError for no mapping with str keys."""
+    if args is None:
+        return {}
+    if type(args) is dict and _PLAIN_KEYS.issuperset(map(type, args)):
+        return args.copy()
+    if not isinstance(args, Mapping):
+        raise TypeError(
+            f"args must be a mapping such as {{'email': …}}, got {brief(args)}; give options by"
+            " keyword"
+        )
+    for key in args:
+        if not isinstance(key, str):
+            raise TypeError(f"the keys of args must be str, got {brief(key)}")
+    return {plain(key): value for key, value in args.items()}

@@ -1,0 +1,251 @@
+"""The workers defined in this process, by their stored names.
+
+Entered where a worker is defined, read where a job is run. They are held for good: a class made
+inside a function must still answer for its jobs after the function returned.
+
+A job knows its worker by its stored name alone, so two definitions may not share one. The same
+definition may run again, though: its module is reloaded, its cell is run again, its function is
+called again. Then the new worker takes the name over.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakValueDictionary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import CodeType, FrameType
+
+    from antq_actors.jobs.worker_registry import AnyWorker
+
+
+class Origin(NamedTuple):
+    """What defined a worker."""
+
+    qualname: str
+    module: str
+    code: CodeType | None
+    """The code of a function, or the code that ran the class statement."""
+    line: int
+    namespace: dict[str, Any]
+    """The globals of its module, and …"""
+    spec: object
+    """… its ``__spec__`` at that time: both are the same until the module is run again."""
+
+    @property
+    def path(self) -> str:
+        """The stored name that it has by default."""
+        return default_name(self.module, self.qualname)
+
+    @property
+    def file(self) -> str:
+        """The file of the code."""
+        return "?" if self.code is None else self.code.co_filename
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.file}:{self.line})"
+
+
+class _Definition(NamedTuple):
+    worker: AnyWorker
+    origin: Origin
+
+
+_defined: Final[dict[str, AnyWorker]] = {}
+_definitions: Final[dict[str, _Definition]] = {}
+_replaced: Final[WeakValueDictionary[int, AnyWorker]] = WeakValueDictionary()
+"""Workers whose jobs another one would run, by their ids: a class need not be hashable."""
+
+# IPython, Jupyter and the interactive interpreter name each cell anew.
+_CELLS: Final = ("<ipython-input-", "<python-input-", "<stdin>", "<console>")
+_JUPYTER_FOLDER: Final = "ipykernel_"
+_LAMBDA: Final = "<lambda>"
+_MAKES_CLASSES: Final = frozenset({"__init_subclass__", "__new__", "__init__", "__call__"})
+_UNPICKLES: Final = "cloudpickle.cloudpickle"
+
+
+def default_name(module: str, qualname: str) -> str:
+    """Return the stored name of what is defined as *qualname* in *module*.
+
+    A spawned child of multiprocessing knows its parent's script as ``__mp_main__``; what is
+    defined there is the same worker.
+    """
+    return f"{'__main__' if module == '__mp_main__' else module}:{qualname}"
+
+
+def enter(worker: AnyWorker, origin: Origin) -> None:
+    """Let *worker* answer for the jobs stored under its name, and under its path if that is free.
+
+    Raises ValueError when another definition has the name. Then nothing is changed.
+    """
+    name, new = worker.antq_name, _Definition(worker, origin)
+    earlier = _current(name)
+    if earlier is not None and not _is_same(earlier.origin, origin):
+        raise ValueError(_both(name, earlier.origin, origin))
+    if earlier is not None and _hides(new, earlier):
+        _replaced[id(earlier.worker)] = earlier.worker
+    for each in {name, origin.path}:
+        holder = _current(each)
+        if each == name or holder is None or _may_go(holder, each, origin):
+            _defined[each] = worker
+            _definitions[each] = new
+
+
+def define(name: str, worker: AnyWorker) -> None:
+    """Let *worker* answer for the jobs stored under *name*, as another process decided."""
+    _definitions.pop(name, None)
+    _replaced.pop(id(worker), None)
+    _defined[name] = worker
+
+
+def defined(name: str) -> AnyWorker | None:
+    """Return the worker last defined under *name* in this process, or None."""
+    return _defined.get(name)
+
+
+def names() -> list[str]:
+    """Return the names under which workers are defined in this process."""
+    return list(_defined)
+
+
+def is_made_by_a_function(worker: AnyWorker) -> bool:
+    """Whether *worker* is a class that a function made by calling ``type``, say."""
+    definition = _current(worker.antq_name)
+    if definition is None or definition.worker is not worker or not isinstance(worker, type):
+        return False
+    code = definition.origin.code
+    return code is not None and bool(code.co_flags & inspect.CO_OPTIMIZED)
+
+
+def check_current(worker: AnyWorker) -> None:
+    """Raise ValueError when a later definition would run the jobs of *worker*."""
+    name = worker.antq_name
+    if _defined.get(name) is worker or _replaced.get(id(worker)) is not worker:
+        return
+    later = _definitions.get(name)
+    where = "" if later is None else f", at {later.origin.file}:{later.origin.line},"
+    raise ValueError(
+        f"the worker {name!r} was replaced by a later definition of that name{where} which would"
+        " run its jobs; give each definition a name of its own: name='…'"
+    )
+
+
+def origin_of_function(function: Callable[..., Any]) -> Origin:
+    """Return what defined *function*; of a decorated one, what it decorates."""
+    inner = inspect.unwrap(function)
+    namespace = getattr(inner, "__globals__", {})
+    code = getattr(inner, "__code__", None)
+    line = 0 if code is None else code.co_firstlineno
+    spec = namespace.get("__spec__")
+    return Origin(function.__qualname__, function.__module__, code, line, namespace, spec)
+
+
+def origin_of_class(cls: type) -> Origin | None:
+    """Return what defines *cls* at this moment; None for a copy that is being unpickled."""
+    called_by = None
+    for frame in _frames():
+        if frame.f_globals.get("__name__") == _UNPICKLES:
+            return None
+        if frame.f_code.co_name in _MAKES_CLASSES:
+            continue
+        called_by = called_by or frame
+        if frame.f_globals.get("__name__") == cls.__module__:
+            called_by = frame
+            break
+    code, line = (None, 0) if called_by is None else (called_by.f_code, called_by.f_lineno)
+    module = sys.modules.get(cls.__module__)
+    if called_by is not None and called_by.f_globals.get("__name__") == cls.__module__:
+        namespace = called_by.f_globals
+    else:
+        namespace = {} if module is None else vars(module)
+    spec = namespace.get("__spec__")
+    return Origin(cls.__qualname__, cls.__module__, code, line, namespace, spec)
+
+
+def origin_before(name: str, cls: type, origin: Origin) -> Origin:
+    """Return *origin* with the place of the class called *name*, if *cls* is that, made again."""
+    earlier = _current(name)
+    if earlier is None or earlier.worker.__module__ != cls.__module__:
+        return origin
+    qualname = earlier.origin.qualname
+    is_it = qualname.rpartition(".")[2] == cls.__name__
+    return origin._replace(qualname=qualname) if is_it else origin
+
+
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - only it knows who defines a class
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _current(name: str) -> _Definition | None:
+    definition = _definitions.get(name)
+    if definition is None or _defined.get(name) is not definition.worker:
+        return None
+    return definition
+
+
+def _may_go(holder: _Definition, path: str, origin: Origin) -> bool:
+    """Whether what answers to *path* does so only because it was defined there once."""
+    return holder.worker.antq_name != path or _is_same(holder.origin, origin)
+
+
+def _is_same(earlier: Origin, new: Origin) -> bool:
+    """Whether the definition *new* is *earlier*, run again."""
+    if _is_run_again(earlier, new):
+        return True
+    if earlier.path != new.path:
+        # A module that is imported under two names, such as a script by one of its own modules.
+        is_in_file = earlier.file == new.file and not new.file.startswith("<")
+        return is_in_file and earlier.qualname == new.qualname and earlier.module != new.module
+    if not new.qualname.endswith(_LAMBDA):
+        return True
+    # All lambdas of a module have one path: what tells them apart is where they are written.
+    is_in_file = earlier.file == new.file or (_is_cell(earlier.file) and _is_cell(new.file))
+    return is_in_file and _positions(earlier) == _positions(new)
+
+
+def _is_run_again(earlier: Origin, new: Origin) -> bool:
+    """Whether *new* is defined by a later run of the module that defined *earlier*."""
+    return earlier.module == new.module and (
+        earlier.namespace is not new.namespace or earlier.spec is not new.spec
+    )
+
+
+def _hides(new: _Definition, earlier: _Definition) -> bool:
+    """Whether *earlier* can still be enqueued by someone who does not mean *new*.
+
+    What a module or a cell defines is meant by its name. Not so what the same code makes again and
+    again, in a function or a loop: each may be of another closure.
+    """
+    if getattr(earlier.worker, "function", earlier.worker) is getattr(new.worker, "function", None):
+        return False
+    if "<locals>" in earlier.origin.qualname:
+        return True
+    code = earlier.origin.code
+    return (
+        code is not None
+        and code is new.origin.code
+        and not _is_run_again(earlier.origin, new.origin)
+    )
+
+
+def _is_cell(file: str) -> bool:
+    return file.startswith(_CELLS) or _JUPYTER_FOLDER in file
+
+
+def _positions(origin: Origin) -> tuple[Any, ...]:
+    code = origin.code
+    return () if code is None else (code.co_code, code.co_consts, *code.co_positions())
+
+
+def _both(name: str, earlier: Origin, new: Origin) -> str:
+    return (
+        f"two workers have the stored name {name!r}: {earlier} and {new}. Jobs know their worker"
+        " by that name alone, so the second would run those of the first; give it another one:"
+        " name='…'"
+    )

@@ -1,0 +1,1 @@
+"""The kinds of actors: servers, tasks, and classes of pykka."""

@@ -1,0 +1,58 @@
+"""A program that ends with running actors stops them."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from antq_actors import forked_child
+from antq_actors.otp.kernel.errors import CallExit
+from antq_actors.otp.kernel.messages import StopRequest
+from antq_actors.otp.kernel.reasons import Shutdown
+from antq_actors.otp.messaging.calls import stop
+from antq_actors.otp.messaging.watch import DeathWatch
+
+if TYPE_CHECKING:
+    from antq_actors.otp.kernel.cell import Process
+
+PATIENCE: Final = 10.0
+"""Seconds that the actors without a supervisor have together for their ends."""
+
+GRACE: Final = 1.0
+"""Seconds for those that are left when the time of all is over."""
+
+_roots: Final[dict[Process, int]] = {}
+
+
+def add(process: Process) -> None:
+    """Stop *process* when the program ends, if it lives then."""
+    _roots[process] = os.getpid()
+    if not process.watch(add, lambda _ref, _reason: _roots.pop(process, None)):
+        _roots.pop(process, None)
+
+
+def _stop_all() -> None:
+    # Last started, first stopped. A forked child inherits the list, but none of the threads.
+    roots = [process for process, pid in list(_roots.items()) if pid == os.getpid()]
+    deadline = time.monotonic() + PATIENCE
+    while roots and time.monotonic() < deadline:
+        with suppress(CallExit):
+            stop(roots.pop().ref, Shutdown(), timeout=max(0.0, deadline - time.monotonic()))
+    _stop_together(roots)
+
+
+def _stop_together(processes: list[Process]) -> None:
+    """Stop those whose turn did not come, because one before them does not end."""
+    watches = [DeathWatch(process.ref) for process in processes]
+    for process in processes:
+        process.ref.deliver(StopRequest(Shutdown()))
+    deadline = time.monotonic() + GRACE
+    for watch in watches:
+        watch.wait(max(0.0, deadline - time.monotonic()))
+
+
+atexit.register(_stop_all)
+forked_child.at_end(_stop_all)

@@ -1,0 +1,210 @@
+"""Hearing of what supervisors do, as it happens: by a function, in an actor, or as a stream.
+
+Nobody has to listen: what is worth a line is logged (`event_log.py`), and an event that nobody
+wants to hear of is not even made.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, Self
+
+from antq_actors.otp.events import event_log
+from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.ref import ServerRef
+from antq_actors.otp.kernel.timeouts import seconds
+from antq_actors.otp.messaging.destinations import find_living
+from antq_actors.otp.messaging.via import Via
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import timedelta
+
+    from antq_actors.otp.events import Event
+    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.reasons import ExitReason
+    from antq_actors.otp.messaging.destinations import Destination
+
+logger = logging.getLogger("antq_actors.otp")
+
+_lock = threading.RLock()
+_subscriptions: tuple[Subscription, ...] = ()
+
+
+class Subscription:
+    """Has a listener hear of events, until it is cancelled; usable as ``with``."""
+
+    def __init__(
+        self, tell: Callable[[Event], Any], below: Process | None, listener: Process | None = None
+    ) -> None:
+        self._tell = tell
+        # Weakly: all that is below it leads to it, so without it no more can come from there.
+        self._below = None if below is None else weakref.ref(below)
+        self._listener = listener
+
+    def start(self) -> Self:
+        """Let it hear of events, until it is cancelled or its listening actor ends."""
+        current.fence()
+        _change(with_=self)
+        if self._listener is not None and not self._listener.watch(self, self._listener_ended):
+            self.cancel()
+        return self
+
+    def cancel(self) -> None:
+        """Let it hear of nothing more. Twice is once."""
+        _change(without=self)
+        if self._listener is not None:
+            self._listener.unwatch(self)
+
+    def _listener_ended(self, _ref: ServerRef, _reason: ExitReason, /) -> None:
+        _change(without=self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.cancel()
+
+    def hear(self, event: Event) -> None:
+        """Tell the listener, if *event* comes from where it listens."""
+        if self._below is not None:
+            root = self._below()
+            if root is None:
+                self.cancel()
+                return
+            if not _is_below(event.supervisor.process, root):
+                return
+        try:
+            is_over = self._tell(event) is _GONE
+        except Exception:
+            # A listener must not end a supervisor, and one that is broken must not fill the log.
+            logger.exception("a listener to supervisors raised at %r; it hears no more", event)
+            is_over = True
+        if is_over:
+            self.cancel()
+
+
+def subscribe(
+    listener: Callable[[Event], object] | Destination, *, below: Destination | None = None
+) -> Subscription:
+    """Have *listener* hear of everything that supervisors do from now on (`events`).
+
+    A function is called in the thread in which it happens, often the supervisor's, so it must be
+    quick and must not call that supervisor. One that raises is logged, and hears no more. An
+    actor, by its ref or name, gets each event in ``handle_info``, until it ends. With *below*, only
+    of that supervisor and all under it. Raises CallExit(NoProc()) if one of them is not there.
+    """
+    root = None if below is None else find_living(below)
+    if isinstance(listener, ServerRef | str | Via):
+        process = find_living(listener)
+        return Subscription(lambda event: _deliver(process, event), root, process).start()
+    if not callable(listener):
+        raise TypeError(f"a listener is a function or an actor's ref or name, got {listener!r}")
+    return Subscription(lambda event: _call(listener, event), root).start()
+
+
+class EventStream:
+    """The events of supervisors, to be taken one by one by a plain thread; usable as ``with``.
+
+    It keeps what was not taken yet until it is closed, or nobody has it any more.
+
+    >>> from antq_actors.otp import Agent, Supervisor
+    >>> with EventStream() as stream, Supervisor.start([Agent.child_spec(dict, id="basket")]):
+    ...     started = stream.take()
+    >>> type(started).__name__, started.child_id
+    ('ChildStarted', 'basket')
+    """
+
+    def __init__(self, *, below: Destination | None = None) -> None:
+        """*below* as in `subscribe`."""
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        root = None if below is None else find_living(below)
+        self._subscription = Subscription(_putting_into(self._events), root).start()
+
+    def take(self, timeout: float | timedelta | None = 5.0) -> Event:
+        """Answer the next event. TimeoutError if none comes within *timeout* (None: no limit)."""
+        limit = seconds(timeout)
+        try:
+            return self._events.get(timeout=limit)
+        except queue.Empty:
+            raise TimeoutError(f"no event came within {limit} s") from None
+
+    def waiting(self) -> Iterator[Event]:
+        """Take those that have come, and wait for none."""
+        while not self._events.empty():
+            yield self._events.get()
+
+    def close(self) -> None:
+        """Hear of no more; what has come can still be taken."""
+        self._subscription.cancel()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+
+# ---- for supervisors ------------------------------------------------------------------------
+
+
+def is_heard() -> bool:
+    """Whether anyone listens: then also what is not worth a log line has to be published."""
+    return bool(_subscriptions)
+
+
+def publish(event: Event) -> None:
+    """Log *event* if it is worth a line, and tell all who listen, in this thread."""
+    event_log.log(event)
+    for subscription in _subscriptions:
+        subscription.hear(event)
+
+
+_GONE = object()
+
+
+def _call(listener: Callable[[Event], object], event: Event) -> None:
+    listener(event)
+
+
+def _deliver(process: Process, event: Event) -> object:
+    return None if process.ref.deliver(event) else _GONE
+
+
+def _putting_into(events: queue.SimpleQueue[Event]) -> Callable[[Event], object]:
+    weakly = weakref.ref(events)  # a stream that was forgotten and not closed is garbage
+
+    def put(event: Event) -> object:
+        there = weakly()
+        if there is None:
+            return _GONE
+        there.put(event)
+        return None
+
+    return put
+
+
+def _change(*, with_: Subscription | None = None, without: Subscription | None = None) -> None:
+    global _subscriptions  # noqa: PLW0603 - replaced, never changed, so that it is read without lock
+    with _lock:
+        kept = tuple(each for each in _subscriptions if each is not without)
+        _subscriptions = kept if with_ is None else (*kept, with_)
+
+
+def _is_below(process: Process | None, root: Process) -> bool:
+    while process is not None and process is not root:
+        process = None if process.parent is None else process.parent.process
+    return process is root
+
+
+def _renew() -> None:
+    global _lock  # noqa: PLW0603 - in a forked child, a thread that is not there may hold it
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

@@ -1,0 +1,1 @@
+"""Looking at a running tree, and disturbing it on purpose."""

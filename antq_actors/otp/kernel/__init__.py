@@ -1,0 +1,1 @@
+"""One actor: its cell, its mailbox, its loop, and the values that it receives."""

@@ -1,0 +1,447 @@
+"""An actor's identity towards others: who watches it, what it is linked to, and its one death.
+
+pykka's actor object belongs to the actor's own thread. This one may be touched by any thread, and
+outlives the actor: a ref keeps it, so that asking about a dead actor has an answer. Everything
+that has to happen when an actor ends, happens in :meth:`Process.die`, once, in OTP's order.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import queue
+import threading
+import time
+import weakref
+from _thread import RLock
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from pykka import ActorDeadError, ActorRegistry, messages
+
+from antq_actors import forked_child
+from antq_actors.otp.actors import fork
+from antq_actors.otp.kernel import abandoned
+from antq_actors.otp.kernel.errors import CallExit
+from antq_actors.otp.kernel.interruption import Interruptible
+from antq_actors.otp.kernel.messages import IGNORE, Call, Exited, ExitSignal, Promise
+from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, NoProc, Normal
+from antq_actors.otp.messaging import names
+from antq_actors.otp.supervision.wakeups import wake_in_turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pykka._envelope import Envelope
+
+    from antq_actors.otp.kernel.activity import Onlooker
+    from antq_actors.otp.kernel.mailbox import Leftovers, Mailbox
+    from antq_actors.otp.kernel.ref import ServerRef
+
+logger = logging.getLogger("antq_actors.otp")
+
+_numbers: Final = itertools.count(1)
+
+_NOBODY: Final[dict[object, Watcher]] = {}
+_NO_LINKS: Final[dict[Process, None]] = {}
+"""Never changed: what an ended actor has."""
+
+
+class Watcher(Protocol):
+    """Told once of an actor's end."""
+
+    def __call__(self, ref: ServerRef, reason: ExitReason, /) -> object:
+        """Hear that *ref* ended."""
+
+
+class Holder(Protocol):
+    """Has a place for an actor, under a key, that is free again when the actor has ended."""
+
+    def let_go(self, process: Process, /) -> None:
+        """Forget *process*."""
+
+
+class Lender(Protocol):
+    """An actor that lets another thread run its turns; see `messaging/inline.py`."""
+
+    def lends(self) -> bool:
+        """Say whether it does so now."""
+
+    def take_turn(self, envelope: Envelope[Any], /) -> None:
+        """Handle a message."""
+
+    def ends_with(self, error: BaseException, /) -> bool:
+        """Return whether *error* is the actor's own."""
+
+    @property
+    def is_reentrant(self) -> bool:
+        """Whether its turns may run in the middle of one of its own."""
+
+
+class Process:
+    """What the rest of the program knows of one actor."""
+
+    def __init__(self, ref: ServerRef, mailbox: Mailbox, *, registered: bool) -> None:
+        # A ref holds its process. If that held the ref, too, thousands of them a second would be
+        # garbage that only the collector finds; while the actor lives, it holds its ref.
+        self._ref = weakref.ref(ref)
+        self._ref_type = type(ref)
+        self.actor_class = ref.actor_class
+        self.actor_urn = ref.actor_urn
+        self.actor_stopped = ref.actor_stopped
+        self.actor_weakref = ref._actor_weakref  # noqa: SLF001 - for another ref to the same actor
+        self.mailbox = mailbox
+        self.number = next(_numbers)
+        self.name: str | None = None
+        self.parent: ServerRef | None = None
+        """The actor that started it linked; its exit signals cannot be trapped."""
+        self.reason: ExitReason | None = None
+        """Why it ended; None while it lives."""
+        self.started: Promise | None = None
+        """What its starter waits for until ``init`` is through; None if it does not wait."""
+        self.started_at = time.monotonic()
+        self.thread: threading.Thread | None = None
+        self.is_at: tuple[Any, float] | None = None
+        """What it is at, and since when on the monotonic clock; None when it waits for messages."""
+        self.onlookers: tuple[Onlooker, ...] = ()
+        """Who sees what it does; replaced, never changed."""
+        self.interruptible = Interruptible()
+        self._registered = registered
+        self._lock = RLock()
+        self._watchers: dict[object, Watcher] = {}
+        self._links: dict[Process, None] = {}
+        self._held_in: dict[Holder, None] | None = None
+
+    # What few actors have, and nobody looks for at each birth and end, stands in the class.
+    trap_exit = False
+    absorb: Callable[[ServerRef | None, ExitReason], bool] | None = None
+    """Asked, in the thread that ends, whether an Exited needs no handling any more."""
+    lender: Lender | None = None
+    """The actor itself, while it lives, if it lends its place."""
+    directory: Any = None
+    """What a Via into this actor is looked up in, if it is a registry of some kind."""
+    ignored = False
+    """Whether ``init`` answered IGNORE, which its starter hears when the name is free again."""
+    waits_for: tuple[Process, Promise] | None = None
+    """The actor it waits for, and the answer it waits for."""
+    is_forked = False
+    """Whether this is a forked child, which has a copy of the actor and, at most, of its thread."""
+    doomed = False
+    """Whether its supervisor was killed, so that it ends, too."""
+    is_finishing = False
+    """Whether its last callbacks run: it takes no more messages, and is not dead yet."""
+    stopped_with_all = False
+    """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop, or anyone below it."""
+
+    def __str__(self) -> str:
+        return self.name or f"{self.actor_class.__name__}-{self.number}"
+
+    @property
+    def ref(self) -> ServerRef:
+        """The reference to the actor; after its end another one, if nobody holds the first."""
+        ref = self._ref()
+        if ref is None:
+            ref = self._ref_type.to_ended(self)
+            self._ref = weakref.ref(ref)
+        return ref
+
+    def is_told_to_end(self) -> bool:
+        """Say whether it has ended, or was told to."""
+        return self.reason is not None or self.mailbox.signals is not None
+
+    def tell_starter(self, answer: Any) -> bool:
+        """Report to the starter that ``init`` has returned; False if it must not go on.
+
+        That is when its starter has given it up, or it was killed.
+        """
+        started = self.started  # read once: its end takes it away
+        is_heard = started is None or started.answer(answer)
+        return is_heard and self.reason is None
+
+    def give_up_start(self, started: Promise, why: str) -> None:
+        """Kill the actor, for whose *started* nobody waits any longer, unless its init is through.
+
+        As with every start that fails, its starter hears of it as an error, and by no link.
+        """
+        waits_for = self.waits_for  # read once: its thread goes on meanwhile
+        hint = "" if waits_for is None else f"; it waited for {waits_for[0]}"
+        late = TimeoutError(f"{why}, and was killed{hint}")
+        if started.answer(None, CallExit(Crash(late))):
+            self.unlink_parent()
+            self.kill()
+
+    def unlink_parent(self) -> None:
+        """Let neither the parent nor this one hear of the other's end."""
+        if self.parent is not None:
+            parent = self.parent.process
+            parent.unlink(self)
+            self.unlink(parent)
+
+    def stop_with_all(self) -> None:
+        """Note that pykka's ``stop_all`` tells it to stop, and so will come to all above it.
+
+        Before it can end: from now on no supervisor of its tree starts anyone again.
+        """
+        for process in self._upwards():
+            process.stopped_with_all = True
+
+    @property
+    def stops_with_all(self) -> bool:
+        """Whether ``stop_all`` is on its way through the tree that it stands in."""
+        return any(process.stopped_with_all for process in self._upwards())
+
+    def _upwards(self) -> Iterator[Process]:
+        process = self
+        yield process
+        while process.parent is not None:
+            process = process.parent.process
+            yield process
+
+    # ---- watching -------------------------------------------------------------------------
+
+    def watch(self, key: object, watcher: Watcher) -> bool:
+        """Have *watcher* told of the end; False if that lies behind."""
+        with self._lock:
+            if self.reason is not None:
+                return False
+            self._watchers[key] = watcher
+            return True
+
+    def unwatch(self, key: object) -> None:
+        """Forget the watcher with this *key*."""
+        with self._lock:
+            self._watchers.pop(key, None)
+
+    def link(self, other: Process) -> bool:
+        """Note one direction of a link; False if this one is dead."""
+        with self._lock:
+            if self.reason is not None:
+                return False
+            self._links[other] = None
+            return True
+
+    def be_child_of(self, parent: Process) -> bool:
+        """Link this new one, that nobody knows yet, to its *parent*; False if that is dead."""
+        self.parent = parent.ref
+        self._links[parent] = None
+        return parent.link(self)
+
+    def unlink(self, other: Process) -> None:
+        """Remove one direction of a link."""
+        with self._lock:
+            self._links.pop(other, None)
+
+    def is_linked_to(self, other: Process) -> bool:
+        """Tell whether *other* hears of this one's end by a link."""
+        with self._lock:
+            return other in self._links
+
+    def hold(self, holder: Holder) -> bool:
+        """Have *holder* let go of this when it ends, before anyone hears of it; False if it has."""
+        with self._lock:
+            if self.reason is not None:
+                return False
+            if self._held_in is None:
+                self._held_in = {}
+            self._held_in[holder] = None
+            return True
+
+    def unhold(self, holder: Holder) -> None:
+        """Have *holder* hear nothing of the end any more."""
+        with self._lock:
+            if self._held_in is not None:
+                self._held_in.pop(holder, None)
+
+    def look_at(self, onlooker: Onlooker) -> None:
+        """Have *onlooker* see what it does from now on."""
+        with self._lock:
+            self.onlookers = (*self.onlookers, onlooker)
+
+    def look_away(self, onlooker: Onlooker) -> None:
+        """Have *onlooker* see no more."""
+        with self._lock:
+            self.onlookers = tuple(each for each in self.onlookers if each is not onlooker)
+
+    # ---- exit signals ---------------------------------------------------------------------
+
+    def exit(
+        self,
+        sender: Process | None,
+        reason: ExitReason,
+        *,
+        by_link: bool = False,
+        wake: bool = True,
+    ) -> None:
+        """Receive an exit signal (otp rules 65 and 66).
+
+        Without *wake*, the actor may sleep on: waking it is left to the sender.
+        """
+        if isinstance(reason, Killed) and not by_link:
+            self.kill()
+            return
+        sender_ref = None if sender is None else sender.ref
+        if isinstance(reason, Killed) and sender_ref is not None and sender_ref is self.parent:
+            # Its supervisor is gone without having stopped it, and nobody else would, if it hangs.
+            self.doomed = True
+            if not self.mailbox.asleep:
+                self.kill()
+                return
+        if self.trap_exit and (sender_ref is None or sender_ref is not self.parent):
+            absorb = self.absorb  # read once: its end takes it away
+            if absorb is None or not absorb(sender_ref, reason):
+                self.ref.deliver(Exited(sender_ref, reason))
+            return
+        if isinstance(reason, Normal) and sender is not self and not self.trap_exit:
+            return
+        if self.mailbox.signal(ExitSignal(sender_ref, reason), wake=wake):
+            self.interruptible.interrupt()
+
+    def kill(self) -> None:
+        """Declare the actor dead. Its thread cannot be killed: it is fenced, and listed.
+
+        Otp rule 74 is the precedent: Erlang does the same with a process in native code.
+        """
+        if self.die(Killed(), abandon=True):
+            self.interruptible.interrupt()
+
+    # ---- the end --------------------------------------------------------------------------
+
+    def end_if_forked(self, error: BaseException | None = None) -> None:
+        """End this process if it is a child that was forked in a callback of the actor."""
+        if self.is_forked:
+            forked_child.end(error)
+
+    def die(self, reason: ExitReason, *, abandon: bool = False) -> bool:
+        """End: once, whoever comes first. False if it had ended before.
+
+        With *abandon*, its thread is listed as an orphan if it is busy.
+
+        OTP's order: nothing more gets in, names are free (otp rule 62), whoever waited for an
+        answer is told, then those who watch, then those who are linked.
+        """
+        with self._lock:
+            if self.reason is not None:
+                return False
+            self.reason = reason
+            if abandon and self.thread is not None:
+                # Under the lock, which the thread takes, too, before it takes itself off the list.
+                abandoned.add(self, self.thread)
+            watchers, self._watchers = self._watchers, _NOBODY
+            links, self._links = self._links, _NO_LINKS
+            held_in, self._held_in = self._held_in, None
+        try:
+            self._part(reason, held_in or {}, watchers, links)
+        except BaseException:
+            # Ctrl-C in a thread that kills it, say: those who wait must hear of the end all the
+            # same, and rather twice.
+            self._part(reason, held_in or {}, watchers, links)
+            raise
+        return True
+
+    def _part(
+        self,
+        reason: ExitReason,
+        held_in: dict[Holder, None],
+        watchers: dict[object, Watcher],
+        links: dict[Process, None],
+    ) -> None:
+        leftovers = self.mailbox.close()
+        if leftovers.idle:
+            abandoned.discard(self)
+        try:
+            if self._registered:
+                ActorRegistry.unregister(self.ref)
+        finally:  # it logs, and a log handler that raises must not leave anyone waiting
+            self._part_from_others(reason, leftovers, held_in, watchers, links)
+
+    def _part_from_others(
+        self,
+        reason: ExitReason,
+        leftovers: Leftovers,
+        held_in: dict[Holder, None],
+        watchers: dict[object, Watcher],
+        links: dict[Process, None],
+    ) -> None:
+        self.actor_stopped.set()
+        if self.name is not None:
+            names.release(self)
+        for holder in held_in:
+            holder.let_go(self)
+        fork.discard(self)
+        if leftovers.envelopes or leftovers.calls or self.started is not None:
+            self._answer(leftovers, reason)
+        ref = self.ref
+        for watcher in watchers.values():
+            watcher(ref, reason)
+        self._signal(ref, reason, links)
+        self.started = None
+        # A ref may outlive the actor by far, and leads here: nothing here may lead to the actor.
+        if self.lender is not None:
+            self.lender = None
+        if self.absorb is not None:
+            self.absorb = None
+
+    def _signal(self, me: ServerRef, reason: ExitReason, links: dict[Process, None]) -> None:
+        """Tell those who are linked."""
+        # Its children before all others: when a supervisor was killed, they should be on their way
+        # out before its own supervisor starts the next one.
+        children: list[Process] = []
+        others: list[Process] = []
+        for linked in links:
+            (children if linked.parent is me else others).append(linked)
+        if children:
+            for child in children:
+                child.unlink(self)
+                child.exit(self, reason, by_link=True, wake=False)
+            wake_in_turn([child.mailbox for child in children])
+        for linked in others:
+            linked.unlink(self)
+            linked.exit(self, reason, by_link=True)
+
+    def lose(self) -> None:
+        """In a forked child: end without a word, for nobody there has waited for it."""
+        self._lock = RLock()
+        self._watchers, self._links = {}, {}
+        self.is_forked = True
+        self.reason = NoProc()
+        if isinstance(self.interruptible, Interruptible):
+            self.interruptible.lose()
+        self.mailbox.lose()
+        self.ref.actor_stopped = self.actor_stopped = threading.Event()
+        self.actor_stopped.set()
+        if self._registered:
+            ActorRegistry.unregister(self.ref)
+
+    def _answer(self, leftovers: Leftovers, reason: ExitReason) -> None:
+        for envelope in leftovers.envelopes:
+            if issubclass(type(envelope.message), Call):
+                envelope.message.answer(None, CallExit(reason))
+            elif envelope.reply_to is not None:
+                self._answer_ask(envelope)
+        for call in leftovers.calls:
+            call.answer(None, CallExit(reason))
+        if self.started is not None:
+            if self.ignored:
+                self.started.answer(IGNORE)
+            else:
+                self.started.answer(None, CallExit(reason))
+
+    def _answer_ask(self, envelope: Envelope[Any]) -> None:
+        # The future is full when the actor answered in the same moment, which is as good.
+        with suppress(queue.Full):
+            if isinstance(envelope.message, messages._ActorStop):  # noqa: SLF001 - pykka's stop
+                envelope.reply_to.set(None)  # type: ignore[union-attr]
+            else:
+                error = ActorDeadError(f"{self.ref} stopped before handling the message")
+                envelope.reply_to.set_exception((ActorDeadError, error, None))  # type: ignore[union-attr]
+
+
+def log_end(process: Process, reason: ExitReason) -> None:
+    """Report an end that nobody ordered, and that no starter hears of as its StartError.
+
+    In pykka's words, which programs may look for.
+    """
+    if process.started is not None and not process.started.answered:
+        return
+    if isinstance(reason, Crash):
+        logger.error("Unhandled exception in %s:", process, exc_info=reason.exception)

@@ -1,0 +1,143 @@
+"""A stretch of an actor's code that can be cut short from outside.
+
+Python has no way to end a thread. It can be made to raise: at its next bytecode, so not while it
+sits in C code. The exception must hit the stretch it was meant for and nothing after it, least of
+all the thread's next actor; that is what this file is careful about.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
+
+from antq_actors.otp.kernel.errors import Interrupt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_wakers: Final[dict[int, Callable[[], object]]] = {}
+"""What wakes the code that a thread runs, by the number of the thread."""
+
+
+def woken_by(wake: Callable[[], object], fn: Callable[[], T]) -> T:
+    """Return ``fn()``, which an interruption of this thread wakes by *wake*.
+
+    For what may wait in C code for an event, as an event loop does: the exception is raised when
+    that has come. *wake* is called in another thread, must not wait, and may come too late.
+    """
+    me = threading.get_ident()
+    _wakers[me] = wake
+    try:
+        return fn()
+    finally:
+        _wakers.pop(me, None)
+
+
+class Interruptible:
+    """One stretch of code at a time, in one thread; interrupted at most once."""
+
+    __slots__ = ("_lock", "_spent", "_stop", "_thread_id")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread_id: int | None = None
+        self._spent = False
+        self._stop: Callable[[], object] | None = None
+
+    def run_until(
+        self, ending: Callable[[], bool], stop: Callable[[], object], fn: Callable[[], T]
+    ) -> T:
+        """Answer ``fn()``; the interruption calls *stop*, in the thread it comes from.
+
+        For what waits in C code, where no exception gets in: *stop* has it end. It is called once,
+        and must not wait.
+        """
+        with self._lock:
+            self._stop = stop
+        try:
+            if ending():
+                self.interrupt()
+            return fn()
+        finally:
+            with self._lock:
+                self._stop = None
+
+    def run(
+        self, ending: Callable[[], bool], fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Answer ``fn(...)``. Raises Interrupt where the interruption hit, if it did.
+
+        *ending* says whether the order to end has come before there was anything to interrupt.
+        """
+        try:
+            try:
+                with self._lock:
+                    self._thread_id = threading.get_ident()
+                if ending():
+                    raise Interrupt
+                return fn(*args, **kwargs)
+            finally:
+                with self._lock:
+                    self._thread_id = None
+                if self._spent:
+                    self._close()
+        except Interrupt:
+            # It may have hit _close itself. There is only one, so from here on it is quiet.
+            self._close()
+            raise
+
+    def interrupt(self) -> bool:
+        """Raise Interrupt in the stretch that runs now, or have it stopped; False if none does."""
+        with self._lock:
+            stop, self._stop = self._stop, None
+            if stop is not None:
+                stop()
+                return True
+            if self._thread_id is None or self._spent:
+                return False
+            self._spent = True
+            _raise_in(self._thread_id, Interrupt)
+            wake = _wakers.get(self._thread_id)
+            if wake is not None:
+                wake()
+            return True
+
+    def look(self, read: Callable[[int], T]) -> T | None:
+        """Return ``read(thread)``, given the number of the thread of the stretch that runs now.
+
+        The stretch cannot end meanwhile, so *read* must not take long. None: none runs in a thread.
+        """
+        with self._lock:
+            return None if self._thread_id is None else read(self._thread_id)
+
+    def lose(self) -> None:
+        """Forget the interruption in a forked child, where another thread may hold the lock."""
+        self._lock = threading.Lock()
+        self._thread_id = self._stop = None
+
+    def _close(self) -> None:
+        with self._lock:
+            self._thread_id = None
+        if self._spent:
+            # If it is not delivered yet, it would hit whatever comes next: it has to come now.
+            with suppress(Interrupt):
+                _let_through_what_is_pending()
+
+
+def _let_through_what_is_pending() -> None:
+    # An exception could be taken back, too, by setting none. But CPython 3.11 then leaves its flag
+    # for pending ones up, for all threads; with that, a trace function that raises (a debugger's,
+    # a test's) is called for the same line again and again for ever.
+    for _ in range(100):  # a jump back is where pending exceptions are raised
+        pass
+
+
+def _raise_in(thread_id: int, exception: type[BaseException]) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread_id), ctypes.py_object(exception)
+    )

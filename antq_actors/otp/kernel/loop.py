@@ -1,0 +1,315 @@
+"""The life of an actor in its thread: begin, take one message after the other, end.
+
+pykka's loop lets a crash pass unseen in an ask, stops every actor of the program at a
+BaseException, and does not tell a starter that ``on_start`` failed. So the loop is written anew,
+on the hooks that pykka gives to implementors of actor types; what arrives by pykka's own means
+(ask, tell, proxies, stop) still behaves as pykka documents it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pykka import ThreadingActor, messages
+
+from antq_actors.otp.kernel import abandoned, current
+from antq_actors.otp.kernel.activity import Init, Terminate
+from antq_actors.otp.kernel.cell import log_end, logger
+from antq_actors.otp.kernel.errors import Interrupt, Stop
+from antq_actors.otp.kernel.mailbox import Mailbox
+from antq_actors.otp.kernel.messages import (
+    IGNORE,
+    NOREPLY,
+    Call,
+    Cast,
+    Continue,
+    ExitSignal,
+    IdleTimeout,
+    StopRequest,
+)
+from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, Normal
+from antq_actors.otp.kernel.timeouts import seconds
+from antq_actors.otp.messaging.reply_to import AskFrom
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+
+    from pykka._envelope import Envelope
+
+    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.ref import ServerRef
+
+_PROXY_MESSAGES = (messages.ProxyCall, messages.ProxyGetAttr, messages.ProxySetAttr)
+
+
+class ActorLoop(ThreadingActor):
+    """Runs the callbacks of a GenServer, one at a time, and sees to it that its end is one end."""
+
+    crash_on_ask: ClassVar[bool]
+    idle_timeout: float | timedelta | None
+    from_: Any
+    _otp_process: Process
+    _otp_ref: ServerRef
+
+    # What GenServer defines, and its subclasses write.
+    init: Callable[[], Any]
+    handle_call: Callable[[Any], Any]
+    handle_cast: Callable[[Any], None]
+    handle_info: Callable[[Any], None]
+    handle_continue: Callable[[Any], None]
+    terminate: Callable[[ExitReason], None]
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The actor's inbox."""
+        inbox = self.actor_inbox
+        assert isinstance(inbox, Mailbox)  # noqa: S101 - made by _create_actor_inbox
+        return inbox
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        return Mailbox()
+
+    # ---- the loop -------------------------------------------------------------------------
+
+    def _actor_loop(self) -> None:
+        """Live once, and die once; nothing an actor does gets past this."""
+        process = self._otp_process
+        thread = threading.current_thread()
+        thread.name = str(process)
+        process.thread = thread
+        current.enter(process)
+        try:
+            reason = self._otp_live()
+        except BaseException as error:  # noqa: BLE001 - not one actor may end the others
+            reason = Crash(error)
+        current.enter(None)
+        try:
+            if process.reason is None:
+                log_end(process, reason)
+        finally:  # a log handler that raises, too, must not leave anyone waiting
+            process.die(reason)
+            process.is_at = None
+            abandoned.discard(process)
+
+    def _otp_live(self) -> ExitReason:
+        if self._otp_process.reason is not None:
+            return self._otp_process.reason  # killed before its turn came: it must not begin
+        self.__is_at(Init())
+        token, refused = self.__begin()
+        if refused is not None:
+            return refused
+        try:
+            if token is not None:
+                self.__contained(self.handle_continue, token.token, of=token)
+            while True:
+                message = self.mailbox.get(self.__checked_idle_timeout())
+                if message is None:
+                    if self._otp_process.reason is not None:
+                        return self._otp_process.reason  # killed; nobody is interested any more
+                    self.__contained(self.handle_info, IdleTimeout(), of=IdleTimeout())
+                elif isinstance(message, ExitSignal):
+                    reason = message.reason
+                    break
+                else:
+                    self.__contained(self.__receive, message, of=message)
+                message = None  # not kept while it waits for the next
+        except Stop as stop:
+            reason = stop.reason
+        except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
+            reason = Crash(error)
+        self.__end_if_forked(reason)
+        return self.__finish(reason)
+
+    def __checked_idle_timeout(self) -> float | None:
+        timeout = self.idle_timeout
+        return None if timeout is None else seconds(timeout, "idle_timeout")
+
+    def __contained(self, fn: Callable[[Any], None], argument: Any, *, of: Any) -> None:
+        self.__is_at(of)
+        # An Interrupt only makes the handler end; the signal it stands for waits in the mailbox.
+        with suppress(Interrupt):
+            fn(argument)
+        self._otp_process.end_if_forked()
+        self._otp_process.is_at = None
+
+    def __end_if_forked(self, reason: ExitReason) -> None:
+        self._otp_process.end_if_forked(reason.exception if isinstance(reason, Crash) else None)
+
+    def __is_at(self, what: Any) -> None:
+        process = self._otp_process
+        process.is_at = (what, time.monotonic())
+        for onlooker in process.onlookers:
+            onlooker.begins(what)
+
+    def __begin(self) -> tuple[Continue | None, ExitReason | None]:
+        """Run init; answer what to continue with, and the reason if there is nothing to do."""
+        try:
+            self.on_start()
+            answer = _checked(self.init())
+            self.__checked_idle_timeout()
+        except Stop as stop:
+            return None, self.__refuse(stop.reason)
+        except Interrupt:
+            return None, self.__refuse(self.__ordered_reason())
+        except BaseException as error:  # noqa: BLE001 - it is the starter's business
+            return None, self.__refuse(Crash(error))
+        if answer is IGNORE:
+            self._otp_process.ignored = True
+            return None, self.__refuse(Normal())
+        self._otp_process.end_if_forked()
+        self._otp_process.is_at = None
+        if not self._otp_process.tell_starter(self._otp_ref):
+            return None, Killed()  # as one that took too long in init is by its starter
+        return (answer if isinstance(answer, Continue) else None), None
+
+    def __refuse(self, reason: ExitReason) -> ExitReason:
+        self.__end_if_forked(reason)
+        # The starter gets the reason as its answer; as an exit signal it would get it twice.
+        self.__unlink_parent()
+        return reason
+
+    def __ordered_reason(self) -> ExitReason:
+        """Answer the reason of the exit signal that an Interrupt stands for."""
+        signal = self.mailbox.get(0)
+        return signal.reason if isinstance(signal, ExitSignal) else Killed()
+
+    def __unlink_parent(self) -> None:
+        if self._otp_process.started is not None:
+            self._otp_process.unlink_parent()
+
+    def __finish(self, reason: ExitReason) -> ExitReason:
+        if self._otp_process.reason is not None:
+            return self._otp_process.reason
+        self.__is_at(Terminate(reason))
+        self._otp_process.is_finishing = True
+        # terminate runs also when pykka's hook before it failed.
+        reason = self.__reason_after(self.__call_pykka_hook, reason)
+        return self.__reason_after(self.terminate, reason)
+
+    def __call_pykka_hook(self, reason: ExitReason) -> None:
+        if isinstance(reason, Crash):
+            error = reason.exception
+            self.on_failure(type(error), error, error.__traceback__)
+        else:
+            self.on_stop()
+
+    def __reason_after(
+        self, clean_up: Callable[[ExitReason], None], reason: ExitReason
+    ) -> ExitReason:
+        try:
+            clean_up(reason)
+            self._otp_process.end_if_forked()
+        except Stop as stop:
+            return stop.reason
+        except Interrupt:
+            return reason
+        except BaseException as error:  # noqa: BLE001 - contained: a failed clean-up is a crash
+            self._otp_process.end_if_forked(error)
+            crash = Crash(error)
+            if crash != reason:
+                log_end(self._otp_process, reason)  # its own, of which nobody hears any more
+            return crash
+        return reason
+
+    # ---- messages -------------------------------------------------------------------------
+
+    def take_turn(self, envelope: Envelope[Any]) -> None:
+        """Handle a message in the thread that has borrowed the place of the actor's own."""
+        process = self._otp_process
+        before = self.from_, process.is_at
+        process.is_at = (envelope, time.monotonic())
+        self.__receive(envelope)
+        # Those of the turn within which this one was run, if there is one.
+        self.from_, process.is_at = before
+
+    def __receive(self, envelope: Envelope[Any]) -> None:
+        message = envelope.message
+        if isinstance(message, Call):
+            self.__answer_call(message)
+        elif isinstance(message, Cast):
+            self.handle_cast(message.request)
+        elif isinstance(message, StopRequest):
+            raise Stop(message.reason)
+        elif isinstance(message, messages._ActorStop):  # noqa: SLF001 - pykka's stop
+            raise Stop  # answered when the actor has died, as every open question is
+        elif envelope.reply_to is not None:
+            self.__answer_ask(envelope)
+        elif isinstance(message, _PROXY_MESSAGES):
+            self._handle_receive(message)
+        else:
+            self.__tell(message)
+
+    def __answer_call(self, call: Call) -> None:
+        self.from_ = call
+        value = call.put_to(self)
+        self._otp_process.end_if_forked()
+        self.from_ = None
+        if value is not NOREPLY:
+            self.__has_answered(call.request, value)
+            call.answer(value)
+            self.mailbox.calls.discard(call)
+
+    def __answer_ask(self, envelope: Envelope[Any]) -> None:
+        asker = AskFrom(envelope, self.mailbox)
+        try:
+            value = self.__ask(envelope, asker)
+            self._otp_process.end_if_forked()
+        except Stop:
+            raise
+        except Interrupt:
+            asker.keep_open()
+            raise
+        except Exception as error:
+            self._otp_process.end_if_forked(error)
+            if not self.crash_on_ask:
+                # pykka's words and level. Nobody may ever look at the answer: it is the only trace.
+                logger.info(
+                    "Exception returned from %s to caller:", self._otp_process, exc_info=True
+                )
+            asker.answer(None, error)
+            if self.crash_on_ask:
+                raise
+            return
+        if value is NOREPLY:
+            asker.keep_open()
+        else:
+            self.__has_answered(envelope.message, value)
+            asker.answer(value)
+
+    def __has_answered(self, request: Any, value: Any) -> None:
+        for onlooker in self._otp_process.onlookers:
+            onlooker.answers(request, value)
+
+    def __ask(self, envelope: Envelope[Any], asker: AskFrom) -> Any:
+        if isinstance(envelope.message, _PROXY_MESSAGES) or self.__overrides_on_receive():
+            return self._handle_receive(envelope.message)
+        self.from_ = asker
+        try:
+            return self.handle_call(envelope.message)
+        finally:
+            self.from_ = None
+
+    def __tell(self, message: Any) -> None:
+        if self.__overrides_on_receive():
+            self.on_receive(message)
+        else:
+            self.handle_info(message)
+
+    def __overrides_on_receive(self) -> bool:
+        return type(self).on_receive is not ThreadingActor.on_receive
+
+
+def _checked(answer: object) -> object:
+    if answer is Continue:  # it would pass for None, and handle_continue would never run
+        raise TypeError("init answered the class Continue; write Continue() or Continue(token)")
+    if answer is not None and answer is not IGNORE and not isinstance(answer, Continue):
+        raise TypeError(
+            f"init may return None, Continue(token) or IGNORE, and returned {answer!r}; state is"
+            " kept in attributes of self"
+        )
+    return answer

@@ -1,0 +1,468 @@
+"""A mailbox with two lanes that closes when its actor dies.
+
+Exit signals travel in the first lane, all else in the second, each in order. pykka's inbox
+protocol is ``put``, ``get`` and ``empty``. What pykka's own inbox lacks is an end: here, nothing
+can be put in after ``close``, and ``close`` hands over all that was not answered yet, so that
+whoever waits can be told.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from _thread import RLock, allocate_lock, get_ident
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pykka import ActorDeadError
+from pykka.messages import _ActorStop
+
+from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.messages import Call, Down, StopRequest, SystemCall
+
+if TYPE_CHECKING:
+    from _thread import LockType
+    from collections.abc import Callable
+    from types import CodeType
+
+    from pykka._envelope import Envelope
+
+    from antq_actors.otp.kernel.messages import ExitSignal
+    from antq_actors.otp.messaging.monitors import Monitor
+
+
+_KEPT_OUT_SECONDS: Final = 0.05
+"""Seconds between two looks whether the thread that runs a turn is still at it."""
+
+_ORDERS: Final = (SystemCall, StopRequest, _ActorStop)
+"""Messages that a suspended actor takes."""
+
+_NO_ASKS: Final[set[Any]] = set()
+_NO_CALLS: Final[set[Any]] = set()
+"""Never changed: what stands for nothing."""
+
+
+class Leftovers(NamedTuple):
+    """What a closed mailbox owes to others."""
+
+    envelopes: list[Envelope[Any]]
+    """Never taken, or a plain ask that was not answered yet."""
+    calls: list[Call]
+    """Taken, and not answered yet."""
+    idle: bool
+    """Whether the actor's thread was waiting for a message."""
+
+
+class Turn:
+    """A thread that runs an actor's turns, in place of all others: its own, or a foreign one."""
+
+    __slots__ = ("code", "takes_messages", "thread")
+
+    def __init__(self, code: CodeType | None, *, takes_messages: bool) -> None:
+        self.thread = get_ident()
+        self.code = code
+        """Of the function that runs it and has it as its local variable *turn*; None: its own."""
+        self.takes_messages = takes_messages
+        """Whether it may take what others have sent."""
+
+    def is_under_way(self) -> bool:
+        """Whether its function still runs: one that was left by an exception may not have ended it.
+
+        An exception that another thread or a signal raises may come at any bytecode, also in the
+        middle of the code that is there to clean up after the first one.
+        """
+        frame = sys._current_frames().get(self.thread)  # noqa: SLF001 - documented, for debuggers
+        while frame is not None:
+            if frame.f_code is self.code and frame.f_locals.get("turn") is self:
+                return True
+            frame = frame.f_back
+        return self.code is None
+
+
+class Mailbox:
+    """The inbox of one GenServer. Its actor's thread gets; any thread puts, and holds no lock.
+
+    Whoever puts may be cut short at any bytecode, or do so in a signal's handler or a finalizer,
+    while this very thread is putting: each step is whole by itself, and wakes too often rather than
+    too seldom.
+
+    While the actor's thread sleeps, a foreign one may run turns, see `inline.py`: who does so is
+    in ``turns``, which is taken and left in one step.
+    """
+
+    def __init__(self) -> None:
+        # Most actors live for one job. What such a one never has is made when it is needed.
+        self._lock = RLock()
+        """For the actor's thread, those that run its turns, signals, and the end."""
+        self.signals: deque[ExitSignal] | None = None
+        """Those that wait; None for none."""
+        self._open_asks: set[Envelope[Any]] = _NO_ASKS
+        self.calls: set[Call] = _NO_CALLS
+        """Calls that were taken and not answered yet."""
+        self._asked: Envelope[Any] | None = None
+        self._sleeping = False
+        self._closed = False
+
+    _messages: deque[Envelope[Any]] | None = None
+    """None until the first one comes."""
+
+    # What matters to those alone who sleep stands in the class until they do.
+    _wake: LockType | None = None
+    """Where the actor's thread sleeps: it takes the lock, and whoever wakes it releases that."""
+    _can_be_borrowed = False
+    _failure: BaseException | None = None
+    """What a foreign thread met in a turn, to be raised in the actor's own."""
+    suspended = False
+    """Whether only signals and orders are taken, see `debugging.py`; changed within a turn."""
+    _then: Callable[[], object] | None = None
+    turns: dict[None, Turn] | None = None
+    """The turn that is run now, under None; no dict where only the actor's own thread runs any."""
+    _own: Turn | None = None
+
+    def lend(self) -> None:
+        """Let foreign threads run turns, too."""
+        self.turns = {}
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        """Add a message of the thread's actor.
+
+        An ask that comes too late is answered with ActorDeadError, a tell raises it. A thread
+        whose actor was declared dead gets CallExit.
+        """
+        current.fence()
+        if not self.deliver(envelope):
+            _reject(envelope, "the actor has ended")
+
+    def deliver(self, envelope: Envelope[Any], *, wake: bool = True) -> bool:
+        """Add a message; False if the mailbox is closed.
+
+        Without *wake* the actor may sleep on: waking it is left to ``wake``.
+        """
+        if self._closed:
+            return False
+        messages = self._messages
+        if messages is None:  # two threads may come here at once
+            messages = self.__dict__.setdefault("_messages", deque())
+        messages.append(envelope)
+        if self._closed and _remove(messages, envelope):
+            return False  # else whoever closed it has it
+        if wake and self._sleeping and (not self.suspended or _is_order(envelope)):
+            self._rouse()
+        return True
+
+    def signal(self, signal: ExitSignal, *, wake: bool = True) -> bool:
+        """Add an exit signal, which overtakes all messages; False if the mailbox is closed.
+
+        Without *wake* the actor may sleep on: waking it is left to ``wake``.
+        """
+        with self._lock:
+            if self._closed:
+                return False
+            if self.signals is None:
+                self.signals = deque()
+            self.signals.append(signal)
+            if wake:
+                self._rouse()
+        return True
+
+    def wake(self, then: Callable[[], object] | None = None) -> bool:
+        """Wake the actor; False if it does not sleep. Awake, it calls *then* before all else."""
+        with self._lock:
+            if not self._is_asleep():
+                return False
+            self._then = then
+            self._rouse()
+            return True
+
+    def get(self, timeout: float | None = None) -> Envelope[Any] | ExitSignal | None:
+        """Take the next signal or message; None after *timeout* seconds or when closed.
+
+        Raises what a foreign thread met in a turn.
+        """
+        # A suspended actor has no idle timeout: what could end its idleness is made to wait.
+        until = None if timeout is None or self.suspended else time.monotonic() + timeout
+        is_over = False
+        while True:
+            if self._closed:
+                return None
+            if self._begin_own_turn():
+                with self._lock:
+                    if (taken := self._next()) is not None:
+                        return taken
+                self._leave(self._own)
+            if is_over:
+                return None
+            left = None if until is None else max(0.0, until - time.monotonic())
+            is_over = not self._sleep(left)
+
+    def _begin_own_turn(self) -> bool:
+        if self.turns is None:
+            return True
+        if self._own is None:
+            self._own = Turn(None, takes_messages=True)
+        return self.turns.setdefault(None, self._own) is self._own
+
+    def _next(self) -> Envelope[Any] | ExitSignal | None:
+        self._asked = None
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+        if self.signals:
+            signal = self.signals.popleft()
+            self.signals = self.signals or None
+            return signal
+        if not self._messages:
+            return None
+        return self._take() if not self.suspended else self._take_order()
+
+    def _sleep(self, timeout: float | None) -> bool:
+        """Sleep until there is something to do; False after *timeout* seconds."""
+        if self._wake is None:
+            self._wake = allocate_lock()
+            self._wake.acquire()
+        self._can_be_borrowed = timeout is None
+        # First this, then a look: whoever adds something after the look sees that it sleeps.
+        self._sleeping = True
+        is_kept_out = bool(self.turns)
+        if self._has_work():
+            if not is_kept_out:
+                self._sleeping = False
+                return True
+            timeout = _KEPT_OUT_SECONDS if timeout is None else min(timeout, _KEPT_OUT_SECONDS)
+        woke = self._wake.acquire(timeout=-1 if timeout is None else timeout)
+        with self._lock:
+            self._sleeping = False
+            then, self._then = self._then, None
+        if then is not None:
+            then()
+        if is_kept_out:
+            self._end_left_turn()
+        return woke or is_kept_out
+
+    def _end_left_turn(self) -> None:
+        """End the turn of a foreign thread that is not at it any more, and did not say so."""
+        turn = self.turn
+        if turn is not None and not turn.is_under_way():
+            self._leave(turn)
+
+    def _has_work(self) -> bool:
+        waiting = self._messages if not self.suspended else self._first_order()
+        return bool(waiting or self.signals or self._closed or self._failure is not None)
+
+    def _take(self) -> Envelope[Any]:
+        assert self._messages is not None  # noqa: S101 - there are some
+        envelope = self._messages[0]
+        # Noted first, and under the lock: an end between the two steps would leave its caller
+        # waiting for ever.
+        if envelope.reply_to is not None:
+            self._asked = envelope
+        elif issubclass(type(envelope.message), Call):  # a message may lie of its class, or raise
+            self._open(envelope.message)
+        self._messages.popleft()
+        return envelope
+
+    def _take_order(self) -> Envelope[Any] | None:
+        assert self._messages is not None  # noqa: S101 - there are some
+        envelope = self._first_order()
+        if envelope is None:
+            return None
+        _remove(self._messages, envelope)
+        self._messages.appendleft(envelope)
+        return self._take()
+
+    def _first_order(self) -> Envelope[Any] | None:
+        """Return the first message that is taken also while the actor is suspended."""
+        return next(filter(_is_order, list(self._messages or ())), None)
+
+    def _open(self, call: Call) -> None:
+        if self.calls is _NO_CALLS:
+            self.calls = set()
+        self.calls.add(call)
+        call.kept_in = self.calls
+
+    def take_calls(self, limit: int) -> list[Call]:
+        """Take the requests that wait in front of all else, up to *limit*."""
+        taken: list[Call] = []
+        turn = self.turn
+        if turn is not None and not turn.takes_messages:
+            return taken
+        with self._lock:
+            while self._messages and len(taken) < limit and not self.signals:
+                message = self._messages[0].message
+                if not (isinstance(message, Call) and message.callback == Call.callback):
+                    break
+                self._open(message)
+                self._messages.popleft()
+                taken.append(message)
+        return taken
+
+    # ---- turns of foreign threads -----------------------------------------------------------
+
+    @property
+    def turn(self) -> Turn | None:
+        """The turn that is run now, as far as other threads may run any."""
+        return self.turns.get(None) if self.turns else None
+
+    def begin(self, turn: Turn, call: Call | None = None) -> bool:
+        """Begin a *turn* of a foreign thread, which it has to ``end``.
+
+        To do a *call* of its own when nothing waits; without one, what waits. False if there is no
+        such thing, or another thread is at a turn or about to be.
+        """
+        if self.turns is None or self.turns.setdefault(None, turn) is not turn:
+            return False
+        if (
+            self._can_be_borrowed
+            and self._is_asleep()
+            and not self._closed
+            and not self.suspended
+            and self._failure is None
+            and not self.signals
+            and bool(self._messages) is (call is None)
+        ):
+            if call is not None:
+                self._open(call)
+            return True
+        self.end(turn)
+        return False
+
+    def begin_within(self, turn: Turn) -> bool:
+        """Begin a *turn* in the actor's own thread, between two of its own; False: not yet."""
+        assert self.turns is not None  # noqa: S101 - the actor lends its place
+        self._end_left_turn()
+        return self.turns.setdefault(None, turn) is turn
+
+    def next_for(self, turn: Turn) -> Envelope[Any] | None:
+        """Take the next message for *turn*; None when there is none: the turn is ended.
+
+        A signal is for the actor's own thread, and so is what waits behind it.
+        """
+        with self._lock:
+            self._asked = None
+            may_go_on = not (self.signals or self._closed or self.suspended)
+            if self.turn is turn and self._messages and may_go_on:
+                return self._take()
+        self.end(turn)
+        return None
+
+    def end(self, turn: Turn, failure: BaseException | None = None) -> None:
+        """End *turn*; the actor's thread wakes if there is something to do. Twice does no harm."""
+        if self.turn is not turn:
+            return
+        self._asked = None
+        if failure is not None:
+            self._failure = failure
+        self._leave(turn)
+        if self._has_work():
+            self._rouse()
+
+    def _leave(self, turn: Turn | None) -> None:
+        if self.turns and self.turns.get(None) is turn:
+            self.turns.pop(None, None)
+
+    # ---- looked at ------------------------------------------------------------------------
+
+    def empty(self) -> bool:
+        """Say whether nothing waits."""
+        return not self._messages and not self.signals
+
+    def has_signal(self) -> bool:
+        """Say whether an exit signal waits."""
+        return bool(self.signals)
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the actor's thread waits in ``get``, and no foreign one runs a turn."""
+        return not self.turns and self._is_asleep()
+
+    def _is_asleep(self) -> bool:
+        wake = self._wake
+        return self._sleeping and wake is not None and wake.locked()
+
+    def __len__(self) -> int:
+        return len(self._messages or ()) + len(self.signals or ())
+
+    def discard(self, monitor: Monitor) -> None:
+        """Drop the Down of *monitor*, if it waits."""
+        messages = self._messages
+        for envelope in list(messages or ()):
+            if isinstance(envelope.message, Down) and envelope.message.monitor is monitor:
+                _remove(messages, envelope)
+
+    def keep_open(self, envelope: Envelope[Any]) -> None:
+        """Note that the plain ask that is being handled is answered later, or by the end."""
+        with self._lock:
+            if not self._closed:
+                if self._open_asks is _NO_ASKS:
+                    self._open_asks = set()
+                self._open_asks.add(envelope)
+
+    def forget(self, envelope: Envelope[Any]) -> None:
+        """Note that a plain ask was answered."""
+        self._open_asks.discard(envelope)
+
+    # ---- the end --------------------------------------------------------------------------
+
+    def close(self) -> Leftovers:
+        """Let nothing in any more; answer what was not answered yet."""
+        with self._lock:
+            self._closed = True
+            idle = self._sleeping
+            if self._asked is None and not (self._messages or self._open_asks or self.calls):
+                self.signals = None
+                if idle:
+                    self._rouse()
+                return _IDLE if idle else _BUSY
+            waiting = list(self._messages or ())
+            envelopes = [*waiting, *self._open_asks]
+            if self._asked is not None and self._asked not in self._open_asks:
+                envelopes.append(self._asked)
+            calls = list(self.calls)
+            # All of it is noted, and may go; what comes in this moment is taken back by its sender.
+            for envelope in waiting:
+                _remove(self._messages, envelope)
+            self.signals = None
+            self._asked = None
+            self._open_asks = _NO_ASKS
+            self.calls = _NO_CALLS
+            self._rouse()
+        return Leftovers(envelopes, calls, idle)
+
+    def lose(self) -> None:
+        """Close it in a forked child, where a thread that is not there may hold the lock."""
+        self._lock = RLock()
+        self._sleeping = False
+        self.close()
+
+    def _rouse(self) -> None:
+        wake = self._wake
+        # Rather once too often: whoever wakes for nothing sleeps again.
+        if self._sleeping and wake is not None and wake.locked():
+            with suppress(RuntimeError):  # somebody else was quicker
+                wake.release()
+
+
+def _is_order(envelope: Envelope[Any]) -> bool:
+    return issubclass(type(envelope.message), _ORDERS)  # a message may lie of its class
+
+
+def _remove(messages: deque[Envelope[Any]] | None, envelope: Envelope[Any]) -> bool:
+    """Take *envelope* out; False if somebody has done so."""
+    try:
+        if messages is not None:
+            messages.remove(envelope)
+    except ValueError:
+        return False
+    return True
+
+
+_IDLE: Final = Leftovers([], [], idle=True)
+_BUSY: Final = Leftovers([], [], idle=False)
+
+
+def _reject(envelope: Envelope[Any], why: str) -> None:
+    error = ActorDeadError(f"{why}: the message was not handled")
+    if envelope.reply_to is None:
+        raise error
+    envelope.reply_to.set_exception((ActorDeadError, error, None))

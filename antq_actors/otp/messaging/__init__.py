@@ -1,0 +1,1 @@
+"""Two actors: calls, monitors, links, timers and names."""

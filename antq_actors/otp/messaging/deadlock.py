@@ -1,0 +1,82 @@
+"""Who waits for whom: so that a ring of waiting actors is an error and not a silence."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.errors import CallCycle
+from antq_actors.otp.kernel.messages import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.messages import Promise
+
+_lock = threading.RLock()
+
+
+@contextmanager
+def waiting_for(target: Process, answer: Promise) -> Iterator[None]:
+    """Note that this thread's actor waits for *answer* from *target*.
+
+    A call that would close a ring raises CallCycle. When it is the wait of a supervisor for a
+    child's start or end that closes it, the call within the ring is the one that fails. A plain
+    thread is waited for by no one, so it closes none.
+    """
+    me = current.process()
+    if me is None:
+        yield
+        return
+    before = me.waits_for
+    if target.lender is not None and target.lender.is_reentrant:
+        me.waits_for = (target, answer)  # it waits for nobody, and so is in no ring
+    else:
+        with _lock:
+            path = _ring(me, target)
+            if path is not None:
+                _break(path, answer)
+            me.waits_for = (target, answer)
+    try:
+        yield
+    finally:
+        me.waits_for = before
+
+
+def _ring(me: Process, target: Process) -> list[Process] | None:
+    path = [me, target]
+    waits = []
+    while target is not me:
+        wait = target.waits_for  # read once: its thread takes it away without the lock
+        # One that has ended keeps nobody waiting, also while its thread, which was killed, waits.
+        if wait is None or wait in waits or target.reason is not None:
+            return None
+        waits.append(wait)
+        target = wait[0]
+        path.append(target)
+    # Only those that still wait now have waited at the same time. A wait whose answer was given is
+    # none any more, even if its thread did not wake yet.
+    still_wait = all(
+        process.waits_for is wait and not wait[1].answered
+        for process, wait in zip(path[1:], waits, strict=False)
+    )
+    return path if still_wait else None
+
+
+def _break(path: list[Process], answer: Promise) -> None:
+    cycle = CallCycle([process.ref for process in path])
+    if not isinstance(answer, Call):
+        closing = path[-2].waits_for
+        if closing is not None and isinstance(closing[1], Call):
+            closing[1].answer(None, cycle)
+            return
+    raise cycle
+
+
+def renew() -> None:
+    """Begin anew in a forked child: the lock may be held by a thread that is not there."""
+    global _lock  # noqa: PLW0603 - the old one cannot be freed
+    _lock = threading.RLock()

@@ -1,0 +1,162 @@
+"""Registered names: one actor each, free again before anyone hears of its end (otp rule 62)."""
+
+from __future__ import annotations
+
+import threading
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+from antq_actors.otp.kernel.errors import AlreadyStarted, UnknownRegistry
+from antq_actors.otp.messaging.via import Via
+from antq_actors.otp.messaging.watch import DeathWatch
+
+if TYPE_CHECKING:
+    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.ref import ServerRef
+
+PATIENCE: Final = 5.0
+"""Seconds that an actor has to free its name after its supervisor was killed."""
+
+_SHOWN: Final = 10
+"""Names that an error's text lists at most."""
+
+_lock = threading.RLock()
+_processes: Final[dict[str, Process]] = {}
+
+
+def check(name: object) -> None:
+    """Raise TypeError unless *name* can be a name."""
+    if not isinstance(name, str | Via):
+        raise TypeError(f"a name is a str or a Via, got {name!r} ({type(name).__name__})")
+
+
+def register(name: str | Via, process: Process) -> None:
+    """Give *name* to *process*, or raise AlreadyStarted with who has it (otp rule 61).
+
+    For a Via: UnknownRegistry if its registry is not there, ValueError if that can give no names.
+    """
+    while (holder := _take(name, process)) is not None:
+        if not _is_doomed(holder):
+            raise AlreadyStarted(holder.ref, f"the name {str(name)!r} is taken by {holder.ref}")
+        # A supervisor above the holder was killed, and this may be the one in its place: the
+        # holder ends, or is made to, before its name counts as taken (otp rule 49).
+        if DeathWatch(holder.ref).wait(PATIENCE) is None:
+            holder.kill()
+
+
+def _take(name: str | Via, process: Process) -> Process | None:
+    """Give *name* to *process*, or answer who has it."""
+    if isinstance(name, Via):
+        directory = _directory(name)
+        if directory is None:
+            raise UnknownRegistry(f"the name {name} has no place: {no_registry(name.registry)}")
+        process.name = str(name)
+        holder: Process | None = directory.take(name, process)
+        return holder
+    with _lock:
+        holder = _living(name)
+        if holder is None:
+            _processes[name] = process
+            process.name = name
+        return holder
+
+
+def _living(name: str) -> Process | None:
+    # One that has died, and did not come to freeing its name yet, does not have it any more.
+    process = _processes.get(name)
+    return None if process is None or process.reason is not None else process
+
+
+def _is_doomed(process: Process | None) -> bool:
+    """Tell whether *process* ends because a supervisor above it, however far, was killed."""
+    while process is not None and not process.doomed:
+        process = None if process.parent is None else process.parent.process
+    return process is not None
+
+
+def release(process: Process) -> None:
+    """Free the name of *process*, if it has one."""
+    if process.name is None:
+        return
+    with _lock:
+        if _processes.get(process.name) is process:
+            del _processes[process.name]
+
+
+def whereis(name: str | Via) -> ServerRef | None:
+    """Answer the actor with this name, if one lives. Raises TypeError for what is no name."""
+    check(name)
+    process = find(name)
+    return None if process is None else process.ref
+
+
+def find(name: str | Via) -> Process | None:
+    """Answer the process with this name, if one lives."""
+    if isinstance(name, Via):
+        directory = _directory(name)
+        found: Process | None = None if directory is None else directory.find(name)
+        return found
+    return _living(name)
+
+
+def _directory(via: Via) -> Any:
+    """Answer what the registry of *via* keeps its names in; None if there is no such registry."""
+    registry = via.registry
+    process = find(registry) if isinstance(registry, str | Via) else registry.process
+    return None if process is None or process.reason is not None else process.directory
+
+
+def why_absent(name: str | Via) -> str:
+    """Return why nobody has *name*, as the end of an error's text; "" if there is nothing to add.
+
+    There may be no such registry, or another name may be meant.
+    """
+    if isinstance(name, str):
+        hint = _close_matches(name, registered())
+        return f"; {hint}" if hint else ""
+    if _directory(name) is None:
+        return f": {no_registry(name.registry)}"
+    return f": {str(name.registry)!r} is there, and has no actor under {name.key!r}"
+
+
+def no_registry(registry: object) -> str:
+    """Return that there is no *registry*, and which there are."""
+    if not isinstance(registry, str):
+        return f"there is no registry {registry!r}: it has ended, or is another kind of actor"
+    there = [name for name in registries() if name != registry]
+    if _living(registry) is not None:
+        found = f"there is no registry {registry!r}, which is the name of another kind of actor"
+    else:
+        found = f"there is no registry {registry!r}"
+    if not there:
+        return f"{found}, and none runs that has a name"
+    listed = ", ".join(map(repr, there[:_SHOWN])) + (", …" if len(there) > _SHOWN else "")
+    if len(there) == 1:
+        return f"{found}; there is {listed}"
+    hint = _close_matches(registry, there)
+    return f"{found}; there are {listed}{hint and f' ({hint})'}"
+
+
+def _close_matches(name: str, among: list[str]) -> str:
+    close = get_close_matches(name, among, 3)
+    return f"did you mean {' or '.join(map(repr, close))}?" if close else ""
+
+
+def registries() -> list[str]:
+    """Return the names of what a Via may lead into: registries and partition supervisors."""
+    with _lock:
+        living = [name for name, each in _processes.items() if each.directory is not None]
+    return sorted(name for name in living if _living(name) is not None)
+
+
+def registered() -> list[str]:
+    """Answer all names that are taken now, as Erlang's ``registered/0``."""
+    with _lock:
+        return list(_processes)
+
+
+def renew() -> None:
+    """Begin anew in a forked child: the lock may be held by a thread that is not there."""
+    global _lock  # noqa: PLW0603 - the old one cannot be freed
+    _lock = threading.RLock()
+    _processes.clear()

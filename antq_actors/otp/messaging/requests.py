@@ -1,0 +1,119 @@
+"""A call in two steps: send the request now, wait for its answer later, or never."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pykka._envelope import Envelope
+
+from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.errors import CallExit, CallTimeout
+from antq_actors.otp.kernel.messages import Call
+from antq_actors.otp.kernel.reasons import NoProc
+from antq_actors.otp.kernel.timeouts import seconds
+from antq_actors.otp.messaging.calls import raise_error_of
+from antq_actors.otp.messaging.deadlock import waiting_for
+from antq_actors.otp.messaging.destinations import find, nobody
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.messaging.destinations import Destination
+
+
+class _RequestCall(Call):
+    __slots__ = ("is_cancelled",)
+
+    def __init__(self, message: Any) -> None:
+        super().__init__(message)
+        self.is_cancelled = False
+
+    @property
+    def is_wanted(self) -> bool:
+        return not self.is_cancelled
+
+
+class Request:
+    """A request that was sent by `send_request`, and its answer.
+
+    Any thread, and any actor, may wait for it. The answer never comes as a message.
+    """
+
+    __slots__ = ("_call", "_dest", "_process", "_text")
+
+    def __init__(self, dest: Destination, message: Any) -> None:
+        self._dest = dest
+        self._call = _RequestCall(message)
+        self._process = self._send()
+
+    def __repr__(self) -> str:
+        if self._call.is_cancelled:
+            state = "cancelled"
+        else:
+            state = "answered" if self._call.answered else "waiting"
+        return f"<Request to {self._dest!r}, {state}>"
+
+    def _send(self) -> Process | None:
+        process = find(self._dest)
+        if process is None:
+            self._text = str(nobody(self._dest))
+            return None
+        self._text = f"{process} has ended"
+        current.sends("call", self._call.request, process)
+        return process if process.mailbox.deliver(Envelope(self._call)) else None
+
+    def wait(self, timeout: float | timedelta | None = 5.0) -> Any:
+        """Return the answer, now or as often as it is asked for; raise what `call` raises.
+
+        That is CallTimeout after *timeout* seconds (None: no limit), after which you may wait
+        again; CallExit if the server ended before it answered, or was not there when the request
+        was sent; CallCycle if waiting could never end. Raises RuntimeError after `cancel`.
+        """
+        limit = seconds(timeout)
+        self._check_not_cancelled()
+        if self._process is None:
+            raise CallExit(NoProc(), self._text)
+        if not self._call.is_settled:
+            with waiting_for(self._process, self._call):
+                if not self._call.wait(limit):
+                    raise CallTimeout(f"{self._process} did not answer within {limit} s")
+            self._check_not_cancelled()
+        if self._call.error is not None:
+            raise_error_of(self._call)
+        return self._call.value
+
+    def cancel(self) -> None:
+        """Drop the answer, whether it has come or will come. Cancelling again does nothing.
+
+        The server is not told, and handles the request all the same. A `wait` in another thread
+        raises its RuntimeError.
+        """
+        self._call.is_cancelled = True
+        self._call.answer(None)
+        self._call.forget()
+
+    def _check_not_cancelled(self) -> None:
+        if self._call.is_cancelled:
+            raise RuntimeError("this request was cancelled: its answer is dropped")
+
+
+def send_request(dest: Destination, message: Any) -> Request:
+    """Send *message* to ``handle_call`` of *dest*, and return without waiting for the answer.
+
+    So an actor, or a plain thread, can ask several servers at once, or do something else before it
+    waits. As OTP's ``gen_server:send_request``, with `Request.wait` for its ``receive_response``.
+    If *dest* has ended, or never was, `Request.wait` raises CallExit(NoProc()). Raises TypeError if
+    *dest* is no destination.
+
+    >>> from antq_actors.otp import GenServer, stop
+    >>> class Doubler(GenServer):
+    ...     def handle_call(self, number):
+    ...         return 2 * number
+    >>> doubler = Doubler.start()
+    >>> requests = [send_request(doubler, number) for number in range(3)]
+    >>> [request.wait() for request in requests]
+    [0, 2, 4]
+    >>> stop(doubler)
+    """
+    return Request(dest, message)

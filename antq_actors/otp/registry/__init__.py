@@ -1,0 +1,1 @@
+"""Names with any keys, each registry in an actor of its own."""

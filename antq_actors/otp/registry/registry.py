@@ -1,0 +1,185 @@
+"""Registry: names of one's own, unique or shared, with values, that go when their actor ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+from antq_actors.otp.actors.gen_server import GenServer
+from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.errors import UnknownRegistry
+from antq_actors.otp.kernel.ref import ServerRef
+from antq_actors.otp.messaging import names
+from antq_actors.otp.messaging.destinations import find
+from antq_actors.otp.messaging.via import check_key
+from antq_actors.otp.registry.locks import RegistryLocks
+from antq_actors.otp.registry.table import Keys, RegistryTable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.registry.table import Pair
+
+T = TypeVar("T")
+
+
+class Registry(GenServer):
+    """Maps keys to actors: one for each key (*keys* ``"unique"``) or many (``"duplicate"``).
+
+    An actor registers itself, and is found until it ends: its entries are gone before anyone hears
+    of that. With unique keys they serve as names (`Via`), with duplicate ones for publish and
+    subscribe (`dispatch`). Registering links the actor to the registry, so that one whose entries
+    were lost ends, too, and registers again when its supervisor has started it. As with any link,
+    one that traps exits (a supervisor does) lives on, and all do after a registry that ended
+    normally: let a supervisor that starts its children again together have the registry as the
+    first of them (as in Elixir).
+
+    None of the functions waits for the registry's own thread, and all raise UnknownRegistry when
+    there is no such registry.
+    """
+
+    def __init__(self, keys: Keys = "unique") -> None:
+        super().__init__()
+        if not isinstance(keys, str):
+            raise TypeError(f"keys must be 'unique' or 'duplicate', got {keys!r}")
+        if keys not in get_args(Keys):
+            raise ValueError(f"keys must be 'unique' or 'duplicate', got {keys!r}")
+        process = self._otp_process
+        # Those who register are linked to it, and the end of none of them is the end of it.
+        process.trap_exit = True
+        process.absorb = lambda _ref, _reason: True
+        process.directory = _Directory(keys, process)
+        process.hold(process.directory)
+
+    # ---- for the calling actor ------------------------------------------------------------
+
+    @staticmethod
+    def register(registry: Destination, key: Hashable, value: Any = None) -> None:
+        """Register the calling actor under *key*.
+
+        Raises AlreadyRegistered (``ref``: who has it) if the key is unique and taken, RuntimeError
+        outside an actor (otp rule 64), TypeError for a key that cannot be hashed.
+        """
+        check_key(key)
+        table = _directory(registry)
+        table.add(key, _me("register"), value)
+
+    @staticmethod
+    def unregister(registry: Destination, key: Hashable) -> None:
+        """Take the calling actor off *key*; nothing if it is not there. RuntimeError as above."""
+        check_key(key)
+        _directory(registry).remove(key, _me("unregister"))
+
+    @staticmethod
+    def update_value(registry: Destination, key: Hashable, fn: Callable[[Any], Any]) -> Any:
+        """Make ``fn(value)`` the value of a unique key of the calling actor, and answer it.
+
+        Raises NotFound if the key is another's or nobody's, ValueError with duplicate keys.
+        """
+        check_key(key)
+        _check_function(fn, "update_value")
+        table = _directory(registry)
+        if not table.is_unique:
+            raise ValueError("update_value() is for unique keys: of duplicate ones, which?")
+        return table.update(key, _me("update_value"), fn)
+
+    # ---- for everyone ---------------------------------------------------------------------
+
+    @staticmethod
+    def lookup(registry: Destination, key: Hashable) -> list[Pair]:
+        """Answer ``(ref, value)`` of each living actor with *key*, the first registered first."""
+        check_key(key)
+        return [entry.pair for entry in _directory(registry).of_key(key)]
+
+    @staticmethod
+    def keys(registry: Destination, ref: ServerRef) -> list[Any]:
+        """Answer the keys of *ref*; one that it registered twice is there twice."""
+        return [entry.key for entry in _directory(registry).of_process(_process(ref))]
+
+    @staticmethod
+    def values(registry: Destination, key: Hashable, ref: ServerRef) -> list[Any]:
+        """Answer the values that *ref* has registered under *key*."""
+        check_key(key)
+        entries = _directory(registry).of_process(_process(ref))
+        return [entry.value for entry in entries if entry.key == key]
+
+    @staticmethod
+    def dispatch(registry: Destination, key: Hashable, fn: Callable[[list[Pair]], object]) -> None:
+        """Call ``fn(lookup(registry, key))`` in this thread, unless nobody has *key*."""
+        _check_function(fn, "dispatch")
+        pairs = Registry.lookup(registry, key)
+        if pairs:
+            fn(pairs)
+
+    @staticmethod
+    def count(registry: Destination) -> int:
+        """Answer how many registrations there are."""
+        return len(_directory(registry).all())
+
+    @staticmethod
+    def select(
+        registry: Destination, predicate: Callable[[Any, ServerRef, Any], object]
+    ) -> list[tuple[Any, ServerRef, Any]]:
+        """Answer ``(key, ref, value)`` of all registrations for which *predicate* of them holds."""
+        _check_function(predicate, "select")
+        triples = [(entry.key, *entry.pair) for entry in _directory(registry).all()]
+        return [triple for triple in triples if predicate(*triple)]
+
+    @staticmethod
+    def lock(registry: Destination, key: Hashable, fn: Callable[[], T]) -> T:
+        """Answer ``fn()``, run while no one else runs anything under this lock *key*.
+
+        Lock keys have nothing to do with registered ones. A killed actor gives its locks up. Raises
+        RuntimeError if the caller holds it already, CallCycle if waiting would close a ring of
+        actors (one that plain threads are part of goes unseen), TypeError for a key that cannot be
+        hashed.
+        """
+        check_key(key)
+        _check_function(fn, "lock")
+        with _directory(registry).locks.held(key):
+            return fn()
+
+
+class _Directory(RegistryTable):
+    """All that is to be known of one registry; its process holds it, and it outlives no process."""
+
+    def __init__(self, keys: Keys, owner: Process) -> None:
+        super().__init__(keys, owner)
+        self.locks = RegistryLocks()
+
+    def let_go(self, process: Process) -> None:
+        if process is self._owner:
+            self.locks.close()
+            self.close()
+        else:
+            super().let_go(process)
+
+
+def _directory(registry: Destination) -> _Directory:
+    process = find(registry)
+    directory = None if process is None or process.reason is not None else process.directory
+    if not isinstance(directory, _Directory):
+        raise UnknownRegistry(names.no_registry(registry))
+    return directory
+
+
+def _me(what: str) -> Process:
+    me = current.process()
+    if me is None:
+        raise RuntimeError(
+            f"{what}() is for actors: each registers itself, and this thread runs none;"
+            " start(name=Via(registry, key)) registers a new one"
+        )
+    return me
+
+
+def _check_function(fn: object, what: str) -> None:
+    if not callable(fn):
+        raise TypeError(f"{what}() takes a function, got {fn!r}")
+
+
+def _process(ref: object) -> Process:
+    if not isinstance(ref, ServerRef):
+        raise TypeError(f"whose keys? a ServerRef is needed, got {ref!r}")
+    return ref.process

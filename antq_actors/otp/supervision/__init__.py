@@ -1,0 +1,1 @@
+"""Supervisors: what they decide, and what they do."""

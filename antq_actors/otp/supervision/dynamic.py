@@ -1,0 +1,349 @@
+"""DynamicSupervisor: starts with no child, and has as many as it is asked for.
+
+Made for many children that come and go: they are found by ref, so nothing it does for one child
+looks at the others. They have no order, so they stop all at once.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
+
+from antq_actors.otp.actors.gen_server import GenServer
+from antq_actors.otp.events import emit
+from antq_actors.otp.events.stream import is_heard
+from antq_actors.otp.kernel.child_spec import AutoShutdown, Restart, check_significant, to_spec
+from antq_actors.otp.kernel.errors import MaxChildren, NotFound, OtpError, Stop
+from antq_actors.otp.kernel.messages import IGNORE, Exited
+from antq_actors.otp.kernel.reasons import ExitReason, Shutdown, is_orderly
+from antq_actors.otp.kernel.ref import ServerRef
+from antq_actors.otp.messaging import inline
+from antq_actors.otp.messaging.timers import send_soon
+from antq_actors.otp.supervision import admin, restart
+from antq_actors.otp.supervision.admin import RESTARTING, ChildInfo, Counts
+from antq_actors.otp.supervision.backoff import Backoff, check_backoff, delay_of
+from antq_actors.otp.supervision.restart import Child, ChildState, RestartIntensity
+from antq_actors.otp.supervision.shutdown import Victim, terminate_together
+from antq_actors.otp.supervision.start import start_child
+from antq_actors.otp.threads import run_queue
+
+if TYPE_CHECKING:
+    from antq_actors.otp.kernel.child_spec import ChildSpec, ChildType
+    from antq_actors.otp.messaging.destinations import Destination
+
+
+class _Retry(NamedTuple):
+    """To itself: start this child once more; *ref* is the last one it had."""
+
+    ref: ServerRef
+    child: Child
+
+
+class DynamicSupervisor(GenServer):
+    """Supervises children that are started while it runs; one_for_one.
+
+    Ids of specs mean nothing to it: a child is known by its ref, and forgotten when it has ended
+    and does not come back.
+    """
+
+    child_type: ClassVar[ChildType] = "supervisor"
+
+    def __init__(
+        self,
+        max_children: int | None = None,
+        extra_args: Sequence[Any] = (),
+        max_restarts: int = 3,
+        max_seconds: float = 5.0,
+        backoff: Backoff | None = None,
+    ) -> None:
+        super().__init__()
+        self._otp_process.trap_exit = True
+        self._otp_process.absorb = self.__absorb
+        if max_children is not None:
+            _check_max_children(max_children)
+        if isinstance(extra_args, str | bytes) or not isinstance(extra_args, Sequence):
+            raise TypeError(f"extra_args must be a tuple, got {extra_args!r}")
+        self.__max_children = max_children
+        self.__extra_args = tuple(extra_args)
+        self.__intensity = RestartIntensity(max_restarts, max_seconds)
+        check_backoff(backoff)
+        self.__backoff = backoff
+        self.__children: dict[ServerRef, Child] = {}
+        self.__told_to_end: frozenset[ServerRef] = frozenset()  # the last time that some were
+
+    # ---- children, from outside -----------------------------------------------------------
+
+    @staticmethod
+    def start_child(sup: Destination, spec: object) -> Any:
+        """Start a child as ``start(*extra_args, *args, **kwargs)``; answer its ref, or IGNORE.
+
+        Raises MaxChildren, AlreadyStarted if its name is taken, StartError if it does not start.
+        """
+        return admin.ask(sup, admin.StartChild(_checked_spec(spec)))
+
+    @staticmethod
+    def start_children(sup: Destination, specs: Iterable[object]) -> list[Any]:
+        """Start many children with one message; answer for each its ref, IGNORE, or its error.
+
+        The errors are those of `start_child`, as values: one child that cannot start does not keep
+        the others from it.
+        """
+        request = admin.StartChildren([(_checked_spec(spec), ()) for spec in specs])
+        answers: list[Any] = inline.call(sup, request, timeout=None)
+        return answers
+
+    @staticmethod
+    def start_copies(
+        sup: Destination, spec: object, each_args: Sequence[tuple[Any, ...]]
+    ) -> list[Any]:
+        """Start a child of *spec* for each tuple of arguments, which follow those of the spec.
+
+        As a supervisor of OTP's ``simple_one_for_one`` does. Answers as `start_children`.
+        """
+        checked = _checked_spec(spec)
+        request = admin.StartChildren([(checked, _checked_args(args)) for args in each_args])
+        answers: list[Any] = inline.call(sup, request, timeout=None)
+        return answers
+
+    @staticmethod
+    def terminate_child(sup: Destination, ref: ServerRef) -> None:
+        """Stop a child; while it is being restarted: the last ref it had. Raises NotFound."""
+        if not isinstance(ref, ServerRef):
+            raise TypeError(
+                f"a child of a DynamicSupervisor is known by its ServerRef, got {ref!r}"
+            )
+        admin.ask(sup, admin.TerminateChild(ref))
+
+    @staticmethod
+    def which_children(sup: Destination) -> list[ChildInfo]:
+        """Answer the children; their ids are None."""
+        children: list[ChildInfo] = admin.ask(sup, admin.WhichChildren())
+        return children
+
+    @staticmethod
+    def count_children(sup: Destination) -> Counts:
+        """Count the children; each is one spec."""
+        counts: Counts = admin.ask(sup, admin.CountChildren())
+        return counts
+
+    # ---- the actor ------------------------------------------------------------------------
+
+    @property
+    def published_children(self) -> tuple[Child, ...]:
+        """The children as they are now; may be read in any thread, see `tree.py`."""
+        return tuple(self.__children.copy().values())
+
+    @property
+    def max_restarts(self) -> int:
+        """How many restarts within the window are borne; may be read in any thread."""
+        return self.__intensity.max_restarts
+
+    @property
+    def restarts_left(self) -> int:
+        """How many restarts would be borne now; may be read in any thread."""
+        return self.__intensity.left(time.monotonic())
+
+    def handle_call(self, request: Any) -> Any:
+        """Do what `admin.py` lists, as far as it makes sense here; refuse everything else."""
+        try:
+            return self.__answer(request)
+        except OtpError as error:
+            return admin.refuse(self.from_, error)
+
+    def handle_info(self, message: Any) -> None:
+        """See a child's end, or try again to start one."""
+        match message:
+            case Exited(ref, reason):
+                self.__on_exit(ref, reason)
+            case _Retry(ref, child):
+                self.__on_retry(ref, child)
+            case _:
+                emit.unexpected(self.ref, message)
+
+    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
+        """Stop all children at once; it takes as long as the slowest."""
+        self.__end([child for child in self.__children.copy().values() if child.is_running])
+        self.__children.clear()
+
+    # ---- what happens to children ---------------------------------------------------------
+
+    def __absorb(self, ref: ServerRef | None, reason: ExitReason) -> bool:
+        """Forget a temporary child that ended as it should, in that child's own thread.
+
+        There is nothing to decide and nothing to report, and waking this actor for it would be
+        most of what a short-lived child costs. One dict operation, so no lock. The end of a child
+        that was told to end is waited for, and so no news.
+        """
+        if ref in self.__told_to_end:
+            return True
+        child = None if ref is None else self.__children.get(ref)
+        if child is None or child.spec.restart is not Restart.TEMPORARY or not is_orderly(reason):
+            return False
+        if self.__children.pop(child.ref, None) is None:
+            return False
+        if is_heard():
+            emit.child_exited(self.ref, child, reason, restart.Leave())
+        return True
+
+    def __on_exit(self, ref: ServerRef | None, reason: ExitReason) -> None:
+        child = None if ref is None else self.__children.get(ref)
+        if ref is None or child is None or not child.is_running:
+            return  # terminated by this supervisor a moment ago, or no child at all
+
+        action: restart.Action = restart.Leave()
+        if not self._otp_process.stops_with_all:  # else pykka's stop_all is on its way here
+            self.__intensity, action = restart.exited_alone(
+                child, reason, self.__intensity, now=time.monotonic()
+            )
+        if isinstance(action, restart.Leave):
+            del self.__children[ref]
+        emit.child_exited(self.ref, child, reason, action)
+        child = child._replace(last_exit=reason)
+        match action:
+            case restart.StartAgain():
+                self.__start_again(ref, child)
+            case restart.GiveUp():
+                self.__give_up(ref, child)
+
+    def __on_retry(self, ref: ServerRef, child: Child) -> None:
+        # Another value than the one that failed: it was terminated meanwhile.
+        if self.__children.get(ref) is not child or self._otp_process.stops_with_all:
+            return
+        self.__intensity, action = restart.retry_alone(
+            child, self.__intensity, now=time.monotonic()
+        )
+        if isinstance(action, restart.GiveUp):
+            self.__give_up(ref, child)
+        self.__start_again(ref, child)
+
+    def __give_up(self, ref: ServerRef, child: Child) -> NoReturn:
+        del self.__children[ref]
+        emit.gave_up(self.ref, child, self.__intensity)
+        raise Stop(Shutdown())
+
+    def __start_again(self, ref: ServerRef, child: Child) -> None:
+        try:
+            answer = start_child(child.spec, self.__extra_args)
+        except OtpError as error:
+            failed = child.failed_starts + 1
+            child = child._replace(state=ChildState.RESTARTING, ref=None, failed_starts=failed)
+            self.__children[ref] = child
+            delay = delay_of(self.__backoff, failed, random.random())  # noqa: S311 - for its jitter
+            emit.restart_failed(self.ref, child, error, delay)
+            # A message, not a loop: requests get their turn in between (otp rule 35).
+            send_soon(self.ref, _Retry(ref, child), delay)
+            return
+        del self.__children[ref]
+        if answer is IGNORE:
+            emit.child_ignored(self.ref, child)
+            return
+        self.__children[answer] = child = child._replace(
+            state=ChildState.RUNNING,
+            ref=answer,
+            incarnation=child.incarnation + 1,
+            restarts=child.restarts + 1,
+            started_at=time.monotonic(),
+            failed_starts=0,
+        )
+        emit.child_started(self.ref, child)
+
+    # ---- requests -------------------------------------------------------------------------
+
+    def __answer(self, request: Any) -> Any:
+        match request:
+            case admin.StartChild(spec):
+                return self.__add(spec)
+            case admin.StartChildren(starts):
+                return self.__add_all(starts)
+            case admin.TerminateChild(ref):
+                return self.__remove(ref)
+            case admin.WhichChildren():
+                return [_info(child) for child in self.published_children]
+            case admin.CountChildren():
+                return admin.count(self.published_children)
+            case _:
+                error = TypeError(f"a DynamicSupervisor cannot answer {request!r}; see its methods")
+                return admin.refuse(self.from_, error)
+
+    def __add(self, spec: ChildSpec, args: tuple[Any, ...] = ()) -> Any:
+        if self.__max_children is not None and self.__has_no_place(self.__max_children):
+            raise MaxChildren(f"{self.ref} may have {self.__max_children} children, and has them")
+        answer = start_child(spec, self.__extra_args, args)
+        if args and spec.restart is not Restart.TEMPORARY:
+            spec = spec.with_more_args(args)  # else nobody asks for them again, as in OTP
+        child = Child(spec, ChildState.RUNNING, answer, 1, 0, None, time.monotonic())
+        if answer is IGNORE:
+            emit.child_ignored(self.ref, child)
+            return answer
+        self.__children[answer] = child
+        if is_heard():
+            emit.child_started(self.ref, child)
+        return answer
+
+    def __has_no_place(self, max_children: int) -> bool:
+        if len(self.__children) < max_children:
+            return False
+        # Whoever awaits a child may hear of its end before this one does, as of a kill.
+        gone = sum(
+            child.spec.restart is Restart.TEMPORARY and child.ref.process.reason is not None
+            for child in self.published_children
+        )
+        return len(self.__children) - gone >= max_children
+
+    def __add_all(self, starts: Sequence[admin.Start]) -> list[Any]:
+        try:
+            with run_queue.together(sum(_needs_thread(spec) for spec, _ in starts)):
+                return [self.__add_or_error(*start) for start in starts]
+        except RuntimeError:  # not threads enough for all; perhaps for some
+            return [self.__add_or_error(*start) for start in starts]
+
+    def __add_or_error(self, spec: ChildSpec, args: tuple[Any, ...]) -> Any:
+        try:
+            return self.__add(spec, args)
+        except OtpError as error:
+            return error
+
+    def __remove(self, ref: ServerRef) -> None:
+        child = self.__children.get(ref)
+        if child is None:
+            raise NotFound(f"{self.ref} has no child {ref}")
+        if child.is_running:
+            self.__end([child])
+        self.__children.pop(ref, None)  # unless it had ended as it should, and was absorbed
+
+    def __end(self, children: Sequence[Child]) -> None:
+        self.__told_to_end = frozenset(child.ref for child in children)
+        victims = [Victim(each.ref, each.spec.shutdown_time, each.spec.drain) for each in children]
+        for child, reason in zip(children, terminate_together(victims), strict=True):
+            emit.child_terminated(self.ref, child, reason, is_dynamic=True)
+
+
+def _needs_thread(spec: ChildSpec) -> bool:
+    return getattr(getattr(spec.start, "__self__", None), "has_thread", True)
+
+
+def _info(child: Child) -> ChildInfo:
+    return ChildInfo(None, child.ref if child.is_running else RESTARTING, child.spec.type)
+
+
+def _check_max_children(max_children: object) -> None:
+    if isinstance(max_children, bool) or not isinstance(max_children, int):
+        raise TypeError(f"max_children must be a whole number or None, got {max_children!r}")
+    if max_children < 0:
+        raise ValueError(f"max_children must be 0 or more, got {max_children}")
+
+
+def _checked_args(args: Any) -> tuple[Any, ...]:
+    if type(args) is tuple:  # nearly always, and each job that begins asks
+        return args
+    if isinstance(args, str | bytes) or not isinstance(args, Sequence):
+        raise TypeError(f"each_args must have a tuple of arguments for each child, got {args!r}")
+    return tuple(args)
+
+
+def _checked_spec(child: object) -> ChildSpec:
+    spec = to_spec(child)
+    check_significant(spec, AutoShutdown.NEVER)
+    return spec

@@ -1,0 +1,116 @@
+"""PartitionSupervisor: the same child several times, so that one mailbox is not the bottleneck."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from antq_actors.otp.kernel.child_spec import ChildSpec, Strategy, to_spec
+from antq_actors.otp.kernel.errors import CallExit
+from antq_actors.otp.kernel.reasons import NoProc
+from antq_actors.otp.messaging.destinations import find
+from antq_actors.otp.supervision.supervisor import Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.messaging.via import Via
+    from antq_actors.otp.supervision.backoff import Backoff
+
+
+class PartitionSupervisor(Supervisor):
+    """Runs *partitions* children made from one spec, with the ids 0, 1, 2, …
+
+    ``Via(partition_supervisor, key)`` is one of them, always the same for the same *key* as long as
+    *partitions* does not change: ``abs(key) % partitions`` for an int, else by its hash (which for
+    a str is another one in each process). Messages with one key thus stay in order.
+    """
+
+    def __init__(
+        self,
+        child: object,
+        partitions: int | None = None,
+        *,
+        with_arguments: Callable[[tuple[Any, ...], int], Any] | None = None,
+        strategy: Strategy = Strategy.ONE_FOR_ONE,
+        max_restarts: int = 3,
+        max_seconds: float = 5.0,
+        backoff: Backoff | None = None,
+    ) -> None:
+        """*partitions* None: as many as there are processors.
+
+        *with_arguments* is called with the spec's args and the number of the partition, and answers
+        the args of that partition, as a tuple.
+        """
+        number = (os.cpu_count() or 1) if partitions is None else partitions
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise TypeError(f"partitions must be a whole number or None, got {partitions!r}")
+        if number < 1:
+            raise ValueError(f"partitions must be 1 or more, got {partitions}")
+        if with_arguments is not None and not callable(with_arguments):
+            raise TypeError(f"with_arguments must be a function, got {with_arguments!r}")
+        spec = to_spec(child)
+        super().__init__(
+            [_partition(spec, index, with_arguments) for index in range(number)],
+            strategy=strategy,
+            max_restarts=max_restarts,
+            max_seconds=max_seconds,
+            backoff=backoff,
+        )
+        self._otp_process.directory = _Partitions(self, number)
+
+    @classmethod
+    def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
+        """Describe this supervisor as a child; the spec of its partitions is checked now."""
+        if args:
+            args = (to_spec(args[0]), *args[1:])
+        return super().child_spec(*args, **kwargs)
+
+    @staticmethod
+    def partitions(sup: Destination) -> int:
+        """Answer how many partitions there are, without asking the supervisor.
+
+        Raises CallExit(NoProc()) if it is not there, TypeError for what is no PartitionSupervisor.
+        """
+        process = find(sup)
+        if process is None or process.reason is not None:
+            raise CallExit(NoProc(), f"no PartitionSupervisor runs as {sup!r}")
+        if not isinstance(process.directory, _Partitions):
+            raise TypeError(f"{process} is no PartitionSupervisor, so it has no partitions")
+        return process.directory.number
+
+
+class _Partitions:
+    """Finds a partition, without asking the supervisor."""
+
+    def __init__(self, supervisor: PartitionSupervisor, number: int) -> None:
+        self._supervisor = weakref.ref(supervisor)
+        self.number = number
+
+    def find(self, via: Via) -> Process | None:
+        """Answer the actor of the partition that the key of *via* falls into, if it runs."""
+        key = via.key
+        index = (abs(key) if isinstance(key, int) else hash(key)) % self.number
+        supervisor = self._supervisor()
+        for child in () if supervisor is None else supervisor.published_children:
+            if child.spec.id == index and child.is_running:
+                process: Process = child.ref.process
+                # It may have ended a moment ago, and its supervisor not have seen that yet.
+                return process if process.reason is None else None
+        return None
+
+    def take(self, via: Via, process: Process) -> Process | None:
+        """Refuse: nobody can be given a partition."""
+        raise ValueError(
+            f"{process} cannot be named {via}: a PartitionSupervisor starts its partitions itself;"
+            " a name needs a Registry"
+        )
+
+
+def _partition(spec: ChildSpec, index: int, with_arguments: Any) -> ChildSpec:
+    args = spec.args if with_arguments is None else with_arguments(spec.args, index)
+    return replace(spec, id=index, args=args)

@@ -1,0 +1,1 @@
+"""What is built on supervisors: tasks and agents."""

@@ -1,0 +1,353 @@
+"""Task: one function in an actor of its own, and its value.
+
+The value travels in a promise and not as a message, so that nothing arrives late in any mailbox,
+however the waiting ends.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from antq_actors.otp.actors.task_actor import LeanServer
+from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.child_spec import BRUTAL_KILL, ChildSpec, Restart
+from antq_actors.otp.kernel.errors import Stop, TaskExit
+from antq_actors.otp.kernel.messages import Continue, Promise, _Marker
+from antq_actors.otp.kernel.reasons import ExitReason, Killed, NoProc, Normal
+from antq_actors.otp.kernel.timeouts import seconds
+from antq_actors.otp.messaging.deadlock import waiting_for
+from antq_actors.otp.supervision.shutdown import terminate
+from antq_actors.otp.tasks.task_ends import Ok, TaskEnds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from contextlib import AbstractContextManager
+    from datetime import timedelta
+
+    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.child_spec import ShutdownTime
+    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.otp.tasks.task_ends import TaskResult
+
+_NONE: Final = _Marker("no value")
+
+
+class TaskActor(LeanServer):
+    """Runs *fn* once and ends: normally when it returns, with ``Crash`` when it raises.
+
+    An exit signal ends it at its next bytecode, not only when *fn* returns.
+    """
+
+    def __init__(
+        self,
+        outcome: Promise | None,
+        owner: Process | None,
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        super().__init__()
+        self._outcome = outcome
+        self._owner = owner
+        self._work = (fn, args, kwargs)
+        self._value: Any = _NONE
+
+    def init(self) -> Continue:
+        """Begin at once."""
+        return Continue()
+
+    def handle_continue(self, _token: Any) -> None:
+        """Do the work."""
+        fn, args, kwargs = self._work
+        self._value = self.interruptible(fn, *args, **kwargs)
+        raise Stop
+
+    def _actor_loop(self) -> None:
+        # Who awaits it is told when it has ended and not before: its supervisor has forgotten it
+        # then, or has its Exited before anything that comes later, so there is a place for another.
+        try:
+            super()._actor_loop()
+        finally:
+            if self._outcome is not None:
+                self._tell_outcome(self._outcome)
+
+    def _tell_outcome(self, outcome: Promise) -> None:
+        reason = self._otp_process.reason
+        assert reason is not None  # noqa: S101 - the loop is over
+        if isinstance(reason, Normal) and self._value is not _NONE:
+            outcome.answer(self._value)
+        else:
+            outcome.answer(None, TaskExit(reason))
+
+    def _start_actor_loop(self) -> None:
+        # The owner is linked before anything runs, and before it has the task: were the task to do
+        # it, an owner that ends it at once, or unlinks it, would be linked after that.
+        if self._owner is None:
+            super()._start_actor_loop()
+            return
+        if not (self._otp_process.link(self._owner) and self._owner.link(self._otp_process)):
+            self._otp_process.unlink(self._owner)
+            self._otp_process.exit(self._owner, NoProc(), by_link=True)
+        try:
+            super()._start_actor_loop()
+        except RuntimeError:  # no thread: the owner hears of it as its StartError, and only so
+            self._owner.unlink(self._otp_process)
+            self._otp_process.unlink(self._owner)
+            raise
+
+
+class Task:
+    """A function that runs in an actor of its own, whose value is awaited.
+
+    >>> task = Task.async_(pow, 2, 10)
+    >>> task.await_()
+    1024
+    """
+
+    __slots__ = ("_outcome", "ref")
+
+    def __init__(self, ref: ServerRef, outcome: Promise) -> None:
+        self.ref = ref
+        """The actor that runs the function."""
+        self._outcome = outcome
+        if not ref.process.watch(outcome, self._end):
+            self._end(ref, ref.process.reason)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.ref}>"
+
+    @classmethod
+    def async_(cls, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Self:
+        """Start ``fn(*args, **kwargs)``, linked to the calling actor.
+
+        So when it crashes, the caller gets an exit signal, and the other way round; from a plain
+        thread it is not linked. Raises TypeError if *fn* cannot be called, StartError if the
+        system has no thread left.
+        """
+        check_callable(fn)
+        outcome = Promise()
+        return cls(TaskActor.spawn_link(outcome, None, fn, args, kwargs), outcome)
+
+    @staticmethod
+    def child_spec(
+        fn: Callable[..., Any],
+        /,
+        *args: Any,
+        id: Any = None,  # noqa: A002 - OTP's name
+        restart: Restart = Restart.TEMPORARY,
+        shutdown: ShutdownTime | timedelta = 5.0,
+        significant: bool = False,
+        **kwargs: Any,
+    ) -> ChildSpec:
+        """Describe ``fn(*args, **kwargs)``, in a task, as a child of any supervisor.
+
+        It begins when its turn to start has come, and is not waited for, so that it may take long:
+        a program's main work, or something to do once at boot. By default it runs once, and is
+        forgotten when it has ended, however; with `Restart.TRANSIENT` it runs again after a crash,
+        with `Restart.PERMANENT` whenever it has ended. Without *id* its id is the function's name.
+        Raises what ChildSpec raises, and TypeError if *fn* cannot be called. As a ``Task`` in
+        the children of an Elixir supervisor.
+
+        >>> from antq_actors.otp import Supervisor
+        >>> import queue
+        >>> done = queue.SimpleQueue()
+        >>> with Supervisor.start([Task.child_spec(done.put, "warm", id="warm the cache")]):
+        ...     done.get(timeout=5)
+        'warm'
+        """
+        check_callable(fn)
+        return ChildSpec(
+            getattr(fn, "__name__", type(fn).__name__) if id is None else id,
+            TaskActor.spawn_link,
+            (None, None, fn, args, kwargs),
+            restart=restart,
+            shutdown=shutdown,
+            significant=significant,
+        )
+
+    def await_(self, timeout: float | timedelta | None = 5.0) -> Any:
+        """Answer the function's value, now or as often as it is asked.
+
+        Any thread may ask. Raises TaskExit with the reason if the task ended without one (its
+        ``__cause__`` is what the function raised), and TimeoutError after *timeout* seconds (None:
+        no limit). A task that is late goes on: it can be awaited again, or ended with `shutdown`;
+        its value never comes as a message. When the task calls the actor that awaits it, that call
+        raises CallCycle in the task; two that await each other raise it here.
+        """
+        limit = seconds(timeout)
+        return self.wait(limit, f"has no value after {limit} s; it goes on")
+
+    def wait(self, limit: float | None, late: str) -> Any:
+        """Do what `await_` does, with TimeoutError saying *late*."""
+        with self.waited_for():
+            return self.outcome(limit, late)
+
+    def waited_for(self) -> AbstractContextManager[None]:
+        """Note that the calling actor waits for this task; CallCycle if that could never end."""
+        return waiting_for(self.ref.process, self._outcome)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended without a value."""
+        return self._outcome.answered and self._outcome.error is not None
+
+    def outcome(self, limit: float | None, late: str) -> Any:
+        """Answer the value, or raise, without noting who waits."""
+        if not self._outcome.wait(limit):
+            raise TimeoutError(f"{self.ref} {late}")
+        error = self._outcome.error
+        if isinstance(error, TaskExit):
+            # Made by the thread that ended; raised here with this thread's own traceback.
+            raise TaskExit(error.reason) from getattr(error.reason, "exception", None)
+        return self._outcome.value
+
+    @classmethod
+    def await_many(
+        cls, tasks: Iterable[Task], timeout: float | timedelta | None = 5.0
+    ) -> list[Any]:
+        """Answer the values of all *tasks* in their order; *timeout* is for all of them together.
+
+        Raises TaskExit as soon as one of them has ended without a value, whatever the others do,
+        and TimeoutError for the first in order that has none. Those that are left go on.
+        """
+        limit = seconds(timeout)
+        listed = _checked_tasks(tasks, "await_many")
+        deadline = None if limit is None else time.monotonic() + limit
+        late = f"has no value after the {limit} s that all tasks had together; it goes on"
+        values: dict[int, Any] = {}
+        ends = TaskEnds(listed)
+        try:
+            while ends.open:
+                number = ends.take(_left(deadline), needs_all=True)
+                if number is None:
+                    first = next(iter(ends.open.values()))
+                    raise TimeoutError(f"{first.ref} {late}")
+                values[number] = _value_of(listed, number, _left(deadline), late)
+        finally:
+            ends.forget()
+        return [values[number] for number in range(len(listed))]
+
+    def yield_(self, timeout: float | timedelta | None = 5.0) -> TaskResult | None:
+        """Wait for the task, and return how it has ended: ``Ok(value)``, a TaskExit, or None.
+
+        A TaskExit, with the reason, is returned and not raised; its ``__cause__`` is what the
+        function raised. None after *timeout* seconds (None: no limit): it has not ended yet. It
+        goes on, and can be asked again, awaited, or ended with `shutdown`; nothing comes late as a
+        message. Any thread may ask, as often as it likes. Raises CallCycle as `await_` does. As
+        Elixir's ``Task.yield``.
+
+        >>> task = Task.async_(pow, 2, 10)
+        >>> task.yield_()
+        Ok(value=1024)
+        """
+        limit = seconds(timeout)
+        if not self._outcome.is_settled:
+            with self.waited_for():
+                self._outcome.wait(limit)
+        return self.result()
+
+    @classmethod
+    def yield_many(
+        cls,
+        tasks: Iterable[Task],
+        timeout: float | timedelta | None = 5.0,
+        limit: int | None = None,
+    ) -> list[tuple[Task, TaskResult | None]]:
+        """Wait for *tasks*, and return each of them, in order, with what `yield_` returns for it.
+
+        It returns when all have ended, when *limit* of them have (None: all), or after *timeout*
+        seconds (None: no limit), which are for all together. Those without an end have None, and
+        go on. As Elixir's ``Task.yield_many``.
+
+        >>> tasks = [Task.async_(pow, 2, power) for power in (3, 4)]
+        >>> [result for task, result in Task.yield_many(tasks)]
+        [Ok(value=8), Ok(value=16)]
+        """
+        within = seconds(timeout)
+        listed = _checked_tasks(tasks, "yield_many")
+        wanted = len(listed) if limit is None else min(_checked_limit(limit), len(listed))
+        deadline = None if within is None else time.monotonic() + within
+        ends = TaskEnds(listed)
+        try:
+            while wanted > 0:
+                number = ends.take(_left(deadline), needs_all=wanted >= len(ends.open))
+                if number is None:
+                    break
+                listed[number].settles_within(_left(deadline))
+                wanted -= 1
+        finally:
+            ends.forget()
+        return [(task, task.result()) for task in listed]
+
+    def result(self) -> TaskResult | None:
+        """Return what `yield_` does, without waiting."""
+        if not self._outcome.is_settled:
+            return None
+        error = self._outcome.error
+        if isinstance(error, TaskExit):
+            exited = TaskExit(error.reason)
+            exited.__cause__ = getattr(error.reason, "exception", None)
+            return exited
+        return Ok(self._outcome.value)
+
+    def settles_within(self, limit: float | None) -> bool:
+        """Wait until it is known how the task has ended, without noting who waits."""
+        return self._outcome.wait(limit)
+
+    def shutdown(self, timeout: ShutdownTime | timedelta = 5.0) -> ExitReason:
+        """End the task and answer the reason it ended with; one that has ended is fine.
+
+        It is told to, and killed after *timeout* seconds, or at once with ``BRUTAL_KILL``.
+        """
+        me = current.process()
+        if me is not None:
+            me.unlink(self.ref.process)  # its end is wanted, and ends nobody else
+            self.ref.process.unlink(me)
+        if timeout is not BRUTAL_KILL:
+            limit = seconds(timeout)
+            timeout = float("inf") if limit is None else limit
+        return terminate(self.ref, timeout)
+
+    def _end(self, _ref: ServerRef, reason: ExitReason | None, /) -> None:
+        # A killed one may never come to the end of its thread; every other is told of there.
+        if isinstance(reason, Killed):
+            self._outcome.answer(None, TaskExit(reason))
+
+
+def _checked_tasks(tasks: Iterable[Task], what: str) -> list[Task]:
+    listed = list(tasks)
+    for task in listed:
+        if not isinstance(task, Task):
+            raise TypeError(f"{what}() takes tasks, got {task!r}")
+    return listed
+
+
+def _value_of(tasks: list[Task], number: int, limit: float | None, late: str) -> Any:
+    try:
+        return tasks[number].outcome(limit, late)
+    except TaskExit:
+        for task in tasks:  # of several that have failed, the first in order
+            if task.has_failed:
+                task.outcome(None, late)
+        raise
+
+
+def _checked_limit(limit: object) -> int:
+    if isinstance(limit, bool) or not isinstance(limit, int):
+        raise TypeError(f"limit must be a whole number or None, got {limit!r}")
+    if limit < 1:
+        raise ValueError(f"limit must be 1 or more, got {limit}")
+    return limit
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(0.0, deadline - time.monotonic())
+
+
+def check_callable(fn: object) -> None:
+    """Raise TypeError unless *fn* can be called."""
+    if not callable(fn):
+        raise TypeError(
+            f"a task runs a function, got {fn!r}; write Task.async_(fn, *args), without calling fn"
+        )

@@ -1,0 +1,1 @@
+"""The threads on which actors take turns."""

@@ -1,0 +1,295 @@
+"""Threads that actors run on, used again and again.
+
+Starting a thread costs more than most actors do, and waking a particular one nearly as much. So
+actors stand in one line, and a thread that has finished with one takes the next without being
+woken. As many threads are kept as there are actors to run; whoever waits longer than
+``KEEP_IDLE`` seconds for work ends.
+
+Nothing here happens to all threads at once: ten thousand that wake together, to find that there is
+nothing to do, keep every other one from the interpreter for half a minute.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from contextlib import contextmanager
+from contextvars import Context
+from typing import TYPE_CHECKING, Final
+
+from antq_actors import forked_child
+from antq_actors.otp.threads.futex import make_room
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+KEEP_IDLE: Final = 10.0
+"""Seconds an idle thread is kept."""
+
+IDLE_NAME: Final = "otp-service-idle"
+
+
+class _Slot:
+    """An idle thread's place to wait."""
+
+    __slots__ = ("in_line", "keeps_time", "roused", "since", "taken", "wake")
+
+    def __init__(self) -> None:
+        self.wake = threading.Lock()
+        self.wake.acquire()
+        self.roused = False
+        self.in_line = False
+        self.taken = False
+        """Whether it was roused for work, and is idle no more."""
+        self.keeps_time = False
+        """Whether it wakes by itself when its time is over."""
+        self.since = 0.0
+
+    def rouse(self) -> None:
+        if not self.roused:
+            self.roused = True
+            self.wake.release()
+
+    def time_left(self) -> float:
+        return max(0.0, self.since + KEEP_IDLE - time.monotonic())
+
+    def wait(self) -> None:
+        self.wake.acquire(timeout=self.time_left() if self.keeps_time else -1)
+
+    def settle(self) -> None:
+        """Go back to how it was before it was roused; it may have been as its time was over."""
+        if self.roused and not self.wake.locked():
+            self.wake.acquire()
+        self.roused = False
+
+
+def _start(work: Callable[[], None]) -> None:
+    threading.Thread(target=work, name=IDLE_NAME, daemon=True).start()
+
+
+class RunQueue:
+    """Runs functions, each in a thread of its own, in the order in which they came.
+
+    There is one thread for each function that is wanted and not done, so none waits for another
+    one to end. Threads are started with *start*, which raises RuntimeError if there are no more.
+    """
+
+    def __init__(self, start: Callable[[Callable[[], None]], None] = _start) -> None:
+        self._start = start
+        self._lock = threading.RLock()
+        self._line: deque[Callable[[], None]] = deque()
+        self._idle: deque[_Slot] = deque()
+        """In the order in which they became idle; the first keeps time."""
+        self._threads = 0
+        self._wanted = 0
+        self._waking = False
+
+    def run(self, fn: Callable[[], None]) -> None:
+        """Have *fn* run. Raises RuntimeError if it needs a thread and none can be started."""
+        self.take_on(1)
+        self.begin([fn])
+
+    def take_on(self, number: int) -> None:
+        """Make sure of threads for *number* more functions; each must then be begun, or let go.
+
+        Raises RuntimeError if they cannot be started; then nothing was taken on.
+        """
+        with self._lock:
+            self._wanted += number
+            missing = max(0, self._wanted - self._threads)
+            self._threads += missing
+            threads = self._threads
+        started = 0
+        try:
+            make_room(threads)
+            for started in range(missing):  # noqa: B007 - it is read below
+                self._start(self._work)
+        except BaseException:  # no thread is left, or Ctrl-C came
+            with self._lock:
+                self._threads -= missing - started
+                self._wanted -= number
+            raise
+
+    def let_go(self, number: int) -> None:
+        """Give up *number* functions that were taken on and not begun."""
+        with self._lock:
+            self._wanted -= number
+
+    def begin(self, fns: Iterable[Callable[[], None]]) -> None:
+        """Run functions that were taken on."""
+        with self._lock:
+            self._line.extend(fns)
+            self._wake_one()
+
+    def begin_soon(self, fn: Callable[[], None]) -> None:
+        """Run *fn* behind those that stand in line; for a function that is about to end.
+
+        Its thread is free then, so none is woken for it, and none has to be started.
+        """
+        with self._lock:
+            self._wanted += 1
+            self._line.append(fn)
+
+    def _wake_one(self) -> None:
+        # One at a time: who wakes takes a function, and wakes the next only if more are left.
+        # Short functions are then done by few threads, without a hand-over for each.
+        if self._line and self._idle and not self._waking:
+            slot = self._idle[-1]
+            slot.taken = True
+            # First of all: whoever is cut short behind it has woken somebody, who sees to the rest.
+            slot.rouse()
+            self._waking = True
+            slot.in_line = False
+            self._idle.pop()
+
+    def _work(self) -> None:
+        try:
+            self._serve()
+        except BaseException:
+            # Out of a function, as no actor lets it; but a log handler may raise while its end is
+            # reported. A thread less: if it still counted, a later function would wait for it.
+            with self._lock:
+                self._threads -= 1
+                self._wake_one()
+            raise
+
+    def _serve(self) -> None:
+        slot = _Slot()
+        thread = threading.current_thread()
+        since = forked_child.generation()
+        done = 0
+        while True:
+            with self._lock:
+                self._wanted -= done
+                done = 0
+                fn = self._line.popleft() if self._line else None
+                if fn is None:
+                    self._line_up(slot)
+                else:
+                    self._wake_one()
+            if fn is not None:
+                try:
+                    Context().run(fn)  # what an actor sets there is not seen by the next one
+                except BaseException as error:
+                    forked_child.end_if_forked(since, error)
+                    with self._lock:
+                        self._wanted -= 1
+                    raise
+                forked_child.end_if_forked(since)
+                done = 1
+                fn = None  # an actor must not live on in an idle thread's frame
+                continue
+            thread.name = IDLE_NAME
+            if not self._rest(slot):
+                return
+
+    def _line_up(self, slot: _Slot) -> None:
+        slot.since = time.monotonic()
+        slot.taken = False
+        slot.keeps_time = not self._idle
+        slot.in_line = True
+        self._idle.append(slot)
+
+    def _leave_line(self, slot: _Slot) -> None:
+        if slot.in_line:
+            slot.in_line = False
+            self._idle.remove(slot)
+            if self._idle:  # the first of those that are left keeps time now
+                self._idle[0].rouse()
+
+    def _rest(self, slot: _Slot) -> bool:
+        """Wait for work; False when there was none for so long that the thread should end."""
+        while True:
+            slot.wait()
+            with self._lock:
+                slot.settle()
+                if slot.taken:
+                    self._waking = False
+                    self._leave_line(slot)
+                    return True
+                # It is the first, whose time is over or who has to see when it is.
+                slot.keeps_time = True
+                if slot.time_left() > 0:
+                    continue
+                self._leave_line(slot)
+                if self._wanted < self._threads:
+                    self._threads -= 1
+                    return False
+                return True
+
+
+_run_queue = RunQueue()
+
+
+class _Local(threading.local):
+    together: _Together | None = None
+
+
+_local = _Local()
+
+
+class _Together:
+    """Functions of one thread that begin at once."""
+
+    def __init__(self, queue: RunQueue, number: int) -> None:
+        self._queue = queue
+        self._left = number
+        self._fns: list[Callable[[], None]] = []
+        queue.take_on(number)
+
+    def add(self, fn: Callable[[], None], *, is_awaited: bool) -> None:
+        if self._left:
+            self._left -= 1
+        else:
+            self._queue.take_on(1)
+        if is_awaited:
+            self._queue.begin([fn])
+        else:
+            self._fns.append(fn)
+
+    def begin(self) -> None:
+        self._queue.let_go(self._left)
+        self._queue.begin(self._fns)
+
+
+def run_soon(fn: Callable[[], None]) -> None:
+    """Have *fn* run by the next service thread that is free; this one must soon be."""
+    _run_queue.begin_soon(fn)
+
+
+def run(fn: Callable[[], None], *, is_awaited: bool = False) -> None:
+    """Have *fn* run in a service thread. Raises RuntimeError if no thread can be started."""
+    if _local.together is None:
+        _run_queue.run(fn)
+    else:
+        _local.together.add(fn, is_awaited=is_awaited)
+
+
+@contextmanager
+def together(number: int) -> Iterator[None]:
+    """Let what this thread gives to ``run`` inside, *number* functions about, begin at the end.
+
+    Each hand-over to a thread makes that thread ask for the interpreter, so that one that hands
+    over many, one by one, would hardly get on: all at once is several times faster. What is
+    awaited begins at once all the same. Raises RuntimeError if no threads can be started.
+    """
+    if _local.together is not None:
+        yield
+        return
+    group = _local.together = _Together(_run_queue, number)
+    try:
+        yield
+    finally:
+        _local.together = None
+        group.begin()
+
+
+def _renew() -> None:
+    global _run_queue  # noqa: PLW0603 - a forked child has none of these threads
+    _run_queue = RunQueue()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

@@ -1,0 +1,331 @@
+"""The jobs that a queue has under way: begun, told to end, given up, and what came of each."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from antq_actors.executors import attempt, places
+from antq_actors.executors.base import Assignment, Elsewhere, Lost, NotReady, Unready
+from antq_actors.jobs.control import Control, Progress
+from antq_actors.jobs.outcome import GivenBack, Interrupted
+from antq_actors.otp.kernel.abandoned import is_abandoned
+from antq_actors.otp.kernel.reasons import ExitReason, Killed, Shutdown
+from antq_actors.otp.kernel.ref import ServerRef
+from antq_actors.otp.messaging import links, timers
+from antq_actors.queues import end_log
+from antq_actors.queues.dispatch import Dispatch
+from antq_actors.queues.execution import (
+    Ended,
+    Execution,
+    Unreported,
+    failed,
+    has_attempts_left,
+    settlement,
+    verdict,
+)
+from antq_actors.queues.exit_queue import Ends
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.lifecycle import ErrorEntry
+    from antq_actors.jobs.outcome import Outcome
+    from antq_actors.queues.queue_state import Book
+    from antq_actors.queues.settings import QueueSettings
+    from antq_actors.storage.format.records import Cancellation, StoredJob
+
+log: Final = logging.getLogger("antq_actors.queues")
+
+INTERRUPTION_TIME: Final = 5.0
+"""Seconds an interrupted attempt gets to end, before its actor is declared dead."""
+
+HOLD_TIME: Final = 1.0
+"""Most seconds in which nothing is claimed because nothing could start."""
+
+COOPERATION_TIME: Final = 2.0
+"""Seconds that an attempt which looks whether it shall end gets before it is interrupted."""
+
+
+class TimedOut(NamedTuple):
+    """An attempt has taken longer than it may."""
+
+    ref: ServerRef
+
+
+class InterruptNow(NamedTuple):
+    """An attempt has had its time to end by itself."""
+
+    ref: ServerRef
+
+
+class GiveUp(NamedTuple):
+    """An interrupted attempt has had its time to end."""
+
+    ref: ServerRef
+
+
+class Look(NamedTuple):
+    """It is time to look at the store again, whatever happened or not."""
+
+
+class Runs:
+    """What one queue actor has under way; used in its thread alone."""
+
+    def __init__(
+        self,
+        queue: ServerRef,
+        settings: QueueSettings,
+        book: Book,
+        clock: Callable[[], Instant],
+        read_errors: Callable[[int, int], tuple[ErrorEntry, ...]],
+    ) -> None:
+        self._queue = queue
+        self._read_errors = read_errors
+        self._settings = settings
+        self._book = book
+        self._clock = clock
+        self.ends = Ends(queue.process)
+        self.dispatch = Dispatch(settings, self.ends, clock, book.concurrency)
+        self._abandoned: dict[ServerRef, int] = {}
+        """Threads that were given up: of which actors, and the ids of their jobs."""
+        self._said_full = False
+        self._logs_ends = False
+
+    def warm_up(self) -> None:
+        """Start the executor that the queue names; without it, its jobs wait, and others run."""
+        try:
+            self.dispatch.warm_up()
+        except NotReady as error:
+            log.error("queue %r: %s", self._settings.name, error)  # noqa: TRY400 - nothing crashed
+
+    def progress(self) -> dict[int, Progress]:
+        """Answer what running jobs have reported, by their ids."""
+        return {
+            execution.job.id: progress
+            for execution in self._book.running.values()
+            if (progress := execution.assignment.control.progress) is not None
+        }
+
+    # ---- begun ----------------------------------------------------------------------------
+
+    def begin(self, jobs: Sequence[StoredJob]) -> None:
+        """Have claimed jobs performed, as far as there are slots; give back the others."""
+        # Since it was asked, the queue may have begun to drain, or got fewer slots.
+        slots = 0 if self._book.draining else self._book.free
+        self._book.settled += [settlement(job, GivenBack()) for job in jobs[slots:]]
+        if slots:
+            self._start([self._assignment(job) for job in jobs[:slots]])
+
+    def _assignment(self, job: StoredJob) -> Assignment:
+        timeout, count = job.spec.timeout, job.state.errors
+        control = Control(None if timeout is None else time.monotonic() + timeout)
+        read = partial(self._read_errors, job.id, count) if count else None
+        return Assignment(job, control, read_errors=read)
+
+    def _start(self, assignments: list[Assignment], kind: str | None = None) -> None:
+        answers = self.dispatch.start(assignments, kind)
+        for assignment, answer in zip(assignments, answers, strict=True):
+            if isinstance(answer, ServerRef):
+                self._watch(Execution(assignment, answer))
+            else:
+                self._not_started(assignment, answer)
+
+    def _watch(self, execution: Execution) -> None:
+        self._book.running[execution.ref] = execution
+        timeout = execution.job.spec.timeout
+        if execution.failure is not None:
+            timeout = INTERRUPTION_TIME
+        if timeout is not None:
+            execution.timer = self._later(timeout, TimedOut(execution.ref))
+
+    def _not_started(self, assignment: Assignment, error: object) -> None:
+        job, failure = assignment.job, assignment.failure
+        if not self._book.held:  # else that was said of another one
+            log.error("no worker actor could start for job #%d: %s", job.id, error)
+        outcome = (
+            GivenBack()
+            if failure is None
+            else failed(job, failure, assignment.stack_trace, assignment.error_type)
+        )
+        self._book.settled.append(settlement(job, outcome))
+        self.hold()
+
+    def hold(self) -> None:
+        """Claim nothing until the next look, which comes soon."""
+        self._book.held = True
+
+    # ---- told to end ----------------------------------------------------------------------
+
+    def on_time(self, message: TimedOut | InterruptNow | GiveUp) -> None:
+        """Do what a timer was for, if the attempt still runs."""
+        execution = self._book.running.get(message.ref)
+        if execution is None:
+            return
+        match message:
+            case TimedOut():
+                self._time_is_over(execution)
+            case InterruptNow():
+                self._interrupt(execution)
+            case GiveUp():
+                self.give_up(execution)
+
+    def _time_is_over(self, execution: Execution) -> None:
+        # It may have waited for a process, say, before its time began.
+        left = execution.assignment.control.overdue_in()
+        if left > 0:
+            execution.timer = self._later(left, TimedOut(execution.ref))
+        else:
+            self.end(execution, Ended.BY_TIMEOUT)
+
+    def cancel(self, cancellations: Iterable[Cancellation]) -> None:
+        """Tell the attempts of cancelled jobs to end."""
+        wanted = set(cancellations)
+        if not wanted:
+            return
+        for execution in list(self._book.running.values()):
+            if (execution.job.id, execution.job.state.execution) in wanted:
+                self.end(execution, Ended.BY_CANCEL)
+
+    def end_all(self) -> None:
+        """Tell all to end: the queue stops."""
+        for execution in list(self._book.running.values()):
+            self.end(execution, Ended.BY_STOP)
+
+    def end(self, execution: Execution, why: Ended) -> None:
+        """Tell an attempt to end; interrupt it, and give it up if that does not end it in time.
+
+        One that looks by itself is interrupted a little later.
+        """
+        if execution.ended is not None:
+            return
+        execution.ended = why
+        control = execution.assignment.control
+        if why is Ended.BY_TIMEOUT:
+            _note_place(execution)
+        control.tell()
+        if control.watched:
+            self._later(COOPERATION_TIME, InterruptNow(execution.ref))
+        else:
+            self._interrupt(execution)
+
+    def _interrupt(self, execution: Execution) -> None:
+        links.exit(execution.ref, Shutdown(execution.ended))
+        self._later(INTERRUPTION_TIME, GiveUp(execution.ref))
+
+    def give_up(self, execution: Execution) -> None:
+        """Declare a worker actor dead whose attempt did not end when it was interrupted."""
+        log.warning(
+            "job #%d of queue %r was interrupted and does not end; it is given up, and its thread"
+            " listed in otp.orphans()",
+            execution.job.id,
+            self._settings.name,
+        )
+        links.exit(execution.ref, Killed())
+        if is_abandoned(execution.ref.process):
+            self._abandoned[execution.ref] = execution.job.id
+
+    # ---- threads that do not end ------------------------------------------------------------
+
+    def abandoned(self) -> tuple[int, ...]:
+        """Answer the ids of the jobs whose threads were given up and still run."""
+        self._abandoned = {
+            ref: id_ for ref, id_ in self._abandoned.items() if is_abandoned(ref.process)
+        }
+        return tuple(sorted(self._abandoned.values()))
+
+    def has_room(self) -> bool:
+        """Say whether there are few enough of them to claim more jobs."""
+        if len(self._abandoned) < self._settings.max_abandoned:
+            return True
+        number = len(self.abandoned())
+        is_full = number >= self._settings.max_abandoned
+        if is_full and not self._said_full:
+            log.error(
+                "queue %r claims nothing more: %d threads of its jobs were given up and still run"
+                " (max_abandoned=%d); it goes on when some have ended. Jobs that cannot be"
+                " interrupted belong in executor='process'",
+                self._settings.name,
+                number,
+                self._settings.max_abandoned,
+            )
+        self._said_full = is_full
+        return not is_full
+
+    # ---- ended ----------------------------------------------------------------------------
+
+    def take_ends(self) -> None:
+        """Note what the attempts came to that have ended meanwhile."""
+        self._logs_ends = end_log.is_wanted()
+        for ref, reason in self.ends.take():
+            execution = self._book.running.pop(ref, None)
+            if execution is not None:  # else it never started; its job was given back then
+                self._ended(execution, reason)
+
+    def _ended(self, execution: Execution, reason: ExitReason) -> None:
+        if execution.timer is not None:
+            timers.cancel_timer(execution.timer)
+        end = self._verdict(execution, reason)
+        if isinstance(end, Unreported):
+            self._report(execution, end)
+        elif isinstance(end, Elsewhere):
+            self._start([execution.assignment], end.kind)
+        elif isinstance(end, Unready):
+            self._not_started(execution.assignment, end.reason)
+        else:
+            if self._logs_ends:
+                end_log.ended(execution.job, end, self._clock())
+            self._book.settled.append(settlement(execution.job, end))
+
+    def outcome(self, execution: Execution) -> Outcome:
+        """Answer what came of an attempt that has ended, when nothing more may be run."""
+        # Not what a watch says: of one that had ended before, the Down is in the mailbox.
+        end = self._verdict(execution, execution.ref.process.reason or Killed())
+        if isinstance(end, Unreported):
+            return failed(execution.job, end.error, end.stack_trace, end.error_type)
+        return GivenBack() if isinstance(end, Elsewhere | Unready) else end
+
+    def _verdict(
+        self, execution: Execution, reason: ExitReason
+    ) -> Outcome | Unreported | Unready | Elsewhere:
+        if execution.ref.process.doomed and isinstance(reason, Killed):
+            # Killed with all the others, because their supervisor was.
+            return self._interrupted("its queue's workers were killed")
+        end = verdict(execution, reason)
+        return self._interrupted(end.reason) if isinstance(end, Lost) else end
+
+    def _interrupted(self, reason: str) -> Interrupted:
+        return Interrupted(reason, self._settings.max_interruptions)
+
+    def _report(self, execution: Execution, end: Unreported) -> None:
+        """Fail the attempt on behalf of what performed it and could not."""
+        job = execution.job
+        told = execution.assignment._replace(
+            control=Control(),
+            failure=end.error,
+            stack_trace=end.stack_trace,
+            error_type=end.error_type,
+        )
+        if has_attempts_left(job):
+            self._start([told])
+        else:  # then none of the user's code has a say
+            self._book.settled.append(settlement(job, attempt.perform(told, self._clock, ())))
+
+    def _later(self, seconds: float, message: object) -> timers.Timer:
+        return timers.send_after(self._queue, message, seconds)
+
+
+def _note_place(execution: Execution) -> None:
+    """Have noted where the attempt is, or ask for that where it runs: it waits for nothing."""
+    control = execution.assignment.control
+    try:
+        if control.on_locate is not None:
+            control.on_locate()
+        else:
+            control.place = places.of_worker_actor(execution.ref)
+    except Exception:
+        # It reads what other threads are changing. Whatever comes of that, time is over.
+        log.debug("no place of job #%d is known", execution.job.id, exc_info=True)

@@ -1,0 +1,379 @@
+"""The only actor of its process that touches LMDB: what waits for it together, it commits together.
+
+Alone, a write waits for one fsync; under load, hundreds share it. A verb that is refused answers
+its asker and spoils nothing. Anything worse aborts the transaction; its writes are then repeated
+one by one, and only the guilty one gets the error.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import lmdb
+
+from antq_actors.errors import AntqError, StorageError
+from antq_actors.jobs import instant
+from antq_actors.otp import NOREPLY, GenServer, reply
+from antq_actors.otp.kernel.messages import Call
+from antq_actors.otp.messaging import timers
+from antq_actors.otp.messaging.calls import reply_error
+from antq_actors.storage.format.signer import Seal
+from antq_actors.storage.jobs.idle import IdleWaiters, LookForIdle, pause_after
+from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.storage.jobs.writer import log_findings
+from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.failures import StoreRemoved
+from antq_actors.storage.requests import Read, Write
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.otp.kernel.reasons import ExitReason
+
+_LARGEST_BATCH: Final = 1_000
+_LOOKS_PER_SWEEP: Final = 100
+"""Every so many, readers that were killed are forgotten: they keep pages from being used again."""
+_IDLE_WATCH: Final = 0.05
+"""Seconds between two looks for commits of other processes, while somebody waits."""
+_VOLATILE_WATCH: Final = 1.0
+"""The same where there are none; a turn may have been cut short behind its commit."""
+_OLDEST_LOOK_SECONDS: Final = 1.0
+"""So old is a look at most that left somebody waiting: the clock may have been set back, so that
+nothing is due any more, and no commit tells of that.
+"""
+_BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
+
+
+class _Committed:
+    """Another process has committed something."""
+
+
+class _WatchForIdle:
+    """It is time to see whether something was committed unnoticed, while somebody waits."""
+
+
+class _Sweep(NamedTuple):
+    """It is time to forget readers that were killed."""
+
+    watch_interval: float
+
+
+class _Done(NamedTuple):
+    """What is left to do when a transaction is committed, but for waking queues."""
+
+    transaction: int | None
+    """Its number, if it changed anything."""
+    findings: list[tuple[object, ...]]
+    """What is to be logged."""
+
+
+class StorageActor(GenServer):
+    """Runs verbs on the store in the directory *path*, which it opens and closes.
+
+    *durable*: a write is on disk when it is answered. *wake* is called with the name of each queue
+    that got work, once per commit; it must neither raise nor wait. *owner* says whose successor it
+    may be (see :meth:`Environment.open`). *watch_interval*: seconds between two looks for commits
+    of other processes, after which *heed* is called for all queues, as *wake* is; None for no
+    looking. While no other process has the store open, it is twice as long. *seal* closes and
+    opens what jobs are enqueued with. *idle* are those who wait until there is nothing to do.
+
+    It holds no state but the environment, so its restart loses nothing.
+    """
+
+    lends_its_place = True
+    is_reentrant = True
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        wake: Callable[[str], None],
+        heed: Callable[[str], None] | None = None,
+        durable: bool = True,
+        owner: object = None,
+        watch_interval: float | None = None,
+        seal: Seal | None = None,
+        idle: IdleWaiters | None = None,
+        clock: Callable[[], Instant] = instant.now,
+    ) -> None:
+        super().__init__()
+        self._path = path
+        self._durable = durable
+        self._owner = owner
+        self._wake = wake
+        self._heed_queue = heed or wake
+        self._watch_interval = watch_interval
+        self._seal = seal or Seal()
+        self._due: set[str] = set()
+        """The queues that got work and are not woken yet."""
+        self._told: set[str] = set()
+        """The queues that got word and are not woken yet."""
+        self._is_told = False
+        """Whether a `_Committed` is on its way."""
+        self._seen = 0
+        """The last transaction that all queues know of."""
+        self._idle = IdleWaiters() if idle is None else idle
+        self._clock = clock
+        self._is_look_due = False
+        """Whether a `LookForIdle` is on its way."""
+        self._looked_at = 0
+        """The last transaction that a look for idle queues has seen."""
+        self._next_look = 0.0
+        """When, on the monotonic clock, the next look may be."""
+        self._is_idle_watched = False
+        """Whether a `_WatchForIdle` is on its way."""
+
+    def init(self) -> None:
+        """Open the environment. Raises StorageError."""
+        self._env = Environment.open(self._path, durable=self._durable, owner=self._owner)
+        self._seen = self._env.last_transaction()
+        if self._watch_interval is not None:
+            watch = partial(self._until_next_look, self._watch_interval)
+            timers.send_when(self.ref, _Committed(), self._is_news, every=watch)
+            self._sweep_later(self._watch_interval)
+        self._look_for_idle_soon()  # for those who waited while this actor was gone
+
+    def lends(self) -> bool:
+        """Say whether another thread may do its own write: nothing may make that thread wait.
+
+        Another process may stop with LMDB's lock in its hands, and whoever waits for that lock
+        waits without a limit. So with other processes about, this actor's own thread does.
+        """
+        return self._env.is_at_hand
+
+    def handle_call(self, request: Any) -> Any:
+        """Do a Write or Read together with those that wait; they are answered after the commit."""
+        batch = [(self.from_, request)]
+        batch += [(asker, asker.request) for asker in self.take_requests(_LARGEST_BATCH - 1)]
+        self._do([(asker, request) for asker, request in batch if _is_wanted(asker, request)])
+        return NOREPLY
+
+    def handle_info(self, message: Any) -> None:
+        """Heed the commits of other processes, and forget readers that were killed."""
+        match message:
+            case _Committed():
+                self._heed()
+            case LookForIdle():
+                self._is_look_due = False
+                self._look_for_idle()
+            case _WatchForIdle():
+                self._is_idle_watched = False
+                self._watch_for_idle()
+            case _Sweep(watch_interval):
+                self._env.clear_dead_readers()
+                self._sweep_later(watch_interval)
+            case _:
+                super().handle_info(message)
+
+    def handle_cast(self, request: Any) -> None:
+        """Look for somebody who began to wait until there is nothing to do."""
+        if isinstance(request, LookForIdle):
+            self._look_for_idle_soon()
+        else:
+            super().handle_cast(request)
+
+    def ends_with(self, error: BaseException) -> bool:
+        """Return whether it is the store that failed: all else goes to whoever asked."""
+        return isinstance(error, StorageError | lmdb.Error)
+
+    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
+        """Close the environment. Who waits in the mailbox asks the successor."""
+        self._env.close()
+
+    def _do(self, batch: list[tuple[Any, Write | Read]]) -> None:
+        writes = [(asker, request) for asker, request in batch if isinstance(request, Write)]
+        if writes:
+            self._write(writes)
+        for asker, request in batch:
+            if isinstance(request, Read):
+                self._read(asker, request)
+
+    def _write(self, batch: list[tuple[Any, Write]]) -> None:
+        """Commit all in one transaction; if that fails, each in its own."""
+        try:
+            # Each once, also if it was sent twice: the second time it would claim other jobs.
+            committed = self._commit(list(dict.fromkeys(request for _, request in batch)))
+        except Exception as error:
+            if _ends_it(error):
+                self._refuse_removed([asker for asker, _ in batch], error)
+                raise  # only opening it anew can help
+            if len(batch) == 1:
+                reply_error(batch[0][0], error)
+                return
+            for one in batch:
+                self._write([one])
+            return
+        for asker, request in batch:
+            if request.refusal is None:
+                reply(asker, request.value)
+            else:
+                reply_error(asker, request.refusal)
+        if self._due or self._told:
+            self._announce()
+        if committed.findings:
+            log_findings(committed.findings)
+
+    def _announce(self) -> None:
+        """Wake the queues that got work or word; also those of a turn that was cut short here."""
+        for queues, wake in ((self._due, self._wake), (self._told, self._heed_queue)):
+            for queue_name in list(queues):
+                wake(queue_name)
+                queues.discard(queue_name)
+
+    def _commit(self, requests: list[Write]) -> _Done:
+        """Do all that is not yet done."""
+        commits: list[None] = []
+        done = self._env.write(lambda txn: self._run(txn, requests, commits), commits)
+        if self._idle and done.transaction is not None:
+            self._look_for_idle_soon()
+        if done.transaction == self._seen + 1:
+            self._seen = done.transaction
+        return done
+
+    def _run(self, txn: lmdb.Transaction, requests: list[Write], commits: list[None]) -> _Done:
+        store = JobStore(txn, self._env.tables, self._seal)
+        for request in requests:
+            if request.committed:
+                continue
+            request.refusal = None
+            request.commits = commits
+            try:
+                request.value = request.verb(store)
+            except StorageError:
+                raise  # in the middle of a verb, perhaps
+            except AntqError as refusal:
+                request.refusal = refusal
+        store.flush()
+        # Noted before the commit: it harms no queue to be woken for nothing.
+        self._due.update(queue for queue in store.due if not store.is_paused(queue))
+        self._told.update(store.told)
+        return _Done(txn.id() if store.has_changed else None, store.findings)
+
+    def _read(self, asker: Any, request: Read) -> None:
+        tables = self._env.tables
+        try:
+            answer = self._env.read(lambda txn: request.verb(JobReader(txn, tables)))
+        except Exception as error:
+            if _ends_it(error):
+                self._refuse_removed([asker], error)
+                raise
+            reply_error(asker, error)
+        else:
+            reply(asker, answer)
+
+    def _refuse_removed(self, askers: list[Any], error: Exception) -> None:
+        """Reply to those whose store was removed: no successor of this actor can."""
+        if isinstance(error, StoreRemoved):
+            for asker in askers:
+                reply_error(asker, error)
+
+    def _sweep_later(self, watch_interval: float) -> None:
+        self.send_after(_LOOKS_PER_SWEEP * watch_interval, _Sweep(watch_interval))
+
+    def _until_next_look(self, watch_interval: float) -> float:
+        """Answer the seconds: as many as were said, twice that while nobody else is at the store.
+
+        Who opens it then is seen by the next look.
+        """
+        return watch_interval if self._env.is_shared else 2 * watch_interval
+
+    def _is_news(self) -> bool:
+        """Tell whether another process has committed something that nobody has told of yet."""
+        if self._is_told:
+            return False
+        try:
+            self._is_told = self._env.last_transaction() != self._seen
+        except (StorageError, lmdb.Error):  # it is being closed
+            return False
+        return self._is_told
+
+    def _heed(self) -> None:
+        """Tell the queues of the commits of other processes; a store that refuses is read again."""
+        self._is_told = False
+        try:
+            self._heed_commits()
+        except StorageError as error:
+            if _ends_it(error):
+                raise
+
+    def _heed_commits(self) -> None:
+        if self._env.last_transaction() == self._seen:
+            return
+        # A commit has its number a moment before those who read see it: what was seen is what
+        # this very look could see, and the rest is for the next.
+        queues, self._seen = self._env.read(
+            lambda txn: (JobReader(txn, self._env.tables).known_queues(), txn.id())
+        )
+        for queue_name in queues:
+            self._heed_queue(queue_name)
+        self._look_for_idle_soon()
+
+    # ---- waiting until there is nothing to do -----------------------------------------------
+
+    def _look_for_idle_soon(self) -> None:
+        """Look, but not too often, while somebody waits."""
+        if not self._idle or self._is_look_due:
+            return
+        # The message first: a turn that is cut short in between only makes a look too many.
+        pause = max(0.0, self._next_look - time.monotonic())
+        timers.send_soon(self.ref, LookForIdle(), pause)
+        self._is_look_due = True
+
+    def _look_for_idle(self) -> None:
+        """Wake those whose queue has nothing left to do; a store that refuses is asked
+        again by the watch.
+        """
+        waiters = self._idle.now()
+        if not waiters:
+            return
+        began = time.monotonic()
+        try:
+            unfinished, self._looked_at = self._unfinished({each.queue_name for each in waiters})
+        except StorageError as error:
+            if _ends_it(error):
+                raise
+        else:
+            ended = time.monotonic()
+            self._next_look = ended + pause_after(unfinished, ended - began)
+            self._idle.settle(waiters, unfinished)
+        self._watch_later()
+
+    def _unfinished(self, queues: set[str | None]) -> tuple[dict[str | None, int], int]:
+        now, tables = self._clock(), self._env.tables
+        return self._env.read(
+            lambda txn: (JobReader(txn, tables).unfinished(queues, now), txn.id())
+        )
+
+    def _watch_later(self) -> None:
+        """Look for commits of other processes, also where nothing else needs to hear of them."""
+        if self._idle and not self._is_idle_watched:
+            self.send_after(_IDLE_WATCH if self._durable else _VOLATILE_WATCH, _WatchForIdle())
+            self._is_idle_watched = True
+
+    def _watch_for_idle(self) -> None:
+        if not self._idle:
+            return
+        is_old = time.monotonic() > self._next_look + _OLDEST_LOOK_SECONDS
+        if is_old or self._env.last_transaction() != self._looked_at:
+            self._look_for_idle_soon()
+        self._watch_later()
+
+
+def _ends_it(error: Exception) -> bool:
+    """Return whether the environment cannot be used any more."""
+    return isinstance(error, StoreRemoved) or isinstance(error.__cause__, _BROKEN)
+
+
+def _is_wanted(asker: Any, request: object) -> bool:
+    """Tell whether to do it; who asks for something else hears so."""
+    if not isinstance(request, Write | Read):
+        reply_error(asker, TypeError(f"the storage actor is asked Write or Read, not {request!r}"))
+        return False
+    # Claimed for a killed queue actor, behind the rescue of its successor, jobs would run on paper
+    # for ever.
+    return not isinstance(asker, Call) or asker.is_wanted

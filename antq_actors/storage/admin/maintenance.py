@@ -1,0 +1,304 @@
+"""What an operator does to a store as a whole.
+
+    verify, backup         also while applications run
+    restore                to a path that holds no store
+    compact, migrate, reseal   nobody else may have the store open; else it is refused
+
+Each raises StorageError, saying what to do instead, and then has changed nothing. The same as
+commands: ``antq verify`` and so on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from antq_actors.errors import StorageError
+from antq_actors.exports import shown
+from antq_actors.jobs import instant
+from antq_actors.jobs.outcome import GivenBack
+from antq_actors.storage.admin.reseal import reseal_all
+from antq_actors.storage.admin.verify import verify as verify_tables
+from antq_actors.storage.format.signer import Seal
+from antq_actors.storage.jobs.job_store import read, write
+from antq_actors.storage.lmdb import environment, file_check
+from antq_actors.storage.lmdb.directory import real
+from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.failures import in_words, storage_error
+from antq_actors.storage.locks import node_lock
+from antq_actors.storage.locks.store_lock import StoreLock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.storage.jobs.job_store import JobStore
+
+__all__ = [
+    "Compacted",
+    "backup",
+    "compact",
+    "migrate",
+    "reseal",
+    "restore",
+    "verify",
+]
+
+log: Final = logging.getLogger("antq_actors.storage")
+
+DATA_FILE: Final = "data.mdb"
+_COMPACTING: Final = ".compacting-"
+
+
+class Compacted(NamedTuple):
+    """What compacting came to, in bytes of the file."""
+
+    before: int
+    after: int
+
+
+def verify(path: str | os.PathLike[str], *, signing_keys: Sequence[bytes] = ()) -> list[str]:
+    """Answer what is wrong with a store, one sentence each; nothing when all is well.
+
+    When nobody has it open, the pages of its file are walked first, by a reader that no damage can
+    crash; if one is damaged, that is all that is looked at. Then every job is read, and every
+    entry of every index, every count and unique key compared with the jobs; with *signing_keys*
+    every signature as well. Applications may run meanwhile: it sees the store as it was when it
+    began.
+    """
+    store = _existing(path)
+    if environment.opened(store) is None:
+        damage = _walk_if_alone(store)
+        if damage:
+            return damage
+    with _opened(store) as env:
+        return findings(env, signing_keys)
+
+
+def backup(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
+    """Copy a store, as it is at this moment, to the new directory *target*; answer its path.
+
+    Applications go on meanwhile. The copy has no gaps, is on disk when this returns, and appears
+    under its name only when it is whole.
+    """
+    with _opened(path) as env:
+        return copy_to(env, target)
+
+
+def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> int:
+    """Make a store at *path* of the backup *source*, verified; answer how many jobs it holds.
+
+    Jobs that were running when the backup was made are enqueued, and nothing is counted. *path*
+    must hold no store.
+    """
+    backed_up, target = _existing(source), real(path)
+    with in_words(target):
+        is_taken = (target / DATA_FILE).exists()
+    if is_taken:
+        raise StorageError(
+            f"there is a store in {target}: move it away first (mv {target} {target}.old), then"
+            " repeat this"
+        )
+    damage = file_check.walk(backed_up)
+    if damage:
+        raise _damaged_backup(backed_up, damage)
+    with _arriving(target) as coming:
+        _copy_file(backed_up / DATA_FILE, coming / DATA_FILE)
+        env = Environment.open(coming, migrate=True)
+        try:
+            damage = findings(env)
+            if damage:
+                raise _damaged_backup(backed_up, damage)
+            _give_back(env, instant.now())
+            jobs = read(env, lambda reader: reader.count(None, None))
+        finally:
+            env.close()
+        for file in coming.iterdir():
+            if file.name != DATA_FILE:
+                file.unlink()
+    return jobs
+
+
+def compact(path: str | os.PathLike[str]) -> Compacted:
+    """Give the room of what was deleted back to the disk; answer the sizes before and after.
+
+    Needs as much free disk as the store will have, for the time of the copy.
+    """
+    store = _existing(path)
+    with _alone(store) as lock:
+        for left in store.glob(f"{_COMPACTING}*"):  # by one that was killed
+            shutil.rmtree(left, ignore_errors=True)
+        env = Environment.open(store, lock=lock)
+        with tempfile.TemporaryDirectory(prefix=_COMPACTING, dir=store) as folder:
+            try:
+                _refuse_living_nodes(env)
+                env.copy(Path(folder))
+            finally:
+                env.close()
+            copy, data = Path(folder, DATA_FILE), store / DATA_FILE
+            before, after = data.stat().st_size, copy.stat().st_size
+            copy.chmod(0o600)
+            _sync(copy)
+            copy.replace(data)
+            _sync(store)
+    return Compacted(before, after)
+
+
+def migrate(path: str | os.PathLike[str]) -> None:
+    """Bring a store to the format of this release; one that has it is left as it is."""
+    store = _existing(path)
+    with _alone(store) as lock:
+        Environment.open(store, lock=lock, migrate=True).close()
+
+
+def reseal(path: str | os.PathLike[str], signing_keys: Sequence[bytes] = ()) -> int:
+    """Sign every job with the first of *signing_keys*; answer how many.
+
+    It takes the jobs for genuine that are there: for the day on which signing begins, and, when a
+    key is exchanged, for the jobs of the old one. Without keys it takes the signatures away.
+    """
+    store, seal = _existing(path), Seal(signing_keys)
+    with _alone(store) as lock:
+        env = Environment.open(store, lock=lock)
+        try:
+            _refuse_living_nodes(env)
+            return reseal_all(env, seal)
+        finally:
+            env.close()
+
+
+# ---- of a store that is open ----------------------------------------------------------------
+
+
+def findings(env: Environment, signing_keys: Sequence[bytes] = ()) -> list[str]:
+    """Answer what is wrong with the tables of an open store."""
+    return env.inspect(lambda txn: verify_tables(txn, env.tables, Seal(signing_keys)))
+
+
+def copy_to(env: Environment, target: str | os.PathLike[str]) -> Path:
+    """Back up an open store."""
+    with _arriving(real(target)) as coming:
+        env.copy(coming)
+    return Path(target)
+
+
+# ---- in common ------------------------------------------------------------------------------
+
+
+def _existing(path: str | os.PathLike[str]) -> Path:
+    store = real(path)
+    with in_words(store):
+        if not (store / DATA_FILE).exists():
+            raise StorageError(f"there is no store in {store}")
+    return store
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Environment]:
+    """Answer the environment that this process has open, or one for the time of the block."""
+    store = _existing(path)
+    env = environment.opened(store)
+    if env is not None:
+        yield env
+        return
+    env = Environment.open(store)
+    try:
+        yield env
+    finally:
+        env.close()
+
+
+@contextmanager
+def _alone(store: Path) -> Iterator[StoreLock]:
+    if environment.opened(store) is not None:
+        raise StorageError(f"{store} is open in this process; stop the AntQ that has it first")
+    lock = StoreLock(store, alone=True)
+    try:
+        yield lock
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _arriving(target: Path) -> Iterator[Path]:
+    """Answer a directory that becomes *target* when the block ends well, and else vanishes."""
+    with in_words(target):
+        if target.exists() and (not target.is_dir() or any(target.iterdir())):
+            raise StorageError(f"{target} exists and is no empty directory; give another path")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        coming = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}-", dir=target.parent))
+    try:
+        yield coming
+        for file in coming.iterdir():
+            file.chmod(0o600)
+            _sync(file)
+        _sync(coming)
+        coming.replace(target)
+        _sync(target.parent)
+    except OSError as error:
+        raise storage_error(error, target) from error
+    finally:
+        shutil.rmtree(coming, ignore_errors=True)
+
+
+def _walk_if_alone(store: Path) -> list[str]:
+    """Answer what is wrong with the pages of a store; nothing if others have it open."""
+    try:
+        lock = StoreLock(store, alone=True)
+    except StorageError:
+        return []
+    try:
+        return file_check.walk(store)
+    finally:
+        lock.release()
+
+
+def _damaged_backup(backup: Path, findings: list[str]) -> StorageError:
+    return StorageError(
+        f"the backup in {backup} is damaged and was not restored: {findings[0]}"
+        f" ({len(findings)} findings; `antq verify --path {backup}` shows them)"
+    )
+
+
+def _refuse_living_nodes(env: Environment) -> None:
+    """Raise StorageError if a node runs: one of a release that does not know the store's lock."""
+    for node in read(env, lambda reader: reader.nodes()):
+        if not node_lock.is_dead(env.path, node):
+            raise StorageError(
+                f"node {node} of {env.path} runs, and this needs the store alone: stop the"
+                " applications that use it, then repeat this"
+            )
+
+
+def _give_back(env: Environment, now: Instant) -> None:
+    """Give back what ran on the nodes of the original: they are none of this copy."""
+
+    def give_back(store: JobStore) -> None:
+        for node in store.nodes():
+            store.settle_all(node=node, outcome=GivenBack(), now=now)
+            store.remove_node(node)
+
+    write(env, give_back)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    with in_words(target):
+        shutil.copyfile(source, target)
+
+
+def _sync(path: Path) -> None:
+    """Have what is written of a file, or the entries of a directory, on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def __dir__() -> list[str]:
+    return shown(globals())

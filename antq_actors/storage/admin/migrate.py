@@ -1,0 +1,165 @@
+"""From an older format of a store to the present one, a step a version.
+
+A step is done in batches. Each is one transaction and also notes how far it got, so a migration
+that was killed goes on where it was. At its start an application does what takes a moment; what
+takes longer is for the operator to begin (``antq migrate``), and nobody opens a store that is
+half done.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from antq_actors.errors import StorageError
+from antq_actors.storage.format import signer
+from antq_actors.storage.lmdb.scan import items_from
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import lmdb
+
+    from antq_actors.storage.lmdb.tables import Tables
+
+    Write = Callable[[Callable[[lmdb.Transaction], bool]], bool]
+    """Does something in a write transaction, enlarges the map if need be, answers its answer."""
+
+log: Final = logging.getLogger("antq_actors.storage")
+
+FORMAT_KEY: Final = b"format"
+_PROGRESS_KEY: Final = b"migrating"
+BATCH: Final = 1_000
+"""Records rewritten in one transaction."""
+_A_MOMENT: Final = 10_000
+"""Most jobs for which a step that rewrites records is done at the start of an application."""
+
+
+class Step(NamedTuple):
+    """How a store of one format becomes one of the next."""
+
+    what: str
+    """For the log."""
+    batch: Callable[[lmdb.Transaction, Tables, bytes, int], bytes | None]
+    """Rewrite up to so many records from a key on; answer the key to go on from, None at the end.
+    Done twice, it must come to the same.
+    """
+    takes_a_moment: bool = False
+    """Whether it does, however many jobs there are."""
+
+
+def payloads(
+    txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int
+) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
+    """Answer up to *limit* sealed specs from a key on, and the key of the next one."""
+    found = list(islice(items_from(txn, tables.payloads, start), limit + 1))
+    return found[:limit], found[limit][0] if len(found) > limit else None
+
+
+def _seal_specs(txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int) -> bytes | None:
+    """Put a checksum before what each job was enqueued with."""
+    bare = signer.Seal()
+    batch, following = payloads(txn, tables, start, limit)
+    for key, payload in batch:
+        if not signer.is_sealed(payload):
+            txn.put(key, bare.close(payload), db=tables.payloads)
+    return following
+
+
+def _rewrite_nothing(*_: object) -> None:
+    """Leave records as they are: what they lack has a default."""
+
+
+STEPS: Final[Sequence[Step]] = (
+    Step("sealing what jobs were enqueued with", _seal_specs),
+    # An earlier release would take an error with its type for a damaged one, and forget starts.
+    Step("noting the types of errors, and when jobs start", _rewrite_nothing, takes_a_moment=True),
+)
+"""The first leads from format 1 to format 2, and so on."""
+
+FORMAT: Final = 1 + len(STEPS)
+"""Grows with every change that an older release could not read."""
+
+
+class Migration:
+    """Brings the store in *path* to the last format of *steps*.
+
+    Raises StorageError for a format that is newer than that.
+    """
+
+    def __init__(
+        self,
+        env: lmdb.Environment,
+        tables: Tables,
+        path: Path,
+        steps: Sequence[Step] = STEPS,
+    ) -> None:
+        self._env = env
+        self._tables = tables
+        self._path = path
+        self._steps = steps
+        with env.begin() as txn:
+            self.found = int(txn.get(FORMAT_KEY, db=tables.meta) or 0)
+            self._jobs: int = txn.stat(tables.jobs)["entries"]
+            self._is_half_done = txn.get(_PROGRESS_KEY, db=tables.meta) is not None
+        self._wanted = 1 + len(steps)
+        if self.found > self._wanted:
+            raise StorageError(
+                f"{path} was written by a newer antq_actors (format {self.found}; this one reads up"
+                f" to {self._wanted}): upgrade antq-actors, or give another path"
+            )
+
+    def begin(self) -> None:
+        """Note the format of a store that has none yet: its tables were just made.
+
+        So one half made by a process that died is made to the end by the next.
+        """
+        if self.found == 0:
+            with self._env.begin(write=True) as txn:
+                txn.put(FORMAT_KEY, b"%d" % self._wanted, db=self._tables.meta)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is anything to do."""
+        return 0 < self.found < self._wanted
+
+    def check_brevity(self) -> None:
+        """Raise StorageError, with what to do, when it takes longer than a moment."""
+        takes_long = not all(step.takes_a_moment for step in self._steps[self.found - 1 :])
+        if self._is_half_done or (takes_long and self._jobs > _A_MOMENT):
+            begun = "is being brought" if self._is_half_done else "has to be brought"
+            raise StorageError(
+                f"{self._path} {begun} from format {self.found} to {self._wanted}, which takes a"
+                f" while for {self._jobs} jobs: make a backup, then run"
+                f" `antq migrate --path {self._path}`"
+            )
+
+    def not_alone(self) -> StorageError:
+        """Return the error of a store that another process has open."""
+        return StorageError(
+            f"{self._path} has to be brought from format {self.found} to {self._wanted}, and a"
+            " process of an earlier antq_actors has it open: stop that one, then repeat this"
+        )
+
+    def run(self, write: Write) -> None:
+        """Do it, or go on with it, each batch by *write*; nobody else may have the store open."""
+        for version in range(self.found, self._wanted):
+            step = self._steps[version - 1]
+            log.warning("%s: format %d to %d: %s", self._path, version, version + 1, step.what)
+            while write(partial(self._one_batch, step, version)):
+                pass
+
+    def _one_batch(self, step: Step, version: int, txn: lmdb.Transaction) -> bool:
+        """Do one batch of a step; tell whether there is another one."""
+        meta = self._tables.meta
+        start = bytes(txn.get(_PROGRESS_KEY, b"", db=meta))
+        following = step.batch(txn, self._tables, start, BATCH)
+        if following is not None:
+            txn.put(_PROGRESS_KEY, following, db=meta)
+            return True
+        txn.delete(_PROGRESS_KEY, db=meta)
+        txn.put(FORMAT_KEY, b"%d" % (version + 1), db=meta)
+        return False

@@ -1,0 +1,175 @@
+"""Do the tables agree? What the job table promises, as a check.
+
+One pass over the jobs looks up what the other tables should hold of each. Only a table that holds
+more than that is read as well, to name what belongs to no job. So it needs no memory to speak of,
+however many jobs there are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.errors import StorageError
+from antq_actors.jobs import lifecycle
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.signer import Seal
+from antq_actors.storage.jobs.meta import NEXT_ID, Meta
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.scan import items_with, keys_from, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import lmdb
+
+    from antq_actors.storage.lmdb.tables import Tables
+
+_TABLES: Final = ("payloads", "index", "listing", "unique", "errors")
+"""The tables, besides counts, whose every key follows from a job."""
+
+
+def verify(txn: lmdb.Transaction, tables: Tables, seal: Seal | None = None) -> list[str]:
+    """Answer what is wrong with a store, one sentence each; nothing when all is well.
+
+    It reads everything: for operators and for tests, not for each start. With the keys of *seal*
+    it also checks every signature.
+    """
+    return list(_Verification(txn, tables, seal or Seal()).findings())
+
+
+class _Verification:
+    def __init__(self, txn: lmdb.Transaction, tables: Tables, seal: Seal) -> None:
+        self._txn = txn
+        self._tables = tables
+        self._seal = seal
+        self._last_id = 0
+        self._found: Counter[str] = Counter()
+        """How many of the keys that follow from jobs each table has."""
+        self._counts: Counter[bytes] = Counter()
+
+    def findings(self) -> Iterator[str]:
+        for key, record in items_with(self._txn, self._tables.jobs, b""):
+            yield from self._job(key, record)
+        for name in _TABLES:
+            entries = self._txn.stat(getattr(self._tables, name))["entries"]
+            if entries != self._found[name]:
+                yield from self._strays(name)
+        yield from self._wrong_counts()
+        yield from self._wrong_counter()
+
+    def _wrong_counter(self) -> Iterator[str]:
+        try:
+            next_id = Meta(self._txn, self._tables).counter(NEXT_ID)
+        except StorageError as error:
+            yield f"meta: {error}"
+            return
+        if next_id <= self._last_id:
+            yield f"meta: ids from {next_id} on would be given again, up to {self._last_id}"
+
+    def _job(self, key: bytes, record: bytes) -> Iterator[str]:
+        """Look up what a job should have in the other tables."""
+        id_ = keys.id_at_end(key)
+        if key != keys.job_key(id_):
+            yield f"jobs: {key!r} is no key of a job"
+            return
+        try:
+            state, digest = encoding.decode_job(record)
+        except StorageError as error:
+            yield f"job {id_}: {error}"
+            return
+        self._counts[keys.lane(state.status, state.queue_name)] += 1
+        for name, expected in _keys_of(id_, encoding.JobRecord(state, digest)):
+            if self._txn.get(expected, db=getattr(self._tables, name)) is None:
+                yield f"{name}: {expected!r} of job {id_} is missing"
+            else:
+                self._found[name] += 1
+        yield from self._contents(id_, digest)
+        yield from self._errors(id_, state.errors)
+        self._last_id = max(self._last_id, id_)
+
+    def _contents(self, id_: int, digest: bytes | None) -> Iterator[str]:
+        payload = value_of(self._txn, self._tables.payloads, keys.job_key(id_))
+        try:
+            if payload is not None:
+                spec = encoding.decode_spec(self._seal.open(payload))
+                if spec.unique_digest != digest:
+                    yield f"job {id_}: its state and its spec have different digests"
+        except StorageError as error:
+            yield f"job {id_}: {error}"
+
+    def _errors(self, id_: int, count: int) -> Iterator[str]:
+        """Look at the errors of a job that has had *count*: the first and the newest must be there.
+
+        Those between may be: an earlier release kept all.
+        """
+        dropped = lifecycle.dropped_errors(count)
+        missing = {*range(min(count, dropped.start)), *range(dropped.stop, count)}
+        for key, record in items_with(self._txn, self._tables.errors, keys.job_key(id_)):
+            if not _is_of(key, count):
+                continue
+            self._found["errors"] += 1
+            missing.discard(keys.split_error_key(key)[1])
+            try:
+                encoding.decode_error(record)
+            except StorageError as error:
+                yield f"job {id_}: {error}"
+        for number in sorted(missing):
+            yield f"errors: error {number} of job {id_} is missing"
+
+    def _strays(self, name: str) -> Iterator[str]:
+        """Name the keys of a table that follow from no job."""
+        for key in keys_from(self._txn, getattr(self._tables, name)):
+            id_ = int.from_bytes(key[:8], "big") if name == "errors" else keys.id_at_end(key)
+            record = value_of(self._txn, self._tables.jobs, keys.job_key(id_))
+            try:
+                job = encoding.decode_job(record) if record else None
+            except StorageError:
+                continue  # that one has its finding already
+            if job is None or not (
+                _is_of(key, job.state.errors)
+                if name == "errors"
+                else (name, key) in _keys_of(id_, job)
+            ):
+                yield f"{name}: {key!r} belongs to no job"
+
+    def _wrong_counts(self) -> Iterator[str]:
+        stored = {
+            lane: int.from_bytes(count, "big")
+            for lane, count in items_with(self._txn, self._tables.counts, b"")
+        }
+        for lane in sorted({*stored, *self._counts}):
+            if stored.get(lane, 0) == self._counts[lane]:
+                continue
+            try:
+                status, queue_name = keys.split_lane(lane)
+            except StorageError as error:
+                yield f"counts: {error}"
+            else:
+                yield (
+                    f"counts: {queue_name} has {self._counts[lane]} {status} jobs,"
+                    f" but {stored.get(lane, 0)} are counted"
+                )
+
+
+def _keys_of(id_: int, record: encoding.JobRecord) -> list[tuple[str, bytes]]:
+    """Answer the keys that follow from a job, by table, but for those of its errors."""
+    state, digest = record
+    lane = keys.lane(state.status, state.queue_name)
+    found = [
+        ("payloads", keys.job_key(id_)),
+        ("index", keys.work_key(lane, keys.order_of(state), id_)),
+    ]
+    if state.status in keys.LISTED:
+        found.append(("listing", keys.listing_key(lane, id_)))
+    if digest is not None:
+        found.append(("unique", keys.unique_key(digest, state.status, id_)))
+    return found
+
+
+def _is_of(key: bytes, count: int) -> bool:
+    """Return whether this is the key of an error of its job, which has had *count*."""
+    try:
+        return keys.split_error_key(key)[1] < count
+    except StorageError:
+        return False

@@ -1,0 +1,1 @@
+"""The bytes in a store: records, arguments, signatures."""

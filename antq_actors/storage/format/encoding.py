@@ -1,0 +1,325 @@
+"""Every value's bytes on disk, and back.
+
+    arguments   one byte for the format, then a pickle
+    job         one byte for the length of its digest, the digest, its state as msgpack
+    spec, error msgpack
+
+The digest stands beside the state, so that a change of status can move a unique job's entries
+without reading its spec.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import pickle
+import uuid
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+
+from antq_actors.errors import DamagedRecord, StorageError
+from antq_actors.jobs.instant import shown_datetime
+from antq_actors.jobs.job import AttemptError, Job
+from antq_actors.jobs.lifecycle import ErrorEntry
+from antq_actors.jobs.state import JobState
+from antq_actors.jobs.unique import Unique
+from antq_actors.jobs.wording import escaped
+from antq_actors.storage import main_objects
+from antq_actors.storage.format.plain import Opaque, read_plain
+from antq_actors.storage.format.process_bound import is_usual_zone
+from antq_actors.storage.format.records import JobSpec, StoredJob
+from antq_actors.storage.format.signer import contents
+from antq_actors.storage.main_objects import PROTOCOL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+UNREADABLE: Final = "?"
+"""Stands for a name that cannot be read."""
+
+_PICKLED: Final = b"\x01"
+
+_UNCHANGING: Final = frozenset(
+    {
+        str,
+        int,
+        float,
+        bool,
+        type(None),
+        bytes,
+        complex,
+        dt.date,
+        dt.datetime,
+        dt.timedelta,
+        decimal.Decimal,
+        uuid.UUID,
+    }
+)
+_PLAIN_LEAVES: Final = _UNCHANGING - {dt.datetime}  # its time zone may be anything
+_DEEPEST_PLAIN: Final = 32
+
+
+def encode_args(args: Mapping[str, Any]) -> bytes:
+    """Answer the bytes of a job's arguments.
+
+    Raises TypeError for a key that is no ``str`` and, naming its key, for a value that cannot be
+    pickled.
+    """
+    plain = True
+    for key, value in args.items():
+        if type(key) is not str:
+            raise TypeError(
+                f"the names of arguments are str, got {key!r} ({type(key).__name__}):"
+                f" write {{{str(key)!r}: ...}}"
+            )
+        if plain and type(value) not in _PLAIN_LEAVES:
+            plain = _is_plain(value, _DEEPEST_PLAIN)
+    if plain:
+        return _PICKLED + pickle.dumps(args if type(args) is dict else dict(args), PROTOCOL)
+    try:
+        pickled = main_objects.dumps(dict(args))
+    except Exception as error:
+        raise _unpicklable(args, error) from error
+    return _PICKLED + pickled
+
+
+def kept_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
+    """Answer *args* apart from the lists and dicts within that their owner may change later.
+
+    Other objects stay the owner's own.
+    """
+    if _UNCHANGING.issuperset(map(type, args.values())):
+        return args
+    return load_args(encoded) if _is_plain(args, _DEEPEST_PLAIN + 1) else args
+
+
+def load_args(encoded: bytes) -> dict[str, Any]:
+    """Answer the arguments as they were given: for who is about to run the job, and no one else.
+
+    It runs what the pickle names. Raises whatever that raises.
+    """
+    args: dict[str, Any] = pickle.loads(_pickle_in(encoded))  # noqa: S301 - a job's own worker asks
+    return args
+
+
+def pickle_of(encoded: bytes) -> bytes:
+    """Answer the pickle of arguments, unread; whatever there is, if they are damaged."""
+    return encoded[1:]
+
+
+def encoded_pickle(pickled: bytes) -> bytes:
+    """Undo :func:`pickle_of`."""
+    return _PICKLED + pickled
+
+
+def show_args(encoded: bytes) -> dict[str, Any]:
+    """Answer the arguments to look at. Runs and imports nothing, and never raises.
+
+    What is no plain data, or too much to look at, shows as an Opaque. So do bytes that are no
+    arguments at all, under the
+    key ``"?"``: one damaged job must not hide the others of a list.
+    """
+    try:
+        args = read_plain(_pickle_in(encoded))
+    except (StorageError, MemoryError) as error:
+        return {"?": Opaque(f"unreadable: {error}")}
+    if not isinstance(args, dict):
+        return {"?": Opaque(f"unreadable: {type(args).__name__} instead of a dict")}
+    return args
+
+
+class JobRecord(NamedTuple):
+    """What the table of jobs holds for an id."""
+
+    state: JobState
+    digest: bytes | None
+
+
+class _WorkerOfSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The beginning of a JobSpec: what comes behind it is skipped."""
+
+    worker: str
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_state = msgspec.msgpack.Decoder(JobState).decode
+_decode_spec = msgspec.msgpack.Decoder(JobSpec).decode
+# Text that is no UTF-8 is a UnicodeDecodeError, arrays without end in each other a RecursionError.
+_DAMAGES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_decode_worker = msgspec.msgpack.Decoder(_WorkerOfSpec).decode
+_decode_error = msgspec.msgpack.Decoder(ErrorEntry).decode
+
+
+def encode_job(state: JobState, digest: bytes | None) -> bytes:
+    """Answer the bytes of a :class:`JobRecord`."""
+    if digest is None:
+        return b"\x00" + _encode(state)
+    return bytes((len(digest),)) + digest + _encode(state)
+
+
+def decode_job(record: bytes) -> JobRecord:
+    """Undo :func:`encode_job`. Raises DamagedRecord."""
+    try:
+        size = record[0] + 1
+        return JobRecord(_decode_state(record[size:]), record[1:size] or None)
+    except (*_DAMAGES, IndexError) as error:
+        raise _damaged("job", error) from error
+
+
+def encode_spec(spec: JobSpec) -> bytes:
+    """Answer the bytes of a spec."""
+    return _encode(spec)
+
+
+def decode_spec(record: bytes) -> JobSpec:
+    """Undo :func:`encode_spec`. Raises DamagedRecord."""
+    try:
+        return _decode_spec(record)
+    except _DAMAGES as error:
+        raise _damaged("spec of a job", error) from error
+
+
+def encode_error(entry: ErrorEntry) -> bytes:
+    """Return the bytes of an entry of a job's errors; whatever its texts are, it can be stored."""
+    try:
+        return _encode(entry)
+    except UnicodeEncodeError:
+        trace, name = entry.stack_trace, entry.error_type
+        return _encode(
+            entry._replace(
+                error=escaped(entry.error),
+                stack_trace=None if trace is None else escaped(trace),
+                error_type=None if name is None else escaped(name),
+            )
+        )
+
+
+def decode_error(record: bytes) -> ErrorEntry:
+    """Undo :func:`encode_error`. Raises DamagedRecord."""
+    try:
+        return _decode_error(record)
+    except _DAMAGES as error:
+        raise _damaged("error of a job", error) from error
+
+
+def shown_spec(payload: bytes, state: JobState) -> JobSpec:
+    """Answer the spec in *payload* to look at; for a damaged one, one that says so."""
+    try:
+        return decode_spec(contents(payload))
+    except DamagedRecord:
+        return JobSpec(worker=UNREADABLE, args=b"", inserted_at=state.updated_at)
+
+
+def shown_worker(payload: bytes) -> str:
+    """Return the worker's name in *payload*, without decoding the rest; "?" for a damaged one."""
+    try:
+        return _decode_worker(contents(payload)).worker
+    except (DamagedRecord, *_DAMAGES):
+        return UNREADABLE
+
+
+def shown_error(record: bytes) -> ErrorEntry:
+    """Answer an entry of a job's errors to look at; for a damaged one, one that says so."""
+    try:
+        return decode_error(record)
+    except DamagedRecord as error:
+        return ErrorEntry(0, f"unreadable: {error}", None, 0)
+
+
+def as_job(
+    stored: StoredJob, args: Mapping[str, Any], errors: tuple[AttemptError, ...] | None = None
+) -> Job:
+    """Return *stored* as users see it, with *args* decoded as the caller sees fit.
+
+    *errors*: where they are not those of *stored*. Never raises: a time that no datetime can show
+    is shown as the nearest one.
+    """
+    state, spec = stored.state, stored.spec
+    unique = None
+    if spec.unique is not None:
+        unique = Unique(args=spec.unique, statuses=spec.unique_statuses)
+    due, started, ended = state.scheduled_at, state.started_at, state.ended_at
+    return Job(
+        id=stored.id,
+        worker=spec.worker,
+        queue_name=state.queue_name,
+        args=args,
+        priority=state.priority,
+        status=state.status,
+        attempts=state.attempts,
+        max_attempts=state.max_attempts,
+        interruptions=state.interruptions,
+        scheduled_at=None if due is None else shown_datetime(due),
+        inserted_at=shown_datetime(spec.inserted_at),
+        updated_at=shown_datetime(state.updated_at),
+        errors=errors_for_display(stored.errors) if errors is None else errors,
+        opts={
+            "max_attempts": state.max_attempts,
+            "timeout": spec.timeout,
+            "unique": unique,
+            "priority": state.priority,
+        },
+        node=state.node,
+        error_count=state.error_count,
+        started_at=None if started is None else shown_datetime(started),
+        ended_at=None if ended is None else shown_datetime(ended),
+    )
+
+
+def errors_for_display(entries: Iterable[ErrorEntry]) -> tuple[AttemptError, ...]:
+    """Return entries of a job's errors as users see them."""
+    return tuple(
+        AttemptError(
+            each.attempt,
+            each.error,
+            each.stack_trace,
+            shown_datetime(each.attempted_at),
+            each.error_type,
+        )
+        for each in entries
+    )
+
+
+def _is_plain(value: Any, depth: int) -> bool:
+    """Tell whether the plain pickler carries *value* to any process."""
+    kind = type(value)
+    if kind in _PLAIN_LEAVES:
+        return True
+    if kind is dt.datetime:
+        return is_usual_zone(value.tzinfo)
+    if depth == 0:
+        return False
+    if kind is list or kind is tuple or kind is set or kind is frozenset:
+        return all(_is_plain(item, depth - 1) for item in value)
+    if kind is dict:
+        return all(
+            _is_plain(key, depth - 1) and _is_plain(item, depth - 1) for key, item in value.items()
+        )
+    return False
+
+
+def _unpicklable(args: Mapping[str, Any], error: Exception) -> TypeError:
+    """Find the argument that cannot be pickled."""
+    for key, value in args.items():
+        try:
+            main_objects.dumps(value)
+        except Exception as reason:  # noqa: BLE001 - a value's own __reduce__ raises anything
+            return TypeError(
+                f"the argument {key!r} ({type(value).__name__}) cannot be pickled: {reason};"
+                " pass what it is made from, such as a path, an id or a URL, instead"
+            )
+    return TypeError(f"the arguments cannot be pickled: {error}")
+
+
+def _pickle_in(encoded: bytes) -> bytes:
+    if encoded[:1] != _PICKLED:
+        raise StorageError(
+            f"arguments begin with the byte {encoded[:1]!r}, which this version does not know;"
+            " were they stored by a newer antq_actors?"
+        )
+    return encoded[1:]
+
+
+def _damaged(what: str, error: Exception) -> DamagedRecord:
+    return DamagedRecord(f"the {what} is damaged on disk: {error}")

@@ -1,0 +1,248 @@
+"""The verbs that look at jobs. Each is flat: it reads what it answers, and no more."""
+
+from __future__ import annotations
+
+import heapq
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from antq_actors.errors import DamagedRecord, JobNotFound
+from antq_actors.jobs import lifecycle
+from antq_actors.jobs.status import ACTIVE, Status
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.records import Span, StoredJob
+from antq_actors.storage.jobs.due_jobs import DueJobs, QueueFacts
+from antq_actors.storage.jobs.meta import Meta
+from antq_actors.storage.jobs.table import JobTable
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.scan import keys_down_from, keys_from
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    import lmdb
+    from lmdb import _Database
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.lifecycle import ErrorEntry
+    from antq_actors.jobs.state import JobState
+    from antq_actors.storage.format.encoding import JobRecord
+    from antq_actors.storage.format.records import Filter
+    from antq_actors.storage.lmdb.tables import Tables
+
+
+_ALL: Final = Span()
+
+
+class RawJob(NamedTuple):
+    """A job as it stands on disk, but for its state; the rest is decoded by who asked for it."""
+
+    id: int
+    state: JobState
+    payload: bytes
+    errors: tuple[bytes, ...]
+
+    @property
+    def worker(self) -> str:
+        """The stored name of its worker, without decoding the rest."""
+        return encoding.shown_worker(self.payload)
+
+    def decode(self) -> StoredJob:
+        """Answer the job, to look at."""
+        errors = tuple(encoding.shown_error(entry) for entry in self.errors)
+        spec = encoding.shown_spec(self.payload, self.state)
+        return StoredJob(self.id, self.state, spec, errors)
+
+
+class JobReader:
+    """What can be asked of the jobs of a store, in one transaction."""
+
+    def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
+        self._txn = txn
+        self._tables = tables
+        self._jobs = JobTable(txn, tables)
+        self._meta = Meta(txn, tables)
+
+    def get(self, id_: int) -> StoredJob:
+        """Answer a job. Raises JobNotFound."""
+        record = self._jobs.raw(id_)
+        if not record:
+            raise _not_found(id_)
+        return self._listed(id_, record, self._jobs.payload(id_)).decode()
+
+    def errors(self, id_: int, *, count: int) -> tuple[ErrorEntry, ...]:
+        """Return those of the first *count* errors of a job that are kept, newest first."""
+        return self._jobs.errors(id_, count)
+
+    def page(self, filter_: Filter, span: Span = _ALL, *, size: int = 500) -> list[RawJob]:
+        """Return the first *size* jobs of *span* with the filter's statuses and queue, by id.
+
+        The filter's worker is left to the caller, who decodes them. No other jobs are read: ids
+        come from the indexes, in either direction.
+        """
+        ids = list(islice(self._ids(filter_, span), max(0, size)))
+        found = [keys.job_key(id_) for id_ in ids]
+        records, payloads = self._jobs.records(found), self._jobs.payloads(found)
+        return [
+            self._listed(id_, records.get(key), payloads.get(key, b""))
+            for id_, key in zip(ids, found, strict=True)
+        ]
+
+    def count_page(self, filter_: Filter, *, after: int, size: int) -> tuple[int, int | None]:
+        """Look at the next *size* jobs of a filter's statuses and queue, by id.
+
+        Return how many of them are of its worker, and the last id: None when there was no job.
+        """
+        ids = list(islice(self._ids(filter_, Span(after)), size))
+        payloads = self._jobs.payloads([keys.job_key(id_) for id_ in ids])
+        worker = filter_.worker or encoding.UNREADABLE
+        # Most jobs of other workers are told apart without decoding anything of them.
+        needle = b"" if worker == encoding.UNREADABLE else worker.encode("utf-8", "surrogatepass")
+        alike = [payload for payload in payloads.values() if needle in payload]
+        found = sum(encoding.shown_worker(payload) == worker for payload in alike)
+        return found, ids[-1] if ids else None
+
+    def count(self, statuses: Collection[Status] | None, queue_name: str | None) -> int:
+        """Answer how many jobs have one of these statuses and are of this queue; None: any."""
+        return sum(
+            self._jobs.count(keys.lane(status, queue))
+            for status, queue in self._jobs.lanes()
+            if (statuses is None or status in statuses)
+            and (queue_name is None or queue == queue_name)
+        )
+
+    def counts(self, queue_name: str) -> dict[Status, int]:
+        """Answer how many jobs of a queue each status has."""
+        counts = dict.fromkeys(Status, 0)
+        for status, queue in self._jobs.lanes():
+            if queue == queue_name:
+                counts[status] = self._jobs.count(keys.lane(status, queue))
+        return counts
+
+    def facts(self, queue_name: str, now: Instant) -> QueueFacts:
+        """Return what the store knows of a queue, at one moment; see :class:`DueJobs` for what it
+        costs.
+        """
+        due = DueJobs(self._txn, self._tables, self._jobs, queue_name, now)
+        return QueueFacts(
+            self.is_paused(queue_name), self.counts(queue_name), due.count(), due.oldest()
+        )
+
+    def unfinished(self, queues: Collection[str | None], now: Instant) -> dict[str | None, int]:
+        """Return for each of these queues how many jobs are enqueued, running or retrying, and one
+        more if a scheduled one is due; None stands for all queues together.
+        """
+        found = dict.fromkeys(queues, 0)
+        for status, queue in self._jobs.lanes():
+            if status not in ACTIVE:
+                continue
+            for each in {None, queue}.intersection(found):
+                found[each] += self._unfinished_in(keys.lane(status, queue), status, now)
+        return found
+
+    def _unfinished_in(self, lane: bytes, status: Status, now: Instant) -> int:
+        if status is Status.SCHEDULED:
+            return len(self._jobs.head(lane, 1, keys.work_key(lane, now + 1)))
+        return self._jobs.count(lane)
+
+    def queues(self) -> list[str]:
+        """Answer the queues that hold jobs or are paused, by name."""
+        return sorted({*(queue_name for _, queue_name in self._jobs.lanes()), *self._meta.paused()})
+
+    def known_queues(self) -> list[str]:
+        """Answer the same, and those that nodes run."""
+        return sorted({*self.queues(), *self._meta.served()})
+
+    def is_paused(self, queue_name: str) -> bool:
+        """Tell whether a queue is paused."""
+        return self._meta.is_paused(queue_name)
+
+    def nodes(self) -> list[int]:
+        """Answer the nodes that were opened and not closed."""
+        return self._meta.nodes()
+
+    def served_by_node(self) -> list[tuple[int, list[str]]]:
+        """Return these nodes with the queues that each runs, in its order."""
+        return self._meta.served_by_node()
+
+    def running_by_node(self) -> dict[int, int]:
+        """Answer for each of these nodes how many jobs run there."""
+        running = dict.fromkeys(self._meta.nodes(), 0)
+        for status, queue_name in self._jobs.lanes():
+            if status is not Status.RUNNING:
+                continue
+            lane = keys.lane(status, queue_name)
+            for node in running:
+                start, end = keys.work_key(lane, node), keys.work_key(lane, node + 1)
+                running[node] += sum(1 for _ in self._jobs.between(start, end))
+        return running
+
+    def nodes_of(self, queue_name: str) -> list[int]:
+        """Answer the nodes among them that run a queue."""
+        return self._meta.nodes_of(queue_name)
+
+    def _existing(self, id_: int) -> JobRecord:
+        """Answer a job's record. Raises JobNotFound, DamagedRecord."""
+        record = self._jobs.record(id_)
+        if record is None:
+            raise _not_found(id_)
+        return record
+
+    def _listed(self, id_: int, record: bytes | None, payload: bytes) -> RawJob:
+        """Answer a job that an index names: one damaged job must not hide the others of a list."""
+        try:
+            state = encoding.decode_job(record).state if record is not None else None
+        except DamagedRecord as error:
+            why = str(error)
+        else:
+            if state is not None:
+                return RawJob(id_, state, payload, self._jobs.error_bytes(id_, state.errors))
+            why = "its record is missing"
+        state, entry = lifecycle.condemn(queue_name=encoding.UNREADABLE, why=why, errors=0, now=0)
+        return RawJob(id_, state, payload, (encoding.encode_error(entry),))
+
+    def _ids(self, filter_: Filter, span: Span) -> Iterator[int]:
+        """Return the ids of *span* that the filter lets through, in its order."""
+        first = max(0, span.after) + 1
+        last = keys.LARGEST_ID if span.before is None else min(span.before - 1, keys.LARGEST_ID)
+        if first > last:
+            return iter(())
+        ids = self._ids_down if span.newest_first else self._ids_up
+        ranges = [ids(table, prefix, first, last) for table, prefix in self._ranges(filter_)]
+        return ranges[0] if len(ranges) == 1 else heapq.merge(*ranges, reverse=span.newest_first)
+
+    def _ranges(self, filter_: Filter) -> Iterator[tuple[_Database, bytes]]:
+        """Return the tables, and the beginnings of their keys, behind which ids ascend."""
+        if filter_.statuses is None and filter_.queue_name is None:
+            yield self._tables.jobs, b""
+            return
+        for status, queue in self._jobs.lanes():
+            if filter_.statuses is not None and status not in filter_.statuses:
+                continue
+            if filter_.queue_name not in (None, queue):
+                continue
+            lane = keys.lane(status, queue)
+            if status in keys.LISTED:
+                yield self._tables.listing, lane
+            else:
+                yield from ((self._tables.index, prefix) for prefix in self._jobs.orders(lane))
+
+    def _ids_up(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:
+        """Return the ids from *first* to *last* of the keys that are *prefix* and an id."""
+        end = prefix + keys.job_key(last)
+        for key in keys_from(self._txn, table, prefix + keys.job_key(first)):
+            if key > end or len(key) != len(end):
+                return
+            yield keys.id_at_end(key)
+
+    def _ids_down(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:
+        """Return the same, the last first."""
+        end = prefix + keys.job_key(first)
+        for key in keys_down_from(self._txn, table, prefix + keys.job_key(last)):
+            if key < end or len(key) != len(end):
+                return
+            yield keys.id_at_end(key)
+
+
+def _not_found(id_: int) -> JobNotFound:
+    return JobNotFound(f"no job has the id {id_}: it was deleted, pruned, or never stored")

@@ -1,0 +1,331 @@
+"""A job's records in all tables, kept in agreement.
+
+Every change of a job goes through :meth:`JobTable.add`, :meth:`JobTable.move`,
+:meth:`JobTable.remove` or, of many together, :meth:`JobTable.moves`; nothing else writes to these
+tables. What they promise is written down as a check in :mod:`~antq_actors.storage.admin.verify`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from itertools import islice, takewhile
+from typing import TYPE_CHECKING
+
+from antq_actors.errors import DamagedRecord
+from antq_actors.jobs import lifecycle
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.records import StoredJob
+from antq_actors.storage.jobs.bulk import Moves, get_many, places_of, put_all
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.scan import (
+    delete_range,
+    first_keys,
+    items_before,
+    items_with,
+    keys_from,
+    keys_with,
+    value_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    import lmdb
+    from lmdb import _Database
+
+    from antq_actors.jobs.lifecycle import ErrorEntry
+    from antq_actors.jobs.state import JobState
+    from antq_actors.jobs.status import Status
+    from antq_actors.storage.format.encoding import JobRecord
+    from antq_actors.storage.format.records import JobSpec, NewJob
+    from antq_actors.storage.format.signer import Seal
+    from antq_actors.storage.jobs.bulk import Items
+    from antq_actors.storage.lmdb.tables import Tables
+
+
+class JobTable:
+    """The jobs of a store, in one transaction.
+
+    Counts are collected and written once, by :meth:`flush`: without it the transaction must not be
+    committed.
+    """
+
+    def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
+        self._txn = txn
+        self._tables = tables
+        self._deltas: defaultdict[bytes, int] = defaultdict(int)
+
+    def record(self, id_: int) -> JobRecord | None:
+        """Answer the part of a job that changes; None if there is no such job.
+
+        Raises DamagedRecord.
+        """
+        if not 0 < id_ <= keys.LARGEST_ID:
+            return None
+        record = value_of(self._txn, self._tables.jobs, keys.job_key(id_))
+        return None if record is None else encoding.decode_job(record)
+
+    def whole(self, id_: int, state: JobState) -> StoredJob:
+        """Answer a job, given the part that changes, to look at: damage shows as such."""
+        spec = encoding.shown_spec(self.payload(id_), state)
+        return StoredJob(id_, state, spec, self.errors(id_, state.errors))
+
+    def vouched(self, id_: int, state: JobState, seal: Seal) -> StoredJob:
+        """Return a job to be run, without its errors. Raises DamagedRecord as *seal* does."""
+        return StoredJob(id_, state, encoding.decode_spec(seal.open(self.payload(id_))), ())
+
+    def payload(self, id_: int) -> bytes:
+        """Answer the sealed spec of a job."""
+        return value_of(self._txn, self._tables.payloads, keys.job_key(id_)) or b""
+
+    def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
+        """Return those of the first *count* errors of a job that are kept, to look at."""
+        return tuple(encoding.shown_error(entry) for entry in self.error_bytes(id_, count))
+
+    def error_bytes(self, id_: int, count: int) -> tuple[bytes, ...]:
+        """Return the same, encoded. Newest first.
+
+        An earlier release kept all: those of them that are not kept any more are not read.
+        """
+        if not count:
+            return ()
+        table, prefix = self._tables.errors, keys.job_key(id_)
+        end = keys.error_key(id_, min(count, keys.LARGEST_NUMBER))
+        found = list(islice(items_before(self._txn, table, prefix, end), lifecycle.NEWEST_ERRORS))
+        if len(found) == lifecycle.NEWEST_ERRORS:
+            first = next(items_with(self._txn, table, prefix))
+            found += [first] if first[0] < found[-1][0] else []
+        return tuple(entry for _, entry in found)
+
+    def next_error_number(self, id_: int) -> int:
+        """Return the number after those of the errors that are stored of a job."""
+        end = keys.error_key(id_, keys.LARGEST_NUMBER)
+        for key, _ in items_before(self._txn, self._tables.errors, keys.job_key(id_), end):
+            if len(key) == len(end):  # else it is none: the store is damaged
+                return keys.split_error_key(key)[1] + 1
+        return 0
+
+    def add(
+        self,
+        id_: int,
+        state: JobState,
+        spec: JobSpec,
+        seal: Seal,
+        errors: Sequence[ErrorEntry] = (),
+    ) -> None:
+        """Store a new job with all its *errors*, newest first; *id_* is larger than all before."""
+        tables, put = self._tables, self._txn.put
+        key = keys.job_key(id_)
+        digest = spec.unique_digest
+        put(key, encoding.encode_job(state, digest), db=tables.jobs, append=True)
+        put(key, seal.close(encoding.encode_spec(spec)), db=tables.payloads, append=True)
+        for number, entry in enumerate(reversed(errors)):
+            put(keys.error_key(id_, number), encoding.encode_error(entry), db=tables.errors)
+        self._enter(id_, state, digest)
+
+    def add_many(self, first: int, news: Sequence[NewJob], seal: Seal) -> None:
+        """Store new jobs, none of them unique, under the ids from *first* on, larger than all."""
+        records: Items = []
+        payloads: Items = []
+        entries: Items = []
+        listed: Items = []
+        last: JobState | None = None
+        for id_, (state, spec) in enumerate(news, first):
+            if state is not last:  # jobs that were enqueued together mostly share theirs
+                last = state
+                lane, place, listing = places_of(state)
+                record = encoding.encode_job(state, None)
+            key = keys.job_key(id_)
+            records.append((key, record))
+            payloads.append((key, seal.close(encoding.encode_spec(spec))))
+            entries.append((place + key, b""))
+            if listing is not None:
+                listed.append((listing + key, b""))
+            self._deltas[lane] += 1
+        put_all(self._txn, self._tables.jobs, records, append=True)
+        put_all(self._txn, self._tables.payloads, payloads, append=True)
+        self._enter_many(entries, listed)
+
+    def move(
+        self,
+        id_: int,
+        old: JobRecord,
+        new: JobState,
+        error: ErrorEntry | None = None,
+    ) -> None:
+        """Change a job's state, and add *error* to its errors.
+
+        Raises DamagedRecord, having changed nothing, when the index knows nothing of *old*, or the
+        number of errors is too large to be true.
+        """
+        put = self._txn.put
+        if error is not None and old.state.errors >= keys.LARGEST_NUMBER:
+            raise DamagedRecord(f"the state of job {id_} counts {old.state.errors} errors")
+        self._leave(id_, old.state, old.digest)
+        record = encoding.encode_job(new, old.digest)
+        put(keys.job_key(id_), record, db=self._tables.jobs)
+        self._enter(id_, new, old.digest)
+        if error is not None:
+            self._add_error(id_, old.state.errors, error)
+
+    def moves(self, decide: Callable[[JobState], JobState | None]) -> Moves:
+        """Answer room for changes of many jobs, all by the rule *decide*."""
+        return Moves(self._txn, self._tables, self._deltas, decide)
+
+    def records(self, ids: list[bytes]) -> dict[bytes, bytes]:
+        """Answer the records of those of these jobs that exist, by their keys."""
+        return get_many(self._txn, self._tables.jobs, ids)
+
+    def payloads(self, ids: list[bytes]) -> dict[bytes, bytes]:
+        """Answer the sealed specs of those of these jobs that exist, by their keys."""
+        return get_many(self._txn, self._tables.payloads, ids)
+
+    def remove(self, id_: int, record: JobRecord) -> None:
+        """Delete a job from every table. Raises DamagedRecord as :meth:`move` does."""
+        tables, delete = self._tables, self._txn.delete
+        key = keys.job_key(id_)
+        self._leave(id_, record.state, record.digest)
+        delete(key, db=tables.jobs)
+        delete(key, db=tables.payloads)
+        if record.state.errors:
+            end = keys.error_key(id_, keys.LARGEST_NUMBER)
+            delete_range(self._txn, tables.errors, key, end)
+
+    def forget(self, id_: int) -> tuple[list[bytes], bytes | None]:
+        """Delete what the tables of order hold of a job whose own record cannot be trusted.
+
+        Answer the lanes it stood in, and its digest if it had one. It reads these tables whole:
+        its record is what says where in them it stands.
+        """
+        tables, delete = self._tables, self._txn.delete
+        lanes = []
+        for key in self._keys_of(id_, tables.index):
+            delete(key, db=tables.index)
+            lane = keys.lane_in(key)
+            if keys.is_lane(lane):
+                lanes.append(lane)
+                self._deltas[lane] -= 1
+        for key in self._keys_of(id_, tables.listing):
+            delete(key, db=tables.listing)
+        digest = None
+        for key in self._keys_of(id_, tables.unique):
+            delete(key, db=tables.unique)
+            digest = keys.split_unique_key(key).digest
+        return lanes, digest
+
+    def replace(self, id_: int, state: JobState, digest: bytes | None, error: ErrorEntry) -> None:
+        """Store a state in the place of one that was forgotten."""
+        record = encoding.encode_job(state, digest)
+        self._txn.put(keys.job_key(id_), record, db=self._tables.jobs)
+        self._add_error(id_, state.errors - 1, error)
+        self._enter(id_, state, digest)
+
+    def _add_error(self, id_: int, number: int, error: ErrorEntry) -> None:
+        """Store an error of a job, and delete those that are not kept any more.
+
+        That is one, but all at once where an earlier release had kept all.
+        """
+        table = self._tables.errors
+        self._txn.put(keys.error_key(id_, number), encoding.encode_error(error), db=table)
+        dropped = lifecycle.dropped_errors(number + 1)
+        if dropped:
+            start, end = keys.error_key(id_, dropped.start), keys.error_key(id_, dropped.stop)
+            delete_range(self._txn, table, start, end)
+
+    def raw(self, id_: int) -> bytes:
+        """Answer the bytes of a job's record, whatever they are; none if it has none."""
+        if not 0 < id_ <= keys.LARGEST_ID:
+            return b""
+        return value_of(self._txn, self._tables.jobs, keys.job_key(id_)) or b""
+
+    def _keys_of(self, id_: int, table: _Database) -> list[bytes]:
+        end = keys.job_key(id_)
+        return [key for key in keys_from(self._txn, table) if key.endswith(end)]
+
+    def count(self, lane: bytes) -> int:
+        """Answer how many jobs a lane has."""
+        stored = value_of(self._txn, self._tables.counts, lane)
+        return int.from_bytes(stored or b"", "big") + self._deltas.get(lane, 0)
+
+    def lanes(self) -> list[tuple[Status, str]]:
+        """Answer the lanes that hold jobs: at most seven of a queue."""
+        known = {*keys_from(self._txn, self._tables.counts), *self._deltas}
+        return [keys.split_lane(lane) for lane in sorted(known) if self.count(lane)]
+
+    def flush(self) -> bool:
+        """Write the counts that changed; tell whether any job did."""
+        has_changed = bool(self._deltas)
+        for lane, delta in self._deltas.items():
+            if delta == 0:
+                continue
+            stored = value_of(self._txn, self._tables.counts, lane)
+            count = int.from_bytes(stored or b"", "big") + delta
+            if count > 0:  # less, if it was damaged
+                self._txn.put(lane, count.to_bytes(8, "big"), db=self._tables.counts)
+            else:
+                self._txn.delete(lane, db=self._tables.counts)
+        self._deltas.clear()
+        return has_changed
+
+    def head(self, lane: bytes, limit: int, end: bytes | None = None) -> list[bytes]:
+        """Answer the first *limit* keys of a lane's order of work, before *end* if it is given."""
+        if limit <= 0:
+            return []
+        if end is None:
+            end = keys.lane_end(lane)
+        found = first_keys(self._txn, self._tables.index, lane, limit, end)
+        return found if not found or found[-1] < end else found[: bisect_left(found, end)]
+
+    def orders(self, lane: bytes) -> list[bytes]:
+        """Return the distinct beginnings, all but the id, of a lane's keys in ``index``."""
+        found: list[bytes] = []
+        end = keys.lane_end(lane)
+        start = lane
+        while (key := next(keys_from(self._txn, self._tables.index, start), end)) < end:
+            found.append(keys.without_id(key))
+            start = found[-1] + keys.job_key(keys.LARGEST_ID)
+        return found
+
+    def between(self, start: bytes, end: bytes) -> Iterator[bytes]:
+        """Answer the keys of the order of work from *start* to before *end*, as they are now."""
+        return takewhile(end.__gt__, keys_from(self._txn, self._tables.index, start))
+
+    def in_the_way(self, digest: bytes, statuses: tuple[Status, ...], but: int = 0) -> int | None:
+        """Answer a job with this digest and one of these statuses, other than *but*."""
+        for status in statuses:
+            prefix = keys.unique_prefix(digest, status)
+            for key in keys_with(self._txn, self._tables.unique, prefix):
+                id_ = keys.id_at_end(key)
+                if id_ != but:
+                    return id_
+        return None
+
+    def _enter(self, id_: int, state: JobState, digest: bytes | None) -> None:
+        tables, put = self._tables, self._txn.put
+        lane = keys.lane(state.status, state.queue_name)
+        put(keys.work_key(lane, keys.order_of(state), id_), b"", db=tables.index)
+        if state.status in keys.LISTED:
+            put(keys.listing_key(lane, id_), b"", db=tables.listing)
+        if digest is not None:
+            put(keys.unique_key(digest, state.status, id_), b"", db=tables.unique)
+        self._deltas[lane] += 1
+
+    def _enter_many(self, entries: Items, listed: Items) -> None:
+        """Give new jobs their places in the tables of order."""
+        put_all(self._txn, self._tables.index, entries)
+        put_all(self._txn, self._tables.listing, listed)
+
+    def _leave(self, id_: int, state: JobState, digest: bytes | None) -> None:
+        tables, delete = self._tables, self._txn.delete
+        lane = keys.lane(state.status, state.queue_name)
+        if not delete(keys.work_key(lane, keys.order_of(state), id_), db=tables.index):
+            raise DamagedRecord(
+                f"the state of job {id_} says {state.status} in queue {state.queue_name!r}, and"
+                " the index does not"
+            )
+        if state.status in keys.LISTED:
+            delete(keys.listing_key(lane, id_), db=tables.listing)
+        if digest is not None:
+            delete(keys.unique_key(digest, state.status, id_), db=tables.unique)
+        self._deltas[lane] -= 1

@@ -1,0 +1,1 @@
+"""LMDB: the environment, its tables and keys, its directory and files."""

@@ -1,0 +1,1 @@
+"""Locks on files: of a store, of a node, and LMDB's own."""

@@ -1,0 +1,161 @@
+"""Which nodes live: each holds a file lock for as long as its process does.
+
+No heartbeat and no timeout: a lock that can be taken belonged to a process that is gone, and a
+slow one keeps its own. The locks of this process are kept here and not by the storage actor, so
+that its restart does not look like the death of the node.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import ExitStack, suppress
+from typing import TYPE_CHECKING, Final
+
+from antq_actors.storage.locks.file_lock import CAN_ASK, LockFile, try_lock
+from antq_actors.storage.locks.store_lock import is_alive
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+_JUST_MADE: Final = 60.0
+"""Seconds."""
+
+_guard = threading.Lock()
+_held: Final[dict[Path, LockFile]] = {}
+_said: Final[dict[Path, bytes]] = {}
+"""What nodes of this process say of themselves."""
+
+_MOST_SAID: Final = 65_536
+"""Bytes that are read of what a node says."""
+
+
+def hold(directory: Path, node: int, says: bytes = b"") -> None:
+    """Take the lock of a new *node* of the store in *directory*; once more is no error.
+
+    The file holds what it *says* of itself. Raises OSError when the file cannot be made.
+    """
+    file = _file(directory, node)
+    with _guard:
+        if file in _held:
+            return
+        file.parent.mkdir(mode=0o700, exist_ok=True)
+        with ExitStack() as undo:
+            lock = LockFile(file)
+            undo.callback(lock.release)
+            if not _take(lock):
+                raise BlockingIOError(
+                    f"{file} is locked by another process, though node {node} is new"
+                )
+            lock.write(says)
+            undo.pop_all()
+        _held[file] = lock
+        _said[file] = says
+
+
+def said(directory: Path, node: int) -> bytes:
+    """Answer what a node says of itself; nothing of one that cannot be read."""
+    file = _file(directory, node)
+    with _guard:
+        # Where locks are the process's, reading its own file would let it go.
+        if file in _held:
+            return _said[file]
+        try:
+            with file.open("rb") as readable:
+                return readable.read(_MOST_SAID)
+        except OSError:
+            return b""
+
+
+def release(directory: Path, node: int) -> None:
+    """Let a node's lock go, if this process holds it, and delete its file.
+
+    The file of another node stays: of one that lives, or of the store that took the place of a
+    removed one. Raises OSError when the file cannot be deleted; the lock is let go all the same.
+    """
+    file = _file(directory, node)
+    with _guard:
+        lock = _held.pop(file, None)
+        _said.pop(file, None)
+        try:
+            if lock.is_at(file) if lock is not None else _is_free(file):
+                file.unlink(missing_ok=True)
+        finally:
+            if lock is not None:
+                lock.release()
+
+
+def is_dead(directory: Path, node: int) -> bool:
+    """Tell whether the process of *node* is gone. A node of this process never is.
+
+    Raises OSError when the file cannot be looked at: that tells nothing of the node.
+    """
+    file = _file(directory, node)
+    with _guard:
+        # Where locks are the process's, looking at its own would let it go.
+        return file not in _held and _is_free(file)
+
+
+def sweep(directory: Path, nodes: Collection[int]) -> None:
+    """Delete files of none of *nodes*, left by who died while it opened or forgot one.
+
+    Not those of the last minute: a new node has its file a moment before it is locked.
+    """
+    known = {_file(directory, node) for node in nodes}
+    with _guard:
+        for file in (directory / "nodes").glob("*.lock"):
+            if file in known or file in _held:
+                continue
+            with suppress(FileNotFoundError):  # another sweep was faster
+                if file.stat().st_mtime > time.time() - _JUST_MADE:
+                    continue
+                lock = try_lock(file)
+                if lock is not None:
+                    file.unlink(missing_ok=True)
+                    lock.release()
+
+
+def _file(directory: Path, node: int) -> Path:
+    return directory / "nodes" / f"{node}.lock"
+
+
+def _take(lock: LockFile) -> bool:
+    """Lock a new node's file: as the process, and as who has it open; see :func:`_is_free`."""
+    if not CAN_ASK:
+        return lock.take()
+    return lock.take(by_process=True, length=1) and lock.take(start=os.getpid())
+
+
+def _is_free(file: Path) -> bool:
+    """Return whether no living process has the lock of a node; nothing is locked for that.
+
+    The process may have lost its own lock on the first byte, by copying the file. What begins at
+    its number it cannot lose; but a child that C code forked may still have that when it is dead.
+    """
+    try:
+        lock = LockFile(file, make=False)
+    except FileNotFoundError:
+        return True
+    try:
+        if not CAN_ASK:
+            return lock.take()
+        if lock.find_other(0, 1, by_process=True) is not None:
+            return False
+        pid = lock.find_other(1)
+        return pid is None or not is_alive(pid)
+    finally:
+        lock.release()
+
+
+def _forget_in_fork() -> None:
+    """Begin without locks: a fork has none of its parent's."""
+    global _guard  # noqa: PLW0603 - the parent may have held it at the fork
+    _guard = threading.Lock()
+    _held.clear()
+    _said.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_fork)
