@@ -1,14 +1,15 @@
 # Everything a developer does, from a bare Python >= 3.11: each target sets up what it needs.
 
 PYTHON ?= python3
-VENV   := .venv
-BIN    := $(VENV)/bin
-READY  := $(VENV)/.ready
-BENCH  := .bench/suite
-RAY    := .bench/ray
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready
+BENCH   := .bench/suite
+RAY     := .bench/ray
+MUTANTS := .bench/mutants
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check bench guard profile soak traffic docs clean
+.PHONY: help demo test test-ray check mutants bench guard profile soak traffic docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +37,9 @@ check: $(READY)  ## Formatting, lint, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+mutants: $(MUTANTS)/.ready  ## Change what decides, and see whether its tests notice; OPTIONS="jobs/unique.py"
+	$(MUTANTS)/bin/python tests/mutants/run.py $(OPTIONS)
 
 bench: $(BENCH)/.ready  ## Measure this machine, beside other job queues; OPTIONS="--peers none" ours alone
 	$(BENCH)/bin/python benchmarks/run.py $(OPTIONS)
@@ -66,14 +70,16 @@ clean:  ## Remove the virtual environment and all caches
 # Done once, and again when pyproject.toml changes. Without pip in it the environment is
 # half made (Debian's python3 without python3-venv leaves such a one) or its Python is gone.
 # make bench has its own: measured is what users would install, and drawing takes more. So has
-# make test-ray: the others are to show what happens where Ray is not installed.
+# make test-ray: the others are to show what happens where Ray is not installed. And make mutants.
 $(READY): VENV_OF := $(VENV)
 $(READY): GROUP := dev
 $(BENCH)/.ready: VENV_OF := $(BENCH)
 $(BENCH)/.ready: GROUP := bench
 $(RAY)/.ready: VENV_OF := $(RAY)
 $(RAY)/.ready: GROUP := dev --group ray
-$(READY) $(BENCH)/.ready $(RAY)/.ready: pyproject.toml
+$(MUTANTS)/.ready: VENV_OF := $(MUTANTS)
+$(MUTANTS)/.ready: GROUP := dev --group mutants
+$(READY) $(BENCH)/.ready $(RAY)/.ready $(MUTANTS)/.ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "Python >= 3.11 is needed, and '$(PYTHON)' is not that; write for example: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
 	  exit 1; }

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 import reports
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from programs import Program
 from stage import Stage
 
@@ -14,6 +14,14 @@ from antq_actors import AntQ, QueueConfig
 # How long an example takes, to make or to run, is up to the machine and what else it does.
 settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+# A mutant is killed by the first example that notices it, the same ones each time.
+settings.register_profile(
+    "mutants",
+    settings.get_profile("any machine"),
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
 )
 settings.load_profile("any machine")
 
