@@ -88,7 +88,7 @@ PLANS: Final = (
             ("p50", "load, p50"),
             ("p99", "load, p99"),
             ("max", "load, max"),
-            ("jobs/s meanwhile", "load, rate"),
+            ("jobs/s performed", "load, rate"),
         ),
         "load, p50",
     ),
