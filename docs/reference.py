@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE
@@ -48,20 +49,27 @@ NOT_MADE_BY_USERS: Final = {"QueueHandle", "QueueStatus", "FunctionWorker", "Enq
 HEAD: Final = """\
 # Reference
 
-Every public name of `antq_actors`, generated from the docstrings by `make docs`. Import them from
-`antq_actors`; the errors are in `antq_actors.errors`, too. The errors of supervision are in
+Every public name of `antq_actors`, generated from the docstrings by `make docs`. Import these names
+from `antq_actors`. The errors are also in `antq_actors.errors`, and the errors of supervision in
 `antq_actors.otp`.
 
-Durations are seconds (`float`) or `timedelta`. Instants are `datetime` values with a time zone. A
-wrong type is a `TypeError` and a value out of range a `ValueError`, raised in the caller before
-anything is started or stored.
+Durations are seconds (`float`) or `timedelta`. Times are `datetime` values with a time zone. A
+wrong type is a `TypeError`, and a value out of range a `ValueError`. Both are raised in the caller,
+before anything is started or stored.
 
-The supervision half, `antq_actors.otp`, is described in [Supervision](supervision.md). Operations
-on a store that no application has open are in [Running](running.md#the-store-as-a-whole).
+[Supervision](supervision.md) describes `antq_actors.otp`.
+[Running](running.md#the-store-as-a-whole) describes the operations on a store that no application
+has open.
 """
 
 FENCED: Final = re.compile(r"```python no-run\n(.*?)```\n", re.DOTALL)
 """A signature on the page."""
+
+WIDTH_CHARACTERS: Final = 120
+"""Where lines wrap, as on all other pages."""
+
+STAYS: Final = re.compile(r"[-*#|>] |\d+\. |```| ")
+"""How a block of Markdown begins that is no paragraph."""
 
 ERRORS: Final = "antq_actors.errors"
 SUPERVISION_ERRORS: Final = "antq_actors.otp.kernel.errors"
@@ -102,11 +110,11 @@ def page() -> str:
     sections = [(title, [entries[name] for name in names]) for title, names in GROUPS.items()]
     sections.append(("Errors", errors))
     sections.append(("Errors of supervision", _errors_of_supervision(package)))
-    parts = [HEAD]
+    parts = [_wrap_paragraphs(HEAD)]
     anchors: set[str] = set()
     for title, members in sections:
         links = " · ".join(f"[{entry.name}](#{_anchor(entry.name, anchors)})" for entry in members)
-        parts.append(f"## {title}\n\n{links}\n")
+        parts.append(f"## {title}\n\n{_wrap(links)}\n")
         parts.extend("\n".join(_describe(entry)) for entry in members)
     return _format_signatures("\n".join(parts))
 
@@ -195,7 +203,7 @@ def _field(member: griffe.Attribute) -> str:
     if has_default and member.value is not None:
         declared += f" = {member.value}"
     text = " ".join(_text(member).split())
-    return f"- `{declared}`" + (f": {text}" if text else "")
+    return _wrap(f"- `{declared}`" + (f": {text}" if text else ""), indent="  ")
 
 
 def _signature(function: griffe.Function, name: str | None = None) -> str:
@@ -220,7 +228,24 @@ def _text(thing: griffe.Object) -> str:
         return ""
     text = re.sub(r":[a-z]+:`~?([^`]+)`", r"`\1`", thing.docstring.value)
     text = text.replace("``", "`")
-    return re.sub(r"(?m)^>>>(?:.*\n?)+?(?=^\s*$|\Z)", _fenced, text).strip() + "\n"
+    text = re.sub(r"(?m)^>>>(?:.*\n?)+?(?=^\s*$|\Z)", _fenced, text).strip()
+    return _wrap_paragraphs(text)
+
+
+def _wrap_paragraphs(text: str) -> str:
+    """Return Markdown with its paragraphs wrapped anew; lists, examples and tables stay."""
+    paragraphs = text.strip().split("\n\n")
+    return "\n\n".join(each if STAYS.match(each) else _wrap(each) for each in paragraphs) + "\n"
+
+
+def _wrap(paragraph: str, indent: str = "") -> str:
+    return textwrap.fill(
+        " ".join(paragraph.split()),
+        WIDTH_CHARACTERS,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _fenced(example: re.Match[str]) -> str:
