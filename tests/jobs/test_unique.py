@@ -98,6 +98,38 @@ def test_statuses_of_the_wrong_type_are_a_type_error(statuses):
         Unique(["email"], statuses)
 
 
+@pytest.mark.parametrize(
+    ("args", "statuses", "text"),
+    [
+        ("email", "all", "args of Unique must be a list of names: write Unique(args=['email'])"),
+        (5, "all", "args of Unique must be a list of names, got 5 (int)"),
+        ([1], "all", "args of Unique must be names (str), got 1 (int)"),
+        (
+            ["\ud800"],
+            "all",
+            "args of Unique must be text that UTF-8 can carry, got '\\ud800' (str)",
+        ),
+        ([], "all", "args of Unique must name at least one argument, got none"),
+        (
+            ["email"],
+            5,
+            "statuses of Unique must be a Status, a collection of them or 'all', got 5 (int)",
+        ),
+        (["email"], [5], "statuses of Unique must be Status or str, got 5 (int)"),
+        (
+            ["email"],
+            "runing",
+            "unknown status 'runing' in Unique(statuses=…); did you mean 'running'?",
+        ),
+    ],
+)
+def test_a_refusal_says_what_was_found_and_what_to_write(args, statuses, text):
+    with pytest.raises((TypeError, ValueError)) as refused:
+        Unique(args, statuses)
+
+    assert str(refused.value) == text
+
+
 def test_a_digest_has_16_bytes():
     assert len(digest("jane@example.com")) == 16
 
@@ -290,6 +322,19 @@ def a_list_in_itself():
 def test_what_has_no_comparable_content_is_a_type_error_naming_the_argument(value):
     with pytest.raises(TypeError, match="the argument 'it' cannot be unique"):
         digest(value)
+
+
+nameless = lambda: None  # noqa: E731 - it has no name of its own
+
+
+def test_what_has_no_comparable_content_is_shown_with_the_reason():
+    with pytest.raises(TypeError) as refused:
+        digest(nameless)
+
+    assert str(refused.value) == (
+        f"the argument 'it' cannot be unique: {nameless!r} (function) cannot be compared by its"
+        " content (<lambda> has no name of its own); name other arguments in Unique(args=…)"
+    )
 
 
 def test_a_random_id_is_no_other():
