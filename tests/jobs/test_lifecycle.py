@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from antq_actors.errors import NotCancellable, NotRetryable
 from antq_actors.jobs import instant, lifecycle
@@ -16,6 +17,7 @@ from antq_actors.jobs.outcome import (
     Refused,
     Snoozed,
 )
+from antq_actors.jobs.state import JobState
 from antq_actors.jobs.status import ENDED, WAITING, Status
 
 NOW = 1_000 * instant.SECOND
@@ -36,6 +38,13 @@ def test_a_new_job_without_a_schedule_is_enqueued_and_due_at_once():
     assert (job.status, job.scheduled_at, job.attempts) == (Status.ENQUEUED, NOW, 0)
 
 
+def test_a_new_job_has_what_it_was_given_and_defaults():
+    given = a_waiting_job(due=LATER, priority=5, max_attempts=3)
+
+    assert given == JobState(Status.SCHEDULED, "mail", 5, 3, NOW, LATER)
+    assert a_waiting_job() == JobState(Status.ENQUEUED, "mail", 0, 1, NOW, NOW)
+
+
 def test_a_new_job_due_in_a_microsecond_is_scheduled():
     job = a_waiting_job(due=NOW + 1)
 
@@ -52,6 +61,23 @@ def test_a_claimed_job_runs_on_its_node_and_counts_the_attempt():
 
     assert (job.status, job.node, job.attempts, job.execution) == (Status.RUNNING, 7, 1, 1)
     assert job.scheduled_at is None
+
+
+def test_a_claim_changes_what_concerns_the_execution_alone():
+    job = a_waiting_job(max_attempts=3, priority=5)
+
+    claimed = lifecycle.claim(job, node=7, now=LATER)
+
+    assert claimed == replace(
+        job,
+        status=Status.RUNNING,
+        node=7,
+        attempts=1,
+        execution=1,
+        scheduled_at=None,
+        updated_at=LATER,
+        started_at=LATER,
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,6 +127,18 @@ def test_an_error_names_the_attempt_that_failed_and_when():
     settled = lifecycle.settle(a_running_job(), Failed("no", "trace"), now=LATER)
 
     assert settled.error == lifecycle.ErrorEntry(1, "no", "trace", LATER)
+
+
+@pytest.mark.parametrize(
+    "outcome", [Failed("no"), Refused("no"), Cancelled("no"), Interrupted("no", 3)]
+)
+def test_every_error_names_the_attempt_and_when(outcome):
+    first = lifecycle.settle(a_running_job(max_attempts=2), Failed("no"), now=NOW).state
+    second = lifecycle.claim(first, node=7, now=NOW)
+
+    error = lifecycle.settle(second, outcome, now=LATER).error
+
+    assert (error.attempt, error.attempted_at) == (2, LATER)
 
 
 @pytest.mark.parametrize(
@@ -199,6 +237,7 @@ def test_a_running_job_that_is_cancelled_runs_on_until_it_has_ended():
 
     assert cancelled.status is Status.RUNNING
     assert cancelled.cancelling
+    assert cancelled.updated_at == LATER
     assert lifecycle.cancel(cancelled, now=LATER + 1) is cancelled
 
 
@@ -215,9 +254,10 @@ def test_a_running_job_that_is_cancelled_runs_on_until_it_has_ended():
 def test_a_job_that_was_cancelled_while_it_ran_is_cancelled_whatever_it_comes_to(outcome):
     cancelled = lifecycle.cancel(a_running_job(max_attempts=9), now=LATER)
 
-    after, error = lifecycle.settle(cancelled, outcome, now=LATER)
+    after, error = lifecycle.settle(cancelled, outcome, now=LATER + 1)
 
     assert after.status is Status.CANCELLED
+    assert after.updated_at == LATER + 1
     assert after.errors == (error is not None)
     assert after.attempts == cancelled.attempts
     assert (after.node, after.scheduled_at) == (0, None)
@@ -268,6 +308,33 @@ def test_a_retried_job_has_all_its_attempts_before_it_and_keeps_its_errors():
     assert (again.scheduled_at, again.errors) == (LATER + 5, 1)
 
 
+def test_a_retried_job_is_as_new_but_for_its_history():
+    job = a_waiting_job(max_attempts=3, priority=5)
+    for tick in range(2):
+        job, _ = step(job, Interrupted("node died", 3), NOW + tick)
+    assert (job.interruptions, job.alone) == (2, True)
+    ended = lifecycle.cancel(job, now=LATER)
+
+    again = lifecycle.retry(ended, now=LATER + 5)
+
+    assert again == replace(
+        ended,
+        status=Status.ENQUEUED,
+        attempts=0,
+        interruptions=0,
+        alone=False,
+        scheduled_at=LATER + 5,
+        updated_at=LATER + 5,
+    )
+
+
+def test_a_job_whose_record_is_damaged_has_failed_and_says_why():
+    job, error = lifecycle.condemn(queue_name="mail", why="unreadable", errors=4, now=LATER)
+
+    assert job == JobState(Status.FAILED, "mail", 0, 1, LATER, None, errors=5)
+    assert error == lifecycle.ErrorEntry(0, "unreadable", None, LATER)
+
+
 @given(count=st.integers(0, 10_000))
 def test_of_a_jobs_errors_the_first_and_the_newest_are_kept(count):
     dropped = lifecycle.dropped_errors(count)
@@ -296,6 +363,12 @@ def test_an_error_can_be_stored_whatever_its_texts_are(text, trace, times):
     assert len((entry.stack_trace or "").encode()) <= TRACE_LIMIT
     if len((text * times).encode("utf-8", "backslashreplace")) > TEXT_LIMIT:
         assert f"cut to {TEXT_LIMIT}" in entry.error
+
+
+def test_of_a_long_trace_the_end_is_kept():
+    entry = lifecycle.error_entry(1, "no", "begin" + "x" * TRACE_LIMIT + "end", NOW)
+
+    assert entry.stack_trace.endswith("end")
 
 
 outcomes = st.one_of(
@@ -368,6 +441,22 @@ def test_a_job_that_kills_its_node_each_time_fails_at_the_third():
 
     assert (job.status, job.interruptions, job.attempts) == (Status.FAILED, 3, 0)
     assert errors[-1] == "interrupted: node died; that was interruption 3 of at most 3"
+
+
+@pytest.mark.parametrize(
+    ("most", "alone"),
+    [(1, []), (2, [True]), (3, [False, True]), (5, [False, False, False, True])],
+)
+def test_a_job_runs_alone_once_one_more_interruption_would_fail_it(most, alone):
+    job, found = a_waiting_job(), []
+
+    while True:
+        job, _ = step(job, Interrupted("node died", most), NOW)
+        if job.status in ENDED:
+            break
+        found.append(job.alone)
+
+    assert found == alone
 
 
 # ---- snoozing -----------------------------------------------------------------------------------
