@@ -26,8 +26,8 @@ REASONS: Final = Path(__file__).with_name("survivors.toml")
 DECIDING: Final = {
     "jobs/lifecycle.py": ("tests/jobs/test_lifecycle.py",),
     "jobs/unique.py": ("tests/jobs/test_unique.py",),
-    "otp/restart.py": ("tests/otp/test_restart.py", "tests/otp/test_restart_model.py"),
-    "queues/book.py": ("tests/queues/test_book.py",),
+    "otp/supervision/restart.py": ("tests/otp/test_restart.py", "tests/otp/test_restart_model.py"),
+    "queues/queue_state.py": ("tests/queues/test_book.py",),
 }
 """The files of the package that decide, and the tests of each."""
 
