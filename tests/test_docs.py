@@ -119,3 +119,36 @@ def test_every_page_of_a_folder_is_reached_from_the_index_there_and_that_from_th
         is_index = page.name == "index.md"
         index = (page.parent.parent if is_index else page.parent) / "index.md"
         assert page in linked_from(index), f"{index} has no link to {page.name}"
+
+
+WIDTH_CHARACTERS = 120
+
+
+def overlong_lines(text: str) -> list[str]:
+    """Return the lines of a page that should have been wrapped.
+
+    Tables, blocks of code and lines without a place to wrap, such as a long link, may be longer.
+    """
+    prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    bullet = re.compile(r"\s*([-*>]|\d+\.) ")
+    return [
+        line
+        for line in prose.splitlines()
+        if len(line) > WIDTH_CHARACTERS
+        and not line.startswith("|")
+        and " " in bullet.sub("", line).strip()
+    ]
+
+
+@pytest.mark.parametrize(
+    "page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_the_lines_of_the_page_wrap_at_one_width(page):
+    assert overlong_lines(page.read_text(encoding="utf-8")) == []
+
+
+def test_a_line_that_should_have_been_wrapped_is_found():
+    long, word = "many words " * 12, "word" * 31
+
+    assert overlong_lines(f"# A page\n\n{long}\n\n- {long}\n") == [long, f"- {long}"]
+    assert overlong_lines(f"```\n{long}\n```\n\n| {long} |\n\n- {word}\n  {word}\n") == []
