@@ -116,7 +116,7 @@ _MODULES: Final = {
     "current_job": "antq_actors.jobs.current_job",
     "worker": "antq_actors.jobs.function_worker",
 }
-"""Where each export is; those that are not listed are in ``antq_actors.errors``."""
+"""The module of each export; those that are not listed are in ``antq_actors.errors``."""
 
 _PUBLIC_MODULES: Final = ("cluster", "errors", "maintenance", "otp", "queues")
 """``import antq_actors`` is enough for ``antq_actors.errors``."""
@@ -135,7 +135,7 @@ def __getattr__(name: str) -> Any:
 def __dir__() -> list[str]:
     from importlib.util import find_spec  # noqa: PLC0415 - nothing else here needs these
 
-    from antq_actors.exports import shown  # noqa: PLC0415
+    from antq_actors.introspection import shown  # noqa: PLC0415
 
     # What cannot be imported is not shown: help() looks at all that is.
     modules = (name for name in _PUBLIC_MODULES if name != "cluster" or find_spec("ray"))

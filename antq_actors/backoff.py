@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from datetime import timedelta
 
-from antq_actors.field_docs import explain_fields
+from antq_actors.introspection import explain_fields
 
 
 @explain_fields

@@ -3,8 +3,8 @@
 :mod:`~antq_actors.integrations.ray.cluster` does the work.
 """
 
-from antq_actors.exports import shown
 from antq_actors.integrations.ray.cluster import NAMESPACE, Client, QueueClient, connect, host
+from antq_actors.introspection import shown
 
 __all__ = ["NAMESPACE", "Client", "QueueClient", "connect", "host"]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from antq_actors.exports import shown
+from antq_actors.introspection import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -3,7 +3,7 @@
 The names that users import; :mod:`~antq_actors.storage.admin.maintenance` does the work.
 """
 
-from antq_actors.exports import shown
+from antq_actors.introspection import shown
 from antq_actors.storage.admin.maintenance import (
     Compacted,
     backup,

@@ -8,7 +8,7 @@ import pytest
 
 import antq_actors
 from antq_actors import QueueConfig
-from antq_actors.field_docs import explain_fields
+from antq_actors.introspection import explain_fields
 
 EXPLAINED = [
     "AttemptError",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors.app import signing_keys
 from antq_actors.errors import ConfigError
-from antq_actors.field_docs import explain_fields
+from antq_actors.introspection import explain_fields
 from antq_actors.jobs.duration import LONGEST, brief, to_seconds
 from antq_actors.jobs.number import real, whole
 from antq_actors.jobs.options import LONGEST_TIMEOUT, check_executor, check_queue_name

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.otp.kernel.child_spec import Strategy
 from antq_actors.otp.messaging import calls
-from antq_actors.otp.supervision.backoff import Backoff
+from antq_actors.otp.supervision.options import Backoff
 from antq_actors.otp.supervision.supervisor import Supervisor
 from antq_actors.queues.messages import Wake
 from antq_actors.queues.queue_actor import QueueActor

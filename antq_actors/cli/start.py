@@ -20,7 +20,7 @@ from antq_actors.cli.start_log import LogLevel
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.worker_registry import is_worker
 from antq_actors.multiprocess import parent
-from antq_actors.multiprocess.lifeline import HURRY, Lifeline
+from antq_actors.multiprocess.os_process import STOP_NOW, Lifeline
 from antq_actors.storage.locks.store_lock import can_be_shared
 
 MOST_PROCESSES: Final = 1_000
@@ -144,7 +144,7 @@ def _run_as_one_of_many(
         lifeline.report_up()
 
     start_log.configure(log_level, f"[{number}] ")
-    _run(app, say_that_it_is_up, report=say, hurried_by=HURRY)
+    _run(app, say_that_it_is_up, report=say, hurried_by=STOP_NOW)
 
 
 def _run(app: AntQ, when_up: Callable[[], None], **options: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
-from antq_actors.field_docs import explain_fields
+from antq_actors.introspection import explain_fields
 from antq_actors.jobs.outcome import Outcome
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ class WorkerActor(OneShot):
     *key* and *watcher* are told of its end, whose reason has the job's outcome.
     """
 
-    end_is_told_elsewhere = True
+    end_is_reported_elsewhere = True
 
     def __init__(
         self, assignment: Assignment, clock: Callable[[], Instant], key: object, watcher: Watcher

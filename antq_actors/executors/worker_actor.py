@@ -22,7 +22,7 @@ class DetachedWorker(Detached):
     when its attempt has ended, too, where that can be had: the next attempt must not meet it.
     """
 
-    end_is_told_elsewhere = True
+    end_is_reported_elsewhere = True
 
     def __init__(
         self, executor: Executor, assignment: Assignment, key: object, watcher: Watcher

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from antq_actors.field_docs import explain_fields
+from antq_actors.introspection import explain_fields
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.number import real
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from antq_actors.field_docs import explain_fields
+from antq_actors.introspection import explain_fields
 from antq_actors.jobs import attempt_error
 from antq_actors.jobs.control import checked, control_of
 from antq_actors.jobs.status import Status

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias, TypedDict
 
 from antq_actors.backoff import Backoff
-from antq_actors.field_docs import explain_fields
+from antq_actors.introspection import explain_fields
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.unique import Unique  # noqa: TC001 - for typing.get_type_hints
 

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from antq_actors.field_docs import explain_fields
+from antq_actors.introspection import explain_fields
 from antq_actors.jobs.canonical import canonical
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.status import ACTIVE, Status, Statuses

@@ -1,10 +1,9 @@
 """One application in several processes of the operating system, under a supervisor.
 
-    parent         the program that starts them and passes signals on: the tree and its end
-    process_actor  the child actor that owns one process
-    living         the processes that live, for signals that are for all of them
-    os_process     one process: started, told to end, heard of when it has ended
-    lifeline       the other end: what a process has to do with the one that started it
+    parent         the program that starts them and passes signals on: the tree, with an actor
+                   for each process
+    process_group  the running processes, for signals to all of them
+    os_process     one process, seen from both ends
 
 The tree of the parent, which opens no store and imports no application:
 

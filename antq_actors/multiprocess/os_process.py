@@ -1,15 +1,18 @@
-"""One process of the operating system: started, told to end, heard of when it has ended."""
+"""One process of the operating system, seen from both ends: its parent's, and its own.
+
+The two hold the ends of a socket. The process sends one byte through it when it is up. When the
+parent ends, for whatever reason, the socket reaches its end, and the process stops itself.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import threading
 from contextlib import suppress
-from typing import TYPE_CHECKING
-
-from antq_actors.multiprocess.lifeline import STOP
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,21 +39,21 @@ class OsProcess:
             except BaseException:
                 self._lifeline.close()
                 raise
-        self._told = False
+        self._stop_requested = False
         self.was_up = False
-        """Whether it has said so, when it has ended."""
+        """Whether it came up before it ended."""
         self._has_ended = threading.Event()
         name = f"antq-wait-for-{self.pid}"
         threading.Thread(target=self._wait, args=(ended,), name=name, daemon=True).start()
 
     @property
     def pid(self) -> int:
-        """The number the system has given it."""
+        """Its process id."""
         return self._popen.pid
 
     @property
     def returncode(self) -> int | None:
-        """Its exit code, or the negative number of the signal that ended it; None: it lives."""
+        """Its exit code, or the negative number of the signal that ended it; None while it runs."""
         return self._popen.returncode
 
     @property
@@ -62,15 +65,15 @@ class OsProcess:
         return f"ended with exit code {code}"
 
     def comes_up(self) -> bool:
-        """Wait until it says that it is up, and answer True; False when it ends before that."""
+        """Wait until it is up and return True; return False when it ends before that."""
         with suppress(OSError):  # closed, since it has ended
             self.was_up = self._lifeline.recv(1) != b""
         return self.was_up
 
     def stop(self) -> None:
-        """Tell it, once, to stop and let its jobs end."""
-        if not self._told:
-            self._told = True
+        """Ask it, once, to stop and let its jobs end."""
+        if not self._stop_requested:
+            self._stop_requested = True
             self._popen.send_signal(STOP)
 
     def send(self, number: signal.Signals) -> None:
@@ -86,7 +89,7 @@ class OsProcess:
         with suppress(OSError):  # there may be nothing to read
             self.was_up |= self._lifeline.recv(1, socket.MSG_DONTWAIT) != b""
         with suppress(OSError):
-            # Not only closed: a fork of it may hold the other end, and somebody wait for a byte.
+            # Not only closed: a fork of it may hold the other end, and a thread wait for a byte.
             self._lifeline.shutdown(socket.SHUT_RDWR)
         self._lifeline.close()
         self._has_ended.set()
@@ -98,3 +101,30 @@ def _name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:  # a real-time signal
         return f"signal {number}"
+
+
+STOP: Final = signal.SIGTERM
+"""From the parent: stop, and let running jobs end. Others may send it as well, and twice."""
+STOP_NOW: Final = signal.SIGINT
+"""From the parent: do not wait for running jobs any longer."""
+STACKS: Final = signal.SIGQUIT
+"""From the parent: print the stacks of all threads, and stop."""
+
+
+class Lifeline:
+    """The end of the process that was started; *fd* is the socket it has inherited."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._socket.set_inheritable(False)
+        threading.Thread(target=self._watch, name="antq-lifeline", daemon=True).start()
+
+    def report_up(self) -> None:
+        """Report to the parent, if it is still there, that this process is up."""
+        with suppress(OSError):
+            self._socket.send(b"u")
+
+    def _watch(self) -> None:
+        with suppress(OSError):
+            self._socket.recv(1)  # the parent sends nothing: this is its end
+        os.kill(os.getpid(), STOP)

@@ -7,31 +7,35 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pykka import ActorDeadError
 
 from antq_actors.app.signal_waiter import Ear, hurries
 from antq_actors.errors import AntqError
-from antq_actors.multiprocess.lifeline import STACKS
-from antq_actors.multiprocess.process_actor import NotUpError, ProcessActor
-from antq_actors.multiprocess.process_group import LivingProcesses
-from antq_actors.otp.kernel.errors import CallExit, StartError
-from antq_actors.otp.kernel.reasons import Shutdown
+from antq_actors.multiprocess.os_process import STACKS
+from antq_actors.multiprocess.process_group import ProcessGroup
+from antq_actors.otp.actors.gen_server import GenServer
+from antq_actors.otp.kernel.errors import CallExit, StartError, Stop
+from antq_actors.otp.kernel.messages import IGNORE
+from antq_actors.otp.kernel.reasons import ExitReason, Shutdown
 from antq_actors.otp.messaging import calls
-from antq_actors.otp.supervision.backoff import Backoff
+from antq_actors.otp.supervision.options import Backoff
 from antq_actors.otp.supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from antq_actors.multiprocess.os_process import OsProcess
     from antq_actors.otp.kernel.child_spec import ChildSpec
 
 RESTARTS: Final = 5
-"""Restarts for each process that are borne within ``WINDOW``: a job that kills its process takes
-three before it is failed."""
-WINDOW: Final = 60.0
+"""Restarts of each process that are allowed within ``WINDOW_SECONDS``: a job that kills its
+process takes three before it fails."""
+WINDOW_SECONDS: Final = 60.0
 
 BACKOFF: Final = Backoff(first=0.5, longest=5.0)
-"""For a system that can start no process just now."""
+"""For a system that cannot start a process at the moment."""
 
 _TREE_ENDED: Final = 0
 
@@ -45,15 +49,15 @@ def run(
 ) -> int:
     """Run *command* in *count* processes until a signal, and return the exit code.
 
-    The first signal tells them to stop, each further one but SIGHUP to wait no longer; at SIGQUIT
-    they also print where their threads are. The exit code is that of the first process when it did
-    not come up. Raises AntqError when processes end too often, and when one does not stop as it
-    should.
+    The first signal stops them; each further one but SIGHUP stops them without waiting for their
+    jobs. At SIGQUIT they also print the stacks of their threads. The exit code is that of the first
+    process when it did not come up. Raises AntqError when processes end too often, and when one
+    does not stop as it should.
 
     *when_up* is called in another thread when the first one is up, *report* with a line for what
     becomes of a signal.
     """
-    living = LivingProcesses(command)
+    living = ProcessGroup(command)
     asked = False
     with ThreadPoolExecutor(1, "antq-processes") as pool, Ear(_TREE_ENDED) as ear:
         life = pool.submit(_live, living, count, when_up)
@@ -66,7 +70,7 @@ def run(
                 report("stopping all processes; Ctrl-C again to interrupt their jobs")
             elif hurries(event):
                 report("interrupting their jobs")
-                living.hurry()
+                living.stop_now()
     code = life.result()
     if not asked and code == 0:
         raise AntqError("the processes end again and again, and are not started any more")
@@ -77,13 +81,13 @@ def run(
     return code
 
 
-def _live(living: LivingProcesses, count: int, when_up: Callable[[], None]) -> int:
-    """Start the tree and stop it when that was asked for, or see it end; answer the exit code."""
+def _live(living: ProcessGroup, count: int, when_up: Callable[[], None]) -> int:
+    """Start the tree, stop it on request or wait for its end, and return the exit code."""
     try:
         root = Supervisor.start(
             [_process(number, living) for number in range(1, count + 1)],
             max_restarts=RESTARTS * count,
-            max_seconds=WINDOW,
+            max_seconds=WINDOW_SECONDS,
             backoff=BACKOFF,
             name="antq",
         )
@@ -96,15 +100,79 @@ def _live(living: LivingProcesses, count: int, when_up: Callable[[], None]) -> i
     return 0
 
 
-def _process(number: int, living: LivingProcesses) -> ChildSpec:
-    # As long as it takes: a process has its own patience with its jobs, and then ends.
+def _process(number: int, living: ProcessGroup) -> ChildSpec:
+    # As long as it takes: a process has its own shutdown timeout, and then ends.
     return ProcessActor.child_spec(number, living, id=f"process {number}", shutdown=float("inf"))
 
 
 def _exit_code(error: StartError) -> int:
-    """Answer how the first process ended; it has said why."""
+    """Return the exit code of the first process, which has printed the reason."""
     failure = error.__cause__
     code = failure.process.returncode if isinstance(failure, NotUpError) else None
     if code is not None and code > 0:
         return code
     raise AntqError(f"no process can be started: {failure or error}")
+
+
+class NotUpError(Exception):
+    """The first process ended before it was up."""
+
+    def __init__(self, process: OsProcess) -> None:
+        super().__init__(f"its process {process.end} before it was up")
+        self.process = process
+
+
+class _Ended(NamedTuple):
+    """The process has ended."""
+
+
+class ProcessActor(GenServer):
+    """Owns the process of one number, and ends with how that ended; then both start again.
+
+    Until a process has come up, a start lasts until it has, and fails when it ends before: a module
+    that cannot be imported is reported once, by one process. Later starts do not wait, so that
+    processes start side by side.
+    """
+
+    _process: OsProcess
+
+    def __init__(self, number: int, living: ProcessGroup) -> None:
+        super().__init__()
+        self._number = number
+        self._living = living
+
+    def init(self) -> Any:
+        """Start the process."""
+        process = self._living.start(self._number, self._on_end)
+        if process is None:
+            return IGNORE
+        self._process = process
+        # Also when this actor is killed, and so does not come to its terminate().
+        self.ref.process.watch(process, lambda _ref, _reason: process.stop())
+        if self._living.has_booted or process.comes_up():
+            self._living.has_booted = True
+            return None
+        process.stop()
+        process.wait()
+        if self._living.stopping.is_set():
+            return IGNORE
+        raise NotUpError(process)
+
+    def handle_info(self, message: Any) -> None:
+        """End with the process, unless all are being stopped: then the supervisor comes."""
+        if not isinstance(message, _Ended):
+            super().handle_info(message)
+        elif not self._living.stopping.is_set():
+            raise Stop(Shutdown(f"its process, {self._process.pid}, {self._process.end}"))
+
+    def terminate(self, reason: ExitReason) -> None:
+        """Stop the process, and wait for its end."""
+        if reason == Shutdown():
+            # From the supervisor, which is ending and stops the others after this one.
+            self._living.stop()
+        self._process.stop()
+        self._process.wait()
+
+    def _on_end(self) -> None:
+        with suppress(ActorDeadError):
+            self.ref.tell(_Ended())

@@ -1,27 +1,26 @@
-"""The processes that live now, for signals that are for all of them."""
+"""The running processes as a group, for signals to all of them."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.multiprocess.lifeline import HURRY, STACKS, STOP
-from antq_actors.multiprocess.os_process import OsProcess
+from antq_actors.multiprocess.os_process import STACKS, STOP, STOP_NOW, OsProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
 _CLEAN: Final = (0, -STOP, -STACKS)
-"""The last two are of a process that was told before it could handle that."""
+"""The last two are of a process that got the signal before it could handle it."""
 
 
-class LivingProcesses:
-    """Starts processes, and tells all that live to stop.
+class ProcessGroup:
+    """Starts processes and stops all that are running.
 
-    A supervisor ends its children one by one, waits for each, and hears nothing meanwhile. The
-    processes shall end side by side, and a signal shall reach them at any time. So signals do not
-    go through the tree but through here, from any thread.
+    A supervisor terminates its children one by one, waits for each, and handles no messages in the
+    meantime. The processes must stop side by side, and a signal must reach them at any time. So
+    signals do not go through the tree but through this object, from any thread.
     """
 
     def __init__(self, command: Sequence[str]) -> None:
@@ -29,13 +28,13 @@ class LivingProcesses:
         self._living: set[OsProcess] = set()
         self._changing = threading.Lock()
         self.stopping = threading.Event()
-        """Set: all are told to stop, and none is started any more."""
-        self.proven = False
-        """Whether one has come up: what ends now need not end the next time."""
-        self._said_why = False
-        """Whether the process that ended last had not come up, and has said why."""
+        """Set when all are being stopped and no more are started."""
+        self.has_booted = False
+        """Whether a process has come up: a process that fails now may succeed the next time."""
+        self._failed_to_boot = False
+        """Whether the process that ended last had not come up, and has printed the reason."""
         self.unclean: list[str] = []
-        """How processes ended that were told to stop and did not end as they should."""
+        """How processes ended that were stopped and did not end as they should."""
 
     def start(self, number: int, ended: Callable[[], None]) -> OsProcess | None:
         """Start the process of this *number*; None when all are being stopped.
@@ -46,24 +45,24 @@ class LivingProcesses:
         def note(process: OsProcess) -> None:
             with self._changing:
                 self._living.discard(process)
-                self._said_why = not process.was_up
+                self._failed_to_boot = not process.was_up
                 if self.stopping.is_set() and process.returncode not in _CLEAN:
                     self.unclean.append(f"process {number} {process.end}")
             ended()
 
-        # A stop that comes meanwhile waits, and then finds it among those that live.
+        # A stop in the meantime waits for the lock, and then stops this process, too.
         with self._changing:
             if self.stopping.is_set():
                 return None
             command = [*self._command, "--number", str(number)]
-            if self._said_why:
+            if self._failed_to_boot:
                 command.append("--without-traceback")
             process = OsProcess(command, note)
             self._living.add(process)
         return process
 
     def stop(self) -> bool:
-        """Tell all to stop, and start no more; False when they were told before."""
+        """Stop all, and start no more. Return False when they were being stopped already."""
         with self._changing:
             if self.stopping.is_set():
                 return False
@@ -73,13 +72,13 @@ class LivingProcesses:
         return True
 
     def print_stacks(self) -> None:
-        """Have all print where their threads are."""
+        """Make all print the stacks of their threads."""
         with self._changing:
             for process in self._living:
                 process.send(STACKS)
 
-    def hurry(self) -> None:
-        """Tell all to wait no longer for their jobs."""
+    def stop_now(self) -> None:
+        """Make all stop without waiting for their jobs."""
         with self._changing:
             for process in self._living:
-                process.send(HURRY)
+                process.send(STOP_NOW)

@@ -14,13 +14,14 @@ The rooms, from the ground up; each file begins with what it promises.
     inspect      tree, tracing, debugging, chaos
 """
 
-from antq_actors.exports import shown
+from antq_actors.introspection import shown
 from antq_actors.otp import events
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.actors.supervised import supervised
 from antq_actors.otp.events.stream import EventStream, Subscription, subscribe
 from antq_actors.otp.inspect import chaos
 from antq_actors.otp.inspect.debugging import get_state, resume, suspend
+from antq_actors.otp.inspect.restart_waiter import wait_until_restarted
 from antq_actors.otp.inspect.tracing import Trace, trace
 from antq_actors.otp.inspect.tree import Handling, Node, tree
 from antq_actors.otp.kernel.abandoned import orphans
@@ -66,15 +67,13 @@ from antq_actors.otp.messaging.timers import Timer, cancel_timer, send_after
 from antq_actors.otp.messaging.via import Via
 from antq_actors.otp.registry.registry import Registry
 from antq_actors.otp.supervision.admin import RESTARTING, ChildInfo, Counts
-from antq_actors.otp.supervision.backoff import Backoff
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor
+from antq_actors.otp.supervision.options import Backoff
 from antq_actors.otp.supervision.partition import PartitionSupervisor
 from antq_actors.otp.supervision.restart import ChildState
-from antq_actors.otp.supervision.restart_waiter import wait_until_restarted
 from antq_actors.otp.supervision.supervisor import Supervisor
 from antq_actors.otp.tasks.agent import Agent
-from antq_actors.otp.tasks.task import Task
-from antq_actors.otp.tasks.task_ends import Ok, TaskResult
+from antq_actors.otp.tasks.task import Ok, Task, TaskResult
 from antq_actors.otp.tasks.task_supervisor import TaskSupervisor
 
 __all__ = [

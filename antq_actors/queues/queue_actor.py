@@ -14,7 +14,7 @@ from antq_actors.otp.kernel.messages import NOREPLY, Continue, Response
 from antq_actors.otp.kernel.reasons import Crash, ExitReason
 from antq_actors.otp.messaging import calls, timers
 from antq_actors.otp.messaging.watch import DeathWatch
-from antq_actors.otp.supervision.backoff import Backoff
+from antq_actors.otp.supervision.options import Backoff
 from antq_actors.queues.execution import settlement
 from antq_actors.queues.exit_queue import WorkersEnded
 from antq_actors.queues.messages import (

@@ -256,7 +256,7 @@ def test_a_listener_that_raises_is_logged_once_and_ends_nobody(supervise, log, c
     sup = supervise(child("a", log), child("b", log))
 
     assert [info.ref.is_alive() for info in Supervisor.which_children(sup)] == [True, True]
-    raised = [record for record in caplog.records if "hears no more" in record.message]
+    raised = [record for record in caplog.records if "and is cancelled" in record.message]
     assert len(raised) == 1
 
 

@@ -18,7 +18,7 @@ from antq_actors.otp import (
 )
 from antq_actors.otp.kernel.mailbox import Mailbox
 from antq_actors.otp.kernel.messages import ExitSignal
-from antq_actors.otp.supervision.wakeups import AT_ONCE, wake_in_turn
+from antq_actors.otp.supervision.shutdown import AT_ONCE, wake_in_turn
 
 SIGNAL = ExitSignal(None, Shutdown())
 MANY = 4 * AT_ONCE

@@ -41,7 +41,7 @@ class LeanServer(GenServer):
     """
 
     in_actor_registry: ClassVar[bool] = False
-    end_is_told_elsewhere: ClassVar[bool] = False
+    end_is_reported_elsewhere: ClassVar[bool] = False
     """Whether whoever started it logs what its end means, so that its supervisor need not."""
 
     actor_stopped: Event

@@ -3,9 +3,9 @@
     a child --starts---------> ChildStarted or ChildIgnored; BootFailed ends its supervisor
             --ends by itself-> ChildExited, then by its outcome: ChildStarted again or
                                RestartFailed; GaveUp
-            --is told to end-> ChildTerminated
+            --is terminated-> ChildTerminated
 
-`subscribe` and `EventStream` (`stream.py`) hear of them; `event_log.py` makes log lines of them.
+`subscribe` and `EventStream` (`stream.py`) deliver them; `event_log.py` logs some of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from antq_actors.exports import shown
+from antq_actors.introspection import shown
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -39,7 +39,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ChildStarted:
-    """A child runs: at boot, because someone asked for it, or again."""
+    """A child has started: at boot, on request, or again."""
 
     supervisor: ServerRef
     child_id: Hashable
@@ -50,7 +50,7 @@ class ChildStarted:
 
 @dataclass(frozen=True, slots=True)
 class ChildIgnored:
-    """The ``init`` of a child answered IGNORE: it does not run, and that is no failure."""
+    """The ``init`` of a child returned IGNORE: it does not run, which is no failure."""
 
     supervisor: ServerRef
     child_id: Hashable
@@ -62,18 +62,18 @@ class Outcome(StrEnum):
     RESTARTS = "restarts"
     """The child is started again, perhaps with siblings."""
     LEAVES = "leaves"
-    """It does not come back, and all others go on."""
+    """It is not restarted, and all others go on."""
     SHUTS_DOWN = "shuts down"
     """It was significant: the supervisor ends with ``Shutdown()`` (otp rule 54)."""
     STOPS_TOO = "stops, too"
-    """pykka's ``ActorRegistry.stop_all()`` is on its way through the tree: nobody comes back."""
+    """pykka's ``ActorRegistry.stop_all()`` is on its way through the tree: nothing is restarted."""
     GIVES_UP = "gives up"
-    """It should come back, and that would be one restart too many: see `GaveUp`."""
+    """It should be restarted, but that would be one restart too many: see `GaveUp`."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildExited:
-    """A child ended, and its supervisor had not told it to."""
+    """A child ended that its supervisor had not terminated."""
 
     supervisor: ServerRef
     child_id: Hashable
@@ -81,21 +81,21 @@ class ChildExited:
     reason: ExitReason
     outcome: Outcome
     siblings: tuple[Hashable, ...] = ()
-    """Who else is stopped for that and started with it, in start order."""
+    """The siblings that are stopped and started with it, in start order."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChildTerminated:
-    """A supervisor told a child to end, and it has."""
+    """A supervisor has terminated a child."""
 
     supervisor: ServerRef
     child_id: Hashable
     ref: ServerRef
     reason: ExitReason
     shutdown: Any
-    """The time it had for that: seconds, or BRUTAL_KILL."""
+    """Its shutdown time: seconds, or BRUTAL_KILL."""
     is_clean: bool
-    """Whether it ended as told and in time (otp rule 43)."""
+    """Whether it ended in time and with the right reason (otp rule 43)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class RestartFailed:
 
 @dataclass(frozen=True, slots=True)
 class GaveUp:
-    """There were more restarts than the supervisor bears: it ends with ``Shutdown()``."""
+    """There were more restarts than the supervisor allows: it ends with ``Shutdown()``."""
 
     supervisor: ServerRef
     child_id: Hashable
@@ -133,7 +133,7 @@ class BootFailed:
 
 @dataclass(frozen=True, slots=True)
 class Unexpected:
-    """A supervisor got a message that no supervisor understands, and ignores it."""
+    """A supervisor ignores a message that it does not understand."""
 
     supervisor: ServerRef
     message: Any

@@ -1,8 +1,8 @@
-"""What of the events of supervisors is logged, all of it, on ``antq_actors.otp``.
+"""Which events of supervisors are logged, on ``antq_actors.otp``.
 
 WARNING: a child ended that should not have, or is started again. ERROR: a supervisor gives up or
-could not start, or a child did not stop as told. Each line names supervisor, child and reason.
-What goes as it should is not logged; `subscribe` hears of that, too.
+could not start, or the shutdown of a child was not clean. Each line names supervisor, child and
+reason. What goes as it should is not logged; `subscribe` gets those events, too.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ logger = logging.getLogger("antq_actors.otp")
 
 
 def log(event: Event) -> None:
-    """Write the line of *event*, if it is worth one."""
+    """Log *event* if it deserves a line."""
     match event:
         case ChildExited():
             _child_exited(event)
         case ChildTerminated(is_clean=False):
             _not_clean(event)
         case RestartFailed(sup, child_id, error):
-            # With its traceback, as it is only here that anyone hears of it.
+            # With its traceback, because nothing else reports it.
             logger.warning("%s restarts child %r again: %s", sup, child_id, error, exc_info=error)
         case GaveUp():
             logger.error(
@@ -55,15 +55,17 @@ def _child_exited(event: ChildExited) -> None:
     if event.outcome is Outcome.RESTARTS:
         also = f", together with {list(event.siblings)}" if event.siblings else ""
         logger.warning("%s restarts child %r%s: it ended with %s", sup, child_id, also, reason)
-    elif event.outcome is Outcome.LEAVES and not (is_orderly(reason) or _is_told_elsewhere(event)):
+    elif event.outcome is Outcome.LEAVES and not (
+        is_orderly(reason) or _is_reported_elsewhere(event)
+    ):
         logger.warning(
             "%s does not restart its temporary child %r: it ended with %s", sup, child_id, reason
         )
 
 
-def _is_told_elsewhere(event: ChildExited) -> bool:
-    """Return whether whoever started the child says what its end means."""
-    return getattr(event.ref.actor_class, "end_is_told_elsewhere", False)
+def _is_reported_elsewhere(event: ChildExited) -> bool:
+    """Return whether the starter of the child reports its end."""
+    return getattr(event.ref.actor_class, "end_is_reported_elsewhere", False)
 
 
 def _not_clean(event: ChildTerminated) -> None:

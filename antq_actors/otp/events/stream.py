@@ -1,7 +1,7 @@
-"""Hearing of what supervisors do, as it happens: by a function, in an actor, or as a stream.
+"""The events of supervisors, as they happen: delivered to a function or an actor, or as a stream.
 
-Nobody has to listen: what is worth a line is logged (`event_log.py`), and an event that nobody
-wants to hear of is not even made.
+No listener is needed: important events are logged (`event_log.py`), and an event without a
+listener that is not logged is not even made.
 """
 
 from __future__ import annotations
@@ -36,18 +36,21 @@ _subscriptions: tuple[Subscription, ...] = ()
 
 
 class Subscription:
-    """Has a listener hear of events, until it is cancelled; usable as ``with``."""
+    """Delivers events to a listener until it is cancelled; usable as ``with``."""
 
     def __init__(
-        self, tell: Callable[[Event], Any], below: Process | None, listener: Process | None = None
+        self,
+        deliver: Callable[[Event], Any],
+        below: Process | None,
+        listener: Process | None = None,
     ) -> None:
-        self._tell = tell
+        self._deliver = deliver
         # Weakly: all that is below it leads to it, so without it no more can come from there.
         self._below = None if below is None else weakref.ref(below)
         self._listener = listener
 
     def start(self) -> Self:
-        """Let it hear of events, until it is cancelled or its listening actor ends."""
+        """Deliver events until it is cancelled or its listening actor ends."""
         current.fence()
         _change(with_=self)
         if self._listener is not None and not self._listener.watch(self, self._listener_ended):
@@ -55,7 +58,7 @@ class Subscription:
         return self
 
     def cancel(self) -> None:
-        """Let it hear of nothing more. Twice is once."""
+        """Deliver no more events. Calling it again does nothing."""
         _change(without=self)
         if self._listener is not None:
             self._listener.unwatch(self)
@@ -69,8 +72,8 @@ class Subscription:
     def __exit__(self, *_exception: object) -> None:
         self.cancel()
 
-    def hear(self, event: Event) -> None:
-        """Tell the listener, if *event* comes from where it listens."""
+    def deliver(self, event: Event) -> None:
+        """Deliver *event* if it comes from the part of the tree that is subscribed to."""
         if self._below is not None:
             root = self._below()
             if root is None:
@@ -79,10 +82,10 @@ class Subscription:
             if not _is_below(event.supervisor.process, root):
                 return
         try:
-            is_over = self._tell(event) is _GONE
+            is_over = self._deliver(event) is _GONE
         except Exception:
             # A listener must not end a supervisor, and one that is broken must not fill the log.
-            logger.exception("a listener to supervisors raised at %r; it hears no more", event)
+            logger.exception("a listener to supervisors raised at %r and is cancelled", event)
             is_over = True
         if is_over:
             self.cancel()
@@ -91,10 +94,10 @@ class Subscription:
 def subscribe(
     listener: Callable[[Event], object] | Destination, *, below: Destination | None = None
 ) -> Subscription:
-    """Have *listener* hear of everything that supervisors do from now on (`events`).
+    """Deliver everything that supervisors do from now on to *listener* (`events`).
 
     A function is called in the thread in which it happens, often the supervisor's, so it must be
-    quick and must not call that supervisor. One that raises is logged, and hears no more. An
+    quick and must not call that supervisor. A function that raises is logged and unsubscribed. An
     actor, by its ref or name, gets each event in ``handle_info``, until it ends. With *below*, only
     of that supervisor and all under it. Raises CallExit(NoProc()) if one of them is not there.
     """
@@ -110,7 +113,7 @@ def subscribe(
 class EventStream:
     """The events of supervisors, to be taken one by one by a plain thread; usable as ``with``.
 
-    It keeps what was not taken yet until it is closed, or nobody has it any more.
+    It keeps events that were not taken yet until it is closed or garbage.
 
     >>> from antq_actors.otp import Agent, Supervisor
     >>> with EventStream() as stream, Supervisor.start([Agent.child_spec(dict, id="basket")]):
@@ -126,7 +129,7 @@ class EventStream:
         self._subscription = Subscription(_putting_into(self._events), root).start()
 
     def take(self, timeout: float | timedelta | None = 5.0) -> Event:
-        """Answer the next event. TimeoutError if none comes within *timeout* (None: no limit)."""
+        """Return the next event. TimeoutError if none comes within *timeout* (None: no limit)."""
         limit = seconds(timeout)
         try:
             return self._events.get(timeout=limit)
@@ -134,12 +137,12 @@ class EventStream:
             raise TimeoutError(f"no event came within {limit} s") from None
 
     def waiting(self) -> Iterator[Event]:
-        """Take those that have come, and wait for none."""
+        """Take the events that have come; wait for none."""
         while not self._events.empty():
             yield self._events.get()
 
     def close(self) -> None:
-        """Hear of no more; what has come can still be taken."""
+        """Stop collecting events; those that have come can still be taken."""
         self._subscription.cancel()
 
     def __enter__(self) -> Self:
@@ -152,16 +155,16 @@ class EventStream:
 # ---- for supervisors ------------------------------------------------------------------------
 
 
-def is_heard() -> bool:
-    """Whether anyone listens: then also what is not worth a log line has to be published."""
+def has_listeners() -> bool:
+    """Return whether there are listeners: then also events that are not logged are published."""
     return bool(_subscriptions)
 
 
 def publish(event: Event) -> None:
-    """Log *event* if it is worth a line, and tell all who listen, in this thread."""
+    """Log *event* if it deserves a line, and deliver it to all listeners, in this thread."""
     event_log.log(event)
     for subscription in _subscriptions:
-        subscription.hear(event)
+        subscription.deliver(event)
 
 
 _GONE = object()

@@ -9,7 +9,7 @@ import math
 import threading
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from antq_actors.exports import shown
+from antq_actors.introspection import shown
 from antq_actors.otp.kernel.errors import CallExit, OtpError
 from antq_actors.otp.kernel.messages import NOREPLY, Call
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed
@@ -109,7 +109,7 @@ class Slowness(_Harm):
         self._over.wait(self._seconds)
 
     def answers(self, request: object, value: object) -> None:
-        """Answer as fast as ever."""
+        """End the slowness: handle messages at full speed again."""
 
     def sends(self, how: str, message: object, dest: object) -> None:
         """Send as fast as ever."""

@@ -123,7 +123,7 @@ class Trace:
 
 
 def trace(dest: Destination, listener: Callable[[Entry], object] = print) -> Trace:
-    """Have *listener* hear of each message that *dest* takes up, answers and sends, and of its end.
+    """Call *listener* with each message that *dest* receives, answers and sends, and with its end.
 
     It is called in the actor's own thread, so what it does makes the actor slower; one that raises
     is logged, and the trace is over. The trace is of this one actor: after a restart, trace its
@@ -140,7 +140,7 @@ def trace(dest: Destination, listener: Callable[[Entry], object] = print) -> Tra
     >>> stop(basket)
     """
     if not callable(listener):
-        raise TypeError(f"a trace is told to a function, got {listener!r}")
+        raise TypeError(f"the listener of a trace is a function, got {listener!r}")
     made = Trace(find_living(dest), listener)
     made.start()
     return made

@@ -56,7 +56,7 @@ class Node:
     mailbox_length: int
     """Messages that wait."""
     uptime: float
-    """Seconds since it started; 0.0 for one that does not run."""
+    """Seconds since it started; 0.0 for an actor that does not run."""
     last_exit: ExitReason | None
     """Why it ended the last time, if it ever did."""
     children: tuple[Node, ...] = ()
@@ -64,11 +64,11 @@ class Node:
     handling: Handling | None = None
     """What it is at now; None when it waits for messages, or does not run."""
     waits_for: str | None = None
-    """Whom it waits for meanwhile: the actor it calls, or the child it starts or stops."""
+    """What it waits for: the actor that it calls, or the child that it starts or stops."""
     max_restarts: int | None = None
-    """How many restarts this supervisor bears within its window; None for a worker."""
+    """How many restarts this supervisor allows within its window; None for a worker."""
     restarts_left: int | None = None
-    """How many of those it would bear now; it gives up at one more."""
+    """How many of those are left now; at one more it gives up."""
 
     def walk(self) -> Iterator[Node]:
         """Go through this node and all below it, parents first."""
@@ -117,7 +117,7 @@ class Node:
 
 
 def tree(dest: Destination) -> Node:
-    """Answer the tree below *dest*, without waiting for anyone in it.
+    """Return the tree below *dest*, without waiting for any actor in it.
 
     Raises CallExit(NoProc()) if there is no such actor, or it has ended.
     """
@@ -131,7 +131,7 @@ def tree(dest: Destination) -> Node:
 
 
 def line_of(process: Process) -> Child | None:
-    """Answer the line that its supervisor has on *process*, if it has one."""
+    """Return the entry of *process* in its supervisor's table, if it has one."""
     supervisor = None if process.parent is None else _actor(process.parent.process)
     return next((child for child in _table(supervisor) if child.ref is process.ref), None)
 
@@ -161,7 +161,7 @@ def _node(child: Child) -> Node:
     )
     if process is None or actor is None:
         return node
-    waits_for = process.waits_for  # read once: its thread goes on meanwhile
+    waits_for = process.waits_for  # read once: its thread goes on in the meantime
     supervises = hasattr(actor, "published_children")
     return replace(
         node,
@@ -191,7 +191,7 @@ def _handling(process: Process) -> Handling | None:
 
 
 def _actor(process: Process) -> Any:
-    """Answer the actor object of a process that lives, else None."""
+    """Return the actor object of a living process, otherwise None."""
     return process.ref._actor_weakref() if process.reason is None else None  # noqa: SLF001 - pykka's
 
 

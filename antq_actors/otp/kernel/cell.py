@@ -27,7 +27,7 @@ from antq_actors.otp.kernel.interruption import Interruptible
 from antq_actors.otp.kernel.messages import IGNORE, Call, Exited, ExitSignal, Promise
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, NoProc, Normal
 from antq_actors.otp.messaging import names
-from antq_actors.otp.supervision.wakeups import wake_in_turn
+from antq_actors.otp.supervision.shutdown import wake_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,6 +1,6 @@
-"""Locks of a registry: one holder for each key, the others stand in line.
+"""Locks of a registry: one holder for each key; the others wait in a queue.
 
-Who waits, waits for the one before it in the line. So a ring of actors, each waiting for the next,
+Each waits for the one before it in the queue. So a cycle of actors, each waiting for the next,
 is found here as it is in calls (`deadlock.py`), and a killed actor leaves the line like its names.
 """
 
@@ -47,7 +47,7 @@ class RegistryLocks:
         """Hold the lock of *key*.
 
         Raises RuntimeError if this actor (or plain thread) has it already, CallCycle if waiting
-        for it would close a ring of actors, UnknownRegistry if the registry ends meanwhile.
+        for it would close a cycle of actors, UnknownRegistry if the registry ends in the meantime.
         """
         current.fence()
         place = _Place(current.process() or threading.current_thread())

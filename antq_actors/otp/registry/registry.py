@@ -58,8 +58,8 @@ class Registry(GenServer):
     def register(registry: Destination, key: Hashable, value: Any = None) -> None:
         """Register the calling actor under *key*.
 
-        Raises AlreadyRegistered (``ref``: who has it) if the key is unique and taken, RuntimeError
-        outside an actor (otp rule 64), TypeError for a key that cannot be hashed.
+        Raises AlreadyRegistered (``ref``: the actor that has it) if the key is unique and taken,
+        RuntimeError outside an actor (otp rule 64), TypeError for a key that cannot be hashed.
         """
         check_key(key)
         table = _directory(registry)
@@ -75,7 +75,7 @@ class Registry(GenServer):
     def update_value(registry: Destination, key: Hashable, fn: Callable[[Any], Any]) -> Any:
         """Make ``fn(value)`` the value of a unique key of the calling actor, and answer it.
 
-        Raises NotFound if the key is another's or nobody's, ValueError with duplicate keys.
+        Raises NotFound if the actor does not have the key, ValueError with duplicate keys.
         """
         check_key(key)
         _check_function(fn, "update_value")
@@ -88,25 +88,25 @@ class Registry(GenServer):
 
     @staticmethod
     def lookup(registry: Destination, key: Hashable) -> list[Pair]:
-        """Answer ``(ref, value)`` of each living actor with *key*, the first registered first."""
+        """Return ``(ref, value)`` of each living actor with *key*, the first registered first."""
         check_key(key)
         return [entry.pair for entry in _directory(registry).of_key(key)]
 
     @staticmethod
     def keys(registry: Destination, ref: ServerRef) -> list[Any]:
-        """Answer the keys of *ref*; one that it registered twice is there twice."""
+        """Return the keys of *ref*; a key that it registered twice is there twice."""
         return [entry.key for entry in _directory(registry).of_process(_process(ref))]
 
     @staticmethod
     def values(registry: Destination, key: Hashable, ref: ServerRef) -> list[Any]:
-        """Answer the values that *ref* has registered under *key*."""
+        """Return the values that *ref* has registered under *key*."""
         check_key(key)
         entries = _directory(registry).of_process(_process(ref))
         return [entry.value for entry in entries if entry.key == key]
 
     @staticmethod
     def dispatch(registry: Destination, key: Hashable, fn: Callable[[list[Pair]], object]) -> None:
-        """Call ``fn(lookup(registry, key))`` in this thread, unless nobody has *key*."""
+        """Call ``fn(lookup(registry, key))`` in this thread, unless no actor has *key*."""
         _check_function(fn, "dispatch")
         pairs = Registry.lookup(registry, key)
         if pairs:
@@ -114,21 +114,21 @@ class Registry(GenServer):
 
     @staticmethod
     def count(registry: Destination) -> int:
-        """Answer how many registrations there are."""
+        """Return how many registrations there are."""
         return len(_directory(registry).all())
 
     @staticmethod
     def select(
         registry: Destination, predicate: Callable[[Any, ServerRef, Any], object]
     ) -> list[tuple[Any, ServerRef, Any]]:
-        """Answer ``(key, ref, value)`` of all registrations for which *predicate* of them holds."""
+        """Return ``(key, ref, value)`` of all registrations for which *predicate* of them holds."""
         _check_function(predicate, "select")
         triples = [(entry.key, *entry.pair) for entry in _directory(registry).all()]
         return [triple for triple in triples if predicate(*triple)]
 
     @staticmethod
     def lock(registry: Destination, key: Hashable, fn: Callable[[], T]) -> T:
-        """Answer ``fn()``, run while no one else runs anything under this lock *key*.
+        """Return ``fn()``, run while nothing else runs under this lock *key*.
 
         Lock keys have nothing to do with registered ones. A killed actor gives its locks up. Raises
         RuntimeError if the caller holds it already, CallCycle if waiting would close a ring of

@@ -1,4 +1,4 @@
-"""Who has which key, as a table that any thread may read and change.
+"""Which actor has which key, as a table that any thread may read and change.
 
     key -> entries -> (process, value)        an entry goes when its process ends, before anyone
     process -> entries                        hears of that end (otp rule 62)
@@ -38,12 +38,12 @@ class Entry:
 
     @property
     def lives(self) -> bool:
-        """Whether its actor does; one that has just ended counts for nothing (otp rule 63)."""
+        """Whether its actor is alive; an actor that has just ended does not count (otp rule 63)."""
         return self.process.reason is None
 
     @property
     def pair(self) -> Pair:
-        """What ``lookup`` tells of it."""
+        """What ``lookup`` returns of it."""
         return self.process.ref, self.value
 
 
@@ -60,14 +60,14 @@ class RegistryTable:
     # ---- as the directory behind a Via ----------------------------------------------------
 
     def find(self, via: Via) -> Process | None:
-        """Answer who has the key of *via*. Raises ValueError if several might."""
+        """Return the actor that has the key of *via*. Raises ValueError if several might."""
         self._check_unique(via)
         with self._lock:
             entry = self._holder(via.key)
         return None if entry is None else entry.process
 
     def take(self, via: Via, process: Process) -> Process | None:
-        """Give the key of *via* to *process*, or answer who has it."""
+        """Give the key of *via* to *process*, or return the actor that has it."""
         self._check_unique(via)
         try:
             self.add(via.key, process, via.value)
@@ -88,7 +88,7 @@ class RegistryTable:
         """Register *process*.
 
         Raises AlreadyRegistered if the key is unique and taken, UnknownRegistry if the registry
-        ends meanwhile, CallExit if *process* does.
+        ends in the meantime, CallExit if *process* does.
         """
         process.hold(self)
         entry = Entry(key, process, value)
@@ -104,10 +104,10 @@ class RegistryTable:
             ref = holder.process.ref
             raise AlreadyRegistered(ref, f"the key {key!r} of {self._owner} is taken by {ref}")
         # One way: who loses its registrations by the end of the registry ends with it, to come
-        # back and register anew. The other way round it would tell the registry of every end.
+        # back and register anew. Otherwise the registry would get every end.
         is_linked = self._owner.link(process)
         if process.reason is not None:
-            # Killed meanwhile, and its end may have come by before there was anything to let go.
+            # Killed in the meantime, perhaps before there was anything to release.
             self.let_go(process)
             raise CallExit(process.reason, f"{process} has ended")
         if not is_linked:
@@ -129,7 +129,7 @@ class RegistryTable:
             self._owner.unlink(process)
 
     def update(self, key: Hashable, process: Process, fn: Callable[[Any], Any]) -> Any:
-        """Answer the new value of *key*, ``fn(value)``. Raises NotFound if *process* has it not."""
+        """Return the new value of *key*, ``fn(value)``. Raises NotFound if *process* has it not."""
         with self._lock:
             entry = self._holder(key)
         if entry is None or entry.process is not process:
@@ -170,17 +170,17 @@ class RegistryTable:
     # ---- reading --------------------------------------------------------------------------
 
     def of_key(self, key: Hashable) -> list[Entry]:
-        """Answer the entries of *key*, the oldest first."""
+        """Return the entries of *key*, the oldest first."""
         with self._lock:
             return [entry for entry in self._by_key.get(key, ()) if entry.lives]
 
     def of_process(self, process: Process) -> list[Entry]:
-        """Answer the entries of *process*, the oldest first."""
+        """Return the entries of *process*, the oldest first."""
         with self._lock:
             return [entry for entry in self._by_process.get(process, ()) if entry.lives]
 
     def all(self) -> list[Entry]:
-        """Answer all entries."""
+        """Return all entries."""
         with self._lock:
             return [e for entries in self._by_key.values() for e in entries if e.lives]
 

@@ -1,7 +1,7 @@
-"""What can be asked of a supervisor, and how it refuses.
+"""The requests that a supervisor handles, and how it refuses them.
 
-A handler that raises ends its actor, and a supervisor must not end because someone named a child
-that is not there. So a refusal is an answer, raised in the thread that asked.
+A handler that raises ends its actor, and a supervisor must not end because a caller named a child
+that does not exist. So a refusal is a reply, which is raised in the caller's thread.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Start: TypeAlias = "tuple[ChildSpec, tuple[Any, ...]]"
 
 
 class ChildInfo(NamedTuple):
-    """One child as ``which_children`` tells of it."""
+    """One child, as ``which_children`` returns it."""
 
     id: Hashable
     """None under a DynamicSupervisor, which knows its children by ref."""
@@ -49,13 +49,13 @@ class Counts(NamedTuple):
 
 
 class StartChild(NamedTuple):
-    """Start a child; answers its ref or IGNORE."""
+    """Start a child. The reply is its ref or IGNORE."""
 
     spec: ChildSpec
 
 
 class StartChildren(NamedTuple):
-    """Start many children; answers for each its ref, IGNORE, or the error."""
+    """Start many children. The reply has for each its ref, IGNORE, or the error."""
 
     starts: Sequence[Start]
 
@@ -79,17 +79,17 @@ class DeleteChild(NamedTuple):
 
 
 class GetChildSpec(NamedTuple):
-    """Answer the spec of a child."""
+    """Get the spec of a child."""
 
     id: Hashable
 
 
 class WhichChildren(NamedTuple):
-    """Answer a list of `ChildInfo`."""
+    """Get a list of `ChildInfo`."""
 
 
 class CountChildren(NamedTuple):
-    """Answer the `Counts`."""
+    """Get the `Counts`."""
 
 
 def count(children: Iterable[Child]) -> Counts:
@@ -103,13 +103,13 @@ def count(children: Iterable[Child]) -> Counts:
 
 
 def ask(sup: Destination, request: object) -> Any:
-    """Put *request* to the supervisor *sup*, without a time limit, as OTP does."""
+    """Send *request* to the supervisor *sup* and wait without a time limit, as OTP does."""
     return call(sup, request, timeout=None)
 
 
 def refuse(from_: Any, error: Exception) -> Any:
-    """Raise *error* in the thread whose request is being handled; the supervisor lives on."""
-    if from_ is None:  # a plain ask: what is raised here goes to the asker alone
+    """Raise *error* in the caller's thread; the supervisor goes on."""
+    if from_ is None:  # a plain ask: what is raised here goes to its caller only
         raise error
     reply_error(from_, error)
     return NOREPLY

@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from antq_actors.otp.actors.gen_server import GenServer
-from antq_actors.otp.events import emit
-from antq_actors.otp.events.stream import is_heard
+from antq_actors.otp.events.stream import has_listeners
 from antq_actors.otp.kernel.child_spec import AutoShutdown, Restart, check_significant, to_spec
 from antq_actors.otp.kernel.errors import MaxChildren, NotFound, OtpError, Stop
 from antq_actors.otp.kernel.messages import IGNORE, Exited
@@ -21,11 +20,11 @@ from antq_actors.otp.kernel.reasons import ExitReason, Shutdown, is_orderly
 from antq_actors.otp.kernel.ref import ServerRef
 from antq_actors.otp.messaging import inline
 from antq_actors.otp.messaging.timers import send_soon
-from antq_actors.otp.supervision import admin, restart
+from antq_actors.otp.supervision import admin, emit, restart
 from antq_actors.otp.supervision.admin import RESTARTING, ChildInfo, Counts
-from antq_actors.otp.supervision.backoff import Backoff, check_backoff, delay_of
+from antq_actors.otp.supervision.options import Backoff, check_backoff, delay_of
 from antq_actors.otp.supervision.restart import Child, ChildState, RestartIntensity
-from antq_actors.otp.supervision.shutdown import Victim, terminate_together
+from antq_actors.otp.supervision.shutdown import Target, terminate_together
 from antq_actors.otp.supervision.start import start_child
 from antq_actors.otp.threads import run_queue
 
@@ -118,7 +117,7 @@ class DynamicSupervisor(GenServer):
 
     @staticmethod
     def which_children(sup: Destination) -> list[ChildInfo]:
-        """Answer the children; their ids are None."""
+        """Return the children; their ids are None."""
         children: list[ChildInfo] = admin.ask(sup, admin.WhichChildren())
         return children
 
@@ -137,23 +136,23 @@ class DynamicSupervisor(GenServer):
 
     @property
     def max_restarts(self) -> int:
-        """How many restarts within the window are borne; may be read in any thread."""
+        """How many restarts are allowed within the window; may be read in any thread."""
         return self.__intensity.max_restarts
 
     @property
     def restarts_left(self) -> int:
-        """How many restarts would be borne now; may be read in any thread."""
+        """How many restarts are allowed now; may be read in any thread."""
         return self.__intensity.left(time.monotonic())
 
     def handle_call(self, request: Any) -> Any:
-        """Do what `admin.py` lists, as far as it makes sense here; refuse everything else."""
+        """Handle those requests of `admin.py` that make sense here; refuse all others."""
         try:
             return self.__answer(request)
         except OtpError as error:
             return admin.refuse(self.from_, error)
 
     def handle_info(self, message: Any) -> None:
-        """See a child's end, or try again to start one."""
+        """Handle the end of a child, or try again to start one."""
         match message:
             case Exited(ref, reason):
                 self.__on_exit(ref, reason)
@@ -174,7 +173,7 @@ class DynamicSupervisor(GenServer):
 
         There is nothing to decide and nothing to report, and waking this actor for it would be
         most of what a short-lived child costs. One dict operation, so no lock. The end of a child
-        that was told to end is waited for, and so no news.
+        that is being terminated is waited for, so its end is not reported.
         """
         if ref in self.__told_to_end:
             return True
@@ -183,7 +182,7 @@ class DynamicSupervisor(GenServer):
             return False
         if self.__children.pop(child.ref, None) is None:
             return False
-        if is_heard():
+        if has_listeners():
             emit.child_exited(self.ref, child, reason, restart.Leave())
         return True
 
@@ -208,7 +207,7 @@ class DynamicSupervisor(GenServer):
                 self.__give_up(ref, child)
 
     def __on_retry(self, ref: ServerRef, child: Child) -> None:
-        # Another value than the one that failed: it was terminated meanwhile.
+        # Another value than the one that failed: it was terminated in the meantime.
         if self.__children.get(ref) is not child or self._otp_process.stops_with_all:
             return
         self.__intensity, action = restart.retry_alone(
@@ -264,7 +263,9 @@ class DynamicSupervisor(GenServer):
             case admin.CountChildren():
                 return admin.count(self.published_children)
             case _:
-                error = TypeError(f"a DynamicSupervisor cannot answer {request!r}; see its methods")
+                error = TypeError(
+                    f"a DynamicSupervisor does not handle {request!r}; see its methods"
+                )
                 return admin.refuse(self.from_, error)
 
     def __add(self, spec: ChildSpec, args: tuple[Any, ...] = ()) -> Any:
@@ -272,20 +273,20 @@ class DynamicSupervisor(GenServer):
             raise MaxChildren(f"{self.ref} may have {self.__max_children} children, and has them")
         answer = start_child(spec, self.__extra_args, args)
         if args and spec.restart is not Restart.TEMPORARY:
-            spec = spec.with_more_args(args)  # else nobody asks for them again, as in OTP
+            spec = spec.with_more_args(args)  # otherwise they are not needed again, as in OTP
         child = Child(spec, ChildState.RUNNING, answer, 1, 0, None, time.monotonic())
         if answer is IGNORE:
             emit.child_ignored(self.ref, child)
             return answer
         self.__children[answer] = child
-        if is_heard():
+        if has_listeners():
             emit.child_started(self.ref, child)
         return answer
 
     def __has_no_place(self, max_children: int) -> bool:
         if len(self.__children) < max_children:
             return False
-        # Whoever awaits a child may hear of its end before this one does, as of a kill.
+        # A process that awaits a child may learn of its end before this one does, as after a kill.
         gone = sum(
             child.spec.restart is Restart.TEMPORARY and child.ref.process.reason is not None
             for child in self.published_children
@@ -315,8 +316,8 @@ class DynamicSupervisor(GenServer):
 
     def __end(self, children: Sequence[Child]) -> None:
         self.__told_to_end = frozenset(child.ref for child in children)
-        victims = [Victim(each.ref, each.spec.shutdown_time, each.spec.drain) for each in children]
-        for child, reason in zip(children, terminate_together(victims), strict=True):
+        targets = [Target(each.ref, each.spec.shutdown_time, each.spec.drain) for each in children]
+        for child, reason in zip(children, terminate_together(targets), strict=True):
             emit.child_terminated(self.ref, child, reason, is_dynamic=True)
 
 

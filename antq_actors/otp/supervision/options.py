@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
+from antq_actors.backoff import Backoff
 from antq_actors.otp.kernel.child_spec import AutoShutdown, Strategy, member_hint
-from antq_actors.otp.supervision.backoff import Backoff, check_backoff
 from antq_actors.otp.supervision.restart import RestartIntensity, State
 
 
@@ -19,7 +19,7 @@ class SupervisorOptions:
     strategy: Strategy = Strategy.ONE_FOR_ONE
     """Who is started again together with a child that is."""
     max_restarts: int = 3
-    """Restarts within `max_seconds` that are still borne; one more, and the supervisor gives up."""
+    """Restarts allowed within `max_seconds`; at one more, the supervisor gives up."""
     max_seconds: float = 5.0
     """The window of `max_restarts`, in seconds."""
     auto_shutdown: AutoShutdown = AutoShutdown.NEVER
@@ -43,7 +43,7 @@ class SupervisorOptions:
         check_backoff(self.backoff)
 
     def initial_state(self) -> State:
-        """Answer what a supervisor with these settings decides by, before it has children."""
+        """Return the initial state of a supervisor with these settings, before it has children."""
         return State(
             strategy=self.strategy,
             auto_shutdown=self.auto_shutdown,
@@ -65,10 +65,29 @@ class SupervisorOptions:
 
 
 def check_pair(made: object) -> tuple[Any, Any]:
-    """Answer what ``init_children`` made; TypeError unless it is children and options."""
+    """Return what ``init_children`` returned; TypeError unless it is children and options."""
     if not isinstance(made, tuple) or len(made) != 2:  # noqa: PLR2004 - a pair
         raise TypeError(
-            "init_children answers (children, options) or IGNORE, with the options a mapping or"
+            "init_children returns (children, options) or IGNORE, with the options a mapping or"
             f" None, got {made!r}"
         )
     return made
+
+
+__all__ = ["Backoff", "check_backoff", "delay_of"]
+
+
+def check_backoff(backoff: object) -> None:
+    """Raise TypeError unless *backoff* is one, or None."""
+    if backoff is not None and not isinstance(backoff, Backoff):
+        raise TypeError(
+            f"backoff must be a Backoff or None, got {backoff!r}; write Backoff(first=0.1)"
+        )
+
+
+def delay_of(backoff: Backoff | None, failures: int, chance: float) -> float:
+    """Return the seconds to wait after *failures* failed starts; without a *backoff* none.
+
+    *chance* is a random number from 0 to 1, for its jitter.
+    """
+    return 0.0 if backoff is None else backoff.delay(failures, chance=chance)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.cell import Process
     from antq_actors.otp.messaging.destinations import Destination
     from antq_actors.otp.messaging.via import Via
-    from antq_actors.otp.supervision.backoff import Backoff
+    from antq_actors.otp.supervision.options import Backoff
 
 
 class PartitionSupervisor(Supervisor):
@@ -72,7 +72,7 @@ class PartitionSupervisor(Supervisor):
 
     @staticmethod
     def partitions(sup: Destination) -> int:
-        """Answer how many partitions there are, without asking the supervisor.
+        """Return how many partitions there are, without a call to the supervisor.
 
         Raises CallExit(NoProc()) if it is not there, TypeError for what is no PartitionSupervisor.
         """
@@ -92,7 +92,7 @@ class _Partitions:
         self.number = number
 
     def find(self, via: Via) -> Process | None:
-        """Answer the actor of the partition that the key of *via* falls into, if it runs."""
+        """Return the actor of the partition that the key of *via* falls into, if it runs."""
         key = via.key
         index = (abs(key) if isinstance(key, int) else hash(key)) % self.number
         supervisor = self._supervisor()
@@ -104,7 +104,7 @@ class _Partitions:
         return None
 
     def take(self, via: Via, process: Process) -> Process | None:
-        """Refuse: nobody can be given a partition."""
+        """Refuse: a partition cannot be given to an actor."""
         raise ValueError(
             f"{process} cannot be named {via}: a PartitionSupervisor starts its partitions itself;"
             " a name needs a Registry"

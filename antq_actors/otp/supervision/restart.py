@@ -2,7 +2,7 @@
 
 This file decides and never acts: it starts nothing, stops nothing and reads no clock. An event is
 a function, (state, what happened, now) -> (state, what to do), and a supervisor does what it is
-told. That is why every rule here can be tested as plain values.
+A supervisor carries it out. That is why every rule here can be tested as plain values.
 
     a child's exit --temporary, or transient and orderly--> Leave, or ShutDown (auto_shutdown)
                    --otherwise----------------------------> StartAgain, or GiveUp
@@ -74,7 +74,7 @@ class RestartIntensity:
         return len(self.recent) > self.max_restarts
 
     def left(self, now: float) -> int:
-        """Answer how many restarts would be borne at *now*."""
+        """Return how many restarts are still allowed at *now*."""
         return max(0, self.max_restarts - len(self._within(now)))
 
     def _within(self, now: float) -> tuple[float, ...]:
@@ -89,7 +89,7 @@ class ChildState(StrEnum):
     RESTARTING = "restarting"
     """It ended, its new start failed, and another is to come."""
     STOPPED = "stopped"
-    """It does not run, and nobody will start it unless asked or in a group."""
+    """It does not run, and is started only on request or together with its group."""
     SUSPENDED = "suspended"
     """It runs, and `suspend` makes its messages wait; only ``tree`` says so."""
 
@@ -136,13 +136,15 @@ class State:
     intensity: RestartIntensity = RestartIntensity()
 
     def having(self, children: Children) -> State:
-        """Answer the same state with other children."""
+        """Return the same state with other children."""
         return replace(self, children=children)
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Nobody comes back; go on."""
+    """Restart nothing and go on.
+    A supervisor does what it is
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +176,7 @@ Action: TypeAlias = Leave | StartAgain | GiveUp | ShutDown
 
 
 def comes_back(restart: Restart, reason: ExitReason) -> bool:
-    """Answer OTP's table: restart type × exit reason (rules of otp 1.3)."""
+    """Return whether a child is restarted; OTP's table, restart type × exit reason (otp 1.3)."""
     match restart:
         case Restart.PERMANENT:
             return True
@@ -205,7 +207,7 @@ def retry(state: State, child_id: Hashable, now: float) -> tuple[State, Action]:
     """Decide what follows when the start of *child_id* failed and it is time to try again.
 
     Every try counts (rule 31). A child that is not ``RESTARTING`` (any more) is left alone: it
-    was terminated or started with its siblings meanwhile.
+    was terminated or started with its siblings in the meantime.
     """
     child = get(state.children, child_id)
     if child is None or child.state is not ChildState.RESTARTING:
@@ -233,7 +235,7 @@ def retry_alone(
 
 
 def start_failed(children: Children, plan: StartAgain, child_id: Hashable) -> Children:
-    """Answer the table after the start of *child_id* within *plan* failed: it is to be retried.
+    """Return the table after the start of *child_id* within *plan* failed: it is to be retried.
 
     Those started before it stay up, those after it stay down until the retry (rules 35–37).
     """
@@ -246,7 +248,7 @@ def start_failed(children: Children, plan: StartAgain, child_id: Hashable) -> Ch
 def started(
     children: Children, child_id: Hashable, ref: Any, *, now: float, by_itself: bool
 ) -> Children:
-    """Answer the table after a child was started; *by_itself*: its supervisor decided that."""
+    """Return the table after a child was started; *by_itself*: its supervisor decided that."""
     child = find(children, child_id)
     return _with(
         children,
@@ -261,14 +263,14 @@ def started(
 
 
 def ignored(children: Children, child_id: Hashable) -> Children:
-    """Answer the table after a start answered IGNORE: kept not running, a temporary one dropped."""
+    """Return the table after a start answered IGNORE: kept not running, a temporary one dropped."""
     if find(children, child_id).is_temporary:
         return without(children, child_id)
     return _with(children, child_id, state=ChildState.STOPPED)
 
 
 def stopped(children: Children, child_id: Hashable, reason: ExitReason | None) -> Children:
-    """Answer the table after a child ended for *reason*: a temporary one is dropped.
+    """Return the table after a child ended for *reason*: a temporary one is dropped.
 
     None if it did not run, and only a retry was called off.
     """
@@ -286,22 +288,22 @@ def stopped(children: Children, child_id: Hashable, reason: ExitReason | None) -
 
 
 def added(children: Children, spec: ChildSpec) -> Children:
-    """Answer the table with a child at the end, where `Strategy.REST_FOR_ONE` expects it."""
+    """Return the table with a child at the end, where `Strategy.REST_FOR_ONE` expects it."""
     return (*children, Child(spec))
 
 
 def without(children: Children, child_id: Hashable) -> Children:
-    """Answer the table without a child."""
+    """Return the table without a child."""
     return tuple(child for child in children if child.spec.id != child_id)
 
 
 def get(children: Children, child_id: Hashable) -> Child | None:
-    """Answer a child, None if there is no such id."""
+    """Return a child; None if there is no such id."""
     return next((child for child in children if child.spec.id == child_id), None)
 
 
 def find(children: Children, child_id: Hashable) -> Child:
-    """Answer a child; LookupError if there is no such id."""
+    """Return a child. Raise LookupError if there is no such id."""
     child = get(children, child_id)
     if child is None:
         raise LookupError(child_id)
@@ -309,7 +311,7 @@ def find(children: Children, child_id: Hashable) -> Child:
 
 
 def stop_order(children: Children) -> tuple[Hashable, ...]:
-    """Answer the ids of those that run, the last started first (rule 20)."""
+    """Return the ids of the running children, the last started first (rule 20)."""
     return tuple(child.spec.id for child in reversed(children) if child.is_running)
 
 
@@ -323,7 +325,7 @@ def _again(state: State, child_id: Hashable, now: float) -> tuple[State, StartAg
 
     children = _with(children, child_id, state=ChildState.RESTARTING)
     group = _group(children, child_id, state.strategy)
-    # A group starts every spec it has, also those that were not running (rule 24).
+    # A group starts all its specs, also those whose children were not running (rule 24).
     start = tuple(c.spec.id for c in group if not (c.is_temporary and c.is_running))
     state = replace(state, children=children, intensity=intensity)
     return state, StartAgain(stop=stop_order(group), start=start)

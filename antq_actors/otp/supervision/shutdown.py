@@ -1,7 +1,7 @@
-"""The shutdown protocol: a word, some time, then the kill (otp rules 40–43).
+"""The shutdown protocol: an exit signal, a timeout, then a kill (otp rules 40–43).
 
 A supervisor waits on a watch of its own and not on the link, so that a child that unlinked itself
-cannot make it wait for ever. After a kill it waits without a limit: there is none, a kill declares
+cannot make it wait for ever. After a kill it waits without a limit, which is safe: a kill declares
 the actor dead.
 """
 
@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pykka._envelope import Envelope
 
@@ -19,61 +21,61 @@ from antq_actors.otp.kernel.errors import CallCycle
 from antq_actors.otp.kernel.messages import StopRequest
 from antq_actors.otp.kernel.reasons import Killed, NoProc, Shutdown, is_orderly
 from antq_actors.otp.messaging.watch import DeathWatch
-from antq_actors.otp.supervision.wakeups import wake_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from antq_actors.otp.kernel.child_spec import ChildSpec, ShutdownTime
+    from antq_actors.otp.kernel.mailbox import Mailbox
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.otp.kernel.ref import ServerRef
 
 
-class Victim(NamedTuple):
-    """An actor that is to end."""
+class Target(NamedTuple):
+    """An actor to be terminated."""
 
     ref: ServerRef
     shutdown: ShutdownTime
     drain: bool = False
-    """Whether the order waits behind the messages that it has."""
+    """Whether its mailbox is emptied first."""
 
 
 def terminate(ref: ServerRef, shutdown: ShutdownTime, *, drain: bool = False) -> ExitReason:
-    """End one child and answer the reason it ended with."""
-    return terminate_together([Victim(ref, shutdown, drain)])[0]
+    """Terminate one child and return its exit reason."""
+    return terminate_together([Target(ref, shutdown, drain)])[0]
 
 
-def terminate_together(victims: Sequence[Victim]) -> list[ExitReason]:
-    """End many children at once and answer their reasons; it takes as long as the slowest."""
+def terminate_together(targets: Sequence[Target]) -> list[ExitReason]:
+    """Terminate children at once and return their exit reasons; takes as long as the slowest."""
     current.fence()
     began = time.monotonic()
-    watches = [DeathWatch(victim.ref) for victim in victims]
+    watches = [DeathWatch(target.ref) for target in targets]
     me = current.process()
-    for ref, shutdown, drain in victims:
+    for ref, shutdown, drain in targets:
         if drain:
             ref.process.mailbox.deliver(Envelope(StopRequest(Shutdown())), wake=False)
         else:
             reason = Killed() if shutdown is BRUTAL_KILL else Shutdown()
             ref.process.exit(me, reason, wake=False)
-    wake_in_turn([victim.ref.process.mailbox for victim in victims])
-    # Those with the least time first: while one is waited for, none of the others is overdue.
-    # Among equals the last first: it was woken last, so that the wait for it is most often the only
-    # one, and this thread does not wake for each.
-    last_first = range(len(victims) - 1, -1, -1)
-    in_time = sorted(last_first, key=lambda i: _seconds(victims[i].shutdown))
+    wake_in_turn([target.ref.process.mailbox for target in targets])
+    # The shortest timeouts first: while this thread waits for one child, no other is overdue.
+    # Among equal ones the last first: it was woken last, so waiting for it is usually the only
+    # wait, and this thread does not wake once for each child.
+    last_first = range(len(targets) - 1, -1, -1)
+    in_time = sorted(last_first, key=lambda i: _seconds(targets[i].shutdown))
     for i in in_time:
-        ref, shutdown, _ = victims[i]
+        ref, shutdown, _ = targets[i]
         if shutdown is BRUTAL_KILL:
             continue
         if not _ends_within(watches[i], _left(began, shutdown)):
             ref.process.kill()
-    return [_reason(watch, each.ref) for watch, each in zip(watches, victims, strict=True)]
+    return [_reason(watch, each.ref) for watch, each in zip(watches, targets, strict=True)]
 
 
 def is_clean(spec: ChildSpec, reason: ExitReason, *, is_dynamic: bool = False) -> bool:
-    """Say whether a child that was told to end did so as it should (otp rule 43).
+    """Return whether a terminated child ended as it should (otp rule 43).
 
-    A permanent one may not end with a detail of its own, unless it *is_dynamic*.
+    The reason of a permanent child must have no detail of its own, unless it *is_dynamic*.
     """
     if spec.shutdown_time is BRUTAL_KILL and reason == Killed():
         return True
@@ -86,7 +88,7 @@ def _ends_within(watch: DeathWatch, timeout: float | None) -> bool:
     try:
         return watch.wait(timeout) is not None
     except CallCycle:
-        return False  # it waits for the end of this supervisor, so it will not come to its own
+        return False  # it waits for this supervisor to end, so it cannot end itself
 
 
 def _seconds(shutdown: ShutdownTime) -> float:
@@ -102,6 +104,27 @@ def _left(began: float, shutdown: float) -> float | None:
 def _reason(watch: DeathWatch, ref: ServerRef) -> ExitReason:
     reason = watch.wait(None)
     if reason is None or isinstance(reason, NoProc):
-        # It had ended before it was watched; its process remembers how.
+        # It had ended before it was watched; its cell still has the reason.
         return ref.process.reason or NoProc()
     return reason
+
+
+AT_ONCE: Final = 4
+"""How many are on their way at the same time."""
+
+
+def wake_in_turn(mailboxes: Sequence[Mailbox]) -> None:
+    """Wake the actors of *mailboxes* that sleep; in each waits something that did not wake it."""
+    if len(mailboxes) <= AT_ONCE:
+        for mailbox in mailboxes:
+            mailbox.wake()
+        return
+    line = deque(mailboxes)
+
+    def wake_next() -> None:
+        with suppress(IndexError):
+            while not line.popleft().wake(wake_next):
+                pass
+
+    for _ in range(AT_ONCE):
+        wake_next()

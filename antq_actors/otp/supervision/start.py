@@ -1,4 +1,4 @@
-"""Starting one child: what its start function may do, and how its failure is told."""
+"""Starting one child: what its start function may do, and how a failure is reported."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def start_child(
     spec: ChildSpec, extra_args: tuple[Any, ...] = (), more_args: tuple[Any, ...] = ()
 ) -> Any:
-    """Run the start function of *spec* in this supervisor's thread; answer the ref or IGNORE.
+    """Run the start function of *spec* in this supervisor's thread; return the ref or IGNORE.
 
     Raises AlreadyStarted if the child's name is taken, and StartError with the child's id for
     every other way to fail. Does not return to the thread of a supervisor that was killed.
@@ -52,7 +52,7 @@ def _checked(spec: ChildSpec, answer: object) -> Any:
         return IGNORE
     if not isinstance(answer, ServerRef):
         error = TypeError(
-            f"start of child {spec.id!r} must answer a ServerRef or IGNORE, got {answer!r}; "
+            f"start of child {spec.id!r} must return a ServerRef or IGNORE, got {answer!r}; "
             "a plain pykka actor becomes a child with supervised(ItsClass)"
         )
         raise _start_error(spec.id, Crash(error), error) from error
@@ -63,7 +63,7 @@ def _checked(spec: ChildSpec, answer: object) -> Any:
 
 
 def _origin(error: StartError) -> BaseException:
-    """Answer what stopped an actor from starting; a supervisor's own StartError names its child."""
+    """Return what stopped an actor from starting; a supervisor's own StartError names its child."""
     if error.child_id is None and error.__cause__ is not None:
         return error.__cause__
     return error

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from antq_actors.otp.actors.gen_server import GenServer
-from antq_actors.otp.events import emit
 from antq_actors.otp.kernel.child_spec import (
     AutoShutdown,
     ChildSpec,
@@ -36,10 +35,9 @@ from antq_actors.otp.kernel.errors import (
 from antq_actors.otp.kernel.messages import IGNORE, Exited
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Shutdown
 from antq_actors.otp.messaging.timers import send_soon
-from antq_actors.otp.supervision import admin, restart
+from antq_actors.otp.supervision import admin, emit, restart
 from antq_actors.otp.supervision.admin import RESTARTING, ChildInfo, Counts
-from antq_actors.otp.supervision.backoff import delay_of
-from antq_actors.otp.supervision.options import SupervisorOptions, check_pair
+from antq_actors.otp.supervision.options import SupervisorOptions, check_pair, delay_of
 from antq_actors.otp.supervision.restart import Child, Children, ChildState, State
 from antq_actors.otp.supervision.shutdown import terminate
 from antq_actors.otp.supervision.start import start_child
@@ -49,7 +47,7 @@ if TYPE_CHECKING:
 
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.otp.messaging.destinations import Destination
-    from antq_actors.otp.supervision.backoff import Backoff
+    from antq_actors.otp.supervision.options import Backoff
 
 
 class _Retry(NamedTuple):
@@ -61,7 +59,7 @@ class _Retry(NamedTuple):
 class Supervisor(GenServer):
     """An actor whose only work is other actors.
 
-    Its children start one by one, in order, before ``start`` returns. One that ends is started
+    Its children start one by one, in order, before ``start`` returns. A child that ends is started
     again as its spec and the *strategy* say; more than *max_restarts* of that within *max_seconds*,
     and the supervisor stops its children, the last started first, and ends with ``Shutdown()``.
     """
@@ -92,10 +90,10 @@ class Supervisor(GenServer):
         self.__use(options)
 
     def init_children(self) -> Any:
-        """Answer ``(children, options)`` or IGNORE; a subclass overrides it.
+        """Return ``(children, options)`` or IGNORE; a subclass overrides it.
 
-        It runs whenever the supervisor starts, in its own thread: what it answers is what comes
-        back after a restart. The options are those of ``start``, as a mapping.
+        It runs whenever the supervisor starts, in its own thread: its children are those that it
+        returns, also after a restart. The options are those of ``start``, as a mapping.
         """
         return self.__specs, None
 
@@ -121,7 +119,7 @@ class Supervisor(GenServer):
 
     @staticmethod
     def start_child(sup: Destination, spec: object) -> Any:
-        """Add a child at the end and start it; answer its ref, or IGNORE.
+        """Add a child at the end and start it; return its ref, or IGNORE.
 
         Raises AlreadyStarted or AlreadyPresent if there is one with its id, StartError if it does
         not start, which leaves no trace of it.
@@ -138,7 +136,7 @@ class Supervisor(GenServer):
 
     @staticmethod
     def restart_child(sup: Destination, child_id: Hashable) -> Any:
-        """Start a child that does not run; answer its ref, or IGNORE.
+        """Start a child that does not run; return its ref, or IGNORE.
 
         Raises NotFound, Running, Restarting, and StartError if it does not start.
         """
@@ -151,13 +149,13 @@ class Supervisor(GenServer):
 
     @staticmethod
     def get_childspec(sup: Destination, child_id: Hashable) -> ChildSpec:
-        """Answer the spec of a child. Raises NotFound."""
+        """Return the spec of a child. Raises NotFound."""
         spec: ChildSpec = admin.ask(sup, admin.GetChildSpec(checked_id(child_id)))
         return spec
 
     @staticmethod
     def which_children(sup: Destination) -> list[ChildInfo]:
-        """Answer the children in start order (OTP: the newest first)."""
+        """Return the children in start order (OTP: the newest first)."""
         children: list[ChildInfo] = admin.ask(sup, admin.WhichChildren())
         return children
 
@@ -174,12 +172,12 @@ class Supervisor(GenServer):
 
     @property
     def max_restarts(self) -> int:
-        """How many restarts within the window are borne; may be read in any thread."""
+        """How many restarts are allowed within the window; may be read in any thread."""
         return self.__options.max_restarts
 
     @property
     def restarts_left(self) -> int:
-        """How many restarts would be borne now; may be read in any thread."""
+        """How many restarts are allowed now; may be read in any thread."""
         return self.__state.intensity.left(time.monotonic())
 
     @property
@@ -206,21 +204,21 @@ class Supervisor(GenServer):
                 self.__begin_child(spec.id, by_itself=False)
             except OtpError as error:
                 if self._otp_process.reason is not None:
-                    raise  # killed meanwhile, and its children with it
+                    raise  # killed in the meantime, and its children with it
                 emit.boot_failed(self.ref, restart.find(self.__children, spec.id), error)
                 self.__end_children()
                 raise Stop(Shutdown(_boot_error(spec, error))) from error
         return None
 
     def handle_call(self, request: Any) -> Any:
-        """Do what `admin.py` lists; refuse everything else."""
+        """Handle the requests of `admin.py`; refuse all others."""
         try:
             return self.__answer(request)
         except OtpError as error:
             return admin.refuse(self.from_, error)
 
     def handle_info(self, message: Any) -> None:
-        """See a child's end, or try again to start one."""
+        """Handle the end of a child, or try again to start one."""
         match message:
             case Exited(ref, reason):
                 self.__on_exit(ref, reason)
@@ -256,7 +254,7 @@ class Supervisor(GenServer):
             self._otp_process.stops_with_all
             or restart.get(self.__children, child.spec.id) is not child
         ):
-            return  # something else happened to it meanwhile
+            return  # something else happened to it in the meantime
         self.__state, action = restart.retry(self.__state, child.spec.id, now=time.monotonic())
         self.__carry_out(action)
 
@@ -282,8 +280,8 @@ class Supervisor(GenServer):
                 chance = random.random()  # noqa: S311 - for its jitter
                 delay = delay_of(self.__options.backoff, child.failed_starts, chance)
                 emit.restart_failed(self.ref, child, error, delay)
-                # A message, not a loop: whoever wants this child terminated, or this supervisor
-                # stopped, gets a word in between (otp rule 35).
+                # A message, not a loop: in between, this child can be terminated or this supervisor
+                # stopped (otp rule 35).
                 send_soon(self.ref, _Retry(child), delay)
                 return
 
@@ -337,7 +335,7 @@ class Supervisor(GenServer):
             case admin.CountChildren():
                 return admin.count(self.__children)
             case _:
-                error = TypeError(f"a supervisor cannot answer {request!r}; see its methods")
+                error = TypeError(f"a supervisor does not handle {request!r}; see its methods")
                 return admin.refuse(self.from_, error)
 
     def __add(self, spec: ChildSpec) -> Any:

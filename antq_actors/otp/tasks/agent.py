@@ -51,7 +51,7 @@ class Agent(GenServer):
     def get(
         agent: Destination, fn: Callable[[Any], Any], timeout: float | timedelta | None = 5.0
     ) -> Any:
-        """Answer ``fn(state)``. Raises what `call` raises."""
+        """Return ``fn(state)``. Raises what `call` raises."""
         return calls.call(agent, _Get(_check(fn)), timeout)
 
     @staticmethod
@@ -67,7 +67,7 @@ class Agent(GenServer):
         fn: Callable[[Any], tuple[Any, Any]],
         timeout: float | timedelta | None = 5.0,
     ) -> Any:
-        """Answer the first of the pair that ``fn(state)`` makes; the second becomes the state.
+        """Return the first of the pair that ``fn(state)`` returns; the second becomes the state.
 
         Anything but a pair ends the agent with a TypeError. Raises what `call` raises.
         """

@@ -6,8 +6,12 @@ however the waiting ends.
 
 from __future__ import annotations
 
+import queue
 import time
-from typing import TYPE_CHECKING, Any, Final, Self
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from antq_actors.otp.actors.task_actor import LeanServer
 from antq_actors.otp.kernel import current
@@ -18,7 +22,6 @@ from antq_actors.otp.kernel.reasons import ExitReason, Killed, NoProc, Normal
 from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging.deadlock import waiting_for
 from antq_actors.otp.supervision.shutdown import terminate
-from antq_actors.otp.tasks.task_ends import Ok, TaskEnds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,8 +30,8 @@ if TYPE_CHECKING:
 
     from antq_actors.otp.kernel.cell import Process
     from antq_actors.otp.kernel.child_spec import ShutdownTime
+    from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.otp.kernel.ref import ServerRef
-    from antq_actors.otp.tasks.task_ends import TaskResult
 
 _NONE: Final = _Marker("no value")
 
@@ -167,7 +170,7 @@ class Task:
         )
 
     def await_(self, timeout: float | timedelta | None = 5.0) -> Any:
-        """Answer the function's value, now or as often as it is asked.
+        """Return the function's value, as often as it is called.
 
         Any thread may ask. Raises TaskExit with the reason if the task ended without one (its
         ``__cause__`` is what the function raised), and TimeoutError after *timeout* seconds (None:
@@ -193,7 +196,7 @@ class Task:
         return self._outcome.answered and self._outcome.error is not None
 
     def outcome(self, limit: float | None, late: str) -> Any:
-        """Answer the value, or raise, without noting who waits."""
+        """Return the value, or raise, without noting the waiter."""
         if not self._outcome.wait(limit):
             raise TimeoutError(f"{self.ref} {late}")
         error = self._outcome.error
@@ -206,7 +209,7 @@ class Task:
     def await_many(
         cls, tasks: Iterable[Task], timeout: float | timedelta | None = 5.0
     ) -> list[Any]:
-        """Answer the values of all *tasks* in their order; *timeout* is for all of them together.
+        """Return the values of all *tasks* in their order; *timeout* is for all of them together.
 
         Raises TaskExit as soon as one of them has ended without a value, whatever the others do,
         and TimeoutError for the first in order that has none. Those that are left go on.
@@ -292,17 +295,18 @@ class Task:
         return Ok(self._outcome.value)
 
     def settles_within(self, limit: float | None) -> bool:
-        """Wait until it is known how the task has ended, without noting who waits."""
+        """Wait until it is known how the task has ended, without noting the waiter."""
         return self._outcome.wait(limit)
 
     def shutdown(self, timeout: ShutdownTime | timedelta = 5.0) -> ExitReason:
-        """End the task and answer the reason it ended with; one that has ended is fine.
+        """End the task and return its exit reason; it may have ended already.
 
-        It is told to, and killed after *timeout* seconds, or at once with ``BRUTAL_KILL``.
+        It gets an exit signal, and is killed after *timeout* seconds, or at once with
+        ``BRUTAL_KILL``.
         """
         me = current.process()
         if me is not None:
-            me.unlink(self.ref.process)  # its end is wanted, and ends nobody else
+            me.unlink(self.ref.process)  # its end is wanted and must end no other actor
             self.ref.process.unlink(me)
         if timeout is not BRUTAL_KILL:
             limit = seconds(timeout)
@@ -351,3 +355,60 @@ def check_callable(fn: object) -> None:
         raise TypeError(
             f"a task runs a function, got {fn!r}; write Task.async_(fn, *args), without calling fn"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Ok:
+    """A task has returned *value*: what ``yield_``, ``yield_many`` and ``map`` have for it.
+
+    >>> match Ok(1024):
+    ...     case Ok(value):
+    ...         print(value)
+    1024
+    """
+
+    value: Any
+
+
+TaskResult: TypeAlias = Ok | TaskExit
+"""How a task has ended."""
+
+
+class TaskEnds:
+    """The ends of many tasks as they come, each once, under the number it was added with."""
+
+    def __init__(self, tasks: Iterable[Task] = ()) -> None:
+        self.open: dict[int, Task] = {}
+        """Those whose ends have not been taken yet, in the order in which they were added."""
+        self._ended: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for number, task in enumerate(tasks):
+            self.add(number, task)
+
+    def add(self, number: int, task: Task) -> None:
+        """Add *task* under *number*."""
+        self.open[number] = task
+        if not task.ref.process.watch((self, number), partial(self._end, number)):
+            self._ended.put(number)
+
+    def _end(self, number: int, _ref: ServerRef, _reason: ExitReason, /) -> None:
+        self._ended.put(number)
+
+    def take(self, limit: float | None, *, needs_all: bool) -> int | None:
+        """Return the number of the next that has ended; None if none has within *limit* seconds.
+
+        Its value may come a moment later. A caller that *needs_all* waits for each of them, so two
+        that wait for each other are found. There must be some that are open.
+        """
+        first = next(iter(self.open.values()))
+        with first.waited_for() if needs_all else nullcontext():
+            try:
+                number = self._ended.get(timeout=limit)
+            except queue.Empty:
+                return None
+        del self.open[number]
+        return number
+
+    def forget(self) -> None:
+        """Wait for none of them any more."""
+        for number, task in self.open.items():
+            task.ref.process.unwatch((self, number))

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.errors import StorageError
-from antq_actors.exports import shown
+from antq_actors.introspection import shown
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.storage.admin.reseal import reseal_all

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from antq_actors.errors import AntqError, BatchError, StorageError
-from antq_actors.field_docs import explain_fields
+from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.options import check_queue_name

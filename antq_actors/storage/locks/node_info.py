@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from antq_actors.field_docs import explain_fields
+from antq_actors.introspection import explain_fields
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,11 +1,11 @@
-"""What a supervisor tells the world of each thing it does: it makes the event and publishes it."""
+"""The events of a supervisor: each function makes one and publishes it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.otp import events
-from antq_actors.otp.events.stream import is_heard, publish
+from antq_actors.otp.events.stream import has_listeners, publish
 from antq_actors.otp.kernel.reasons import Normal, is_orderly
 from antq_actors.otp.supervision import restart
 from antq_actors.otp.supervision.shutdown import is_clean
@@ -24,20 +24,20 @@ _OUTCOMES: Final[dict[type[restart.Action], events.Outcome]] = {
 
 
 def child_started(sup: ServerRef, child: Child) -> None:
-    """Tell of a child that runs now."""
-    if is_heard():
+    """Publish that a child is running."""
+    if has_listeners():
         publish(events.ChildStarted(sup, child.spec.id, child.ref, child.incarnation))
 
 
 def child_ignored(sup: ServerRef, child: Child) -> None:
-    """Tell of a child that had nothing to do."""
-    if is_heard():
+    """Publish that a child had nothing to do."""
+    if has_listeners():
         publish(events.ChildIgnored(sup, child.spec.id))
 
 
 def child_exited(sup: ServerRef, child: Child, reason: ExitReason, action: restart.Action) -> None:
-    """Tell of a child that ended by itself, and that *action* follows."""
-    if is_orderly(reason) and isinstance(action, restart.Leave) and not is_heard():
+    """Publish that a child ended by itself and that *action* follows."""
+    if is_orderly(reason) and isinstance(action, restart.Leave) and not has_listeners():
         return
     siblings = action.stop if isinstance(action, restart.StartAgain) else ()
     outcome = events.Outcome.STOPS_TOO if sup.process.stops_with_all else _OUTCOMES[type(action)]
@@ -51,21 +51,21 @@ def child_exited(sup: ServerRef, child: Child, reason: ExitReason, action: resta
 def child_terminated(
     sup: ServerRef, child: Child, reason: ExitReason, *, is_dynamic: bool = False
 ) -> None:
-    """Tell of a child that was told to end."""
+    """Publish that a supervisor has terminated a child."""
     spec = child.spec
     came_first = child.ref.process.stops_with_all and reason == Normal()  # pykka's stop_all
     clean = came_first or is_clean(spec, reason, is_dynamic=is_dynamic)
-    if not clean or is_heard():
+    if not clean or has_listeners():
         publish(events.ChildTerminated(sup, spec.id, child.ref, reason, spec.shutdown_time, clean))
 
 
 def restart_failed(sup: ServerRef, child: Child, error: Exception, retry_in: float) -> None:
-    """Tell of a start within a restart that failed, and will be tried again."""
+    """Publish that a restart failed and will be tried again."""
     publish(events.RestartFailed(sup, child.spec.id, error, retry_in))
 
 
 def gave_up(sup: ServerRef, child: Child, intensity: RestartIntensity) -> None:
-    """Tell of a supervisor that ends because of too many restarts, the last of *child*."""
+    """Publish that a supervisor ends because of too many restarts, the last of *child*."""
     publish(
         events.GaveUp(
             sup, child.spec.id, child.last_exit, intensity.max_restarts, intensity.max_seconds
@@ -74,10 +74,10 @@ def gave_up(sup: ServerRef, child: Child, intensity: RestartIntensity) -> None:
 
 
 def boot_failed(sup: ServerRef, child: Child, error: Exception) -> None:
-    """Tell of a supervisor that cannot start, because *child* does not."""
+    """Publish that a supervisor cannot start because *child* does not."""
     publish(events.BootFailed(sup, child.spec.id, error))
 
 
 def unexpected(sup: ServerRef, message: Any) -> None:
-    """Tell of a message that no supervisor understands."""
+    """Publish that a supervisor received a message that it does not understand."""
     publish(events.Unexpected(sup, message))

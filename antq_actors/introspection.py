@@ -10,10 +10,10 @@ from __future__ import annotations
 import ast
 import inspect
 import textwrap
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 T = TypeVar("T")
 
@@ -62,3 +62,13 @@ def _text_of(statement: ast.stmt) -> str:
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
         return str(statement.value.value)
     return ""
+
+
+def shown(module: Mapping[str, Any], *more: str) -> list[str]:
+    """Return the names in ``__all__`` of a *module*'s globals, *more*, and what Python sets there.
+
+    >>> shown({"__all__": ["open"], "os": None, "__doc__": ""}, "errors")
+    ['__all__', '__doc__', 'errors', 'open']
+    """
+    of_python = (name for name in module if name.startswith("__") and name.endswith("__"))
+    return sorted({*module["__all__"], *more, *of_python})
