@@ -222,7 +222,7 @@ def test_several_processes_are_refused_where_a_store_cannot_be_shared(monkeypatc
     code = run(["start", "web:app", "--processes", "2"])
 
     assert code != 0
-    assert "on darwin one process at a time may have a store open" in capsys.readouterr().err
+    assert "on darwin only one process at a time can open a store" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("more", [(), ("--processes", "2")])

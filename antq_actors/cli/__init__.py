@@ -1,24 +1,27 @@
-"""The command ``antq``: start an application, run the demo, look at jobs and change them.
+"""The command ``antq``: start an application, run the demo, show and change jobs.
 
-    commands.py     what each is called, does, and where it is; group.py: all of them, for typer
-    start.py        start module:app             start_log.py what it logs
-    demo.py         demo             demo_display.py while it runs, demo_report.py at its end
+        commands.py     the name, summary and function of each; group.py: all of them, for typer
+    start.py        start module:app             start_log.py its logging
+    demo.py         demo             demo_display.py its progress, demo_report.py its summary
     course.py       course
     listing.py      list
-    jobs.py         show nodes count             overview.py what runs where
+    jobs.py         show nodes count             overview.py nodes and queues
     changes.py      cancel retry delete pause resume
-    enqueue.py      enqueue                      user_code.py the modules that commands import
+    enqueue.py      enqueue                      user_code.py imports the user's modules
     maintenance.py  verify backup restore compact migrate reseal export import
-    store.py        which store a command is about, and its opening
+        store.py        opens the store that a command works on
     render.py       jobs as text and JSON
-    tables.py       jobs, and other facts, as tables
-    moment.py       instants, as people read them
-    output.py       standard output and standard error, whatever they are
+        tables.py       jobs and other facts as tables
 
-A command is imported when it is run. ``--version`` and ``--help`` import no library but typer.
+        moment.py       times in the local time zone
 
-Exit codes: 0 fine; 1 refused (no such job, not cancellable, no such store any more, …), or findings
-of verify; 2 wrong usage; 130 Ctrl-C. What goes wrong is one line on standard error.
+        output.py       writes to standard output and standard error of any kind
+
+
+A command is imported when it is run. ``--version`` and ``--help`` import no library except typer.
+
+Exit codes: 0 success; 1 refused (the job does not exist or cannot be cancelled, the store is gone,
+…), or findings of verify; 2 wrong usage; 130 Ctrl-C. An error is one line on standard error.
 """
 
 import sys
@@ -52,11 +55,11 @@ def run(arguments: list[str]) -> int:
 
 
 def _run_command(arguments: list[str]) -> int:
-    import typer  # noqa: PLC0415 - not before it is needed: it takes half the time of --version
+    import typer  # noqa: PLC0415 - only when needed: it takes half the time of --version
 
     from antq_actors.cli.group import antq  # noqa: PLC0415 - the same
 
-    # Typer has moved the module of this class between versions, but never its place.
+    # typer has moved this class to other modules, but it has always been the base of BadParameter.
     usage_error: Any = typer.BadParameter.__bases__[0]
     try:
         code = antq(arguments or ["--help"], prog_name="antq", standalone_mode=False)
@@ -68,10 +71,10 @@ def _run_command(arguments: list[str]) -> int:
 
 
 def _wrong_usage(error: Any) -> str:
-    # typer puts the name of an exception before what its own check of a choice says.
+    # typer puts the name of an exception before the message of its own check of a choice.
     text: str = error.format_message().replace(": Value error, ", ": ", 1)
     checked: Any = error.__cause__
-    if hasattr(checked, "errors"):  # of pydantic, which does not say what it has found
+    if hasattr(checked, "errors"):  # pydantic's, whose message does not show the value
         found = repr(checked.errors()[0]["input"])
         if found not in text:
             text = f"{text}, got {found}"

@@ -1,6 +1,7 @@
 """``antq cancel``, ``retry`` and ``delete`` of jobs; ``pause`` and ``resume`` of queues.
 
-Each takes several. What is refused of one is said, and the others are done all the same.
+Each takes several. If one is refused, its error is printed, and the others are changed all the
+same.
 """
 
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ T = TypeVar("T")
 def cancel(ids: JobIds, path: StorePath) -> int:
     """Cancel jobs that have not ended.
 
-    A running job is told to end, in whatever process it runs; it is cancelled a moment later.
+    A running job is told to end, in whichever process it runs; it is cancelled a moment later.
 
     \b
     Examples:
@@ -39,7 +40,7 @@ def cancel(ids: JobIds, path: StorePath) -> int:
 def retry(ids: JobIds, path: StorePath) -> int:
     """Enqueue ended jobs again.
 
-    They may be failed, cancelled or completed, and have all their attempts before them.
+    They can be failed, cancelled or completed. All their attempts are available again.
 
     \b
     Examples:
@@ -52,7 +53,7 @@ def retry(ids: JobIds, path: StorePath) -> int:
 def delete(ids: JobIds, path: StorePath) -> int:
     """Delete jobs of any status, for good.
 
-    A running job is not stopped, and its outcome is dropped.
+    A running job is not stopped; its outcome is dropped.
 
     \b
     Example:
@@ -64,7 +65,7 @@ def delete(ids: JobIds, path: StorePath) -> int:
 def pause(queues: QueueNames, path: StorePath) -> int:
     """Pause queues in every process on the path; they stay paused after a restart.
 
-    What runs goes on.
+    Running jobs go on.
 
     \b
     Example:
@@ -84,14 +85,14 @@ def resume(queues: QueueNames, path: StorePath) -> int:
 
 
 def _each(items: Iterable[T], path: StorePath, change: Callable[[AntQ, T], str]) -> int:
-    """Make a change to each, say what was done or refused, and return the exit code."""
+    """Change each item, print what was done or refused, and return the exit code."""
     code = 0
     with opened(path) as app:
         for item in items:
             try:
                 done = change(app, item)
             except StorageError:
-                raise  # which the others would meet as well
+                raise  # the other items would get the same error
             except AntqError as error:
                 text = " ".join(str(error).split())
                 named = text if str(item) in text else f"{item}: {text}"

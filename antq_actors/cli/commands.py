@@ -1,8 +1,8 @@
-"""The commands of ``antq``: what each is called, what it does, and where its function is.
+"""The commands of ``antq``: the name, the summary and the function of each.
 
-A command's module is imported when the command is run or its own help is shown. The list that
-``antq --help`` shows needs none of them, so their summaries are repeated here; a test compares them
-with the docstrings of the functions.
+The module of a command is imported when the command is run or its own help is shown. ``antq
+--help`` shows all summaries without importing the modules, so they are repeated here. A test
+compares them with the docstrings of the functions.
 """
 
 from typing import Final, NamedTuple
@@ -19,9 +19,9 @@ class Command(NamedTuple):
 
 COMMANDS: Final = {
     "start": Command("start:start", "Run the queues of an application."),
-    "demo": Command("demo:demo", "Send a promotion to every lead of a file."),
-    "course": Command("course:course", "List the programs of the course in OTP; show and run one."),
-    "list": Command("listing:list_jobs", "List jobs by id. All given filters hold."),
+    "demo": Command("demo:demo", "Send a promotion to every lead in a file."),
+    "course": Command("course:course", "List the programs of the OTP course; show and run one."),
+    "list": Command("listing:list_jobs", "List jobs by id. A job must match all filters."),
     "show": Command(
         "jobs:show", "Show one job with its errors and stack traces, and where it runs."
     ),
@@ -41,21 +41,19 @@ COMMANDS: Final = {
     ),
     "backup": Command(
         "maintenance:backup",
-        "Copy a store, as it is now, to a new directory, while applications run.",
+        "Copy the current state of a store to a new directory, while applications run.",
     ),
-    "restore": Command("maintenance:restore", "Make a store of a backup, after verifying it."),
-    "compact": Command(
-        "maintenance:compact", "Give the room of what was deleted back to the disk."
+    "restore": Command(
+        "maintenance:restore", "Create a store from a backup, after verifying the backup."
     ),
-    "migrate": Command("maintenance:migrate", "Bring a store to the format of this release."),
-    "reseal": Command(
-        "maintenance:reseal", "Sign all jobs that are in a store with the first signing key."
-    ),
+    "compact": Command("maintenance:compact", "Return the space of deleted data to the disk."),
+    "migrate": Command("maintenance:migrate", "Convert a store to the format of this release."),
+    "reseal": Command("maintenance:reseal", "Sign all jobs in a store with the first signing key."),
     "export": Command(
         "maintenance:export_jobs", "Write jobs as lines of JSON, while applications run."
     ),
     "import": Command(
         "maintenance:import_jobs",
-        "Store the jobs of an export as they were; trust the file as you trust code.",
+        "Import the jobs of an export; use only a file that you trust as you trust code.",
     ),
 }

@@ -1,7 +1,7 @@
-"""``antq course``: the programs and exercises of the course in OTP, listed, shown, run and checked.
+"""``antq course``: list, show, run and check the programs and exercises of the OTP course.
 
-The programs are those of ``examples/otp/``; a wheel has them in ``antq_actors/examples/otp/``. A
-program runs in a process of its own, since a lesson may crash, hang or end whatever it likes.
+The programs are in ``examples/otp/``; a wheel has them in ``antq_actors/examples/otp/``. A program
+runs in a process of its own, since it may crash, hang or end that process.
 """
 
 import os
@@ -19,11 +19,11 @@ from antq_actors.errors import AntqError
 
 _PROMISE: Final = "\n# Output:\n"
 _KILLED: Final = 128
-"""Plus the signal: the exit code of a program that a signal ended, as shells have it."""
+"""Plus the number of the signal: the exit code of a program that a signal ended, as in a shell."""
 
 
 class Lesson(NamedTuple):
-    """A program of the course, or an exercise; an exercise has an answer and checks as well."""
+    """A program of the course, or an exercise, which also has an answer and checks."""
 
     name: str
     file: Path
@@ -32,7 +32,7 @@ class Lesson(NamedTuple):
 
     @property
     def title(self) -> str:
-        """The first line of its docstring."""
+        """Return the first line of its docstring."""
         return self.file.read_text(encoding="utf-8").splitlines()[0].strip('"')
 
 
@@ -41,13 +41,13 @@ def course(
         str | None,
         typer.Argument(
             metavar="LESSON",
-            help="A program's number, or an exercise: all of its name, or its beginning.",
+            help="The number of a program, or the name of an exercise or its beginning.",
             show_default=False,
         ),
     ] = None,
     *,
     copy: Annotated[
-        bool, typer.Option("--copy", help="Write its file into the current directory.")
+        bool, typer.Option("--copy", help="Copy its file into the current directory.")
     ] = False,
     check: Annotated[
         Path | None,
@@ -57,10 +57,11 @@ def course(
         bool, typer.Option("--answer", help="Show and run the worked answer of the exercise.")
     ] = False,
 ) -> int:
-    """List the programs of the course in OTP; show and run one.
+    """List the programs of the OTP course; show and run one.
 
-    Without a LESSON it lists all. With one it shows the program and runs it; of an exercise it
-    shows the task. Say what a program will print before you look, then --copy it and change it.
+    Without a LESSON it lists all programs and exercises. With the number of a program it shows and
+    runs the program; with the name of an exercise it shows the task. Predict what a program will
+    print before you run it, then --copy it and change it.
 
     \b
     Examples:
@@ -93,11 +94,11 @@ def course(
     return _show_and_run(chosen.file)
 
 
-# ---- where they are -------------------------------------------------------------------------
+# ---- the files -------------------------------------------------------------------------------
 
 
 def folder() -> Path:
-    """Return where the programs are: inside the package, or beside it in a checkout."""
+    """Return the folder of the programs: inside the package, or beside it in a checkout."""
     package = Path(antq_actors.__file__).parent
     for place in (package, package.parent):
         if (programs := place / "examples" / "otp").is_dir():
@@ -131,7 +132,9 @@ def _find(lesson: str) -> Lesson:
         return found[0]
     names = [each.name for each in found or exercises()]
     close = [each.name for each in found] or get_close_matches(wanted, [e.name for e in lessons])
-    hint = f"did you mean {' or '.join(close)}?" if close else f"the exercises: {', '.join(names)}"
+    hint = (
+        f"did you mean {' or '.join(close)}?" if close else f"the exercises are {', '.join(names)}"
+    )
     raise typer.BadParameter(f"there is no lesson {lesson!r}; {hint}", param_hint="LESSON")
 
 
@@ -155,17 +158,17 @@ def _of_exercise(lesson: Lesson, file: Path | None) -> Path:
     return file
 
 
-# ---- what is done with them -----------------------------------------------------------------
+# ---- the actions -----------------------------------------------------------------------------
 
 
 def _list() -> None:
     output.write("Programs to read and run, for example: antq course 1\n")
     for lesson in programs():
         output.write(f"  {int(lesson.name[:2]):2}  {lesson.name[3:].replace('_', ' ')}")
-    output.write("\nExercises to write yourself, for example: antq course chat_server\n")
+    output.write("\nExercises to solve yourself, for example: antq course chat_server\n")
     for lesson in exercises():
         output.write(f"  {lesson.name:13}{lesson.title.removeprefix('Exercise: ')}")
-    output.write("\nThe pages that go with them are in docs/otp/ of the sources.")
+    output.write("\nThe chapters of the course are in docs/otp/ of the sources.")
 
 
 def _show_and_run(file: Path) -> int:
@@ -206,25 +209,25 @@ def _copy(lesson: Lesson) -> None:
         with target.open("x", encoding="utf-8") as new:
             new.write(lesson.file.read_text(encoding="utf-8"))
     except FileExistsError:
-        raise AntqError(f"{target} is here already, and is not overwritten") from None
-    output.write(f"{target} is here now, to be changed")
+        raise AntqError(f"{target} already exists, and is not overwritten") from None
+    output.write(f"{target} is copied to the current directory")
 
 
 def _check(lesson: Lesson, solution: Path) -> int:
     checks = _of_exercise(lesson, lesson.checks)
     if not solution.exists():
         raise AntqError(
-            f"there is no file {solution}; antq course {lesson.name} --copy writes one to begin"
+            f"there is no file {solution}; antq course {lesson.name} --copy writes a file to start"
             f" with"
         )
     return _run(checks, str(solution.resolve()))
 
 
 def _run(file: Path, *arguments: str) -> int:
-    """Run a program, pass on what it prints as it comes, and return its exit code."""
+    """Run a program, copy its output line by line, and return its exit code."""
     with subprocess.Popen(  # noqa: S603 - our own programs
         [sys.executable, "-u", str(file), *arguments],
-        env={**os.environ, "PYTHONIOENCODING": "utf-8"},  # what we read it as, whatever the locale
+        env={**os.environ, "PYTHONIOENCODING": "utf-8"},  # as we read it, whatever the locale
         stdout=subprocess.PIPE,
         encoding="utf-8",
     ) as running:
@@ -232,6 +235,6 @@ def _run(file: Path, *arguments: str) -> int:
             for line in running.stdout or ():
                 output.write(line.rstrip("\n"))
         except (OSError, AntqError):
-            running.kill()  # nobody reads what it prints; it would end in a traceback of its own
+            running.kill()  # else it would end with a traceback, as its output is not read
             raise
     return running.returncode if running.returncode >= 0 else _KILLED - running.returncode

@@ -29,7 +29,7 @@ INTERRUPTED: Final = 130
 
 
 class Settings(NamedTuple):
-    """What the command line said."""
+    """The options of the command line."""
 
     leads: int | None
     file: Path | None
@@ -42,27 +42,32 @@ def demo(
     *,
     leads: Annotated[
         int | None,
-        typer.Option(min=1, help=f"How many leads to make up; {DEFAULT_LEADS} if not said."),
+        typer.Option(min=1, help=f"Number of leads to generate; the default is {DEFAULT_LEADS}."),
     ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
-            exists=True, dir_okay=False, readable=True, help="Read leads, an email a line."
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="Read leads from this file, one email per line.",
         ),
     ] = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Jobs performed at a time.")] = 200,
     path: Annotated[
         Path | None,
-        typer.Option(help="Keep the jobs in this directory; run again, it goes on."),
+        typer.Option(help="Keep the jobs in this directory; a second run continues."),
     ] = None,
     retry_delay: Annotated[float, typer.Option(min=0, help="Seconds before a retry.")] = 1.0,
-    seed: Annotated[int, typer.Option(help="Of the made-up leads and the mailer's failures.")] = 1,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the generated leads and the mailer's failures.")
+    ] = 1,
 ) -> None:
-    """Send a promotion to every lead of a file.
+    """Send a promotion to every lead in a file.
 
-    Each lead is a job: create it (100 ms; "smith" at yahoo is refused), mail it (100 ms; one in
-    ten raises), with up to three attempts. Kill it in the middle and run it again with the same
-    --path: it goes on where it was.
+    Each lead is a job with up to three attempts: create the lead (100 ms; "smith" at yahoo is
+    refused), then mail it (100 ms; one in ten raises). Kill the demo and run it again with the
+    same --path: it continues where it was.
 
     \b
     Examples:
@@ -84,14 +89,14 @@ def demo(
         except (KeyboardInterrupt, OSError) as error:
             if isinstance(error, OSError) and signal.SIGHUP not in numbers:
                 raise
-            again = " Run it again with the same --path to go on." if path else ""
+            again = " Run it again with the same --path to continue." if path else ""
             with suppress(OSError):  # the terminal may be closed
                 console.print(f"Stopped before the end.{again}")
             raise typer.Exit(INTERRUPTED) from None
 
 
 def _promote(console: Console, settings: Settings) -> None:
-    # Nothing is pruned: a job that is gone would make a later run read its lead again.
+    # Nothing is pruned: a later run would read the lead of a deleted job again.
     app = AntQ(settings.path, queues={QUEUE: settings.concurrency}, retention=None)
     with started(app):
         file = settings.file or _made_up_leads(app.path / LEADS_FILE, settings)
@@ -116,7 +121,7 @@ def _promote(console: Console, settings: Settings) -> None:
 
 
 class _BadLines:
-    """Reports each line that is no email address, and counts them."""
+    """Reports each line that is not an email address, and counts these lines."""
 
     def __init__(self, console: Console, file: Path) -> None:
         self._console = console
@@ -132,7 +137,7 @@ class _BadLines:
 
 
 class _Meter:
-    """Shows the progress and samples the memory meanwhile."""
+    """Shows the progress and samples the memory."""
 
     def __init__(self, shown: LiveDisplay | PlainDisplay) -> None:
         self._shown = shown
@@ -148,7 +153,7 @@ class _Meter:
 
 
 def _made_up_leads(file: Path, settings: Settings) -> Path:
-    """Make up the leads where the jobs are, unless an earlier run has."""
+    """Write generated leads beside the jobs, unless an earlier run has, and return the file."""
     if not file.exists():
         write_leads(file, settings.leads or DEFAULT_LEADS, settings.seed)
     elif settings.leads:
@@ -156,8 +161,8 @@ def _made_up_leads(file: Path, settings: Settings) -> Path:
             found = sum(1 for _ in lines)
         if found != settings.leads:
             raise typer.BadParameter(
-                f"{file} has the {found} leads of an earlier run; leave --leads out to go on with"
-                f" them, or give another --path",
+                f"{file} has the {found} leads of an earlier run; leave --leads out to continue"
+                f" with them, or give another --path",
                 param_hint="--leads",
             )
     return file
@@ -165,9 +170,9 @@ def _made_up_leads(file: Path, settings: Settings) -> Path:
 
 @contextmanager
 def _signals_interrupt() -> Iterator[list[int]]:
-    """Let other signals stop the demo as Ctrl-C does: give back what runs, close the store.
+    """Let other signals stop the demo like Ctrl-C: give back running jobs, close the store.
 
-    The list tells which have come. A terminal that is closed sends SIGHUP more than once.
+    The list has the signals that have come. A closed terminal sends SIGHUP more than once.
     """
     come: list[int] = []
 

@@ -1,4 +1,4 @@
-"""The demo while it runs: a live display on a terminal, a line a second elsewhere."""
+"""The progress of the demo: a live display on a terminal, elsewhere one line per second."""
 
 import time
 from collections import deque
@@ -16,19 +16,19 @@ from antq_actors.cli.tables import STATUS_STYLES
 from antq_actors.demo.campaign import Progress
 
 RATE_WINDOW: Final = 3.0
-"""Seconds over which the rate is taken."""
+"""The rate is the average over this time."""
 LINE_INTERVAL: Final = 1.0
-"""Seconds between two plain lines."""
+"""Time between two plain lines."""
 
 
 class Rate:
-    """Jobs ended a second, over the last few seconds."""
+    """Jobs that ended per second, over the last few seconds."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
     def record(self, ended: int, now: float) -> float:
-        """Note that *ended* jobs have ended by *now*, and answer the rate."""
+        """Record that *ended* jobs have ended by *now*, and return the rate."""
         self._seen.append((now, ended))
         while now - self._seen[0][0] > RATE_WINDOW:
             self._seen.popleft()
@@ -70,7 +70,7 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
 
 
 class PlainDisplay(AbstractContextManager["PlainDisplay"]):
-    """One line a second: for files, pipes and CI."""
+    """One line per second, for files, pipes and CI."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -82,7 +82,7 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
         pass
 
     def show(self, progress: Progress) -> None:
-        """Print *progress*, if a second has passed or it is the last."""
+        """Print *progress* if a second has passed or it is the last one."""
         now = time.monotonic()
         rate = self._rate.record(progress.ended, now)
         if now < self._next_line and not progress.done:
@@ -98,7 +98,7 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
 
 
 def display(console: Console, expected: int | None) -> LiveDisplay | PlainDisplay:
-    """Answer what fits *console*; *expected* is the number of leads, if known beforehand."""
+    """Return the display that fits *console*; *expected* is the number of leads, if it is known."""
     return LiveDisplay(console, expected) if console.is_terminal else PlainDisplay(console)
 
 

@@ -1,4 +1,4 @@
-"""The demo at its end: the counts, how it compares with the ideal, and two jobs as proof."""
+"""The summary of the demo: counts, a comparison with the ideal, and two jobs as examples."""
 
 import shlex
 from pathlib import Path
@@ -14,12 +14,12 @@ _MB = 1_000_000
 
 
 class Run(NamedTuple):
-    """What was measured."""
+    """The measurements of a run."""
 
     progress: Progress
-    """The last one."""
+    """The last progress of the run."""
     skipped: int
-    """Lines that were no email address."""
+    """Lines that were not email addresses."""
     concurrency: int
     began: float
     """When the first line was read, by the stopwatch's clock."""
@@ -27,15 +27,15 @@ class Run(NamedTuple):
     """When the last job had ended."""
     times: Times
     memory: int
-    """Most bytes that were the program's own."""
+    """The most bytes that the program itself used."""
     backlog_memory: int
-    """The same when the last lead had just been stored."""
+    """The same, just after the last lead was stored."""
     peak: int
-    """Most bytes that were resident, pages of the mapped store included."""
+    """The most resident bytes, including pages of the mapped store."""
 
 
 def report(run: Run, app: AntQ, path: Path | None) -> str:
-    """Tell the whole run."""
+    """Return the summary of the run as text."""
     return "\n".join(
         [
             *_counts(run),
@@ -82,13 +82,13 @@ def _first_attempts(run: Run) -> list[str]:
         f"First attempts: {times.firsts:,}, the last one ended after {wall:.2f} s",
         f"  less {retrying:.2f} s that retries took in the same slots: {alone:.2f} s",
         f"  ideal {times.firsts:,} x 0.2 s / {slots}: {ideal:.2f} s; {compared}",
-        f"  slots busy {busy:.0%} of the time (a refused address takes none, a failed mail half)",
+        f"  slots busy {busy:.0%} of the time (a refused address takes 0 s, a failed mail half)",
     ]
 
 
 def _compared(run: Run, ratio: float) -> str:
     if run.times.firsts < run.concurrency:
-        return "fewer leads than slots, so none can come near it"
+        return "with fewer leads than slots the ideal cannot be reached"
     return f"it took {ratio:.0%}"
 
 
@@ -107,7 +107,7 @@ def _job(job: Job | None, otherwise: str) -> str:
 def _further(app: AntQ, path: Path | None) -> list[str]:
     if path is None:
         return [
-            "These jobs were kept in memory and are gone now. Keep them, and look further:",
+            "These jobs were in memory and are gone now. To keep them and see more:",
             "  antq demo --path ./promotion",
             "  antq list --path ./promotion --status failed",
         ]
@@ -115,7 +115,7 @@ def _further(app: AntQ, path: Path | None) -> list[str]:
     job = failed_job(app)
     id = job.id if job else 1  # noqa: A001 - what it is
     return [
-        "Look further:",
+        "To see more:",
         f"  antq list --path {where} --status failed",
         f"  antq show {id} --path {where}",
         f"  antq retry {id} --path {where}",

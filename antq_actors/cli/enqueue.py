@@ -1,4 +1,4 @@
-"""``antq enqueue``: store one job, for a worker that is imported from the user's code."""
+"""``antq enqueue``: store one job, for a worker in the user's code."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -32,35 +32,41 @@ def enqueue(
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="An argument; VALUE is JSON, else text: n=7 is a number, n='\"7\"' a text.",
+            help="An argument; VALUE is JSON, or else text: n=7 is a number, n='\"7\"' a text.",
         ),
     ] = None,
     args_json: Annotated[
         str | None,
         typer.Option(metavar="OBJECT", help="All arguments as one JSON object."),
     ] = None,
-    queue: Annotated[str | None, typer.Option(help="The queue, if not the worker's own.")] = None,
+    queue: Annotated[
+        str | None, typer.Option(help="The queue; the default is the worker's.")
+    ] = None,
     schedule_in: Annotated[
-        float | None, typer.Option("--in", metavar="SECONDS", help="Not before so many seconds.")
+        float | None,
+        typer.Option("--in", metavar="SECONDS", help="Earliest start, in seconds from now."),
     ] = None,
     schedule_at: Annotated[
         str | None,
         typer.Option(
             "--at",
             metavar="TIME",
-            help="Not before then, such as 2030-05-01T09:00 here, or 2030-05-01T09:00+02:00.",
+            help="Earliest start, such as 2030-05-01T09:00 (local) or 2030-05-01T09:00+02:00.",
         ),
     ] = None,
-    priority: Annotated[int | None, typer.Option(help="Larger is first; -128 to 127.")] = None,
-    max_attempts: Annotated[int | None, typer.Option(help="Attempts before it fails.")] = None,
+    priority: Annotated[
+        int | None, typer.Option(help="-128 to 127; a larger number is first.")
+    ] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Attempts before the job fails.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds an attempt may take.")] = None,
     key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Enqueue one job.
 
-    MODULE is looked for in the current directory first. If it has an application on this path, that
-    application stores the job, with its signing keys and its list of queues, and runs no queues.
+    MODULE is searched for in the current directory first. If it has an application on this path,
+    that application stores the job, with its signing keys and its list of queues. It runs no
+    queues.
 
     \b
     Examples:
@@ -98,28 +104,28 @@ def _args(pairs: list[str], args_json: str | None) -> dict[str, Any]:
     try:
         args = read_json(args_json)
     except (ValueError, RecursionError) as error:
-        raise typer.BadParameter(f"this is no JSON: {error}", param_hint="--args-json") from None
+        raise typer.BadParameter(f"this is not JSON: {error}", param_hint="--args-json") from None
     if not isinstance(args, dict):
         raise typer.BadParameter(
-            f'{brief(args)} is no object; write for example {{"order": 4711}}',
+            f'{brief(args)} is not an object; write for example {{"order": 4711}}',
             param_hint="--args-json",
         )
     return args
 
 
 def _parse_time(text: str) -> datetime:
-    """Read an ISO time; one without offset is meant as the clock here shows it."""
+    """Return an ISO time; a time without offset is local time."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
         raise typer.BadParameter(
-            f"'{text}' is no time; write for example 2030-05-01T09:00 or 2030-05-01T09:00+02:00",
+            f"'{text}' is not a time; write for example 2030-05-01T09:00 or 2030-05-01T09:00+02:00",
             param_hint="--at",
         ) from None
 
 
 def _load(target: str) -> tuple[worker_registry.AnyWorker, Any]:
-    """Import what *target* names; wrong usage when that is no worker."""
+    """Import and return the worker that *target* names; anything else is wrong usage."""
     place = user_code.parse(target, FORM, "shop.mail:SendReceipt")
     module = user_code.import_module(place.module, FORM)
     with user_code.shown(f"'{target}'"):
@@ -143,7 +149,7 @@ def _load(target: str) -> tuple[worker_registry.AnyWorker, Any]:
 
 @contextmanager
 def _application(module: Any, path: Path, key_file: Path | None) -> Iterator[AntQ]:
-    """Have an application on *path*: the one of the module, or that it has started, if any."""
+    """Start an application on *path*: if possible that of the module, or one that it started."""
     apps = [*vars(module).values(), *current_app.applications()]
     own = next((app for app in apps if isinstance(app, AntQ) and _is_on(app, path)), None)
     with started(own or AntQ(path, start_queues=False, signing_key_file=key_file)) as app:

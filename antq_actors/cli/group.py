@@ -1,4 +1,4 @@
-"""The group of all commands, as typer runs it."""
+"""The group of all commands, for typer."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -15,9 +15,9 @@ _EXAMPLES: Final = """\b
 Examples:
   antq demo                                  the lead promotion, with a live display
   antq start shop.jobs:app                   run the queues of an application
-  antq list --path jobs --status failed      look at jobs, also while the application runs
+  antq list --path jobs --status failed      list jobs, also while the application runs
   antq show 4711 --path jobs                 one job with its errors and stack traces
-  antq backup backups/monday --path jobs     a copy of all jobs, also while it runs
+  antq backup backups/monday --path jobs     copy all jobs, also while the application runs
 """
 
 
@@ -37,7 +37,7 @@ class _OnDemand(Mapping[str, Any]):
 
 
 class CommandGroup(TyperGroup):
-    """The group of all commands, which knows what they are called without importing them."""
+    """The group of all commands. It knows their names without importing them."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -48,7 +48,7 @@ class CommandGroup(TyperGroup):
         return list(COMMANDS)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's
-        """Write what the help says of the commands."""
+        """Write the section of the help that lists the commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
 

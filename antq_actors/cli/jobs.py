@@ -46,13 +46,13 @@ def count(
     status: Statuses = None,
     queue: Queue = None,
     worker: WorkerName = None,
-    by_status: Annotated[bool, typer.Option("--by-status", help="One line a status.")] = False,
+    by_status: Annotated[bool, typer.Option("--by-status", help="One line per status.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Count jobs, as fast with ten million as with ten.
 
-    With --worker it reads each job that passes the other filters. A queue with waiting jobs that
-    no living process runs is named on standard error.
+    With --worker it reads each job that matches the other filters. Standard error names each queue
+    that has waiting jobs and that no live process runs.
 
     \b
     Examples:
@@ -60,7 +60,7 @@ def count(
       antq count --path jobs --by-status
     """
     with opened(path) as app, hinted():
-        # In one look: between two, a job may change its status and be counted twice or never.
+        # In one query: between two, a job may change its status and be counted twice or never.
         total = app.count_jobs(status=status or None, queue=queue, worker=worker)
         chosen = status or Status if total and (as_json or by_status) else ()
         counts = dict.fromkeys(map(str, status or Status), 0) | {

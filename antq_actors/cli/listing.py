@@ -1,4 +1,4 @@
-"""``antq list``, and what lists and counts have in common: a hint at names that nothing knows."""
+"""``antq list``, and what it shares with ``count``: options, and hints about unknown names."""
 
 import json
 import sys
@@ -34,7 +34,7 @@ def list_jobs(
     arg: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY=VALUE", help="Only jobs with this argument; VALUE is JSON, else text."
+            metavar="KEY=VALUE", help="Only jobs with this argument; VALUE is JSON, or else text."
         ),
     ] = None,
     newest: Annotated[
@@ -42,8 +42,8 @@ def list_jobs(
         typer.Option(
             "--newest/--oldest",
             "--newest-first/--oldest-first",
-            help="Which come first. On a terminal the newest, unless --after is given; else the"
-            " oldest.",
+            help="Which jobs come first. On a terminal the newest, unless --after is given; else"
+            " the oldest.",
             show_default=False,
         ),
     ] = None,
@@ -53,10 +53,10 @@ def list_jobs(
     before: Annotated[
         int | None, typer.Option(metavar="ID", help="Only ids below this one.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="At most so many.")] = 20,
+    limit: Annotated[int, typer.Option(min=0, help="The most jobs to list.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs by id. All given filters hold.
+    """List jobs by id. A job must match all filters.
 
     \b
     Examples:
@@ -90,7 +90,7 @@ def list_jobs(
 
 @contextmanager
 def hinted() -> Iterator[None]:
-    """Write what a list or a count warns of, names that nothing knows, to standard error."""
+    """Write the warnings of a list or a count, about unknown names, to standard error."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield
@@ -103,16 +103,16 @@ def _is_a_terminal() -> bool:
 
 
 def _next_page(last: Job, *, newest: bool | None, newest_first: bool) -> str:
-    """Return the options that list what comes behind the job *last*."""
+    """Return the options that list the jobs after the job *last*."""
     if not newest_first:
         return f"--after {last.id}"
     return f"{'--newest ' if newest else ''}--before {last.id}"
 
 
 def parse_args(pairs: list[str]) -> dict[str, Any]:
-    """Return what several KEY=VALUE say: VALUE is JSON, else text.
+    """Return the arguments in several KEY=VALUE; VALUE is JSON, or else text.
 
-    Anything else is wrong usage, and so is a key that is given twice.
+    A pair of another form is wrong usage, and so is a key that is given twice.
     """
     args: dict[str, Any] = {}
     for pair in pairs:
@@ -124,16 +124,16 @@ def parse_args(pairs: list[str]) -> dict[str, Any]:
         try:
             args[key] = read_json(value)
         except RecursionError:
-            raise typer.BadParameter(f"'{key}' is nested too deep", param_hint="--arg") from None
+            raise typer.BadParameter(f"'{key}' is nested too deeply", param_hint="--arg") from None
         except ValueError:
             args[key] = value
     return args
 
 
 def read_json(text: str) -> Any:
-    """Read JSON, which has no NaN and no Infinity. Raises ValueError and RecursionError."""
+    """Return the value of JSON without NaN and Infinity. Raises ValueError and RecursionError."""
     return json.loads(text, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number there")
+    raise ValueError(f"{name} is not valid JSON")

@@ -1,7 +1,7 @@
-"""What is done to a store as a whole.
+"""The commands for a store as a whole.
 
-``antq verify``, ``backup``, ``restore``, ``compact``, ``migrate``, ``reseal``; and its jobs as
-lines of JSON: ``export``, ``import``.
+``antq verify``, ``backup``, ``restore``, ``compact``, ``migrate``, ``reseal``; and ``export`` and
+``import`` of its jobs as lines of JSON.
 """
 
 import sys
@@ -27,7 +27,7 @@ KeyFile: TypeAlias = Annotated[
     Path | None,
     typer.Option(
         "--signing-key-file",
-        help=f"The keys that jobs are signed with; else {signing_keys.VARIABLE}.",
+        help=f"File with the keys that sign jobs; without it, {signing_keys.VARIABLE} is used.",
     ),
 ]
 
@@ -35,8 +35,8 @@ KeyFile: TypeAlias = Annotated[
 def verify(path: StorePath, *, key_file: KeyFile = None) -> int:
     """Compare every index, count and unique key with the jobs.
 
-    Also while applications run. Exit code 0: all is well; 1: it is damaged, and each finding is
-    a line.
+    Applications may be running. Exit code 0: all is well; 1: the store is damaged, and each
+    finding is one line.
 
     \b
     Example:
@@ -50,8 +50,8 @@ def verify(path: StorePath, *, key_file: KeyFile = None) -> int:
         output.report(f"… and {len(findings) - _MOST_SHOWN} more")
     if findings:
         output.note(
-            f"{len(findings)} findings. Damaged jobs are failed when their turn comes; restore a"
-            " backup, or `antq export` what can be read and import it into a new store."
+            f"{len(findings)} findings. Damaged jobs fail when their turn comes; restore a backup,"
+            " or `antq export` the readable jobs and import them into a new store."
         )
         return FINDINGS
     output.report(f"{path}: all is well.")
@@ -59,10 +59,10 @@ def verify(path: StorePath, *, key_file: KeyFile = None) -> int:
 
 
 def backup(
-    target: Annotated[Path, typer.Argument(metavar="TARGET", help="A directory to be made.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="The directory to create.")],
     path: StorePath,
 ) -> None:
-    """Copy a store, as it is now, to a new directory, while applications run.
+    """Copy the current state of a store to a new directory, while applications run.
 
     \b
     Example:
@@ -75,12 +75,15 @@ def backup(
 
 
 def restore(
-    source: Annotated[Path, typer.Argument(metavar="BACKUP", help="What backup made.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="BACKUP", help="A directory that backup has made.")
+    ],
     path: StorePath,
 ) -> None:
-    """Make a store of a backup, after verifying it.
+    """Create a store from a backup, after verifying the backup.
 
-    There must be none at the path. Jobs that were running are enqueued, nothing is counted.
+    The path must not have a store. Jobs that were running are enqueued; this counts neither as
+    an attempt nor as an interruption.
 
     \b
     Example:
@@ -90,9 +93,9 @@ def restore(
 
 
 def compact(path: StorePath) -> None:
-    """Give the room of what was deleted back to the disk.
+    """Return the space of deleted data to the disk.
 
-    Applications that use the store have to be stopped.
+    Stop the applications that use the store first.
 
     \b
     Example:
@@ -104,10 +107,10 @@ def compact(path: StorePath) -> None:
 
 
 def migrate(path: StorePath) -> None:
-    """Bring a store to the format of this release.
+    """Convert a store to the format of this release.
 
-    An application does so by itself when it takes but a moment, and else names this command.
-    Applications that use the store have to be stopped; make a backup first.
+    An application converts its store itself if that takes only a moment; otherwise it names this
+    command. Stop the applications that use the store, and make a backup first.
 
     \b
     Example:
@@ -119,10 +122,11 @@ def migrate(path: StorePath) -> None:
 
 
 def reseal(path: StorePath, *, key_file: KeyFile = None) -> None:
-    """Sign all jobs that are in a store with the first signing key.
+    """Sign all jobs in a store with the first signing key.
 
-    It takes them for genuine: for the day on which signing begins, or the old key goes. Without
-    a key it takes the signatures away. Applications that use the store have to be stopped.
+    It trusts all jobs that are in the store. Use it when you start to sign jobs, or before you
+    remove an old key. Without a key it removes the signatures. Stop the applications that use the
+    store first.
 
     \b
     Example:
@@ -131,13 +135,13 @@ def reseal(path: StorePath, *, key_file: KeyFile = None) -> None:
     check_exists(path)
     keys = signing_keys.load(key_file)
     count = maintenance.reseal(path, keys)
-    output.report(f"{path}: {count} jobs {'signed' if keys else 'without signature now'}.")
+    output.report(f"{path}: {count} jobs {'signed' if keys else 'without signature'}.")
 
 
 def export_jobs(
     path: StorePath,
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="A new file; else standard output.")
+        Path | None, typer.Argument(metavar="FILE", help="A new file; without it, standard output.")
     ] = None,
     *,
     status: Statuses = None,
@@ -167,15 +171,18 @@ def export_jobs(
 def import_jobs(
     path: StorePath,
     file: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="What export wrote; else standard input.")
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="A file that export wrote; without it, standard input."
+        ),
     ] = None,
     *,
     key_file: KeyFile = None,
 ) -> None:
-    """Store the jobs of an export as they were; trust the file as you trust code.
+    """Import the jobs of an export; use only a file that you trust as you trust code.
 
-    An empty store keeps their ids. Jobs that were running are enqueued; a unique job is left out
-    when another one is in its way.
+    In an empty store the jobs keep their ids. Jobs that were running are enqueued. A unique job is
+    left out if the store has a job that conflicts with it.
 
     \b
     Example:

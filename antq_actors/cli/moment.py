@@ -1,4 +1,4 @@
-"""How the command shows an instant to people; JSON has it in UTC."""
+"""Times in the local time zone, for people; JSON has them in UTC."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def moment(when: datetime, *, milliseconds: bool = False) -> str:
-    """Return an instant in the time zone of this machine, with its offset from UTC.
+    """Return a time in the time zone of this machine, with its offset from UTC.
 
     >>> from datetime import UTC, datetime
     >>> len(moment(datetime(2030, 5, 1, 9, 0, 12, 345678, tzinfo=UTC)))
@@ -17,7 +17,7 @@ def moment(when: datetime, *, milliseconds: bool = False) -> str:
     """
     try:
         local = when.astimezone()
-    except (OverflowError, ValueError, OSError):  # at the edges of what a datetime can be
+    except (OverflowError, ValueError, OSError):  # near the limits of datetime
         local = when
     timespec = "milliseconds" if milliseconds else "seconds"
     return local.isoformat(" ", timespec)

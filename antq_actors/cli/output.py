@@ -1,7 +1,7 @@
-"""Standard output and standard error, whatever they are: ASCII, a narrow terminal, full, closed.
+"""Write to standard output and standard error of any kind: ASCII, narrow, full or closed.
 
-Every command writes here, so that none of them meets an encoding or a missing stream by itself.
-Nothing heavy is imported: what a command shows of jobs is in ``render.py`` and ``tables.py``.
+All commands write through this module, so none of them has to handle encodings or closed streams.
+It imports nothing heavy: ``render.py`` and ``tables.py`` format the jobs.
 """
 
 import io
@@ -18,49 +18,49 @@ del _CONTROL[ord("\n")], _CONTROL[ord("\t")]
 
 
 def printable(text: str) -> str:
-    """Return *text* with its control characters spelt out, so that it cannot drive a terminal."""
+    """Return *text* with escaped control characters, so that it cannot control a terminal."""
     return encodable(text.translate(_CONTROL))
 
 
 def encodable(text: str) -> str:
-    """Spell out lone surrogates, half characters that no output accepts."""
+    """Return *text* with escaped lone surrogates: no output accepts these half characters."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def occupy_descriptors() -> None:
-    """Open the standard descriptors that are closed, on nothing.
+    """Open the standard descriptors that are closed on the null device.
 
-    Else the file of a store could get such a number, and what a library or a job prints there
-    would be written into it.
+    Otherwise the file of a store could get such a number, and what a library or a job prints would
+    be written into that file.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # it gets the smallest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # it gets the lowest free number: this one
 
 
 def escape_what_cannot_be_written() -> None:
-    """Let standard output show the characters that its encoding does not have as escapes."""
+    """Let standard output escape the characters that its encoding does not have."""
     if isinstance(sys.stdout, io.TextIOWrapper) and not has_all_characters():
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def report(text: str) -> None:
-    """Write what a command has done to standard output, if that is open: it is done anyway."""
+    """Write the result of a command, whose work is done, to standard output if that is open."""
     if is_open():
         with writing(text):
             print_line(text)
 
 
 def write(text: str) -> None:
-    """Write what was asked for to standard output. Raises AntqError if it cannot."""
+    """Write what the user requested to standard output. Raises AntqError if that fails."""
     with writing():
         print_line(text)
 
 
 def write_lines(lines: Iterable[bytes]) -> None:
-    """Write bytes to standard output, each with a newline. Raises AntqError if it cannot."""
+    """Write bytes to standard output, each with a newline. Raises AntqError if that fails."""
     with writing():
         for line in lines:
             sys.stdout.buffer.write(line + b"\n")
@@ -68,12 +68,12 @@ def write_lines(lines: Iterable[bytes]) -> None:
 
 
 def print_line(text: str) -> None:
-    """Write a line to standard output; to be called within :func:`writing`."""
+    """Write a line to standard output; call it within :func:`writing`."""
     print(text, flush=True)  # noqa: T201 - it is a command
 
 
 def note(text: str) -> None:
-    """Write a line to standard error, if anybody can read it there."""
+    """Write a line to standard error, if that is open."""
     if sys.stderr is not None:
         with suppress(OSError):
             # In one piece: other processes may write there, too.
@@ -82,13 +82,13 @@ def note(text: str) -> None:
 
 @contextmanager
 def writing(done: str = "") -> Iterator[None]:
-    """Say of an error that it is one of standard output, and what was done all the same."""
+    """Turn an error of standard output into an AntqError, which also reports what was *done*."""
     if not is_open():
         raise AntqError("standard output is closed, so nothing can be shown")
     try:
         yield
     except BrokenPipeError:
-        raise  # whoever read it has seen enough: that is no error to speak of
+        raise  # the reader has closed the pipe, which is not an error to report
     except OSError as error:
         why = f"standard output cannot be written: {error.strerror or error}"
         raise AntqError(f"{done} But {why}" if done else why) from error

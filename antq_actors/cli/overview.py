@@ -1,4 +1,4 @@
-"""What runs where: the processes on a path, and its queues, as text and JSON."""
+"""The processes on a path and its queues, as text and JSON."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WAITING: Final = frozenset({Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING})
 
 
 def facts(app: AntQ) -> dict[str, Any]:
-    """Answer the processes and the queues of a path, as JSON shows them."""
+    """Return the processes and the queues of a path, as JSON shows them."""
     nodes = app.nodes()
     names = {name for node in nodes for name in node.queues} | set(app.queue_names())
     return {
@@ -32,9 +32,10 @@ def facts(app: AntQ) -> dict[str, Any]:
 
 
 def unserved(app: AntQ, nodes: Sequence[NodeInfo], queue: str | None = None) -> dict[str, int]:
-    """Return how many jobs wait in each queue, or in *queue*, that none of the living nodes runs.
+    """Return how many jobs wait in each queue, or in *queue*, that none of the live nodes runs.
 
-    None while no node lives: then all wait. Nor while a living one does not say what it runs.
+    It is empty while no node is alive, since all jobs wait then, and while a live node has not
+    reported which queues it runs.
     """
     living = [node for node in nodes if node.alive]
     if not living or not all(node.pid for node in living):
@@ -46,7 +47,7 @@ def unserved(app: AntQ, nodes: Sequence[NodeInfo], queue: str | None = None) -> 
 
 
 def in_words(unserved: Mapping[str, int]) -> list[str]:
-    """Return a line for each of these queues."""
+    """Return one line for each of these queues."""
     return [
         f"{printable(name)}: {number} wait{'s' if number == 1 else ''}, no node runs it"
         for name, number in unserved.items()
@@ -54,7 +55,7 @@ def in_words(unserved: Mapping[str, int]) -> list[str]:
 
 
 def tables(found: dict[str, Any]) -> list[PlainTable | str]:
-    """Return the same for a terminal."""
+    """Return the same as tables for a terminal."""
     nodes = PlainTable("node", "process", "running", "queues: slots and executor")
     for node in found["nodes"]:
         where = f"{node.pid} on {printable(node.host)}" if node.pid else "unknown"
@@ -76,7 +77,7 @@ def tables(found: dict[str, Any]) -> list[PlainTable | str]:
 
 
 def where(job: Job, nodes: list[NodeInfo]) -> str:
-    """Say in a few words where a running job is."""
+    """Return in a few words where a job is running."""
     node = next((each for each in nodes if each.number == job.node), None)
     if node is None or not node.pid:
         return f"node {job.node}"

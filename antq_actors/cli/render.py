@@ -1,7 +1,7 @@
 """Jobs as text and JSON.
 
-What users stored may hold anything, so nothing here trusts it: no terminal control characters,
-and JSON for whatever the arguments are.
+Stored jobs can contain anything, so this code does not trust them: it escapes terminal control
+characters, and has JSON for arguments of any type.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from antq_actors.cli.output import encodable, printable
 if TYPE_CHECKING:
     from antq_actors import AttemptError, Job
 
-# JSON escapes the first 32 itself, and has escapes of its own.
+# JSON escapes the first 32 itself, with escapes of its own.
 _CONTROL_IN_JSON: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
 def text(job: Job, place: str = "") -> str:
-    """Describe one job completely, errors and stack traces included; *place*: where it runs."""
+    """Return one job as text, with errors and stack traces; *place* tells where it runs."""
     options = ", ".join(f"{name}={value!r}" for name, value in job.opts.items())
     rows = {
         "status": f"{job.status} on {place}" if place else job.status,
@@ -51,7 +51,7 @@ def text(job: Job, place: str = "") -> str:
 
 
 def write_json(value: Any) -> None:
-    """Write a value as one JSON document, in characters that standard output has.
+    """Write a value as one JSON document, in characters that standard output can encode.
 
     Raises AntqError if it cannot be written.
     """
@@ -60,13 +60,13 @@ def write_json(value: Any) -> None:
 
 
 def as_json(value: Any, *, ascii_only: bool = False) -> str:
-    """Return a job, or several, or any plain value, as one JSON document."""
+    """Return a job, several jobs or any plain value as one JSON document."""
     text = json.dumps(plain(value), indent=2, ensure_ascii=ascii_only)
     return encodable(text.translate(_CONTROL_IN_JSON))
 
 
 def plain(value: Any) -> Any:
-    """Answer *value* in JSON's types; what has no counterpart there is shown as its ``repr``.
+    """Return *value* in JSON's types; a value without a counterpart becomes its ``repr``.
 
     >>> plain({"at": (1, 2.5), 7: object})
     {'at': [1, 2.5], '7': "<class 'object'>"}

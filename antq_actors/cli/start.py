@@ -1,4 +1,4 @@
-"""``antq start module:app``: run the queues of an application until a signal ends them."""
+"""``antq start module:app``: run the queues of an application until a signal stops it."""
 
 import inspect
 import os
@@ -31,7 +31,7 @@ FORM: Final = "MODULE:APP"
 def start(
     target: Annotated[
         str,
-        typer.Argument(metavar=FORM, help="An AntQ, or a function that returns one."),
+        typer.Argument(metavar=FORM, help="An AntQ application, or a function that returns one."),
     ],
     *,
     processes: Annotated[
@@ -39,15 +39,15 @@ def start(
         typer.Option(
             min=1,
             max=MOST_PROCESSES,
-            help="Processes that share the work; one for each core computes most.",
+            help="Number of processes that share the work; to compute, use one for each core.",
         ),
     ] = 1,
     log_level: Annotated[
         LogLevel | None,
         typer.Option(
             case_sensitive=False,
-            help="Lowest level that is logged; info adds a line for each job that ends. Without"
-            " it, warning, and info for what your own code logs.",
+            help="Lowest level that is logged; info adds a line for each job that ends. The"
+            " default is warning, and info for your own code.",
         ),
     ] = None,
     number: Annotated[int, typer.Option(hidden=True)] = 1,
@@ -56,9 +56,10 @@ def start(
 ) -> int:
     """Run the queues of an application.
 
-    SIGINT, SIGTERM or a closed terminal (SIGHUP, unless nohup has it ignored) stops it: nothing
-    more is claimed, and what runs may end. A second signal does not wait. SIGQUIT prints where all
-    threads are, and stops it, too. MODULE is looked for in the current directory first.
+    SIGINT, SIGTERM or a closed terminal (SIGHUP, unless nohup ignores it) stops the application:
+    it claims no more jobs, and running jobs may finish. A second signal stops it without waiting.
+    SIGQUIT prints the stack traces of all threads, and stops it, too. MODULE is searched for in
+    the current directory first.
 
     \b
     Examples:
@@ -77,13 +78,13 @@ def start(
     app = _runnable(target)
     if app.is_volatile:
         raise _wrong(
-            f"'{target}' keeps its jobs in memory, where no other program can enqueue any; give it"
-            " a path: AntQ('jobs')"
+            f"'{target}' keeps its jobs in memory, so no other program can enqueue jobs; give it a"
+            " path: AntQ('jobs')"
         )
 
     def say_that_it_is_up() -> None:
         _say(f"{_version()} runs {target}; Ctrl-C stops it")
-        with suppress(AntqError):  # a store that refuses just now is no reason not to run
+        with suppress(AntqError):  # if the store cannot be read now, the queues can still run
             _say(f"{_store_and_queues(app)}; {_place(app)}")
 
     start_log.configure(log_level)
@@ -93,7 +94,7 @@ def start(
 
 
 def _run_processes(target: str, processes: int, log_level: LogLevel | None) -> int:
-    """Be the parent of the processes that run the application."""
+    """Start the processes that run the application, and watch them as their parent."""
     user_code.parse(target, FORM, "shop.jobs:app")
     _check_platform()
     start_log.configure(log_level)
@@ -104,10 +105,10 @@ def _run_processes(target: str, processes: int, log_level: LogLevel | None) -> i
 
 
 def _obey_as_first_process() -> None:
-    """Let SIGTERM end this process already while the application is imported.
+    """Let SIGTERM end this process while the application is still being imported.
 
-    It does by itself, but for the first process of a container: the system drops what that has no
-    handler for.
+    By default it does, except in the first process of a container: there the system drops signals
+    that have no handler.
     """
     if os.getpid() == 1:
         signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
@@ -116,7 +117,7 @@ def _obey_as_first_process() -> None:
 def _check_platform() -> None:
     if not can_be_shared(sys.platform):
         raise typer.BadParameter(
-            f"on {sys.platform} one process at a time may have a store open; use one, and"
+            f"on {sys.platform} only one process at a time can open a store; use one process, and"
             ' executor="process" for jobs that compute',
             param_hint="--processes",
         )
@@ -125,10 +126,10 @@ def _check_platform() -> None:
 def _run_as_one_of_many(
     app: AntQ, target: str, log_level: LogLevel | None, number: int, lifeline: Lifeline
 ) -> None:
-    """Be the process of this *number* under a parent."""
+    """Run as the process with this *number* under a parent."""
     if app.is_volatile:
         raise typer.BadParameter(
-            f"'{target}' keeps its jobs in memory, and each process would have its own; give it a"
+            f"'{target}' keeps its jobs in memory, so each process would have its own; give it a"
             f" path to share, or run one process",
             param_hint="--processes",
         )
@@ -138,7 +139,7 @@ def _run_as_one_of_many(
 
     def say_that_it_is_up() -> None:
         with suppress(AntqError):  # as in one process
-            if number == 1:  # the others have the same
+            if number == 1:  # the other processes have the same
                 say(_store_and_queues(app))
             say(f"up as {_place(app)}")
         lifeline.report_up()
@@ -159,7 +160,7 @@ def _run(app: AntQ, when_up: Callable[[], None], **options: Any) -> None:
         try:
             signals.run(app, queues=True, when_up=release, **options)
         except RuntimeError as error:
-            # The tree gave up; the log has told the whole story.
+            # The tree gave up. The log has the details.
             raise AntqError(str(error)) from None
 
 
@@ -186,9 +187,9 @@ def _place(app: AntQ) -> str:
 
 
 def _command(target: str, log_level: LogLevel | None) -> list[str]:
-    """Return this very command, for one process, in an interpreter that finds the same modules."""
-    # With -m the current directory comes first on sys.path, before the standard library; if it is
-    # not there now, a file of the application called queue.py must not be found there then.
+    """Return this command for one process, in an interpreter that finds the same modules."""
+    # With -m the current directory is first on sys.path, before the standard library. If it is not
+    # on sys.path now, it must not be there then: the application may have a file named queue.py.
     path = [] if str(Path.cwd()) in sys.path else ["-P"]
     level = [] if log_level is None else ["--log-level", str(log_level)]
     return [sys.executable, *path, "-m", "antq_actors", "start", target, *level]
@@ -198,16 +199,16 @@ def _runnable(target: str, *, with_traceback: bool = True) -> AntQ:
     app = load(target, with_traceback=with_traceback)
     if not app.start_queues:
         raise _wrong(
-            f"'{target}' was made with start_queues=False, so there is nothing to run; leave that"
-            " out, and have the process that only enqueues start it with app.start(queues=False)"
+            f"'{target}' was made with start_queues=False, so it has no queues to run; remove that,"
+            " and in processes that only enqueue use app.start(queues=False)"
         )
     return app
 
 
 def load(target: str, *, with_traceback: bool = True) -> AntQ:
-    """Import what *target* names; wrong usage when that is no application.
+    """Import and return the application that *target* names; anything else is wrong usage.
 
-    Raises AntqError when the user's own code raises, which is shown.
+    Raises AntqError when the user's own code raises, after showing its traceback.
     """
     place = user_code.parse(target, FORM, "shop.jobs:app")
     module = user_code.import_module(place.module, FORM, with_traceback=with_traceback)
@@ -220,14 +221,14 @@ def load(target: str, *, with_traceback: bool = True) -> AntQ:
         app = found() if _is_callable_as_is(found) else found
     if not isinstance(app, AntQ):
         raise _wrong(
-            f"'{target}' is {brief(app)}; an AntQ is needed, or a function that returns one and"
-            f" takes no arguments{_application_of(module)}"
+            f"'{target}' is {brief(app)}; an AntQ is needed, or a function that takes no"
+            f" arguments and returns one{_application_of(module)}"
         )
     return app
 
 
 def _application_of(module: ModuleType) -> str:
-    """Return a hint at the application that the module has."""
+    """Return a hint that names an application of the module, or an empty string."""
     names = [name for name, value in vars(module).items() if isinstance(value, AntQ)]
     return f"; did you mean {module.__name__}:{names[0]}?" if names else ""
 
@@ -235,7 +236,7 @@ def _application_of(module: ModuleType) -> str:
 def _is_callable_as_is(found: Any) -> bool:
     if isinstance(found, AntQ) or not callable(found) or is_worker(found):
         return False
-    if inspect.iscoroutinefunction(found):  # nobody would await what it returns
+    if inspect.iscoroutinefunction(found):  # its coroutine would not be awaited
         return False
     try:
         inspect.signature(found).bind()

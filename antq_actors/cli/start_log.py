@@ -1,4 +1,4 @@
-"""What ``antq start`` logs, and where."""
+"""The logging of ``antq start``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ OURS: Final = "antq_actors"
 
 
 class LogLevel(StrEnum):
-    """The least level of what is logged."""
+    """The lowest level that is logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -23,10 +23,10 @@ class LogLevel(StrEnum):
 
 
 def configure(level: LogLevel | None, mark: str = "") -> None:
-    """Log to standard error, unless the user's module has set up logging; *mark*: of a process.
+    """Log to standard error, unless the user's module has set up logging.
 
-    Without a *level*, everything that the user's code logs at INFO or above is logged, and of this
-    package, whose INFO is a line for each job, WARNING and above.
+    *mark* identifies the process in each line. Without a *level*, the user's code logs INFO and
+    above, and this package WARNING and above, since its INFO is a line for each job.
     """
     least = logging.INFO if level is None else logging.getLevelNamesMapping()[level.upper()]
     logging.basicConfig(
@@ -40,9 +40,9 @@ def configure(level: LogLevel | None, mark: str = "") -> None:
 
 
 class HeldRecords(logging.Filter):
-    """Keeps what the supervisors log until it is clear that the start has succeeded.
+    """Holds back the log of the supervisors until the start has succeeded.
 
-    One that failed raises an error that tells the same, and which the command shows.
+    A start that fails raises an error with the same facts, and the command shows that error.
     """
 
     def __init__(self) -> None:
@@ -51,14 +51,14 @@ class HeldRecords(logging.Filter):
         self._records: list[logging.LogRecord] | None = []
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep *record* for later."""
+        """Hold *record* back until the release."""
         if self._records is None:
             return True
         self._records.append(record)
         return False
 
     def release(self) -> None:
-        """Let all be logged that was kept, and everything from now on."""
+        """Log the records that were held back, and log later records at once."""
         self._logger.removeFilter(self)
         records, self._records = self._records, None
         for record in records or ():
@@ -67,7 +67,7 @@ class HeldRecords(logging.Filter):
 
 @contextmanager
 def held() -> Iterator[HeldRecords]:
-    """Hold the log of the supervisors back, until it is released; not at the level DEBUG."""
+    """Hold back the log of the supervisors until it is released; not at the level DEBUG."""
     logger = logging.getLogger(f"{OURS}.otp")
     records = HeldRecords()
     if not logger.isEnabledFor(logging.DEBUG):

@@ -1,6 +1,6 @@
-"""Which store a command is about, and its opening.
+"""Open the store that a command works on.
 
-Looking must not change anything: no queue is started, and a store that is not there is not made.
+A command that only reads must not change anything: it starts no queue and creates no store.
 """
 
 import logging
@@ -25,7 +25,7 @@ StorePath: TypeAlias = Annotated[
 
 
 def check_exists(path: Path) -> None:
-    """Refuse a path without a store as wrong usage. Raises StorageError if one cannot look."""
+    """Refuse a path without a store as wrong usage. Raises StorageError if it cannot be read."""
     with in_words(path):
         exists = (path / DATA_FILE).exists()
     if not exists:
@@ -34,7 +34,7 @@ def check_exists(path: Path) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[AntQ]:
-    """Open the store at *path* to enqueue, look and change; its application may be running."""
+    """Open the store at *path* to read and change jobs; its application may be running."""
     check_exists(path)
     with started(AntQ(path, start_queues=False)) as app:
         yield app
@@ -42,7 +42,7 @@ def opened(path: Path) -> Iterator[AntQ]:
 
 @contextmanager
 def started(app: AntQ) -> Iterator[AntQ]:
-    """Have *app* started. If it cannot, the command says so, and the log does not."""
+    """Start *app*. If that fails, the command reports it, and the log does not."""
     log = logging.getLogger("antq_actors.otp")
     log.addHandler(_SILENT)
     try:

@@ -1,7 +1,7 @@
-"""Jobs, and other facts, as tables on a terminal of any width.
+"""Jobs and other facts as tables, on a terminal of any width.
 
-What users stored may hold anything, so nothing here trusts it: no terminal control characters and
-no markup.
+Stored jobs can contain anything, so this code does not trust them: it escapes terminal control
+characters and interprets no markup.
 """
 
 from __future__ import annotations
@@ -34,43 +34,43 @@ STATUS_STYLES: Final = {
 }
 
 MAX_ARGS: Final = 300
-"""Longest arguments shown in a table, in characters."""
+"""The longest arguments that a table shows, in characters."""
 
 _COLUMNS: Final = ("id", "status", "queue", "attempts", "worker", "when", "error", "args")
 _LEFT_OUT_FIRST: Final = ("args", "error", "when", "attempts", "queue", "worker", "status")
 _NARROWEST: Final = {"queue": 8, "worker": 12, "error": 16, "args": 8}
-"""To so many characters a column is narrowed before any is left out; the others are not."""
+"""Columns are narrowed to these widths before one is left out; the others are not narrowed."""
 _SHOW_ERROR: Final = frozenset({Status.RETRYING, Status.FAILED})
 """Statuses that the newest error explains."""
 MAX_ERROR: Final = 200
-"""Longest error shown in a table, in characters."""
+"""The longest error that a table shows, in characters."""
 _GAP: Final = 2
 """Spaces between two columns."""
 
 _PIPE_WIDTH: Final = 1_000
-"""Columns where there is no terminal: enough for any line."""
+"""The width when there is no terminal: enough for any line."""
 
 
 def write_table(table: JobTable | PlainTable | str) -> None:
-    """Write a table, as wide as the terminal; to anything else in full.
+    """Write a table as wide as the terminal, or, without a terminal, in full.
 
     Raises AntqError if standard output cannot be written.
     """
     with output.writing():
         console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
         if isinstance(table, JobTable):
-            # An id that is wider than the terminal is not cut: it goes on in the next line.
+            # An id that is wider than the terminal is not cut: it continues on the next line.
             console.width = max(console.width, table.narrowest)
         console.print(table, soft_wrap=not isinstance(table, JobTable))
 
 
 def table(jobs: Iterable[Job]) -> JobTable:
-    """Return one row a job: short enough for a terminal; ``text`` and JSON tell everything."""
+    """Return one row per job, short enough for a terminal; ``text`` and JSON are complete."""
     return JobTable([_cells(job) for job in jobs])
 
 
 class JobTable:
-    """What rich shows as one row a job, on a console of any width."""
+    """A table with one row per job, on a console of any width."""
 
     def __init__(self, rows: list[tuple[Text, ...]]) -> None:
         self._columns = {
@@ -85,16 +85,16 @@ class JobTable:
 
     @property
     def narrowest(self) -> int:
-        """The columns of a terminal that ids need."""
+        """Return the width that the ids need."""
         return self._widths["id"]
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table]:
         yield self._fitted(options.max_width)
 
     def _fitted(self, width: int) -> Table:
-        """Return the table for so many columns of a terminal.
+        """Return the table for a terminal of this *width*.
 
-        Where there is no room for all, some are narrowed, and then left out; ids never are.
+        If the columns do not fit, some are narrowed, and then left out; the ids never are.
         """
         natural = self._widths
         least = {title: min(natural[title], _NARROWEST.get(title, width)) for title in natural}
@@ -119,7 +119,7 @@ class JobTable:
 
 
 class PlainTable:
-    """Rows under titles; where the terminal is too narrow for them, a few lines for each row."""
+    """Rows under titles, or, on a terminal that is too narrow, a few lines for each row."""
 
     def __init__(self, *titles: str) -> None:
         self._titles = titles
@@ -133,7 +133,7 @@ class PlainTable:
         yield self._fitted(options.max_width)
 
     def _fitted(self, width: int) -> Table | Text:
-        """Return the table for so many columns of a terminal."""
+        """Return the table for a terminal of this *width*."""
         shown = _new_table()
         widths = {}
         for number, title in enumerate(self._titles):
@@ -161,7 +161,7 @@ def _new_table() -> Table:
 
 
 def _cells(job: Job) -> tuple[Text, ...]:
-    """Return what the columns say of a job."""
+    """Return the cells of a job."""
     return (
         Text(str(job.id)),
         Text(job.status, STATUS_STYLES[job.status]),
@@ -175,7 +175,7 @@ def _cells(job: Job) -> tuple[Text, ...]:
 
 
 def _error(job: Job) -> str:
-    """Return the newest error of a job that is what it is by that, on one line."""
+    """Return the newest error on one line, if it explains the status of the job."""
     if job.status not in _SHOW_ERROR or not job.errors:
         return ""
     return printable(" ".join(job.errors[0].summary[:MAX_ERROR].split()))

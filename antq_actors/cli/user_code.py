@@ -1,7 +1,7 @@
-"""The user's own code in a command: modules that it names, and what is in them.
+"""Import the user's modules and find names in them.
 
-What that code raises is shown as Python would show it, but without the frames of this package and
-of the import system: those say nothing about the mistake.
+An error in the user's code is shown as Python shows it, but without the frames of this package and
+of the import system, which do not help to find the mistake.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _NOT_THE_USERS: Final = (_OURS, importlib.__file__, "<frozen importlib")
 
 
 class Place(NamedTuple):
-    """What ``MODULE:NAME`` names."""
+    """The parts of ``MODULE:NAME``."""
 
     module: str
     name: str
-    """May have dots."""
+    """It may have dots."""
 
 
 def parse(target: str, form: str, example: str) -> Place:
-    """Split *target*, which has to be of this *form*; else it is wrong usage."""
+    """Return the parts of *target*; if it does not have this *form*, it is wrong usage."""
     module, _, name = target.partition(":")
     if module.endswith(".py"):
         path = Path(module.removesuffix(".py"))
@@ -53,9 +53,10 @@ def wrong(message: str, form: str) -> typer.BadParameter:
 
 
 def import_module(name: str, form: str, *, with_traceback: bool = True) -> Any:
-    """Import a module, looked for in the current directory first.
+    """Import a module, which is searched for in the current directory first.
 
-    There being none is wrong usage. Raises AntqError for what its code raises, which is shown.
+    A missing module is wrong usage. Raises AntqError when its code raises, after showing the
+    traceback.
     """
     directory = str(Path.cwd())
     if directory not in sys.path:
@@ -64,7 +65,7 @@ def import_module(name: str, form: str, *, with_traceback: bool = True) -> Any:
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
-            # Only when the module itself is missing, and not one that it imports.
+            # Only when the module itself is missing, and not a module that it imports.
             if error.name and f"{name}.".startswith(f"{error.name}."):
                 raise wrong(
                     f"there is no module '{error.name}' in {directory} or on sys.path", form
@@ -79,19 +80,19 @@ def attribute(module: Any, name: str) -> Any:
 
 @contextmanager
 def shown(what: str, *, with_traceback: bool = True) -> Iterator[None]:
-    """Show what the user's code raises, and raise AntqError: *what* it was that failed."""
+    """Show what the user's code raises, and raise an AntqError that says that *what* failed."""
     try:
         yield
     except typer.BadParameter:
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the user's code raises
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code can raise anything
         if with_traceback:
             output.note(output.printable(traceback_of(error)))
         raise AntqError(f"{what} failed") from None
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback of *error* and of its causes, with the user's frames alone."""
+    """Return the traceback of *error* and of its causes, with only the user's frames."""
     found = traceback.TracebackException.from_exception(error, compact=True)
     _cut(found)
     return "".join(found.format()).rstrip()

@@ -1,9 +1,9 @@
-"""One promotion campaign: every lead of a file becomes one job, and all jobs come to an end.
+"""One promotion campaign: every lead in a file becomes one job, and every job ends.
 
 A campaign on a durable path can be killed at any moment and run again. Jobs are stored in the
-order of the file, batch by batch, each batch whole or not at all, and every job knows the line it
-came from; so the newest job tells where to go on. What was running goes on by itself: that is
-the library's part.
+order of the file, batch by batch, each batch completely or not at all. Every job has the number of
+its line, so the newest job tells where to continue. The library itself runs interrupted jobs
+again.
 """
 
 from __future__ import annotations
@@ -24,38 +24,38 @@ if TYPE_CHECKING:
 
 QUEUE: Final = "default"
 BATCH: Final = 5_000
-"""Leads handed over at a time; only so many ids are in memory."""
+"""Leads that are stored at a time; only this many ids are in memory."""
 LOOK_INTERVAL: Final = 0.1
-"""Seconds between two looks at the counts."""
+"""Time between two reads of the counts."""
 
 
 class OtherLeads(AntqError):
-    """The path holds the jobs of another file of leads."""
+    """The path has the jobs of another file of leads."""
 
 
 class Progress(NamedTuple):
-    """How far a campaign has come."""
+    """The progress of a campaign."""
 
     counts: Mapping[Status, int]
-    """All jobs of its queue by status, those of earlier runs included."""
+    """All jobs of its queue by status, including those of earlier runs."""
     enqueued: int
-    """Leads that this run has made jobs of."""
+    """Leads for which this run has stored jobs."""
     read_all: bool
     """Whether the whole file has been read."""
 
     @property
     def jobs(self) -> int:
-        """Answer how many jobs there are."""
+        """Return the number of jobs."""
         return sum(self.counts.values())
 
     @property
     def ended(self) -> int:
-        """Answer how many of them will not change any more."""
+        """Return how many of the jobs have ended."""
         return sum(self.counts.get(status, 0) for status in ENDED)
 
     @property
     def done(self) -> bool:
-        """Answer whether every lead has come to its end."""
+        """Return whether the jobs of all leads have ended."""
         return self.read_all and self.ended == self.jobs
 
 
@@ -73,9 +73,9 @@ class Campaign:
         self._enqueued = 0
 
     def run(self, show: Callable[[Progress], None]) -> Progress:
-        """Perform everything; *show* gets the progress about ten times a second.
+        """Perform all jobs; *show* gets the progress about ten times a second.
 
-        Raises OtherLeads when the path holds the jobs of another file, and whatever stops the
+        Raises OtherLeads when the path has the jobs of another file, and any error that stops the
         application.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="read-leads") as reader:
@@ -86,9 +86,9 @@ class Campaign:
                 self._stopped.set()
 
     def enqueue(self) -> None:
-        """Make a job of every lead that is not one yet, in the order of the file.
+        """Store a job for every lead that has none yet, in the order of the file.
 
-        Raises OtherLeads when the path holds the jobs of another file.
+        Raises OtherLeads when the path has the jobs of another file.
         """
         leads = read_leads(self._file, self._on_bad_line)
         if newest := newest_job(self._app):
@@ -114,8 +114,8 @@ class Campaign:
         found = next((lead for lead in leads if lead.line >= line), None)
         if found != Lead(line, email):
             raise OtherLeads(
-                f"job {newest.id} in {self._app.path} was made of line {line}, {email}, which is"
-                f" not in {self._file}; give the file of the first run, or another --path"
+                f"job {newest.id} in {self._app.path} was made from line {line}, {email}, which"
+                f" is not in {self._file}; give the file of the first run, or another --path"
             )
 
     def _args_of(self, leads: Iterator[Lead]) -> Iterator[dict[str, Any]]:
@@ -126,12 +126,12 @@ class Campaign:
 
 
 def newest_job(app: AntQ) -> Job | None:
-    """Return the promotion stored last, or None."""
+    """Return the promotion that was stored last, or None."""
     return next(iter(app.list_jobs(worker=SendPromotion, newest_first=True, limit=1)), None)
 
 
 def job_completed_after_a_retry(app: AntQ) -> Job | None:
-    """Answer one job that failed at first and was completed then, looked for page by page."""
+    """Return one job that failed at first and then completed, searched for page by page."""
     after = 0
     while page := app.list_jobs(status=Status.COMPLETED, after=after, limit=200):
         for job in page:
@@ -142,5 +142,5 @@ def job_completed_after_a_retry(app: AntQ) -> Job | None:
 
 
 def failed_job(app: AntQ) -> Job | None:
-    """Answer one job that failed for good."""
+    """Return one job that failed for good."""
     return next(iter(app.list_jobs(status=Status.FAILED, limit=1)), None)

@@ -1,6 +1,6 @@
-"""A file of leads: how one is made up, and how one is read, one email address a line.
+"""Generate and read a file of leads, with one email address per line.
 
-Both go line by line, so a file may be larger than the memory.
+Both work line by line, so a file can be larger than the memory.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ LAST_NAMES: Final = ("smith", "williams", "brown", "jones", "garcia")
 DOMAINS: Final = ("gmail.com", "yahoo.com", "hotmail.com", "example.com")
 
 MAX_LINE: Final = 1_000
-"""Longest line looked at, in bytes. An email address has at most 254 characters."""
+"""The longest line that is read. An email address has at most 254 characters."""
 MAX_SHOWN: Final = 60
-"""Longest text of a bad line, in characters."""
+"""The longest text of a bad line, in characters."""
 
 _EMAIL: Final = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+")
 
@@ -35,18 +35,18 @@ class Lead(NamedTuple):
 
 
 class BadLine(NamedTuple):
-    """A line that is no email address."""
+    """A line that is not an email address."""
 
     line: int
     """Its number, from 1."""
     text: str
-    """What it says, shortened."""
+    """Its text, shortened."""
 
 
 def write_leads(file: Path, count: int, seed: int) -> None:
     """Write *count* random leads to *file*: all or, if interrupted, no file at all.
 
-    The same *seed* gives the same leads, and a larger *count* begins with the smaller one's.
+    The same *seed* gives the same leads, and a larger *count* begins with the leads of a smaller.
     """
     draw = random.Random(seed)
     unfinished = file.with_name(f"{file.name}.part")
@@ -61,11 +61,11 @@ def write_leads(file: Path, count: int, seed: int) -> None:
 def read_leads(file: Path, on_bad_line: Callable[[BadLine], None]) -> Iterator[Lead]:
     """Yield the leads of *file* in order, in constant memory whatever its size.
 
-    A line that is no email address is told to *on_bad_line* and left out.
+    A line that is not an email address is passed to *on_bad_line* and left out.
     """
     with file.open("rb") as stream:
         for number, raw in enumerate(_lines(stream), start=1):
-            # Excel and its like begin a file with a byte order mark.
+            # Excel and similar programs begin a file with a byte order mark.
             text = raw.decode("utf-8", errors="replace").removeprefix("\ufeff").strip()
             if _EMAIL.fullmatch(text):
                 yield Lead(number, text)
@@ -83,7 +83,7 @@ def _shortened(text: str) -> str:
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield each line, at most MAX_LINE bytes of it: one without an end must not fill memory."""
+    """Yield each line, at most MAX_LINE bytes of it: an endless line must not fill the memory."""
     while line := stream.readline(MAX_LINE):
         rest = line
         while not rest.endswith(b"\n") and (rest := stream.readline(MAX_LINE)):

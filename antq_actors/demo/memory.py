@@ -1,7 +1,7 @@
-"""How much memory this process uses.
+"""Measure how much memory this process uses.
 
-On Linux the pages of the mapped store are told apart: the kernel takes those back whenever it
-needs room, so they say nothing about what the program holds.
+On Linux the pages of the mapped store are not counted as the program's own: the kernel takes them
+back whenever it needs memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _KIB: Final = 1024
 
 
 def own() -> int:
-    """Answer the bytes that are the program's own; the highest use so far where that is unknown."""
+    """Return the bytes that the program itself uses, or the peak where that is unknown."""
     try:
         lines = _STATUS.read_text(encoding="ascii").splitlines()
         kib = next(line.split()[1] for line in lines if line.startswith("RssAnon:"))
@@ -26,6 +26,6 @@ def own() -> int:
 
 
 def peak() -> int:
-    """Answer the most bytes that were ever resident, the mapped store included."""
+    """Return the most bytes that were ever resident, including the mapped store."""
     highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return highest if sys.platform == "darwin" else highest * _KIB

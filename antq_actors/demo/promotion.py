@@ -1,7 +1,7 @@
-"""What is done for each lead: create it, then send it the promotion.
+"""The work for each lead: create it, then send it the promotion.
 
-As in Ant's introduction, with time.sleep for the work, an address that is refused, and a mailer
-that fails one time in ten. The chance is drawn from the seed, the address and the attempt, so a
+As in Ant's introduction, time.sleep replaces the work, some addresses are refused, and the mailer
+fails one time in ten. Whether it fails depends only on the seed, the address and the attempt, so a
 run can be repeated exactly.
 """
 
@@ -19,13 +19,13 @@ SEND_SECONDS: Final = 0.1
 
 
 class SendPromotion(Worker, max_attempts=3):
-    """Creates the lead ``args["email"]`` and mails it. ``args["line"]`` says where it came from."""
+    """Creates the lead ``args["email"]`` and mails it. ``args["line"]`` is its line."""
 
     seed: ClassVar[int] = 1
     retry_delay: ClassVar[float] = 1.0
     """Seconds between two attempts."""
     stopwatch: ClassVar[Stopwatch] = Stopwatch()
-    """Of all attempts in this process."""
+    """Measures all attempts in this process."""
 
     def perform(self, job: Job) -> Fail | None:
         """Create the lead, then send the promotion."""
@@ -38,12 +38,12 @@ class SendPromotion(Worker, max_attempts=3):
             return None
 
     def calculate_delay(self, job: Job) -> float:  # noqa: ARG002 - the same for every job
-        """Answer the delay that was asked for on the command line."""
+        """Return the delay from the command line."""
         return self.retry_delay
 
 
 def create_lead(email: str) -> bool:
-    """Emulate the creation of a lead; False when its address is refused."""
+    """Emulate the creation of a lead; return False if its address is refused."""
     if "smith" in email and "yahoo" in email:
         return False
     time.sleep(CREATE_SECONDS)
@@ -51,11 +51,11 @@ def create_lead(email: str) -> bool:
 
 
 def send_promotion(email: str, luck: random.Random) -> None:
-    """Emulate the mail; one in ten raises, before anything is sent."""
+    """Emulate the mail; one in ten raises before anything is sent."""
     if luck.randint(1, 10) == 1:
         raise MailError(f"Failed to send email to {email}")
     time.sleep(SEND_SECONDS)
 
 
 class MailError(Exception):
-    """The mail server had no good day."""
+    """The mail server failed."""

@@ -1,7 +1,7 @@
-"""How long the attempts took: what the demo needs to compare itself with the ideal.
+"""Measure how long attempts take, so that the demo can compare itself with the ideal.
 
-First attempts and retries share the slots of the queue. To say how long the first attempts
-alone took, the time that retries spent in slots meanwhile has to be known.
+First attempts and retries share the slots of the queue. To know how long the first attempts alone
+took, the time that retries spent in slots has to be subtracted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Times(NamedTuple):
-    """What the attempts of this process took; seconds."""
+    """How long the attempts of this process took, in seconds."""
 
     firsts: int
     """First attempts that ended."""
@@ -25,13 +25,13 @@ class Times(NamedTuple):
     firsts_ended_at: float
     """When the last first attempt ended, by the stopwatch's clock."""
     in_firsts: float
-    """Slot time of all first attempts."""
+    """The slot time of all first attempts."""
     in_retries: float
-    """Slot time of the retries that had ended by ``firsts_ended_at``."""
+    """The slot time of the retries that had ended by ``firsts_ended_at``."""
 
 
 class Stopwatch:
-    """Adds up attempts. Safe from any thread, constant in memory."""
+    """Adds up attempts. Any thread may use it; it needs constant memory."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -53,7 +53,7 @@ class Stopwatch:
                 self._add(number, began)
 
     def times(self) -> Times:
-        """Answer everything up to now."""
+        """Return the totals so far."""
         with self._lock:
             ended_at, in_retries = self._last_first
             return Times(self._firsts, self._retries, ended_at, self._in_firsts, in_retries)

@@ -120,7 +120,7 @@ def test_reseal_and_verify_with_a_key(antq, path, tmp_path):
     assert antq("verify", "--signing-key-file", key_file)[0] == 1
     assert antq("reseal", "--signing-key-file", key_file)[1] == f"{path}: 5 jobs signed.\n"
     assert antq("verify", "--signing-key-file", key_file)[0] == 0
-    assert antq("reseal")[1] == f"{path}: 5 jobs without signature now.\n"
+    assert antq("reseal")[1] == f"{path}: 5 jobs without signature.\n"
 
 
 def test_export_and_import(antq, path, tmp_path):

@@ -277,7 +277,7 @@ def test_an_argument_that_is_nested_too_deep_is_wrong_usage(path, refused):
     code, err = refused("list", "--path", path, "--arg", "n=" + "[" * 100_000 + "]" * 100_000)
 
     assert code == USAGE
-    assert "'n' is nested too deep" in err
+    assert "'n' is nested too deeply" in err
 
 
 @pytest.mark.parametrize("command", ["list", "verify", "compact", "export", "nodes", "import"])

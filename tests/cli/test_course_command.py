@@ -56,7 +56,7 @@ def test_copy_writes_the_program_here_and_overwrites_nothing(antq_course, tmp_pa
     assert copied[0] == 0
     assert name in copied[1]
     assert (tmp_path / name).read_bytes() == (PROGRAMS / name).read_bytes()
-    assert again == (REFUSED, "", f"antq: {name} is here already, and is not overwritten\n")
+    assert again == (REFUSED, "", f"antq: {name} already exists, and is not overwritten\n")
 
 
 @pytest.mark.parametrize("lesson", ["chat_server", "chat-server", "chat"])
@@ -104,12 +104,12 @@ def test_a_copied_exercise_is_all_to_do_and_its_answer_all_ok(antq_course, tmp_p
         (["0"], USAGE, "they are numbered 1 to"),
         (["99"], USAGE, "they are numbered 1 to"),
         (["chatserver"], USAGE, "did you mean chat_server?"),
-        (["nothing like it"], USAGE, "the exercises: chat_server, crawler"),
+        (["nothing like it"], USAGE, "the exercises are chat_server, crawler"),
         (["--copy"], USAGE, "give a LESSON"),
         (["3", "--copy", "--answer"], USAGE, "at most one of"),
         (["3", "--answer"], USAGE, "only exercises have checks and answers: chat_server, crawler"),
         (["3", "--check", "x.py"], USAGE, "only exercises have checks and answers"),
-        (["crawler", "--check", "x.py"], REFUSED, "antq course crawler --copy writes one"),
+        (["crawler", "--check", "x.py"], REFUSED, "antq course crawler --copy writes a file"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_would(antq_course, arguments, code, said):
