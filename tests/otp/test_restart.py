@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -208,6 +210,10 @@ def test_an_intensity_that_makes_no_sense_names_the_setting(settings, error):
         RestartIntensity(**settings)
 
 
+def test_the_window_may_be_a_timedelta():
+    assert RestartIntensity(max_seconds=timedelta(minutes=1)) == RestartIntensity(max_seconds=60.0)
+
+
 # ---- failing restarts, 1.6 --------------------------------------------------------------------
 
 
@@ -233,6 +239,25 @@ def test_rule_37_one_for_all_begins_again_from_the_first():
 
     assert states(state.children) == {"a": RUNNING, "b": RESTARTING, "c": STOPPED}
     assert (again.stop, again.start) == (("a",), ("a", "b", "c"))
+
+
+def test_a_child_that_comes_back_is_restarting_until_it_has_started():
+    children = (a_child("a"), a_child("b"))
+
+    state, plan = exited(children, "a", CRASH)
+
+    assert states(state.children) == {"a": RESTARTING, "b": RUNNING}
+    assert states(run(state, plan).children) == {"a": RUNNING, "b": RUNNING}
+
+
+def test_a_child_that_is_given_up_while_it_is_retried_is_stopped():
+    children = (a_child("a", state=RESTARTING), a_child("b"))
+    state = State(children, intensity=RestartIntensity(max_restarts=0))
+
+    state, action = restart.retry(state, "a", now=0.0)
+
+    assert states(state.children) == {"a": STOPPED, "b": RUNNING}
+    assert action == GiveUp(state.children[0])
 
 
 @pytest.mark.rule(31)
@@ -268,6 +293,10 @@ def test_rule_39_a_retry_of_a_child_that_was_terminated_meanwhile_does_nothing()
     state = State((a_child("a", state=STOPPED),), intensity=RestartIntensity(max_restarts=0))
 
     assert restart.retry(state, "a", now=0.0) == (state, Leave())
+
+
+def test_a_retry_of_a_child_that_is_gone_does_nothing():
+    assert restart.retry(State(()), "a", now=0.0) == (State(()), Leave())
 
 
 @pytest.mark.table_row("permanent", "transient", "temporary")
@@ -323,6 +352,29 @@ def test_a_child_counts_its_starts_and_those_that_were_not_its_supervisors_idea(
     assert (child.ref, child.started_at) == ("ref 3", 3.0)
 
 
+def test_a_stopped_child_has_no_actor_and_no_failed_starts():
+    child = a_child("a")._replace(failed_starts=2)
+
+    (stopped,) = restart.stopped((child,), "a", CRASH)
+
+    assert stopped == child._replace(state=STOPPED, ref=None, last_exit=CRASH, failed_starts=0)
+
+
+def test_a_retry_that_is_called_off_keeps_the_reason_of_the_last_exit():
+    child = a_child("a", state=RESTARTING)._replace(last_exit=CRASH)
+
+    (stopped,) = restart.stopped((child,), "a", None)
+
+    assert (stopped.state, stopped.last_exit) == (STOPPED, CRASH)
+
+
+def test_a_child_that_is_not_there_is_a_lookup_error_with_its_id():
+    with pytest.raises(LookupError) as missing:
+        restart.find((a_child("a"),), "b")
+
+    assert missing.value.args == ("b",)
+
+
 # ---- auto_shutdown, 1.8 -----------------------------------------------------------------------
 
 ANY, ALL = AutoShutdown.ANY_SIGNIFICANT, AutoShutdown.ALL_SIGNIFICANT
@@ -359,6 +411,12 @@ def test_rule_52_all_significant_waits_for_the_last_and_a_restarting_child_is_no
     _, not_yet = exited(one_restarting, "s", Normal(), auto_shutdown=ALL)
 
     assert (first, last, not_yet) == (Leave(), ShutDown(), Leave())
+
+
+def test_without_auto_shutdown_a_significant_child_ends_nothing():
+    children = (a_child("s", TRANSIENT, significant=True), a_child("p"))
+
+    assert exited(children, "s", Normal(), auto_shutdown=AutoShutdown.NEVER)[1] == Leave()
 
 
 def test_an_insignificant_child_never_ends_its_supervisor():
