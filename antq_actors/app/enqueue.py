@@ -10,10 +10,10 @@ from antq_actors.app.served_queues import DEFAULT_AGE_SECONDS
 from antq_actors.errors import BatchError, UnknownQueue
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.new_job import Draft, Template, as_job
+from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.jobs.wording import among
 from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.storage.format.encoding import encode_args, kept_args
-from antq_actors.storage.format.records import JobSpec, NewJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

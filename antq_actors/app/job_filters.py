@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import StoredJob
     from antq_actors.jobs.status import Statuses
     from antq_actors.jobs.worker_registry import AnyWorker
-    from antq_actors.storage.format.records import StoredJob
 
 
 class ListFilters(TypedDict, total=False):

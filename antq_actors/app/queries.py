@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from antq_actors.app.job_filters import Wanted
     from antq_actors.app.served_queues import ServedQueues
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import StoredJob
     from antq_actors.jobs.status import Statuses
     from antq_actors.jobs.worker_registry import AnyWorker
     from antq_actors.storage.client import StorageClient
-    from antq_actors.storage.format.records import Span, StoredJob
+    from antq_actors.storage.format.records import Span
 
 
 _MOST_BITS: Final = 128

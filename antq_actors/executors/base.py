@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.control import Control
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.lifecycle import ErrorEntry
+    from antq_actors.jobs.state import ErrorEntry, StoredJob
     from antq_actors.otp.kernel.child_spec import ChildSpec
-    from antq_actors.storage.format.records import StoredJob
 
 
 class NotReady(Exception):

@@ -33,7 +33,6 @@ from msgspec.structs import replace
 from antq_actors.errors import NotCancellable, NotRetryable
 from antq_actors.jobs import instant
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, TRACE_LIMIT, cut
-from antq_actors.jobs.instant import Instant  # noqa: TC001 - the store decodes entries by their types
 from antq_actors.jobs.outcome import (
     Cancelled,
     Completed,
@@ -44,28 +43,19 @@ from antq_actors.jobs.outcome import (
     Refused,
     Snoozed,
 )
-from antq_actors.jobs.state import JobState
+from antq_actors.jobs.state import ErrorEntry, JobState
 from antq_actors.jobs.status import ENDED, WAITING, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from antq_actors.jobs.instant import Instant
 
 T = TypeVar("T")
 
 NEWEST_ERRORS: Final = 24
 """How many errors of a job are kept besides the first: the first says how it began, the newest how
 it is now. A job that fails for years is no larger, and no slower, than one that failed 25 times."""
-
-
-class ErrorEntry(NamedTuple):
-    """One entry of a job's list of errors, as it is stored."""
-
-    attempt: int
-    error: str
-    stack_trace: str | None
-    attempted_at: Instant
-    error_type: str | None = None
-    """The name of the exception's class; None where there was none."""
 
 
 class Settled(NamedTuple):

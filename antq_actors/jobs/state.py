@@ -1,10 +1,13 @@
-"""The part of a job that changes, as one small value.
+"""What is stored of a job, as values.
 
-It is what the lifecycle works on and what the store rewrites at each change; the arguments and
-the options stand apart, written once.
+A job is two records: its state, a small value that the lifecycle works on and the store rewrites at
+each change, and its spec, which holds the arguments and is written once. Beside them there is an
+entry for each error.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import msgspec
 
@@ -52,3 +55,49 @@ class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def ended_at(self) -> Instant | None:
         """When it ended: its last change, as an ended job changes no more; None until then."""
         return self.updated_at if self.status in ENDED else None
+
+
+class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The part of a job that never changes."""
+
+    worker: str
+    """The stored name of its worker."""
+    args: bytes
+    """As ``encoding.encode_args`` made them."""
+    inserted_at: Instant
+    timeout: float | None = None
+    """Seconds an attempt may take."""
+    unique: tuple[str, ...] | None = None
+    """Names of the arguments that make it unique; None for a job that is not."""
+    unique_statuses: tuple[Status, ...] = ()
+    """Statuses of another job with the same digest that keep this one out."""
+    unique_digest: bytes | None = None
+    """Equal for jobs that are in each other's way; None when uniqueness is off or bypassed."""
+
+
+class ErrorEntry(NamedTuple):
+    """One entry of a job's list of errors, as it is stored."""
+
+    attempt: int
+    error: str
+    stack_trace: str | None
+    attempted_at: Instant
+    error_type: str | None = None
+    """The name of the exception's class; None where there was none."""
+
+
+class NewJob(NamedTuple):
+    """A job to be stored."""
+
+    state: JobState
+    spec: JobSpec
+
+
+class StoredJob(NamedTuple):
+    """A job as it was when it was read, its arguments still encoded."""
+
+    id: int
+    state: JobState
+    spec: JobSpec
+    errors: tuple[ErrorEntry, ...]
+    """Those that are kept, newest first. A claim reads none: most attempts never look at them."""

@@ -16,7 +16,7 @@ from antq_actors.jobs.outcome import Cancelled, Completed, Snoozed
 if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
-    from antq_actors.storage.format.records import StoredJob
+    from antq_actors.jobs.state import StoredJob
 
 log: Final = logging.getLogger("antq_actors.jobs")
 

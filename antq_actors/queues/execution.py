@@ -19,9 +19,9 @@ from antq_actors.storage.format.records import Settlement
 
 if TYPE_CHECKING:
     from antq_actors.executors.base import Assignment
+    from antq_actors.jobs.state import StoredJob
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.otp.messaging.timers import Timer
-    from antq_actors.storage.format.records import StoredJob
 
 
 class Ended(Enum):

@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.outcome import Outcome
+    from antq_actors.jobs.state import ErrorEntry, StoredJob
     from antq_actors.queues.queue_state import Book
     from antq_actors.queues.settings import QueueSettings
-    from antq_actors.storage.format.records import Cancellation, StoredJob
+    from antq_actors.storage.format.records import Cancellation
 
 log: Final = logging.getLogger("antq_actors.queues")
 

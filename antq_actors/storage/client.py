@@ -17,15 +17,7 @@ from antq_actors.otp import CallCycle, CallExit, CallTimeout
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.messaging import calls, inline
-from antq_actors.storage.format.records import (
-    Arrival,
-    Claim,
-    Filter,
-    NewJob,
-    Settlement,
-    Span,
-    StoredJob,
-)
+from antq_actors.storage.format.records import Arrival, Claim, Filter, Settlement, Span
 from antq_actors.storage.jobs.idle import IdleWaiters, LookForIdle
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
@@ -39,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.lifecycle import ErrorEntry
+    from antq_actors.jobs.state import ErrorEntry, NewJob, StoredJob
     from antq_actors.jobs.status import Status
     from antq_actors.otp import ServerRef
     from antq_actors.otp.kernel.messages import Response

@@ -14,13 +14,13 @@ from antq_actors.executors.base import Assignment
 from antq_actors.executors.process import calls, wire
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.control import Control
+from antq_actors.jobs.state import JobSpec, StoredJob
 from antq_actors.otp import (
     Killed,
     exit,  # noqa: A004 - OTP's name
     orphans,
 )
 from antq_actors.storage.format.encoding import encode_args
-from antq_actors.storage.format.records import JobSpec, StoredJob
 
 
 class Swallowing(Worker):

@@ -6,9 +6,9 @@ from antq_actors.executors.base import Assignment, Died, Elsewhere, Finished, Lo
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.control import Control
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Refused, Snoozed
+from antq_actors.jobs.state import JobSpec, StoredJob
 from antq_actors.otp import Crash, Killed, NoProc, Normal, Shutdown
 from antq_actors.queues.execution import Ended, Execution, Unreported, verdict
-from antq_actors.storage.format.records import JobSpec, StoredJob
 
 BY_ITSELF, BY_TIMEOUT, BY_STOP, BY_CANCEL = (
     None,

@@ -6,11 +6,11 @@ import sys
 import pytest
 
 from antq_actors.jobs import lifecycle
+from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.jobs.status import Status
 from antq_actors.otp import call
 from antq_actors.queues.node import Node
 from antq_actors.queues.services.rescuer import Rescue, Rescuer, RescuerConfig
-from antq_actors.storage.format.records import JobSpec, NewJob
 from antq_actors.storage.locks import node_lock
 
 ASLEEP = RescuerConfig(max_interruptions=3, interval=3600.0)

@@ -15,10 +15,9 @@ from types import SimpleNamespace
 from rich.console import Console
 
 from antq_actors.cli import render, tables
-from antq_actors.jobs.state import JobState
+from antq_actors.jobs.state import JobSpec, JobState, StoredJob
 from antq_actors.jobs.status import Status
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.records import JobSpec, StoredJob
 
 MEMORY = 1 << 30
 FORBIDDEN = (

@@ -17,13 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antq_actors.errors import StorageError
-from antq_actors.jobs.lifecycle import ErrorEntry
-from antq_actors.jobs.state import JobState
+from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.unique import Unique
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.plain import Opaque
-from antq_actors.storage.format.records import JobSpec, StoredJob
 
 leaves = (
     st.none()

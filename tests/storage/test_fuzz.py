@@ -19,13 +19,11 @@ from hypothesis import strategies as st
 from looking import listen, look
 
 from antq_actors.errors import StorageError
-from antq_actors.jobs.lifecycle import ErrorEntry
-from antq_actors.jobs.state import JobState
+from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.status import Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.plain import read_plain
 from antq_actors.storage.format.plain.machine import Machine
-from antq_actors.storage.format.records import JobSpec, StoredJob
 from antq_actors.storage.lmdb import keys
 
 listen()

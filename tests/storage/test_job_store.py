@@ -10,7 +10,6 @@ from antq_actors.errors import (
     NotRetryable,
     StorageError,
 )
-from antq_actors.jobs.lifecycle import ErrorEntry
 from antq_actors.jobs.outcome import (
     Cancelled,
     Completed,
@@ -19,6 +18,7 @@ from antq_actors.jobs.outcome import (
     Refused,
     Snoozed,
 )
+from antq_actors.jobs.state import ErrorEntry
 from antq_actors.jobs.status import ACTIVE, Status
 from antq_actors.storage.format.records import Filter, Settlement, Span
 from antq_actors.storage.jobs import job_store

@@ -11,8 +11,8 @@ from stored_jobs import Store, a_new_job
 
 from antq_actors import maintenance
 from antq_actors.errors import StorageError
-from antq_actors.jobs.lifecycle import ErrorEntry
 from antq_actors.jobs.outcome import Failed
+from antq_actors.jobs.state import ErrorEntry
 from antq_actors.storage.admin import migrate
 from antq_actors.storage.admin.migrate import FORMAT, FORMAT_KEY, Migration, Step
 from antq_actors.storage.format import signer

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from antq_actors.executors.base import Assignment
-    from antq_actors.jobs.lifecycle import ErrorEntry
+    from antq_actors.jobs.state import ErrorEntry
     from antq_actors.jobs.worker_registry import AnyWorker
 
 

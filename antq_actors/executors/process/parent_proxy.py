@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from antq_actors.executors.process.parent_connection import Link
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.lifecycle import ErrorEntry
     from antq_actors.jobs.option_types import JobOptions
+    from antq_actors.jobs.state import ErrorEntry
     from antq_actors.jobs.worker_registry import AnyWorker
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.outcome import Outcome
-    from antq_actors.storage.format.records import StoredJob
+    from antq_actors.jobs.state import StoredJob
 
 
 class Boot(NamedTuple):

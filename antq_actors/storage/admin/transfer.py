@@ -23,11 +23,11 @@ from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.options import check_queue_name
 from antq_actors.jobs.outcome import GivenBack
-from antq_actors.jobs.state import JobState
+from antq_actors.jobs.state import JobSpec, JobState, NewJob, StoredJob
 from antq_actors.jobs.status import ENDED, Status
 from antq_actors.jobs.wording import is_utf8
 from antq_actors.storage.format.encoding import encode_args, encoded_pickle, pickle_of, show_args
-from antq_actors.storage.format.records import Arrival, Filter, JobSpec, NewJob, StoredJob
+from antq_actors.storage.format.records import Arrival, Filter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -21,14 +21,12 @@ import msgspec
 from antq_actors.errors import DamagedRecord, StorageError
 from antq_actors.jobs.instant import shown_datetime
 from antq_actors.jobs.job import AttemptError, Job
-from antq_actors.jobs.lifecycle import ErrorEntry
-from antq_actors.jobs.state import JobState
+from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.unique import Unique
 from antq_actors.jobs.wording import escaped
 from antq_actors.storage import main_objects
 from antq_actors.storage.format.plain import Opaque, read_plain
 from antq_actors.storage.format.process_bound import is_usual_zone
-from antq_actors.storage.format.records import JobSpec, StoredJob
 from antq_actors.storage.format.signer import contents
 from antq_actors.storage.main_objects import PROTOCOL
 

@@ -1,49 +1,16 @@
-"""What is stored of a job, and the values that go in and out of the store.
-
-A job is two records: its state, small and rewritten at each change
-(:class:`~antq_actors.jobs.state.JobState`), and its spec, which holds the arguments and is
-written once.
-"""
+"""The values that go in and out of the store."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-import msgspec
-
 from antq_actors.errors import AntqError
-from antq_actors.jobs.instant import Instant
-from antq_actors.jobs.status import Status
 
 if TYPE_CHECKING:
-    from antq_actors.jobs.lifecycle import ErrorEntry
+    from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
-    from antq_actors.jobs.state import JobState
-
-
-class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The part of a job that never changes."""
-
-    worker: str
-    """The stored name of its worker."""
-    args: bytes
-    """As ``encoding.encode_args`` made them."""
-    inserted_at: Instant
-    timeout: float | None = None
-    """Seconds an attempt may take."""
-    unique: tuple[str, ...] | None = None
-    """Names of the arguments that make it unique; None for a job that is not."""
-    unique_statuses: tuple[Status, ...] = ()
-    """Statuses of another job with the same digest that keep this one out."""
-    unique_digest: bytes | None = None
-    """Equal for jobs that are in each other's way; None when uniqueness is off or bypassed."""
-
-
-class NewJob(NamedTuple):
-    """A job to be stored."""
-
-    state: JobState
-    spec: JobSpec
+    from antq_actors.jobs.state import ErrorEntry, NewJob, StoredJob
+    from antq_actors.jobs.status import Status
 
 
 class Arrival(NamedTuple):
@@ -54,16 +21,6 @@ class Arrival(NamedTuple):
     new: NewJob
     errors: tuple[ErrorEntry, ...]
     """As many as its state counts, newest first."""
-
-
-class StoredJob(NamedTuple):
-    """A job as it was when it was read, its arguments still encoded."""
-
-    id: int
-    state: JobState
-    spec: JobSpec
-    errors: tuple[ErrorEntry, ...]
-    """Those that are kept, newest first. A claim reads none: most attempts never look at them."""
 
 
 class Filter(NamedTuple):

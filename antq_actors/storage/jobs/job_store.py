@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     import lmdb
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.lifecycle import ErrorEntry
-    from antq_actors.jobs.state import JobState
-    from antq_actors.storage.format.records import Arrival, JobSpec, NewJob, StoredJob
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob, StoredJob
+    from antq_actors.storage.format.records import Arrival
     from antq_actors.storage.lmdb.environment import Environment
 
 T = TypeVar("T")

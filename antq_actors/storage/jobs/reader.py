@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
+from antq_actors.jobs.state import StoredJob
 from antq_actors.jobs.status import ACTIVE, Status
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.records import Span, StoredJob
+from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs.due_jobs import DueJobs, QueueFacts
 from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.jobs.table import JobTable
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from lmdb import _Database
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.lifecycle import ErrorEntry
-    from antq_actors.jobs.state import JobState
+    from antq_actors.jobs.state import ErrorEntry, JobState
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.format.records import Filter
     from antq_actors.storage.lmdb.tables import Tables

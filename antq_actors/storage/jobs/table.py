@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import lifecycle
+from antq_actors.jobs.state import StoredJob
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.records import StoredJob
 from antq_actors.storage.jobs.bulk import Moves, get_many, places_of, put_all
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import (
@@ -34,11 +34,9 @@ if TYPE_CHECKING:
     import lmdb
     from lmdb import _Database
 
-    from antq_actors.jobs.lifecycle import ErrorEntry
-    from antq_actors.jobs.state import JobState
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob
     from antq_actors.jobs.status import Status
     from antq_actors.storage.format.encoding import JobRecord
-    from antq_actors.storage.format.records import JobSpec, NewJob
     from antq_actors.storage.format.signer import Seal
     from antq_actors.storage.jobs.bulk import Items
     from antq_actors.storage.lmdb.tables import Tables

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     import lmdb
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.lifecycle import ErrorEntry
-    from antq_actors.jobs.state import JobState
+    from antq_actors.jobs.state import ErrorEntry, JobState
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.lmdb.tables import Tables
 
