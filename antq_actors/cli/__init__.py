@@ -38,7 +38,7 @@ INTERRUPTED: Final = 130
 
 def main() -> None:
     """Run the command of ``sys.argv`` and exit with its code."""
-    output.occupy_descriptors()
+    output.open_closed_descriptors()
     sys.exit(run(sys.argv[1:]))
 
 

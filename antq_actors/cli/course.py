@@ -17,7 +17,7 @@ import antq_actors
 from antq_actors.cli import output
 from antq_actors.errors import AntqError
 
-_PROMISE: Final = "\n# Output:\n"
+_OUTPUT_MARK: Final = "\n# Output:\n"
 _KILLED: Final = 128
 """Plus the number of the signal: the exit code of a program that a signal ended, as in a shell."""
 
@@ -172,7 +172,7 @@ def _list() -> None:
 
 
 def _show_and_run(file: Path) -> int:
-    source, _, _ = file.read_text(encoding="utf-8").partition(_PROMISE)
+    source, _, _ = file.read_text(encoding="utf-8").partition(_OUTPUT_MARK)
     _show(source.rstrip("\n"))
     output.write(f"\n# {file.name} prints:\n")
     return _run(file)

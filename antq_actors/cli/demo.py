@@ -105,7 +105,7 @@ def _promote(console: Console, settings: Settings) -> None:
         began = time.monotonic()
         with display(console, expected) as shown:
             meter = _Meter(shown)
-            last = Campaign(app, file, bad_lines.tell).run(meter.show)
+            last = Campaign(app, file, bad_lines.report).run(meter.show)
         run = Run(
             progress=last,
             skipped=bad_lines.count,
@@ -128,7 +128,7 @@ class _BadLines:
         self._file = file
         self.count = 0
 
-    def tell(self, bad: BadLine) -> None:
+    def report(self, bad: BadLine) -> None:
         self.count += 1
         text = printable(bad.text)
         self._console.print(

@@ -15,9 +15,9 @@ from antq_actors import Status
 from antq_actors.cli.tables import STATUS_STYLES
 from antq_actors.demo.campaign import Progress
 
-RATE_WINDOW: Final = 3.0
+RATE_WINDOW_SECONDS: Final = 3.0
 """The rate is the average over this time."""
-LINE_INTERVAL: Final = 1.0
+LINE_INTERVAL_SECONDS: Final = 1.0
 """Time between two plain lines."""
 
 
@@ -30,7 +30,7 @@ class Rate:
     def record(self, ended: int, now: float) -> float:
         """Record that *ended* jobs have ended by *now*, and return the rate."""
         self._seen.append((now, ended))
-        while now - self._seen[0][0] > RATE_WINDOW:
+        while now - self._seen[0][0] > RATE_WINDOW_SECONDS:
             self._seen.popleft()
         then, before = self._seen[0]
         return (ended - before) / (now - then) if now > then else 0.0
@@ -76,7 +76,7 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
         self._console = console
         self._rate = Rate()
         self._began = time.monotonic()
-        self._next_line = self._began + LINE_INTERVAL
+        self._next_line = self._began + LINE_INTERVAL_SECONDS
 
     def __exit__(self, *exc_info: object) -> None:
         pass
@@ -87,7 +87,7 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
         rate = self._rate.record(progress.ended, now)
         if now < self._next_line and not progress.done:
             return
-        self._next_line = now + LINE_INTERVAL
+        self._next_line = now + LINE_INTERVAL_SECONDS
         counts = "  ".join(
             f"{status} {progress.counts.get(status, 0):,}"
             for status in Status

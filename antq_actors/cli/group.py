@@ -55,9 +55,9 @@ class CommandGroup(TyperGroup):
 
 def _load(name: str) -> Any:
     module, _, function = COMMANDS[name].place.partition(":")
-    alone = _new_typer()
-    alone.command(name)(getattr(import_module(f"antq_actors.cli.{module}"), function))
-    return typer.main.get_command(alone)
+    single = _new_typer()
+    single.command(name)(getattr(import_module(f"antq_actors.cli.{module}"), function))
+    return typer.main.get_command(single)
 
 
 def _new_typer(**options: Any) -> typer.Typer:

@@ -27,7 +27,7 @@ def encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def occupy_descriptors() -> None:
+def open_closed_descriptors() -> None:
     """Open the standard descriptors that are closed on the null device.
 
     Otherwise the file of a store could get such a number, and what a library or a job prints would

@@ -69,10 +69,10 @@ def start(
     """
     if processes > 1:
         return _run_processes(target, processes, log_level)
-    _obey_as_first_process()
+    _handle_sigterm_as_first_process()
     if lifeline is not None:
         app = _runnable(target, with_traceback=not without_traceback)
-        _run_as_one_of_many(app, target, log_level, number, Lifeline(lifeline))
+        _run_under_parent(app, target, log_level, number, Lifeline(lifeline))
         return 0
 
     app = _runnable(target)
@@ -82,13 +82,13 @@ def start(
             " path: AntQ('jobs')"
         )
 
-    def say_that_it_is_up() -> None:
+    def report_start() -> None:
         _say(f"{_version()} runs {target}; Ctrl-C stops it")
         with suppress(AntqError):  # if the store cannot be read now, the queues can still run
             _say(f"{_store_and_queues(app)}; {_place(app)}")
 
     start_log.configure(log_level)
-    _run(app, say_that_it_is_up, report=_say)
+    _run(app, report_start, report=_say)
     _say("stopped")
     return 0
 
@@ -104,7 +104,7 @@ def _run_processes(target: str, processes: int, log_level: LogLevel | None) -> i
         return parent.run(command, processes, when_up=log.release, report=_say)
 
 
-def _obey_as_first_process() -> None:
+def _handle_sigterm_as_first_process() -> None:
     """Let SIGTERM end this process while the application is still being imported.
 
     By default it does, except in the first process of a container: there the system drops signals
@@ -123,7 +123,7 @@ def _check_platform() -> None:
         )
 
 
-def _run_as_one_of_many(
+def _run_under_parent(
     app: AntQ, target: str, log_level: LogLevel | None, number: int, lifeline: Lifeline
 ) -> None:
     """Run as the process with this *number* under a parent."""
@@ -137,7 +137,7 @@ def _run_as_one_of_many(
     def say(text: str) -> None:
         _say(f"[{number}] {text}")
 
-    def say_that_it_is_up() -> None:
+    def report_start() -> None:
         with suppress(AntqError):  # as in one process
             if number == 1:  # the other processes have the same
                 say(_store_and_queues(app))
@@ -145,7 +145,7 @@ def _run_as_one_of_many(
         lifeline.report_up()
 
     start_log.configure(log_level, f"[{number}] ")
-    _run(app, say_that_it_is_up, report=say, hurried_by=STOP_NOW)
+    _run(app, report_start, report=say, hurried_by=STOP_NOW)
 
 
 def _run(app: AntQ, when_up: Callable[[], None], **options: Any) -> None:

@@ -33,7 +33,7 @@ STATUS_STYLES: Final = {
     "cancelled": "magenta",
 }
 
-MAX_ARGS: Final = 300
+MAX_ARGS_CHARACTERS: Final = 300
 """The longest arguments that a table shows, in characters."""
 
 _COLUMNS: Final = ("id", "status", "queue", "attempts", "worker", "when", "error", "args")
@@ -42,7 +42,7 @@ _NARROWEST: Final = {"queue": 8, "worker": 12, "error": 16, "args": 8}
 """Columns are narrowed to these widths before one is left out; the others are not narrowed."""
 _SHOW_ERROR: Final = frozenset({Status.RETRYING, Status.FAILED})
 """Statuses that the newest error explains."""
-MAX_ERROR: Final = 200
+MAX_ERROR_CHARACTERS: Final = 200
 """The longest error that a table shows, in characters."""
 _GAP: Final = 2
 """Spaces between two columns."""
@@ -170,7 +170,7 @@ def _cells(job: Job) -> tuple[Text, ...]:
         Text(printable(job.worker.rpartition(":")[2])),
         Text(moment(job.scheduled_at or job.updated_at)),
         Text(_error(job)),
-        Text(printable(repr(dict(job.args)))[:MAX_ARGS]),
+        Text(printable(repr(dict(job.args)))[:MAX_ARGS_CHARACTERS]),
     )
 
 
@@ -178,7 +178,7 @@ def _error(job: Job) -> str:
     """Return the newest error on one line, if it explains the status of the job."""
     if job.status not in _SHOW_ERROR or not job.errors:
         return ""
-    return printable(" ".join(job.errors[0].summary[:MAX_ERROR].split()))
+    return printable(" ".join(job.errors[0].summary[:MAX_ERROR_CHARACTERS].split()))
 
 
 def _table_width(columns: Mapping[str, int]) -> int:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 QUEUE: Final = "default"
-BATCH: Final = 5_000
+BATCH_LEADS: Final = 5_000
 """Leads that are stored at a time; only this many ids are in memory."""
-LOOK_INTERVAL: Final = 0.1
+POLL_SECONDS: Final = 0.1
 """Time between two reads of the counts."""
 
 
@@ -94,7 +94,7 @@ class Campaign:
         if newest := newest_job(self._app):
             self._skip_stored(leads, newest)
         jobs = self._args_of(leads)
-        while ids := self._app.enqueue_many(SendPromotion, islice(jobs, BATCH)):
+        while ids := self._app.enqueue_many(SendPromotion, islice(jobs, BATCH_LEADS)):
             self._enqueued += len(ids)
 
     def _follow(self, reading: Future[None], show: Callable[[Progress], None]) -> Progress:
@@ -107,7 +107,7 @@ class Campaign:
             show(progress)
             if progress.done:
                 return progress
-            self._stopped.wait(LOOK_INTERVAL)
+            self._stopped.wait(POLL_SECONDS)
 
     def _skip_stored(self, leads: Iterator[Lead], newest: Job) -> None:
         line, email = newest.args.get("line", 0), newest.args.get("email", "")

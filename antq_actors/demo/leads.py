@@ -18,9 +18,9 @@ FIRST_NAMES: Final = ("john", "jane", "alex", "michael", "david", "lisa")
 LAST_NAMES: Final = ("smith", "williams", "brown", "jones", "garcia")
 DOMAINS: Final = ("gmail.com", "yahoo.com", "hotmail.com", "example.com")
 
-MAX_LINE: Final = 1_000
+MAX_LINE_BYTES: Final = 1_000
 """The longest line that is read. An email address has at most 254 characters."""
-MAX_SHOWN: Final = 60
+MAX_SHOWN_CHARACTERS: Final = 60
 """The longest text of a bad line, in characters."""
 
 _EMAIL: Final = re.compile(r"[^@\s,;<>]+@[^@\s,;<>]+\.[^@\s,;<>]+")
@@ -79,13 +79,13 @@ def _random_email(draw: random.Random, number: int) -> str:
 
 
 def _shortened(text: str) -> str:
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 1]}…"
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[: MAX_SHOWN_CHARACTERS - 1]}…"
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield each line, at most MAX_LINE bytes of it: an endless line must not fill the memory."""
-    while line := stream.readline(MAX_LINE):
+    """Yield at most MAX_LINE_BYTES of each line: an endless line must not fill the memory."""
+    while line := stream.readline(MAX_LINE_BYTES):
         rest = line
-        while not rest.endswith(b"\n") and (rest := stream.readline(MAX_LINE)):
+        while not rest.endswith(b"\n") and (rest := stream.readline(MAX_LINE_BYTES)):
             pass
         yield line

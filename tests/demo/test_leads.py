@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antq_actors.demo.leads import MAX_LINE, BadLine, Lead, read_leads, write_leads
+from antq_actors.demo.leads import MAX_LINE_BYTES, BadLine, Lead, read_leads, write_leads
 
 
 def a_file(tmp_path, content: bytes):
@@ -96,7 +96,7 @@ def test_leads_are_read_only_as_far_as_they_are_asked_for(tmp_path):
     assert bad == []
 
 
-@given(content=st.binary(max_size=3 * MAX_LINE))
+@given(content=st.binary(max_size=3 * MAX_LINE_BYTES))
 def test_any_bytes_are_read_each_line_as_a_lead_or_as_a_bad_line(tmp_path_factory, content):
     file = a_file(tmp_path_factory.mktemp("any"), content)
 
