@@ -52,7 +52,7 @@ class _Inject(Call):
         self.work = work
 
     def put_to(self, actor: Any) -> Any:  # noqa: ARG002 - any actor will do
-        if self.answered:  # whoever wanted it has given up
+        if self.answered:  # the caller has given up
             self.forget()
             return NOREPLY
         return self.work(self)
@@ -76,7 +76,7 @@ class _Harm:
 
 
 class Hang(_Harm):
-    """An actor that hangs; answered by `hang`."""
+    """An actor that hangs; returned by `hang`."""
 
     def __init__(self, seconds: float | None) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class Hang(_Harm):
 
 
 class Slowness(_Harm):
-    """An actor that takes its time; answered by `slow`."""
+    """An actor that is slow; returned by `slow`."""
 
     def __init__(self, process: Process, seconds: float) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Tracing one actor: what it gets, what it answers, what it sends, and how it ends."""
+"""Tracing one actor: what it receives, replies and sends, and how it ends."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Trace:
         self._tell(Got(ref, *described(what, ref.actor_class)))
 
     def answers(self, request: Any, value: Any) -> None:
-        """See the actor answer."""
+        """Report that the actor has replied."""
         self._tell(Answered(self._process.ref, request, value))
 
     def sends(self, how: str, message: Any, dest: Process) -> None:

@@ -73,7 +73,7 @@ class Registry(GenServer):
 
     @staticmethod
     def update_value(registry: Destination, key: Hashable, fn: Callable[[Any], Any]) -> Any:
-        """Make ``fn(value)`` the value of a unique key of the calling actor, and answer it.
+        """Make ``fn(value)`` the value of a unique key of the calling actor, and return it.
 
         Raises NotFound if the actor does not have the key, ValueError with duplicate keys.
         """

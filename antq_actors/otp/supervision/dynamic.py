@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.events.stream import has_listeners
-from antq_actors.otp.kernel.child_spec import AutoShutdown, Restart, check_significant, to_spec
+from antq_actors.otp.kernel.child_spec import (
+    AutoShutdown,
+    ChildSpec,
+    Restart,
+    check_significant,
+    to_spec,
+)
 from antq_actors.otp.kernel.errors import MaxChildren, NotFound, OtpError, Stop
 from antq_actors.otp.kernel.messages import IGNORE, Exited
 from antq_actors.otp.kernel.reasons import ExitReason, Shutdown, is_orderly
@@ -29,7 +35,7 @@ from antq_actors.otp.supervision.start import start_child
 from antq_actors.otp.threads import run_queue
 
 if TYPE_CHECKING:
-    from antq_actors.otp.kernel.child_spec import ChildSpec, ChildType
+    from antq_actors.otp.kernel.child_spec import ChildType
     from antq_actors.otp.messaging.destinations import Destination
 
 
@@ -70,13 +76,13 @@ class DynamicSupervisor(GenServer):
         check_backoff(backoff)
         self.__backoff = backoff
         self.__children: dict[ServerRef, Child] = {}
-        self.__told_to_end: frozenset[ServerRef] = frozenset()  # the last time that some were
+        self.__terminating: frozenset[ServerRef] = frozenset()  # or terminated last
 
     # ---- children, from outside -----------------------------------------------------------
 
     @staticmethod
     def start_child(sup: Destination, spec: object) -> Any:
-        """Start a child as ``start(*extra_args, *args, **kwargs)``; answer its ref, or IGNORE.
+        """Start a child as ``start(*extra_args, *args, **kwargs)``; return its ref, or IGNORE.
 
         Raises MaxChildren, AlreadyStarted if its name is taken, StartError if it does not start.
         """
@@ -84,14 +90,14 @@ class DynamicSupervisor(GenServer):
 
     @staticmethod
     def start_children(sup: Destination, specs: Iterable[object]) -> list[Any]:
-        """Start many children with one message; answer for each its ref, IGNORE, or its error.
+        """Start many children with one message; return for each its ref, IGNORE, or its error.
 
         The errors are those of `start_child`, as values: one child that cannot start does not keep
         the others from it.
         """
         request = admin.StartChildren([(_checked_spec(spec), ()) for spec in specs])
-        answers: list[Any] = inline.call(sup, request, timeout=None)
-        return answers
+        started: list[Any] = inline.call(sup, request, timeout=None)
+        return started
 
     @staticmethod
     def start_copies(
@@ -99,12 +105,12 @@ class DynamicSupervisor(GenServer):
     ) -> list[Any]:
         """Start a child of *spec* for each tuple of arguments, which follow those of the spec.
 
-        As a supervisor of OTP's ``simple_one_for_one`` does. Answers as `start_children`.
+        As a supervisor of OTP's ``simple_one_for_one`` does. Returns what `start_children` does.
         """
         checked = _checked_spec(spec)
         request = admin.StartChildren([(checked, _checked_args(args)) for args in each_args])
-        answers: list[Any] = inline.call(sup, request, timeout=None)
-        return answers
+        started: list[Any] = inline.call(sup, request, timeout=None)
+        return started
 
     @staticmethod
     def terminate_child(sup: Destination, ref: ServerRef) -> None:
@@ -147,9 +153,21 @@ class DynamicSupervisor(GenServer):
     def handle_call(self, request: Any) -> Any:
         """Handle those requests of `admin.py` that make sense here; refuse all others."""
         try:
-            return self.__answer(request)
-        except OtpError as error:
-            return admin.refuse(self.from_, error)
+            match request:
+                case admin.StartChildren(starts):
+                    return self.__add_all(starts)
+                case admin.StartChild(spec):
+                    return self.__add(spec)
+                case admin.TerminateChild(ref):
+                    return self.__remove(ref)
+                case admin.WhichChildren():
+                    return [_info(child) for child in self.published_children]
+                case admin.CountChildren():
+                    return admin.count(self.published_children)
+        except OtpError as refusal:
+            return admin.refuse(self.from_, refusal)
+        error = TypeError(f"a DynamicSupervisor does not handle {request!r}; see its methods")
+        return admin.refuse(self.from_, error)
 
     def handle_info(self, message: Any) -> None:
         """Handle the end of a child, or try again to start one."""
@@ -175,7 +193,7 @@ class DynamicSupervisor(GenServer):
         most of what a short-lived child costs. One dict operation, so no lock. The end of a child
         that is being terminated is waited for, so its end is not reported.
         """
-        if ref in self.__told_to_end:
+        if ref in self.__terminating:
             return True
         child = None if ref is None else self.__children.get(ref)
         if child is None or child.spec.restart is not Restart.TEMPORARY or not is_orderly(reason):
@@ -224,7 +242,7 @@ class DynamicSupervisor(GenServer):
 
     def __start_again(self, ref: ServerRef, child: Child) -> None:
         try:
-            answer = start_child(child.spec, self.__extra_args)
+            ref_or_ignore = start_child(child.spec, self.__extra_args)
         except OtpError as error:
             failed = child.failed_starts + 1
             child = child._replace(state=ChildState.RESTARTING, ref=None, failed_starts=failed)
@@ -235,12 +253,12 @@ class DynamicSupervisor(GenServer):
             send_soon(self.ref, _Retry(ref, child), delay)
             return
         del self.__children[ref]
-        if answer is IGNORE:
+        if ref_or_ignore is IGNORE:
             emit.child_ignored(self.ref, child)
             return
-        self.__children[answer] = child = child._replace(
+        self.__children[ref_or_ignore] = child = child._replace(
             state=ChildState.RUNNING,
-            ref=answer,
+            ref=ref_or_ignore,
             incarnation=child.incarnation + 1,
             restarts=child.restarts + 1,
             started_at=time.monotonic(),
@@ -250,38 +268,20 @@ class DynamicSupervisor(GenServer):
 
     # ---- requests -------------------------------------------------------------------------
 
-    def __answer(self, request: Any) -> Any:
-        match request:
-            case admin.StartChild(spec):
-                return self.__add(spec)
-            case admin.StartChildren(starts):
-                return self.__add_all(starts)
-            case admin.TerminateChild(ref):
-                return self.__remove(ref)
-            case admin.WhichChildren():
-                return [_info(child) for child in self.published_children]
-            case admin.CountChildren():
-                return admin.count(self.published_children)
-            case _:
-                error = TypeError(
-                    f"a DynamicSupervisor does not handle {request!r}; see its methods"
-                )
-                return admin.refuse(self.from_, error)
-
     def __add(self, spec: ChildSpec, args: tuple[Any, ...] = ()) -> Any:
         if self.__max_children is not None and self.__has_no_place(self.__max_children):
             raise MaxChildren(f"{self.ref} may have {self.__max_children} children, and has them")
-        answer = start_child(spec, self.__extra_args, args)
+        ref_or_ignore = start_child(spec, self.__extra_args, args)
         if args and spec.restart is not Restart.TEMPORARY:
             spec = spec.with_more_args(args)  # otherwise they are not needed again, as in OTP
-        child = Child(spec, ChildState.RUNNING, answer, 1, 0, None, time.monotonic())
-        if answer is IGNORE:
+        child = Child(spec, ChildState.RUNNING, ref_or_ignore, 1, 0, None, time.monotonic())
+        if ref_or_ignore is IGNORE:
             emit.child_ignored(self.ref, child)
-            return answer
-        self.__children[answer] = child
+            return ref_or_ignore
+        self.__children[ref_or_ignore] = child
         if has_listeners():
             emit.child_started(self.ref, child)
-        return answer
+        return ref_or_ignore
 
     def __has_no_place(self, max_children: int) -> bool:
         if len(self.__children) < max_children:
@@ -312,10 +312,10 @@ class DynamicSupervisor(GenServer):
             raise NotFound(f"{self.ref} has no child {ref}")
         if child.is_running:
             self.__end([child])
-        self.__children.pop(ref, None)  # unless it had ended as it should, and was absorbed
+        self.__children.pop(ref, None)  # unless it had ended as it should, and was forgotten
 
     def __end(self, children: Sequence[Child]) -> None:
-        self.__told_to_end = frozenset(child.ref for child in children)
+        self.__terminating = frozenset(child.ref for child in children)
         targets = [Target(each.ref, each.spec.shutdown_time, each.spec.drain) for each in children]
         for child, reason in zip(children, terminate_together(targets), strict=True):
             emit.child_terminated(self.ref, child, reason, is_dynamic=True)
@@ -345,6 +345,7 @@ def _checked_args(args: Any) -> tuple[Any, ...]:
 
 
 def _checked_spec(child: object) -> ChildSpec:
-    spec = to_spec(child)
-    check_significant(spec, AutoShutdown.NEVER)
+    spec = child if type(child) is ChildSpec else to_spec(child)
+    if spec.significant:
+        check_significant(spec, AutoShutdown.NEVER)
     return spec

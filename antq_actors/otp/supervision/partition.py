@@ -43,7 +43,7 @@ class PartitionSupervisor(Supervisor):
     ) -> None:
         """*partitions* None: as many as there are processors.
 
-        *with_arguments* is called with the spec's args and the number of the partition, and answers
+        *with_arguments* is called with the spec's args and the number of the partition, and returns
         the args of that partition, as a tuple.
         """
         number = (os.cpu_count() or 1) if partitions is None else partitions

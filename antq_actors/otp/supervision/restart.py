@@ -263,7 +263,7 @@ def started(
 
 
 def ignored(children: Children, child_id: Hashable) -> Children:
-    """Return the table after a start answered IGNORE: kept not running, a temporary one dropped."""
+    """Return the table after a start returned IGNORE: kept not running, a temporary one dropped."""
     if find(children, child_id).is_temporary:
         return without(children, child_id)
     return _with(children, child_id, state=ChildState.STOPPED)

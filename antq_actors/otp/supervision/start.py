@@ -28,7 +28,7 @@ def start_child(
     """
     since = forked_child.generation()
     try:
-        answer = spec.start(*extra_args, *spec.args, *more_args, **spec.kwargs)
+        started = spec.start(*extra_args, *spec.args, *more_args, **spec.kwargs)
     except AlreadyStarted:
         raise
     except StartError as error:
@@ -41,25 +41,25 @@ def start_child(
         raise _start_error(spec.id, Crash(error), error) from error
     forked_child.end_if_forked(since)
     me = current.process()
-    parent = answer.process.parent if type(answer) is ServerRef else None
+    parent = started.process.parent if type(started) is ServerRef else None
     if parent is not None and parent.process is me:
-        return answer  # as nearly all do
-    return _checked(spec, answer)
+        return started  # as nearly all do
+    return _checked(spec, started)
 
 
-def _checked(spec: ChildSpec, answer: object) -> Any:
-    if answer is IGNORE:
+def _checked(spec: ChildSpec, started: object) -> Any:
+    if started is IGNORE:
         return IGNORE
-    if not isinstance(answer, ServerRef):
+    if not isinstance(started, ServerRef):
         error = TypeError(
-            f"start of child {spec.id!r} must return a ServerRef or IGNORE, got {answer!r}; "
+            f"start of child {spec.id!r} must return a ServerRef or IGNORE, got {started!r}; "
             "a plain pykka actor becomes a child with supervised(ItsClass)"
         )
         raise _start_error(spec.id, Crash(error), error) from error
     me = current.process()
-    if me is not None and answer.process.parent is not me.ref:
-        link(answer)  # a start function that forgot it would leave a child that dies unseen
-    return answer
+    if me is not None and started.process.parent is not me.ref:
+        link(started)  # a start function that forgot it would leave a child that dies unseen
+    return started
 
 
 def _origin(error: StartError) -> BaseException:

@@ -287,16 +287,16 @@ class Supervisor(GenServer):
 
     def __begin_child(self, child_id: Hashable, *, by_itself: bool) -> Any:
         child = restart.find(self.__children, child_id)
-        answer = start_child(child.spec)
-        if answer is IGNORE:
+        ref_or_ignore = start_child(child.spec)
+        if ref_or_ignore is IGNORE:
             self.__children = restart.ignored(self.__children, child_id)
             emit.child_ignored(self.ref, child)
         else:
             self.__children = restart.started(
-                self.__children, child_id, answer, now=time.monotonic(), by_itself=by_itself
+                self.__children, child_id, ref_or_ignore, now=time.monotonic(), by_itself=by_itself
             )
             emit.child_started(self.ref, restart.find(self.__children, child_id))
-        return answer
+        return ref_or_ignore
 
     def __end_child(self, child_id: Hashable) -> None:
         child = restart.find(self.__children, child_id)

@@ -95,10 +95,10 @@ class Agent(GenServer):
                 pair = fn(self.__state)
                 if not isinstance(pair, tuple) or len(pair) != 2:  # noqa: PLR2004 - a pair
                     raise TypeError(
-                        f"the function of get_and_update answers (answer, state), got {pair!r}"
+                        f"the function of get_and_update returns (reply, state), got {pair!r}"
                     )
-                answer, self.__state = pair
-                return answer
+                reply, self.__state = pair
+                return reply
             case _:
                 return super().handle_call(request)
 
