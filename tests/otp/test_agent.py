@@ -101,7 +101,7 @@ def test_anything_but_a_pair_ends_the_agent_with_words(agent, pair):
     with pytest.raises(CallExit) as exited:
         Agent.get_and_update(agent, answering(pair))
 
-    assert "answers (answer, state)" in str(exited.value.reason)
+    assert "returns (reply, state)" in str(exited.value.reason)
 
 
 def test_a_function_that_takes_too_long_is_the_callers_timeout_and_the_agent_goes_on(agent, gate):

@@ -150,7 +150,7 @@ class DynamicSupervisor(GenServer):
         """How many restarts are allowed now; may be read in any thread."""
         return self.__intensity.left(time.monotonic())
 
-    def handle_call(self, request: Any) -> Any:
+    def handle_call(self, request: Any) -> Any:  # noqa: PLR0911 - one for each request
         """Handle those requests of `admin.py` that make sense here; refuse all others."""
         try:
             match request:

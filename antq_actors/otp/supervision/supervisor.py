@@ -213,7 +213,7 @@ class Supervisor(GenServer):
     def handle_call(self, request: Any) -> Any:
         """Handle the requests of `admin.py`; refuse all others."""
         try:
-            return self.__answer(request)
+            return self.__handle(request)
         except OtpError as error:
             return admin.refuse(self.from_, error)
 
@@ -314,7 +314,7 @@ class Supervisor(GenServer):
 
     # ---- requests -------------------------------------------------------------------------
 
-    def __answer(self, request: Any) -> Any:  # noqa: PLR0911 - one for each request
+    def __handle(self, request: Any) -> Any:  # noqa: PLR0911 - one for each request
         match request:
             case admin.StartChild(spec):
                 return self.__add(spec)
