@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.outcome import Outcome
-    from antq_actors.jobs.perform import LetThrough
+    from antq_actors.jobs.perform import Propagate
 
 
 def _never() -> bool:
@@ -28,25 +28,25 @@ def _never() -> bool:
 def perform(
     assignment: Assignment,
     clock: Callable[[], Instant],
-    let_through: LetThrough,
-    is_given_up: Callable[[], bool] = _never,
+    propagate: Propagate,
+    is_abandoned: Callable[[], bool] = _never,
 ) -> Outcome:
     """Perform it in this thread, in a context of its own, and answer the outcome.
 
-    Raises nothing but *let_through*. What it sets there (context variables, the precision of
+    Raises nothing but *propagate*. What it sets there (context variables, the precision of
     decimal) is not seen by what this thread does next. What it comes to is not logged once it
-    *is_given_up*.
+    *is_abandoned*.
     """
-    return copy_context().run(_perform, assignment, clock, let_through, is_given_up)
+    return copy_context().run(_perform, assignment, clock, propagate, is_abandoned)
 
 
 def _perform(
     assignment: Assignment,
     clock: Callable[[], Instant],
-    let_through: LetThrough,
-    is_given_up: Callable[[], bool],
+    propagate: Propagate,
+    is_abandoned: Callable[[], bool],
 ) -> Outcome:
-    attempt = _attempt(assignment, is_given_up)
+    attempt = _attempt(assignment, is_abandoned)
     if assignment.failure is not None:
         return performing.fail(
             attempt,
@@ -55,9 +55,9 @@ def _perform(
             assignment.error_type,
             exception=assignment.exception,
             clock=clock,
-            let_through=let_through,
+            propagate=propagate,
         )
-    return performing.execute(attempt, clock=clock, let_through=let_through, run=_run_coroutine)
+    return performing.execute(attempt, clock=clock, propagate=propagate, run=_run_coroutine)
 
 
 def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -69,29 +69,29 @@ def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
 def perform_async(
     assignment: Assignment,
     clock: Callable[[], Instant],
-    let_through: LetThrough,
-    is_given_up: Callable[[], bool] = _never,
+    propagate: Propagate,
+    is_abandoned: Callable[[], bool] = _never,
 ) -> Coroutine[Any, Any, Outcome]:
     """Answer what performs it on an event loop, and answers the outcome.
 
-    Raises nothing but *let_through*. *is_given_up*: as of `perform`.
+    Raises nothing but *propagate*. *is_abandoned*: as of `perform`.
     """
     if assignment.failure is not None:
-        return _at_once(assignment, clock, let_through, is_given_up)
-    attempt = _attempt(assignment, is_given_up)
-    return performing.execute_async(attempt, clock=clock, let_through=let_through)
+        return _at_once(assignment, clock, propagate, is_abandoned)
+    attempt = _attempt(assignment, is_abandoned)
+    return performing.execute_async(attempt, clock=clock, propagate=propagate)
 
 
 async def _at_once(
     assignment: Assignment,
     clock: Callable[[], Instant],
-    let_through: LetThrough,
-    is_given_up: Callable[[], bool],
+    propagate: Propagate,
+    is_abandoned: Callable[[], bool],
 ) -> Outcome:
-    return _perform(assignment, clock, let_through, is_given_up)
+    return _perform(assignment, clock, propagate, is_abandoned)
 
 
-def _attempt(assignment: Assignment, is_given_up: Callable[[], bool]) -> performing.Attempt:
+def _attempt(assignment: Assignment, is_abandoned: Callable[[], bool]) -> performing.Attempt:
     id_, state, spec, _ = assignment.job
     load = functools.partial(_load, assignment)
     return performing.Attempt(
@@ -100,7 +100,7 @@ def _attempt(assignment: Assignment, is_given_up: Callable[[], bool]) -> perform
         state.attempts,
         state.max_attempts,
         load,
-        is_given_up,
+        is_abandoned,
         state.queue_name,
     )
 

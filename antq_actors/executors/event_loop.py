@@ -94,8 +94,8 @@ class Attempt:
         "_loop",
         "assignment",
         "has_ended",
+        "stop_requested",
         "task",
-        "told",
     )
 
     def __init__(self, assignment: Assignment, done: Done, loop: LoopThread) -> None:
@@ -103,7 +103,7 @@ class Attempt:
         self._done = done
         self._loop = loop
         self.task: asyncio.Task[None] | None = None
-        self.told = False
+        self.stop_requested = False
         self._is_killed = False
         self.has_ended = False
         self._blamed: BaseException | None = None
@@ -114,8 +114,8 @@ class Attempt:
 
     def interrupt(self) -> None:
         """Cancel the task."""
-        if not self.told:
-            self.told = True
+        if not self.stop_requested:
+            self.stop_requested = True
             self._loop.call(self._cancel)
 
     def kill(self) -> bool:
@@ -142,7 +142,7 @@ class Attempt:
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Become a task; in the loop's thread."""
-        if self.told:
+        if self.stop_requested:
             self.end(Stopped())
         else:
             self.task = job_tasks.new_task(self._run(), self, loop)
@@ -152,20 +152,22 @@ class Attempt:
         end: End
         try:
             end = await perform_async(
-                self.assignment, self._loop.clock, _CANCELLED, self._is_given_up
+                self.assignment, self._loop.clock, _CANCELLED, self._is_abandoned
             )
         except asyncio.CancelledError:
             end = self._why_cancelled()
         error = self._blamed
-        if error is not None and not (self.told or self.has_ended or isinstance(end, Failed)):
+        if error is not None and not (
+            self.stop_requested or self.has_ended or isinstance(end, Failed)
+        ):
             end = await perform_async(self._failed_by(error), self._loop.clock, ())
         self.end(end)
 
-    def _is_given_up(self) -> bool:
+    def _is_abandoned(self) -> bool:
         return self._is_killed or self.has_ended
 
     def _why_cancelled(self) -> End:
-        if self.told:
+        if self.stop_requested:
             return Stopped()
         if self._loop.closing:
             return Lost("its event loop was stopped")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _NAME: Final = "antq-job-thread"
 
 
-_MOST_GIVEN_UP: Final = 20
+_MOST_ABANDONED: Final = 20
 """Threads that may run on for nobody, before they take the place of others."""
 
 
@@ -38,7 +38,7 @@ class _JobFuture(Future[Any]):
     def cancel(self) -> bool:
         if super().cancel():
             return True
-        self._executor.give_up(self)
+        self._executor.abandon(self)
         return False
 
 
@@ -55,7 +55,7 @@ class JobThreads(ThreadPoolExecutor):
         self._changing = threading.RLock()
         self._line: deque[tuple[_JobFuture, Callable[[], Any]]] = deque()
         self._running: set[_JobFuture] = set()
-        self._given_up: set[_JobFuture] = set()
+        self._abandoned: set[_JobFuture] = set()
         self._serving = 0
         """Threads that take from the line; those that were given up are not among them."""
         self._ended: Future[None] | None = None
@@ -106,17 +106,17 @@ class JobThreads(ThreadPoolExecutor):
             return self._ended
 
     def _end_if_idle(self) -> None:
-        if self._ended is not None and not (self._serving or self._given_up):
+        if self._ended is not None and not (self._serving or self._abandoned):
             self._ended.set_result(None)
 
-    def give_up(self, future: _JobFuture) -> None:
+    def abandon(self, future: _JobFuture) -> None:
         """Let another thread take the place of the one that runs *future*."""
         with self._changing:
-            if future not in self._running or future in self._given_up:
+            if future not in self._running or future in self._abandoned:
                 return
-            if len(self._given_up) == _MOST_GIVEN_UP:
+            if len(self._abandoned) == _MOST_ABANDONED:
                 return
-            self._given_up.add(future)
+            self._abandoned.add(future)
             self._serving -= 1
             _abandon(future)
         with suppress(RuntimeError):  # no thread is left: those that serve come to it
@@ -149,8 +149,8 @@ class JobThreads(ThreadPoolExecutor):
         with self._changing:
             self._running.discard(future)
             abandoned.discard(future)
-            if future in self._given_up:
-                self._given_up.discard(future)
+            if future in self._abandoned:
+                self._abandoned.discard(future)
                 if self._serving == self._max_workers:
                     self._end_if_idle()
                     return False

@@ -50,7 +50,7 @@ class WorkerActor(OneShot):
     def run(self) -> ExitReason:
         """Perform the job, and end with its outcome."""
         process = self._otp_process
-        end = process.interruptible.run(process.is_told_to_end, self._perform)
+        end = process.interruptible.run(process.stop_requested, self._perform)
         return Shutdown(Finished(end))
 
     def _perform(self) -> Outcome | Elsewhere:
@@ -84,7 +84,7 @@ class FindingWorker(WorkerActor):
         # Before it is looked for: what is defined in the meantime is found.
         may_come = self._assignment.failure is None and main_module.may_define(name)
         try:
-            worker = worker_registry.resolve(name, job_id=job.id, let_through=_INTERRUPT)
+            worker = worker_registry.resolve(name, job_id=job.id, propagate=_INTERRUPT)
             kind = kind_for(worker, self._of_queue)
         except Interrupt:
             raise

@@ -47,7 +47,7 @@ class DetachedWorker(Detached):
         # It may have been told so meanwhile, when there was nothing to interrupt.
         if self._otp_process.reason is not None:
             self.killed()
-        elif self._otp_process.is_told_to_end():
+        elif self._otp_process.stop_requested():
             attempt.interrupt()
 
     def interrupted(self) -> None:

@@ -41,7 +41,7 @@ _match_others: Final = re.compile(
 ).match
 
 
-def describe(thing: object, *, let_through: tuple[type[BaseException], ...] = ()) -> str:
+def describe(thing: object, *, propagate: tuple[type[BaseException], ...] = ()) -> str:
     """Return ``str(thing)``, cut to its limit; the class name if that raises.
 
     An exception whose text is empty is called by its class, too.
@@ -50,7 +50,7 @@ def describe(thing: object, *, let_through: tuple[type[BaseException], ...] = ()
         text = str(thing)
         if text or not isinstance(thing, BaseException):
             return cut(text, TEXT_LIMIT)
-    except let_through:
+    except propagate:
         raise
     except BaseException:  # noqa: BLE001, S110 - __str__ is the user's code; the class has a name
         pass
@@ -68,7 +68,7 @@ def summary(error: str, error_type: str | None) -> str:
     return error if error_type is None or error_type == error else f"{error_type}: {error}"
 
 
-def trace(error: BaseException, *, let_through: tuple[type[BaseException], ...] = ()) -> str:
+def trace(error: BaseException, *, propagate: tuple[type[BaseException], ...] = ()) -> str:
     """Return the stack trace of *error*, from the user's first frame on.
 
     So it is for the exceptions it was raised from, and for those of a group.
@@ -77,7 +77,7 @@ def trace(error: BaseException, *, let_through: tuple[type[BaseException], ...] 
         shown = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
         _cut_frames(shown, else_all=not is_ours(error))
         lines = list(shown.format())
-    except let_through:
+    except propagate:
         raise
     except BaseException as second:  # noqa: BLE001 - formatting reads the user's objects
         return f"the stack trace cannot be shown: formatting it raised {type(second).__name__}"

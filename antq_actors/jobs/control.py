@@ -33,30 +33,30 @@ class Progress(NamedTuple):
 class Control:
     """The control of one attempt.
 
-    Its queue sets *told*; the attempt, in whatever thread, looks and reports.
+    Its queue sets *stop_requested*; the attempt, in whatever thread, looks and reports.
     """
 
     __slots__ = (
         "_waits_since",
         "deadline",
         "on_locate",
-        "on_told",
+        "on_stop_request",
         "place",
         "progress",
-        "told",
+        "stop_requested",
         "watched",
     )
 
     def __init__(self, deadline: float | None = None) -> None:
         self.deadline = deadline
         """When the attempt times out, on the monotonic clock."""
-        self.told = False
+        self.stop_requested = False
         """Whether the attempt was told to end."""
         self.watched = False
         """Whether the attempt has looked for that: then it gets some time to end by itself."""
         self.progress: Progress | None = None
         self._waits_since: float | None = None
-        self.on_told: Callable[[], object] | None = None
+        self.on_stop_request: Callable[[], object] | None = None
         """Called when it is told so; for an attempt that is not in this process."""
         self.place: str | None = None
         """Where the attempt was when it timed out, as the lines of a traceback but the last; None:
@@ -64,11 +64,11 @@ class Control:
         self.on_locate: Callable[[], object] | None = None
         """Called to have the *place* noted, now or soon; None: the attempt runs in a thread."""
 
-    def tell(self) -> None:
+    def request_stop(self) -> None:
         """Tell the attempt to end: what it makes of that is up to it."""
-        self.told = True
-        if self.on_told is not None:
-            self.on_told()
+        self.stop_requested = True
+        if self.on_stop_request is not None:
+            self.on_stop_request()
 
     def wait(self) -> None:
         """Let its time stand still: what is to perform it is not there yet."""
@@ -90,7 +90,7 @@ class Control:
     def cancelled(self) -> bool:
         """Say whether the attempt was told to end."""
         self.watched = True
-        return self.told
+        return self.stop_requested
 
     def remaining(self) -> float | None:
         """Answer the seconds that are left of its timeout, 0 when it is over; None: no limit."""

@@ -1,6 +1,6 @@
 """Performs one attempt of a job and answers what came of it. Never raises, whatever a worker does.
 
-Only the exceptions a caller asks for in *let_through* leave this file: the layer above ends an
+Only the exceptions a caller asks for in *propagate* leave this file: the layer above ends an
 attempt by raising one inside the performing thread, and it can arrive between any two lines here.
 So every place that contains exceptions lets those pass first. And a child that a worker has forked
 ends where it leaves the worker's code: its parent alone has an outcome.
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _COMPLETED: Final = Completed()
 _OUTCOMES: Final = (Fail, Cancel, Snooze, *get_args(Outcome))
 
-LetThrough: TypeAlias = tuple[type[BaseException], ...]
+Propagate: TypeAlias = tuple[type[BaseException], ...]
 
 
 def _never() -> bool:
@@ -90,18 +90,18 @@ def execute(
     attempt: Attempt,
     *,
     clock: Callable[[], Instant] = instant.now,
-    let_through: LetThrough = (),
+    propagate: Propagate = (),
     run: Callable[[Coroutine[Any, Any, Any]], Any] = _asyncio_run,
 ) -> Outcome:
     """Perform *attempt* and answer its outcome; a failure is logged.
 
-    Never raises but *let_through*. *clock* dates the failure that ``calculate_delay`` sees. *run*
+    Never raises but *propagate*. *clock* dates the failure that ``calculate_delay`` sees. *run*
     runs what turns out to be a coroutine.
     """
     outer = current_job.get()
     try:
-        return _execute(attempt, clock, let_through, run)
-    except let_through:
+        return _execute(attempt, clock, propagate, run)
+    except propagate:
         raise
     except BaseException as error:  # noqa: BLE001 - no memory left to describe the failure, say
         name = type(error).__name__
@@ -111,13 +111,13 @@ def execute(
 
 
 async def execute_async(
-    attempt: Attempt, *, clock: Callable[[], Instant] = instant.now, let_through: LetThrough = ()
+    attempt: Attempt, *, clock: Callable[[], Instant] = instant.now, propagate: Propagate = ()
 ) -> Outcome:
     """Do what `execute` does, on the event loop that awaits it."""
     since = forked_child.generation()
     ready: _Ready | None = None
     try:
-        begun = _begin(attempt, let_through)
+        begun = _begin(attempt, propagate)
         if isinstance(begun, Refused):
             return begun
         ready = begun
@@ -125,14 +125,14 @@ async def execute_async(
         if inspect.isawaitable(answer):
             answer = await answer
         forked_child.end_if_forked(since)
-        outcome = _outcome(answer, let_through)
-    except let_through:
+        outcome = _outcome(answer, propagate)
+    except propagate:
         raise
     except BaseException as error:  # noqa: BLE001 - as in _execute; a loop, too, ends with it
         forked_child.end_if_forked(since, error)
-        outcome = _failure(error, let_through)
-        return _finish(attempt, outcome, ready, clock, let_through, error=error)
-    return _finish(attempt, outcome, ready, clock, let_through)
+        outcome = _failure(error, propagate)
+        return _finish(attempt, outcome, ready, clock, propagate, error=error)
+    return _finish(attempt, outcome, ready, clock, propagate)
 
 
 def fail(
@@ -143,12 +143,12 @@ def fail(
     *,
     exception: BaseException | None = None,
     clock: Callable[[], Instant] = instant.now,
-    let_through: LetThrough = (),
+    propagate: Propagate = (),
 ) -> Failed:
     """Return the failure of an *attempt* that was ended from outside, such as by its timeout.
 
     The worker is asked for the delay as after any other failure, so its code runs here. *exception*
-    is what ended it, for the log. Never raises but *let_through*.
+    is what ended it, for the log. Never raises but *propagate*.
     """
     outer = current_job.get()
     retry_in = RETRY_DELAY * attempt.number
@@ -156,32 +156,32 @@ def fail(
     try:
         if attempt.number < attempt.max_attempts:
             worker = worker_registry.resolve(
-                attempt.worker, job_id=attempt.job_id, let_through=let_through
+                attempt.worker, job_id=attempt.job_id, propagate=propagate
             )
             job = attempt.load()
             current_job.enter(job)
             ready = _Ready(_performer(worker), job)
-            failed = _with_delay(attempt, failed, ready, clock, let_through)
-    except let_through:
+            failed = _with_delay(attempt, failed, ready, clock, propagate)
+    except propagate:
         raise
     except BaseException as error_there:  # noqa: BLE001 - then the default delay will do
-        attempt_log.nobody_to_ask(attempt, error_there, let_through)
+        attempt_log.nobody_to_ask(attempt, error_there, propagate)
     finally:
         current_job.enter(outer)
-    attempt_log.failed(attempt, failed, exception, let_through)
+    attempt_log.failed(attempt, failed, exception, propagate)
     return failed
 
 
 def _execute(
     attempt: Attempt,
     clock: Callable[[], Instant],
-    let_through: LetThrough,
+    propagate: Propagate,
     run: Callable[[Coroutine[Any, Any, Any]], Any],
 ) -> Outcome:
     since = forked_child.generation()
     ready: _Ready | None = None
     try:
-        begun = _begin(attempt, let_through)
+        begun = _begin(attempt, propagate)
         if isinstance(begun, Refused):
             return begun
         ready = begun
@@ -189,17 +189,17 @@ def _execute(
         if answer is not None and inspect.iscoroutine(answer):
             answer = run(_awaited(answer, since))
         forked_child.end_if_forked(since)
-        outcome = _outcome(answer, let_through)
-    except let_through:
+        outcome = _outcome(answer, propagate)
+    except propagate:
         raise
     except BaseException as error:  # noqa: BLE001
         forked_child.end_if_forked(since, error)
         # Not only Exception: pykka answers a SystemExit by stopping every actor in the process,
         # and one job's sys.exit() must not end all the others.
-        outcome = _failure(error, let_through)
+        outcome = _failure(error, propagate)
         # Before the exception is let go: what is logged has it.
-        return _finish(attempt, outcome, ready, clock, let_through, error=error)
-    return _finish(attempt, outcome, ready, clock, let_through)
+        return _finish(attempt, outcome, ready, clock, propagate, error=error)
+    return _finish(attempt, outcome, ready, clock, propagate)
 
 
 async def _awaited(answer: Coroutine[Any, Any, Any], since: int) -> Any:
@@ -213,29 +213,27 @@ async def _awaited(answer: Coroutine[Any, Any, Any], since: int) -> Any:
     return value
 
 
-def _begin(attempt: Attempt, let_through: LetThrough) -> _Ready | Refused:
+def _begin(attempt: Attempt, propagate: Propagate) -> _Ready | Refused:
     since = forked_child.generation()
     try:
-        worker = worker_registry.resolve(
-            attempt.worker, job_id=attempt.job_id, let_through=let_through
-        )
+        worker = worker_registry.resolve(attempt.worker, job_id=attempt.job_id, propagate=propagate)
     except NotAWorker as refusal:
         forked_child.end_if_forked(since)
-        refused = Refused(describe(refusal, let_through=let_through), type(refusal).__name__)
-        attempt_log.refused(attempt, refused, refusal, let_through)
+        refused = Refused(describe(refusal, propagate=propagate), type(refusal).__name__)
+        attempt_log.refused(attempt, refused, refusal, propagate)
         return refused
     forked_child.end_if_forked(since)
-    job = _load(attempt, let_through)
+    job = _load(attempt, propagate)
     current_job.enter(job)
     ready = _Ready(_performer(worker), job)
     forked_child.end_if_forked(since)
     return ready
 
 
-def _failure(error: BaseException, let_through: LetThrough) -> Failed:
+def _failure(error: BaseException, propagate: Propagate) -> Failed:
     return Failed(
-        describe(error, let_through=let_through),
-        trace(error, let_through=let_through),
+        describe(error, propagate=propagate),
+        trace(error, propagate=propagate),
         error_type=type(error).__name__,
     )
 
@@ -245,13 +243,13 @@ def _finish(
     outcome: Outcome,
     ready: _Ready | None,
     clock: Callable[[], Instant],
-    let_through: LetThrough,
+    propagate: Propagate,
     *,
     error: BaseException | None = None,
 ) -> Outcome:
     if isinstance(outcome, Failed) and not attempt.is_void():
-        outcome = _with_delay(attempt, outcome, ready, clock, let_through)
-        attempt_log.failed(attempt, outcome, error, let_through)
+        outcome = _with_delay(attempt, outcome, ready, clock, propagate)
+        attempt_log.failed(attempt, outcome, error, propagate)
     return outcome
 
 
@@ -260,13 +258,13 @@ def _performer(worker: AnyWorker) -> _Performer:
     return worker() if isinstance(worker, type) else worker
 
 
-def _load(attempt: Attempt, let_through: LetThrough) -> Job:
+def _load(attempt: Attempt, propagate: Propagate) -> Job:
     try:
         return attempt.load()
-    except let_through:
+    except propagate:
         raise
     except BaseException as error:
-        reason = describe(error, let_through=let_through)
+        reason = describe(error, propagate=propagate)
         raise UnreadableArgs(
             f"the arguments of job {attempt.job_id} cannot be read:"
             f" {type(error).__name__}: {reason}"
@@ -277,15 +275,15 @@ class UnreadableArgs(Exception):
     """The stored arguments do not decode in this process; its name is shown to users."""
 
 
-def _outcome(answer: object, let_through: LetThrough) -> Outcome:
+def _outcome(answer: object, propagate: Propagate) -> Outcome:
     """Answer what *answer* of ``perform`` means."""
     if answer is None:  # as most answer
         return _COMPLETED
     match answer:
         case Fail(reason):
-            return Failed(describe(reason, let_through=let_through))
+            return Failed(describe(reason, propagate=propagate))
         case Cancel(reason):
-            return Cancelled(describe(reason, let_through=let_through))
+            return Cancelled(describe(reason, propagate=propagate))
         case Snooze(seconds):
             return Snoozed(seconds)
     # type() and issubclass() run no code of the answer's; its __class__ might.
@@ -305,7 +303,7 @@ def _with_delay(
     failed: Failed,
     ready: _Ready | None,
     clock: Callable[[], Instant],
-    let_through: LetThrough,
+    propagate: Propagate,
 ) -> Failed:
     """Answer *failed* with the seconds to the next attempt, if there is one."""
     if attempt.number >= attempt.max_attempts:
@@ -327,13 +325,13 @@ def _with_delay(
         if inspect.iscoroutine(answer):
             answer.close()  # else Python warns, later and elsewhere, that nobody awaited it
         return replace(failed, retry_in=to_seconds(answer, _delay_source(ready.performer)))
-    except let_through:
+    except propagate:
         raise
     except BaseException as error:  # noqa: BLE001 - the failure of an attempt must not be lost by it
         forked_child.end_if_forked(since, error)
         retry_in = RETRY_DELAY * attempt.number
         instead = retry_in, _delay_source(ready.performer)
-        attempt_log.no_delay(attempt, instead, error, let_through)
+        attempt_log.no_delay(attempt, instead, error, propagate)
         return replace(failed, retry_in=retry_in)
 
 

@@ -29,18 +29,18 @@ AnyWorker: TypeAlias = type[Worker] | FunctionWorker[..., ..., Any]
 
 
 def resolve(
-    name: str, *, job_id: int, let_through: tuple[type[BaseException], ...] = ()
+    name: str, *, job_id: int, propagate: tuple[type[BaseException], ...] = ()
 ) -> AnyWorker:
     """Answer the worker stored as *name*, imported if need be; *job_id* is for the errors.
 
-    Raises WorkerNotFound when there is none, whatever importing it raised (but *let_through*),
+    Raises WorkerNotFound when there is none, whatever importing it raised (but *propagate*),
     and NotAWorker when the name leads to something else.
     """
     known = defined(name)
     if known is not None:
         return known
 
-    found = _find(name, job_id, let_through)
+    found = _find(name, job_id, propagate)
     if not is_worker(found):
         raise NotAWorker(
             f"job {job_id} names the worker {name!r}, which is {_kind(found)} and neither a"
@@ -87,7 +87,7 @@ def _checked(worker: object) -> AnyWorker:
     return cast("AnyWorker", worker)
 
 
-def _find(name: str, job_id: int, let_through: tuple[type[BaseException], ...]) -> object:
+def _find(name: str, job_id: int, propagate: tuple[type[BaseException], ...]) -> object:
     module_name, _, qualname = name.partition(":")
     beginning = f"job {job_id} names the worker {name!r}, which cannot be imported"
     if not module_name or not qualname:
@@ -99,7 +99,7 @@ def _find(name: str, job_id: int, let_through: tuple[type[BaseException], ...]) 
 
     try:
         module = importlib.import_module(module_name)
-    except let_through:
+    except propagate:
         raise
     except BaseException as error:
         # Anything may happen in a module: a syntax error, sys.exit(), an import guarded by a
@@ -111,7 +111,7 @@ def _find(name: str, job_id: int, let_through: tuple[type[BaseException], ...]) 
     known = defined(name)  # the module may have defined a worker that answers to this name
     if known is not None:
         return known
-    found = _attribute(module, qualname, let_through)
+    found = _attribute(module, qualname, propagate)
     if found is _MISSING:
         reason = f"module '{module_name}' has no '{qualname}'"
         raise WorkerNotFound(f"{beginning}: {reason}\n{_advice(name)}")
@@ -123,12 +123,12 @@ def _is_within(module: str, package: str | None) -> bool:
 
 
 def _attribute(
-    module: ModuleType, qualname: str, let_through: tuple[type[BaseException], ...]
+    module: ModuleType, qualname: str, propagate: tuple[type[BaseException], ...]
 ) -> object:
     first, *inner = qualname.split(".")
     try:
         found = getattr(module, first, _MISSING)
-    except let_through:
+    except propagate:
         raise
     except BaseException:  # noqa: BLE001 - a module's own __getattr__ may raise anything
         return _MISSING

@@ -206,7 +206,7 @@ class Runs:
         control = execution.assignment.control
         if why is Ended.BY_TIMEOUT:
             _note_place(execution)
-        control.tell()
+        control.request_stop()
         if control.watched:
             self._later(COOPERATION_TIME, InterruptNow(execution.ref))
         else:

@@ -411,7 +411,7 @@ class StorageClient:
                     f"the store in {self._path} did not answer within {patience:g} s"
                 ) from error
             except CallExit as error:
-                if time.monotonic() >= back_by or _is_told_to_end():
+                if time.monotonic() >= back_by or _stop_requested():
                     raise self.removal() or StorageError(
                         f"the storage actor of {self._path} is gone and did not come back within"
                         f" {absence:g} s: {error}"
@@ -452,7 +452,7 @@ class StorageClient:
             )
 
 
-def _is_told_to_end() -> bool:
+def _stop_requested() -> bool:
     """Tell whether this thread's actor has to end, so that its supervisor waits for it."""
     me = current.process()
     return me is not None and me.mailbox.has_signal()

@@ -240,7 +240,7 @@ def look_from_a_thread(job):
         looking.join()
 
 
-def end_when_told(job):
+def end_when_requested(job):
     while not job.cancelled():
         job.progress(0.5)  # heard after it was heard that this one looks
         time.sleep(0.005)
@@ -323,7 +323,7 @@ DEEDS = {
         be_killed, be_terminated, stop_itself, close_everything, leave_a_daemon_and_die, daemonise,
         start_a_child_and_sleep, start_a_child_and_die, fork_a_worker, hear_no_more,
         leave_a_daemon_with_the_pipe_and_be_deaf, leave_a_thread, leave_a_thread_that_enqueues,
-        look_from_a_thread, end_when_told, say, say_and_wait, print_much, fill_stderr, enqueue,
+        look_from_a_thread, end_when_requested, say, say_and_wait, print_much, fill_stderr, enqueue,
         enqueue_twice, enqueue_a_local_thing, linger, fail_and_linger, be_large_once,
         fork_and_leave, take_memory,
         exceed_memory, note_files,

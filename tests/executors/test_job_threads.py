@@ -105,7 +105,7 @@ def test_a_thread_that_nobody_waits_for_leaves_its_place_to_another():
 
 
 def test_only_so_many_threads_are_replaced_that_nobody_waits_for(monkeypatch):
-    monkeypatch.setattr("antq_actors.executors.job_threads._MOST_GIVEN_UP", 3)
+    monkeypatch.setattr("antq_actors.executors.job_threads._MOST_ABANDONED", 3)
     executor = JobThreads()
     executor._max_workers = 1
     go_on = threading.Event()

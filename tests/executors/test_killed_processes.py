@@ -111,8 +111,8 @@ def test_a_job_that_is_told_to_end_can_clean_up(crew, monkeypatch):
 )
 def test_a_process_that_dies_is_a_failed_attempt_that_says_how(crew, deed, error):
     crew.start(concurrency=2)
-    neighbour = crew.job("end_when_told")
-    crew.begun("end_when_told")
+    neighbour = crew.job("end_when_requested")
+    crew.begun("end_when_requested")
 
     job = crew.does(deed)
 

@@ -139,7 +139,7 @@ def test_progress_is_seen_while_the_job_runs(crew, tmp_path):
 
 def test_a_job_that_looks_ends_by_itself_when_it_is_told(crew):
     crew.start()
-    job = crew.job("end_when_told")
+    job = crew.job("end_when_requested")
     until(lambda: crew.app.queue("default").status().progress, "a look")
     pid = crew.pids()[0]
 

@@ -92,7 +92,7 @@ def test_a_process_that_dies_idle_is_replaced_and_no_job_pays(crew):
 def test_never_more_processes_than_slots_and_those_too_many_end(crew):
     crew.start(concurrency=1)
     crew.app.queue("default").set_concurrency(6)
-    jobs = [crew.job("end_when_told") for _ in range(6)]
+    jobs = [crew.job("end_when_requested") for _ in range(6)]
     until(lambda: crew.health().running == 6, "six jobs")
     until(lambda: len(crew.pids()) == 6, "six processes")
 
@@ -105,7 +105,7 @@ def test_never_more_processes_than_slots_and_those_too_many_end(crew):
     until(lambda: len(crew.pids()) == 2, "two processes")
     until(lambda: len(alive()) == 2, "the end of the others")
     crew.app.queue("default").set_concurrency(3)
-    jobs = [crew.job("end_when_told") for _ in range(3)]
+    jobs = [crew.job("end_when_requested") for _ in range(3)]
     until(lambda: crew.health().running == 3, "three jobs")
     until(lambda: len(alive()) == 3, "three processes")
 

@@ -52,7 +52,7 @@ def test_an_exception_whose_text_raises_is_described_by_its_class():
 
 def test_what_a_caller_asks_for_passes_through_the_text():
     with pytest.raises(SystemExit):
-        describe(Unprintable(), let_through=(SystemExit,))
+        describe(Unprintable(), propagate=(SystemExit,))
 
 
 @given(st.text(st.characters(codec=None)), st.integers(100, 300), st.booleans())

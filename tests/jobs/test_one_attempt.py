@@ -190,7 +190,7 @@ def test_on_an_event_loop_a_cancellation_passes_through():
 
     async def run():
         task = asyncio.ensure_future(
-            execute_async(attempt(Work), let_through=(asyncio.CancelledError,))
+            execute_async(attempt(Work), propagate=(asyncio.CancelledError,))
         )
         await asyncio.sleep(0)
         task.cancel()
@@ -482,7 +482,7 @@ class InterruptedDelay(Does):
 )
 def test_an_interruption_the_caller_asks_for_leaves_execute_from_anywhere(made):
     with pytest.raises(Interrupt):
-        execute(made, let_through=(Interrupt,))
+        execute(made, propagate=(Interrupt,))
 
 
 def test_an_interruption_at_any_line_leaves_execute_or_comes_after_it():
@@ -496,7 +496,7 @@ def test_an_interruption_at_any_line_leaves_execute_or_comes_after_it():
         sys.settrace(tracer)
         try:
             # In a context of its own, as every attempt: the current job ends with that.
-            copy_context().run(execute, made, let_through=(Interrupt,))
+            copy_context().run(execute, made, propagate=(Interrupt,))
         except Interrupt:
             left += 1
         else:

@@ -130,7 +130,7 @@ def test_an_import_lets_through_what_its_caller_asks_for(module):
     module("shop_e", "raise KeyboardInterrupt")
 
     with pytest.raises(KeyboardInterrupt):
-        resolve("shop_e:Mail", let_through=(KeyboardInterrupt,))
+        resolve("shop_e:Mail", propagate=(KeyboardInterrupt,))
 
 
 @pytest.mark.parametrize("name", ["", "Mail", "shop:", ":Mail", "..shop:Mail", "a b:c"])

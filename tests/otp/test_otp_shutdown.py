@@ -141,7 +141,7 @@ def test_static_children_end_one_after_the_other_and_each_is_told_when_its_turn_
     stopping = InThread(stop, sup, Shutdown(), LONGEST)
 
     gate.wait_entered()
-    assert call(first, lambda me: me.ref.process.is_told_to_end()) is False
+    assert call(first, lambda me: me.ref.process.stop_requested()) is False
     assert notes.is_empty()
     gate.open()
     stopping.result()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Attempt:
     """One attempt: waiting for a slot, or with the process of one."""
 
-    __slots__ = ("_done", "_lock", "_pool", "_process", "_told", "assignment")
+    __slots__ = ("_done", "_lock", "_pool", "_process", "_stop_requested", "assignment")
 
     def __init__(self, assignment: Assignment, done: Done, pool: ProcessExecutor) -> None:
         self.assignment = assignment
@@ -26,12 +26,12 @@ class Attempt:
         # next attempt there.
         self._lock = threading.Lock()
         self._process: OsProcess | None = None
-        self._told = False
+        self._stop_requested = False
 
     def interrupt(self) -> None:
         """Tell its process to end, and have it killed if it does not."""
         with self._lock:
-            self._told = True
+            self._stop_requested = True
             if self._process is not None:
                 self._process.end_soon()
                 return
@@ -41,7 +41,7 @@ class Attempt:
     def kill(self) -> bool:
         """Kill its process; return whether its end will be told, which is when that is dead."""
         with self._lock:
-            self._told = True
+            self._stop_requested = True
             if self._process is not None:
                 self._process.kill()
                 return True
@@ -50,20 +50,20 @@ class Attempt:
     def begin(self, process: OsProcess) -> bool:
         """Be with *process* from now on; False: it was told to end, and must not begin."""
         with self._lock:
-            if not self._told:
+            if not self._stop_requested:
                 self._process = process
-            return not self._told
+            return not self._stop_requested
 
     def leave(self) -> bool:
         """Be with no process any more; say whether it was told to end."""
         with self._lock:
             self._process = None
-            return self._told
+            return self._stop_requested
 
     def end(self, end: End) -> None:
         """Tell what came of it."""
         self._done(end)
 
 
-class Superfluous(Exception):
+class SlotRemoved(Exception):
     """There are more slots than the queue has."""

@@ -188,12 +188,12 @@ class _Child:
         # Asked where the attempt is, it may have that signal before it, which has a larger number.
         self._on_locate(0, frame)
         if not self._link.is_unbroken:
-            self._end_if_told()
+            self._end_if_requested()
 
     def _on_mended(self) -> None:
         if self._is_asked_where:
             self._tell_where(sys._getframe())  # noqa: SLF001 - documented
-        self._end_if_told()
+        self._end_if_requested()
 
     def _on_locate(self, _: int, frame: FrameType | None) -> None:
         if self._link.is_unbroken:
@@ -208,7 +208,7 @@ class _Child:
             with suppress(Exception):  # of no use to the attempt, which must not fail by it
                 self._link.send(wire.Located(self._job_id, places.of_this_thread(frame)))
 
-    def _end_if_told(self) -> None:
+    def _end_if_requested(self) -> None:
         """End the attempt by an exception, so that it can clean up; an idle process just ends."""
         if not self._is_ending:
             return

@@ -107,7 +107,7 @@ class OsProcess:
         if self._has_to_tell:
             self._tell_now()
 
-    def tell(self) -> None:
+    def request_stop(self) -> None:
         """Tell the attempt there to end. Never waits, and never raises: it may not listen."""
         self._has_to_tell = True
         self._tell_now()
@@ -119,7 +119,7 @@ class OsProcess:
                 if self._has_to_tell:
                     self._has_to_tell = False
                     with suppress(OSError), self._socket() as ours:
-                        frame = len(wire.TELL).to_bytes(4, "big") + wire.TELL
+                        frame = len(wire.STOP).to_bytes(4, "big") + wire.STOP
                         ours.send(frame, socket.MSG_DONTWAIT)
             finally:
                 self._sending.release()

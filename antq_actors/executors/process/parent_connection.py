@@ -127,9 +127,9 @@ class Link:
         match message:
             case wire.Reply(number):
                 self._replies[number] = message
-            case wire.Tell():
+            case wire.Stop():
                 if self._control is not None:
-                    self._control.tell()
+                    self._control.request_stop()
             case _:
                 self._orders.append(message)
 

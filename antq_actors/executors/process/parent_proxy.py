@@ -33,7 +33,7 @@ class PipeControl(Control):
     def cancelled(self) -> bool:
         """Say whether the attempt was told to end, by what the pipe says at this moment."""
         self._watch()
-        if self._link is not None and not self.told:
+        if self._link is not None and not self.stop_requested:
             self._link.look()
         return super().cancelled()
 

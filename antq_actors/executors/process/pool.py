@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.executors.base import Health, NotReady
 from antq_actors.executors.choice import PROCESS
-from antq_actors.executors.process.attempt import Attempt, Superfluous
+from antq_actors.executors.process.attempt import Attempt, SlotRemoved
 from antq_actors.executors.process.slot import PAUSE, SlotActor, Work
 from antq_actors.executors.process.stderr import Stderr
 from antq_actors.jobs.outcome import GivenBack
@@ -125,13 +125,13 @@ class ProcessExecutor:
     # ---- for slots --------------------------------------------------------------------------
 
     def next(self, slot: SlotActor) -> Attempt | None:
-        """Answer what *slot* has to do; None: it is idle. Raises Superfluous."""
+        """Answer what *slot* has to do; None: it is idle. Raises SlotRemoved."""
         with self._lock:
             if slot.ref not in self._slots:  # killed a moment ago
-                raise Superfluous
+                raise SlotRemoved
             if len(self._slots) > self._size:
                 del self._slots[slot.ref]
-                raise Superfluous
+                raise SlotRemoved
             if self._waiting:
                 return self._waiting.popleft()
             if slot.ref not in self._idle:  # it may be told to work twice

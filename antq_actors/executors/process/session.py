@@ -26,11 +26,11 @@ BEGIN_TIME: Final = 60.0
 """Seconds that a process may take to start, or to import the module of a worker."""
 
 
-class NotTaken(Exception):
-    """The process ended before it took the attempt up."""
+class ExitedBeforeStart(Exception):
+    """The process ended before it began the attempt."""
 
 
-class CannotTravel(Exception):
+class NotPicklable(Exception):
     """A worker of a script or a function cannot be pickled here, or not unpickled there."""
 
     def __init__(self, name: str, job_id: int, why: str, stack_trace: str | None = None) -> None:
@@ -41,8 +41,8 @@ class CannotTravel(Exception):
         self.stack_trace = stack_trace
 
 
-class NotBegun(Exception):
-    """The process does not come to the attempt."""
+class StartTimeout(Exception):
+    """The process was not ready for the attempt in time."""
 
     def __init__(self, module: str | None) -> None:
         at = "" if module is None else f", which needs the module {module!r}"
@@ -69,8 +69,8 @@ class Conversation:
     def perform(self, assignment: Assignment) -> wire.Ended:
         """Have the process perform an attempt; answer its end.
 
-        Raises EOFError or OSError when the process ends meanwhile, NotTaken when it had not begun,
-        NotBegun, CannotTravel.
+        Raises EOFError or OSError when the process ends meanwhile, ExitedBeforeStart when it had
+        not begun, StartTimeout, NotPicklable.
         """
         process, control = self.process, assignment.control
         process.forget_words()
@@ -82,16 +82,16 @@ class Conversation:
             control.go_on()
             process.send(_order(assignment))
         except (EOFError, OSError) as error:
-            raise NotTaken from error
+            raise ExitedBeforeStart from error
         control.watched = False
-        control.on_told, control.on_locate = process.tell, process.locate
+        control.on_stop_request, control.on_locate = process.request_stop, process.locate
         try:
-            if control.told:
-                process.tell()
+            if control.stop_requested:
+                process.request_stop()
             ended = self._hear(assignment)
         finally:
-            control.on_told = control.on_locate = None
-            if control.told and control.place is None:
+            control.on_stop_request = control.on_locate = None
+            if control.stop_requested and control.place is None:
                 control.place = places.of_dump(process.dump())
         self.performed += 1
         return ended
@@ -99,12 +99,12 @@ class Conversation:
     def _be_ready(self, assignment: Assignment) -> None:
         """Wait for what is no part of the attempt, nor of its time.
 
-        Raises NotBegun, CannotTravel.
+        Raises StartTimeout, NotPicklable.
         """
         deadline = time.monotonic() + BEGIN_TIME
         while self._unready:
             if not self.process.pipe.poll(max(0.0, deadline - time.monotonic())):
-                raise NotBegun(module_of(assignment))
+                raise StartTimeout(module_of(assignment))
             match message := wire.receive(self.process.pipe):
                 case wire.Ready(None):
                     self._unready -= 1
@@ -113,7 +113,7 @@ class Conversation:
                     job = assignment.job
                     del self._known[job.spec.worker]
                     why = f"unpickled there: {error}"
-                    raise CannotTravel(job.spec.worker, job.id, why, stack_trace)
+                    raise NotPicklable(job.spec.worker, job.id, why, stack_trace)
                 case wire.Logged():
                     _log(message)
                 case wire.Call() as call:
@@ -125,9 +125,9 @@ class Conversation:
             message = wire.receive(self.process.pipe)
         except ConnectionResetError as error:
             # It has left something unread. If that may be a word sent later, it had begun.
-            if control.told:
+            if control.stop_requested:
                 raise
-            raise NotTaken from error
+            raise ExitedBeforeStart from error
         while not isinstance(message, wire.Ended):
             match message:
                 case wire.Watched():
@@ -162,7 +162,7 @@ class Conversation:
                 pickled = by_value.dumps(worker)
             except Exception as error:
                 why = f"pickled either: {type(error).__name__}: {error}"
-                raise CannotTravel(name, job_id, why) from error
+                raise NotPicklable(name, job_id, why) from error
             digest = _digest(pickled)
             if self._known.get(name) == digest:
                 return

@@ -10,13 +10,13 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.executors.base import Died, Lost, Stopped
-from antq_actors.executors.process.attempt import Superfluous
+from antq_actors.executors.process.attempt import SlotRemoved
 from antq_actors.executors.process.os_process import OsProcess
 from antq_actors.executors.process.session import (
-    CannotTravel,
     Conversation,
-    NotBegun,
-    NotTaken,
+    ExitedBeforeStart,
+    NotPicklable,
+    StartTimeout,
     module_of,
 )
 from antq_actors.executors.process.stderr import Closed
@@ -103,11 +103,11 @@ class SlotActor(GenServer):
             present = self._present()
             while present is not None and (attempt := self._pool.next(self)) is not None:
                 self._run(attempt, present)
-                if self._otp_process.is_told_to_end():
+                if self._otp_process.stop_requested():
                     return
                 # It was alive a moment ago; that it is not is seen when it takes no more.
                 present = self._with or self._present()
-        except (Superfluous, Closed):
+        except (SlotRemoved, Closed):
             raise Stop from None
         finally:
             self._pool.see_to_what_waits()
@@ -118,7 +118,7 @@ class SlotActor(GenServer):
         self.is_busy = True
         try:
             end = me.interruptible.run_until(
-                me.is_told_to_end, self._kill, lambda: self._perform(attempt, present)
+                me.stop_requested, self._kill, lambda: self._perform(attempt, present)
             )
         finally:
             self.is_busy = False
@@ -138,19 +138,19 @@ class SlotActor(GenServer):
         said: Ended | Exception
         try:
             said = present.perform(attempt.assignment)
-        except (NotTaken, NotBegun, CannotTravel, EOFError, OSError) as error:
+        except (ExitedBeforeStart, StartTimeout, NotPicklable, EOFError, OSError) as error:
             said = error
-        told = attempt.leave()
-        if isinstance(said, CannotTravel):
-            if told:
+        stop_requested = attempt.leave()
+        if isinstance(said, NotPicklable):
+            if stop_requested:
                 self._retire()
             return Died(str(said), said.stack_trace)
-        if isinstance(said, NotTaken) and not told and not is_second:
+        if isinstance(said, ExitedBeforeStart) and not stop_requested and not is_second:
             return self._perform_in_another(attempt)
         if isinstance(said, Exception):
-            end = self._death(present.process, told=told)
-            return Died(str(said)) if isinstance(said, NotBegun) and not told else end
-        return self._outcome(attempt, present, said, told=told)
+            end = self._death(present.process, stop_requested=stop_requested)
+            return Died(str(said)) if isinstance(said, StartTimeout) and not stop_requested else end
+        return self._outcome(attempt, present, said, stop_requested=stop_requested)
 
     def _perform_in_another(self, attempt: Attempt) -> End:
         """Have a new process perform it: the old one had ended while it was idle."""
@@ -160,17 +160,19 @@ class SlotActor(GenServer):
             present = self._present()
         except Closed:
             present = None
-        if present is None or self._otp_process.is_told_to_end():
+        if present is None or self._otp_process.stop_requested():
             return Lost("its process ended, and there was no other")
         return self._perform(attempt, present, is_second=True)
 
-    def _outcome(self, attempt: Attempt, present: Conversation, ended: Ended, *, told: bool) -> End:
-        if told or ended.outcome is None or self._is_worn_out(present, ended):
+    def _outcome(
+        self, attempt: Attempt, present: Conversation, ended: Ended, *, stop_requested: bool
+    ) -> End:
+        if stop_requested or ended.outcome is None or self._is_worn_out(present, ended):
             # First of all: while it lives, the next attempt of the job must not begin elsewhere.
             self._with = None
             present.process.close()
         if ended.outcome is None:
-            return Stopped() if told else Died("its process was terminated by SIGTERM")
+            return Stopped() if stop_requested else Died("its process was terminated by SIGTERM")
         module = module_of(attempt.assignment)
         if module is not None:
             self._pool.modules.add(module)
@@ -182,12 +184,12 @@ class SlotActor(GenServer):
             settings.max_memory is not None and ended.memory > settings.max_memory
         )
 
-    def _death(self, process: OsProcess, *, told: bool) -> End:
+    def _death(self, process: OsProcess, *, stop_requested: bool) -> End:
         self._with = None
         why = process.close()
-        if told:
+        if stop_requested:
             return Stopped()
-        if self._otp_process.is_told_to_end():
+        if self._otp_process.stop_requested():
             return Lost("its process was stopped with the queue's executor")
         last_words = process.last_words()
         shown = f"what it wrote last to its standard error:\n{last_words}" if last_words else None

@@ -1,6 +1,6 @@
 """What goes over the pipe between a slot and its OS process: pickled tuples, one at a time.
 
-The parent sends *Boot*, *Import*, *Define*, *Have*, *Perform*, *Tell* and *Reply*; the child sends
+The parent sends *Boot*, *Import*, *Define*, *Have*, *Perform*, *Stop* and *Reply*; the child sends
 the rest. Both ends are the same program, and nobody else has the pipe.
 """
 
@@ -68,7 +68,7 @@ class Perform(NamedTuple):
     error_type: str | None = None
 
 
-class Tell(NamedTuple):
+class Stop(NamedTuple):
     """The attempt shall end."""
 
 
@@ -147,7 +147,7 @@ LOCATE: Final[int] = signal.SIGRTMAX - 3 if hasattr(signal, "SIGRTMAX") else sig
 """The signal by which a process is asked where its attempt is: one that no program uses, where the
 system has such."""
 
-TELL: Final = pickle.dumps(Tell(), pickle.HIGHEST_PROTOCOL)
+STOP: Final = pickle.dumps(Stop(), pickle.HIGHEST_PROTOCOL)
 
 
 def send(pipe: Connection, message: object) -> None:

@@ -48,14 +48,14 @@ _last_kill: Final = _LastKill()
 class Attempt:
     """One attempt: waiting for Ray, or a task there."""
 
-    __slots__ = ("_done", "_executor", "_ref", "assignment", "number", "told")
+    __slots__ = ("_done", "_executor", "_ref", "assignment", "number", "stop_requested")
 
     def __init__(self, assignment: Assignment, done: Done, executor: RayExecutor) -> None:
         self.assignment = assignment
         self._done = done
         self._executor = executor
         self._ref: Any = None
-        self.told = False
+        self.stop_requested = False
         self.number = next(_numbers)
         under_way[self.number] = self
 
@@ -66,7 +66,7 @@ class Attempt:
 
     def interrupt(self) -> None:
         """Have Ray kill the process that performs it, or forget it if it has not begun."""
-        self.told = True
+        self.stop_requested = True
         if self._ref is None:
             self.end(Stopped())  # it is not submitted any more
         else:
@@ -82,7 +82,7 @@ class Attempt:
         self._ref = ref
         # Ray calls from a thread of its own, one for all.
         ref.future().add_done_callback(self._ended)
-        if self.told:  # meanwhile
+        if self.stop_requested:  # meanwhile
             self._cancel()
 
     def end(self, end: End) -> None:
@@ -102,7 +102,7 @@ class Attempt:
         error = future.exception()
         if error is None:
             self.end(pickle.loads(future.result()))  # noqa: S301 - of task.py
-        elif self.told:
+        elif self.stop_requested:
             self.end(Stopped())
         elif isinstance(error, exceptions.LocalRayletDiedError):
             self._executor.lose_node()
@@ -141,7 +141,7 @@ def heard(number: int, progress: Progress) -> None:
         attempt.assignment.control.report(progress)
 
 
-def is_told(number: int) -> bool:
+def is_stop_requested(number: int) -> bool:
     """Say whether an attempt shall end; from now on, it gets some time to do so by itself."""
     attempt = under_way.get(number)
     return attempt is None or attempt.assignment.control.cancelled()

@@ -241,17 +241,19 @@ class Client:
 
     # ---- attempts -------------------------------------------------------------------------
 
-    def tell(self, attempt: int, progress: Progress) -> None:
+    def report(self, attempt: int, progress: Progress) -> None:
         """Tell how far an attempt has come; nobody waits for that."""
         try:
             self._found().heard.remote(attempt, progress)
         except (exceptions.RayError, NotStarted):
             self._handle = None
 
-    def is_told(self, attempt: int) -> bool:
+    def is_stop_requested(self, attempt: int) -> bool:
         """Say whether an attempt shall end."""
-        told: bool = ray.get(self._found().is_told.remote(attempt), timeout=ANSWER_TIME)
-        return told
+        is_requested: bool = ray.get(
+            self._found().is_stop_requested.remote(attempt), timeout=ANSWER_TIME
+        )
+        return is_requested
 
     # ---- inside ---------------------------------------------------------------------------
 

@@ -177,9 +177,9 @@ class Host:
         """Note what an attempt says in its task."""
         attempt.heard(number, progress)
 
-    def is_told(self, number: int) -> bool:
+    def is_stop_requested(self, number: int) -> bool:
         """Say whether an attempt shall end."""
-        return attempt.is_told(number)
+        return attempt.is_stop_requested(number)
 
     # ---- what a client asks; all else is the application's own ----------------------------------
 

@@ -18,7 +18,7 @@ from antq_actors.executors.base import Died, Health, Lost, NotReady
 from antq_actors.executors.choice import RAY
 from antq_actors.integrations.ray import client, connection, task
 from antq_actors.integrations.ray.attempt import Attempt
-from antq_actors.integrations.ray.parcel import CannotTravelError, pack
+from antq_actors.integrations.ray.parcel import NotPicklableError, pack
 from antq_actors.jobs import current_app
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.jobs.worker_definitions import defined
@@ -103,7 +103,7 @@ class RayExecutor:
             self._refusal = None
             waiting, self._waiting = self._waiting, []
         for attempt in waiting:
-            if not attempt.told:
+            if not attempt.stop_requested:
                 self._submit(attempt)
 
     def refuse(self, reason: str) -> None:
@@ -160,7 +160,7 @@ class RayExecutor:
         except StorageError as error:  # it cannot read the errors of the job now
             log.warning("job #%d is given back: %s", attempt.assignment.job.id, error)
             attempt.end(GivenBack())
-        except (CannotTravelError, ValueError, TypeError) as error:
+        except (NotPicklableError, ValueError, TypeError) as error:
             attempt.end(Died(f"Ray cannot run it: {error}"))
         except Exception as error:  # noqa: BLE001 - whatever Ray raises when it is gone
             attempt.end(Lost(f"Ray did not take it: {type(error).__name__}: {error}"))

@@ -23,7 +23,7 @@ class Parcel(NamedTuple):
     pickled: bytes | None = None
 
 
-class CannotTravelError(TypeError):
+class NotPicklableError(TypeError):
     """A worker of a script or a function cannot be pickled."""
 
 
@@ -32,7 +32,7 @@ _unpacked: Final[dict[str, bytes]] = {}
 
 
 def pack(worker: AnyWorker) -> Parcel:
-    """Answer *worker* for another process. Raises CannotTravelError."""
+    """Answer *worker* for another process. Raises NotPicklableError."""
     name = worker_registry.name_of(worker)
     known = _packed.get(name)
     if known is not None and known[0] is worker:
@@ -62,7 +62,7 @@ def _dumped(worker: AnyWorker, name: str) -> bytes:
     try:
         return by_value.dumps(worker)
     except Exception as error:
-        raise CannotTravelError(
+        raise NotPicklableError(
             f"another process cannot import the worker {name!r}, and it cannot be pickled either:"
             f" {type(error).__name__}: {error}"
         ) from error

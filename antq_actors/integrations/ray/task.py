@@ -108,15 +108,15 @@ class _Control(Control):
         return super().remaining()
 
     def report(self, progress: Progress) -> None:
-        self._client.tell(self._number, progress)
+        self._client.report(self._number, progress)
 
     def _look(self) -> None:
         now = time.monotonic()
-        if self.told or now - self._looked < LOOK_INTERVAL:
+        if self.stop_requested or now - self._looked < LOOK_INTERVAL:
             return
         self._looked = now
         with suppress(Exception):  # the host is being restarted: then this attempt is ended anyway
-            self.told = self._client.is_told(self._number)
+            self.stop_requested = self._client.is_stop_requested(self._number)
 
 
 class _Sigterm:

@@ -168,7 +168,7 @@ class GenServer(ActorLoop):
         thread that sits in C code before that returns.
         """
         process = self._otp_process
-        return process.interruptible.run(process.is_told_to_end, fn, *args, **kwargs)
+        return process.interruptible.run(process.stop_requested, fn, *args, **kwargs)
 
     # ---- starting -------------------------------------------------------------------------
 

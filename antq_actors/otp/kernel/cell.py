@@ -145,8 +145,8 @@ class Process:
             self._ref = weakref.ref(ref)
         return ref
 
-    def is_told_to_end(self) -> bool:
-        """Say whether it has ended, or was told to."""
+    def stop_requested(self) -> bool:
+        """Whether it has ended, or was asked to."""
         return self.reason is not None or self.mailbox.signals is not None
 
     def tell_starter(self, answer: Any) -> bool:

@@ -126,10 +126,10 @@ class Interruptible:
         if self._spent:
             # If it is not delivered yet, it would hit whatever comes next: it has to come now.
             with suppress(Interrupt):
-                _let_through_what_is_pending()
+                _propagate_pending()
 
 
-def _let_through_what_is_pending() -> None:
+def _propagate_pending() -> None:
     # An exception could be taken back, too, by setting none. But CPython 3.11 then leaves its flag
     # for pending ones up, for all threads; with that, a trace function that raises (a debugger's,
     # a test's) is called for the same line again and again for ever.
