@@ -79,7 +79,7 @@ def test_one_that_fails_meanwhile_has_no_other_attempt(app, staged):
 
 
 def test_one_that_cannot_be_interrupted_is_given_up(app, staged, monkeypatch):
-    monkeypatch.setattr("antq_actors.queues.running_attempts.INTERRUPTION_TIME", 0.05)
+    monkeypatch.setattr("antq_actors.queues.running_attempts.INTERRUPTION_TIMEOUT_SECONDS", 0.05)
     job = staged.job("a", wait="deaf")
     staged.begun()
 

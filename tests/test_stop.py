@@ -71,7 +71,9 @@ def test_what_outlasts_the_timeout_is_interrupted_and_given_back_without_a_trace
 
 
 def test_stop_without_waiting_interrupts_and_gives_back(run, stage, tmp_path, monkeypatch):
-    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIME", 3600)  # given up: never
+    monkeypatch.setattr(
+        "antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 3600
+    )  # given up: never
     app = stage.app = run(tmp_path / "store", concurrency=20)
     jobs = stage.jobs(range(20))
     stage.begun(20)
@@ -85,7 +87,7 @@ def test_stop_without_waiting_interrupts_and_gives_back(run, stage, tmp_path, mo
 def test_a_thread_that_no_interruption_reaches_is_given_up_and_its_job_given_back(
     run, stage, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIME", 0.2)
+    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 0.2)
     before = set(orphans())
     app = stage.app = run(tmp_path / "store")
     job = stage.job("a", wait="deaf")

@@ -15,7 +15,7 @@ from antq_actors.otp.messaging.links import exit as exit_
 from antq_actors.otp.messaging.requests import send_request
 from antq_actors.otp.supervision.supervisor import Supervisor
 from antq_actors.queues.messages import Drain, GetRunning
-from antq_actors.queues.running_attempts import INTERRUPTION_TIME
+from antq_actors.queues.running_attempts import INTERRUPTION_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,13 +36,13 @@ def drain(queues: Sequence[str], timeout: float, *, wait: bool = True) -> None:
     """Have the queue actors claim no more, and wait until nothing runs.
 
     What runs after *timeout* seconds is interrupted, and given back at the latest
-    ``INTERRUPTION_TIME`` after that.
+    ``INTERRUPTION_TIMEOUT_SECONDS`` after that.
     """
     if not wait:
         for queue in queues:
             calls.cast(queue, Drain(timeout))
         return
-    deadline = time.monotonic() + timeout + INTERRUPTION_TIME + SPARE
+    deadline = time.monotonic() + timeout + INTERRUPTION_TIMEOUT_SECONDS + SPARE
     requests = [(queue, send_request(queue, Drain(timeout))) for queue in queues]
     for queue, request in requests:
         try:
@@ -69,7 +69,7 @@ def end(root: ServerRef, node: Node) -> None:
     with suppress(AntqError):
         node.close()
     try:
-        calls.stop(root, Shutdown(), timeout=SPARE + INTERRUPTION_TIME)
+        calls.stop(root, Shutdown(), timeout=SPARE + INTERRUPTION_TIMEOUT_SECONDS)
     except CallExit as error:
         if root.is_alive():
             log.error("the supervision tree is abandoned: %s", error)  # noqa: TRY400 - no news in it

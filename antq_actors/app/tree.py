@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from antq_actors.queues.node import Node
     from antq_actors.storage.client import StorageClient
 
-WATCH_INTERVAL: Final = 0.05
+WATCH_INTERVAL_SECONDS: Final = 0.05
 """Seconds between two looks for jobs that another process has stored; a look costs microseconds."""
 
-QUEUE_SHUTDOWN: Final = 15.0
+QUEUE_SHUTDOWN_SECONDS: Final = 15.0
 """Seconds a queue actor has to give back what runs when it is told to end."""
 
 QUEUE_BACKOFF: Final = Backoff(first=2.0, longest=5.0)
@@ -90,8 +90,8 @@ def start(
     def wake(queue: str) -> None:
         calls.cast(names.queue(queue), Wake())
 
-    def heed(queue: str) -> None:
-        calls.cast(names.queue(queue), Wake(heed=True))
+    def check_commands(queue: str) -> None:
+        calls.cast(names.queue(queue), Wake(check_commands=True))
 
     def nobody(_queue: str) -> None:
         pass
@@ -100,12 +100,12 @@ def start(
         StorageActor.child_spec(
             path,
             wake=wake if runs_queues else nobody,
-            heed=heed,
+            heed=check_commands,
             durable=config.path is not None,
             owner=names,
             seal=Seal(config.signing_keys),
             idle=store.idle,
-            watch_interval=WATCH_INTERVAL if config.path and runs_queues else None,
+            watch_interval=WATCH_INTERVAL_SECONDS if config.path and runs_queues else None,
             id="storage",
             name=names.storage,
             shutdown=math.inf,  # a commit is never cut short
@@ -148,7 +148,7 @@ def _queue(config: Config, names: Names, name: str, store: StorageClient, node: 
         [
             Workers.child_spec(id="workers", name=names.workers(name)),
             QueueActor.child_spec(
-                store, settings, id="queue", name=names.queue(name), shutdown=QUEUE_SHUTDOWN
+                store, settings, id="queue", name=names.queue(name), shutdown=QUEUE_SHUTDOWN_SECONDS
             ),
         ],
         strategy=Strategy.ONE_FOR_ALL,

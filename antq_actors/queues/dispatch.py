@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from antq_actors.executors.base import Assignment, Executor, Health
     from antq_actors.jobs.instant import Instant
-    from antq_actors.queues.exit_queue import Ends
+    from antq_actors.queues.exit_queue import ExitQueue
     from antq_actors.queues.settings import QueueSettings
 
 _IN_A_THREAD: Final = ChildSpec("worker", WorkerActor.spawn_copy, restart=Restart.TEMPORARY)
@@ -31,10 +31,14 @@ class Dispatch:
     """The executors of one queue, each started when it is first needed."""
 
     def __init__(
-        self, settings: QueueSettings, ends: Ends, clock: Callable[[], Instant], concurrency: int
+        self,
+        settings: QueueSettings,
+        exits: ExitQueue,
+        clock: Callable[[], Instant],
+        concurrency: int,
     ) -> None:
         self._settings = settings
-        self._ends = ends
+        self._exits = exits
         self._clock = clock
         self._concurrency = concurrency
         self._executors: dict[str, Executor] = {}
@@ -85,7 +89,7 @@ class Dispatch:
     def _described(
         self, assignments: Sequence[Assignment], kind: str | None
     ) -> tuple[ChildSpec, list[tuple[Any, ...]]]:
-        ends, tell, clock = self._ends, self._ends.tell, self._clock
+        ends, tell, clock = self._exits, self._exits.push, self._clock
         if kind == THREAD:
             return _IN_A_THREAD, [(each, clock, ends, tell) for each in assignments]
         if kind is None:

@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from antq_actors.otp.messaging.timers import Timer
 
 
-class Ended(Enum):
+class StopCause(Enum):
     """Why a queue told a worker actor to end."""
 
-    BY_TIMEOUT = "timeout"
-    BY_CANCEL = "cancel"
-    BY_STOP = "stop"
+    TIMEOUT = "timeout"
+    CANCEL = "cancel"
+    STOP = "stop"
 
 
 @dataclass(slots=True)
-class Execution:
+class RunningAttempt:
     """A claimed job and the worker actor that performs it."""
 
     assignment: Assignment
     ref: ServerRef
     timer: Timer | None = None
-    ended: Ended | None = None
+    stop_cause: StopCause | None = None
     """Set when the queue has told the worker actor to end."""
 
     @property
@@ -66,23 +66,23 @@ class Unreported:
 
 
 def verdict(  # noqa: PLR0911 - a table, one row a return
-    execution: Execution, reason: ExitReason
+    execution: RunningAttempt, reason: ExitReason
 ) -> Outcome | Unreported | Lost | Unready | Elsewhere:
     """Answer what became of the job when its worker actor ended with *reason*."""
     detail = reason.detail if type(reason) is Shutdown else None
     end = detail.end if type(detail) is Finished else None
-    if type(end) is Completed and execution.ended is None and execution.failure is None:
+    if type(end) is Completed and execution.stop_cause is None and execution.failure is None:
         return end  # as nearly all end
     if execution.failure is not None:
         return _failure(execution, execution.failure, end)
-    match end, execution.ended:
-        case _, Ended.BY_TIMEOUT:
+    match end, execution.stop_cause:
+        case _, StopCause.TIMEOUT:
             text = f"timed out after {_seconds(execution.job.spec.timeout)} s"
             place = places.of_timeout(execution.assignment.control.place, text)
             return Unreported(text, place, "TimeoutError")
-        case ((None | Died() | Lost() | Unready() | Elsewhere()), Ended.BY_CANCEL):
+        case ((None | Died() | Lost() | Unready() | Elsewhere()), StopCause.CANCEL):
             return Cancelled("cancelled while it was running")
-        case ((None | Died() | Lost() | Unready() | Elsewhere()), Ended.BY_STOP):
+        case ((None | Died() | Lost() | Unready() | Elsewhere()), StopCause.STOP):
             return GivenBack()
         case Died(error, stack_trace, error_type), _:
             return Unreported(error, stack_trace, error_type)
@@ -97,7 +97,7 @@ def verdict(  # noqa: PLR0911 - a table, one row a return
             return Unreported(f"worker actor ended: {reason}")
 
 
-def _failure(execution: Execution, error: str, end: object) -> Outcome:
+def _failure(execution: RunningAttempt, error: str, end: object) -> Outcome:
     if isinstance(end, Failed):
         return end
     # Working out the delay went wrong as well: the default will do.

@@ -19,34 +19,34 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.ref import ServerRef
 
 
-class WorkersEnded(NamedTuple):
-    """Some worker actors have ended; take them from `Ends`."""
+class WorkersExited(NamedTuple):
+    """Some worker actors have ended; take them from `ExitQueue`."""
 
 
-_NOTICE: Final = Envelope(WorkersEnded())
+_NOTICE: Final = Envelope(WorkersExited())
 
 
-class Ends:
+class ExitQueue:
     """The ends of one queue's worker actors, each told once and taken once.
 
-    *queue* gets a `WorkersEnded` for any number of them.
+    *queue* gets a `WorkersExited` for any number of them.
     """
 
     def __init__(self, queue: Process) -> None:
         self._queue = queue
-        self.quiet = False
+        self.paused = False
         """Whether the queue will take them without being told."""
-        self._ended: deque[tuple[ServerRef, ExitReason]] = deque()
-        self._told = False
+        self._exits: deque[tuple[ServerRef, ExitReason]] = deque()
+        self._notified = False
 
-    def tell(self, ref: ServerRef, reason: ExitReason, /) -> None:
+    def push(self, ref: ServerRef, reason: ExitReason, /) -> None:
         """Note an end, in whatever thread it happens."""
         # Noted before the flags are read, which are lowered before the notes are taken: so an end
         # that comes at this moment is either told of or taken.
-        self._ended.append((ref, reason))
-        if self.quiet or self._told:
+        self._exits.append((ref, reason))
+        if self.paused or self._notified:
             return
-        self._told = True
+        self._notified = True
         if inline.leave_turn(self._queue):
             self._queue.mailbox.deliver(_NOTICE, wake=False)
         elif ref.process.thread is threading.current_thread():
@@ -60,8 +60,8 @@ class Ends:
     def _run_turn(self) -> None:
         inline.run_what_waits(self._queue)
 
-    def take(self) -> Iterator[tuple[ServerRef, ExitReason]]:
+    def drain(self) -> Iterator[tuple[ServerRef, ExitReason]]:
         """Take the ends that were told so far, one by one."""
-        self._told = False
-        while self._ended:
-            yield self._ended.popleft()
+        self._notified = False
+        while self._exits:
+            yield self._exits.popleft()

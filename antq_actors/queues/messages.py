@@ -8,7 +8,7 @@ from typing import Final
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.number import whole
 
-MOST_CONCURRENCY: Final = 1_000_000
+MAX_CONCURRENCY: Final = 1_000_000
 """Far more threads than a process can have."""
 
 
@@ -46,7 +46,7 @@ class GetRunning:
 class Wake:
     """There may be a job to claim."""
 
-    heed: bool = False
+    check_commands: bool = False
     """Another process has changed something: it may have left word for this queue as well."""
 
 
@@ -68,6 +68,6 @@ def check_concurrency(n: object) -> int:
         raise TypeError(f"concurrency must be a whole number, got {brief(n)}")
     if number < 1:
         raise ValueError(f"concurrency must be at least 1, got {number}; to stop a queue, pause it")
-    if number > MOST_CONCURRENCY:
-        raise ValueError(f"concurrency must be at most {MOST_CONCURRENCY}, got {brief(n)}")
+    if number > MAX_CONCURRENCY:
+        raise ValueError(f"concurrency must be at most {MAX_CONCURRENCY}, got {brief(n)}")
     return number

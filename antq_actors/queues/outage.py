@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-REMINDER: Final = 30.0
+REMINDER_SECONDS: Final = 30.0
 """Seconds after which it is said again that the store still refuses."""
 
 
@@ -41,7 +41,7 @@ class Outage:
         self.refusals += 1
         if self.refusals == 1:
             self._began = now
-        elif now - self._said < REMINDER:
+        elif now - self._said < REMINDER_SECONDS:
             return False
         self._said = now
         return True

@@ -16,7 +16,7 @@ from antq_actors.otp.messaging import calls, timers
 from antq_actors.otp.messaging.watch import DeathWatch
 from antq_actors.otp.supervision.options import Backoff
 from antq_actors.queues.execution import settlement
-from antq_actors.queues.exit_queue import WorkersEnded
+from antq_actors.queues.exit_queue import WorkersExited
 from antq_actors.queues.messages import (
     Drain,
     GetRunning,
@@ -27,14 +27,14 @@ from antq_actors.queues.messages import (
     Wake,
 )
 from antq_actors.queues.outage import Outage
-from antq_actors.queues.queue_state import Book
+from antq_actors.queues.queue_state import QueueState
 from antq_actors.queues.running_attempts import (
-    HOLD_TIME,
-    INTERRUPTION_TIME,
+    BACK_OFF_SECONDS,
+    INTERRUPTION_TIMEOUT_SECONDS,
+    CheckStore,
     GiveUp,
     InterruptNow,
-    Look,
-    Runs,
+    RunningAttempts,
     TimedOut,
 )
 from antq_actors.queues.services.rescue import rescue_dead_nodes
@@ -54,10 +54,10 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.queues")
 
-RESTART_TIME: Final = 1.0
+RECONNECT_TIMEOUT_SECONDS: Final = 1.0
 """Seconds that a queue told to end waits for a store that is gone: it may be gone for good."""
 
-RETRIES: Final = Backoff(first=0.2, longest=3.0)
+STORE_BACKOFF: Final = Backoff(first=0.2, longest=3.0)
 """Seconds between two tries of a store that refuses: few enough that its recovery is soon seen."""
 
 
@@ -87,8 +87,8 @@ class QueueActor(GenServer):
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._book = Book(settings.concurrency)
-        self._runs = Runs(self.ref, settings, self._book, clock, store.errors)
+        self._state = QueueState(settings.concurrency)
+        self._attempts = RunningAttempts(self.ref, settings, self._state, clock, store.errors)
         self._drained: list[Any] = []
         self._drain_is_over = False
         self._request: Write | None = None
@@ -118,11 +118,11 @@ class QueueActor(GenServer):
         )
 
     def handle_continue(self, _token: object) -> None:
-        """Look at the store for the first time."""
-        switch_interval.want(self._settings.workers, self._book.concurrency)
-        self._runs.warm_up()
-        log.info("queue %r runs with concurrency %d", self._settings.name, self._book.concurrency)
-        self._look()
+        """CheckStore at the store for the first time."""
+        switch_interval.want(self._settings.workers, self._state.concurrency)
+        self._attempts.warm_up()
+        log.info("queue %r runs with concurrency %d", self._settings.name, self._state.concurrency)
+        self._check_store()
 
     def terminate(self, reason: ExitReason) -> None:
         """Give back what still runs. After a crash, the replacement does it as an interruption."""
@@ -130,17 +130,17 @@ class QueueActor(GenServer):
         log.info("queue %r ends", self._settings.name)
         if isinstance(reason, Crash):
             return
-        book = self._book
-        self._runs.end_all()
-        watches = [(execution, DeathWatch(execution.ref)) for execution in book.running.values()]
-        deadline = time.monotonic() + INTERRUPTION_TIME / 2
+        state = self._state
+        self._attempts.end_all()
+        watches = [(execution, DeathWatch(execution.ref)) for execution in state.running.values()]
+        deadline = time.monotonic() + INTERRUPTION_TIMEOUT_SECONDS / 2
         for execution, watch in watches:
             if watch.wait(max(0.0, deadline - time.monotonic())) is None:
-                self._runs.give_up(execution)
-            book.settled.append(settlement(execution.job, self._runs.outcome(execution)))
+                self._attempts.give_up(execution)
+            state.settled.append(settlement(execution.job, self._attempts.outcome(execution)))
         # What is under way may have been refused, and nobody would repeat it; twice does no harm.
-        under_way = [] if book.asked is None else book.asked.settlements
-        unstored = [*under_way, *book.settled]
+        under_way = [] if state.asked is None else state.asked.settlements
+        unstored = [*under_way, *state.settled]
         try:
             self._store_now(unstored)
             # That came behind the question under way: if it was to claim jobs, it has them by now.
@@ -162,7 +162,7 @@ class QueueActor(GenServer):
             node=self._node,
             limit=0,
             now=self._clock(),
-            absence=RESTART_TIME,
+            absence=RECONNECT_TIMEOUT_SECONDS,
         )
 
     # ---- messages -------------------------------------------------------------------------
@@ -179,21 +179,21 @@ class QueueActor(GenServer):
         match request:
             case SetConcurrency(n):
                 self._set_concurrency(n)
-                self._look_soon()
+                self._check_store_soon()
             case Pause():
                 self._store.set_paused(self._settings.name, paused=True)
                 log.info("queue %r is paused", self._settings.name)
             case Resume():
                 self._store.set_paused(self._settings.name, paused=False)
                 log.info("queue %r is resumed", self._settings.name)
-                self._look_soon()
+                self._check_store_soon()
             case GetStatus():
                 return self._status()
             case GetRunning():
-                return self._book.running_ids
-            case Wake(heed):
-                self._book.heed |= heed
-                self._look_soon()
+                return self._state.running_ids
+            case Wake(check_commands):
+                self._state.check_commands |= check_commands
+                self._check_store_soon()
             case Drain(timeout):
                 self._drain(timeout, self.from_)
                 return NOREPLY
@@ -206,11 +206,11 @@ class QueueActor(GenServer):
     def handle_cast(self, request: Any) -> None:
         """Do the same without an answer; anything else is logged and ignored."""
         match request:
-            case Wake(heed):
-                self._book.heed |= heed
-                self._look()
+            case Wake(check_commands):
+                self._state.check_commands |= check_commands
+                self._check_store()
             case Drain(timeout):
-                self._book.draining = True
+                self._state.draining = True
                 self.send_after(timeout, _DrainOver())
             case SetConcurrency() | Pause() | Resume() | GetStatus() | GetRunning():
                 self._answer(request)
@@ -220,43 +220,43 @@ class QueueActor(GenServer):
     def handle_info(self, message: Any) -> None:
         """Hear of worker actors, of the store and of time; the rest is as a cast."""
         match message:
-            case WorkersEnded():
+            case WorkersExited():
                 self._advance()
             case Response(tag) if tag != self._tag:
                 pass  # told twice, by a storage actor that broke off in between
             case Response():
-                self._runs.ends.quiet = False
+                self._attempts.exits.paused = False
                 self._answered(message)
                 self._advance()
             case TimedOut() | InterruptNow() | GiveUp():
-                self._runs.on_time(message)
-            case _DrainOver() | _AskAgain() | Look():
+                self._attempts.on_time(message)
+            case _DrainOver() | _AskAgain() | CheckStore():
                 self._on_time(message)
             case _:
                 self.handle_cast(message)
 
-    def _on_time(self, message: _DrainOver | _AskAgain | Look) -> None:
+    def _on_time(self, message: _DrainOver | _AskAgain | CheckStore) -> None:
         match message:
             case _DrainOver():
                 self._drain_is_over = True
-                self._runs.end_all()
+                self._attempts.end_all()
                 self._wait_no_longer()
             case _AskAgain() if self._request is not None:
                 self._answered_at_once(
                     self._store.request_again(self._request, tag=self._new_tag())
                 )
                 self._advance()
-            case Look():
+            case CheckStore():
                 self._due = None
-                self._book.held = False
-                self._look()
+                self._state.backing_off = False
+                self._check_store()
                 if self._due is None:
-                    self._schedule_look(None)  # nothing was asked: there is no room yet
+                    self._schedule_check(None)  # nothing was asked: there is no room yet
 
     # ---- claiming -------------------------------------------------------------------------
 
-    def _look(self) -> None:
-        self._book.look = True
+    def _check_store(self) -> None:
+        self._state.maybe_due = True
         self._advance()
 
     def _advance(self) -> None:
@@ -265,10 +265,10 @@ class QueueActor(GenServer):
         Whoever else has something for this actor comes first: jobs that end as fast as they are
         claimed would keep it from everyone to the end of the queue.
         """
-        self._runs.take_ends()
-        self._book.full = not self._runs.has_room()
+        self._attempts.collect_exits()
+        self._state.too_many_orphans = not self._attempts.has_room()
         asked = False
-        while not (asked and self._is_awaited()) and (ask := self._book.next_ask()) is not None:
+        while not (asked and self._is_awaited()) and (ask := self._state.next_fetch()) is not None:
             asked = True
             self._request, response = self._store.request_work(
                 self._settings.name,
@@ -279,8 +279,8 @@ class QueueActor(GenServer):
                 tag=self._new_tag(),
             )
             self._answered_at_once(response)
-            self._runs.take_ends()
-        if self._drained and self._book.idle:
+            self._attempts.collect_exits()
+        if self._drained and self._state.idle:
             self._answer_drained()
 
     def _new_tag(self) -> int:
@@ -290,22 +290,22 @@ class QueueActor(GenServer):
     def _is_awaited(self) -> bool:
         if self.mailbox.empty():
             return False
-        self._go_on_soon()
+        self._advance_soon()
         return True
 
-    def _look_soon(self) -> None:
-        """Look when whoever asked for it, and waits, has its answer."""
-        self._book.look = True
-        self._go_on_soon()
+    def _check_store_soon(self) -> None:
+        """CheckStore when whoever asked for it, and waits, has its answer."""
+        self._state.maybe_due = True
+        self._advance_soon()
 
-    def _go_on_soon(self) -> None:
-        self.ref.deliver(WorkersEnded())
+    def _advance_soon(self) -> None:
+        self.ref.deliver(WorkersExited())
 
     def _answered_at_once(self, response: Response | None) -> None:
         if response is None:
             # Until the answer comes, worker actors that end need not wake this one: what they did
             # goes with the next question.
-            self._runs.ends.quiet = True
+            self._attempts.exits.paused = True
         else:
             self._answered(response)
 
@@ -323,24 +323,24 @@ class QueueActor(GenServer):
     def _claimed(self, claim: Claim) -> None:
         self._request = None
         self._say_if_well_again()
-        self._book.answered(len(claim.jobs))
+        self._state.answered(len(claim.jobs))
         if claim.concurrency is not None:
             self._set_concurrency(claim.concurrency)
         if claim.jobs:
-            self._runs.begin(claim.jobs)
-        self._runs.cancel(claim.cancelled)
-        self._schedule_look(claim.next_due)
+            self._attempts.begin(claim.jobs)
+        self._attempts.cancel(claim.cancelled)
+        self._schedule_check(claim.next_due)
 
     def _refused(self, error: BaseException) -> None:
-        """Ask again, a little later: what is under way is done once, however often it is sent."""
+        """Repeat the request a little later: it is done once, however often it is sent."""
         if self._outage.refused(time.monotonic()):
             log.warning(
                 "queue %r keeps %d outcomes, until the store can be used: %s",
                 self._settings.name,
-                self._book.unstored,
+                self._state.unstored,
                 error,
             )
-        self.send_after(RETRIES.delay(self._outage.refusals), _AskAgain())
+        self.send_after(STORE_BACKOFF.delay(self._outage.refusals), _AskAgain())
         self._wait_no_longer()
 
     def _say_if_well_again(self) -> None:
@@ -350,29 +350,29 @@ class QueueActor(GenServer):
                 "the store of queue %r can be used again, after %.1f s in which %d outcomes waited",
                 self._settings.name,
                 seconds,
-                self._book.unstored,
+                self._state.unstored,
             )
 
-    def _schedule_look(self, next_due: Instant | None) -> None:
-        """Look again when the next job is due, and after ``check_interval`` at the latest.
+    def _schedule_check(self, next_due: Instant | None) -> None:
+        """CheckStore again when the next job is due, and after ``check_interval`` at the latest.
 
         There is one look to come, never two: while nothing can start, each would bring another.
         """
         wait = self._settings.check_interval
-        if self._book.held:
-            wait = min(wait, HOLD_TIME)
+        if self._state.backing_off:
+            wait = min(wait, BACK_OFF_SECONDS)
         if next_due is not None:
             ahead = next_due - self._clock()
             if ahead > 0:
                 wait = min(wait, ahead / instant.SECOND)
             else:
                 # It became due since the question was asked, or found no slot.
-                self._book.look = True
+                self._state.maybe_due = True
         if self._due is not None:
             if self._due.due <= time.monotonic() + wait:
                 return  # it looks earlier, which does no harm
             timers.cancel_timer(self._due)
-        self._due = self.send_after(wait, Look())
+        self._due = self.send_after(wait, CheckStore())
 
     # ---- answers --------------------------------------------------------------------------
 
@@ -380,26 +380,26 @@ class QueueActor(GenServer):
         facts = self._store.facts(self._settings.name, self._clock())
         return QueueStatus(
             name=self._settings.name,
-            concurrency=self._book.concurrency,
+            concurrency=self._state.concurrency,
             paused=facts.is_paused,
-            running=self._book.running_ids,
+            running=self._state.running_ids,
             counts=facts.counts,
             due=facts.due,
             oldest_due=shown_due(facts.oldest_due),
-            executors=self._runs.dispatch.health(),
-            abandoned=self._runs.abandoned(),
-            progress=self._runs.progress(),
+            executors=self._attempts.dispatch.health(),
+            abandoned=self._attempts.abandoned(),
+            progress=self._attempts.progress(),
         )
 
     def _set_concurrency(self, n: int) -> None:
         log.info("queue %r now runs with concurrency %d", self._settings.name, n)
-        self._book.concurrency = n
+        self._state.concurrency = n
         switch_interval.want(self._settings.workers, n)
-        self._runs.dispatch.resize(n)
-        self._book.look = True
+        self._attempts.dispatch.resize(n)
+        self._state.maybe_due = True
 
     def _drain(self, timeout: float, asker: Any) -> None:
-        self._book.draining = True
+        self._state.draining = True
         self._drained.append(asker)
         self.send_after(timeout, _DrainOver())
         self._advance()
@@ -410,7 +410,7 @@ class QueueActor(GenServer):
         The outcomes that cannot be stored are tried once more by ``terminate``, and then lost:
         their jobs will be given back when the next node starts.
         """
-        if self._drain_is_over and self._outage.refusals and not self._book.running:
+        if self._drain_is_over and self._outage.refusals and not self._state.running:
             self._answer_drained()
 
     def _answer_drained(self) -> None:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from antq_actors.otp.kernel.ref import ServerRef
-    from antq_actors.queues.execution import Execution
+    from antq_actors.queues.execution import RunningAttempt
     from antq_actors.storage.format.records import Settlement
 
 
-CLAIM: Final = 32
+MAX_CLAIM_JOBS: Final = 32
 """Most jobs claimed at once, if no more have ended meanwhile. The first of a claim waits for its
 last, and those that begin together end together, all wanting their successors at the same moment:
 two hundred slots with jobs of 0.2 s were idle for a sixth of the time, and are for a tenth with
@@ -26,7 +26,7 @@ SHARE: Final = 32
 hundred claims to begin."""
 
 
-class Ask(NamedTuple):
+class FetchRequest(NamedTuple):
     """One message to the store: outcomes to write down, and how many jobs to claim with it."""
 
     settlements: list[Settlement]
@@ -34,7 +34,7 @@ class Ask(NamedTuple):
 
 
 @dataclass(slots=True)
-class Book:
+class QueueState:
     """The state of a queue actor.
 
     One question to the store is under way at a time. What ends meanwhile is collected and goes
@@ -43,18 +43,18 @@ class Book:
 
     concurrency: int
     draining: bool = False
-    running: dict[ServerRef, Execution] = field(default_factory=dict)
+    running: dict[ServerRef, RunningAttempt] = field(default_factory=dict)
     settled: list[Settlement] = field(default_factory=list)
     """Outcomes that the store has not acknowledged and that are not under way."""
-    asked: Ask | None = None
+    asked: FetchRequest | None = None
     """What is under way."""
-    look: bool = True
+    maybe_due: bool = True
     """There may be due jobs that no claim has seen yet."""
-    heed: bool = False
+    check_commands: bool = False
     """Another process may have left word: ask, also without a free slot."""
-    held: bool = False
+    backing_off: bool = False
     """Nothing is claimed before the next look by the clock: there is no thread to be had."""
-    full: bool = False
+    too_many_orphans: bool = False
     """Nothing is claimed while so many threads of ended jobs still run."""
 
     @property
@@ -78,19 +78,23 @@ class Book:
         under_way = 0 if self.asked is None else len(self.asked.settlements)
         return under_way + len(self.settled)
 
-    def next_ask(self) -> Ask | None:
+    def next_fetch(self) -> FetchRequest | None:
         """Answer what to send to the store now, if anything; it is then under way."""
         if self.asked is not None:
             return None
         # Jobs that end as fast as they are claimed may be claimed by as many as ended.
-        most = max(CLAIM, len(self.settled), self.concurrency // SHARE)
-        limit = 0 if self.draining or self.held or self.full else min(self.free, most)
-        if not self.settled and not (limit and self.look) and not self.heed:
+        most = max(MAX_CLAIM_JOBS, len(self.settled), self.concurrency // SHARE)
+        limit = (
+            0
+            if self.draining or self.backing_off or self.too_many_orphans
+            else min(self.free, most)
+        )
+        if not self.settled and not (limit and self.maybe_due) and not self.check_commands:
             return None
-        self.asked = Ask(self.settled, limit)
+        self.asked = FetchRequest(self.settled, limit)
         self.settled = []
-        self.look = False
-        self.heed = False
+        self.maybe_due = False
+        self.check_commands = False
         return self.asked
 
     def answered(self, claimed: int) -> None:
@@ -98,4 +102,4 @@ class Book:
         asked, self.asked = self.asked, None
         if asked is not None and claimed >= asked.limit:
             # It may have more; only a claim that comes back short has seen the end.
-            self.look = True
+            self.maybe_due = True

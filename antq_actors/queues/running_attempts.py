@@ -18,15 +18,15 @@ from antq_actors.otp.messaging import links, timers
 from antq_actors.queues import end_log
 from antq_actors.queues.dispatch import Dispatch
 from antq_actors.queues.execution import (
-    Ended,
-    Execution,
+    RunningAttempt,
+    StopCause,
     Unreported,
     failed,
     has_attempts_left,
     settlement,
     verdict,
 )
-from antq_actors.queues.exit_queue import Ends
+from antq_actors.queues.exit_queue import ExitQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.state import ErrorEntry, StoredJob
-    from antq_actors.queues.queue_state import Book
+    from antq_actors.queues.queue_state import QueueState
     from antq_actors.queues.settings import QueueSettings
     from antq_actors.storage.format.records import Cancellation
 
 log: Final = logging.getLogger("antq_actors.queues")
 
-INTERRUPTION_TIME: Final = 5.0
+INTERRUPTION_TIMEOUT_SECONDS: Final = 5.0
 """Seconds an interrupted attempt gets to end, before its actor is declared dead."""
 
-HOLD_TIME: Final = 1.0
+BACK_OFF_SECONDS: Final = 1.0
 """Most seconds in which nothing is claimed because nothing could start."""
 
-COOPERATION_TIME: Final = 2.0
+COOPERATION_TIMEOUT_SECONDS: Final = 2.0
 """Seconds that an attempt which looks whether it shall end gets before it is interrupted."""
 
 
@@ -68,31 +68,31 @@ class GiveUp(NamedTuple):
     ref: ServerRef
 
 
-class Look(NamedTuple):
+class CheckStore(NamedTuple):
     """It is time to look at the store again, whatever happened or not."""
 
 
-class Runs:
+class RunningAttempts:
     """What one queue actor has under way; used in its thread alone."""
 
     def __init__(
         self,
         queue: ServerRef,
         settings: QueueSettings,
-        book: Book,
+        state: QueueState,
         clock: Callable[[], Instant],
         read_errors: Callable[[int, int], tuple[ErrorEntry, ...]],
     ) -> None:
         self._queue = queue
         self._read_errors = read_errors
         self._settings = settings
-        self._book = book
+        self._state = state
         self._clock = clock
-        self.ends = Ends(queue.process)
-        self.dispatch = Dispatch(settings, self.ends, clock, book.concurrency)
+        self.exits = ExitQueue(queue.process)
+        self.dispatch = Dispatch(settings, self.exits, clock, state.concurrency)
         self._abandoned: dict[ServerRef, int] = {}
         """Threads that were given up: of which actors, and the ids of their jobs."""
-        self._said_full = False
+        self._warned_of_orphans = False
         self._logs_ends = False
 
     def warm_up(self) -> None:
@@ -106,7 +106,7 @@ class Runs:
         """Answer what running jobs have reported, by their ids."""
         return {
             execution.job.id: progress
-            for execution in self._book.running.values()
+            for execution in self._state.running.values()
             if (progress := execution.assignment.control.progress) is not None
         }
 
@@ -115,8 +115,8 @@ class Runs:
     def begin(self, jobs: Sequence[StoredJob]) -> None:
         """Have claimed jobs performed, as far as there are slots; give back the others."""
         # Since it was asked, the queue may have begun to drain, or got fewer slots.
-        slots = 0 if self._book.draining else self._book.free
-        self._book.settled += [settlement(job, GivenBack()) for job in jobs[slots:]]
+        slots = 0 if self._state.draining else self._state.free
+        self._state.settled += [settlement(job, GivenBack()) for job in jobs[slots:]]
         if slots:
             self._start([self._assignment(job) for job in jobs[:slots]])
 
@@ -130,39 +130,39 @@ class Runs:
         answers = self.dispatch.start(assignments, kind)
         for assignment, answer in zip(assignments, answers, strict=True):
             if isinstance(answer, ServerRef):
-                self._watch(Execution(assignment, answer))
+                self._watch(RunningAttempt(assignment, answer))
             else:
                 self._not_started(assignment, answer)
 
-    def _watch(self, execution: Execution) -> None:
-        self._book.running[execution.ref] = execution
+    def _watch(self, execution: RunningAttempt) -> None:
+        self._state.running[execution.ref] = execution
         timeout = execution.job.spec.timeout
         if execution.failure is not None:
-            timeout = INTERRUPTION_TIME
+            timeout = INTERRUPTION_TIMEOUT_SECONDS
         if timeout is not None:
             execution.timer = self._later(timeout, TimedOut(execution.ref))
 
     def _not_started(self, assignment: Assignment, error: object) -> None:
         job, failure = assignment.job, assignment.failure
-        if not self._book.held:  # else that was said of another one
+        if not self._state.backing_off:  # else that was said of another one
             log.error("no worker actor could start for job #%d: %s", job.id, error)
         outcome = (
             GivenBack()
             if failure is None
             else failed(job, failure, assignment.stack_trace, assignment.error_type)
         )
-        self._book.settled.append(settlement(job, outcome))
-        self.hold()
+        self._state.settled.append(settlement(job, outcome))
+        self.back_off()
 
-    def hold(self) -> None:
+    def back_off(self) -> None:
         """Claim nothing until the next look, which comes soon."""
-        self._book.held = True
+        self._state.backing_off = True
 
     # ---- told to end ----------------------------------------------------------------------
 
     def on_time(self, message: TimedOut | InterruptNow | GiveUp) -> None:
         """Do what a timer was for, if the attempt still runs."""
-        execution = self._book.running.get(message.ref)
+        execution = self._state.running.get(message.ref)
         if execution is None:
             return
         match message:
@@ -173,50 +173,50 @@ class Runs:
             case GiveUp():
                 self.give_up(execution)
 
-    def _time_is_over(self, execution: Execution) -> None:
+    def _time_is_over(self, execution: RunningAttempt) -> None:
         # It may have waited for a process, say, before its time began.
         left = execution.assignment.control.overdue_in()
         if left > 0:
             execution.timer = self._later(left, TimedOut(execution.ref))
         else:
-            self.end(execution, Ended.BY_TIMEOUT)
+            self.end(execution, StopCause.TIMEOUT)
 
     def cancel(self, cancellations: Iterable[Cancellation]) -> None:
         """Tell the attempts of cancelled jobs to end."""
         wanted = set(cancellations)
         if not wanted:
             return
-        for execution in list(self._book.running.values()):
+        for execution in list(self._state.running.values()):
             if (execution.job.id, execution.job.state.execution) in wanted:
-                self.end(execution, Ended.BY_CANCEL)
+                self.end(execution, StopCause.CANCEL)
 
     def end_all(self) -> None:
         """Tell all to end: the queue stops."""
-        for execution in list(self._book.running.values()):
-            self.end(execution, Ended.BY_STOP)
+        for execution in list(self._state.running.values()):
+            self.end(execution, StopCause.STOP)
 
-    def end(self, execution: Execution, why: Ended) -> None:
+    def end(self, execution: RunningAttempt, why: StopCause) -> None:
         """Tell an attempt to end; interrupt it, and give it up if that does not end it in time.
 
         One that looks by itself is interrupted a little later.
         """
-        if execution.ended is not None:
+        if execution.stop_cause is not None:
             return
-        execution.ended = why
+        execution.stop_cause = why
         control = execution.assignment.control
-        if why is Ended.BY_TIMEOUT:
+        if why is StopCause.TIMEOUT:
             _note_place(execution)
         control.request_stop()
         if control.watched:
-            self._later(COOPERATION_TIME, InterruptNow(execution.ref))
+            self._later(COOPERATION_TIMEOUT_SECONDS, InterruptNow(execution.ref))
         else:
             self._interrupt(execution)
 
-    def _interrupt(self, execution: Execution) -> None:
-        links.exit(execution.ref, Shutdown(execution.ended))
-        self._later(INTERRUPTION_TIME, GiveUp(execution.ref))
+    def _interrupt(self, execution: RunningAttempt) -> None:
+        links.exit(execution.ref, Shutdown(execution.stop_cause))
+        self._later(INTERRUPTION_TIMEOUT_SECONDS, GiveUp(execution.ref))
 
-    def give_up(self, execution: Execution) -> None:
+    def give_up(self, execution: RunningAttempt) -> None:
         """Declare a worker actor dead whose attempt did not end when it was interrupted."""
         log.warning(
             "job #%d of queue %r was interrupted and does not end; it is given up, and its thread"
@@ -243,7 +243,7 @@ class Runs:
             return True
         number = len(self.abandoned())
         is_full = number >= self._settings.max_abandoned
-        if is_full and not self._said_full:
+        if is_full and not self._warned_of_orphans:
             log.error(
                 "queue %r claims nothing more: %d threads of its jobs were given up and still run"
                 " (max_abandoned=%d); it goes on when some have ended. Jobs that cannot be"
@@ -252,20 +252,20 @@ class Runs:
                 number,
                 self._settings.max_abandoned,
             )
-        self._said_full = is_full
+        self._warned_of_orphans = is_full
         return not is_full
 
     # ---- ended ----------------------------------------------------------------------------
 
-    def take_ends(self) -> None:
+    def collect_exits(self) -> None:
         """Note what the attempts came to that have ended meanwhile."""
         self._logs_ends = end_log.is_wanted()
-        for ref, reason in self.ends.take():
-            execution = self._book.running.pop(ref, None)
+        for ref, reason in self.exits.drain():
+            execution = self._state.running.pop(ref, None)
             if execution is not None:  # else it never started; its job was given back then
                 self._ended(execution, reason)
 
-    def _ended(self, execution: Execution, reason: ExitReason) -> None:
+    def _ended(self, execution: RunningAttempt, reason: ExitReason) -> None:
         if execution.timer is not None:
             timers.cancel_timer(execution.timer)
         end = self._verdict(execution, reason)
@@ -278,9 +278,9 @@ class Runs:
         else:
             if self._logs_ends:
                 end_log.ended(execution.job, end, self._clock())
-            self._book.settled.append(settlement(execution.job, end))
+            self._state.settled.append(settlement(execution.job, end))
 
-    def outcome(self, execution: Execution) -> Outcome:
+    def outcome(self, execution: RunningAttempt) -> Outcome:
         """Answer what came of an attempt that has ended, when nothing more may be run."""
         # Not what a watch says: of one that had ended before, the Down is in the mailbox.
         end = self._verdict(execution, execution.ref.process.reason or Killed())
@@ -289,7 +289,7 @@ class Runs:
         return GivenBack() if isinstance(end, Elsewhere | Unready) else end
 
     def _verdict(
-        self, execution: Execution, reason: ExitReason
+        self, execution: RunningAttempt, reason: ExitReason
     ) -> Outcome | Unreported | Unready | Elsewhere:
         if execution.ref.process.doomed and isinstance(reason, Killed):
             # Killed with all the others, because their supervisor was.
@@ -300,7 +300,7 @@ class Runs:
     def _interrupted(self, reason: str) -> Interrupted:
         return Interrupted(reason, self._settings.max_interruptions)
 
-    def _report(self, execution: Execution, end: Unreported) -> None:
+    def _report(self, execution: RunningAttempt, end: Unreported) -> None:
         """Fail the attempt on behalf of what performed it and could not."""
         job = execution.job
         told = execution.assignment._replace(
@@ -312,13 +312,13 @@ class Runs:
         if has_attempts_left(job):
             self._start([told])
         else:  # then none of the user's code has a say
-            self._book.settled.append(settlement(job, attempt.perform(told, self._clock, ())))
+            self._state.settled.append(settlement(job, attempt.perform(told, self._clock, ())))
 
     def _later(self, seconds: float, message: object) -> timers.Timer:
         return timers.send_after(self._queue, message, seconds)
 
 
-def _note_place(execution: Execution) -> None:
+def _note_place(execution: RunningAttempt) -> None:
     """Have noted where the attempt is, or ask for that where it runs: it waits for nothing."""
     control = execution.assignment.control
     try:

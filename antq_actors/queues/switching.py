@@ -15,10 +15,10 @@ import sys
 import threading
 from typing import Final
 
-PER_SLOT: Final = 25e-6
+SLOT_SECONDS: Final = 25e-6
 """Seconds of switch interval for each slot: 200 slots are the default's 5 ms."""
 
-LONGEST: Final = 0.05
+MAX_INTERVAL_SECONDS: Final = 0.05
 """Seconds beyond which a longer interval is no gain."""
 
 
@@ -41,9 +41,9 @@ class SwitchInterval:
 
     def _apply(self) -> None:
         now = sys.getswitchinterval()
-        if self._before is None or self._ours is None or abs(now - self._ours) > PER_SLOT:
+        if self._before is None or self._ours is None or abs(now - self._ours) > SLOT_SECONDS:
             self._before = now  # nothing of ours is in force; it is the program's own setting
-        wanted = min(LONGEST, PER_SLOT * sum(self._slots.values()))
+        wanted = min(MAX_INTERVAL_SECONDS, SLOT_SECONDS * sum(self._slots.values()))
         self._ours = max(self._before, wanted)
         if self._ours != now:
             sys.setswitchinterval(self._ours)

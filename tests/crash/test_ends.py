@@ -275,7 +275,7 @@ def test_a_program_that_falls_off_its_end_ends_although_a_job_is_deaf(program, t
     one = program(
         *code("""
         from antq_actors.queues import queue_actor
-        queue_actor.INTERRUPTION_TIME = 0.5
+        queue_actor.INTERRUPTION_TIMEOUT_SECONDS = 0.5
         app = AntQ(sys.argv[1]).start()
         began = threading.Event()
         class Hang(Worker, name="ends:Hang"):

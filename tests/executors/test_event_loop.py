@@ -126,7 +126,7 @@ class Stubborn(Worker):
 
 
 def test_a_task_that_goes_on_when_it_is_cancelled_is_given_up(app, monkeypatch):
-    monkeypatch.setattr("antq_actors.queues.running_attempts.INTERRUPTION_TIME", 0.05)
+    monkeypatch.setattr("antq_actors.queues.running_attempts.INTERRUPTION_TIMEOUT_SECONDS", 0.05)
     Stubborn.began.clear()
     Stubborn.over.clear()
     job = Stubborn.perform_async(timeout=0.2)

@@ -151,7 +151,7 @@ class WaitsInAThread(WaitsForTasks, executor="thread"): ...
 
 @pytest.fixture
 def app(monkeypatch):
-    monkeypatch.setattr("antq_actors.queues.running_attempts.INTERRUPTION_TIME", 0.1)
+    monkeypatch.setattr("antq_actors.queues.running_attempts.INTERRUPTION_TIMEOUT_SECONDS", 0.1)
     ended.clear()
     with AntQ(queues={"default": QueueConfig(check_interval=3600)}) as app:
         yield app

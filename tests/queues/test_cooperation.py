@@ -73,7 +73,7 @@ class Deaf(Worker):
 
 
 def test_one_that_looked_and_does_not_end_is_interrupted_a_little_later(app, monkeypatch):
-    monkeypatch.setattr(running_attempts, "COOPERATION_TIME", 0.05)
+    monkeypatch.setattr(running_attempts, "COOPERATION_TIMEOUT_SECONDS", 0.05)
 
     job = settled(app, Deaf.perform_async(timeout=0.02))
 
@@ -135,7 +135,7 @@ def a_job() -> Job:
 def test_with_too_many_threads_that_do_not_end_a_queue_claims_no_more_and_says_so(
     monkeypatch, caplog
 ):
-    monkeypatch.setattr(running_attempts, "INTERRUPTION_TIME", 0.02)
+    monkeypatch.setattr(running_attempts, "INTERRUPTION_TIMEOUT_SECONDS", 0.02)
     queues = {"default": QueueConfig(2, check_interval=0.05, max_abandoned=2)}
     with AntQ(queues=queues) as app:
         stage = Stage(app)

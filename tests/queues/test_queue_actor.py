@@ -74,9 +74,9 @@ def test_jobs_that_were_being_claimed_while_slots_were_taken_away_are_given_back
 
     # The store has sent its wakes, the queue has heard them, and has its answer.
     app.count_workers()
-    book = app.queue("default").ref._actor_weakref()._book
+    state = app.queue("default").ref._actor_weakref()._state
     app.queue("default").status()
-    until(lambda: book.asked is None, "the answer")
+    until(lambda: state.asked is None, "the answer")
 
     def resume_and_hold(store):
         store.set_paused("default", paused=False)
@@ -88,7 +88,7 @@ def test_jobs_that_were_being_claimed_while_slots_were_taken_away_are_given_back
     # It asks for five jobs, and has one slot before it is answered.
     app.queue("default").ref.tell(Wake())
     app.queue("default").ref.tell(SetConcurrency(1))
-    until(lambda: book.asked is not None and book.concurrency == 1, "the question")
+    until(lambda: state.asked is not None and state.concurrency == 1, "the question")
     go_on.set()
 
     assert stage.begun() == [0]
@@ -258,11 +258,11 @@ def test_a_failed_attempt_is_repeated_after_the_delay_its_class_says(run, stage)
 def test_a_retry_that_is_due_before_its_failure_is_stored_is_not_overlooked(run, stage):
     app = stage.app = run(concurrency=2)
     store, reading, go_on = app._running.store, threading.Event(), threading.Event()
-    book = app.queue("default").ref._actor_weakref()._book
+    state = app.queue("default").ref._actor_weakref()._state
     stage.delay = lambda job: 0.02
     job = stage.job("a", max_attempts=2)
     stage.begun()
-    until(lambda: book.asked is None, "an idle queue")
+    until(lambda: state.asked is None, "an idle queue")
 
     def hold(_reader):
         reading.set()
@@ -271,7 +271,7 @@ def test_a_retry_that_is_due_before_its_failure_is_stored_is_not_overlooked(run,
     threading.Thread(target=store._read, args=(hold,)).start()
     reading.wait(30)
     stage.cue("a", then=lambda job: Fail("once"))
-    until(lambda: book.asked is not None, "the question that carries the failure")
+    until(lambda: state.asked is not None, "the question that carries the failure")
     due = datetime.now(UTC) + timedelta(seconds=0.02)
     until(lambda: datetime.now(UTC) > due, "the time it is due")
     go_on.set()

@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from antq_actors import AntQ
-from antq_actors.queues.switching import LONGEST, PER_SLOT, SwitchInterval
+from antq_actors.queues.switching import MAX_INTERVAL_SECONDS, SLOT_SECONDS, SwitchInterval
 
 
 @pytest.fixture(autouse=True)
@@ -25,13 +25,13 @@ def test_few_slots_leave_the_switch_interval_alone():
 
 def test_many_slots_raise_it_until_the_queues_end():
     with AntQ(queues={"default": 300, "mail": 300}) as app:
-        assert interval() == round(600 * PER_SLOT, 6)
+        assert interval() == round(600 * SLOT_SECONDS, 6)
 
         app.queue("mail").set_concurrency(100)
-        assert interval() == round(400 * PER_SLOT, 6)
+        assert interval() == round(400 * SLOT_SECONDS, 6)
 
         app.queue("mail").set_concurrency(100_000)
-        assert interval() == LONGEST
+        assert interval() == MAX_INTERVAL_SECONDS
 
     assert interval() == 0.005
 

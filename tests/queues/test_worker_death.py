@@ -107,7 +107,7 @@ def test_a_killed_worker_actor_frees_its_slot(run, stage):
 
 
 def test_a_job_that_takes_too_long_is_interrupted_and_not_given_up(run, stage, monkeypatch):
-    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIME", 3600)
+    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 3600)
     app = stage.app = run(concurrency=1)
     job, following = stage.job("a", timeout=0.5), stage.job("b")
 
@@ -156,7 +156,7 @@ def test_after_a_timeout_the_class_says_when_the_next_attempt_is_due(run, stage)
 def test_a_calculate_delay_that_hangs_after_a_timeout_is_cut_short_and_the_default_used(
     run, stage, monkeypatch
 ):
-    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIME", 0.3)
+    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 0.3)
     app = stage.app = run()
 
     def delay(job):
@@ -177,7 +177,7 @@ def test_a_calculate_delay_that_hangs_after_a_timeout_is_cut_short_and_the_defau
 def test_a_thread_that_cannot_be_interrupted_is_given_up_and_its_result_dropped(
     run, stage, how, monkeypatch, caplog
 ):
-    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIME", 0.2)
+    monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 0.2)
     before = set(orphans())
     app = stage.app = run(concurrency=1)
     job, following = stage.job("a", timeout=0.5, wait=how), stage.job("b")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.queues")
 
-RETRY_INTERVAL: Final = 60.0
+RETRY_INTERVAL_SECONDS: Final = 60.0
 """Seconds, at most, between two tries while the store refuses."""
 
 
@@ -96,7 +96,7 @@ class Pruner(GenServer):
         except StorageError as error:
             if self._outage.refused(time.monotonic()):
                 log.warning("nothing is pruned, until the store can be used: %s", error)
-            return min(self._config.interval, RETRY_INTERVAL)
+            return min(self._config.interval, RETRY_INTERVAL_SECONDS)
 
         self._outage.over(time.monotonic())
         return 0 if more_to_do else self._config.interval

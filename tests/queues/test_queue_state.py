@@ -1,11 +1,11 @@
-"""The book of a queue actor, as plain values: never too many, nothing forgotten, no idle asking."""
+"""The state of a queue actor, as plain values: never too many, none forgotten, no idle request."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from antq_actors.jobs.outcome import Completed
-from antq_actors.queues.queue_state import CLAIM, Ask, Book
+from antq_actors.queues.queue_state import MAX_CLAIM_JOBS, FetchRequest, QueueState
 from antq_actors.storage.format.records import Settlement
 
 
@@ -14,72 +14,72 @@ def settlement(number):
 
 
 def test_a_new_book_asks_for_as_many_jobs_as_may_run():
-    assert Book(concurrency=5).next_ask() == Ask([], 5)
+    assert QueueState(concurrency=5).next_fetch() == FetchRequest([], 5)
 
 
 def test_one_question_is_under_way_at_a_time():
-    book = Book(concurrency=5)
-    book.next_ask()
-    book.settled.append(settlement(1))
+    state = QueueState(concurrency=5)
+    state.next_fetch()
+    state.settled.append(settlement(1))
 
-    assert book.next_ask() is None
-    book.answered(0)
-    assert book.next_ask() == Ask([settlement(1)], 5)
+    assert state.next_fetch() is None
+    state.answered(0)
+    assert state.next_fetch() == FetchRequest([settlement(1)], 5)
 
 
 def test_after_a_claim_that_came_back_short_it_asks_no_more():
-    book = Book(concurrency=5)
-    book.next_ask()
-    book.answered(4)
+    state = QueueState(concurrency=5)
+    state.next_fetch()
+    state.answered(4)
 
-    assert book.next_ask() is None
+    assert state.next_fetch() is None
 
 
 def test_a_wake_that_comes_while_a_question_is_under_way_is_not_forgotten():
-    book = Book(concurrency=5)
-    book.next_ask()
-    book.look = True
-    book.answered(0)
+    state = QueueState(concurrency=5)
+    state.next_fetch()
+    state.maybe_due = True
+    state.answered(0)
 
-    assert book.next_ask() == Ask([], 5)
+    assert state.next_fetch() == FetchRequest([], 5)
 
 
 def test_a_draining_queue_stores_outcomes_and_claims_nothing():
-    book = Book(concurrency=5, draining=True)
-    assert book.next_ask() is None
-    book.settled.append(settlement(1))
+    state = QueueState(concurrency=5, draining=True)
+    assert state.next_fetch() is None
+    state.settled.append(settlement(1))
 
-    assert book.next_ask() == Ask([settlement(1)], 0)
+    assert state.next_fetch() == FetchRequest([settlement(1)], 0)
 
 
 @given(concurrency=st.integers(1, 100), running=st.integers(0, 200))
 def test_it_never_asks_for_more_than_is_free_nor_for_more_than_a_claim(concurrency, running):
-    book = Book(concurrency, running=dict.fromkeys(range(running)))
+    state = QueueState(concurrency, running=dict.fromkeys(range(running)))
 
-    ask = book.next_ask()
+    ask = state.next_fetch()
 
-    limit = min(concurrency - running, CLAIM)
-    assert ask == (Ask([], limit) if limit > 0 else None)
+    limit = min(concurrency - running, MAX_CLAIM_JOBS)
+    assert ask == (FetchRequest([], limit) if limit > 0 else None)
 
 
 def test_it_asks_again_at_once_while_claims_come_back_full():
-    book = Book(concurrency=2 * CLAIM)
+    state = QueueState(concurrency=2 * MAX_CLAIM_JOBS)
 
-    first = book.next_ask()
-    book.answered(CLAIM)
-    second = book.next_ask()
-    book.answered(CLAIM - 1)
+    first = state.next_fetch()
+    state.answered(MAX_CLAIM_JOBS)
+    second = state.next_fetch()
+    state.answered(MAX_CLAIM_JOBS - 1)
 
-    assert (first, second) == (Ask([], CLAIM), Ask([], CLAIM))
-    assert book.next_ask() is None
+    assert (first, second) == (FetchRequest([], MAX_CLAIM_JOBS), FetchRequest([], MAX_CLAIM_JOBS))
+    assert state.next_fetch() is None
 
 
 class AnyBook(RuleBasedStateMachine):
-    """A book and a store that holds due jobs, whatever happens in whatever order."""
+    """A state and a store that holds due jobs, whatever happens in whatever order."""
 
     def __init__(self):
         super().__init__()
-        self.book = Book(concurrency=3)
+        self.state = QueueState(concurrency=3)
         self.due = 0
         self.next = 0
         self.asked = None
@@ -87,7 +87,7 @@ class AnyBook(RuleBasedStateMachine):
         self.ended = []
 
     def advance(self):
-        ask = self.book.next_ask()
+        ask = self.state.next_fetch()
         if ask is not None:
             assert self.asked is None
             assert ask.settlements or ask.limit
@@ -96,7 +96,7 @@ class AnyBook(RuleBasedStateMachine):
     @rule(count=st.integers(1, 5))
     def jobs_are_inserted(self, count):
         self.due += count
-        self.book.look = True
+        self.state.maybe_due = True
         self.advance()
 
     @precondition(lambda self: self.asked is not None)
@@ -106,43 +106,43 @@ class AnyBook(RuleBasedStateMachine):
         self.stored += [one.id for one in ask.settlements]
         claimed = min(ask.limit, self.due)
         self.due -= claimed
-        self.book.answered(claimed)
+        self.state.answered(claimed)
         for _ in range(claimed):
-            self.book.running[self.next] = None
+            self.state.running[self.next] = None
             self.next += 1
         self.advance()
 
-    @precondition(lambda self: self.book.running)
+    @precondition(lambda self: self.state.running)
     @rule(data=st.data())
     def a_job_ends(self, data):
-        number = data.draw(st.sampled_from(sorted(self.book.running)))
-        del self.book.running[number]
-        self.book.settled.append(settlement(number))
+        number = data.draw(st.sampled_from(sorted(self.state.running)))
+        del self.state.running[number]
+        self.state.settled.append(settlement(number))
         self.ended.append(number)
         self.advance()
 
     @rule(n=st.integers(1, 6))
     def the_concurrency_is_set(self, n):
-        self.book.concurrency = n
-        self.book.look = True
+        self.state.concurrency = n
+        self.state.maybe_due = True
         self.advance()
 
     @invariant()
     def no_due_job_is_overlooked(self):
         idle = self.asked is None
-        assert not (idle and self.due and self.book.free)
+        assert not (idle and self.due and self.state.free)
 
     @invariant()
     def every_outcome_is_stored_or_on_its_way_once(self):
         under_way = [] if self.asked is None else [one.id for one in self.asked.settlements]
-        waiting = [one.id for one in self.book.settled]
+        waiting = [one.id for one in self.state.settled]
         assert sorted(self.stored + under_way + waiting) == sorted(self.ended)
         assert self.asked is not None or not waiting
 
     @invariant()
     def it_is_idle_when_nothing_is_to_be_done(self):
-        busy = bool(self.book.running or self.book.settled or self.asked)
-        assert self.book.idle is not busy
+        busy = bool(self.state.running or self.state.settled or self.asked)
+        assert self.state.idle is not busy
 
 
 TestAnyBook = AnyBook.TestCase

@@ -1,0 +1,87 @@
+"""The exits of worker actors: each is taken once, and the queue is told as seldom as will do."""
+
+import threading
+
+import pytest
+
+from antq_actors.otp import GenServer, Normal, Shutdown
+from antq_actors.queues.exit_queue import ExitQueue, WorkersExited
+
+
+class Queue(GenServer):
+    """Waits while the test says so, and counts what it is told."""
+
+    def init(self):
+        self.told = 0
+
+    def handle_info(self, message):
+        assert isinstance(message, WorkersExited)
+        self.told += 1
+
+    def handle_call(self, request):
+        return request() if callable(request) else self.told
+
+
+@pytest.fixture
+def queue(start):
+    return start(Queue)
+
+
+@pytest.fixture
+def worker(start):
+    return start(GenServer)
+
+
+def test_an_exit_is_announced_and_taken_once(queue, worker):
+    exits = ExitQueue(queue.process)
+
+    exits.push(worker, Normal())
+
+    assert queue.ask("told") == 1
+    assert list(exits.drain()) == [(worker, Normal())]
+    assert list(exits.drain()) == []
+
+
+def test_many_exits_are_announced_by_one_message(queue, worker):
+    exits = ExitQueue(queue.process)
+
+    for number in range(10):
+        exits.push(worker, Shutdown(number))
+
+    assert queue.ask("told") == 1
+    assert [reason.detail for _, reason in exits.drain()] == list(range(10))
+    exits.push(worker, Normal())
+    assert queue.ask("told") == 2
+
+
+def test_a_paused_exit_queue_sends_no_message(queue, worker):
+    exits = ExitQueue(queue.process)
+    exits.paused = True
+
+    exits.push(worker, Normal())
+
+    assert queue.ask("told") == 0
+    assert list(exits.drain()) == [(worker, Normal())]
+
+
+def test_no_exit_of_many_at_once_is_lost(queue, worker):
+    exits = ExitQueue(queue.process)
+    taken = []
+
+    def end():
+        for number in range(500):
+            exits.push(worker, Shutdown(number))
+
+    threads = [threading.Thread(target=end) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        taken += exits.drain()
+    for thread in threads:
+        thread.join()
+    before = queue.ask("told")
+    taken += exits.drain()
+    exits.push(worker, Normal())
+
+    assert len(taken) == 2000
+    assert queue.ask("told") == before + 1
