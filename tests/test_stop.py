@@ -50,7 +50,7 @@ def test_stop_waits_for_running_jobs_and_claims_no_more(run, stage, tmp_path):
 
 def is_draining(app):
     actor = app.queue("default").ref._actor_weakref()
-    return actor is not None and actor._book.draining
+    return actor is not None and actor._state.draining
 
 
 def test_what_outlasts_the_timeout_is_interrupted_and_given_back_without_a_trace(
