@@ -77,7 +77,7 @@ def _name(slots: int, processes: int) -> str:
 
 
 def _drained(jobs: int, slots: int, processes: int) -> float:
-    """Answer the jobs/s from the moment at which all processes are up and may begin."""
+    """Return the jobs/s from the moment at which all processes are up and may begin."""
     with tempfile.TemporaryDirectory(prefix="antq-bench-") as folder:
         os.environ[FOLDER], os.environ[SLOTS] = folder, str(slots)
         with app(start_queues=False) as door, _started(processes):

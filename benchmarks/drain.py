@@ -56,7 +56,7 @@ def bench(*, short: bool) -> Iterator[Measure]:
 
 
 def drained(jobs: int, slots: int, times: int, *, durable: bool) -> float:
-    """Answer the jobs/s of *times* drains on one new store."""
+    """Return the jobs/s of *times* drains on one new store."""
     with application(durable=durable, queues={"default": slots}) as app:
         return statistics.harmonic_mean([drain(app, jobs) for _ in range(times)])
 

@@ -69,7 +69,7 @@ def bench(*, short: bool) -> Iterator[Measure]:
 
 
 def one_by_one(jobs: int, *, durable: bool, threads: int = 1) -> float:
-    """Answer the jobs/s of *threads* that call ``perform_async``."""
+    """Return the jobs/s of *threads* that call ``perform_async``."""
 
     def enqueue(share: int) -> None:
         for _ in range(share):
@@ -84,7 +84,7 @@ def one_by_one(jobs: int, *, durable: bool, threads: int = 1) -> float:
 
 
 def many_at_once(jobs: int, *, durable: bool) -> float:
-    """Answer the jobs/s of one ``enqueue_many``."""
+    """Return the jobs/s of one ``enqueue_many``."""
     with application(durable=durable, start_queues=False) as app:
         return rate(jobs, lambda: app.enqueue_many(SendPromotion, (ARGS for _ in range(jobs))))
 

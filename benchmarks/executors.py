@@ -90,7 +90,7 @@ _ALONE = QueueConfig(concurrency=1, executor="process")
 
 
 def _drained(kind: str, jobs: int, seconds: float, slots: int) -> float:
-    """Answer the jobs/s of a backlog; the processes are there, and know the worker."""
+    """Return the jobs/s of a backlog; the processes are there, and know the worker."""
     config = QueueConfig(concurrency=slots, executor=kind)
     with application(durable=False, queues={"default": config}) as app:
         _perform(app, 20 * slots, 0.020)
@@ -107,14 +107,14 @@ def _drained(kind: str, jobs: int, seconds: float, slots: int) -> float:
 
 
 def _alone(jobs: int) -> float:
-    """Answer the milliseconds that a job takes which does nothing, one after the other."""
+    """Return the milliseconds that a job takes which does nothing, one after the other."""
     with application(durable=False, queues={"default": _ALONE}) as app:
         _perform(app, 20, 0.0)
         return 1_000 / rate(jobs, lambda: _perform(app, jobs, 0.0))
 
 
 def _freed(how: str) -> float:
-    """Answer the seconds from the timeout of a stuck job to the begin of the next."""
+    """Return the seconds from the timeout of a stuck job to the begin of the next."""
     with (
         new_folder() as folder,
         application(durable=False, queues={"default": _ALONE}) as app,

@@ -96,7 +96,7 @@ def table(compared: list[Compared]) -> str:
 
 
 def _beside_others(measured: Callable[[], T]) -> tuple[T, float]:
-    """Answer what was measured, and which share of the cores others used meanwhile."""
+    """Return what was measured, and which share of the cores others used meanwhile."""
     began, used_by_all, used_by_us = time.monotonic(), _busy(), time.process_time()
     found = measured()
     used_by_others = _busy() - used_by_all - (time.process_time() - used_by_us)
@@ -105,7 +105,7 @@ def _beside_others(measured: Callable[[], T]) -> tuple[T, float]:
 
 
 def _busy() -> float:
-    """Answer the seconds that all cores have worked."""
+    """Return the seconds that all cores have worked."""
     times = psutil.cpu_times()
     return sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "guest", 0.0)
 

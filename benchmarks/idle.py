@@ -34,7 +34,7 @@ def _of_a_process(path: Path, seconds: float) -> float:
 
 
 def _share(path: Path, seconds: float) -> float:
-    """Answer the user and system time of an idle application, in percent of one core."""
+    """Return the user and system time of an idle application, in percent of one core."""
     with open_store(path):
         time.sleep(seconds / 5)  # until what belongs to starting is over
         began, used = time.perf_counter(), time.process_time()

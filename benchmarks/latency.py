@@ -84,7 +84,7 @@ def _idle(jobs: int, *, durable: bool) -> list[float]:
 
 
 def _half_load(jobs: int, drained: int, *, durable: bool) -> tuple[list[float], float]:
-    """Answer the latencies, and which share of the load was performed in the same time."""
+    """Return the latencies, and which share of the load was performed in the same time."""
     with application(durable=durable, queues={"default": 50}) as app:
         half = drain(app, drained) / 2
         with _load(app, half):
@@ -119,7 +119,7 @@ def _load(app: AntQ, jobs_a_second: float) -> Iterator[None]:
 
 
 def _latency() -> float:
-    """Answer the milliseconds from a job's enqueueing to its performing."""
+    """Return the milliseconds from a job's enqueueing to its performing."""
     Note.performed.clear()
     began = time.perf_counter()
     job = Note.perform_async()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def bench(*, short: bool) -> Iterator[Measure]:
-    """Answer each round's median of some lives; a durable store is there after the first."""
+    """Return each round's median of some lives; a durable store is there after the first."""
     lives, rounds = (1, 1) if short else (20, 5)
     for durable in (True, False):
         starts, stops = [], []
@@ -32,7 +32,7 @@ def bench(*, short: bool) -> Iterator[Measure]:
 
 
 def _life(path: Path | None) -> tuple[float, float]:
-    """Answer the milliseconds of one start and one stop."""
+    """Return the milliseconds of one start and one stop."""
     app = AntQ(path)
     began = time.perf_counter()
     app.start()

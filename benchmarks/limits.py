@@ -33,12 +33,12 @@ COMPLETED: Final = b"c"
 
 
 def commits(puts: int, *, durable: bool = True) -> float:
-    """Answer the puts/s of one put in each transaction."""
+    """Return the puts/s of one put in each transaction."""
     return puts_a_commit(puts, 1, durable=durable)
 
 
 def puts_a_commit(puts: int, batch: int = BATCH, *, durable: bool = True) -> float:
-    """Answer the puts/s of *batch* puts in each transaction, each key behind the last one."""
+    """Return the puts/s of *batch* puts in each transaction, each key behind the last one."""
     with _environment(durable=durable) as env:
 
         def work() -> None:
@@ -51,7 +51,7 @@ def puts_a_commit(puts: int, batch: int = BATCH, *, durable: bool = True) -> flo
 
 
 def threads(jobs: int, slots: int) -> float:
-    """Answer the jobs/s of bare threads: one feeds *slots* others with no-ops, and stores nothing.
+    """Return the jobs/s of bare threads: one feeds *slots* others with no-ops, and stores nothing.
 
     At most *slots* are under way, so each has to be heard of before the next is handed over.
     """
@@ -59,7 +59,7 @@ def threads(jobs: int, slots: int) -> float:
 
 
 def threads_on_lmdb(jobs: int, slots: int, *, durable: bool) -> float:
-    """Answer the jobs/s of the same with the least a queue has to store.
+    """Return the jobs/s of the same with the least a queue has to store.
 
     What ended since, and what begins next, is one transaction: a record rewritten and an index
     entry moved for each.
@@ -88,7 +88,7 @@ def threads_on_lmdb(jobs: int, slots: int, *, durable: bool) -> float:
 
 
 def _fed(jobs: int, slots: int, turn: Turn) -> float:
-    """Answer the jobs/s at which *slots* threads are fed, with a *turn* of the store each time."""
+    """Return the jobs/s at which *slots* threads are fed, with a *turn* of the store each time."""
     line: SimpleQueue[int | None] = SimpleQueue()
     done: SimpleQueue[int] = SimpleQueue()
 

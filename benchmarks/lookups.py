@@ -57,7 +57,7 @@ def _looks(app: AntQ, stored: int) -> dict[str, Callable[[], object]]:
 def _while_draining(
     app: AntQ, jobs: int, looks: dict[str, Callable[[], object]]
 ) -> dict[str, list[float]]:
-    """Answer the milliseconds that each look took, each time."""
+    """Return the milliseconds that each look took, each time."""
     queue = app.queue(app.default_queue)
     queue.pause()
     app.enqueue_many(Noop, ({"number": number} for number in range(jobs)))

@@ -35,7 +35,7 @@ class Compared(NamedTuple):
 def compare(
     baseline: Mapping[str, Sequence[float]], found: Mapping[str, Sequence[float]]
 ) -> list[Compared]:
-    """Answer every ratio of *found* beside the baseline's; a larger ratio is the better one.
+    """Return every ratio of *found* beside the baseline's; a larger ratio is the better one.
 
     It is lost when its median is below ``FLOOR`` times the baseline's, and the middle half of its
     rounds is below the middle half of the baseline's. Raises ValueError unless both have the same

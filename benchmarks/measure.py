@@ -57,7 +57,7 @@ def interleaved(rounds: int, benches: Mapping[str, Callable[[], float]]) -> dict
 
 
 def at(position: float, values: Iterable[float]) -> float:
-    """Answer the value that this share of *values* does not exceed: 0.5, the middle one."""
+    """Return the value that this share of *values* does not exceed: 0.5, the middle one."""
     ascending = sorted(values)
     if position == 0.5:
         return statistics.median(ascending)
@@ -65,7 +65,7 @@ def at(position: float, values: Iterable[float]) -> float:
 
 
 def rate(times: int, work: Callable[[], object]) -> float:
-    """Answer how often a second something is done, when *work* does it *times* times."""
+    """Return how often a second something is done, when *work* does it *times* times."""
     began = time.perf_counter()
     work()
     return times / (time.perf_counter() - began)

@@ -59,7 +59,7 @@ def _now(when: str, store: Path, goal: str) -> Iterator[Measure]:
 
 
 def status(field: str) -> int:
-    """Answer the bytes of one field of what Linux tells of this process."""
+    """Return the bytes of one field of what Linux tells of this process."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
 

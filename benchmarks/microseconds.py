@@ -74,7 +74,7 @@ def run() -> int:
 
 
 def choose(wanted: str | None) -> tuple[str, Sampler]:
-    """Answer the sampler to use, by its name, after saying so if it is the less exact one."""
+    """Return the sampler to use, by its name, after saying so if it is the less exact one."""
     program = py_spy()
     if wanted == "py-spy" and program is None:
         sys.exit("py-spy is not installed; write `make profile`, or `pip install py-spy`")

@@ -34,7 +34,7 @@ class Noop(Worker):
 
 
 def drain(app: AntQ, jobs: int) -> float:
-    """Answer the jobs/s at which a backlog of *jobs* is performed and known to be completed."""
+    """Return the jobs/s at which a backlog of *jobs* is performed and known to be completed."""
     queue = app.queue(app.default_queue)
     queue.pause()
     app.enqueue_many(Noop, ({"number": number} for number in range(jobs)))

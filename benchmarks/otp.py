@@ -24,10 +24,10 @@ FEW: Final = 10
 
 
 class Echo(otp.GenServer):
-    """Answers what it was asked."""
+    """Replies with what it was asked."""
 
     def handle_call(self, request: Any) -> Any:
-        """Answer *request*."""
+        """Return *request*."""
         return request
 
 
@@ -38,7 +38,7 @@ class PykkaEcho(pykka.ThreadingActor):
     """The same, as pykka has it."""
 
     def on_receive(self, message: Any) -> Any:
-        """Answer *message*."""
+        """Return *message*."""
         return message
 
 

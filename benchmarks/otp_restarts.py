@@ -32,7 +32,7 @@ class Child(otp.GenServer):
         return otp.Continue()
 
     def handle_continue(self, token: Any) -> None:  # noqa: ARG002 - there is only one
-        """Say that it runs: its next act is to take messages."""
+        """Note that it runs: next it takes messages."""
         self._ready.put(time.perf_counter())
 
     def handle_cast(self, request: Any) -> None:  # noqa: ARG002 - any will do

@@ -62,7 +62,7 @@ PARTS: Final = (
 
 
 def part_of(stack: Iterable[str]) -> str:
-    """Answer the part of a stack, given as the paths of its files, innermost first."""
+    """Return the part of a stack, given as the paths of its files, innermost first."""
     for path in stack:
         file = _from_our_folder(path)
         for beginning, part in PARTS:

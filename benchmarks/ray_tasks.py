@@ -43,7 +43,7 @@ def plain(seconds: float) -> None:
 
 
 def rate_of_plain_tasks(jobs: int, seconds: float) -> float:
-    """Answer how many tasks a second Ray performs by itself."""
+    """Return how many tasks a second Ray performs by itself."""
     import ray  # noqa: PLC0415 - an extra
 
     function = ray.remote(max_retries=0)(plain)
@@ -55,7 +55,7 @@ def rate_of_plain_tasks(jobs: int, seconds: float) -> float:
 def rate_of_jobs(
     folder: Path, jobs: int, seconds: float, when_half_done: Callable[[], object] | None = None
 ) -> tuple[float, int]:
-    """Answer the rate, and how many were interrupted; none may be lost."""
+    """Return the rate, and how many were interrupted; none may be lost."""
     with AntQ(folder, queues={"default": QueueConfig(SLOTS)}) as app:
         app.queue("default").pause()
         ids = app.enqueue_many(Waits, ({"seconds": seconds} for _ in range(jobs)))

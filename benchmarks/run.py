@@ -162,7 +162,7 @@ def measured(program: str, *, short: bool) -> list[Measure] | None:
 
 
 def describe_machine() -> dict[str, str]:
-    """Say on what this was measured."""
+    """Describe what this was measured on."""
     load = f"{os.getloadavg()[0]:.1f} before the first benchmark"
     return {
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()}",

@@ -45,7 +45,7 @@ _ANYONE: Final = (0x59616D61, -1)
 
 
 def py_spy() -> str | None:
-    """Answer the program, if it is installed beside this Python or elsewhere."""
+    """Return the program, if it is installed beside this Python or elsewhere."""
     return shutil.which("py-spy", path=Path(sys.executable).parent) or shutil.which("py-spy")
 
 

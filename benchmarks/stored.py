@@ -23,7 +23,7 @@ ENDED: Final = (*4 * [Status.COMPLETED], Status.FAILED, Status.CANCELLED)
 
 
 def open_store(path: Path) -> AntQ:
-    """Answer an application on *path*, to be started; nothing of the store is pruned."""
+    """Return an application on *path*, to be started; nothing of the store is pruned."""
     return AntQ(path, queues={"default": 50, OTHER: 50}, retention=None)
 
 

@@ -47,7 +47,7 @@ class Contestant:
 
     @property
     def is_ours(self) -> bool:
-        """Tell whether it is ours."""
+        """Return whether it is ours."""
         return self.peer.name == OURS
 
 

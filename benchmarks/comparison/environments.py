@@ -24,7 +24,7 @@ class NotInstalled(Exception):
 
 
 def python_of(peer: Peer, *, pip_options: tuple[str, ...] = (), folder: Path = FOLDER) -> Path:
-    """Answer the Python that has *peer*, after installing it if it is not there.
+    """Return the Python that has *peer*, after installing it if it is not there.
 
     Raises NotInstalled, with the reason.
     """
@@ -61,7 +61,7 @@ def _run(*command: str) -> None:
 
 
 def _interpreter(peer: Peer) -> Path:
-    """Answer a Python that is new enough: this one, or one that is found on the machine."""
+    """Return a Python that is new enough: this one, or another that is found on the machine."""
     if sys.version_info >= peer.python:
         return Path(sys.executable)
     for minor in range(peer.python[1], NEWEST + 1):
@@ -82,7 +82,7 @@ def _starts(candidate: Path) -> bool:
 
 
 def versions(peer: Peer, python: Path) -> dict[str, str]:
-    """Answer the Python and the packages *peer* runs on, by name."""
+    """Return the Python and the packages *peer* runs on, by name."""
     code = "import platform; print(platform.python_version())"
     done = subprocess.run(
         [str(python), "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE

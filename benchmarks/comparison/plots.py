@@ -44,7 +44,7 @@ def _drains(results: Results, file: Path) -> Path:
 
 
 def _line(one: Contestant) -> str:
-    """Answer a line of its own for each way in which a peer is run; the colour is the peer's."""
+    """Return a line of its own for each way in which a peer is run; the colour is the peer's."""
     if not one.durable:
         return "--"
     same = [other for other in CONTESTANTS if other.peer == one.peer and other.durable]
@@ -79,6 +79,6 @@ def _saved(figure: Any, file: Path) -> Path:
 
 
 def _median(results: Results, one: Contestant, measure: str) -> float:
-    """Answer the median, 0 where there is none."""
+    """Return the median, 0 where there is none."""
     rounds = results.values.get(one.name, {}).get(measure, [])
     return statistics.median(rounds) if rounds else 0.0

@@ -72,7 +72,7 @@ class Results:
             of_this.setdefault(measure, []).append(value)
 
     def skip(self, what: str, why: str) -> None:
-        """Say at once, and remember, why there is no number."""
+        """Print at once, and remember, why there is no number."""
         self.skipped[what] = why
         print(f"{what} skipped: {why}", file=sys.stderr)
 
@@ -231,6 +231,6 @@ class Failed(Exception):
 
 
 def _environment() -> dict[str, str]:
-    """Answer what the measuring processes may import: the contestants, and the package itself."""
+    """Return what the measuring processes may import: the contestants, and the package itself."""
     paths = os.pathsep.join([str(HERE), str(HERE.parent)])
     return {**os.environ, "PYTHONPATH": paths, "PYTHONWARNINGS": "ignore"}

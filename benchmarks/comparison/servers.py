@@ -80,7 +80,7 @@ def postgresql(folder: Path) -> Iterator[str]:
 
 
 def version(kind: str) -> str:
-    """Answer the version of a server that was found."""
+    """Return the version of a server that was found."""
     program = find("redis-server" if kind == "redis" else "postgres", "")
     done = subprocess.run(
         [str(program), "--version"], capture_output=True, text=True, check=True, timeout=PATIENCE
@@ -90,7 +90,7 @@ def version(kind: str) -> str:
 
 
 def find(program: str, install: str) -> Path:
-    """Answer where *program* is. Raises ServerMissing, with how to *install* it."""
+    """Return where *program* is. Raises ServerMissing, with how to *install* it."""
     on_path = shutil.which(program)
     if on_path is not None:
         return Path(on_path)
@@ -167,7 +167,7 @@ def _answers(port: int) -> bool:
 
 
 def _accepts(data: Path) -> bool:
-    """Tell whether PostgreSQL has written that it is ready."""
+    """Return whether PostgreSQL has written that it is ready."""
     try:
         return "ready" in (data / "postmaster.pid").read_text(encoding="utf-8")
     except OSError:

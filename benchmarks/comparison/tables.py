@@ -25,7 +25,7 @@ class Table:
     rows: list[list[str]]
 
     def to_text(self) -> str:
-        """Answer it for a terminal."""
+        """Return it for a terminal."""
         widths = [max(map(len, column)) for column in zip(self.headings, *self.rows, strict=True)]
         lines = [
             "  ".join(
@@ -37,7 +37,7 @@ class Table:
         return "\n".join([self.title, *lines])
 
     def to_markdown(self) -> str:
-        """Answer it for a page."""
+        """Return it for a page."""
         rule = ["---", *["---:"] * (len(self.headings) - 1)]
         lines = [f"| {' | '.join(row)} |" for row in (self.headings, rule, *self.rows)]
         return "\n".join([f"### {self.title}", "", *lines])
@@ -101,7 +101,7 @@ PLANS: Final = (
 
 
 def tables(results: Results) -> list[Table]:
-    """Answer all tables that have a row; a contestant without any number is in none."""
+    """Return all tables that have a row; a contestant without any number is in none."""
     return [made for made in (_table(plan, results) for plan in PLANS) if made.rows]
 
 

@@ -78,7 +78,7 @@ class Embedded:
         """Do nothing: an application that died says so when it is asked for something."""
 
     def memory(self) -> float | None:
-        """Answer the memory of this process."""
+        """Return the memory of this process."""
         return memory_of([getpid()])
 
     def stop(self) -> float | None:

@@ -52,12 +52,12 @@ class Setup:
 
     @functools.cached_property
     def journal(self) -> Journal:
-        """Answer the journal of this run; the measuring process has made it."""
+        """Return the journal of this run; the measuring process has made it."""
         return Journal(self.journal_file)
 
     @property
     def journal_file(self) -> Path:
-        """Answer where the journal is."""
+        """Return where the journal is."""
         return self.folder / "journal"
 
 
@@ -70,7 +70,7 @@ class Workers(Protocol):
         """Raise if it has ended by itself."""
 
     def memory(self) -> float | None:
-        """Answer the MB it takes."""
+        """Return the MB it takes."""
 
     def stop(self) -> float | None:
         """Stop it, and answer the seconds that took."""
@@ -102,7 +102,7 @@ class Peer:
 
     @contextmanager
     def producer(self) -> Iterator[Callable[[int], object]]:
-        """Answer what enqueues one job in this thread."""
+        """Return what enqueues one job in this thread."""
         yield self.enqueue
 
     def fill(self, numbers: range) -> None:
@@ -114,7 +114,7 @@ class Peer:
                 self.enqueue(number)
 
     def is_done(self) -> bool:
-        """Tell whether the store knows of no job that waits or runs."""
+        """Return whether the store knows of no job that waits or runs."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -137,16 +137,16 @@ class Peer:
         return workers
 
     def commands(self, concurrency: int) -> Sequence[Sequence[str]]:
-        """Answer the command line of each worker process."""
+        """Return the command line of each worker process."""
         task = json.dumps({"work": concurrency})
         return [[sys.executable, "-m", "peers", self.setup.name, task]]
 
     def processes(self, concurrency: int) -> int:  # noqa: ARG002 - for those who override it
-        """Answer how many processes wait at the gate; 0: one alone takes jobs, and needs none."""
+        """Return how many processes wait at the gate; 0: one alone takes jobs, and needs none."""
         return 0
 
     def ready(self) -> int:
-        """Answer how many processes wait at the gate."""
+        """Return how many processes wait at the gate."""
         return sum(1 for _ in self.setup.folder.glob("ready-*"))
 
     def work(self, concurrency: int) -> None:
@@ -154,7 +154,7 @@ class Peer:
         raise NotImplementedError
 
     def wait_at_gate(self) -> None:
-        """Say that this worker process is ready, and wait until all are."""
+        """Announce that this worker process is ready, and wait until all are."""
         (self.setup.folder / f"ready-{os.getpid()}").touch()
         _wait_until((self.setup.folder / "go").exists, lambda: None, "the gate did not open")
 

@@ -51,7 +51,7 @@ class Dramatiq(RedisPeer):
         return not self.redis.hlen("dramatiq:default.msgs")
 
     def processes(self, concurrency: int) -> int:
-        """Answer the number of cores, or less."""
+        """Return the number of cores, or less."""
         return min(os.cpu_count() or 1, concurrency)
 
     def commands(self, concurrency: int) -> list[list[str]]:

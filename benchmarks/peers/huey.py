@@ -41,7 +41,7 @@ class Huey(Peer):
         super().fill(numbers)
 
     def is_done(self) -> bool:
-        """Say yes: what was performed was taken out before."""
+        """Return True: what was performed was taken out before."""
         return True
 
     def work(self, concurrency: int) -> None:

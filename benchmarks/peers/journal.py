@@ -40,11 +40,11 @@ class Journal:
         self._times[number] = time.perf_counter()
 
     def of(self, number: int) -> float:
-        """Answer when the job was performed; 0.0: not yet."""
+        """Return when the job was performed; 0.0: not yet."""
         return self._times[number]
 
     def times(self) -> list[float]:
-        """Answer when the performed jobs were performed, in the order of time."""
+        """Return when the performed jobs were performed, in the order of time."""
         return sorted(filter(None, self._times.tolist()))
 
     def wait(

@@ -30,7 +30,7 @@ PAUSES: Final = (0.01, 0.03)
 
 
 def enqueue(peer: Peer, *, seconds: float) -> dict[str, float | None]:
-    """Answer jobs/s into a store that nobody empties: one by one, so with threads, in bulk."""
+    """Return jobs/s into a store that nobody empties: one by one, so with threads, in bulk."""
     with _opened(peer, 1, perform=False):
         _one_by_one(peer, 1, seconds / 10)  # connections are made, tables opened
         return {
@@ -71,7 +71,7 @@ def _in_bulk(peer: Peer, seconds: float) -> float | None:
 
 
 def drain(peer: Peer, *, concurrency: int, jobs: int, seconds: float) -> dict[str, float]:
-    """Answer jobs/s, of *jobs* that were stored before any worker ran.
+    """Return jobs/s, of *jobs* that were stored before any worker ran.
 
     From the first that is performed until the store knows that none is left; of a slow one, what
     it has performed in *seconds*.
@@ -101,7 +101,7 @@ def _done(peer: Peer, workers: Workers) -> float:
 
 
 def idle(peer: Peer, *, concurrency: int, seconds: float) -> dict[str, float | None]:
-    """Answer what a system with nothing to do is like.
+    """Return what a system with nothing to do is like.
 
     The seconds from the start of its processes to the first job, the MB it takes, milliseconds
     from before a job is enqueued until it is performed, and the seconds it takes to stop.
@@ -137,7 +137,7 @@ def _latencies(peer: Peer, journal: Journal, workers: Workers, seconds: float) -
 
 
 def load(peer: Peer, *, concurrency: int, rate: float, seconds: float) -> dict[str, float | None]:
-    """Answer milliseconds from when a job was due to be enqueued until it is performed.
+    """Return milliseconds from when a job was due to be enqueued until it is performed.
 
     Jobs are due *rate* times a second, whatever became of those before: where enqueueing falls
     behind, that is part of what a user of the system would see.

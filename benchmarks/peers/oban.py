@@ -34,7 +34,7 @@ class Noop:
 
 
 def a_job(number: int) -> Any:
-    """Answer a job to enqueue."""
+    """Return a job to enqueue."""
     return Noop.new({"number": number, "email": EMAIL})
 
 

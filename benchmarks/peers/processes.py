@@ -45,7 +45,7 @@ class WorkerProcesses:
                 raise RuntimeError(f"a worker process ended with {process.returncode}: {said}")
 
     def memory(self) -> float | None:
-        """Answer the MB of all of them and their children; what they share counts once."""
+        """Return the MB of all of them and their children; what they share counts once."""
         pids = [pid for process in self._processes for pid in _family(process.pid)]
         return memory_of(pids)
 
@@ -71,7 +71,7 @@ class WorkerProcesses:
 
 
 def memory_of(pids: list[int]) -> float | None:
-    """Answer the proportional set size of all *pids* together in MB; None where /proc has none."""
+    """Return the proportional set size of all *pids* together in MB; None where /proc has none."""
     kib = 0
     for pid in pids:
         try:
@@ -83,7 +83,7 @@ def memory_of(pids: list[int]) -> float | None:
 
 
 def _family(pid: int) -> list[int]:
-    """Answer *pid* and all that descend from it."""
+    """Return *pid* and all that descend from it."""
     children: list[int] = []
     for file in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):

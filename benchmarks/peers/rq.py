@@ -46,7 +46,7 @@ class Rq(RedisPeer):
         return not self.queue.count and not self.queue.started_job_registry.count
 
     def processes(self, concurrency: int) -> int:
-        """Answer one for each."""
+        """Return one for each."""
         return concurrency
 
     def commands(self, concurrency: int) -> list[list[str]]:

@@ -1,0 +1,130 @@
+"""Words that no name is made of and no docstring begins with, and what to write instead."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parent.parent
+FILES = sorted(
+    file
+    for folder in ("antq_actors", "tests", "benchmarks", "examples", "docs")
+    for file in (PROJECT / folder).rglob("*.py")
+)
+
+# A name is compared in its words, so that `TimerThread` is also `_timer_thread`; a row with a
+# capital letter is one name as it is written. A star stands for any words, or none.
+NAMES = {
+    "borrow": "run inline",
+    "errand": "inline",
+    "proven": "has_booted",
+    "soundness": "file_check",
+    "standin": "parent_proxy",
+    "standins": "parent_proxy",
+    "termination": "shutdown",
+    "Victim": "Target",
+}
+
+DIALECT = re.compile(r"(Answer|Say|Tell|Hear)s?\b")
+"""No docstring begins so: "Return …", "Return whether …", "Log …", "Notify …", "Receive …"."""
+IMPERATIVE = ("benchmarks", "docs", "examples")
+"""The folders of which that is true."""
+
+
+def matches(row, name):
+    if row != row.lower():
+        return name.strip("_") == row
+    return (
+        re.fullmatch(row.replace("*_", "(.*_)?").replace("_*", "(_.*)?"), words(name)) is not None
+    )
+
+
+def words(name):
+    """Return *name* in snake case, without the underscores around it."""
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    return spaced.strip("_").lower()
+
+
+@cache
+def replacement(name):
+    return next((instead for row, instead in NAMES.items() if matches(row, name)), None)
+
+
+@cache
+def tree(file):
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def names(file):
+    """Yield each name that *file* gives to something that others see, and its line."""
+    yield file.stem, 1
+    module = tree(file)
+    for node in ast.walk(module):
+        match node:
+            case ast.ClassDef() | ast.FunctionDef() | ast.AsyncFunctionDef():
+                yield node.name, node.lineno
+            case ast.arg():
+                yield node.arg, node.lineno
+            case ast.Attribute(ctx=ast.Store()):
+                yield node.attr, node.lineno
+    for scope in [module, *(node for node in ast.walk(module) if isinstance(node, ast.ClassDef))]:
+        for node in scope.body:
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    yield target.id, node.lineno
+
+
+def docstrings(file):
+    """Yield each docstring of *file*, and its line."""
+    documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    for node in ast.walk(tree(file)):
+        if isinstance(node, documented) and (text := ast.get_docstring(node)):
+            yield text, node.body[0].lineno
+
+
+def where(file, line):
+    return f"{file.relative_to(PROJECT)}:{line}"
+
+
+def test_no_name_has_a_word_that_was_replaced():
+    found = [
+        f"{where(file, line)}: {name}; write {replacement(name)}"
+        for file in FILES
+        for name, line in names(file)
+        if replacement(name)
+    ]
+
+    assert found == []
+
+
+def test_no_docstring_begins_in_the_old_dialect():
+    found = [
+        f"{where(file, line)}: {text[:40]!r}"
+        for file in FILES
+        if file.relative_to(PROJECT).parts[0] in IMPERATIVE
+        for text, line in docstrings(file)
+        if DIALECT.match(text)
+    ]
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("row", "name", "matched"),
+    [
+        ("brief", "brief", True),
+        ("brief", "_brief", True),
+        ("brief", "Brief", True),
+        ("brief", "brief_error", False),
+        ("*_brief_*", "brief", True),
+        ("*_brief_*", "TheBriefOne", True),
+        ("*_brief_*", "briefly", False),
+        ("Ask", "_Ask", True),
+        ("Ask", "ask", False),
+    ],
+)
+def test_a_row_matches_whole_words(row, name, matched):
+    assert matches(row, name) is matched
