@@ -1,4 +1,4 @@
-"""A store while nothing uses it: verified, copied, compacted, migrated and sealed anew.
+"""A store while nothing uses it: verified, copied, compacted, migrated and signed anew.
 
 The names that users import; :mod:`~antq_actors.storage.admin.maintenance` does the work.
 """

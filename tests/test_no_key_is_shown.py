@@ -11,7 +11,7 @@ from apps import settled
 from antq_actors import AntQ, Status, Worker, cli, errors, maintenance
 from antq_actors.app import signing_keys
 from antq_actors.otp import tree
-from antq_actors.storage.format.signer import Seal
+from antq_actors.storage.format.signer import Signer
 
 KEYS = {
     "urlsafe": "dGhpcy1pcy1hLWtleS1hbmQtaXQtaXMtYS1zZWNyZXQ",
@@ -96,7 +96,7 @@ MISTAKES = {
     ),
     "to reseal": lambda key, path: maintenance.reseal(path / "store", [key]),
     "to reseal, as bytes": lambda key, path: maintenance.reseal(path / "store", key.encode()),
-    "to a seal": lambda key, _: Seal([key]),
+    "to a signer": lambda key, _: Signer([key]),
 }
 
 

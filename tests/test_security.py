@@ -10,7 +10,7 @@ from antq_actors import AntQ, StorageError, Worker
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.signer import Seal
+from antq_actors.storage.format.signer import Signer
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.lmdb.environment import Environment
 
@@ -45,14 +45,14 @@ class Bomb:
         return os.mkdir, (str(self._file),)
 
 
-def plant(path, worker, args, *, seal=None):
+def plant(path, worker, args, *, signer=None):
     """Store a job as someone does who can write to the store, and has no key."""
     env = Environment.open(path)
     spec = JobSpec(worker=worker, args=args, inserted_at=0)
     new = NewJob(lifecycle.create(queue_name="default", now=0), spec)
 
     def insert(txn):
-        store = job_store.JobStore(txn, env.tables, seal)
+        store = job_store.JobStore(txn, env.tables, signer)
         id_ = store.insert(new)
         store.flush()
         return id_
@@ -124,7 +124,7 @@ def test_with_a_key_the_worker_of_a_planted_job_is_not_imported(path, key_file, 
 
 def test_a_signature_by_another_key_or_of_another_job_is_worth_nothing(path, key_file):
     args = encoding.encode_args({"n": 5})
-    id_ = plant(path, "security:Genuine", args, seal=Seal([b"x" * 32]))
+    id_ = plant(path, "security:Genuine", args, signer=Signer([b"x" * 32]))
 
     assert "its signature is wrong" in refused(path, id_, signing_key_file=key_file)
 

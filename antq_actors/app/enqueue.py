@@ -13,7 +13,7 @@ from antq_actors.jobs.new_job import Draft, Template, as_job
 from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.jobs.wording import among
 from antq_actors.jobs.worker import refuse_unrunnable
-from antq_actors.storage.format.encoding import encode_args, kept_args
+from antq_actors.storage.format.encoding import encode_args, snapshot_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -64,7 +64,7 @@ class Intake:
         state = template.state(self._clock())
         args = template.check(args)
         new = _new_job(template, state, args)
-        kept = kept_args(args, new.spec.args)
+        kept = snapshot_args(args, new.spec.args)
         drafted = Draft(
             template.worker,
             kept,

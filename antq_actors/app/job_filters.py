@@ -13,7 +13,7 @@ from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.number import whole
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.wording import did_you_mean
-from antq_actors.storage.format.encoding import show_args
+from antq_actors.storage.format.encoding import display_args
 from antq_actors.storage.format.records import Span
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Wanted(NamedTuple):
             return False
         if self.error is not None and not _newest_has(job, self.error):
             return False
-        return self.args is None or _has(show_args(job.spec.args), self.args)
+        return self.args is None or _has(display_args(job.spec.args), self.args)
 
 
 _ANY = Wanted()

@@ -12,7 +12,7 @@ from antq_actors.jobs.job import Job
 from antq_actors.jobs.number import whole
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.worker_registry import name_of
-from antq_actors.storage.format.encoding import as_job, show_args
+from antq_actors.storage.format.encoding import as_job, display_args
 from antq_actors.storage.format.records import Filter
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Lookup:
 
 
 def _shown(stored: StoredJob) -> Job:
-    return as_job(stored, show_args(stored.spec.args))
+    return as_job(stored, display_args(stored.spec.args))
 
 
 def id_of(job_or_id: object) -> int:

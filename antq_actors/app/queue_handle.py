@@ -19,7 +19,7 @@ from antq_actors.queues.messages import (
     SetConcurrency,
     check_concurrency,
 )
-from antq_actors.queues.status import QueueStatus, shown_due
+from antq_actors.queues.status import QueueStatus, due_for_display
 from antq_actors.storage.format.records import Filter
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class QueueHandle:
         n = check_concurrency(n)
         if self._actor is not None:
             self._call(self._actor, SetConcurrency(n))
-        elif not self._store.order_concurrency(self.name, n):
+        elif not self._store.set_concurrency_command(self.name, n):
             raise NotStarted(
                 f"no node runs queue {self.name!r}; start an application with it first, or give the"
                 " concurrency where it is described"
@@ -100,7 +100,7 @@ class QueueHandle:
             running=tuple(job.id for job in running),
             counts=facts.counts,
             due=facts.due,
-            oldest_due=shown_due(facts.oldest_due),
+            oldest_due=due_for_display(facts.oldest_due),
         )
 
     def _not_running(self) -> NotStarted:

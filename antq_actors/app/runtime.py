@@ -19,7 +19,7 @@ from antq_actors.app.waiting import IdleWait
 from antq_actors.errors import NotStarted, StartError, StorageError, UnknownQueue
 from antq_actors.jobs import instant
 from antq_actors.jobs.duration import brief
-from antq_actors.jobs.options import plain
+from antq_actors.jobs.options import exact_str
 from antq_actors.jobs.wording import among
 from antq_actors.otp.messaging.names import registered, whereis
 from antq_actors.queues.node import Node
@@ -66,13 +66,13 @@ class Live:
 
     def _begin(self, settings: configuration.Config) -> None:
         self.store = StorageClient(self.names.storage, self.path)
-        says = node_info.of_this_process(
+        metadata = node_info.of_this_process(
             {
                 name: node_info.QueueInfo(queue.concurrency, queue.executor)
                 for name, queue in settings.queues.items()
             }
         )
-        self.node = Node(self.store, settings.queues, says)
+        self.node = Node(self.store, settings.queues, metadata)
         # What this process runs itself needs no look, and nobody else runs what is in its memory.
         looks = settings.path is not None and not self.runs_queues
         served = ServedQueues(self.store) if looks else None
@@ -137,13 +137,13 @@ class Live:
             raise TypeError(f"queue must be a name (str), got {brief(name)}")
         if self.runs_queues:
             known: Collection[str] = self._settings.queues
-            actor = self.names.queue(plain(name))
+            actor = self.names.queue(exact_str(name))
         else:
             known = {*self._settings.queues, *self.store.known_queues()}
             actor = None
         if name not in known:
             raise UnknownQueue(f"there is no queue {name!r}{among(name, known)}")
-        return QueueHandle(plain(name), actor, self.store)
+        return QueueHandle(exact_str(name), actor, self.store)
 
     def verify(self) -> list[str]:
         """Return what is wrong with the store, one sentence each."""

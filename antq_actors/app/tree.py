@@ -29,7 +29,7 @@ from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
 from antq_actors.queues.settings import QueueSettings
 from antq_actors.queues.workers import Workers
 from antq_actors.storage.actor import StorageActor
-from antq_actors.storage.format.signer import Seal
+from antq_actors.storage.format.signer import Signer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,7 @@ def start(
             heed=check_commands,
             durable=config.path is not None,
             owner=names,
-            seal=Seal(config.signing_keys),
+            signer=Signer(config.signing_keys),
             idle=store.idle,
             watch_interval=WATCH_INTERVAL_SECONDS if config.path and runs_queues else None,
             id="storage",

@@ -42,7 +42,7 @@ def to_datetime(instant: Instant) -> datetime:
 
 
 @lru_cache(maxsize=256)  # jobs that were enqueued or claimed together share their instants
-def shown_datetime(instant: Instant) -> datetime:
+def datetime_for_display(instant: Instant) -> datetime:
     """Show *instant*, whatever it is, as the nearest datetime there is."""
     if _EARLIEST <= instant <= LATEST:
         return _EPOCH + timedelta(0, 0, instant)

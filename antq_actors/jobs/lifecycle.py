@@ -15,7 +15,7 @@
     RUNNING --cancel--> RUNNING, cancelling: its executor is told to end it; then CANCELLED by
                         whatever but --complete--> and --refuse-->
     COMPLETED, FAILED, CANCELLED  --retry---> ENQUEUED       attempts and interruptions start again
-    any, unreadable on disk       --condemn-> FAILED         what is known of it is kept
+    any, unreadable on disk       --mark_damaged-> FAILED         what is known of it is kept
 
 A snooze ends a run of failures: ``max_attempts`` limits those in a row, so that a job which
 snoozes as its schedule is not failed by what went wrong weeks apart.
@@ -193,13 +193,15 @@ def retry(state: JobState, *, now: Instant) -> JobState:
         status=Status.ENQUEUED,
         attempts=0,
         interruptions=0,
-        alone=False,
+        isolated=False,
         scheduled_at=now,
         updated_at=now,
     )
 
 
-def condemn(*, queue_name: str, why: str, errors: int, now: Instant) -> tuple[JobState, ErrorEntry]:
+def mark_damaged(
+    *, queue_name: str, why: str, errors: int, now: Instant
+) -> tuple[JobState, ErrorEntry]:
     """Make the state of a job whose own is lost: failed, so that nothing of it is ever run.
 
     *errors*: how many it has had, as far as those that are left tell.
@@ -227,8 +229,8 @@ def _interrupted(state: JobState, outcome: Interrupted, now: Instant) -> JobStat
     counted = replace(state, interruptions=state.interruptions + 1)
     if counted.interruptions < outcome.max_interruptions:
         # The next one would fail it, so next time it must not pay for another job's doing.
-        last_chance = counted.interruptions == outcome.max_interruptions - 1
-        return replace(_waits_again(counted, now), alone=last_chance)
+        isolated = counted.interruptions == outcome.max_interruptions - 1
+        return replace(_waits_again(counted, now), isolated=isolated)
 
     # A job that takes its node down with it must not do so for ever.
     return _ended(replace(counted, attempts=state.attempts - 1), Status.FAILED, now)

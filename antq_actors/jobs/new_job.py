@@ -10,7 +10,7 @@ from antq_actors.jobs import current_app, instant, lifecycle
 from antq_actors.jobs.duration import brief, shortened
 from antq_actors.jobs.function_worker import FunctionWorker, keywords
 from antq_actors.jobs.job import Job
-from antq_actors.jobs.options import Options, job_options, plain
+from antq_actors.jobs.options import Options, exact_str, job_options
 from antq_actors.jobs.schedule import due
 from antq_actors.jobs.unique import unique_digest
 from antq_actors.jobs.worker_definitions import check_current
@@ -187,4 +187,4 @@ def check_args(args: object) -> dict[str, Any]:
     for key in args:
         if not isinstance(key, str):
             raise TypeError(f"the keys of args must be str, got {brief(key)}")
-    return {plain(key): value for key, value in args.items()}
+    return {exact_str(key): value for key, value in args.items()}

@@ -130,10 +130,10 @@ def check_queue_name(name: object) -> str:
         raise ValueError(
             f"queue must be a name of at most {MAX_QUEUE_NAME} bytes, got {size}: {brief(name)}"
         )
-    return plain(name)
+    return exact_str(name)
 
 
-def plain(text: str) -> str:
+def exact_str(text: str) -> str:
     """Answer *text* as a str and nothing more: str() of an enum's member would be its name."""
     return str.__str__(text)
 
@@ -188,7 +188,7 @@ def check_executor(value: object) -> str:
         raise TypeError(f"executor must be one of {known}, got {brief(value)}")
     if value not in EXECUTORS:
         raise ValueError(f"executor must be one of {known}, got {brief(value)}")
-    return plain(value)
+    return exact_str(value)
 
 
 def _whole_number(value: object, option: str) -> int:

@@ -36,7 +36,7 @@ class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The node that runs it; 0 while none does."""
     errors: int = 0
     """How many errors it has had here, also those that are not kept; the number of the next one."""
-    alone: bool = False
+    isolated: bool = False
     """It begins next time with no other job beside it: one more interruption would fail it, and
     must then be its own doing."""
     cancelling: bool = False

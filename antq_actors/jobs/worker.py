@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 from antq_actors.jobs import current_app, worker_definitions
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.off_loop import in_thread
-from antq_actors.jobs.options import Options, plain, worker_options
+from antq_actors.jobs.options import Options, exact_str, worker_options
 from antq_actors.jobs.retry_delay import delay_after
 from antq_actors.jobs.wording import is_utf8
 
@@ -186,7 +186,7 @@ def check_name(name: object, owner: str) -> str:
         raise ValueError(f"name of {owner} must not be empty or contain NUL, got {brief(name)}")
     if not is_utf8(name):
         raise ValueError(f"name of {owner} must be text that UTF-8 can carry, got {brief(name)}")
-    return plain(name)
+    return exact_str(name)
 
 
 def refuse_unperformable(function: Callable[..., Any], owner: str) -> None:

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 class Node:
     """Becomes a node when it is first asked for its number, and stops being one by ``close``."""
 
-    def __init__(self, store: StorageClient, queues: Collection[str], says: bytes = b"") -> None:
+    def __init__(
+        self, store: StorageClient, queues: Collection[str], metadata: bytes = b""
+    ) -> None:
         self._store = store
         self._queues = tuple(queues)
-        self._says = says
+        self._metadata = metadata
         self._lock = threading.RLock()
         self._number: int | None = None
 
@@ -29,7 +31,7 @@ class Node:
         with self._lock:
             if self._number is None:
                 before()
-                self._number = self._store.open_node(self._queues, self._says)
+                self._number = self._store.open_node(self._queues, self._metadata)
             return self._number
 
     def lost(self, number: int) -> None:

@@ -38,7 +38,7 @@ from antq_actors.queues.running_attempts import (
     TimedOut,
 )
 from antq_actors.queues.services.rescue import rescue_dead_nodes
-from antq_actors.queues.status import QueueStatus, shown_due
+from antq_actors.queues.status import QueueStatus, due_for_display
 from antq_actors.queues.switching import switch_interval
 from antq_actors.storage.format.records import NodeGone
 
@@ -385,7 +385,7 @@ class QueueActor(GenServer):
             running=self._state.running_ids,
             counts=facts.counts,
             due=facts.due,
-            oldest_due=shown_due(facts.oldest_due),
+            oldest_due=due_for_display(facts.oldest_due),
             executors=self._attempts.dispatch.health(),
             abandoned=self._attempts.abandoned(),
             progress=self._attempts.progress(),

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from antq_actors.introspection import explain_fields
-from antq_actors.jobs.instant import shown_datetime
+from antq_actors.jobs.instant import datetime_for_display
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,6 +54,6 @@ class QueueStatus:
     """What running jobs on this node have reported, by their ids."""
 
 
-def shown_due(due: Instant | None) -> datetime | None:
+def due_for_display(due: Instant | None) -> datetime | None:
     """Show since when a job is due."""
-    return None if due is None else shown_datetime(due)
+    return None if due is None else datetime_for_display(due)

@@ -19,7 +19,7 @@ from antq_actors.otp import NOREPLY, GenServer, reply
 from antq_actors.otp.kernel.messages import Call
 from antq_actors.otp.messaging import timers
 from antq_actors.otp.messaging.calls import reply_error
-from antq_actors.storage.format.signer import Seal
+from antq_actors.storage.format.signer import Signer
 from antq_actors.storage.jobs.idle import IdleWaiters, LookForIdle, pause_after
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 _LARGEST_BATCH: Final = 1_000
 _LOOKS_PER_SWEEP: Final = 100
 """Every so many, readers that were killed are forgotten: they keep pages from being used again."""
-_IDLE_WATCH: Final = 0.05
+_IDLE_WATCH_SECONDS: Final = 0.05
 """Seconds between two looks for commits of other processes, while somebody waits."""
-_VOLATILE_WATCH: Final = 1.0
+_VOLATILE_WATCH_SECONDS: Final = 1.0
 """The same where there are none; a turn may have been cut short behind its commit."""
 _OLDEST_LOOK_SECONDS: Final = 1.0
 """So old is a look at most that left somebody waiting: the clock may have been set back, so that
@@ -79,7 +79,7 @@ class StorageActor(GenServer):
     that got work, once per commit; it must neither raise nor wait. *owner* says whose successor it
     may be (see :meth:`Environment.open`). *watch_interval*: seconds between two looks for commits
     of other processes, after which *heed* is called for all queues, as *wake* is; None for no
-    looking. While no other process has the store open, it is twice as long. *seal* closes and
+    looking. While no other process has the store open, it is twice as long. *signer* closes and
     opens what jobs are enqueued with. *idle* are those who wait until there is nothing to do.
 
     It holds no state but the environment, so its restart loses nothing.
@@ -97,7 +97,7 @@ class StorageActor(GenServer):
         durable: bool = True,
         owner: object = None,
         watch_interval: float | None = None,
-        seal: Seal | None = None,
+        signer: Signer | None = None,
         idle: IdleWaiters | None = None,
         clock: Callable[[], Instant] = instant.now,
     ) -> None:
@@ -108,11 +108,11 @@ class StorageActor(GenServer):
         self._wake = wake
         self._heed_queue = heed or wake
         self._watch_interval = watch_interval
-        self._seal = seal or Seal()
+        self._signer = signer or Signer()
         self._due: set[str] = set()
         """The queues that got work and are not woken yet."""
-        self._told: set[str] = set()
-        """The queues that got word and are not woken yet."""
+        self._commanded: set[str] = set()
+        """The queues that got commands and are not told of them yet."""
         self._is_told = False
         """Whether a `_Committed` is on its way."""
         self._seen = 0
@@ -139,12 +139,12 @@ class StorageActor(GenServer):
         self._look_for_idle_soon()  # for those who waited while this actor was gone
 
     def lends(self) -> bool:
-        """Say whether another thread may do its own write: nothing may make that thread wait.
+        """Return whether another thread may do its own write: nothing may make that thread wait.
 
         Another process may stop with LMDB's lock in its hands, and whoever waits for that lock
         waits without a limit. So with other processes about, this actor's own thread does.
         """
-        return self._env.is_at_hand
+        return self._env.is_uncontended
 
     def handle_call(self, request: Any) -> Any:
         """Do a Write or Read together with those that wait; they are answered after the commit."""
@@ -213,14 +213,14 @@ class StorageActor(GenServer):
                 reply(asker, request.value)
             else:
                 reply_error(asker, request.refusal)
-        if self._due or self._told:
+        if self._due or self._commanded:
             self._announce()
         if committed.findings:
             log_findings(committed.findings)
 
     def _announce(self) -> None:
-        """Wake the queues that got work or word; also those of a turn that was cut short here."""
-        for queues, wake in ((self._due, self._wake), (self._told, self._heed_queue)):
+        """Wake the queues that got work or commands, also those of a turn that was cut short."""
+        for queues, wake in ((self._due, self._wake), (self._commanded, self._heed_queue)):
             for queue_name in list(queues):
                 wake(queue_name)
                 queues.discard(queue_name)
@@ -236,7 +236,7 @@ class StorageActor(GenServer):
         return done
 
     def _run(self, txn: lmdb.Transaction, requests: list[Write], commits: list[None]) -> _Done:
-        store = JobStore(txn, self._env.tables, self._seal)
+        store = JobStore(txn, self._env.tables, self._signer)
         for request in requests:
             if request.committed:
                 continue
@@ -251,7 +251,7 @@ class StorageActor(GenServer):
         store.flush()
         # Noted before the commit: it harms no queue to be woken for nothing.
         self._due.update(queue for queue in store.due if not store.is_paused(queue))
-        self._told.update(store.told)
+        self._commanded.update(store.commanded)
         return _Done(txn.id() if store.has_changed else None, store.findings)
 
     def _read(self, asker: Any, request: Read) -> None:
@@ -276,14 +276,14 @@ class StorageActor(GenServer):
         self.send_after(_LOOKS_PER_SWEEP * watch_interval, _Sweep(watch_interval))
 
     def _until_next_look(self, watch_interval: float) -> float:
-        """Answer the seconds: as many as were said, twice that while nobody else is at the store.
+        """Return the seconds: as many as were said, twice that while nobody else is at the store.
 
         Who opens it then is seen by the next look.
         """
         return watch_interval if self._env.is_shared else 2 * watch_interval
 
     def _is_news(self) -> bool:
-        """Tell whether another process has committed something that nobody has told of yet."""
+        """Return whether another process has committed something that nobody has told of yet."""
         if self._is_told:
             return False
         try:
@@ -352,7 +352,9 @@ class StorageActor(GenServer):
     def _watch_later(self) -> None:
         """Look for commits of other processes, also where nothing else needs to hear of them."""
         if self._idle and not self._is_idle_watched:
-            self.send_after(_IDLE_WATCH if self._durable else _VOLATILE_WATCH, _WatchForIdle())
+            self.send_after(
+                _IDLE_WATCH_SECONDS if self._durable else _VOLATILE_WATCH_SECONDS, _WatchForIdle()
+            )
             self._is_idle_watched = True
 
     def _watch_for_idle(self) -> None:
@@ -370,7 +372,7 @@ def _ends_it(error: Exception) -> bool:
 
 
 def _is_wanted(asker: Any, request: object) -> bool:
-    """Tell whether to do it; who asks for something else hears so."""
+    """Return whether to do it; who asks for something else hears so."""
     if not isinstance(request, Write | Read):
         reply_error(asker, TypeError(f"the storage actor is asked Write or Read, not {request!r}"))
         return False

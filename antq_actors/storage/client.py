@@ -17,7 +17,7 @@ from antq_actors.otp import CallCycle, CallExit, CallTimeout
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.messaging import calls, inline
-from antq_actors.storage.format.records import Arrival, Claim, Filter, Settlement, Span
+from antq_actors.storage.format.records import Claim, Filter, ImportedJob, Settlement, Span
 from antq_actors.storage.jobs.idle import IdleWaiters, LookForIdle
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
@@ -85,18 +85,18 @@ class StorageClient:
     # ---- jobs come in ---------------------------------------------------------------------
 
     def insert(self, new: NewJob) -> int:
-        """Store a job, answer its id. Raises AlreadyExists."""
+        """Store a job, return its id. Raises AlreadyExists."""
         return self._write(partial(JobStore.insert, new=new))
 
     def insert_many(self, news: Sequence[NewJob]) -> builtins.list[int | None]:
-        """Store jobs in one transaction, answer their ids; None for a duplicate, left out."""
+        """Store jobs in one transaction, return their ids; None for a duplicate, left out."""
         return self._write(partial(JobStore.insert_many, news=news))
 
-    def take_in(
-        self, arrivals: Sequence[Arrival], *, keep_ids: bool | None
+    def import_jobs(
+        self, arrivals: Sequence[ImportedJob], *, keep_ids: bool | None
     ) -> tuple[builtins.list[int | None], bool]:
-        """Store jobs of another store in one transaction; see :meth:`JobStore.take_in`."""
-        return self._write(partial(JobStore.take_in, arrivals=arrivals, keep_ids=keep_ids))
+        """Store jobs of another store in one transaction; see :meth:`JobStore.import_jobs`."""
+        return self._write(partial(JobStore.import_jobs, arrivals=arrivals, keep_ids=keep_ids))
 
     # ---- jobs are run ---------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ class StorageClient:
         """Ask for the same, and wait for no other thread. For actors.
 
         The *clock* is read in the transaction: so no job begins before it was stored.
-        Answer the request, and ``otp.Response(tag, claim, error)`` if it can be had at once; else
+        Return the request, and ``otp.Response(tag, claim, error)`` if it can be had at once; else
         that arrives as a message. An error that is a CallExit means that the storage actor ended:
         give the request to :meth:`request_again`.
         """
@@ -165,7 +165,7 @@ class StorageClient:
         reason: str,
         queue: str | None = None,
     ) -> int:
-        """Interrupt the jobs that run on *node*, of all queues or one; answer how many."""
+        """Interrupt the jobs that run on *node*, of all queues or one; return how many."""
         return self._write(
             partial(
                 JobStore.rescue,
@@ -192,13 +192,13 @@ class StorageClient:
         self._write(partial(JobStore.delete, id_=id_))
 
     def prune(self, finished_before: Instant, limit: int) -> int:
-        """Delete up to *limit* jobs that ended before an instant; answer how many."""
+        """Delete up to *limit* jobs that ended before an instant; return how many."""
         return self._write(partial(JobStore.prune, finished_before=finished_before, limit=limit))
 
     # ---- jobs are looked at ---------------------------------------------------------------
 
     def get(self, id_: int) -> StoredJob:
-        """Answer a job. Raises JobNotFound."""
+        """Return a job. Raises JobNotFound."""
         return self._read(partial(JobReader.get, id_=id_))
 
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
@@ -232,7 +232,7 @@ class StorageClient:
         return found
 
     def count(self, statuses: Collection[Status] | None = None, queue: str | None = None) -> int:
-        """Answer how many jobs have one of these statuses and are of this queue; None: any."""
+        """Return how many jobs have one of these statuses and are of this queue; None: any."""
         return self._read(partial(JobReader.count, statuses=statuses, queue_name=queue))
 
     def count_of_worker(self, filter_: Filter) -> int:
@@ -273,11 +273,11 @@ class StorageClient:
         return self._read(partial(JobReader.facts, queue_name=queue, now=now))
 
     def queues(self) -> builtins.list[str]:
-        """Answer the queues that hold jobs or are paused, by name."""
+        """Return the queues that hold jobs or are paused, by name."""
         return self._read(JobReader.queues)
 
     def known_queues(self) -> builtins.list[str]:
-        """Answer the same, and those that nodes run."""
+        """Return the same, and those that nodes run."""
         return self._read(JobReader.known_queues)
 
     def unfinished(self, queue: str | None, now: Instant, patience: float | None = None) -> int:
@@ -300,32 +300,34 @@ class StorageClient:
         self._write(partial(JobStore.set_paused, queue_name=queue, paused=paused))
 
     def is_paused(self, queue: str) -> bool:
-        """Tell whether a queue is paused."""
+        """Return whether a queue is paused."""
         return self._read(partial(JobReader.is_paused, queue_name=queue))
 
-    def order_concurrency(self, queue: str, n: int) -> int:
+    def set_concurrency_command(self, queue: str, n: int) -> int:
         """Have every living node that runs *queue* perform up to *n* jobs of it at once.
 
-        Answer how many nodes that are.
+        Return how many nodes that are.
         """
         nodes = self._read(partial(JobReader.nodes_of, queue_name=queue))
         alive = [node for node in nodes if not node_lock.is_dead(self._path, node)]
         if alive:
-            self._write(partial(JobStore.order_concurrency, queue_name=queue, n=n, nodes=alive))
+            self._write(
+                partial(JobStore.set_concurrency_command, queue_name=queue, n=n, nodes=alive)
+            )
         return len(alive)
 
     # ---- nodes ----------------------------------------------------------------------------
 
-    def open_node(self, queues: Collection[str] = (), says: bytes = b"") -> int:
-        """Make this process a node that runs *queues*: answer its number, hold its lock.
+    def open_node(self, queues: Collection[str] = (), metadata: bytes = b"") -> int:
+        """Make this process a node that runs *queues*: return its number, hold its lock.
 
-        What it *says* of itself is for :meth:`node_infos`.
+        Its *metadata* is for :meth:`node_infos`.
 
         It is held until the node is closed, or its process ends.
         """
         node = self._write(JobStore.new_node)
         with in_words(self._path):
-            node_lock.hold(self._path, node, says)
+            node_lock.hold(self._path, node, metadata)
         # Only now: a recorded node whose lock can be taken is a dead one.
         self._write(partial(JobStore.add_node, node=node, queues=queues))
         nodes = self._read(JobReader.nodes)
@@ -356,12 +358,12 @@ class StorageClient:
         return list(dict.fromkeys(name for queues in living for name in queues))
 
     def node_infos(self) -> builtins.list[NodeInfo]:
-        """Answer the nodes that were opened and not closed, as they describe themselves."""
+        """Return the nodes that were opened and not closed, as they describe themselves."""
         with in_words(self._path):
             return [
                 node_info.read(
                     node,
-                    node_lock.said(self._path, node),
+                    node_lock.metadata(self._path, node),
                     alive=not node_lock.is_dead(self._path, node),
                     running=running,
                 )
@@ -369,7 +371,7 @@ class StorageClient:
             ]
 
     def dead_nodes(self) -> builtins.list[int]:
-        """Answer the nodes that were not closed and whose process is gone."""
+        """Return the nodes that were not closed and whose process is gone."""
         nodes = self._read(JobReader.nodes)
         with in_words(self._path):
             dead = [node for node in nodes if node_lock.is_dead(self._path, node)]
@@ -394,7 +396,7 @@ class StorageClient:
         absence: float = _PATIENCE,
         patience: float | None = None,
     ) -> Any:
-        """Send until it is answered: the storage actor may die meanwhile, and comes back."""
+        """Send until it is answered: the storage actor may die in the meantime, and comes back."""
         self.check()
         patience = self._patience if patience is None else min(patience, self._patience)
         absence = min(absence, patience)
@@ -453,6 +455,6 @@ class StorageClient:
 
 
 def _stop_requested() -> bool:
-    """Tell whether this thread's actor has to end, so that its supervisor waits for it."""
+    """Return whether this thread's actor has to end, so that its supervisor waits for it."""
     me = current.process()
     return me is not None and me.mailbox.has_signal()

@@ -135,7 +135,7 @@ def check(
     calls: Mapping[int, str] | None = None,
     pruned: bool = False,
 ) -> list[str]:
-    """Answer what is wrong, one sentence each.
+    """Return what is wrong, one sentence each.
 
     *deaths*: when each process was killed; those that died at a failpoint wrote it down themselves.
     *calls*: to which call each acknowledged job was answered, as far as that is known.
@@ -164,7 +164,7 @@ def check(
 
 
 def executions(rows: Sequence[Row], deaths: Mapping[str, float]) -> list[Execution]:
-    """Answer all executions, by job and begin."""
+    """Return all executions, by job and begin."""
     deaths = _all_deaths(rows, deaths)
     found: list[Execution] = []
     under_way: dict[tuple[str, int], Execution] = {}
@@ -196,7 +196,7 @@ def executions(rows: Sequence[Row], deaths: Mapping[str, float]) -> list[Executi
 
 
 def repeated(found: Iterable[Execution]) -> int:
-    """Answer how many executions did what had been done: its outcome did not get stored."""
+    """Return how many executions did what had been done: its outcome did not get stored."""
     done = Counter((each.job, each.attempt) for each in found if each.how in ("end", "fail"))
     return sum(times - 1 for times in done.values())
 
@@ -204,7 +204,7 @@ def repeated(found: Iterable[Execution]) -> int:
 def recoveries(
     rows: Sequence[Row], deaths: Mapping[str, float], jobs: Iterable[Final] = ()
 ) -> list[Recovery]:
-    """Answer how long each execution cut short by a death had to wait for the next one."""
+    """Return how long each execution cut short by a death had to wait for the next one."""
     found = []
     nodes = _lives(rows, _all_deaths(rows, deaths))
     starts = [row.time for row in rows if row.what == "starting"]
@@ -227,7 +227,7 @@ def recoveries(
 
 
 def late(found: Iterable[Recovery]) -> list[str]:
-    """Answer the rescues that another node, which was there, has put off for too long."""
+    """Return the rescues that another node, which was there, has put off for too long."""
     return [
         f"job {each.job}: given back {each.to_rescue:.1f} s after {each.process} had died"
         for each in found
@@ -236,17 +236,17 @@ def late(found: Iterable[Recovery]) -> list[str]:
 
 
 def median_and_longest(seconds: Collection[float]) -> tuple[float, float]:
-    """Answer both; zero if there is nothing."""
+    """Return both; zero if there is nothing."""
     return (statistics.median(seconds), max(seconds)) if seconds else (0.0, 0.0)
 
 
 def _all_deaths(rows: Iterable[Row], deaths: Mapping[str, float]) -> dict[str, float]:
-    """Answer the same, and when those died that wrote it down: they may be killed once more."""
+    """Return the same, and when those died that wrote it down: they may be killed once more."""
     return {**deaths, **{row.process: row.time for row in rows if row.what == "died"}}
 
 
 def _lives(rows: Iterable[Row], deaths: Mapping[str, float]) -> dict[str, tuple[float, float]]:
-    """Answer from when to when each node was there to run jobs."""
+    """Return from when to when each node was there to run jobs."""
     up = {row.process: row.time for row in rows if row.what == "up"}
     down = {row.process: row.time for row in rows if row.what == "stopping"}
     return {
@@ -320,7 +320,7 @@ def _overlaps(group: Iterable[Execution]) -> Iterator[tuple[Execution, Execution
 
 
 def _timed_out(those: Sequence[Execution], final: Final | None) -> Collection[int]:
-    """Answer the attempts that may have been ended by their timeout, whatever the journal saw."""
+    """Return the attempts that may have been ended by their timeout, whatever the journal saw."""
     if not those[0].has_timeout:
         return ()
     return range(1, 1 + those[-1].attempt) if final is None else final.timed_out

@@ -45,7 +45,7 @@ after = partial(Step, "after")
 
 STORE: Final = "antq_actors.storage.jobs.job_store:JobStore"
 TABLE: Final = "antq_actors.storage.jobs.table:JobTable"
-MOVES: Final = "antq_actors.storage.jobs.bulk:Moves"
+BULK: Final = "antq_actors.storage.jobs.bulk:BulkUpdate"
 CLIENT: Final = "antq_actors.storage.client:StorageClient"
 OPENING: Final = "antq_actors.storage.lmdb.environment"
 ENVIRONMENT: Final = f"{OPENING}:Environment"
@@ -63,7 +63,7 @@ COMMITTED: Final = after(f"{ENVIRONMENT}.write")
 
 
 def _enters(status: Status) -> Step:
-    """Answer the step between a job's record, which says this status, and its place in the index.
+    """Return the step between a job's record, which says this status, and its place in the index.
 
     Of a job that has run: a new one enters the index by its insert.
     """
@@ -73,9 +73,9 @@ def _enters(status: Status) -> Step:
 
 
 def _moves_to(status: Status) -> Callable[[Any], bool]:
-    """Tell whether jobs change to this status that are claimed, or have completed, together."""
+    """Return whether jobs change to this status that are claimed, or have completed, together."""
     return lambda call: any(
-        move.result.status is status and move.course.ids for move in call.self._moves.values()
+        each.result.status is status and each.move.ids for each in call.self._transitions.values()
     )
 
 
@@ -123,8 +123,8 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "insert-many:after-commit": (after(f"{STORE}.insert_many"), COMMITTED),
     # ---- it is claimed
     "claim:before": (before(f"{CLIENT}.request_work", lambda call: call.limit > 0),),
-    "claim:begun": (after(f"{MOVES}.begin", lambda call: call.move.result.status is RUNNING),),
-    "claim:half-written": (before(f"{MOVES}._enter", _moves_to(RUNNING)),),
+    "claim:begun": (after(f"{BULK}.begin", lambda call: call.transition.result.status is RUNNING),),
+    "claim:half-written": (before(f"{BULK}._enter", _moves_to(RUNNING)),),
     "claim:before-counts": (_CLAIMS,),
     "claim:before-commit": (_CLAIMS, COUNTED),
     "claim:after-commit": (_CLAIMS, COMMITTED),
@@ -136,8 +136,8 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     # ---- its outcome is stored
     "outcome:heard": (after(f"{RUNS}._verdict"),),
     "outcome:before": (before(f"{CLIENT}.request_work", lambda call: call.settlements),),
-    "outcome:begun": (after(f"{MOVES}.begin", lambda call: call.move.result.status in ENDED),),
-    "outcome:half-written": (before(f"{MOVES}._enter", _moves_to(Status.COMPLETED)),),
+    "outcome:begun": (after(f"{BULK}.begin", lambda call: call.transition.result.status in ENDED),),
+    "outcome:half-written": (before(f"{BULK}._enter", _moves_to(Status.COMPLETED)),),
     "outcome:before-counts": (_COMPLETES,),
     "outcome:before-commit": (_COMPLETES, COUNTED),
     "outcome:after-commit": (_COMPLETES, COMMITTED),

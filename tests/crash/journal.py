@@ -58,7 +58,7 @@ def begin(directory, process):
 
 
 def process():
-    """Answer the name of this process."""
+    """Return the name of this process."""
     return _Place.process
 
 

@@ -74,7 +74,7 @@ class Player:
             return
 
     def hear(self, timeout=LONGEST):
-        """Answer what it says next."""
+        """Return what it says next."""
         if not self._control.poll(timeout):
             raise NotInTimeError(f"{self.name} said nothing for {timeout:g} s")
         try:
@@ -90,13 +90,13 @@ class Player:
         self.ended()
 
     def ended(self, timeout=LONGEST):
-        """Wait for its end; answer its exit code."""
+        """Wait for its end; return its exit code."""
         if not self.ends_within(timeout):
             raise NotInTimeError(f"{self.name} did not end within {timeout:g} s")
         return self._process.exitcode
 
     def ends_within(self, seconds):
-        """Wait so long for its end, and answer whether it came."""
+        """Wait so long for its end, and return whether it came."""
         self._process.join(seconds)
         return self._process.exitcode is not None
 
@@ -105,7 +105,7 @@ class Player:
         return self.exitcode == -signal.SIGKILL
 
     def errors(self):
-        """Answer the end of what it wrote to its standard error."""
+        """Return the end of what it wrote to its standard error."""
         return self._errors.read_text()[-2000:] if self._errors.exists() else ""
 
     def forget(self):
@@ -282,7 +282,7 @@ def _args(kind, queue, chance):
 
 
 def _told(control: Connection, seconds):
-    """Wait so long for something to be told; do it, and answer whether it is to stop."""
+    """Wait so long for something to be told; do it, and return whether it is to stop."""
     if not wait([control], seconds):
         return False
     try:

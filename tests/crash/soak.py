@@ -247,7 +247,7 @@ def _failpoints(role: str) -> list[str]:
 
 
 def table(soak: Soak, seed: int, seconds: float, store: Path) -> str:
-    """Answer what was done and seen, line by line."""
+    """Return what was done and seen, line by line."""
     roles = (*NODES, *PRODUCERS)
     size = (store / "data.mdb").stat().st_size
     locks = len(list(store.glob("nodes/*")))

@@ -14,13 +14,12 @@ JOBS = 2_500
 
 ACT = """
 import os, signal, sys
-from antq_actors import maintenance
-from antq_actors.storage import migrations, resealing
+from antq_actors.storage.admin import maintenance, migrate, reseal
 from antq_actors.storage.lmdb.environment import Environment
 
 act, where, attribute, nth, *arguments = sys.argv[1:]
-owner = {"maintenance": maintenance, "Environment": Environment, "Migration": migrations.Migration,
-         "migrations": migrations, "resealing": resealing}[where]
+owner = {"maintenance": maintenance, "Environment": Environment, "Migration": migrate.Migration,
+         "migrate": migrate, "reseal": reseal}[where]
 function, left = getattr(owner, attribute), int(nth)
 
 def passing(*args, **kwargs):
@@ -97,7 +96,7 @@ def test_a_migration_goes_on_after_the_batch_at_which_it_was_killed(path, killed
 def test_a_migration_killed_within_a_batch_begins_that_batch_again(path, killed):
     make_old(path)
 
-    killed("migrate", "migrations", "payloads", 2, path)
+    killed("migrate", "migrate", "payloads", 2, path)
 
     maintenance.migrate(path)
     assert sound(path) == JOBS - 10
@@ -123,7 +122,7 @@ def test_a_store_that_was_being_compacted_is_the_old_one_or_the_new(path, killed
 
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_store_that_was_being_sealed_anew_can_be_so_again(path, killed, nth):
-    killed("reseal", "resealing", "reseal_batch", nth, path)
+    killed("reseal", "reseal", "reseal_batch", nth, path)
 
     assert sound(path) == JOBS - 10
     assert maintenance.reseal(path, [b"k" * 32]) == JOBS - 10

@@ -41,7 +41,7 @@ def fill(path, poisons, innocents, after):
 
 
 def run_until_it_ends_by_itself(program, path):
-    """What a service manager does: start the node again whenever it died. Answer how often."""
+    """What a service manager does: start the node again whenever it died. Return how often."""
     for deaths in range(30):
         node = program("-c", NODE, path)
         # Not line(): the job may be faster than who says that its node has started.

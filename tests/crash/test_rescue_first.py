@@ -52,7 +52,7 @@ class Noted(Worker, name="rescue-first:Noted"):
 
 @pytest.fixture
 def killed(program, tmp_path):
-    """Kill a node that runs one job of each queue; answer its path."""
+    """Kill a node that runs one job of each queue; return its path."""
     Noted.begun.clear()
 
     def kill(*queues):
@@ -66,7 +66,7 @@ def killed(program, tmp_path):
 
 
 def performed(path, *queues):
-    """Perform all jobs of the path; answer them, in the order in which they began."""
+    """Perform all jobs of the path; return them, in the order in which they began."""
     with AntQ(path, queues=dict.fromkeys(queues, 1)) as app:
         for job in app.list_workers():
             settled(app, job)
@@ -105,7 +105,7 @@ def test_a_node_that_cannot_rescue_becomes_none_and_claims_nothing(killed):
     path = killed("default")
     (lock,) = (path / "nodes").iterdir()
     lock.unlink()
-    lock.mkdir()  # so that nobody can tell whether it lives
+    lock.mkdir()  # so that nobody can return whether it lives
 
     with pytest.raises(StorageError, match=str(lock)):
         AntQ(path).start()

@@ -106,7 +106,7 @@ def test_a_pause_here_outlives_what_another_process_enqueues(here, there, stage)
 
 def test_a_concurrency_set_in_another_process_holds_here_at_once(here, there, stage):
     stage.jobs(range(8))
-    stage.begun(5)  # all slots are taken, and nothing ends meanwhile
+    stage.begun(5)  # all slots are taken, and nothing ends in the meantime
 
     there("set_concurrency 7")
 

@@ -24,7 +24,7 @@ RETENTION = 5.0
 
 
 def run(directory: Path, seconds: float) -> list[str]:
-    """Print what was done; answer what went wrong."""
+    """Print what was done; return what went wrong."""
     speak = {"log": logging.WARNING}
     nodes = [
         Player(name, perform, directory, concurrency=50, retention=RETENTION, **speak)
@@ -70,7 +70,7 @@ def run(directory: Path, seconds: float) -> list[str]:
 
 
 def _stop(players: list[Player]) -> list[tuple[int, int]]:
-    """Answer the number of jobs and the KiB of each."""
+    """Return the number of jobs and the KiB of each."""
     for each in players:
         each.tell("stop")
     return [each.hear(timeout=60) for each in players]

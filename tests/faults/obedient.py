@@ -79,7 +79,7 @@ class Orders:
         return [self.app.enqueue(worker, {**args, **noisy}, queue=queue).id for _ in range(count)]
 
     def fill(self, noise, **args):
-        """Enqueue until the store refuses; answer the ids."""
+        """Enqueue until the store refuses; return the ids."""
         ids = []
         try:
             while True:
@@ -158,7 +158,7 @@ class Node(Program):
         return lambda *args, **kwargs: self._obey(order, args, kwargs)
 
     def hear(self):
-        """Answer what it tells next; raise the error that it met."""
+        """Return what it tells next; raise the error that it met."""
         answer = json.loads(self.line())
         if isinstance(answer, dict) and "error" in answer:
             raise getattr(errors, answer["error"])(answer["text"])
@@ -169,7 +169,7 @@ class Node(Program):
         return [line for line in self.log.read_text().splitlines() if text in line]
 
     def leave(self):
-        """Let it come to its end; answer its exit code."""
+        """Let it come to its end; return its exit code."""
         return self.end(60)[0]
 
     def _obey(self, order, args, kwargs):

@@ -30,7 +30,7 @@ except StorageError as error:
 
 
 def filled(path, jobs=500):
-    """Make a store; answer the bytes of its file."""
+    """Make a store; return the bytes of its file."""
     with AntQ(path, start_queues=False) as app:
         app.enqueue_many(Letter, [{"text": "x" * 150, "n": n} for n in range(jobs)])
     return (path / "data.mdb").read_bytes()
@@ -43,7 +43,7 @@ def sound(tmp_path_factory):
 
 @pytest.fixture
 def opened(program, tmp_path, sound):
-    """Answer what a process says that opens a store with other bytes."""
+    """Return what a process says that opens a store with other bytes."""
 
     def open_(content):
         store = tmp_path / "store"

@@ -40,7 +40,7 @@ def place():
 
 @pytest.fixture
 def started(program):
-    """Answer what an application says that starts as one who is not root."""
+    """Return what an application says that starts as one who is not root."""
 
     def start(path):
         user = NOBODY if os.getuid() == 0 else -1

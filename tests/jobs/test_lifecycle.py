@@ -312,7 +312,7 @@ def test_a_retried_job_is_as_new_but_for_its_history():
     job = a_waiting_job(max_attempts=3, priority=5)
     for tick in range(2):
         job, _ = step(job, Interrupted("node died", 3), NOW + tick)
-    assert (job.interruptions, job.alone) == (2, True)
+    assert (job.interruptions, job.isolated) == (2, True)
     ended = lifecycle.cancel(job, now=LATER)
 
     again = lifecycle.retry(ended, now=LATER + 5)
@@ -322,14 +322,14 @@ def test_a_retried_job_is_as_new_but_for_its_history():
         status=Status.ENQUEUED,
         attempts=0,
         interruptions=0,
-        alone=False,
+        isolated=False,
         scheduled_at=LATER + 5,
         updated_at=LATER + 5,
     )
 
 
 def test_a_job_whose_record_is_damaged_has_failed_and_says_why():
-    job, error = lifecycle.condemn(queue_name="mail", why="unreadable", errors=4, now=LATER)
+    job, error = lifecycle.mark_damaged(queue_name="mail", why="unreadable", errors=4, now=LATER)
 
     assert job == JobState(Status.FAILED, "mail", 0, 1, LATER, None, errors=5)
     assert error == lifecycle.ErrorEntry(0, "unreadable", None, LATER)
@@ -444,19 +444,19 @@ def test_a_job_that_kills_its_node_each_time_fails_at_the_third():
 
 
 @pytest.mark.parametrize(
-    ("most", "alone"),
+    ("most", "isolated"),
     [(1, []), (2, [True]), (3, [False, True]), (5, [False, False, False, True])],
 )
-def test_a_job_runs_alone_once_one_more_interruption_would_fail_it(most, alone):
+def test_a_job_runs_isolated_once_one_more_interruption_would_fail_it(most, isolated):
     job, found = a_waiting_job(), []
 
     while True:
         job, _ = step(job, Interrupted("node died", most), NOW)
         if job.status in ENDED:
             break
-        found.append(job.alone)
+        found.append(job.isolated)
 
-    assert found == alone
+    assert found == isolated
 
 
 # ---- snoozing -----------------------------------------------------------------------------------

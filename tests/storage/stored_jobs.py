@@ -48,7 +48,7 @@ class Store:
         self.env = env
 
     def has_nodes(self, *nodes):
-        """Record these nodes; answer itself."""
+        """Record these nodes; return itself."""
         for node in nodes:
             job_store.write(self.env, lambda store, node=node: store.add_node(node))
         return self

@@ -12,7 +12,7 @@ from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.status import Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Filter, Settlement
-from antq_actors.storage.format.signer import Seal, contents
+from antq_actors.storage.format.signer import Signer, contents
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.lmdb import keys
 
@@ -116,7 +116,7 @@ def test_its_error_says_what_was_found_and_its_arguments_are_kept(store, damage)
     job = store.get(1)
     (error,) = job.errors
     assert "(its record was " in error.error
-    assert encoding.show_args(job.spec.args) == {"n": 7}
+    assert encoding.display_args(job.spec.args) == {"n": 7}
     assert store.findings() == []
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_job_is_listed_with_the_others_before_anyone_met_it(store, dam
     assert 1 in [job.id for job in listed]
     assert 3 in [job.id for job in listed]
     for job in listed:
-        encoding.as_job(job, encoding.show_args(job.spec.args))
+        encoding.as_job(job, encoding.display_args(job.spec.args))
 
 
 @pytest.mark.parametrize("damage", STATES)
@@ -203,49 +203,49 @@ def test_an_unreadable_error_shows_as_such(store):
     assert store.findings() == ["job 1: " + store.findings()[0].removeprefix("job 1: ")]
 
 
-# ---- seals ----------------------------------------------------------------------------------
+# ---- signers --------------------------------------------------------------------------------
 
 
 OLD, NEW = b"o" * 32, b"n" * 32
 
 
-def test_a_seal_opens_what_it_closed_and_nothing_that_was_changed():
-    for seal in (Seal(), Seal([OLD])):
-        record = seal.close(b"spec")
-        assert seal.open(record) == b"spec"
+def test_a_signer_verifies_what_it_signed_and_nothing_that_was_changed():
+    for signer in (Signer(), Signer([OLD])):
+        record = signer.sign(b"spec")
+        assert signer.verify(record) == b"spec"
         assert contents(record) == b"spec"
         for at in range(len(record)):
             changed = bytearray(record)
             changed[at] ^= 1
             with pytest.raises(StorageError):
-                encoding.decode_spec(seal.open(bytes(changed)))
+                encoding.decode_spec(signer.verify(bytes(changed)))
 
 
 def test_a_signature_is_accepted_of_any_key_and_made_with_the_first():
-    record = Seal([OLD]).close(b"spec")
+    record = Signer([OLD]).sign(b"spec")
 
-    assert Seal([NEW, OLD]).open(record) == b"spec"
+    assert Signer([NEW, OLD]).verify(record) == b"spec"
     with pytest.raises(StorageError, match="signature is wrong"):
-        Seal([NEW]).open(record)
-    assert Seal([NEW]).open(Seal([NEW, OLD]).close(b"spec")) == b"spec"
+        Signer([NEW]).verify(record)
+    assert Signer([NEW]).verify(Signer([NEW, OLD]).sign(b"spec")) == b"spec"
 
 
-@pytest.mark.parametrize("record", [b"spec", Seal().close(b"spec"), b"", b"\xc1", b"\xc1\x02"])
+@pytest.mark.parametrize("record", [b"spec", Signer().sign(b"spec"), b"", b"\xc1", b"\xc1\x02"])
 def test_with_a_key_nothing_unsigned_is_opened(record):
     with pytest.raises(StorageError, match=r"not signed|signature is wrong"):
-        Seal([OLD]).open(record)
+        Signer([OLD]).verify(record)
 
 
 @pytest.mark.parametrize("keys", [["k" * 32], "k" * 32, [None], b"k" * 32])
 def test_a_key_that_is_no_bytes_is_refused_without_being_shown(keys):
     with pytest.raises(TypeError, match="signing keys are a list of bytes") as info:
-        Seal(keys)
+        Signer(keys)
 
     assert "kkk" not in str(info.value)
 
 
 def test_without_a_key_what_others_signed_is_run_as_before():
-    assert Seal().open(Seal([OLD]).close(b"spec")) == b"spec"
+    assert Signer().verify(Signer([OLD]).sign(b"spec")) == b"spec"
 
 
 @pytest.mark.parametrize(

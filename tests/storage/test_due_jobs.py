@@ -119,9 +119,9 @@ def noted(read, keys):
 def test_the_first_of_many_enqueued_is_found_by_reading_a_few(store, monkeypatch):
     store.insert_many([a_new_job(now=n, priority=n % 3) for n in range(1, 1_000)])
     read = []
-    real = due_jobs.encoding.shown_spec
+    real = due_jobs.encoding.spec_for_display
     monkeypatch.setattr(
-        due_jobs.encoding, "shown_spec", lambda *args: read.append(args) or real(*args)
+        due_jobs.encoding, "spec_for_display", lambda *args: read.append(args) or real(*args)
     )
 
     assert due_of(store, 2_000) == (999, 1)

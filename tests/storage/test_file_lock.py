@@ -79,7 +79,7 @@ def other(tmp_path):
 
 @pytest.fixture
 def family(tmp_path):
-    """Start a process with both locks that makes a child; answer it and the child's number."""
+    """Start a process with both locks that makes a child; return it and the child's number."""
     processes, children = [], []
 
     def start(make_a_child, then="time.sleep(60)"):

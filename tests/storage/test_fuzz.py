@@ -14,9 +14,9 @@ import zoneinfo
 
 import cloudpickle
 import pytest
+from audited_display import listen, look
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from looking import listen, look
 
 from antq_actors.errors import StorageError
 from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
@@ -92,7 +92,7 @@ places = st.floats(0, 1)
 
 @st.composite
 def damaged(draw, records):
-    """Answer a record that some accident, or someone, has changed."""
+    """Return a record that some accident, or someone, has changed."""
     record = draw(st.sampled_from(records))
     for change in draw(st.lists(st.sampled_from(CHANGES), min_size=1, max_size=4)):
         record = change(draw, record, records)

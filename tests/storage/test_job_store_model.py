@@ -25,7 +25,7 @@ from antq_actors.jobs.state import StoredJob
 from antq_actors.jobs.status import ACTIVE, ENDED, Status
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs import job_store
-from antq_actors.storage.jobs.claims import ALONE_FOR
+from antq_actors.storage.jobs.claims import ISOLATION_MICROSECONDS
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.environment import Environment
 
@@ -56,7 +56,7 @@ class JobStoreModel(RuleBasedStateMachine):
         self.directory = tempfile.TemporaryDirectory()
         self.env = Environment.open(self.directory.name, durable=False)
         self.store = Store(self.env).has_nodes(1, 2)
-        self.alone = {}
+        self.isolated = {}
         self.jobs = {}
         self.next_id = 1
         self.now = 100
@@ -94,7 +94,7 @@ class JobStoreModel(RuleBasedStateMachine):
 
     # ---- what happens ---------------------------------------------------------------------
 
-    @rule(step=st.integers(1, 10) | st.sampled_from([ALONE_FOR, -20]))
+    @rule(step=st.integers(1, 10) | st.sampled_from([ISOLATION_MICROSECONDS, -20]))
     def time_passes(self, step):
         self.now += step
 
@@ -186,8 +186,13 @@ class JobStoreModel(RuleBasedStateMachine):
         )
 
     def damage(self, table, due, node):
-        """Damage the second of the due jobs in a table; answer it, or None if it would wait."""
-        if table is None or len(due) < 2 or node in self.alone or any(j.state.alone for j in due):
+        """Damage the second of the due jobs in a table; return it, or None if it would wait."""
+        if (
+            table is None
+            or len(due) < 2
+            or node in self.isolated
+            or any(j.state.isolated for j in due)
+        ):
             return None
         key, db = keys.job_key(due[1].id), getattr(self.env.tables, table)
         self.env.write(lambda txn: txn.put(key, b"\xc1 garbage", db=db))
@@ -234,8 +239,8 @@ class JobStoreModel(RuleBasedStateMachine):
             errors = self.store.errors(job.id, count=job.state.errors)
             assert errors == self.jobs[job.id].errors
         self.claimed += [(job.id, job.state.execution) for job in claim.jobs]
-        if claim.jobs and claim.jobs[0].state.alone:
-            self.alone[node] = (claim.jobs[0], self.now)
+        if claim.jobs and claim.jobs[0].state.isolated:
+            self.isolated[node] = (claim.jobs[0], self.now)
         ahead = [
             job.state.scheduled_at
             for status in (Status.SCHEDULED, Status.RETRYING)
@@ -246,17 +251,17 @@ class JobStoreModel(RuleBasedStateMachine):
     def claimable(self, due, limit, node):
         """The ids of the due jobs that may begin now, and when to look again if that is why.
 
-        A job on its last chance begins alone.
+        A job that one more interruption would fail runs isolated.
         """
-        if limit and node in self.alone:
-            job, since = self.alone[node]
+        if limit and node in self.isolated:
+            job, since = self.isolated[node]
             now = self.jobs.get(job.id)
             runs = now is not None and now.state == job.state
-            if runs and since <= self.now < since + ALONE_FOR:
-                return [], since + ALONE_FOR
-        if due and due[0].state.alone:
-            return [due[0].id], self.now + ALONE_FOR
-        free = list(takewhile(lambda job: not job.state.alone, due))
+            if runs and since <= self.now < since + ISOLATION_MICROSECONDS:
+                return [], since + ISOLATION_MICROSECONDS
+        if due and due[0].state.isolated:
+            return [due[0].id], self.now + ISOLATION_MICROSECONDS
+        free = list(takewhile(lambda job: not job.state.isolated, due))
         return [job.id for job in free], None if len(free) == len(due) else self.now
 
     @precondition(lambda self: self.claimed)
@@ -369,7 +374,7 @@ class JobStoreModel(RuleBasedStateMachine):
         self.env.close()
         self.env = Environment.open(self.directory.name, durable=False)
         self.store = Store(self.env).has_nodes(1, 2)
-        self.alone = {}
+        self.isolated = {}
 
     # ---- what always holds ----------------------------------------------------------------
 

@@ -57,7 +57,7 @@ def format_of(env):
 def sealed(env):
     def count(txn):
         cursor = txn.cursor(env.tables.payloads)
-        return sum(signer.is_sealed(value) for _, value in cursor)
+        return sum(signer.is_protected(value) for _, value in cursor)
 
     return env.read(count)
 

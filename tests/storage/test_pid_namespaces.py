@@ -121,7 +121,7 @@ def test_a_refused_process_leaves_no_lock_behind(tmp_path, pretend):
     pretend(1)
 
     StoreLock(tmp_path).release()
-    assert held.take_alone()
+    assert held.take_exclusively()
     held.release()
 
 
@@ -137,7 +137,7 @@ def test_without_proc_nothing_is_refused(tmp_path, pretend):
 def test_after_a_migration_the_namespace_is_still_that_of_the_store(tmp_path, pretend):
     pretend(3)
     held = StoreLock(tmp_path)
-    assert held.take_alone()
+    assert held.take_exclusively()
     held.share()
 
     StoreLock(tmp_path).release()
@@ -152,7 +152,7 @@ def test_after_a_migration_the_namespace_is_still_that_of_the_store(tmp_path, pr
 @pytest.mark.parametrize("pid", [1, 2**22])
 def test_sharing_again_never_looks_like_another_namespace(tmp_path, monkeypatch, pid):
     held = StoreLock(tmp_path)
-    assert held.take_alone()
+    assert held.take_exclusively()
     answers = []
 
     def then_open(step):
@@ -444,7 +444,7 @@ def test_on_a_mac_a_second_process_is_refused_until_the_first_has_closed(tmp_pat
 def test_on_a_mac_one_process_opens_and_migrates_and_closes_as_elsewhere(tmp_path, on_a_mac):
     env = Environment.open(tmp_path)
     assert not env.is_shared
-    assert env._lock.take_alone()
+    assert env._lock.take_exclusively()
     env._lock.share()
     with pytest.raises(StorageError, match="on darwin one at a time"):
         StoreLock(tmp_path)

@@ -24,7 +24,7 @@ from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.storage.admin.reseal import reseal_all
 from antq_actors.storage.admin.verify import verify as verify_tables
-from antq_actors.storage.format.signer import Seal
+from antq_actors.storage.format.signer import Signer
 from antq_actors.storage.jobs.job_store import read, write
 from antq_actors.storage.lmdb import environment, file_check
 from antq_actors.storage.lmdb.directory import real
@@ -63,17 +63,17 @@ class Compacted(NamedTuple):
 
 
 def verify(path: str | os.PathLike[str], *, signing_keys: Sequence[bytes] = ()) -> list[str]:
-    """Answer what is wrong with a store, one sentence each; nothing when all is well.
+    """Return what is wrong with a store, one sentence each; nothing when all is well.
 
     When nobody has it open, the pages of its file are walked first, by a reader that no damage can
     crash; if one is damaged, that is all that is looked at. Then every job is read, and every
     entry of every index, every count and unique key compared with the jobs; with *signing_keys*
-    every signature as well. Applications may run meanwhile: it sees the store as it was when it
+    every signature as well. Applications may run while it does: it sees the store as it was when it
     began.
     """
     store = _existing(path)
     if environment.opened(store) is None:
-        damage = _walk_if_alone(store)
+        damage = _walk_if_unused(store)
         if damage:
             return damage
     with _opened(store) as env:
@@ -81,17 +81,17 @@ def verify(path: str | os.PathLike[str], *, signing_keys: Sequence[bytes] = ()) 
 
 
 def backup(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
-    """Copy a store, as it is at this moment, to the new directory *target*; answer its path.
+    """Copy a store, as it is at this moment, to the new directory *target*; return its path.
 
-    Applications go on meanwhile. The copy has no gaps, is on disk when this returns, and appears
-    under its name only when it is whole.
+    Applications go on while it does. The copy has no gaps, is on disk when this returns, and
+    appears under its name only when it is whole.
     """
     with _opened(path) as env:
         return copy_to(env, target)
 
 
 def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> int:
-    """Make a store at *path* of the backup *source*, verified; answer how many jobs it holds.
+    """Make a store at *path* of the backup *source*, verified; return how many jobs it holds.
 
     Jobs that were running when the backup was made are enqueued, and nothing is counted. *path*
     must hold no store.
@@ -107,9 +107,9 @@ def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
     damage = file_check.walk(backed_up)
     if damage:
         raise _damaged_backup(backed_up, damage)
-    with _arriving(target) as coming:
-        _copy_file(backed_up / DATA_FILE, coming / DATA_FILE)
-        env = Environment.open(coming, migrate=True)
+    with atomic_directory(target) as directory:
+        _copy_file(backed_up / DATA_FILE, directory / DATA_FILE)
+        env = Environment.open(directory, migrate=True)
         try:
             damage = findings(env)
             if damage:
@@ -118,19 +118,19 @@ def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
             jobs = read(env, lambda reader: reader.count(None, None))
         finally:
             env.close()
-        for file in coming.iterdir():
+        for file in directory.iterdir():
             if file.name != DATA_FILE:
                 file.unlink()
     return jobs
 
 
 def compact(path: str | os.PathLike[str]) -> Compacted:
-    """Give the room of what was deleted back to the disk; answer the sizes before and after.
+    """Give the room of what was deleted back to the disk; return the sizes before and after.
 
     Needs as much free disk as the store will have, for the time of the copy.
     """
     store = _existing(path)
-    with _alone(store) as lock:
+    with _exclusively_locked(store) as lock:
         for left in store.glob(f"{_COMPACTING}*"):  # by one that was killed
             shutil.rmtree(left, ignore_errors=True)
         env = Environment.open(store, lock=lock)
@@ -152,22 +152,22 @@ def compact(path: str | os.PathLike[str]) -> Compacted:
 def migrate(path: str | os.PathLike[str]) -> None:
     """Bring a store to the format of this release; one that has it is left as it is."""
     store = _existing(path)
-    with _alone(store) as lock:
+    with _exclusively_locked(store) as lock:
         Environment.open(store, lock=lock, migrate=True).close()
 
 
 def reseal(path: str | os.PathLike[str], signing_keys: Sequence[bytes] = ()) -> int:
-    """Sign every job with the first of *signing_keys*; answer how many.
+    """Sign every job with the first of *signing_keys*; return how many.
 
     It takes the jobs for genuine that are there: for the day on which signing begins, and, when a
     key is exchanged, for the jobs of the old one. Without keys it takes the signatures away.
     """
-    store, seal = _existing(path), Seal(signing_keys)
-    with _alone(store) as lock:
+    store, signer = _existing(path), Signer(signing_keys)
+    with _exclusively_locked(store) as lock:
         env = Environment.open(store, lock=lock)
         try:
             _refuse_living_nodes(env)
-            return reseal_all(env, seal)
+            return reseal_all(env, signer)
         finally:
             env.close()
 
@@ -176,14 +176,14 @@ def reseal(path: str | os.PathLike[str], signing_keys: Sequence[bytes] = ()) -> 
 
 
 def findings(env: Environment, signing_keys: Sequence[bytes] = ()) -> list[str]:
-    """Answer what is wrong with the tables of an open store."""
-    return env.inspect(lambda txn: verify_tables(txn, env.tables, Seal(signing_keys)))
+    """Return what is wrong with the tables of an open store."""
+    return env.inspect(lambda txn: verify_tables(txn, env.tables, Signer(signing_keys)))
 
 
 def copy_to(env: Environment, target: str | os.PathLike[str]) -> Path:
     """Back up an open store."""
-    with _arriving(real(target)) as coming:
-        env.copy(coming)
+    with atomic_directory(real(target)) as directory:
+        env.copy(directory)
     return Path(target)
 
 
@@ -200,7 +200,7 @@ def _existing(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[Environment]:
-    """Answer the environment that this process has open, or one for the time of the block."""
+    """Return the environment that this process has open, or one for the time of the block."""
     store = _existing(path)
     env = environment.opened(store)
     if env is not None:
@@ -214,10 +214,10 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Environment]:
 
 
 @contextmanager
-def _alone(store: Path) -> Iterator[StoreLock]:
+def _exclusively_locked(store: Path) -> Iterator[StoreLock]:
     if environment.opened(store) is not None:
         raise StorageError(f"{store} is open in this process; stop the AntQ that has it first")
-    lock = StoreLock(store, alone=True)
+    lock = StoreLock(store, exclusive=True)
     try:
         yield lock
     finally:
@@ -225,31 +225,31 @@ def _alone(store: Path) -> Iterator[StoreLock]:
 
 
 @contextmanager
-def _arriving(target: Path) -> Iterator[Path]:
-    """Answer a directory that becomes *target* when the block ends well, and else vanishes."""
+def atomic_directory(target: Path) -> Iterator[Path]:
+    """Return a directory that becomes *target* when the block ends well, and else vanishes."""
     with in_words(target):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise StorageError(f"{target} exists and is no empty directory; give another path")
         target.parent.mkdir(parents=True, exist_ok=True)
-        coming = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}-", dir=target.parent))
+        directory = Path(tempfile.mkdtemp(prefix=f".{target.name[:100]}-", dir=target.parent))
     try:
-        yield coming
-        for file in coming.iterdir():
+        yield directory
+        for file in directory.iterdir():
             file.chmod(0o600)
             _sync(file)
-        _sync(coming)
-        coming.replace(target)
+        _sync(directory)
+        directory.replace(target)
         _sync(target.parent)
     except OSError as error:
         raise storage_error(error, target) from error
     finally:
-        shutil.rmtree(coming, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
-def _walk_if_alone(store: Path) -> list[str]:
-    """Answer what is wrong with the pages of a store; nothing if others have it open."""
+def _walk_if_unused(store: Path) -> list[str]:
+    """Return what is wrong with the pages of a store; nothing if others have it open."""
     try:
-        lock = StoreLock(store, alone=True)
+        lock = StoreLock(store, exclusive=True)
     except StorageError:
         return []
     try:

@@ -44,7 +44,7 @@ class Step(NamedTuple):
     what: str
     """For the log."""
     batch: Callable[[lmdb.Transaction, Tables, bytes, int], bytes | None]
-    """Rewrite up to so many records from a key on; answer the key to go on from, None at the end.
+    """Rewrite up to so many records from a key on; return the key to go on from, None at the end.
     Done twice, it must come to the same.
     """
     takes_a_moment: bool = False
@@ -54,18 +54,18 @@ class Step(NamedTuple):
 def payloads(
     txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int
 ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
-    """Answer up to *limit* sealed specs from a key on, and the key of the next one."""
+    """Return up to *limit* specs as they are stored from a key on, and the key of the next one."""
     found = list(islice(items_from(txn, tables.payloads, start), limit + 1))
     return found[:limit], found[limit][0] if len(found) > limit else None
 
 
 def _seal_specs(txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int) -> bytes | None:
     """Put a checksum before what each job was enqueued with."""
-    bare = signer.Seal()
+    bare = signer.Signer()
     batch, following = payloads(txn, tables, start, limit)
     for key, payload in batch:
-        if not signer.is_sealed(payload):
-            txn.put(key, bare.close(payload), db=tables.payloads)
+        if not signer.is_protected(payload):
+            txn.put(key, bare.sign(payload), db=tables.payloads)
     return following
 
 
@@ -137,7 +137,7 @@ class Migration:
                 f" `antq migrate --path {self._path}`"
             )
 
-    def not_alone(self) -> StorageError:
+    def in_use_error(self) -> StorageError:
         """Return the error of a store that another process has open."""
         return StorageError(
             f"{self._path} has to be brought from format {self.found} to {self._wanted}, and a"
@@ -153,7 +153,7 @@ class Migration:
                 pass
 
     def _one_batch(self, step: Step, version: int, txn: lmdb.Transaction) -> bool:
-        """Do one batch of a step; tell whether there is another one."""
+        """Do one batch of a step; return whether there is another one."""
         meta = self._tables.meta
         start = bytes(txn.get(_PROGRESS_KEY, b"", db=meta))
         following = step.batch(txn, self._tables, start, BATCH)

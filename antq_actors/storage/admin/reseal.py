@@ -1,4 +1,4 @@
-"""Closing with another seal what is in a store: when signing begins, and when a key goes."""
+"""Closing with another signer what is in a store: when signing begins, and when a key goes."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from antq_actors.storage.format.signer import contents
 if TYPE_CHECKING:
     import lmdb
 
-    from antq_actors.storage.format.signer import Seal
+    from antq_actors.storage.format.signer import Signer
     from antq_actors.storage.lmdb.environment import Environment
     from antq_actors.storage.lmdb.tables import Tables
 
 
-def reseal_all(env: Environment, seal: Seal) -> int:
-    """Close every spec anew, whoever closed it; answer how many. Damaged ones stay as they are.
+def reseal_all(env: Environment, signer: Signer) -> int:
+    """Close every spec anew, whoever closed it; return how many. Damaged ones stay as they are.
 
     It is done in batches. One that is interrupted can be begun again.
     """
     start: bytes | None = b""
     resealed = 0
     while start is not None:
-        start, count = env.write(partial(reseal_batch, env.tables, seal, start))
+        start, count = env.write(partial(reseal_batch, env.tables, signer, start))
         resealed += count
     return resealed
 
 
 def reseal_batch(
-    tables: Tables, seal: Seal, start: bytes, txn: lmdb.Transaction
+    tables: Tables, signer: Signer, start: bytes, txn: lmdb.Transaction
 ) -> tuple[bytes | None, int]:
-    """Do one batch from a key on; answer the key to go on from, and how many there were."""
+    """Do one batch from a key on; return the key to go on from, and how many there were."""
     batch, following = payloads(txn, tables, start, BATCH)
     count = 0
     for key, payload in batch:
         with suppress(StorageError):
-            txn.put(key, seal.close(contents(payload)), db=tables.payloads)
+            txn.put(key, signer.sign(contents(payload)), db=tables.payloads)
             count += 1
     return following, count

@@ -26,8 +26,8 @@ from antq_actors.jobs.outcome import GivenBack
 from antq_actors.jobs.state import JobSpec, JobState, NewJob, StoredJob
 from antq_actors.jobs.status import ENDED, Status
 from antq_actors.jobs.wording import is_utf8
-from antq_actors.storage.format.encoding import encode_args, encoded_pickle, pickle_of, show_args
-from antq_actors.storage.format.records import Arrival, Filter
+from antq_actors.storage.format.encoding import display_args, encode_args, encoded_pickle, pickle_of
+from antq_actors.storage.format.records import Filter, ImportedJob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +41,7 @@ of it refuses."""
 _BATCH: Final = 1_000
 _LARGEST_NUMBER: Final = 2**62
 """Of an id or a count: there is room for as many again."""
-_LONGEST_DIGEST: Final = 64
+_LONGEST_DIGEST_BYTES: Final = 64
 """In bytes."""
 
 
@@ -99,7 +99,7 @@ _decode_line = msgspec.json.Decoder(_Line).decode
 
 
 def export_jobs(store: StorageClient, filter_: Filter) -> Iterator[bytes]:
-    """Answer a line that says what follows, then one for each job, by id."""
+    """Return a line that says what follows, then one for each job, by id."""
     yield _encode(_Head(VERSION))
     for job in store.pages(filter_):
         yield _encode(_line(job))
@@ -139,12 +139,12 @@ class _Intake:
 
     def __init__(self, store: StorageClient) -> None:
         self._store = store
-        self._batch: list[Arrival] = []
+        self._batch: list[ImportedJob] = []
         self._keep_ids: bool | None = None
         self.stored: list[int] = []
         self.duplicates = 0
 
-    def take(self, arrival: Arrival) -> None:
+    def take(self, arrival: ImportedJob) -> None:
         self._batch.append(arrival)
         if len(self._batch) == _BATCH:
             self.flush()
@@ -152,22 +152,22 @@ class _Intake:
     def flush(self) -> None:
         batch, self._batch = self._batch, []
         if batch:
-            ids, self._keep_ids = self._store.take_in(batch, keep_ids=self._keep_ids)
+            ids, self._keep_ids = self._store.import_jobs(batch, keep_ids=self._keep_ids)
             self.stored += [id_ for id_ in ids if id_ is not None]
             self.duplicates += ids.count(None)
 
 
 def _line(job: StoredJob) -> _Line:
     state, spec = job.state, job.spec
-    args = show_args(spec.args)
+    args = display_args(spec.args)
     is_json = _is_json(args)
     return _Line(
         id=job.id,
         worker=spec.worker,
         queue=state.queue_name,
         status=state.status,
-        inserted_at=instant.shown_datetime(spec.inserted_at),
-        updated_at=instant.shown_datetime(state.updated_at),
+        inserted_at=instant.datetime_for_display(spec.inserted_at),
+        updated_at=instant.datetime_for_display(state.updated_at),
         args=args if is_json else None,
         pickled_args=None if is_json else pickle_of(spec.args),
         priority=state.priority,
@@ -185,7 +185,7 @@ def _line(job: StoredJob) -> _Line:
             _Error(
                 e.attempt,
                 e.error,
-                instant.shown_datetime(e.attempted_at),
+                instant.datetime_for_display(e.attempted_at),
                 e.stack_trace,
                 e.error_type,
             )
@@ -206,8 +206,8 @@ def _check_head(line: str | bytes) -> None:
         raise StorageError(f"it was written by a newer antq (version {version}): upgrade this one")
 
 
-def _arrival(line: str | bytes, now: Instant) -> Arrival:
-    """Answer the job that a line describes. Raises ValueError, TypeError, MsgspecError."""
+def _arrival(line: str | bytes, now: Instant) -> ImportedJob:
+    """Return the job that a line describes. Raises ValueError, TypeError, MsgspecError."""
     found = _decode_line(line)
     _check(found)
     ended = found.status in ENDED
@@ -245,7 +245,7 @@ def _arrival(line: str | bytes, now: Instant) -> Arrival:
         lifecycle.error_entry(e.attempt, e.error, e.stack_trace, _instant(e.at), e.error_type)
         for e in errors
     )
-    return Arrival(found.id, NewJob(state, spec), entries)
+    return ImportedJob(found.id, NewJob(state, spec), entries)
 
 
 def _check(found: _Line) -> None:
@@ -263,12 +263,12 @@ def _check(found: _Line) -> None:
         raise ValueError("it needs either args or pickled_args")
     if found.timeout is not None and not found.timeout > 0:
         raise ValueError("timeout is more than 0")
-    if len(found.unique_digest or b"") > _LONGEST_DIGEST:
-        raise ValueError(f"unique_digest has at most {_LONGEST_DIGEST} bytes")
+    if len(found.unique_digest or b"") > _LONGEST_DIGEST_BYTES:
+        raise ValueError(f"unique_digest has at most {_LONGEST_DIGEST_BYTES} bytes")
 
 
 def _moment(when: Instant | None) -> datetime | None:
-    return None if when is None else instant.shown_datetime(when)
+    return None if when is None else instant.datetime_for_display(when)
 
 
 def _instant(moment: datetime) -> Instant:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.errors import StorageError
 from antq_actors.jobs import lifecycle
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.signer import Seal
+from antq_actors.storage.format.signer import Signer
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import items_with, keys_from, value_of
@@ -29,20 +29,20 @@ _TABLES: Final = ("payloads", "index", "listing", "unique", "errors")
 """The tables, besides counts, whose every key follows from a job."""
 
 
-def verify(txn: lmdb.Transaction, tables: Tables, seal: Seal | None = None) -> list[str]:
-    """Answer what is wrong with a store, one sentence each; nothing when all is well.
+def verify(txn: lmdb.Transaction, tables: Tables, signer: Signer | None = None) -> list[str]:
+    """Return what is wrong with a store, one sentence each; nothing when all is well.
 
-    It reads everything: for operators and for tests, not for each start. With the keys of *seal*
+    It reads everything: for operators and for tests, not for each start. With the keys of *signer*
     it also checks every signature.
     """
-    return list(_Verification(txn, tables, seal or Seal()).findings())
+    return list(_Verification(txn, tables, signer or Signer()).findings())
 
 
 class _Verification:
-    def __init__(self, txn: lmdb.Transaction, tables: Tables, seal: Seal) -> None:
+    def __init__(self, txn: lmdb.Transaction, tables: Tables, signer: Signer) -> None:
         self._txn = txn
         self._tables = tables
-        self._seal = seal
+        self._signer = signer
         self._last_id = 0
         self._found: Counter[str] = Counter()
         """How many of the keys that follow from jobs each table has."""
@@ -92,7 +92,7 @@ class _Verification:
         payload = value_of(self._txn, self._tables.payloads, keys.job_key(id_))
         try:
             if payload is not None:
-                spec = encoding.decode_spec(self._seal.open(payload))
+                spec = encoding.decode_spec(self._signer.verify(payload))
                 if spec.unique_digest != digest:
                     yield f"job {id_}: its state and its spec have different digests"
         except StorageError as error:
@@ -153,7 +153,7 @@ class _Verification:
 
 
 def _keys_of(id_: int, record: encoding.JobRecord) -> list[tuple[str, bytes]]:
-    """Answer the keys that follow from a job, by table, but for those of its errors."""
+    """Return the keys that follow from a job, by table, but for those of its errors."""
     state, digest = record
     lane = keys.lane(state.status, state.queue_name)
     found = [

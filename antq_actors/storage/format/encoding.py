@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from antq_actors.errors import DamagedRecord, StorageError
-from antq_actors.jobs.instant import shown_datetime
+from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.job import AttemptError, Job
 from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.unique import Unique
@@ -59,7 +59,7 @@ _DEEPEST_PLAIN: Final = 32
 
 
 def encode_args(args: Mapping[str, Any]) -> bytes:
-    """Answer the bytes of a job's arguments.
+    """Return the bytes of a job's arguments.
 
     Raises TypeError for a key that is no ``str`` and, naming its key, for a value that cannot be
     pickled.
@@ -82,8 +82,8 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
     return _PICKLED + pickled
 
 
-def kept_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
-    """Answer *args* apart from the lists and dicts within that their owner may change later.
+def snapshot_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
+    """Return *args* apart from the lists and dicts within that their owner may change later.
 
     Other objects stay the owner's own.
     """
@@ -93,7 +93,7 @@ def kept_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
 
 
 def load_args(encoded: bytes) -> dict[str, Any]:
-    """Answer the arguments as they were given: for who is about to run the job, and no one else.
+    """Return the arguments as they were given: for who is about to run the job, and no one else.
 
     It runs what the pickle names. Raises whatever that raises.
     """
@@ -102,7 +102,7 @@ def load_args(encoded: bytes) -> dict[str, Any]:
 
 
 def pickle_of(encoded: bytes) -> bytes:
-    """Answer the pickle of arguments, unread; whatever there is, if they are damaged."""
+    """Return the pickle of arguments, unread; whatever there is, if they are damaged."""
     return encoded[1:]
 
 
@@ -111,8 +111,8 @@ def encoded_pickle(pickled: bytes) -> bytes:
     return _PICKLED + pickled
 
 
-def show_args(encoded: bytes) -> dict[str, Any]:
-    """Answer the arguments to look at. Runs and imports nothing, and never raises.
+def display_args(encoded: bytes) -> dict[str, Any]:
+    """Return the arguments to look at. Runs and imports nothing, and never raises.
 
     What is no plain data, or too much to look at, shows as an Opaque. So do bytes that are no
     arguments at all, under the
@@ -150,7 +150,7 @@ _decode_error = msgspec.msgpack.Decoder(ErrorEntry).decode
 
 
 def encode_job(state: JobState, digest: bytes | None) -> bytes:
-    """Answer the bytes of a :class:`JobRecord`."""
+    """Return the bytes of a :class:`JobRecord`."""
     if digest is None:
         return b"\x00" + _encode(state)
     return bytes((len(digest),)) + digest + _encode(state)
@@ -166,7 +166,7 @@ def decode_job(record: bytes) -> JobRecord:
 
 
 def encode_spec(spec: JobSpec) -> bytes:
-    """Answer the bytes of a spec."""
+    """Return the bytes of a spec."""
     return _encode(spec)
 
 
@@ -201,15 +201,15 @@ def decode_error(record: bytes) -> ErrorEntry:
         raise _damaged("error of a job", error) from error
 
 
-def shown_spec(payload: bytes, state: JobState) -> JobSpec:
-    """Answer the spec in *payload* to look at; for a damaged one, one that says so."""
+def spec_for_display(payload: bytes, state: JobState) -> JobSpec:
+    """Return the spec in *payload* to look at; for a damaged one, one that says so."""
     try:
         return decode_spec(contents(payload))
     except DamagedRecord:
         return JobSpec(worker=UNREADABLE, args=b"", inserted_at=state.updated_at)
 
 
-def shown_worker(payload: bytes) -> str:
+def worker_for_display(payload: bytes) -> str:
     """Return the worker's name in *payload*, without decoding the rest; "?" for a damaged one."""
     try:
         return _decode_worker(contents(payload)).worker
@@ -217,8 +217,8 @@ def shown_worker(payload: bytes) -> str:
         return UNREADABLE
 
 
-def shown_error(record: bytes) -> ErrorEntry:
-    """Answer an entry of a job's errors to look at; for a damaged one, one that says so."""
+def error_for_display(record: bytes) -> ErrorEntry:
+    """Return an entry of a job's errors to look at; for a damaged one, one that says so."""
     try:
         return decode_error(record)
     except DamagedRecord as error:
@@ -248,9 +248,9 @@ def as_job(
         attempts=state.attempts,
         max_attempts=state.max_attempts,
         interruptions=state.interruptions,
-        scheduled_at=None if due is None else shown_datetime(due),
-        inserted_at=shown_datetime(spec.inserted_at),
-        updated_at=shown_datetime(state.updated_at),
+        scheduled_at=None if due is None else datetime_for_display(due),
+        inserted_at=datetime_for_display(spec.inserted_at),
+        updated_at=datetime_for_display(state.updated_at),
         errors=errors_for_display(stored.errors) if errors is None else errors,
         opts={
             "max_attempts": state.max_attempts,
@@ -260,8 +260,8 @@ def as_job(
         },
         node=state.node,
         error_count=state.error_count,
-        started_at=None if started is None else shown_datetime(started),
-        ended_at=None if ended is None else shown_datetime(ended),
+        started_at=None if started is None else datetime_for_display(started),
+        ended_at=None if ended is None else datetime_for_display(ended),
     )
 
 
@@ -272,7 +272,7 @@ def errors_for_display(entries: Iterable[ErrorEntry]) -> tuple[AttemptError, ...
             each.attempt,
             each.error,
             each.stack_trace,
-            shown_datetime(each.attempted_at),
+            datetime_for_display(each.attempted_at),
             each.error_type,
         )
         for each in entries
@@ -280,7 +280,7 @@ def errors_for_display(entries: Iterable[ErrorEntry]) -> tuple[AttemptError, ...
 
 
 def _is_plain(value: Any, depth: int) -> bool:
-    """Tell whether the plain pickler carries *value* to any process."""
+    """Return whether the plain pickler carries *value* to any process."""
     kind = type(value)
     if kind in _PLAIN_LEAVES:
         return True

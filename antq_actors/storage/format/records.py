@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.status import Status
 
 
-class Arrival(NamedTuple):
+class ImportedJob(NamedTuple):
     """A job of another store, to be stored as it was."""
 
     id: int

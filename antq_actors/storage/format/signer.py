@@ -29,8 +29,8 @@ _PURPOSE: Final = b"antq_actors job\0"
 """Signed along, so that a signature made for something else with the same key is none here."""
 
 
-class Seal:
-    """Closes and opens the specs of a store.
+class Signer:
+    """Signs and verifies the specs of a store.
 
     With *keys* it signs with the first, accepts a signature of any, and nothing unsigned; so a
     new key is put before the old one, which goes when no job signed with it is left. Raises
@@ -49,18 +49,18 @@ class Seal:
         self._keys = tuple(keys)
 
     def __repr__(self) -> str:
-        return f"<Seal with {len(self._keys)} keys>"
+        return f"<Signer with {len(self._keys)} keys>"
 
-    def close(self, spec: bytes) -> bytes:
-        """Answer the record that holds *spec*."""
+    def sign(self, spec: bytes) -> bytes:
+        """Return the record that holds *spec*."""
         if self._keys:
             return _SIGNED + _signature(self._keys[0], spec) + spec
         return _summed(_SUM, crc32(spec)) + spec
 
-    def open(self, record: bytes) -> bytes:
-        """Answer the spec in *record*.
+    def verify(self, record: bytes) -> bytes:
+        """Return the spec in *record*.
 
-        Raises DamagedRecord when it is not what was closed, or nobody with a key closed it.
+        Raises DamagedRecord when it is not what was signed, or its signature is of no key here.
         """
         if not self._keys:
             return contents(record)
@@ -78,20 +78,23 @@ class Seal:
         return spec
 
 
-def is_sealed(record: bytes) -> bool:
-    """Tell whether a seal was closed over *record*; a bare one is of the first format."""
+def is_protected(record: bytes) -> bool:
+    """Return whether *record* begins with a checksum or a signature.
+
+    One without is of the first format.
+    """
     return record[:1] == b"\xc1"
 
 
 def contents(record: bytes) -> bytes:
-    """Answer the spec in *record* for who only looks: no signature is checked.
+    """Return the spec in *record* for who only looks: no signature is checked.
 
     Raises DamagedRecord when its checksum is wrong.
     """
     spec = record[_SUM_END:]
     if record[:_SUM_END] == _summed(_SUM, crc32(spec)):
         return spec
-    if not is_sealed(record):
+    if not is_protected(record):
         return record
     if record[:2] != _SIGNED:
         raise DamagedRecord("the spec of a job is damaged on disk: its checksum is wrong")

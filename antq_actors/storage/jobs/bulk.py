@@ -2,7 +2,7 @@
 
 The jobs of a claim come to have equal records, and so do many that were enqueued together. What
 becomes of one becomes of all with an equal record, so that is found out once; a job costs its
-place in the order of work, which it leaves at once, and its share of what :meth:`Moves.write`
+place in the order of work, which it leaves at once, and its share of what :meth:`BulkUpdate.write`
 puts into the tables.
 """
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     """Keys and values."""
 
 
-class Move(NamedTuple):
+class Transition(NamedTuple):
     """What becomes of every job with one and the same record."""
 
     state: JobState
@@ -36,24 +36,32 @@ class Move(NamedTuple):
     record: bytes
     """The one that holds the result."""
     digest: bytes | None
-    course: Course
+    move: IndexMove
 
 
-class Course:
+class IndexMove:
     """From one place in the order of work to another, and the jobs that go there.
 
     The keys are those of a job up to its id; None for a table where it has none.
     """
 
-    __slots__ = ("begins", "begins_lane", "begins_list", "ends", "ends_lane", "ends_list", "ids")
+    __slots__ = (
+        "ids",
+        "new_lane",
+        "new_listing",
+        "new_place",
+        "old_lane",
+        "old_listing",
+        "old_place",
+    )
 
     def __init__(self, old: JobState, new: JobState) -> None:
-        self.begins_lane, self.begins, self.begins_list = places_of(old)
-        self.ends_lane, self.ends, self.ends_list = places_of(new)
+        self.old_lane, self.old_place, self.old_listing = places_of(old)
+        self.new_lane, self.new_place, self.new_listing = places_of(new)
         self.ids: list[bytes] = []
 
 
-class Moves:
+class BulkUpdate:
     """Changes of jobs in one transaction, by one rule, begun one by one and written together.
 
     *decide* answers what a job in some state becomes; None: it is not for here. Nothing else may
@@ -72,32 +80,32 @@ class Moves:
         self._deltas = deltas
         self._decide = decide
         self._index = txn.cursor(tables.index)
-        self._moves: dict[bytes, Move] = {}
-        self._courses: dict[tuple[str, str, int, str, int], Course] = {}
+        self._transitions: dict[bytes, Transition] = {}
+        self._index_moves: dict[tuple[str, str, int, str, int], IndexMove] = {}
         self._records: Items = []
         self._unique: Items = []
 
-    def of(self, record: bytes) -> Move | None:
-        """Answer what becomes of a job with this *record*; None: it is not for here."""
-        return self._moves.get(record) or self._find(record)
+    def transition_of(self, record: bytes) -> Transition | None:
+        """Return what becomes of a job with this *record*; None: it is not for here."""
+        return self._transitions.get(record) or self._find(record)
 
-    def begin(self, id_: bytes, move: Move) -> bool:
+    def begin(self, id_: bytes, transition: Transition) -> bool:
         """Take a job from its place in the order of work. False: it is not there, nothing is done.
 
         *id_* is its key in ``jobs``.
         """
-        _, _, record, digest, course = move
+        state, result, record, digest, move = transition
         index = self._index
-        if not (index.set_key(course.begins + id_) and index.delete()):
+        if not (index.set_key(move.old_place + id_) and index.delete()):
             return False
-        course.ids.append(id_)
+        move.ids.append(id_)
         self._records.append((id_, record))
-        if course.begins_list is not None:
-            self._txn.delete(course.begins_list + id_, db=self._tables.listing)
+        if move.old_listing is not None:
+            self._txn.delete(move.old_listing + id_, db=self._tables.listing)
         if digest is not None:
-            before = keys.unique_prefix(digest, move.state.status)
+            before = keys.unique_prefix(digest, state.status)
             self._txn.delete(before + id_, db=self._tables.unique)
-            self._unique.append((keys.unique_prefix(digest, move.result.status) + id_, b""))
+            self._unique.append((keys.unique_prefix(digest, result.status) + id_, b""))
         return True
 
     def write(self) -> None:
@@ -106,10 +114,10 @@ class Moves:
             return
         self._rewrite()
         self._enter()
-        for course in self._courses.values():
-            self._deltas[course.begins_lane] -= len(course.ids)
-            self._deltas[course.ends_lane] += len(course.ids)
-            course.ids.clear()
+        for move in self._index_moves.values():
+            self._deltas[move.old_lane] -= len(move.ids)
+            self._deltas[move.new_lane] += len(move.ids)
+            move.ids.clear()
 
     def _rewrite(self) -> None:
         """Store what the jobs have become."""
@@ -117,33 +125,34 @@ class Moves:
 
     def _enter(self) -> None:
         """Give the jobs their new places in the tables of order."""
-        for course in self._courses.values():
-            places = [(course.ends + id_, b"") for id_ in course.ids]
+        for move in self._index_moves.values():
+            places = [(move.new_place + id_, b"") for id_ in move.ids]
             put_all(self._txn, self._tables.index, places)
-            if course.ends_list is not None:
-                listed = [(course.ends_list + id_, b"") for id_ in course.ids]
+            if move.new_listing is not None:
+                listed = [(move.new_listing + id_, b"") for id_ in move.ids]
                 put_all(self._txn, self._tables.listing, listed)
         put_all(self._txn, self._tables.unique, self._unique)
 
-    def _find(self, record: bytes) -> Move | None:
+    def _find(self, record: bytes) -> Transition | None:
         try:
             state, digest = encoding.decode_job(record)
             result = self._decide(state)
             if result is None:
                 return None
-            course = self._course(state, result)
-            move = Move(state, result, encoding.encode_job(result, digest), digest, course)
+            move = self._index_move(state, result)
+            record_after = encoding.encode_job(result, digest)
+            transition = Transition(state, result, record_after, digest, move)
         except (StorageError, struct.error, OverflowError):  # damaged, or no key can hold it
             return None
-        self._moves[record] = move
-        return move
+        self._transitions[record] = transition
+        return transition
 
-    def _course(self, old: JobState, new: JobState) -> Course:
+    def _index_move(self, old: JobState, new: JobState) -> IndexMove:
         way = old.status, old.queue_name, keys.order_of(old), new.status, keys.order_of(new)
-        course = self._courses.get(way)
-        if course is None:
-            course = self._courses[way] = Course(old, new)
-        return course
+        move = self._index_moves.get(way)
+        if move is None:
+            move = self._index_moves[way] = IndexMove(old, new)
+        return move
 
 
 def put_all(
@@ -165,13 +174,13 @@ def put_all(
 
 
 def get_many(txn: lmdb.Transaction, table: _Database, wanted: list[bytes]) -> dict[bytes, bytes]:
-    """Answer the values of those of these keys that a table has."""
+    """Return the values of those of these keys that a table has."""
     with txn.cursor(table) as cursor:
         return dict(cast("Items", cursor.getmulti(wanted)))
 
 
 def places_of(state: JobState) -> tuple[bytes, bytes, bytes | None]:
-    """Answer the lane of a job, and up to its id its keys in ``index`` and in ``listing``."""
+    """Return the lane of a job, and up to its id its keys in ``index`` and in ``listing``."""
     lane = keys.lane(state.status, state.queue_name)
     place = keys.without_id(keys.work_key(lane, keys.order_of(state)))
     return lane, place, lane if state.status in keys.LISTED else None

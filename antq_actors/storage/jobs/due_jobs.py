@@ -114,5 +114,5 @@ class DueJobs:
             except DamagedRecord:
                 continue
             if record is not None and record.state.scheduled_at is not None:
-                spec = encoding.shown_spec(self._jobs.payload(id_), record.state)
+                spec = encoding.spec_for_display(self._jobs.payload(id_), record.state)
                 yield spec.inserted_at, record.state.scheduled_at

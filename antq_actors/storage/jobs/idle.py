@@ -16,9 +16,9 @@ from antq_actors.otp.kernel.messages import Promise
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-SHORTEST_PAUSE: Final = 0.005
+SHORTEST_PAUSE_SECONDS: Final = 0.005
 """Seconds between two looks, at least. The first after a pause is at once."""
-LONGEST_PAUSE: Final = 0.05
+LONGEST_PAUSE_SECONDS: Final = 0.05
 SECONDS_PER_JOB: Final = 0.000_02
 """No machine performs a job in less: while many are left, looking often tells nothing."""
 PAUSE_PER_LOOK: Final = 4.0
@@ -92,8 +92,8 @@ def pause_after(unfinished: Mapping[str | None, int], seconds: float) -> float:
     0.4
     """
     fewest = min(unfinished.values(), default=0)
-    shortest = max(SHORTEST_PAUSE, PAUSE_PER_LOOK * seconds)
-    return max(shortest, min(LONGEST_PAUSE, fewest * SECONDS_PER_JOB))
+    shortest = max(SHORTEST_PAUSE_SECONDS, PAUSE_PER_LOOK * seconds)
+    return max(shortest, min(LONGEST_PAUSE_SECONDS, fewest * SECONDS_PER_JOB))
 
 
 def _refuse(waiters: Iterable[IdleWaiter]) -> None:

@@ -1,5 +1,5 @@
-"""The small facts of a store: counters that never go back, paused queues, nodes and what is
-left for them.
+"""The small facts of a store: counters that never go back, paused queues, nodes and the
+commands for them.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ NEXT_ID: Final = b"next:id"
 NEXT_NODE: Final = b"next:node"
 _PAUSED: Final = b"paused:"
 _NODE: Final = b"node:"
-_ORDER: Final = b"order:"
-_ALONE: Final = b"alone:"
+_CONCURRENCY: Final = b"order:"
+_ISOLATED: Final = b"alone:"
 _CANCEL: Final = b"cancel:"
 
 
@@ -37,7 +37,7 @@ class Meta:
         """Whether anything was written here in this transaction."""
 
     def counter(self, name: bytes) -> int:
-        """Answer the next number of a counter, from 1. Raises DamagedRecord."""
+        """Return the next number of a counter, from 1. Raises DamagedRecord."""
         stored = value_of(self._txn, self._db, name) or b"1"
         if not stored.isdigit():
             raise DamagedRecord(
@@ -51,11 +51,11 @@ class Meta:
         self._put(name, b"%d" % number)
 
     def is_paused(self, queue_name: str) -> bool:
-        """Tell whether a queue is paused, on every node."""
+        """Return whether a queue is paused, on every node."""
         return self._txn.get(_PAUSED + queue_name.encode(), db=self._db) is not None
 
     def paused(self) -> list[str]:
-        """Answer the paused queues."""
+        """Return the paused queues."""
         keys = keys_with(self._txn, self._db, _PAUSED)
         return [key[len(_PAUSED) :].decode(errors="replace") for key in keys]
 
@@ -68,19 +68,19 @@ class Meta:
             self._delete(key)
 
     def nodes(self) -> list[int]:
-        """Answer the nodes that were opened and not closed."""
+        """Return the nodes that were opened and not closed."""
         return [node for node, _ in self._nodes()]
 
     def served(self) -> set[str]:
-        """Answer the queues that these nodes run."""
+        """Return the queues that these nodes run."""
         return {name for _, queues in self._nodes() for name in queues if name}
 
     def has_node(self, node: int) -> bool:
-        """Tell whether a node is recorded: opened, not closed, not declared dead."""
+        """Return whether a node is recorded: opened, not closed, not declared dead."""
         return self._txn.get(_node_key(node), db=self._db) is not None
 
     def nodes_of(self, queue_name: str) -> list[int]:
-        """Answer the recorded nodes that run a queue."""
+        """Return the recorded nodes that run a queue."""
         return [node for node, queues in self._nodes() if queue_name in queues]
 
     def served_by_node(self) -> list[tuple[int, list[str]]]:
@@ -88,32 +88,32 @@ class Meta:
         return [(node, [name for name in queues if name]) for node, queues in self._nodes()]
 
     def _nodes(self) -> list[tuple[int, list[str]]]:
-        """Answer each node with its queues; a damaged row is none."""
+        """Return each node with its queues; a damaged row is none."""
         return [
             (int(key[len(_NODE) :]), queues.decode(errors="replace").split("\0"))
             for key, queues in items_with(self._txn, self._db, _NODE)
             if key[len(_NODE) :].isdigit()
         ]
 
-    def add_order(self, node: int, queue_name: str, concurrency: int) -> None:
-        """Leave word for a node: so many jobs of a queue at once from now on."""
-        self._put(_order_key(node, queue_name), b"%d" % concurrency)
+    def set_concurrency_command(self, node: int, queue_name: str, n: int) -> None:
+        """Have a node perform up to *n* jobs of a queue at once from now on."""
+        self._put(_concurrency_key(node, queue_name), b"%d" % n)
 
-    def take_order(self, node: int, queue_name: str) -> int | None:
-        """Answer the word that was left for a node, once."""
-        key = _order_key(node, queue_name)
-        order = value_of(self._txn, self._db, key)
-        if order is None:
+    def take_concurrency_command(self, node: int, queue_name: str) -> int | None:
+        """Return that command, and delete it; None: there is none."""
+        key = _concurrency_key(node, queue_name)
+        n = value_of(self._txn, self._db, key)
+        if n is None:
             return None
         self._delete(key)
-        return int(order) if order.isdigit() else None
+        return int(n) if n.isdigit() else None
 
     def add_cancellation(self, node: int, queue_name: str, cancelled: Cancellation) -> None:
-        """Leave word for a node: it shall end this execution of a job."""
+        """Have a node end this execution of a job."""
         self._put(_cancel_key(node, queue_name) + b"\0%d %d" % cancelled, b"")
 
     def take_cancellations(self, node: int, queue_name: str) -> tuple[Cancellation, ...]:
-        """Answer what of this kind was left for a node, once."""
+        """Return the executions that a node has to end, and delete them."""
         prefix = _cancel_key(node, queue_name) + b"\0"
         keys = list(keys_with(self._txn, self._db, prefix))
         for key in keys:
@@ -125,9 +125,9 @@ class Meta:
             if id_.isdigit() and execution.isdigit()
         )
 
-    def alone(self, node: int) -> tuple[int, int, Instant] | None:
-        """Answer the last job that began alone on a node: its id, its execution, since when."""
-        stored = value_of(self._txn, self._db, _ALONE + b"%d" % node)
+    def isolated(self, node: int) -> tuple[int, int, Instant] | None:
+        """Return the last isolated run on a node: its job, its execution, since when."""
+        stored = value_of(self._txn, self._db, _ISOLATED + b"%d" % node)
         if stored is None:
             return None
         try:
@@ -136,19 +136,19 @@ class Meta:
             return None
         return id_, execution, since
 
-    def set_alone(self, node: int, id_: int, execution: int, since: Instant) -> None:
-        """Let a job have a node for itself."""
-        self._put(_ALONE + b"%d" % node, b"%d %d %d" % (id_, execution, since))
+    def set_isolated(self, node: int, id_: int, execution: int, since: Instant) -> None:
+        """Note that a job has begun an isolated run on a node."""
+        self._put(_ISOLATED + b"%d" % node, b"%d %d %d" % (id_, execution, since))
 
     def add_node(self, node: int, queues: Collection[str]) -> None:
         """Record a node and the queues it runs."""
         self._put(_node_key(node), "\0".join(queues).encode())
 
     def remove_node(self, node: int) -> None:
-        """Forget a node and what was left for it; an unknown one is no error."""
+        """Forget a node and the commands for it; an unknown one is no error."""
         self._delete(_node_key(node))
-        self._delete(_ALONE + b"%d" % node)
-        for prefix in (_order_key(node, ""), _cancel_key(node, "")):
+        self._delete(_ISOLATED + b"%d" % node)
+        for prefix in (_concurrency_key(node, ""), _cancel_key(node, "")):
             for key in list(keys_with(self._txn, self._db, prefix)):
                 self._delete(key)
 
@@ -165,8 +165,8 @@ def _node_key(node: int) -> bytes:
     return b"%b%020d" % (_NODE, node)
 
 
-def _order_key(node: int, queue_name: str) -> bytes:
-    return b"%b%d:%b" % (_ORDER, node, queue_name.encode())
+def _concurrency_key(node: int, queue_name: str) -> bytes:
+    return b"%b%d:%b" % (_CONCURRENCY, node, queue_name.encode())
 
 
 def _cancel_key(node: int, queue_name: str) -> bytes:

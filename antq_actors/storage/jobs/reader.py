@@ -45,12 +45,12 @@ class RawJob(NamedTuple):
     @property
     def worker(self) -> str:
         """The stored name of its worker, without decoding the rest."""
-        return encoding.shown_worker(self.payload)
+        return encoding.worker_for_display(self.payload)
 
     def decode(self) -> StoredJob:
-        """Answer the job, to look at."""
-        errors = tuple(encoding.shown_error(entry) for entry in self.errors)
-        spec = encoding.shown_spec(self.payload, self.state)
+        """Return the job, to look at."""
+        errors = tuple(encoding.error_for_display(entry) for entry in self.errors)
+        spec = encoding.spec_for_display(self.payload, self.state)
         return StoredJob(self.id, self.state, spec, errors)
 
 
@@ -64,7 +64,7 @@ class JobReader:
         self._meta = Meta(txn, tables)
 
     def get(self, id_: int) -> StoredJob:
-        """Answer a job. Raises JobNotFound."""
+        """Return a job. Raises JobNotFound."""
         record = self._jobs.raw(id_)
         if not record:
             raise _not_found(id_)
@@ -99,11 +99,11 @@ class JobReader:
         # Most jobs of other workers are told apart without decoding anything of them.
         needle = b"" if worker == encoding.UNREADABLE else worker.encode("utf-8", "surrogatepass")
         alike = [payload for payload in payloads.values() if needle in payload]
-        found = sum(encoding.shown_worker(payload) == worker for payload in alike)
+        found = sum(encoding.worker_for_display(payload) == worker for payload in alike)
         return found, ids[-1] if ids else None
 
     def count(self, statuses: Collection[Status] | None, queue_name: str | None) -> int:
-        """Answer how many jobs have one of these statuses and are of this queue; None: any."""
+        """Return how many jobs have one of these statuses and are of this queue; None: any."""
         return sum(
             self._jobs.count(keys.lane(status, queue))
             for status, queue in self._jobs.lanes()
@@ -112,7 +112,7 @@ class JobReader:
         )
 
     def counts(self, queue_name: str) -> dict[Status, int]:
-        """Answer how many jobs of a queue each status has."""
+        """Return how many jobs of a queue each status has."""
         counts = dict.fromkeys(Status, 0)
         for status, queue in self._jobs.lanes():
             if queue == queue_name:
@@ -146,19 +146,19 @@ class JobReader:
         return self._jobs.count(lane)
 
     def queues(self) -> list[str]:
-        """Answer the queues that hold jobs or are paused, by name."""
+        """Return the queues that hold jobs or are paused, by name."""
         return sorted({*(queue_name for _, queue_name in self._jobs.lanes()), *self._meta.paused()})
 
     def known_queues(self) -> list[str]:
-        """Answer the same, and those that nodes run."""
+        """Return the same, and those that nodes run."""
         return sorted({*self.queues(), *self._meta.served()})
 
     def is_paused(self, queue_name: str) -> bool:
-        """Tell whether a queue is paused."""
+        """Return whether a queue is paused."""
         return self._meta.is_paused(queue_name)
 
     def nodes(self) -> list[int]:
-        """Answer the nodes that were opened and not closed."""
+        """Return the nodes that were opened and not closed."""
         return self._meta.nodes()
 
     def served_by_node(self) -> list[tuple[int, list[str]]]:
@@ -166,7 +166,7 @@ class JobReader:
         return self._meta.served_by_node()
 
     def running_by_node(self) -> dict[int, int]:
-        """Answer for each of these nodes how many jobs run there."""
+        """Return for each of these nodes how many jobs run there."""
         running = dict.fromkeys(self._meta.nodes(), 0)
         for status, queue_name in self._jobs.lanes():
             if status is not Status.RUNNING:
@@ -178,18 +178,18 @@ class JobReader:
         return running
 
     def nodes_of(self, queue_name: str) -> list[int]:
-        """Answer the nodes among them that run a queue."""
+        """Return the nodes among them that run a queue."""
         return self._meta.nodes_of(queue_name)
 
     def _existing(self, id_: int) -> JobRecord:
-        """Answer a job's record. Raises JobNotFound, DamagedRecord."""
+        """Return a job's record. Raises JobNotFound, DamagedRecord."""
         record = self._jobs.record(id_)
         if record is None:
             raise _not_found(id_)
         return record
 
     def _listed(self, id_: int, record: bytes | None, payload: bytes) -> RawJob:
-        """Answer a job that an index names: one damaged job must not hide the others of a list."""
+        """Return a job that an index names: one damaged job must not hide the others of a list."""
         try:
             state = encoding.decode_job(record).state if record is not None else None
         except DamagedRecord as error:
@@ -198,7 +198,9 @@ class JobReader:
             if state is not None:
                 return RawJob(id_, state, payload, self._jobs.error_bytes(id_, state.errors))
             why = "its record is missing"
-        state, entry = lifecycle.condemn(queue_name=encoding.UNREADABLE, why=why, errors=0, now=0)
+        state, entry = lifecycle.mark_damaged(
+            queue_name=encoding.UNREADABLE, why=why, errors=0, now=0
+        )
         return RawJob(id_, state, payload, (encoding.encode_error(entry),))
 
     def _ids(self, filter_: Filter, span: Span) -> Iterator[int]:

@@ -1,8 +1,8 @@
 """A job's records in all tables, kept in agreement.
 
 Every change of a job goes through :meth:`JobTable.add`, :meth:`JobTable.move`,
-:meth:`JobTable.remove` or, of many together, :meth:`JobTable.moves`; nothing else writes to these
-tables. What they promise is written down as a check in :mod:`~antq_actors.storage.admin.verify`.
+:meth:`JobTable.remove` or, of many together, :meth:`JobTable.bulk_update`; nothing else writes to
+these tables. What they promise is a check in :mod:`~antq_actors.storage.admin.verify`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import StoredJob
 from antq_actors.storage.format import encoding
-from antq_actors.storage.jobs.bulk import Moves, get_many, places_of, put_all
+from antq_actors.storage.jobs.bulk import BulkUpdate, get_many, places_of, put_all
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.scan import (
     delete_range,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob
     from antq_actors.jobs.status import Status
     from antq_actors.storage.format.encoding import JobRecord
-    from antq_actors.storage.format.signer import Seal
+    from antq_actors.storage.format.signer import Signer
     from antq_actors.storage.jobs.bulk import Items
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -55,7 +55,7 @@ class JobTable:
         self._deltas: defaultdict[bytes, int] = defaultdict(int)
 
     def record(self, id_: int) -> JobRecord | None:
-        """Answer the part of a job that changes; None if there is no such job.
+        """Return the part of a job that changes; None if there is no such job.
 
         Raises DamagedRecord.
         """
@@ -65,21 +65,21 @@ class JobTable:
         return None if record is None else encoding.decode_job(record)
 
     def whole(self, id_: int, state: JobState) -> StoredJob:
-        """Answer a job, given the part that changes, to look at: damage shows as such."""
-        spec = encoding.shown_spec(self.payload(id_), state)
+        """Return a job, given the part that changes, to look at: damage shows as such."""
+        spec = encoding.spec_for_display(self.payload(id_), state)
         return StoredJob(id_, state, spec, self.errors(id_, state.errors))
 
-    def vouched(self, id_: int, state: JobState, seal: Seal) -> StoredJob:
-        """Return a job to be run, without its errors. Raises DamagedRecord as *seal* does."""
-        return StoredJob(id_, state, encoding.decode_spec(seal.open(self.payload(id_))), ())
+    def verified(self, id_: int, state: JobState, signer: Signer) -> StoredJob:
+        """Return a job to be run, without its errors. Raises DamagedRecord as *signer* does."""
+        return StoredJob(id_, state, encoding.decode_spec(signer.verify(self.payload(id_))), ())
 
     def payload(self, id_: int) -> bytes:
-        """Answer the sealed spec of a job."""
+        """Return the stored spec of a job."""
         return value_of(self._txn, self._tables.payloads, keys.job_key(id_)) or b""
 
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
         """Return those of the first *count* errors of a job that are kept, to look at."""
-        return tuple(encoding.shown_error(entry) for entry in self.error_bytes(id_, count))
+        return tuple(encoding.error_for_display(entry) for entry in self.error_bytes(id_, count))
 
     def error_bytes(self, id_: int, count: int) -> tuple[bytes, ...]:
         """Return the same, encoded. Newest first.
@@ -109,7 +109,7 @@ class JobTable:
         id_: int,
         state: JobState,
         spec: JobSpec,
-        seal: Seal,
+        signer: Signer,
         errors: Sequence[ErrorEntry] = (),
     ) -> None:
         """Store a new job with all its *errors*, newest first; *id_* is larger than all before."""
@@ -117,12 +117,12 @@ class JobTable:
         key = keys.job_key(id_)
         digest = spec.unique_digest
         put(key, encoding.encode_job(state, digest), db=tables.jobs, append=True)
-        put(key, seal.close(encoding.encode_spec(spec)), db=tables.payloads, append=True)
+        put(key, signer.sign(encoding.encode_spec(spec)), db=tables.payloads, append=True)
         for number, entry in enumerate(reversed(errors)):
             put(keys.error_key(id_, number), encoding.encode_error(entry), db=tables.errors)
         self._enter(id_, state, digest)
 
-    def add_many(self, first: int, news: Sequence[NewJob], seal: Seal) -> None:
+    def add_many(self, first: int, news: Sequence[NewJob], signer: Signer) -> None:
         """Store new jobs, none of them unique, under the ids from *first* on, larger than all."""
         records: Items = []
         payloads: Items = []
@@ -136,7 +136,7 @@ class JobTable:
                 record = encoding.encode_job(state, None)
             key = keys.job_key(id_)
             records.append((key, record))
-            payloads.append((key, seal.close(encoding.encode_spec(spec))))
+            payloads.append((key, signer.sign(encoding.encode_spec(spec))))
             entries.append((place + key, b""))
             if listing is not None:
                 listed.append((listing + key, b""))
@@ -167,16 +167,16 @@ class JobTable:
         if error is not None:
             self._add_error(id_, old.state.errors, error)
 
-    def moves(self, decide: Callable[[JobState], JobState | None]) -> Moves:
-        """Answer room for changes of many jobs, all by the rule *decide*."""
-        return Moves(self._txn, self._tables, self._deltas, decide)
+    def bulk_update(self, decide: Callable[[JobState], JobState | None]) -> BulkUpdate:
+        """Return room for changes of many jobs, all by the rule *decide*."""
+        return BulkUpdate(self._txn, self._tables, self._deltas, decide)
 
     def records(self, ids: list[bytes]) -> dict[bytes, bytes]:
-        """Answer the records of those of these jobs that exist, by their keys."""
+        """Return the records of those of these jobs that exist, by their keys."""
         return get_many(self._txn, self._tables.jobs, ids)
 
     def payloads(self, ids: list[bytes]) -> dict[bytes, bytes]:
-        """Answer the sealed specs of those of these jobs that exist, by their keys."""
+        """Return the stored specs of those of these jobs that exist, by their keys."""
         return get_many(self._txn, self._tables.payloads, ids)
 
     def remove(self, id_: int, record: JobRecord) -> None:
@@ -193,7 +193,7 @@ class JobTable:
     def forget(self, id_: int) -> tuple[list[bytes], bytes | None]:
         """Delete what the tables of order hold of a job whose own record cannot be trusted.
 
-        Answer the lanes it stood in, and its digest if it had one. It reads these tables whole:
+        Return the lanes it stood in, and its digest if it had one. It reads these tables whole:
         its record is what says where in them it stands.
         """
         tables, delete = self._tables, self._txn.delete
@@ -232,7 +232,7 @@ class JobTable:
             delete_range(self._txn, table, start, end)
 
     def raw(self, id_: int) -> bytes:
-        """Answer the bytes of a job's record, whatever they are; none if it has none."""
+        """Return the bytes of a job's record, whatever they are; none if it has none."""
         if not 0 < id_ <= keys.LARGEST_ID:
             return b""
         return value_of(self._txn, self._tables.jobs, keys.job_key(id_)) or b""
@@ -242,17 +242,17 @@ class JobTable:
         return [key for key in keys_from(self._txn, table) if key.endswith(end)]
 
     def count(self, lane: bytes) -> int:
-        """Answer how many jobs a lane has."""
+        """Return how many jobs a lane has."""
         stored = value_of(self._txn, self._tables.counts, lane)
         return int.from_bytes(stored or b"", "big") + self._deltas.get(lane, 0)
 
     def lanes(self) -> list[tuple[Status, str]]:
-        """Answer the lanes that hold jobs: at most seven of a queue."""
+        """Return the lanes that hold jobs: at most seven of a queue."""
         known = {*keys_from(self._txn, self._tables.counts), *self._deltas}
         return [keys.split_lane(lane) for lane in sorted(known) if self.count(lane)]
 
     def flush(self) -> bool:
-        """Write the counts that changed; tell whether any job did."""
+        """Write the counts that changed; return whether any job did."""
         has_changed = bool(self._deltas)
         for lane, delta in self._deltas.items():
             if delta == 0:
@@ -267,7 +267,7 @@ class JobTable:
         return has_changed
 
     def head(self, lane: bytes, limit: int, end: bytes | None = None) -> list[bytes]:
-        """Answer the first *limit* keys of a lane's order of work, before *end* if it is given."""
+        """Return the first *limit* keys of a lane's order of work, before *end* if it is given."""
         if limit <= 0:
             return []
         if end is None:
@@ -286,11 +286,13 @@ class JobTable:
         return found
 
     def between(self, start: bytes, end: bytes) -> Iterator[bytes]:
-        """Answer the keys of the order of work from *start* to before *end*, as they are now."""
+        """Return the keys of the order of work from *start* to before *end*, as they are now."""
         return takewhile(end.__gt__, keys_from(self._txn, self._tables.index, start))
 
-    def in_the_way(self, digest: bytes, statuses: tuple[Status, ...], but: int = 0) -> int | None:
-        """Answer a job with this digest and one of these statuses, other than *but*."""
+    def find_conflict(
+        self, digest: bytes, statuses: tuple[Status, ...], but: int = 0
+    ) -> int | None:
+        """Return a job with this digest and one of these statuses, other than *but*."""
         for status in statuses:
             prefix = keys.unique_prefix(digest, status)
             for key in keys_with(self._txn, self._tables.unique, prefix):

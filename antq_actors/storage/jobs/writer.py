@@ -1,7 +1,7 @@
 """One write transaction: what it has to remember to its end, and what becomes of damaged jobs.
 
 A job whose records are damaged must neither run nor stand in the way of others, and it must not
-vanish. Whoever meets it in a write transaction condemns it: it is failed, its arguments stay as
+vanish. A write transaction that meets it marks it as damaged: it is failed, its arguments stay as
 they are, and its error says what was found.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.signer import Seal
+from antq_actors.storage.format.signer import Signer
 from antq_actors.storage.jobs.meta import NEXT_ID
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import keys
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.storage")
 
-_SHOWN: Final = 256
+_QUOTED_BYTES: Final = 256
 """Bytes of a damaged record that its error quotes: more than a whole one has."""
 
 
@@ -44,18 +44,18 @@ class JobWriter(JobReader):
     """What every verb that changes something stands on.
 
     Commit only after :meth:`flush`; then tell the queues in :attr:`due` that they have new work,
-    and those in :attr:`told` that there is word for them.
+    and those in :attr:`commanded` that there are commands for them.
     """
 
-    def __init__(self, txn: lmdb.Transaction, tables: Tables, seal: Seal | None = None) -> None:
+    def __init__(self, txn: lmdb.Transaction, tables: Tables, signer: Signer | None = None) -> None:
         super().__init__(txn, tables)
-        self._seal = seal or Seal()
+        self._signer = signer or Signer()
         self._next_id: int | None = None
         """The id of the next job, once one was asked for."""
         self.due: set[str] = set()
         """Queues that got a job, or were resumed, in this transaction."""
-        self.told: set[str] = set()
-        """Queues for whose nodes word was left in this transaction."""
+        self.commanded: set[str] = set()
+        """Queues for whose nodes a command was stored in this transaction."""
         self.findings: list[tuple[object, ...]] = []
         """What is to be logged once it is committed, as arguments of ``log.error``. Not before: a
         handler of log records may enqueue a job, which would wait for this very transaction."""
@@ -70,7 +70,7 @@ class JobWriter(JobReader):
             self._next_id = None
 
     def _new_id(self, wanted: int = 0) -> int:
-        """Answer an id that no job had, *wanted* if that is one. Raises DamagedRecord."""
+        """Return an id that no job had, *wanted* if that is one. Raises DamagedRecord."""
         id_ = max(self._first_free_id(), wanted)
         self._next_id = id_ + 1
         return id_
@@ -87,12 +87,12 @@ class JobWriter(JobReader):
         """Whether the flushed transaction changes anything: LMDB gives an empty one no number."""
         return self._has_changed or self._meta.has_changed
 
-    def _sound(self, id_: int, now: Instant) -> JobRecord:
-        """Answer a job's record; a damaged one is condemned first. Raises JobNotFound."""
+    def _readable(self, id_: int, now: Instant) -> JobRecord:
+        """Return a job's record; a damaged one is failed first. Raises JobNotFound."""
         try:
             return self._existing(id_)
         except DamagedRecord as error:
-            return self._condemn(id_, str(error), now)
+            return self._mark_damaged(id_, str(error), now)
 
     def _move(
         self,
@@ -103,16 +103,16 @@ class JobWriter(JobReader):
         *,
         now: Instant,
     ) -> bool:
-        """Change a job's state; a damaged job is condemned instead, which is False."""
+        """Change a job's state; a damaged job is failed instead, which is False."""
         try:
             self._jobs.move(id_, record, state, error)
         except DamagedRecord as damage:
-            self._condemn(id_, str(damage), now)
+            self._mark_damaged(id_, str(damage), now)
             return False
         return True
 
-    def _condemn(self, id_: int, why: str, now: Instant) -> JobRecord:
-        """Fail a job whose records are damaged; answer its record as it is then.
+    def _mark_damaged(self, id_: int, why: str, now: Instant) -> JobRecord:
+        """Fail a job whose records are damaged; return its record as it is then.
 
         Raises JobNotFound when there is nothing left of it but a place in the index.
         """
@@ -123,9 +123,9 @@ class JobWriter(JobReader):
             raise JobNotFound(f"no job has the id {id_}, though the index named one")
         self._note("job %d is damaged and was failed: %s", id_, why)
         _, queue_name = keys.split_lane(lanes[0]) if lanes else (None, encoding.UNREADABLE)
-        state, error = lifecycle.condemn(
+        state, error = lifecycle.mark_damaged(
             queue_name=queue_name,
-            why=f"{why} (its record was {found[:_SHOWN].hex() or 'missing'})",
+            why=f"{why} (its record was {found[:_QUOTED_BYTES].hex() or 'missing'})",
             errors=self._jobs.next_error_number(id_),
             now=now,
         )

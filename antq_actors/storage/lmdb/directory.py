@@ -28,7 +28,7 @@ def real(path: str | os.PathLike[str]) -> Path:
 
 
 def prepare(path: str | os.PathLike[str]) -> Path:
-    """Make the directory, if need be, readable by its owner only; answer its real path.
+    """Make the directory, if need be, readable by its owner only; return its real path.
 
     Raises StorageError when it is a file, cannot be made or written, or others can write to it.
     """

@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_FIRST_MAP: Final = 64 * 2**20
+_FIRST_MAP_BYTES: Final = 64 * 2**20
 """Bytes. It doubles when full; the file takes only what is used of it."""
 _MOST_READERS: Final = 1024
 """Threads of all processes that may read at once; 64 bytes of the lock file each."""
-_LOCK_FILE: Final = 64 * _MOST_READERS + 4096
+_LOCK_FILE_BYTES: Final = 64 * _MOST_READERS + 4096
 """Bytes of the lock file; LMDB has as many readers as find room in it."""
 
 _COMMIT: Final = lmdb.Transaction.commit
@@ -75,7 +75,7 @@ class _UnderWay:
 
 
 def _is_owned(lock: threading.RLock) -> bool:
-    """Tell whether this thread holds *lock*; as a Condition asks."""
+    """Return whether this thread holds *lock*; as a Condition asks."""
     return bool(lock._is_owned())  # type: ignore[attr-defined] # noqa: SLF001
 
 
@@ -100,7 +100,7 @@ class Environment:
         *,
         durable: bool = True,
         owner: object = None,
-        map_size: int = _FIRST_MAP,
+        map_size: int = _FIRST_MAP_BYTES,
         lock: StoreLock | None = None,
         migrate: bool = False,
     ) -> Environment:
@@ -138,17 +138,17 @@ class Environment:
         self._owner = owner
         self._pid = os.getpid()
         self._closed = False
-        self.turn = threading.RLock()
+        self._write_lock = threading.RLock()
         """Who holds it has the environment alone: a killed storage actor's thread may still be
         at its last transaction when its successor begins, and a map must not grow under it.
         """
         self._under_way = _UnderWay()
         self._under_way.has_ended = True
-        """The transaction of whoever has its turn."""
-        self._steady = threading.RLock()
+        """The transaction of whoever has the write lock."""
+        self._map_lock = threading.RLock()
         """Who holds it keeps the map from being enlarged or closed, and nobody from writing."""
         lmdb_lock.check(path, lock)
-        directory.reserve_lock_file(path, _LOCK_FILE)
+        directory.reserve_lock_file(path, _LOCK_FILE_BYTES)
         file_check.check(path)
         with ExitStack() as undo:
             self._lmdb_lock = lmdb_lock.LmdbLock(path)
@@ -175,53 +175,53 @@ class Environment:
 
     def close(self) -> None:
         """Close it; once more is no error. In a fork it does nothing: it is the parent's."""
-        with self.turn, self._steady, _guard:
+        with self._write_lock, self._map_lock, _guard:
             if self._closed or self._pid != os.getpid():
                 return
             self._closed = True
             del _open[self.path]
             self._env.close()
             self._lmdb_lock.release()
-            if not self._lock.is_alone:
+            if not self._lock.is_exclusive:
                 self._lock.release()
 
     def copy(self, directory: Path) -> None:
-        """Copy it as it is now, without its gaps, into an empty directory; others go on meanwhile.
+        """Copy it as it is now, without its gaps, into an empty directory, while others go on.
 
         What is not used any more is not reused until it is done. Raises StorageError.
         """
         try:
-            with self._steady:
+            with self._map_lock:
                 self._check()
                 self._env.copy(os.fsencode(directory), compact=True)  # type: ignore[arg-type] # bytes do
         except (lmdb.Error, OSError) as error:
             raise storage_error(error, directory) from error
 
     def inspect(self, work: Callable[[lmdb.Transaction], T]) -> T:
-        """Answer what *work* answers, in a read transaction that may be long; others go on.
+        """Return what *work* answers, in a read transaction that may be long; others go on.
 
         What is not used any more is not reused until it is done, so the file may grow.
         """
         try:
             self._check()
-            with self._steady, self._env.begin() as txn:
+            with self._map_lock, self._env.begin() as txn:
                 return work(txn)
         except lmdb.Error as error:
             raise storage_error(error, self.path) from error
 
-    def halt(self, timeout: float) -> bool:
-        """Have the environment alone until :meth:`go_on`; False: not within so many seconds."""
-        if not self.turn.acquire(timeout=timeout):
+    def freeze(self, timeout: float) -> bool:
+        """Have the environment alone until :meth:`unfreeze`; False: not within so many seconds."""
+        if not self._write_lock.acquire(timeout=timeout):
             return False
-        if self._steady.acquire(timeout=timeout):
+        if self._map_lock.acquire(timeout=timeout):
             return True
-        self.turn.release()
+        self._write_lock.release()
         return False
 
-    def go_on(self) -> None:
+    def unfreeze(self) -> None:
         """Let others have it again."""
-        self._steady.release()
-        self.turn.release()
+        self._map_lock.release()
+        self._write_lock.release()
 
     def _abandon(self) -> None:
         """Let go, in a fork, of the copy of what stays open in the parent."""
@@ -253,7 +253,7 @@ class Environment:
                 raise storage_error(error, self.path) from error
 
     def read(self, work: Callable[[lmdb.Transaction], T]) -> T:
-        """Answer what *work* answers, in a read transaction.
+        """Return what *work* answers, in a read transaction.
 
         Keep it short: while it lasts, no page is reused, and the file grows for good.
         """
@@ -275,7 +275,7 @@ class Environment:
         repeated. Finalizers could do so, too, but they may come in the middle of LMDB's own code:
         the collector has to wait.
         """
-        is_outermost = not _is_owned(self.turn)
+        is_outermost = not _is_owned(self._write_lock)
         try:
             return self._transact_or_repeat(work, write=write)
         except BaseException:
@@ -287,7 +287,7 @@ class Environment:
         while True:
             mine = _UnderWay()
             try:
-                with self.turn, uncollected:
+                with self._write_lock, uncollected:
                     self._abort_outer()
                     self._under_way = mine
                     try:
@@ -313,9 +313,9 @@ class Environment:
         Only a tracer's exception, say, can do that: between two instructions of ours. That of a
         signal, or of another thread, comes with a call.
         """
-        if _is_owned(self.turn):
+        if _is_owned(self._write_lock):
             self._under_way.abort()
-        for lock in (self.turn, self._steady):
+        for lock in (self._write_lock, self._map_lock):
             while _is_owned(lock):
                 lock.release()
         uncollected.let_go()
@@ -327,12 +327,12 @@ class Environment:
         try:
             txns.extend(begin)
         except lmdb.MapResizedError:
-            with self._steady:
+            with self._map_lock:
                 self._env.set_mapsize(0)  # another process enlarged it: adopt
             txns.extend(map(self._env_write if write else self._env_read, _NO_DATABASE))
 
     @property
-    def is_at_hand(self) -> bool:
+    def is_uncontended(self) -> bool:
         """Whether a write would begin at once: no other thread or process is at one."""
         return self._under_way.has_ended and not self.is_shared
 
@@ -342,7 +342,7 @@ class Environment:
         return self._lock.is_shared()
 
     def last_transaction(self) -> int:
-        """Answer the number of the last committed write transaction, of whatever process."""
+        """Return the number of the last committed write transaction, of whatever process."""
         self._check()
         return int(self._env.info()["last_txnid"])
 
@@ -376,7 +376,7 @@ class Environment:
         try:
             # A reader that was killed keeps pages from being used again, and so the map full.
             self.clear_dead_readers()
-            with self.turn, self._steady:
+            with self._write_lock, self._map_lock:
                 self._env.set_mapsize(2 * self._env.info()["map_size"])
         except lmdb.Error as error:
             raise storage_error(error, self.path) from error
@@ -405,7 +405,7 @@ def removal(path: str | os.PathLike[str], owner: object = None) -> StoreRemoved 
 
 
 def opened(path: str | os.PathLike[str]) -> Environment | None:
-    """Answer the environment of *path* that this process has open, if it has."""
+    """Return the environment of *path* that this process has open, if it has."""
     return _open.get(Path(os.path.realpath(path)))
 
 
@@ -422,11 +422,11 @@ def _bring_up_to_date(env: Environment, *, migrate: bool) -> None:
     if not migrate:
         migration.check_brevity()
     lock = env._lock  # noqa: SLF001 - a part of it
-    if lock.is_alone:
+    if lock.is_exclusive:
         migration.run(env.write)
         return
-    if not lock.take_alone():
-        raise migration.not_alone()
+    if not lock.take_exclusively():
+        raise migration.in_use_error()
     migration.run(env.write)
     lock.share()
 
@@ -446,20 +446,20 @@ def close_left_open(path: str | os.PathLike[str], owner: object) -> None:
 
 # A fork copies the environments, but LMDB binds them to the parent. Between two transactions a
 # copy can be closed without touching anything that the parent shares, and the child may then open
-# the path itself. So a fork waits for its turn, as everyone else.
+# the path itself. So a fork waits for the write lock, as everyone else.
 
-_LONGEST_FORK: Final = 5.0
+_FORK_TIMEOUT_SECONDS: Final = 5.0
 _held_over_fork: Final[list[Environment]] = []
 
 
 def _before_fork() -> None:
     _guard.acquire()
-    _held_over_fork.extend(env for env in _open.values() if env.halt(_LONGEST_FORK))
+    _held_over_fork.extend(env for env in _open.values() if env.freeze(_FORK_TIMEOUT_SECONDS))
 
 
 def _after_in_parent() -> None:
     for env in _held_over_fork:
-        env.go_on()
+        env.unfreeze()
     _held_over_fork.clear()
     _guard.release()
 

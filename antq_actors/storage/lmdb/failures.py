@@ -30,11 +30,11 @@ _ADVICE: Final = {
     errno.ELOOP: "; give a path whose links end somewhere",
 }
 """What to do, where the system's words leave it open."""
-_NEXT_TO_NOTHING: Final = 2**20
+_NEXT_TO_NOTHING_BYTES: Final = 2**20
 
 
 def storage_error(error: lmdb.Error | OSError, path: Path) -> StorageError:
-    """Answer the error to raise instead of *error*, which using the store in *path* met."""
+    """Return the error to raise instead of *error*, which using the store in *path* met."""
     if _is_full(error, path):
         return StorageFull(
             f"the disk that holds {path} is full; what was just asked for was not stored."
@@ -73,7 +73,7 @@ def removed(path: Path, finding: str) -> StoreRemoved:
 
 
 def damaged(path: Path, finding: str) -> StorageError:
-    """Answer the error to raise for a file that is not what LMDB wrote."""
+    """Return the error to raise for a file that is not what LMDB wrote."""
     return StorageError(
         f"{path} is damaged, or no store of antq_actors ({finding}). Bring its data.mdb back from a"
         " backup, or move it away to begin with an empty store;"
@@ -88,4 +88,4 @@ def _is_full(error: lmdb.Error | OSError, path: Path) -> bool:
     if any(os.strerror(code) in text for code in FULL):
         return True
     # A write that found room for a part of its pages only, LMDB calls an input/output error.
-    return os.strerror(errno.EIO) in text and shutil.disk_usage(path).free < _NEXT_TO_NOTHING
+    return os.strerror(errno.EIO) in text and shutil.disk_usage(path).free < _NEXT_TO_NOTHING_BYTES

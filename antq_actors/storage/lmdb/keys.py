@@ -46,7 +46,7 @@ LISTED: Final = frozenset(Status) - {Status.ENQUEUED, Status.RUNNING}
 for them (priorities, nodes), and ids ascend within each.
 """
 
-LONGEST_QUEUE_NAME: Final = 255
+LONGEST_QUEUE_NAME_BYTES: Final = 255
 """In bytes of UTF-8; LMDB allows 511 for a whole key."""
 
 LARGEST_ID: Final = 2**64 - 1
@@ -88,27 +88,27 @@ class UniqueKey(NamedTuple):
 
 
 def job_key(id_: int) -> bytes:
-    """Answer the key of a job in ``jobs`` and ``payloads``."""
+    """Return the key of a job in ``jobs`` and ``payloads``."""
     return _ID.pack(id_)
 
 
 def id_of(key: bytes) -> bytes:
-    """Answer the key in ``jobs`` of the job that a key of ``index`` names."""
+    """Return the key in ``jobs`` of the job that a key of ``index`` names."""
     return key[-_ID_SIZE:]
 
 
 def id_at_end(key: bytes) -> int:
-    """Answer the id that a key of any table but ``errors`` and ``counts`` ends with."""
+    """Return the id that a key of any table but ``errors`` and ``counts`` ends with."""
     return int.from_bytes(key[-_ID_SIZE:], "big")
 
 
 def without_id(key: bytes) -> bytes:
-    """Answer such a key up to its id."""
+    """Return such a key up to its id."""
     return key[:-_ID_SIZE]
 
 
 def error_key(id_: int, number: int) -> bytes:
-    """Answer the key of a job's error; *number* counts from 0, oldest first."""
+    """Return the key of a job's error; *number* counts from 0, oldest first."""
     return _ID_NUMBER.pack(id_, number)
 
 
@@ -122,15 +122,15 @@ def split_error_key(key: bytes) -> tuple[int, int]:
 
 @lru_cache(maxsize=4096)
 def lane(status: Status, queue_name: str) -> bytes:
-    """Answer what all keys of a status of a queue begin with.
+    """Return what all keys of a status of a queue begin with.
 
     Raises StorageError for a name that no key can hold.
     """
     name = queue_name.encode()
-    if not name or len(name) > LONGEST_QUEUE_NAME or b"\x00" in name:
+    if not name or len(name) > LONGEST_QUEUE_NAME_BYTES or b"\x00" in name:
         raise StorageError(
-            f"a queue cannot be named {queue_name!r}: a name has 1 to {LONGEST_QUEUE_NAME} bytes"
-            " and no NUL"
+            f"a queue cannot be named {queue_name!r}: a name has 1 to"
+            f" {LONGEST_QUEUE_NAME_BYTES} bytes and no NUL"
         )
     return b"%b%b\x00" % (_BYTES[status], name)
 
@@ -139,7 +139,13 @@ def split_lane(key: bytes) -> tuple[Status, str]:
     """Undo :func:`lane`. Raises StorageError for other bytes."""
     status = _STATUSES.get(key[0]) if key else None
     name = key[1:-1]
-    if status is None or not name or key[-1] or b"\x00" in name or len(name) > LONGEST_QUEUE_NAME:
+    if (
+        status is None
+        or not name
+        or key[-1]
+        or b"\x00" in name
+        or len(name) > LONGEST_QUEUE_NAME_BYTES
+    ):
         raise _no_key(key, "of a lane")
     try:
         return status, name.decode()
@@ -148,7 +154,7 @@ def split_lane(key: bytes) -> tuple[Status, str]:
 
 
 def is_lane(key: bytes) -> bool:
-    """Tell whether *key* is what :func:`lane` answers for some status and queue."""
+    """Return whether *key* is what :func:`lane` answers for some status and queue."""
     try:
         split_lane(key)
     except StorageError:
@@ -157,12 +163,12 @@ def is_lane(key: bytes) -> bool:
 
 
 def lane_end(start: bytes) -> bytes:
-    """Answer the smallest key behind every key that begins with the lane *start*."""
+    """Return the smallest key behind every key that begins with the lane *start*."""
     return start[:-1] + b"\x01"
 
 
 def order_of(state: JobState) -> int:
-    """Answer where in its lane a job stands; the smallest is first."""
+    """Return where in its lane a job stands; the smallest is first."""
     status = state.status
     if status is Status.ENQUEUED:
         return -state.priority
@@ -174,17 +180,17 @@ def order_of(state: JobState) -> int:
 
 
 def work_key(start: bytes, order: int, id_: int = 0) -> bytes:
-    """Answer the key of ``index`` in the lane *start*; id 0 stands before all jobs of an order."""
+    """Return the key of ``index`` in the lane *start*; id 0 stands before all jobs of an order."""
     return start + _ORDER_ID.pack(order + _BIAS, id_)
 
 
 def lane_in(key: bytes) -> bytes:
-    """Answer the lane that a key of ``index`` is in."""
+    """Return the lane that a key of ``index`` is in."""
     return key[: -_ORDER_SIZE - _ID_SIZE]
 
 
 def order_in(key: bytes) -> Instant:
-    """Answer the order that a key of ``index`` holds."""
+    """Return the order that a key of ``index`` holds."""
     return int.from_bytes(key[-_ORDER_SIZE - _ID_SIZE : -_ID_SIZE], "big") - _BIAS
 
 
@@ -195,7 +201,7 @@ def split_work_key(key: bytes) -> WorkKey:
 
 
 def listing_key(start: bytes, id_: int) -> bytes:
-    """Answer the key of ``listing`` in the lane *start*."""
+    """Return the key of ``listing`` in the lane *start*."""
     return start + _ID.pack(id_)
 
 
@@ -205,12 +211,12 @@ def split_listing_key(key: bytes) -> ListingKey:
 
 
 def unique_prefix(digest: bytes, status: Status) -> bytes:
-    """Answer what the keys of all jobs with this digest and status begin with."""
+    """Return what the keys of all jobs with this digest and status begin with."""
     return digest + _BYTES[status]
 
 
 def unique_key(digest: bytes, status: Status, id_: int) -> bytes:
-    """Answer the key of ``unique``."""
+    """Return the key of ``unique``."""
     return digest + _BYTES[status] + _ID.pack(id_)
 
 

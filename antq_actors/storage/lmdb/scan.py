@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def keys_from(txn: lmdb.Transaction, table: _Database, start: bytes = b"") -> Iterator[bytes]:
-    """Answer the keys of a table from *start* on. Do not change the table meanwhile."""
+    """Return the keys of a table from *start* on. Do not change the table in the meantime."""
     with txn.cursor(table) as cursor:
         if cursor.set_range(start):
             yield from cast("Iterator[bytes]", cursor.iternext(keys=True, values=False))
@@ -36,7 +36,7 @@ def keys_down_from(txn: lmdb.Transaction, table: _Database, start: bytes) -> Ite
 def first_keys(
     txn: lmdb.Transaction, table: _Database, start: bytes, limit: int, end: bytes
 ) -> list[bytes]:
-    """Answer *limit* keys of a table from *start* on, if the first of them is before *end*."""
+    """Return *limit* keys of a table from *start* on, if the first of them is before *end*."""
     with txn.cursor(table) as cursor:
         if not cursor.set_range(start) or cast("bytes", cursor.key()) >= end:
             return []
@@ -44,7 +44,7 @@ def first_keys(
 
 
 def keys_with(txn: lmdb.Transaction, table: _Database, prefix: bytes) -> Iterator[bytes]:
-    """Answer the keys that begin with *prefix*. Do not change the table meanwhile."""
+    """Return the keys that begin with *prefix*. Do not change the table in the meantime."""
     for key in keys_from(txn, table, prefix):
         if not key.startswith(prefix):
             return
@@ -54,7 +54,7 @@ def keys_with(txn: lmdb.Transaction, table: _Database, prefix: bytes) -> Iterato
 def items_with(
     txn: lmdb.Transaction, table: _Database, prefix: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Answer the keys that begin with *prefix*, with their values."""
+    """Return the keys that begin with *prefix*, with their values."""
     with txn.cursor(table) as cursor:
         if cursor.set_range(prefix):
             for key, value in cast("Iterator[tuple[bytes, bytes]]", cursor.iternext()):
@@ -86,12 +86,12 @@ def delete_range(txn: lmdb.Transaction, table: _Database, start: bytes, end: byt
 def items_from(
     txn: lmdb.Transaction, table: _Database, start: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Answer the keys of a table from *start* on, with their values."""
+    """Return the keys of a table from *start* on, with their values."""
     with txn.cursor(table) as cursor:
         if cursor.set_range(start):
             yield from cast("Iterator[tuple[bytes, bytes]]", cursor.iternext())
 
 
 def value_of(txn: lmdb.Transaction, table: _Database, key: bytes) -> bytes | None:
-    """Answer the value of a key; None if there is none."""
+    """Return the value of a key; None if there is none."""
     return cast("bytes | None", txn.get(key, db=table))

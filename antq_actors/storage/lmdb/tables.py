@@ -52,7 +52,7 @@ def open_tables(env: lmdb.Environment, path: Path) -> Tables:
 
 
 def _make_tables(env: lmdb.Environment, path: Path) -> None:
-    """Make all in one transaction: who opens the store meanwhile sees none or all of them."""
+    """Make all in one transaction: who opens the store in the meantime sees none or all of them."""
     with env.begin(write=True) as txn:
         if txn.stat()["entries"] and txn.get(b"meta") is None:
             raise StorageError(

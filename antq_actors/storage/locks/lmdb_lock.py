@@ -38,8 +38,8 @@ def check(directory: Path, store_lock: StoreLock) -> None:
     deadline = time.monotonic() + _SETTLING_SECONDS
     while True:
         is_held = is_open(directory)
-        others = [] if store_lock.is_alone else store_lock.find_others()
-        if not (is_held and store_lock.is_alone) and (is_held or not others):
+        others = [] if store_lock.is_exclusive else store_lock.find_others()
+        if not (is_held and store_lock.is_exclusive) and (is_held or not others):
             return
         if time.monotonic() > deadline:
             break

@@ -43,16 +43,16 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def of_this_process(queues: Mapping[str, QueueInfo]) -> bytes:
-    """Answer what this process, which runs *queues*, says of itself."""
+    """Return the metadata of this process, which runs *queues*."""
     return msgspec.json.encode(
         NodeInfo(pid=os.getpid(), host=socket.gethostname(), queues=dict(queues))
     )
 
 
-def read(number: int, said: bytes, *, alive: bool, running: int) -> NodeInfo:
-    """Answer what node *number* said; one that says nothing readable is a number."""
+def read(number: int, metadata: bytes, *, alive: bool, running: int) -> NodeInfo:
+    """Return what *metadata* says of node *number*; of none that can be read, the number."""
     try:
-        info = msgspec.json.decode(said, type=NodeInfo)
+        info = msgspec.json.decode(metadata, type=NodeInfo)
     except (msgspec.DecodeError, UnicodeDecodeError):
         info = NodeInfo()
     return msgspec.structs.replace(info, number=number, alive=alive, running=running)

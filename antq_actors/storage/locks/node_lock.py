@@ -20,22 +20,23 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-_JUST_MADE: Final = 60.0
+_JUST_MADE_SECONDS: Final = 60.0
 """Seconds."""
 
 _guard = threading.Lock()
 _held: Final[dict[Path, LockFile]] = {}
-_said: Final[dict[Path, bytes]] = {}
-"""What nodes of this process say of themselves."""
+_metadata: Final[dict[Path, bytes]] = {}
+"""The metadata of the nodes of this process."""
 
-_MOST_SAID: Final = 65_536
-"""Bytes that are read of what a node says."""
+_MOST_METADATA_BYTES: Final = 65_536
+"""Bytes that are read of the metadata of a node."""
 
 
-def hold(directory: Path, node: int, says: bytes = b"") -> None:
+def hold(directory: Path, node: int, metadata: bytes = b"") -> None:
     """Take the lock of a new *node* of the store in *directory*; once more is no error.
 
-    The file holds what it *says* of itself. Raises OSError when the file cannot be made.
+    The file holds its *metadata*, which describes it. Raises OSError when the file cannot be
+    made.
     """
     file = _file(directory, node)
     with _guard:
@@ -49,22 +50,22 @@ def hold(directory: Path, node: int, says: bytes = b"") -> None:
                 raise BlockingIOError(
                     f"{file} is locked by another process, though node {node} is new"
                 )
-            lock.write(says)
+            lock.write(metadata)
             undo.pop_all()
         _held[file] = lock
-        _said[file] = says
+        _metadata[file] = metadata
 
 
-def said(directory: Path, node: int) -> bytes:
-    """Answer what a node says of itself; nothing of one that cannot be read."""
+def metadata(directory: Path, node: int) -> bytes:
+    """Return the metadata of a node; none of one whose file cannot be read."""
     file = _file(directory, node)
     with _guard:
         # Where locks are the process's, reading its own file would let it go.
         if file in _held:
-            return _said[file]
+            return _metadata[file]
         try:
             with file.open("rb") as readable:
-                return readable.read(_MOST_SAID)
+                return readable.read(_MOST_METADATA_BYTES)
         except OSError:
             return b""
 
@@ -78,7 +79,7 @@ def release(directory: Path, node: int) -> None:
     file = _file(directory, node)
     with _guard:
         lock = _held.pop(file, None)
-        _said.pop(file, None)
+        _metadata.pop(file, None)
         try:
             if lock.is_at(file) if lock is not None else _is_free(file):
                 file.unlink(missing_ok=True)
@@ -88,7 +89,7 @@ def release(directory: Path, node: int) -> None:
 
 
 def is_dead(directory: Path, node: int) -> bool:
-    """Tell whether the process of *node* is gone. A node of this process never is.
+    """Return whether the process of *node* is gone. A node of this process never is.
 
     Raises OSError when the file cannot be looked at: that tells nothing of the node.
     """
@@ -109,7 +110,7 @@ def sweep(directory: Path, nodes: Collection[int]) -> None:
             if file in known or file in _held:
                 continue
             with suppress(FileNotFoundError):  # another sweep was faster
-                if file.stat().st_mtime > time.time() - _JUST_MADE:
+                if file.stat().st_mtime > time.time() - _JUST_MADE_SECONDS:
                     continue
                 lock = try_lock(file)
                 if lock is not None:
@@ -154,7 +155,7 @@ def _forget_in_fork() -> None:
     global _guard  # noqa: PLW0603 - the parent may have held it at the fork
     _guard = threading.Lock()
     _held.clear()
-    _said.clear()
+    _metadata.clear()
 
 
 if hasattr(os, "register_at_fork"):

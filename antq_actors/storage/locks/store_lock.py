@@ -4,8 +4,8 @@ Everyone who opens a store shares a lock on one of its files, on the byte that h
 number, and on another that has the number of its PID namespace. If then somebody holds the byte of
 another namespace, the store is refused; of two that open it at once, each may be, and never none.
 Who exchanges the store or rewrites it, takes all bytes alone: then nobody has it open, and nobody
-can open it meanwhile. It is the system's lock, so it ends with its process, and what it says of a
-namespace ends with the last process there.
+can open it until it is done. It is the system's lock, so it ends with its process, and what it
+says of a namespace ends with the last process there.
 """
 
 from __future__ import annotations
@@ -57,13 +57,13 @@ def can_be_shared(platform: str) -> bool:
 class StoreLock:
     """Holds the lock of the store in *directory* until it is released.
 
-    Raises StorageError when somebody has it alone; or, with *alone* and where stores cannot be
+    Raises StorageError when somebody has it alone; or, with *exclusive* and where stores cannot be
     shared, when anybody has it open; or when it is open in another PID namespace.
     """
 
-    def __init__(self, directory: Path, *, alone: bool = False) -> None:
+    def __init__(self, directory: Path, *, exclusive: bool = False) -> None:
         self._directory = directory
-        self.is_alone = alone
+        self.is_exclusive = exclusive
         self._can_be_shared = can_be_shared(sys.platform)
         namespace = pid_namespace.current()
         self._namespace_byte = (
@@ -74,7 +74,7 @@ class StoreLock:
         except OSError as error:
             raise storage_error(error, directory) from error
         try:
-            refusal = self._take(alone=alone)
+            refusal = self._take(exclusive=exclusive)
         except OSError as error:
             self._file.release()
             raise storage_error(error, directory) from error
@@ -82,10 +82,10 @@ class StoreLock:
             self._file.release()
             raise refusal
 
-    def take_alone(self) -> bool:
+    def take_exclusively(self) -> bool:
         """Have the store alone from now on; False: another has it open."""
-        self.is_alone = self._file.take()
-        return self.is_alone
+        self.is_exclusive = self._file.take()
+        return self.is_exclusive
 
     def share(self) -> None:
         """Let others open the store again, where it can be shared.
@@ -93,7 +93,7 @@ class StoreLock:
         What is let go last keeps all others out until then: half of it would be refused as another
         namespace.
         """
-        self.is_alone = False
+        self.is_exclusive = False
         if not self._can_be_shared:
             return
         end = 0
@@ -104,7 +104,7 @@ class StoreLock:
         self._file.drop(0, end)
 
     def is_shared(self) -> bool:
-        """Tell whether another process has the store open, as far as one can tell."""
+        """Return whether another process has the store open, as far as one can tell."""
         try:
             return self._file.is_shared()
         except OSError:  # released by another thread at this very moment
@@ -133,9 +133,9 @@ class StoreLock:
         """Let go; once more is no error."""
         self._file.release()
 
-    def _take(self, *, alone: bool) -> StorageError | None:
+    def _take(self, *, exclusive: bool) -> StorageError | None:
         """Take the locks, or return why they cannot be had."""
-        if alone:
+        if exclusive:
             return None if self._file.take() else self._is_open_elsewhere()
         if not self._can_be_shared:
             return None if self._file.take() else self._cannot_be_shared()

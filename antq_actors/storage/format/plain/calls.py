@@ -37,14 +37,14 @@ _IN_ZONES: Final = frozenset({dt.datetime, dt.time})
 
 
 def meant(module: Any, name: Any) -> Any:
-    """Answer the class of plain data that is named so, else an Opaque."""
+    """Return the class of plain data that is named so, else an Opaque."""
     if type(module) is not str or type(name) is not str:
         raise StorageError("it names something by what is no text")
     return makers.PLAIN.get((module, name)) or named(module, name)
 
 
 def cost_of_call(called: Any, args: tuple[Any, ...]) -> int:
-    """Answer what :func:`result_of_call` will cost, as the machine counts it."""
+    """Return what :func:`result_of_call` will cost, as the machine counts it."""
     cost = _CALL_COST + len(args)
     if args and type(args[0]) is str:
         cost += len(args[0]) // _TEXT_UNIT
@@ -56,7 +56,7 @@ def cost_of_call(called: Any, args: tuple[Any, ...]) -> int:
 
 
 def result_of_call(called: Any, args: tuple[Any, ...]) -> Any:
-    """Answer what calling, or instantiating, *called* would give, made or not."""
+    """Return what calling, or instantiating, *called* would give, made or not."""
     if isinstance(called, type):
         # One of the few classes that a pickle gets by their names: they are plain data.
         maker = makers.MAKERS.get(called)

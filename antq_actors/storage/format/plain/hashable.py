@@ -66,7 +66,7 @@ class KeyCheck:
         self._equal_hashes: dict[int, dict[int, int]] = {}
 
     def hashable(self, keys: list[Any], container: object = None) -> list[Any]:
-        """Answer *keys* with an Opaque for each that is not to be hashed.
+        """Return *keys* with an Opaque for each that is not to be hashed.
 
         They come to those that *container* has; None: they are all of them. Raises StorageError
         for keys that are made to collide.

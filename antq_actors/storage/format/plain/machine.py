@@ -56,11 +56,11 @@ class Machine:
         self._budget = BUDGET
 
     def longest_text(self) -> int:
-        """Answer how many characters a leaf of what was read can be shown with."""
+        """Return how many characters a leaf of what was read can be shown with."""
         return max(self._tape.longest, self._keys.longest)
 
     def read(self) -> Any:
-        """Answer what the pickle describes. Raises StorageError for bytes that are no pickle.
+        """Return what the pickle describes. Raises StorageError for bytes that are no pickle.
 
         Its containers may hold each other in any way, also themselves.
         """
@@ -79,7 +79,7 @@ class Machine:
         raise StorageError(TOO_MANY_STEPS)
 
     def _run_block(self) -> bool:
-        """Do some steps; answer whether the pickle is read to its end."""
+        """Do some steps; return whether the pickle is read to its end."""
         pickled, memo = self._tape.bytes, self._memo
         stack, at = self._stack, self._tape.at
         self._budget -= _BLOCK

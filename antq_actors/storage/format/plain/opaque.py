@@ -32,7 +32,7 @@ class Opaque:
 
 
 def named(*parts: object) -> Opaque:
-    r"""Answer an Opaque for what bytes name so, in text that is safe to show.
+    r"""Return an Opaque for what bytes name so, in text that is safe to show.
 
     >>> named("shop", "Cart")
     <opaque shop.Cart>
@@ -43,7 +43,7 @@ def named(*parts: object) -> Opaque:
 
 
 def class_name(cls: type) -> Opaque:
-    """Answer an Opaque for an instance of *cls*."""
+    """Return an Opaque for an instance of *cls*."""
     return Opaque(f"{cls.__module__}.{cls.__qualname__}")
 
 

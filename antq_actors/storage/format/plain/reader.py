@@ -22,7 +22,7 @@ from antq_actors.storage.format.plain.simple import longest_text
 
 
 def read_plain(pickled: bytes) -> Any:
-    """Answer the value, with an Opaque for each part that is no plain data or too much to show.
+    """Return the value, with an Opaque for each part that is no plain data or too much to show.
 
     The answer can be printed, compared and turned into JSON in bounded time. Raises StorageError
     for bytes that are no pickle.

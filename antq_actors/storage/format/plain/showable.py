@@ -77,7 +77,7 @@ def is_small(value: Any, longest_text: int) -> bool:
 
 
 def shown(value: Any, stored: int) -> Any:
-    """Answer *value*, read from *stored* bytes, as it can be shown.
+    """Return *value*, read from *stored* bytes, as it can be shown.
 
     What cannot is an Opaque that says why; in a dict that names its values, as arguments are, only
     those that cannot.
@@ -97,7 +97,7 @@ class _Measuring:
         self._known: dict[int, _Size | str] = {}
 
     def shown(self, value: Any) -> Any:
-        """Answer *value*, or an Opaque when the values shown so far leave no room for it."""
+        """Return *value*, or an Opaque when the values shown so far leave no room for it."""
         if type(value) not in _CONTAINERS:
             size = _Size(1, _length(value), 0)
         else:

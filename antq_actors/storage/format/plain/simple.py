@@ -67,7 +67,7 @@ _LENGTH_SIZES: Final = {
 
 
 def longest_text(pickled: bytes) -> int | None:
-    """Answer how long a text in a simple pickle can be, in bytes; None for any other pickle."""
+    """Return how long a text in a simple pickle can be, in bytes; None for any other pickle."""
     if len(pickled) > LARGEST:
         return None
     longest = SHORT

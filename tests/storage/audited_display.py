@@ -1,4 +1,4 @@
-"""Looks at stored arguments in every way there is and tells what happened meanwhile.
+"""Looks at stored arguments in every way there is and tells what happened in the meantime.
 
 In a process of its own it has little memory: a reader that takes all memory or for ever is then
 the end of that process, and not of the one that tests.
@@ -53,11 +53,11 @@ def hear(event, args):
 
 
 def look(encoded):
-    """Answer what *encoded* shows, and all that was run, opened or imported to show it."""
+    """Return what *encoded* shows, and all that was run, opened or imported to show it."""
     stored = StoredJob(7, STATE, JobSpec("shop:Mail", encoded, 0), ())
     watch.events = []
     try:
-        job = encoding.as_job(stored, encoding.show_args(encoded))
+        job = encoding.as_job(stored, encoding.display_args(encoded))
         texts = [repr(job.args), render.text(job), render.as_json(job)]
         happened = watch.events
     finally:

@@ -1,4 +1,4 @@
-"""A job that one more interruption would fail begins alone on its node."""
+"""A job that one more interruption would fail has an isolated run on its node."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from antq_actors.jobs.outcome import Completed, Failed
 from antq_actors.jobs.status import Status
 from antq_actors.storage.format.records import NodeGone, Settlement
 from antq_actors.storage.jobs import job_store
-from antq_actors.storage.jobs.claims import ALONE_FOR
+from antq_actors.storage.jobs.claims import ISOLATION_MICROSECONDS
 
 
 def interrupted(store, count, times, *, most=3):
@@ -42,7 +42,7 @@ def test_after_the_last_but_one_they_begin_one_at_a_time(store):
 
     first = store.work("mail", [], node=1, limit=5, now=0)
     assert ids(first.jobs) == [1]
-    assert first.next_due == ALONE_FOR
+    assert first.next_due == ISOLATION_MICROSECONDS
     assert ids(store.claim(limit=5, now=1)) == []
 
     second = store.work("mail", [done(first.jobs[0])], node=1, limit=5, now=2)
@@ -67,10 +67,10 @@ def test_a_long_job_has_its_node_for_itself_for_a_while_only(store):
     store.insert(a_new_job())
     assert ids(store.claim(limit=5, now=SECOND)) == [1]
 
-    held = store.work("mail", [], node=1, limit=5, now=SECOND + ALONE_FOR - 1)
-    assert (ids(held.jobs), held.next_due) == ([], SECOND + ALONE_FOR)
+    held = store.work("mail", [], node=1, limit=5, now=SECOND + ISOLATION_MICROSECONDS - 1)
+    assert (ids(held.jobs), held.next_due) == ([], SECOND + ISOLATION_MICROSECONDS)
 
-    assert ids(store.claim(limit=5, now=SECOND + ALONE_FOR)) == [2]
+    assert ids(store.claim(limit=5, now=SECOND + ISOLATION_MICROSECONDS)) == [2]
 
 
 def test_it_holds_up_all_queues_of_its_node_and_no_other_node(store):
@@ -100,19 +100,19 @@ def test_however_few_interruptions_are_allowed_a_new_job_never_waits_for_others(
     assert ids(store.claim(limit=5)) == ([] if most == 1 else [1])
 
 
-def test_it_stays_on_its_last_chance_over_failed_attempts_until_it_is_retried(store):
+def test_it_stays_on_isolated_over_failed_attempts_until_it_is_retried(store):
     store.insert(a_new_job(max_attempts=3))
     for _ in range(2):
         store.claim()
         store.rescue(node=1, now=0, max_interruptions=3, reason="it died")
     (job,) = store.claim()
     store.settle(Settlement(1, job.state.execution, Failed("no", None, 0.0)), now=1)
-    assert store.get(1).state.alone
+    assert store.get(1).state.isolated
     (job,) = store.claim(now=2)
-    assert job.state.alone
+    assert job.state.isolated
     store.settle(done(job), now=3)
 
-    assert not store.retry(1, now=4).state.alone
+    assert not store.retry(1, now=4).state.isolated
 
 
 def test_when_it_ended_all_queues_are_told(env, store):
@@ -157,7 +157,7 @@ def test_its_outcomes_are_dropped_without_an_error(store):
 
 
 def test_word_for_a_node_is_taken_once_by_its_queue(store):
-    store.order_concurrency("mail", 7, [1, 2])
+    store.set_concurrency_command("mail", 7, [1, 2])
 
     assert store.work("other", [], node=1, limit=0, now=0).concurrency is None
     assert store.work("mail", [], node=1, limit=0, now=0).concurrency == 7
@@ -166,7 +166,7 @@ def test_word_for_a_node_is_taken_once_by_its_queue(store):
 
 
 def test_word_for_a_node_that_ended_goes_with_it(env, store):
-    store.order_concurrency("mail", 7, [7])
+    store.set_concurrency_command("mail", 7, [7])
     store.remove_node(7)
     store.add_node(7)
 
