@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.status import Status
     from antq_actors.jobs.unique import Unique
     from antq_actors.jobs.worker import Worker
-    from antq_actors.queues.status import QueueStatus
+    from antq_actors.queues.messages import QueueStatus
     from antq_actors.storage.admin.transfer import Imported
     from antq_actors.storage.locks.node_info import NodeInfo, QueueInfo
 
@@ -107,7 +107,7 @@ _MODULES: Final = {
     "QueueConfig": "antq_actors.app.config",
     "QueueHandle": "antq_actors.app",
     "QueueInfo": "antq_actors.storage.locks.node_info",
-    "QueueStatus": "antq_actors.queues.status",
+    "QueueStatus": "antq_actors.queues.messages",
     "Snooze": "antq_actors.jobs.outcome",
     "Status": "antq_actors.jobs.status",
     "Unique": "antq_actors.jobs.unique",

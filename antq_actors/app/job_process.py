@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.worker_registry import AnyWorker
     from antq_actors.otp.kernel.ref import ServerRef
-    from antq_actors.queues.status import QueueStatus
+    from antq_actors.queues.messages import QueueStatus
     from antq_actors.storage.locks.node_info import NodeInfo
 
 log: Final = logging.getLogger("antq_actors.app")

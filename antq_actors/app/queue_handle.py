@@ -15,11 +15,12 @@ from antq_actors.otp.messaging.calls import call
 from antq_actors.queues.messages import (
     GetStatus,
     Pause,
+    QueueStatus,
     Resume,
     SetConcurrency,
     check_concurrency,
+    due_for_display,
 )
-from antq_actors.queues.status import QueueStatus, due_for_display
 from antq_actors.storage.format.records import Filter
 
 if TYPE_CHECKING:

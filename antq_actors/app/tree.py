@@ -22,11 +22,10 @@ from antq_actors.otp.kernel.child_spec import Strategy
 from antq_actors.otp.messaging import calls
 from antq_actors.otp.supervision.options import Backoff
 from antq_actors.otp.supervision.supervisor import Supervisor
-from antq_actors.queues.messages import Wake
+from antq_actors.queues.messages import QueueSettings, Wake
 from antq_actors.queues.queue_actor import QueueActor
 from antq_actors.queues.services.pruner import Pruner, PrunerConfig
 from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
-from antq_actors.queues.settings import QueueSettings
 from antq_actors.queues.workers import Workers
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.format.signer import Signer

@@ -1,8 +1,7 @@
 """The actors that move jobs: queue, worker actor, rescuer, pruner; and a queue's messages."""
 
 from antq_actors.introspection import shown
-from antq_actors.queues.messages import GetStatus, Pause, Resume, SetConcurrency, Wake
-from antq_actors.queues.status import QueueStatus
+from antq_actors.queues.messages import GetStatus, Pause, QueueStatus, Resume, SetConcurrency, Wake
 
 __all__ = ["GetStatus", "Pause", "QueueStatus", "Resume", "SetConcurrency", "Wake"]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from antq_actors.executors.base import Assignment, Executor, Health
     from antq_actors.jobs.instant import Instant
     from antq_actors.queues.exit_queue import ExitQueue
-    from antq_actors.queues.settings import QueueSettings
+    from antq_actors.queues.messages import QueueSettings
 
 _IN_A_THREAD: Final = ChildSpec("worker", WorkerActor.spawn_copy, restart=Restart.TEMPORARY)
 _TO_BE_FOUND: Final = ChildSpec("worker", FindingWorker.spawn_copy, restart=Restart.TEMPORARY)

@@ -22,10 +22,13 @@ from antq_actors.queues.messages import (
     GetRunning,
     GetStatus,
     Pause,
+    QueueStatus,
     Resume,
     SetConcurrency,
     Wake,
+    due_for_display,
 )
+from antq_actors.queues.node import switch_interval
 from antq_actors.queues.outage import Outage
 from antq_actors.queues.queue_state import QueueState
 from antq_actors.queues.running_attempts import (
@@ -37,9 +40,7 @@ from antq_actors.queues.running_attempts import (
     RunningAttempts,
     TimedOut,
 )
-from antq_actors.queues.services.rescue import rescue_dead_nodes
-from antq_actors.queues.status import QueueStatus, due_for_display
-from antq_actors.queues.switching import switch_interval
+from antq_actors.queues.services.rescuer import rescue_dead_nodes
 from antq_actors.storage.format.records import NodeGone
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.otp.messaging.timers import Timer
-    from antq_actors.queues.settings import QueueSettings
+    from antq_actors.queues.messages import QueueSettings
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.format.records import Claim, Settlement
     from antq_actors.storage.requests import Write
@@ -119,14 +120,14 @@ class QueueActor(GenServer):
 
     def handle_continue(self, _token: object) -> None:
         """CheckStore at the store for the first time."""
-        switch_interval.want(self._settings.workers, self._state.concurrency)
+        switch_interval.set_slots(self._settings.workers, self._state.concurrency)
         self._attempts.warm_up()
         log.info("queue %r runs with concurrency %d", self._settings.name, self._state.concurrency)
         self._check_store()
 
     def terminate(self, reason: ExitReason) -> None:
         """Give back what still runs. After a crash, the replacement does it as an interruption."""
-        switch_interval.want(self._settings.workers, 0)
+        switch_interval.set_slots(self._settings.workers, 0)
         log.info("queue %r ends", self._settings.name)
         if isinstance(reason, Crash):
             return
@@ -394,7 +395,7 @@ class QueueActor(GenServer):
     def _set_concurrency(self, n: int) -> None:
         log.info("queue %r now runs with concurrency %d", self._settings.name, n)
         self._state.concurrency = n
-        switch_interval.want(self._settings.workers, n)
+        switch_interval.set_slots(self._settings.workers, n)
         self._attempts.dispatch.resize(n)
         self._state.maybe_due = True
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.state import ErrorEntry, StoredJob
+    from antq_actors.queues.messages import QueueSettings
     from antq_actors.queues.queue_state import QueueState
-    from antq_actors.queues.settings import QueueSettings
     from antq_actors.storage.format.records import Cancellation
 
 log: Final = logging.getLogger("antq_actors.queues")

@@ -14,7 +14,7 @@ from antq_actors.otp import (
     Supervisor,
     call,
 )
-from antq_actors.queues.services.rescuer import Rescue
+from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.storage.admin.verify import verify
 from antq_actors.storage.jobs.job_store import read
 from antq_actors.storage.lmdb.environment import Environment
@@ -112,7 +112,7 @@ def test_the_jobs_of_a_killed_process_are_interrupted_and_go_on_in_another_that_
     until(lambda: len(journal.rows(tmp_path)) == 4, "the other's jobs")
     with an_application(tmp_path / "store", max_interruptions=1) as app:
         rescuer = next(i.ref for i in Supervisor.which_children(app.root) if i.id == "rescuer")
-        assert call(rescuer, Rescue()) == 0
+        assert call(rescuer, RunOnce()) == 0
         assert app.count_workers(status="running") == 4
 
         other.kill()

@@ -16,11 +16,11 @@ from antq_actors.app.waiting import IdleWait
 from antq_actors.jobs.instant import SECOND
 from antq_actors.otp import DynamicSupervisor, Shutdown, stop
 from antq_actors.otp.messaging import calls
-from antq_actors.queues.messages import Wake
+from antq_actors.queues.messages import QueueSettings, Wake
 from antq_actors.queues.node import Node
 from antq_actors.queues.queue_actor import QueueActor
-from antq_actors.queues.services.pruner import Prune, Pruner, PrunerConfig
-from antq_actors.queues.settings import QueueSettings
+from antq_actors.queues.services.periodic import RunOnce
+from antq_actors.queues.services.pruner import Pruner, PrunerConfig
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.jobs.reader import JobReader
@@ -218,8 +218,8 @@ def test_a_jump_back_lets_ended_jobs_be_kept_longer_and_one_forward_never_takes_
     here.actors.append(pruner)
 
     here.clock.jump(-3650 * DAY)
-    assert calls.call(pruner, Prune()) == 0
+    assert calls.call(pruner, RunOnce()) == 0
     here.clock.jump(2 * 3650 * DAY)
-    assert calls.call(pruner, Prune()) == 1
+    assert calls.call(pruner, RunOnce()) == 1
 
     assert [job.id for job in here.store.list()] == [running, waiting]

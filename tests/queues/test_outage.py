@@ -13,8 +13,9 @@ from antq_actors.otp import call, stop
 from antq_actors.queues.outage import REMINDER_SECONDS, Outage
 from antq_actors.queues.queue_actor import STORE_BACKOFF
 from antq_actors.queues.queue_state import QueueState
-from antq_actors.queues.services.pruner import Prune, Pruner, PrunerConfig
-from antq_actors.queues.services.rescuer import Rescue, Rescuer, RescuerConfig
+from antq_actors.queues.services.periodic import RunOnce
+from antq_actors.queues.services.pruner import Pruner, PrunerConfig
+from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.format.records import Settlement
@@ -30,8 +31,8 @@ def refused(tmp_path):
     return StorageClient(NAME, tmp_path / "store", patience=SOON)
 
 
-RESCUER = Rescuer, RescuerConfig(max_interruptions=3, interval=SOON), Rescue()
-PRUNER = Pruner, PrunerConfig(retention=SOON), Prune()
+RESCUER = Rescuer, RescuerConfig(max_interruptions=3, interval=SOON), RunOnce()
+PRUNER = Pruner, PrunerConfig(retention=SOON), RunOnce()
 
 
 @pytest.mark.parametrize("part", [RESCUER, PRUNER], ids=lambda part: part[0].__name__)
@@ -99,5 +100,5 @@ def test_outcomes_that_are_under_way_are_not_stored_yet():
 def test_a_pruner_tries_again_within_a_minute_however_long_its_interval(refused, clock):
     pruner = Pruner(refused, PrunerConfig(retention=14 * 86_400.0), clock)
 
-    assert pruner._prune() == 60.0
+    assert pruner._run() == 60.0
     assert PrunerConfig(retention=14 * 86_400.0).interval == 3_600.0

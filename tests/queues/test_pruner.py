@@ -10,7 +10,8 @@ from antq_actors.jobs.outcome import Cancelled, Completed, Failed
 from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.jobs.status import Status
 from antq_actors.otp import call
-from antq_actors.queues.services.pruner import Prune, Pruner, PrunerConfig
+from antq_actors.queues.services.periodic import RunOnce
+from antq_actors.queues.services.pruner import Pruner, PrunerConfig
 from antq_actors.storage.format.records import Settlement
 
 
@@ -55,11 +56,11 @@ def test_an_ended_job_goes_only_after_its_retention(store, clock, start, status)
     pruner = start(Pruner, store, PrunerConfig(retention=60), clock)
 
     clock.advance(59)
-    assert call(pruner, Prune()) == 0
+    assert call(pruner, RunOnce()) == 0
     assert ids(store) == [old, young]
     clock.advance(0.5)
 
-    assert call(pruner, Prune()) == 1
+    assert call(pruner, RunOnce()) == 1
     assert ids(store) == [young]
 
 
@@ -71,7 +72,7 @@ def test_a_job_that_has_not_ended_is_kept_however_old(store, clock, start):
     clock.advance(10**9)
     pruner = start(Pruner, store, PrunerConfig(retention=1), clock)
 
-    assert call(pruner, Prune()) == 0
+    assert call(pruner, RunOnce()) == 0
 
     assert ids(store) == [running, enqueued, overdue]
 
@@ -82,7 +83,7 @@ def test_one_transaction_deletes_no_more_than_a_batch(store, clock, start):
         a_job_that_ended(store, Status.COMPLETED, at=clock.now)
     clock.advance(61)
 
-    assert [call(pruner, Prune()) for _ in range(4)] == [2, 2, 1, 0]
+    assert [call(pruner, RunOnce()) for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_when_it_starts_it_prunes_batch_after_batch_until_nothing_old_is_left(store, clock, start):
@@ -94,7 +95,7 @@ def test_when_it_starts_it_prunes_batch_after_batch_until_nothing_old_is_left(st
 
     # Each round sends the next one to itself before it answers us, so a few calls see the end.
     for _ in range(20):
-        call(pruner, Prune())
+        call(pruner, RunOnce())
     assert ids(store) == []
 
 
@@ -109,5 +110,5 @@ def test_a_message_it_does_not_know_changes_nothing(store, clock, start):
 
     pruner.tell("prune")
 
-    assert call(pruner, Prune()) == 0
+    assert call(pruner, RunOnce()) == 0
     assert len(ids(store)) == 1

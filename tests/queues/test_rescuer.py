@@ -10,7 +10,8 @@ from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.jobs.status import Status
 from antq_actors.otp import call
 from antq_actors.queues.node import Node
-from antq_actors.queues.services.rescuer import Rescue, Rescuer, RescuerConfig
+from antq_actors.queues.services.periodic import RunOnce
+from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
 from antq_actors.storage.locks import node_lock
 
 ASLEEP = RescuerConfig(max_interruptions=3, interval=3600.0)
@@ -35,18 +36,18 @@ def test_jobs_of_a_dead_node_are_interrupted_and_those_of_a_living_one_go_on(sto
     lost = running_jobs(store, clock, dead, 2) + running_jobs(store, clock, dead, 1, "mail")
     (kept,) = running_jobs(store, clock, living)
     rescuer = start(Rescuer, store, ASLEEP, clock)
-    assert call(rescuer, Rescue()) == 0
+    assert call(rescuer, RunOnce()) == 0
 
     die(store, dead)
 
-    assert call(rescuer, Rescue()) == 3
+    assert call(rescuer, RunOnce()) == 3
     for id_ in lost:
         job = store.get(id_)
         assert (job.state.status, job.state.attempts) == (Status.ENQUEUED, 0)
         assert job.state.interruptions == 1
         assert job.errors[0].error == f"interrupted: its node {dead} died"
     assert store.get(kept).state.status is Status.RUNNING
-    assert call(rescuer, Rescue()) == 0
+    assert call(rescuer, RunOnce()) == 0
 
 
 def test_it_looks_for_dead_nodes_as_soon_as_it_starts(store, clock, start):
@@ -56,19 +57,19 @@ def test_it_looks_for_dead_nodes_as_soon_as_it_starts(store, clock, start):
 
     rescuer = start(Rescuer, store, ASLEEP, clock)
 
-    assert call(rescuer, Rescue()) == 0  # behind the first look
+    assert call(rescuer, RunOnce()) == 0  # behind the first look
     assert store.get(lost).state.status is Status.ENQUEUED
 
 
 def test_the_last_interruption_a_job_may_have_fails_it(store, clock, start):
     rescuer = start(Rescuer, store, ASLEEP, clock)
-    assert call(rescuer, Rescue()) == 0  # behind its own first look
+    assert call(rescuer, RunOnce()) == 0  # behind its own first look
 
     for _ in range(3):
         node = store.open_node()
         (id_,) = running_jobs(store, clock, node, 1) if not store.list() else [again(store, node)]
         die(store, node)
-        assert call(rescuer, Rescue()) == 1
+        assert call(rescuer, RunOnce()) == 1
 
     job = store.get(id_)
     assert (job.state.status, job.state.interruptions) == (Status.FAILED, 3)
@@ -84,7 +85,7 @@ def test_a_dead_node_without_jobs_is_forgotten(store, clock, start):
     die(store, store.open_node())
     rescuer = start(Rescuer, store, ASLEEP, clock)
 
-    assert call(rescuer, Rescue()) == 0
+    assert call(rescuer, RunOnce()) == 0
 
     assert store.dead_nodes() == []
 
@@ -93,11 +94,11 @@ def test_a_node_that_closes_with_running_jobs_is_rescued_as_a_dead_one(store, cl
     node = Node(store, ["default"])
     (left,) = running_jobs(store, clock, node.number())
     rescuer = start(Rescuer, store, ASLEEP, clock)
-    assert call(rescuer, Rescue()) == 0
+    assert call(rescuer, RunOnce()) == 0
 
     node.close()
 
-    assert call(rescuer, Rescue()) == 1
+    assert call(rescuer, RunOnce()) == 1
     assert store.get(left).state.status is Status.ENQUEUED
 
 
@@ -129,10 +130,10 @@ def test_a_killed_process_is_a_dead_node(store, clock, start):
     ) as other:
         assert other.stdout.readline() == "held\n"
         rescuer = start(Rescuer, store, ASLEEP, clock)
-        assert call(rescuer, Rescue()) == 0
+        assert call(rescuer, RunOnce()) == 0
         assert store.get(lost).state.status is Status.RUNNING
 
         other.kill()
 
-    assert call(rescuer, Rescue()) == 1
+    assert call(rescuer, RunOnce()) == 1
     assert store.get(lost).state.status is Status.ENQUEUED

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.option_types import JobOptions
     from antq_actors.jobs.worker_registry import AnyWorker
-    from antq_actors.queues.status import QueueStatus
+    from antq_actors.queues.messages import QueueStatus
 
 NAMESPACE: Final = "antq"
 """Ray's namespace of the actors that host applications: the same for all who look for one."""

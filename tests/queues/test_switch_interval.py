@@ -3,7 +3,7 @@ import sys
 import pytest
 
 from antq_actors import AntQ
-from antq_actors.queues.switching import MAX_INTERVAL_SECONDS, SLOT_SECONDS, SwitchInterval
+from antq_actors.queues.node import MAX_INTERVAL_SECONDS, SLOT_SECONDS, SwitchInterval
 
 
 @pytest.fixture(autouse=True)
@@ -47,11 +47,11 @@ def test_a_longer_one_of_the_program_is_kept():
 
 def test_what_the_program_sets_meanwhile_is_what_is_put_back():
     switch_interval = SwitchInterval()
-    switch_interval.want("mail", 1_000)
+    switch_interval.set_slots("mail", 1_000)
     assert interval() == 0.025
 
     sys.setswitchinterval(0.001)
-    switch_interval.want("mail", 0)
+    switch_interval.set_slots("mail", 0)
 
     assert interval() == 0.001
 
@@ -59,9 +59,9 @@ def test_what_the_program_sets_meanwhile_is_what_is_put_back():
 def test_a_queue_that_comes_again_counts_once():
     switch_interval = SwitchInterval()
 
-    switch_interval.want("mail", 400)
-    switch_interval.want("mail", 400)
+    switch_interval.set_slots("mail", 400)
+    switch_interval.set_slots("mail", 400)
 
     assert interval() == 0.01
-    switch_interval.want("mail", 0)
+    switch_interval.set_slots("mail", 0)
     assert interval() == 0.005
