@@ -1,18 +1,18 @@
-"""What the fields of a class are for, where ``help()`` shows it.
+"""What ``dir()`` and ``help()`` show of the public modules and classes.
 
-A string below a field explains it to whoever reads the source, to editors, and to the reference.
-Python does not keep it. So the docstring of the class adds it when it is looked at, from the
-source: importing the class costs nothing more.
+A string below a field explains it to readers of the source, to editors, and in the reference.
+Python does not keep it. So the docstring of the class adds it when it is read, from the source:
+importing the class costs nothing more.
 """
+
+# ruff: noqa: PLC0415 - every command imports this module, and few need the source
 
 from __future__ import annotations
 
-import ast
-import inspect
-import textwrap
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Iterator, Mapping
 
 T = TypeVar("T")
@@ -33,10 +33,15 @@ class _Docstring(str):
     __slots__ = ()
 
     def __get__(self, _: object, cls: type) -> str:
+        import inspect
+
         return "\n".join([inspect.cleandoc(self), "", "Fields:", "", *_fields(cls)])
 
 
 def _fields(cls: type) -> Iterator[str]:
+    import ast
+    import textwrap
+
     for field, text in _explained(cls):
         value = "" if field.value is None else f" = {ast.unparse(field.value)}"
         yield f"{ast.unparse(field.target)}: {ast.unparse(field.annotation)}{value}"
@@ -47,6 +52,10 @@ def _fields(cls: type) -> Iterator[str]:
 
 def _explained(cls: type) -> Iterator[tuple[ast.AnnAssign, str]]:
     """Yield the fields of *cls*, each with the string below it; none where there is no source."""
+    import ast
+    import inspect
+    import textwrap
+
     try:
         (definition,) = ast.parse(textwrap.dedent(inspect.getsource(cls))).body
     except (OSError, TypeError, SyntaxError, ValueError):
@@ -59,6 +68,8 @@ def _explained(cls: type) -> Iterator[tuple[ast.AnnAssign, str]]:
 
 def _text_of(statement: ast.stmt) -> str:
     """Return the text of a statement that is a string; "" for any other."""
+    import ast
+
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
         return str(statement.value.value)
     return ""

@@ -19,8 +19,8 @@ from measure import Measure, application, interleaved, main, until
 from antq_actors import Job, Worker
 from antq_actors.demo.campaign import QUEUE, Campaign
 from antq_actors.demo.leads import write_leads
+from antq_actors.demo.measure import Stopwatch
 from antq_actors.demo.promotion import CREATE_SECONDS, SEND_SECONDS, SendPromotion
-from antq_actors.demo.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,22 +1,17 @@
 """The command ``antq``: start an application, run the demo, show and change jobs.
 
-        commands.py     the name, summary and function of each; group.py: all of them, for typer
-    start.py        start module:app             start_log.py its logging
-    demo.py         demo             demo_display.py its progress, demo_report.py its summary
+    group.py        all commands, by name and summary
+    start.py        start module:app
+    demo.py         demo                         demo_display.py its progress and summary
     course.py       course
     listing.py      list
-    jobs.py         show nodes count             overview.py nodes and queues
+    jobs.py         show nodes count
     changes.py      cancel retry delete pause resume
     enqueue.py      enqueue                      user_code.py imports the user's modules
     maintenance.py  verify backup restore compact migrate reseal export import
-        store.py        opens the store that a command works on
-    render.py       jobs as text and JSON
-        tables.py       jobs and other facts as tables
-
-        moment.py       times in the local time zone
-
-        output.py       writes to standard output and standard error of any kind
-
+    store.py        opens the store that a command works on
+    render.py       jobs and other facts as text, JSON and tables
+    output.py       writes to standard output and standard error of any kind
 
 A command is imported when it is run. ``--version`` and ``--help`` import no library except typer.
 

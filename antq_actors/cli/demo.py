@@ -14,11 +14,10 @@ from rich.console import Console
 
 from antq_actors import AntQ
 from antq_actors.app.signal_waiter import print_stacks, signals_to_handle
-from antq_actors.cli.demo_display import LiveDisplay, PlainDisplay, display
-from antq_actors.cli.demo_report import Run, report
+from antq_actors.cli.demo_display import LiveDisplay, PlainDisplay, Run, display, report
 from antq_actors.cli.output import printable
 from antq_actors.cli.store import started
-from antq_actors.demo import memory
+from antq_actors.demo import measure
 from antq_actors.demo.campaign import QUEUE, Campaign, Progress
 from antq_actors.demo.leads import BadLine, write_leads
 from antq_actors.demo.promotion import SendPromotion
@@ -115,7 +114,7 @@ def _promote(console: Console, settings: Settings) -> None:
             times=SendPromotion.stopwatch.times(),
             memory=meter.highest,
             backlog_memory=meter.with_backlog,
-            peak=memory.peak(),
+            peak=measure.peak_memory(),
         )
         console.print(report(run, app, settings.path), soft_wrap=True)
 
@@ -145,7 +144,7 @@ class _Meter:
         self.with_backlog = 0
 
     def show(self, progress: Progress) -> None:
-        own = memory.own()
+        own = measure.own_memory()
         self.highest = max(self.highest, own)
         if progress.read_all and not self.with_backlog:
             self.with_backlog = own

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
@@ -14,7 +14,7 @@ from antq_actors.app import enqueue_only
 from antq_actors.cli import output, render, user_code
 from antq_actors.cli.listing import AsJson, parse_args, read_json
 from antq_actors.cli.maintenance import KeyFile
-from antq_actors.cli.moment import moment
+from antq_actors.cli.output import moment
 from antq_actors.cli.store import StorePath, check_exists, started
 from antq_actors.jobs import current_app, worker_registry
 from antq_actors.jobs.duration import brief
@@ -22,43 +22,54 @@ from antq_actors.jobs.duration import brief
 FORM: Final = "MODULE:WORKER"
 
 
+Target: TypeAlias = Annotated[
+    str, typer.Argument(metavar=FORM, help="A worker class, or a function with @worker.")
+]
+Args: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE",
+        help="An argument; VALUE is JSON, or else text: n=7 is a number, n='\"7\"' a text.",
+    ),
+]
+ArgsJson: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="OBJECT", help="All arguments as one JSON object."),
+]
+Queue: TypeAlias = Annotated[
+    str | None, typer.Option(help="The queue; the default is the worker's.")
+]
+ScheduleIn: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--in", metavar="SECONDS", help="Earliest start, in seconds from now."),
+]
+ScheduleAt: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help="Earliest start, such as 2030-05-01T09:00 (local) or 2030-05-01T09:00+02:00.",
+    ),
+]
+Priority: TypeAlias = Annotated[
+    int | None, typer.Option(help="-128 to 127; a larger number is first.")
+]
+MaxAttempts: TypeAlias = Annotated[int | None, typer.Option(help="Attempts before the job fails.")]
+Timeout: TypeAlias = Annotated[float | None, typer.Option(help="Seconds an attempt may take.")]
+
+
 def enqueue(
-    target: Annotated[
-        str, typer.Argument(metavar=FORM, help="A worker class, or a function with @worker.")
-    ],
+    target: Target,
     path: StorePath,
     *,
-    arg: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE",
-            help="An argument; VALUE is JSON, or else text: n=7 is a number, n='\"7\"' a text.",
-        ),
-    ] = None,
-    args_json: Annotated[
-        str | None,
-        typer.Option(metavar="OBJECT", help="All arguments as one JSON object."),
-    ] = None,
-    queue: Annotated[
-        str | None, typer.Option(help="The queue; the default is the worker's.")
-    ] = None,
-    schedule_in: Annotated[
-        float | None,
-        typer.Option("--in", metavar="SECONDS", help="Earliest start, in seconds from now."),
-    ] = None,
-    schedule_at: Annotated[
-        str | None,
-        typer.Option(
-            "--at",
-            metavar="TIME",
-            help="Earliest start, such as 2030-05-01T09:00 (local) or 2030-05-01T09:00+02:00.",
-        ),
-    ] = None,
-    priority: Annotated[
-        int | None, typer.Option(help="-128 to 127; a larger number is first.")
-    ] = None,
-    max_attempts: Annotated[int | None, typer.Option(help="Attempts before the job fails.")] = None,
-    timeout: Annotated[float | None, typer.Option(help="Seconds an attempt may take.")] = None,
+    arg: Args = None,
+    args_json: ArgsJson = None,
+    queue: Queue = None,
+    schedule_in: ScheduleIn = None,
+    schedule_at: ScheduleAt = None,
+    priority: Priority = None,
+    max_attempts: MaxAttempts = None,
+    timeout: Timeout = None,
     key_file: KeyFile = None,
     as_json: AsJson = False,
 ) -> None:

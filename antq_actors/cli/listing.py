@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 from antq_actors import Job, Status
-from antq_actors.cli import output, render, tables
+from antq_actors.cli import output, render
 from antq_actors.cli.store import StorePath, opened
 
 Statuses: TypeAlias = Annotated[
@@ -25,35 +25,42 @@ WorkerName: TypeAlias = Annotated[
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
+Args: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=VALUE", help="Only jobs with this argument; VALUE is JSON, or else text."
+    ),
+]
+Newest: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--newest/--oldest",
+        "--newest-first/--oldest-first",
+        help="Which jobs come first. On a terminal the newest, unless --after is given; else"
+        " the oldest.",
+        show_default=False,
+    ),
+]
+After: TypeAlias = Annotated[
+    int | None, typer.Option(metavar="ID", help="Only ids above this one.")
+]
+Before: TypeAlias = Annotated[
+    int | None, typer.Option(metavar="ID", help="Only ids below this one.")
+]
+Limit: TypeAlias = Annotated[int, typer.Option(min=0, help="The most jobs to list.")]
+
+
 def list_jobs(
     *,
     path: StorePath,
     status: Statuses = None,
     queue: Queue = None,
     worker: WorkerName = None,
-    arg: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=VALUE", help="Only jobs with this argument; VALUE is JSON, or else text."
-        ),
-    ] = None,
-    newest: Annotated[
-        bool | None,
-        typer.Option(
-            "--newest/--oldest",
-            "--newest-first/--oldest-first",
-            help="Which jobs come first. On a terminal the newest, unless --after is given; else"
-            " the oldest.",
-            show_default=False,
-        ),
-    ] = None,
-    after: Annotated[
-        int | None, typer.Option(metavar="ID", help="Only ids above this one.")
-    ] = None,
-    before: Annotated[
-        int | None, typer.Option(metavar="ID", help="Only ids below this one.")
-    ] = None,
-    limit: Annotated[int, typer.Option(min=0, help="The most jobs to list.")] = 20,
+    arg: Args = None,
+    newest: Newest = None,
+    after: After = None,
+    before: Before = None,
+    limit: Limit = 20,
     as_json: AsJson = False,
 ) -> None:
     """List jobs by id. A job must match all filters.
@@ -80,7 +87,7 @@ def list_jobs(
     if as_json:
         render.write_json(jobs)
     elif jobs:
-        tables.write_table(tables.table(jobs))
+        render.write_table(render.table(jobs))
         if len(jobs) == limit:
             more = _next_page(jobs[-1], newest=newest, newest_first=newest_first)
             output.note(f"There may be more: {more}")

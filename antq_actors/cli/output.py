@@ -1,7 +1,7 @@
 """Write to standard output and standard error of any kind: ASCII, narrow, full or closed.
 
 All commands write through this module, so none of them has to handle encodings or closed streams.
-It imports nothing heavy: ``render.py`` and ``tables.py`` format the jobs.
+It imports nothing heavy: ``render.py`` formats the jobs.
 """
 
 import io
@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Final
 
 from antq_actors.errors import AntqError
@@ -102,3 +103,18 @@ def is_open() -> bool:
 def has_all_characters() -> bool:
     """Return whether the encoding of standard output has all characters."""
     return (sys.stdout.encoding or "").lower().replace("-", "").replace("_", "").startswith("utf")
+
+
+def moment(when: datetime, *, milliseconds: bool = False) -> str:
+    """Return a time in the time zone of this machine, with its offset from UTC.
+
+    >>> from datetime import UTC, datetime
+    >>> len(moment(datetime(2030, 5, 1, 9, 0, 12, 345678, tzinfo=UTC)))
+    25
+    """
+    try:
+        local = when.astimezone()
+    except (OverflowError, ValueError, OSError):  # near the limits of datetime
+        local = when
+    timespec = "milliseconds" if milliseconds else "seconds"
+    return local.isoformat(" ", timespec)

@@ -1,24 +1,30 @@
-"""Jobs as text and JSON.
+"""Jobs and other facts as text, as JSON, and as tables on a terminal of any width.
 
 Stored jobs can contain anything, so this code does not trust them: it escapes terminal control
-characters, and has JSON for arguments of any type.
+characters, interprets no markup, and has JSON for arguments of any type.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from rich.console import Console, ConsoleOptions
+from rich.table import Table
+from rich.text import Text
 
+from antq_actors import Status
 from antq_actors.cli import output
-from antq_actors.cli.moment import moment
-from antq_actors.cli.output import encodable, printable
+from antq_actors.cli.output import encodable, moment, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from antq_actors import AttemptError, Job
 
 # JSON escapes the first 32 itself, with escapes of its own.
@@ -110,3 +116,165 @@ def _error_lines(error: AttemptError) -> list[str]:
 
 def _moment(when: datetime | None) -> str:
     return "-" if when is None else moment(when, milliseconds=True)
+
+
+STATUS_STYLES: Final = {
+    "enqueued": "cyan",
+    "running": "bold blue",
+    "scheduled": "cyan",
+    "retrying": "yellow",
+    "completed": "green",
+    "failed": "bold red",
+    "cancelled": "magenta",
+}
+
+MAX_ARGS_CHARACTERS: Final = 300
+"""The longest arguments that a table shows, in characters."""
+
+_COLUMNS: Final = ("id", "status", "queue", "attempts", "worker", "when", "error", "args")
+_LEFT_OUT_FIRST: Final = ("args", "error", "when", "attempts", "queue", "worker", "status")
+_NARROWEST: Final = {"queue": 8, "worker": 12, "error": 16, "args": 8}
+"""Columns are narrowed to these widths before one is left out; the others are not narrowed."""
+_SHOW_ERROR: Final = frozenset({Status.RETRYING, Status.FAILED})
+"""Statuses that the newest error explains."""
+MAX_ERROR_CHARACTERS: Final = 200
+"""The longest error that a table shows, in characters."""
+_GAP: Final = 2
+"""Spaces between two columns."""
+
+_PIPE_WIDTH: Final = 1_000
+"""The width when there is no terminal: enough for any line."""
+
+
+def write_table(table: JobTable | PlainTable | str) -> None:
+    """Write a table as wide as the terminal, or, without a terminal, in full.
+
+    Raises AntqError if standard output cannot be written.
+    """
+    with output.writing():
+        console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+        if isinstance(table, JobTable):
+            # An id that is wider than the terminal is not cut: it continues on the next line.
+            console.width = max(console.width, table.narrowest)
+        console.print(table, soft_wrap=not isinstance(table, JobTable))
+
+
+def table(jobs: Iterable[Job]) -> JobTable:
+    """Return one row per job, short enough for a terminal; ``text`` and JSON are complete."""
+    return JobTable([_cells(job) for job in jobs])
+
+
+class JobTable:
+    """A table with one row per job, on a console of any width."""
+
+    def __init__(self, rows: list[tuple[Text, ...]]) -> None:
+        self._columns = {
+            title: [row[number] for row in rows] for number, title in enumerate(_COLUMNS)
+        }
+        if not any(cell.plain for cell in self._columns["error"]):
+            del self._columns["error"]
+        self._widths: dict[str, int] = {
+            title: max(cell.cell_len for cell in (Text(title), *cells))
+            for title, cells in self._columns.items()
+        }
+
+    @property
+    def narrowest(self) -> int:
+        """Return the width that the ids need."""
+        return self._widths["id"]
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table]:
+        yield self._fitted(options.max_width)
+
+    def _fitted(self, width: int) -> Table:
+        """Return the table for a terminal of this *width*.
+
+        If the columns do not fit, some are narrowed, and then left out; the ids never are.
+        """
+        natural = self._widths
+        least = {title: min(natural[title], _NARROWEST.get(title, width)) for title in natural}
+        least["id"] = self.narrowest
+        for title in _LEFT_OUT_FIRST:
+            if title in least and _table_width(least) > width:
+                del least[title]
+        spare = width - _table_width(least)
+        shown = _new_table()
+        for title, narrowest in least.items():
+            more = min(max(0, spare), natural[title] - narrowest)
+            spare -= more
+            shown.add_column(
+                title,
+                justify="right" if title == "id" else "left",
+                no_wrap=True,
+                width=narrowest + more,
+            )
+        for cells in zip(*(self._columns[title] for title in least), strict=True):
+            shown.add_row(*cells)
+        return shown
+
+
+class PlainTable:
+    """Rows under titles, or, on a terminal that is too narrow, a few lines for each row."""
+
+    def __init__(self, *titles: str) -> None:
+        self._titles = titles
+        self._rows: list[list[Text]] = []
+
+    def add(self, *cells: str | Text) -> None:
+        """Add a row."""
+        self._rows.append([Text(cell) if isinstance(cell, str) else cell for cell in cells])
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
+        yield self._fitted(options.max_width)
+
+    def _fitted(self, width: int) -> Table | Text:
+        """Return the table for a terminal of this *width*."""
+        shown = _new_table()
+        widths = {}
+        for number, title in enumerate(self._titles):
+            cells = [Text(title), *(row[number] for row in self._rows)]
+            widths[title] = max(cell.cell_len for cell in cells)
+            shown.add_column(title, no_wrap=True)
+        for row in self._rows:
+            shown.add_row(*row)
+        return shown if _table_width(widths) <= width else self._lines()
+
+    def _lines(self) -> Text:
+        lines = []
+        for row in self._rows:
+            lines += [
+                Text(f"{title} " if title else "").append_text(cell)
+                for title, cell in zip(self._titles, row, strict=True)
+                if cell.plain
+            ]
+            lines.append(Text())
+        return Text("\n", no_wrap=True, overflow="ignore").join(lines[:-1])
+
+
+def _new_table() -> Table:
+    return Table(box=None, pad_edge=False, header_style="bold")
+
+
+def _cells(job: Job) -> tuple[Text, ...]:
+    """Return the cells of a job."""
+    return (
+        Text(str(job.id)),
+        Text(job.status, STATUS_STYLES[job.status]),
+        Text(printable(job.queue_name)),
+        Text(f"{job.attempts}/{job.max_attempts}"),
+        Text(printable(job.worker.rpartition(":")[2])),
+        Text(moment(job.scheduled_at or job.updated_at)),
+        Text(_error(job)),
+        Text(printable(repr(dict(job.args)))[:MAX_ARGS_CHARACTERS]),
+    )
+
+
+def _error(job: Job) -> str:
+    """Return the newest error on one line, if it explains the status of the job."""
+    if job.status not in _SHOW_ERROR or not job.errors:
+        return ""
+    return printable(" ".join(job.errors[0].summary[:MAX_ERROR_CHARACTERS].split()))
+
+
+def _table_width(columns: Mapping[str, int]) -> int:
+    return sum(columns.values()) + _GAP * (len(columns) - 1)

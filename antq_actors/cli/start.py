@@ -1,22 +1,23 @@
 """``antq start module:app``: run the queues of an application until a signal stops it."""
 
 import inspect
+import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from enum import StrEnum
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
 import antq_actors
 from antq_actors import AntQ, AntqError
 from antq_actors.app import signals
-from antq_actors.cli import output, start_log, user_code
-from antq_actors.cli.start_log import LogLevel
+from antq_actors.cli import output, user_code
 from antq_actors.jobs.duration import brief
 from antq_actors.jobs.worker_registry import is_worker
 from antq_actors.multiprocess import parent
@@ -28,31 +29,48 @@ MOST_PROCESSES: Final = 1_000
 FORM: Final = "MODULE:APP"
 
 
+class LogLevel(StrEnum):
+    """The lowest level that is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+Target: TypeAlias = Annotated[
+    str,
+    typer.Argument(metavar=FORM, help="An AntQ application, or a function that returns one."),
+]
+Processes: TypeAlias = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        max=MOST_PROCESSES,
+        help="Number of processes that share the work; to compute, use one for each core.",
+    ),
+]
+Level: TypeAlias = Annotated[
+    LogLevel | None,
+    typer.Option(
+        case_sensitive=False,
+        help="Lowest level that is logged; info adds a line for each job that ends. The"
+        " default is warning, and info for your own code.",
+    ),
+]
+Number: TypeAlias = Annotated[int, typer.Option(hidden=True)]
+LifelineFd: TypeAlias = Annotated[int | None, typer.Option(hidden=True)]
+WithoutTraceback: TypeAlias = Annotated[bool, typer.Option("--without-traceback", hidden=True)]
+
+
 def start(
-    target: Annotated[
-        str,
-        typer.Argument(metavar=FORM, help="An AntQ application, or a function that returns one."),
-    ],
+    target: Target,
     *,
-    processes: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            max=MOST_PROCESSES,
-            help="Number of processes that share the work; to compute, use one for each core.",
-        ),
-    ] = 1,
-    log_level: Annotated[
-        LogLevel | None,
-        typer.Option(
-            case_sensitive=False,
-            help="Lowest level that is logged; info adds a line for each job that ends. The"
-            " default is warning, and info for your own code.",
-        ),
-    ] = None,
-    number: Annotated[int, typer.Option(hidden=True)] = 1,
-    lifeline: Annotated[int | None, typer.Option(hidden=True)] = None,
-    without_traceback: Annotated[bool, typer.Option("--without-traceback", hidden=True)] = False,
+    processes: Processes = 1,
+    log_level: Level = None,
+    number: Number = 1,
+    lifeline: LifelineFd = None,
+    without_traceback: WithoutTraceback = False,
 ) -> int:
     """Run the queues of an application.
 
@@ -87,7 +105,7 @@ def start(
         with suppress(AntqError):  # if the store cannot be read now, the queues can still run
             _say(f"{_store_and_queues(app)}; {_place(app)}")
 
-    start_log.configure(log_level)
+    configure_log(log_level)
     _run(app, report_start, report=_say)
     _say("stopped")
     return 0
@@ -97,10 +115,10 @@ def _run_processes(target: str, processes: int, log_level: LogLevel | None) -> i
     """Start the processes that run the application, and watch them as their parent."""
     user_code.parse(target, FORM, "shop.jobs:app")
     _check_platform()
-    start_log.configure(log_level)
+    configure_log(log_level)
     _say(f"{_version()} starts {target} in {processes} processes; Ctrl-C stops them")
     command = _command(target, log_level)
-    with start_log.held() as log:
+    with held_log() as log:
         return parent.run(command, processes, when_up=log.release, report=_say)
 
 
@@ -144,14 +162,14 @@ def _run_under_parent(
             say(f"up as {_place(app)}")
         lifeline.report_up()
 
-    start_log.configure(log_level, f"[{number}] ")
+    configure_log(log_level, f"[{number}] ")
     _run(app, report_start, report=say, hurried_by=STOP_NOW)
 
 
 def _run(app: AntQ, when_up: Callable[[], None], **options: Any) -> None:
     if not app.runs_queues:
         app.stop()  # its module may have started it without queues, as for a web process
-    with start_log.held() as log:
+    with held_log() as log:
 
         def release() -> None:
             log.release()
@@ -247,3 +265,62 @@ def _is_callable_as_is(found: Any) -> bool:
 
 def _wrong(message: str) -> typer.BadParameter:
     return user_code.wrong(message, FORM)
+
+
+OURS: Final = "antq_actors"
+
+
+def configure_log(level: LogLevel | None, mark: str = "") -> None:
+    """Log to standard error, unless the user's module has set up logging.
+
+    *mark* identifies the process in each line. Without a *level*, the user's code logs INFO and
+    above, and this package WARNING and above, since its INFO is a line for each job.
+    """
+    least = logging.INFO if level is None else logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(
+        level=least, format=f"%(asctime)s %(levelname)-7s {mark}%(name)s: %(message)s"
+    )
+    ours = logging.getLogger(OURS)
+    if level is not None:
+        ours.setLevel(least)
+    elif ours.level == logging.NOTSET:
+        ours.setLevel(logging.WARNING)
+
+
+class HeldRecords(logging.Filter):
+    """Holds back the log of the supervisors until the start has succeeded.
+
+    A start that fails raises an error with the same facts, and the command shows that error.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logger = logging.getLogger(f"{OURS}.otp")
+        self._records: list[logging.LogRecord] | None = []
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Hold *record* back until the release."""
+        if self._records is None:
+            return True
+        self._records.append(record)
+        return False
+
+    def release(self) -> None:
+        """Log the records that were held back, and log later records at once."""
+        self._logger.removeFilter(self)
+        records, self._records = self._records, None
+        for record in records or ():
+            self._logger.handle(record)
+
+
+@contextmanager
+def held_log() -> Iterator[HeldRecords]:
+    """Hold back the log of the supervisors until it is released; not at the level DEBUG."""
+    logger = logging.getLogger(f"{OURS}.otp")
+    records = HeldRecords()
+    if not logger.isEnabledFor(logging.DEBUG):
+        logger.addFilter(records)
+    try:
+        yield records
+    finally:
+        logger.removeFilter(records)

@@ -12,7 +12,7 @@ import time
 from typing import ClassVar, Final
 
 from antq_actors import Fail, Job, Worker
-from antq_actors.demo.stopwatch import Stopwatch
+from antq_actors.demo.measure import Stopwatch
 
 CREATE_SECONDS: Final = 0.1
 SEND_SECONDS: Final = 0.1

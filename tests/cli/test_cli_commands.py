@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from antq_actors.cli import USAGE, commands, run
+from antq_actors.cli import USAGE, group, run
 
 LOADED = """
 import json, sys
@@ -38,13 +38,13 @@ def modules_loaded_by(*arguments):
     return set(modules)
 
 
-@pytest.mark.parametrize("name", commands.COMMANDS)
+@pytest.mark.parametrize("name", group.COMMANDS)
 def test_the_summary_of_a_command_is_the_first_line_of_its_help(name):
-    module, _, function = commands.COMMANDS[name].place.partition(":")
+    module, _, function = group.COMMANDS[name].place.partition(":")
 
     found = getattr(importlib.import_module(f"antq_actors.cli.{module}"), function)
 
-    assert commands.COMMANDS[name].summary == inspect.getdoc(found).partition("\n")[0]
+    assert group.COMMANDS[name].summary == inspect.getdoc(found).partition("\n")[0]
 
 
 def test_the_version_is_shown_without_any_library():

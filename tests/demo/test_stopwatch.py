@@ -2,7 +2,7 @@ import contextlib
 
 import pytest
 
-from antq_actors.demo.stopwatch import Stopwatch
+from antq_actors.demo.measure import Stopwatch
 
 
 class Clock:

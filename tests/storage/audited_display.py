@@ -14,7 +14,7 @@ from types import SimpleNamespace
 
 from rich.console import Console
 
-from antq_actors.cli import render, tables
+from antq_actors.cli import render
 from antq_actors.jobs.state import JobSpec, JobState, StoredJob
 from antq_actors.jobs.status import Status
 from antq_actors.storage.format import encoding
@@ -62,7 +62,7 @@ def look(encoded):
         happened = watch.events
     finally:
         watch.events = None
-    Console(file=io.StringIO(), width=80).print(tables.table([job]))
+    Console(file=io.StringIO(), width=80).print(render.table([job]))
     for text in texts:
         text.encode()
     json.loads(texts[-1])

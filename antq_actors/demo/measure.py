@@ -1,15 +1,21 @@
-"""Measure how long attempts take, so that the demo can compare itself with the ideal.
+"""Measure how long attempts take, and how much memory the program uses.
 
 First attempts and retries share the slots of the queue. To know how long the first attempts alone
 took, the time that retries spent in slots has to be subtracted.
+
+On Linux the pages of the mapped store are not counted as the program's own memory: the kernel takes
+them back whenever it needs memory.
 """
 
 from __future__ import annotations
 
+import resource
+import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,3 +73,23 @@ class Stopwatch:
         else:
             self._retries += 1
             self._in_retries += ended - began
+
+
+_STATUS: Final = Path("/proc/self/status")
+_KIB: Final = 1024
+
+
+def own_memory() -> int:
+    """Return the bytes that the program itself uses, or the peak where that is unknown."""
+    try:
+        lines = _STATUS.read_text(encoding="ascii").splitlines()
+        kib = next(line.split()[1] for line in lines if line.startswith("RssAnon:"))
+    except (OSError, StopIteration):
+        return peak_memory()
+    return int(kib) * _KIB
+
+
+def peak_memory() -> int:
+    """Return the most bytes that were ever resident, including the mapped store."""
+    highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return highest if sys.platform == "darwin" else highest * _KIB
