@@ -19,8 +19,8 @@ other processes) only adds to some of the windows. Nothing is pruned.
 
 *Concepts* are the classes of the package that the path takes part in: those whose functions run in
 a window, and those of which a function that runs there is given, holds in a local variable or
-returns an instance (or the class itself). They are collected over windows of their own, and a class
-counts when at least half of these windows meet it.
+returns an instance (or the class itself). They are collected over windows of their own, of which
+those with the fewest calls count.
 """
 
 from __future__ import annotations
@@ -118,12 +118,13 @@ def _windows(app: AntQ, recorder: _Recorder, jobs: int) -> list[_Window]:
 
 def _evaluated(windows: list[_Window], held: list[_Window]) -> JobPath:
     counted = sorted((_calls_by_file(window.codes) for window in windows), key=Counter.total)
-    met = Counter(name for window in held for name in window.concepts())
+    fewest = min(len(window.codes) for window in held)
+    met = [window.concepts() for window in held if len(window.codes) == fewest]
     return JobPath(
         calls=counted[0].total(),
         most_calls=counted[-1].total(),
         by_file=dict(counted[0].most_common()),
-        concepts=sorted(name for name, times in met.items() if 2 * times >= len(held)),
+        concepts=sorted(set().union(*met)),
     )
 
 
