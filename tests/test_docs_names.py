@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -63,3 +64,15 @@ def test_a_name_that_does_not_exist_is_found():
         "start shop:app --processes 4"
     ]
     assert ATTRIBUTE.findall("`app.list_jobs()`, `@app.task`") == [("app", "list_jobs")]
+
+
+def test_the_layers_of_the_design_page_are_those_of_the_import_contract():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contract = settings["tool"]["importlinter"]["contracts"][0]
+    shape = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").partition("## Shape")[2]
+    lines = shape.partition("```text\n")[2].partition("```")[0].splitlines()
+
+    shown = [line.partition("  ")[0].split(" | ") for line in lines if not line.startswith(" ")]
+
+    held = [layer.replace("antq_actors.", "").split(" | ") for layer in contract["layers"]]
+    assert shown == held
