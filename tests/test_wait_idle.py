@@ -15,8 +15,8 @@ from antq_actors import AntQ, Fail, NotStarted, Snooze, Status, UnknownQueue, Wo
 from antq_actors.jobs import instant
 from antq_actors.otp import Killed, Shutdown, call, stop
 from antq_actors.queues import Pause
-from antq_actors.storage.jobs.idle import IdleWaiter, IdleWaiters
 from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.storage.requests import IdleWaiter, IdleWaiters
 
 LONG = 3600.0
 
@@ -66,7 +66,7 @@ def waiting(wait, app, *args, **options):
 
     thread = threading.Thread(target=run)
     thread.start()
-    apps.until(lambda: outcomes or app._live().store.idle, "the waiting")
+    apps.until(lambda: outcomes or app._live().store.idle.waiters, "the waiting")
     try:
         yield outcomes
     finally:
@@ -350,7 +350,7 @@ def test_a_cancelled_coroutine_leaves_nothing_behind(paused):
                 await paused.await_idle()
 
     asyncio.run(wait())
-    assert not paused._live().store.idle
+    assert not paused._live().store.idle.waiters
 
 
 def test_many_commits_are_followed_by_few_looks(run, stage, monkeypatch):

@@ -14,6 +14,7 @@ from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.jobs.wording import among
 from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.storage.format.encoding import encode_args, snapshot_args
+from antq_actors.storage.jobs.job_store import JobStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -73,7 +74,7 @@ class Intake:
             new.spec.unique_digest,
             state.updated_at,
         )
-        job = as_job(drafted, id=self._store.insert(new))
+        job = as_job(drafted, id=self._store.write(JobStore.insert, new))
         if self._served is not None:
             self._served.note(state.queue_name)
         return job
@@ -117,7 +118,7 @@ class Intake:
     def _insert(self, batch: list[NewJob]) -> list[int]:
         if not batch:
             return []
-        ids = [id_ for id_ in self._store.insert_many(batch) if id_ is not None]
+        ids = [id_ for id_ in self._store.write(JobStore.insert_many, batch) if id_ is not None]
         if self._served is not None:
             self._served.note(batch[0].state.queue_name)
         return ids

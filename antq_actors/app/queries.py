@@ -14,6 +14,8 @@ from antq_actors.jobs.status import Status
 from antq_actors.jobs.worker_registry import name_of
 from antq_actors.storage.format.encoding import as_job, display_args
 from antq_actors.storage.format.records import Filter
+from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -77,7 +79,7 @@ class Lookup:
         """Return how many jobs pass all filters given."""
         chosen = Filter(_statuses(status), queue, _worker(worker))
         if chosen.worker is None:
-            return self._store.count(chosen.statuses, chosen.queue_name)
+            return self._store.read(JobReader.count, chosen.statuses, chosen.queue_name)
         return self._store.count_of_worker(chosen)
 
     def unknown(self, queue: str | None, worker: str | None) -> Sequence[str]:
@@ -86,22 +88,22 @@ class Lookup:
 
     def get(self, id_: int) -> Job:
         """Answer a job. Raises JobNotFound."""
-        return _shown(self._store.get(id_of(id_)))
+        return _shown(self._store.read(JobReader.get, id_of(id_)))
 
     def cancel(self, job_or_id: Job | int) -> Job:
         """Cancel a job that has not ended. Raises JobNotFound, NotCancellable."""
-        return _shown(self._store.cancel(id_of(job_or_id), self._clock()))
+        return _shown(self._store.write(JobStore.cancel, id_of(job_or_id), now=self._clock()))
 
     def retry(self, job_or_id: Job | int) -> Job:
         """Enqueue an ended job again. Raises JobNotFound, NotRetryable, AlreadyExists."""
-        job = _shown(self._store.retry(id_of(job_or_id), self._clock()))
+        job = _shown(self._store.write(JobStore.retry, id_of(job_or_id), now=self._clock()))
         if self._served is not None:
             self._served.note(job.queue_name, max_age=0.0)
         return job
 
     def delete(self, job_or_id: Job | int) -> None:
         """Delete a job. Raises JobNotFound."""
-        self._store.delete(id_of(job_or_id))
+        self._store.write(JobStore.delete, id_of(job_or_id))
 
 
 def _shown(stored: StoredJob) -> Job:

@@ -22,6 +22,8 @@ from antq_actors.queues.messages import (
     due_for_display,
 )
 from antq_actors.storage.format.records import Filter
+from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
     from antq_actors.otp.kernel.ref import ServerRef
@@ -76,14 +78,14 @@ class QueueHandle:
     def pause(self) -> None:
         """Claim nothing more, on every node of the path. Kept over restarts; running jobs go on."""
         if self._actor is None:
-            self._store.set_paused(self.name, paused=True)
+            self._store.write(JobStore.set_paused, self.name, paused=True)
         else:
             self._call(self._actor, Pause())
 
     def resume(self) -> None:
         """Claim jobs again, on every node of the path."""
         if self._actor is None:
-            self._store.set_paused(self.name, paused=False)
+            self._store.write(JobStore.set_paused, self.name, paused=False)
         else:
             self._call(self._actor, Resume())
 
@@ -93,7 +95,7 @@ class QueueHandle:
             status: QueueStatus = self._call(self._actor, GetStatus())
             return status
         running = self._store.list(Filter(frozenset([Status.RUNNING]), self.name))
-        facts = self._store.facts(self.name, instant.now())
+        facts = self._store.read(JobReader.facts, self.name, instant.now())
         return QueueStatus(
             name=self.name,
             concurrency=0,

@@ -15,7 +15,7 @@ from antq_actors.errors import NotStarted, StorageError, UnknownQueue
 from antq_actors.jobs.current_job import check_outside_of_jobs
 from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.wording import among
-from antq_actors.storage.jobs.idle import IdleWaiter
+from antq_actors.storage.requests import IdleWaiter
 
 if TYPE_CHECKING:
     import asyncio
@@ -120,7 +120,7 @@ class IdleWait:
                 raise UnknownQueue(f"there is no queue {queue!r}{among(queue, known)}")
         began = time.monotonic()
         try:
-            return not self._store.unfinished(queue, self._clock(), patience=seconds or None)
+            return not self._store.unfinished(queue, self._clock(), timeout=seconds or None)
         except StorageError as error:
             if seconds and time.monotonic() - began >= seconds:
                 return False

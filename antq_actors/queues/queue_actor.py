@@ -42,6 +42,8 @@ from antq_actors.queues.running_attempts import (
 )
 from antq_actors.queues.services.rescuer import rescue_dead_nodes
 from antq_actors.storage.format.records import NodeGone
+from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,7 +91,13 @@ class QueueActor(GenServer):
         self._settings = settings
         self._clock = clock
         self._state = QueueState(settings.concurrency)
-        self._attempts = RunningAttempts(self.ref, settings, self._state, clock, store.errors)
+        self._attempts = RunningAttempts(
+            self.ref,
+            settings,
+            self._state,
+            clock,
+            lambda id_, count: store.read(JobReader.errors, id_, count),
+        )
         self._drained: list[Any] = []
         self._drain_is_over = False
         self._request: Write | None = None
@@ -103,9 +111,10 @@ class QueueActor(GenServer):
     def init(self) -> Continue:
         """Give back what an earlier incarnation left running, or nodes that died; then begin."""
         self._node = self._settings.node.number(self._rescue_dead_nodes)
-        self._store.rescue(
+        self._store.write(
+            JobStore.rescue,
             node=self._node,
-            queue=self._settings.name,
+            queue_name=self._settings.name,
             reason="its queue actor crashed",
             max_interruptions=self._settings.max_interruptions,
             now=self._clock(),
@@ -145,7 +154,7 @@ class QueueActor(GenServer):
         try:
             self._store_now(unstored)
             # That came behind the question under way: if it was to claim jobs, it has them by now.
-            if self._request is not None and self._request.committed:
+            if self._request is not None and self._request.commits:
                 self._store_now([settlement(job, GivenBack()) for job in self._request.value.jobs])
         except StorageError as error:
             log.error(  # noqa: TRY400 - a traceback tells no more
@@ -163,7 +172,7 @@ class QueueActor(GenServer):
             node=self._node,
             limit=0,
             now=self._clock(),
-            absence=RECONNECT_TIMEOUT_SECONDS,
+            reconnect_timeout=RECONNECT_TIMEOUT_SECONDS,
         )
 
     # ---- messages -------------------------------------------------------------------------
@@ -182,10 +191,10 @@ class QueueActor(GenServer):
                 self._set_concurrency(n)
                 self._check_store_soon()
             case Pause():
-                self._store.set_paused(self._settings.name, paused=True)
+                self._store.write(JobStore.set_paused, self._settings.name, paused=True)
                 log.info("queue %r is paused", self._settings.name)
             case Resume():
-                self._store.set_paused(self._settings.name, paused=False)
+                self._store.write(JobStore.set_paused, self._settings.name, paused=False)
                 log.info("queue %r is resumed", self._settings.name)
                 self._check_store_soon()
             case GetStatus():
@@ -378,7 +387,7 @@ class QueueActor(GenServer):
     # ---- answers --------------------------------------------------------------------------
 
     def _status(self) -> QueueStatus:
-        facts = self._store.facts(self._settings.name, self._clock())
+        facts = self._store.read(JobReader.facts, self._settings.name, self._clock())
         return QueueStatus(
             name=self._settings.name,
             concurrency=self._state.concurrency,

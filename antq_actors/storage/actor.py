@@ -20,13 +20,12 @@ from antq_actors.otp.kernel.messages import Call
 from antq_actors.otp.messaging import timers
 from antq_actors.otp.messaging.calls import reply_error
 from antq_actors.storage.format.signer import Signer
-from antq_actors.storage.jobs.idle import IdleWaiters, LookForIdle, pause_after
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb.environment import Environment
 from antq_actors.storage.lmdb.failures import StoreRemoved
-from antq_actors.storage.requests import Read, Write
+from antq_actors.storage.requests import IdleWaiters, LookForIdle, Read, Write, pause_after
 
 if TYPE_CHECKING:
     import os
@@ -229,7 +228,7 @@ class StorageActor(GenServer):
         """Do all that is not yet done."""
         commits: list[None] = []
         done = self._env.write(lambda txn: self._run(txn, requests, commits), commits)
-        if self._idle and done.transaction is not None:
+        if self._idle.waiters and done.transaction is not None:
             self._look_for_idle_soon()
         if done.transaction == self._seen + 1:
             self._seen = done.transaction
@@ -238,12 +237,12 @@ class StorageActor(GenServer):
     def _run(self, txn: lmdb.Transaction, requests: list[Write], commits: list[None]) -> _Done:
         store = JobStore(txn, self._env.tables, self._signer)
         for request in requests:
-            if request.committed:
+            if request.commits:
                 continue
             request.refusal = None
             request.commits = commits
             try:
-                request.value = request.verb(store)
+                request.value = request.verb(store, *request.args, **request.kwargs)
             except StorageError:
                 raise  # in the middle of a verb, perhaps
             except AntqError as refusal:
@@ -257,7 +256,9 @@ class StorageActor(GenServer):
     def _read(self, asker: Any, request: Read) -> None:
         tables = self._env.tables
         try:
-            answer = self._env.read(lambda txn: request.verb(JobReader(txn, tables)))
+            answer = self._env.read(
+                lambda txn: request.verb(JobReader(txn, tables), *request.args, **request.kwargs)
+            )
         except Exception as error:
             if _ends_it(error):
                 self._refuse_removed([asker], error)
@@ -317,7 +318,7 @@ class StorageActor(GenServer):
 
     def _look_for_idle_soon(self) -> None:
         """Look, but not too often, while somebody waits."""
-        if not self._idle or self._is_look_due:
+        if not self._idle.waiters or self._is_look_due:
             return
         # The message first: a turn that is cut short in between only makes a look too many.
         pause = max(0.0, self._next_look - time.monotonic())
@@ -351,14 +352,14 @@ class StorageActor(GenServer):
 
     def _watch_later(self) -> None:
         """Look for commits of other processes, also where nothing else needs to hear of them."""
-        if self._idle and not self._is_idle_watched:
+        if self._idle.waiters and not self._is_idle_watched:
             self.send_after(
                 _IDLE_WATCH_SECONDS if self._durable else _VOLATILE_WATCH_SECONDS, _WatchForIdle()
             )
             self._is_idle_watched = True
 
     def _watch_for_idle(self) -> None:
-        if not self._idle:
+        if not self._idle.waiters:
             return
         is_old = time.monotonic() > self._next_look + _OLDEST_LOOK_SECONDS
         if is_old or self._env.last_transaction() != self._looked_at:

@@ -1,58 +1,61 @@
-"""The typed face of the storage actor: what every other part calls.
+"""What every other part calls to have something done in the store.
 
-Each method is one message and one answer. It outlives a restart of the storage actor: the same
-message is sent again, and is never done twice.
+A verb of the store is a method of :class:`JobReader` or :class:`JobStore`; it needs none here::
+
+    store.read(JobReader.get, id_)
+    store.write(JobStore.cancel, id_, now=now)
+
+Each is one message and one reply. It outlives a restart of the storage actor: the same message is
+sent again, and is never done twice. What has a method here is more than one verb.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.otp import CallCycle, CallExit, CallTimeout
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.messaging import calls, inline
-from antq_actors.storage.format.records import Claim, Filter, ImportedJob, Settlement, Span
-from antq_actors.storage.jobs.idle import IdleWaiters, LookForIdle
+from antq_actors.storage.format.records import Claim, Filter, Span
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import environment
 from antq_actors.storage.lmdb.failures import in_words
 from antq_actors.storage.locks import node_info, node_lock
-from antq_actors.storage.requests import Read, Write
+from antq_actors.storage.requests import IdleWaiters, LookForIdle, Read, Write
 
 if TYPE_CHECKING:
     import builtins
     from collections.abc import Callable, Collection, Iterator, Sequence
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import ErrorEntry, NewJob, StoredJob
-    from antq_actors.jobs.status import Status
+    from antq_actors.jobs.state import StoredJob
     from antq_actors.otp import ServerRef
     from antq_actors.otp.kernel.messages import Response
-    from antq_actors.storage.jobs.due_jobs import QueueFacts
+    from antq_actors.storage.format.records import Settlement
     from antq_actors.storage.locks.node_info import NodeInfo
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
-_PATIENCE: Final = 30.0
+_TIMEOUT_SECONDS: Final = 30.0
 """Seconds that a caller waits for a storage actor that is busy or being restarted."""
-_PAUSE: Final = 0.01
-_PAGE: Final = 500
-_COUNT_PAGE: Final = 5_000
+_RETRY_PAUSE_SECONDS: Final = 0.01
+_PAGE_JOBS: Final = 500
+_COUNT_PAGE_JOBS: Final = 5_000
 """Jobs that are counted in one transaction: a few milliseconds."""
 
 
 class StorageClient:
     """Asks the storage actor *dest* of the store in the directory *path*.
 
-    Every method raises StorageError when the actor does not answer within *patience* seconds, or
-    the store fails; StorageFull when the disk is full; ForkError in a fork of the process that
+    Every method raises StorageError when the actor does not reply within *timeout* seconds, or the
+    store fails; StorageFull when the disk is full; ForkError in a fork of the process that
     made the client; and what its own line says.
     """
 
@@ -61,11 +64,11 @@ class StorageClient:
         dest: str | ServerRef,
         path: str | os.PathLike[str],
         *,
-        patience: float = _PATIENCE,
+        timeout: float = _TIMEOUT_SECONDS,
     ) -> None:
         self._dest = dest
         self._path = Path(os.path.realpath(path))
-        self._patience = patience
+        self._timeout = timeout
         self._pid = os.getpid()
         self.closed = Promise()
         """Settled when its application has stopped: nobody need wait for an answer any more. No
@@ -82,21 +85,21 @@ class StorageClient:
         """Return the error of a store that was removed while its application ran."""
         return environment.removal(self._path)
 
-    # ---- jobs come in ---------------------------------------------------------------------
+    # ---- any verb -------------------------------------------------------------------------
 
-    def insert(self, new: NewJob) -> int:
-        """Store a job, return its id. Raises AlreadyExists."""
-        return self._write(partial(JobStore.insert, new=new))
+    def write(
+        self, verb: Callable[Concatenate[JobStore, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return what *verb* returns, committed; when it raises, it has changed nothing."""
+        result: T = self._ask(Write(verb, args, kwargs))
+        return result
 
-    def insert_many(self, news: Sequence[NewJob]) -> builtins.list[int | None]:
-        """Store jobs in one transaction, return their ids; None for a duplicate, left out."""
-        return self._write(partial(JobStore.insert_many, news=news))
-
-    def import_jobs(
-        self, arrivals: Sequence[ImportedJob], *, keep_ids: bool | None
-    ) -> tuple[builtins.list[int | None], bool]:
-        """Store jobs of another store in one transaction; see :meth:`JobStore.import_jobs`."""
-        return self._write(partial(JobStore.import_jobs, arrivals=arrivals, keep_ids=keep_ids))
+    def read(
+        self, verb: Callable[Concatenate[JobReader, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return what *verb* returns; it sees every change that was reported before."""
+        result: T = self._ask(Read(verb, args, kwargs))
+        return result
 
     # ---- jobs are run ---------------------------------------------------------------------
 
@@ -108,23 +111,16 @@ class StorageClient:
         node: int,
         limit: int,
         now: Instant,
-        absence: float = _PATIENCE,
+        reconnect_timeout: float = _TIMEOUT_SECONDS,
     ) -> Claim:
         """Settle executions, then claim up to *limit* due jobs, in one transaction.
 
-        A stale settlement is dropped. A paused queue settles and gets nothing. *absence*: seconds
-        that the storage actor may be gone, not only busy, before this raises StorageError. Raises
-        NodeGone when *node* asks for jobs and was declared dead.
+        As :meth:`JobStore.work`, but it raises StorageError when the storage actor is gone, not
+        only busy, for *reconnect_timeout* seconds.
         """
-        verb = partial(
-            JobStore.work,
-            queue_name=queue_name,
-            settlements=settlements,
-            node=node,
-            limit=limit,
-            now=now,
-        )
-        claim: Claim = self._ask(Write(verb), absence)
+        how = {"node": node, "limit": limit, "now": now}
+        request = Write(JobStore.work, (queue_name, settlements), how)
+        claim: Claim = self._ask(request, reconnect_timeout=reconnect_timeout)
         return claim
 
     def request_work(
@@ -156,57 +152,7 @@ class StorageClient:
         self.check()
         return inline.request(self._dest, request, tag)
 
-    def rescue(
-        self,
-        *,
-        node: int,
-        now: Instant,
-        max_interruptions: int,
-        reason: str,
-        queue: str | None = None,
-    ) -> int:
-        """Interrupt the jobs that run on *node*, of all queues or one; return how many."""
-        return self._write(
-            partial(
-                JobStore.rescue,
-                node=node,
-                now=now,
-                max_interruptions=max_interruptions,
-                reason=reason,
-                queue_name=queue,
-            )
-        )
-
-    # ---- jobs are changed -----------------------------------------------------------------
-
-    def cancel(self, id_: int, now: Instant) -> StoredJob:
-        """Cancel a job that has not ended. Raises JobNotFound, NotCancellable."""
-        return self._write(partial(JobStore.cancel, id_=id_, now=now))
-
-    def retry(self, id_: int, now: Instant) -> StoredJob:
-        """Enqueue an ended job again. Raises JobNotFound, NotRetryable, AlreadyExists."""
-        return self._write(partial(JobStore.retry, id_=id_, now=now))
-
-    def delete(self, id_: int) -> None:
-        """Delete a job of any status. Raises JobNotFound."""
-        self._write(partial(JobStore.delete, id_=id_))
-
-    def prune(self, finished_before: Instant, limit: int) -> int:
-        """Delete up to *limit* jobs that ended before an instant; return how many."""
-        return self._write(partial(JobStore.prune, finished_before=finished_before, limit=limit))
-
     # ---- jobs are looked at ---------------------------------------------------------------
-
-    def get(self, id_: int) -> StoredJob:
-        """Return a job. Raises JobNotFound."""
-        return self._read(partial(JobReader.get, id_=id_))
-
-    def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
-        """Return those of the first *count* errors of a job that are kept, newest first.
-
-        None if it was deleted.
-        """
-        return self._read(partial(JobReader.errors, id_=id_, count=count))
 
     def list(
         self,
@@ -231,10 +177,6 @@ class StorageClient:
                     break
         return found
 
-    def count(self, statuses: Collection[Status] | None = None, queue: str | None = None) -> int:
-        """Return how many jobs have one of these statuses and are of this queue; None: any."""
-        return self._read(partial(JobReader.count, statuses=statuses, queue_name=queue))
-
     def count_of_worker(self, filter_: Filter) -> int:
         """Return how many jobs pass a filter that names a worker.
 
@@ -255,38 +197,31 @@ class StorageClient:
     def _counted_pages(self, filter_: Filter, after: int) -> Iterator[tuple[int, int]]:
         """Return for each page how many jobs pass the filter, and the last id."""
         while True:
-            verb = partial(JobReader.count_page, filter_=filter_, after=after, size=_COUNT_PAGE)
-            found, last = self._read(verb)
+            found, last = self.read(
+                JobReader.count_page, filter_, after=after, size=_COUNT_PAGE_JOBS
+            )
             yield found, last or after
             if last is None or last == after:
                 return
             after = last
 
+    def known_queues(self) -> builtins.list[str]:
+        """Return what :meth:`JobReader.known_queues` does; a job process asks its parent for it."""
+        return self.read(JobReader.known_queues)
+
     def recent_workers(self) -> set[str]:
         """Return the names of the workers of the newest jobs, of a page of them."""
         newest = Span(newest_first=True)
-        verb = partial(JobReader.page, filter_=Filter(), span=newest, size=_PAGE)
-        return {raw.worker for raw in self._read(verb)}
+        page = self.read(JobReader.page, Filter(), newest, size=_PAGE_JOBS)
+        return {raw.worker for raw in page}
 
-    def facts(self, queue: str, now: Instant) -> QueueFacts:
-        """Return what the store knows of a queue, at one moment."""
-        return self._read(partial(JobReader.facts, queue_name=queue, now=now))
-
-    def queues(self) -> builtins.list[str]:
-        """Return the queues that hold jobs or are paused, by name."""
-        return self._read(JobReader.queues)
-
-    def known_queues(self) -> builtins.list[str]:
-        """Return the same, and those that nodes run."""
-        return self._read(JobReader.known_queues)
-
-    def unfinished(self, queue: str | None, now: Instant, patience: float | None = None) -> int:
+    def unfinished(self, queue: str | None, now: Instant, timeout: float | None = None) -> int:
         """Return how many jobs of a queue, or of all, are left to do: not ended and, if they are
-        scheduled, due. *patience*: seconds after which this raises StorageError, if not as ever.
+        scheduled, due. *timeout*: seconds after which this raises StorageError, if not as ever.
         """
-        verb = partial(JobReader.unfinished, queues=(queue,), now=now)
-        answer: dict[str | None, int] = self._ask(Read(verb), patience=patience)
-        return answer[queue]
+        request = Read(JobReader.unfinished, ((queue,), now))
+        left: dict[str | None, int] = self._ask(request, timeout=timeout)
+        return left[queue]
 
     def look_for_idle(self) -> None:
         """Have the storage actor look for those who wait until there is nothing to do."""
@@ -295,25 +230,15 @@ class StorageClient:
 
     # ---- queues ---------------------------------------------------------------------------
 
-    def set_paused(self, queue: str, paused: bool) -> None:  # noqa: FBT001 - it is the value to set
-        """Pause or resume a queue on every node. Paused, nothing of it is claimed."""
-        self._write(partial(JobStore.set_paused, queue_name=queue, paused=paused))
-
-    def is_paused(self, queue: str) -> bool:
-        """Return whether a queue is paused."""
-        return self._read(partial(JobReader.is_paused, queue_name=queue))
-
     def set_concurrency_command(self, queue: str, n: int) -> int:
         """Have every living node that runs *queue* perform up to *n* jobs of it at once.
 
         Return how many nodes that are.
         """
-        nodes = self._read(partial(JobReader.nodes_of, queue_name=queue))
+        nodes = self.read(JobReader.nodes_of, queue)
         alive = [node for node in nodes if not node_lock.is_dead(self._path, node)]
         if alive:
-            self._write(
-                partial(JobStore.set_concurrency_command, queue_name=queue, n=n, nodes=alive)
-            )
+            self.write(JobStore.set_concurrency_command, queue, n, alive)
         return len(alive)
 
     # ---- nodes ----------------------------------------------------------------------------
@@ -325,12 +250,12 @@ class StorageClient:
 
         It is held until the node is closed, or its process ends.
         """
-        node = self._write(JobStore.new_node)
+        node = self.write(JobStore.new_node)
         with in_words(self._path):
             node_lock.hold(self._path, node, metadata)
         # Only now: a recorded node whose lock can be taken is a dead one.
-        self._write(partial(JobStore.add_node, node=node, queues=queues))
-        nodes = self._read(JobReader.nodes)
+        self.write(JobStore.add_node, node, queues)
+        nodes = self.read(JobReader.nodes)
         with in_words(self._path):
             node_lock.sweep(self._path, nodes)
         return node
@@ -345,14 +270,14 @@ class StorageClient:
         If they were not, or the store cannot be told, the node is a dead one from now on.
         """
         try:
-            self._write(partial(JobStore.remove_node, node=node))
+            self.write(JobStore.remove_node, node)
         finally:
             with in_words(self._path):
                 node_lock.release(self._path, node)
 
     def served_queues(self) -> builtins.list[str]:
         """Return the queues that living nodes run, each once, in the order of nodes and theirs."""
-        nodes = self._read(JobReader.served_by_node)
+        nodes = self.read(JobReader.served_by_node)
         with in_words(self._path):
             living = [queues for node, queues in nodes if not node_lock.is_dead(self._path, node)]
         return list(dict.fromkeys(name for queues in living for name in queues))
@@ -367,41 +292,34 @@ class StorageClient:
                     alive=not node_lock.is_dead(self._path, node),
                     running=running,
                 )
-                for node, running in self._read(JobReader.running_by_node).items()
+                for node, running in self.read(JobReader.running_by_node).items()
             ]
 
     def dead_nodes(self) -> builtins.list[int]:
         """Return the nodes that were not closed and whose process is gone."""
-        nodes = self._read(JobReader.nodes)
+        nodes = self.read(JobReader.nodes)
         with in_words(self._path):
             dead = [node for node in nodes if node_lock.is_dead(self._path, node)]
         if not dead:
             return []
         # One that was closed between the two looks is no dead one: it is forgotten first.
-        return [node for node in self._read(JobReader.nodes) if node in dead]
+        return [node for node in self.read(JobReader.nodes) if node in dead]
 
     # ---- asking ---------------------------------------------------------------------------
-
-    def _write(self, verb: Callable[[JobStore], T]) -> T:
-        answer: T = self._ask(Write(verb))
-        return answer
-
-    def _read(self, verb: Callable[[JobReader], T]) -> T:
-        answer: T = self._ask(Read(verb))
-        return answer
 
     def _ask(
         self,
         request: Write | Read,
-        absence: float = _PATIENCE,
-        patience: float | None = None,
+        *,
+        timeout: float | None = None,
+        reconnect_timeout: float = _TIMEOUT_SECONDS,
     ) -> Any:
         """Send until it is answered: the storage actor may die in the meantime, and comes back."""
         self.check()
-        patience = self._patience if patience is None else min(patience, self._patience)
-        absence = min(absence, patience)
+        timeout = self._timeout if timeout is None else min(timeout, self._timeout)
+        reconnect_timeout = min(reconnect_timeout, timeout)
         began = time.monotonic()
-        deadline, back_by = began + patience, began + absence
+        deadline, back_by = began + timeout, began + reconnect_timeout
         while True:
             current.fence()  # a killed caller has nothing more to ask
             try:
@@ -410,15 +328,15 @@ class StorageClient:
                 raise
             except CallTimeout as error:
                 raise StorageError(
-                    f"the store in {self._path} did not answer within {patience:g} s"
+                    f"the store in {self._path} did not answer within {timeout:g} s"
                 ) from error
             except CallExit as error:
                 if time.monotonic() >= back_by or _stop_requested():
                     raise self.removal() or StorageError(
                         f"the storage actor of {self._path} is gone and did not come back within"
-                        f" {absence:g} s: {error}"
+                        f" {reconnect_timeout:g} s: {error}"
                     ) from error
-                if self.closed.wait(_PAUSE):
+                if self.closed.wait(_RETRY_PAUSE_SECONDS):
                     raise self.removal() or StorageError(
                         f"the store in {self._path} is closed: its application has stopped"
                     ) from error
@@ -433,16 +351,16 @@ class StorageClient:
 
         *limit*: as many will do, so that the first page is no longer.
         """
-        size = _PAGE if limit is None else min(limit, _PAGE)
+        size = _PAGE_JOBS if limit is None else min(limit, _PAGE_JOBS)
         while True:
-            page = self._read(partial(JobReader.page, filter_=filter_, span=span, size=size))
+            page = self.read(JobReader.page, filter_, span, size=size)
             for raw in page:
                 if filter_.worker is None or filter_.worker == raw.worker:
                     yield raw.decode()
             if len(page) < size:
                 return
             span = span.beyond(page[-1].id)
-            size = _PAGE
+            size = _PAGE_JOBS
 
     def check(self) -> None:
         """Raise ForkError in a fork of the process that made the client."""

@@ -79,6 +79,11 @@ def _moves_to(status: Status) -> Callable[[Any], bool]:
     )
 
 
+def _asks(verb: str) -> Callable[[Any], bool]:
+    """Return whether a caller wants this verb of the store."""
+    return lambda call: call.verb.__name__ == verb
+
+
 def _settles(outcome: type) -> Step:
     return after(
         f"{STORE}.settle", lambda call: call.answer and isinstance(call.settlement.outcome, outcome)
@@ -92,11 +97,15 @@ _COMPLETES: Final = after(
 )
 _PRUNES: Final = after(f"{STORE}.prune", lambda call: call.answer > 0)
 
+
 # By the rescuer: a queue actor rescues the jobs of its predecessor with the same verb.
-_OF_A_DEAD_NODE: Final = lambda call: call.queue is None  # noqa: E731
-_BEGINS_RESCUE: Final = before(f"{CLIENT}.rescue", _OF_A_DEAD_NODE)
+def _of_a_dead_node(call: Any) -> bool:
+    return call.verb.__name__ == "rescue" and "queue_name" not in call.kwargs
+
+
+_BEGINS_RESCUE: Final = before(f"{CLIENT}.write", _of_a_dead_node)
 _RESCUES: Final = after(f"{STORE}.rescue", lambda call: call.queue_name is None and call.answer > 0)
-_HAS_RESCUED: Final = after(f"{CLIENT}.rescue", _OF_A_DEAD_NODE)
+_HAS_RESCUED: Final = after(f"{CLIENT}.write", _of_a_dead_node)
 _STOPS: Final = before(f"{ANTQ}:drain")
 
 FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
@@ -110,13 +119,13 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "node:half-recorded": (after(f"{STORE}.add_node"),),
     "node:recorded": (after(f"{CLIENT}.open_node"),),
     # ---- a job comes in
-    "insert:before": (before(f"{CLIENT}.insert"),),
+    "insert:before": (before(f"{CLIENT}.write", _asks("insert")),),
     "insert:half-written": (before(f"{TABLE}._enter", lambda call: call.state.execution == 0),),
     "insert:before-counts": (_INSERTS,),
     "insert:before-commit": (_INSERTS, COUNTED),
     "insert:after-commit": (_INSERTS, COMMITTED),
-    "insert:before-reply": (after(f"{CLIENT}.insert"),),
-    "insert-many:before": (before(f"{CLIENT}.insert_many"),),
+    "insert:before-reply": (after(f"{CLIENT}.write", _asks("insert")),),
+    "insert-many:before": (before(f"{CLIENT}.write", _asks("insert_many")),),
     "insert-many:half-stored": (before(f"{TABLE}._enter_many"),),
     "insert-many:before-counts": (after(f"{STORE}.insert_many"),),
     "insert-many:before-commit": (after(f"{STORE}.insert_many"), COUNTED),
@@ -155,7 +164,7 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "snooze:before-commit": (_settles(Snoozed), COUNTED),
     "snooze:after-commit": (_settles(Snoozed), COMMITTED),
     # ---- it is deleted at last
-    "prune:before": (_COMPLETES, before(f"{CLIENT}.prune")),
+    "prune:before": (_COMPLETES, before(f"{CLIENT}.write", _asks("prune"))),
     "prune:half-deleted": (after(f"{TABLE}._leave", lambda call: call.state.status in ENDED),),
     "prune:one-deleted": (after(f"{TABLE}.remove"),),
     "prune:before-commit": (_PRUNES, COUNTED),

@@ -234,13 +234,13 @@ def look(control, path, *, nodes, pruned=False, timeout=2 * LONGEST):
         problems = [
             *_late(lambda: app.count_workers(status=ACTIVE) == 0, timeout, "not all jobs ended"),
             *_late(
-                lambda: len(store._read(JobReader.nodes)) == nodes,
+                lambda: len(store.read(JobReader.nodes)) == nodes,
                 3.0,
                 f"there are not just {nodes} nodes",
-                lambda: store._read(JobReader.nodes),
+                lambda: store.read(JobReader.nodes),
             ),
         ]
-        problems += store._read(lambda reader: verify(reader._txn, reader._tables))
+        problems += store.read(lambda reader: verify(reader._txn, reader._tables))
         control.send((problems, [Final.of(job) for job in app.list_workers()]))
 
 

@@ -67,9 +67,9 @@ def end_in_another(directory, *, pruned):
     with app:
         store = app._live().store
         until(lambda: app.count_workers(status=ACTIVE) == 0, "the end of all jobs")
-        until(lambda: len(store._read(JobReader.nodes)) == 1, "the rescue of the dead node")
+        until(lambda: len(store.read(JobReader.nodes)) == 1, "the rescue of the dead node")
         jobs = [Final.of(job) for job in app.list_workers()]
-        broken = store._read(lambda reader: verify(reader._txn, reader._tables))
+        broken = store.read(lambda reader: verify(reader._txn, reader._tables))
     written = journal.rows(directory), journal.acknowledged(directory)
     return broken + check(*written, {}, jobs, pruned=pruned)
 

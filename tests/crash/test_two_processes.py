@@ -15,12 +15,15 @@ from apps import settled, until  # isort: skip - of the folder above
 OTHER = """
 import sys
 from antq_actors import AntQ
+from antq_actors.storage.jobs.job_store import JobStore
 
 from stage import Act
 
 def declare_dead(store):
     for node in store.dead_nodes():
-        store.rescue(node=node, now=0, max_interruptions=9, reason="it seemed dead")
+        store.write(
+            JobStore.rescue, node=node, now=0, max_interruptions=9, reason="it seemed dead"
+        )
         store.close_node(node)
 
 app = AntQ(sys.argv[1], start_queues=False).start()

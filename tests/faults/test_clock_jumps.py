@@ -23,6 +23,7 @@ from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.queues.services.pruner import Pruner, PrunerConfig
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
+from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 
 DAY = 86_400.0
@@ -89,7 +90,7 @@ class Here:
 
     def until(self, status, *ids):
         def there():
-            return all(self.store.get(id_).state.status is status for id_ in ids)
+            return all(self.store.read(JobReader.get, id_).state.status is status for id_ in ids)
 
         until(there, f"{ids} {status}")
 
@@ -139,7 +140,7 @@ def test_after_a_jump_back_what_was_scheduled_waits_until_the_clock_is_there_aga
 
     here.clock.jump(60.0)
     here.until(Status.COMPLETED, sooner)
-    assert here.store.get(due).state.status is Status.SCHEDULED
+    assert here.store.read(JobReader.get, due).state.status is Status.SCHEDULED
     here.clock.jump(DAY)
 
     here.until(Status.COMPLETED, due)
@@ -151,7 +152,7 @@ def test_a_wait_ends_when_a_jump_back_leaves_nothing_due(here, monkeypatch):
     monkeypatch.setattr(
         JobReader, "unfinished", lambda *asked, **named: looks.append(1) or look(*asked, **named)
     )
-    here.store.set_paused("default", paused=True)
+    here.store.write(JobStore.set_paused, "default", paused=True)
     here.enqueue(schedule_in=60.0)
     here.clock.jump(61.0)
 

@@ -28,7 +28,7 @@ SOON = 0.02
 def refused(tmp_path):
     """The client of a store that is not there."""
     stop(StorageActor.start(tmp_path / "store", wake=lambda _: None, name=NAME))
-    return StorageClient(NAME, tmp_path / "store", patience=SOON)
+    return StorageClient(NAME, tmp_path / "store", timeout=SOON)
 
 
 RESCUER = Rescuer, RescuerConfig(max_interruptions=3, interval=SOON), RunOnce()

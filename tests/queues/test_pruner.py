@@ -13,6 +13,7 @@ from antq_actors.otp import call
 from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.queues.services.pruner import Pruner, PrunerConfig
 from antq_actors.storage.format.records import Settlement
+from antq_actors.storage.jobs.job_store import JobStore
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +42,7 @@ def a_job_that_ended(store, status, *, at):
 
 def a_job(store, *, at, due=None):
     state = lifecycle.create(queue_name="default", now=at, due=due)
-    return store.insert(NewJob(state, JobSpec("w", b"", at)))
+    return store.write(JobStore.insert, NewJob(state, JobSpec("w", b"", at)))
 
 
 def ids(store):

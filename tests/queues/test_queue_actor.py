@@ -83,7 +83,7 @@ def test_jobs_that_were_being_claimed_while_slots_were_taken_away_are_given_back
         begun.set()
         go_on.wait(30)
 
-    threading.Thread(target=store._write, args=(resume_and_hold,)).start()
+    threading.Thread(target=store.write, args=(resume_and_hold,)).start()
     begun.wait(30)
     # It asks for five jobs, and has one slot before it is answered.
     app.queue("default").ref.tell(Wake())
@@ -268,7 +268,7 @@ def test_a_retry_that_is_due_before_its_failure_is_stored_is_not_overlooked(run,
         reading.set()
         go_on.wait(30)
 
-    threading.Thread(target=store._read, args=(hold,)).start()
+    threading.Thread(target=store.read, args=(hold,)).start()
     reading.wait(30)
     stage.cue("a", then=lambda job: Fail("once"))
     until(lambda: state.asked is not None, "the question that carries the failure")

@@ -12,6 +12,8 @@ from antq_actors.otp import call
 from antq_actors.queues.node import Node
 from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
+from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.locks import node_lock
 
 ASLEEP = RescuerConfig(max_interruptions=3, interval=3600.0)
@@ -21,7 +23,7 @@ def running_jobs(store, clock, node, count=1, queue="default"):
     """Jobs that run on a node; answers their ids."""
     for _ in range(count):
         state = lifecycle.create(queue_name=queue, now=clock.now)
-        store.insert(NewJob(state, JobSpec("w", b"", clock.now)))
+        store.write(JobStore.insert, NewJob(state, JobSpec("w", b"", clock.now)))
     claim = store.work(queue, [], node=node, limit=count, now=clock.now)
     return [job.id for job in claim.jobs]
 
@@ -42,11 +44,11 @@ def test_jobs_of_a_dead_node_are_interrupted_and_those_of_a_living_one_go_on(sto
 
     assert call(rescuer, RunOnce()) == 3
     for id_ in lost:
-        job = store.get(id_)
+        job = store.read(JobReader.get, id_)
         assert (job.state.status, job.state.attempts) == (Status.ENQUEUED, 0)
         assert job.state.interruptions == 1
         assert job.errors[0].error == f"interrupted: its node {dead} died"
-    assert store.get(kept).state.status is Status.RUNNING
+    assert store.read(JobReader.get, kept).state.status is Status.RUNNING
     assert call(rescuer, RunOnce()) == 0
 
 
@@ -58,7 +60,7 @@ def test_it_looks_for_dead_nodes_as_soon_as_it_starts(store, clock, start):
     rescuer = start(Rescuer, store, ASLEEP, clock)
 
     assert call(rescuer, RunOnce()) == 0  # behind the first look
-    assert store.get(lost).state.status is Status.ENQUEUED
+    assert store.read(JobReader.get, lost).state.status is Status.ENQUEUED
 
 
 def test_the_last_interruption_a_job_may_have_fails_it(store, clock, start):
@@ -71,7 +73,7 @@ def test_the_last_interruption_a_job_may_have_fails_it(store, clock, start):
         die(store, node)
         assert call(rescuer, RunOnce()) == 1
 
-    job = store.get(id_)
+    job = store.read(JobReader.get, id_)
     assert (job.state.status, job.state.interruptions) == (Status.FAILED, 3)
     assert job.state.attempts == 0
 
@@ -99,7 +101,7 @@ def test_a_node_that_closes_with_running_jobs_is_rescued_as_a_dead_one(store, cl
     node.close()
 
     assert call(rescuer, RunOnce()) == 1
-    assert store.get(left).state.status is Status.ENQUEUED
+    assert store.read(JobReader.get, left).state.status is Status.ENQUEUED
 
 
 def test_a_node_has_one_number_until_it_closes_and_a_new_one_afterwards(store):
@@ -131,9 +133,9 @@ def test_a_killed_process_is_a_dead_node(store, clock, start):
         assert other.stdout.readline() == "held\n"
         rescuer = start(Rescuer, store, ASLEEP, clock)
         assert call(rescuer, RunOnce()) == 0
-        assert store.get(lost).state.status is Status.RUNNING
+        assert store.read(JobReader.get, lost).state.status is Status.RUNNING
 
         other.kill()
 
     assert call(rescuer, RunOnce()) == 1
-    assert store.get(lost).state.status is Status.ENQUEUED
+    assert store.read(JobReader.get, lost).state.status is Status.ENQUEUED

@@ -23,6 +23,8 @@ from antq_actors.otp.kernel.messages import Response
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.format.records import Filter, Settlement, Span
+from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.requests import Write
 
 NAME = "storage-under-test"
@@ -63,7 +65,7 @@ def start(path):
 def client(start, path):
     start()
     client = StorageClient(NAME, path)
-    client._write(lambda store: store.add_node(THE_FIRST))
+    client.write(lambda store: store.add_node(THE_FIRST))
     return client
 
 
@@ -94,37 +96,37 @@ def asker(got):
 
 
 def test_a_job_goes_its_way(client):
-    id_ = client.insert(a_new_job({"n": 1}))
+    id_ = client.write(JobStore.insert, a_new_job({"n": 1}))
 
     claim = client.work("mail", [], node=THE_FIRST, limit=5, now=1)
     client.work("mail", [Settlement(id_, 1, Completed())], node=THE_FIRST, limit=0, now=2)
 
     assert [job.id for job in claim.jobs] == [id_]
-    assert client.get(id_).state.status is Status.COMPLETED
-    assert client.facts("mail", 1).counts[Status.COMPLETED] == 1
-    assert client.retry(id_, 3).state.status is Status.ENQUEUED
-    assert client.cancel(id_, 4).state.status is Status.CANCELLED
-    assert client.prune(5, 10) == 1
-    assert client.count() == 0
+    assert client.read(JobReader.get, id_).state.status is Status.COMPLETED
+    assert client.read(JobReader.facts, "mail", 1).counts[Status.COMPLETED] == 1
+    assert client.write(JobStore.retry, id_, now=3).state.status is Status.ENQUEUED
+    assert client.write(JobStore.cancel, id_, now=4).state.status is Status.CANCELLED
+    assert client.write(JobStore.prune, finished_before=5, limit=10) == 1
+    assert client.read(JobReader.count) == 0
 
 
 def test_errors_of_the_verbs_arrive_as_themselves(client):
-    client.insert(a_new_job({"n": 1}, unique=("n",)))
+    client.write(JobStore.insert, a_new_job({"n": 1}, unique=("n",)))
 
     with pytest.raises(AlreadyExists) as refused:
-        client.insert(a_new_job({"n": 1}, unique=("n",)))
+        client.write(JobStore.insert, a_new_job({"n": 1}, unique=("n",)))
     assert refused.value.job.id == 1
     with pytest.raises(JobNotFound):
-        client.delete(7)
+        client.write(JobStore.delete, 7)
     (job,) = client.work("mail", [], node=THE_FIRST, limit=1, now=1).jobs
     done = Settlement(job.id, job.state.execution, Completed())
     client.work("mail", [done], node=THE_FIRST, limit=0, now=1)
     with pytest.raises(NotCancellable):
-        client.cancel(1, 2)
+        client.write(JobStore.cancel, 1, now=2)
 
 
 def test_a_list_longer_than_a_page_is_complete_and_in_order(client):
-    client.insert_many([a_new_job({"n": n}) for n in range(1234)])
+    client.write(JobStore.insert_many, [a_new_job({"n": n}) for n in range(1234)])
 
     assert [job.id for job in client.list()] == list(range(1, 1235))
     assert [job.id for job in client.list(span=Span(after=1230))] == [1231, 1232, 1233, 1234]
@@ -133,8 +135,9 @@ def test_a_list_longer_than_a_page_is_complete_and_in_order(client):
 
 
 def test_the_limit_of_a_list_counts_what_passes_the_filters(client):
-    client.insert_many(
-        [a_new_job({"n": n}, worker=WORKER if n % 2 else "shop:Other") for n in range(1200)]
+    client.write(
+        JobStore.insert_many,
+        [a_new_job({"n": n}, worker=WORKER if n % 2 else "shop:Other") for n in range(1200)],
     )
 
     rare = client.list(Filter(worker="shop:Other"), accept=lambda job: job.id % 5 == 0, limit=100)
@@ -143,7 +146,7 @@ def test_the_limit_of_a_list_counts_what_passes_the_filters(client):
 
 
 def test_accept_runs_in_the_callers_thread(client):
-    client.insert(a_new_job())
+    client.write(JobStore.insert, a_new_job())
     threads = []
 
     client.list(accept=lambda _: threads.append(threading.current_thread()) or True)
@@ -152,21 +155,26 @@ def test_accept_runs_in_the_callers_thread(client):
 
 
 def test_a_paused_queue_stays_paused_until_it_is_resumed(client):
-    client.insert(a_new_job())
+    client.write(JobStore.insert, a_new_job())
 
-    client.set_paused("mail", paused=True)
-    paused = client.is_paused("mail"), client.work("mail", [], node=THE_FIRST, limit=1, now=1).jobs
-    client.set_paused("mail", paused=False)
+    client.write(JobStore.set_paused, "mail", paused=True)
+    paused = (
+        client.read(JobReader.is_paused, "mail"),
+        client.work("mail", [], node=THE_FIRST, limit=1, now=1).jobs,
+    )
+    client.write(JobStore.set_paused, "mail", paused=False)
 
     assert paused == (True, [])
-    assert not client.is_paused("mail")
+    assert not client.read(JobReader.is_paused, "mail")
     assert len(client.work("mail", [], node=THE_FIRST, limit=1, now=1).jobs) == 1
 
 
 def test_a_caller_waits_for_the_storage_actor_to_come_back(client, start):
     otp.stop(NAME)
     answers = []
-    waiting = threading.Thread(target=lambda: answers.append(client.insert(a_new_job())))
+    waiting = threading.Thread(
+        target=lambda: answers.append(client.write(JobStore.insert, a_new_job()))
+    )
 
     waiting.start()
     start()
@@ -194,14 +202,14 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(client, start):
     asking.join(30)
 
     assert answers == [1]
-    assert client.count() == 1
+    assert client.read(JobReader.count) == 1
 
 
-def test_a_caller_gives_up_after_its_patience(path):
-    client = StorageClient(NAME, path, patience=0.05)
+def test_a_caller_gives_up_after_its_timeout(path):
+    client = StorageClient(NAME, path, timeout=0.05)
 
     with pytest.raises(StorageError, match=r"did not come back within 0\.05 s"):
-        client.count()
+        client.read(JobReader.count)
 
 
 def test_a_busy_storage_actor_is_waited_for_as_long(client, path):
@@ -216,7 +224,7 @@ def test_a_busy_storage_actor_is_waited_for_as_long(client, path):
     assert entered.wait(30)
 
     with pytest.raises(StorageError, match=r"did not answer within 0\.05 s"):
-        StorageClient(NAME, path, patience=0.05).delete(1)
+        StorageClient(NAME, path, timeout=0.05).write(JobStore.delete, 1)
 
     release.set()
     assert done.wait(30)
@@ -250,7 +258,7 @@ def test_nobody_waits_for_the_storage_of_a_stopped_application(client):
     client.close()
 
     with pytest.raises(StorageError, match="its application has stopped"):
-        client.insert(a_new_job())
+        client.write(JobStore.insert, a_new_job())
 
 
 def test_a_fork_is_told_so(client):
@@ -258,14 +266,14 @@ def test_a_fork_is_told_so(client):
     if child == 0:
         code = 1
         try:
-            client.insert(a_new_job())
+            client.write(JobStore.insert, a_new_job())
         except ForkError:
             code = 0
         finally:
             os._exit(code)
 
     assert os.waitpid(child, 0)[1] == 0
-    assert client.count() == 0
+    assert client.read(JobReader.count) == 0
 
 
 def request_one_job(client, *, tag, clock=lambda: 1):
@@ -273,7 +281,7 @@ def request_one_job(client, *, tag, clock=lambda: 1):
 
 
 def test_work_that_is_requested_is_answered_at_once_while_the_storage_actor_sleeps(client, asker):
-    client.insert(a_new_job())
+    client.write(JobStore.insert, a_new_job())
 
     _, response = otp.call(asker, lambda: request_one_job(client, tag="first"))
 
@@ -283,7 +291,7 @@ def test_work_that_is_requested_is_answered_at_once_while_the_storage_actor_slee
 
 
 def test_work_that_is_requested_arrives_as_a_message_from_one_that_is_busy(client, asker, got):
-    client.insert(a_new_job())
+    client.write(JobStore.insert, a_new_job())
     entered, release = threading.Event(), threading.Event()
     busy = threading.Thread(
         target=lambda: client._ask(Write(lambda _: (entered.set(), release.wait(30))))
@@ -303,7 +311,7 @@ def test_work_that_is_requested_arrives_as_a_message_from_one_that_is_busy(clien
 
 
 def test_a_job_begins_when_it_is_claimed_not_when_it_was_asked_for(client, asker, got):
-    client.insert(a_new_job())
+    client.write(JobStore.insert, a_new_job())
     now = [1]
     entered, release = threading.Event(), threading.Event()
     busy = threading.Thread(
@@ -322,7 +330,7 @@ def test_a_job_begins_when_it_is_claimed_not_when_it_was_asked_for(client, asker
 
 
 def test_requested_work_whose_answer_was_lost_can_be_asked_for_again(client, start, asker, got):
-    client.insert(a_new_job())
+    client.write(JobStore.insert, a_new_job())
     otp.stop(NAME)
     request, _ = otp.call(asker, lambda: request_one_job(client, tag="first"))
     lost = got.get(timeout=30)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from antq_actors.jobs import instant
 from antq_actors.queues.services.periodic import PeriodicService
+from antq_actors.storage.jobs.job_store import JobStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +52,9 @@ class Pruner(PeriodicService):
     def run_once(self, now: Instant) -> int:
         """Delete one batch; return how many jobs were deleted."""
         finished_before = now - round(self._config.retention * instant.SECOND)
-        return self.store.prune(finished_before, self._config.batch)
+        return self.store.write(
+            JobStore.prune, finished_before=finished_before, limit=self._config.batch
+        )
 
     def is_full(self, count: int) -> bool:
         """Return whether the batch was full."""

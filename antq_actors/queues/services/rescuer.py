@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.jobs import instant
 from antq_actors.queues.services.periodic import PeriodicService
+from antq_actors.storage.jobs.job_store import JobStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,7 +54,8 @@ def rescue_dead_nodes(store: StorageClient, *, max_interruptions: int, now: Inst
     """
     rescued = 0
     for node in store.dead_nodes():
-        given_back = store.rescue(
+        given_back = store.write(
+            JobStore.rescue,
             node=node,
             reason=f"its node {node} died",
             max_interruptions=max_interruptions,

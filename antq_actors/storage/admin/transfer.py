@@ -28,6 +28,7 @@ from antq_actors.jobs.status import ENDED, Status
 from antq_actors.jobs.wording import is_utf8
 from antq_actors.storage.format.encoding import display_args, encode_args, encoded_pickle, pickle_of
 from antq_actors.storage.format.records import Filter, ImportedJob
+from antq_actors.storage.jobs.job_store import JobStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -152,7 +153,9 @@ class _Intake:
     def flush(self) -> None:
         batch, self._batch = self._batch, []
         if batch:
-            ids, self._keep_ids = self._store.import_jobs(batch, keep_ids=self._keep_ids)
+            ids, self._keep_ids = self._store.write(
+                JobStore.import_jobs, batch, keep_ids=self._keep_ids
+            )
             self.stored += [id_ for id_ in ids if id_ is not None]
             self.duplicates += ids.count(None)
 

@@ -70,7 +70,7 @@ class JobReader:
             raise _not_found(id_)
         return self._listed(id_, record, self._jobs.payload(id_)).decode()
 
-    def errors(self, id_: int, *, count: int) -> tuple[ErrorEntry, ...]:
+    def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
         """Return those of the first *count* errors of a job that are kept, newest first."""
         return self._jobs.errors(id_, count)
 
@@ -102,7 +102,9 @@ class JobReader:
         found = sum(encoding.worker_for_display(payload) == worker for payload in alike)
         return found, ids[-1] if ids else None
 
-    def count(self, statuses: Collection[Status] | None, queue_name: str | None) -> int:
+    def count(
+        self, statuses: Collection[Status] | None = None, queue_name: str | None = None
+    ) -> int:
         """Return how many jobs have one of these statuses and are of this queue; None: any."""
         return sum(
             self._jobs.count(keys.lane(status, queue))
