@@ -17,13 +17,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_generation = 0
+generation = 0
+"""A number that is another one in a forked child."""
 _at_end: Final[list[Callable[[], object]]] = []
-
-
-def generation() -> int:
-    """Return a number that is another one in a forked child."""
-    return _generation
 
 
 def at_end(fn: Callable[[], object]) -> None:
@@ -33,7 +29,7 @@ def at_end(fn: Callable[[], object]) -> None:
 
 def end_if_forked(since: int, error: BaseException | None = None) -> None:
     """End this process if it was forked after *since*; see `end`."""
-    if since != _generation:
+    if since != generation:
         end(error)
 
 
@@ -73,8 +69,8 @@ def _exit_code(error: BaseException | None) -> int:
 
 
 def _count() -> None:
-    global _generation  # noqa: PLW0603 - there is one in a process
-    _generation += 1
+    global generation  # noqa: PLW0603 - there is one in a process
+    generation += 1
 
 
 if hasattr(os, "register_at_fork"):

@@ -40,7 +40,7 @@ BY_PERFORM: Final = {"Fail", "Cancel", "Snooze"}
 """What ``perform`` may return to say how its attempt ended."""
 OUTSIDE_OF_UNIONS: Final = {
     # In the processes where a job runs, and in what the actors of a queue are told.
-    *("NotPicklable", "StartTimeout", "ExitedBeforeStart", "SlotRemoved", "Finished", "Ended"),
+    *("NotPicklable", "StartTimeout", "ExitedBeforeStart", "SlotRemoved", "Ended"),
 }
 """Further classes that say how an attempt ended or why it was not run, as long as they exist."""
 

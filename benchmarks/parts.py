@@ -31,7 +31,6 @@ PARTS: Final = (
     ("antq_actors/storage/actor.py", "storage: actor"),
     ("antq_actors/storage/client.py", "storage: actor"),
     ("antq_actors/storage/", "storage: tables, LMDB's gets and puts"),
-    ("antq_actors/executors/attempt.py", PERFORM),
     ("antq_actors/executors/thread.py", "worker actor"),
     ("antq_actors/executors/", "executors"),
     ("antq_actors/queues/", "queue actor"),

@@ -1,108 +1,64 @@
-"""The contract of an executor: how an attempt is started, told to end, killed, and how it ends.
+"""The contract of an executor, which executors there are, and which one runs a worker's jobs.
 
 ``thread`` is the exception that needs no more than an actor's own thread, see `thread.py`. Every
 other kind is an object made for one queue: it has an actor that keeps it going, and starts
-attempts somewhere else.
+attempts somewhere else. Each is imported when it is first needed.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+import importlib
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias
 
 from antq_actors.introspection import explain_fields
-from antq_actors.jobs.outcome import Outcome
+from antq_actors.jobs.perform import AttemptRunner
+from antq_actors.storage.format.encoding import load_job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from pathlib import Path
 
-    from antq_actors.jobs.control import Control
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import ErrorEntry, StoredJob
+    from antq_actors.jobs.outcome import NotRun, Outcome
+    from antq_actors.jobs.perform import Attempt
+    from antq_actors.jobs.worker_registry import AnyWorker
     from antq_actors.otp.kernel.child_spec import ChildSpec
+
+THREAD: Final = "thread"
+ASYNC: Final = "async"
+PROCESS: Final = "process"
+RAY: Final = "ray"
+
+_EXECUTORS: Final = {
+    ASYNC: "antq_actors.executors.event_loop:LoopExecutor",
+    PROCESS: "antq_actors.executors.process.pool:ProcessExecutor",
+    # By its name alone, as it is above this package.
+    RAY: "antq_actors.integrations.ray:make",
+}
+"""What makes each executor from its Settings: the module and the name there."""
 
 
 class NotReady(Exception):
     """The executor's actor is being restarted, or cannot start."""
 
 
-class Assignment(NamedTuple):
-    """What an executor is given to do."""
-
-    job: StoredJob
-    """Claimed, its arguments still encoded."""
-    control: Control
-    failure: str | None = None
-    """Set when the attempt has failed already: the worker is only asked when the next is due."""
-    stack_trace: str | None = None
-    """Of that failure."""
-    read_errors: Callable[[], tuple[ErrorEntry, ...]] | None = None
-    """Returns the errors of the job, which a claim does not read. Raises StorageError. None: the
-    job has none, or has them with it."""
-    error_type: str | None = None
-    """Of that failure: the name of the exception's class, if there was one."""
-    exception: BaseException | None = None
-    """Of that failure, where it is at hand; for the log."""
-
-    def whole(self) -> StoredJob:
-        """Return the job with its errors, for where they cannot be read. Raises StorageError."""
-        if self.read_errors is None:
-            return self.job
-        return self.job._replace(errors=self.read_errors())
+Done: TypeAlias = "Callable[[Outcome | NotRun | None], object]"
+"""Called with how an attempt ended, in any thread, once; a second time does no harm. None: it was
+stopped, as requested, and has no outcome. What only the queue knows (the delay of a failure, the
+most interruptions) is left open."""
 
 
-class Stopped(NamedTuple):
-    """The attempt ended because it was told to, and came to nothing."""
-
-
-class Died(NamedTuple):
-    """The attempt failed by the death of what ran it: a segfault, say."""
-
-    error: str
-    stack_trace: str | None = None
-    error_type: str | None = None
-
-
-class Lost(NamedTuple):
-    """The executor was lost, through no fault of the job."""
-
-    reason: str
-
-
-class Unready(NamedTuple):
-    """Nothing was run: the executor is being restarted."""
-
-    reason: str
-
-
-class Elsewhere(NamedTuple):
-    """Nothing was run: the worker, which nobody had seen before, wants another executor."""
-
-    kind: str
-
-
-End: TypeAlias = Outcome | Stopped | Died | Lost | Unready
-"""Every way an attempt may end."""
-
-
-class Finished(NamedTuple):
-    """A worker actor's last word, as the detail of its exit reason."""
-
-    end: Outcome | Died | Lost | Unready | Elsewhere
-
-
-Done: TypeAlias = "Callable[[End], object]"
-"""Told of an attempt's end, in any thread, once; a second time does no harm."""
-
-
-class Running(Protocol):
-    """An attempt under way. Both methods answer at once, in any thread, however often."""
+class AttemptHandle(Protocol):
+    """An attempt under way in an executor. Both methods return at once, in any thread, and may be
+    called again.
+    """
 
     def interrupt(self) -> None:
-        """Have it end soon, by force if need be; that is told as any end, mostly `Stopped`."""
+        """Have it end soon, by force if need be; that is reported as any end, mostly as None."""
 
     def kill(self) -> bool:
-        """Have it end now, if there is any way; return whether its end will be told, and soon."""
+        """Have it end now, if possible; return whether its end will be reported, and soon."""
 
 
 @explain_fields
@@ -126,18 +82,18 @@ class Executor(Protocol):
     def child(self) -> ChildSpec:
         """Describe the actor that keeps it going."""
 
-    def start(self, assignment: Assignment, done: Done) -> Running:
+    def start(self, attempt: Attempt, done: Done) -> AttemptHandle:
         """Start an attempt; it must neither wait nor take long. Raises NotReady."""
 
     def resize(self, concurrency: int) -> None:
         """Be ready for so many attempts at once."""
 
     def health(self) -> Health:
-        """Say how it is; it must not wait."""
+        """Return how it is; it must not wait."""
 
 
 class Settings(NamedTuple):
-    """What an executor is told when it is made."""
+    """What an executor is made with."""
 
     queue: str
     name: str
@@ -152,3 +108,36 @@ class Settings(NamedTuple):
     """The name of the application's root supervisor."""
     path: Path | None = None
     """The directory that the application was described with; None: it is volatile."""
+
+
+def make_executor(kind: str, settings: Settings) -> Executor:
+    """Make an executor for a queue. Raises NotReady when what it needs is not installed."""
+    if kind not in _EXECUTORS:
+        raise NotReady(f"there is no executor {kind!r}")
+    module, _, name = _EXECUTORS[kind].partition(":")
+    executor: Executor = getattr(importlib.import_module(module), name)(settings)
+    return executor
+
+
+def kind_for(worker: AnyWorker, of_queue: str | None) -> str:
+    """Return what the worker says; else what its queue says; else what suits its ``perform``.
+
+    A queue that says ``async`` means its coroutines: a plain function would stop all others on
+    the event loop, so it has a thread.
+    """
+    own = worker.antq_options.executor
+    if own is not None:
+        return own
+    if of_queue is None or of_queue == ASYNC:
+        return ASYNC if worker.antq_is_async else THREAD
+    return of_queue
+
+
+def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    from antq_actors.executors import job_threads  # noqa: PLC0415 - asyncio takes long to import
+
+    return job_threads.run_coroutine(coroutine)
+
+
+attempt_runner: Final = partial(AttemptRunner, load=load_job, run_coroutine=_run_coroutine)
+"""Makes what performs an attempt, in every executor."""

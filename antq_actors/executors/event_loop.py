@@ -13,20 +13,20 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.executors import job_tasks
-from antq_actors.executors.attempt import perform_async
-from antq_actors.executors.base import Died, Health, Lost, NotReady, Stopped
-from antq_actors.executors.choice import ASYNC
+from antq_actors.executors.base import ASYNC, Health, NotReady, attempt_runner
 from antq_actors.executors.loop_thread import JOIN_TIMEOUT_SECONDS, LoopThread
 from antq_actors.jobs.attempt_error import describe, trace
-from antq_actors.jobs.outcome import Failed
+from antq_actors.jobs.outcome import Failed, Interrupted
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel import abandoned
 from antq_actors.otp.kernel.reasons import ExitReason, Shutdown
 from antq_actors.otp.messaging import timers
 
 if TYPE_CHECKING:
-    from antq_actors.executors.base import Assignment, Done, End, Settings
+    from antq_actors.executors.base import Done, Settings
     from antq_actors.executors.job_tasks import Owner
+    from antq_actors.jobs.outcome import NotRun, Outcome
+    from antq_actors.jobs.perform import Attempt
     from antq_actors.otp.kernel.child_spec import ChildSpec
     from antq_actors.otp.kernel.ref import ServerRef
 
@@ -53,14 +53,14 @@ class LoopExecutor:
             self, name=self._settings.name, shutdown=2 * JOIN_TIMEOUT_SECONDS
         )
 
-    def start(self, assignment: Assignment, done: Done) -> Attempt:
+    def start(self, attempt: Attempt, done: Done) -> LoopHandle:
         """Have the loop start an attempt. Raises NotReady while there is none."""
         loop = self._loop
         if loop is None or loop.closing:
             raise NotReady("the event loop is being restarted")
-        attempt = Attempt(assignment, done, loop)
-        loop.submit(attempt)
-        return attempt
+        handle = LoopHandle(attempt, done, loop)
+        loop.submit(handle)
+        return handle
 
     def resize(self, concurrency: int) -> None:
         """Do nothing: a loop takes any number."""
@@ -84,7 +84,7 @@ class LoopExecutor:
         self._loop = None
 
 
-class Attempt:
+class LoopHandle:
     """One attempt, a task on the loop, and all tasks and callbacks that come of it."""
 
     __slots__ = (
@@ -92,14 +92,14 @@ class Attempt:
         "_done",
         "_is_killed",
         "_loop",
-        "assignment",
+        "attempt",
         "has_ended",
         "stop_requested",
         "task",
     )
 
-    def __init__(self, assignment: Assignment, done: Done, loop: LoopThread) -> None:
-        self.assignment = assignment
+    def __init__(self, attempt: Attempt, done: Done, loop: LoopThread) -> None:
+        self.attempt = attempt
         self._done = done
         self._loop = loop
         self.task: asyncio.Task[None] | None = None
@@ -109,7 +109,7 @@ class Attempt:
         self._blamed: BaseException | None = None
 
     def __str__(self) -> str:
-        job = self.assignment.job
+        job = self.attempt.job
         return f"job #{job.id} ({job.spec.worker})"
 
     def interrupt(self) -> None:
@@ -138,55 +138,51 @@ class Attempt:
         """Note where the attempt is; in any thread."""
         task = self.task
         if task is not None:
-            self.assignment.control.place = self._loop.place_of(self, task)
+            self.attempt.control.place = self._loop.place_of(self, task)
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
         """Become a task; in the loop's thread."""
         if self.stop_requested:
-            self.end(Stopped())
+            self.end(None)
         else:
             self.task = job_tasks.new_task(self._run(), self, loop)
-            self.assignment.control.on_locate = self._locate
+            self.attempt.control.on_locate = self._locate
 
     async def _run(self) -> None:
-        end: End
+        end: Outcome | None
         try:
-            end = await perform_async(
-                self.assignment, self._loop.clock, _CANCELLED, self._is_abandoned
-            )
+            end = await attempt_runner(
+                self.attempt,
+                clock=self._loop.clock,
+                propagate=_CANCELLED,
+                is_abandoned=self._is_abandoned,
+            ).run_async()
         except asyncio.CancelledError:
             end = self._why_cancelled()
         error = self._blamed
-        if error is not None and not (
-            self.stop_requested or self.has_ended or isinstance(end, Failed)
-        ):
-            end = await perform_async(self._failed_by(error), self._loop.clock, ())
+        is_failure = isinstance(end, Failed) and end.retry_in is not None
+        if error is not None and not (self.stop_requested or self.has_ended or is_failure):
+            failed = Failed(describe(error), trace(error), None, type(error).__name__)
+            attempt = self.attempt._replace(failed=failed, exception=error)
+            end = await attempt_runner(attempt, clock=self._loop.clock).run_async()
         self.end(end)
 
     def _is_abandoned(self) -> bool:
         return self._is_killed or self.has_ended
 
-    def _why_cancelled(self) -> End:
+    def _why_cancelled(self) -> Outcome | None:
         if self.stop_requested:
-            return Stopped()
+            return None
         if self._loop.closing:
-            return Lost("its event loop was stopped")
+            return Interrupted("its event loop was stopped")
         # Of something that it awaited, and others cancelled.
-        return Died("CancelledError", error_type="CancelledError")
+        return Failed("CancelledError", None, None, "CancelledError")
 
-    def _failed_by(self, error: BaseException) -> Assignment:
-        return self.assignment._replace(
-            failure=describe(error),
-            stack_trace=trace(error),
-            error_type=type(error).__name__,
-            exception=error,
-        )
-
-    def end(self, end: End) -> None:
-        """Tell what the attempt came to."""
+    def end(self, end: Outcome | NotRun | None) -> None:
+        """Report how the attempt ended."""
         self.has_ended = True
         self.task = None  # its context holds this attempt
-        self.assignment.control.on_locate = None  # so does this
+        self.attempt.control.on_locate = None  # so does this
         self._loop.attempts.discard(self)
         self._done(end)
 

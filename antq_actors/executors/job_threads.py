@@ -164,7 +164,7 @@ def _abandon(future: _JobFuture) -> None:
 
 
 def _run(future: Future[Any], fn: Callable[[], Any]) -> None:
-    since = forked_child.generation()
+    since = forked_child.generation
     try:
         value = fn()
     except BaseException as error:  # noqa: BLE001 - whoever awaits it gets it

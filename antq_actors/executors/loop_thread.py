@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import forked_child
 from antq_actors.executors import job_tasks, places
-from antq_actors.executors.base import Lost, Unready
 from antq_actors.executors.job_threads import JobThreads
+from antq_actors.jobs.outcome import Interrupted, NotRun
 
 if TYPE_CHECKING:
     from antq_actors.executors.base import Settings
-    from antq_actors.executors.event_loop import Attempt
+    from antq_actors.executors.event_loop import LoopHandle
 
 log: Final = logging.getLogger("antq_actors.executors")
 
@@ -46,7 +46,7 @@ class LoopThread:
     def __init__(self, settings: Settings) -> None:
         self.clock = settings.clock
         self.queue = settings.queue
-        self.attempts: set[Attempt] = set()
+        self.attempts: set[LoopHandle] = set()
         self.ended: BaseException | None = None
         self.closing = False
         self._loop = asyncio.new_event_loop()
@@ -54,7 +54,7 @@ class LoopThread:
         self._ways_to_end = job_tasks.share(self._loop, settings.queue)
         self._context = Context()
         """Of what is called here for no job."""
-        self._waiting: deque[Attempt] = deque()
+        self._waiting: deque[LoopHandle] = deque()
         self._pinged: float | None = None
         """Since when the loop owes an answer, on the monotonic clock."""
         self.thread = threading.Thread(
@@ -66,7 +66,7 @@ class LoopThread:
         self._ended = ended
         self.thread.start()
 
-    def submit(self, attempt: Attempt) -> None:
+    def submit(self, attempt: LoopHandle) -> None:
         """Have the loop begin an attempt soon."""
         self.attempts.add(attempt)
         self._waiting.append(attempt)
@@ -100,7 +100,7 @@ class LoopThread:
     def _lose_all(self, reason: str) -> None:
         for attempt in list(self.attempts):
             # One that never began has not been interrupted.
-            attempt.end(Unready(reason) if attempt.task is None else Lost(reason))
+            attempt.end(NotRun(reason) if attempt.task is None else Interrupted(reason))
 
     def blocked_for(self) -> float:
         """Answer for how many seconds the loop has owed an answer."""
@@ -123,7 +123,7 @@ class LoopThread:
         stack = "" if frame is None else "".join(traceback.format_stack(frame))
         return owner, stack
 
-    def place_of(self, attempt: Attempt, task: asyncio.Task[Any]) -> str:
+    def place_of(self, attempt: LoopHandle, task: asyncio.Task[Any]) -> str:
         """Return where an attempt is, whose own task is *task*; in any thread."""
         if getattr(asyncio.current_task(self._loop), "owner", None) is attempt:
             frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
@@ -141,7 +141,7 @@ class LoopThread:
                 self._loop.call_soon(self._begin_all)  # those that have begun come first
 
     def _run(self) -> None:
-        self._since = forked_child.generation()
+        self._since = forked_child.generation
         _loop_threads.add(self)
         asyncio.set_event_loop(self._loop)
         try:

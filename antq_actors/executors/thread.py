@@ -1,7 +1,9 @@
-"""The executor ``thread``: the worker actor performs its job in its own thread.
+"""The worker actors: one job, one actor, one end. Its exit reason carries how the attempt ended.
 
-Python cannot end a thread. An exit signal raises Interrupt inside it, at its next bytecode; a
-kill declares the actor dead, fences what its thread still says, and lists it in `otp.orphans()`.
+In the executor ``thread`` the actor performs its job in its own thread. Python cannot end a thread:
+an exit signal raises Interrupt inside it, at its next bytecode; a kill declares the actor dead,
+fences what its thread still says, and lists it in `otp.orphans()`. For all other executors the
+actor has no thread, and represents an attempt that is performed elsewhere.
 """
 
 from __future__ import annotations
@@ -10,22 +12,23 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import WorkerNotFound
-from antq_actors.executors import attempt
-from antq_actors.executors.base import Elsewhere, Finished
-from antq_actors.executors.choice import THREAD, kind_for
+from antq_actors.executors.base import THREAD, NotReady, attempt_runner, kind_for
 from antq_actors.jobs import main_module, worker_registry
-from antq_actors.jobs.outcome import GivenBack
+from antq_actors.jobs.outcome import GivenBack, NotRun
+from antq_actors.otp.actors.remote_actor import Detached
 from antq_actors.otp.actors.task_actor import OneShot
 from antq_actors.otp.kernel.errors import Interrupt
-from antq_actors.otp.kernel.reasons import ExitReason, Shutdown
+from antq_actors.otp.kernel.reasons import ExitReason, Killed, Shutdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from antq_actors.executors.base import Assignment
+    from antq_actors.executors.base import AttemptHandle, Executor
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
+    from antq_actors.jobs.perform import Attempt
     from antq_actors.otp.kernel.cell import Watcher
+    from antq_actors.otp.kernel.ref import ServerRef
 
 _INTERRUPT: Final = (Interrupt,)
 
@@ -39,10 +42,10 @@ class WorkerActor(OneShot):
     end_is_reported_elsewhere = True
 
     def __init__(
-        self, assignment: Assignment, clock: Callable[[], Instant], key: object, watcher: Watcher
+        self, attempt: Attempt, clock: Callable[[], Instant], key: object, watcher: Watcher
     ) -> None:
         super().__init__()
-        self._assignment = assignment
+        self._attempt = attempt
         self._clock = clock
         # From birth: an actor that ended before it was watched would have taken its outcome along.
         self._otp_process.watch(key, watcher)
@@ -50,11 +53,12 @@ class WorkerActor(OneShot):
     def run(self) -> ExitReason:
         """Perform the job, and end with its outcome."""
         process = self._otp_process
-        end = process.interruptible.run(process.stop_requested, self._perform)
-        return Shutdown(Finished(end))
+        return Shutdown(process.interruptible.run(process.stop_requested, self._perform))
 
-    def _perform(self) -> Outcome | Elsewhere:
-        return attempt.perform(self._assignment, self._clock, _INTERRUPT, self._has_ended)
+    def _perform(self) -> Outcome | NotRun:
+        return attempt_runner(
+            self._attempt, clock=self._clock, propagate=_INTERRUPT, is_abandoned=self._has_ended
+        ).run()
 
     def _has_ended(self) -> bool:
         return self._otp_process.reason is not None
@@ -69,20 +73,20 @@ class FindingWorker(WorkerActor):
 
     def __init__(
         self,
-        assignment: Assignment,
+        attempt: Attempt,
         clock: Callable[[], Instant],
         of_queue: str | None,
         key: object,
         watcher: Watcher,
     ) -> None:
-        super().__init__(assignment, clock, key, watcher)
+        super().__init__(attempt, clock, key, watcher)
         self._of_queue = of_queue
 
-    def _perform(self) -> Outcome | Elsewhere:
-        job = self._assignment.job
+    def _perform(self) -> Outcome | NotRun:
+        job = self._attempt.job
         name = job.spec.worker
         # Before it is looked for: what is defined in the meantime is found.
-        may_come = self._assignment.failure is None and main_module.may_define(name)
+        may_come = self._attempt.failed is None and main_module.may_define(name)
         try:
             worker = worker_registry.resolve(name, job_id=job.id, propagate=_INTERRUPT)
             kind = kind_for(worker, self._of_queue)
@@ -94,4 +98,76 @@ class FindingWorker(WorkerActor):
                 return GivenBack(main_module.wait_seconds(name, job.id, time.monotonic()))
             kind = THREAD
         self._otp_process.end_if_forked()
-        return super()._perform() if kind == THREAD else Elsewhere(kind)
+        if kind != THREAD:
+            return NotRun("its worker wants another executor", kind)
+        return super()._perform()
+
+
+class DetachedWorker(Detached):
+    """Stands for one attempt that *executor* runs. An exit signal interrupts it there.
+
+    *key* and *watcher* are told of its end. A killed one has ended at once, but is told of only
+    when its attempt has ended, too, where that can be had: the next attempt must not meet it.
+    """
+
+    end_is_reported_elsewhere = True
+
+    def __init__(self, executor: Executor, attempt: Attempt, key: object, watcher: Watcher) -> None:
+        super().__init__()
+        self._executor = executor
+        self._attempt = attempt
+        self._handle: AttemptHandle | None = None
+        self._watcher = watcher
+        self._is_over = False
+        self._untold: tuple[ServerRef, ExitReason] | None = None
+        # From birth: an actor that ended before it was watched would have taken its outcome along.
+        self._otp_process.watch(key, self._on_end)
+
+    def begin(self) -> None:
+        """Have the executor start the attempt."""
+        try:
+            handle = self._handle = self._executor.start(self._attempt, self._done)
+        except NotReady as error:
+            self.conclude(Shutdown(NotRun(str(error))))
+            return
+        # It may have been told so meanwhile, when there was nothing to interrupt.
+        if self._otp_process.reason is not None:
+            self.killed()
+        elif self._otp_process.stop_requested():
+            handle.interrupt()
+
+    def interrupted(self) -> None:
+        """Interrupt the attempt."""
+        handle = self._handle
+        if handle is not None:
+            handle.interrupt()
+
+    def killed(self) -> None:
+        """Kill the attempt."""
+        handle, self._handle = self._handle, None
+        if handle is not None and not handle.kill():
+            self._tell()
+
+    def conclude(self, reason: ExitReason) -> bool:
+        """End, in whatever thread; False if it had ended before."""
+        self._is_over = True
+        is_first = super().conclude(reason)
+        if not is_first:
+            self._tell()
+        return is_first
+
+    def _on_end(self, ref: ServerRef, reason: ExitReason) -> None:
+        self._untold = ref, reason
+        # Looked at afterwards, as it is set before `conclude` looks for what is untold.
+        if self._is_over or not isinstance(reason, Killed):
+            self._tell()
+
+    def _tell(self) -> None:
+        untold, self._untold = self._untold, None
+        if untold is not None:
+            self._watcher(*untold)
+
+    def _done(self, end: Outcome | NotRun | None) -> None:
+        self.conclude(self.ordered_reason() if end is None else Shutdown(end))
+        # A handle holds this method, so each job would be garbage that only the collector finds.
+        self._handle = None

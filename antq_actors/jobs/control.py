@@ -15,9 +15,8 @@ from antq_actors.jobs.number import real
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from antq_actors.jobs.job import Job
-
-_CONTROL: Final = "antq_control"
+CONTROL: Final = "antq_control"
+"""Where a job that is being performed has its control, among its attributes."""
 
 
 @explain_fields
@@ -102,18 +101,6 @@ class Control:
     def report(self, progress: Progress) -> None:
         """Note how far the attempt has come."""
         self.progress = progress
-
-
-def attach(job: Job, control: Control) -> Job:
-    """Let *job* carry *control*; answer it."""
-    job.__dict__[_CONTROL] = control
-    return job
-
-
-def control_of(job: Job) -> Control | None:
-    """Answer the control of a job that is being performed; None for any other."""
-    control: Control | None = job.__dict__.get(_CONTROL)
-    return control
 
 
 def checked(done: Any, note: Any) -> Progress:

@@ -10,7 +10,7 @@ import msgspec
 
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import attempt_error
-from antq_actors.jobs.control import checked, control_of
+from antq_actors.jobs.control import CONTROL, Control, checked
 from antq_actors.jobs.status import Status
 
 
@@ -85,7 +85,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         For long loops: an attempt that calls this is not interrupted at once, but has a few
         seconds to end by itself. False for a job that is not being performed.
         """
-        control = control_of(self)
+        control: Control | None = self.__dict__.get(CONTROL)
         return control is not None and control.cancelled()
 
     def remaining(self) -> float | None:
@@ -93,7 +93,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
         Calling this is as good as calling :meth:`cancelled`.
         """
-        control = control_of(self)
+        control: Control | None = self.__dict__.get(CONTROL)
         return None if control is None else control.remaining()
 
     def progress(self, done: float, note: str | None = None) -> None:
@@ -103,6 +103,6 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         does nothing in a job that is not being performed. Raises TypeError and ValueError.
         """
         progress = checked(done, note)
-        control = control_of(self)
+        control: Control | None = self.__dict__.get(CONTROL)
         if control is not None:
             control.report(progress)

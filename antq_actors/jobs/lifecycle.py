@@ -34,6 +34,7 @@ from antq_actors.errors import NotCancellable, NotRetryable
 from antq_actors.jobs import instant
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, TRACE_LIMIT, cut
 from antq_actors.jobs.outcome import (
+    RETRY_DELAY_SECONDS,
     Cancelled,
     Completed,
     Failed,
@@ -218,8 +219,10 @@ def mark_damaged(
     return state, error_entry(0, why, None, now)
 
 
-def _failed(state: JobState, now: Instant, retry_in: float) -> JobState:
+def _failed(state: JobState, now: Instant, retry_in: float | None) -> JobState:
     if state.attempts < state.max_attempts:
+        if retry_in is None:
+            retry_in = RETRY_DELAY_SECONDS * state.attempts
         due = instant.after(now, retry_in)
         return replace(state, status=Status.RETRYING, node=0, scheduled_at=due, updated_at=now)
     return _ended(state, Status.FAILED, now)

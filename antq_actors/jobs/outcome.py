@@ -1,8 +1,9 @@
-"""What one attempt came to: three answers a worker may give, seven facts the lifecycle acts on."""
+"""How an attempt ended: what ``perform`` may return, seven outcomes, and that it was not run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+import sys
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -11,6 +12,10 @@ from antq_actors.jobs import duration
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+
+RETRY_DELAY_SECONDS: Final = 10.0
+"""Until the second attempt, by default; each later one waits as much longer."""
 
 
 class Fail(msgspec.Struct, frozen=True):
@@ -54,8 +59,9 @@ class Failed(msgspec.Struct, frozen=True):
 
     error: str
     stack_trace: str | None = None
-    retry_in: float = 0.0
-    """Seconds until the next attempt, if one is left."""
+    retry_in: float | None = 0.0
+    """Seconds until the next attempt, if one is left. None: the attempt was ended from outside, and
+    its worker has not been asked; a job that is stored so waits for the default."""
     error_type: str | None = None
     """The name of the exception's class; None where there was none."""
 
@@ -88,12 +94,23 @@ class GivenBack(msgspec.Struct, frozen=True):
 
 
 class Interrupted(msgspec.Struct, frozen=True):
-    """The node or queue of the execution died."""
+    """The node, queue or executor of the execution was lost, through no fault of the job."""
 
     reason: str
-    max_interruptions: int
-    """The interruption that makes this many fails the job."""
+    max_interruptions: int = sys.maxsize
+    """The interruption that makes this many fails the job. Its queue sets it."""
+
+
+class NotRun(msgspec.Struct, frozen=True):
+    """Nothing was run: the executor is being restarted, or is not the one for this worker."""
+
+    reason: str
+    executor: str | None = None
+    """The executor that its worker wants, which was not known before."""
 
 
 Outcome: TypeAlias = Completed | Failed | Refused | Cancelled | Snoozed | GivenBack | Interrupted
 """Every way an execution may end."""
+
+OUTCOMES: Final[frozenset[type]] = frozenset(get_args(Outcome))
+"""The classes of outcomes."""

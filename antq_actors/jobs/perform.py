@@ -1,27 +1,36 @@
-"""Performs one attempt of a job and answers what came of it. Never raises, whatever a worker does.
+"""One attempt of a job: resolve, load, perform, classify, delay, log. It returns the outcome.
 
-Only the exceptions a caller asks for in *propagate* leave this file: the layer above ends an
-attempt by raising one inside the performing thread, and it can arrive between any two lines here.
-So every place that contains exceptions lets those pass first. And a child that a worker has forked
-ends where it leaves the worker's code: its parent alone has an outcome.
+It never raises, whatever a worker does. Only the exceptions that a caller lists in *propagate*
+leave this file: the layer above ends an attempt by raising one inside the performing thread, and it
+can arrive between any two lines here. So every place that contains exceptions passes those on
+first. A child that a worker has forked ends where it leaves the worker's code: its parent alone has
+an outcome.
 """
 
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeAlias, cast, get_args
+import logging
+from collections.abc import Callable, Coroutine
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
 
+import msgspec
 from msgspec.structs import replace
 
 from antq_actors import forked_child
 from antq_actors.errors import NotAWorker
-from antq_actors.jobs import attempt_log, current_job, instant, lifecycle, worker_registry
-from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, trace
+from antq_actors.jobs import current_job, instant, lifecycle, worker_registry
+from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, summary, trace, users_part
+from antq_actors.jobs.control import CONTROL
 from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.function_worker import FunctionWorker
+from antq_actors.jobs.instant import Instant
 from antq_actors.jobs.job import AttemptError, Job
 from antq_actors.jobs.late_errors import LateErrors
 from antq_actors.jobs.outcome import (
+    OUTCOMES,
+    RETRY_DELAY_SECONDS,
     Cancel,
     Cancelled,
     Completed,
@@ -32,264 +41,325 @@ from antq_actors.jobs.outcome import (
     Snooze,
     Snoozed,
 )
-from antq_actors.jobs.retry_delay import RETRY_DELAY
+from antq_actors.jobs.state import ErrorEntry, StoredJob
+from antq_actors.jobs.wording import escaped
 from antq_actors.jobs.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from antq_actors.jobs.control import Control
 
-    from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.worker_registry import AnyWorker
-
-_COMPLETED: Final = Completed()
-_OUTCOMES: Final = (Fail, Cancel, Snooze, *get_args(Outcome))
+log: Final = logging.getLogger("antq_actors.jobs")
 
 Propagate: TypeAlias = tuple[type[BaseException], ...]
+ReadErrors: TypeAlias = Callable[[], tuple[ErrorEntry, ...]]
 
-
-def _never() -> bool:
-    return False
+_COMPLETED: Final = Completed()
+_RETURNED: Final = (Fail, Cancel, Snooze, *OUTCOMES)
 
 
 class Attempt(NamedTuple):
-    """One execution of a claimed job, as far as it is known before anything of the user's runs."""
+    """One execution of a claimed job: what its queue gives to an executor."""
 
-    job_id: int
-    worker: str
-    """The stored name of the worker."""
-    number: int
-    """Which attempt this is, from 1."""
-    max_attempts: int
-    load: Callable[[], Job]
-    """Answers the job with its arguments; decoding them may run, and raise, anything."""
-    is_void: Callable[[], bool] = _never
-    """Whether nothing that it comes to counts any more, because it was given up."""
-    queue: str = ""
-    """The name of the queue, for the log."""
+    job: StoredJob
+    """Claimed, its arguments still encoded."""
+    control: Control
+    failed: Failed | None = None
+    """Set when it was ended from outside, such as by its timeout: then its worker is only asked
+    when the next attempt is due."""
+    read_errors: ReadErrors | None = None
+    """Returns the errors of the job, which a claim does not read. Raises StorageError. None: the
+    job has none, or has them with it."""
+    exception: BaseException | None = None
+    """What ended it, where that is at hand; for the log."""
 
-
-class _Performer(Protocol):
-    def perform(self, job: Job, /) -> Any: ...
-    def calculate_delay(self, job: Job, /) -> object: ...
-
-
-class _Ready(NamedTuple):
-    """All that ``perform`` and ``calculate_delay`` need."""
-
-    performer: _Performer
-    job: Job
-
-
-def _asyncio_run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    import asyncio  # noqa: PLC0415 - as long as all else that a new process imports
-
-    return asyncio.run(coroutine)
-
-
-def execute(
-    attempt: Attempt,
-    *,
-    clock: Callable[[], Instant] = instant.now,
-    propagate: Propagate = (),
-    run: Callable[[Coroutine[Any, Any, Any]], Any] = _asyncio_run,
-) -> Outcome:
-    """Perform *attempt* and answer its outcome; a failure is logged.
-
-    Never raises but *propagate*. *clock* dates the failure that ``calculate_delay`` sees. *run*
-    runs what turns out to be a coroutine.
-    """
-    outer = current_job.get()
-    try:
-        return _execute(attempt, clock, propagate, run)
-    except propagate:
-        raise
-    except BaseException as error:  # noqa: BLE001 - no memory left to describe the failure, say
-        name = type(error).__name__
-        return Failed(name, None, RETRY_DELAY * attempt.number, name)
-    finally:
-        current_job.enter(outer)
-
-
-async def execute_async(
-    attempt: Attempt, *, clock: Callable[[], Instant] = instant.now, propagate: Propagate = ()
-) -> Outcome:
-    """Do what `execute` does, on the event loop that awaits it."""
-    since = forked_child.generation()
-    ready: _Ready | None = None
-    try:
-        begun = _begin(attempt, propagate)
-        if isinstance(begun, Refused):
-            return begun
-        ready = begun
-        answer = ready.performer.perform(ready.job)
-        if inspect.isawaitable(answer):
-            answer = await answer
-        forked_child.end_if_forked(since)
-        outcome = _outcome(answer, propagate)
-    except propagate:
-        raise
-    except BaseException as error:  # noqa: BLE001 - as in _execute; a loop, too, ends with it
-        forked_child.end_if_forked(since, error)
-        outcome = _failure(error, propagate)
-        return _finish(attempt, outcome, ready, clock, propagate, error=error)
-    return _finish(attempt, outcome, ready, clock, propagate)
-
-
-def fail(
-    attempt: Attempt,
-    error: str,
-    stack_trace: str | None = None,
-    error_type: str | None = None,
-    *,
-    exception: BaseException | None = None,
-    clock: Callable[[], Instant] = instant.now,
-    propagate: Propagate = (),
-) -> Failed:
-    """Return the failure of an *attempt* that was ended from outside, such as by its timeout.
-
-    The worker is asked for the delay as after any other failure, so its code runs here. *exception*
-    is what ended it, for the log. Never raises but *propagate*.
-    """
-    outer = current_job.get()
-    retry_in = RETRY_DELAY * attempt.number
-    failed = Failed(cut(error, TEXT_LIMIT), stack_trace, retry_in, error_type)
-    try:
-        if attempt.number < attempt.max_attempts:
-            worker = worker_registry.resolve(
-                attempt.worker, job_id=attempt.job_id, propagate=propagate
-            )
-            job = attempt.load()
-            current_job.enter(job)
-            ready = _Ready(_performer(worker), job)
-            failed = _with_delay(attempt, failed, ready, clock, propagate)
-    except propagate:
-        raise
-    except BaseException as error_there:  # noqa: BLE001 - then the default delay will do
-        attempt_log.nobody_to_ask(attempt, error_there, propagate)
-    finally:
-        current_job.enter(outer)
-    attempt_log.failed(attempt, failed, exception, propagate)
-    return failed
-
-
-def _execute(
-    attempt: Attempt,
-    clock: Callable[[], Instant],
-    propagate: Propagate,
-    run: Callable[[Coroutine[Any, Any, Any]], Any],
-) -> Outcome:
-    since = forked_child.generation()
-    ready: _Ready | None = None
-    try:
-        begun = _begin(attempt, propagate)
-        if isinstance(begun, Refused):
-            return begun
-        ready = begun
-        answer = ready.performer.perform(ready.job)
-        if answer is not None and inspect.iscoroutine(answer):
-            answer = run(_awaited(answer, since))
-        forked_child.end_if_forked(since)
-        outcome = _outcome(answer, propagate)
-    except propagate:
-        raise
-    except BaseException as error:  # noqa: BLE001
-        forked_child.end_if_forked(since, error)
-        # Not only Exception: pykka answers a SystemExit by stopping every actor in the process,
-        # and one job's sys.exit() must not end all the others.
-        outcome = _failure(error, propagate)
-        # Before the exception is let go: what is logged has it.
-        return _finish(attempt, outcome, ready, clock, propagate, error=error)
-    return _finish(attempt, outcome, ready, clock, propagate)
-
-
-async def _awaited(answer: Coroutine[Any, Any, Any], since: int) -> Any:
-    """Return what *answer* does. A forked child ends here: it shares the selector of the loop."""
-    try:
-        value = await answer
-    except BaseException as error:
-        forked_child.end_if_forked(since, error)
-        raise
-    forked_child.end_if_forked(since)
-    return value
-
-
-def _begin(attempt: Attempt, propagate: Propagate) -> _Ready | Refused:
-    since = forked_child.generation()
-    try:
-        worker = worker_registry.resolve(attempt.worker, job_id=attempt.job_id, propagate=propagate)
-    except NotAWorker as refusal:
-        forked_child.end_if_forked(since)
-        refused = Refused(describe(refusal, propagate=propagate), type(refusal).__name__)
-        attempt_log.refused(attempt, refused, refusal, propagate)
-        return refused
-    forked_child.end_if_forked(since)
-    job = _load(attempt, propagate)
-    current_job.enter(job)
-    ready = _Ready(_performer(worker), job)
-    forked_child.end_if_forked(since)
-    return ready
-
-
-def _failure(error: BaseException, propagate: Propagate) -> Failed:
-    return Failed(
-        describe(error, propagate=propagate),
-        trace(error, propagate=propagate),
-        error_type=type(error).__name__,
-    )
-
-
-def _finish(
-    attempt: Attempt,
-    outcome: Outcome,
-    ready: _Ready | None,
-    clock: Callable[[], Instant],
-    propagate: Propagate,
-    *,
-    error: BaseException | None = None,
-) -> Outcome:
-    if isinstance(outcome, Failed) and not attempt.is_void():
-        outcome = _with_delay(attempt, outcome, ready, clock, propagate)
-        attempt_log.failed(attempt, outcome, error, propagate)
-    return outcome
-
-
-def _performer(worker: AnyWorker) -> _Performer:
-    """Answer what performs this one attempt: a new instance, or the function worker itself."""
-    return worker() if isinstance(worker, type) else worker
-
-
-def _load(attempt: Attempt, propagate: Propagate) -> Job:
-    try:
-        return attempt.load()
-    except propagate:
-        raise
-    except BaseException as error:
-        reason = describe(error, propagate=propagate)
-        raise UnreadableArgs(
-            f"the arguments of job {attempt.job_id} cannot be read:"
-            f" {type(error).__name__}: {reason}"
-        ) from error
+    def job_with_errors(self) -> StoredJob:
+        """Return the job with its errors, for where they cannot be read. Raises StorageError."""
+        if self.read_errors is None:
+            return self.job
+        return self.job._replace(errors=self.read_errors())
 
 
 class UnreadableArgs(Exception):
     """The stored arguments do not decode in this process; its name is shown to users."""
 
 
-def _outcome(answer: object, propagate: Propagate) -> Outcome:
-    """Answer what *answer* of ``perform`` means."""
-    if answer is None:  # as most answer
+def _never() -> bool:
+    return False
+
+
+class AttemptRunner(msgspec.Struct):
+    """Performs one attempt, once: in this thread, or on the event loop that awaits it."""
+
+    attempt: Attempt
+    load: Callable[[StoredJob, ReadErrors | None], Job]
+    """Returns the job with its arguments; decoding them may run, and raise, anything."""
+    run_coroutine: Callable[[Coroutine[Any, Any, Any]], Any]
+    """Runs what turns out to be a coroutine, in this thread."""
+    clock: Callable[[], Instant] = instant.now
+    """Dates the failure that ``calculate_delay`` sees."""
+    propagate: Propagate = ()
+    is_abandoned: Callable[[], bool] = _never
+    """Whether the outcome does not count any more: then a failure is not logged."""
+    worker: Any = None
+    """What performs the attempt: a new instance, or the function worker itself."""
+    job: Any = None
+    """The job with its arguments, as ``perform`` is given it."""
+
+    def run(self) -> Outcome:
+        """Perform the attempt in a context of its own, and return its outcome; log a failure.
+
+        What the worker sets there (context variables, the precision of decimal) is not seen by what
+        this thread does next.
+        """
+        return copy_context().run(self._run)
+
+    def _run(self) -> Outcome:
+        if self.attempt.failed is not None:
+            return self._complete_failure(self.attempt.failed)
+        since = forked_child.generation
+        try:
+            self._prepare()
+            returned = self.worker.perform(self.job)
+            if returned is not None and inspect.iscoroutine(returned):
+                returned = self.run_coroutine(_end_if_forked(returned, since))
+            if forked_child.generation != since:
+                forked_child.end()
+            return _COMPLETED if returned is None else self._classify(returned)
+        except self.propagate:
+            raise
+        except BaseException as error:  # noqa: BLE001
+            # Not only Exception: pykka answers a SystemExit by stopping every actor in the process,
+            # and one job's sys.exit() must not end all the others.
+            forked_child.end_if_forked(since, error)
+            return self._fail(error)
+
+    async def run_async(self) -> Outcome:
+        """Do what `run` does, on the event loop and in the context that awaits it."""
+        if self.attempt.failed is not None:
+            return self._complete_failure(self.attempt.failed)
+        since = forked_child.generation
+        try:
+            self._prepare()
+            returned = self.worker.perform(self.job)
+            if inspect.isawaitable(returned):
+                returned = await returned
+            if forked_child.generation != since:
+                forked_child.end()
+            return _COMPLETED if returned is None else self._classify(returned)
+        except self.propagate:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as in _run; a loop, too, ends with it
+            forked_child.end_if_forked(since, error)
+            return self._fail(error)
+
+    # ---- resolve and load -----------------------------------------------------------------
+
+    def _prepare(self) -> None:
+        """Find the worker, load the job, and make what performs it. Raises whatever that does."""
+        attempt, since = self.attempt, forked_child.generation
+        stored = attempt.job
+        worker = worker_registry.resolve(
+            stored.spec.worker, job_id=stored.id, propagate=self.propagate
+        )
+        if forked_child.generation != since:
+            forked_child.end()
+        try:
+            job = self.load(stored, attempt.read_errors)
+        except self.propagate:
+            raise
+        except BaseException as error:
+            reason = describe(error, propagate=self.propagate)
+            raise UnreadableArgs(
+                f"the arguments of job {stored.id} cannot be read: {type(error).__name__}: {reason}"
+            ) from error
+        self.job = job
+        job.__dict__[CONTROL] = attempt.control
+        current_job.enter(job)
+        self.worker = worker() if isinstance(worker, type) else worker
+        if forked_child.generation != since:
+            forked_child.end()
+
+    # ---- classify -------------------------------------------------------------------------
+
+    def _classify(self, returned: object) -> Outcome:
+        """Return what it means that ``perform`` has *returned* this."""
+        match returned:
+            case Fail(reason):
+                return self._finish(Failed(describe(reason, propagate=self.propagate)))
+            case Cancel(reason):
+                return Cancelled(describe(reason, propagate=self.propagate))
+            case Snooze(seconds):
+                return Snoozed(seconds)
+        # type() and issubclass() run no code of what was returned; its __class__ might.
+        if issubclass(type(returned), type) and issubclass(cast("type", returned), _RETURNED):
+            return self._finish(Failed(_class_returned(cast("type", returned))))
         return _COMPLETED
-    match answer:
-        case Fail(reason):
-            return Failed(describe(reason, propagate=propagate))
-        case Cancel(reason):
-            return Cancelled(describe(reason, propagate=propagate))
-        case Snooze(seconds):
-            return Snoozed(seconds)
-    # type() and issubclass() run no code of the answer's; its __class__ might.
-    if issubclass(type(answer), type) and issubclass(cast("type", answer), _OUTCOMES):
-        return Failed(_class_returned(cast("type", answer)))
-    return _COMPLETED
+
+    def _fail(self, error: BaseException) -> Failed | Refused:
+        """Return what it means that *error* was raised. It is logged before it is let go."""
+        try:
+            text, name = describe(error, propagate=self.propagate), type(error).__name__
+            if type(error) is NotAWorker and self.job is None:
+                refused = Refused(text, name)
+                self._log_refused(refused, error)
+                return refused
+            stack_trace = trace(error, propagate=self.propagate)
+            return self._finish(Failed(text, stack_trace, error_type=name), error)
+        except self.propagate:
+            raise
+        except BaseException as second:  # noqa: BLE001 - no memory left to describe it, say
+            name = type(second).__name__
+            return Failed(name, None, self._default_delay, name)
+
+    def _complete_failure(self, failed: Failed) -> Failed:
+        """Return the failure of an attempt that was ended from outside, with its delay; log it.
+
+        The worker is asked for the delay as after any other failure, so its code runs here.
+        """
+        failed = replace(failed, error=cut(failed.error, TEXT_LIMIT), retry_in=self._default_delay)
+        try:
+            if self._has_attempts_left:
+                self._prepare()
+                failed = self._with_delay(failed)
+        except self.propagate:
+            raise
+        except BaseException as error:  # noqa: BLE001 - then the default delay will do
+            text = "no worker to ask for the delay of job #%d", (self.attempt.job.id,)
+            self._log(logging.DEBUG, *text, error=error)
+        self._log_failed(failed, self.attempt.exception)
+        return failed
+
+    # ---- delay ----------------------------------------------------------------------------
+
+    def _finish(self, failed: Failed, error: BaseException | None = None) -> Failed:
+        """Return *failed* with its delay; log it. *error* is what was raised, if anything."""
+        if self.is_abandoned():
+            return failed
+        if self._has_attempts_left:
+            failed = self._with_delay(failed)
+        self._log_failed(failed, error)
+        return failed
+
+    @property
+    def _has_attempts_left(self) -> bool:
+        state = self.attempt.job.state
+        return state.attempts < state.max_attempts
+
+    @property
+    def _default_delay(self) -> float:
+        return RETRY_DELAY_SECONDS * self.attempt.job.state.attempts
+
+    def _with_delay(self, failed: Failed) -> Failed:
+        """Return *failed* with the seconds to the next attempt, as the worker calculates them."""
+        default, since = self._default_delay, forked_child.generation
+        if self.worker is None:
+            return replace(failed, retry_in=default)
+        try:
+            now = instant.to_datetime(self.clock())
+            error, stack_trace, name = failed.error, failed.stack_trace, failed.error_type
+            entry = AttemptError(self.attempt.job.state.attempts, error, stack_trace, now, name)
+            returned = self.worker.calculate_delay(_with_error(self.job, entry))
+            forked_child.end_if_forked(since)
+            if inspect.iscoroutine(returned):
+                returned.close()  # else Python warns, later and elsewhere, that nobody awaited it
+            return replace(failed, retry_in=to_seconds(returned, _delay_source(self.worker)))
+        except self.propagate:
+            raise
+        except BaseException as raised:  # noqa: BLE001 - the failure must not be lost by it
+            forked_child.end_if_forked(since, raised)
+            self._log_no_delay(default, raised)
+            return replace(failed, retry_in=default)
+
+    # ---- log ------------------------------------------------------------------------------
+
+    def _log_refused(self, refused: Refused, error: BaseException) -> None:
+        """Log that what the job names is no worker, as *error* says."""
+        job = self.attempt.job
+        values = (job.spec.worker, job.id, summary(refused.error, refused.error_type))
+        # Without its frames: none of them is the user's.
+        error = error.with_traceback(None)
+        self._log(logging.ERROR, "%s (job #%d) was refused: %s", values, error=error)
+
+    def _log_failed(self, failed: Failed, error: BaseException | None) -> None:
+        """Log that the attempt failed, by *error* if that is at hand."""
+        job = self.attempt.job
+        number, most = job.state.attempts, job.state.max_attempts
+        if number < most:
+            level, text = logging.WARNING, "%s (job #%d) failed on attempt %d/%d, will retry: %s"
+        else:
+            level, text = logging.ERROR, "%s (job #%d) failed permanently after attempt %d/%d: %s"
+        shown = escaped(summary(failed.error, failed.error_type))
+        values = (job.spec.worker, job.id, number, most, shown)
+        if error is None:
+            self._log(level, text, values, stack=failed.stack_trace)
+        else:
+            self._log(level, text, values, error=error, trace=failed.stack_trace)
+
+    def _log_no_delay(self, default: float, error: BaseException) -> None:
+        """Log that ``calculate_delay`` has raised *error*, or returned what is no delay."""
+        job = self.attempt.job
+        shown = summary(describe(error, propagate=self.propagate), type(error).__name__)
+        values = (job.spec.worker, job.id, _delay_source(self.worker), default, shown)
+        text = "%s (job #%d): no delay from %s, so the next attempt is in %g s: %s"
+        self._log(logging.WARNING, text, values, error=error)
+
+    def _log(
+        self,
+        level: int,
+        text: str,
+        values: tuple[object, ...],
+        *,
+        error: BaseException | None = None,
+        stack: str | None = None,
+        trace: str | None = None,
+    ) -> None:
+        """Have a record handled that has the job's attributes, with *error* or else with *stack*.
+
+        It has the exception as ``exc_info`` where there was one; else, where a stack trace says
+        where the attempt was or what its process wrote last, that is its ``stack_info``.
+        """
+        try:
+            if not log.isEnabledFor(level):
+                return
+            code, job = AttemptRunner._log.__code__, self.attempt.job
+            # Not by `log.log()`: that takes no stack but its own.
+            record = log.makeRecord(
+                log.name,
+                level,
+                code.co_filename,
+                code.co_firstlineno,
+                text,
+                values,
+                None if error is None else (type(error), error, users_part(error)),
+                code.co_name,
+                extra={
+                    "job_id": job.id,
+                    "worker": job.spec.worker,
+                    "queue": job.state.queue_name,
+                    "attempt": job.state.attempts,
+                },
+                sinfo=None if stack is None else escaped(stack.rstrip()),
+            )
+            if trace is not None:
+                # Formatters take this text for their own. It can be written to any file, whatever
+                # the exceptions say, and the causes begin with the user's frames, too.
+                record.exc_text = trace.rstrip()
+            log.handle(record)
+        except self.propagate:
+            raise
+        except BaseException:  # noqa: BLE001, S110 - a handler that raises must not change an outcome
+            pass
+
+
+async def _end_if_forked(coroutine: Coroutine[Any, Any, Any], since: int) -> Any:
+    """Await *coroutine*. A forked child ends here: it shares the selector of the loop."""
+    try:
+        value = await coroutine
+    except BaseException as error:
+        forked_child.end_if_forked(since, error)
+        raise
+    forked_child.end_if_forked(since)
+    return value
 
 
 def _class_returned(outcome: type) -> str:
@@ -298,48 +368,11 @@ def _class_returned(outcome: type) -> str:
     return f"perform returned the class {name} and no instance of it; write: return {name}({given})"
 
 
-def _with_delay(
-    attempt: Attempt,
-    failed: Failed,
-    ready: _Ready | None,
-    clock: Callable[[], Instant],
-    propagate: Propagate,
-) -> Failed:
-    """Answer *failed* with the seconds to the next attempt, if there is one."""
-    if attempt.number >= attempt.max_attempts:
-        return failed
-    if ready is None:
-        return replace(failed, retry_in=RETRY_DELAY * attempt.number)
-
-    since = forked_child.generation()
-    try:
-        entry = AttemptError(
-            attempt.number,
-            failed.error,
-            failed.stack_trace,
-            instant.to_datetime(clock()),
-            failed.error_type,
-        )
-        answer = ready.performer.calculate_delay(_with_error(ready.job, entry))
-        forked_child.end_if_forked(since)
-        if inspect.iscoroutine(answer):
-            answer.close()  # else Python warns, later and elsewhere, that nobody awaited it
-        return replace(failed, retry_in=to_seconds(answer, _delay_source(ready.performer)))
-    except propagate:
-        raise
-    except BaseException as error:  # noqa: BLE001 - the failure of an attempt must not be lost by it
-        forked_child.end_if_forked(since, error)
-        retry_in = RETRY_DELAY * attempt.number
-        instead = retry_in, _delay_source(ready.performer)
-        attempt_log.no_delay(attempt, instead, error, propagate)
-        return replace(failed, retry_in=retry_in)
-
-
-def _delay_source(performer: _Performer) -> str:
-    """Return what says the delay of *performer*: its option, or a method of its own."""
-    own = getattr(type(performer), "calculate_delay", None)
+def _delay_source(worker: Any) -> str:
+    """Return what calculates the delay of *worker*: its option, or a method of its own."""
+    own = getattr(type(worker), "calculate_delay", None)
     is_ours = own in (Worker.calculate_delay, FunctionWorker.calculate_delay)
-    options = getattr(performer, "antq_options", None)
+    options = getattr(worker, "antq_options", None)
     has_option = is_ours and getattr(options, "retry_delay", None) is not None
     return "retry_delay" if has_option else "calculate_delay"
 

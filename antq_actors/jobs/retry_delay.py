@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from antq_actors.backoff import Backoff
 from antq_actors.jobs.duration import brief, to_seconds
 from antq_actors.jobs.number import real
+from antq_actors.jobs.outcome import RETRY_DELAY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 KeptDelay: TypeAlias = "float | Backoff | Callable[[Job], Any] | None"
 """A checked ``retry_delay``: seconds, a Backoff, a function of the job; None: the default."""
-
-RETRY_DELAY: Final = 10.0
-"""Seconds until the second attempt, unless told otherwise; each later one waits as much longer."""
 
 _WRITE: Final = (
     "write seconds, a timedelta, Backoff(first=10, longest=3600), or a function of the job"
@@ -67,7 +65,7 @@ def delay_after(job: Job, retry_delay: KeptDelay) -> Any:
     What a function returns is returned as it is. Raises what it raises.
     """
     if retry_delay is None:
-        return RETRY_DELAY * job.attempts
+        return RETRY_DELAY_SECONDS * job.attempts
     if isinstance(retry_delay, float):
         return retry_delay
     if isinstance(retry_delay, Backoff):

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from antq_actors.executors import kinds
-from antq_actors.executors.base import NotReady, Settings
-from antq_actors.executors.choice import THREAD, kind_for
-from antq_actors.executors.thread import FindingWorker, WorkerActor
-from antq_actors.executors.worker_actor import DetachedWorker
+from antq_actors.executors.base import THREAD, NotReady, Settings, kind_for, make_executor
+from antq_actors.executors.thread import DetachedWorker, FindingWorker, WorkerActor
 from antq_actors.jobs.worker_definitions import defined
 from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
 from antq_actors.otp.kernel.errors import CallExit, OtpError
@@ -17,8 +14,9 @@ from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from antq_actors.executors.base import Assignment, Executor, Health
+    from antq_actors.executors.base import Executor, Health
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.perform import Attempt
     from antq_actors.queues.exit_queue import ExitQueue
     from antq_actors.queues.messages import QueueSettings
 
@@ -48,18 +46,18 @@ class Dispatch:
         worker = defined(worker_name)
         return None if worker is None else kind_for(worker, self._settings.executor)
 
-    def start(self, assignments: Sequence[Assignment], kind: str | None = None) -> list[Any]:
+    def start(self, attempts: Sequence[Attempt], kind: str | None = None) -> list[Any]:
         """Start a worker actor for each; answer their refs, or why there is none, in order.
 
         *kind*: the executor, if that is known better than here.
         """
         by_kind: dict[str | None, list[int]] = {}
-        for position, assignment in enumerate(assignments):
-            chosen = kind or self.kind_of(assignment.job.spec.worker)
+        for position, attempt in enumerate(attempts):
+            chosen = kind or self.kind_of(attempt.job.spec.worker)
             by_kind.setdefault(chosen, []).append(position)
-        answers: list[Any] = [None] * len(assignments)
+        answers: list[Any] = [None] * len(attempts)
         for chosen, positions in by_kind.items():
-            started = self._start([assignments[position] for position in positions], chosen)
+            started = self._start([attempts[position] for position in positions], chosen)
             for position, answer in zip(positions, started, strict=True):
                 answers[position] = answer
         return answers
@@ -79,30 +77,30 @@ class Dispatch:
         """Answer how each executor is that was needed so far."""
         return tuple(executor.health() for executor in self._executors.values())
 
-    def _start(self, assignments: Sequence[Assignment], kind: str | None) -> list[Any]:
+    def _start(self, attempts: Sequence[Attempt], kind: str | None) -> list[Any]:
         try:
-            spec, each_args = self._described(assignments, kind)
+            spec, each_args = self._described(attempts, kind)
             return DynamicSupervisor.start_copies(self._settings.workers, spec, each_args)
         except (CallExit, NotReady) as error:  # of a supervisor: this actor will end as well
-            return [error] * len(assignments)
+            return [error] * len(attempts)
 
     def _described(
-        self, assignments: Sequence[Assignment], kind: str | None
+        self, attempts: Sequence[Attempt], kind: str | None
     ) -> tuple[ChildSpec, list[tuple[Any, ...]]]:
         ends, tell, clock = self._exits, self._exits.push, self._clock
         if kind == THREAD:
-            return _IN_A_THREAD, [(each, clock, ends, tell) for each in assignments]
+            return _IN_A_THREAD, [(each, clock, ends, tell) for each in attempts]
         if kind is None:
             of_queue = self._settings.executor
-            return _TO_BE_FOUND, [(each, clock, of_queue, ends, tell) for each in assignments]
+            return _TO_BE_FOUND, [(each, clock, of_queue, ends, tell) for each in attempts]
         executor = self._executor(kind)
-        return _ELSEWHERE, [(executor, each, ends, tell) for each in assignments]
+        return _ELSEWHERE, [(executor, each, ends, tell) for each in attempts]
 
     def _executor(self, kind: str) -> Executor:
         """Answer the executor, started if it is not. Raises NotReady."""
         executor = self._executors.get(kind)
         if executor is None:
-            executor = kinds.make(
+            executor = make_executor(
                 kind,
                 Settings(
                     queue=self._settings.name,

@@ -7,10 +7,11 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from antq_actors.executors import attempt, places
-from antq_actors.executors.base import Assignment, Elsewhere, Lost, NotReady, Unready
+from antq_actors.executors import places
+from antq_actors.executors.base import NotReady, attempt_runner
 from antq_actors.jobs.control import Control, Progress
-from antq_actors.jobs.outcome import GivenBack, Interrupted
+from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted, NotRun
+from antq_actors.jobs.perform import Attempt
 from antq_actors.otp.kernel.abandoned import is_abandoned
 from antq_actors.otp.kernel.reasons import ExitReason, Killed, Shutdown
 from antq_actors.otp.kernel.ref import ServerRef
@@ -20,8 +21,6 @@ from antq_actors.queues.dispatch import Dispatch
 from antq_actors.queues.execution import (
     RunningAttempt,
     StopCause,
-    Unreported,
-    failed,
     has_attempts_left,
     settlement,
     verdict,
@@ -107,7 +106,7 @@ class RunningAttempts:
         return {
             execution.job.id: progress
             for execution in self._state.running.values()
-            if (progress := execution.assignment.control.progress) is not None
+            if (progress := execution.attempt.control.progress) is not None
         }
 
     # ---- begun ----------------------------------------------------------------------------
@@ -118,40 +117,36 @@ class RunningAttempts:
         slots = 0 if self._state.draining else self._state.free
         self._state.settled += [settlement(job, GivenBack()) for job in jobs[slots:]]
         if slots:
-            self._start([self._assignment(job) for job in jobs[:slots]])
+            self._start([self._attempt(job) for job in jobs[:slots]])
 
-    def _assignment(self, job: StoredJob) -> Assignment:
+    def _attempt(self, job: StoredJob) -> Attempt:
         timeout, count = job.spec.timeout, job.state.errors
         control = Control(None if timeout is None else time.monotonic() + timeout)
         read = partial(self._read_errors, job.id, count) if count else None
-        return Assignment(job, control, read_errors=read)
+        return Attempt(job, control, read_errors=read)
 
-    def _start(self, assignments: list[Assignment], kind: str | None = None) -> None:
-        answers = self.dispatch.start(assignments, kind)
-        for assignment, answer in zip(assignments, answers, strict=True):
+    def _start(self, attempts: list[Attempt], kind: str | None = None) -> None:
+        answers = self.dispatch.start(attempts, kind)
+        for attempt, answer in zip(attempts, answers, strict=True):
             if isinstance(answer, ServerRef):
-                self._watch(RunningAttempt(assignment, answer))
+                self._watch(RunningAttempt(attempt, answer))
             else:
-                self._not_started(assignment, answer)
+                self._not_started(attempt, answer)
 
     def _watch(self, execution: RunningAttempt) -> None:
         self._state.running[execution.ref] = execution
         timeout = execution.job.spec.timeout
-        if execution.failure is not None:
+        if execution.attempt.failed is not None:
             timeout = INTERRUPTION_TIMEOUT_SECONDS
         if timeout is not None:
             execution.timer = self._later(timeout, TimedOut(execution.ref))
 
-    def _not_started(self, assignment: Assignment, error: object) -> None:
-        job, failure = assignment.job, assignment.failure
+    def _not_started(self, attempt: Attempt, error: object) -> None:
+        job = attempt.job
         if not self._state.backing_off:  # else that was said of another one
             log.error("no worker actor could start for job #%d: %s", job.id, error)
-        outcome = (
-            GivenBack()
-            if failure is None
-            else failed(job, failure, assignment.stack_trace, assignment.error_type)
-        )
-        self._state.settled.append(settlement(job, outcome))
+        # A failure without a delay waits for the default.
+        self._state.settled.append(settlement(job, attempt.failed or GivenBack()))
         self.back_off()
 
     def back_off(self) -> None:
@@ -175,7 +170,7 @@ class RunningAttempts:
 
     def _time_is_over(self, execution: RunningAttempt) -> None:
         # It may have waited for a process, say, before its time began.
-        left = execution.assignment.control.overdue_in()
+        left = execution.attempt.control.overdue_in()
         if left > 0:
             execution.timer = self._later(left, TimedOut(execution.ref))
         else:
@@ -203,7 +198,7 @@ class RunningAttempts:
         if execution.stop_cause is not None:
             return
         execution.stop_cause = why
-        control = execution.assignment.control
+        control = execution.attempt.control
         if why is StopCause.TIMEOUT:
             _note_place(execution)
         control.request_stop()
@@ -269,12 +264,13 @@ class RunningAttempts:
         if execution.timer is not None:
             timers.cancel_timer(execution.timer)
         end = self._verdict(execution, reason)
-        if isinstance(end, Unreported):
+        if isinstance(end, NotRun):
+            if end.executor is None:
+                self._not_started(execution.attempt, end.reason)
+            else:
+                self._start([execution.attempt], end.executor)
+        elif isinstance(end, Failed) and end.retry_in is None:
             self._report(execution, end)
-        elif isinstance(end, Elsewhere):
-            self._start([execution.assignment], end.kind)
-        elif isinstance(end, Unready):
-            self._not_started(execution.assignment, end.reason)
         else:
             if self._logs_ends:
                 end_log.ended(execution.job, end, self._clock())
@@ -284,35 +280,27 @@ class RunningAttempts:
         """Answer what came of an attempt that has ended, when nothing more may be run."""
         # Not what a watch says: of one that had ended before, the Down is in the mailbox.
         end = self._verdict(execution, execution.ref.process.reason or Killed())
-        if isinstance(end, Unreported):
-            return failed(execution.job, end.error, end.stack_trace, end.error_type)
-        return GivenBack() if isinstance(end, Elsewhere | Unready) else end
+        return GivenBack() if isinstance(end, NotRun) else end
 
-    def _verdict(
-        self, execution: RunningAttempt, reason: ExitReason
-    ) -> Outcome | Unreported | Unready | Elsewhere:
+    def _verdict(self, execution: RunningAttempt, reason: ExitReason) -> Outcome | NotRun:
         if execution.ref.process.doomed and isinstance(reason, Killed):
             # Killed with all the others, because their supervisor was.
             return self._interrupted("its queue's workers were killed")
         end = verdict(execution, reason)
-        return self._interrupted(end.reason) if isinstance(end, Lost) else end
+        return self._interrupted(end.reason) if isinstance(end, Interrupted) else end
 
     def _interrupted(self, reason: str) -> Interrupted:
         return Interrupted(reason, self._settings.max_interruptions)
 
-    def _report(self, execution: RunningAttempt, end: Unreported) -> None:
-        """Fail the attempt on behalf of what performed it and could not."""
+    def _report(self, execution: RunningAttempt, end: Failed) -> None:
+        """Have the worker asked for the delay of an attempt that was ended from outside."""
         job = execution.job
-        told = execution.assignment._replace(
-            control=Control(),
-            failure=end.error,
-            stack_trace=end.stack_trace,
-            error_type=end.error_type,
-        )
+        attempt = execution.attempt._replace(control=Control(), failed=end)
         if has_attempts_left(job):
-            self._start([told])
+            self._start([attempt])
         else:  # then none of the user's code has a say
-            self._state.settled.append(settlement(job, attempt.perform(told, self._clock, ())))
+            outcome = attempt_runner(attempt, clock=self._clock).run()
+            self._state.settled.append(settlement(job, outcome))
 
     def _later(self, seconds: float, message: object) -> timers.Timer:
         return timers.send_after(self._queue, message, seconds)
@@ -320,7 +308,7 @@ class RunningAttempts:
 
 def _note_place(execution: RunningAttempt) -> None:
     """Have noted where the attempt is, or ask for that where it runs: it waits for nothing."""
-    control = execution.assignment.control
+    control = execution.attempt.control
     try:
         if control.on_locate is not None:
             control.on_locate()

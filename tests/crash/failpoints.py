@@ -51,7 +51,7 @@ OPENING: Final = "antq_actors.storage.lmdb.environment"
 ENVIRONMENT: Final = f"{OPENING}:Environment"
 DIRECTORY: Final = "antq_actors.storage.lmdb.directory"
 NODE_LOCK: Final = "antq_actors.storage.locks.node_lock"
-PERFORMING: Final = "antq_actors.jobs.perform"
+RUNNER: Final = "antq_actors.jobs.perform:AttemptRunner"
 RUNS: Final = "antq_actors.queues.running_attempts:RunningAttempts"
 NODE: Final = "antq_actors.queues.node:Node"
 ANTQ: Final = "antq_actors.app.antq"
@@ -139,9 +139,9 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "claim:after-commit": (_CLAIMS, COMMITTED),
     "claim:answered": (before(f"{RUNS}.begin", lambda call: call.jobs),),
     # ---- it is performed
-    "perform:worker-started": (before(f"{PERFORMING}:_execute"),),
-    "perform:before": (after(f"{PERFORMING}:_load"),),
-    "perform:after": (after(f"{PERFORMING}:execute"),),
+    "perform:worker-started": (before(f"{RUNNER}._run"),),
+    "perform:before": (after(f"{RUNNER}._prepare"),),
+    "perform:after": (after(f"{RUNNER}.run"),),
     # ---- its outcome is stored
     "outcome:heard": (after(f"{RUNS}._verdict"),),
     "outcome:before": (before(f"{CLIENT}.request_work", lambda call: call.settlements),),

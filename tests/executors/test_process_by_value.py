@@ -2,9 +2,9 @@
 
 import pytest
 
-from antq_actors.executors import by_value
 from antq_actors.integrations.ray import parcel
 from antq_actors.jobs.function_worker import worker
+from antq_actors.storage import main_objects
 
 NOTEBOOK = """
 import sys
@@ -158,5 +158,5 @@ def test_a_worker_for_a_cluster_is_packed_as_it_is_now():
     first = parcel.pack(local)
     factor = 3
 
-    assert by_value.loads(first.pickled).function() == 2
-    assert by_value.loads(parcel.pack(local).pickled).function() == 3
+    assert main_objects.loads_by_value(first.pickled).function() == 2
+    assert main_objects.loads_by_value(parcel.pack(local).pickled).function() == 3

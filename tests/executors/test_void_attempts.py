@@ -9,11 +9,11 @@ import pytest
 from apps import settled, until
 
 from antq_actors import NotStarted, Status, Worker
-from antq_actors.executors import attempt
-from antq_actors.executors.base import Assignment
+from antq_actors.executors.base import attempt_runner
 from antq_actors.executors.process import calls, wire
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.control import Control
+from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.state import JobSpec, StoredJob
 from antq_actors.otp import (
     Killed,
@@ -77,7 +77,7 @@ def test_a_fork_that_a_job_has_made_says_nothing_of_its_failure():
     log.addHandler(handler)
     me = os.getpid()
     try:
-        attempt.perform(an_assignment_of(Forking), instant.now, ())
+        attempt_runner(an_attempt_of(Forking)).run()
     finally:
         if os.getpid() != me:
             handler.flush()
@@ -91,21 +91,21 @@ def test_a_fork_that_a_job_has_made_says_nothing_of_its_failure():
 
 
 def test_a_thread_that_a_job_has_left_reads_no_errors_of_the_next():
-    assignment = an_assignment_of(Forking)
+    attempt = an_attempt_of(Forking)
 
-    theirs = calls.read_errors(wire.ReadErrors(1, assignment.job.id), assignment)
-    others = calls.read_errors(wire.ReadErrors(2, assignment.job.id + 1), assignment)
+    theirs = calls.read_errors(wire.ReadErrors(1, attempt.job.id), attempt)
+    others = calls.read_errors(wire.ReadErrors(2, attempt.job.id + 1), attempt)
 
     assert calls.unpack(theirs) == ()
     with pytest.raises(NotStarted, match="job 2 has ended"):
         calls.unpack(others)
 
 
-def an_assignment_of(worker):
+def an_attempt_of(worker):
     now = instant.now()
     state = lifecycle.claim(lifecycle.create(queue_name="default", now=now), node=1, now=now)
     spec = JobSpec(worker.antq_name, encode_args({}), now, None)
-    return Assignment(StoredJob(1, state, spec, ()), Control())
+    return Attempt(StoredJob(1, state, spec, ()), Control())
 
 
 def test_a_fork_that_leaves_a_job_in_a_process_says_nothing_of_it(crew, capfd):

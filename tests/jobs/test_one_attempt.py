@@ -4,13 +4,13 @@ import asyncio
 import logging
 import math
 import sys
-from contextvars import copy_context
 from datetime import timedelta
 
 import pytest
 
 from antq_actors.errors import NotAWorker
-from antq_actors.jobs import instant
+from antq_actors.jobs import instant, lifecycle
+from antq_actors.jobs.control import Control
 from antq_actors.jobs.function_worker import worker
 from antq_actors.jobs.outcome import (
     Cancel,
@@ -22,7 +22,8 @@ from antq_actors.jobs.outcome import (
     Snooze,
     Snoozed,
 )
-from antq_actors.jobs.perform import Attempt, execute, execute_async, fail
+from antq_actors.jobs.perform import Attempt, AttemptRunner
+from antq_actors.jobs.state import JobSpec, StoredJob
 from antq_actors.jobs.worker import Worker
 
 NOW = 1_000 * instant.SECOND
@@ -47,18 +48,39 @@ class Does(Worker):
         return job.args["it"]()
 
 
-def attempt(worker=Does, args=None, *, number=1, max_attempts=1, name=None, load=None):
+def runner(
+    worker=Does,
+    args=None,
+    *,
+    number=1,
+    max_attempts=1,
+    name=None,
+    queue="default",
+    load=None,
+    failed=None,
+    propagate=(),
+):
     job = worker.build(args or {}, max_attempts=max_attempts)
     job = type(job)(
         **{field: getattr(job, field) for field in job.__struct_fields__}
         | {"id": 4711, "attempts": number}
     )
-    return Attempt(4711, name or job.worker, number, max_attempts, load or (lambda: job))
+    state = lifecycle.create(queue_name=queue, now=NOW, max_attempts=max_attempts)
+    for _ in range(number):
+        state = lifecycle.claim(state, node=1, now=NOW)
+    stored = StoredJob(4711, state, JobSpec(name or job.worker, b"", NOW), ())
+    return AttemptRunner(
+        Attempt(stored, Control(), failed),
+        load=lambda _stored, _read_errors: job if load is None else load(),
+        run_coroutine=asyncio.run,
+        clock=lambda: NOW,
+        propagate=propagate,
+    )
 
 
 def performed(it, **options):
-    """Answer the outcome of a worker that does *it*."""
-    return execute(attempt(Does, {"it": it}, **options), clock=lambda: NOW)
+    """Return the outcome of a worker that does *it*."""
+    return runner(Does, {"it": it}, **options).run()
 
 
 def raising(error):
@@ -166,7 +188,7 @@ def test_on_an_event_loop_as_well(answer, outcome):
             await asyncio.sleep(0)
             return answer
 
-    assert asyncio.run(execute_async(attempt(Work))) == outcome
+    assert asyncio.run(runner(Work).run_async()) == outcome
 
 
 @pytest.mark.parametrize(
@@ -178,7 +200,7 @@ def test_on_an_event_loop_whatever_is_raised_is_a_failed_attempt(error):
             await asyncio.sleep(0)
             raise error("no")
 
-    outcome = asyncio.run(execute_async(attempt(Work, number=1, max_attempts=2)))
+    outcome = asyncio.run(runner(Work, number=1, max_attempts=2).run_async())
 
     assert (outcome.error, outcome.retry_in) == ("no", 10.0)
 
@@ -189,9 +211,7 @@ def test_on_an_event_loop_a_cancellation_passes_through():
             await asyncio.get_running_loop().create_future()
 
     async def run():
-        task = asyncio.ensure_future(
-            execute_async(attempt(Work), propagate=(asyncio.CancelledError,))
-        )
+        task = asyncio.ensure_future(runner(Work, propagate=(asyncio.CancelledError,)).run_async())
         await asyncio.sleep(0)
         task.cancel()
         await task
@@ -207,8 +227,8 @@ def test_a_worker_is_made_anew_for_each_attempt():
         def perform(self, job):
             seen.append(self)
 
-    execute(attempt(Once))
-    execute(attempt(Once))
+    runner(Once).run()
+    runner(Once).run()
 
     assert len(set(map(id, seen))) == 2
 
@@ -218,7 +238,7 @@ def test_a_worker_that_cannot_be_made_is_a_failed_attempt():
         def __init__(self, needs):
             pass
 
-    assert "needs" in execute(attempt(Needy)).error
+    assert "needs" in runner(Needy).run().error
 
 
 def test_a_function_worker_gets_its_args_by_keyword():
@@ -231,13 +251,13 @@ def test_a_function_worker_gets_its_args_by_keyword():
 
     made = note.build(a=1)
 
-    outcome = execute(Attempt(1, made.worker, 1, 1, lambda: made))
+    outcome = runner(name=made.worker, load=lambda: made).run()
 
     assert (outcome, seen) == (Cancelled("seen"), [(1, 2)])
 
 
 def test_a_missing_worker_is_a_failed_attempt_that_will_be_retried():
-    outcome = execute(attempt(name="shop_nowhere:Mail", max_attempts=2))
+    outcome = runner(name="shop_nowhere:Mail", max_attempts=2).run()
 
     assert outcome.error.startswith("job 4711 names the worker 'shop_nowhere:Mail'")
     assert outcome.retry_in == 10.0
@@ -246,7 +266,7 @@ def test_a_missing_worker_is_a_failed_attempt_that_will_be_retried():
 def test_what_is_no_worker_is_refused_without_loading_the_args():
     loaded = []
 
-    outcome = execute(attempt(name="os:system", load=lambda: loaded.append(1)))
+    outcome = runner(name="os:system", load=lambda: loaded.append(1)).run()
 
     assert isinstance(outcome, Refused)
     assert loaded == []
@@ -254,7 +274,7 @@ def test_what_is_no_worker_is_refused_without_loading_the_args():
 
 @pytest.mark.parametrize("error", [ModuleNotFoundError("No module named 'x'"), SystemExit(3)])
 def test_args_that_cannot_be_read_are_a_failed_attempt(error):
-    outcome = execute(attempt(load=raising(error), max_attempts=2))
+    outcome = runner(load=raising(error), max_attempts=2).run()
 
     assert outcome.error == (
         f"the arguments of job 4711 cannot be read: {type(error).__name__}: {error}"
@@ -274,7 +294,7 @@ class Delays(Worker):
 
 def delayed(delay, **options):
     options = {"number": 2, "max_attempts": 3} | options
-    return execute(attempt(Delays, {"delay": delay}, **options), clock=lambda: NOW).retry_in
+    return runner(Delays, {"delay": delay}, **options).run().retry_in
 
 
 def test_by_default_the_delay_is_ten_seconds_times_attempts():
@@ -352,7 +372,7 @@ def test_the_last_failure_is_logged_as_an_error(caplog):
 
 
 def test_a_refusal_is_logged_as_an_error(caplog):
-    execute(attempt(name="os:system"))
+    runner(name="os:system").run()
 
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
@@ -392,7 +412,7 @@ def test_the_record_of_a_coroutine_that_failed_has_the_exception(caplog):
     async def fails():
         return raises_key_error()
 
-    asyncio.run(execute_async(attempt(Does, {"it": fails})))
+    asyncio.run(runner(Does, {"it": fails}).run_async())
 
     (record,) = caplog.records
     assert record.exc_info[0] is KeyError
@@ -400,9 +420,9 @@ def test_the_record_of_a_coroutine_that_failed_has_the_exception(caplog):
 
 
 def test_a_record_says_of_which_attempt_it_is(caplog):
-    made = attempt(Does, {"it": raises_key_error}, number=2, max_attempts=3)
+    made = runner(Does, {"it": raises_key_error}, number=2, max_attempts=3, queue="mail")
 
-    execute(made._replace(queue="mail"))
+    made.run()
 
     (record,) = caplog.records
     assert (record.job_id, record.worker) == (4711, f"{__name__}:Does")
@@ -418,7 +438,7 @@ def test_a_failure_without_an_exception_is_logged_without_one(caplog):
 
 
 def test_a_failure_from_outside_is_logged_with_the_place_where_it_was(caplog):
-    fail(attempt(), "timed out after 5 s", "Traceback: here", "TimeoutError")
+    runner(failed=Failed("timed out after 5 s", "Traceback: here", None, "TimeoutError")).run()
 
     (record,) = caplog.records
     assert record.getMessage().endswith("1/1: TimeoutError: timed out after 5 s")
@@ -436,7 +456,7 @@ def test_calculate_delay_sees_the_type_of_the_error():
             seen.append((job.errors[0].error_type, job.errors[0].summary))
             return 1.0
 
-    execute(attempt(Asks, max_attempts=2))
+    runner(Asks, max_attempts=2).run()
 
     assert seen == [("KeyError", "KeyError: 'user_id'")]
 
@@ -471,32 +491,34 @@ class InterruptedDelay(Does):
 @pytest.mark.parametrize(
     "made",
     [
-        attempt(Does, {"it": interrupt}),
-        attempt(Does, {"it": raising(Unprintable(Interrupt()))}),
-        attempt(Does, {"it": lambda: Fail(Unprintable(Interrupt()))}),
-        attempt(load=interrupt),
-        attempt(load=raising(Unprintable(Interrupt()))),
-        attempt(InterruptedDelay, {"it": raising(ValueError())}, max_attempts=2),
+        runner(Does, {"it": interrupt}, propagate=(Interrupt,)),
+        runner(Does, {"it": raising(Unprintable(Interrupt()))}, propagate=(Interrupt,)),
+        runner(Does, {"it": lambda: Fail(Unprintable(Interrupt()))}, propagate=(Interrupt,)),
+        runner(load=interrupt, propagate=(Interrupt,)),
+        runner(load=raising(Unprintable(Interrupt())), propagate=(Interrupt,)),
+        runner(
+            InterruptedDelay, {"it": raising(ValueError())}, max_attempts=2, propagate=(Interrupt,)
+        ),
     ],
     ids=["perform", "text", "reason", "load", "text of load", "delay"],
 )
-def test_an_interruption_the_caller_asks_for_leaves_execute_from_anywhere(made):
+def test_an_interruption_the_caller_asks_for_leaves_run_from_anywhere(made):
     with pytest.raises(Interrupt):
-        execute(made, propagate=(Interrupt,))
+        made.run()
 
 
-def test_an_interruption_at_any_line_leaves_execute_or_comes_after_it():
+def test_an_interruption_at_any_line_leaves_run_or_comes_after_it():
     """Raise an Interrupt at the n-th line of the executor, for every n there is."""
-    made = attempt(InterruptibleDelay, {"it": raising(ValueError("no"))}, max_attempts=2)
+    args = {"it": raising(ValueError("no"))}
     left = lines = 0
 
     while True:
         lines += 1
+        made = runner(InterruptibleDelay, args, max_attempts=2, propagate=(Interrupt,))
         tracer = InterruptAt(lines)
         sys.settrace(tracer)
         try:
-            # In a context of its own, as every attempt: the current job ends with that.
-            copy_context().run(execute, made, propagate=(Interrupt,))
+            made.run()
         except Interrupt:
             left += 1
         else:
@@ -530,22 +552,26 @@ class InterruptAt:
 
 
 def test_an_attempt_ended_from_outside_asks_its_worker_for_the_delay(caplog):
-    made = attempt(Delays, {"delay": lambda job: len(job.errors[0].error)}, max_attempts=2)
+    args = {"delay": lambda job: len(job.errors[0].error)}
+    timed_out = Failed("timed out after 5 s", retry_in=None)
 
-    outcome = fail(made, "timed out after 5 s", clock=lambda: NOW)
+    outcome = runner(Delays, args, max_attempts=2, failed=timed_out).run()
 
     assert outcome == Failed("timed out after 5 s", None, 19.0)
     assert "failed on attempt 1/2, will retry: timed out after 5 s" in caplog.text
 
 
+KILLED = Failed("killed", retry_in=None)
+
+
 @pytest.mark.parametrize(
     "made",
     [
-        attempt(name="shop_nowhere:Mail", max_attempts=2),
-        attempt(name="os:system", max_attempts=2),
-        attempt(load=raising(SystemExit()), max_attempts=2),
+        runner(name="shop_nowhere:Mail", max_attempts=2, failed=KILLED),
+        runner(name="os:system", max_attempts=2, failed=KILLED),
+        runner(load=raising(SystemExit()), max_attempts=2, failed=KILLED),
     ],
     ids=["no module", "no worker", "no args"],
 )
 def test_an_attempt_ended_from_outside_has_the_default_delay_without_its_worker(made):
-    assert fail(made, "killed") == Failed("killed", None, 10.0)
+    assert made.run() == Failed("killed", None, 10.0)

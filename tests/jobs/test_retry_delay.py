@@ -1,17 +1,20 @@
 """How long a failed job waits, as its option says."""
 
+import asyncio
 import functools
 import math
-from contextvars import copy_context
 from datetime import timedelta
 
 import pytest
 from apps import settled
 
 from antq_actors import Backoff, Worker, current_job, otp, worker
+from antq_actors.jobs import lifecycle
+from antq_actors.jobs.control import Control
 from antq_actors.jobs.outcome import Failed
-from antq_actors.jobs.perform import Attempt, execute
+from antq_actors.jobs.perform import Attempt, AttemptRunner
 from antq_actors.jobs.retry_delay import check_retry_delay
+from antq_actors.jobs.state import JobSpec, StoredJob
 
 
 def by_attempts(job):
@@ -36,8 +39,11 @@ def retry_in(fails, attempt):
     job = fails.build()
     fields = {name: getattr(job, name) for name in job.__struct_fields__}
     job = type(job)(**{**fields, "id": 1, "attempts": attempt})
-    wanted = Attempt(1, job.worker, attempt, attempt + 1, lambda: job)
-    outcome = copy_context().run(execute, wanted)
+    state = lifecycle.create(queue_name="default", now=0, max_attempts=attempt + 1)
+    for _ in range(attempt):
+        state = lifecycle.claim(state, node=1, now=0)
+    stored = StoredJob(1, state, JobSpec(job.worker, b"", 0), ())
+    outcome = AttemptRunner(Attempt(stored, Control()), lambda *_: job, asyncio.run).run()
     assert isinstance(outcome, Failed)
     return outcome.retry_in
 

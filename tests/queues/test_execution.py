@@ -2,13 +2,22 @@
 
 import pytest
 
-from antq_actors.executors.base import Assignment, Died, Elsewhere, Finished, Lost, Unready
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.control import Control
-from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Refused, Snoozed
+from antq_actors.jobs.outcome import (
+    Cancelled,
+    Completed,
+    Failed,
+    GivenBack,
+    Interrupted,
+    NotRun,
+    Refused,
+    Snoozed,
+)
+from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.state import JobSpec, StoredJob
 from antq_actors.otp import Crash, Killed, NoProc, Normal, Shutdown
-from antq_actors.queues.execution import RunningAttempt, StopCause, Unreported, verdict
+from antq_actors.queues.execution import RunningAttempt, StopCause, verdict
 
 BY_ITSELF, TIMEOUT, STOP, CANCEL = (
     None,
@@ -16,10 +25,16 @@ BY_ITSELF, TIMEOUT, STOP, CANCEL = (
     StopCause.STOP,
     StopCause.CANCEL,
 )
+OTHER_EXECUTOR = NotRun("its worker wants another executor", "async")
 CANCELLED = Cancelled("cancelled while it was running")
-COMPLETED = Shutdown(Finished(Completed()))
-TIMED_OUT = Unreported("timed out after 1.5 s", None, "TimeoutError")
-FAILED = Shutdown(Finished(Failed("no", "trace", 3.0)))
+COMPLETED = Shutdown(Completed())
+TIMED_OUT = Failed("timed out after 1.5 s", None, None, "TimeoutError")
+FAILED = Shutdown(Failed("no", "trace", 3.0))
+
+
+def died(error, stack_trace=None):
+    """Return a failure whose worker has not been asked for the delay."""
+    return Failed(error, stack_trace, retry_in=None)
 
 
 def an_execution(*, timeout=None, attempts=1, failure=None, cause=None):
@@ -27,7 +42,7 @@ def an_execution(*, timeout=None, attempts=1, failure=None, cause=None):
     for _ in range(attempts):
         state = lifecycle.claim(state, node=1, now=0)
     job = StoredJob(7, state, JobSpec("w", b"", 0, timeout), ())
-    return RunningAttempt(Assignment(job, Control(), failure), ref=None, stop_cause=cause)
+    return RunningAttempt(Attempt(job, Control(), failure), ref=None, stop_cause=cause)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +50,7 @@ def an_execution(*, timeout=None, attempts=1, failure=None, cause=None):
     [
         (COMPLETED, BY_ITSELF, Completed()),
         (FAILED, BY_ITSELF, Failed("no", "trace", 3.0)),
-        (Shutdown(Finished(Snoozed(4.0))), BY_ITSELF, Snoozed(4.0)),
+        (Shutdown(Snoozed(4.0)), BY_ITSELF, Snoozed(4.0)),
         # Told to stop, it may still end by itself.
         (COMPLETED, STOP, Completed()),
         (FAILED, STOP, Failed("no", "trace", 3.0)),
@@ -53,24 +68,24 @@ def an_execution(*, timeout=None, attempts=1, failure=None, cause=None):
         (Shutdown(CANCEL), CANCEL, CANCELLED),
         (Killed(), CANCEL, CANCELLED),
         # What ran it has died, was lost, or was none that could run it.
-        (Shutdown(Finished(Died("segfault", "tail"))), BY_ITSELF, Unreported("segfault", "tail")),
-        (Shutdown(Finished(Died("segfault"))), STOP, GivenBack()),
-        (Shutdown(Finished(Died("segfault"))), CANCEL, CANCELLED),
-        (Shutdown(Finished(Died("x"))), TIMEOUT, TIMED_OUT),
-        (Shutdown(Finished(Lost("node"))), BY_ITSELF, Lost("node")),
-        (Shutdown(Finished(Lost("node"))), STOP, GivenBack()),
-        (Shutdown(Finished(Unready("no loop"))), BY_ITSELF, Unready("no loop")),
-        (Shutdown(Finished(Unready("no loop"))), STOP, GivenBack()),
-        (Shutdown(Finished(Elsewhere("async"))), BY_ITSELF, Elsewhere("async")),
-        (Shutdown(Finished(Elsewhere("async"))), STOP, GivenBack()),
-        (Shutdown(Finished(Elsewhere("async"))), CANCEL, CANCELLED),
-        (Shutdown(Finished(Refused("no worker"))), BY_ITSELF, Refused("no worker")),
+        (Shutdown(died("segfault", "tail")), BY_ITSELF, died("segfault", "tail")),
+        (Shutdown(died("segfault")), STOP, GivenBack()),
+        (Shutdown(died("segfault")), CANCEL, CANCELLED),
+        (Shutdown(died("x")), TIMEOUT, TIMED_OUT),
+        (Shutdown(Interrupted("node")), BY_ITSELF, Interrupted("node")),
+        (Shutdown(Interrupted("node")), STOP, GivenBack()),
+        (Shutdown(NotRun("no loop")), BY_ITSELF, NotRun("no loop")),
+        (Shutdown(NotRun("no loop")), STOP, GivenBack()),
+        (Shutdown(OTHER_EXECUTOR), BY_ITSELF, OTHER_EXECUTOR),
+        (Shutdown(OTHER_EXECUTOR), STOP, GivenBack()),
+        (Shutdown(OTHER_EXECUTOR), CANCEL, CANCELLED),
+        (Shutdown(Refused("no worker")), BY_ITSELF, Refused("no worker")),
         # Ended by others, or by accident.
-        (Killed(), BY_ITSELF, Unreported("worker actor was killed")),
-        (Crash(ValueError("x")), BY_ITSELF, Unreported("worker actor crashed: ValueError: x")),
-        (Shutdown(), BY_ITSELF, Unreported("worker actor ended: Shutdown()")),
-        (Normal(), BY_ITSELF, Unreported("worker actor ended: Normal()")),
-        (NoProc(), BY_ITSELF, Unreported("worker actor ended: NoProc()")),
+        (Killed(), BY_ITSELF, died("worker actor was killed")),
+        (Crash(ValueError("x")), BY_ITSELF, died("worker actor crashed: ValueError: x")),
+        (Shutdown(), BY_ITSELF, died("worker actor ended: Shutdown()")),
+        (Normal(), BY_ITSELF, died("worker actor ended: Normal()")),
+        (NoProc(), BY_ITSELF, died("worker actor ended: NoProc()")),
     ],
 )
 def test_the_end_of_a_worker_actor_is_an_outcome(reason, cause, outcome):
@@ -78,16 +93,19 @@ def test_the_end_of_a_worker_actor_is_an_outcome(reason, cause, outcome):
 
 
 @pytest.mark.parametrize("cause", [BY_ITSELF, TIMEOUT, STOP])
-@pytest.mark.parametrize("reason", [Killed(), Shutdown(TIMEOUT), Crash(ValueError()), Normal()])
+@pytest.mark.parametrize(
+    "reason",
+    [Killed(), Shutdown(TIMEOUT), Crash(ValueError()), Normal(), Shutdown(died("segfault"))],
+)
 def test_a_failure_whose_delay_could_not_be_worked_out_gets_the_default(reason, cause):
-    execution = an_execution(attempts=2, failure="timed out after 1 s", cause=cause)
+    execution = an_execution(attempts=2, failure=died("timed out after 1 s"), cause=cause)
 
     assert verdict(execution, reason) == Failed("timed out after 1 s", None, 20.0)
 
 
 @pytest.mark.parametrize("cause", [BY_ITSELF, TIMEOUT, STOP])
 def test_a_failure_whose_delay_was_worked_out_has_that(cause):
-    execution = an_execution(failure="killed", cause=cause)
+    execution = an_execution(failure=died("killed"), cause=cause)
 
     assert verdict(execution, FAILED) == Failed("no", "trace", 3.0)
 
@@ -98,16 +116,16 @@ def test_a_failure_whose_delay_was_worked_out_has_that(cause):
 def test_a_timeout_is_told_in_seconds_as_one_writes_them(timeout, text):
     execution = an_execution(timeout=timeout, cause=TIMEOUT)
 
-    assert verdict(execution, Killed()) == Unreported(
-        f"timed out after {text} s", None, "TimeoutError"
+    assert verdict(execution, Killed()) == Failed(
+        f"timed out after {text} s", None, None, "TimeoutError"
     )
 
 
 def test_a_timeout_has_the_place_where_the_attempt_was():
     execution = an_execution(timeout=1.5, cause=TIMEOUT)
-    execution.assignment.control.place = "Traceback:\n  in perform\n"
+    execution.attempt.control.place = "Traceback:\n  in perform\n"
 
     trace = "Traceback:\n  in perform\nTimeoutError: timed out after 1.5 s\n"
-    assert verdict(execution, Killed()) == Unreported(
-        "timed out after 1.5 s", trace, "TimeoutError"
+    assert verdict(execution, Killed()) == Failed(
+        "timed out after 1.5 s", trace, None, "TimeoutError"
     )

@@ -5,21 +5,21 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from antq_actors.executors.base import Stopped
-
 if TYPE_CHECKING:
-    from antq_actors.executors.base import Assignment, Done, End
+    from antq_actors.executors.base import Done
     from antq_actors.executors.process.os_process import OsProcess
     from antq_actors.executors.process.pool import ProcessExecutor
+    from antq_actors.jobs.outcome import NotRun, Outcome
+    from antq_actors.jobs.perform import Attempt
 
 
-class Attempt:
+class ProcessHandle:
     """One attempt: waiting for a slot, or with the process of one."""
 
-    __slots__ = ("_done", "_lock", "_pool", "_process", "_stop_requested", "assignment")
+    __slots__ = ("_done", "_lock", "_pool", "_process", "_stop_requested", "attempt")
 
-    def __init__(self, assignment: Assignment, done: Done, pool: ProcessExecutor) -> None:
-        self.assignment = assignment
+    def __init__(self, attempt: Attempt, done: Done, pool: ProcessExecutor) -> None:
+        self.attempt = attempt
         self._done = done
         self._pool = pool
         # A process is told to end only while the attempt is with it: the word must not hit the
@@ -36,7 +36,7 @@ class Attempt:
                 self._process.end_soon()
                 return
         if self._pool.withdraw(self):
-            self.end(Stopped())
+            self.end(None)
 
     def kill(self) -> bool:
         """Kill its process; return whether its end will be told, which is when that is dead."""
@@ -60,8 +60,8 @@ class Attempt:
             self._process = None
             return self._stop_requested
 
-    def end(self, end: End) -> None:
-        """Tell what came of it."""
+    def end(self, end: Outcome | NotRun | None) -> None:
+        """Report how it ended."""
         self._done(end)
 
 

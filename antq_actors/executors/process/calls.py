@@ -14,7 +14,7 @@ from antq_actors.storage.format.encoding import encode_args
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from antq_actors.executors.base import Assignment
+    from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.state import ErrorEntry
     from antq_actors.jobs.worker_registry import AnyWorker
 
@@ -78,16 +78,16 @@ def perform(call: wire.Call, name: str) -> wire.Reply:
     return _reply(call.number, do)
 
 
-def read_errors(question: wire.ReadErrors, assignment: Assignment) -> wire.Reply:
+def read_errors(question: wire.ReadErrors, attempt: Attempt) -> wire.Reply:
     """Return the errors of the job that is performed, for its process."""
 
     def read() -> tuple[ErrorEntry, ...]:
-        if question.job_id != assignment.job.id:
+        if question.job_id != attempt.job.id:
             raise NotStarted(
                 f"job {question.job_id} has ended, so nobody reads its errors for a thread that it"
                 " started; join threads before perform returns"
             )
-        return assignment.whole().errors
+        return attempt.job_with_errors().errors
 
     return _reply(question.number, read)
 

@@ -20,15 +20,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.executors import by_value, places
-from antq_actors.executors.attempt import perform
-from antq_actors.executors.base import Assignment
+from antq_actors.executors import places
+from antq_actors.executors.base import attempt_runner
 from antq_actors.executors.process import wire
 from antq_actors.executors.process.logs import LogsToParent
 from antq_actors.executors.process.parent_connection import Link
 from antq_actors.executors.process.parent_proxy import PipeApplication, PipeControl, PipeHandler
-from antq_actors.jobs import current_app, instant, worker_definitions
+from antq_actors.jobs import current_app, worker_definitions
 from antq_actors.jobs.attempt_error import describe, trace
+from antq_actors.jobs.perform import Attempt
 from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
@@ -124,16 +124,14 @@ class _Child:
             if wanted.job.state.errors
             else None
         )
-        assignment = Assignment(
-            wanted.job, control, wanted.failure, wanted.stack_trace, read, wanted.error_type
-        )
+        attempt = Attempt(wanted.job, control, wanted.failed, read)
         self._link.begin(control)
         self._job_id = wanted.job.id
         self._has_said_where = False
         try:
             self._performs = True
             try:
-                return perform(assignment, instant.now, (Terminated,))
+                return attempt_runner(attempt, propagate=(Terminated,)).run()
             finally:
                 self._performs = False
                 _flush()
@@ -162,7 +160,7 @@ class _Child:
         self._waits = True
         ready = wire.Ready()
         try:
-            worker_definitions.define(name, by_value.loads(pickled))
+            worker_definitions.define(name, main_objects.loads_by_value(pickled))
         except BaseException as error:  # the attempt fails with it, sys.exit() included
             if self._is_ending:
                 raise

@@ -13,9 +13,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from antq_actors.executors.base import Health, NotReady
-from antq_actors.executors.choice import PROCESS
-from antq_actors.executors.process.attempt import Attempt, SlotRemoved
+from antq_actors.executors.base import PROCESS, Health, NotReady
+from antq_actors.executors.process.attempt import ProcessHandle, SlotRemoved
 from antq_actors.executors.process.slot import PAUSE, SlotActor, Work
 from antq_actors.executors.process.stderr import Stderr
 from antq_actors.jobs.outcome import GivenBack
@@ -28,7 +27,8 @@ from antq_actors.otp.supervision.supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from antq_actors.executors.base import Assignment, Done, Settings
+    from antq_actors.executors.base import Done, Settings
+    from antq_actors.jobs.perform import Attempt
     from antq_actors.otp.kernel.child_spec import ChildSpec
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.otp.kernel.ref import ServerRef
@@ -55,7 +55,7 @@ class ProcessExecutor:
         self._lock = threading.Lock()
         self._here = _Here()
         self._size = settings.concurrency
-        self._waiting: deque[Attempt] = deque()
+        self._waiting: deque[ProcessHandle] = deque()
         self._idle: list[ServerRef] = []
         self._slots: dict[ServerRef, SlotActor] = {}
         self._pool: ServerRef | None = None
@@ -77,19 +77,19 @@ class ProcessExecutor:
             name=self.settings.name,
         )
 
-    def start(self, assignment: Assignment, done: Done) -> Attempt:
+    def start(self, attempt: Attempt, done: Done) -> ProcessHandle:
         """Give an attempt to an idle slot, or to the next one. Raises NotReady."""
-        attempt = Attempt(assignment, done, self)
-        assignment.control.wait()
+        handle = ProcessHandle(attempt, done, self)
+        attempt.control.wait()
         with self._lock:
             if self._pool is None:
                 raise NotReady("the pool of processes is being restarted")
-            self._waiting.append(attempt)
+            self._waiting.append(handle)
             if self._here.takes_next:
                 self._here.takes_next = False
-                return attempt
+                return handle
         self.see_to_what_waits()
-        return attempt
+        return handle
 
     def resize(self, concurrency: int) -> None:
         """Have no more processes than that from now on; those that run a job end after it."""
@@ -124,7 +124,7 @@ class ProcessExecutor:
 
     # ---- for slots --------------------------------------------------------------------------
 
-    def next(self, slot: SlotActor) -> Attempt | None:
+    def next(self, slot: SlotActor) -> ProcessHandle | None:
         """Answer what *slot* has to do; None: it is idle. Raises SlotRemoved."""
         with self._lock:
             if slot.ref not in self._slots:  # killed a moment ago
@@ -138,11 +138,11 @@ class ProcessExecutor:
                 self._idle.append(slot.ref)
             return None
 
-    def withdraw(self, attempt: Attempt) -> bool:
+    def withdraw(self, handle: ProcessHandle) -> bool:
         """Take back an attempt that waits; False: it does not."""
         with self._lock:
             try:
-                self._waiting.remove(attempt)
+                self._waiting.remove(handle)
             except ValueError:
                 return False
             return True
@@ -197,8 +197,8 @@ class ProcessExecutor:
             self._waiting.clear()
             self._idle.clear()
             stderr, self.stderr = self.stderr, None
-        for attempt in waiting:
-            attempt.end(GivenBack())
+        for handle in waiting:
+            handle.end(GivenBack())
         if stderr is not None:
             stderr.close()
 

@@ -8,15 +8,16 @@ import sys
 import time
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.executors import by_value, places
+from antq_actors.executors import places
 from antq_actors.executors.process import calls, remote_error, wire
 from antq_actors.jobs import current_app, worker_registry
 from antq_actors.jobs.worker_definitions import defined
 from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
-    from antq_actors.executors.base import Assignment, Settings
+    from antq_actors.executors.base import Settings
     from antq_actors.executors.process.os_process import OsProcess
+    from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.worker_registry import AnyWorker
 
 log: Final = logging.getLogger("antq_actors.executors")
@@ -66,21 +67,21 @@ class Conversation:
         self._unready = 1
         """What the process was told and has not done yet."""
 
-    def perform(self, assignment: Assignment) -> wire.Ended:
+    def perform(self, attempt: Attempt) -> wire.Ended:
         """Have the process perform an attempt; answer its end.
 
         Raises EOFError or OSError when the process ends meanwhile, ExitedBeforeStart when it had
         not begun, StartTimeout, NotPicklable.
         """
-        process, control = self.process, assignment.control
+        process, control = self.process, attempt.control
         process.forget_words()
         try:
-            self._introduce(assignment.job.spec.worker, assignment.job.id)
-            self._introduce_arguments(assignment.job.spec.args)
+            self._introduce(attempt.job.spec.worker, attempt.job.id)
+            self._introduce_arguments(attempt.job.spec.args)
             if self._unready:
-                self._be_ready(assignment)
+                self._be_ready(attempt)
             control.go_on()
-            process.send(_order(assignment))
+            process.send(_order(attempt))
         except (EOFError, OSError) as error:
             raise ExitedBeforeStart from error
         control.watched = False
@@ -88,7 +89,7 @@ class Conversation:
         try:
             if control.stop_requested:
                 process.request_stop()
-            ended = self._hear(assignment)
+            ended = self._hear(attempt)
         finally:
             control.on_stop_request = control.on_locate = None
             if control.stop_requested and control.place is None:
@@ -96,7 +97,7 @@ class Conversation:
         self.performed += 1
         return ended
 
-    def _be_ready(self, assignment: Assignment) -> None:
+    def _be_ready(self, attempt: Attempt) -> None:
         """Wait for what is no part of the attempt, nor of its time.
 
         Raises StartTimeout, NotPicklable.
@@ -104,13 +105,13 @@ class Conversation:
         deadline = time.monotonic() + BEGIN_TIME
         while self._unready:
             if not self.process.pipe.poll(max(0.0, deadline - time.monotonic())):
-                raise StartTimeout(module_of(assignment))
+                raise StartTimeout(module_of(attempt))
             match message := wire.receive(self.process.pipe):
                 case wire.Ready(None):
                     self._unready -= 1
                 case wire.Ready(error, stack_trace):
                     self._unready -= 1
-                    job = assignment.job
+                    job = attempt.job
                     del self._known[job.spec.worker]
                     why = f"unpickled there: {error}"
                     raise NotPicklable(job.spec.worker, job.id, why, stack_trace)
@@ -119,8 +120,8 @@ class Conversation:
                 case wire.Call() as call:
                     self.process.send(calls.perform(call, self._application))
 
-    def _hear(self, assignment: Assignment) -> wire.Ended:
-        control = assignment.control
+    def _hear(self, attempt: Attempt) -> wire.Ended:
+        control = attempt.control
         try:
             message = wire.receive(self.process.pipe)
         except ConnectionResetError as error:
@@ -134,14 +135,14 @@ class Conversation:
                     control.watched = True
                 case wire.Reported(progress):
                     control.report(progress)
-                case wire.Located(job_id, place) if job_id == assignment.job.id:
+                case wire.Located(job_id, place) if job_id == attempt.job.id:
                     control.place = place
                 case wire.Logged():
                     _log(message)
                 case wire.Call():
                     self.process.send(calls.perform(message, self._application))
                 case wire.ReadErrors():
-                    self.process.send(calls.read_errors(message, assignment))
+                    self.process.send(calls.read_errors(message, attempt))
             message = wire.receive(self.process.pipe)
         return message
 
@@ -159,7 +160,7 @@ class Conversation:
         else:
             # Each time: what it refers to may have changed, another cell of a notebook, say.
             try:
-                pickled = by_value.dumps(worker)
+                pickled = main_objects.dumps_by_value(worker)
             except Exception as error:
                 why = f"pickled either: {type(error).__name__}: {error}"
                 raise NotPicklable(name, job_id, why) from error
@@ -187,9 +188,9 @@ class Conversation:
         self._sent[places] = digest
 
 
-def module_of(assignment: Assignment) -> str | None:
+def module_of(attempt: Attempt) -> str | None:
     """Answer what a process may import before it gets such an attempt."""
-    worker = defined(assignment.job.spec.worker)
+    worker = defined(attempt.job.spec.worker)
     if worker is None or not worker_registry.is_importable(worker):
         return None
     return worker.__module__
@@ -199,15 +200,13 @@ def _digest(pickled: bytes) -> bytes:
     return hashlib.blake2b(pickled).digest()
 
 
-def _order(assignment: Assignment) -> wire.Perform:
+def _order(attempt: Attempt) -> wire.Perform:
     application = current_app.latest()
     return wire.Perform(
-        job=assignment.job,
-        remaining=assignment.control.remaining(),
-        failure=assignment.failure,
-        stack_trace=assignment.stack_trace,
+        job=attempt.job,
+        remaining=attempt.control.remaining(),
+        failed=attempt.failed,
         default_queue="default" if application is None else application.default_queue,
-        error_type=assignment.error_type,
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from antq_actors.executors.base import Died, Lost, Stopped
 from antq_actors.executors.process.attempt import SlotRemoved
 from antq_actors.executors.process.os_process import OsProcess
 from antq_actors.executors.process.session import (
@@ -20,17 +19,18 @@ from antq_actors.executors.process.session import (
     module_of,
 )
 from antq_actors.executors.process.stderr import Closed
+from antq_actors.jobs.outcome import Failed, Interrupted
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.errors import Stop
 from antq_actors.otp.kernel.messages import Continue
 from antq_actors.otp.messaging import inline
 
 if TYPE_CHECKING:
-    from antq_actors.executors.base import End
-    from antq_actors.executors.process.attempt import Attempt
+    from antq_actors.executors.process.attempt import ProcessHandle
     from antq_actors.executors.process.pool import ProcessExecutor
     from antq_actors.executors.process.stderr import Stderr
     from antq_actors.executors.process.wire import Ended
+    from antq_actors.jobs.outcome import Outcome
     from antq_actors.otp.kernel.reasons import ExitReason
 
 log: Final = logging.getLogger("antq_actors.executors")
@@ -101,8 +101,8 @@ class SlotActor(GenServer):
     def _work(self) -> None:
         try:
             present = self._present()
-            while present is not None and (attempt := self._pool.next(self)) is not None:
-                self._run(attempt, present)
+            while present is not None and (handle := self._pool.next(self)) is not None:
+                self._run(handle, present)
                 if self._otp_process.stop_requested():
                     return
                 # It was alive a moment ago; that it is not is seen when it takes no more.
@@ -112,68 +112,72 @@ class SlotActor(GenServer):
         finally:
             self._pool.see_to_what_waits()
 
-    def _run(self, attempt: Attempt, present: Conversation) -> None:
+    def _run(self, handle: ProcessHandle, present: Conversation) -> None:
         me = self._otp_process
-        end: End = Lost("its slot ended")
+        end: Outcome | None = Interrupted("its slot ended")
         self.is_busy = True
         try:
             end = me.interruptible.run_until(
-                me.stop_requested, self._kill, lambda: self._perform(attempt, present)
+                me.stop_requested, self._kill, lambda: self._perform(handle, present)
             )
         finally:
             self.is_busy = False
             # The queue claims its next job in this thread, which then takes it: nobody is woken.
             with self._pool.taking_next(), inline.errands():
-                attempt.end(end)
+                handle.end(end)
 
     def _kill(self) -> None:
         present = self._with
         if present is not None:
             present.process.kill()
 
-    def _perform(self, attempt: Attempt, present: Conversation, *, is_second: bool = False) -> End:
+    def _perform(
+        self, handle: ProcessHandle, present: Conversation, *, is_second: bool = False
+    ) -> Outcome | None:
         """Have the process perform it; answer its end. A process that must not go on is gone."""
-        if not attempt.begin(present.process):
-            return Stopped()
+        if not handle.begin(present.process):
+            return None
         said: Ended | Exception
         try:
-            said = present.perform(attempt.assignment)
+            said = present.perform(handle.attempt)
         except (ExitedBeforeStart, StartTimeout, NotPicklable, EOFError, OSError) as error:
             said = error
-        stop_requested = attempt.leave()
+        stop_requested = handle.leave()
         if isinstance(said, NotPicklable):
             if stop_requested:
                 self._retire()
-            return Died(str(said), said.stack_trace)
+            return _died(str(said), said.stack_trace)
         if isinstance(said, ExitedBeforeStart) and not stop_requested and not is_second:
-            return self._perform_in_another(attempt)
+            return self._perform_in_another(handle)
         if isinstance(said, Exception):
             end = self._death(present.process, stop_requested=stop_requested)
-            return Died(str(said)) if isinstance(said, StartTimeout) and not stop_requested else end
-        return self._outcome(attempt, present, said, stop_requested=stop_requested)
+            return (
+                _died(str(said)) if isinstance(said, StartTimeout) and not stop_requested else end
+            )
+        return self._outcome(handle, present, said, stop_requested=stop_requested)
 
-    def _perform_in_another(self, attempt: Attempt) -> End:
+    def _perform_in_another(self, handle: ProcessHandle) -> Outcome | None:
         """Have a new process perform it: the old one had ended while it was idle."""
         self._retire()
-        attempt.assignment.control.wait()
+        handle.attempt.control.wait()
         try:
             present = self._present()
         except Closed:
             present = None
         if present is None or self._otp_process.stop_requested():
-            return Lost("its process ended, and there was no other")
-        return self._perform(attempt, present, is_second=True)
+            return Interrupted("its process ended, and there was no other")
+        return self._perform(handle, present, is_second=True)
 
     def _outcome(
-        self, attempt: Attempt, present: Conversation, ended: Ended, *, stop_requested: bool
-    ) -> End:
+        self, handle: ProcessHandle, present: Conversation, ended: Ended, *, stop_requested: bool
+    ) -> Outcome | None:
         if stop_requested or ended.outcome is None or self._is_worn_out(present, ended):
             # First of all: while it lives, the next attempt of the job must not begin elsewhere.
             self._with = None
             present.process.close()
         if ended.outcome is None:
-            return Stopped() if stop_requested else Died("its process was terminated by SIGTERM")
-        module = module_of(attempt.assignment)
+            return None if stop_requested else _died("its process was terminated by SIGTERM")
+        module = module_of(handle.attempt)
         if module is not None:
             self._pool.modules.add(module)
         return ended.outcome
@@ -184,16 +188,16 @@ class SlotActor(GenServer):
             settings.max_memory is not None and ended.memory > settings.max_memory
         )
 
-    def _death(self, process: OsProcess, *, stop_requested: bool) -> End:
+    def _death(self, process: OsProcess, *, stop_requested: bool) -> Outcome | None:
         self._with = None
         why = process.close()
         if stop_requested:
-            return Stopped()
+            return None
         if self._otp_process.stop_requested():
-            return Lost("its process was stopped with the queue's executor")
+            return Interrupted("its process was stopped with the queue's executor")
         last_words = process.last_words()
         shown = f"what it wrote last to its standard error:\n{last_words}" if last_words else None
-        return Died(f"its process {why}", shown)
+        return _died(f"its process {why}", shown)
 
     # ---- the process ------------------------------------------------------------------------
 
@@ -239,3 +243,8 @@ class SlotActor(GenServer):
             self._with.process.retire()
             self._retired.append(self._with.process)
             self._with = None
+
+
+def _died(error: str, stack_trace: str | None = None) -> Failed:
+    """Return the failure of an attempt whose process has ended; its worker is asked elsewhere."""
+    return Failed(error, stack_trace, retry_in=None)

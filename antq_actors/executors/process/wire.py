@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from antq_actors.jobs.control import Progress
-    from antq_actors.jobs.outcome import Outcome
+    from antq_actors.jobs.outcome import Failed, Outcome
     from antq_actors.jobs.state import StoredJob
 
 
@@ -61,11 +61,10 @@ class Perform(NamedTuple):
     job: StoredJob
     remaining: float | None
     """Seconds until it times out."""
-    failure: str | None
-    stack_trace: str | None
+    failed: Failed | None
+    """As of an `Attempt`."""
     default_queue: str
     """Of the application, for jobs that the attempt builds."""
-    error_type: str | None = None
 
 
 class Stop(NamedTuple):

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any, Final
 import ray
 from ray import exceptions
 
-from antq_actors.executors.base import Died, Lost, Stopped
-from antq_actors.jobs.outcome import GivenBack
+from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from antq_actors.executors.base import Assignment, Done, End
+    from antq_actors.executors.base import Done
     from antq_actors.integrations.ray.executor import RayExecutor
     from antq_actors.jobs.control import Progress
+    from antq_actors.jobs.outcome import NotRun, Outcome
+    from antq_actors.jobs.perform import Attempt
 
 log: Final = logging.getLogger("antq_actors.executors")
 
@@ -29,7 +30,7 @@ KILL_TIME: Final = 5.0
 
 _numbers: Final = itertools.count(1)
 
-under_way: Final[dict[int, Attempt]] = {}
+under_way: Final[dict[int, RayHandle]] = {}
 """Attempts of this process that have not ended, by their numbers."""
 
 
@@ -45,13 +46,13 @@ class _LastKill:
 _last_kill: Final = _LastKill()
 
 
-class Attempt:
+class RayHandle:
     """One attempt: waiting for Ray, or a task there."""
 
-    __slots__ = ("_done", "_executor", "_ref", "assignment", "number", "stop_requested")
+    __slots__ = ("_done", "_executor", "_ref", "attempt", "number", "stop_requested")
 
-    def __init__(self, assignment: Assignment, done: Done, executor: RayExecutor) -> None:
-        self.assignment = assignment
+    def __init__(self, attempt: Attempt, done: Done, executor: RayExecutor) -> None:
+        self.attempt = attempt
         self._done = done
         self._executor = executor
         self._ref: Any = None
@@ -61,14 +62,14 @@ class Attempt:
 
     def until(self) -> float | None:
         """Answer when it times out, by the clock on the wall."""
-        deadline = self.assignment.control.deadline
+        deadline = self.attempt.control.deadline
         return None if deadline is None else time.time() + deadline - time.monotonic()
 
     def interrupt(self) -> None:
         """Have Ray kill the process that performs it, or forget it if it has not begun."""
         self.stop_requested = True
         if self._ref is None:
-            self.end(Stopped())  # it is not submitted any more
+            self.end(None)  # it is not submitted any more
         else:
             self._cancel()
 
@@ -85,8 +86,8 @@ class Attempt:
         if self.stop_requested:  # meanwhile
             self._cancel()
 
-    def end(self, end: End) -> None:
-        """Tell what came of it."""
+    def end(self, end: Outcome | NotRun | None) -> None:
+        """Report how it ended."""
         under_way.pop(self.number, None)
         self._executor.leave(self)
         self._done(end)
@@ -103,48 +104,52 @@ class Attempt:
         if error is None:
             self.end(pickle.loads(future.result()))  # noqa: S301 - of task.py
         elif self.stop_requested:
-            self.end(Stopped())
+            self.end(None)
         elif isinstance(error, exceptions.LocalRayletDiedError):
             self._executor.lose_node()
             self.end(GivenBack())  # it was never sent
         elif isinstance(error, exceptions.WorkerCrashedError) and _last_kill.is_recent():
-            self.end(Lost("its Ray worker process died when that of another job was killed"))
+            self.end(Interrupted("its Ray worker process died when that of another job was killed"))
         else:
             self.end(meaning(error))
 
 
-def meaning(error: BaseException) -> Died | Lost:
-    """Answer what the *error* says with which Ray ended a task that nobody had told to end.
+def meaning(error: BaseException) -> Failed | Interrupted:
+    """Return what the *error* says with which Ray ended a task that was not asked to stop.
 
     What the job may have caused is its failure; the loss of a node is not.
     """
     text = str(error).strip()
     match error:
         case exceptions.WorkerCrashedError():
-            return Died(f"its Ray worker process died, by a crash or an exit: {text}")
+            return Failed(
+                f"its Ray worker process died, by a crash or an exit: {text}", retry_in=None
+            )
         case exceptions.OutOfMemoryError():
-            return Died("its Ray worker process was killed, because memory ran out", text)
+            return Failed(
+                "its Ray worker process was killed, because memory ran out", text, retry_in=None
+            )
         case exceptions.TaskCancelledError():
-            return Died("its Ray task was cancelled, and not by its queue")
+            return Failed("its Ray task was cancelled, and not by its queue", retry_in=None)
         case exceptions.RayTaskError():
-            return Died(f"its Ray task could not run: {_last_line(text)}", text)
+            return Failed(f"its Ray task could not run: {_last_line(text)}", text, retry_in=None)
         case exceptions.RuntimeEnvSetupError() | exceptions.TaskUnschedulableError():
-            return Died(f"its Ray task could not start: {text}")
+            return Failed(f"its Ray task could not start: {text}", retry_in=None)
         case _:
-            return Lost(f"Ray lost it: {type(error).__name__}: {_first_line(text)}")
+            return Interrupted(f"Ray lost it: {type(error).__name__}: {_first_line(text)}")
 
 
 def heard(number: int, progress: Progress) -> None:
     """Note what an attempt has reported, if it is still under way."""
-    attempt = under_way.get(number)
-    if attempt is not None:
-        attempt.assignment.control.report(progress)
+    handle = under_way.get(number)
+    if handle is not None:
+        handle.attempt.control.report(progress)
 
 
 def is_stop_requested(number: int) -> bool:
     """Say whether an attempt shall end; from now on, it gets some time to do so by itself."""
-    attempt = under_way.get(number)
-    return attempt is None or attempt.assignment.control.cancelled()
+    handle = under_way.get(number)
+    return handle is None or handle.attempt.control.cancelled()
 
 
 def _first_line(text: str) -> str:

@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import ray
 
 from antq_actors.errors import StorageError
-from antq_actors.executors.base import Died, Health, Lost, NotReady
-from antq_actors.executors.choice import RAY
+from antq_actors.executors.base import RAY, Health, NotReady
 from antq_actors.integrations.ray import client, connection, task
-from antq_actors.integrations.ray.attempt import Attempt
+from antq_actors.integrations.ray.attempt import RayHandle
 from antq_actors.integrations.ray.parcel import NotPicklableError, pack
 from antq_actors.jobs import current_app
-from antq_actors.jobs.outcome import GivenBack
+from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted
 from antq_actors.jobs.worker_definitions import defined
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.messages import Continue
 from antq_actors.otp.messaging import timers
 
 if TYPE_CHECKING:
-    from antq_actors.executors.base import Assignment, Done, Settings
+    from antq_actors.executors.base import Done, Settings
+    from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.ray_options import RayOptions
     from antq_actors.otp.kernel.child_spec import ChildSpec
     from antq_actors.otp.kernel.reasons import ExitReason
@@ -56,8 +56,8 @@ class RayExecutor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._attempts: set[Attempt] = set()
-        self._waiting: list[Attempt] = []
+        self._attempts: set[RayHandle] = set()
+        self._waiting: list[RayHandle] = []
         self._session: connection.Session | None = None
         self._refusal: str | None = None
         self._actor: Any = None  # set with the session
@@ -69,20 +69,20 @@ class RayExecutor:
         """Describe the actor that keeps the connection."""
         return RayActor.child_spec(self, name=self._settings.name, shutdown=SHUTDOWN)
 
-    def start(self, assignment: Assignment, done: Done) -> Attempt:
+    def start(self, attempt: Attempt, done: Done) -> RayHandle:
         """Give an attempt to Ray. Raises NotReady when there is none."""
         if self._session is not None and not connection.is_there():
             self.look()
         with self._lock:
             if self._refusal is not None:
                 raise NotReady(self._refusal)
-            attempt = Attempt(assignment, done, self)
-            self._attempts.add(attempt)
+            handle = RayHandle(attempt, done, self)
+            self._attempts.add(handle)
             if self._session is None:
-                self._waiting.append(attempt)
-                return attempt
-        self._submit(attempt)
-        return attempt
+                self._waiting.append(handle)
+                return handle
+        self._submit(handle)
+        return handle
 
     def resize(self, concurrency: int) -> None:
         """Do nothing: how many tasks run at once is up to the resources of the cluster."""
@@ -102,9 +102,9 @@ class RayExecutor:
             self._session = session
             self._refusal = None
             waiting, self._waiting = self._waiting, []
-        for attempt in waiting:
-            if not attempt.stop_requested:
-                self._submit(attempt)
+        for handle in waiting:
+            if not handle.stop_requested:
+                self._submit(handle)
 
     def refuse(self, reason: str) -> None:
         """Take no attempts until it is opened; those that wait go back to their queue."""
@@ -112,8 +112,8 @@ class RayExecutor:
             self._refusal = reason
             self._session = None
             waiting, self._waiting = self._waiting, []
-        for attempt in waiting:
-            attempt.end(GivenBack())
+        for handle in waiting:
+            handle.end(GivenBack())
 
     def lose_node(self) -> None:
         """Take no attempts until Ray was begun again: the node of this process has died."""
@@ -122,9 +122,9 @@ class RayExecutor:
             self.refuse("the Ray node that this process was connected to has died")
             actor.deliver(_NodeDied(session))
 
-    def leave(self, attempt: Attempt) -> None:
+    def leave(self, handle: RayHandle) -> None:
         """Forget an attempt that has ended."""
-        self._attempts.discard(attempt)
+        self._attempts.discard(handle)
 
     def look(self) -> None:
         """Give up all there is if this program has ended the connection, and have it made again."""
@@ -136,9 +136,9 @@ class RayExecutor:
     def close(self, reason: str) -> None:
         """Take no attempts, and give up all there are."""
         self.refuse(reason)
-        for attempt in list(self._attempts):
-            attempt.end(Lost(reason))  # before Ray says that its task was cancelled
-            attempt.kill()
+        for handle in list(self._attempts):
+            handle.end(Interrupted(reason))  # before Ray says that its task was cancelled
+            handle.kill()
 
     def renew(self) -> None:
         """Let attempts wait: Ray is being started."""
@@ -152,30 +152,28 @@ class RayExecutor:
 
     # ---- attempts ---------------------------------------------------------------------------
 
-    def _submit(self, attempt: Attempt) -> None:
+    def _submit(self, handle: RayHandle) -> None:
         try:
-            wanted = pickle.dumps(self._wanted(attempt), pickle.HIGHEST_PROTOCOL)
-            function = self._function(attempt.assignment.job.spec.worker)
-            attempt.begin(function.remote(wanted))
+            wanted = pickle.dumps(self._wanted(handle), pickle.HIGHEST_PROTOCOL)
+            function = self._function(handle.attempt.job.spec.worker)
+            handle.begin(function.remote(wanted))
         except StorageError as error:  # it cannot read the errors of the job now
-            log.warning("job #%d is given back: %s", attempt.assignment.job.id, error)
-            attempt.end(GivenBack())
+            log.warning("job #%d is given back: %s", handle.attempt.job.id, error)
+            handle.end(GivenBack())
         except (NotPicklableError, ValueError, TypeError) as error:
-            attempt.end(Died(f"Ray cannot run it: {error}"))
+            handle.end(Failed(f"Ray cannot run it: {error}", retry_in=None))
         except Exception as error:  # noqa: BLE001 - whatever Ray raises when it is gone
-            attempt.end(Lost(f"Ray did not take it: {type(error).__name__}: {error}"))
+            handle.end(Interrupted(f"Ray did not take it: {type(error).__name__}: {error}"))
 
-    def _wanted(self, attempt: Attempt) -> task.Wanted:
-        assignment = attempt.assignment
-        worker = defined(assignment.job.spec.worker)
+    def _wanted(self, handle: RayHandle) -> task.Wanted:
+        attempt = handle.attempt
+        worker = defined(attempt.job.spec.worker)
         application = current_app.latest()
         return task.Wanted(
-            number=attempt.number,
-            job=assignment.whole(),  # the task has no store
-            until=attempt.until(),
-            failure=assignment.failure,
-            stack_trace=assignment.stack_trace,
-            error_type=assignment.error_type,
+            number=handle.number,
+            job=attempt.job_with_errors(),  # the task has no store
+            until=handle.until(),
+            failed=attempt.failed,
             worker=None if worker is None else pack(worker),
             log_level=logging.getLogger().getEffectiveLevel(),
             default_queue="default" if application is None else application.default_queue,

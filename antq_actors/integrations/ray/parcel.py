@@ -6,8 +6,8 @@ import importlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from antq_actors.executors import by_value
 from antq_actors.jobs import worker_definitions, worker_registry
+from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
     from antq_actors.jobs.worker_registry import AnyWorker
@@ -51,7 +51,7 @@ def unpack(parcel: Parcel) -> None:
     name, module, pickled = parcel
     if pickled is not None:
         if _unpacked.get(name) != pickled:
-            worker_definitions.define(name, by_value.loads(pickled))
+            worker_definitions.define(name, main_objects.loads_by_value(pickled))
             _unpacked[name] = pickled
     elif module is not None and worker_definitions.defined(name) is None:
         with suppress(Exception):  # whoever resolves the name says what is wrong
@@ -60,7 +60,7 @@ def unpack(parcel: Parcel) -> None:
 
 def _dumped(worker: AnyWorker, name: str) -> bytes:
     try:
-        return by_value.dumps(worker)
+        return main_objects.dumps_by_value(worker)
     except Exception as error:
         raise NotPicklableError(
             f"another process cannot import the worker {name!r}, and it cannot be pickled either:"

@@ -17,12 +17,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
 
 from antq_actors.errors import NotStarted
-from antq_actors.executors.attempt import perform
-from antq_actors.executors.base import Assignment
+from antq_actors.executors.base import attempt_runner
 from antq_actors.integrations.ray import parcel
 from antq_actors.integrations.ray.client import Address, Client
-from antq_actors.jobs import current_app, instant
+from antq_actors.jobs import current_app
 from antq_actors.jobs.control import Control, Progress
+from antq_actors.jobs.perform import Attempt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from antq_actors.integrations.ray.parcel import Parcel
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.option_types import JobOptions
+    from antq_actors.jobs.outcome import Failed
     from antq_actors.jobs.state import StoredJob
     from antq_actors.jobs.worker_registry import AnyWorker
 
@@ -50,9 +51,8 @@ class Wanted(NamedTuple):
     job: StoredJob
     until: float | None
     """When it times out, by the clock on the wall: the nodes share no other."""
-    failure: str | None
-    stack_trace: str | None
-    error_type: str | None
+    failed: Failed | None
+    """As of an `Attempt`."""
     worker: Parcel | None
     log_level: int
     default_queue: str
@@ -77,12 +77,10 @@ def run(pickled: bytes) -> bytes:
     control = Control(deadline)
     if wanted.host is not None:
         control = _Control(deadline, Client(wanted.host), wanted.number)
-    assignment = Assignment(
-        wanted.job, control, wanted.failure, wanted.stack_trace, error_type=wanted.error_type
-    )
+    attempt = Attempt(wanted.job, control, wanted.failed)
     try:
         with _sigterm:
-            outcome = perform(assignment, instant.now, (Terminated,))
+            outcome = attempt_runner(attempt, propagate=(Terminated,)).run()
     except Terminated:
         sys.exit(1)  # as Ray would have done without us
     return pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)

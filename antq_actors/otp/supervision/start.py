@@ -26,7 +26,7 @@ def start_child(
     Raises AlreadyStarted if the child's name is taken, and StartError with the child's id for
     every other way to fail. Does not return to the thread of a supervisor that was killed.
     """
-    since = forked_child.generation()
+    since = forked_child.generation
     try:
         started = spec.start(*extra_args, *spec.args, *more_args, **spec.kwargs)
     except AlreadyStarted:

@@ -158,7 +158,7 @@ class RunQueue:
     def _serve(self) -> None:
         slot = _Slot()
         thread = threading.current_thread()
-        since = forked_child.generation()
+        since = forked_child.generation
         done = 0
         while True:
             with self._lock:

@@ -21,6 +21,7 @@ import msgspec
 from antq_actors.errors import DamagedRecord, StorageError
 from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.job import AttemptError, Job
+from antq_actors.jobs.late_errors import LateErrors
 from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.unique import Unique
 from antq_actors.jobs.wording import escaped
@@ -31,7 +32,7 @@ from antq_actors.storage.format.signer import contents
 from antq_actors.storage.main_objects import PROTOCOL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 UNREADABLE: Final = "?"
 """Stands for a name that cannot be read."""
@@ -223,6 +224,17 @@ def error_for_display(record: bytes) -> ErrorEntry:
         return decode_error(record)
     except DamagedRecord as error:
         return ErrorEntry(0, f"unreadable: {error}", None, 0)
+
+
+def load_job(stored: StoredJob, read_errors: Callable[[], Iterable[ErrorEntry]] | None) -> Job:
+    """Return *stored* as its worker is given it. Raises whatever decoding its arguments does.
+
+    *read_errors*: returns its errors when someone looks at them; None: those of *stored*.
+    """
+    errors = None
+    if read_errors is not None:
+        errors = LateErrors(lambda: errors_for_display(read_errors()))
+    return as_job(stored, load_args(stored.spec.args), errors)
 
 
 def as_job(
