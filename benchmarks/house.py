@@ -23,8 +23,8 @@ from job_path import JobPath, measure_path
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-JOBS: Final = 8
-"""Windows for the calls, and as many for the concepts."""
+JOBS: Final = 16
+"""Among so many there is one during which no service does anything."""
 
 
 def rows(path: JobPath, shape: Shape) -> Iterator[tuple[str, str, str]]:

@@ -19,8 +19,7 @@ other processes) only adds to some of the windows. Nothing is pruned.
 
 *Concepts* are the classes of the package that the path takes part in: those whose functions run in
 a window, and those of which a function that runs there is given, holds in a local variable or
-returns an instance (or the class itself). They are collected over windows of their own, of which
-those with the fewest calls count.
+returns an instance (or the class itself).
 """
 
 from __future__ import annotations
@@ -84,20 +83,18 @@ class JobPath:
 
 
 def measure_path(jobs: int) -> JobPath:
-    """Return the path of one job, measured on *jobs* of them, and again for the concepts."""
+    """Return the path of one job, measured on *jobs* of them."""
     recorder = _Recorder()
     threading.setprofile(recorder)
     sys.setprofile(recorder)
     try:
         with application(durable=True, queues={"default": 10}) as app:
             _windows(app, recorder, WARM_UP)
-            counted = _windows(app, recorder, jobs)
-            with recorder.holding():
-                held = _windows(app, recorder, jobs)
+            windows = _windows(app, recorder, jobs)
     finally:
         sys.setprofile(None)
         threading.setprofile(None)  # type: ignore[arg-type]  # as sys.setprofile takes it
-    return _evaluated(counted, held)
+    return _evaluated(windows)
 
 
 def _windows(app: AntQ, recorder: _Recorder, jobs: int) -> list[_Window]:
@@ -116,15 +113,14 @@ def _windows(app: AntQ, recorder: _Recorder, jobs: int) -> list[_Window]:
     return found
 
 
-def _evaluated(windows: list[_Window], held: list[_Window]) -> JobPath:
-    counted = sorted((_calls_by_file(window.codes) for window in windows), key=Counter.total)
-    fewest = min(len(window.codes) for window in held)
-    met = [window.concepts() for window in held if len(window.codes) == fewest]
+def _evaluated(windows: list[_Window]) -> JobPath:
+    calls = sorted(len(window.codes) for window in windows)
+    quietest = [window for window in windows if len(window.codes) == calls[0]]
     return JobPath(
-        calls=counted[0].total(),
-        most_calls=counted[-1].total(),
-        by_file=dict(counted[0].most_common()),
-        concepts=sorted(set().union(*met)),
+        calls=calls[0],
+        most_calls=calls[-1],
+        by_file=dict(_calls_by_file(quietest[0].codes).most_common()),
+        concepts=sorted(set().union(*(window.concepts() for window in quietest))),
     )
 
 
@@ -169,7 +165,6 @@ class _Recorder:
 
     def __init__(self) -> None:
         self._window: _Window | None = None
-        self._holds = False
         self._beginning = f"{PACKAGE}/"
 
     @contextmanager
@@ -181,22 +176,13 @@ class _Recorder:
         finally:
             self._window = None
 
-    @contextmanager
-    def holding(self) -> Iterator[None]:
-        """Also record the types of what functions are given, hold and return."""
-        self._holds = True
-        try:
-            yield
-        finally:
-            self._holds = False
-
     def __call__(self, frame: FrameType, event: str, arg: object) -> None:
         window = self._window
         if window is None or not frame.f_code.co_filename.startswith(self._beginning):
             return
         if event == "call":
             window.codes.append(frame.f_code)
-        elif event == "return" and self._holds:
+        elif event == "return":
             # Copied in one step: another thread may be in the same closure.
             for value in (arg, *list(frame.f_locals.values())):
                 kind = value if isinstance(value, type) else type(value)

@@ -1,0 +1,39 @@
+"""The code stays as easy to find one's way in as it is: what may only shrink, measured."""
+
+import json
+
+import pytest
+from benches import LONGEST, run
+
+pytestmark = pytest.mark.timeout(1.1 * LONGEST)
+
+MOST_CROSSED_FILES = 71
+"""On the path of one lone durable job. The three figures are counts, and the same in each run."""
+MOST_CALLS = 770
+MOST_CONCEPTS = 84
+MOST_FILES = 239
+MOST_SMALL_FILES = 41
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What the benchmark has measured, as it writes it."""
+    file = tmp_path_factory.mktemp("house") / "found.json"
+    done = run("house.py", "--json", file)
+    assert done.returncode == 0, done.stderr
+    return json.loads(file.read_text())
+
+
+def test_a_job_crosses_no_more_files_calls_and_concepts_than_it_did(found):
+    path = found["path"]
+
+    assert path["files"] <= MOST_CROSSED_FILES
+    assert path["calls"] <= MOST_CALLS
+    assert len(path["concepts"]) <= MOST_CONCEPTS
+
+
+def test_there_are_no_more_files_and_small_files_than_there_were(found):
+    shape = found["shape"]
+
+    assert shape["files"] <= MOST_FILES
+    assert len(shape["small_files"]) <= MOST_SMALL_FILES
