@@ -17,10 +17,12 @@ FILES = sorted(
 # A name is compared in its words, so that `TimerThread` is also `_timer_thread`; a row with a
 # capital letter is one name as it is written. A star stands for any words, or none.
 NAMES = {
+    "absence": "reconnect_timeout",
     "add_order": "set_concurrency_command",
     "Arrival": "ImportedJob",
     "arriving": "atomic_directory",
     "Ask": "FetchRequest",
+    "assignment": "attempt",
     "borrow": "run inline",
     "BY_CANCEL": "CANCEL",
     "BY_STOP": "STOP",
@@ -28,6 +30,7 @@ NAMES = {
     "CannotTravel": "NotPicklable",
     "*_condemn_*": "mark_damaged",
     "Course": "IndexMove",
+    "Died": "NotRun",
     "errand": "inline",
     "in_the_way": "find_conflict",
     "is_at_hand": "is_uncontended",
@@ -36,6 +39,7 @@ NAMES = {
     "*_last_chance_*": "isolated",
     "let_through": "propagate",
     "looking": "audited_display",
+    "Lost": "NotRun",
     "Move": "Transition",
     "Moves": "BulkUpdate",
     "next_ask": "next_fetch",
@@ -53,6 +57,7 @@ NAMES = {
     "superfluous": "SlotRemoved",
     "take_in": "import_jobs",
     "termination": "shutdown",
+    "unreported": "NotRun",
     "Victim": "Target",
     "*_vouched_*": "verified",
 }
