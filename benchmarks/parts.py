@@ -39,7 +39,6 @@ PARTS: Final = (
     ("antq_actors/jobs/", PERFORM),
     ("antq_actors/otp/kernel/mailbox.py", "otp: mailbox"),
     ("antq_actors/otp/threads/run_queue.py", RUN_QUEUE),
-    ("antq_actors/otp/supervision/wakeups.py", RUN_QUEUE),
     ("antq_actors/otp/threads/futex.py", RUN_QUEUE),
     ("antq_actors/otp/messaging/monitors.py", ENDS),
     ("antq_actors/otp/messaging/links.py", ENDS),
