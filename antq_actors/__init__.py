@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.worker import Worker
     from antq_actors.queues.messages import QueueStatus
     from antq_actors.storage.admin.transfer import Imported
-    from antq_actors.storage.locks.node_info import NodeInfo, QueueInfo
+    from antq_actors.storage.locks.node_lock import NodeInfo, QueueInfo
 
 __version__ = "0.1.0"
 
@@ -102,11 +102,11 @@ _MODULES: Final = {
     "Imported": "antq_actors.storage.admin.transfer",
     "Job": "antq_actors.jobs.job",
     "JobOptions": "antq_actors.jobs.option_types",
-    "NodeInfo": "antq_actors.storage.locks.node_info",
+    "NodeInfo": "antq_actors.storage.locks.node_lock",
     "Progress": "antq_actors.jobs.control",
     "QueueConfig": "antq_actors.app.config",
     "QueueHandle": "antq_actors.app",
-    "QueueInfo": "antq_actors.storage.locks.node_info",
+    "QueueInfo": "antq_actors.storage.locks.node_lock",
     "QueueStatus": "antq_actors.queues.messages",
     "Snooze": "antq_actors.jobs.outcome",
     "Status": "antq_actors.jobs.status",

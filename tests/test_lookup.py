@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from antq_actors import AntQ, JobNotFound, Status, Worker, worker
 from antq_actors.storage.jobs import reader
 from antq_actors.storage.jobs.reader import JobReader
-from antq_actors.storage.lmdb import scan
+from antq_actors.storage.lmdb import keys
 
 
 class Plain(Worker):
@@ -250,7 +250,7 @@ def test_a_page_reads_no_more_keys_than_it_has_jobs_and_one_for_each_lane(
         light.cancel_job(id_)
     read = []
     for name in ("keys_from", "keys_down_from"):
-        real = getattr(scan, name)
+        real = getattr(keys, name)
         monkeypatch.setattr(reader, name, lambda *args, real=real: noted(read, real(*args)))
 
     page = light.list_jobs(**filters, newest_first=newest_first, limit=10)

@@ -11,7 +11,7 @@ from apps import settled
 from antq_actors import AntQ, Status, Worker, cli, errors, maintenance
 from antq_actors.app import signing_keys
 from antq_actors.otp import tree
-from antq_actors.storage.format.signer import Signer
+from antq_actors.storage.format.encoding import Signer
 
 KEYS = {
     "urlsafe": "dGhpcy1pcy1hLWtleS1hbmQtaXQtaXMtYS1zZWNyZXQ",

@@ -6,7 +6,7 @@ import pytest
 from apps import settled
 
 from antq_actors import AntQ
-from antq_actors.storage.format.plain import Opaque
+from antq_actors.storage.format.plain.makers import Opaque
 
 DEFINES = """
 import dataclasses, enum, sys, typing

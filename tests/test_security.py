@@ -10,7 +10,7 @@ from antq_actors import AntQ, StorageError, Worker
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.signer import Signer
+from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.lmdb.environment import Environment
 

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.worker_registry import AnyWorker
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.storage.admin.transfer import Imported
-    from antq_actors.storage.locks.node_info import NodeInfo
+    from antq_actors.storage.locks.node_lock import NodeInfo
 
 log: Final = logging.getLogger("antq_actors.app")
 

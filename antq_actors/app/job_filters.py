@@ -13,7 +13,7 @@ from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.number import whole
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.wording import did_you_mean
-from antq_actors.storage.format.encoding import display_args
+from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.records import Span
 
 if TYPE_CHECKING:

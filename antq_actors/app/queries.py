@@ -12,7 +12,8 @@ from antq_actors.jobs.job import Job
 from antq_actors.jobs.number import whole
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.worker_registry import name_of
-from antq_actors.storage.format.encoding import as_job, display_args
+from antq_actors.storage.format.display import display_args
+from antq_actors.storage.format.encoding import as_job
 from antq_actors.storage.format.records import Filter
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader

@@ -25,9 +25,9 @@ from antq_actors.otp.messaging.names import registered, whereis
 from antq_actors.queues.node import Node
 from antq_actors.storage.admin import maintenance, transfer
 from antq_actors.storage.client import StorageClient
+from antq_actors.storage.lmdb.directory import VolatileDirectory
 from antq_actors.storage.lmdb.environment import Environment, close_left_open, opened
-from antq_actors.storage.lmdb.volatile import VolatileDirectory
-from antq_actors.storage.locks import node_info
+from antq_actors.storage.locks import node_lock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -66,9 +66,9 @@ class Live:
 
     def _begin(self, settings: configuration.Config) -> None:
         self.store = StorageClient(self.names.storage, self.path)
-        metadata = node_info.of_this_process(
+        metadata = node_lock.describe(
             {
-                name: node_info.QueueInfo(queue.concurrency, queue.executor)
+                name: node_lock.QueueInfo(queue.concurrency, queue.executor)
                 for name, queue in settings.queues.items()
             }
         )

@@ -28,7 +28,7 @@ from antq_actors.queues.services.pruner import Pruner, PrunerConfig
 from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
 from antq_actors.queues.workers import Workers
 from antq_actors.storage.actor import StorageActor
-from antq_actors.storage.format.signer import Signer
+from antq_actors.storage.format.encoding import Signer
 
 if TYPE_CHECKING:
     from pathlib import Path

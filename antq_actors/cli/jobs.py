@@ -12,7 +12,7 @@ from antq_actors.cli.listing import AsJson, Queue, Statuses, WorkerName, hinted
 from antq_actors.cli.output import moment, printable
 from antq_actors.cli.render import PlainTable
 from antq_actors.cli.store import StorePath, opened
-from antq_actors.storage.locks.node_info import NodeInfo
+from antq_actors.storage.locks.node_lock import NodeInfo
 
 JobId: TypeAlias = Annotated[int, typer.Argument(metavar="ID", help="The job's id.")]
 

@@ -12,7 +12,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from antq_actors import AntQ
-from antq_actors.storage.lmdb.failures import in_words
+from antq_actors.storage.lmdb.directory import in_words
 
 DATA_FILE: Final = "data.mdb"
 

@@ -19,12 +19,12 @@ from antq_actors.otp import NOREPLY, GenServer, reply
 from antq_actors.otp.kernel.messages import Call
 from antq_actors.otp.messaging import timers
 from antq_actors.otp.messaging.calls import reply_error
-from antq_actors.storage.format.signer import Signer
+from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.writer import log_findings
+from antq_actors.storage.lmdb.directory import StoreRemoved
 from antq_actors.storage.lmdb.environment import Environment
-from antq_actors.storage.lmdb.failures import StoreRemoved
 from antq_actors.storage.requests import IdleWaiters, LookForIdle, Read, Write, pause_after
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from antq_actors.storage.format.records import Claim, Filter, Span
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import environment
-from antq_actors.storage.lmdb.failures import in_words
-from antq_actors.storage.locks import node_info, node_lock
+from antq_actors.storage.lmdb.directory import in_words
+from antq_actors.storage.locks import node_lock
 from antq_actors.storage.requests import IdleWaiters, LookForIdle, Read, Write
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from antq_actors.otp import ServerRef
     from antq_actors.otp.kernel.messages import Response
     from antq_actors.storage.format.records import Settlement
-    from antq_actors.storage.locks.node_info import NodeInfo
+    from antq_actors.storage.locks.node_lock import NodeInfo
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -286,7 +286,7 @@ class StorageClient:
         """Return the nodes that were opened and not closed, as they describe themselves."""
         with in_words(self._path):
             return [
-                node_info.read(
+                node_lock.read_info(
                     node,
                     node_lock.metadata(self._path, node),
                     alive=not node_lock.is_dead(self._path, node),

@@ -6,7 +6,7 @@ import pytest
 
 from antq_actors import AntQ, Worker, maintenance
 from antq_actors.storage.admin.migrate import FORMAT_KEY
-from antq_actors.storage.format import signer
+from antq_actors.storage.format import encoding
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.environment import Environment
 
@@ -14,12 +14,12 @@ JOBS = 2_500
 
 ACT = """
 import os, signal, sys
-from antq_actors.storage.admin import maintenance, migrate, reseal
+from antq_actors.storage.admin import maintenance, migrate
 from antq_actors.storage.lmdb.environment import Environment
 
 act, where, attribute, nth, *arguments = sys.argv[1:]
 owner = {"maintenance": maintenance, "Environment": Environment, "Migration": migrate.Migration,
-         "migrate": migrate, "reseal": reseal}[where]
+         "migrate": migrate}[where]
 function, left = getattr(owner, attribute), int(nth)
 
 def passing(*args, **kwargs):
@@ -76,7 +76,7 @@ def make_old(path):
     def unseal(txn):
         for id_ in range(11, JOBS + 1):
             payload = txn.get(keys.job_key(id_), db=env.tables.payloads)
-            txn.put(keys.job_key(id_), signer.contents(payload), db=env.tables.payloads)
+            txn.put(keys.job_key(id_), encoding.contents(payload), db=env.tables.payloads)
         txn.put(FORMAT_KEY, b"1", db=env.tables.meta)
 
     env.write(unseal)
@@ -122,7 +122,7 @@ def test_a_store_that_was_being_compacted_is_the_old_one_or_the_new(path, killed
 
 @pytest.mark.parametrize("nth", [1, 2])
 def test_a_store_that_was_being_sealed_anew_can_be_so_again(path, killed, nth):
-    killed("reseal", "reseal", "reseal_batch", nth, path)
+    killed("reseal", "maintenance", "reseal_batch", nth, path)
 
     assert sound(path) == JOBS - 10
     assert maintenance.reseal(path, [b"k" * 32]) == JOBS - 10

@@ -17,7 +17,7 @@ from rich.console import Console
 from antq_actors.cli import render
 from antq_actors.jobs.state import JobSpec, JobState, StoredJob
 from antq_actors.jobs.status import Status
-from antq_actors.storage.format import encoding
+from antq_actors.storage.format import display, encoding
 
 MEMORY = 1 << 30
 FORBIDDEN = (
@@ -57,7 +57,7 @@ def look(encoded):
     stored = StoredJob(7, STATE, JobSpec("shop:Mail", encoded, 0), ())
     watch.events = []
     try:
-        job = encoding.as_job(stored, encoding.display_args(encoded))
+        job = encoding.as_job(stored, display.display_args(encoded))
         texts = [repr(job.args), render.text(job), render.as_json(job)]
         happened = watch.events
     finally:

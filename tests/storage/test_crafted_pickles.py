@@ -15,8 +15,8 @@ import uuid
 import pytest
 from audited_display import answer
 
-from antq_actors.storage.format import encoding
-from antq_actors.storage.format.plain.opaque import Opaque
+from antq_actors.storage.format import display, encoding
+from antq_actors.storage.format.plain.makers import Opaque
 
 SECONDS = 20  # the slowest takes two on an idle machine
 
@@ -238,7 +238,7 @@ def test_looking_for_what_cannot_be_hashed_has_an_end_too():
 def test_equal_members_of_many_sets_do_not_collide():
     args = {"sets": [frozenset({(1, 2), (i, i)}) for i in range(1_000)]}
 
-    assert encoding.display_args(encoding.encode_args(args)) == args
+    assert display.display_args(encoding.encode_args(args)) == args
 
 
 def test_a_long_key_is_not_compared_for_ever():
@@ -339,7 +339,7 @@ def test_a_class_cannot_be_filled_in(cls):
     state = NONE + DICT + text("injected") + NONE + ITEM + TUPLE2
     encoded = args_with(named(cls.__module__, cls.__qualname__) + state + BUILD)
 
-    answer = encoding.display_args(encoded)
+    answer = display.display_args(encoded)
 
     assert answer["value"] is cls
     assert not hasattr(cls, "injected")
@@ -351,7 +351,7 @@ def test_a_registered_extension_is_not_reached(opcode):
     try:
         assert pickle.loads(b"\x80\x02" + opcode + b".") is collections.Counter  # noqa: S301 - now it is cached
 
-        answer = encoding.display_args(args_with(opcode))
+        answer = display.display_args(args_with(opcode))
     finally:
         copyreg.remove_extension("collections", "Counter", 0xF0)
 
@@ -368,7 +368,7 @@ def test_half_characters_reach_no_output():
 def test_a_short_pickle_cannot_grow_by_references():
     encoded = args_with(lists_of_pairs(18))
 
-    answer = encoding.display_args(encoded)
+    answer = display.display_args(encoded)
 
     assert len(encoded) < 500
     assert answer["value"] == Opaque("list that is too large with all that it repeats")
@@ -377,6 +377,6 @@ def test_a_short_pickle_cannot_grow_by_references():
 def test_sharing_within_reason_is_shown():
     row = ["a"] * 100
 
-    answer = encoding.display_args(encoding.encode_args({"rows": [row] * 500}))
+    answer = display.display_args(encoding.encode_args({"rows": [row] * 500}))
 
     assert answer == {"rows": [row] * 500}

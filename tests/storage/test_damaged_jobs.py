@@ -10,9 +10,9 @@ from stored_jobs import Store, a_new_job
 from antq_actors.errors import JobNotFound, NotCancellable, StorageError
 from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.status import Status
-from antq_actors.storage.format import encoding
+from antq_actors.storage.format import display, encoding
+from antq_actors.storage.format.encoding import Signer, contents
 from antq_actors.storage.format.records import Filter, Settlement
-from antq_actors.storage.format.signer import Signer, contents
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.lmdb import keys
 
@@ -116,7 +116,7 @@ def test_its_error_says_what_was_found_and_its_arguments_are_kept(store, damage)
     job = store.get(1)
     (error,) = job.errors
     assert "(its record was " in error.error
-    assert encoding.display_args(job.spec.args) == {"n": 7}
+    assert display.display_args(job.spec.args) == {"n": 7}
     assert store.findings() == []
 
 
@@ -130,7 +130,7 @@ def test_a_damaged_job_is_listed_with_the_others_before_anyone_met_it(store, dam
     assert 1 in [job.id for job in listed]
     assert 3 in [job.id for job in listed]
     for job in listed:
-        encoding.as_job(job, encoding.display_args(job.spec.args))
+        encoding.as_job(job, display.display_args(job.spec.args))
 
 
 @pytest.mark.parametrize("damage", STATES)

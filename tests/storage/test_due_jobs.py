@@ -11,7 +11,7 @@ from stored_jobs import Store, a_new_job
 from antq_actors.jobs.outcome import Completed, Failed, GivenBack
 from antq_actors.jobs.status import Status
 from antq_actors.storage.format.records import Filter, Settlement
-from antq_actors.storage.jobs import due_jobs
+from antq_actors.storage.jobs import reader
 from antq_actors.storage.lmdb.environment import Environment
 
 SECOND = 1_000_000
@@ -103,11 +103,11 @@ def test_counting_steps_through_no_more_than_twice_the_fewer(store, monkeypatch,
     store.insert_many([a_new_job(now=0, due=instant) for instant in at])
     read = []
     for name in ("keys_from", "keys_down_from"):
-        real = getattr(due_jobs, name)
-        monkeypatch.setattr(due_jobs, name, lambda *args, real=real: noted(read, real(*args)))
+        real = getattr(reader, name)
+        monkeypatch.setattr(reader, name, lambda *args, real=real: noted(read, real(*args)))
 
     assert due_of(store, 7)[0] == due
-    assert len(read) <= 10 + due_jobs._STEP + 2
+    assert len(read) <= 10 + reader._STEP + 2
 
 
 def noted(read, keys):
@@ -119,9 +119,9 @@ def noted(read, keys):
 def test_the_first_of_many_enqueued_is_found_by_reading_a_few(store, monkeypatch):
     store.insert_many([a_new_job(now=n, priority=n % 3) for n in range(1, 1_000)])
     read = []
-    real = due_jobs.encoding.spec_for_display
+    real = reader.display.spec_for_display
     monkeypatch.setattr(
-        due_jobs.encoding, "spec_for_display", lambda *args: read.append(args) or real(*args)
+        reader.display, "spec_for_display", lambda *args: read.append(args) or real(*args)
     )
 
     assert due_of(store, 2_000) == (999, 1)

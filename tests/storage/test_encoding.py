@@ -20,8 +20,8 @@ from antq_actors.errors import StorageError
 from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.unique import Unique
-from antq_actors.storage.format import encoding
-from antq_actors.storage.format.plain import Opaque
+from antq_actors.storage.format import display, encoding
+from antq_actors.storage.format.plain.makers import Opaque
 
 leaves = (
     st.none()
@@ -81,7 +81,7 @@ def test_plain_arguments_come_back_both_to_run_and_to_look_at(args):
     encoded = encoding.encode_args(args)
 
     assert encoding.load_args(encoded) == args
-    assert encoding.display_args(encoded) == args
+    assert display.display_args(encoded) == args
 
 
 def test_a_class_of_a_script_reaches_another_process():
@@ -91,7 +91,7 @@ def test_a_class_of_a_script_reaches_another_process():
     encoded = encoding.encode_args({"points": [namespace["Point"]()]})
 
     assert encoding.load_args(encoded)["points"][0].x == 3
-    assert encoding.display_args(encoded)["points"] == [Opaque("__main__.Point")]
+    assert display.display_args(encoded)["points"] == [Opaque("__main__.Point")]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_class_of_a_script_reaches_another_process():
 def test_what_is_no_plain_data_is_shown_by_its_name_and_never_made(value, name):
     encoded = b"\x01" + pickle.dumps({"plain": [1, "a"], "value": value})
 
-    shown = encoding.display_args(encoded)
+    shown = display.display_args(encoded)
 
     assert shown == {"plain": [1, "a"], "value": Opaque(name)}
     assert repr(shown["value"]) == f"<opaque {name}>"
@@ -127,7 +127,7 @@ def test_showing_imports_nothing():
     encoded = b"\x01" + b"cthis\ns\n."
     sys.modules.pop("this", None)
 
-    encoding.display_args(encoded)
+    display.display_args(encoded)
 
     assert "this" not in sys.modules
 
@@ -138,7 +138,7 @@ def test_a_pickled_getattr_reaches_nothing(attribute):
         def __reduce__(self):
             return getattr, (zoneinfo.ZoneInfo, attribute)
 
-    shown = encoding.display_args(b"\x01" + pickle.dumps({"value": Reach()}))
+    shown = display.display_args(b"\x01" + pickle.dumps({"value": Reach()}))
 
     assert isinstance(shown["value"], Opaque)
 
@@ -150,7 +150,7 @@ def test_a_time_in_an_unknown_zone_is_shown_as_such():
     moment = dt.datetime(2026, 1, 1, tzinfo=Zone())
     encoded = b"\x01" + cloudpickle.dumps({"at": moment, "n": 1})
 
-    shown = encoding.display_args(encoded)
+    shown = display.display_args(encoded)
 
     assert shown["n"] == 1
     assert "datetime.datetime in" in repr(shown["at"])
@@ -158,7 +158,7 @@ def test_a_time_in_an_unknown_zone_is_shown_as_such():
 
 @given(st.binary(max_size=50))
 def test_showing_damaged_bytes_never_raises(damaged):
-    assert isinstance(encoding.display_args(b"\x01" + damaged), dict)
+    assert isinstance(display.display_args(b"\x01" + damaged), dict)
 
 
 def test_an_argument_that_cannot_be_pickled_is_named():
@@ -263,4 +263,4 @@ def test_plain_data_of_the_standard_library_is_shown_as_it_is():
         "queue": collections.deque([1, 2]),
     }
 
-    assert encoding.display_args(encoding.encode_args(args)) == args
+    assert display.display_args(encoding.encode_args(args)) == args

@@ -11,8 +11,8 @@ from stored_jobs import Store, a_new_job
 
 from antq_actors.errors import ForkError, StorageError, StorageFull
 from antq_actors.storage.format.records import Filter
+from antq_actors.storage.lmdb.directory import storage_error
 from antq_actors.storage.lmdb.environment import Environment
-from antq_actors.storage.lmdb.failures import storage_error
 
 HOLD_OPEN = """
     import sys

@@ -22,7 +22,7 @@ from antq_actors.errors import StorageError
 from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.status import Status
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.plain import read_plain
+from antq_actors.storage.format.display import read_plain
 from antq_actors.storage.format.plain.machine import Machine
 from antq_actors.storage.lmdb import keys
 

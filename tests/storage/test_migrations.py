@@ -15,7 +15,7 @@ from antq_actors.jobs.outcome import Failed
 from antq_actors.jobs.state import ErrorEntry
 from antq_actors.storage.admin import migrate
 from antq_actors.storage.admin.migrate import FORMAT, FORMAT_KEY, Migration, Step
-from antq_actors.storage.format import signer
+from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.environment import Environment
@@ -42,7 +42,7 @@ def an_open_store_of_format_1(path, jobs):
     def unseal(txn):
         for id_ in range(1, jobs + 1):
             key = keys.job_key(id_)
-            bare = signer.contents(txn.get(key, db=env.tables.payloads))
+            bare = encoding.contents(txn.get(key, db=env.tables.payloads))
             txn.put(key, bare, db=env.tables.payloads)
         txn.put(FORMAT_KEY, b"1", db=env.tables.meta)
 
@@ -57,7 +57,7 @@ def format_of(env):
 def sealed(env):
     def count(txn):
         cursor = txn.cursor(env.tables.payloads)
-        return sum(signer.is_protected(value) for _, value in cursor)
+        return sum(encoding.is_protected(value) for _, value in cursor)
 
     return env.read(count)
 

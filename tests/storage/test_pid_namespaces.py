@@ -15,7 +15,7 @@ from other_process import OtherProcess
 from antq_actors import AntQ, Status, StorageError, Worker
 from antq_actors.storage.lmdb import environment
 from antq_actors.storage.lmdb.environment import Environment
-from antq_actors.storage.locks import pid_namespace, store_lock
+from antq_actors.storage.locks import store_lock
 from antq_actors.storage.locks.file_lock import LockFile
 from antq_actors.storage.locks.store_lock import StoreLock
 
@@ -61,7 +61,7 @@ def is_refused(said):
 
 
 def test_the_refusal_names_the_remedy_for_each_kind_of_container():
-    said = pid_namespace.refusal("/jobs")
+    said = store_lock.namespace_refusal("/jobs")
 
     assert is_refused(said)
     assert said.startswith("/jobs is open in a process of another PID namespace")
@@ -69,13 +69,13 @@ def test_the_refusal_names_the_remedy_for_each_kind_of_container():
 
 
 def test_the_number_is_that_of_the_kernel_and_there_is_none_without_proc(monkeypatch):
-    assert pid_namespace.current() == Path("/proc/self/ns/pid").stat().st_ino
+    assert store_lock.pid_namespace() == Path("/proc/self/ns/pid").stat().st_ino
 
     def no_proc(*_args, **_kwargs):
         raise FileNotFoundError
 
     monkeypatch.setattr("pathlib.Path.stat", no_proc)
-    assert pid_namespace.current() is None
+    assert store_lock.pid_namespace() is None
 
 
 # ---- without the right to make one: the number is that of another -----------------------------
@@ -86,7 +86,7 @@ def pretend(monkeypatch):
     """Have the next locks taken as if in the namespace of this number."""
 
     def pretend(number):
-        monkeypatch.setattr(pid_namespace, "current", lambda: number)
+        monkeypatch.setattr(store_lock, "pid_namespace", lambda: number)
 
     return pretend
 

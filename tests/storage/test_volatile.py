@@ -7,12 +7,12 @@ import pytest
 from other_process import OtherProcess
 
 from antq_actors.errors import StorageError
-from antq_actors.storage.lmdb.volatile import VolatileDirectory
+from antq_actors.storage.lmdb.directory import VolatileDirectory
 
 MAKE = """
     import sys
     from pathlib import Path
-    from antq_actors.storage.lmdb.volatile import VolatileDirectory
+    from antq_actors.storage.lmdb.directory import VolatileDirectory
     print(VolatileDirectory(Path(sys.argv[1])).path, flush=True)
     sys.stdin.read()
 """

@@ -14,7 +14,8 @@ import logging
 import os
 import shutil
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -22,22 +23,24 @@ from antq_actors.errors import StorageError
 from antq_actors.introspection import shown
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack
-from antq_actors.storage.admin.reseal import reseal_all
+from antq_actors.storage.admin.migrate import BATCH, payloads
 from antq_actors.storage.admin.verify import verify as verify_tables
-from antq_actors.storage.format.signer import Signer
+from antq_actors.storage.format.encoding import Signer, contents
 from antq_actors.storage.jobs.job_store import read, write
 from antq_actors.storage.lmdb import environment, file_check
-from antq_actors.storage.lmdb.directory import real
+from antq_actors.storage.lmdb.directory import in_words, real, storage_error
 from antq_actors.storage.lmdb.environment import Environment
-from antq_actors.storage.lmdb.failures import in_words, storage_error
 from antq_actors.storage.locks import node_lock
 from antq_actors.storage.locks.store_lock import StoreLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    import lmdb
+
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.jobs.job_store import JobStore
+    from antq_actors.storage.lmdb.tables import Tables
 
 __all__ = [
     "Compacted",
@@ -302,3 +305,32 @@ def _sync(path: Path) -> None:
 
 def __dir__() -> list[str]:
     return shown(globals())
+
+
+# ---- signing anew ---------------------------------------------------------------------------
+
+
+def reseal_all(env: Environment, signer: Signer) -> int:
+    """Close every spec anew, whoever closed it; return how many. Damaged ones stay as they are.
+
+    It is done in batches. One that is interrupted can be begun again.
+    """
+    start: bytes | None = b""
+    resealed = 0
+    while start is not None:
+        start, count = env.write(partial(reseal_batch, env.tables, signer, start))
+        resealed += count
+    return resealed
+
+
+def reseal_batch(
+    tables: Tables, signer: Signer, start: bytes, txn: lmdb.Transaction
+) -> tuple[bytes | None, int]:
+    """Do one batch from a key on; return the key to go on from, and how many there were."""
+    batch, following = payloads(txn, tables, start, BATCH)
+    count = 0
+    for key, payload in batch:
+        with suppress(StorageError):
+            txn.put(key, signer.sign(contents(payload)), db=tables.payloads)
+            count += 1
+    return following, count

@@ -14,8 +14,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.errors import StorageError
-from antq_actors.storage.format import signer
-from antq_actors.storage.lmdb.scan import items_from
+from antq_actors.storage.format import encoding
+from antq_actors.storage.lmdb.keys import items_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,10 +61,10 @@ def payloads(
 
 def _seal_specs(txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int) -> bytes | None:
     """Put a checksum before what each job was enqueued with."""
-    bare = signer.Signer()
+    bare = encoding.Signer()
     batch, following = payloads(txn, tables, start, limit)
     for key, payload in batch:
-        if not signer.is_protected(payload):
+        if not encoding.is_protected(payload):
             txn.put(key, bare.sign(payload), db=tables.payloads)
     return following
 

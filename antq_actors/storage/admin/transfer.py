@@ -26,7 +26,8 @@ from antq_actors.jobs.outcome import GivenBack
 from antq_actors.jobs.state import JobSpec, JobState, NewJob, StoredJob
 from antq_actors.jobs.status import ENDED, Status
 from antq_actors.jobs.wording import is_utf8
-from antq_actors.storage.format.encoding import display_args, encode_args, encoded_pickle, pickle_of
+from antq_actors.storage.format.display import display_args
+from antq_actors.storage.format.encoding import encode_args, encoded_pickle, pickle_of
 from antq_actors.storage.format.records import Filter, ImportedJob
 from antq_actors.storage.jobs.job_store import JobStore
 

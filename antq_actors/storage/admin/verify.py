@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.errors import StorageError
 from antq_actors.jobs import lifecycle
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.signer import Signer
+from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.scan import items_with, keys_from, value_of
+from antq_actors.storage.lmdb.keys import items_with, keys_from, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

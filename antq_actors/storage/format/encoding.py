@@ -6,15 +6,27 @@
 
 The digest stands beside the state, so that a change of status can move a unique job's entries
 without reading its spec.
+
+What stands before a spec verifies it: a checksum, or a signature.
+
+    0xC1  1  CRC-32, 4 bytes        spec       found damage
+    0xC1  2  HMAC-SHA256, 32 bytes  spec       found damage, and jobs planted by who has no key
+
+No msgpack begins with 0xC1, so a spec of the first format, which stands bare, is told apart. What
+is signed is all that a job was enqueued with: its worker, arguments, time and options.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import decimal
+import hmac
 import pickle
 import uuid
+from hashlib import sha256
+from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from zlib import crc32
 
 import msgspec
 
@@ -26,13 +38,10 @@ from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.unique import Unique
 from antq_actors.jobs.wording import escaped
 from antq_actors.storage import main_objects
-from antq_actors.storage.format.plain import Opaque, read_plain
-from antq_actors.storage.format.process_bound import is_usual_zone
-from antq_actors.storage.format.signer import contents
-from antq_actors.storage.main_objects import PROTOCOL
+from antq_actors.storage.main_objects import PROTOCOL, is_usual_zone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 UNREADABLE: Final = "?"
 """Stands for a name that cannot be read."""
@@ -98,7 +107,7 @@ def load_args(encoded: bytes) -> dict[str, Any]:
 
     It runs what the pickle names. Raises whatever that raises.
     """
-    args: dict[str, Any] = pickle.loads(_pickle_in(encoded))  # noqa: S301 - a job's own worker asks
+    args: dict[str, Any] = pickle.loads(pickle_in(encoded))  # noqa: S301 - a job's own worker asks
     return args
 
 
@@ -112,22 +121,6 @@ def encoded_pickle(pickled: bytes) -> bytes:
     return _PICKLED + pickled
 
 
-def display_args(encoded: bytes) -> dict[str, Any]:
-    """Return the arguments to look at. Runs and imports nothing, and never raises.
-
-    What is no plain data, or too much to look at, shows as an Opaque. So do bytes that are no
-    arguments at all, under the
-    key ``"?"``: one damaged job must not hide the others of a list.
-    """
-    try:
-        args = read_plain(_pickle_in(encoded))
-    except (StorageError, MemoryError) as error:
-        return {"?": Opaque(f"unreadable: {error}")}
-    if not isinstance(args, dict):
-        return {"?": Opaque(f"unreadable: {type(args).__name__} instead of a dict")}
-    return args
-
-
 class JobRecord(NamedTuple):
     """What the table of jobs holds for an id."""
 
@@ -135,18 +128,11 @@ class JobRecord(NamedTuple):
     digest: bytes | None
 
 
-class _WorkerOfSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The beginning of a JobSpec: what comes behind it is skipped."""
-
-    worker: str
-
-
 _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(JobState).decode
 _decode_spec = msgspec.msgpack.Decoder(JobSpec).decode
 # Text that is no UTF-8 is a UnicodeDecodeError, arrays without end in each other a RecursionError.
-_DAMAGES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-_decode_worker = msgspec.msgpack.Decoder(_WorkerOfSpec).decode
+DAMAGES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode_error = msgspec.msgpack.Decoder(ErrorEntry).decode
 
 
@@ -162,7 +148,7 @@ def decode_job(record: bytes) -> JobRecord:
     try:
         size = record[0] + 1
         return JobRecord(_decode_state(record[size:]), record[1:size] or None)
-    except (*_DAMAGES, IndexError) as error:
+    except (*DAMAGES, IndexError) as error:
         raise _damaged("job", error) from error
 
 
@@ -175,7 +161,7 @@ def decode_spec(record: bytes) -> JobSpec:
     """Undo :func:`encode_spec`. Raises DamagedRecord."""
     try:
         return _decode_spec(record)
-    except _DAMAGES as error:
+    except DAMAGES as error:
         raise _damaged("spec of a job", error) from error
 
 
@@ -198,32 +184,8 @@ def decode_error(record: bytes) -> ErrorEntry:
     """Undo :func:`encode_error`. Raises DamagedRecord."""
     try:
         return _decode_error(record)
-    except _DAMAGES as error:
+    except DAMAGES as error:
         raise _damaged("error of a job", error) from error
-
-
-def spec_for_display(payload: bytes, state: JobState) -> JobSpec:
-    """Return the spec in *payload* to look at; for a damaged one, one that says so."""
-    try:
-        return decode_spec(contents(payload))
-    except DamagedRecord:
-        return JobSpec(worker=UNREADABLE, args=b"", inserted_at=state.updated_at)
-
-
-def worker_for_display(payload: bytes) -> str:
-    """Return the worker's name in *payload*, without decoding the rest; "?" for a damaged one."""
-    try:
-        return _decode_worker(contents(payload)).worker
-    except (DamagedRecord, *_DAMAGES):
-        return UNREADABLE
-
-
-def error_for_display(record: bytes) -> ErrorEntry:
-    """Return an entry of a job's errors to look at; for a damaged one, one that says so."""
-    try:
-        return decode_error(record)
-    except DamagedRecord as error:
-        return ErrorEntry(0, f"unreadable: {error}", None, 0)
 
 
 def load_job(stored: StoredJob, read_errors: Callable[[], Iterable[ErrorEntry]] | None) -> Job:
@@ -322,7 +284,8 @@ def _unpicklable(args: Mapping[str, Any], error: Exception) -> TypeError:
     return TypeError(f"the arguments cannot be pickled: {error}")
 
 
-def _pickle_in(encoded: bytes) -> bytes:
+def pickle_in(encoded: bytes) -> bytes:
+    """Return the pickle in encoded arguments. Raises StorageError for another format."""
     if encoded[:1] != _PICKLED:
         raise StorageError(
             f"arguments begin with the byte {encoded[:1]!r}, which this version does not know;"
@@ -333,3 +296,90 @@ def _pickle_in(encoded: bytes) -> bytes:
 
 def _damaged(what: str, error: Exception) -> DamagedRecord:
     return DamagedRecord(f"the {what} is damaged on disk: {error}")
+
+
+# ---- checksums and signatures ---------------------------------------------------------------
+
+_SUM: Final = b"\xc1\x01"
+_SIGNED: Final = b"\xc1\x02"
+_summed: Final = Struct(">2sI").pack
+_SUM_END: Final = 2 + 4
+_SIGNED_END: Final = 2 + sha256().digest_size
+_PURPOSE: Final = b"antq_actors job\0"
+"""Signed along, so that a signature made for something else with the same key is none here."""
+
+
+class Signer:
+    """Signs and verifies the specs of a store.
+
+    With *keys* it signs with the first, accepts a signature of any, and nothing unsigned; so a
+    new key is put before the old one, which goes when no job signed with it is left. Raises
+    TypeError for a key that is no bytes.
+    """
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        for key in keys:
+            if not isinstance(key, bytes):
+                raise TypeError(
+                    f"signing keys are a list of bytes, as signing_keys.load(file) answers, and"
+                    f" one is a {type(key).__name__}"
+                )
+        self._keys = tuple(keys)
+
+    def __repr__(self) -> str:
+        return f"<Signer with {len(self._keys)} keys>"
+
+    def sign(self, spec: bytes) -> bytes:
+        """Return the record that holds *spec*."""
+        if self._keys:
+            return _SIGNED + _signature(self._keys[0], spec) + spec
+        return _summed(_SUM, crc32(spec)) + spec
+
+    def verify(self, record: bytes) -> bytes:
+        """Return the spec in *record*.
+
+        Raises DamagedRecord when it is not what was signed, or its signature is of no key here.
+        """
+        if not self._keys:
+            return contents(record)
+        if record[:2] != _SIGNED:
+            raise DamagedRecord(
+                "it is not signed, and this application runs signed jobs only: it was enqueued"
+                " without the signing key, or not by an application of yours"
+            )
+        spec, signature = record[_SIGNED_END:], record[2:_SIGNED_END]
+        if not any(hmac.compare_digest(signature, _signature(key, spec)) for key in self._keys):
+            raise DamagedRecord(
+                "its signature is wrong: it was signed with a key that this application does not"
+                " have, or changed on disk"
+            )
+        return spec
+
+
+def is_protected(record: bytes) -> bool:
+    """Return whether *record* begins with a checksum or a signature.
+
+    One without is of the first format.
+    """
+    return record[:1] == b"\xc1"
+
+
+def contents(record: bytes) -> bytes:
+    """Return the spec in *record* for who only looks: no signature is checked.
+
+    Raises DamagedRecord when its checksum is wrong.
+    """
+    spec = record[_SUM_END:]
+    if record[:_SUM_END] == _summed(_SUM, crc32(spec)):
+        return spec
+    if not is_protected(record):
+        return record
+    if record[:2] != _SIGNED:
+        raise DamagedRecord("the spec of a job is damaged on disk: its checksum is wrong")
+    return record[_SIGNED_END:]
+
+
+def _signature(key: bytes, spec: bytes) -> bytes:
+    return hmac.digest(key, _PURPOSE + spec, "sha256")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.status import ENDED, WAITING, Status
-from antq_actors.storage.format import encoding
+from antq_actors.storage.format import display, encoding
 from antq_actors.storage.jobs.claims import JobRuns
 from antq_actors.storage.jobs.meta import NEXT_NODE
 from antq_actors.storage.jobs.reader import JobReader
@@ -197,11 +197,11 @@ class JobStore(JobRuns):
         if id_ is None:
             return
         other = self.get(id_)
-        args = encoding.display_args(spec.args)
+        args = display.display_args(spec.args)
         same = {name: args.get(name) for name in spec.unique or ()}
         raise AlreadyExists(
             f"{spec.worker} in queue {state.queue_name!r} with {same} is unique, and job {id_}"
             f" ({other.state.status}) is in its way: let that one end, or enqueue this one with"
             " unique=None",
-            encoding.as_job(other, encoding.display_args(other.spec.args)),
+            encoding.as_job(other, display.display_args(other.spec.args)),
         )

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import StoredJob
-from antq_actors.storage.format import encoding
+from antq_actors.storage.format import display, encoding
 from antq_actors.storage.jobs.bulk import BulkUpdate, get_many, places_of, put_all
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.scan import (
+from antq_actors.storage.lmdb.keys import (
     delete_range,
     first_keys,
     items_before,
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob
     from antq_actors.jobs.status import Status
-    from antq_actors.storage.format.encoding import JobRecord
-    from antq_actors.storage.format.signer import Signer
+    from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.jobs.bulk import Items
     from antq_actors.storage.lmdb.tables import Tables
 
@@ -66,7 +65,7 @@ class JobTable:
 
     def whole(self, id_: int, state: JobState) -> StoredJob:
         """Return a job, given the part that changes, to look at: damage shows as such."""
-        spec = encoding.spec_for_display(self.payload(id_), state)
+        spec = display.spec_for_display(self.payload(id_), state)
         return StoredJob(id_, state, spec, self.errors(id_, state.errors))
 
     def verified(self, id_: int, state: JobState, signer: Signer) -> StoredJob:
@@ -79,7 +78,7 @@ class JobTable:
 
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
         """Return those of the first *count* errors of a job that are kept, to look at."""
-        return tuple(encoding.error_for_display(entry) for entry in self.error_bytes(id_, count))
+        return tuple(display.error_for_display(entry) for entry in self.error_bytes(id_, count))
 
     def error_bytes(self, id_: int, count: int) -> tuple[bytes, ...]:
         """Return the same, encoded. Newest first.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.signer import Signer
+from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.meta import NEXT_ID
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import keys

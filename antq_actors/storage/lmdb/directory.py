@@ -1,19 +1,113 @@
-"""The directory of a store: made private, refused when others could write to it.
+"""The directory of a store: made private, refused when others could write to it, or volatile.
 
 Arguments are pickles, and a node runs what a pickle says; so whoever can write to a store can run
-code as its owner. It is guarded as ssh guards keys.
+code as its owner. It is guarded as ssh guards keys. What the system and LMDB say of its files
+becomes an error that helps.
+
+A volatile store need not outlive its process: it has a private directory, in memory where there is
+one. That holds a lock while its process lives, so whoever makes the next one can tell which were
+left behind by a kill, and delete them.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
+import secrets
+import shutil
 import stat
 import tempfile
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from antq_actors.errors import StorageError
-from antq_actors.storage.lmdb.failures import FULL, in_words, storage_error
+import lmdb
+
+from antq_actors.errors import StorageError, StorageFull
+from antq_actors.storage.locks.file_lock import LockFile, try_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# ---- errors ---------------------------------------------------------------------------------
+
+
+class StoreRemoved(StorageError):
+    """The files of an open store are not at its path any more."""
+
+
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says when there is no room, or the user may not have more of it."""
+_ADVICE: Final = {
+    errno.ENAMETOOLONG: "; give a shorter path",
+    errno.EACCES: "; give a path that this user may use, or run as the one who may",
+    errno.EROFS: "; give a path on a file system that can be written",
+    errno.ELOOP: "; give a path whose links end somewhere",
+}
+"""What to do, where the system's words leave it open."""
+_NEXT_TO_NOTHING_BYTES: Final = 2**20
+
+
+def storage_error(error: lmdb.Error | OSError, path: Path) -> StorageError:
+    """Return the error to raise instead of *error*, which using the store in *path* met."""
+    if _is_full(error, path):
+        return StorageFull(
+            f"the disk that holds {path} is full; what was just asked for was not stored."
+            " Make room, then repeat it"
+        )
+    if isinstance(error, lmdb.VersionMismatchError):
+        return StorageError(
+            f"{path} was written by an LMDB whose format this one cannot read ({error});"
+            " open it with the release of antq_actors that wrote it"
+        )
+    if isinstance(error, lmdb.InvalidError | lmdb.CorruptedError | lmdb.PageNotFoundError):
+        return damaged(path, str(error))
+    if isinstance(error, lmdb.ReadersFullError):
+        return StorageError(f"too many processes have {path} open: {error}")
+    advice = _ADVICE.get(error.errno or 0, "") if isinstance(error, OSError) else ""
+    return StorageError(f"the store in {path} cannot be used: {error}{advice}")
+
+
+@contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """Raise what the system says of files of the store in *path* as what it is to callers."""
+    try:
+        yield
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def removed(path: Path, finding: str) -> StoreRemoved:
+    """Return the error to raise when what is open is not what is at its path."""
+    return StoreRemoved(
+        f"the store in {path} was removed or replaced while this process had it open ({finding});"
+        " what was just asked for was not stored, and its application stops. Put the store back,"
+        " or restore a backup, and start the application again; with an empty directory, or none,"
+        " it begins with an empty store"
+    )
+
+
+def damaged(path: Path, finding: str) -> StorageError:
+    """Return the error to raise for a file that is not what LMDB wrote."""
+    return StorageError(
+        f"{path} is damaged, or no store of antq_actors ({finding}). Bring its data.mdb back from a"
+        " backup, or move it away to begin with an empty store;"
+        f" `python -m lmdb -e {path} verify` says more"
+    )
+
+
+def _is_full(error: lmdb.Error | OSError, path: Path) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    text = str(error)  # LMDB passes the system's errors on as text alone
+    if any(os.strerror(code) in text for code in FULL):
+        return True
+    # A write that found room for a part of its pages only, LMDB calls an input/output error.
+    return os.strerror(errno.EIO) in text and shutil.disk_usage(path).free < _NEXT_TO_NOTHING_BYTES
+
+
+# ---- a directory ----------------------------------------------------------------------------
 
 _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
@@ -83,3 +177,80 @@ def reserve_lock_file(directory: Path, size: int) -> None:
             Path(name).unlink()
     except OSError as error:
         raise storage_error(error, directory) from error
+
+
+# ---- volatile stores ------------------------------------------------------------------------
+
+_LOCK: Final = "volatile.lock"
+_NAME: Final = re.compile(r"antq-\d+-\w+")
+_held: Final[dict[Path, LockFile]] = {}
+
+
+class VolatileDirectory:
+    """A new directory for one store, deleted by :meth:`remove`.
+
+    Raises StorageError when it cannot be made.
+    """
+
+    path: Path
+
+    def __init__(self, parent: Path | None = None) -> None:
+        home = parent or _memory()
+        try:
+            _sweep(home)
+            self.path = home / f"antq-{os.getpid()}-{secrets.token_hex(8)}"
+            self._make()
+        except OSError as error:
+            raise StorageError(
+                f"there is no room for a volatile store in {home}: {error};"
+                " give AntQ a path on a disk instead"
+            ) from error
+        self._pid = os.getpid()
+
+    def _make(self) -> None:
+        try:
+            self.path.mkdir(mode=0o700)
+            lock = try_lock(self.path / _LOCK)
+            if lock is not None:
+                _held[self.path] = lock
+        except BaseException:  # Ctrl-C, say, when it was made
+            shutil.rmtree(self.path, ignore_errors=True)
+            raise
+
+    def remove(self) -> None:
+        """Delete it; once more is no error. A fork leaves it to its parent."""
+        if os.getpid() != self._pid:
+            return
+        shutil.rmtree(self.path, ignore_errors=True)
+        lock = _held.pop(self.path, None)
+        if lock is not None:
+            lock.release()
+
+
+def _memory() -> Path:
+    shared = Path("/dev/shm")  # noqa: S108 - what is made in it is private
+    if shared.is_dir() and os.access(shared, os.W_OK | os.X_OK):
+        return shared
+    return Path(tempfile.gettempdir())
+
+
+def _sweep(home: Path) -> None:
+    """Delete what processes that are gone left in *home*."""
+    for directory in home.iterdir():
+        with suppress(OSError):  # another user's, or another sweep was faster
+            if _NAME.fullmatch(directory.name) and _was_left(directory):
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+def _was_left(directory: Path) -> bool:
+    if directory in _held or directory.is_symlink() or not (directory / _LOCK).exists():
+        return False  # this process's own, nobody's, or just being made
+    lock = try_lock(directory / _LOCK)
+    if lock is None:
+        return False
+    lock.release()
+    return True
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_held.clear)

@@ -19,11 +19,11 @@ import lmdb
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.storage.admin.migrate import Migration
 from antq_actors.storage.lmdb import directory, file_check
-from antq_actors.storage.lmdb.failures import StoreRemoved, removed, storage_error
+from antq_actors.storage.lmdb.directory import StoreRemoved, removed, storage_error
 from antq_actors.storage.lmdb.open_files import OpenFiles
 from antq_actors.storage.lmdb.tables import TABLE_NAMES, Tables, open_tables
 from antq_actors.storage.lmdb.uncollected import uncollected
-from antq_actors.storage.locks import lmdb_lock
+from antq_actors.storage.locks import store_lock
 from antq_actors.storage.locks.store_lock import StoreLock, opening
 
 if TYPE_CHECKING:
@@ -147,11 +147,11 @@ class Environment:
         """The transaction of whoever has the write lock."""
         self._map_lock = threading.RLock()
         """Who holds it keeps the map from being enlarged or closed, and nobody from writing."""
-        lmdb_lock.check(path, lock)
+        store_lock.check_lmdb_lock(path, lock)
         directory.reserve_lock_file(path, _LOCK_FILE_BYTES)
         file_check.check(path)
         with ExitStack() as undo:
-            self._lmdb_lock = lmdb_lock.LmdbLock(path)
+            self._lmdb_lock = store_lock.LmdbLock(path)
             undo.callback(self._lmdb_lock.release)
             try:
                 self._env = lmdb.open(

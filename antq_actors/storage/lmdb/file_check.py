@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from lmdb.verify import VerifyError, verify
 
-from antq_actors.storage.lmdb.failures import damaged, storage_error
-from antq_actors.storage.locks import lmdb_lock
+from antq_actors.storage.lmdb.directory import damaged, storage_error
+from antq_actors.storage.locks import store_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,7 +131,7 @@ def _examine_end(data: BinaryIO, meta: _Meta, directory: Path) -> None:
     # LMDB does not write a page that was used and freed in one transaction, so a sound file may
     # lack free pages at its end. Beside a writer, who has it mapped, the list of them may change
     # while it is read, and tells nothing.
-    if lmdb_lock.is_open(directory):
+    if store_lock.is_open_elsewhere(directory):
         return
     missing = meta.last_page + 1 - pages
     try:

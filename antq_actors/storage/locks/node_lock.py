@@ -1,24 +1,74 @@
-"""Which nodes live: each holds a file lock for as long as its process does.
+"""Which nodes live, and what each says of itself.
 
-No heartbeat and no timeout: a lock that can be taken belonged to a process that is gone, and a
-slow one keeps its own. The locks of this process are kept here and not by the storage actor, so
-that its restart does not look like the death of the node.
+Each node holds a file lock for as long as its process does. No heartbeat and no timeout: a lock
+that can be taken belonged to a process that is gone, and a slow one keeps its own. The locks of
+this process are kept here and not by the storage actor, so that its restart does not look like the
+death of the node.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from antq_actors.introspection import explain_fields
 from antq_actors.storage.locks.file_lock import CAN_ASK, LockFile, try_lock
 from antq_actors.storage.locks.store_lock import is_alive
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from pathlib import Path
+
+
+@explain_fields
+class QueueInfo(msgspec.Struct, frozen=True):
+    """How a node runs a queue, as it was configured there."""
+
+    concurrency: int
+    """Jobs it performs at once there, at most."""
+    executor: str | None = None
+    """What runs jobs whose worker names none; None: threads, and an event loop for coroutines."""
+
+
+@explain_fields
+class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """A process that runs queues of a path."""
+
+    number: int = 0
+    """Its number in the store."""
+    pid: int = 0
+    """The id of its process; 0 if that is unknown."""
+    host: str = ""
+    """The name of its machine."""
+    queues: dict[str, QueueInfo] = msgspec.field(default_factory=dict)
+    """The queues that it runs, by name."""
+    alive: bool = True
+    """False: it died, and its jobs will be given back in a moment."""
+    running: int = 0
+    """Jobs that run there."""
+
+
+def describe(queues: Mapping[str, QueueInfo]) -> bytes:
+    """Return the metadata of this process, which runs *queues*."""
+    return msgspec.json.encode(
+        NodeInfo(pid=os.getpid(), host=socket.gethostname(), queues=dict(queues))
+    )
+
+
+def read_info(number: int, metadata: bytes, *, alive: bool, running: int) -> NodeInfo:
+    """Return what *metadata* says of node *number*; of none that can be read, the number."""
+    try:
+        info = msgspec.json.decode(metadata, type=NodeInfo)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        info = NodeInfo()
+    return msgspec.structs.replace(info, number=number, alive=alive, running=running)
+
 
 _JUST_MADE_SECONDS: Final = 60.0
 """Seconds."""

@@ -1,11 +1,23 @@
-"""Who has a store open: many at a time, or one that needs it alone.
+"""Who has a store open: many at a time, or one process that needs it for itself.
 
 Everyone who opens a store shares a lock on one of its files, on the byte that has the process's
 number, and on another that has the number of its PID namespace. If then somebody holds the byte of
 another namespace, the store is refused; of two that open it at once, each may be, and never none.
-Who exchanges the store or rewrites it, takes all bytes alone: then nobody has it open, and nobody
-can open it until it is done. It is the system's lock, so it ends with its process, and what it
-says of a namespace ends with the last process there.
+A process that exchanges the store or rewrites it takes all bytes: then nobody else has it open, and
+nobody can open it until it is done. It is the system's lock, so it ends with its process, and what
+it says of a namespace ends with the last process there.
+
+LMDB has a lock of its own on ``lock.mdb``, by which it sees whether another process has the store
+open. It is a POSIX record lock: on the first byte, shared by all, and on the byte with the number
+of each process that reads. A process loses both when it closes any descriptor of the file, as it
+does when it copies its own store. Then the next one that opens the store would begin LMDB's lock
+file anew, and two writers would know nothing of each other. So the two locks, LMDB's and ours, are
+compared before LMDB opens a store; and they are taken again by the process that lost them.
+
+LMDB knows processes and threads by their numbers. Two PID namespaces, which two containers have
+unless told otherwise, give the same numbers to different processes. Then LMDB takes one for the
+other: it refuses transactions, or believes that a lock is held by whoever asks for it. So a process
+in another namespace must not open the same store.
 """
 
 from __future__ import annotations
@@ -14,16 +26,16 @@ import os
 import sys
 import time
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import StorageError
-from antq_actors.storage.lmdb.failures import storage_error
-from antq_actors.storage.locks import pid_namespace
-from antq_actors.storage.locks.file_lock import LockFile
+from antq_actors.storage.lmdb.directory import storage_error
+from antq_actors.storage.locks.file_lock import CAN_ASK, LockFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
+
 
 if os.name == "posix":
     import fcntl
@@ -65,7 +77,7 @@ class StoreLock:
         self._directory = directory
         self.is_exclusive = exclusive
         self._can_be_shared = can_be_shared(sys.platform)
-        namespace = pid_namespace.current()
+        namespace = pid_namespace()
         self._namespace_byte = (
             None if namespace is None else _NAMESPACES + namespace % _NAMESPACE_BYTES
         )
@@ -147,7 +159,7 @@ class StoreLock:
                 f" {self._directory}; wait until it is done"
             )
         if self._is_in_another_namespace():
-            return StorageError(pid_namespace.refusal(self._directory))
+            return StorageError(namespace_refusal(self._directory))
         return None
 
     def _own_bytes(self) -> list[int]:
@@ -226,3 +238,123 @@ def _lock_directory(descriptor: int) -> None:
             return  # a file system that has no locks on directories
         else:
             return
+
+
+# ---- LMDB's own lock -------------------------------------------------------------------------
+
+LMDB_FILE: Final = "lock.mdb"
+_SETTLING_SECONDS: Final = 1.0
+"""A process that closes a store, or dies, drops the two locks one after the other."""
+_SETTLING_POLL_SECONDS: Final = 0.01
+
+
+def check_lmdb_lock(directory: Path, store_lock: StoreLock) -> None:
+    """Raise StorageError if LMDB would not see who has the store open by *store_lock*.
+
+    Or, of one that is to have it alone, if LMDB sees somebody: the file of that lock was deleted,
+    perhaps. To be called before LMDB opens the store.
+    """
+    deadline = time.monotonic() + _SETTLING_SECONDS
+    while True:
+        is_held = is_open_elsewhere(directory)
+        others = [] if store_lock.is_exclusive else store_lock.find_others()
+        if not (is_held and store_lock.is_exclusive) and (is_held or not others):
+            return
+        if time.monotonic() > deadline:
+            break
+        time.sleep(_SETTLING_POLL_SECONDS)
+    if is_held:
+        raise StorageError(
+            f"another process has {directory} open, without the lock that says so (was its"
+            " store.lock deleted?), and this needs it alone: stop the applications that use it,"
+            " then repeat this"
+        )
+    raise StorageError(
+        f"{directory} is open in {_processes(others)}, which lost LMDB's lock on its {LMDB_FILE}:"
+        " by opening and closing that file, as a copy of the whole directory does, or because the"
+        " file was deleted or replaced. Opened here as well, jobs could be lost. The lock comes"
+        " back when something is stored there; or stop what has it open. Then repeat this."
+        " `antq backup` copies a store without harm"
+    )
+
+
+def is_open_elsewhere(directory: Path) -> bool:
+    """Return whether LMDB has the store open in another process, as LMDB itself would see it.
+
+    Not to be asked where this process has it open.
+    """
+    try:
+        file = LockFile(directory / LMDB_FILE, make=False)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise storage_error(error, directory) from error
+    try:
+        return file.find_other(0, 1, by_process=True) is not None
+    finally:
+        file.release()
+
+
+class LmdbLock:
+    """Holds LMDB's lock file open, and can take LMDB's locks again.
+
+    To be released after LMDB closed the store: the descriptor's own end drops the locks. Raises
+    StorageError.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            self._file = LockFile(directory / LMDB_FILE)
+        except OSError as error:
+            raise storage_error(error, directory) from error
+
+    def take_again(self) -> None:
+        """Take what this process may have lost; LMDB has the store open, and holds the same."""
+        if not CAN_ASK:
+            return
+        for shared, byte in ((True, 0), (False, os.getpid())):
+            self._file.take(shared=shared, start=byte, length=1, by_process=True)
+
+    def is_lost_by(self, pids: Iterable[int]) -> bool:
+        """Return whether one of these processes, which live, has lost the lock as a reader."""
+        return any(self._file.find_other(pid, 1, by_process=True) is None for pid in pids)
+
+    def is_deleted(self) -> bool:
+        """Return whether the file is gone, so that nobody else finds the lock."""
+        return self._file.is_deleted()
+
+    def release(self) -> None:
+        """Close the file; once more is no error."""
+        self._file.release()
+
+
+def _processes(pids: list[int]) -> str:
+    return f"process{'es' if len(pids) > 1 else ''} {', '.join(map(str, pids))}"
+
+
+# ---- PID namespaces -------------------------------------------------------------------------
+
+
+def pid_namespace() -> int | None:
+    """Return the number of this process's namespace; None where the system has no such thing.
+
+    It is unique among the namespaces that have a process. It is asked for each time: a child that
+    is forked after ``os.unshare`` is in another one. The device of the number is not looked at, as
+    it is the same for all namespaces of a kernel.
+    """
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino
+    except OSError:  # no Linux, or no /proc
+        return None
+
+
+def namespace_refusal(directory: str | os.PathLike[str]) -> str:
+    """Return what to say of a store that processes of another namespace have open."""
+    return (
+        f"{os.fspath(directory)} is open in a process of another PID namespace, such as another"
+        " container. LMDB tells processes apart by their numbers, which two namespaces give twice,"
+        " so jobs could be lost. Let the containers share one PID namespace: in Docker Compose"
+        ' `pid: "service:web"`, with docker `--pid=container:NAME`, in Kubernetes'
+        " `shareProcessNamespace: true`. Or run all in one container; a single command goes there"
+        " with `docker exec`"
+    )
