@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     )
     from antq_actors.executors.base import Health
     from antq_actors.jobs.control import Progress
-    from antq_actors.jobs.current_job import current_job
     from antq_actors.jobs.function_worker import EnqueueWith, FunctionWorker, worker
-    from antq_actors.jobs.job import AttemptError, Job
+    from antq_actors.jobs.job import AttemptError, Job, current_job
     from antq_actors.jobs.option_types import JobOptions, WorkerOptions
     from antq_actors.jobs.outcome import Cancel, Fail, Snooze
     from antq_actors.jobs.status import Status
@@ -113,7 +112,7 @@ _MODULES: Final = {
     "Unique": "antq_actors.jobs.unique",
     "Worker": "antq_actors.jobs.worker",
     "WorkerOptions": "antq_actors.jobs.option_types",
-    "current_job": "antq_actors.jobs.current_job",
+    "current_job": "antq_actors.jobs.job",
     "worker": "antq_actors.jobs.function_worker",
 }
 """The module of each export; those that are not listed are in ``antq_actors.errors``."""

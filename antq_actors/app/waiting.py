@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.app.job_filters import checked_queue
 from antq_actors.errors import NotStarted, StorageError, UnknownQueue
-from antq_actors.jobs.current_job import check_outside_of_jobs
 from antq_actors.jobs.duration import to_seconds
+from antq_actors.jobs.job import check_outside_of_jobs
 from antq_actors.jobs.wording import among
 from antq_actors.storage.requests import IdleWaiter
 

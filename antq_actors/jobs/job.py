@@ -1,10 +1,11 @@
-"""A job as users see it: one frozen value."""
+"""A job as users see it, one frozen value; its errors; and the job that this code performs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Self, SupportsIndex
 
 import msgspec
 
@@ -34,6 +35,67 @@ class AttemptError(msgspec.Struct, frozen=True):
     def summary(self) -> str:
         """The error as logs and commands show it: with the name of its class before it, if any."""
         return attempt_error.summary(self.error, self.error_type)
+
+
+class LateErrors(tuple[AttemptError, ...]):  # noqa: SLOT001 - no tuple can have any
+    """The errors of a job that is being performed: *read* when the worker first looks at them.
+
+    Most attempts never look at what went wrong before, so they do not pay for it. `Job.errors` is a
+    tuple all the same: it is iterated, indexed, compared, added, copied and pickled as the tuple
+    that is read. What *read* raises goes to the caller, and the next look reads again.
+
+    >>> from datetime import UTC, datetime
+    >>> errors = LateErrors(lambda: (AttemptError(1, "no", None, datetime.now(UTC)),))
+    >>> len(errors), errors[0].error
+    (1, 'no')
+    """
+
+    _unread: Callable[[], tuple[AttemptError, ...]] | None
+    _found: tuple[AttemptError, ...]
+
+    def __init__(self, read: Callable[[], tuple[AttemptError, ...]]) -> None:
+        self._unread = read
+        self._found = ()
+
+    def __new__(cls, _read: object) -> Self:
+        """Make an empty tuple, whatever it will be."""
+        return super().__new__(cls)
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> tuple[Any, ...]:
+        """Travel, and be copied, as what is read."""
+        return tuple, (self.read(),)
+
+    def __radd__(self, other: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Return *other* and the errors after it."""
+        return other + self.read()
+
+    def read(self) -> tuple[AttemptError, ...]:
+        """Return what is read, an ordinary tuple."""
+        if self._unread is not None:
+            self._found = self._unread()
+            self._unread = None
+        return self._found
+
+
+def _of_tuple(name: str) -> Callable[..., Any]:
+    """Return the method *name* of tuples, for what is read."""
+    method = getattr(tuple, name)
+
+    def of_what_is_read(self: LateErrors, *args: Any) -> Any:
+        others = (each.read() if isinstance(each, LateErrors) else each for each in args)
+        return method(self.read(), *others)
+
+    of_what_is_read.__name__ = name
+    return of_what_is_read
+
+
+# By the C code of tuple itself they would see the empty one that this is made from.
+for _name in (
+    *("__len__", "__iter__", "__getitem__", "__contains__", "__hash__", "__repr__"),
+    *("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"),
+    *("__add__", "__mul__", "__rmul__", "index", "count"),
+):
+    setattr(LateErrors, _name, _of_tuple(_name))
 
 
 @explain_fields
@@ -106,3 +168,33 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         control: Control | None = self.__dict__.get(CONTROL)
         if control is not None:
             control.report(progress)
+
+
+_current: Final[ContextVar[Job | None]] = ContextVar("antq_current_job", default=None)
+
+
+def current_job() -> Job | None:
+    """Return the job that this code performs; None where none is performed.
+
+    It is the job that ``perform`` is given, in every executor: in what ``perform`` calls, in the
+    asyncio tasks that it creates, in ``asyncio.to_thread``, and wherever else its context is
+    copied to. A ``threading.Thread`` starts with an empty context, so there it is None: run its
+    target by ``contextvars.copy_context().run``.
+    """
+    return _current.get()
+
+
+# Each attempt calls this, so there is no function around it. An attempt has a context of its own:
+# what is set there ends with it, also when it is cut short, and its tasks inherit it.
+enter_job: Final = _current.set
+"""Make a job the current one in this context; None: there is none."""
+
+
+def check_outside_of_jobs(verb: str) -> None:
+    """Raise ValueError in a job: *verb*, without a timeout, could wait for that very job."""
+    job = current_job()
+    if job is not None:
+        raise ValueError(
+            f"{verb}() needs a timeout in perform: job {job.id} runs, so it would wait for itself,"
+            f" or for what waits for it, for ever; write {verb}(timeout=60)"
+        )

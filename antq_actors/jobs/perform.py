@@ -20,14 +20,13 @@ from msgspec.structs import replace
 
 from antq_actors import forked_child
 from antq_actors.errors import NotAWorker
-from antq_actors.jobs import current_job, instant, lifecycle, worker_registry
+from antq_actors.jobs import instant, lifecycle, worker_registry
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, summary, trace, users_part
 from antq_actors.jobs.control import CONTROL
 from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.instant import Instant
-from antq_actors.jobs.job import AttemptError, Job
-from antq_actors.jobs.late_errors import LateErrors
+from antq_actors.jobs.job import AttemptError, Job, LateErrors, enter_job
 from antq_actors.jobs.outcome import (
     OUTCOMES,
     RETRY_DELAY_SECONDS,
@@ -174,7 +173,7 @@ class AttemptRunner(msgspec.Struct):
             ) from error
         self.job = job
         job.__dict__[CONTROL] = attempt.control
-        current_job.enter(job)
+        enter_job(job)
         self.worker = worker() if isinstance(worker, type) else worker
         if forked_child.generation != since:
             forked_child.end()
@@ -195,7 +194,7 @@ class AttemptRunner(msgspec.Struct):
             return self._finish(Failed(_class_returned(cast("type", returned))))
         return _COMPLETED
 
-    def _fail(self, error: BaseException) -> Failed | Refused:
+    def _fail(self, error: BaseException) -> Outcome:
         """Return what it means that *error* was raised. It is logged before it is let go."""
         try:
             text, name = describe(error, propagate=self.propagate), type(error).__name__

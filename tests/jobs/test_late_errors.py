@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from antq_actors.jobs.job import AttemptError
-from antq_actors.jobs.late_errors import LateErrors
+from antq_actors.jobs.job import AttemptError, LateErrors
 
 FOUND = tuple(
     AttemptError(number, f"error {number}", None, datetime(2026, 1, number, tzinfo=UTC))

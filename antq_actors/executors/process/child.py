@@ -118,7 +118,7 @@ class _Child:
         self._import_for(wanted.job.spec.worker)
         self._application.default_queue = wanted.default_queue
         deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
-        control = PipeControl(self._link, deadline)
+        control = PipeControl(deadline, link=self._link)
         read = (
             partial(self._application.read_errors, wanted.job.id)
             if wanted.job.state.errors

@@ -24,17 +24,14 @@ if TYPE_CHECKING:
 class PipeControl(Control):
     """The control of an attempt whose queue is at the other end of the pipe."""
 
-    __slots__ = ("_link",)
-
-    def __init__(self, link: Link, deadline: float | None) -> None:
-        super().__init__(deadline)
-        self._link: Link | None = link
+    link: Any = None
+    """The `Link`; None when the attempt is over."""
 
     def cancelled(self) -> bool:
         """Say whether the attempt was told to end, by what the pipe says at this moment."""
         self._watch()
-        if self._link is not None and not self.stop_requested:
-            self._link.look()
+        if self.link is not None and not self.stop_requested:
+            self.link.look()
         return super().cancelled()
 
     def remaining(self) -> float | None:
@@ -44,18 +41,18 @@ class PipeControl(Control):
 
     def report(self, progress: Progress) -> None:
         """Send it."""
-        if self._link is not None:
-            self._link.send(wire.Reported(progress))
+        if self.link is not None:
+            self.link.send(wire.Reported(progress))
 
     def close(self) -> None:
         """Say nothing more: the attempt is over, whatever its threads still do."""
-        self._link = None
+        self.link = None
 
     def _watch(self) -> None:
         if not self.watched:
             self.watched = True
-            if self._link is not None:
-                self._link.send(wire.Watched())
+            if self.link is not None:
+                self.link.send(wire.Watched())
 
 
 class PipeApplication:

@@ -80,7 +80,7 @@ class ProcessExecutor:
     def start(self, attempt: Attempt, done: Done) -> ProcessHandle:
         """Give an attempt to an idle slot, or to the next one. Raises NotReady."""
         handle = ProcessHandle(attempt, done, self)
-        attempt.control.wait()
+        attempt.control.pause()
         with self._lock:
             if self._pool is None:
                 raise NotReady("the pool of processes is being restarted")

@@ -80,7 +80,7 @@ class Conversation:
             self._introduce_arguments(attempt.job.spec.args)
             if self._unready:
                 self._be_ready(attempt)
-            control.go_on()
+            control.resume()
             process.send(_order(attempt))
         except (EOFError, OSError) as error:
             raise ExitedBeforeStart from error

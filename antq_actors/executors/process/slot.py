@@ -159,7 +159,7 @@ class SlotActor(GenServer):
     def _perform_in_another(self, handle: ProcessHandle) -> Outcome | None:
         """Have a new process perform it: the old one had ended while it was idle."""
         self._retire()
-        handle.attempt.control.wait()
+        handle.attempt.control.pause()
         try:
             present = self._present()
         except Closed:

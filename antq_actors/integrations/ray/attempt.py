@@ -114,7 +114,7 @@ class RayHandle:
             self.end(meaning(error))
 
 
-def meaning(error: BaseException) -> Failed | Interrupted:
+def meaning(error: BaseException) -> Outcome:
     """Return what the *error* says with which Ray ended a task that was not asked to stop.
 
     What the job may have caused is its failure; the loss of a node is not.

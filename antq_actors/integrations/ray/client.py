@@ -17,9 +17,8 @@ from ray import exceptions
 from antq_actors.errors import BatchError, NotStarted, StorageError
 from antq_actors.integrations.ray.parcel import pack
 from antq_actors.jobs import current_app
-from antq_actors.jobs.current_job import check_outside_of_jobs
 from antq_actors.jobs.duration import to_seconds
-from antq_actors.jobs.job import Job
+from antq_actors.jobs.job import Job, check_outside_of_jobs
 from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.worker_registry import name_of
 from antq_actors.storage.format.encoding import encode_args

@@ -76,7 +76,7 @@ def run(pickled: bytes) -> bytes:
     deadline = None if until is None else time.monotonic() + until - time.time()
     control = Control(deadline)
     if wanted.host is not None:
-        control = _Control(deadline, Client(wanted.host), wanted.number)
+        control = _Control(deadline, client=Client(wanted.host), number=wanted.number)
     attempt = Attempt(wanted.job, control, wanted.failed)
     try:
         with _sigterm:
@@ -89,13 +89,11 @@ def run(pickled: bytes) -> bytes:
 class _Control(Control):
     """The control of an attempt whose queue is in the Ray actor that hosts the application."""
 
-    __slots__ = ("_client", "_looked", "_number")
-
-    def __init__(self, deadline: float | None, client: Client, number: int) -> None:
-        super().__init__(deadline)
-        self._client = client
-        self._number = number
-        self._looked = 0.0
+    client: Any = None
+    number: int = 0
+    """Of the attempt, where it was started."""
+    checked_at: float = 0.0
+    """When it last asked, on the monotonic clock."""
 
     def cancelled(self) -> bool:
         self._look()
@@ -106,15 +104,15 @@ class _Control(Control):
         return super().remaining()
 
     def report(self, progress: Progress) -> None:
-        self._client.report(self._number, progress)
+        self.client.report(self.number, progress)
 
     def _look(self) -> None:
         now = time.monotonic()
-        if self.stop_requested or now - self._looked < LOOK_INTERVAL:
+        if self.stop_requested or now - self.checked_at < LOOK_INTERVAL:
             return
-        self._looked = now
+        self.checked_at = now
         with suppress(Exception):  # the host is being restarted: then this attempt is ended anyway
-            self.stop_requested = self._client.is_stop_requested(self._number)
+            self.stop_requested = self.client.is_stop_requested(self.number)
 
 
 class _Sigterm:

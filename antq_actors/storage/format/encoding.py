@@ -32,8 +32,7 @@ import msgspec
 
 from antq_actors.errors import DamagedRecord, StorageError
 from antq_actors.jobs.instant import datetime_for_display
-from antq_actors.jobs.job import AttemptError, Job
-from antq_actors.jobs.late_errors import LateErrors
+from antq_actors.jobs.job import AttemptError, Job, LateErrors
 from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.unique import Unique
 from antq_actors.jobs.wording import escaped
