@@ -300,7 +300,7 @@ def test_an_application_starts_beside_an_actor_that_has_the_name_it_would_take()
         pass
 
     with AntQ(start_queues=False) as app:
-        its_name = app.root.process.name
+        its_name = app.root.cell.name
     squatter = Taken.start(name=its_name)
     try:
         with AntQ() as app:

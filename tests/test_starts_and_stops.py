@@ -7,7 +7,7 @@ import pytest
 
 from antq_actors import AntQ, Worker
 from antq_actors.otp import GenServer, ServerRef
-from antq_actors.otp.kernel.cell import Process
+from antq_actors.otp.kernel.cell import ActorCell
 from antq_actors.otp.messaging.timers import Timer
 
 TIMES = 200
@@ -35,7 +35,7 @@ def what_is_there():
     return Counter(
         type(each).__name__
         for each in gc.get_objects()
-        if isinstance(each, GenServer | ServerRef | Process | Timer | AntQ)
+        if isinstance(each, GenServer | ServerRef | ActorCell | Timer | AntQ)
     )
 
 

@@ -92,7 +92,7 @@ def test_perform_async_goes_to_the_application_started_last(run, stage):
 
 def test_all_names_are_free_again_after_a_stop(run):
     app = run(queues=("default", "mail"))
-    names = [app.root.process.name, app.queue("mail").ref.process.name]
+    names = [app.root.cell.name, app.queue("mail").ref.cell.name]
     assert all(whereis(name) is not None for name in names)
 
     app.stop()
@@ -127,6 +127,6 @@ def test_a_restarted_actor_has_the_place_and_the_name_of_the_old_one(run):
 
     for id_, ref in old.items():
         until(lambda id_=id_, ref=ref: is_new(child(app.root, id_), ref), f"a new {id_}")
-        assert child(app.root, id_).process.name == ref.process.name
+        assert child(app.root, id_).cell.name == ref.cell.name
     assert ids(app.root) == ["storage", "queues", "rescuer", "pruner"]
     assert app.count_workers() == 0

@@ -159,7 +159,7 @@ class AntQ(JobVerbs, WaitVerbs):
             # Before the tree: a job that has waited begins before all of it is up, and may enqueue.
             current_app.enter(self, live.names.root)
             live.start()
-            live.root.process.watch(self, functools.partial(self._tree_ended, live))
+            live.root.cell.watch(self, functools.partial(self._tree_ended, live))
             _started.append(self)
         except BaseException as error:
             current_app.leave(self)
@@ -476,14 +476,14 @@ def _drop_frames(error: BaseException | None, last: BaseException) -> None:
 
 
 def _refuse_from_within(root: str) -> None:
-    process = current.process()
-    while process is not None:
-        if process.name == root:
+    cell = current.cell()
+    while cell is not None:
+        if cell.name == root:
             raise RuntimeError(
                 "stop() was called by a job or an actor of this very application, which would wait"
                 " for itself; call it from the thread that started it"
             )
-        process = None if process.parent is None else process.parent.process
+        cell = None if cell.parent is None else cell.parent.cell
 
 
 @atexit.register

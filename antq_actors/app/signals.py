@@ -49,7 +49,7 @@ def run(
 
     with Ear(_TREE_ENDED, _STOPPED) as ear:
         app.start(queues=queues)
-        ended = app.root.process
+        ended = app.root.cell
         if not ended.watch(ear, lambda _ref, _reason: ear.tell(_TREE_ENDED)):
             ear.tell(_TREE_ENDED)
         when_up()

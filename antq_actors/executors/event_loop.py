@@ -206,7 +206,7 @@ class LoopActor(GenServer):
     def init(self) -> None:
         """Start the loop."""
         loop = self._loop = self._executor.open()
-        self._otp_process.watch(self, self._on_end)
+        self._otp_cell.watch(self, self._on_end)
         ref = self.ref
         loop.start(lambda: ref.deliver(_LoopEnded()))
         timers.send_when(ref, _Blocked(), self._is_blocked, every=self._until_next_look)
@@ -225,7 +225,7 @@ class LoopActor(GenServer):
         """End the loop. A job that blocks it is given up with its thread."""
         self._executor.close()
         if not self._loop.stop():
-            abandoned.add(self._otp_process, self._loop.thread)
+            abandoned.add(self._otp_cell, self._loop.thread)
             log.warning(
                 "the event loop of queue %r does not end; its thread is given up", self._loop.queue
             )

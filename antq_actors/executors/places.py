@@ -63,7 +63,7 @@ def of_worker_actor(ref: ServerRef) -> str | None:
 
     None: it performs none at this moment, or not in its thread.
     """
-    interruptible = ref.process.interruptible
+    interruptible = ref.cell.interruptible
     if not isinstance(interruptible, Interruptible):
         return None
     found = interruptible.look(_frames_of_thread)

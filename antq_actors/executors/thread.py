@@ -15,7 +15,7 @@ from antq_actors.errors import WorkerNotFound
 from antq_actors.executors.base import THREAD, NotReady, attempt_runner, kind_for
 from antq_actors.jobs import main_module, worker_registry
 from antq_actors.jobs.outcome import GivenBack, NotRun
-from antq_actors.otp.actors.remote_actor import Detached
+from antq_actors.otp.actors.remote_actor import RemoteActor
 from antq_actors.otp.actors.task_actor import OneShot
 from antq_actors.otp.kernel.errors import Interrupt
 from antq_actors.otp.kernel.reasons import ExitReason, Killed, Shutdown
@@ -48,12 +48,12 @@ class WorkerActor(OneShot):
         self._attempt = attempt
         self._clock = clock
         # From birth: an actor that ended before it was watched would have taken its outcome along.
-        self._otp_process.watch(key, watcher)
+        self._otp_cell.watch(key, watcher)
 
     def run(self) -> ExitReason:
         """Perform the job, and end with its outcome."""
-        process = self._otp_process
-        return Shutdown(process.interruptible.run(process.stop_requested, self._perform))
+        cell = self._otp_cell
+        return Shutdown(cell.interruptible.run(cell.stop_requested, self._perform))
 
     def _perform(self) -> Outcome | NotRun:
         return attempt_runner(
@@ -61,7 +61,7 @@ class WorkerActor(OneShot):
         ).run()
 
     def _has_ended(self) -> bool:
-        return self._otp_process.reason is not None
+        return self._otp_cell.reason is not None
 
 
 class FindingWorker(WorkerActor):
@@ -93,17 +93,17 @@ class FindingWorker(WorkerActor):
         except Interrupt:
             raise
         except Exception as error:  # noqa: BLE001 - the attempt meets it again, and fails with it
-            self._otp_process.end_if_forked(error)
+            self._otp_cell.end_if_forked(error)
             if may_come and isinstance(error, WorkerNotFound):
                 return GivenBack(main_module.wait_seconds(name, job.id, time.monotonic()))
             kind = THREAD
-        self._otp_process.end_if_forked()
+        self._otp_cell.end_if_forked()
         if kind != THREAD:
             return NotRun("its worker wants another executor", kind)
         return super()._perform()
 
 
-class DetachedWorker(Detached):
+class RemoteWorker(RemoteActor):
     """Stands for one attempt that *executor* runs. An exit signal interrupts it there.
 
     *key* and *watcher* are told of its end. A killed one has ended at once, but is told of only
@@ -121,44 +121,44 @@ class DetachedWorker(Detached):
         self._is_over = False
         self._untold: tuple[ServerRef, ExitReason] | None = None
         # From birth: an actor that ended before it was watched would have taken its outcome along.
-        self._otp_process.watch(key, self._on_end)
+        self._otp_cell.watch(key, self._on_end)
 
-    def begin(self) -> None:
+    def on_start(self) -> None:
         """Have the executor start the attempt."""
         try:
             handle = self._handle = self._executor.start(self._attempt, self._done)
         except NotReady as error:
-            self.conclude(Shutdown(NotRun(str(error))))
+            self.finish(Shutdown(NotRun(str(error))))
             return
         # It may have been told so meanwhile, when there was nothing to interrupt.
-        if self._otp_process.reason is not None:
-            self.killed()
-        elif self._otp_process.stop_requested():
+        if self._otp_cell.reason is not None:
+            self.on_kill()
+        elif self._otp_cell.stop_requested():
             handle.interrupt()
 
-    def interrupted(self) -> None:
+    def on_interrupt(self) -> None:
         """Interrupt the attempt."""
         handle = self._handle
         if handle is not None:
             handle.interrupt()
 
-    def killed(self) -> None:
+    def on_kill(self) -> None:
         """Kill the attempt."""
         handle, self._handle = self._handle, None
         if handle is not None and not handle.kill():
             self._tell()
 
-    def conclude(self, reason: ExitReason) -> bool:
+    def finish(self, reason: ExitReason) -> bool:
         """End, in whatever thread; False if it had ended before."""
         self._is_over = True
-        is_first = super().conclude(reason)
+        is_first = super().finish(reason)
         if not is_first:
             self._tell()
         return is_first
 
     def _on_end(self, ref: ServerRef, reason: ExitReason) -> None:
         self._untold = ref, reason
-        # Looked at afterwards, as it is set before `conclude` looks for what is untold.
+        # Looked at afterwards, as it is set before `finish` looks for what is untold.
         if self._is_over or not isinstance(reason, Killed):
             self._tell()
 
@@ -168,6 +168,6 @@ class DetachedWorker(Detached):
             self._watcher(*untold)
 
     def _done(self, end: Outcome | NotRun | None) -> None:
-        self.conclude(self.ordered_reason() if end is None else Shutdown(end))
+        self.finish(self.ordered_reason() if end is None else Shutdown(end))
         # A handle holds this method, so each job would be garbage that only the collector finds.
         self._handle = None

@@ -148,7 +148,7 @@ class ProcessActor(GenServer):
             return IGNORE
         self._process = process
         # Also when this actor is killed, and so does not come to its terminate().
-        self.ref.process.watch(process, lambda _ref, _reason: process.stop())
+        self.ref.cell.watch(process, lambda _ref, _reason: process.stop())
         if self._living.has_booted or process.comes_up():
             self._living.has_booted = True
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.executors.base import THREAD, NotReady, Settings, kind_for, make_executor
-from antq_actors.executors.thread import DetachedWorker, FindingWorker, WorkerActor
+from antq_actors.executors.thread import FindingWorker, RemoteWorker, WorkerActor
 from antq_actors.jobs.worker_definitions import defined
 from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
 from antq_actors.otp.kernel.errors import CallExit, OtpError
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from antq_actors.queues.exit_queue import ExitQueue
     from antq_actors.queues.messages import QueueSettings
 
-_IN_A_THREAD: Final = ChildSpec("worker", WorkerActor.spawn_copy, restart=Restart.TEMPORARY)
-_TO_BE_FOUND: Final = ChildSpec("worker", FindingWorker.spawn_copy, restart=Restart.TEMPORARY)
-_ELSEWHERE: Final = ChildSpec("worker", DetachedWorker.spawn_copy, restart=Restart.TEMPORARY)
+_IN_A_THREAD: Final = ChildSpec("worker", WorkerActor.spawn, restart=Restart.TEMPORARY)
+_TO_BE_FOUND: Final = ChildSpec("worker", FindingWorker.spawn, restart=Restart.TEMPORARY)
+_ELSEWHERE: Final = ChildSpec("worker", RemoteWorker.spawn, restart=Restart.TEMPORARY)
 
 
 class Dispatch:

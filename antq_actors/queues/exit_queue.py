@@ -14,7 +14,7 @@ from antq_actors.otp.threads import run_queue
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.otp.kernel.ref import ServerRef
 
@@ -32,7 +32,7 @@ class ExitQueue:
     *queue* gets a `WorkersExited` for any number of them.
     """
 
-    def __init__(self, queue: Process) -> None:
+    def __init__(self, queue: ActorCell) -> None:
         self._queue = queue
         self.paused = False
         """Whether the queue will take them without being told."""
@@ -47,9 +47,9 @@ class ExitQueue:
         if self.paused or self._notified:
             return
         self._notified = True
-        if inline.leave_turn(self._queue):
+        if inline.defer_turn(self._queue):
             self._queue.mailbox.deliver(_NOTICE, wake=False)
-        elif ref.process.thread is threading.current_thread():
+        elif ref.cell.thread is threading.current_thread():
             # Soon it has nothing more to do, and runs the queue's turn itself: when the worker
             # actors that wait for a thread have begun, so that there is more to settle at once.
             self._queue.mailbox.deliver(_NOTICE, wake=False)
@@ -58,7 +58,7 @@ class ExitQueue:
             self._queue.mailbox.deliver(_NOTICE)
 
     def _run_turn(self) -> None:
-        inline.run_what_waits(self._queue)
+        inline.run_pending(self._queue)
 
     def drain(self) -> Iterator[tuple[ServerRef, ExitReason]]:
         """Take the ends that were told so far, one by one."""

@@ -78,7 +78,7 @@ class QueueActor(GenServer):
     While it sleeps, its turns are run by the threads of its worker actors, when they are through.
     """
 
-    lends_its_place = True
+    runs_inline = True
 
     def __init__(
         self,

@@ -87,7 +87,7 @@ class RunningAttempts:
         self._settings = settings
         self._state = state
         self._clock = clock
-        self.exits = ExitQueue(queue.process)
+        self.exits = ExitQueue(queue.cell)
         self.dispatch = Dispatch(settings, self.exits, clock, state.concurrency)
         self._abandoned: dict[ServerRef, int] = {}
         """Threads that were given up: of which actors, and the ids of their jobs."""
@@ -220,7 +220,7 @@ class RunningAttempts:
             self._settings.name,
         )
         links.exit(execution.ref, Killed())
-        if is_abandoned(execution.ref.process):
+        if is_abandoned(execution.ref.cell):
             self._abandoned[execution.ref] = execution.job.id
 
     # ---- threads that do not end ------------------------------------------------------------
@@ -228,7 +228,7 @@ class RunningAttempts:
     def abandoned(self) -> tuple[int, ...]:
         """Answer the ids of the jobs whose threads were given up and still run."""
         self._abandoned = {
-            ref: id_ for ref, id_ in self._abandoned.items() if is_abandoned(ref.process)
+            ref: id_ for ref, id_ in self._abandoned.items() if is_abandoned(ref.cell)
         }
         return tuple(sorted(self._abandoned.values()))
 
@@ -279,11 +279,11 @@ class RunningAttempts:
     def outcome(self, execution: RunningAttempt) -> Outcome:
         """Answer what came of an attempt that has ended, when nothing more may be run."""
         # Not what a watch says: of one that had ended before, the Down is in the mailbox.
-        end = self._verdict(execution, execution.ref.process.reason or Killed())
+        end = self._verdict(execution, execution.ref.cell.reason or Killed())
         return GivenBack() if isinstance(end, NotRun) else end
 
     def _verdict(self, execution: RunningAttempt, reason: ExitReason) -> Outcome | NotRun:
-        if execution.ref.process.doomed and isinstance(reason, Killed):
+        if execution.ref.cell.killed_with_parent and isinstance(reason, Killed):
             # Killed with all the others, because their supervisor was.
             return self._interrupted("its queue's workers were killed")
         end = verdict(execution, reason)

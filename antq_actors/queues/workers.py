@@ -9,8 +9,8 @@ from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 class Workers(DynamicSupervisor):
     """Has one temporary child per running job. The queue's thread runs its turns, if it sleeps."""
 
-    lends_its_place = True
+    runs_inline = True
 
-    def lends(self) -> bool:
+    def can_run_inline(self) -> bool:
         """Say yes to actors only: to start a child must not be cut short by a KeyboardInterrupt."""
-        return current.process() is not None
+        return current.cell() is not None

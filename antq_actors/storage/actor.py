@@ -84,7 +84,7 @@ class StorageActor(GenServer):
     It holds no state but the environment, so its restart loses nothing.
     """
 
-    lends_its_place = True
+    runs_inline = True
     is_reentrant = True
 
     def __init__(
@@ -137,7 +137,7 @@ class StorageActor(GenServer):
             self._sweep_later(self._watch_interval)
         self._look_for_idle_soon()  # for those who waited while this actor was gone
 
-    def lends(self) -> bool:
+    def can_run_inline(self) -> bool:
         """Return whether another thread may do its own write: nothing may make that thread wait.
 
         Another process may stop with LMDB's lock in its hands, and whoever waits for that lock

@@ -374,5 +374,5 @@ class StorageClient:
 
 def _stop_requested() -> bool:
     """Return whether this thread's actor has to end, so that its supervisor waits for it."""
-    me = current.process()
+    me = current.cell()
     return me is not None and me.mailbox.has_signal()

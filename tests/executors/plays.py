@@ -133,7 +133,7 @@ def worker_actors(app):
     """The refs of the worker actors of the default queue."""
     workers = child(app.root, "queues", "default", "workers")
     children = [info.ref for info in DynamicSupervisor.which_children(workers)]
-    return [ref for ref in children if ref.process.name is None]  # executors have one
+    return [ref for ref in children if ref.cell.name is None]  # executors have one
 
 
 def executor(app, kind):
@@ -151,7 +151,7 @@ def child(sup, *path):
 
 def _child(sup, id_):
     refs = [info.ref for info in Supervisor.which_children(sup) if info.id == id_]
-    return refs[0] if refs and hasattr(refs[0], "process") else None
+    return refs[0] if refs and hasattr(refs[0], "cell") else None
 
 
 def any_child(sup):

@@ -28,7 +28,7 @@ def nothing_left():
 
 def _leftovers():
     yield from (("actor", ref.actor_urn) for ref in pykka.ActorRegistry.get_all())
-    yield from (("name", name) for name in list(names._processes))
+    yield from (("name", name) for name in list(names._cells))
     yield from (("orphan", thread.name) for thread in orphans())
     yield from (
         ("thread", thread.name, thread.ident)
@@ -86,7 +86,7 @@ def supervise():
         try:
             stop(sup, Shutdown(), timeout=30)
         except CallExit:
-            eventually(lambda sup=sup: sup.process.reason is not None)
+            eventually(lambda sup=sup: sup.cell.reason is not None)
 
 
 @pytest.fixture

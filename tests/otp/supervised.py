@@ -82,7 +82,7 @@ class Deserter(Child):
     """Unlinks itself from its supervisor."""
 
     def init(self):
-        unlink(self.ref.process.parent)
+        unlink(self.ref.cell.parent)
         return super().init()
 
 

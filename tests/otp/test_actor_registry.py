@@ -108,7 +108,7 @@ def test_an_actor_that_has_ended_is_out_and_the_others_keep_their_order(actors):
 def test_stop_all_stops_in_the_reverse_of_the_start_order(actors, block):
     ended = []
     for ref in (actors[0], actors[2]):
-        ref.process.watch(object(), lambda ref, _reason: ended.append(ref))
+        ref.cell.watch(object(), lambda ref, _reason: ended.append(ref))
 
     answers = ActorRegistry.stop_all(block=block)
 

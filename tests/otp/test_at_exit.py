@@ -70,7 +70,7 @@ def test_a_program_whose_actor_never_ends_ends_all_the_same():
     code, lines = run(
         """
         from antq_actors.otp.actors import at_exit
-        at_exit.PATIENCE = 0.2
+        at_exit.STOP_TIMEOUT_SECONDS = 0.2
         refs = [Child.start(name) for name in ("first", "second", "third")]
         entered = threading.Semaphore(0)
         for ref in refs[1:]:

@@ -69,7 +69,7 @@ def the(start):
 def all_live_on(the):
     """No actor may end because of what another one was given."""
     yield
-    assert {name: ref.process.reason for name, ref in the.items()} == dict.fromkeys(the)
+    assert {name: ref.cell.reason for name, ref in the.items()} == dict.fromkeys(the)
 
 
 def no_destinations():
@@ -495,7 +495,7 @@ def test_init_may_not_return_anything_else(value):
 
 @pytest.mark.parametrize("value", [None, Continue(), Continue("token")])
 def test_init_may_return_nothing_or_continue(start, value):
-    assert call(start(init=lambda _me: value), lambda me: me.ref).process.reason is None
+    assert call(start(init=lambda _me: value), lambda me: me.ref).cell.reason is None
 
 
 def test_a_child_whose_init_returns_anything_else_fails_its_supervisor_with_that():

@@ -138,7 +138,7 @@ def test_a_late_reply_is_dropped_and_the_server_goes_on(start, gate):
 
     assert call(ref, answering("next")) == "next"
     assert isinstance(late.value, TimeoutError)
-    assert len(ref.process.mailbox.calls) == 0
+    assert len(ref.cell.mailbox.calls) == 0
 
 
 # ---- replies ----------------------------------------------------------------------------------
@@ -180,8 +180,8 @@ def test_an_answer_from_elsewhere_leaves_nothing_behind_in_the_server(start):
         "by a plain thread",
         "by another actor",
     }
-    assert not ref.process.mailbox.calls
-    assert not ref.process.mailbox._open_asks
+    assert not ref.cell.mailbox.calls
+    assert not ref.cell.mailbox._open_asks
 
 
 def test_an_open_ask_that_was_answered_before_its_handler_returned_leaves_nothing(start):
@@ -194,8 +194,8 @@ def test_an_open_ask_that_was_answered_before_its_handler_returned_leaves_nothin
     assert ref.ask(answer_at_once, timeout=LONGEST) == "early"
     assert call(ref, answer_at_once) == "early"
     assert call(ref, answering(None)) is None
-    assert not ref.process.mailbox.calls
-    assert not ref.process.mailbox._open_asks
+    assert not ref.cell.mailbox.calls
+    assert not ref.cell.mailbox._open_asks
 
 
 def test_only_the_first_answer_counts(start):
@@ -477,13 +477,13 @@ def test_killing_an_idle_actor_leaves_no_orphan_and_a_busy_one_one(start, gate):
     idle, busy = start(), start()
     busy.tell(gate)
     gate.wait_entered()
-    eventually(lambda: idle.process.mailbox.asleep)
+    eventually(lambda: idle.cell.mailbox.asleep)
 
     kill(idle)
     assert orphans() == []
     kill(busy)
     kill(busy)
-    assert orphans() == [busy.process.thread]
+    assert orphans() == [busy.cell.thread]
 
     gate.open()
     eventually(lambda: orphans() == [])

@@ -62,7 +62,7 @@ def test_any_exception_will_do_and_it_has_ended_when_crash_returns(start, error)
     chaos.crash(ref, error)
 
     assert not ref.is_alive()
-    assert ref.process.reason == Crash(error)
+    assert ref.cell.reason == Crash(error)
 
 
 def test_a_supervisor_that_crashes_takes_its_children_along_and_comes_back(supervise, log):
@@ -152,7 +152,7 @@ def test_harm_to_one_that_is_busy_times_out_and_does_not_come_later(start, gate,
     gate.open()
 
     assert call(ref, answering("lives"), LONGEST) == "lives"
-    assert ref.process.mailbox.calls == set()
+    assert ref.cell.mailbox.calls == set()
 
 
 @pytest.mark.parametrize("harm", [chaos.crash, chaos.hang])

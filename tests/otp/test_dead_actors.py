@@ -68,7 +68,7 @@ def other(start):
     """An actor that lives on, does not mind when others end, and notes nothing."""
     ref = start(of=Forgetful, init=lambda _me: trap_exit(on=True))
     yield ref
-    assert ref.process.reason is None
+    assert ref.cell.reason is None
 
 
 def _do(ref, fn):
@@ -86,7 +86,9 @@ DEALINGS = {
     "many timers": lambda ref, _: [send_after(ref, ref, LONG + n) for n in range(200)],
     "a timer called back": lambda ref, _: cancel_timer(send_after(ref, ref, LONG)),
     "a timer that fired": lambda ref, _: send_after(ref, "now", 0),
-    "a lookout": lambda ref, _: timers.send_when(ref, ref, lambda: not ref, every=lambda: LONG),
+    "a polling_timer": lambda ref, _: timers.send_when(
+        ref, ref, lambda: not ref, every=lambda: LONG
+    ),
     "is monitored": lambda ref, other: _do(other, lambda _me: monitor(ref)),
     "monitors": lambda ref, other: _do(ref, lambda _me: monitor(other)),
     "is linked": lambda ref, other: _do(ref, lambda _me: link(other)),
@@ -107,7 +109,7 @@ DEALINGS = {
 def test_nothing_keeps_an_actor_that_has_ended(other, dealing, end):
     ref = Probe.start()
     dealing(ref, other)
-    actor, process = weakref.ref(ref._actor_weakref()), weakref.ref(ref.process)
+    actor, process = weakref.ref(ref._actor_weakref()), weakref.ref(ref.cell)
 
     end(ref)
     del ref
@@ -124,7 +126,7 @@ def test_no_registry_keeps_an_actor_that_has_ended(shop, topics, end):
 
     ref = Probe.start()
     _do(ref, join)
-    actor, process = weakref.ref(ref._actor_weakref()), weakref.ref(ref.process)
+    actor, process = weakref.ref(ref._actor_weakref()), weakref.ref(ref.cell)
 
     end(ref)
     del ref
@@ -138,7 +140,7 @@ def test_a_living_actor_keeps_no_registry_that_has_ended(other):
         _do(other, lambda _me, to=registry: Registry.register(to, "key"))
         _do(other, lambda _me, to=registry: Registry.lock(to, "lock", int))
         stop(registry)
-    kept = [weakref.ref(registry.process) for registry in registries]
+    kept = [weakref.ref(registry.cell) for registry in registries]
 
     del registries, registry
 
@@ -146,7 +148,7 @@ def test_a_living_actor_keeps_no_registry_that_has_ended(other):
 
 
 def test_a_living_actor_keeps_no_monitor_of_the_dead(other):
-    before = len(other.process._watchers)
+    before = len(other.cell._watchers)
 
     for _ in range(20):
         ref = Probe.start()
@@ -154,8 +156,8 @@ def test_a_living_actor_keeps_no_monitor_of_the_dead(other):
         _do(other, lambda _me, ref=ref: monitor(ref))
         kill(ref)
 
-    assert len(other.process._watchers) == before
-    assert not other.process._held_in
+    assert len(other.cell._watchers) == before
+    assert not other.cell._cleanups
 
 
 def test_a_killed_supervisor_of_changing_children_is_garbage():
@@ -210,7 +212,7 @@ def test_a_stream_that_was_forgotten_is_garbage_at_the_next_event(supervise):
     before = len(event_stream._subscriptions)
     stream = EventStream()
     supervise(Probe.child_spec(name="first"))
-    event = weakref.ref(stream.take().ref.process)
+    event = weakref.ref(stream.take().ref.cell)
     del stream
     kill(whereis("first"))
 
@@ -226,7 +228,7 @@ def test_a_stream_that_was_forgotten_is_garbage_at_the_next_event(supervise):
 def test_a_subscription_below_a_tree_that_is_gone_hears_no_more(supervise):
     before = len(event_stream._subscriptions)
     sup = Supervisor.start([Probe])
-    process = weakref.ref(sup.process)
+    process = weakref.ref(sup.cell)
     subscribe(print, below=sup)
     stop(sup)
     del sup
@@ -238,15 +240,15 @@ def test_a_subscription_below_a_tree_that_is_gone_hears_no_more(supervise):
 
 
 def test_the_timers_to_an_actor_are_dropped_at_its_end(start):
-    before = len(timers._clockwork._heap)
+    before = len(timers._timer_thread._heap)
     ref = start()
     made = [send_after(ref, "never", LONG) for _ in range(500)]
 
     kill(ref)
 
-    assert len(timers._clockwork._heap) - before < 500
+    assert len(timers._timer_thread._heap) - before < 500
     assert {cancel_timer(timer) for timer in made} == {None}
-    assert ref.process not in timers._clockwork._by_process
+    assert ref.cell not in timers._timer_thread._by_cell
 
 
 def test_a_timer_to_an_actor_that_has_ended_keeps_nothing(start):
@@ -282,7 +284,7 @@ def test_a_message_that_uses_timers_when_it_is_dropped_is_harmless(start):
 
     kill(ref)
 
-    assert not timers._clockwork._by_process[keeper.process]
+    assert not timers._timer_thread._by_cell[keeper.cell]
 
 
 class Thing:

@@ -162,7 +162,7 @@ def test_messages_wait_in_order_while_an_actor_is_suspended(start, notes):
 def test_what_a_suspended_actor_does_not_take_does_not_wake_it(start):
     ref = start()
     suspend(ref)
-    mailbox = ref.process.mailbox
+    mailbox = ref.cell.mailbox
     eventually(lambda: mailbox.asleep)
 
     woken = 0
@@ -222,9 +222,9 @@ def test_a_stop_that_came_before_the_suspension_is_obeyed_in_its_turn(start, not
     gate.wait_entered()
     cast(ref, "before")
     stopping = InThread(stop, ref, timeout=LONGEST)
-    eventually(lambda: len(ref.process.mailbox) == 2)
+    eventually(lambda: len(ref.cell.mailbox) == 2)
     suspending = InThread(suspend, ref, LONGEST)
-    eventually(lambda: len(ref.process.mailbox) == 3)
+    eventually(lambda: len(ref.cell.mailbox) == 3)
 
     gate.open()
 
@@ -277,7 +277,7 @@ def test_a_suspended_child_is_shut_down_in_its_time_also_when_it_drains(supervis
 def test_an_idle_timeout_waits_for_the_end_of_the_suspension(start, notes):
     ref = start(notes)
     suspend(ref)
-    ref.process.ref._actor_weakref().idle_timeout = 0
+    ref.cell.ref._actor_weakref().idle_timeout = 0
     for _ in range(20):
         get_state(ref)
 
@@ -306,7 +306,7 @@ def test_a_busy_actor_is_suspended_when_its_handler_returns(start, notes, gate):
     cast(ref, gate)
     gate.wait_entered()
     suspending = InThread(suspend, ref, LONGEST)
-    eventually(lambda: len(ref.process.mailbox) == 1)
+    eventually(lambda: len(ref.cell.mailbox) == 1)
     cast(ref, "waits")
 
     gate.open()
@@ -336,7 +336,7 @@ def test_a_suspension_that_ctrl_c_cut_short_does_not_come(start, gate):
     gate.wait_entered()
 
     def press_ctrl_c():
-        eventually(lambda: len(ref.process.mailbox) == 1)
+        eventually(lambda: len(ref.cell.mailbox) == 1)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     pressing = InThread(press_ctrl_c)
@@ -404,7 +404,7 @@ def test_a_suspended_supervisor_restarts_nobody_until_it_is_resumed(start, kind)
     monitor(child).wait(LONGEST)
 
     starting = InThread(kind.start_child, sup, Probe.child_spec(id="another"))
-    eventually(lambda: len(sup.process.mailbox) == 2)
+    eventually(lambda: len(sup.cell.mailbox) == 2)
     assert [node.state for node in tree(sup).children] == ["stopped"]
     assert not starting.done
     resume(sup)
@@ -434,20 +434,20 @@ def test_a_supervisor_stops_one_below_it_that_is_suspended(supervise, notes):
     assert notes.take(1) == [("terminate", Shutdown())]
 
 
-# ---- an actor that lends its place ------------------------------------------------------------
+# ---- an actor that runs inline ----------------------------------------------------------------
 
 
-class Lender(GenServer):
-    lends_its_place = True
+class Inline(GenServer):
+    runs_inline = True
 
     def handle_call(self, request):
         return request
 
 
 def test_no_foreign_thread_runs_a_turn_of_a_suspended_actor(start):
-    ref = start(of=Lender)
+    ref = start(of=Inline)
     suspend(ref)
-    eventually(lambda: ref.process.mailbox.asleep)
+    eventually(lambda: ref.cell.mailbox.asleep)
 
     with pytest.raises(CallTimeout):
         InThread(inline.call, ref, "waits", 0.01).result()  # no handler of a signal runs there
@@ -457,11 +457,11 @@ def test_no_foreign_thread_runs_a_turn_of_a_suspended_actor(start):
 
 
 def test_what_waits_for_a_suspended_actor_is_not_handled_by_others_either(start):
-    ref = start(of=Lender)
+    ref = start(of=Inline)
     suspend(ref)
     asked = send_request(ref, "waits")
 
-    inline.run_what_waits(ref.process)
+    inline.run_pending(ref.cell)
 
     with pytest.raises(CallTimeout):
         asked.wait(0.01)
@@ -470,13 +470,13 @@ def test_what_waits_for_a_suspended_actor_is_not_handled_by_others_either(start)
 
 
 def test_a_foreign_thread_that_comes_to_the_suspension_handles_nothing_behind_it(start):
-    ref = start(of=Lender)
-    eventually(lambda: ref.process.mailbox.asleep)
-    suspension, behind = _SetSuspended(ref.process, value=True), Call("waits")
+    ref = start(of=Inline)
+    eventually(lambda: ref.cell.mailbox.asleep)
+    suspension, behind = _SetSuspended(ref.cell, value=True), Call("waits")
     for message in (suspension, behind):
-        ref.process.mailbox.deliver(Envelope(message), wake=False)
+        ref.cell.mailbox.deliver(Envelope(message), wake=False)
 
-    inline.run_what_waits(ref.process)
+    inline.run_pending(ref.cell)
 
     assert suspension.is_settled
     assert state_of(ref) == "suspended"

@@ -28,7 +28,7 @@ def test_a_child_that_drains_handles_what_it_has_before_it_stops(drain, notes, g
 
     stopper = InThread(stop, sup, Shutdown(), 30)
     # It has its order: in the first lane, or behind the three.
-    eventually(lambda: len(child.process.mailbox) == 4)
+    eventually(lambda: len(child.cell.mailbox) == 4)
     gate.open()
     stopper.result()
 

@@ -56,7 +56,7 @@ def dynamic():
         try:
             stop(sup, Shutdown(), timeout=30)
         except CallExit:
-            eventually(lambda sup=sup: sup.process.reason is not None)
+            eventually(lambda sup=sup: sup.cell.reason is not None)
 
 
 def refs(sup):

@@ -16,7 +16,7 @@ from antq_actors.otp.threads.run_queue import RunQueue
 @pytest.fixture
 def keep_idle(monkeypatch):
     """Set how long an idle thread is kept."""
-    return lambda seconds: monkeypatch.setattr(run_queue, "KEEP_IDLE", seconds)
+    return lambda seconds: monkeypatch.setattr(run_queue, "IDLE_TIMEOUT_SECONDS", seconds)
 
 
 def a_queue_with_idle_threads(number):

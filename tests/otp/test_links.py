@@ -266,7 +266,7 @@ def test_an_exit_signal_of_a_parent_cannot_be_trapped(start, notes):
 def test_a_start_link_from_a_plain_thread_links_nothing():
     ref = Probe.start_link()
 
-    assert ref.process.parent is None
+    assert ref.cell.parent is None
     stop(ref)
 
 

@@ -108,12 +108,12 @@ def test_close_hands_over_what_waits_what_is_handled_and_what_is_open():
     box.keep_open(asks[0])
     box.get()
 
-    leftovers = box.close()
+    unanswered = box.close()
 
-    assert leftovers.calls == [calls[0]]
-    assert {id(e) for e in leftovers.envelopes} >= {id(each) for each in asks}
-    assert [e.message for e in leftovers.envelopes if e not in asks] == [calls[1]]
-    assert not leftovers.idle
+    assert unanswered.calls == [calls[0]]
+    assert {id(e) for e in unanswered.envelopes} >= {id(each) for each in asks}
+    assert [e.message for e in unanswered.envelopes if e not in asks] == [calls[1]]
+    assert not unanswered.idle
 
 
 def test_an_ask_that_is_kept_open_while_it_is_handled_is_handed_over_once():

@@ -233,7 +233,7 @@ def test_an_actor_that_waits_in_a_call_takes_nothing_else_meanwhile(start, notes
     cast(asker, lambda me: me.notes.add(call(server, leave_open, LONGEST)))
     eventually(lambda: owed)
     cast(asker, "waits behind the call")
-    assert len(asker.process.mailbox) == 1
+    assert len(asker.cell.mailbox) == 1
     reply(owed[0], "answer")
 
     assert notes.take(2) == ["answer", "waits behind the call"]

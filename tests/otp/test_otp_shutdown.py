@@ -57,7 +57,7 @@ def test_a_supervisor_that_is_not_needed_ends_normally_and_its_own_one_keeps_its
 
     class Absent(Supervisor):
         def init_children(self):
-            self.ref.process.watch("test", lambda _ref, reason: ends.append(reason))
+            self.ref.cell.watch("test", lambda _ref, reason: ends.append(reason))
             return IGNORE
 
     assert Absent.start(name="absent") is IGNORE
@@ -141,7 +141,7 @@ def test_static_children_end_one_after_the_other_and_each_is_told_when_its_turn_
     stopping = InThread(stop, sup, Shutdown(), LONGEST)
 
     gate.wait_entered()
-    assert call(first, lambda me: me.ref.process.stop_requested()) is False
+    assert call(first, lambda me: me.ref.cell.stop_requested()) is False
     assert notes.is_empty()
     gate.open()
     stopping.result()
@@ -218,7 +218,7 @@ def test_while_a_child_starts_its_supervisor_answers_nothing(supervise, gate):
     gate.wait_entered()
     asking = InThread(Supervisor.which_children, sup)
 
-    eventually(lambda: len(sup.process.mailbox) == 1)
+    eventually(lambda: len(sup.cell.mailbox) == 1)
     assert not asking.done
     gate.open()
 

@@ -101,7 +101,7 @@ def test_an_end_is_told_once_to_each_monitor_with_its_reason_and_the_name_free(
     watcher = start(notes)
     call(watcher, lambda _me: [monitor(ref), monitor(ref)])
     names_at_death = []
-    ref.process.watch("test", lambda ref, _reason: names_at_death.append(whereis("mortal")))
+    ref.cell.watch("test", lambda ref, _reason: names_at_death.append(whereis("mortal")))
     mine = monitor(ref)
 
     end(ref)
@@ -230,7 +230,7 @@ def test_questions_that_are_open_or_wait_are_answered_by_the_end(start, gate):
     asked = ref.ask(answering(1), block=False)
     stopping = ref.stop(block=False)
     called = InThread(call, ref, answering(2), None)
-    eventually(lambda: ref.process.mailbox._messages and len(ref.process.mailbox) == 3)
+    eventually(lambda: ref.cell.mailbox._messages and len(ref.cell.mailbox) == 3)
 
     kill(ref)
 
@@ -247,7 +247,7 @@ def test_questions_left_open_by_noreply_are_answered_by_the_end(start, end):
     ref = start()
     asked = ref.ask(answering(NOREPLY), block=False)
     called = InThread(call, ref, answering(NOREPLY), None)
-    eventually(lambda: len(ref.process.mailbox.calls) == 1)
+    eventually(lambda: len(ref.cell.mailbox.calls) == 1)
     assert call(ref, answering("serves others")) == "serves others"
 
     end(ref)
@@ -554,7 +554,7 @@ def test_an_answer_to_one_who_has_ended_and_whom_nobody_holds_harms_nobody():
     debtor = Debtor.start()
     asker = Asker.start(debtor)
     exit(asker, Killed())
-    process, gone = asker.process, weakref.ref(asker)
+    process, gone = asker.cell, weakref.ref(asker)
     del asker
     gc.collect()
     eventually(lambda: gone() is None)  # its thread lets go of it

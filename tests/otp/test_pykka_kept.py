@@ -352,7 +352,7 @@ def test_cast_does_not_disturb_the_order_of_tells(start, notes):
         ref.tell(number) if number % 2 else cast(ref, number)
 
     assert notes.take(50) == list(range(50))
-    eventually(lambda: len(ref.process.mailbox) == 0)
+    eventually(lambda: len(ref.cell.mailbox) == 0)
 
 
 def test_the_actor_itself_knows_what_pykka_gives_it(counter):

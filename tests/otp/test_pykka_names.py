@@ -120,7 +120,7 @@ def named_in(cls):
 # ---- fields -------------------------------------------------------------------------------------
 
 FIELDS = {"actor_urn", "actor_inbox", "actor_stopped", "_actor_ref"}
-OURS = {"_otp_process", "_otp_ref"}
+OURS = {"_otp_cell", "_otp_ref"}
 
 
 def test_pykkas_init_makes_these_fields():
@@ -146,7 +146,7 @@ def test_the_fields_of_a_ref_are_known_so_that_one_can_be_made_for_the_dead():
     fields = set(vars(ActorRef(Plain())))
     ref = GenServer().ref
 
-    again = ServerRef.to_ended(ref.process)
+    again = ServerRef.to_ended(ref.cell)
 
     assert vars(again) == vars(ref)
-    assert set(vars(ref)) == fields | {"process"}
+    assert set(vars(ref)) == fields | {"cell"}

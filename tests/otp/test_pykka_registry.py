@@ -103,7 +103,7 @@ def test_who_waits_for_actor_stopped_does_not_find_the_actor_any_more(start):
 
     with registry._actor_refs_lock:
         ref.stop(block=False)
-        eventually(lambda: ref.process.reason is not None)
+        eventually(lambda: ref.cell.reason is not None)
         set_too_early = ref.actor_stopped.wait(0.02)
 
     assert not set_too_early

@@ -138,7 +138,7 @@ def test_a_branch_that_stop_all_has_not_come_to_starts_nobody_again(log, gate, c
     busy.tell(gate)
     gate.wait_entered()
     stopping = InThread(pykka.ActorRegistry.stop_all)
-    eventually(lambda: busy.process.stopped_with_all)
+    eventually(lambda: busy.cell.stopped_with_all)
     crashed = monitor(crashing)
 
     cast(crashing, "crash")
@@ -230,7 +230,7 @@ class Vandals:
             elif how < 0.97:
                 kill(ref)
             else:
-                kill(ref.process.parent)
+                kill(ref.cell.parent)
         except OtpError:
             return  # it was down already
 

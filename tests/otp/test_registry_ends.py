@@ -103,11 +103,11 @@ def test_an_entry_is_gone_when_a_caller_hears_of_the_end(shop, registrant):
 @pytest.mark.rule(63)
 def test_a_holder_that_is_just_ending_is_not_found_and_its_key_is_free(shop, start, gate):
     class Slow:
-        def let_go(self, process):
+        def on_exit(self, process):
             gate()
 
     old, new = start(), start()
-    old.process.hold(Slow())  # before the registry, which so lets go after it
+    old.cell.add_cleanup(Slow())  # before the registry, which so lets go after it
     in_actor(old, Registry.register, shop, "clerk", "old")
     ending = InThread(kill, old)
     gate.wait_entered()
@@ -131,17 +131,17 @@ def test_the_end_of_a_registrant_is_none_of_its_registry(shop, registrant):
         end(ref)
         watch.wait(LONGEST)
 
-    assert shop.process.reason is None
-    assert len(shop.process.mailbox) == 0
+    assert shop.cell.reason is None
+    assert len(shop.cell.mailbox) == 0
 
 
 @pytest.mark.rule(62)
 def test_of_one_that_ended_nothing_is_kept_when_its_end_is_heard_of(shop, registrant):
-    table, ref, seen = shop.process.directory, registrant(), []
-    ref.process.watch(
+    table, ref, seen = shop.cell.directory, registrant(), []
+    ref.cell.watch(
         "seen",
         lambda _ref, _reason: seen.append(
-            (dict(table._by_key), dict(table._by_process), dict(shop.process._links))
+            (dict(table._by_key), dict(table._by_cell), dict(shop.cell._links))
         ),
     )
 
@@ -153,20 +153,20 @@ def test_of_one_that_ended_nothing_is_kept_when_its_end_is_heard_of(shop, regist
 @pytest.mark.parametrize("keys", ["unique", "duplicate"])
 def test_one_that_is_killed_while_it_registers_leaves_nothing_behind(start, keys):
     registry, ref = start(keys, of=Registry), start()
-    link = registry.process.link
+    link = registry.cell.link
 
     def link_to_one_that_is_killed_just_now(process):
         InThread(kill, ref).result()
         return link(process)
 
-    registry.process.link = link_to_one_that_is_killed_just_now
+    registry.cell.link = link_to_one_that_is_killed_just_now
     with pytest.raises(CallExit) as ended:
         in_actor(ref, Registry.register, registry, "clerk")
 
     assert ended.value.reason == Killed()
     eventually(lambda: not orphans())  # its thread has gone on to the end
-    assert registry.process._links == {}
-    assert registry.process.directory._by_key == {}
+    assert registry.cell._links == {}
+    assert registry.cell.directory._by_key == {}
 
 
 def test_values_that_do_something_when_they_go_may_use_the_registry(start, notes):
@@ -303,13 +303,13 @@ def test_a_link_to_the_registry_outlasts_the_registrations(start, notes, linked_
 
 def test_registering_while_the_registry_ends_is_as_if_it_were_not_there(shop, start):
     ref = start()
-    table = shop.process.directory
+    table = shop.cell.directory
     kill(shop)
 
     with pytest.raises(UnknownRegistry, match="the registry shop has ended"):
-        in_actor(ref, lambda: table.add("clerk", ref.process, None))
+        in_actor(ref, lambda: table.add("clerk", ref.cell, None))
 
-    assert (table._by_key, table._by_process) == ({}, {})
+    assert (table._by_key, table._by_cell) == ({}, {})
     assert call(ref, answering("lives")) == "lives"
 
 
@@ -321,10 +321,10 @@ def test_a_registry_heeds_exit_signals_of_its_supervisor_only(supervise):
     exit(shop, Crash(BOOM))
 
     assert whereis("shop") is shop
-    assert len(shop.process.mailbox) == 0
+    assert len(shop.cell.mailbox) == 0
     Supervisor.terminate_child(sup, "shop")
     assert whereis("shop") is None
-    assert shop.process.reason == Shutdown()
+    assert shop.cell.reason == Shutdown()
 
 
 # ---- under a supervisor -----------------------------------------------------------------------

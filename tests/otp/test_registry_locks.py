@@ -24,7 +24,7 @@ from antq_actors.otp import (
 def shop(start):
     registry = start(of=Registry, name="shop")
     yield registry
-    assert registry.process.directory.locks._lines == {}
+    assert registry.cell.directory.locks._lines == {}
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def gates():
 
 def in_line(registry, key):
     """How many hold the lock of *key* or wait for it."""
-    return len(registry.process.directory.locks._lines.get(key, ()))
+    return len(registry.cell.directory.locks._lines.get(key, ()))
 
 
 def lock_in(ref, key, fn):
@@ -182,7 +182,7 @@ def test_a_killed_holder_gives_its_locks_up_though_its_thread_goes_on(shop, star
 def test_its_locks_are_free_when_its_end_is_heard_of(shop, start, gate):
     holder, seen = start(), []
     locked_in(holder, "till", gate)
-    holder.process.watch("seen", lambda _ref, _reason: seen.append(in_line(shop, "till")))
+    holder.cell.watch("seen", lambda _ref, _reason: seen.append(in_line(shop, "till")))
 
     kill(holder)
 
@@ -344,7 +344,7 @@ def test_who_waits_when_the_registry_ends_is_told_and_who_is_inside_goes_on(shop
 
 
 def test_a_registry_that_is_just_ending_gives_no_lock(shop, notes):
-    locks = shop.process.directory.locks
+    locks = shop.cell.directory.locks
     kill(shop)
 
     with pytest.raises(UnknownRegistry), locks.held("till"):

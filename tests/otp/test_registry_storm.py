@@ -120,13 +120,13 @@ def test_registries_outlive_a_storm_and_keep_nothing_of_the_dead(seed):
     assert unexpected == []
     assert done == set(actions(random))
     eventually(lambda: all(node.state == "running" for node in tree(root).walk()))
-    registries = [whereis(name).process for name in ("names", "topics")]
+    registries = [whereis(name).cell for name in ("names", "topics")]
     for registry in registries:
         eventually(lambda registry=registry: _knows_only_the_living(registry))
     stop(root, timeout=30)
     for registry in registries:
         table = registry.directory
-        assert (table._by_key, table._by_process, table.locks._lines) == ({}, {}, {})
+        assert (table._by_key, table._by_cell, table.locks._lines) == ({}, {}, {})
     eventually(lambda: not pykka.ActorRegistry.get_all() and not orphans())
 
 
@@ -134,9 +134,9 @@ def _knows_only_the_living(registry):
     table = registry.directory
     with table._lock:
         entries = [entry for of_key in table._by_key.values() for entry in of_key]
-        processes = set(table._by_process)
-    registrants = {entry.process for entry in entries}
-    linked = set(registry._links) - {registry.parent.process}
+        processes = set(table._by_cell)
+    registrants = {entry.cell for entry in entries}
+    linked = set(registry._links) - {registry.parent.cell}
     return all(entry.lives for entry in entries) and registrants == processes == linked
 
 

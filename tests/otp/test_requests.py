@@ -232,7 +232,7 @@ def test_a_server_keeps_nothing_of_a_cancelled_request(start):
 
     request.cancel()
 
-    assert ref.process.mailbox.calls == set()
+    assert ref.cell.mailbox.calls == set()
     reply(owed[0], "too late")
     assert call(ref, answering("lives")) == "lives"
 
@@ -246,7 +246,7 @@ def test_a_cancel_while_the_answer_arrives_is_a_cancel(start):
             request.wait()
 
     assert call(ref, answering("lives")) == "lives"
-    assert ref.process.mailbox.calls == set()
+    assert ref.cell.mailbox.calls == set()
 
 
 def test_a_request_that_nobody_keeps_is_gone(start):

@@ -112,7 +112,7 @@ def test_a_restart_of_the_whole_branch_counts(supervise, log):
     new = wait_until_restarted("leaf")
 
     assert new is not old
-    assert new.process.parent is wait_until_restarted("branch") is whereis("branch")
+    assert new.cell.parent is wait_until_restarted("branch") is whereis("branch")
 
 
 def test_a_name_in_a_registry_is_waited_for(shop, supervise, log):

@@ -61,7 +61,7 @@ def test_the_timeout_says_nothing_of_what_comes_after_init(start, gate):
 
     gate.wait_entered()
 
-    assert ref.process.reason is None
+    assert ref.cell.reason is None
 
 
 def test_the_actor_that_started_it_linked_hears_of_it_only_as_an_error(start, gate, notes):
@@ -87,7 +87,7 @@ def test_what_init_has_started_linked_ends_with_it(gate, notes):
         Probe.start(init=init, timeout=SHORT)
 
     assert notes.take(1) == [("terminate", Killed())]
-    eventually(lambda: started[0].process.reason == Killed())
+    eventually(lambda: started[0].cell.reason == Killed())
     gate.open()
     eventually(lambda: not orphans())
 
@@ -132,7 +132,7 @@ def test_a_child_that_hangs_at_a_restart_is_tried_again(supervise, gate):
 
     eventually(lambda: len(starts) == 3 and tree(sup).children[0].state == "running")
 
-    assert starts[1].process.reason == Killed()
+    assert starts[1].cell.reason == Killed()
     assert tree(sup).children[0].restarts == 1
     gate.open()
     eventually(lambda: not orphans())

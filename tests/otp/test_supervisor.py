@@ -446,7 +446,7 @@ def test_rule_33_budgets_of_nested_supervisors_multiply(child, log):
     sup = Supervisor.start([inner], max_restarts=1)
     end = monitor(sup)
     starts = 0
-    while sup.process.reason is None:
+    while sup.cell.reason is None:
         entry = log.take(1)[0]
         if entry == (UP, "a"):
             starts += 1
@@ -503,7 +503,7 @@ def test_a_supervisor_with_a_child_that_keeps_failing_can_be_stopped(child, log)
 
     stop(sup, timeout=30)
 
-    assert sup.process.reason is not None
+    assert sup.cell.reason is not None
 
 
 @pytest.mark.rule(36)
@@ -687,7 +687,7 @@ def test_a_supervisor_is_a_context_manager(child, log):
         assert running(sup) == ["a", "b"]
 
     assert log.take(4)[2:] == [(DOWN, "b", Shutdown()), (DOWN, "a", Shutdown())]
-    assert sup.process.reason is not None
+    assert sup.cell.reason is not None
 
 
 def test_an_actor_class_alone_is_a_child(supervise):

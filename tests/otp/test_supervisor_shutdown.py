@@ -146,12 +146,12 @@ def test_terminating_a_child_overtakes_the_messages_it_still_has(supervise, log)
     ref = Supervisor.which_children(sup)[0].ref
     busy = threading.Thread(target=call, args=(ref, lambda _: hold.wait(30)))
     busy.start()
-    eventually(lambda: ref.process.mailbox.calls)
+    eventually(lambda: ref.cell.mailbox.calls)
     for _ in range(100):
         ref.tell("never read")
     ending = threading.Thread(target=Supervisor.terminate_child, args=(sup, "a"))
     ending.start()
-    eventually(ref.process.mailbox.has_signal)
+    eventually(ref.cell.mailbox.has_signal)
 
     hold.set()
     ending.join(30)
@@ -193,7 +193,7 @@ def test_rule_49_killing_a_supervisor_frees_the_names_of_its_children(supervise,
 
     eventually(lambda: len(Supervisor.which_children("inner")) == 5)
     assert all(whereis(f"child {i}") not in (None, old[i]) for i in range(5))
-    assert all(ref.process.reason == Killed() for ref in old)
+    assert all(ref.cell.reason == Killed() for ref in old)
 
 
 @pytest.mark.rule(49)
@@ -205,7 +205,7 @@ def test_rule_49_a_child_that_hangs_does_not_keep_the_next_one_from_its_name(
     hanging = whereis("a")
     caller = threading.Thread(target=wait_for_call, args=(hanging, release, log))
     caller.start()
-    eventually(lambda: hanging.process.mailbox.calls)
+    eventually(lambda: hanging.cell.mailbox.calls)
 
     kill(whereis("inner"))
 
@@ -231,7 +231,7 @@ def test_rule_49_a_name_further_down_is_waited_for_as_well(supervise, log, relea
         (UP, "flat"),
     ]
     # Two wait for its end: the inner supervisor that stops it, and the one in its place.
-    eventually(lambda: len(deep.process._watchers) == 2)
+    eventually(lambda: len(deep.cell._watchers) == 2)
     release.set()
     assert log.take(1) == [(UP, "deep")]
     assert whereis("deep") not in (None, deep)
@@ -270,7 +270,7 @@ def test_a_supervisor_killed_during_boot_starts_no_further_child(log, release):
     booting = threading.Thread(target=start_and_ignore_errors, args=(children, "booting"))
     booting.start()
     log.take(1)
-    thread = whereis("booting").process.thread
+    thread = whereis("booting").cell.thread
 
     kill(whereis("booting"))
     release.set()
@@ -324,7 +324,7 @@ class Nosy(Child):
 
     def ask(self, moment):
         try:
-            Supervisor.which_children(self.ref.process.parent)
+            Supervisor.which_children(self.ref.cell.parent)
         except CallCycle:
             self.log.add("cycle", moment)
 

@@ -57,7 +57,7 @@ def in_actor(fn, *args, **kwargs):
 
 def ended(task):
     """The reason *task* ended with."""
-    return eventually(lambda: task.ref.process.reason)
+    return eventually(lambda: task.ref.cell.reason)
 
 
 # ---- the value --------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_who_calls_a_task_hears_of_its_end_and_the_task_is_not_disturbed(gate):
     task = Task.async_(gate)
     gate.wait_entered()
     calling = InThread(call, task.ref, "hello")
-    eventually(lambda: len(task.ref.process.mailbox) == 1)
+    eventually(lambda: len(task.ref.cell.mailbox) == 1)
 
     gate.open()
 
@@ -282,7 +282,7 @@ def test_after_a_timeout_nothing_arrives_late(start, notes, gate):
     assert ended(task) == Normal()
 
     call(ref, answering(None))
-    assert len(ref.process.mailbox) == 0
+    assert len(ref.cell.mailbox) == 0
     assert notes.is_empty()
 
 
@@ -362,7 +362,7 @@ def test_await_many_raises_as_soon_as_one_has_ended_without_a_value(gate, endles
     assert exited.value.reason in (Killed(), DONE)
     gate.open()
     assert slow.await_() == "through"
-    assert slow.ref.process._watchers == {}
+    assert slow.ref.cell._watchers == {}
 
 
 def test_await_many_raises_at_once_for_a_task_that_has_crashed(gate):
@@ -379,13 +379,13 @@ def test_await_many_raises_at_once_for_a_task_that_has_crashed(gate):
 def test_await_many_without_time_answers_what_is_there_and_else_forgets_the_tasks(gate):
     slow, done = Task.async_(gate), Task.async_(answering(1))
     ended(done)
-    watchers = len(slow.ref.process._watchers)
+    watchers = len(slow.ref.cell._watchers)
 
     assert Task.await_many([done, done], timeout=0) == [1, 1]
     with pytest.raises(TimeoutError, match=re.escape(str(slow.ref))):
         Task.await_many([done, slow], timeout=0)
 
-    assert len(slow.ref.process._watchers) == watchers
+    assert len(slow.ref.cell._watchers) == watchers
     gate.open()
 
 

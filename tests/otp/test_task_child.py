@@ -94,7 +94,7 @@ def test_a_crash_of_a_temporary_task_touches_nobody(supervise):
 
     eventually(lambda: ids(sup) == ["Probe"])
 
-    assert sup.process.reason is None
+    assert sup.cell.reason is None
 
 
 def test_a_significant_task_takes_its_supervisor_along():

@@ -63,7 +63,7 @@ def trapping(_me):
 
 
 def ended(task):
-    return eventually(lambda: task.ref.process.reason)
+    return eventually(lambda: task.ref.cell.reason)
 
 
 # ---- the crash of a task ----------------------------------------------------------------------
@@ -198,7 +198,7 @@ def test_a_task_whose_actor_was_killed_before_it_could_start_does_not_begin(
     )
     log.take(1)
     ref.tell(in_actor(TaskSupervisor.async_, sup, endless))
-    eventually(lambda: len(sup.process.mailbox) == 1)
+    eventually(lambda: len(sup.cell.mailbox) == 1)
 
     kill(ref)
     come_up.set()

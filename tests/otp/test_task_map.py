@@ -400,11 +400,11 @@ def test_an_item_that_is_taken_after_the_asking_actor_has_ended_is_not_worked_on
 
 def test_an_actor_that_goes_on_keeps_nothing_of_a_map_that_is_through(start, sup):
     ref = start()
-    watchers = len(ref.process._watchers)
+    watchers = len(ref.cell._watchers)
 
     call(ref, lambda _me: list(TaskSupervisor.map(sup, double, range(20), max_concurrency=4)))
 
-    assert len(ref.process._watchers) == watchers
+    assert len(ref.cell._watchers) == watchers
 
 
 # ---- refusals ---------------------------------------------------------------------------------

@@ -250,14 +250,14 @@ def test_an_iterator_that_nobody_takes_from_leaves_no_task(start, sup, endless, 
 
 
 def test_the_timers_of_a_map_go_with_it(sup):
-    before = len(timers._clockwork._heap)
+    before = len(timers._timer_thread._heap)
     values = TaskSupervisor.map(
         sup, divide, [1, 2, 3], on_timeout="kill", timeout=LONGEST, max_concurrency=1
     )
 
     assert list(values) == [12, 6, 4]
 
-    assert sum(entry[2] is not None for entry in timers._clockwork._heap) <= before
+    assert sum(entry[2] is not None for entry in timers._timer_thread._heap) <= before
 
 
 # ---- ordered=False ----------------------------------------------------------------------------
@@ -375,7 +375,7 @@ def test_the_last_one_that_calls_who_waits_for_it_gets_callcycle(start, sup):
 
 def test_a_map_that_is_through_leaves_nothing_in_who_asked_for_it(start, sup):
     ref = start()
-    watchers = len(ref.process._watchers)
+    watchers = len(ref.cell._watchers)
 
     for ordered in (True, False):
         call(
@@ -387,7 +387,7 @@ def test_a_map_that_is_through_leaves_nothing_in_who_asked_for_it(start, sup):
             ),
         )
 
-    assert len(ref.process._watchers) == watchers
+    assert len(ref.cell._watchers) == watchers
 
 
 def test_tasks_that_end_as_their_time_does_have_one_end_each(sup):

@@ -157,7 +157,7 @@ def test_who_awaits_a_task_hears_of_it_when_its_place_is_free_and_not_before(tas
     begin = Gate()
     sup = tasks(max_children=1)
     task = TaskSupervisor.async_(sup, lambda: (begin(), fn()))
-    task.ref.process.watch("slow", gate)
+    task.ref.cell.watch("slow", gate)
     begin.open()
     gate.wait_entered()  # its end is on its way, and no further than those who watch
 
@@ -340,7 +340,7 @@ def test_a_task_that_cannot_be_interrupted_has_its_shutdown_time(sup, deaf, shut
     deaf.let_go()
 
     stopping.result()
-    assert ref.process.reason == Normal()
+    assert ref.cell.reason == Normal()
     assert lines(caplog, logging.ERROR) == []
 
 
@@ -352,7 +352,7 @@ def test_a_task_that_is_still_there_after_that_is_killed(sup, deaf, shutdown, re
 
     stop(sup)
 
-    assert ref.process.reason == Killed()
+    assert ref.cell.reason == Killed()
     assert len(lines(caplog, logging.ERROR)) == reports
 
 
@@ -398,8 +398,8 @@ def test_a_task_that_asks_its_supervisor_while_that_waits_for_its_end_gets_callc
     ref = TaskSupervisor.start_child(sup, ask_when_ending)
     endless.wait_begun()
     stopping = InThread(stop, sup)
-    eventually(lambda: sup.process.waits_for is not None)
-    assert sup.process.waits_for[0] is ref.process
+    eventually(lambda: sup.cell.waits_for is not None)
+    assert sup.cell.waits_for[0] is ref.cell
 
     ending.set()
 

@@ -206,11 +206,11 @@ def test_the_timeout_is_for_all_of_them_together(endless):
 def test_nothing_is_kept_of_a_wait_that_is_over(endless):
     task = Task.async_(endless)
     endless.wait_begun()
-    watchers = len(task.ref.process._watchers)
+    watchers = len(task.ref.cell._watchers)
 
     Task.yield_many([task, task], 0)
 
-    assert len(task.ref.process._watchers) == watchers
+    assert len(task.ref.cell._watchers) == watchers
     task.shutdown(BRUTAL_KILL)
     endless.wait_over()
 

@@ -116,17 +116,17 @@ def test_an_impossible_time_is_refused(start, seconds, error):
 
 def test_many_timers_that_are_called_back_are_dropped_before_their_time(start):
     ref = start()
-    before = len(timers._clockwork._heap)
+    before = len(timers._timer_thread._heap)
 
     for _ in range(10):
         for timer in [send_after(ref, "never", LONG) for _ in range(200)]:
             cancel_timer(timer)
 
-    assert len(timers._clockwork._heap) - before < 500
+    assert len(timers._timer_thread._heap) - before < 500
 
 
 def test_a_timer_thread_that_cannot_start_is_a_start_error_and_the_next_one_tries_again(start):
-    class Clockwork(timers._Clockwork):
+    class FewThreads(timers.TimerThread):
         threads_left = 0
 
         def _run(self):
@@ -141,14 +141,14 @@ def test_a_timer_thread_that_cannot_start_is_a_start_error_and_the_next_one_trie
     def no_thread_left():
         raise RuntimeError("can't start new thread")
 
-    clockwork = Clockwork()
+    timer_thread = FewThreads()
     timer = timers.Timer(start(), "never", 0.0)
 
     for _ in range(2):
         with pytest.raises(StartError, match="can't start new thread"):
-            clockwork.add(timer)
-    clockwork.threads_left = 1
-    clockwork.add(timer)
+            timer_thread.add(timer)
+    timer_thread.threads_left = 1
+    timer_thread.add(timer)
 
 
 @settings(max_examples=30)
@@ -185,7 +185,7 @@ def test_a_lookout_ends_with_its_receiver(start, notes):
 
     kill(ref)
 
-    eventually(lambda: not any(entry[2]._ref is ref for entry in lookouts()))
+    eventually(lambda: not any(entry[2]._ref is ref for entry in polling_timers()))
     seen = len(looks)
     send_after(start(notes), "later", 0.02)
     notes.take(1)
@@ -193,14 +193,14 @@ def test_a_lookout_ends_with_its_receiver(start, notes):
 
 
 def test_a_lookout_can_be_cancelled(start, notes):
-    lookout = timers.send_when(start(notes), "never", lambda: False, every=lambda: 3600)
+    polling_timer = timers.send_when(start(notes), "never", lambda: False, every=lambda: 3600)
 
-    assert 0 < cancel_timer(lookout) <= 3600
+    assert 0 < cancel_timer(polling_timer) <= 3600
 
 
-def lookouts():
-    with timers._clockwork._lock:
-        return [e for e in timers._clockwork._heap if isinstance(e[2], timers.Lookout)]
+def polling_timers():
+    with timers._timer_thread._lock:
+        return [e for e in timers._timer_thread._heap if isinstance(e[2], timers.PollingTimer)]
 
 
 def test_a_look_that_fails_ends_itself_and_no_other_timer(start, notes, caplog):

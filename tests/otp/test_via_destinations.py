@@ -74,7 +74,7 @@ def test_it_is_stopped(shop, start):
 
     stop(CLERK, Shutdown("done"))
 
-    assert ref.process.reason == Shutdown("done")
+    assert ref.cell.reason == Shutdown("done")
     assert whereis(CLERK) is None
 
 
@@ -112,7 +112,7 @@ def test_a_timer_whose_registry_became_another_one_loses_its_message_alone(start
     lost = timers.Timer(CLERK, "lost", 0.0)  # made before there was a registry
     start("duplicate", of=Registry, name="shop")
 
-    timers._clockwork.add(lost)
+    timers._timer_thread.add(lost)
     send_after(ref, "later", 0.001)
 
     assert notes.take(1) == ["later"]

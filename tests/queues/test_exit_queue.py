@@ -33,7 +33,7 @@ def worker(start):
 
 
 def test_an_exit_is_announced_and_taken_once(queue, worker):
-    exits = ExitQueue(queue.process)
+    exits = ExitQueue(queue.cell)
 
     exits.push(worker, Normal())
 
@@ -43,7 +43,7 @@ def test_an_exit_is_announced_and_taken_once(queue, worker):
 
 
 def test_many_exits_are_announced_by_one_message(queue, worker):
-    exits = ExitQueue(queue.process)
+    exits = ExitQueue(queue.cell)
 
     for number in range(10):
         exits.push(worker, Shutdown(number))
@@ -55,7 +55,7 @@ def test_many_exits_are_announced_by_one_message(queue, worker):
 
 
 def test_a_paused_exit_queue_sends_no_message(queue, worker):
-    exits = ExitQueue(queue.process)
+    exits = ExitQueue(queue.cell)
     exits.paused = True
 
     exits.push(worker, Normal())
@@ -65,7 +65,7 @@ def test_a_paused_exit_queue_sends_no_message(queue, worker):
 
 
 def test_no_exit_of_many_at_once_is_lost(queue, worker):
-    exits = ExitQueue(queue.process)
+    exits = ExitQueue(queue.cell)
     taken = []
 
     def end():

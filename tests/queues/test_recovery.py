@@ -33,7 +33,7 @@ def another(app, old, *path):
 
     def look():
         ref = child(app.root, *path)
-        return ref if hasattr(ref, "process") and ref != old and ref.is_alive() else None
+        return ref if hasattr(ref, "cell") and ref != old and ref.is_alive() else None
 
     return until(look, f"the restart of {path}")
 
@@ -238,7 +238,7 @@ def alive(app, *path):
         ref = child(app.root, *path)
     except Exception:  # noqa: BLE001 - the tree is gone
         return app.root
-    return ref if hasattr(ref, "process") and ref.is_alive() else None
+    return ref if hasattr(ref, "cell") and ref.is_alive() else None
 
 
 def test_workers_of_a_queue_can_be_found_in_the_tree(run, stage):

@@ -249,7 +249,7 @@ def test_beside_another_process_the_storage_actor_writes_so_that_nobody_waits_wi
 
         beside = pool.submit(client._ask, Write(lambda _: threading.current_thread())).result()
 
-    assert beside is otp.whereis(NAME).process.thread
+    assert beside is otp.whereis(NAME).cell.thread
 
 
 def test_nobody_waits_for_the_storage_of_a_stopped_application(client):

@@ -117,7 +117,7 @@ class Asked:
 def wait_for_mail(actor, length):
     deadline = threading.Event()
     for _ in range(1000):
-        if len(actor.process.mailbox) >= length:
+        if len(actor.cell.mailbox) >= length:
             return
         deadline.wait(0.005)
     pytest.fail("the messages did not arrive")

@@ -218,7 +218,7 @@ class PoolActor(GenServer):
     def init(self) -> None:
         """Start the first slots, so that their processes are warm when the jobs come."""
         number = self._executor.open(self.ref)
-        if not self._otp_process.watch(self, lambda _ref, _reason: self._executor.close()):
+        if not self._otp_cell.watch(self, lambda _ref, _reason: self._executor.close()):
             self._executor.close()
         for _ in range(number):
             self._start()

@@ -65,7 +65,7 @@ class SlotActor(GenServer):
     def init(self) -> Continue:
         """Be a slot of the pool."""
         self._pool.enter(self)
-        if not self._otp_process.watch(self, self._on_end):
+        if not self._otp_cell.watch(self, self._on_end):
             self._pool.leave(self.ref)
             raise Stop
         return Continue()
@@ -103,7 +103,7 @@ class SlotActor(GenServer):
             present = self._present()
             while present is not None and (handle := self._pool.next(self)) is not None:
                 self._run(handle, present)
-                if self._otp_process.stop_requested():
+                if self._otp_cell.stop_requested():
                     return
                 # It was alive a moment ago; that it is not is seen when it takes no more.
                 present = self._with or self._present()
@@ -113,7 +113,7 @@ class SlotActor(GenServer):
             self._pool.see_to_what_waits()
 
     def _run(self, handle: ProcessHandle, present: Conversation) -> None:
-        me = self._otp_process
+        me = self._otp_cell
         end: Outcome | None = Interrupted("its slot ended")
         self.is_busy = True
         try:
@@ -123,7 +123,7 @@ class SlotActor(GenServer):
         finally:
             self.is_busy = False
             # The queue claims its next job in this thread, which then takes it: nobody is woken.
-            with self._pool.taking_next(), inline.errands():
+            with self._pool.taking_next(), inline.deferring_turns():
                 handle.end(end)
 
     def _kill(self) -> None:
@@ -164,7 +164,7 @@ class SlotActor(GenServer):
             present = self._present()
         except Closed:
             present = None
-        if present is None or self._otp_process.stop_requested():
+        if present is None or self._otp_cell.stop_requested():
             return Interrupted("its process ended, and there was no other")
         return self._perform(handle, present, is_second=True)
 
@@ -193,7 +193,7 @@ class SlotActor(GenServer):
         why = process.close()
         if stop_requested:
             return None
-        if self._otp_process.stop_requested():
+        if self._otp_cell.stop_requested():
             return Interrupted("its process was stopped with the queue's executor")
         last_words = process.last_words()
         shown = f"what it wrote last to its standard error:\n{last_words}" if last_words else None
@@ -223,7 +223,7 @@ class SlotActor(GenServer):
             )
             self.send_after(PAUSE, Work())
             return None
-        if self._otp_process.reason is not None:  # killed meanwhile, and nobody saw the process
+        if self._otp_cell.reason is not None:  # killed meanwhile, and nobody saw the process
             self._retire()
             raise Stop
         return self._with

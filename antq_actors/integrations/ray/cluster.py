@@ -213,7 +213,7 @@ class Host:
                 again.start()
         else:
             self._failure = None
-            self._app.root.process.watch(self, self._tree_ended)
+            self._app.root.cell.watch(self, self._tree_ended)
 
     def _stop(self, timeout: float) -> None:
         self._stops = True

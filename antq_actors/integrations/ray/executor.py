@@ -225,7 +225,7 @@ class RayActor(GenServer):
         """Take attempts from now on."""
         self._executor.renew()
         self.send_after(LOOK_INTERVAL, _Look())
-        self._otp_process.watch(self, self._on_end)
+        self._otp_cell.watch(self, self._on_end)
         return Continue()
 
     def handle_continue(self, _token: object) -> None:

@@ -16,40 +16,40 @@ from antq_actors.otp.messaging.calls import stop
 from antq_actors.otp.messaging.watch import DeathWatch
 
 if TYPE_CHECKING:
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
 
-PATIENCE: Final = 10.0
+STOP_TIMEOUT_SECONDS: Final = 10.0
 """Seconds that the actors without a supervisor have together for their ends."""
 
-GRACE: Final = 1.0
+LATE_STOP_TIMEOUT_SECONDS: Final = 1.0
 """Seconds for those that are left when the time of all is over."""
 
-_roots: Final[dict[Process, int]] = {}
+_roots: Final[dict[ActorCell, int]] = {}
 
 
-def add(process: Process) -> None:
-    """Stop *process* when the program ends, if it lives then."""
-    _roots[process] = os.getpid()
-    if not process.watch(add, lambda _ref, _reason: _roots.pop(process, None)):
-        _roots.pop(process, None)
+def add(cell: ActorCell) -> None:
+    """Stop *cell* when the program ends, if it lives then."""
+    _roots[cell] = os.getpid()
+    if not cell.watch(add, lambda _ref, _reason: _roots.pop(cell, None)):
+        _roots.pop(cell, None)
 
 
 def _stop_all() -> None:
     # Last started, first stopped. A forked child inherits the list, but none of the threads.
-    roots = [process for process, pid in list(_roots.items()) if pid == os.getpid()]
-    deadline = time.monotonic() + PATIENCE
+    roots = [cell for cell, pid in list(_roots.items()) if pid == os.getpid()]
+    deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
     while roots and time.monotonic() < deadline:
         with suppress(CallExit):
             stop(roots.pop().ref, Shutdown(), timeout=max(0.0, deadline - time.monotonic()))
     _stop_together(roots)
 
 
-def _stop_together(processes: list[Process]) -> None:
+def _stop_together(cells: list[ActorCell]) -> None:
     """Stop those whose turn did not come, because one before them does not end."""
-    watches = [DeathWatch(process.ref) for process in processes]
-    for process in processes:
-        process.ref.deliver(StopRequest(Shutdown()))
-    deadline = time.monotonic() + GRACE
+    watches = [DeathWatch(cell.ref) for cell in cells]
+    for cell in cells:
+        cell.ref.deliver(StopRequest(Shutdown()))
+    deadline = time.monotonic() + LATE_STOP_TIMEOUT_SECONDS
     for watch in watches:
         watch.wait(max(0.0, deadline - time.monotonic()))
 

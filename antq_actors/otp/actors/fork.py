@@ -15,27 +15,27 @@ from antq_actors.otp.kernel import abandoned, current
 from antq_actors.otp.messaging import deadlock, names
 
 if TYPE_CHECKING:
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
 
-_living: Final[dict[Process, None]] = {}
-
-
-def add(process: Process) -> None:
-    """Have *process* end in every child that is forked from now on."""
-    _living[process] = None
+_living: Final[dict[ActorCell, None]] = {}
 
 
-def discard(process: Process) -> None:
-    """Note that *process* has ended here, too."""
-    _living.pop(process, None)
+def add(cell: ActorCell) -> None:
+    """Have *cell* end in every child that is forked from now on."""
+    _living[cell] = None
+
+
+def discard(cell: ActorCell) -> None:
+    """Note that *cell* has ended here, too."""
+    _living.pop(cell, None)
 
 
 def _lose_all() -> None:
     current.enter(None)
     for module in (abandoned, pykka_registry, names, deadlock):
         module.renew()
-    for process in list(_living):
-        process.lose()
+    for cell in list(_living):
+        cell.lose()
     _living.clear()
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.child_spec import ShutdownTime
     from antq_actors.otp.messaging.timers import Timer
     from antq_actors.otp.messaging.via import Via
@@ -52,8 +52,8 @@ class GenServer(ActorLoop):
     in_actor_registry: ClassVar[bool] = True
     """False: pykka's ActorRegistry does not see it."""
 
-    lends_its_place: ClassVar[bool] = False
-    """True: while it sleeps, who has something for it may run its turn, see `inline.py`."""
+    runs_inline: ClassVar[bool] = False
+    """True: a thread with a request for it runs the turn itself while it sleeps."""
 
     is_reentrant: ClassVar[bool] = False
     """True: its turns wait for no other actor, and may also run in the middle of one of its own,
@@ -83,10 +83,10 @@ class GenServer(ActorLoop):
         """Put our ref in the place of pykka's."""
         self._otp_ref = ServerRef(self, self.mailbox, registered=self.in_actor_registry)
         self._actor_ref = self._otp_ref
-        self._otp_process = self._otp_ref.process
-        if self.lends_its_place:
-            self._otp_process.lender = self
-            self.mailbox.lend()
+        self._otp_cell = self._otp_ref.cell
+        if self.runs_inline:
+            self._otp_cell.inline_actor = self
+            self.mailbox.allow_inline()
 
     def _otp_make_up_for_init(self) -> None:
         if not hasattr(self, "_actor_ref"):
@@ -110,15 +110,15 @@ class GenServer(ActorLoop):
 
     def handle_cast(self, request: Any) -> None:
         """Act on a ``cast``."""
-        logger.warning("%s ignores an unknown cast: %r", self._otp_process, request)
+        logger.warning("%s ignores an unknown cast: %r", self._otp_cell, request)
 
     def handle_info(self, message: Any) -> None:
         """Act on anything else: Down, Exited, timer messages, plain ``tell``."""
-        logger.warning("%s ignores an unknown message: %r", self._otp_process, message)
+        logger.warning("%s ignores an unknown message: %r", self._otp_cell, message)
 
     def handle_continue(self, token: Any) -> None:
         """Go on after ``init`` answered ``Continue(token)``, before any message."""
-        logger.warning("%s ignores an unknown continue: %r", self._otp_process, token)
+        logger.warning("%s ignores an unknown continue: %r", self._otp_cell, token)
 
     def terminate(self, reason: ExitReason) -> None:
         """Clean up. Runs on every end but a kill and a failed ``init``.
@@ -126,8 +126,8 @@ class GenServer(ActorLoop):
         ``raise Stop(other)`` replaces the reason.
         """
 
-    def lends(self) -> bool:
-        """Say whether, now, another thread may run a turn. Asked in that thread, after ``init``."""
+    def can_run_inline(self) -> bool:
+        """Return whether another thread, which asks, may run a turn now; not before ``init``."""
         return True
 
     def ends_with(self, error: BaseException) -> bool:
@@ -155,7 +155,7 @@ class GenServer(ActorLoop):
         Answer what ``from_`` would be for each, with the request as its ``request``; reply to each.
         """
         # Who looks on sees each message begin, so then they come one by one.
-        return [] if self._otp_process.onlookers else list(self.mailbox.take_calls(limit))
+        return [] if self._otp_cell.observers else list(self.mailbox.take_calls(limit))
 
     def send_after(self, seconds: float | timedelta, message: Any) -> Timer:
         """Send *message* to this actor's ``handle_info`` in *seconds*."""
@@ -167,8 +167,8 @@ class GenServer(ActorLoop):
         Let the Interrupt pass: the actor then ends with the signal's reason. It cannot reach a
         thread that sits in C code before that returns.
         """
-        process = self._otp_process
-        return process.interruptible.run(process.stop_requested, fn, *args, **kwargs)
+        cell = self._otp_cell
+        return cell.interruptible.run(cell.stop_requested, fn, *args, **kwargs)
 
     # ---- starting -------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class GenServer(ActorLoop):
 
         Raises what `start` raises. The caller is not linked to an actor that did not start.
         """
-        return cls._otp_launch(args, kwargs, name=name, timeout=timeout, parent=current.process())
+        return cls._otp_launch(args, kwargs, name=name, timeout=timeout, parent=current.cell())
 
     @classmethod
     def spawn_link(cls, *args: Any, name: str | Via | None = None, **kwargs: Any) -> ServerRef:
@@ -221,7 +221,7 @@ class GenServer(ActorLoop):
         As ``proc_lib:spawn_link``, and as OTP's tasks are started: what goes wrong in ``init``
         is an end like any other.
         """
-        return cls._otp_prepare(args, kwargs, name=name, parent=current.process(), is_awaited=False)
+        return cls._otp_prepare(args, kwargs, name=name, parent=current.cell(), is_awaited=False)
 
     @classmethod
     def child_spec(
@@ -270,23 +270,23 @@ class GenServer(ActorLoop):
         *,
         name: str | Via | None,
         timeout: float | timedelta | None,
-        parent: Process | None,
+        parent: ActorCell | None,
     ) -> Any:
         limit = seconds(timeout)
         if limit is not None:
             _check_timeout_is_meant(cls, args)
         ref = cls._otp_prepare(args, kwargs, name=name, parent=parent, is_awaited=True)
-        started = ref.process.started
+        started = ref.cell.started
         assert started is not None  # noqa: S101 - it is awaited
         try:
-            with waiting_for(ref.process, started):
+            with waiting_for(ref.cell, started):
                 if not started.wait(limit):
-                    ref.process.give_up_start(started, f"init took longer than {limit} s")
+                    ref.cell.give_up_start(started, f"init took longer than {limit} s")
                     # If init was just through, that is the answer, a moment from now.
                     started.wait(None)
         except BaseException:
             # Ctrl-C, say: whoever wanted it will not have its ref.
-            ref.process.exit(None, Shutdown())
+            ref.cell.exit(None, Shutdown())
             raise
         if started.error is None:
             return started.value
@@ -310,52 +310,52 @@ class GenServer(ActorLoop):
         actor = cls(*args, **kwargs)
         if not hasattr(actor, "_otp_ref"):
             actor._otp_make_up_for_init()
-        ref, process = actor._otp_ref, actor._otp_process
+        ref, cell = actor._otp_ref, actor._otp_cell
         try:
             if is_awaited:
-                process.started = Promise()
+                cell.started = Promise()
             if name is not None:
-                names.register(name, process)
+                names.register(name, cell)
             if cls.in_actor_registry:
                 ActorRegistry.register(ref)
             actor._otp_begin(parent)
         except BaseException as error:
             # Ctrl-C, say, or a log handler, to which pykka's registry tells of it: what has a name
             # and never begins would be waited for without end.
-            process.die(Crash(error))
+            cell.die(Crash(error))
             raise
         return ref
 
-    def _otp_begin(self, parent: Process | None) -> None:
+    def _otp_begin(self, parent: ActorCell | None) -> None:
         """Live, as a child of *parent* if there is one."""
-        process = self._otp_process
+        cell = self._otp_cell
         if parent is None:
-            at_exit.add(process)
+            at_exit.add(cell)
         else:
             self._otp_join(parent)
-        fork.add(process)
+        fork.add(cell)
         try:
             self._start_actor_loop()
         except RuntimeError as error:  # the system has no thread left
-            process.unlink_parent()
-            process.die(Crash(error))
-            text = f"{process} did not start: {error}"
+            cell.unlink_parent()
+            cell.die(Crash(error))
+            text = f"{cell} did not start: {error}"
             raise StartError(Crash(error), message=text) from error
 
-    def _otp_join(self, parent: Process) -> None:
+    def _otp_join(self, parent: ActorCell) -> None:
         """Be a child of *parent*; end, and raise CallExit, if that is dead."""
-        if not self._otp_process.be_child_of(parent):
+        if not self._otp_cell.be_child_of(parent):
             # Killed since its thread last looked: nobody would ever end a child of it.
             reason = parent.reason or Killed()
-            self._otp_process.die(reason)
+            self._otp_cell.die(reason)
             current.fence()
             raise CallExit(reason)
 
     def _start_actor_loop(self) -> None:
         if self.use_daemon_thread:
-            run_queue.run(self._actor_loop, is_awaited=self._otp_process.started is not None)
+            run_queue.run(self._actor_loop, is_awaited=self._otp_cell.started is not None)
         else:
-            threading.Thread(target=self._actor_loop, name=str(self._otp_process)).start()
+            threading.Thread(target=self._actor_loop, name=str(self._otp_cell)).start()
 
 
 def _check_timeout_is_meant(cls: type[GenServer], args: tuple[Any, ...]) -> None:

@@ -19,7 +19,7 @@ from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed
 if TYPE_CHECKING:
     from antq_actors.otp.kernel.ref import ServerRef
 
-_BEGUN: Final = Continue()
+_STARTED: Final = Continue()
 
 
 class _Nothing:
@@ -32,62 +32,62 @@ class _Nothing:
 _NOTHING: Final = _Nothing()
 
 
-class Detached(LeanServer):
+class RemoteActor(LeanServer):
     """Has one thing to do, elsewhere, and ends with it: it handles no messages and has no hooks.
 
-    Subclasses write ``begin``, ``interrupted`` and ``killed``, which must neither wait nor take
-    long: they are run by whoever starts the actor, sends it an exit signal, or kills it. Whoever
-    knows that it is over calls ``conclude``.
+    Subclasses write ``on_start``, ``on_interrupt`` and ``on_kill``, which must neither wait nor
+    take long: they run in the thread that starts the actor, sends it an exit signal, or kills it.
+    Whoever knows that it is over calls ``finish``.
     """
 
     has_thread: ClassVar[bool] = False
 
-    def begin(self) -> None:
+    def on_start(self) -> None:
         """Have it done. What this raises ends the actor."""
         raise NotImplementedError
 
-    def interrupted(self) -> None:
-        """Hear that an exit signal has come: what is done shall end soon."""
+    def on_interrupt(self) -> None:
+        """Have it end soon: an exit signal has come."""
 
-    def killed(self) -> None:
-        """Hear that the actor was killed: nobody waits any more for what is done."""
+    def on_kill(self) -> None:
+        """Give it up: the actor was killed, and its outcome is not wanted any more."""
 
     @classmethod
-    def spawn_copy(cls, *args: Any) -> ServerRef:
-        """Start the actor as a child of the actor that calls, and answer its ref."""
-        parent = current.process()
+    def spawn(cls, *args: Any) -> ServerRef:
+        """Start the actor as a child of the actor that calls, and return its ref."""
+        parent = current.cell()
         actor = cls(*args)
-        process = actor._otp_process
-        process.is_at = (_BEGUN, time.monotonic())
-        process.interruptible = actor  # type: ignore[assignment] # as much of one as is needed
+        cell = actor._otp_cell
+        cell.current_message = (_STARTED, time.monotonic())
+        cell.interruptible = actor  # type: ignore[assignment] # as much of one as is needed
         if parent is not None:
             actor._otp_join(parent)
-        fork.add(process)
+        fork.add(cell)
         try:
-            actor.begin()
+            actor.on_start()
         except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
-            actor.conclude(Crash(error))
+            actor.finish(Crash(error))
         return actor._otp_ref
 
-    def conclude(self, reason: ExitReason) -> bool:
+    def finish(self, reason: ExitReason) -> bool:
         """End, in whatever thread; False if it had ended before."""
-        process = self._otp_process
-        is_first = process.die(reason)
-        process.is_at = None
-        process.interruptible = _NOTHING  # type: ignore[assignment] # this actor is garbage now
+        cell = self._otp_cell
+        is_first = cell.die(reason)
+        cell.current_message = None
+        cell.interruptible = _NOTHING  # type: ignore[assignment] # this actor is garbage now
         return is_first
 
     def interrupt(self) -> bool:
-        """Hear of an exit signal or of the end, as an `Interruptible` does."""
-        process = self._otp_process
-        if process.reason is None:
-            self.interrupted()
+        """Receive an exit signal or a kill, as an `Interruptible` does."""
+        cell = self._otp_cell
+        if cell.reason is None:
+            self.on_interrupt()
         else:
-            process.interruptible = _NOTHING  # type: ignore[assignment] # as in conclude
-            self.killed()
+            cell.interruptible = _NOTHING  # type: ignore[assignment] # as in finish
+            self.on_kill()
         return True
 
     def ordered_reason(self) -> ExitReason:
-        """Answer the reason of the exit signal that told it to end."""
+        """Return the reason of the exit signal that told it to end."""
         signal = self.mailbox.get(0)
         return signal.reason if isinstance(signal, ExitSignal) else Killed()

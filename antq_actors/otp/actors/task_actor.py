@@ -52,7 +52,7 @@ class LeanServer(GenServer):
         self.actor_inbox = mailbox = Mailbox()  # type: ignore[assignment] # it can do more
         self.actor_stopped = _Flag()  # type: ignore[assignment]
         self._otp_ref = self._actor_ref = ref = ServerRef(self, mailbox, registered=False)
-        self._otp_process = ref.process
+        self._otp_cell = ref.cell
 
 
 _TO_RUN: Final = Continue()
@@ -69,9 +69,9 @@ class OneShot(LeanServer):
         raise NotImplementedError
 
     @classmethod
-    def spawn_copy(cls, *args: Any) -> ServerRef:
+    def spawn(cls, *args: Any) -> ServerRef:
         """Do what ``spawn_link`` does in an actor's thread, without a name and in less time."""
-        parent = current.local.process
+        parent = current.local.cell
         if parent is None or parent.reason is not None:
             return cls.spawn_link(*args)
         actor = cls(*args)
@@ -79,15 +79,15 @@ class OneShot(LeanServer):
         return actor._otp_ref
 
     def _otp_live(self) -> ExitReason:
-        process = self._otp_process
-        if process.reason is not None:
-            return process.reason  # killed before its turn came: it must not begin
-        process.is_at = (_TO_RUN, time.monotonic())
-        if process.started is not None:
-            process.tell_starter(self._otp_ref)
+        cell = self._otp_cell
+        if cell.reason is not None:
+            return cell.reason  # killed before its turn came: it must not begin
+        cell.current_message = (_TO_RUN, time.monotonic())
+        if cell.started is not None:
+            cell.tell_starter(self._otp_ref)
         try:
-            for onlooker in process.onlookers:
-                onlooker.begins(_TO_RUN)
+            for observer in cell.observers:
+                observer.on_receive(_TO_RUN)
             return self.run()
         except Stop as stop:
             return stop.reason

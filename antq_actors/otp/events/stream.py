@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from antq_actors.otp.events import Event
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.otp.messaging.destinations import Destination
 
@@ -41,8 +41,8 @@ class Subscription:
     def __init__(
         self,
         deliver: Callable[[Event], Any],
-        below: Process | None,
-        listener: Process | None = None,
+        below: ActorCell | None,
+        listener: ActorCell | None = None,
     ) -> None:
         self._deliver = deliver
         # Weakly: all that is below it leads to it, so without it no more can come from there.
@@ -79,7 +79,7 @@ class Subscription:
             if root is None:
                 self.cancel()
                 return
-            if not _is_below(event.supervisor.process, root):
+            if not _is_below(event.supervisor.cell, root):
                 return
         try:
             is_over = self._deliver(event) is _GONE
@@ -103,8 +103,8 @@ def subscribe(
     """
     root = None if below is None else find_living(below)
     if isinstance(listener, ServerRef | str | Via):
-        process = find_living(listener)
-        return Subscription(lambda event: _deliver(process, event), root, process).start()
+        cell = find_living(listener)
+        return Subscription(lambda event: _deliver(cell, event), root, cell).start()
     if not callable(listener):
         raise TypeError(f"a listener is a function or an actor's ref or name, got {listener!r}")
     return Subscription(lambda event: _call(listener, event), root).start()
@@ -174,8 +174,8 @@ def _call(listener: Callable[[Event], object], event: Event) -> None:
     listener(event)
 
 
-def _deliver(process: Process, event: Event) -> object:
-    return None if process.ref.deliver(event) else _GONE
+def _deliver(cell: ActorCell, event: Event) -> object:
+    return None if cell.ref.deliver(event) else _GONE
 
 
 def _putting_into(events: queue.SimpleQueue[Event]) -> Callable[[Event], object]:
@@ -198,10 +198,10 @@ def _change(*, with_: Subscription | None = None, without: Subscription | None =
         _subscriptions = kept if with_ is None else (*kept, with_)
 
 
-def _is_below(process: Process | None, root: Process) -> bool:
-    while process is not None and process is not root:
-        process = None if process.parent is None else process.parent.process
-    return process is root
+def _is_below(cell: ActorCell | None, root: ActorCell) -> bool:
+    while cell is not None and cell is not root:
+        cell = None if cell.parent is None else cell.parent.cell
+    return cell is root
 
 
 def _renew() -> None:

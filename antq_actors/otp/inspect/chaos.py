@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.messaging.destinations import Destination
 
 __all__ = [
@@ -94,24 +94,24 @@ class Hang(_Harm):
 class Slowness(_Harm):
     """An actor that is slow; returned by `slow`."""
 
-    def __init__(self, process: Process, seconds: float) -> None:
+    def __init__(self, cell: ActorCell, seconds: float) -> None:
         super().__init__()
-        self._process = process
+        self._cell = cell
         self._seconds = seconds
 
     def end(self) -> None:
         """Let the actor be as fast as it can again. Twice is once."""
         super().end()
-        self._process.look_away(self)
+        self._cell.remove_observer(self)
 
-    def begins(self, what: object) -> None:  # noqa: ARG002 - whatever it is
+    def on_receive(self, what: object) -> None:  # noqa: ARG002 - whatever it is
         """Wait, in the actor's thread."""
         self._over.wait(self._seconds)
 
-    def answers(self, request: object, value: object) -> None:
+    def on_reply(self, request: object, value: object) -> None:
         """End the slowness: handle messages at full speed again."""
 
-    def sends(self, how: str, message: object, dest: object) -> None:
+    def on_send(self, how: str, message: object, dest: object) -> None:
         """Send as fast as ever."""
 
 
@@ -174,9 +174,9 @@ def slow(dest: Destination, seconds: float | timedelta) -> Slowness:
     if seconds is None or seconds == math.inf:
         raise ValueError(f"seconds must be 0 or more, and finite, got {seconds!r}; or use hang()")
     pause = min(finite_seconds(seconds, "seconds"), threading.TIMEOUT_MAX)
-    process = find_living(dest)
-    harm = Slowness(process, pause)
-    process.look_at(harm)
+    cell = find_living(dest)
+    harm = Slowness(cell, pause)
+    cell.add_observer(harm)
     return harm
 
 

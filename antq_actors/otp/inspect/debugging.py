@@ -16,13 +16,13 @@ from antq_actors.otp.messaging.destinations import find_living
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.messaging.destinations import Destination
 
 _OURS: Final = frozenset(
     {
         *("actor_urn", "actor_inbox", "actor_stopped", "_actor_ref"),  # pykka's
-        *("_otp_ref", "_otp_process", "from_"),
+        *("_otp_ref", "_otp_cell", "from_"),
     }
 )
 """Attributes that every actor has."""
@@ -38,16 +38,16 @@ class _GetState(SystemCall):
 
 
 class _SetSuspended(SystemCall):
-    __slots__ = ("_process", "_value", "callback")
+    __slots__ = ("_cell", "_value", "callback")
 
-    def __init__(self, process: Process, *, value: bool) -> None:
+    def __init__(self, cell: ActorCell, *, value: bool) -> None:
         super().__init__(None)
-        self._process = process
+        self._cell = cell
         self._value = value
         self.callback = "suspend" if value else "resume"
 
     def put_to(self, actor: Any) -> None:  # noqa: ARG002 - it is about the mailbox
-        mailbox = self._process.mailbox
+        mailbox = self._cell.mailbox
         before, mailbox.suspended = mailbox.suspended, self._value
         if not self.answer(None):
             mailbox.suspended = before  # whoever asked for it has given up
@@ -118,5 +118,5 @@ def resume(dest: Destination, timeout: float | timedelta | None = 5.0) -> None:
 
 def _set_suspended(dest: Destination, timeout: float | timedelta | None, *, value: bool) -> None:
     limit = seconds(timeout)
-    process = find_living(dest)
-    put_or_take_back(process, _SetSuspended(process, value=value), limit)
+    cell = find_living(dest)
+    put_or_take_back(cell, _SetSuspended(cell, value=value), limit)

@@ -20,7 +20,7 @@ from antq_actors.otp.messaging.destinations import find
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.messaging.via import Via
 
 
@@ -53,34 +53,34 @@ def wait_until_restarted(
     deadline = None if limit is None else time.monotonic() + limit
     last: events.ChildExited | None = None
     with EventStream() as stream:
-        while not _is_restarted(process := find(name), old):
+        while not _is_restarted(cell := find(name), old):
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             try:
                 event = stream.take(left)
             except TimeoutError:
                 raise TimeoutError(
                     f"waited {limit} s for a restart of {str(name)!r}, in vain:"
-                    f" {_found(process)}{_seen(last)}"
+                    f" {_found(cell)}{_seen(last)}"
                 ) from None
-            if isinstance(event, events.ChildExited) and event.ref.process.name == str(name):
+            if isinstance(event, events.ChildExited) and event.ref.cell.name == str(name):
                 last = event
-    assert process is not None  # noqa: S101 - what is restarted is there; mypy cannot know
-    return process.ref
+    assert cell is not None  # noqa: S101 - what is restarted is there; mypy cannot know
+    return cell.ref
 
 
-def _is_restarted(process: Process | None, old: ServerRef | None) -> bool:
-    """Return whether *process* is up, and so are all above it, and it is not the first or *old*."""
-    if process is None or (old is not None and process is old.process):
+def _is_restarted(cell: ActorCell | None, old: ServerRef | None) -> bool:
+    """Return whether *cell* is up, and so are all above it, and it is not the first or *old*."""
+    if cell is None or (old is not None and cell is old.cell):
         return False
     is_another = old is not None
     is_child = False
-    while process.parent is not None and _is_supervisor(process.parent):
-        line = line_of(process)
+    while cell.parent is not None and _is_supervisor(cell.parent):
+        line = line_of(cell)
         if line is None:
             return False  # it, or the branch in which it is, is still being started
         is_child = True
         is_another = is_another or line.incarnation > 1
-        process = process.parent.process
+        cell = cell.parent.cell
     return is_child and is_another
 
 
@@ -88,15 +88,15 @@ def _is_supervisor(ref: ServerRef) -> bool:
     return bool(ref.actor_class.child_type == "supervisor")
 
 
-def _found(process: Process | None) -> str:
-    if process is None:
+def _found(cell: ActorCell | None) -> str:
+    if cell is None:
         return (
             "no actor has this name (a temporary child does not come back, and a transient one"
             " only after a crash)"
         )
-    if process.parent is None or not _is_supervisor(process.parent):
+    if cell.parent is None or not _is_supervisor(cell.parent):
         return "the actor with this name has no supervisor"
-    if line_of(process) is None:
+    if line_of(cell) is None:
         return "it is still being started"
     return "the actor with this name has not ended"
 

@@ -13,7 +13,7 @@ from antq_actors.otp.messaging.destinations import find_living
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.otp.messaging.destinations import Destination
 
@@ -76,33 +76,33 @@ Entry: TypeAlias = Got | Answered | Sent | Ended
 class Trace:
     """Sees what one actor does until it is stopped, or the actor ends; usable as ``with``."""
 
-    def __init__(self, process: Process, listener: Callable[[Entry], object]) -> None:
-        self._process = process
+    def __init__(self, cell: ActorCell, listener: Callable[[Entry], object]) -> None:
+        self._cell = cell
         self._listener = listener
 
     def start(self) -> None:
         """Begin to look."""
-        self._process.look_at(self)
-        if not self._process.watch(self, self._ended):
-            self._ended(self._process.ref, self._process.reason or NoProc())
+        self._cell.add_observer(self)
+        if not self._cell.watch(self, self._ended):
+            self._ended(self._cell.ref, self._cell.reason or NoProc())
 
     def stop(self) -> None:
         """Look no more. Twice is once."""
-        self._process.look_away(self)
-        self._process.unwatch(self)
+        self._cell.remove_observer(self)
+        self._cell.unwatch(self)
 
-    def begins(self, what: Any) -> None:
+    def on_receive(self, what: Any) -> None:
         """See the actor take up *what*."""
-        ref = self._process.ref
+        ref = self._cell.ref
         self._tell(Got(ref, *described(what, ref.actor_class)))
 
-    def answers(self, request: Any, value: Any) -> None:
+    def on_reply(self, request: Any, value: Any) -> None:
         """Report that the actor has replied."""
-        self._tell(Answered(self._process.ref, request, value))
+        self._tell(Answered(self._cell.ref, request, value))
 
-    def sends(self, how: str, message: Any, dest: Process) -> None:
+    def on_send(self, how: str, message: Any, dest: ActorCell) -> None:
         """See the actor send something."""
-        self._tell(Sent(self._process.ref, how, message, dest.ref))
+        self._tell(Sent(self._cell.ref, how, message, dest.ref))
 
     def _ended(self, ref: ServerRef, reason: ExitReason, /) -> None:
         self._tell(Ended(ref, reason))

@@ -19,7 +19,7 @@ from antq_actors.otp.supervision.restart import Child, ChildState
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.child_spec import ChildType
     from antq_actors.otp.messaging.destinations import Destination
 
@@ -121,19 +121,19 @@ def tree(dest: Destination) -> Node:
 
     Raises CallExit(NoProc()) if there is no such actor, or it has ended.
     """
-    process = find_living(dest)
-    child = line_of(process)
+    cell = find_living(dest)
+    child = line_of(cell)
     if child is None:
-        kind = process.ref.actor_class.child_type
-        spec = ChildSpec(str(process), process.ref.actor_class.start_link, type=kind)
-        child = Child(spec, ChildState.RUNNING, process.ref, incarnation=1)
+        kind = cell.ref.actor_class.child_type
+        spec = ChildSpec(str(cell), cell.ref.actor_class.start_link, type=kind)
+        child = Child(spec, ChildState.RUNNING, cell.ref, incarnation=1)
     return _node(child)
 
 
-def line_of(process: Process) -> Child | None:
-    """Return the entry of *process* in its supervisor's table, if it has one."""
-    supervisor = None if process.parent is None else _actor(process.parent.process)
-    return next((child for child in _table(supervisor) if child.ref is process.ref), None)
+def line_of(cell: ActorCell) -> Child | None:
+    """Return the entry of *cell* in its supervisor's table, if it has one."""
+    supervisor = None if cell.parent is None else _actor(cell.parent.cell)
+    return next((child for child in _table(supervisor) if child.ref is cell.ref), None)
 
 
 def _children(actor: Any) -> tuple[Node, ...]:
@@ -147,52 +147,52 @@ def _table(actor: Any) -> tuple[Child, ...]:
 
 def _node(child: Child) -> Node:
     spec = child.spec
-    process: Process | None = child.ref.process if child.is_running else None
-    actor = None if process is None else _actor(process)
+    cell: ActorCell | None = child.ref.cell if child.is_running else None
+    actor = None if cell is None else _actor(cell)
     node = Node(
-        name=str(spec.id) if process is None or process.name is None else process.name,
+        name=str(spec.id) if cell is None or cell.name is None else cell.name,
         kind=spec.type,
-        state=_state(child, process, actor),
+        state=_state(child, cell, actor),
         incarnation=child.incarnation,
         restarts=child.restarts,
-        mailbox_length=0 if process is None else len(process.mailbox),
+        mailbox_length=0 if cell is None else len(cell.mailbox),
         uptime=0.0,
-        last_exit=process.reason if process and process.reason else child.last_exit,
+        last_exit=cell.reason if cell and cell.reason else child.last_exit,
     )
-    if process is None or actor is None:
+    if cell is None or actor is None:
         return node
-    waits_for = process.waits_for  # read once: its thread goes on in the meantime
+    waits_for = cell.waits_for  # read once: its thread goes on in the meantime
     supervises = hasattr(actor, "published_children")
     return replace(
         node,
-        uptime=time.monotonic() - process.started_at,
+        uptime=time.monotonic() - cell.started_at,
         children=_children(actor),
-        handling=_handling(process),
+        handling=_handling(cell),
         waits_for=None if waits_for is None else str(waits_for[0]),
         max_restarts=actor.max_restarts if supervises else None,
         restarts_left=actor.restarts_left if supervises else None,
     )
 
 
-def _state(child: Child, process: Process | None, actor: Any) -> ChildState:
-    if process is None:
+def _state(child: Child, cell: ActorCell | None, actor: Any) -> ChildState:
+    if cell is None:
         return child.state
     if actor is None:
         return ChildState.STOPPED  # ended, and its supervisor has not seen that yet
-    return ChildState.SUSPENDED if process.mailbox.suspended else child.state
+    return ChildState.SUSPENDED if cell.mailbox.suspended else child.state
 
 
-def _handling(process: Process) -> Handling | None:
-    is_at = process.is_at
-    if is_at is None:
+def _handling(cell: ActorCell) -> Handling | None:
+    current_message = cell.current_message
+    if current_message is None:
         return None
-    what, since = is_at
-    return Handling(*described(what, process.ref.actor_class), max(0.0, time.monotonic() - since))
+    what, since = current_message
+    return Handling(*described(what, cell.ref.actor_class), max(0.0, time.monotonic() - since))
 
 
-def _actor(process: Process) -> Any:
+def _actor(cell: ActorCell) -> Any:
     """Return the actor object of a living process, otherwise None."""
-    return process.ref._actor_weakref() if process.reason is None else None  # noqa: SLF001 - pykka's
+    return cell.ref._actor_weakref() if cell.reason is None else None  # noqa: SLF001 - pykka's
 
 
 def _branches(children: Iterable[Node]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Final
 
 _lock = threading.RLock()
 _abandoned: Final[dict[object, threading.Thread]] = {}
-"""By the actor's `Process`, or whatever else tells them apart."""
+"""By the actor's `ActorCell`, or whatever else tells them apart."""
 
 
 def orphans() -> list[threading.Thread]:

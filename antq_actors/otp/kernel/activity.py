@@ -23,16 +23,16 @@ class Terminate(NamedTuple):
     reason: ExitReason
 
 
-class Onlooker(Protocol):
+class Observer(Protocol):
     """Sees what one actor does, in that actor's thread, before and after it is done."""
 
-    def begins(self, what: Any, /) -> None:
+    def on_receive(self, what: Any, /) -> None:
         """See it take up *what*: a message, Init or Terminate; see `described`."""
 
-    def answers(self, request: Any, value: Any, /) -> None:
+    def on_reply(self, request: Any, value: Any, /) -> None:
         """See it answer a call or an ask."""
 
-    def sends(self, how: str, message: Any, dest: Any, /) -> None:
+    def on_send(self, how: str, message: Any, dest: Any, /) -> None:
         """See it send *message* to another."""
 
 

@@ -2,7 +2,7 @@
 
 pykka's actor object belongs to the actor's own thread. This one may be touched by any thread, and
 outlives the actor: a ref keeps it, so that asking about a dead actor has an answer. Everything
-that has to happen when an actor ends, happens in :meth:`Process.die`, once, in OTP's order.
+that has to happen when an actor ends, happens in :meth:`ActorCell.die`, once, in OTP's order.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from pykka._envelope import Envelope
 
-    from antq_actors.otp.kernel.activity import Onlooker
-    from antq_actors.otp.kernel.mailbox import Leftovers, Mailbox
+    from antq_actors.otp.kernel.activity import Observer
+    from antq_actors.otp.kernel.mailbox import Mailbox, Unanswered
     from antq_actors.otp.kernel.ref import ServerRef
 
 logger = logging.getLogger("antq_actors.otp")
@@ -43,7 +43,7 @@ logger = logging.getLogger("antq_actors.otp")
 _numbers: Final = itertools.count(1)
 
 _NOBODY: Final[dict[object, Watcher]] = {}
-_NO_LINKS: Final[dict[Process, None]] = {}
+_NO_LINKS: Final[dict[ActorCell, None]] = {}
 """Never changed: what an ended actor has."""
 
 
@@ -54,17 +54,17 @@ class Watcher(Protocol):
         """Hear that *ref* ended."""
 
 
-class Holder(Protocol):
-    """Has a place for an actor, under a key, that is free again when the actor has ended."""
+class Cleanup(Protocol):
+    """Gives back what an actor has somewhere, before anyone is told of its end."""
 
-    def let_go(self, process: Process, /) -> None:
-        """Forget *process*."""
+    def on_exit(self, cell: ActorCell, /) -> None:
+        """Forget *cell*, which has ended."""
 
 
-class Lender(Protocol):
+class InlineActor(Protocol):
     """An actor that lets another thread run its turns; see `messaging/inline.py`."""
 
-    def lends(self) -> bool:
+    def can_run_inline(self) -> bool:
         """Say whether it does so now."""
 
     def take_turn(self, envelope: Envelope[Any], /) -> None:
@@ -78,11 +78,11 @@ class Lender(Protocol):
         """Whether its turns may run in the middle of one of its own."""
 
 
-class Process:
+class ActorCell:
     """What the rest of the program knows of one actor."""
 
     def __init__(self, ref: ServerRef, mailbox: Mailbox, *, registered: bool) -> None:
-        # A ref holds its process. If that held the ref, too, thousands of them a second would be
+        # A ref holds its cell. If that held the ref, too, thousands of them a second would be
         # garbage that only the collector finds; while the actor lives, it holds its ref.
         self._ref = weakref.ref(ref)
         self._ref_type = type(ref)
@@ -101,32 +101,32 @@ class Process:
         """What its starter waits for until ``init`` is through; None if it does not wait."""
         self.started_at = time.monotonic()
         self.thread: threading.Thread | None = None
-        self.is_at: tuple[Any, float] | None = None
+        self.current_message: tuple[Any, float] | None = None
         """What it is at, and since when on the monotonic clock; None when it waits for messages."""
-        self.onlookers: tuple[Onlooker, ...] = ()
+        self.observers: tuple[Observer, ...] = ()
         """Who sees what it does; replaced, never changed."""
         self.interruptible = Interruptible()
         self._registered = registered
         self._lock = RLock()
         self._watchers: dict[object, Watcher] = {}
-        self._links: dict[Process, None] = {}
-        self._held_in: dict[Holder, None] | None = None
+        self._links: dict[ActorCell, None] = {}
+        self._cleanups: dict[Cleanup, None] | None = None
 
     # What few actors have, and nobody looks for at each birth and end, stands in the class.
     trap_exit = False
-    absorb: Callable[[ServerRef | None, ExitReason], bool] | None = None
+    exit_filter: Callable[[ServerRef | None, ExitReason], bool] | None = None
     """Asked, in the thread that ends, whether an Exited needs no handling any more."""
-    lender: Lender | None = None
-    """The actor itself, while it lives, if it lends its place."""
+    inline_actor: InlineActor | None = None
+    """The actor itself, while it lives, if its turns may run inline."""
     directory: Any = None
     """What a Via into this actor is looked up in, if it is a registry of some kind."""
     ignored = False
     """Whether ``init`` answered IGNORE, which its starter hears when the name is free again."""
-    waits_for: tuple[Process, Promise] | None = None
+    waits_for: tuple[ActorCell, Promise] | None = None
     """The actor it waits for, and the answer it waits for."""
     is_forked = False
     """Whether this is a forked child, which has a copy of the actor and, at most, of its thread."""
-    doomed = False
+    killed_with_parent = False
     """Whether its supervisor was killed, so that it ends, too."""
     is_finishing = False
     """Whether its last callbacks run: it takes no more messages, and is not dead yet."""
@@ -173,7 +173,7 @@ class Process:
     def unlink_parent(self) -> None:
         """Let neither the parent nor this one hear of the other's end."""
         if self.parent is not None:
-            parent = self.parent.process
+            parent = self.parent.cell
             parent.unlink(self)
             self.unlink(parent)
 
@@ -182,20 +182,20 @@ class Process:
 
         Before it can end: from now on no supervisor of its tree starts anyone again.
         """
-        for process in self._upwards():
-            process.stopped_with_all = True
+        for cell in self._upwards():
+            cell.stopped_with_all = True
 
     @property
     def stops_with_all(self) -> bool:
         """Whether ``stop_all`` is on its way through the tree that it stands in."""
-        return any(process.stopped_with_all for process in self._upwards())
+        return any(cell.stopped_with_all for cell in self._upwards())
 
-    def _upwards(self) -> Iterator[Process]:
-        process = self
-        yield process
-        while process.parent is not None:
-            process = process.parent.process
-            yield process
+    def _upwards(self) -> Iterator[ActorCell]:
+        cell = self
+        yield cell
+        while cell.parent is not None:
+            cell = cell.parent.cell
+            yield cell
 
     # ---- watching -------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ class Process:
         with self._lock:
             self._watchers.pop(key, None)
 
-    def link(self, other: Process) -> bool:
+    def link(self, other: ActorCell) -> bool:
         """Note one direction of a link; False if this one is dead."""
         with self._lock:
             if self.reason is not None:
@@ -220,53 +220,53 @@ class Process:
             self._links[other] = None
             return True
 
-    def be_child_of(self, parent: Process) -> bool:
+    def be_child_of(self, parent: ActorCell) -> bool:
         """Link this new one, that nobody knows yet, to its *parent*; False if that is dead."""
         self.parent = parent.ref
         self._links[parent] = None
         return parent.link(self)
 
-    def unlink(self, other: Process) -> None:
+    def unlink(self, other: ActorCell) -> None:
         """Remove one direction of a link."""
         with self._lock:
             self._links.pop(other, None)
 
-    def is_linked_to(self, other: Process) -> bool:
+    def is_linked_to(self, other: ActorCell) -> bool:
         """Tell whether *other* hears of this one's end by a link."""
         with self._lock:
             return other in self._links
 
-    def hold(self, holder: Holder) -> bool:
-        """Have *holder* let go of this when it ends, before anyone hears of it; False if it has."""
+    def add_cleanup(self, cleanup: Cleanup) -> bool:
+        """Call *cleanup* when this ends, before anyone is told; False if it has ended."""
         with self._lock:
             if self.reason is not None:
                 return False
-            if self._held_in is None:
-                self._held_in = {}
-            self._held_in[holder] = None
+            if self._cleanups is None:
+                self._cleanups = {}
+            self._cleanups[cleanup] = None
             return True
 
-    def unhold(self, holder: Holder) -> None:
-        """Have *holder* hear nothing of the end any more."""
+    def remove_cleanup(self, cleanup: Cleanup) -> None:
+        """Do not call *cleanup* any more."""
         with self._lock:
-            if self._held_in is not None:
-                self._held_in.pop(holder, None)
+            if self._cleanups is not None:
+                self._cleanups.pop(cleanup, None)
 
-    def look_at(self, onlooker: Onlooker) -> None:
-        """Have *onlooker* see what it does from now on."""
+    def add_observer(self, observer: Observer) -> None:
+        """Have *observer* see what it does from now on."""
         with self._lock:
-            self.onlookers = (*self.onlookers, onlooker)
+            self.observers = (*self.observers, observer)
 
-    def look_away(self, onlooker: Onlooker) -> None:
-        """Have *onlooker* see no more."""
+    def remove_observer(self, observer: Observer) -> None:
+        """Have *observer* see no more."""
         with self._lock:
-            self.onlookers = tuple(each for each in self.onlookers if each is not onlooker)
+            self.observers = tuple(each for each in self.observers if each is not observer)
 
     # ---- exit signals ---------------------------------------------------------------------
 
     def exit(
         self,
-        sender: Process | None,
+        sender: ActorCell | None,
         reason: ExitReason,
         *,
         by_link: bool = False,
@@ -282,13 +282,13 @@ class Process:
         sender_ref = None if sender is None else sender.ref
         if isinstance(reason, Killed) and sender_ref is not None and sender_ref is self.parent:
             # Its supervisor is gone without having stopped it, and nobody else would, if it hangs.
-            self.doomed = True
+            self.killed_with_parent = True
             if not self.mailbox.asleep:
                 self.kill()
                 return
         if self.trap_exit and (sender_ref is None or sender_ref is not self.parent):
-            absorb = self.absorb  # read once: its end takes it away
-            if absorb is None or not absorb(sender_ref, reason):
+            exit_filter = self.exit_filter  # read once: its end takes it away
+            if exit_filter is None or not exit_filter(sender_ref, reason):
                 self.ref.deliver(Exited(sender_ref, reason))
             return
         if isinstance(reason, Normal) and sender is not self and not self.trap_exit:
@@ -328,65 +328,65 @@ class Process:
                 abandoned.add(self, self.thread)
             watchers, self._watchers = self._watchers, _NOBODY
             links, self._links = self._links, _NO_LINKS
-            held_in, self._held_in = self._held_in, None
+            cleanups, self._cleanups = self._cleanups, None
         try:
-            self._part(reason, held_in or {}, watchers, links)
+            self._part(reason, cleanups or {}, watchers, links)
         except BaseException:
             # Ctrl-C in a thread that kills it, say: those who wait must hear of the end all the
             # same, and rather twice.
-            self._part(reason, held_in or {}, watchers, links)
+            self._part(reason, cleanups or {}, watchers, links)
             raise
         return True
 
     def _part(
         self,
         reason: ExitReason,
-        held_in: dict[Holder, None],
+        cleanups: dict[Cleanup, None],
         watchers: dict[object, Watcher],
-        links: dict[Process, None],
+        links: dict[ActorCell, None],
     ) -> None:
-        leftovers = self.mailbox.close()
-        if leftovers.idle:
+        unanswered = self.mailbox.close()
+        if unanswered.idle:
             abandoned.discard(self)
         try:
             if self._registered:
                 ActorRegistry.unregister(self.ref)
         finally:  # it logs, and a log handler that raises must not leave anyone waiting
-            self._part_from_others(reason, leftovers, held_in, watchers, links)
+            self._part_from_others(reason, unanswered, cleanups, watchers, links)
 
     def _part_from_others(
         self,
         reason: ExitReason,
-        leftovers: Leftovers,
-        held_in: dict[Holder, None],
+        unanswered: Unanswered,
+        cleanups: dict[Cleanup, None],
         watchers: dict[object, Watcher],
-        links: dict[Process, None],
+        links: dict[ActorCell, None],
     ) -> None:
         self.actor_stopped.set()
         if self.name is not None:
             names.release(self)
-        for holder in held_in:
-            holder.let_go(self)
+        for cleanup in cleanups:
+            cleanup.on_exit(self)
         fork.discard(self)
-        if leftovers.envelopes or leftovers.calls or self.started is not None:
-            self._answer(leftovers, reason)
+        if unanswered.envelopes or unanswered.calls or self.started is not None:
+            self._answer(unanswered, reason)
         ref = self.ref
         for watcher in watchers.values():
             watcher(ref, reason)
         self._signal(ref, reason, links)
         self.started = None
         # A ref may outlive the actor by far, and leads here: nothing here may lead to the actor.
-        if self.lender is not None:
-            self.lender = None
-        if self.absorb is not None:
-            self.absorb = None
+        if self.inline_actor is not None:
+            self.inline_actor = None
+        if self.exit_filter is not None:
+            self.exit_filter = None
 
-    def _signal(self, me: ServerRef, reason: ExitReason, links: dict[Process, None]) -> None:
+    def _signal(self, me: ServerRef, reason: ExitReason, links: dict[ActorCell, None]) -> None:
         """Tell those who are linked."""
         # Its children before all others: when a supervisor was killed, they should be on their way
         # out before its own supervisor starts the next one.
-        children: list[Process] = []
-        others: list[Process] = []
+        children: list[ActorCell] = []
+        others: list[ActorCell] = []
         for linked in links:
             (children if linked.parent is me else others).append(linked)
         if children:
@@ -412,13 +412,13 @@ class Process:
         if self._registered:
             ActorRegistry.unregister(self.ref)
 
-    def _answer(self, leftovers: Leftovers, reason: ExitReason) -> None:
-        for envelope in leftovers.envelopes:
+    def _answer(self, unanswered: Unanswered, reason: ExitReason) -> None:
+        for envelope in unanswered.envelopes:
             if issubclass(type(envelope.message), Call):
                 envelope.message.answer(None, CallExit(reason))
             elif envelope.reply_to is not None:
                 self._answer_ask(envelope)
-        for call in leftovers.calls:
+        for call in unanswered.calls:
             call.answer(None, CallExit(reason))
         if self.started is not None:
             if self.ignored:
@@ -436,12 +436,12 @@ class Process:
                 envelope.reply_to.set_exception((ActorDeadError, error, None))  # type: ignore[union-attr]
 
 
-def log_end(process: Process, reason: ExitReason) -> None:
+def log_end(cell: ActorCell, reason: ExitReason) -> None:
     """Report an end that nobody ordered, and that no starter hears of as its StartError.
 
     In pykka's words, which programs may look for.
     """
-    if process.started is not None and not process.started.answered:
+    if cell.started is not None and not cell.started.answered:
         return
     if isinstance(reason, Crash):
-        logger.error("Unhandled exception in %s:", process, exc_info=reason.exception)
+        logger.error("Unhandled exception in %s:", cell, exc_info=reason.exception)

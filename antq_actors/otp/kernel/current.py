@@ -8,33 +8,33 @@ from typing import TYPE_CHECKING, Any
 from antq_actors.otp.kernel.errors import CallExit
 
 if TYPE_CHECKING:
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
 
 
 class _Local(threading.local):
-    process: Process | None = None
+    cell: ActorCell | None = None
 
 
 local = _Local()
-"""This thread's actor; `enter` and `process` are the ways to it where speed is no matter."""
+"""This thread's actor; `enter` and `cell` are the ways to it where speed is no matter."""
 
 
-def process() -> Process | None:
-    """Answer the process of the actor that runs in this thread; None in a plain thread."""
-    return local.process
+def cell() -> ActorCell | None:
+    """Answer the cell of the actor that runs in this thread; None in a plain thread."""
+    return local.cell
 
 
-def enter(process: Process | None) -> None:
-    """Let this thread speak for *process* from now on."""
-    local.process = process
+def enter(cell: ActorCell | None) -> None:
+    """Let this thread speak for *cell* from now on."""
+    local.cell = cell
 
 
-def sends(how: str, message: Any, dest: object) -> None:
+def on_send(how: str, message: Any, dest: object) -> None:
     """Let those who look at this thread's actor see that it sends *message*."""
-    process = local.process
-    if process is not None:
-        for onlooker in process.onlookers:
-            onlooker.sends(how, message, dest)
+    cell = local.cell
+    if cell is not None:
+        for observer in cell.observers:
+            observer.on_send(how, message, dest)
 
 
 def fence() -> None:
@@ -43,10 +43,10 @@ def fence() -> None:
     A thread cannot be killed. It can be kept from telling anyone anything: OTP's own rule for
     a process stuck in native code (otp rule 74).
     """
-    process = local.process
-    if process is not None and process.reason is not None:
+    cell = local.cell
+    if cell is not None and cell.reason is not None:
         raise CallExit(
-            process.reason,
-            f"{process.ref} was declared dead ({process.reason}); what its thread still does"
+            cell.reason,
+            f"{cell.ref} was declared dead ({cell.reason}); what its thread still does"
             " reaches nobody",
         )

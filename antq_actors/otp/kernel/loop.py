@@ -32,7 +32,7 @@ from antq_actors.otp.kernel.messages import (
 )
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, Normal
 from antq_actors.otp.kernel.timeouts import seconds
-from antq_actors.otp.messaging.reply_to import AskFrom
+from antq_actors.otp.messaging.reply_to import ReplyTo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from pykka._envelope import Envelope
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.ref import ServerRef
 
 _PROXY_MESSAGES = (messages.ProxyCall, messages.ProxyGetAttr, messages.ProxySetAttr)
@@ -52,7 +52,7 @@ class ActorLoop(ThreadingActor):
     crash_on_ask: ClassVar[bool]
     idle_timeout: float | timedelta | None
     from_: Any
-    _otp_process: Process
+    _otp_cell: ActorCell
     _otp_ref: ServerRef
 
     # What GenServer defines, and its subclasses write.
@@ -78,27 +78,27 @@ class ActorLoop(ThreadingActor):
 
     def _actor_loop(self) -> None:
         """Live once, and die once; nothing an actor does gets past this."""
-        process = self._otp_process
+        cell = self._otp_cell
         thread = threading.current_thread()
-        thread.name = str(process)
-        process.thread = thread
-        current.enter(process)
+        thread.name = str(cell)
+        cell.thread = thread
+        current.enter(cell)
         try:
             reason = self._otp_live()
         except BaseException as error:  # noqa: BLE001 - not one actor may end the others
             reason = Crash(error)
         current.enter(None)
         try:
-            if process.reason is None:
-                log_end(process, reason)
+            if cell.reason is None:
+                log_end(cell, reason)
         finally:  # a log handler that raises, too, must not leave anyone waiting
-            process.die(reason)
-            process.is_at = None
-            abandoned.discard(process)
+            cell.die(reason)
+            cell.current_message = None
+            abandoned.discard(cell)
 
     def _otp_live(self) -> ExitReason:
-        if self._otp_process.reason is not None:
-            return self._otp_process.reason  # killed before its turn came: it must not begin
+        if self._otp_cell.reason is not None:
+            return self._otp_cell.reason  # killed before its turn came: it must not begin
         self.__is_at(Init())
         token, refused = self.__begin()
         if refused is not None:
@@ -109,8 +109,8 @@ class ActorLoop(ThreadingActor):
             while True:
                 message = self.mailbox.get(self.__checked_idle_timeout())
                 if message is None:
-                    if self._otp_process.reason is not None:
-                        return self._otp_process.reason  # killed; nobody is interested any more
+                    if self._otp_cell.reason is not None:
+                        return self._otp_cell.reason  # killed; nobody is interested any more
                     self.__contained(self.handle_info, IdleTimeout(), of=IdleTimeout())
                 elif isinstance(message, ExitSignal):
                     reason = message.reason
@@ -134,17 +134,17 @@ class ActorLoop(ThreadingActor):
         # An Interrupt only makes the handler end; the signal it stands for waits in the mailbox.
         with suppress(Interrupt):
             fn(argument)
-        self._otp_process.end_if_forked()
-        self._otp_process.is_at = None
+        self._otp_cell.end_if_forked()
+        self._otp_cell.current_message = None
 
     def __end_if_forked(self, reason: ExitReason) -> None:
-        self._otp_process.end_if_forked(reason.exception if isinstance(reason, Crash) else None)
+        self._otp_cell.end_if_forked(reason.exception if isinstance(reason, Crash) else None)
 
     def __is_at(self, what: Any) -> None:
-        process = self._otp_process
-        process.is_at = (what, time.monotonic())
-        for onlooker in process.onlookers:
-            onlooker.begins(what)
+        cell = self._otp_cell
+        cell.current_message = (what, time.monotonic())
+        for observer in cell.observers:
+            observer.on_receive(what)
 
     def __begin(self) -> tuple[Continue | None, ExitReason | None]:
         """Run init; answer what to continue with, and the reason if there is nothing to do."""
@@ -159,11 +159,11 @@ class ActorLoop(ThreadingActor):
         except BaseException as error:  # noqa: BLE001 - it is the starter's business
             return None, self.__refuse(Crash(error))
         if answer is IGNORE:
-            self._otp_process.ignored = True
+            self._otp_cell.ignored = True
             return None, self.__refuse(Normal())
-        self._otp_process.end_if_forked()
-        self._otp_process.is_at = None
-        if not self._otp_process.tell_starter(self._otp_ref):
+        self._otp_cell.end_if_forked()
+        self._otp_cell.current_message = None
+        if not self._otp_cell.tell_starter(self._otp_ref):
             return None, Killed()  # as one that took too long in init is by its starter
         return (answer if isinstance(answer, Continue) else None), None
 
@@ -179,14 +179,14 @@ class ActorLoop(ThreadingActor):
         return signal.reason if isinstance(signal, ExitSignal) else Killed()
 
     def __unlink_parent(self) -> None:
-        if self._otp_process.started is not None:
-            self._otp_process.unlink_parent()
+        if self._otp_cell.started is not None:
+            self._otp_cell.unlink_parent()
 
     def __finish(self, reason: ExitReason) -> ExitReason:
-        if self._otp_process.reason is not None:
-            return self._otp_process.reason
+        if self._otp_cell.reason is not None:
+            return self._otp_cell.reason
         self.__is_at(Terminate(reason))
-        self._otp_process.is_finishing = True
+        self._otp_cell.is_finishing = True
         # terminate runs also when pykka's hook before it failed.
         reason = self.__reason_after(self.__call_pykka_hook, reason)
         return self.__reason_after(self.terminate, reason)
@@ -203,29 +203,29 @@ class ActorLoop(ThreadingActor):
     ) -> ExitReason:
         try:
             clean_up(reason)
-            self._otp_process.end_if_forked()
+            self._otp_cell.end_if_forked()
         except Stop as stop:
             return stop.reason
         except Interrupt:
             return reason
         except BaseException as error:  # noqa: BLE001 - contained: a failed clean-up is a crash
-            self._otp_process.end_if_forked(error)
+            self._otp_cell.end_if_forked(error)
             crash = Crash(error)
             if crash != reason:
-                log_end(self._otp_process, reason)  # its own, of which nobody hears any more
+                log_end(self._otp_cell, reason)  # its own, of which nobody hears any more
             return crash
         return reason
 
     # ---- messages -------------------------------------------------------------------------
 
     def take_turn(self, envelope: Envelope[Any]) -> None:
-        """Handle a message in the thread that has borrowed the place of the actor's own."""
-        process = self._otp_process
-        before = self.from_, process.is_at
-        process.is_at = (envelope, time.monotonic())
+        """Handle a message in another thread than its own, which runs its turn inline."""
+        cell = self._otp_cell
+        before = self.from_, cell.current_message
+        cell.current_message = (envelope, time.monotonic())
         self.__receive(envelope)
         # Those of the turn within which this one was run, if there is one.
-        self.from_, process.is_at = before
+        self.from_, cell.current_message = before
 
     def __receive(self, envelope: Envelope[Any]) -> None:
         message = envelope.message
@@ -247,7 +247,7 @@ class ActorLoop(ThreadingActor):
     def __answer_call(self, call: Call) -> None:
         self.from_ = call
         value = call.put_to(self)
-        self._otp_process.end_if_forked()
+        self._otp_cell.end_if_forked()
         self.from_ = None
         if value is not NOREPLY:
             self.__has_answered(call.request, value)
@@ -255,22 +255,20 @@ class ActorLoop(ThreadingActor):
             self.mailbox.calls.discard(call)
 
     def __answer_ask(self, envelope: Envelope[Any]) -> None:
-        asker = AskFrom(envelope, self.mailbox)
+        asker = ReplyTo(envelope, self.mailbox)
         try:
             value = self.__ask(envelope, asker)
-            self._otp_process.end_if_forked()
+            self._otp_cell.end_if_forked()
         except Stop:
             raise
         except Interrupt:
             asker.keep_open()
             raise
         except Exception as error:
-            self._otp_process.end_if_forked(error)
+            self._otp_cell.end_if_forked(error)
             if not self.crash_on_ask:
                 # pykka's words and level. Nobody may ever look at the answer: it is the only trace.
-                logger.info(
-                    "Exception returned from %s to caller:", self._otp_process, exc_info=True
-                )
+                logger.info("Exception returned from %s to caller:", self._otp_cell, exc_info=True)
             asker.answer(None, error)
             if self.crash_on_ask:
                 raise
@@ -282,10 +280,10 @@ class ActorLoop(ThreadingActor):
             asker.answer(value)
 
     def __has_answered(self, request: Any, value: Any) -> None:
-        for onlooker in self._otp_process.onlookers:
-            onlooker.answers(request, value)
+        for observer in self._otp_cell.observers:
+            observer.on_reply(request, value)
 
-    def __ask(self, envelope: Envelope[Any], asker: AskFrom) -> Any:
+    def __ask(self, envelope: Envelope[Any], asker: ReplyTo) -> Any:
         if isinstance(envelope.message, _PROXY_MESSAGES) or self.__overrides_on_receive():
             return self._handle_receive(envelope.message)
         self.from_ = asker

@@ -43,7 +43,7 @@ _NO_CALLS: Final[set[Any]] = set()
 """Never changed: what stands for nothing."""
 
 
-class Leftovers(NamedTuple):
+class Unanswered(NamedTuple):
     """What a closed mailbox owes to others."""
 
     envelopes: list[Envelope[Any]]
@@ -110,7 +110,7 @@ class Mailbox:
     # What matters to those alone who sleep stands in the class until they do.
     _wake: LockType | None = None
     """Where the actor's thread sleeps: it takes the lock, and whoever wakes it releases that."""
-    _can_be_borrowed = False
+    _can_run_inline = False
     _failure: BaseException | None = None
     """What a foreign thread met in a turn, to be raised in the actor's own."""
     suspended = False
@@ -120,7 +120,7 @@ class Mailbox:
     """The turn that is run now, under None; no dict where only the actor's own thread runs any."""
     _own: Turn | None = None
 
-    def lend(self) -> None:
+    def allow_inline(self) -> None:
         """Let foreign threads run turns, too."""
         self.turns = {}
 
@@ -221,7 +221,7 @@ class Mailbox:
         if self._wake is None:
             self._wake = allocate_lock()
             self._wake.acquire()
-        self._can_be_borrowed = timeout is None
+        self._can_run_inline = timeout is None
         # First this, then a look: whoever adds something after the look sees that it sleeps.
         self._sleeping = True
         is_kept_out = bool(self.turns)
@@ -313,7 +313,7 @@ class Mailbox:
         if self.turns is None or self.turns.setdefault(None, turn) is not turn:
             return False
         if (
-            self._can_be_borrowed
+            self._can_run_inline
             and self._is_asleep()
             and not self._closed
             and not self.suspended
@@ -329,7 +329,7 @@ class Mailbox:
 
     def begin_within(self, turn: Turn) -> bool:
         """Begin a *turn* in the actor's own thread, between two of its own; False: not yet."""
-        assert self.turns is not None  # noqa: S101 - the actor lends its place
+        assert self.turns is not None  # noqa: S101 - the actor runs inline
         self._end_left_turn()
         return self.turns.setdefault(None, turn) is turn
 
@@ -404,7 +404,7 @@ class Mailbox:
 
     # ---- the end --------------------------------------------------------------------------
 
-    def close(self) -> Leftovers:
+    def close(self) -> Unanswered:
         """Let nothing in any more; answer what was not answered yet."""
         with self._lock:
             self._closed = True
@@ -427,7 +427,7 @@ class Mailbox:
             self._open_asks = _NO_ASKS
             self.calls = _NO_CALLS
             self._rouse()
-        return Leftovers(envelopes, calls, idle)
+        return Unanswered(envelopes, calls, idle)
 
     def lose(self) -> None:
         """Close it in a forked child, where a thread that is not there may hold the lock."""
@@ -457,8 +457,8 @@ def _remove(messages: deque[Envelope[Any]] | None, envelope: Envelope[Any]) -> b
     return True
 
 
-_IDLE: Final = Leftovers([], [], idle=True)
-_BUSY: Final = Leftovers([], [], idle=False)
+_IDLE: Final = Unanswered([], [], idle=True)
+_BUSY: Final = Unanswered([], [], idle=False)
 
 
 def _reject(envelope: Envelope[Any], why: str) -> None:

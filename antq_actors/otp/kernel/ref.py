@@ -1,4 +1,4 @@
-"""References to GenServers: pykka's, with the fence and the process behind them."""
+"""References to GenServers: pykka's, with the fence and the cell behind them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pykka import ActorDeadError, ActorRef, ActorRegistry, messages
 from pykka._envelope import Envelope
 
 from antq_actors.otp.kernel import current
-from antq_actors.otp.kernel.cell import Process
+from antq_actors.otp.kernel.cell import ActorCell
 from antq_actors.otp.kernel.errors import CallExit
 
 if TYPE_CHECKING:
@@ -25,25 +25,25 @@ _STOP_ALL: Final[CodeType] = ActorRegistry.stop_all.__func__.__code__  # type: i
 class ServerRef(ActorRef[Any]):
     """How others hold an actor. It stays valid, and harmless, after the actor's end."""
 
-    process: Process
+    cell: ActorCell
 
     def __init__(self, actor: GenServer, mailbox: Mailbox, *, registered: bool) -> None:
         super().__init__(actor)
-        self.process = Process(self, mailbox, registered=registered)
+        self.cell = ActorCell(self, mailbox, registered=registered)
 
     @classmethod
-    def to_ended(cls, process: Process) -> Self:
+    def to_ended(cls, cell: ActorCell) -> Self:
         """Make another reference to an actor that has ended."""
         ref = cls.__new__(cls)
-        ref.actor_class, ref.actor_urn = process.actor_class, process.actor_urn
-        ref.actor_stopped = process.actor_stopped
-        ref.actor_inbox = process.mailbox  # type: ignore[assignment] # it can do more
-        ref._actor_weakref = process.actor_weakref  # noqa: SLF001 - of its own class
-        ref.process = process
+        ref.actor_class, ref.actor_urn = cell.actor_class, cell.actor_urn
+        ref.actor_stopped = cell.actor_stopped
+        ref.actor_inbox = cell.mailbox  # type: ignore[assignment] # it can do more
+        ref._actor_weakref = cell.actor_weakref  # noqa: SLF001 - of its own class
+        ref.cell = cell
         return ref
 
     def __str__(self) -> str:
-        return str(self.process)
+        return str(self.cell)
 
     def __repr__(self) -> str:
         # With pykka's words for it, by which ActorRegistry finds it.
@@ -52,7 +52,7 @@ class ServerRef(ActorRef[Any]):
     def tell(self, message: Any) -> None:
         """Send *message* to ``handle_info``. Raises ActorDeadError when the actor has ended."""
         current.fence()
-        current.sends("message", message, self.process)
+        current.on_send("message", message, self.cell)
         super().tell(message)
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
@@ -62,9 +62,9 @@ class ServerRef(ActorRef[Any]):
         is gone, as in pykka. A ``stop`` waits for its end, but not from an actor that is there
         itself: that could be waiting for its own end, or they for each other's.
         """
-        if self.process.is_finishing and (
+        if self.cell.is_finishing and (
             not isinstance(message, messages._ActorStop)  # noqa: SLF001 - pykka's stop
-            or _is_finishing(current.process())
+            or _is_finishing(current.cell())
         ):
             gone = self.actor_class._create_future()  # noqa: SLF001 - pykka's
             gone.set_exception((ActorDeadError, ActorDeadError(f"{self} not found"), None))
@@ -73,7 +73,7 @@ class ServerRef(ActorRef[Any]):
 
     def deliver(self, message: Any) -> bool:
         """Put *message* into the mailbox on behalf of the system; False if it is closed."""
-        return self.process.mailbox.deliver(Envelope(message))
+        return self.cell.mailbox.deliver(Envelope(message))
 
     def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
         """Do what pykka's ``stop`` does: end the actor after the messages it has.
@@ -83,7 +83,7 @@ class ServerRef(ActorRef[Any]):
         difference is who called.
         """
         if _is_stop_all_calling():
-            self.process.stop_with_all()
+            self.cell.stop_with_all()
         return super().stop(block=block, timeout=timeout)
 
     def __enter__(self) -> Self:
@@ -102,8 +102,8 @@ class ServerRef(ActorRef[Any]):
             stop(self)
 
 
-def _is_finishing(process: Process | None) -> bool:
-    return process is not None and process.is_finishing
+def _is_finishing(cell: ActorCell | None) -> bool:
+    return cell is not None and cell.is_finishing
 
 
 def _is_stop_all_calling() -> bool:

@@ -13,13 +13,13 @@ from antq_actors.otp.kernel.reasons import ExitReason, NoProc, Normal, check
 from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging.deadlock import waiting_for
 from antq_actors.otp.messaging.destinations import find, nobody
-from antq_actors.otp.messaging.reply_to import AskFrom
+from antq_actors.otp.messaging.reply_to import ReplyTo
 from antq_actors.otp.messaging.watch import DeathWatch
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.messaging.destinations import Destination
 
 
@@ -31,39 +31,39 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
     with CallCycle if waiting could never end.
     """
     limit = seconds(timeout)
-    process = find(dest)
-    if process is None:
+    cell = find(dest)
+    if cell is None:
         raise nobody(dest)
-    current.sends("call", request, process)
-    return put_and_await(process, Call(request), limit)
+    current.on_send("call", request, cell)
+    return put_and_await(cell, Call(request), limit)
 
 
-def put_and_await(process: Process, pending: Call, timeout: float | None) -> Any:
-    """Have *process* take *pending*, and answer or raise what comes of it."""
-    with waiting_for(process, pending):
-        if not process.mailbox.deliver(Envelope(pending)):
-            raise CallExit(NoProc(), f"{process} has ended")
-        return await_answer(process, pending, timeout)
+def put_and_await(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
+    """Have *cell* take *pending*, and answer or raise what comes of it."""
+    with waiting_for(cell, pending):
+        if not cell.mailbox.deliver(Envelope(pending)):
+            raise CallExit(NoProc(), f"{cell} has ended")
+        return await_answer(cell, pending, timeout)
 
 
-def put_or_take_back(process: Process, pending: Call, timeout: float | None) -> Any:
+def put_or_take_back(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
     """Do what `put_and_await` does; what is not begun when the wait is over, is never done.
 
     So nothing happens at some later time, when nobody expects it; after Ctrl-C, too. The
     ``put_to`` of *pending* must do nothing when it was answered before.
     """
     try:
-        return put_and_await(process, pending, timeout)
+        return put_and_await(cell, pending, timeout)
     except BaseException as error:
         if pending.answer(None, error) or not isinstance(error, CallTimeout):
             raise
-        return await_answer(process, pending, None)  # it was done at the last moment
+        return await_answer(cell, pending, None)  # it was done at the last moment
 
 
-def await_answer(process: Process, pending: Call, timeout: float | None) -> Any:
-    """Answer or raise what comes of *pending*, which *process* has."""
+def await_answer(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
+    """Answer or raise what comes of *pending*, which *cell* has."""
     if not pending.wait(timeout):
-        raise CallTimeout(f"{process} did not answer within {timeout} s")
+        raise CallTimeout(f"{cell} did not answer within {timeout} s")
     if pending.error is not None:
         raise_error_of(pending)
     return pending.value
@@ -81,19 +81,19 @@ def raise_error_of(pending: Call) -> NoReturn:
 
 def cast(dest: Destination, request: Any) -> None:
     """Send *request* to ``handle_cast`` and wait for nothing, whatever *dest* is (rule 70)."""
-    process = find(dest)
-    if process is not None:
-        current.sends("cast", request, process)
-        process.ref.deliver(Cast(request))
+    cell = find(dest)
+    if cell is not None:
+        current.on_send("cast", request, cell)
+        cell.ref.deliver(Cast(request))
 
 
 def reply(from_: Any, value: Any) -> None:
     """Answer a request that ``handle_call`` left open; only the first answer counts."""
     current.fence()
     _check_from(from_)
-    me = current.process()
-    for onlooker in () if me is None else me.onlookers:
-        onlooker.answers(from_.request, value)
+    me = current.cell()
+    for observer in () if me is None else me.observers:
+        observer.on_reply(from_.request, value)
     _settle(from_, value, None)
 
 
@@ -105,7 +105,7 @@ def reply_error(from_: Any, error: BaseException) -> None:
 
 
 def _check_from(from_: object) -> None:
-    if not isinstance(from_, Call | AskFrom):
+    if not isinstance(from_, Call | ReplyTo):
         raise TypeError(
             f"reply() needs what self.from_ was in handle_call, got {from_!r}; it is there only"
             " while handle_call runs, so keep it before you answer NOREPLY"
@@ -128,19 +128,19 @@ def stop(
     wanted = Normal() if reason is None else reason
     check(wanted)
     limit = seconds(timeout)
-    process = find(dest)
-    if process is None:
+    cell = find(dest)
+    if cell is None:
         raise nobody(dest)
-    if process is current.process():
-        raise CallCycle([process.ref, process.ref])
-    watch = DeathWatch(process.ref)
-    process.ref.deliver(StopRequest(wanted))
+    if cell is current.cell():
+        raise CallCycle([cell.ref, cell.ref])
+    watch = DeathWatch(cell.ref)
+    cell.ref.deliver(StopRequest(wanted))
     ended = watch.wait(limit)
     if ended is None:
         watch.cancel()
-        raise CallTimeout(f"{process} did not end within {limit} s; it goes on ending")
+        raise CallTimeout(f"{cell} did not end within {limit} s; it goes on ending")
     if ended != wanted:
-        raise CallExit(ended, f"{process} ended for another reason: {ended}")
+        raise CallExit(ended, f"{cell} ended for another reason: {ended}")
 
 
 class _CallByMessage(Call):
@@ -148,7 +148,7 @@ class _CallByMessage(Call):
 
     __slots__ = ("_asker", "_tag")
 
-    def __init__(self, request: Any, asker: Process, tag: Any) -> None:
+    def __init__(self, request: Any, asker: ActorCell, tag: Any) -> None:
         super().__init__(request)
         self._asker = asker
         self._tag = tag
@@ -167,12 +167,12 @@ def call_by_message(dest: Destination, request: Any, tag: Any) -> None:
     It arrives exactly once: if the server ends or is not there,
     with CallExit as its error. Raises RuntimeError outside an actor.
     """
-    me = current.process()
+    me = current.cell()
     if me is None:
         raise RuntimeError("call_by_message() is for actors; a plain thread uses call()")
-    process = find(dest)
+    cell = find(dest)
     pending = _CallByMessage(request, me, tag)
-    if process is None:
+    if cell is None:
         pending.answer(None, nobody(dest))
-    elif not process.mailbox.deliver(Envelope(pending)):
-        pending.answer(None, CallExit(NoProc(), f"{process} has ended"))
+    elif not cell.mailbox.deliver(Envelope(pending)):
+        pending.answer(None, CallExit(NoProc(), f"{cell} has ended"))

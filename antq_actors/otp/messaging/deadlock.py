@@ -13,30 +13,30 @@ from antq_actors.otp.kernel.messages import Call
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.messages import Promise
 
 _lock = threading.RLock()
 
 
 @contextmanager
-def waiting_for(target: Process, answer: Promise) -> Iterator[None]:
+def waiting_for(target: ActorCell, answer: Promise) -> Iterator[None]:
     """Note that this thread's actor waits for *answer* from *target*.
 
     A call that would close a ring raises CallCycle. When it is the wait of a supervisor for a
     child's start or end that closes it, the call within the ring is the one that fails. A plain
     thread is waited for by no one, so it closes none.
     """
-    me = current.process()
+    me = current.cell()
     if me is None:
         yield
         return
     before = me.waits_for
-    if target.lender is not None and target.lender.is_reentrant:
+    if target.inline_actor is not None and target.inline_actor.is_reentrant:
         me.waits_for = (target, answer)  # it waits for nobody, and so is in no ring
     else:
         with _lock:
-            path = _ring(me, target)
+            path = find_cycle(me, target)
             if path is not None:
                 _break(path, answer)
             me.waits_for = (target, answer)
@@ -46,7 +46,8 @@ def waiting_for(target: Process, answer: Promise) -> Iterator[None]:
         me.waits_for = before
 
 
-def _ring(me: Process, target: Process) -> list[Process] | None:
+def find_cycle(me: ActorCell, target: ActorCell) -> list[ActorCell] | None:
+    """Return the ring that *me* closes by waiting for *target*; None if there is none."""
     path = [me, target]
     waits = []
     while target is not me:
@@ -60,14 +61,14 @@ def _ring(me: Process, target: Process) -> list[Process] | None:
     # Only those that still wait now have waited at the same time. A wait whose answer was given is
     # none any more, even if its thread did not wake yet.
     still_wait = all(
-        process.waits_for is wait and not wait[1].answered
-        for process, wait in zip(path[1:], waits, strict=False)
+        cell.waits_for is wait and not wait[1].answered
+        for cell, wait in zip(path[1:], waits, strict=False)
     )
     return path if still_wait else None
 
 
-def _break(path: list[Process], answer: Promise) -> None:
-    cycle = CallCycle([process.ref for process in path])
+def _break(path: list[ActorCell], answer: Promise) -> None:
+    cycle = CallCycle([cell.ref for cell in path])
     if not isinstance(answer, Call):
         closing = path[-2].waits_for
         if closing is not None and isinstance(closing[1], Call):

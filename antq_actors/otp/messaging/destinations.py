@@ -12,13 +12,13 @@ from antq_actors.otp.messaging import names
 from antq_actors.otp.messaging.via import Via
 
 if TYPE_CHECKING:
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
 
 Destination: TypeAlias = "ServerRef | str | Via"
 """Whom to talk to: a reference, or a registered name."""
 
 
-def find(dest: Destination) -> Process | None:
+def find(dest: Destination) -> ActorCell | None:
     """Answer the actor that *dest* names; None if there is no such name.
 
     Raises TypeError for anything that is no destination, ValueError for a Via into a registry of
@@ -26,20 +26,20 @@ def find(dest: Destination) -> Process | None:
     """
     current.fence()
     if isinstance(dest, ServerRef):
-        return dest.process
+        return dest.cell
     if isinstance(dest, str | Via):
         return names.find(dest)
     raise TypeError(f"a destination is a ServerRef, a registered name or a Via, got {dest!r}")
 
 
-def find_living(dest: Destination) -> Process:
+def find_living(dest: Destination) -> ActorCell:
     """Answer the actor that *dest* names. Raises CallExit(NoProc()) if there is none that lives."""
-    process = find(dest)
-    if process is None:
+    cell = find(dest)
+    if cell is None:
         raise nobody(dest)
-    if process.reason is not None:
+    if cell.reason is not None:
         raise CallExit(NoProc(), f"{dest!r} has ended")
-    return process
+    return cell
 
 
 def nobody(dest: Destination) -> CallExit:

@@ -1,11 +1,11 @@
 """A turn of a sleeping actor, run in the thread that has something for it.
 
-Waking a thread and waiting for its answer costs many times more than most turns do. So an actor
-that sleeps may lend its place: the thread that talks to it runs the turn itself. It is still one
+Waking a thread and waiting for its answer costs many times more than most turns do. So a turn of
+an actor that sleeps may run inline: in the thread that has a request for it. It is still one
 turn at a time, in order, on the actor's own state; whatever else comes in the meantime waits in its
 mailbox for the actor's own thread, as ever.
 
-Only classes that say so lend (`GenServer.lends_its_place`). A thread of the program may be cut
+Only classes that say so do (`GenServer.runs_inline`). A thread of the program may be cut
 short at any bytecode: Ctrl-C raises in the main thread, a timeout in the thread of a job, and a
 finalizer or a signal's handler may call the very actor whose turn is under way further up. Hence
 the rules:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import Lender, Process
+    from antq_actors.otp.kernel.cell import ActorCell, InlineActor
     from antq_actors.otp.kernel.mailbox import Mailbox
     from antq_actors.otp.messaging.destinations import Destination
 
@@ -65,7 +65,7 @@ _RUN_NO_HANDLER: Final = frozenset(
 
 
 class _Local(threading.local):
-    left: list[Process] | None = None
+    left: list[ActorCell] | None = None
     """Whose turns this thread will run."""
 
 
@@ -73,33 +73,33 @@ _local: Final = _Local()
 
 
 def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.0) -> Any:
-    """Do what `calls.call` does, in this thread if *dest* sleeps and lends its place.
+    """Do what `calls.call` does, in this thread if *dest* sleeps and runs inline.
 
     Then *timeout* holds for what comes after the turn.
     """
-    process, limit = find(dest), seconds(timeout)
-    if process is None:
+    cell, limit = find(dest), seconds(timeout)
+    if cell is None:
         raise nobody(dest)
     pending = Call(request)
-    if _is_run_here(process, pending):
-        return calls.await_answer(process, pending, limit)
-    current.sends("call", request, process)
-    return calls.put_and_await(process, pending, limit)
+    if _is_run_here(cell, pending):
+        return calls.await_answer(cell, pending, limit)
+    current.on_send("call", request, cell)
+    return calls.put_and_await(cell, pending, limit)
 
 
 def request(dest: Destination, request: Any, tag: Any) -> Response | None:
     """Do what `call_by_message` does; the Response at once if it can be had without waiting."""
-    process = find(dest)
-    if process is not None:
+    cell = find(dest)
+    if cell is not None:
         pending = Call(request)
-        if _is_run_here(process, pending) and pending.answered:
+        if _is_run_here(cell, pending) and pending.answered:
             return Response(tag, pending.value, pending.error)
     calls.call_by_message(dest, request, tag)
     return None
 
 
 @contextmanager
-def errands() -> Iterator[None]:
+def deferring_turns() -> Iterator[None]:
     """Let this thread run, at the end, the turns that are left to it inside; it may take long."""
     here = _local
     outer, here.left = here.left, []
@@ -107,55 +107,55 @@ def errands() -> Iterator[None]:
         yield
     finally:
         left, here.left = here.left, outer
-        for process in left:
-            run_what_waits(process)
+        for cell in left:
+            run_pending(cell)
 
 
-def leave_turn(process: Process) -> bool:
-    """Leave it to this thread to have *process* handle what waits for it; False: it runs none."""
+def defer_turn(cell: ActorCell) -> bool:
+    """Leave it to this thread to have *cell* handle what waits for it; False: it runs none."""
     if _local.left is None:
         return False
-    _local.left.append(process)
+    _local.left.append(cell)
     return True
 
 
-def run_what_waits(process: Process) -> None:
-    """Have *process* handle the messages that it has: in this thread, or in its own.
+def run_pending(cell: ActorCell) -> None:
+    """Have *cell* handle the messages that it has: in this thread, or in its own.
 
     For the end of what a service thread had to do, where nothing can cut it short: it may take
     long.
     """
-    actor, mailbox = process.lender, process.mailbox
+    actor, mailbox = cell.inline_actor, cell.mailbox
     if mailbox.empty() or not mailbox.asleep:
         return
-    turn = Turn(run_what_waits.__code__, takes_messages=True)
-    if actor is None or process.onlookers or not mailbox.begin(turn):
+    turn = Turn(run_pending.__code__, takes_messages=True)
+    if actor is None or cell.observers or not mailbox.begin(turn):
         mailbox.wake()
         return
     here, failure = current.local, None
-    me, here.process = here.process, process
+    me, here.cell = here.cell, cell
     try:
         while (envelope := mailbox.next_for(turn)) is not None:
             actor.take_turn(envelope)
     except BaseException as error:  # noqa: BLE001 - it ends that actor, in that actor's thread
         failure = error
-    here.process = me
+    here.cell = me
     mailbox.end(turn, failure)
 
 
-def _is_run_here(process: Process, pending: Call) -> bool:
+def _is_run_here(cell: ActorCell, pending: Call) -> bool:
     """Run the turn that answers *pending*, if it can be run here."""
-    actor, mailbox = process.lender, process.mailbox
-    if actor is None or process.onlookers:
+    actor, mailbox = cell.inline_actor, cell.mailbox
+    if actor is None or cell.observers:
         return False
-    if actor.is_reentrant and _is_within(process, mailbox):
-        _run_within(actor, process, pending)
+    if actor.is_reentrant and _is_within(cell, mailbox):
+        _run_within(actor, cell, pending)
         return True
-    if not mailbox.asleep or _handlers.may_run_here() or not actor.lends():
+    if not mailbox.asleep or _handlers.may_run_here() or not actor.can_run_inline():
         return False
     turn = Turn(_is_run_here.__code__, takes_messages=False)
     here = current.local
-    me = here.process
+    me = here.cell
     failure: BaseException | None = None
     try:
         if not mailbox.begin(turn, pending):
@@ -164,36 +164,36 @@ def _is_run_here(process: Process, pending: Call) -> bool:
             # It waits for nobody, and this thread stays who it is: a handler may ask.
             actor.take_turn(Envelope(pending))
         else:
-            with waiting_for(process, pending):
-                here.process = process
+            with waiting_for(cell, pending):
+                here.cell = cell
                 actor.take_turn(Envelope(pending))
     except BaseException as error:
-        here.process = me
+        here.cell = me
         if not actor.ends_with(error):  # this thread's own, which will not hear the answer
             pending.forget()
             raise
         failure = error
     finally:
-        here.process = me
+        here.cell = me
         mailbox.end(turn, failure)
     if failure is not None:
         pending.answer(None, CallExit(Crash(failure)))  # if it was not noted yet, nobody would
     return True
 
 
-def _is_within(process: Process, mailbox: Mailbox) -> bool:
-    """Tell whether this thread runs a turn of *process* already, further up its stack."""
+def _is_within(cell: ActorCell, mailbox: Mailbox) -> bool:
+    """Tell whether this thread runs a turn of *cell* already, further up its stack."""
     turn = mailbox.turn
     if turn is not None and turn.thread == get_ident():
         if turn.is_under_way():
             return True
         mailbox.end(turn)  # an exception kept this thread from it
-    return current.local.process is process
+    return current.local.cell is cell
 
 
-def _run_within(actor: Lender, process: Process, pending: Call) -> None:
+def _run_within(actor: InlineActor, cell: ActorCell, pending: Call) -> None:
     """Run a turn in the middle of another one, or of what the actor's own thread does between."""
-    mailbox = process.mailbox
+    mailbox = cell.mailbox
     turn: Turn | None = None
     if (held := mailbox.turn) is None or held.thread != get_ident():
         turn = Turn(_run_within.__code__, takes_messages=False)

@@ -11,7 +11,7 @@ from antq_actors.otp.kernel.ref import ServerRef
 from antq_actors.otp.messaging.destinations import find
 
 if TYPE_CHECKING:
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.messaging.destinations import Destination
 
 
@@ -21,7 +21,7 @@ def link(ref: ServerRef) -> None:
     Linking a dead one is answered by a signal with ``NoProc``. Raises RuntimeError outside an
     actor, TypeError for what is no ServerRef.
     """
-    other = _process(ref, "link")
+    other = _cell(ref, "link")
     me = _me("link")
     if other is me:
         return
@@ -32,7 +32,7 @@ def link(ref: ServerRef) -> None:
 
 def unlink(ref: ServerRef) -> None:
     """Remove the link between this actor and *ref*. Raises what `link` raises."""
-    other = _process(ref, "unlink")
+    other = _cell(ref, "unlink")
     me = _me("unlink")
     me.unlink(other)
     other.unlink(me)
@@ -45,12 +45,12 @@ def exit(dest: Destination, reason: ExitReason) -> None:  # noqa: A001 - OTP's n
     ends no one. Sending to one that is dead does nothing. Raises TypeError for what is no reason.
     """
     check(reason)
-    process = find(dest)
-    if process is None:
+    cell = find(dest)
+    if cell is None:
         return
-    me = current.process()
-    process.exit(me, reason)
-    if process is me and isinstance(reason, Killed):
+    me = current.cell()
+    cell.exit(me, reason)
+    if cell is me and isinstance(reason, Killed):
         raise CallExit(Killed(), "this actor has killed itself")
 
 
@@ -65,17 +65,17 @@ def trap_exit(on: bool) -> None:  # noqa: FBT001 - as in OTP
     me.trap_exit = on
 
 
-def _process(ref: object, what: str) -> Process:
+def _cell(ref: object, what: str) -> ActorCell:
     if not isinstance(ref, ServerRef):
         raise TypeError(
             f"{what}() takes a ServerRef, got {ref!r}; whereis(name) has that of a name"
         )
-    return ref.process
+    return ref.cell
 
 
-def _me(what: str) -> Process:
+def _me(what: str) -> ActorCell:
     current.fence()
-    me = current.process()
+    me = current.cell()
     if me is None:
         raise RuntimeError(
             f"{what}() is for actors, and this thread runs none; watch with monitor() instead"

@@ -15,7 +15,7 @@ from antq_actors.otp.messaging.via import Via
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.otp.messaging.destinations import Destination
 
@@ -26,12 +26,12 @@ class Monitor:
     In an actor, Down arrives in ``handle_info``. In a plain thread, ``wait`` answers it.
     """
 
-    __slots__ = ("_cancelled", "_down", "_owner", "_process", "_telling", "ref")
+    __slots__ = ("_cancelled", "_cell", "_down", "_owner", "_telling", "ref")
 
-    def __init__(self, target: Process | str | Via, owner: Process | None) -> None:
-        process = None if isinstance(target, str | Via) else target
-        self.ref = cast("ServerRef", target) if process is None else process.ref
-        self._process = process
+    def __init__(self, target: ActorCell | str | Via, owner: ActorCell | None) -> None:
+        cell = None if isinstance(target, str | Via) else target
+        self.ref = cast("ServerRef", target) if cell is None else cell.ref
+        self._cell = cell
         self._owner = owner
         self._down = Promise() if owner is None else None
         self._telling = threading.RLock()
@@ -42,15 +42,15 @@ class Monitor:
 
     def start(self) -> None:
         """Begin to watch; of a dead actor Down comes at once, with NoProc."""
-        if self._process is None or not self._process.watch(self, self._tell):
+        if self._cell is None or not self._cell.watch(self, self._tell):
             self._tell(self.ref, NoProc())
-        elif self._owner is not None and not self._owner.hold(self):
-            self._process.unwatch(self)
+        elif self._owner is not None and not self._owner.add_cleanup(self):
+            self._cell.unwatch(self)
 
-    def let_go(self, _owner: Process, /) -> None:
+    def on_exit(self, _owner: ActorCell, /) -> None:
         """Stop watching: the actor that would be told has ended."""
-        if self._process is not None:
-            self._process.unwatch(self)
+        if self._cell is not None:
+            self._cell.unwatch(self)
 
     def wait(self, timeout: float | timedelta | None = None) -> Down:
         """Answer the Down, in a plain thread.
@@ -70,10 +70,10 @@ class Monitor:
 
     def cancel(self, *, flush: bool) -> None:
         """Stop watching; with *flush*, a Down that waits in the mailbox is dropped too."""
-        if self._process is not None:
-            self._process.unwatch(self)
+        if self._cell is not None:
+            self._cell.unwatch(self)
         if self._owner is not None:
-            self._owner.unhold(self)
+            self._owner.remove_cleanup(self)
         with self._telling:
             # It may be ending at this moment, and tell a list of watchers from before.
             self._cancelled = True
@@ -88,7 +88,7 @@ class Monitor:
             if self._cancelled:
                 return
             if self._owner is not None:
-                self._owner.unhold(self)
+                self._owner.remove_cleanup(self)
                 self._owner.ref.deliver(down)
             elif self._down is not None:
                 self._down.answer(down)
@@ -99,8 +99,8 @@ def monitor(dest: Destination) -> Monitor:
 
     When nobody has the name *dest*, that name stands in place of the ref, as in OTP.
     """
-    process = find(dest)
-    made = Monitor(cast("str", dest) if process is None else process, current.process())
+    cell = find(dest)
+    made = Monitor(cast("str", dest) if cell is None else cell, current.cell())
     made.start()
     return made
 

@@ -11,17 +11,17 @@ from antq_actors.otp.messaging.via import Via
 from antq_actors.otp.messaging.watch import DeathWatch
 
 if TYPE_CHECKING:
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.ref import ServerRef
 
-PATIENCE: Final = 5.0
+NAME_TIMEOUT_SECONDS: Final = 5.0
 """Seconds that an actor has to free its name after its supervisor was killed."""
 
 _SHOWN: Final = 10
 """Names that an error's text lists at most."""
 
 _lock = threading.RLock()
-_processes: Final[dict[str, Process]] = {}
+_cells: Final[dict[str, ActorCell]] = {}
 
 
 def check(name: object) -> None:
@@ -30,71 +30,71 @@ def check(name: object) -> None:
         raise TypeError(f"a name is a str or a Via, got {name!r} ({type(name).__name__})")
 
 
-def register(name: str | Via, process: Process) -> None:
-    """Give *name* to *process*, or raise AlreadyStarted with who has it (otp rule 61).
+def register(name: str | Via, cell: ActorCell) -> None:
+    """Give *name* to *cell*, or raise AlreadyStarted with who has it (otp rule 61).
 
     For a Via: UnknownRegistry if its registry is not there, ValueError if that can give no names.
     """
-    while (holder := _take(name, process)) is not None:
-        if not _is_doomed(holder):
+    while (holder := _take(name, cell)) is not None:
+        if not _ends_with_parent(holder):
             raise AlreadyStarted(holder.ref, f"the name {str(name)!r} is taken by {holder.ref}")
         # A supervisor above the holder was killed, and this may be the one in its place: the
         # holder ends, or is made to, before its name counts as taken (otp rule 49).
-        if DeathWatch(holder.ref).wait(PATIENCE) is None:
+        if DeathWatch(holder.ref).wait(NAME_TIMEOUT_SECONDS) is None:
             holder.kill()
 
 
-def _take(name: str | Via, process: Process) -> Process | None:
-    """Give *name* to *process*, or answer who has it."""
+def _take(name: str | Via, cell: ActorCell) -> ActorCell | None:
+    """Give *name* to *cell*, or answer who has it."""
     if isinstance(name, Via):
         directory = _directory(name)
         if directory is None:
             raise UnknownRegistry(f"the name {name} has no place: {no_registry(name.registry)}")
-        process.name = str(name)
-        holder: Process | None = directory.take(name, process)
+        cell.name = str(name)
+        holder: ActorCell | None = directory.take(name, cell)
         return holder
     with _lock:
         holder = _living(name)
         if holder is None:
-            _processes[name] = process
-            process.name = name
+            _cells[name] = cell
+            cell.name = name
         return holder
 
 
-def _living(name: str) -> Process | None:
+def _living(name: str) -> ActorCell | None:
     # One that has died, and did not come to freeing its name yet, does not have it any more.
-    process = _processes.get(name)
-    return None if process is None or process.reason is not None else process
+    cell = _cells.get(name)
+    return None if cell is None or cell.reason is not None else cell
 
 
-def _is_doomed(process: Process | None) -> bool:
-    """Tell whether *process* ends because a supervisor above it, however far, was killed."""
-    while process is not None and not process.doomed:
-        process = None if process.parent is None else process.parent.process
-    return process is not None
+def _ends_with_parent(cell: ActorCell | None) -> bool:
+    """Tell whether *cell* ends because a supervisor above it, however far, was killed."""
+    while cell is not None and not cell.killed_with_parent:
+        cell = None if cell.parent is None else cell.parent.cell
+    return cell is not None
 
 
-def release(process: Process) -> None:
-    """Free the name of *process*, if it has one."""
-    if process.name is None:
+def release(cell: ActorCell) -> None:
+    """Free the name of *cell*, if it has one."""
+    if cell.name is None:
         return
     with _lock:
-        if _processes.get(process.name) is process:
-            del _processes[process.name]
+        if _cells.get(cell.name) is cell:
+            del _cells[cell.name]
 
 
 def whereis(name: str | Via) -> ServerRef | None:
     """Answer the actor with this name, if one lives. Raises TypeError for what is no name."""
     check(name)
-    process = find(name)
-    return None if process is None else process.ref
+    cell = find(name)
+    return None if cell is None else cell.ref
 
 
-def find(name: str | Via) -> Process | None:
-    """Answer the process with this name, if one lives."""
+def find(name: str | Via) -> ActorCell | None:
+    """Answer the actor with this name, if one lives."""
     if isinstance(name, Via):
         directory = _directory(name)
-        found: Process | None = None if directory is None else directory.find(name)
+        found: ActorCell | None = None if directory is None else directory.find(name)
         return found
     return _living(name)
 
@@ -102,8 +102,8 @@ def find(name: str | Via) -> Process | None:
 def _directory(via: Via) -> Any:
     """Answer what the registry of *via* keeps its names in; None if there is no such registry."""
     registry = via.registry
-    process = find(registry) if isinstance(registry, str | Via) else registry.process
-    return None if process is None or process.reason is not None else process.directory
+    cell = find(registry) if isinstance(registry, str | Via) else registry.cell
+    return None if cell is None or cell.reason is not None else cell.directory
 
 
 def why_absent(name: str | Via) -> str:
@@ -145,18 +145,18 @@ def _close_matches(name: str, among: list[str]) -> str:
 def registries() -> list[str]:
     """Return the names of what a Via may lead into: registries and partition supervisors."""
     with _lock:
-        living = [name for name, each in _processes.items() if each.directory is not None]
+        living = [name for name, each in _cells.items() if each.directory is not None]
     return sorted(name for name in living if _living(name) is not None)
 
 
 def registered() -> list[str]:
     """Answer all names that are taken now, as Erlang's ``registered/0``."""
     with _lock:
-        return list(_processes)
+        return list(_cells)
 
 
 def renew() -> None:
     """Begin anew in a forked child: the lock may be held by a thread that is not there."""
     global _lock  # noqa: PLW0603 - the old one cannot be freed
     _lock = threading.RLock()
-    _processes.clear()
+    _cells.clear()

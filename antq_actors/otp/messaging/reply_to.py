@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.mailbox import Mailbox
 
 
-class AskFrom:
+class ReplyTo:
     """Who asked by pykka's ``ask``; takes the place of a Call in ``from_``."""
 
     __slots__ = ("_answered", "_envelope", "_future", "_mailbox")

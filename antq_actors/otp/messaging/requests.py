@@ -18,7 +18,7 @@ from antq_actors.otp.messaging.destinations import find, nobody
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.messaging.destinations import Destination
 
 
@@ -40,12 +40,12 @@ class Request:
     Any thread, and any actor, may wait for it. The answer never comes as a message.
     """
 
-    __slots__ = ("_call", "_dest", "_process", "_text")
+    __slots__ = ("_call", "_cell", "_dest", "_text")
 
     def __init__(self, dest: Destination, message: Any) -> None:
         self._dest = dest
         self._call = _RequestCall(message)
-        self._process = self._send()
+        self._cell = self._send()
 
     def __repr__(self) -> str:
         if self._call.is_cancelled:
@@ -54,14 +54,14 @@ class Request:
             state = "answered" if self._call.answered else "waiting"
         return f"<Request to {self._dest!r}, {state}>"
 
-    def _send(self) -> Process | None:
-        process = find(self._dest)
-        if process is None:
+    def _send(self) -> ActorCell | None:
+        cell = find(self._dest)
+        if cell is None:
             self._text = str(nobody(self._dest))
             return None
-        self._text = f"{process} has ended"
-        current.sends("call", self._call.request, process)
-        return process if process.mailbox.deliver(Envelope(self._call)) else None
+        self._text = f"{cell} has ended"
+        current.on_send("call", self._call.request, cell)
+        return cell if cell.mailbox.deliver(Envelope(self._call)) else None
 
     def wait(self, timeout: float | timedelta | None = 5.0) -> Any:
         """Return the answer, now or as often as it is asked for; raise what `call` raises.
@@ -72,12 +72,12 @@ class Request:
         """
         limit = seconds(timeout)
         self._check_not_cancelled()
-        if self._process is None:
+        if self._cell is None:
             raise CallExit(NoProc(), self._text)
         if not self._call.is_settled:
-            with waiting_for(self._process, self._call):
+            with waiting_for(self._cell, self._call):
                 if not self._call.wait(limit):
-                    raise CallTimeout(f"{self._process} did not answer within {limit} s")
+                    raise CallTimeout(f"{self._cell} did not answer within {limit} s")
             self._check_not_cancelled()
         if self._call.error is not None:
             raise_error_of(self._call)

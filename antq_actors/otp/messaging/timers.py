@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.messaging.destinations import Destination
 
 logger = logging.getLogger("antq_actors.otp")
@@ -34,11 +34,11 @@ logger = logging.getLogger("antq_actors.otp")
 class Timer:
     """A message on its way."""
 
-    __slots__ = ("_dest", "due", "entry", "message", "process", "state")
+    __slots__ = ("_dest", "cell", "due", "entry", "message", "state")
 
     def __init__(self, dest: Destination, message: Any, due: float) -> None:
         self._dest = dest
-        self.process = dest.process if isinstance(dest, ServerRef) else None
+        self.cell = dest.cell if isinstance(dest, ServerRef) else None
         """The actor that it ends with; None for a name."""
         self.entry: list[Any] | None = None
         """Its place in the heap."""
@@ -59,7 +59,7 @@ class Timer:
             ref.deliver(self.message)
 
 
-class Lookout(Timer):
+class PollingTimer(Timer):
     """A message on its way whenever there is a reason for it, looked for again and again."""
 
     __slots__ = ("_interval", "_look", "_ref")
@@ -78,7 +78,7 @@ class Lookout(Timer):
             self._ref.deliver(self.message)
         self.due = time.monotonic() + self._interval()
         self.state = "waiting"
-        _clockwork.add(self)
+        _timer_thread.add(self)
 
 
 class _Call(Timer):
@@ -95,7 +95,7 @@ class _Call(Timer):
         self._fn()
 
 
-class _Clockwork:
+class TimerThread:
     """The heap of timers, and the thread that empties it."""
 
     def __init__(self) -> None:
@@ -107,32 +107,33 @@ class _Clockwork:
         self._asleep = False
         self._heap: list[list[Any]] = []
         """When each is due, its number, and the timer; None in the place of a cancelled one."""
-        self._by_process: dict[Process, set[Timer]] = {}
+        self._by_cell: dict[ActorCell, set[Timer]] = {}
         """Of living ones; each tells of its end."""
         self._numbers = itertools.count()
         self._cancelled = 0
         self._thread: threading.Thread | None = None
 
     def add(self, timer: Timer) -> None:
+        """Fire *timer* when it is due."""
         with self._lock:
             if self._thread is None:
                 self._thread = self._start_thread()
             timer.entry = [timer.due, next(self._numbers), timer]
             heapq.heappush(self._heap, timer.entry)
-            process = timer.process
-            is_known = process is None or process in self._by_process
-            if process is not None:
-                self._by_process.setdefault(process, set()).add(timer)
+            cell = timer.cell
+            is_known = cell is None or cell in self._by_cell
+            if cell is not None:
+                self._by_cell.setdefault(cell, set()).add(timer)
             if self._asleep and self._heap[0] is timer.entry:
                 self._asleep = False
                 self._wake.release()
-        if process is not None and not is_known and not process.hold(self):
-            self.let_go(process)
+        if cell is not None and not is_known and not cell.add_cleanup(self):
+            self.on_exit(cell)
 
-    def let_go(self, process: Process) -> None:
-        """Drop the timers to *process*, which has ended, and their messages with them."""
+    def on_exit(self, cell: ActorCell) -> None:
+        """Drop the timers to *cell*, which has ended, and their messages with them."""
         with self._lock:
-            dropped = self._by_process.pop(process, ())
+            dropped = self._by_cell.pop(cell, ())
             for timer in dropped:
                 self._drop(timer)
         # Here they go, without the lock: what a message held may have a __del__.
@@ -149,6 +150,7 @@ class _Clockwork:
         return thread
 
     def cancel(self, timer: Timer) -> float | None:
+        """Take *timer* out; return the seconds that were left, None if it was too late."""
         with self._lock:
             if timer.state != "waiting":
                 return None
@@ -170,8 +172,8 @@ class _Clockwork:
         entry, timer.entry = timer.entry, None
         if entry is not None:
             entry[2] = None
-        if timer.process is not None and (of_process := self._by_process.get(timer.process)):
-            of_process.discard(timer)
+        if timer.cell is not None and (of_cell := self._by_cell.get(timer.cell)):
+            of_cell.discard(timer)
 
     def _run(self) -> None:
         while True:
@@ -217,12 +219,12 @@ class _Clockwork:
         return None, -1
 
 
-_clockwork = _Clockwork()
+_timer_thread = TimerThread()
 
 
 def _renew() -> None:
-    global _clockwork  # noqa: PLW0603 - a forked child has no timer thread, and needs its own
-    _clockwork = _Clockwork()
+    global _timer_thread  # noqa: PLW0603 - a forked child has no timer thread, and needs its own
+    _timer_thread = TimerThread()
 
 
 if hasattr(os, "register_at_fork"):
@@ -238,20 +240,20 @@ def send_after(dest: Destination, message: Any, seconds: float | timedelta) -> T
     find(dest)
     delay = timeouts.finite_seconds(seconds, "seconds")
     timer = Timer(dest, message, time.monotonic() + delay)
-    _clockwork.add(timer)
+    _timer_thread.add(timer)
     return timer
 
 
 def send_when(
     ref: ServerRef, message: Any, look: Callable[[], bool], *, every: Callable[[], float]
-) -> Lookout:
+) -> PollingTimer:
     """Send *message* to *ref* whenever *look* says yes; *every* says how many seconds to the next.
 
     Both run in the thread that all timers share, so that nobody is woken for a no: they must be
     quick, and must neither wait nor raise. It ends when *ref* has.
     """
-    lookout = Lookout(ref, message, every, look)
-    _clockwork.add(lookout)
+    lookout = PollingTimer(ref, message, every, look)
+    _timer_thread.add(lookout)
     return lookout
 
 
@@ -261,7 +263,7 @@ def call_after(fn: Callable[[], object], seconds: float) -> Timer:
     For what an actor that is busy, or a thread that waits, cannot do for itself.
     """
     timer = _Call(fn, time.monotonic() + seconds)
-    _clockwork.add(timer)
+    _timer_thread.add(timer)
     return timer
 
 
@@ -280,4 +282,4 @@ def cancel_timer(timer: Timer) -> float | None:
     """
     if not isinstance(timer, Timer):
         raise TypeError(f"cancel_timer() takes what send_after() returned, got {timer!r}")
-    return _clockwork.cancel(timer)
+    return _timer_thread.cancel(timer)

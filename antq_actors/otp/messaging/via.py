@@ -35,7 +35,7 @@ class Via:
     def __post_init__(self) -> None:
         registry = self.registry
         # A ServerRef; refs stand on names, and names on this file.
-        if not isinstance(registry, str | Via) and not hasattr(registry, "process"):
+        if not isinstance(registry, str | Via) and not hasattr(registry, "cell"):
             raise TypeError(f"the registry of a Via is a name or a ServerRef, got {registry!r}")
         check_key(self.key)
 

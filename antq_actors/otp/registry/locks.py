@@ -19,7 +19,7 @@ from antq_actors.otp.messaging.deadlock import waiting_for
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
 
 
 class _Place:
@@ -27,7 +27,7 @@ class _Place:
 
     __slots__ = ("left", "owner")
 
-    def __init__(self, owner: Process | threading.Thread) -> None:
+    def __init__(self, owner: ActorCell | threading.Thread) -> None:
         self.owner = owner
         self.left = Promise()
 
@@ -38,7 +38,7 @@ class RegistryLocks:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lines: dict[Hashable, list[_Place]] = {}
-        self._places: Counter[Process | threading.Thread] = Counter()
+        self._places: Counter[ActorCell | threading.Thread] = Counter()
         """How many places each has in all lines."""
         self._closed = False
 
@@ -50,7 +50,7 @@ class RegistryLocks:
         for it would close a cycle of actors, UnknownRegistry if the registry ends in the meantime.
         """
         current.fence()
-        place = _Place(current.process() or threading.current_thread())
+        place = _Place(current.cell() or threading.current_thread())
         try:
             self._queue_up(key, place)
             while (before := self._before(key, place)) is not None:
@@ -63,12 +63,12 @@ class RegistryLocks:
         finally:
             self._leave(key, place)
 
-    def let_go(self, process: Process) -> None:
-        """Take *process*, which has ended, out of all lines."""
+    def on_exit(self, cell: ActorCell) -> None:
+        """Take *cell*, which has ended, out of all lines."""
         with self._lock:
             lines = [(key, place) for key, line in self._lines.items() for place in line]
         for key, place in lines:
-            if place.owner is process:
+            if place.owner is cell:
                 self._leave(key, place)
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class RegistryLocks:
                 self._places[owner] += 1
         if has_it:
             raise RuntimeError(f"the lock {key!r} is held by {owner} already")
-        if not isinstance(owner, threading.Thread) and not owner.hold(self):
+        if not isinstance(owner, threading.Thread) and not owner.add_cleanup(self):
             current.fence()
 
     def _before(self, key: Hashable, place: _Place) -> _Place | None:
@@ -119,6 +119,6 @@ class RegistryLocks:
             self._forget(owner)
         place.left.answer(None)
 
-    def _forget(self, owner: Process | threading.Thread) -> None:
+    def _forget(self, owner: ActorCell | threading.Thread) -> None:
         if not isinstance(owner, threading.Thread):
-            owner.unhold(self)
+            owner.remove_cleanup(self)

@@ -17,7 +17,7 @@ from antq_actors.otp.registry.table import Keys, RegistryTable
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.messaging.destinations import Destination
     from antq_actors.otp.registry.table import Pair
 
@@ -45,12 +45,12 @@ class Registry(GenServer):
             raise TypeError(f"keys must be 'unique' or 'duplicate', got {keys!r}")
         if keys not in get_args(Keys):
             raise ValueError(f"keys must be 'unique' or 'duplicate', got {keys!r}")
-        process = self._otp_process
+        cell = self._otp_cell
         # Those who register are linked to it, and the end of none of them is the end of it.
-        process.trap_exit = True
-        process.absorb = lambda _ref, _reason: True
-        process.directory = _Directory(keys, process)
-        process.hold(process.directory)
+        cell.trap_exit = True
+        cell.exit_filter = lambda _ref, _reason: True
+        cell.directory = _Directory(keys, cell)
+        cell.add_cleanup(cell.directory)
 
     # ---- for the calling actor ------------------------------------------------------------
 
@@ -95,13 +95,13 @@ class Registry(GenServer):
     @staticmethod
     def keys(registry: Destination, ref: ServerRef) -> list[Any]:
         """Return the keys of *ref*; a key that it registered twice is there twice."""
-        return [entry.key for entry in _directory(registry).of_process(_process(ref))]
+        return [entry.key for entry in _directory(registry).of_cell(_cell(ref))]
 
     @staticmethod
     def values(registry: Destination, key: Hashable, ref: ServerRef) -> list[Any]:
         """Return the values that *ref* has registered under *key*."""
         check_key(key)
-        entries = _directory(registry).of_process(_process(ref))
+        entries = _directory(registry).of_cell(_cell(ref))
         return [entry.value for entry in entries if entry.key == key]
 
     @staticmethod
@@ -142,30 +142,30 @@ class Registry(GenServer):
 
 
 class _Directory(RegistryTable):
-    """All that is to be known of one registry; its process holds it, and it outlives no process."""
+    """What a registry keeps; its cell holds it, and it ends with that actor."""
 
-    def __init__(self, keys: Keys, owner: Process) -> None:
+    def __init__(self, keys: Keys, owner: ActorCell) -> None:
         super().__init__(keys, owner)
         self.locks = RegistryLocks()
 
-    def let_go(self, process: Process) -> None:
-        if process is self._owner:
+    def on_exit(self, cell: ActorCell) -> None:
+        if cell is self._owner:
             self.locks.close()
             self.close()
         else:
-            super().let_go(process)
+            super().on_exit(cell)
 
 
 def _directory(registry: Destination) -> _Directory:
-    process = find(registry)
-    directory = None if process is None or process.reason is not None else process.directory
+    cell = find(registry)
+    directory = None if cell is None or cell.reason is not None else cell.directory
     if not isinstance(directory, _Directory):
         raise UnknownRegistry(names.no_registry(registry))
     return directory
 
 
-def _me(what: str) -> Process:
-    me = current.process()
+def _me(what: str) -> ActorCell:
+    me = current.cell()
     if me is None:
         raise RuntimeError(
             f"{what}() is for actors: each registers itself, and this thread runs none;"
@@ -179,7 +179,7 @@ def _check_function(fn: object, what: str) -> None:
         raise TypeError(f"{what}() takes a function, got {fn!r}")
 
 
-def _process(ref: object) -> Process:
+def _cell(ref: object) -> ActorCell:
     if not isinstance(ref, ServerRef):
         raise TypeError(f"whose keys? a ServerRef is needed, got {ref!r}")
-    return ref.process
+    return ref.cell

@@ -97,7 +97,7 @@ def count(children: Iterable[Child]) -> Counts:
     specs = active = supervisors = 0
     for child in children:
         specs += 1
-        active += child.is_running and child.ref.process.reason is None
+        active += child.is_running and child.ref.cell.reason is None
         supervisors += child.spec.type == "supervisor"
     return Counts(specs, active, supervisors, workers=specs - supervisors)
 

@@ -64,8 +64,8 @@ class DynamicSupervisor(GenServer):
         backoff: Backoff | None = None,
     ) -> None:
         super().__init__()
-        self._otp_process.trap_exit = True
-        self._otp_process.absorb = self.__absorb
+        self._otp_cell.trap_exit = True
+        self._otp_cell.exit_filter = self.__exit_filter
         if max_children is not None:
             _check_max_children(max_children)
         if isinstance(extra_args, str | bytes) or not isinstance(extra_args, Sequence):
@@ -186,7 +186,7 @@ class DynamicSupervisor(GenServer):
 
     # ---- what happens to children ---------------------------------------------------------
 
-    def __absorb(self, ref: ServerRef | None, reason: ExitReason) -> bool:
+    def __exit_filter(self, ref: ServerRef | None, reason: ExitReason) -> bool:
         """Forget a temporary child that ended as it should, in that child's own thread.
 
         There is nothing to decide and nothing to report, and waking this actor for it would be
@@ -210,7 +210,7 @@ class DynamicSupervisor(GenServer):
             return  # terminated by this supervisor a moment ago, or no child at all
 
         action: restart.Action = restart.Leave()
-        if not self._otp_process.stops_with_all:  # else pykka's stop_all is on its way here
+        if not self._otp_cell.stops_with_all:  # else pykka's stop_all is on its way here
             self.__intensity, action = restart.exited_alone(
                 child, reason, self.__intensity, now=time.monotonic()
             )
@@ -226,7 +226,7 @@ class DynamicSupervisor(GenServer):
 
     def __on_retry(self, ref: ServerRef, child: Child) -> None:
         # Another value than the one that failed: it was terminated in the meantime.
-        if self.__children.get(ref) is not child or self._otp_process.stops_with_all:
+        if self.__children.get(ref) is not child or self._otp_cell.stops_with_all:
             return
         self.__intensity, action = restart.retry_alone(
             child, self.__intensity, now=time.monotonic()
@@ -288,7 +288,7 @@ class DynamicSupervisor(GenServer):
             return False
         # A process that awaits a child may learn of its end before this one does, as after a kill.
         gone = sum(
-            child.spec.restart is Restart.TEMPORARY and child.ref.process.reason is not None
+            child.spec.restart is Restart.TEMPORARY and child.ref.cell.reason is not None
             for child in self.published_children
         )
         return len(self.__children) - gone >= max_children

@@ -16,7 +16,7 @@ from antq_actors.otp.supervision.supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.messaging.destinations import Destination
     from antq_actors.otp.messaging.via import Via
     from antq_actors.otp.supervision.options import Backoff
@@ -61,7 +61,7 @@ class PartitionSupervisor(Supervisor):
             max_seconds=max_seconds,
             backoff=backoff,
         )
-        self._otp_process.directory = _Partitions(self, number)
+        self._otp_cell.directory = _Partitions(self, number)
 
     @classmethod
     def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
@@ -76,12 +76,12 @@ class PartitionSupervisor(Supervisor):
 
         Raises CallExit(NoProc()) if it is not there, TypeError for what is no PartitionSupervisor.
         """
-        process = find(sup)
-        if process is None or process.reason is not None:
+        cell = find(sup)
+        if cell is None or cell.reason is not None:
             raise CallExit(NoProc(), f"no PartitionSupervisor runs as {sup!r}")
-        if not isinstance(process.directory, _Partitions):
-            raise TypeError(f"{process} is no PartitionSupervisor, so it has no partitions")
-        return process.directory.number
+        if not isinstance(cell.directory, _Partitions):
+            raise TypeError(f"{cell} is no PartitionSupervisor, so it has no partitions")
+        return cell.directory.number
 
 
 class _Partitions:
@@ -91,22 +91,22 @@ class _Partitions:
         self._supervisor = weakref.ref(supervisor)
         self.number = number
 
-    def find(self, via: Via) -> Process | None:
+    def find(self, via: Via) -> ActorCell | None:
         """Return the actor of the partition that the key of *via* falls into, if it runs."""
         key = via.key
         index = (abs(key) if isinstance(key, int) else hash(key)) % self.number
         supervisor = self._supervisor()
         for child in () if supervisor is None else supervisor.published_children:
             if child.spec.id == index and child.is_running:
-                process: Process = child.ref.process
+                cell: ActorCell = child.ref.cell
                 # It may have ended a moment ago, and its supervisor not have seen that yet.
-                return process if process.reason is None else None
+                return cell if cell.reason is None else None
         return None
 
-    def take(self, via: Via, process: Process) -> Process | None:
+    def take(self, via: Via, cell: ActorCell) -> ActorCell | None:
         """Refuse: a partition cannot be given to an actor."""
         raise ValueError(
-            f"{process} cannot be named {via}: a PartitionSupervisor starts its partitions itself;"
+            f"{cell} cannot be named {via}: a PartitionSupervisor starts its partitions itself;"
             " a name needs a Registry"
         )
 

@@ -50,14 +50,14 @@ def terminate_together(targets: Sequence[Target]) -> list[ExitReason]:
     current.fence()
     began = time.monotonic()
     watches = [DeathWatch(target.ref) for target in targets]
-    me = current.process()
+    me = current.cell()
     for ref, shutdown, drain in targets:
         if drain:
-            ref.process.mailbox.deliver(Envelope(StopRequest(Shutdown())), wake=False)
+            ref.cell.mailbox.deliver(Envelope(StopRequest(Shutdown())), wake=False)
         else:
             reason = Killed() if shutdown is BRUTAL_KILL else Shutdown()
-            ref.process.exit(me, reason, wake=False)
-    wake_in_turn([target.ref.process.mailbox for target in targets])
+            ref.cell.exit(me, reason, wake=False)
+    wake_in_turn([target.ref.cell.mailbox for target in targets])
     # The shortest timeouts first: while this thread waits for one child, no other is overdue.
     # Among equal ones the last first: it was woken last, so waiting for it is usually the only
     # wait, and this thread does not wake once for each child.
@@ -68,7 +68,7 @@ def terminate_together(targets: Sequence[Target]) -> list[ExitReason]:
         if shutdown is BRUTAL_KILL:
             continue
         if not _ends_within(watches[i], _left(began, shutdown)):
-            ref.process.kill()
+            ref.cell.kill()
     return [_reason(watch, each.ref) for watch, each in zip(watches, targets, strict=True)]
 
 
@@ -105,7 +105,7 @@ def _reason(watch: DeathWatch, ref: ServerRef) -> ExitReason:
     reason = watch.wait(None)
     if reason is None or isinstance(reason, NoProc):
         # It had ended before it was watched; its cell still has the reason.
-        return ref.process.reason or NoProc()
+        return ref.cell.reason or NoProc()
     return reason
 
 

@@ -40,9 +40,9 @@ def start_child(
         current.fence()
         raise _start_error(spec.id, Crash(error), error) from error
     forked_child.end_if_forked(since)
-    me = current.process()
-    parent = started.process.parent if type(started) is ServerRef else None
-    if parent is not None and parent.process is me:
+    me = current.cell()
+    parent = started.cell.parent if type(started) is ServerRef else None
+    if parent is not None and parent.cell is me:
         return started  # as nearly all do
     return _checked(spec, started)
 
@@ -56,8 +56,8 @@ def _checked(spec: ChildSpec, started: object) -> Any:
             "a plain pykka actor becomes a child with supervised(ItsClass)"
         )
         raise _start_error(spec.id, Crash(error), error) from error
-    me = current.process()
-    if me is not None and started.process.parent is not me.ref:
+    me = current.cell()
+    if me is not None and started.cell.parent is not me.ref:
         link(started)  # a start function that forgot it would leave a child that dies unseen
     return started
 

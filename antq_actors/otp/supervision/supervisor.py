@@ -77,7 +77,7 @@ class Supervisor(GenServer):
         backoff: Backoff | None = None,
     ) -> None:
         super().__init__()
-        self._otp_process.trap_exit = True
+        self._otp_cell.trap_exit = True
         self.__state = State()
         options = SupervisorOptions(
             strategy=strategy,
@@ -203,7 +203,7 @@ class Supervisor(GenServer):
             try:
                 self.__begin_child(spec.id, by_itself=False)
             except OtpError as error:
-                if self._otp_process.reason is not None:
+                if self._otp_cell.reason is not None:
                     raise  # killed in the meantime, and its children with it
                 emit.boot_failed(self.ref, restart.find(self.__children, spec.id), error)
                 self.__end_children()
@@ -237,7 +237,7 @@ class Supervisor(GenServer):
         child = next((c for c in self.__children if c.is_running and c.ref is ref), None)
         if child is None:
             return  # stopped by this supervisor a moment ago, or no child at all
-        if self._otp_process.stops_with_all:
+        if self._otp_cell.stops_with_all:
             # pykka's stop_all is on its way through the tree to this supervisor.
             self.__children = restart.stopped(self.__children, child.spec.id, reason)
             emit.child_exited(self.ref, child, reason, restart.Leave())
@@ -251,7 +251,7 @@ class Supervisor(GenServer):
 
     def __on_retry(self, child: Child) -> None:
         if (
-            self._otp_process.stops_with_all
+            self._otp_cell.stops_with_all
             or restart.get(self.__children, child.spec.id) is not child
         ):
             return  # something else happened to it in the meantime

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.child_spec import ShutdownTime
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.otp.kernel.ref import ServerRef
@@ -45,7 +45,7 @@ class TaskActor(LeanServer):
     def __init__(
         self,
         outcome: Promise | None,
-        owner: Process | None,
+        owner: ActorCell | None,
         fn: Callable[..., Any],
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
@@ -76,7 +76,7 @@ class TaskActor(LeanServer):
                 self._tell_outcome(self._outcome)
 
     def _tell_outcome(self, outcome: Promise) -> None:
-        reason = self._otp_process.reason
+        reason = self._otp_cell.reason
         assert reason is not None  # noqa: S101 - the loop is over
         if isinstance(reason, Normal) and self._value is not _NONE:
             outcome.answer(self._value)
@@ -89,14 +89,14 @@ class TaskActor(LeanServer):
         if self._owner is None:
             super()._start_actor_loop()
             return
-        if not (self._otp_process.link(self._owner) and self._owner.link(self._otp_process)):
-            self._otp_process.unlink(self._owner)
-            self._otp_process.exit(self._owner, NoProc(), by_link=True)
+        if not (self._otp_cell.link(self._owner) and self._owner.link(self._otp_cell)):
+            self._otp_cell.unlink(self._owner)
+            self._otp_cell.exit(self._owner, NoProc(), by_link=True)
         try:
             super()._start_actor_loop()
         except RuntimeError:  # no thread: the owner hears of it as its StartError, and only so
-            self._owner.unlink(self._otp_process)
-            self._otp_process.unlink(self._owner)
+            self._owner.unlink(self._otp_cell)
+            self._otp_cell.unlink(self._owner)
             raise
 
 
@@ -114,8 +114,8 @@ class Task:
         self.ref = ref
         """The actor that runs the function."""
         self._outcome = outcome
-        if not ref.process.watch(outcome, self._end):
-            self._end(ref, ref.process.reason)
+        if not ref.cell.watch(outcome, self._end):
+            self._end(ref, ref.cell.reason)
 
     def __repr__(self) -> str:
         return f"<Task {self.ref}>"
@@ -188,7 +188,7 @@ class Task:
 
     def waited_for(self) -> AbstractContextManager[None]:
         """Note that the calling actor waits for this task; CallCycle if that could never end."""
-        return waiting_for(self.ref.process, self._outcome)
+        return waiting_for(self.ref.cell, self._outcome)
 
     @property
     def has_failed(self) -> bool:
@@ -304,10 +304,10 @@ class Task:
         It gets an exit signal, and is killed after *timeout* seconds, or at once with
         ``BRUTAL_KILL``.
         """
-        me = current.process()
+        me = current.cell()
         if me is not None:
-            me.unlink(self.ref.process)  # its end is wanted and must end no other actor
-            self.ref.process.unlink(me)
+            me.unlink(self.ref.cell)  # its end is wanted and must end no other actor
+            self.ref.cell.unlink(me)
         if timeout is not BRUTAL_KILL:
             limit = seconds(timeout)
             timeout = float("inf") if limit is None else limit
@@ -387,7 +387,7 @@ class TaskEnds:
     def add(self, number: int, task: Task) -> None:
         """Add *task* under *number*."""
         self.open[number] = task
-        if not task.ref.process.watch((self, number), partial(self._end, number)):
+        if not task.ref.cell.watch((self, number), partial(self._end, number)):
             self._ended.put(number)
 
     def _end(self, number: int, _ref: ServerRef, _reason: ExitReason, /) -> None:
@@ -411,4 +411,4 @@ class TaskEnds:
     def forget(self) -> None:
         """Wait for none of them any more."""
         for number, task in self.open.items():
-            task.ref.process.unwatch((self, number))
+            task.ref.cell.unwatch((self, number))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import Process
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.child_spec import ShutdownTime
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.otp.messaging.destinations import Destination
@@ -64,7 +64,7 @@ class TaskSupervisor(DynamicSupervisor):
         *fn* cannot be called, TypeError or ValueError if *shutdown* is none, MaxChildren, and
         CallExit if *sup* is not there.
         """
-        return _start_task(sup, fn, args, kwargs, owner=current.process(), shutdown=shutdown)
+        return _start_task(sup, fn, args, kwargs, owner=current.cell(), shutdown=shutdown)
 
     @staticmethod
     def async_nolink(
@@ -173,7 +173,7 @@ def _start_task(
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
     *,
-    owner: Process | None,
+    owner: ActorCell | None,
     shutdown: ShutdownTime | timedelta,
 ) -> Task:
     check_callable(fn)
@@ -184,7 +184,7 @@ def _start_task(
 
 def _spec(
     outcome: Promise | None,
-    owner: Process | None,
+    owner: ActorCell | None,
     fn: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
@@ -227,7 +227,7 @@ class _Running:
 
     def _kill_late(self) -> None:
         self.is_late = True
-        self.task.ref.process.kill()
+        self.task.ref.cell.kill()
 
 
 class TaskMap:
@@ -254,7 +254,7 @@ class TaskMap:
         self._raises = raises
         self._running: dict[int, _Running] = {}
         self._started = 0
-        self._owner = current.process()
+        self._owner = current.cell()
 
     def results(self, items: Iterator[Any], max_concurrency: int) -> Generator[TaskResult]:
         """Give out how each has ended; what is left when it is closed is killed."""
@@ -272,7 +272,7 @@ class TaskMap:
             for running in self._running.values():
                 self._forget(running)
                 # By its process and not by exit(): also a killed caller's thread has to clean up.
-                running.task.ref.process.kill()
+                running.task.ref.cell.kill()
             if self._ends is not None:
                 self._ends.forget()
 
@@ -292,7 +292,7 @@ class TaskMap:
                 running.kill_after(self._timeout)
 
     def _kill_with_owner(self, task: Task) -> None:
-        kill = task.ref.process.kill
+        kill = task.ref.cell.kill
         if self._owner is not None and not self._owner.watch(task, lambda *_: kill()):
             kill()
 

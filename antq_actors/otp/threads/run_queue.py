@@ -3,7 +3,7 @@
 Starting a thread costs more than most actors do, and waking a particular one nearly as much. So
 actors stand in one line, and a thread that has finished with one takes the next without being
 woken. As many threads are kept as there are actors to run; whoever waits longer than
-``KEEP_IDLE`` seconds for work ends.
+``IDLE_TIMEOUT_SECONDS`` seconds for work ends.
 
 Nothing here happens to all threads at once: ten thousand that wake together, to find that there is
 nothing to do, keep every other one from the interpreter for half a minute.
@@ -25,7 +25,7 @@ from antq_actors.otp.threads.futex import make_room
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-KEEP_IDLE: Final = 10.0
+IDLE_TIMEOUT_SECONDS: Final = 10.0
 """Seconds an idle thread is kept."""
 
 IDLE_NAME: Final = "otp-service-idle"
@@ -53,7 +53,7 @@ class _Slot:
             self.wake.release()
 
     def time_left(self) -> float:
-        return max(0.0, self.since + KEEP_IDLE - time.monotonic())
+        return max(0.0, self.since + IDLE_TIMEOUT_SECONDS - time.monotonic())
 
     def wait(self) -> None:
         self.wake.acquire(timeout=self.time_left() if self.keeps_time else -1)

@@ -15,12 +15,12 @@ from antq_actors.otp import (
     monitor,
     tree,
 )
-from antq_actors.otp.actors.remote_actor import Detached
+from antq_actors.otp.actors.remote_actor import RemoteActor
 from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
 from antq_actors.otp.messaging import links
 
 
-class Elsewhere(Detached):
+class Elsewhere(RemoteActor):
     """Notes what it is told."""
 
     def __init__(self, notes, at_begin=lambda me: None):
@@ -28,14 +28,14 @@ class Elsewhere(Detached):
         self.notes = notes
         self.at_begin = at_begin
 
-    def begin(self):
+    def on_start(self):
         self.notes.append(("begin", self))
         self.at_begin(self)
 
-    def interrupted(self):
+    def on_interrupt(self):
         self.notes.append(("interrupted", self.ordered_reason()))
 
-    def killed(self):
+    def on_kill(self):
         self.notes.append(("killed", None))
 
 
@@ -46,7 +46,7 @@ def sup():
 
 
 def start(sup, *args):
-    spec = ChildSpec("one", Elsewhere.spawn_copy, args, restart=Restart.TEMPORARY)
+    spec = ChildSpec("one", Elsewhere.spawn, args, restart=Restart.TEMPORARY)
     return DynamicSupervisor.start_child(sup, spec)
 
 
@@ -57,14 +57,14 @@ def test_it_is_a_child_that_lives_until_it_is_concluded(sup):
     ((_, actor),) = notes
 
     assert ref.is_alive()
-    assert ref.process.thread is None
+    assert ref.cell.thread is None
     assert [child.ref for child in DynamicSupervisor.which_children(sup)] == [ref]
     assert tree(sup).children[0].state == "running"
 
-    assert actor.conclude(Shutdown("done"))
+    assert actor.finish(Shutdown("done"))
 
     assert down.wait(LONGEST).reason == Shutdown("done")
-    assert not actor.conclude(Shutdown("again"))
+    assert not actor.finish(Shutdown("again"))
     eventually(lambda: DynamicSupervisor.count_children(sup).active == 0)
 
 
@@ -76,7 +76,7 @@ def test_an_exit_signal_interrupts_what_it_stands_for(sup):
 
     assert notes[1:] == [("interrupted", Shutdown("enough"))]
     assert ref.is_alive()  # until what it stands for has ended
-    notes[0][1].conclude(Shutdown())
+    notes[0][1].finish(Shutdown())
 
 
 def test_a_kill_ends_it_at_once_and_is_told(sup):
@@ -85,22 +85,20 @@ def test_a_kill_ends_it_at_once_and_is_told(sup):
 
     links.exit(ref, Killed())
 
-    assert ref.process.reason == Killed()
+    assert ref.cell.reason == Killed()
     assert notes[1:] == [("killed", None)]
 
 
 def test_its_supervisor_waits_for_its_end_and_kills_it_when_it_takes_too_long():
     notes = []
     sup = DynamicSupervisor.start()
-    spec = ChildSpec(
-        "one", Elsewhere.spawn_copy, (notes,), shutdown=0.02, restart=Restart.TEMPORARY
-    )
+    spec = ChildSpec("one", Elsewhere.spawn, (notes,), shutdown=0.02, restart=Restart.TEMPORARY)
     ref = DynamicSupervisor.start_child(sup, spec)
 
     with sup:
         pass
 
-    assert ref.process.reason == Killed()
+    assert ref.cell.reason == Killed()
     assert notes[1:] == [("interrupted", Shutdown()), ("killed", None)]
 
 
@@ -121,20 +119,20 @@ def test_what_its_beginning_raises_ends_it(sup):
 
     ref = start(sup, [], fail)
 
-    assert isinstance(ref.process.reason, Crash)
+    assert isinstance(ref.cell.reason, Crash)
     eventually(lambda: DynamicSupervisor.count_children(sup).active == 0)
 
 
 def test_it_may_be_over_before_it_has_begun(sup):
-    ref = start(sup, [], lambda me: me.conclude(Shutdown("quick")))
+    ref = start(sup, [], lambda me: me.finish(Shutdown("quick")))
 
-    assert ref.process.reason == Shutdown("quick")
+    assert ref.cell.reason == Shutdown("quick")
 
 
 def test_who_calls_it_hears_of_its_end(sup):
     notes = []
     ref = start(sup, notes, lambda me: None)
-    notes[0][1].conclude(Shutdown())
+    notes[0][1].finish(Shutdown())
 
     with pytest.raises(CallExit):
         call(ref, "anything")

@@ -31,13 +31,13 @@ from antq_actors.otp.kernel.messages import Call
 from antq_actors.otp.messaging import inline, links
 
 
-class Lender(Probe):
-    """A Probe that lends its place, unless *willing* says no."""
+class Inline(Probe):
+    """A Probe that runs inline, unless *willing* says no."""
 
-    lends_its_place = True
+    runs_inline = True
     willing = True
 
-    def lends(self):
+    def can_run_inline(self):
         return self.willing
 
 
@@ -46,31 +46,31 @@ def the_thread(_me):
 
 
 def own_thread(ref):
-    return ref.process.thread
+    return ref.cell.thread
 
 
 @pytest.fixture
-def lender(start, notes):
-    ref = start(notes, of=Lender)
-    eventually(lambda: ref.process.mailbox.asleep)
+def inline_ref(start, notes):
+    ref = start(notes, of=Inline)
+    eventually(lambda: ref.cell.mailbox.asleep)
     return ref
 
 
 def asleep(ref):
-    eventually(lambda: ref.process.mailbox.asleep)
+    eventually(lambda: ref.cell.mailbox.asleep)
 
 
 # ---- calls ----------------------------------------------------------------------------------
 
 
-def test_a_turn_is_run_by_the_thread_that_calls_while_the_actor_sleeps(lender):
+def test_a_turn_is_run_by_the_thread_that_calls_while_the_actor_sleeps(inline_ref):
     def call_it():
-        return inline.call(lender, the_thread), threading.current_thread()
+        return inline.call(inline_ref, the_thread), threading.current_thread()
 
     who, caller = InThread(call_it).result()
 
     assert who is caller
-    assert inline.call(lender, attrgetter("ref")) is lender
+    assert inline.call(inline_ref, attrgetter("ref")) is inline_ref
 
 
 def a_program(code):
@@ -79,12 +79,12 @@ def a_program(code):
         "import signal, threading",
         "from antq_actors.otp import GenServer",
         "from antq_actors.otp.messaging import inline",
-        "class Lender(GenServer):",
-        "    lends_its_place = True",
+        "class Inline(GenServer):",
+        "    runs_inline = True",
         "    def handle_call(self, request): return threading.current_thread()",
-        "ref = Lender.start()",
+        "ref = Inline.start()",
         "def ran_here():",
-        "    while not ref.process.mailbox.asleep: pass",
+        "    while not ref.cell.mailbox.asleep: pass",
         "    return inline.call(ref, None) is threading.current_thread()",
         *code,
     ]
@@ -116,77 +116,77 @@ def test_the_main_thread_runs_no_turn_while_a_handler_of_a_signal_may_come_betwe
     assert (done.stdout, done.stderr) == ("False\nTrue\n", "")
 
 
-def test_an_actor_that_does_not_lend_runs_its_turn_itself(start, notes):
+def test_an_actor_that_does_not_run_inline_runs_its_turn_itself(start, notes):
     ref = start(notes)
     asleep(ref)
 
     assert inline.call(ref, the_thread) is own_thread(ref)
 
 
-def test_so_does_one_that_does_not_want_to_now(lender):
-    call(lender, lambda me: setattr(me, "willing", False))
-    asleep(lender)
+def test_so_does_one_that_does_not_want_to_now(inline_ref):
+    call(inline_ref, lambda me: setattr(me, "willing", False))
+    asleep(inline_ref)
 
-    assert inline.call(lender, the_thread) is own_thread(lender)
+    assert inline.call(inline_ref, the_thread) is own_thread(inline_ref)
 
 
-def test_so_does_one_that_is_looked_at(lender, notes):
-    with trace(lender, notes.add):
-        assert inline.call(lender, the_thread) is own_thread(lender)
+def test_so_does_one_that_is_looked_at(inline_ref, notes):
+    with trace(inline_ref, notes.add):
+        assert inline.call(inline_ref, the_thread) is own_thread(inline_ref)
 
 
 def test_so_does_one_that_waits_for_its_idle_timeout(start, notes):
-    ref = start(notes, of=Lender, init=lambda me: setattr(me, "idle_timeout", 3600.0))
+    ref = start(notes, of=Inline, init=lambda me: setattr(me, "idle_timeout", 3600.0))
     asleep(ref)
 
     assert inline.call(ref, the_thread) is own_thread(ref)
 
 
-def test_a_turn_speaks_for_its_actor_and_the_thread_for_itself_afterwards(start, lender):
+def test_a_turn_speaks_for_its_actor_and_the_thread_for_itself_afterwards(start, inline_ref):
     def whom(_me):
-        return inline.call(lender, lambda me: me.ref is lender and monitor(asker)._owner)
+        return inline.call(inline_ref, lambda me: me.ref is inline_ref and monitor(asker)._owner)
 
     asker = start(of=Probe)
 
-    assert call(asker, whom) is lender.process
-    assert call(asker, lambda me: monitor(lender)._owner is me.ref.process)
+    assert call(asker, whom) is inline_ref.cell
+    assert call(asker, lambda me: monitor(inline_ref)._owner is me.ref.cell)
 
 
-def test_whoever_calls_in_the_meantime_is_answered_by_the_own_thread(lender, gate):
-    borrowing = InThread(inline.call, lender, lambda _me: gate())
+def test_whoever_calls_in_the_meantime_is_answered_by_the_own_thread(inline_ref, gate):
+    running = InThread(inline.call, inline_ref, lambda _me: gate())
     gate.wait_entered()
-    others = [InThread(inline.call, lender, the_thread) for _ in range(2)]
-    eventually(lambda: len(lender.process.mailbox) == 2)
+    others = [InThread(inline.call, inline_ref, the_thread) for _ in range(2)]
+    eventually(lambda: len(inline_ref.cell.mailbox) == 2)
 
     gate.open()
 
-    assert [other.result() for other in others] == [own_thread(lender)] * 2
-    borrowing.result()
+    assert [other.result() for other in others] == [own_thread(inline_ref)] * 2
+    running.result()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupt])
-def test_a_turn_that_is_cut_short_has_taken_nothing_from_others(lender, gate, error):
+def test_a_turn_that_is_cut_short_has_taken_nothing_from_others(inline_ref, gate, error):
     def be_cut_short(me):
         gate()
         assert me.take_requests(2) == []
         raise_anew(error)
 
-    borrowing = InThread(inline.call, lender, be_cut_short)
+    running = InThread(inline.call, inline_ref, be_cut_short)
     gate.wait_entered()
     others = []
     for number in range(3):
-        others.append(InThread(inline.call, lender, lambda me, n=number: (n, the_thread(me))))
-        eventually(lambda n=number: len(lender.process.mailbox) == n + 1)
+        others.append(InThread(inline.call, inline_ref, lambda me, n=number: (n, the_thread(me))))
+        eventually(lambda n=number: len(inline_ref.cell.mailbox) == n + 1)
     gate.open()
 
     with pytest.raises(error):
-        borrowing.result()
-    assert [other.result() for other in others] == [(n, own_thread(lender)) for n in range(3)]
-    assert not lender.process.mailbox.calls
+        running.result()
+    assert [other.result() for other in others] == [(n, own_thread(inline_ref)) for n in range(3)]
+    assert not inline_ref.cell.mailbox.calls
 
 
-def test_a_thread_that_left_its_turn_without_a_word_keeps_nobody_from_the_actor(lender):
-    mailbox = lender.process.mailbox
+def test_a_thread_that_left_its_turn_without_a_word_keeps_nobody_from_the_actor(inline_ref):
+    mailbox = inline_ref.cell.mailbox
 
     def leave_without_a_word():
         turn = Turn(leave_without_a_word.__code__, takes_messages=False)
@@ -195,23 +195,23 @@ def test_a_thread_that_left_its_turn_without_a_word_keeps_nobody_from_the_actor(
     InThread(leave_without_a_word).result()
 
     assert mailbox.turn is not None
-    assert InThread(inline.call, lender, answering("alive")).result() == "alive"
+    assert InThread(inline.call, inline_ref, answering("alive")).result() == "alive"
     eventually(lambda: mailbox.turn is None)
 
 
-def test_a_thread_that_is_at_its_turn_is_waited_for_however_long_it_takes(lender, gate):
-    borrowing = InThread(inline.call, lender, lambda _me: gate())
+def test_a_thread_that_is_at_its_turn_is_waited_for_however_long_it_takes(inline_ref, gate):
+    running = InThread(inline.call, inline_ref, lambda _me: gate())
     gate.wait_entered()
-    turn = lender.process.mailbox.turn
+    turn = inline_ref.cell.mailbox.turn
     with pytest.raises(CallTimeout):
-        call(lender, answering("never"), timeout=0.2)
+        call(inline_ref, answering("never"), timeout=0.2)
 
-    assert lender.process.mailbox.turn is turn
+    assert inline_ref.cell.mailbox.turn is turn
     gate.open()
-    borrowing.result()
+    running.result()
 
 
-class Reentrant(Lender):
+class Reentrant(Inline):
     """May be called in the middle of its own turns."""
 
     is_reentrant = True
@@ -231,7 +231,7 @@ def test_a_reentrant_actor_answers_a_call_out_of_its_own_turn(start, notes):
     assert call(ref, answering("alive")) == "alive"
 
 
-def test_a_late_answer_is_waited_for_as_long_as_the_caller_says(lender):
+def test_a_late_answer_is_waited_for_as_long_as_the_caller_says(inline_ref):
     owed = []
 
     def owe(me):
@@ -239,10 +239,10 @@ def test_a_late_answer_is_waited_for_as_long_as_the_caller_says(lender):
         return NOREPLY
 
     with pytest.raises(CallTimeout):
-        inline.call(lender, owe, timeout=0.01)
-    waiting = InThread(inline.call, lender, owe, LONGEST)
+        inline.call(inline_ref, owe, timeout=0.01)
+    waiting = InThread(inline.call, inline_ref, owe, LONGEST)
     eventually(lambda: len(owed) == 2)
-    call(lender, lambda _me: reply(owed[1], "late"))
+    call(inline_ref, lambda _me: reply(owed[1], "late"))
 
     assert waiting.result() == "late"
 
@@ -252,17 +252,17 @@ def test_nobody_has_it_is_what_a_caller_hears_of_a_name_that_nobody_has():
         inline.call("nobody", the_thread)
 
 
-def test_an_actor_that_calls_itself_hears_of_the_cycle(lender):
+def test_an_actor_that_calls_itself_hears_of_the_cycle(inline_ref):
     def self_call(_me):
         try:
-            inline.call(lender, the_thread)
+            inline.call(inline_ref, the_thread)
         except CallCycle as error:
             return error
 
-    assert isinstance(call(lender, self_call), CallCycle)
+    assert isinstance(call(inline_ref, self_call), CallCycle)
 
 
-def test_no_two_turns_are_run_at_once_and_none_is_lost(lender):
+def test_no_two_turns_are_run_at_once_and_none_is_lost(inline_ref):
     counted = []
 
     def count(_me):
@@ -271,7 +271,7 @@ def test_no_two_turns_are_run_at_once_and_none_is_lost(lender):
         return before
 
     def many():
-        return [inline.call(lender, count, LONGEST) for _ in range(200)]
+        return [inline.call(inline_ref, count, LONGEST) for _ in range(200)]
 
     threads = [InThread(many) for _ in range(8)]
     answers = [answer for thread in threads for answer in thread.result()]
@@ -282,78 +282,78 @@ def test_no_two_turns_are_run_at_once_and_none_is_lost(lender):
 # ---- ends -----------------------------------------------------------------------------------
 
 
-def test_what_a_turn_raises_ends_the_actor_and_the_caller_hears_of_it(lender, notes):
+def test_what_a_turn_raises_ends_the_actor_and_the_caller_hears_of_it(inline_ref, notes):
     error = ValueError("broken")
-    watch = monitor(lender)
+    watch = monitor(inline_ref)
 
     with pytest.raises(CallExit) as caught:
-        inline.call(lender, raising(error))
+        inline.call(inline_ref, raising(error))
 
     assert caught.value.reason == watch.wait(LONGEST).reason == Crash(error)
     assert notes.take(1) == [("terminate", Crash(error))]
 
 
-def test_a_turn_may_stop_its_actor(lender):
-    watch = monitor(lender)
+def test_a_turn_may_stop_its_actor(inline_ref):
+    watch = monitor(inline_ref)
 
     with pytest.raises(CallExit):
-        inline.call(lender, raising(Stop(Shutdown("enough"))))
+        inline.call(inline_ref, raising(Stop(Shutdown("enough"))))
 
     assert watch.wait(LONGEST).reason == Shutdown("enough")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, Interrupt])
-def test_what_is_raised_in_the_foreign_thread_alone_harms_that_thread_alone(lender, error):
+def test_what_is_raised_in_the_foreign_thread_alone_harms_that_thread_alone(inline_ref, error):
     with pytest.raises(error):
-        InThread(inline.call, lender, raising(error())).result()
+        InThread(inline.call, inline_ref, raising(error())).result()
 
-    assert inline.call(lender, answering("alive")) == "alive"
-    assert call(lender, the_thread) is own_thread(lender)
-    assert not lender.process.mailbox.calls
+    assert inline.call(inline_ref, answering("alive")) == "alive"
+    assert call(inline_ref, the_thread) is own_thread(inline_ref)
+    assert not inline_ref.cell.mailbox.calls
 
 
 def test_an_exit_signal_waits_for_the_end_of_the_turn_and_then_overtakes_what_waits(
-    lender, gate, notes
+    inline_ref, gate, notes
 ):
-    borrowing = InThread(inline.call, lender, lambda _me: (gate(), "done")[1])
+    running = InThread(inline.call, inline_ref, lambda _me: (gate(), "done")[1])
     gate.wait_entered()
-    lender.tell("never handled")
-    links.exit(lender, Shutdown())
-    assert lender.is_alive()
+    inline_ref.tell("never handled")
+    links.exit(inline_ref, Shutdown())
+    assert inline_ref.is_alive()
 
     gate.open()
 
-    assert borrowing.result() == "done"
+    assert running.result() == "done"
     assert notes.take(1) == [("terminate", Shutdown())]
 
 
-def test_a_kill_meanwhile_is_what_the_caller_hears_and_its_thread_goes_on(lender, gate):
-    borrowing = InThread(inline.call, lender, lambda _me: gate())
+def test_a_kill_meanwhile_is_what_the_caller_hears_and_its_thread_goes_on(inline_ref, gate):
+    running = InThread(inline.call, inline_ref, lambda _me: gate())
     gate.wait_entered()
-    links.exit(lender, Killed())
-    assert not lender.is_alive()
+    links.exit(inline_ref, Killed())
+    assert not inline_ref.is_alive()
 
     gate.open()
 
     with pytest.raises(CallExit) as caught:
-        borrowing.result()
+        running.result()
     assert caught.value.reason == Killed()
 
 
-def test_what_a_turn_of_a_killed_actor_still_sends_reaches_nobody(lender, start, notes, gate):
+def test_what_a_turn_of_a_killed_actor_still_sends_reaches_nobody(inline_ref, start, notes, gate):
     other = start(notes)
 
     def send(_me):
         gate()
         other.tell("from the dead")
 
-    borrowing = InThread(inline.call, lender, send)
+    running = InThread(inline.call, inline_ref, send)
     gate.wait_entered()
-    links.exit(lender, Killed())
+    links.exit(inline_ref, Killed())
     gate.open()
 
     with pytest.raises(CallExit):
-        borrowing.result()
+        running.result()
     other.tell("first")
     assert notes.take(1) == ["first"]
 
@@ -361,32 +361,32 @@ def test_what_a_turn_of_a_killed_actor_still_sends_reaches_nobody(lender, start,
 # ---- requests -------------------------------------------------------------------------------
 
 
-def test_a_request_is_answered_at_once_by_one_that_sleeps(start, lender):
+def test_a_request_is_answered_at_once_by_one_that_sleeps(start, inline_ref):
     asker = start(of=Probe)
 
-    response = call(asker, lambda _me: inline.request(lender, answering(7), tag="t"))
+    response = call(asker, lambda _me: inline.request(inline_ref, answering(7), tag="t"))
 
     assert (response.tag, response.value, response.error) == ("t", 7, None)
 
 
 def test_a_request_to_one_that_is_busy_is_answered_by_a_message(start, notes, gate):
-    busy, asker = start(of=Lender), start(notes)
-    borrowing = InThread(inline.call, busy, lambda _me: gate())
+    busy, asker = start(of=Inline), start(notes)
+    running = InThread(inline.call, busy, lambda _me: gate())
     gate.wait_entered()
 
     assert call(asker, lambda _me: inline.request(busy, answering(7), tag="t")) is None
     gate.open()
 
-    borrowing.result()
+    running.result()
     [response] = notes.take(1)
     assert (response.tag, response.value) == ("t", 7)
 
 
-def test_a_request_to_one_that_has_ended_is_answered_by_a_message(start, notes, lender):
-    links.exit(lender, Killed())
+def test_a_request_to_one_that_has_ended_is_answered_by_a_message(start, notes, inline_ref):
+    links.exit(inline_ref, Killed())
     asker = start(notes)
 
-    assert call(asker, lambda _me: inline.request(lender, answering(7), tag="t")) is None
+    assert call(asker, lambda _me: inline.request(inline_ref, answering(7), tag="t")) is None
 
     [response] = notes.take(1)
     assert isinstance(response.error, CallExit)
@@ -397,55 +397,55 @@ def test_a_request_to_one_that_has_ended_is_answered_by_a_message(start, notes, 
 
 def let_wait(ref, *messages):
     for message in messages:
-        assert ref.process.mailbox.deliver(Envelope(message), wake=False)
+        assert ref.cell.mailbox.deliver(Envelope(message), wake=False)
 
 
-def test_what_waits_is_handled_in_order_in_the_thread_that_offers_it(lender, notes):
+def test_what_waits_is_handled_in_order_in_the_thread_that_offers_it(inline_ref, notes):
     def note(_me):
         notes.add(threading.current_thread())
 
-    let_wait(lender, "first", note, "last")
+    let_wait(inline_ref, "first", note, "last")
 
-    inline.run_what_waits(lender.process)
+    inline.run_pending(inline_ref.cell)
 
     assert notes.take(3) == ["first", threading.current_thread(), "last"]
 
 
-def test_one_that_does_not_lend_is_woken_for_what_waits(start, notes):
+def test_one_that_does_not_run_inline_is_woken_for_what_waits(start, notes):
     ref = start(notes)
     asleep(ref)
     let_wait(ref, "message")
 
-    inline.run_what_waits(ref.process)
+    inline.run_pending(ref.cell)
 
     assert notes.take(1) == ["message"]
 
 
-def test_what_fails_there_ends_the_actor_and_not_the_thread(lender, notes):
-    watch = monitor(lender)
+def test_what_fails_there_ends_the_actor_and_not_the_thread(inline_ref, notes):
+    watch = monitor(inline_ref)
     error = ValueError("broken")
-    let_wait(lender, raising(error), "never handled")
+    let_wait(inline_ref, raising(error), "never handled")
 
-    inline.run_what_waits(lender.process)
+    inline.run_pending(inline_ref.cell)
 
     assert watch.wait(LONGEST).reason == Crash(error)
     assert notes.take(1) == [("terminate", Crash(error))]
 
 
-def test_a_stop_among_what_waits_ends_the_actor(lender, notes):
-    watch = monitor(lender)
-    let_wait(lender, "first", raising(Stop(Normal())))
+def test_a_stop_among_what_waits_ends_the_actor(inline_ref, notes):
+    watch = monitor(inline_ref)
+    let_wait(inline_ref, "first", raising(Stop(Normal())))
 
-    inline.run_what_waits(lender.process)
+    inline.run_pending(inline_ref.cell)
 
     assert watch.wait(LONGEST).reason == Normal()
     assert notes.take(2) == ["first", ("terminate", Normal())]
 
 
-def test_nothing_that_waits_is_nothing_to_do(lender):
-    inline.run_what_waits(lender.process)
+def test_nothing_that_waits_is_nothing_to_do(inline_ref):
+    inline.run_pending(inline_ref.cell)
 
-    assert lender.process.mailbox.asleep
+    assert inline_ref.cell.mailbox.asleep
 
 
 # ---- many at once ---------------------------------------------------------------------------
@@ -467,13 +467,13 @@ def test_requests_that_wait_are_taken_together_and_each_is_answered(start, gate)
     first = InThread(call, ref, lambda _me: gate(), LONGEST)
     gate.wait_entered()
     askers = [InThread(call, ref, answering(None), LONGEST) for _ in range(3)]
-    eventually(lambda: len(ref.process.mailbox) == 3)
+    eventually(lambda: len(ref.cell.mailbox) == 3)
 
     gate.open()
 
     assert first.result() == [1]
     assert [asker.result() for asker in askers] == [[3]] * 3
-    assert not ref.process.mailbox.calls
+    assert not ref.cell.mailbox.calls
 
 
 def test_requests_behind_a_message_wait_for_their_turn(start, notes, gate):
@@ -482,7 +482,7 @@ def test_requests_behind_a_message_wait_for_their_turn(start, notes, gate):
     gate.wait_entered()
     ref.tell("message")
     behind = InThread(call, ref, answering(None), LONGEST)
-    eventually(lambda: len(ref.process.mailbox) == 2)
+    eventually(lambda: len(ref.cell.mailbox) == 2)
 
     gate.open()
 
@@ -503,7 +503,7 @@ def test_requests_that_were_taken_and_not_answered_hear_of_the_end(start, gate):
         InThread(call, ref, raising(ValueError("broken")), LONGEST),
         InThread(call, ref, answering(None), LONGEST),
     ]
-    eventually(lambda: len(ref.process.mailbox) == 2)
+    eventually(lambda: len(ref.cell.mailbox) == 2)
     gate.open()
     first.result()
 

@@ -43,7 +43,7 @@ def doing():
     sup = DynamicSupervisor.start()
 
     def start(do):
-        spec = ChildSpec("doing", Doing.spawn_copy, restart=Restart.TEMPORARY)
+        spec = ChildSpec("doing", Doing.spawn, restart=Restart.TEMPORARY)
         [ref] = DynamicSupervisor.start_copies(sup, spec, [(do,)])
         return ref
 
@@ -114,7 +114,7 @@ def test_who_calls_it_hears_of_its_end(doing, gate):
     ref = doing(behind(gate, answering(Shutdown("done"))))
     gate.wait_entered()
     asking = InThread(call, ref, "anything", LONGEST)
-    eventually(lambda: len(ref.process.mailbox) == 1)
+    eventually(lambda: len(ref.cell.mailbox) == 1)
 
     gate.open()
 
@@ -134,9 +134,9 @@ def test_the_tree_shows_that_it_runs(doing, gate):
 
 
 def test_in_a_plain_thread_it_is_started_without_a_parent(gate):
-    ref = Doing.spawn_copy(behind(gate, answering(Normal())))
+    ref = Doing.spawn(behind(gate, answering(Normal())))
     watch = monitor(ref)
-    assert ref.process.parent is None
+    assert ref.cell.parent is None
 
     gate.open()
 
