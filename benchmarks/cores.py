@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from measure import PATIENCE, Measure, interleaved, main, rate, ratio, until
+from measure import TIMEOUT_SECONDS, Measure, interleaved, main, rate, ratio, until
 
 from antq_actors import AntQ, Job, Status, Worker
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FOLDER: Final = "ANTQ_BENCH_FOLDER"
 SLOTS: Final = "ANTQ_BENCH_SLOTS"
 CPU_SECONDS: Final = 0.001
-LOOK: Final = 0.02
+POLL_SECONDS: Final = 0.02
 """Seconds between two looks whether all is done: seldom, as they take part of a core."""
 
 
@@ -101,12 +101,12 @@ def _see_all(door: AntQ, folder: Path, processes: int) -> None:
         door.enqueue(SignIn)
         return len(list(folder.glob("*.pid"))) == processes
 
-    until(all_signed_in, LOOK)
+    until(all_signed_in, POLL_SECONDS)
     _completed(door, door.count_jobs())
 
 
 def _completed(door: AntQ, jobs: int) -> None:
-    until(lambda: door.count_jobs(status=Status.COMPLETED) == jobs, LOOK)
+    until(lambda: door.count_jobs(status=Status.COMPLETED) == jobs, POLL_SECONDS)
 
 
 @contextmanager
@@ -121,7 +121,7 @@ def _started(processes: int) -> Iterator[None]:
         yield
     finally:
         program.send_signal(signal.SIGTERM)
-        program.wait(PATIENCE)
+        program.wait(TIMEOUT_SECONDS)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import limits
-from measure import PATIENCE, Measure, application, at, kind, main, ratio, until
+from measure import TIMEOUT_SECONDS, Measure, application, at, kind, main, ratio, until
 from noop import Noop, drain
 
 from antq_actors import AntQ, Job, Status, Worker
@@ -21,9 +21,9 @@ from antq_actors import AntQ, Job, Status, Worker
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BURST: Final = 0.005
+BURST_SECONDS: Final = 0.005
 """Seconds between two hand-overs of the load."""
-PAUSE: Final = 0.005
+PAUSE_SECONDS: Final = 0.005
 """Seconds between two jobs whose latency is noted, under load."""
 POSITIONS: Final = (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
 GOALS: Final = {"p50": "< 1.2", "p99": "< 3"}
@@ -92,7 +92,7 @@ def _half_load(jobs: int, drained: int, *, durable: bool) -> tuple[list[float], 
             began, before = time.perf_counter(), app.count_jobs(status=Status.COMPLETED)
             latencies = []
             for _ in range(jobs):
-                time.sleep(PAUSE)
+                time.sleep(PAUSE_SECONDS)
                 latencies.append(_latency())
             completed = app.count_jobs(status=Status.COMPLETED) - before
             return latencies, completed / (time.perf_counter() - began) / half
@@ -104,7 +104,7 @@ def _load(app: AntQ, jobs_a_second: float) -> Iterator[None]:
 
     def produce() -> None:
         began, enqueued = time.perf_counter(), 0
-        while not over.wait(BURST):
+        while not over.wait(BURST_SECONDS):
             due = int((time.perf_counter() - began) * jobs_a_second)
             app.enqueue_many(Noop, ({"number": number} for number in range(enqueued, due)))
             enqueued = due
@@ -123,8 +123,8 @@ def _latency() -> float:
     Note.performed.clear()
     began = time.perf_counter()
     job = Note.perform_async()
-    if not Note.performed.wait(PATIENCE):
-        raise TimeoutError(f"job {job.id} was not performed in {PATIENCE:g} s")
+    if not Note.performed.wait(TIMEOUT_SECONDS):
+        raise TimeoutError(f"job {job.id} was not performed in {TIMEOUT_SECONDS:g} s")
     return (Note.began - began) * 1_000
 
 

@@ -21,7 +21,7 @@ from antq_actors import AntQ
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-PATIENCE: Final = 300.0
+TIMEOUT_SECONDS: Final = 300.0
 """Seconds after which a benchmark that waits for something has failed."""
 
 
@@ -74,12 +74,14 @@ def rate(times: int, work: Callable[[], object]) -> float:
 def until(condition: Callable[[], bool], interval: float = 0.001) -> None:
     """Wait until *condition* holds, looked at every *interval* seconds.
 
-    Raises TimeoutError after ``PATIENCE``.
+    Raises TimeoutError after ``TIMEOUT_SECONDS``.
     """
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"still not so after {PATIENCE:g} s: {condition.__qualname__}")
+            raise TimeoutError(
+                f"still not so after {TIMEOUT_SECONDS:g} s: {condition.__qualname__}"
+            )
         time.sleep(interval)
 
 

@@ -6,7 +6,7 @@ import itertools
 import threading
 from typing import TYPE_CHECKING, ClassVar
 
-from measure import PATIENCE, rate, until
+from measure import TIMEOUT_SECONDS, rate, until
 
 from antq_actors import AntQ, Job, Status, Worker
 
@@ -43,8 +43,8 @@ def drain(app: AntQ, jobs: int) -> float:
 
     def work() -> None:
         queue.resume()
-        if not Noop.all_performed.wait(PATIENCE):
-            raise TimeoutError(f"{jobs} jobs were not performed in {PATIENCE:g} s")
+        if not Noop.all_performed.wait(TIMEOUT_SECONDS):
+            raise TimeoutError(f"{jobs} jobs were not performed in {TIMEOUT_SECONDS:g} s")
         # Asked only now, so that it disturbs nothing: the last outcomes are still to be stored.
         until(lambda: app.count_jobs(status=Status.COMPLETED) == before + jobs)
 

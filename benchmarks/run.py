@@ -50,7 +50,7 @@ PROGRAMS: Final = (
     "otp_restarts",
 )
 PACKAGES: Final = ("antq-actors", "pykka", "lmdb", "msgspec", "cloudpickle")
-LIMIT: Final = 1_800.0
+LIMIT_SECONDS: Final = 1_800.0
 """Seconds after which one program hangs."""
 
 
@@ -153,7 +153,7 @@ def measured(program: str, *, short: bool) -> list[Measure] | None:
         if short:
             command.append("--short")
         try:
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=LIMIT)
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, timeout=LIMIT_SECONDS)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             print(f"{program}.py: {error}", file=sys.stderr)
             return None

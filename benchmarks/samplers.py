@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 RATE: Final = 250
 """Looks a second of py-spy."""
-PAUSE: Final = 0.002
+POLL_SECONDS: Final = 0.002
 """Seconds between two looks of the sampler inside."""
 _FILE: Final = re.compile(r"\(([^()]*?)(?::\d+)?\)$")
 _UNREAD: Final = re.compile(r"Errors: ([1-9]\d*)")
@@ -98,7 +98,7 @@ def look_from_inside(seconds: float) -> dict[str, float]:
             now = _processor_time(thread)
             found[part_of(_files(frame))] += now - used.setdefault(thread, now)
             used[thread] = now
-        time.sleep(PAUSE)
+        time.sleep(POLL_SECONDS)
     return dict(found)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from comparison.contestants import Peer
 
 FOLDER: Final = Path(__file__).parent.parent.parent / ".bench"
-PATIENCE: Final = 300.0
+TIMEOUT_SECONDS: Final = 300.0
 """Seconds in which a peer has to be installed."""
 NEWEST: Final = 14
 """The last Python 3 that is looked for."""
@@ -51,10 +51,10 @@ def python_of(peer: Peer, *, pip_options: tuple[str, ...] = (), folder: Path = F
 def _run(*command: str) -> None:
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE, check=False
+            command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
-        raise NotInstalled(f"installing did not end within {PATIENCE:g} s") from None
+        raise NotInstalled(f"installing did not end within {TIMEOUT_SECONDS:g} s") from None
     if done.returncode:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         raise NotInstalled((lines or done.stderr.strip().splitlines() or ["pip failed"])[-1])
@@ -85,7 +85,11 @@ def versions(peer: Peer, python: Path) -> dict[str, str]:
     """Return the Python and the packages *peer* runs on, by name."""
     code = "import platform; print(platform.python_version())"
     done = subprocess.run(
-        [str(python), "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE
+        [str(python), "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=TIMEOUT_SECONDS,
     )
     packages = (requirement.partition("==") for requirement in peer.requirements)
     pinned = {name.partition("[")[0]: version for name, _, version in packages}

@@ -24,7 +24,7 @@ from peers.processes import die_with_parent
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-PATIENCE: Final = 30.0
+TIMEOUT_SECONDS: Final = 30.0
 """Seconds in which a server has to start, and to stop."""
 FOLDERS: Final = ("/usr/local/bin", "/usr/sbin", "/usr/lib/postgresql/*/bin")
 """Where Debian has them, besides PATH."""
@@ -69,7 +69,7 @@ def postgresql(folder: Path) -> Iterator[str]:
         cwd=data,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT_SECONDS,
         check=False,
     )
     if made.returncode:
@@ -83,7 +83,11 @@ def version(kind: str) -> str:
     """Return the version of a server that was found."""
     program = find("redis-server" if kind == "redis" else "postgres", "")
     done = subprocess.run(
-        [str(program), "--version"], capture_output=True, text=True, check=True, timeout=PATIENCE
+        [str(program), "--version"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=TIMEOUT_SECONDS,
     )
     numbers = re.search(r"\d+\.\d+(\.\d+)?", done.stdout)
     return numbers[0] if numbers else done.stdout.strip()
@@ -123,7 +127,7 @@ def _running(
             preexec_fn=functools.partial(die_with_parent, stop),  # noqa: PLW1509 - the suite has no threads
         )
         try:
-            deadline = time.monotonic() + PATIENCE
+            deadline = time.monotonic() + TIMEOUT_SECONDS
             while not is_up():
                 if server.poll() is not None or time.monotonic() > deadline:
                     said.seek(0)
@@ -134,7 +138,7 @@ def _running(
         finally:
             server.send_signal(stop)
             try:
-                server.wait(PATIENCE)
+                server.wait(TIMEOUT_SECONDS)
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 EMAIL: Final = "jane.williams@example.com"
-GATE_PATIENCE: Final = 60.0
+GATE_TIMEOUT_SECONDS: Final = 60.0
 """Seconds in which all worker processes have to be ready, and the gate to open."""
 
 
@@ -160,9 +160,9 @@ class Peer:
 
 
 def _wait_until(condition: Callable[[], bool], check: Callable[[], None], otherwise: str) -> None:
-    deadline = time.monotonic() + GATE_PATIENCE
+    deadline = time.monotonic() + GATE_TIMEOUT_SECONDS
     while not condition():
         check()
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{otherwise} in {GATE_PATIENCE:g} s")
+            raise TimeoutError(f"{otherwise} in {GATE_TIMEOUT_SECONDS:g} s")
         time.sleep(0.002)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-POLL: Final = 0.001
+POLL_SECONDS: Final = 0.001
 """Seconds between two looks; what is measured are the readings, not when they were seen."""
 
 
@@ -48,7 +48,7 @@ class Journal:
         return sorted(filter(None, self._times.tolist()))
 
     def wait(
-        self, jobs: int, *, until: float, check: Callable[[], None], poll: float = POLL
+        self, jobs: int, *, until: float, check: Callable[[], None], poll: float = POLL_SECONDS
     ) -> bool:
         """Wait for the jobs below number *jobs*; False when it is *until* before that.
 

@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
     from peers.contract import Peer, Workers
 
-PATIENCE: Final = 60.0
+TIMEOUT_SECONDS: Final = 60.0
 """Seconds in which what is waited for has to happen."""
 THREADS: Final = 8
 BATCH: Final = 1_000
-SETTLED: Final = 0.5
+SETTLED_SECONDS: Final = 0.5
 """Seconds a system gets to become idle."""
 WARM_UP: Final = 5
-PAUSES: Final = (0.01, 0.03)
+PAUSE_SECONDS: Final = (0.01, 0.03)
 """Seconds between two jobs on an idle system, at random, so that they meet no rhythm of it."""
 
 
@@ -45,7 +45,7 @@ def _one_by_one(peer: Peer, threads: int, seconds: float) -> float:
 
     def work(_: int) -> tuple[int, float, float]:
         with peer.producer() as enqueue_one:
-            barrier.wait(PATIENCE)
+            barrier.wait(TIMEOUT_SECONDS)
             began = time.perf_counter()
             for number in count():
                 enqueue_one(number)
@@ -80,7 +80,7 @@ def drain(peer: Peer, *, concurrency: int, jobs: int, seconds: float) -> dict[st
         peer.fill(range(jobs))
         workers = peer.start_workers(concurrency, gated=True)
         try:
-            journal.wait_for_any(until=time.perf_counter() + PATIENCE, check=workers.check)
+            journal.wait_for_any(until=time.perf_counter() + TIMEOUT_SECONDS, check=workers.check)
             began = journal.times()[0]
             if journal.wait(jobs, until=began + seconds, check=workers.check):
                 return {"rate": (jobs - 1) / (_done(peer, workers) - began)}
@@ -91,11 +91,11 @@ def drain(peer: Peer, *, concurrency: int, jobs: int, seconds: float) -> dict[st
 
 
 def _done(peer: Peer, workers: Workers) -> float:
-    deadline = time.perf_counter() + PATIENCE
+    deadline = time.perf_counter() + TIMEOUT_SECONDS
     while not peer.is_done():
         workers.check()
         if time.perf_counter() > deadline:
-            raise TimeoutError(f"all jobs were performed, but not settled in {PATIENCE:g} s")
+            raise TimeoutError(f"all jobs were performed, but not settled in {TIMEOUT_SECONDS:g} s")
         time.sleep(0.0005)
     return time.perf_counter()
 
@@ -113,7 +113,7 @@ def idle(peer: Peer, *, concurrency: int, seconds: float) -> dict[str, float | N
         try:
             _performed(journal, 1, workers)
             started = journal.of(0) - workers.started if peer.has_processes else None
-            time.sleep(SETTLED)
+            time.sleep(SETTLED_SECONDS)
             memory = workers.memory()
             latencies = _latencies(peer, journal, workers, seconds)
         finally:
@@ -126,7 +126,7 @@ def _latencies(peer: Peer, journal: Journal, workers: Workers, seconds: float) -
     latencies: list[float] = []
     ends = time.perf_counter() + seconds
     for number in range(1, 10_000):
-        time.sleep(pause.uniform(*PAUSES))
+        time.sleep(pause.uniform(*PAUSE_SECONDS))
         began = time.perf_counter()
         peer.enqueue(number)
         _performed(journal, number + 1, workers)
@@ -167,8 +167,8 @@ def load(peer: Peer, *, concurrency: int, rate: float, seconds: float) -> dict[s
 
 
 def _performed(journal: Journal, jobs: int, workers: Workers) -> None:
-    if not journal.wait(jobs, until=time.perf_counter() + PATIENCE, check=workers.check):
-        raise TimeoutError(f"a job was not performed in {PATIENCE:g} s")
+    if not journal.wait(jobs, until=time.perf_counter() + TIMEOUT_SECONDS, check=workers.check):
+        raise TimeoutError(f"a job was not performed in {TIMEOUT_SECONDS:g} s")
 
 
 def _summary(latencies: list[float]) -> dict[str, float]:

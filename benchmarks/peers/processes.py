@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-STOP_PATIENCE: Final = 20.0
+STOP_TIMEOUT_SECONDS: Final = 20.0
 """Seconds after which a worker process that was asked to stop is killed."""
 PR_SET_PDEATHSIG: Final = 1
 
@@ -57,7 +57,7 @@ class WorkerProcesses:
         killed = False
         for process in self._processes:
             try:
-                process.wait(max(0.0, began + STOP_PATIENCE - time.perf_counter()))
+                process.wait(max(0.0, began + STOP_TIMEOUT_SECONDS - time.perf_counter()))
             except subprocess.TimeoutExpired:
                 killed = True
                 self._kill(process)
