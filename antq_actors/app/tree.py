@@ -16,17 +16,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.otp.kernel.child_spec import Strategy
-from antq_actors.otp.messaging import calls
 from antq_actors.otp.supervision.options import Backoff
 from antq_actors.otp.supervision.supervisor import Supervisor
 from antq_actors.queues.messages import QueueSettings, Wake
-from antq_actors.queues.queue_actor import QueueActor
+from antq_actors.queues.queue_actor import QueueActor, wake_queue
+from antq_actors.queues.running_attempts import Workers
 from antq_actors.queues.services.pruner import Pruner, PrunerConfig
 from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
-from antq_actors.queues.workers import Workers
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.format.encoding import Signer
 
@@ -85,21 +85,12 @@ def start(
 
     Raises otp.StartError, which names the child that did not start.
     """
-
-    def wake(queue: str) -> None:
-        calls.cast(names.queue(queue), Wake())
-
-    def check_commands(queue: str) -> None:
-        calls.cast(names.queue(queue), Wake(check_commands=True))
-
-    def nobody(_queue: str) -> None:
-        pass
-
+    queue_actors = {name: names.queue(name) for name in config.queues} if runs_queues else {}
     children = [
         StorageActor.child_spec(
             path,
-            wake=wake if runs_queues else nobody,
-            heed=check_commands,
+            wake=partial(wake_queue, queue_actors, Wake()),
+            heed=partial(wake_queue, queue_actors, Wake(check_commands=True)),
             durable=config.path is not None,
             owner=names,
             signer=Signer(config.signing_keys),

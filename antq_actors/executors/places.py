@@ -119,11 +119,6 @@ def of_dump(dump: bytes) -> str | None:
     return _text(frames[::-1]) if frames else None
 
 
-def of_timeout(place: str | None, error: str) -> str | None:
-    """Return the stack trace of a timeout that struck at *place*."""
-    return None if place is None else f"{place}TimeoutError: {error}\n"
-
-
 def _frames_above(frame: FrameType | None) -> list[FrameSummary]:
     """Return the frames that led to *frame*, and itself, outermost first."""
     found: list[FrameSummary] = []

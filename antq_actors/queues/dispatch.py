@@ -1,104 +1,57 @@
-"""Gives each job to the executor that is to run it, and starts its worker actor there."""
+"""The executors of one queue, each started when it is first needed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+import logging
+from typing import TYPE_CHECKING, Final
 
-from antq_actors.executors.base import THREAD, NotReady, Settings, kind_for, make_executor
-from antq_actors.executors.thread import FindingWorker, RemoteWorker, WorkerActor
-from antq_actors.jobs.worker_definitions import defined
-from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
-from antq_actors.otp.kernel.errors import CallExit, OtpError
+from antq_actors.executors.base import THREAD, NotReady, Settings, make_executor
+from antq_actors.otp.kernel.errors import OtpError
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from antq_actors.executors.base import Executor, Health
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.perform import Attempt
-    from antq_actors.queues.exit_queue import ExitQueue
     from antq_actors.queues.messages import QueueSettings
 
-_IN_A_THREAD: Final = ChildSpec("worker", WorkerActor.spawn, restart=Restart.TEMPORARY)
-_TO_BE_FOUND: Final = ChildSpec("worker", FindingWorker.spawn, restart=Restart.TEMPORARY)
-_ELSEWHERE: Final = ChildSpec("worker", RemoteWorker.spawn, restart=Restart.TEMPORARY)
+log: Final = logging.getLogger("antq_actors.queues")
 
 
-class Dispatch:
-    """The executors of one queue, each started when it is first needed."""
+class Executors:
+    """The executors of one queue. Threads are none: their worker actors perform jobs themselves."""
 
     def __init__(
-        self,
-        settings: QueueSettings,
-        exits: ExitQueue,
-        clock: Callable[[], Instant],
-        concurrency: int,
+        self, settings: QueueSettings, clock: Callable[[], Instant], concurrency: int
     ) -> None:
         self._settings = settings
-        self._exits = exits
         self._clock = clock
         self._concurrency = concurrency
-        self._executors: dict[str, Executor] = {}
-
-    def kind_of(self, worker_name: str) -> str | None:
-        """Answer what runs the jobs of a worker; None: it has to be found first."""
-        worker = defined(worker_name)
-        return None if worker is None else kind_for(worker, self._settings.executor)
-
-    def start(self, attempts: Sequence[Attempt], kind: str | None = None) -> list[Any]:
-        """Start a worker actor for each; answer their refs, or why there is none, in order.
-
-        *kind*: the executor, if that is known better than here.
-        """
-        by_kind: dict[str | None, list[int]] = {}
-        for position, attempt in enumerate(attempts):
-            chosen = kind or self.kind_of(attempt.job.spec.worker)
-            by_kind.setdefault(chosen, []).append(position)
-        answers: list[Any] = [None] * len(attempts)
-        for chosen, positions in by_kind.items():
-            started = self._start([attempts[position] for position in positions], chosen)
-            for position, answer in zip(positions, started, strict=True):
-                answers[position] = answer
-        return answers
+        self._started: dict[str, Executor] = {}
 
     def warm_up(self) -> None:
-        """Start the executor that the queue names, before there is a job for it."""
-        if self._settings.executor not in (None, THREAD):
-            self._executor(self._settings.executor)
+        """Start the executor that the queue names; without it, its jobs wait, and others run."""
+        if self._settings.executor in (None, THREAD):
+            return
+        try:
+            self.started(self._settings.executor)
+        except NotReady as error:
+            log.error("queue %r: %s", self._settings.name, error)  # noqa: TRY400 - nothing crashed
 
     def resize(self, concurrency: int) -> None:
-        """Let all be ready for so many jobs at once."""
+        """Have all be ready for so many jobs at once."""
         self._concurrency = concurrency
-        for executor in self._executors.values():
+        for executor in self._started.values():
             executor.resize(concurrency)
 
     def health(self) -> tuple[Health, ...]:
-        """Answer how each executor is that was needed so far."""
-        return tuple(executor.health() for executor in self._executors.values())
+        """Return the health of each executor that was needed so far."""
+        return tuple(executor.health() for executor in self._started.values())
 
-    def _start(self, attempts: Sequence[Attempt], kind: str | None) -> list[Any]:
-        try:
-            spec, each_args = self._described(attempts, kind)
-            return DynamicSupervisor.start_copies(self._settings.workers, spec, each_args)
-        except (CallExit, NotReady) as error:  # of a supervisor: this actor will end as well
-            return [error] * len(attempts)
-
-    def _described(
-        self, attempts: Sequence[Attempt], kind: str | None
-    ) -> tuple[ChildSpec, list[tuple[Any, ...]]]:
-        ends, tell, clock = self._exits, self._exits.push, self._clock
-        if kind == THREAD:
-            return _IN_A_THREAD, [(each, clock, ends, tell) for each in attempts]
-        if kind is None:
-            of_queue = self._settings.executor
-            return _TO_BE_FOUND, [(each, clock, of_queue, ends, tell) for each in attempts]
-        executor = self._executor(kind)
-        return _ELSEWHERE, [(executor, each, ends, tell) for each in attempts]
-
-    def _executor(self, kind: str) -> Executor:
-        """Answer the executor, started if it is not. Raises NotReady."""
-        executor = self._executors.get(kind)
+    def started(self, kind: str) -> Executor:
+        """Return the executor, started if it is not. Raises NotReady."""
+        executor = self._started.get(kind)
         if executor is None:
             executor = make_executor(
                 kind,
@@ -117,5 +70,5 @@ class Dispatch:
                 DynamicSupervisor.start_child(self._settings.workers, executor.child())
             except OtpError as error:
                 raise NotReady(f"the executor {kind!r} did not start: {error}") from error
-            self._executors[kind] = executor
+            self._started[kind] = executor
         return executor

@@ -1,4 +1,7 @@
-"""The queue actor: claims jobs for free slots, has them performed, stores what came of them."""
+"""The queue actor: claims jobs for free slots, has them performed, stores what came of them.
+
+It decides nothing: it reports to `QueueState` what happened, and carries out what comes back.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,6 @@ from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.messages import NOREPLY, Continue, Response
 from antq_actors.otp.kernel.reasons import Crash, ExitReason
 from antq_actors.otp.messaging import calls, timers
-from antq_actors.otp.messaging.watch import DeathWatch
-from antq_actors.otp.supervision.options import Backoff
-from antq_actors.queues.execution import settlement
-from antq_actors.queues.exit_queue import WorkersExited
 from antq_actors.queues.messages import (
     Drain,
     GetRunning,
@@ -29,30 +28,28 @@ from antq_actors.queues.messages import (
     due_for_display,
 )
 from antq_actors.queues.node import switch_interval
-from antq_actors.queues.outage import Outage
-from antq_actors.queues.queue_state import QueueState
+from antq_actors.queues.queue_state import QueueState, StopCause
 from antq_actors.queues.running_attempts import (
-    BACK_OFF_SECONDS,
     INTERRUPTION_TIMEOUT_SECONDS,
-    CheckStore,
     GiveUp,
     InterruptNow,
     RunningAttempts,
     TimedOut,
+    WorkersExited,
 )
 from antq_actors.queues.services.rescuer import rescue_dead_nodes
-from antq_actors.storage.format.records import NodeGone
+from antq_actors.storage.format.records import NodeGone, Settlement
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.otp.messaging.timers import Timer
     from antq_actors.queues.messages import QueueSettings
     from antq_actors.storage.client import StorageClient
-    from antq_actors.storage.format.records import Claim, Settlement
+    from antq_actors.storage.format.records import Claim
     from antq_actors.storage.requests import Write
 
 log: Final = logging.getLogger("antq_actors.queues")
@@ -60,15 +57,23 @@ log: Final = logging.getLogger("antq_actors.queues")
 RECONNECT_TIMEOUT_SECONDS: Final = 1.0
 """Seconds that a queue told to end waits for a store that is gone: it may be gone for good."""
 
-STORE_BACKOFF: Final = Backoff(first=0.2, longest=3.0)
-"""Seconds between two tries of a store that refuses: few enough that its recovery is soon seen."""
+
+def wake_queue(names: Mapping[str, str], message: Wake, queue: str) -> None:
+    """Send *message* to the actor of *queue*; *names*: the registered name of each that runs."""
+    name = names.get(queue)
+    if name is not None:
+        calls.cast(name, message)
 
 
-class _AskAgain(NamedTuple):
-    """It is time to repeat the question that the store did not answer."""
+class _CheckStore(NamedTuple):
+    """It is time to look at the store again, whatever happened or not."""
 
 
-class _DrainOver(NamedTuple):
+class _RepeatRequest(NamedTuple):
+    """It is time to repeat the request that the store refused."""
+
+
+class _DrainTimeout(NamedTuple):
     """A drain has waited long enough."""
 
 
@@ -90,7 +95,12 @@ class QueueActor(GenServer):
         self._store = store
         self._settings = settings
         self._clock = clock
-        self._state = QueueState(settings.concurrency)
+        self._state = QueueState(
+            settings.concurrency,
+            check_interval=settings.check_interval,
+            max_orphans=settings.max_abandoned,
+            max_interruptions=settings.max_interruptions,
+        )
         self._attempts = RunningAttempts(
             self.ref,
             settings,
@@ -98,13 +108,11 @@ class QueueActor(GenServer):
             clock,
             lambda id_, count: store.read(JobReader.errors, id_, count),
         )
-        self._drained: list[Any] = []
-        self._drain_is_over = False
+        self._drain_callers: list[Any] = []
         self._request: Write | None = None
         self._tag = 0
-        """Of the question that is under way: the number of those before it."""
-        self._due: Timer | None = None
-        self._outage = Outage()
+        """Of the request in flight: the number of those before it."""
+        self._check: Timer | None = None
 
     # ---- life -----------------------------------------------------------------------------
 
@@ -128,11 +136,11 @@ class QueueActor(GenServer):
         )
 
     def handle_continue(self, _token: object) -> None:
-        """CheckStore at the store for the first time."""
+        """Look at the store for the first time."""
         switch_interval.set_slots(self._settings.workers, self._state.concurrency)
-        self._attempts.warm_up()
+        self._attempts.executors.warm_up()
         log.info("queue %r runs with concurrency %d", self._settings.name, self._state.concurrency)
-        self._check_store()
+        self._advance()
 
     def terminate(self, reason: ExitReason) -> None:
         """Give back what still runs. After a crash, the replacement does it as an interruption."""
@@ -140,22 +148,18 @@ class QueueActor(GenServer):
         log.info("queue %r ends", self._settings.name)
         if isinstance(reason, Crash):
             return
-        state = self._state
-        self._attempts.end_all()
-        watches = [(execution, DeathWatch(execution.ref)) for execution in state.running.values()]
-        deadline = time.monotonic() + INTERRUPTION_TIMEOUT_SECONDS / 2
-        for execution, watch in watches:
-            if watch.wait(max(0.0, deadline - time.monotonic())) is None:
-                self._attempts.give_up(execution)
-            state.settled.append(settlement(execution.job, self._attempts.outcome(execution)))
-        # What is under way may have been refused, and nobody would repeat it; twice does no harm.
-        under_way = [] if state.asked is None else state.asked.settlements
-        unstored = [*under_way, *state.settled]
+        self._attempts.stop_all()
+        self._attempts.end_all(INTERRUPTION_TIMEOUT_SECONDS / 2)
+        # What is in flight may have been refused, and nobody would repeat it; twice does no harm.
+        unstored = self._state.unstored
         try:
             self._store_now(unstored)
-            # That came behind the question under way: if it was to claim jobs, it has them by now.
+            # That came behind the request in flight: if it was to claim jobs, it has them by now.
             if self._request is not None and self._request.commits:
-                self._store_now([settlement(job, GivenBack()) for job in self._request.value.jobs])
+                claimed = self._request.value.jobs
+                self._store_now(
+                    [Settlement(job.id, job.state.execution, GivenBack()) for job in claimed]
+                )
         except StorageError as error:
             log.error(  # noqa: TRY400 - a traceback tells no more
                 "queue %r ends, and what became of %d jobs cannot be stored; they will be performed"
@@ -178,34 +182,38 @@ class QueueActor(GenServer):
     # ---- messages -------------------------------------------------------------------------
 
     def handle_call(self, request: Any) -> Any:
-        """Do what the messages of this package say; anything else is an error for the asker."""
+        """Handle the messages of this package; anything else is an error for the caller."""
         try:
-            return self._answer(request)
+            return self._handle_request(request)
         except AntqError as error:  # the store's, and none of this actor's
             calls.reply_error(self.from_, error)
             return NOREPLY
 
-    def _answer(self, request: Any) -> Any:
+    def _handle_request(self, request: Any) -> Any:
         match request:
             case SetConcurrency(n):
-                self._set_concurrency(n)
-                self._check_store_soon()
+                self._state.concurrency_set(n)
+                self._resize(n)
+                self._advance_soon()
             case Pause():
                 self._store.write(JobStore.set_paused, self._settings.name, paused=True)
                 log.info("queue %r is paused", self._settings.name)
             case Resume():
                 self._store.write(JobStore.set_paused, self._settings.name, paused=False)
                 log.info("queue %r is resumed", self._settings.name)
-                self._check_store_soon()
+                self._state.woken()
+                self._advance_soon()
             case GetStatus():
                 return self._status()
             case GetRunning():
                 return self._state.running_ids
             case Wake(check_commands):
-                self._state.check_commands |= check_commands
-                self._check_store_soon()
+                self._state.woken(check_commands=check_commands)
+                self._advance_soon()
             case Drain(timeout):
-                self._drain(timeout, self.from_)
+                self._drain_callers.append(self.from_)
+                self._drain(timeout)
+                self._advance()
                 return NOREPLY
             case _:
                 error = TypeError(f"a queue does not understand {request!r}")
@@ -214,177 +222,148 @@ class QueueActor(GenServer):
         return None
 
     def handle_cast(self, request: Any) -> None:
-        """Do the same without an answer; anything else is logged and ignored."""
+        """Do the same without a reply; anything else is logged and ignored."""
         match request:
             case Wake(check_commands):
-                self._state.check_commands |= check_commands
-                self._check_store()
+                self._state.woken(check_commands=check_commands)
+                self._advance()
             case Drain(timeout):
-                self._state.draining = True
-                self.send_after(timeout, _DrainOver())
+                self._drain(timeout)
             case SetConcurrency() | Pause() | Resume() | GetStatus() | GetRunning():
-                self._answer(request)
+                self._handle_request(request)
             case _:
                 log.warning("queue %r ignores an unknown message: %r", self._settings.name, request)
 
     def handle_info(self, message: Any) -> None:
-        """Hear of worker actors, of the store and of time; the rest is as a cast."""
+        """Handle news of worker actors, of the store and of time; the rest is as a cast."""
         match message:
             case WorkersExited():
                 self._advance()
             case Response(tag) if tag != self._tag:
-                pass  # told twice, by a storage actor that broke off in between
+                pass  # sent twice, by a storage actor that broke off in between
             case Response():
                 self._attempts.exits.paused = False
-                self._answered(message)
+                self._on_response(message)
                 self._advance()
             case TimedOut() | InterruptNow() | GiveUp():
                 self._attempts.on_time(message)
-            case _DrainOver() | _AskAgain() | CheckStore():
+            case _DrainTimeout() | _RepeatRequest() | _CheckStore():
                 self._on_time(message)
             case _:
                 self.handle_cast(message)
 
-    def _on_time(self, message: _DrainOver | _AskAgain | CheckStore) -> None:
+    def _on_time(self, message: _DrainTimeout | _RepeatRequest | _CheckStore) -> None:
         match message:
-            case _DrainOver():
-                self._drain_is_over = True
-                self._attempts.end_all()
-                self._wait_no_longer()
-            case _AskAgain() if self._request is not None:
-                self._answered_at_once(
-                    self._store.request_again(self._request, tag=self._new_tag())
-                )
+            case _DrainTimeout():
+                self._state.drain_timeout()
+                self._attempts.stop_all()
+                self._reply_drained()
+            case _RepeatRequest() if self._request is not None:
+                self._tag += 1
+                self._on_sent(self._store.request_again(self._request, tag=self._tag))
                 self._advance()
-            case CheckStore():
-                self._due = None
-                self._state.backing_off = False
-                self._check_store()
-                if self._due is None:
-                    self._schedule_check(None)  # nothing was asked: there is no room yet
+            case _CheckStore():
+                self._check = None
+                self._state.check_due()
+                self._advance()
+                if self._check is None:
+                    self._plan_check(None)  # nothing was requested: there is no room yet
 
     # ---- claiming -------------------------------------------------------------------------
 
-    def _check_store(self) -> None:
-        self._state.maybe_due = True
-        self._advance()
-
     def _advance(self) -> None:
-        """Note what ended, and ask the store, while there is something to ask and it answers.
+        """Note what ended, and fetch, while there is something to fetch and the store replies.
 
-        Whoever else has something for this actor comes first: jobs that end as fast as they are
-        claimed would keep it from everyone to the end of the queue.
+        Other messages to this actor come first: jobs that end as fast as they are claimed would
+        keep it from everyone to the end of the queue.
         """
-        self._attempts.collect_exits()
-        self._state.too_many_orphans = not self._attempts.has_room()
-        asked = False
-        while not (asked and self._is_awaited()) and (ask := self._state.next_fetch()) is not None:
-            asked = True
+        state, attempts = self._state, self._attempts
+        exits = attempts.exits
+        exits.drain(attempts.ended)
+        if state.too_many_orphans:
+            attempts.count_orphans()
+        while (request := state.next_fetch()) is not None:
+            self._tag += 1
             self._request, response = self._store.request_work(
                 self._settings.name,
-                ask.settlements,
+                request.settlements,
                 node=self._node,
-                limit=ask.limit,
+                limit=request.limit,
                 clock=self._clock,
-                tag=self._new_tag(),
+                tag=self._tag,
             )
-            self._answered_at_once(response)
-            self._attempts.collect_exits()
-        if self._drained and self._state.idle:
-            self._answer_drained()
-
-    def _new_tag(self) -> int:
-        self._tag += 1
-        return self._tag
-
-    def _is_awaited(self) -> bool:
-        if self.mailbox.empty():
-            return False
-        self._advance_soon()
-        return True
-
-    def _check_store_soon(self) -> None:
-        """CheckStore when whoever asked for it, and waits, has its answer."""
-        self._state.maybe_due = True
-        self._advance_soon()
+            self._on_sent(response)
+            exits.drain(attempts.ended)
+            if not self.mailbox.empty():
+                self._advance_soon()
+                break
+        if self._drain_callers:
+            self._reply_drained()
 
     def _advance_soon(self) -> None:
+        """Advance when whoever requested it, and waits, has its reply."""
         self.ref.deliver(WorkersExited())
 
-    def _answered_at_once(self, response: Response | None) -> None:
+    def _on_sent(self, response: Response | None) -> None:
         if response is None:
-            # Until the answer comes, worker actors that end need not wake this one: what they did
-            # goes with the next question.
+            # Until the response comes, worker actors that end need not wake this one: what they did
+            # goes with the next request.
             self._attempts.exits.paused = True
         else:
-            self._answered(response)
+            self._on_response(response)
 
-    def _answered(self, response: Response) -> None:
+    def _on_response(self, response: Response) -> None:
         if response.error is None:
-            self._claimed(response.value)
+            self._on_claim(response.value)
         elif isinstance(response.error, NodeGone):
             # Its jobs run elsewhere by now. All that runs here ends with this actor, which comes
             # back as a new node.
             self._settings.node.lost(self._node)
             raise response.error
         else:
-            self._refused(response.error)
+            self._on_refusal(response.error)
 
-    def _claimed(self, claim: Claim) -> None:
+    def _on_claim(self, claim: Claim) -> None:
         self._request = None
-        self._say_if_well_again()
-        self._state.answered(len(claim.jobs))
-        if claim.concurrency is not None:
-            self._set_concurrency(claim.concurrency)
-        if claim.jobs:
-            self._attempts.begin(claim.jobs)
-        self._attempts.cancel(claim.cancelled)
-        self._schedule_check(claim.next_due)
-
-    def _refused(self, error: BaseException) -> None:
-        """Repeat the request a little later: it is done once, however often it is sent."""
-        if self._outage.refused(time.monotonic()):
-            log.warning(
-                "queue %r keeps %d outcomes, until the store can be used: %s",
-                self._settings.name,
-                self._state.unstored,
-                error,
-            )
-        self.send_after(STORE_BACKOFF.delay(self._outage.refusals), _AskAgain())
-        self._wait_no_longer()
-
-    def _say_if_well_again(self) -> None:
-        seconds = self._outage.over(time.monotonic())
-        if seconds is not None:
+        fetched = self._state.fetched(claim, time.monotonic())
+        if fetched.outage_seconds is not None:
             log.warning(
                 "the store of queue %r can be used again, after %.1f s in which %d outcomes waited",
                 self._settings.name,
-                seconds,
-                self._state.unstored,
+                fetched.outage_seconds,
+                len(self._state.unstored),
             )
+        if fetched.concurrency is not None:
+            self._resize(fetched.concurrency)
+        if fetched.start:
+            self._attempts.start(fetched.start)
+        for running in fetched.stop:
+            self._attempts.stop(running, StopCause.CANCEL)
+        self._plan_check(claim.next_due)
 
-    def _schedule_check(self, next_due: Instant | None) -> None:
-        """CheckStore again when the next job is due, and after ``check_interval`` at the latest.
+    def _on_refusal(self, error: BaseException) -> None:
+        """Repeat the request a little later: it is done once, however often it is sent."""
+        retry = self._state.refused(time.monotonic())
+        if retry.is_logged:
+            log.warning(
+                "queue %r keeps %d outcomes, until the store can be used: %s",
+                self._settings.name,
+                len(self._state.unstored),
+                error,
+            )
+        self.send_after(retry.seconds, _RepeatRequest())
+        self._reply_drained()
 
-        There is one look to come, never two: while nothing can start, each would bring another.
-        """
-        wait = self._settings.check_interval
-        if self._state.backing_off:
-            wait = min(wait, BACK_OFF_SECONDS)
-        if next_due is not None:
-            ahead = next_due - self._clock()
-            if ahead > 0:
-                wait = min(wait, ahead / instant.SECOND)
-            else:
-                # It became due since the question was asked, or found no slot.
-                self._state.maybe_due = True
-        if self._due is not None:
-            if self._due.due <= time.monotonic() + wait:
-                return  # it looks earlier, which does no harm
-            timers.cancel_timer(self._due)
-        self._due = self.send_after(wait, CheckStore())
+    def _plan_check(self, next_due: Instant | None) -> None:
+        due_in = None if next_due is None else (next_due - self._clock()) / instant.SECOND
+        wait = self._state.next_check(due_in, time.monotonic())
+        if wait is None:
+            return
+        if self._check is not None:
+            timers.cancel_timer(self._check)
+        self._check = self.send_after(wait, _CheckStore())
 
-    # ---- answers --------------------------------------------------------------------------
+    # ---- requests -------------------------------------------------------------------------
 
     def _status(self) -> QueueStatus:
         facts = self._store.read(JobReader.facts, self._settings.name, self._clock())
@@ -396,34 +375,22 @@ class QueueActor(GenServer):
             counts=facts.counts,
             due=facts.due,
             oldest_due=due_for_display(facts.oldest_due),
-            executors=self._attempts.dispatch.health(),
-            abandoned=self._attempts.abandoned(),
+            executors=self._attempts.executors.health(),
+            abandoned=self._attempts.orphans(),
             progress=self._attempts.progress(),
         )
 
-    def _set_concurrency(self, n: int) -> None:
+    def _resize(self, n: int) -> None:
         log.info("queue %r now runs with concurrency %d", self._settings.name, n)
-        self._state.concurrency = n
         switch_interval.set_slots(self._settings.workers, n)
-        self._attempts.dispatch.resize(n)
-        self._state.maybe_due = True
+        self._attempts.executors.resize(n)
 
-    def _drain(self, timeout: float, asker: Any) -> None:
-        self._state.draining = True
-        self._drained.append(asker)
-        self.send_after(timeout, _DrainOver())
-        self._advance()
+    def _drain(self, timeout: float) -> None:
+        self._state.drain_began()
+        self.send_after(timeout, _DrainTimeout())
 
-    def _wait_no_longer(self) -> None:
-        """End a drain that has had its time, when all it still waits for is a store that refuses.
-
-        The outcomes that cannot be stored are tried once more by ``terminate``, and then lost:
-        their jobs will be given back when the next node starts.
-        """
-        if self._drain_is_over and self._outage.refusals and not self._state.running:
-            self._answer_drained()
-
-    def _answer_drained(self) -> None:
-        for asker in self._drained:
-            calls.reply(asker, None)
-        self._drained.clear()
+    def _reply_drained(self) -> None:
+        if self._state.is_drained:
+            for caller in self._drain_callers:
+                calls.reply(caller, None)
+            self._drain_callers.clear()

@@ -1,29 +1,96 @@
-"""What a queue has to remember, and what follows from it: when to ask the store, and for how much.
+"""What a queue remembers, and what follows from it: a machine of plain values.
 
-This file decides and never acts: it sends nothing, starts nothing and reads no clock. The queue
-actor tells it what happened and does what it answers.
+Events go in, and what to do comes out:
+
+    woken, check_due, concurrency_set, drain_*    noted; what follows is in the next request
+    next_fetch          -> FetchRequest           outcomes to store, and how many jobs to claim
+    fetched             -> Fetched                jobs to start, attempts to stop
+    refused             -> Retry                  when to repeat the request
+    next_check          -> seconds                when to look at the store without a reason
+    started, not_started, orphans_counted         noted
+    exited              -> Exited                 which attempt ended, and how
+    stop_requested      -> whether it is new
+
+One request to the store is in flight at a time. What ends in the meantime is collected and goes
+with the next: the busier the queue, the larger the batches.
+
+This file decides and never acts: it sends nothing, starts nothing, and reads no clock. The queue
+actor reports what happened, passes in the time, and carries out what comes back.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-if TYPE_CHECKING:
-    from antq_actors.otp.kernel.ref import ServerRef
-    from antq_actors.queues.execution import RunningAttempt
-    from antq_actors.storage.format.records import Settlement
+from msgspec.structs import replace
 
+from antq_actors.backoff import Backoff
+from antq_actors.jobs.outcome import (
+    OUTCOMES,
+    RETRY_DELAY_SECONDS,
+    Cancelled,
+    Completed,
+    Failed,
+    GivenBack,
+    Interrupted,
+    NotRun,
+    Outcome,
+)
+from antq_actors.otp.kernel.reasons import Crash, Killed, Shutdown
+from antq_actors.storage.format.records import Settlement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from antq_actors.jobs.perform import Attempt
+    from antq_actors.jobs.state import StoredJob
+    from antq_actors.otp.kernel.reasons import ExitReason
+    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.otp.messaging.timers import Timer
+    from antq_actors.storage.format.records import Claim
 
 MAX_CLAIM_JOBS: Final = 32
-"""Most jobs claimed at once, if no more have ended meanwhile. The first of a claim waits for its
-last, and those that begin together end together, all wanting their successors at the same moment:
-two hundred slots with jobs of 0.2 s were idle for a sixth of the time, and are for a tenth with
-claims of this size."""
+"""Most jobs claimed at once, if no more have ended in the meantime. The first of a claim waits for
+its last, and those that begin together end together, all wanting their successors at the same
+moment: two hundred slots with jobs of 0.2 s were idle for a sixth of the time, and are for a tenth
+with claims of this size."""
 
-SHARE: Final = 32
+SLOTS_PER_CLAIM: Final = 32
 """Of very many slots a claim may fill one in so many: ten thousand coroutines would else need three
 hundred claims to begin."""
+
+BACK_OFF_SECONDS: Final = 1.0
+"""Most seconds in which nothing is claimed because nothing could start."""
+
+STORE_BACKOFF: Final = Backoff(first=0.2, longest=3.0)
+"""Seconds between two tries of a store that refuses: few enough that its recovery is soon seen."""
+
+REMINDER_SECONDS: Final = 30.0
+"""After so long it is logged again that the store still refuses."""
+
+_ENDS: Final = OUTCOMES | {NotRun}
+
+
+class StopCause(Enum):
+    """Why a queue requested an attempt to stop."""
+
+    TIMEOUT = "timeout"
+    CANCEL = "cancel"
+    STOP = "stop"
+
+
+@dataclass(slots=True)
+class RunningAttempt:
+    """An attempt and the worker actor that performs it."""
+
+    attempt: Attempt
+    ref: ServerRef
+    timer: Timer | None = None
+    """The queue actor's, for the job's timeout."""
+    stop_cause: StopCause | None = None
+    """Set when the queue has requested it to stop."""
 
 
 class FetchRequest(NamedTuple):
@@ -33,73 +100,340 @@ class FetchRequest(NamedTuple):
     limit: int
 
 
-@dataclass(slots=True)
-class QueueState:
-    """The state of a queue actor.
+class Fetched(NamedTuple):
+    """What follows from the store's reply to a request."""
 
-    One question to the store is under way at a time. What ends meanwhile is collected and goes
-    with the next: the busier the queue, the larger the batches.
+    start: Sequence[StoredJob]
+    """Jobs to start, no more than there are free slots."""
+    stop: Sequence[RunningAttempt] = ()
+    """Attempts of cancelled jobs."""
+    concurrency: int | None = None
+    """What another process has set the concurrency to."""
+    outage_seconds: float | None = None
+    """How long the store had refused; None: it had not."""
+
+
+class Retry(NamedTuple):
+    """The store refused: repeat the request in so many seconds."""
+
+    seconds: float
+    is_logged: bool
+    """Whether it is time to log a warning."""
+
+
+class Exited(NamedTuple):
+    """An attempt ended.
+
+    An outcome goes with the next request. Two ends need more first: a `NotRun` was not performed,
+    and a `Failed` without ``retry_in`` was ended from outside, so its worker has yet to be asked
+    for the delay.
     """
 
+    running: RunningAttempt
+    end: Outcome | NotRun
+
+
+@dataclass(slots=True)
+class Outage:
+    """Refusals of the store in a row, by a clock that never jumps.
+
+    A full disk, a failing one, or a file system that became read-only may be well again in a
+    minute. So who meets one keeps what it has, logs a warning, and asks again later. Whether a
+    store is broken for good is for the storage actor to decide, which then crashes until the root
+    gives up.
+
+    >>> outage = Outage()
+    >>> [outage.refused(now) for now in (0.0, 1.0, 29.0, 30.0, 31.0)]
+    [True, False, False, True, False]
+    >>> outage.refusals
+    5
+    >>> outage.over(40.0)
+    40.0
+    >>> outage.over(41.0) is None
+    True
+    """
+
+    refusals: int = 0
+    """In a row, up to now."""
+    _began: float = 0.0
+    _logged: float = 0.0
+
+    def refused(self, now: float) -> bool:
+        """Note a refusal; return whether it is one to log."""
+        self.refusals += 1
+        if self.refusals == 1:
+            self._began = now
+        elif now - self._logged < REMINDER_SECONDS:
+            return False
+        self._logged = now
+        return True
+
+    def over(self, now: float) -> float | None:
+        """Note a reply; return how many seconds the outage lasted, None if there was none."""
+        if not self.refusals:
+            return None
+        self.refusals = 0
+        return now - self._began
+
+
+@dataclass(slots=True)
+class QueueState:
+    """The state of a queue actor. All methods are events, and nothing else changes a field."""
+
     concurrency: int
-    draining: bool = False
+    check_interval: float
+    """Seconds between two looks at the store when no event asks for one."""
+    max_orphans: int
+    """Threads that were abandoned and still run, at which nothing is claimed."""
+    max_interruptions: int
+
     running: dict[ServerRef, RunningAttempt] = field(default_factory=dict)
-    settled: list[Settlement] = field(default_factory=list)
-    """Outcomes that the store has not acknowledged and that are not under way."""
-    asked: FetchRequest | None = None
-    """What is under way."""
+    unsent: list[Settlement] = field(default_factory=list)
+    """Outcomes that the store has not acknowledged and that are not in flight."""
+    in_flight: FetchRequest | None = None
     maybe_due: bool = True
     """There may be due jobs that no claim has seen yet."""
     check_commands: bool = False
-    """Another process may have left word: ask, also without a free slot."""
+    """Another process may have left a command: ask, also without a free slot."""
     backing_off: bool = False
-    """Nothing is claimed before the next look by the clock: there is no thread to be had."""
+    """Nothing is claimed before the next check by the clock: there is no thread to be had."""
     too_many_orphans: bool = False
     """Nothing is claimed while so many threads of ended jobs still run."""
+    draining: bool = False
+    drain_timed_out: bool = False
+    check_at: float | None = None
+    """When the next check by the clock is, on the monotonic clock."""
+    outage: Outage = field(default_factory=Outage)
+
+    # ---- what may be read -----------------------------------------------------------------
 
     @property
     def free(self) -> int:
         """How many more jobs may run."""
-        return max(0, self.concurrency - len(self.running))
+        return 0 if self.draining else max(0, self.concurrency - len(self.running))
 
     @property
     def running_ids(self) -> tuple[int, ...]:
         """The ids of the jobs that run, ascending."""
-        return tuple(sorted(execution.job.id for execution in self.running.values()))
+        return tuple(sorted(each.attempt.job.id for each in self.running.values()))
 
     @property
-    def idle(self) -> bool:
-        """Whether nothing runs and all outcomes are stored."""
-        return not self.running and not self.settled and self.asked is None
+    def unstored(self) -> list[Settlement]:
+        """The outcomes that the store has not acknowledged."""
+        in_flight = [] if self.in_flight is None else self.in_flight.settlements
+        return [*in_flight, *self.unsent]
 
     @property
-    def unstored(self) -> int:
-        """How many outcomes the store has not acknowledged."""
-        under_way = 0 if self.asked is None else len(self.asked.settlements)
-        return under_way + len(self.settled)
+    def is_drained(self) -> bool:
+        """Whether there is nothing left that a drain waits for.
+
+        One that has had its time does not wait for a store that refuses. The outcomes that cannot
+        be stored are tried once more when the queue ends, and then lost: their jobs will be given
+        back when the next node starts.
+        """
+        if not self.draining or self.running:
+            return False
+        if self.drain_timed_out and self.outage.refusals:
+            return True
+        return not self.unsent and self.in_flight is None
+
+    # ---- asked to do something ------------------------------------------------------------
+
+    def woken(self, *, check_commands: bool = False) -> None:
+        """Note that there may be due jobs, or a command of another process."""
+        self.maybe_due = True
+        self.check_commands |= check_commands
+
+    def concurrency_set(self, n: int) -> None:
+        """Note a new limit. Lowering it stops no running job."""
+        self.concurrency = n
+        self.maybe_due = True
+
+    def drain_began(self) -> None:
+        """Note that no more jobs are to be claimed."""
+        self.draining = True
+
+    def drain_timeout(self) -> None:
+        """Note that a drain has had its time."""
+        self.drain_timed_out = True
+
+    def stop_requested(self, running: RunningAttempt, cause: StopCause) -> bool:
+        """Note that an attempt is to stop; return False if it was requested before."""
+        if running.stop_cause is not None:
+            return False
+        running.stop_cause = cause
+        return True
+
+    # ---- the store ------------------------------------------------------------------------
 
     def next_fetch(self) -> FetchRequest | None:
-        """Answer what to send to the store now, if anything; it is then under way."""
-        if self.asked is not None:
+        """Return what to send to the store now, if anything; it is then in flight."""
+        if self.in_flight is not None:
             return None
-        # Jobs that end as fast as they are claimed may be claimed by as many as ended.
-        most = max(MAX_CLAIM_JOBS, len(self.settled), self.concurrency // SHARE)
-        limit = (
-            0
-            if self.draining or self.backing_off or self.too_many_orphans
-            else min(self.free, most)
-        )
-        if not self.settled and not (limit and self.maybe_due) and not self.check_commands:
+        limit = 0
+        if not (self.draining or self.backing_off or self.too_many_orphans):
+            # Jobs that end as fast as they are claimed may be claimed by as many as ended.
+            most = max(MAX_CLAIM_JOBS, len(self.unsent), self.concurrency // SLOTS_PER_CLAIM)
+            limit = max(0, min(self.concurrency - len(self.running), most))
+        if not self.unsent and not (limit and self.maybe_due) and not self.check_commands:
             return None
-        self.asked = FetchRequest(self.settled, limit)
-        self.settled = []
+        self.in_flight = request = FetchRequest(self.unsent, limit)
+        self.unsent = []
         self.maybe_due = False
         self.check_commands = False
-        return self.asked
+        return request
 
-    def answered(self, claimed: int) -> None:
-        """Note that the store did what was asked and gave *claimed* jobs."""
-        asked, self.asked = self.asked, None
-        if asked is not None and claimed >= asked.limit:
+    def fetched(self, claim: Claim, now: float) -> Fetched:
+        """Note that the store did what was requested; return what follows from its reply."""
+        request, self.in_flight = self.in_flight, None
+        jobs = claim.jobs
+        if request is not None and len(jobs) >= request.limit:
             # It may have more; only a claim that comes back short has seen the end.
             self.maybe_due = True
+        seconds = self.outage.over(now) if self.outage.refusals else None
+        if claim.concurrency is not None:
+            self.concurrency_set(claim.concurrency)
+        if jobs and len(jobs) > (free := self.free):
+            # Since it was requested, the queue may have begun to drain, or got fewer slots.
+            for job in jobs[free:]:
+                self.settled(job, GivenBack())
+            jobs = jobs[:free]
+        stop: Sequence[RunningAttempt] = ()
+        if claim.cancelled:
+            cancelled = set(claim.cancelled)
+            stop = [each for each in self.running.values() if _execution(each) in cancelled]
+        return Fetched(jobs, stop, claim.concurrency, seconds)
+
+    def refused(self, now: float) -> Retry:
+        """Note that the store could not do what was requested: that stays in flight."""
+        is_logged = self.outage.refused(now)
+        return Retry(STORE_BACKOFF.delay(self.outage.refusals), is_logged)
+
+    def next_check(self, due_in: float | None, now: float) -> float | None:
+        """Return in how many seconds to check the store; None: that is planned, and early enough.
+
+        That is when the next job is due, *due_in* seconds from now, and after ``check_interval`` at
+        the latest. There is one check to come, never two: while nothing can start, each would bring
+        another.
+        """
+        wait = self.check_interval
+        if self.backing_off:
+            wait = min(wait, BACK_OFF_SECONDS)
+        if due_in is not None:
+            if due_in > 0:
+                wait = min(wait, due_in)
+            else:
+                # It became due since the request was sent, or found no slot.
+                self.maybe_due = True
+        if self.check_at is not None and self.check_at <= now + wait:
+            return None
+        self.check_at = now + wait
+        return wait
+
+    def check_due(self) -> None:
+        """Note that the time of the planned check has come."""
+        self.check_at = None
+        self.backing_off = False
+        self.maybe_due = True
+
+    # ---- attempts -------------------------------------------------------------------------
+
+    def started(self, running: RunningAttempt) -> None:
+        """Note that an attempt runs."""
+        self.running[running.ref] = running
+
+    def not_started(self, attempt: Attempt) -> bool:
+        """Give a job back that nothing can run now, and back off; return whether that is new.
+
+        A failure without a delay waits for the default.
+        """
+        is_new = not self.backing_off
+        self.settled(attempt.job, attempt.failed or GivenBack())
+        self.backing_off = True
+        return is_new
+
+    def settled(self, job: StoredJob, outcome: Outcome) -> None:
+        """Note what became of an execution of *job*; it goes with the next request."""
+        self.unsent.append(Settlement(job.id, job.state.execution, outcome))
+
+    def exited(
+        self,
+        ref: ServerRef,
+        reason: ExitReason,
+        *,
+        killed_with_parent: bool = False,
+        is_last: bool = False,
+    ) -> Exited | None:
+        """Note that a worker actor ended; return its attempt and what came of it.
+
+        None: it never started, and its job was given back then. *is_last*: nothing more may be
+        started, as the queue ends; so each end is an outcome.
+        """
+        running = self.running.pop(ref, None)
+        if running is None:
+            return None
+        end = verdict(running, reason)
+        if killed_with_parent:
+            end = Interrupted("its queue's workers were killed")
+        if isinstance(end, Interrupted):
+            end = replace(end, max_interruptions=self.max_interruptions)
+        if isinstance(end, NotRun):
+            if not is_last:
+                return Exited(running, end)
+            end = GivenBack()
+        if is_last or not isinstance(end, Failed) or end.retry_in is not None:
+            job = running.attempt.job
+            self.unsent.append(Settlement(job.id, job.state.execution, end))
+        return Exited(running, end)
+
+    def orphans_counted(self, number: int) -> bool:
+        """Note how many abandoned threads still run; return whether they are newly too many."""
+        before, self.too_many_orphans = self.too_many_orphans, number >= self.max_orphans
+        return self.too_many_orphans and not before
+
+
+def _execution(running: RunningAttempt) -> tuple[int, int]:
+    job = running.attempt.job
+    return job.id, job.state.execution
+
+
+def verdict(  # noqa: PLR0911 - a table, one row a return
+    running: RunningAttempt, reason: ExitReason
+) -> Outcome | NotRun:
+    """Return how the attempt ended whose worker actor exited with *reason*.
+
+    A failure without a delay (``retry_in=None``) is one whose worker has yet to be asked for it.
+    """
+    attempt = running.attempt
+    detail = reason.detail if type(reason) is Shutdown else None
+    end: Outcome | NotRun | None = detail if type(detail) in _ENDS else None
+    if attempt.failed is not None:
+        if type(end) is Failed and end.retry_in is not None:
+            return end
+        # Working out the delay went wrong as well: the default will do.
+        return replace(attempt.failed, retry_in=RETRY_DELAY_SECONDS * attempt.job.state.attempts)
+    if type(end) is Completed and running.stop_cause is None:
+        return end  # as nearly all end
+    match end, running.stop_cause:
+        case _, StopCause.TIMEOUT:
+            text = f"timed out after {attempt.job.spec.timeout:g} s"
+            place = attempt.control.place
+            trace = None if place is None else f"{place}TimeoutError: {text}\n"
+            return Failed(text, trace, None, "TimeoutError")
+        case ((None | Failed(retry_in=None) | Interrupted() | NotRun()), StopCause.CANCEL):
+            return Cancelled("cancelled while it was running")
+        case ((None | Failed(retry_in=None) | Interrupted() | NotRun()), StopCause.STOP):
+            return GivenBack()
+    return _failure_of(reason) if end is None else end
+
+
+def _failure_of(reason: ExitReason) -> Failed:
+    """Return the failure of an attempt whose worker actor reported no end."""
+    match reason:
+        case Killed():
+            text = "worker actor was killed"
+        case Crash(exception):
+            text = f"worker actor crashed: {type(exception).__name__}: {exception}"
+        case _:
+            text = f"worker actor ended: {reason}"
+    return Failed(text, retry_in=None)

@@ -1,52 +1,66 @@
-"""The jobs that a queue has under way: begun, told to end, given up, and what came of each."""
+"""The attempts of a queue: started, stopped, given up, and taken out of the queue of exits.
+
+`QueueState` decides; what it says about attempts is carried out here, in the queue actor's thread.
+"""
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections import deque
+from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pykka._envelope import Envelope
 
 from antq_actors.executors import places
-from antq_actors.executors.base import NotReady, attempt_runner
+from antq_actors.executors.base import THREAD, NotReady, attempt_runner, kind_for
+from antq_actors.executors.thread import FindingWorker, RemoteWorker, WorkerActor
+from antq_actors.jobs import instant
 from antq_actors.jobs.control import Control, Progress
-from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted, NotRun
+from antq_actors.jobs.outcome import Cancelled, Completed, Failed, NotRun, Snoozed
 from antq_actors.jobs.perform import Attempt
+from antq_actors.jobs.worker_definitions import defined
+from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.abandoned import is_abandoned
-from antq_actors.otp.kernel.reasons import ExitReason, Killed, Shutdown
+from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
+from antq_actors.otp.kernel.errors import CallExit
+from antq_actors.otp.kernel.reasons import Killed, Shutdown
 from antq_actors.otp.kernel.ref import ServerRef
-from antq_actors.otp.messaging import links, timers
-from antq_actors.queues import end_log
-from antq_actors.queues.dispatch import Dispatch
-from antq_actors.queues.execution import (
-    RunningAttempt,
-    StopCause,
-    has_attempts_left,
-    settlement,
-    verdict,
-)
-from antq_actors.queues.exit_queue import ExitQueue
+from antq_actors.otp.messaging import inline, links, timers
+from antq_actors.otp.messaging.watch import DeathWatch
+from antq_actors.otp.supervision.dynamic import DynamicSupervisor
+from antq_actors.otp.threads import run_queue
+from antq_actors.queues.dispatch import Executors
+from antq_actors.queues.queue_state import RunningAttempt, StopCause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.state import ErrorEntry, StoredJob
+    from antq_actors.otp.kernel.cell import ActorCell
+    from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.queues.messages import QueueSettings
     from antq_actors.queues.queue_state import QueueState
-    from antq_actors.storage.format.records import Cancellation
 
 log: Final = logging.getLogger("antq_actors.queues")
+jobs_log: Final = logging.getLogger("antq_actors.jobs")
 
 INTERRUPTION_TIMEOUT_SECONDS: Final = 5.0
 """Seconds an interrupted attempt gets to end, before its actor is declared dead."""
 
-BACK_OFF_SECONDS: Final = 1.0
-"""Most seconds in which nothing is claimed because nothing could start."""
-
 COOPERATION_TIMEOUT_SECONDS: Final = 2.0
-"""Seconds that an attempt which looks whether it shall end gets before it is interrupted."""
+"""Seconds that an attempt gets before it is interrupted, if it checks whether it is to stop."""
+
+_IN_A_THREAD: Final = ChildSpec("worker", WorkerActor.spawn, restart=Restart.TEMPORARY)
+_TO_BE_FOUND: Final = ChildSpec("worker", FindingWorker.spawn, restart=Restart.TEMPORARY)
+_ELSEWHERE: Final = ChildSpec("worker", RemoteWorker.spawn, restart=Restart.TEMPORARY)
+
+_LOGGED_ENDS: Final = {Completed: "completed", Cancelled: "was cancelled", Snoozed: "snoozes"}
 
 
 class TimedOut(NamedTuple):
@@ -67,8 +81,61 @@ class GiveUp(NamedTuple):
     ref: ServerRef
 
 
-class CheckStore(NamedTuple):
-    """It is time to look at the store again, whatever happened or not."""
+class WorkersExited(NamedTuple):
+    """Some worker actors have ended; take them from the `ExitQueue`."""
+
+
+_EXITED: Final = Envelope(WorkersExited())
+
+
+class Workers(DynamicSupervisor):
+    """Has one temporary child per running job. The queue's thread runs its turns, if it sleeps."""
+
+    runs_inline = True
+
+    def can_run_inline(self) -> bool:
+        """Return whether an actor asks: a KeyboardInterrupt must not cut the start of a child."""
+        return current.cell() is not None
+
+
+class ExitQueue:
+    """The exits of one queue's worker actors, each pushed once and taken once.
+
+    *queue* gets one `WorkersExited` for any number of them.
+    """
+
+    def __init__(self, queue: ActorCell) -> None:
+        self._queue = queue
+        self.paused = False
+        """Whether the queue actor will take them without a message."""
+        self._exits: deque[tuple[ServerRef, ExitReason]] = deque()
+        self._notified = False
+        self._run_turn = partial(inline.run_pending, queue)
+
+    def push(self, ref: ServerRef, reason: ExitReason, /) -> None:
+        """Add an exit, in whatever thread it happens."""
+        # Added before the flags are read, which are lowered before the exits are taken: so an exit
+        # of this moment is either announced or taken.
+        self._exits.append((ref, reason))
+        if self.paused or self._notified:
+            return
+        self._notified = True
+        if inline.defer_turn(self._queue):
+            self._queue.mailbox.deliver(_EXITED, wake=False)
+        elif ref.cell.thread is threading.current_thread():
+            # Soon it has nothing more to do, and runs the queue's turn itself: when the worker
+            # actors that wait for a thread have begun, so that there is more to settle at once.
+            self._queue.mailbox.deliver(_EXITED, wake=False)
+            run_queue.run_soon(self._run_turn)
+        else:
+            self._queue.mailbox.deliver(_EXITED)
+
+    def drain(self, on_exit: Callable[[ServerRef, ExitReason], object]) -> None:
+        """Take the exits so far, one by one, and call *on_exit* with each."""
+        self._notified = False
+        exits = self._exits
+        while exits:
+            on_exit(*exits.popleft())
 
 
 class RunningAttempts:
@@ -88,157 +155,148 @@ class RunningAttempts:
         self._state = state
         self._clock = clock
         self.exits = ExitQueue(queue.cell)
-        self.dispatch = Dispatch(settings, self.exits, clock, state.concurrency)
-        self._abandoned: dict[ServerRef, int] = {}
-        """Threads that were given up: of which actors, and the ids of their jobs."""
-        self._warned_of_orphans = False
-        self._logs_ends = False
+        self.executors = Executors(settings, clock, state.concurrency)
+        self._orphans: dict[ServerRef, int] = {}
+        """Actors whose threads were abandoned, and the ids of their jobs."""
 
-    def warm_up(self) -> None:
-        """Start the executor that the queue names; without it, its jobs wait, and others run."""
-        try:
-            self.dispatch.warm_up()
-        except NotReady as error:
-            log.error("queue %r: %s", self._settings.name, error)  # noqa: TRY400 - nothing crashed
+    # ---- started --------------------------------------------------------------------------
 
-    def progress(self) -> dict[int, Progress]:
-        """Answer what running jobs have reported, by their ids."""
-        return {
-            execution.job.id: progress
-            for execution in self._state.running.values()
-            if (progress := execution.attempt.control.progress) is not None
-        }
-
-    # ---- begun ----------------------------------------------------------------------------
-
-    def begin(self, jobs: Sequence[StoredJob]) -> None:
-        """Have claimed jobs performed, as far as there are slots; give back the others."""
-        # Since it was asked, the queue may have begun to drain, or got fewer slots.
-        slots = 0 if self._state.draining else self._state.free
-        self._state.settled += [settlement(job, GivenBack()) for job in jobs[slots:]]
-        if slots:
-            self._start([self._attempt(job) for job in jobs[:slots]])
-
-    def _attempt(self, job: StoredJob) -> Attempt:
-        timeout, count = job.spec.timeout, job.state.errors
-        control = Control(None if timeout is None else time.monotonic() + timeout)
-        read = partial(self._read_errors, job.id, count) if count else None
-        return Attempt(job, control, read_errors=read)
+    def start(self, jobs: Sequence[StoredJob]) -> None:
+        """Start an attempt of each of the claimed jobs."""
+        attempts = []
+        for job in jobs:
+            timeout, errors = job.spec.timeout, job.state.errors
+            control = Control(None if timeout is None else time.monotonic() + timeout)
+            read = partial(self._read_errors, job.id, errors) if errors else None
+            attempts.append(Attempt(job, control, read_errors=read))
+        self._start(attempts)
 
     def _start(self, attempts: list[Attempt], kind: str | None = None) -> None:
-        answers = self.dispatch.start(attempts, kind)
-        for attempt, answer in zip(attempts, answers, strict=True):
-            if isinstance(answer, ServerRef):
-                self._watch(RunningAttempt(attempt, answer))
-            else:
-                self._not_started(attempt, answer)
+        """Start them where they belong; *kind*: the executor, if that is known better than here."""
+        by_kind: dict[str | None, list[Attempt]] = {}
+        for attempt in attempts:
+            chosen = kind
+            if chosen is None and (worker := defined(attempt.job.spec.worker)) is not None:
+                chosen = kind_for(worker, self._settings.executor)
+            by_kind.setdefault(chosen, []).append(attempt)
+        for chosen, those in by_kind.items():
+            for attempt, started in zip(those, self._start_workers(those, chosen), strict=True):
+                if isinstance(started, ServerRef):
+                    self._started(attempt, started)
+                else:
+                    self._not_started(attempt, started)
 
-    def _watch(self, execution: RunningAttempt) -> None:
-        self._state.running[execution.ref] = execution
-        timeout = execution.job.spec.timeout
-        if execution.attempt.failed is not None:
+    def _start_workers(self, attempts: list[Attempt], kind: str | None) -> list[Any]:
+        """Return the refs of their worker actors, or why there is none, in order.
+
+        *kind*: the executor; None: the worker has to be found first.
+        """
+        exits, push, clock = self.exits, self.exits.push, self._clock
+        each_args: list[tuple[Any, ...]]
+        try:
+            if kind == THREAD:
+                spec, each_args = _IN_A_THREAD, [(each, clock, exits, push) for each in attempts]
+            elif kind is None:
+                of_queue = self._settings.executor
+                spec = _TO_BE_FOUND
+                each_args = [(each, clock, of_queue, exits, push) for each in attempts]
+            else:
+                executor = self.executors.started(kind)
+                spec, each_args = _ELSEWHERE, [(executor, each, exits, push) for each in attempts]
+            return DynamicSupervisor.start_copies(self._settings.workers, spec, each_args)
+        except (CallExit, NotReady) as error:  # of a supervisor: this actor will end as well
+            return [error] * len(attempts)
+
+    def _started(self, attempt: Attempt, ref: ServerRef) -> None:
+        running = RunningAttempt(attempt, ref)
+        self._state.started(running)
+        timeout = attempt.job.spec.timeout
+        if attempt.failed is not None:
             timeout = INTERRUPTION_TIMEOUT_SECONDS
         if timeout is not None:
-            execution.timer = self._later(timeout, TimedOut(execution.ref))
+            running.timer = self._later(timeout, TimedOut(ref))
 
     def _not_started(self, attempt: Attempt, error: object) -> None:
-        job = attempt.job
-        if not self._state.backing_off:  # else that was said of another one
-            log.error("no worker actor could start for job #%d: %s", job.id, error)
-        # A failure without a delay waits for the default.
-        self._state.settled.append(settlement(job, attempt.failed or GivenBack()))
-        self.back_off()
+        if self._state.not_started(attempt):
+            log.error("no worker actor could start for job #%d: %s", attempt.job.id, error)
 
-    def back_off(self) -> None:
-        """Claim nothing until the next look, which comes soon."""
-        self._state.backing_off = True
-
-    # ---- told to end ----------------------------------------------------------------------
+    # ---- stopped --------------------------------------------------------------------------
 
     def on_time(self, message: TimedOut | InterruptNow | GiveUp) -> None:
         """Do what a timer was for, if the attempt still runs."""
-        execution = self._state.running.get(message.ref)
-        if execution is None:
+        running = self._state.running.get(message.ref)
+        if running is None:
             return
         match message:
             case TimedOut():
-                self._time_is_over(execution)
+                # It may have waited for a process, say, before its time began.
+                left = running.attempt.control.overdue_in()
+                if left > 0:
+                    running.timer = self._later(left, message)
+                else:
+                    self.stop(running, StopCause.TIMEOUT)
             case InterruptNow():
-                self._interrupt(execution)
+                self._interrupt(running)
             case GiveUp():
-                self.give_up(execution)
+                self.give_up(running)
 
-    def _time_is_over(self, execution: RunningAttempt) -> None:
-        # It may have waited for a process, say, before its time began.
-        left = execution.attempt.control.overdue_in()
-        if left > 0:
-            execution.timer = self._later(left, TimedOut(execution.ref))
-        else:
-            self.end(execution, StopCause.TIMEOUT)
+    def stop_all(self) -> None:
+        """Stop all attempts: the queue ends."""
+        for running in list(self._state.running.values()):
+            self.stop(running, StopCause.STOP)
 
-    def cancel(self, cancellations: Iterable[Cancellation]) -> None:
-        """Tell the attempts of cancelled jobs to end."""
-        wanted = set(cancellations)
-        if not wanted:
-            return
-        for execution in list(self._state.running.values()):
-            if (execution.job.id, execution.job.state.execution) in wanted:
-                self.end(execution, StopCause.CANCEL)
+    def stop(self, running: RunningAttempt, cause: StopCause) -> None:
+        """Request an attempt to stop; interrupt it, and give it up if it does not end in time.
 
-    def end_all(self) -> None:
-        """Tell all to end: the queue stops."""
-        for execution in list(self._state.running.values()):
-            self.end(execution, StopCause.STOP)
-
-    def end(self, execution: RunningAttempt, why: StopCause) -> None:
-        """Tell an attempt to end; interrupt it, and give it up if that does not end it in time.
-
-        One that looks by itself is interrupted a little later.
+        An attempt that checks for such requests is interrupted a little later.
         """
-        if execution.stop_cause is not None:
+        if not self._state.stop_requested(running, cause):
             return
-        execution.stop_cause = why
-        control = execution.attempt.control
-        if why is StopCause.TIMEOUT:
-            _note_place(execution)
+        control = running.attempt.control
+        if cause is StopCause.TIMEOUT:
+            _note_place(running)
         control.request_stop()
         if control.watched:
-            self._later(COOPERATION_TIMEOUT_SECONDS, InterruptNow(execution.ref))
+            self._later(COOPERATION_TIMEOUT_SECONDS, InterruptNow(running.ref))
         else:
-            self._interrupt(execution)
+            self._interrupt(running)
 
-    def _interrupt(self, execution: RunningAttempt) -> None:
-        links.exit(execution.ref, Shutdown(execution.stop_cause))
-        self._later(INTERRUPTION_TIMEOUT_SECONDS, GiveUp(execution.ref))
+    def _interrupt(self, running: RunningAttempt) -> None:
+        links.exit(running.ref, Shutdown(running.stop_cause))
+        self._later(INTERRUPTION_TIMEOUT_SECONDS, GiveUp(running.ref))
 
-    def give_up(self, execution: RunningAttempt) -> None:
+    def give_up(self, running: RunningAttempt) -> None:
         """Declare a worker actor dead whose attempt did not end when it was interrupted."""
         log.warning(
             "job #%d of queue %r was interrupted and does not end; it is given up, and its thread"
             " listed in otp.orphans()",
-            execution.job.id,
+            running.attempt.job.id,
             self._settings.name,
         )
-        links.exit(execution.ref, Killed())
-        if is_abandoned(execution.ref.cell):
-            self._abandoned[execution.ref] = execution.job.id
+        links.exit(running.ref, Killed())
+        if is_abandoned(running.ref.cell):
+            self._orphans[running.ref] = running.attempt.job.id
+            self.count_orphans()
 
-    # ---- threads that do not end ------------------------------------------------------------
+    # ---- what is known of them ------------------------------------------------------------
 
-    def abandoned(self) -> tuple[int, ...]:
-        """Answer the ids of the jobs whose threads were given up and still run."""
-        self._abandoned = {
-            ref: id_ for ref, id_ in self._abandoned.items() if is_abandoned(ref.cell)
+    def progress(self) -> dict[int, Progress]:
+        """Return what running jobs have reported, by their ids."""
+        return {
+            running.attempt.job.id: progress
+            for running in self._state.running.values()
+            if (progress := running.attempt.control.progress) is not None
         }
-        return tuple(sorted(self._abandoned.values()))
 
-    def has_room(self) -> bool:
-        """Say whether there are few enough of them to claim more jobs."""
-        if len(self._abandoned) < self._settings.max_abandoned:
-            return True
-        number = len(self.abandoned())
-        is_full = number >= self._settings.max_abandoned
-        if is_full and not self._warned_of_orphans:
+    def orphans(self) -> tuple[int, ...]:
+        """Return the ids of the jobs whose threads were abandoned and still run."""
+        self._orphans = {ref: id_ for ref, id_ in self._orphans.items() if is_abandoned(ref.cell)}
+        return tuple(sorted(self._orphans.values()))
+
+    def count_orphans(self) -> None:
+        """Count the threads that were abandoned: while they are too many, nothing is claimed."""
+        number = len(self.orphans())
+        if self._state.orphans_counted(number):
             log.error(
                 "queue %r claims nothing more: %d threads of its jobs were given up and still run"
                 " (max_abandoned=%d); it goes on when some have ended. Jobs that cannot be"
@@ -247,73 +305,88 @@ class RunningAttempts:
                 number,
                 self._settings.max_abandoned,
             )
-        self._warned_of_orphans = is_full
-        return not is_full
 
     # ---- ended ----------------------------------------------------------------------------
 
-    def collect_exits(self) -> None:
-        """Note what the attempts came to that have ended meanwhile."""
-        self._logs_ends = end_log.is_wanted()
-        for ref, reason in self.exits.drain():
-            execution = self._state.running.pop(ref, None)
-            if execution is not None:  # else it never started; its job was given back then
-                self._ended(execution, reason)
-
-    def _ended(self, execution: RunningAttempt, reason: ExitReason) -> None:
-        if execution.timer is not None:
-            timers.cancel_timer(execution.timer)
-        end = self._verdict(execution, reason)
+    def ended(self, ref: ServerRef, reason: ExitReason) -> None:
+        """Note what came of an attempt whose worker actor has exited, and do what has to follow."""
+        killed_with_parent = type(reason) is Killed and ref.cell.killed_with_parent
+        exited = self._state.exited(ref, reason, killed_with_parent=killed_with_parent)
+        if exited is None:
+            return
+        running, end = exited
+        if running.timer is not None:
+            timers.cancel_timer(running.timer)
         if isinstance(end, NotRun):
             if end.executor is None:
-                self._not_started(execution.attempt, end.reason)
+                self._not_started(running.attempt, end.reason)
             else:
-                self._start([execution.attempt], end.executor)
-        elif isinstance(end, Failed) and end.retry_in is None:
-            self._report(execution, end)
-        else:
-            if self._logs_ends:
-                end_log.ended(execution.job, end, self._clock())
-            self._state.settled.append(settlement(execution.job, end))
+                self._start([running.attempt], end.executor)
+        elif isinstance(end, Failed):
+            if end.retry_in is None:
+                self._ask_for_delay(running.attempt, end)
+        elif jobs_log.isEnabledFor(logging.INFO):
+            log_end(running.attempt.job, end, self._clock())
 
-    def outcome(self, execution: RunningAttempt) -> Outcome:
-        """Answer what came of an attempt that has ended, when nothing more may be run."""
-        # Not what a watch says: of one that had ended before, the Down is in the mailbox.
-        end = self._verdict(execution, execution.ref.cell.reason or Killed())
-        return GivenBack() if isinstance(end, NotRun) else end
-
-    def _verdict(self, execution: RunningAttempt, reason: ExitReason) -> Outcome | NotRun:
-        if execution.ref.cell.killed_with_parent and isinstance(reason, Killed):
-            # Killed with all the others, because their supervisor was.
-            return self._interrupted("its queue's workers were killed")
-        end = verdict(execution, reason)
-        return self._interrupted(end.reason) if isinstance(end, Interrupted) else end
-
-    def _interrupted(self, reason: str) -> Interrupted:
-        return Interrupted(reason, self._settings.max_interruptions)
-
-    def _report(self, execution: RunningAttempt, end: Failed) -> None:
+    def _ask_for_delay(self, attempt: Attempt, failed: Failed) -> None:
         """Have the worker asked for the delay of an attempt that was ended from outside."""
-        job = execution.job
-        attempt = execution.attempt._replace(control=Control(), failed=end)
-        if has_attempts_left(job):
+        job = attempt.job
+        attempt = attempt._replace(control=Control(), failed=failed)
+        if job.state.attempts < job.state.max_attempts:
             self._start([attempt])
         else:  # then none of the user's code has a say
-            outcome = attempt_runner(attempt, clock=self._clock).run()
-            self._state.settled.append(settlement(job, outcome))
+            self._state.settled(job, attempt_runner(attempt, clock=self._clock).run())
+
+    def end_all(self, timeout: float) -> None:
+        """Wait for those that were stopped, give up what has not ended, and start nothing more."""
+        watches = [(each, DeathWatch(each.ref)) for each in self._state.running.values()]
+        deadline = time.monotonic() + timeout
+        for running, watch in watches:
+            if watch.wait(max(0.0, deadline - time.monotonic())) is None:
+                self.give_up(running)
+            # Not what a watch says: of one that had ended before, the Down is in the mailbox.
+            cell = running.ref.cell
+            reason = cell.reason or Killed()
+            is_killed_with_parent = cell.killed_with_parent and isinstance(reason, Killed)
+            self._state.exited(
+                running.ref, reason, killed_with_parent=is_killed_with_parent, is_last=True
+            )
 
     def _later(self, seconds: float, message: object) -> timers.Timer:
         return timers.send_after(self._queue, message, seconds)
 
 
-def _note_place(execution: RunningAttempt) -> None:
+def _note_place(running: RunningAttempt) -> None:
     """Have noted where the attempt is, or ask for that where it runs: it waits for nothing."""
-    control = execution.attempt.control
+    control = running.attempt.control
     try:
         if control.on_locate is not None:
             control.on_locate()
         else:
-            control.place = places.of_worker_actor(execution.ref)
+            control.place = places.of_worker_actor(running.ref)
     except Exception:
         # It reads what other threads are changing. Whatever comes of that, time is over.
-        log.debug("no place of job #%d is known", execution.job.id, exc_info=True)
+        log.debug("no place of job #%d is known", running.attempt.job.id, exc_info=True)
+
+
+def log_end(job: StoredJob, outcome: Outcome, now: Instant) -> None:
+    """Log at INFO what came of an execution, unless it failed or was cut short; never raise.
+
+    What failed is logged where it is performed, at WARNING or above, and not once more here.
+    """
+    word = _LOGGED_ENDS.get(type(outcome))
+    if word is None:
+        return
+    state, worker = job.state, job.spec.worker
+    # Its last change so far is its claim, and the clock may have been set back since.
+    seconds = max(0, now - state.updated_at) / instant.SECOND
+    fields = {
+        "job_id": job.id,
+        "worker": worker,
+        "queue": state.queue_name,
+        "attempt": state.attempts,
+    }
+    text = "%s (job #%d) %s on attempt %d/%d, after %.3f s"
+    values = (worker, job.id, word, state.attempts, state.max_attempts, seconds)
+    with suppress(BaseException):  # a handler that raises must not end the queue
+        jobs_log.info(text, *values, extra=fields)

@@ -54,6 +54,7 @@ NODE_LOCK: Final = "antq_actors.storage.locks.node_lock"
 RUNNER: Final = "antq_actors.jobs.perform:AttemptRunner"
 RUNS: Final = "antq_actors.queues.running_attempts:RunningAttempts"
 NODE: Final = "antq_actors.queues.node:Node"
+QUEUE_STATE: Final = "antq_actors.queues.queue_state"
 ANTQ: Final = "antq_actors.app.antq"
 RUNNING: Final = Status.RUNNING
 
@@ -137,13 +138,13 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "claim:before-counts": (_CLAIMS,),
     "claim:before-commit": (_CLAIMS, COUNTED),
     "claim:after-commit": (_CLAIMS, COMMITTED),
-    "claim:answered": (before(f"{RUNS}.begin", lambda call: call.jobs),),
+    "claim:answered": (before(f"{RUNS}.start", lambda call: call.jobs),),
     # ---- it is performed
     "perform:worker-started": (before(f"{RUNNER}._run"),),
     "perform:before": (after(f"{RUNNER}._prepare"),),
     "perform:after": (after(f"{RUNNER}.run"),),
     # ---- its outcome is stored
-    "outcome:heard": (after(f"{RUNS}._verdict"),),
+    "outcome:heard": (after(f"{QUEUE_STATE}:verdict"),),
     "outcome:before": (before(f"{CLIENT}.request_work", lambda call: call.settlements),),
     "outcome:begun": (after(f"{BULK}.begin", lambda call: call.transition.result.status in ENDED),),
     "outcome:half-written": (before(f"{BULK}._enter", _moves_to(Status.COMPLETED)),),

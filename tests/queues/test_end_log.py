@@ -6,7 +6,7 @@ import pytest
 from apps import settled
 
 from antq_actors import Cancel, Snooze, Status, worker
-from antq_actors.queues import end_log
+from antq_actors.queues import running_attempts
 
 log = logging.getLogger("antq_actors.jobs")
 
@@ -61,7 +61,7 @@ def test_a_line_has_the_duration_and_the_fields_of_the_job(app, caplog):
 def test_nothing_is_made_of_lines_that_nobody_wants(app, caplog, monkeypatch):
     caplog.set_level(logging.WARNING, log.name)
     made = []
-    monkeypatch.setattr(end_log, "ended", lambda *args: made.append(args))
+    monkeypatch.setattr(running_attempts, "log_end", lambda *args: made.append(args))
 
     settled(app, app.enqueue(ends, {"how": "completes"}))
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from antq_actors.otp import GenServer, Normal, Shutdown
-from antq_actors.queues.exit_queue import ExitQueue, WorkersExited
+from antq_actors.queues.running_attempts import ExitQueue, WorkersExited
 
 
 class Queue(GenServer):
@@ -32,14 +32,20 @@ def worker(start):
     return start(GenServer)
 
 
+def drained(exits):
+    taken = []
+    exits.drain(lambda ref, reason: taken.append((ref, reason)))
+    return taken
+
+
 def test_an_exit_is_announced_and_taken_once(queue, worker):
     exits = ExitQueue(queue.cell)
 
     exits.push(worker, Normal())
 
     assert queue.ask("told") == 1
-    assert list(exits.drain()) == [(worker, Normal())]
-    assert list(exits.drain()) == []
+    assert drained(exits) == [(worker, Normal())]
+    assert drained(exits) == []
 
 
 def test_many_exits_are_announced_by_one_message(queue, worker):
@@ -49,7 +55,7 @@ def test_many_exits_are_announced_by_one_message(queue, worker):
         exits.push(worker, Shutdown(number))
 
     assert queue.ask("told") == 1
-    assert [reason.detail for _, reason in exits.drain()] == list(range(10))
+    assert [reason.detail for _, reason in drained(exits)] == list(range(10))
     exits.push(worker, Normal())
     assert queue.ask("told") == 2
 
@@ -61,7 +67,7 @@ def test_a_paused_exit_queue_sends_no_message(queue, worker):
     exits.push(worker, Normal())
 
     assert queue.ask("told") == 0
-    assert list(exits.drain()) == [(worker, Normal())]
+    assert drained(exits) == [(worker, Normal())]
 
 
 def test_no_exit_of_many_at_once_is_lost(queue, worker):
@@ -76,11 +82,11 @@ def test_no_exit_of_many_at_once_is_lost(queue, worker):
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads):
-        taken += exits.drain()
+        taken += drained(exits)
     for thread in threads:
         thread.join()
     before = queue.ask("told")
-    taken += exits.drain()
+    taken += drained(exits)
     exits.push(worker, Normal())
 
     assert len(taken) == 2000

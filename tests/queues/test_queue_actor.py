@@ -76,7 +76,7 @@ def test_jobs_that_were_being_claimed_while_slots_were_taken_away_are_given_back
     app.count_workers()
     state = app.queue("default").ref._actor_weakref()._state
     app.queue("default").status()
-    until(lambda: state.asked is None, "the answer")
+    until(lambda: state.in_flight is None, "the answer")
 
     def resume_and_hold(store):
         store.set_paused("default", paused=False)
@@ -88,7 +88,7 @@ def test_jobs_that_were_being_claimed_while_slots_were_taken_away_are_given_back
     # It asks for five jobs, and has one slot before it is answered.
     app.queue("default").ref.tell(Wake())
     app.queue("default").ref.tell(SetConcurrency(1))
-    until(lambda: state.asked is not None and state.concurrency == 1, "the question")
+    until(lambda: state.in_flight is not None and state.concurrency == 1, "the question")
     go_on.set()
 
     assert stage.begun() == [0]
@@ -262,7 +262,7 @@ def test_a_retry_that_is_due_before_its_failure_is_stored_is_not_overlooked(run,
     stage.delay = lambda job: 0.02
     job = stage.job("a", max_attempts=2)
     stage.begun()
-    until(lambda: state.asked is None, "an idle queue")
+    until(lambda: state.in_flight is None, "an idle queue")
 
     def hold(_reader):
         reading.set()
@@ -271,7 +271,7 @@ def test_a_retry_that_is_due_before_its_failure_is_stored_is_not_overlooked(run,
     threading.Thread(target=store.read, args=(hold,)).start()
     reading.wait(30)
     stage.cue("a", then=lambda job: Fail("once"))
-    until(lambda: state.asked is not None, "the question that carries the failure")
+    until(lambda: state.in_flight is not None, "the question that carries the failure")
     due = datetime.now(UTC) + timedelta(seconds=0.02)
     until(lambda: datetime.now(UTC) > due, "the time it is due")
     go_on.set()
