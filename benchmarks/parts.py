@@ -23,10 +23,8 @@ OTHER: Final = "other"
 # How a file's path begins, and its part; the first row that fits counts. This is the one place
 # that has to know a new file, and without a row it counts to its folder.
 PARTS: Final = (
-    ("antq_actors/storage/format/encoding.py", ENCODING),
-    ("antq_actors/storage/format/records.py", ENCODING),
+    ("antq_actors/storage/format/", ENCODING),
     ("antq_actors/storage/lmdb/keys.py", ENCODING),
-    ("antq_actors/storage/format/signer.py", ENCODING),
     ("antq_actors/storage/lmdb/environment.py", "storage: LMDB's begin and commit"),
     ("antq_actors/storage/actor.py", "storage: actor"),
     ("antq_actors/storage/client.py", "storage: actor"),
@@ -38,8 +36,7 @@ PARTS: Final = (
     ("antq_actors/jobs/state.py", "lifecycle"),
     ("antq_actors/jobs/", PERFORM),
     ("antq_actors/otp/kernel/mailbox.py", "otp: mailbox"),
-    ("antq_actors/otp/threads/run_queue.py", RUN_QUEUE),
-    ("antq_actors/otp/threads/futex.py", RUN_QUEUE),
+    ("antq_actors/otp/threads/", RUN_QUEUE),
     ("antq_actors/otp/messaging/monitors.py", ENDS),
     ("antq_actors/otp/messaging/links.py", ENDS),
     ("antq_actors/otp/supervision/shutdown.py", ENDS),

@@ -7,12 +7,12 @@ from benches import LONGEST, run
 
 pytestmark = pytest.mark.timeout(1.1 * LONGEST)
 
-MOST_CROSSED_FILES = 71
+MOST_CROSSED_FILES = 65
 """On the path of one lone durable job. The three figures are counts, and the same in each run."""
-MOST_CALLS = 770
-MOST_CONCEPTS = 84
-MOST_FILES = 239
-MOST_SMALL_FILES = 41
+MOST_CALLS = 743
+MOST_CONCEPTS = 81
+MOST_FILES = 205
+MOST_SMALL_FILES = 23
 
 
 @pytest.fixture(scope="module")
