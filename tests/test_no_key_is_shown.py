@@ -210,7 +210,7 @@ def test_a_program_that_crashes_with_keys_in_its_environment_shows_none(tmp_path
         "Greet.perform_async(max_attempts=1)\n"
         "while not app.count_workers(status='failed'): time.sleep(0.01)\n"
         "print(app, app.list_workers())\n"
-        "app.root.process.ref.ask('nonsense')\n"
+        "app.root.cell.ref.ask('nonsense')\n"
     )
     env = {signing_keys.VARIABLE: key}
 

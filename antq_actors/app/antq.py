@@ -175,7 +175,7 @@ class AntQ(JobVerbs, WaitVerbs):
         """Stop: claim no more, wait up to *timeout* seconds for running jobs, interrupt the rest.
 
         What then still runs is given back to its queue, and nothing is counted. A thread that
-        cannot be interrupted is given up after 5 s more and listed in ``otp.orphans()``. Stopped
+        cannot be interrupted is abandoned after 5 s more and listed in ``otp.orphans()``. Stopped
         before or never started: does nothing. Raises RuntimeError in a job of this application,
         which it would wait for.
         """

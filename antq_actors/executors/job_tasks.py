@@ -55,7 +55,7 @@ class JobTask(asyncio.Task[Any]):
         return self._cancel(msg)
 
     def _cancel(self, msg: Any | None) -> bool:
-        # What this task awaits is cancelled by asyncio, whoever owns it: as no job, so to say.
+        # What this task awaits is cancelled by asyncio, whoever owns it: in no job's name.
         token = _owner.set(None)
         try:
             return super().cancel(msg)
@@ -72,15 +72,15 @@ def new_task(coroutine: Any, owner: Owner, loop: asyncio.AbstractEventLoop) -> J
 
 
 def share(loop: asyncio.AbstractEventLoop, queue: str) -> dict[str, Callable[..., Any]]:
-    """Make *loop* one that many jobs share; return what ends it, which they can call no more."""
+    """Let many jobs share *loop*; return the methods that end it, which are refused to jobs."""
     loop.set_task_factory(
         lambda its_loop, coroutine, **options: JobTask(coroutine, loop=its_loop, **options)
     )
-    ways = {name: getattr(loop, name) for name in _ENDS_THE_LOOP}
-    for name in ways:
+    methods = {name: getattr(loop, name) for name in _ENDS_THE_LOOP}
+    for name in methods:
         # On the object: the policy of the program chooses its class.
         setattr(loop, name, _refusal(name, loop, queue))
-    return ways
+    return methods
 
 
 def _refusal(name: str, loop: asyncio.AbstractEventLoop, queue: str) -> Callable[..., Any]:
@@ -114,7 +114,7 @@ def owner_of(error: BaseException) -> Owner | None:
 
 
 def abandon(task: asyncio.Task[Any]) -> None:
-    """Give up a task that does not end when it is cancelled, for good.
+    """Abandon a task that does not end when it is cancelled, for good.
 
     Were it ever destroyed, Python would throw GeneratorExit into its coroutine. One that catches
     everything would then go on without a loop, where nothing waits: it would spin for ever.

@@ -23,11 +23,11 @@ _NAME: Final = "antq-job-thread"
 
 
 _MOST_ABANDONED: Final = 20
-"""Threads that may run on for nobody, before they take the place of others."""
+"""Threads that may run on abandoned, before they take the place of others."""
 
 
 class _JobFuture(Future[Any]):
-    """Tells its executor when nobody waits for it any more, though it runs."""
+    """Notifies its executor when nothing waits for it any more, though it runs."""
 
     def __init__(self, executor: JobThreads) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class JobThreads(ThreadPoolExecutor):
 
     Python joins the threads of its own executors when a program ends, for as long as it takes.
     These are service threads, and what a job has blocked in there is abandoned with its loop. A
-    thread whose job was cancelled, so that nobody waits for it, leaves its place to another.
+    thread whose job was cancelled leaves its place to another.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class JobThreads(ThreadPoolExecutor):
         self._running: set[_JobFuture] = set()
         self._abandoned: set[_JobFuture] = set()
         self._serving = 0
-        """Threads that take from the line; those that were given up are not among them."""
+        """Threads that take from the line; abandoned threads are not among them."""
         self._ended: Future[None] | None = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

@@ -1,7 +1,7 @@
-"""The thread in which the event loop of a queue runs, and how the two end.
+"""The thread in which the event loop of a queue runs, the attempts there, and how they end.
 
 Whatever jobs do there, the loop runs on until it is stopped from outside; then all that is left on
-it is cancelled, and given up if it does not end.
+it is cancelled, and abandoned if it does not end.
 """
 
 from __future__ import annotations
@@ -21,20 +21,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import forked_child
 from antq_actors.executors import job_tasks, places
+from antq_actors.executors.base import attempt_runner
 from antq_actors.executors.job_threads import JobThreads
-from antq_actors.jobs.outcome import Interrupted, NotRun
+from antq_actors.jobs.attempt_error import describe, trace
+from antq_actors.jobs.outcome import Failed, Interrupted, NotRun
 
 if TYPE_CHECKING:
-    from antq_actors.executors.base import Settings
-    from antq_actors.executors.event_loop import LoopHandle
+    from antq_actors.executors.base import Done, Settings
+    from antq_actors.jobs.outcome import Outcome
+    from antq_actors.jobs.perform import Attempt
 
 log: Final = logging.getLogger("antq_actors.executors")
 
 JOIN_TIMEOUT_SECONDS: Final = 5.0
-"""How long a loop has to end, before its thread is given up."""
+"""How long a loop has to end, before its thread is abandoned."""
 
 _CANCEL_TIMEOUT_SECONDS: Final = 2.5
 _ASYNCGENS_TIMEOUT_SECONDS: Final = 1.0
+_CANCELLED: Final = (asyncio.CancelledError,)
 _BEGUN_AT_ONCE: Final = 100
 
 _loop_threads: Final[weakref.WeakSet[LoopThread]] = weakref.WeakSet()
@@ -51,12 +55,12 @@ class LoopThread:
         self.closing = False
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(JobThreads())
-        self._ways_to_end = job_tasks.share(self._loop, settings.queue)
+        self._shutdown_methods = job_tasks.share(self._loop, settings.queue)
         self._context = Context()
         """Of what is called here for no job."""
         self._waiting: deque[LoopHandle] = deque()
         self._pinged: float | None = None
-        """Since when the loop owes an answer, on the monotonic clock."""
+        """When it was pinged, and has not answered since, on the monotonic clock."""
         self.thread = threading.Thread(
             target=self._run, name=f"antq-loop-{settings.queue}", daemon=True
         )
@@ -70,7 +74,7 @@ class LoopThread:
         """Have the loop begin an attempt soon."""
         self.attempts.add(attempt)
         self._waiting.append(attempt)
-        if len(self._waiting) == 1:  # else the loop was told, and has not looked yet
+        if len(self._waiting) == 1:  # else the loop was notified, and has not come to it yet
             self.call(self._begin_all)
 
     def call(self, fn: Any) -> None:
@@ -79,36 +83,36 @@ class LoopThread:
             # Not in the context of the caller, which may be a job of any queue.
             self._loop.call_soon_threadsafe(fn, context=self._context)
         except RuntimeError:
-            self._lose_all("its event loop has ended")
+            self._interrupt_all("its event loop has ended")
 
     def stop(self) -> bool:
-        """End all that runs, and the loop; tell whether its thread ended in time."""
+        """End all that runs, and the loop; return whether its thread ended in time."""
         self.closing = True
         self._stop()
         self.thread.join(JOIN_TIMEOUT_SECONDS)
         return not self.thread.is_alive()
 
-    def lose(self, reason: str) -> None:
-        """Give up all attempts: the loop ends, or nobody waits for it any more."""
+    def abandon(self, reason: str) -> None:
+        """End all attempts as interrupted: the loop ends, or its actor has ended."""
         self.closing = True
-        self._lose_all(reason)
+        self._interrupt_all(reason)
         self._stop()
 
     def _stop(self) -> None:
-        self.call(self._ways_to_end["stop"])
+        self.call(self._shutdown_methods["stop"])
 
-    def _lose_all(self, reason: str) -> None:
+    def _interrupt_all(self, reason: str) -> None:
         for attempt in list(self.attempts):
             # One that never began has not been interrupted.
             attempt.end(NotRun(reason) if attempt.task is None else Interrupted(reason))
 
     def blocked_for(self) -> float:
-        """Answer for how many seconds the loop has owed an answer."""
+        """Return for how many seconds the loop has not answered a ping."""
         pinged = self._pinged
         return 0.0 if pinged is None else time.monotonic() - pinged
 
     def ping(self) -> None:
-        """Ask the loop for an answer, if it has something to do and owes none."""
+        """Ask the loop to answer, if it has something to do and was not asked."""
         if self.attempts and self._pinged is None:
             self._pinged = time.monotonic()
             self.call(self._pong)
@@ -116,7 +120,7 @@ class LoopThread:
     def _pong(self) -> None:
         self._pinged = None
 
-    def what_it_runs(self) -> tuple[job_tasks.Owner | None, str]:
+    def current_owner(self) -> tuple[job_tasks.Owner | None, str]:
         """Return the attempt that the loop runs at this moment, and where it is."""
         owner = getattr(asyncio.current_task(self._loop), "owner", None)
         frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
@@ -148,21 +152,21 @@ class LoopThread:
             while not self.closing:
                 self._run_until_stopped()
             self._end_all()
-        except BaseException as error:  # noqa: BLE001 - it ends this loop, and its actor hears of it
+        except BaseException as error:  # noqa: BLE001 - it ends this loop, and its actor is notified
             forked_child.end_if_forked(self._since, error)
             self.ended = error
             self._abandon_all()  # nothing can be cancelled on a loop that is broken
         finally:
             self.closing = True
             self._close()
-            self._lose_all("its event loop has ended")  # what came when it was about to
+            self._interrupt_all("its event loop has ended")  # what came when it was about to
             self._ended()
 
     def _close(self) -> None:
         try:
             asyncio.set_event_loop(None)
-            self._ways_to_end["close"]()
-        except BaseException as error:  # noqa: BLE001 - it was broken, and its actor must hear of that
+            self._shutdown_methods["close"]()
+        except BaseException as error:  # noqa: BLE001 - it was broken, and its actor must know
             self.ended = self.ended or error
 
     def _run_until_stopped(self) -> None:
@@ -190,14 +194,14 @@ class LoopThread:
             )
 
     def _end_all(self) -> None:
-        """End all tasks, and give up those that do not end."""
+        """End all tasks, and abandon those that do not end."""
         ending = job_tasks.JobTask(self._cancel_all(), loop=self._loop)
         ending.add_done_callback(lambda _: self._stop())
         while not ending.done():
             self._run_until_stopped()
         for task in self._abandon_all():
             log.warning(
-                "a coroutine of %s does not end when it is cancelled; it is given up",
+                "a coroutine of %s does not end when it is cancelled; it is abandoned",
                 getattr(task, "owner", None) or f"queue {self.queue!r}",
             )
 
@@ -213,7 +217,7 @@ class LoopThread:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks, timeout=_CANCEL_TIMEOUT_SECONDS)
-        generators = asyncio.ensure_future(self._ways_to_end["shutdown_asyncgens"]())
+        generators = asyncio.ensure_future(self._shutdown_methods["shutdown_asyncgens"]())
         await asyncio.wait({generators}, timeout=_ASYNCGENS_TIMEOUT_SECONDS)
 
     # ---- forks ----------------------------------------------------------------------------
@@ -235,6 +239,109 @@ class LoopThread:
         elif task is not None and not task.cancelled():
             error = task.exception()
         forked_child.end(error)
+
+
+class LoopHandle:
+    """One attempt, a task on the loop, and all tasks and callbacks that come of it."""
+
+    __slots__ = (
+        "_blamed",
+        "_done",
+        "_is_killed",
+        "_loop",
+        "attempt",
+        "has_ended",
+        "stop_requested",
+        "task",
+    )
+
+    def __init__(self, attempt: Attempt, done: Done, loop: LoopThread) -> None:
+        self.attempt = attempt
+        self._done = done
+        self._loop = loop
+        self.task: asyncio.Task[None] | None = None
+        self.stop_requested = False
+        self._is_killed = False
+        self.has_ended = False
+        self._blamed: BaseException | None = None
+
+    def __str__(self) -> str:
+        job = self.attempt.job
+        return f"job #{job.id} ({job.spec.worker})"
+
+    def interrupt(self) -> None:
+        """Cancel the task."""
+        if not self.stop_requested:
+            self.stop_requested = True
+            self._loop.call(self._cancel)
+
+    def kill(self) -> bool:
+        """Cancel the task: nothing is stronger. What it still reports is ignored."""
+        self._is_killed = True
+        self.interrupt()
+        return False
+
+    def blame(self, error: BaseException) -> None:
+        """Fail by *error*, which one of its tasks or callbacks raised; in the loop's thread."""
+        if self._blamed is None and not self.has_ended:
+            self._blamed = error
+            self._loop.call(self._cancel)  # in no job's name
+
+    def _cancel(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
+
+    def _locate(self) -> None:
+        """Note where the attempt is; in any thread."""
+        task = self.task
+        if task is not None:
+            self.attempt.control.place = self._loop.place_of(self, task)
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Become a task; in the loop's thread."""
+        if self.stop_requested:
+            self.end(None)
+        else:
+            self.task = job_tasks.new_task(self._run(), self, loop)
+            self.attempt.control.on_locate = self._locate
+
+    async def _run(self) -> None:
+        end: Outcome | None
+        try:
+            end = await attempt_runner(
+                self.attempt,
+                clock=self._loop.clock,
+                propagate=_CANCELLED,
+                is_abandoned=self._is_abandoned,
+            ).run_async()
+        except asyncio.CancelledError:
+            end = self._why_cancelled()
+        error = self._blamed
+        is_failure = isinstance(end, Failed) and end.retry_in is not None
+        if error is not None and not (self.stop_requested or self.has_ended or is_failure):
+            failed = Failed(describe(error), trace(error), None, type(error).__name__)
+            attempt = self.attempt._replace(failed=failed, exception=error)
+            end = await attempt_runner(attempt, clock=self._loop.clock).run_async()
+        self.end(end)
+
+    def _is_abandoned(self) -> bool:
+        return self._is_killed or self.has_ended
+
+    def _why_cancelled(self) -> Outcome | None:
+        if self.stop_requested:
+            return None
+        if self._loop.closing:
+            return Interrupted("its event loop was stopped")
+        # Of something that it awaited, and others cancelled.
+        return Failed("CancelledError", None, None, "CancelledError")
+
+    def end(self, end: Outcome | NotRun | None) -> None:
+        """Report how the attempt ended."""
+        self.has_ended = True
+        self.task = None  # its context holds this attempt
+        self.attempt.control.on_locate = None  # so does this
+        self._loop.attempts.discard(self)
+        self._done(end)
 
 
 def _be_forked() -> None:

@@ -52,7 +52,7 @@ class QueueSettings:
     max_memory: int | None = None
     """Bytes of memory above which an OS process is replaced after a job; None: any."""
     max_abandoned: int = 20
-    """Threads that were given up and still run, above which nothing is claimed."""
+    """Abandoned threads that still run, above which nothing is claimed."""
 
 
 @dataclass(frozen=True, slots=True)

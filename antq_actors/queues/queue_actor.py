@@ -31,7 +31,7 @@ from antq_actors.queues.node import switch_interval
 from antq_actors.queues.queue_state import QueueState, StopCause
 from antq_actors.queues.running_attempts import (
     INTERRUPTION_TIMEOUT_SECONDS,
-    GiveUp,
+    Abandon,
     InterruptNow,
     RunningAttempts,
     TimedOut,
@@ -245,7 +245,7 @@ class QueueActor(GenServer):
                 self._attempts.exits.paused = False
                 self._on_response(message)
                 self._advance()
-            case TimedOut() | InterruptNow() | GiveUp():
+            case TimedOut() | InterruptNow() | Abandon():
                 self._attempts.on_time(message)
             case _DrainTimeout() | _RepeatRequest() | _CheckStore():
                 self._on_time(message)

@@ -1,4 +1,4 @@
-"""The attempts of a queue: started, stopped, given up, and taken out of the queue of exits.
+"""The attempts of a queue: started, stopped, abandoned, and taken out of the queue of exits.
 
 `QueueState` decides; what it says about attempts is carried out here, in the queue actor's thread.
 """
@@ -75,7 +75,7 @@ class InterruptNow(NamedTuple):
     ref: ServerRef
 
 
-class GiveUp(NamedTuple):
+class Abandon(NamedTuple):
     """An interrupted attempt has had its time to end."""
 
     ref: ServerRef
@@ -222,7 +222,7 @@ class RunningAttempts:
 
     # ---- stopped --------------------------------------------------------------------------
 
-    def on_time(self, message: TimedOut | InterruptNow | GiveUp) -> None:
+    def on_time(self, message: TimedOut | InterruptNow | Abandon) -> None:
         """Do what a timer was for, if the attempt still runs."""
         running = self._state.running.get(message.ref)
         if running is None:
@@ -237,8 +237,8 @@ class RunningAttempts:
                     self.stop(running, StopCause.TIMEOUT)
             case InterruptNow():
                 self._interrupt(running)
-            case GiveUp():
-                self.give_up(running)
+            case Abandon():
+                self.abandon(running)
 
     def stop_all(self) -> None:
         """Stop all attempts: the queue ends."""
@@ -263,13 +263,13 @@ class RunningAttempts:
 
     def _interrupt(self, running: RunningAttempt) -> None:
         links.exit(running.ref, Shutdown(running.stop_cause))
-        self._later(INTERRUPTION_TIMEOUT_SECONDS, GiveUp(running.ref))
+        self._later(INTERRUPTION_TIMEOUT_SECONDS, Abandon(running.ref))
 
-    def give_up(self, running: RunningAttempt) -> None:
+    def abandon(self, running: RunningAttempt) -> None:
         """Declare a worker actor dead whose attempt did not end when it was interrupted."""
         log.warning(
-            "job #%d of queue %r was interrupted and does not end; it is given up, and its thread"
-            " listed in otp.orphans()",
+            "job #%d of queue %r was interrupted and does not end; it is abandoned, and its thread"
+            " is listed by otp.orphans()",
             running.attempt.job.id,
             self._settings.name,
         )
@@ -298,7 +298,7 @@ class RunningAttempts:
         number = len(self.orphans())
         if self._state.orphans_counted(number):
             log.error(
-                "queue %r claims nothing more: %d threads of its jobs were given up and still run"
+                "queue %r claims nothing more: %d threads of its jobs were abandoned and still run"
                 " (max_abandoned=%d); it goes on when some have ended. Jobs that cannot be"
                 " interrupted belong in executor='process'",
                 self._settings.name,
@@ -343,7 +343,7 @@ class RunningAttempts:
         deadline = time.monotonic() + timeout
         for running, watch in watches:
             if watch.wait(max(0.0, deadline - time.monotonic())) is None:
-                self.give_up(running)
+                self.abandon(running)
             # Not what a watch says: of one that had ended before, the Down is in the mailbox.
             cell = running.ref.cell
             reason = cell.reason or Killed()

@@ -138,7 +138,7 @@ def worker_actors(app):
 
 def executor(app, kind):
     """The ref of the actor that keeps an executor of the default queue going."""
-    name = f"{app.root.process.name}.workers.default.{kind}"
+    name = f"{app.root.cell.name}.workers.default.{kind}"
     return until(lambda: whereis(name), f"the start of {name}")
 
 

@@ -48,7 +48,7 @@ def go_on():
 
 
 def actor_of(app, queue, kind):
-    return whereis(f"{app.root.process.name}.workers.{queue}.{kind}")
+    return whereis(f"{app.root.cell.name}.workers.{queue}.{kind}")
 
 
 def test_many_jobs_wait_at_once_in_one_thread(tmp_path):
@@ -85,7 +85,7 @@ async def blocks() -> None:
 def test_a_job_that_blocks_the_loop_is_named_with_its_stack_and_no_other_queue_waits(
     monkeypatch, caplog
 ):
-    monkeypatch.setattr(event_loop, "BLOCKED_AFTER", 0.05)
+    monkeypatch.setattr(event_loop, "BLOCKED_AFTER_SECONDS", 0.05)
     with AntQ(queues={"default": 5, "other": 5}) as app:
         job = blocks.perform_async()
         until(lambda: app.get_worker(job.id).status is Status.RUNNING, "its begin")

@@ -194,7 +194,7 @@ def test_the_record_of_a_timeout_tells_where_it_struck(app, caplog):
 
 def test_a_job_that_is_abandoned_has_one_warning_of_that(app, caplog):
     settled(app, app.enqueue(Waits))
-    until(lambda: app.queue("default").status().abandoned, "the thread to be given up")
+    until(lambda: app.queue("default").status().abandoned, "the thread to be abandoned")
 
     warnings = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert len(warnings) == 1

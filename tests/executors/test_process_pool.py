@@ -202,7 +202,7 @@ def test_a_job_that_waits_for_a_process_ends_at_once_when_it_is_cancelled(crew, 
     crew.app.cancel_worker(waiting)
 
     assert crew.ended(waiting).status is Status.CANCELLED
-    assert "is given up" not in caplog.text
+    assert "is abandoned" not in caplog.text
     assert crew.health().running == 0
 
 

@@ -11,7 +11,7 @@ _abandoned: Final[dict[object, threading.Thread]] = {}
 
 
 def orphans() -> list[threading.Thread]:
-    """List the threads that were given up while they were busy, and that have not ended.
+    """List the threads that were abandoned while they were busy, and that have not ended.
 
     Python cannot end them. Those of actors that were killed can do no harm through us: whatever
     they still send raises CallExit in them and reaches nobody. Others were used by coroutines of
