@@ -66,7 +66,7 @@ def waiting(wait, app, *args, **options):
 
     thread = threading.Thread(target=run)
     thread.start()
-    apps.until(lambda: outcomes or app._live().store.idle.waiters, "the waiting")
+    apps.until(lambda: outcomes or app._runtime().store.idle.waiters, "the waiting")
     try:
         yield outcomes
     finally:
@@ -311,7 +311,7 @@ with AntQ(sys.argv[1]) as app:
         print("waits", flush=True)
         app.wait_idle()
     except KeyboardInterrupt:
-        print("interrupted", len(app._live().store.idle.now()), flush=True)
+        print("interrupted", len(app._runtime().store.idle.now()), flush=True)
 """
     waiter = program("-c", code, tmp_path / "jobs")
     assert waiter.line() == "waits"
@@ -329,7 +329,7 @@ def test_thousands_of_coroutines_wait_without_a_thread_each(run, stage):
 
     async def wait():
         waits = [asyncio.create_task(app.await_idle()) for _ in range(2_000)]
-        while len(app._live().store.idle.now()) < len(waits):  # noqa: ASYNC110 - nothing tells it
+        while len(app._runtime().store.idle.now()) < len(waits):  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0)
         threads = threading.active_count()
         stage.cue("solo")
@@ -350,7 +350,7 @@ def test_a_cancelled_coroutine_leaves_nothing_behind(paused):
                 await paused.await_idle()
 
     asyncio.run(wait())
-    assert not paused._live().store.idle.waiters
+    assert not paused._runtime().store.idle.waiters
 
 
 def test_many_commits_are_followed_by_few_looks(run, stage, monkeypatch):
@@ -469,6 +469,6 @@ def test_a_job_due_by_the_clock_of_the_moment_is_waited_for(light, monkeypatch):
     light.enqueue(Plain, schedule_in=60)
     assert light.wait_idle() is True
     real = instant.now
-    monkeypatch.setattr(light._live().idle, "_clock", lambda: real() + 61 * instant.SECOND)
+    monkeypatch.setattr(light._runtime().idle, "_clock", lambda: real() + 61 * instant.SECOND)
 
     assert light.wait_idle(timeout=0) is False

@@ -15,12 +15,12 @@ from antq_actors import forked_child
 from antq_actors.app import config as configuration
 from antq_actors.app import enqueue_only, job_process, signals
 from antq_actors.app.job_verbs import JobVerbs
-from antq_actors.app.runtime import Live
+from antq_actors.app.runtime import Runtime
 from antq_actors.app.shutdown import drain, end, running_jobs
 from antq_actors.app.waiting import WaitVerbs
 from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, StoreNotOpened
 from antq_actors.jobs import current_app
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.off_loop import in_thread
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel import errors as otp_errors
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.app")
 
-EXIT_PATIENCE: Final = 2.0
+EXIT_TIMEOUT_SECONDS: Final = 2.0
 """Seconds that running jobs get when the program ends without a ``stop``."""
 
 _started: Final[list[AntQ]] = []
@@ -93,7 +93,7 @@ class AntQ(JobVerbs, WaitVerbs):
             signing_key_file=signing_key_file,
         )
         self._changing = threading.RLock()
-        self._running: Live | None = None
+        self._running: Runtime | None = None
 
     @classmethod
     def from_toml(cls, file: str | os.PathLike[str]) -> Self:
@@ -105,10 +105,10 @@ class AntQ(JobVerbs, WaitVerbs):
 
     def __repr__(self) -> str:
         where = "volatile" if self._config.path is None else str(self._config.path)
-        live = self._running
-        if live is None:
+        runtime = self._running
+        if runtime is None:
             return f"<AntQ {where} not started>"
-        return f"<AntQ {where} started{'' if live.runs_queues else ' without queues'}>"
+        return f"<AntQ {where} started{'' if runtime.runs_queues else ' without queues'}>"
 
     def antq_described(self) -> tuple[Any, ...]:
         """Return how to describe it again, for the job processes of workers that refer to it."""
@@ -153,17 +153,17 @@ class AntQ(JobVerbs, WaitVerbs):
                 "an application that keeps its jobs in memory is started without queues, so nothing"
                 " can perform them; outside of tests, give it a path: AntQ('jobs')"
             )
-        live = Live(self._config, runs_queues=runs_queues)
+        runtime = Runtime(self._config, runs_queues=runs_queues)
         try:
-            self._running = live
+            self._running = runtime
             # Before the tree: a job that has waited begins before all of it is up, and may enqueue.
-            current_app.enter(self, live.names.root)
-            live.start()
-            live.root.cell.watch(self, functools.partial(self._tree_ended, live))
+            current_app.enter(self, runtime.names.root)
+            runtime.start()
+            runtime.root.cell.watch(self, functools.partial(self._tree_ended, runtime))
             _started.append(self)
         except BaseException as error:
             current_app.leave(self)
-            live.abandon()
+            runtime.abandon()
             with suppress(ValueError):
                 _started.remove(self)
             self._running = None
@@ -180,35 +180,35 @@ class AntQ(JobVerbs, WaitVerbs):
         which it would wait for.
         """
         timeout = configuration.check_timeout(timeout)
-        live = self._running
-        if live is not None:
-            if os.getpid() != live.pid:
+        runtime = self._running
+        if runtime is not None:
+            if os.getpid() != runtime.pid:
                 self._running = None  # a fork has none of its actors, and leaves its parent's alone
                 return
             # Before the lock: whoever holds it may be waiting for this very job.
-            _refuse_from_within(live.names.root)
+            _refuse_from_within(runtime.names.root)
         # Each step may be repeated: an exception may come between any two of them, and the handler
         # of a signal that comes in the middle may stop the application, too.
         with self._changing:
-            live = self._running
-            if live is None:
+            runtime = self._running
+            if runtime is None:
                 return
-            live.is_stopping = True
-            if live.runs_queues:
-                drain([live.names.queue(name) for name in self._config.queues], timeout)
+            runtime.is_stopping = True
+            if runtime.runs_queues:
+                drain([runtime.names.queue(name) for name in self._config.queues], timeout)
             current_app.leave(self)  # not before: jobs that may end may also enqueue
-            end(live.root, live.node)
-            live.discard()
+            end(runtime.root, runtime.node)
+            runtime.discard()
             with suppress(ValueError):
                 _started.remove(self)
-            if self._running is live:
+            if self._running is runtime:
                 self._running = None
 
     def hurry(self) -> None:
         """Let a ``stop`` that is under way wait no longer for running jobs."""
-        live = self._running
-        if live is not None and live.runs_queues:
-            drain([live.names.queue(name) for name in self._config.queues], 0.0, wait=False)
+        runtime = self._running
+        if runtime is not None and runtime.runs_queues:
+            drain([runtime.names.queue(name) for name in self._config.queues], 0.0, wait=False)
 
     def run(self) -> None:
         """Start, wait for SIGINT, SIGTERM, SIGHUP or SIGQUIT, stop, and return.
@@ -242,14 +242,14 @@ class AntQ(JobVerbs, WaitVerbs):
     @property
     def root(self) -> ServerRef:
         """The root supervisor. Raises NotStarted."""
-        return self._live().root
+        return self._runtime().root
 
     @property
     def path(self) -> Path:
         """Where the store is. Raises NotStarted for a volatile one that has no place yet."""
         if self._config.path is not None:
             return self._config.path
-        return self._live().path
+        return self._runtime().path
 
     @property
     def is_volatile(self) -> bool:
@@ -264,8 +264,8 @@ class AntQ(JobVerbs, WaitVerbs):
     @property
     def runs_queues(self) -> bool:
         """Whether it is running in this process, with its queues."""
-        live = self._running
-        return live is not None and live.pid == os.getpid() and live.runs_queues
+        runtime = self._running
+        return runtime is not None and runtime.pid == os.getpid() and runtime.runs_queues
 
     @property
     def node(self) -> int:
@@ -273,15 +273,15 @@ class AntQ(JobVerbs, WaitVerbs):
 
         0 when it runs no queues.
         """
-        live = self._running
-        return live.node.number() if live is not None and self.runs_queues else 0
+        runtime = self._running
+        return runtime.node.number() if runtime is not None and self.runs_queues else 0
 
     def running_jobs(self) -> tuple[int, ...]:
         """Return the ids of the jobs that run in this process, also during a ``stop``."""
-        live = self._running
-        if live is None or not self.runs_queues:
+        runtime = self._running
+        if runtime is None or not self.runs_queues:
             return ()
-        return running_jobs([live.names.queue(name) for name in self._config.queues])
+        return running_jobs([runtime.names.queue(name) for name in self._config.queues])
 
     @property
     def default_queue(self) -> str:
@@ -291,10 +291,10 @@ class AntQ(JobVerbs, WaitVerbs):
         first one that a living node of its path runs, and "default" while it does not run itself
         or none lives. Then it raises StorageError when the store cannot be read.
         """
-        live = self._running
-        if live is None or live.pid != os.getpid():
+        runtime = self._running
+        if runtime is None or runtime.pid != os.getpid():
             return next(iter(self._config.queues))
-        return live.intake.default_queue(max_age=0.0)
+        return runtime.enqueuer.default_queue(max_age=0.0)
 
     # ---- jobs -----------------------------------------------------------------------------
 
@@ -315,7 +315,7 @@ class AntQ(JobVerbs, WaitVerbs):
         Raises AlreadyExists, InvalidSchedule, UnknownQueue, StorageError, NotStarted, ForkError,
         TypeError and ValueError; then nothing is stored.
         """
-        return self._live().intake.enqueue(worker, args, options)
+        return self._runtime().enqueuer.enqueue(worker, args, options)
 
     def enqueue_many(
         self,
@@ -330,7 +330,7 @@ class AntQ(JobVerbs, WaitVerbs):
         Duplicates of a unique worker are left out. Raises BatchError at the first bad item, from
         that item's own error.
         """
-        return self._live().intake.enqueue_many(worker, args_iterable, options)
+        return self._runtime().enqueuer.enqueue_many(worker, args_iterable, options)
 
     async def aenqueue(
         self,
@@ -360,31 +360,31 @@ class AntQ(JobVerbs, WaitVerbs):
 
     def queue(self, name: str) -> QueueHandle:
         """Return the queue of this name. Raises UnknownQueue, naming those that exist."""
-        return self._live().queue(name)
+        return self._runtime().queue(name)
 
     def queue_names(self) -> list[str]:
         """Return the queues that hold jobs, are paused, or are run by a process, by name."""
-        return self._live().store.known_queues()
+        return self._runtime().store.known_queues()
 
     def nodes(self) -> list[NodeInfo]:
         """Return the processes that run queues of this path: which, where, and with how many jobs.
 
         One that died is among them until its jobs are given back.
         """
-        return self._live().store.node_infos()
+        return self._runtime().store.node_infos()
 
     # ---- the store as a whole ---------------------------------------------------------------
 
     def verify(self) -> list[str]:
         """Return what is wrong with the store, one sentence each; see ``maintenance.verify``."""
-        return self._live().verify()
+        return self._runtime().verify()
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
         """Copy the store as it is now to the new directory *target*, while all goes on.
 
         Returns its path; the copy is on disk then. Raises StorageError.
         """
-        return self._live().backup(target)
+        return self._runtime().backup(target)
 
     def export_jobs(
         self,
@@ -393,20 +393,20 @@ class AntQ(JobVerbs, WaitVerbs):
         queue_name: str | None = None,
     ) -> Iterator[bytes]:
         """Return lines of JSON, without their ends: a head, then one for each job, by id."""
-        return self._live().export_jobs(status, queue_name)
+        return self._runtime().export_jobs(status, queue_name)
 
     def import_jobs(self, lines: Iterable[str | bytes]) -> Imported:
         """Store the jobs of an export as they were; trust the lines as you trust code.
 
         Raises BatchError at the first line that cannot be stored; those before it are.
         """
-        return self._live().import_jobs(lines)
+        return self._runtime().import_jobs(lines)
 
     # ---- inside ---------------------------------------------------------------------------
 
-    def _live(self) -> Live | ThroughParent:
-        live = self._running
-        if live is None:
+    def _runtime(self) -> Runtime | ThroughParent:
+        runtime = self._running
+        if runtime is None:
             through_parent = job_process.of_parent(self._config.path)
             if through_parent is not None:
                 return through_parent
@@ -414,25 +414,25 @@ class AntQ(JobVerbs, WaitVerbs):
                 "this application is not running; start it with app.start(), app.run()"
                 " or `with app:`"
             )
-        self._check_process(live)
-        return live
+        self._check_process(runtime)
+        return runtime
 
-    def _check_process(self, live: Live) -> None:
-        if os.getpid() != live.pid:
+    def _check_process(self, runtime: Runtime) -> None:
+        if os.getpid() != runtime.pid:
             raise ForkError(
                 "this process is a fork of the one that started this AntQ, and has none of its"
                 " actors; make a new AntQ here (with gunicorn --preload: in post_fork)"
             )
 
-    def _tree_ended(self, live: Live, _ref: ServerRef, _reason: object) -> None:
+    def _tree_ended(self, runtime: Runtime, _ref: ServerRef, _reason: object) -> None:
         """Note that the root ended; if nobody stopped it, it gave up."""
-        live.store.close()
+        runtime.store.close()
         if not self._changing.acquire(blocking=False):
             return  # it is being stopped, which does the same, or started anew
         try:
-            if self._running is not live:
+            if self._running is not runtime:
                 return
-            if live.store.removal() is not None:
+            if runtime.store.removal() is not None:
                 current_app.fall_behind(self)
             else:
                 current_app.leave(self)
@@ -447,7 +447,7 @@ def _described_again(cls: type[AntQ], arguments: dict[str, Any]) -> AntQ:
 def _check_queues(queues: object) -> None:
     if queues is not None and not isinstance(queues, bool):
         raise TypeError(
-            f"queues must be True, False or None, got {brief(queues)}; the queues themselves"
+            f"queues must be True, False or None, got {short_repr(queues)}; the queues themselves"
             " are given to AntQ(queues=…)"
         )
 
@@ -491,7 +491,7 @@ def _stop_started() -> None:
     """Stop what still runs when the program ends, the last started first."""
     for app in reversed(_started.copy()):
         with suppress(Exception):
-            app.stop(timeout=EXIT_PATIENCE)
+            app.stop(timeout=EXIT_TIMEOUT_SECONDS)
 
 
 forked_child.at_end(_stop_started)

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from antq_actors.app import signing_keys
 from antq_actors.errors import ConfigError
 from antq_actors.introspection import explain_fields
-from antq_actors.jobs.duration import LONGEST, brief, to_seconds
+from antq_actors.jobs.duration import LONGEST, short_repr, to_seconds
 from antq_actors.jobs.number import real, whole
-from antq_actors.jobs.options import LONGEST_TIMEOUT, check_executor, check_queue_name
+from antq_actors.jobs.options import LONGEST_TIMEOUT_SECONDS, check_executor, check_queue_name
 from antq_actors.jobs.wording import did_you_mean
 from antq_actors.queues.messages import check_concurrency
 
@@ -109,7 +109,7 @@ def check(
     max_interruptions: object,
     signing_key_file: str | os.PathLike[str] | None = None,
 ) -> Config:
-    """Answer the arguments of AntQ as a Config.
+    """Return the arguments of AntQ as a Config.
 
     Raises TypeError for a value of the wrong type, ConfigError for one out of range.
     """
@@ -130,7 +130,7 @@ def check(
 
 
 def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
-    """Answer the arguments of AntQ that a TOML file gives; relative paths are relative to it.
+    """Return the arguments of AntQ that a TOML file gives; relative paths are relative to it.
 
     Raises ConfigError for a file that cannot be read, is no TOML, or has an unknown setting.
     """
@@ -179,10 +179,10 @@ def _path(path: object, setting: str, what: str, *, is_secret: bool = False) -> 
     if not str(path):
         raise ConfigError(f"{setting} must be {what} or None, got an empty one")
     if "\0" in str(given):
-        shown = "one with it" if is_secret else brief(path)
+        shown = "one with it" if is_secret else short_repr(path)
         raise ConfigError(f"{setting} must be {what} without NUL, got {shown}")
     if not _is_encodable(given):
-        shown = "another" if is_secret else brief(path)
+        shown = "another" if is_secret else short_repr(path)
         raise ConfigError(f"{setting} must be {what} that the file system can have, got {shown}")
     return given.absolute()
 
@@ -244,7 +244,7 @@ def _setting(check: Callable[[object], T], value: object) -> T:
 def _limit(value: object, setting: str, *, none: str = "") -> int:
     number = whole(value)
     if number is None:
-        raise WrongSetting(f"{setting} must be a whole number{none}, got {brief(value)}")
+        raise WrongSetting(f"{setting} must be a whole number{none}, got {short_repr(value)}")
     if number < 1:
         raise ConfigError(f"{setting} must be at least 1{none}, got {number}")
     return number
@@ -258,10 +258,10 @@ def _seconds(value: object, setting: str, *, endless: bool = True) -> float:
     if not 0 < seconds < math.inf:
         never = "; to keep jobs for ever: None" if endless else ""
         raise ConfigError(
-            f"{setting} must be more than 0 seconds and finite, got {brief(value)}{never}"
+            f"{setting} must be more than 0 seconds and finite, got {short_repr(value)}{never}"
         )
     # Beyond the calendar, and for a timer beyond 31 years, all are the same.
-    return float(min(seconds, LONGEST if endless else LONGEST_TIMEOUT))
+    return float(min(seconds, LONGEST if endless else LONGEST_TIMEOUT_SECONDS))
 
 
 def _table(value: object, where: str) -> dict[str, Any]:
@@ -287,5 +287,5 @@ def described(config: Config) -> dict[str, Any]:
 
 
 def check_timeout(timeout: object) -> float:
-    """Answer the seconds that a stop may wait. Raises TypeError or ValueError."""
+    """Return the seconds that a stop may wait. Raises TypeError or ValueError."""
     return to_seconds(timeout, "timeout")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.app.served_queues import DEFAULT_AGE_SECONDS
 from antq_actors.errors import BatchError, UnknownQueue
-from antq_actors.jobs.duration import brief
-from antq_actors.jobs.new_job import Draft, Template, as_job
+from antq_actors.jobs.duration import short_repr
+from antq_actors.jobs.new_job import CheckedJob, JobTemplate, as_job
 from antq_actors.jobs.state import JobSpec, NewJob
-from antq_actors.jobs.wording import among
+from antq_actors.jobs.wording import list_known
 from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.storage.format.encoding import encode_args, snapshot_args
 from antq_actors.storage.jobs.job_store import JobStore
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from antq_actors.jobs.worker_registry import AnyWorker
     from antq_actors.storage.client import StorageClient
 
-BATCH: Final = 1_000
+BATCH_JOBS: Final = 1_000
 """Jobs stored in one transaction by ``enqueue_many``; so many are held in memory."""
 
 BATCH_BYTES: Final = 8 * 2**20
 """Bytes of arguments that end a batch earlier."""
 
 
-class Intake:
+class Enqueuer:
     """Checks and stores new jobs. What is wrong is found in the caller; then nothing is stored."""
 
     def __init__(
@@ -60,21 +60,21 @@ class Intake:
     def enqueue(
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
     ) -> Job:
-        """Store a job, answer it. Raises AlreadyExists, UnknownQueue, and what a draft raises."""
+        """Store a job, return it. Raises AlreadyExists, UnknownQueue, and what the checks raise."""
         template = self._template(worker, options)
         state = template.state(self._clock())
         args = template.check(args)
         new = _new_job(template, state, args)
-        kept = snapshot_args(args, new.spec.args)
-        drafted = Draft(
+        snapshot = snapshot_args(args, new.spec.args)
+        checked = CheckedJob(
             template.worker,
-            kept,
+            snapshot,
             state,
             template.options,
             new.spec.unique_digest,
             state.updated_at,
         )
-        job = as_job(drafted, id=self._store.write(JobStore.insert, new))
+        job = as_job(checked, id=self._store.write(JobStore.insert, new))
         if self._served is not None:
             self._served.note(state.queue_name)
         return job
@@ -85,7 +85,7 @@ class Intake:
         args_iterable: Iterable[Mapping[str, Any] | None],
         options: Mapping[str, Any],
     ) -> list[int]:
-        """Store a job for each item, in batches, and answer their ids in order.
+        """Store a job for each item, in batches, and return their ids in order.
 
         Duplicates of a unique worker are left out. Raises BatchError from the error of the first
         item that cannot be stored; those before it are.
@@ -109,7 +109,7 @@ class Intake:
             batch.append(new)
             index += 1
             size += len(new.spec.args)
-            if len(batch) == BATCH or size >= BATCH_BYTES:
+            if len(batch) == BATCH_JOBS or size >= BATCH_BYTES:
                 ids += self._insert(batch)
                 batch, size = [], 0
         ids += self._insert(batch)
@@ -123,8 +123,8 @@ class Intake:
             self._served.note(batch[0].state.queue_name)
         return ids
 
-    def _template(self, worker: AnyWorker, options: Mapping[str, Any]) -> Template:
-        template = Template(worker, options, default_queue=self._default_queue)
+    def _template(self, worker: AnyWorker, options: Mapping[str, Any]) -> JobTemplate:
+        template = JobTemplate(worker, options, default_queue=self._default_queue)
         if not template.queue:
             template.queue = self.default_queue(DEFAULT_AGE_SECONDS)
         if isinstance(worker, type):
@@ -146,7 +146,7 @@ class Intake:
         if self._config.start_queues and queue not in self._config.queues:
             raise UnknownQueue(
                 f"this application has no queue {queue!r}, so the job would wait for ever"
-                f"{among(queue, self._config.queues)}; configure it with"
+                f"{list_known(queue, self._config.queues)}; configure it with"
                 f" AntQ(queues={{{queue!r}: …}}), or enqueue from an application that is described"
                 " with start_queues=False"
             )
@@ -168,11 +168,11 @@ def items_of(args_iterable: object) -> Iterator[Any]:
             return iter(args_iterable)  # type: ignore[call-overload,no-any-return] # it may raise
     raise TypeError(
         "enqueue_many takes an iterable of args, one mapping for each job, such as"
-        f" [{{'email': …}}, …], got {brief(args_iterable)}"
+        f" [{{'email': …}}, …], got {short_repr(args_iterable)}"
     )
 
 
-def _new_job(template: Template, state: JobState, args: dict[str, Any]) -> NewJob:
+def _new_job(template: JobTemplate, state: JobState, args: dict[str, Any]) -> NewJob:
     encoded, options = encode_args(args), template.options
     unique = options.unique
     if unique is None:

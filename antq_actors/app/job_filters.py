@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 from antq_actors.jobs import instant
 from antq_actors.jobs.attempt_error import summary
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.number import whole
 from antq_actors.jobs.status import Status
@@ -104,7 +104,7 @@ def wanted_of(filters: ListFilters) -> Wanted:
     """
     error = filters.get("error")
     if error is not None and not isinstance(error, str):
-        raise TypeError(f"error must be a part of the error's text (str), got {brief(error)}")
+        raise TypeError(f"error must be a part of the error's text (str), got {short_repr(error)}")
     return Wanted(
         check_args(filters.get("args")) or None,
         _period(filters, "inserted"),
@@ -124,7 +124,7 @@ def refuse_unknown(filters: Iterable[str], verb: str) -> None:
 def span_of(after: object, before: object, newest_first: object) -> Span:
     """Return which ids are wanted. Raises TypeError."""
     if not isinstance(newest_first, bool):
-        raise TypeError(f"newest_first must be True or False, got {brief(newest_first)}")
+        raise TypeError(f"newest_first must be True or False, got {short_repr(newest_first)}")
     return Span(_number(after, "after") or 0, _number(before, "before"), newest_first)
 
 
@@ -137,7 +137,7 @@ def not_negative(limit: object) -> int | None:
     """Return *limit* if it can be a limit; else raise TypeError or ValueError."""
     number = checked_limit(limit)
     if number is not None and number < 0:
-        raise ValueError(f"limit must be at least 0, or None for no limit, got {brief(limit)}")
+        raise ValueError(f"limit must be at least 0, or None for no limit, got {short_repr(limit)}")
     return number
 
 
@@ -145,7 +145,7 @@ def checked_queue(queue: object, what: str) -> str | None:
     """Return *queue* if it can be a filter; else raise TypeError, calling it *what*."""
     if queue is None or isinstance(queue, str):
         return queue
-    raise TypeError(f"{what} must be a name (str) or None, got {brief(queue)}")
+    raise TypeError(f"{what} must be a name (str) or None, got {short_repr(queue)}")
 
 
 def _period(filters: Mapping[str, Any], what: str) -> Period:
@@ -157,7 +157,9 @@ def _moment(value: object, what: str) -> Instant | None:
     if value is None:
         return None
     if not isinstance(value, datetime):
-        raise TypeError(f"{what} must be a datetime with a time zone or None, got {brief(value)}")
+        raise TypeError(
+            f"{what} must be a datetime with a time zone or None, got {short_repr(value)}"
+        )
     if value.utcoffset() is None:
         raise ValueError(
             f"{what}={value.isoformat()} has no time zone; write for example"
@@ -169,7 +171,7 @@ def _moment(value: object, what: str) -> Instant | None:
 def _number(value: object, what: str) -> int | None:
     number = whole(value)
     if number is None and value is not None:
-        raise TypeError(f"{what} must be a whole number or None, got {brief(value)}")
+        raise TypeError(f"{what} must be a whole number or None, got {short_repr(value)}")
     return number
 
 

@@ -12,7 +12,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any, Final, Never
 
-from antq_actors.app.enqueue import BATCH, BATCH_BYTES, batch_error, items_of
+from antq_actors.app.enqueue import BATCH_BYTES, BATCH_JOBS, batch_error, items_of
 from antq_actors.app.queries import id_of
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.errors import BatchError, NotStarted, StartError
@@ -37,7 +37,7 @@ _ENTRY_POINT: Final = (
     "the entry point of the program: under `if __name__ == '__main__':`, or `antq start module:app`"
 )
 
-_LONGEST_CALL: Final = 0.1
+_LONGEST_CALL_SECONDS: Final = 0.1
 """Seconds of a call that waits."""
 
 _warned: Final[list[bool]] = []
@@ -94,11 +94,11 @@ def _is_same(one: Path | None, other: Path | None) -> bool:
 
 
 class ThroughParent:
-    """What an application has in a job process instead of `Live`: all is done by its parent."""
+    """What an application has in a job process instead of `Runtime`: all is done by its parent."""
 
     def __init__(self, parent: current_app.Parent) -> None:
         self._call = parent.call
-        self.intake = self.lookup = self.store = self.idle = self
+        self.enqueuer = self.queries = self.store = self.idle = self
 
     @property
     def root(self) -> ServerRef:
@@ -111,7 +111,7 @@ class ThroughParent:
         path: Path = self._call("path")
         return path
 
-    # ---- as `Intake` does it ----------------------------------------------------------------
+    # ---- as `Enqueuer` does it ----------------------------------------------------------------
 
     def enqueue(
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
@@ -144,7 +144,7 @@ class ThroughParent:
             if not batch:
                 return ids
 
-    # ---- as `Lookup` does it ----------------------------------------------------------------
+    # ---- as `JobQueries` does it ----------------------------------------------------------------
 
     def list(self, *, worker: AnyWorker | str | None, **filters: Any) -> list[Job]:
         """Return the jobs that pass all filters given."""
@@ -189,8 +189,8 @@ class ThroughParent:
         deadline = math.inf if seconds is None else time.monotonic() + seconds
         while True:
             left = max(0.0, deadline - time.monotonic())
-            is_idle: bool = self._call("wait_idle", queue, timeout=min(left, _LONGEST_CALL))
-            if is_idle or left <= _LONGEST_CALL:
+            is_idle: bool = self._call("wait_idle", queue, timeout=min(left, _LONGEST_CALL_SECONDS))
+            if is_idle or left <= _LONGEST_CALL_SECONDS:
                 return is_idle
 
     async def wait_async(self, queue: str | None, seconds: float | None) -> bool:
@@ -199,7 +199,7 @@ class ThroughParent:
 
         return await asyncio.to_thread(self.wait, queue, seconds)
 
-    # ---- as `Live` and its store do it --------------------------------------------------------
+    # ---- as `Runtime` and its store do it --------------------------------------------------------
 
     def queue(self, name: str) -> QueueHandle:
         """Return the queue of this name. Raises UnknownQueue."""
@@ -284,7 +284,7 @@ def _next_batch(items: Iterator[Any]) -> tuple[list[bytes], Exception | None]:
         for item in items:
             batch.append(calls.pack_args(item))
             size += len(batch[-1])
-            if len(batch) == BATCH or size >= BATCH_BYTES:
+            if len(batch) == BATCH_JOBS or size >= BATCH_BYTES:
                 break
     except Exception as error:  # noqa: BLE001 - it is the caller's, raised as that of its item
         return batch, error

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from antq_actors.app.job_filters import ListFilters
     from antq_actors.app.job_process import ThroughParent
-    from antq_actors.app.runtime import Live
+    from antq_actors.app.runtime import Runtime
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.status import Statuses
     from antq_actors.jobs.worker_registry import AnyWorker
@@ -32,7 +32,7 @@ R = TypeVar("R")
 class JobVerbs:
     """Lists, counts, gets, cancels, retries and deletes the jobs of an application."""
 
-    def _live(self) -> Live | ThroughParent:
+    def _runtime(self) -> Runtime | ThroughParent:
         raise NotImplementedError
 
     def list_jobs(
@@ -112,7 +112,7 @@ class JobVerbs:
 
     def get_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
         """Return the job with this id. Raises JobNotFound."""
-        return self._live().lookup.get(id)
+        return self._runtime().queries.get(id)
 
     def cancel_job(self, job_or_id: Job | int) -> Job:
         """Cancel a job and return it.
@@ -122,21 +122,21 @@ class JobVerbs:
         unless it completes all the same. A cancelled job is returned unchanged. Raises
         NotCancellable for a job that has ended otherwise, JobNotFound.
         """
-        return self._live().lookup.cancel(job_or_id)
+        return self._runtime().queries.cancel(job_or_id)
 
     def retry_job(self, job_or_id: Job | int) -> Job:
         """Enqueue an ended job again, with all its attempts, and return it.
 
         Raises NotRetryable, JobNotFound, and AlreadyExists if a unique job is in its way.
         """
-        return self._live().lookup.retry(job_or_id)
+        return self._runtime().queries.retry(job_or_id)
 
     def delete_job(self, job_or_id: Job | int) -> None:
         """Delete a job of any status. A running job is not stopped, and its outcome is dropped.
 
         Raises JobNotFound.
         """
-        self._live().lookup.delete(job_or_id)
+        self._runtime().queries.delete(job_or_id)
 
     # ---- Ant's names ------------------------------------------------------------------------
 
@@ -230,13 +230,13 @@ class JobVerbs:
 
     def _list(self, **filters: Any) -> list[Job]:
         """Return the jobs that pass; no warning is given here, but where it was asked for."""
-        return self._live().lookup.list(**filters)
+        return self._runtime().queries.list(**filters)
 
     def _count(self, **filters: Any) -> int:
-        return self._live().lookup.count(**filters)
+        return self._runtime().queries.count(**filters)
 
     def _unknown(self, queue: str | None, worker: str | None) -> Sequence[str]:
-        return self._live().lookup.unknown(queue, worker)
+        return self._runtime().queries.unknown(queue, worker)
 
     def _listed(self, filters: ListFilters) -> tuple[list[Job], Sequence[str]]:
         """Return the jobs that pass, and what to warn of when there are none."""

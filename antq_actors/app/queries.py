@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.app.job_filters import checked_queue
 from antq_actors.app.known_names import KnownNames
 from antq_actors.errors import JobNotFound
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.number import whole
 from antq_actors.jobs.status import Status
@@ -35,7 +35,7 @@ _MOST_BITS: Final = 128
 """Of a number that an error shows."""
 
 
-class Lookup:
+class JobQueries:
     """Lists, counts, cancels, retries and deletes."""
 
     def __init__(
@@ -67,7 +67,7 @@ class Lookup:
         return [_shown(job) for job in found]
 
     def filter(self, status: Statuses | None, queue_name: str | None) -> Filter:
-        """Answer the filter for jobs that pass both. Raises ValueError for an unknown status."""
+        """Return the filter for jobs that pass both. Raises ValueError for an unknown status."""
         return Filter(_statuses(status), checked_queue(queue_name, "queue_name"))
 
     def count(
@@ -88,7 +88,7 @@ class Lookup:
         return self._names.findings(queue, worker)
 
     def get(self, id_: int) -> Job:
-        """Answer a job. Raises JobNotFound."""
+        """Return a job. Raises JobNotFound."""
         return _shown(self._store.read(JobReader.get, id_of(id_)))
 
     def cancel(self, job_or_id: Job | int) -> Job:
@@ -117,7 +117,7 @@ def id_of(job_or_id: object) -> int:
         return job_or_id.id
     id_ = whole(job_or_id)
     if id_ is None:
-        raise TypeError(f"give a Job or its id, a whole number, got {brief(job_or_id)}")
+        raise TypeError(f"give a Job or its id, a whole number, got {short_repr(job_or_id)}")
     if id_.bit_length() > _MOST_BITS:  # it may have more digits than Python shows
         raise JobNotFound(f"no job has an id of {id_.bit_length()} bits")
     return id_
@@ -133,17 +133,17 @@ def _statuses(
     try:
         return frozenset(_status(each) for each in status)
     except TypeError as error:
-        raise TypeError(f"status must be a status or several, got {brief(status)}") from error
+        raise TypeError(f"status must be a status or several, got {short_repr(status)}") from error
 
 
 def _status(status: object) -> Status:
     if not isinstance(status, str):
-        raise TypeError(f"a status is a Status or its name, got {brief(status)}")
+        raise TypeError(f"a status is a Status or its name, got {short_repr(status)}")
     try:
         return Status(status)
     except ValueError:
         known = ", ".join(Status)
-        raise ValueError(f"unknown status {brief(status)}; known are {known}") from None
+        raise ValueError(f"unknown status {short_repr(status)}; known are {known}") from None
 
 
 def _worker(worker: object) -> str | None:

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.storage.client import StorageClient
 
-ANSWER_TIME: Final = 30.0
+ANSWER_TIMEOUT_SECONDS: Final = 30.0
 """Seconds a queue actor has for an answer, and to come back when it died."""
 
-PAUSE: Final = 0.01
+POLL_SECONDS: Final = 0.01
 """Seconds between two looks for a queue actor that is being restarted."""
 
 
@@ -118,7 +118,7 @@ class QueueHandle:
         What is asked here may be asked twice.
         """
         self._store.check()
-        deadline = time.monotonic() + ANSWER_TIME
+        deadline = time.monotonic() + ANSWER_TIMEOUT_SECONDS
         while True:
             try:
                 return call(dest, request, max(0.0, deadline - time.monotonic()))
@@ -128,7 +128,7 @@ class QueueHandle:
                 current.fence()
                 if time.monotonic() >= deadline:
                     raise StorageError(f"queue {self.name!r} did not come back: {error}") from error
-                if self._store.closed.wait(PAUSE):
+                if self._store.closed.wait(POLL_SECONDS):
                     raise self._store.removal() or NotStarted(
                         f"queue {self.name!r} does not run any more: its application has stopped"
                     ) from error

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.app import tree
-from antq_actors.app.enqueue import Intake
-from antq_actors.app.queries import Lookup
+from antq_actors.app.enqueue import Enqueuer
+from antq_actors.app.queries import JobQueries
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.served_queues import ServedQueues
 from antq_actors.app.shutdown import end
 from antq_actors.app.waiting import IdleWait
 from antq_actors.errors import NotStarted, StartError, StorageError, UnknownQueue
 from antq_actors.jobs import instant
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.options import exact_str
-from antq_actors.jobs.wording import among
+from antq_actors.jobs.wording import list_known
 from antq_actors.otp.messaging.names import registered, whereis
 from antq_actors.queues.node import Node
 from antq_actors.storage.admin import maintenance, transfer
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.storage.admin.transfer import Imported
 
-PATIENCE: Final = 30.0
+REOPEN_TIMEOUT_SECONDS: Final = 30.0
 """Seconds that a storage actor has to come back."""
-PAUSE: Final = 0.01
+POLL_SECONDS: Final = 0.01
 
 _taking: Final = threading.RLock()
 _taken: Final[set[tree.Names | None]] = set()
 
 
-class Live:
+class Runtime:
     """All that exists while an application runs. Its store answers when the tree has started."""
 
     def __init__(self, settings: configuration.Config, *, runs_queues: bool) -> None:
@@ -76,8 +76,8 @@ class Live:
         # What this process runs itself needs no look, and nobody else runs what is in its memory.
         looks = settings.path is not None and not self.runs_queues
         served = ServedQueues(self.store) if looks else None
-        self.intake = Intake(settings, self.store, instant.now, served=served)
-        self.lookup = Lookup(self.store, instant.now, settings.queues, served=served)
+        self.enqueuer = Enqueuer(settings, self.store, instant.now, served=served)
+        self.queries = JobQueries(self.store, instant.now, settings.queues, served=served)
         self.idle = IdleWait(self.store, settings.queues, instant.now)
         self._root: ServerRef | None = None
         self.is_stopping = False
@@ -120,21 +120,21 @@ class Live:
         return self._root
 
     def environment(self) -> Environment:
-        """Answer the open store; its storage actor may be on its way back.
+        """Return the open store; its storage actor may be on its way back.
 
         Raises StorageError when it does not come back in time. Nobody else may open it meanwhile:
         the actor could not.
         """
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + REOPEN_TIMEOUT_SECONDS
         while (env := opened(self.path)) is None:
-            if time.monotonic() > deadline or self.store.closed.wait(PAUSE):
+            if time.monotonic() > deadline or self.store.closed.wait(POLL_SECONDS):
                 raise StorageError(f"the store in {self.path} is not open")
         return env
 
     def queue(self, name: str) -> QueueHandle:
         """Return the queue of this name. Raises UnknownQueue, naming those that exist."""
         if not isinstance(name, str):
-            raise TypeError(f"queue must be a name (str), got {brief(name)}")
+            raise TypeError(f"queue must be a name (str), got {short_repr(name)}")
         if self.runs_queues:
             known: Collection[str] = self._settings.queues
             actor = self.names.queue(exact_str(name))
@@ -142,7 +142,7 @@ class Live:
             known = {*self._settings.queues, *self.store.known_queues()}
             actor = None
         if name not in known:
-            raise UnknownQueue(f"there is no queue {name!r}{among(name, known)}")
+            raise UnknownQueue(f"there is no queue {name!r}{list_known(name, known)}")
         return QueueHandle(exact_str(name), actor, self.store)
 
     def verify(self) -> list[str]:
@@ -155,7 +155,7 @@ class Live:
 
     def export_jobs(self, status: Statuses | None, queue_name: str | None) -> Iterator[bytes]:
         """Return lines of JSON: a head, then one for each job that passes both filters, by id."""
-        return transfer.export_jobs(self.store, self.lookup.filter(status, queue_name))
+        return transfer.export_jobs(self.store, self.queries.filter(status, queue_name))
 
     def import_jobs(self, lines: Iterable[str | bytes]) -> Imported:
         """Store the jobs of an export as they were."""
@@ -174,7 +174,7 @@ class Live:
 
 
 def _free_names() -> tree.Names:
-    """Answer names that no other application in this process has: antq, antq2, …
+    """Return names that no other application in this process has: antq, antq2, …
 
     Nor has had, as long as one of its actors is left: a tree that was killed takes a moment to end.
     """

@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import AntqError
-from antq_actors.jobs.wording import among
+from antq_actors.jobs.wording import list_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -90,5 +90,5 @@ class ServedQueues:
         log.warning(
             "no living node runs queue %r, so what is enqueued there waits%s",
             queue,
-            among(queue, served),
+            list_known(queue, served),
         )

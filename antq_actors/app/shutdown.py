@@ -28,7 +28,7 @@ log: Final = logging.getLogger("antq_actors.app")
 ANSWER_TIMEOUT_SECONDS: Final = 1.0
 """How long a queue has to say what it runs."""
 
-SPARE: Final = 10.0
+STORE_TIMEOUT_SECONDS: Final = 10.0
 """Seconds beyond what jobs may take: for the store, and for a machine that is busy."""
 
 
@@ -42,7 +42,7 @@ def drain(queues: Sequence[str], timeout: float, *, wait: bool = True) -> None:
         for queue in queues:
             calls.cast(queue, Drain(timeout))
         return
-    deadline = time.monotonic() + timeout + INTERRUPTION_TIMEOUT_SECONDS + SPARE
+    deadline = time.monotonic() + timeout + INTERRUPTION_TIMEOUT_SECONDS + STORE_TIMEOUT_SECONDS
     requests = [(queue, send_request(queue, Drain(timeout))) for queue in queues]
     for queue, request in requests:
         try:
@@ -69,7 +69,7 @@ def end(root: ServerRef, node: Node) -> None:
     with suppress(AntqError):
         node.close()
     try:
-        calls.stop(root, Shutdown(), timeout=SPARE + INTERRUPTION_TIMEOUT_SECONDS)
+        calls.stop(root, Shutdown(), timeout=STORE_TIMEOUT_SECONDS + INTERRUPTION_TIMEOUT_SECONDS)
     except CallExit as error:
         if root.is_alive():
             log.error("the supervision tree is abandoned: %s", error)  # noqa: TRY400 - no news in it

@@ -1,4 +1,4 @@
-"""Hears signals, and what other threads tell, where a program waits for whatever comes next."""
+"""Wait for signals and for events of other threads, whichever comes first."""
 
 from __future__ import annotations
 
@@ -51,27 +51,27 @@ def print_stacks() -> None:
         print("\n".join(parts), file=sys.stderr, flush=True)  # noqa: T201
 
 
-class Ear:
+class SignalWaiter:
     """Hears signals and what other threads tell, one byte each, in order.
 
     At a SIGQUIT it prints where all threads are.
 
-    *told* are the events that threads tell; their numbers must be no signal's.
+    *posted* are the events that threads tell; their numbers must be no signal's.
 
     Python runs a signal's handler when the main thread next runs Python code, and a thread that
     waits for a lock does not: a signal that the system gave to another thread, or that came just
-    before the wait, would be heard when the wait is over, which is never. The byte that the
+    before the wait, would be noticed when the wait is over, which is never. The byte that the
     interpreter writes for each signal ends the wait for a byte.
     """
 
-    def __init__(self, *told: int) -> None:
-        self._told = told
+    def __init__(self, *posted: int) -> None:
+        self._posted = posted
 
     def __enter__(self) -> Self:
         self._reader, self._writer = socket.socketpair()
         self._writer.settimeout(0.0)
-        self._handlers = {number: signal.signal(number, _heard) for number in signals_to_handle()}
-        self._events = {*self._handlers, *self._told}
+        self._handlers = {number: signal.signal(number, _ignore) for number in signals_to_handle()}
+        self._events = {*self._handlers, *self._posted}
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         return self
 
@@ -82,17 +82,17 @@ class Ear:
         self._writer.close()
         self._reader.close()
 
-    def tell(self, event: int) -> None:
-        """Have *event* heard, if anyone listens any more."""
+    def post(self, event: int) -> None:
+        """Send *event* to the waiter, if it is still open."""
         with suppress(OSError):
             self._writer.send(bytes([event]))
 
-    def hear(self, timeout: float | None = None) -> int | None:
+    def wait(self, timeout: float | None = None) -> int | None:
         """Wait for the next event and return it; None after *timeout* seconds without one."""
         self._reader.settimeout(timeout)
         try:
             while (event := self._reader.recv(1)[0]) not in self._events:
-                pass  # a signal that is somebody else's
+                pass  # a signal that this program handles elsewhere
         except TimeoutError:
             return None
         if event == signal.SIGQUIT:
@@ -100,5 +100,5 @@ class Ear:
         return event
 
 
-def _heard(_number: int, _frame: FrameType | None) -> None:
+def _ignore(_number: int, _frame: FrameType | None) -> None:
     """Take the place of the default, which would end the program."""

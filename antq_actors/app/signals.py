@@ -7,7 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.app.signal_waiter import Ear, hurries
+from antq_actors.app.signal_waiter import SignalWaiter, hurries
 from antq_actors.jobs import main_module
 
 if TYPE_CHECKING:
@@ -47,19 +47,19 @@ def run(
     if threading.current_thread() is not threading.main_thread():
         raise RuntimeError("run() waits for signals, which only the main thread gets; use start()")
 
-    with Ear(_TREE_ENDED, _STOPPED) as ear:
+    with SignalWaiter(_TREE_ENDED, _STOPPED) as waiter:
         app.start(queues=queues)
         ended = app.root.cell
-        if not ended.watch(ear, lambda _ref, _reason: ear.tell(_TREE_ENDED)):
-            ear.tell(_TREE_ENDED)
+        if not ended.watch(waiter, lambda _ref, _reason: waiter.post(_TREE_ENDED)):
+            waiter.post(_TREE_ENDED)
         when_up()
         with main_module.nothing_more_defined():
-            first = ear.hear()
-        ended.unwatch(ear)
+            first = waiter.wait()
+        ended.unwatch(waiter)
         reason = ended.reason
         if first == hurried_by:  # the system may deliver the one that was sent first as the second
             app.hurry()
-        _Stop(app, ear, report, hurried_by).run(interval)
+        _Stop(app, waiter, report, hurried_by).run(interval)
     if first == _TREE_ENDED:
         raise RuntimeError(f"the supervision tree gave up: {reason}; see the log for why")
 
@@ -73,13 +73,13 @@ def note_ctrl_c(app: AntQ) -> None:
 
 
 class _Stop:
-    """A stop that is under way in a thread of its own, so that this one hears the next signal."""
+    """A stop that is under way in a thread of its own, so that this one gets the next signal."""
 
     def __init__(
-        self, app: AntQ, ear: Ear, report: Callable[[str], None], hurried_by: int | None
+        self, app: AntQ, waiter: SignalWaiter, report: Callable[[str], None], hurried_by: int | None
     ) -> None:
         self._app = app
-        self._ear = ear
+        self._waiter = waiter
         self._report = report
         self._hurried_by = hurried_by
         self._is_hurried = False
@@ -90,7 +90,7 @@ class _Stop:
         begun = time.monotonic()
         self._say("stopping: {jobs}{hint}")
         threading.Thread(target=self._stop, name="antq-stop").start()
-        while (event := self._ear.hear(interval)) != _STOPPED:
+        while (event := self._waiter.wait(interval)) != _STOPPED:
             if event is None:
                 seconds = round(time.monotonic() - begun)
                 self._say(f"stopping since {seconds} s: {{jobs}} ({{ids}}){{hint}}")
@@ -105,7 +105,7 @@ class _Stop:
         except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
             self._errors.append(error)
         finally:
-            self._ear.tell(_STOPPED)
+            self._waiter.post(_STOPPED)
 
     def _hurry(self) -> None:
         if not self._is_hurried:

@@ -43,7 +43,7 @@ def of_environment() -> KeyText | None:
 
 
 def load(file: Path | None, environ: Mapping[str, str] | None = None) -> tuple[bytes, ...]:
-    """Answer the keys in *file*; without one, those in ``ANTQ_SIGNING_KEYS``; else none.
+    """Return the keys in *file*; without one, those in ``ANTQ_SIGNING_KEYS``; else none.
 
     Raises ConfigError for a file that cannot be read or that others can read, and for a key that
     is too short. No error contains a key, also where one was given in the place of a file's name.
@@ -79,7 +79,7 @@ def _check_private(file: Path) -> None:
 
 
 def _no_such_file(file: Path) -> str:
-    """Say that *file* is not there, and its name only where that cannot be a key."""
+    """Return the error about a missing *file*, with its name only where that cannot be a key."""
     there = next((str(each) for each in file.parents if os.path.isdir(each)), "")  # noqa: PTH112 - as above
     if there == str(file.parent) and len(file.name) < _SHORTEST:
         return f"cannot read the signing keys in {file}: there is no such file"

@@ -14,7 +14,7 @@ from antq_actors.app.job_filters import checked_queue
 from antq_actors.errors import NotStarted, StorageError, UnknownQueue
 from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.job import check_outside_of_jobs
-from antq_actors.jobs.wording import among
+from antq_actors.jobs.wording import list_known
 from antq_actors.storage.requests import IdleWaiter
 
 if TYPE_CHECKING:
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from antq_actors.app.job_process import ThroughParent
-    from antq_actors.app.runtime import Live
+    from antq_actors.app.runtime import Runtime
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.client import StorageClient
 
-_SLICE: Final = 0.25
+_SLICE_SECONDS: Final = 0.25
 """Seconds that a thread waits at a time: in between it hears Ctrl-C, and that its job is to end."""
 
 
 class WaitVerbs:
     """Waits for the jobs of an application."""
 
-    def _live(self) -> Live | ThroughParent:
+    def _runtime(self) -> Runtime | ThroughParent:
         raise NotImplementedError
 
     def wait_idle(
@@ -54,7 +54,7 @@ class WaitVerbs:
         TypeError or ValueError for a *timeout* that makes no sense.
         """
         seconds = _checked(timeout, "wait_idle")
-        return self._live().idle.wait(checked_queue(queue, "queue"), seconds)
+        return self._runtime().idle.wait(checked_queue(queue, "queue"), seconds)
 
     async def await_idle(
         self,
@@ -64,7 +64,7 @@ class WaitVerbs:
     ) -> bool:
         """Do what :meth:`wait_idle` does, without stopping the event loop and without a thread."""
         seconds = _checked(timeout, "await_idle")
-        return await self._live().idle.wait_async(checked_queue(queue, "queue"), seconds)
+        return await self._runtime().idle.wait_async(checked_queue(queue, "queue"), seconds)
 
 
 class IdleWait:
@@ -117,7 +117,7 @@ class IdleWait:
         if queue is not None and queue not in self._queues:
             known = {*self._queues, *self._store.known_queues()}
             if queue not in known:
-                raise UnknownQueue(f"there is no queue {queue!r}{among(queue, known)}")
+                raise UnknownQueue(f"there is no queue {queue!r}{list_known(queue, known)}")
         began = time.monotonic()
         try:
             return not self._store.unfinished(queue, self._clock(), timeout=seconds or None)
@@ -160,8 +160,8 @@ class _AsyncWaiter(IdleWaiter):
 
 def _left(deadline: float | None) -> float:
     if deadline is None:
-        return _SLICE
-    return max(0.0, min(_SLICE, deadline - time.monotonic()))
+        return _SLICE_SECONDS
+    return max(0.0, min(_SLICE_SECONDS, deadline - time.monotonic()))
 
 
 def _checked(timeout: object, verb: str) -> float | None:

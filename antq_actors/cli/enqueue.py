@@ -17,7 +17,7 @@ from antq_actors.cli.maintenance import KeyFile
 from antq_actors.cli.output import moment
 from antq_actors.cli.store import StorePath, check_exists, started
 from antq_actors.jobs import current_app, worker_registry
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 
 FORM: Final = "MODULE:WORKER"
 
@@ -118,7 +118,7 @@ def _args(pairs: list[str], args_json: str | None) -> dict[str, Any]:
         raise typer.BadParameter(f"this is not JSON: {error}", param_hint="--args-json") from None
     if not isinstance(args, dict):
         raise typer.BadParameter(
-            f'{brief(args)} is not an object; write for example {{"order": 4711}}',
+            f'{short_repr(args)} is not an object; write for example {{"order": 4711}}',
             param_hint="--args-json",
         )
     return args
@@ -151,8 +151,8 @@ def _load(target: str) -> tuple[worker_registry.AnyWorker, Any]:
             ) from None
     if not worker_registry.is_worker(found):
         raise user_code.wrong(
-            f"'{target}' is {brief(found)}; a subclass of Worker is needed, or a function decorated"
-            " with @worker",
+            f"'{target}' is {short_repr(found)}; a subclass of Worker is needed, or a function"
+            " decorated with @worker",
             FORM,
         )
     return found, module

@@ -18,7 +18,7 @@ import antq_actors
 from antq_actors import AntQ, AntqError
 from antq_actors.app import signals
 from antq_actors.cli import output, user_code
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.worker_registry import is_worker
 from antq_actors.multiprocess import parent
 from antq_actors.multiprocess.os_process import STOP_NOW, Lifeline
@@ -239,7 +239,7 @@ def load(target: str, *, with_traceback: bool = True) -> AntQ:
         app = found() if _is_callable_as_is(found) else found
     if not isinstance(app, AntQ):
         raise _wrong(
-            f"'{target}' is {brief(app)}; an AntQ is needed, or a function that takes no"
+            f"'{target}' is {short_repr(app)}; an AntQ is needed, or a function that takes no"
             f" arguments and returns one{_application_of(module)}"
         )
     return app

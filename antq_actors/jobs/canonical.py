@@ -22,7 +22,7 @@ _PROTOCOL: Final = 4
 
 
 def canonical(value: object) -> bytes:  # noqa: PLR0911 - one return for each kind of value
-    """Answer bytes that are the same for equal values, and different for different ones.
+    """Return bytes that are the same for equal values, and different for different ones.
 
     Raises TypeError or ValueError for what cannot be taken apart, such as a lock or a lambda, and
     RecursionError for what contains itself.
@@ -59,7 +59,7 @@ def _joined(values: Iterable[object]) -> bytes:
 
 
 def _number(value: Any) -> bytes:  # noqa: PLR0911 - one return for each kind of number
-    """Answer the same for all numbers that are equal, whatever their types.
+    """Return the same for all numbers that are equal, whatever their types.
 
     As Python's own ``hash()`` of numbers does it: the fraction modulo a prime, so that Decimal
     1E+999999 need not be written out. The prime is much larger here; no two numbers met in

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from antq_actors.introspection import explain_fields
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.number import real
 
 CONTROL: Final = "antq_control"
@@ -95,9 +95,9 @@ def checked(done: Any, note: Any) -> Progress:
     """Return what was reported. Raises TypeError and ValueError."""
     share = real(done)
     if share is None:
-        raise TypeError(f"progress is a number from 0 to 1, got {brief(done)}")
+        raise TypeError(f"progress is a number from 0 to 1, got {short_repr(done)}")
     if not 0 <= share <= 1:
-        raise ValueError(f"progress is a number from 0 to 1, got {brief(done)}")
+        raise ValueError(f"progress is a number from 0 to 1, got {short_repr(done)}")
     if note is not None and not isinstance(note, str):
-        raise TypeError(f"the note of a progress is text or None, got {brief(note)}")
+        raise TypeError(f"the note of a progress is text or None, got {short_repr(note)}")
     return Progress(float(share), note)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.worker_registry import AnyWorker
 
 
-class Enqueuer(Protocol):
+class Application(Protocol):
     """What a running application does for a worker."""
 
     @property
@@ -52,11 +52,11 @@ class Parent(Protocol):
 
 # Changed and read by single list operations only: a lock would be carried, perhaps locked, into
 # every forked child.
-_running: Final[list[tuple[str, Enqueuer]]] = []
+_running: Final[list[tuple[str, Application]]] = []
 _parents: Final[list[Parent]] = []
 
 
-def enter(application: Enqueuer, name: str = "") -> None:
+def enter(application: Application, name: str = "") -> None:
     """Note that *application* runs; until it leaves, it is the current one.
 
     *name*: that of its root supervisor.
@@ -64,7 +64,7 @@ def enter(application: Enqueuer, name: str = "") -> None:
     _running.append((name, application))
 
 
-def leave(application: Enqueuer) -> None:
+def leave(application: Application) -> None:
     """Note that *application* no longer runs; the one started before it becomes current."""
     for position, (_, known) in enumerate(_running):
         if known is application:
@@ -72,7 +72,7 @@ def leave(application: Enqueuer) -> None:
             return
 
 
-def fall_behind(application: Enqueuer) -> None:
+def fall_behind(application: Application) -> None:
     """Note that *application* ended by itself: it is current only while no other one runs.
 
     Who enqueues there hears why it ended, until it is stopped.
@@ -84,7 +84,7 @@ def fall_behind(application: Enqueuer) -> None:
             return
 
 
-def named(name: str) -> Enqueuer | None:
+def named(name: str) -> Application | None:
     """Return the application whose root supervisor has this name, if it runs."""
     return next((application for known, application in list(_running) if known == name), None)
 
@@ -104,13 +104,13 @@ def parent() -> Parent | None:
     return next(iter(_parents), None)
 
 
-def applications() -> list[Enqueuer]:
+def applications() -> list[Application]:
     """Return all applications that run, the one started last first."""
     return [application for _, application in reversed(_running)]
 
 
-def current() -> Enqueuer:
-    """Answer the application started last that still runs. Raises NotStarted without one."""
+def current() -> Application:
+    """Return the application started last that still runs. Raises NotStarted without one."""
     application = latest()
     if application is None:
         raise NotStarted(
@@ -122,6 +122,6 @@ def current() -> Enqueuer:
     return application
 
 
-def latest() -> Enqueuer | None:
-    """Answer the application started last that still runs, or None."""
+def latest() -> Application | None:
+    """Return the application started last that still runs, or None."""
     return next((application for _, application in reversed(_running)), None)

@@ -20,7 +20,7 @@ _EXAMPLE: Final = 30
 
 
 def to_seconds(value: object, what: str) -> float:
-    """Answer *value* in seconds, zero or more; *what* is its name in the errors.
+    """Return *value* in seconds, zero or more; *what* is its name in the errors.
 
     Raises TypeError for what is no real number and no timedelta, ValueError for what is negative,
     not finite or longer than the calendar.
@@ -31,18 +31,20 @@ def to_seconds(value: object, what: str) -> float:
     # An int of 400 digits fits no float; the comparison below still refuses it.
     seconds = value.total_seconds() if isinstance(value, timedelta) else real(value)
     if seconds is None:
-        raise TypeError(f"{what} must be a number of seconds or a timedelta, got {brief(value)}")
+        raise TypeError(
+            f"{what} must be a number of seconds or a timedelta, got {short_repr(value)}"
+        )
 
     if isinstance(seconds, float) and not math.isfinite(seconds):
         raise ValueError(f"{what} must be finite, got {seconds}")
     if seconds < 0:
-        raise ValueError(f"{what} must not be negative, got {brief(value)}")
+        raise ValueError(f"{what} must not be negative, got {short_repr(value)}")
     if seconds > LONGEST:
-        raise ValueError(f"{what} is too long: {brief(value)} ends after the year 9999")
+        raise ValueError(f"{what} is too long: {short_repr(value)} ends after the year 9999")
     return float(seconds)
 
 
-def shortened(value: object) -> str:
+def example_repr(value: object) -> str:
     """Show *value* as it is written, in an example of an error; … for what is long."""
     try:
         shown = repr(value)
@@ -51,7 +53,7 @@ def shortened(value: object) -> str:
     return shown if len(shown) <= _EXAMPLE else "…"
 
 
-def brief(value: object) -> str:
+def short_repr(value: object) -> str:
     """Show *value* and its type in an error, whatever its ``repr`` does."""
     try:
         shown = repr(value)

@@ -17,7 +17,7 @@ from typing import (
 )
 
 from antq_actors.jobs import current_app, worker_definitions
-from antq_actors.jobs.duration import brief, shortened
+from antq_actors.jobs.duration import example_repr, short_repr
 from antq_actors.jobs.keywords import Keywords
 from antq_actors.jobs.off_loop import in_thread
 from antq_actors.jobs.options import JOB_OPTIONS, Options, job_options, worker_options
@@ -202,7 +202,7 @@ class EnqueueWith(Generic[P]):
 
     def build(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Return the job that ``perform_async`` would store, with id 0; nothing is stored."""
-        from antq_actors.jobs.new_job import build  # noqa: PLC0415 - draft stands on this file
+        from antq_actors.jobs.new_job import build  # noqa: PLC0415 - it imports this file
 
         self._refuse_wrong_call(args, kwargs)
         return build(self._worker, kwargs, self._options)
@@ -266,7 +266,7 @@ def _qualname(function: Any) -> str:
             f"@worker is for functions; write instead: class {function.__name__}(Worker)"
         )
     if not inspect.isfunction(function):
-        raise TypeError(f"@worker is for functions, got {brief(function)}")
+        raise TypeError(f"@worker is for functions, got {short_repr(function)}")
     return function.__qualname__
 
 
@@ -275,7 +275,7 @@ def _refuse_positional(worker: FunctionWorker[..., ..., Any], args: tuple[object
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
         given = dict(zip(worker.antq_argument_names(), args, strict=False))
     raise TypeError(
-        f"{worker!r} takes its arguments by keyword, got {brief(args[0])}; write"
+        f"{worker!r} takes its arguments by keyword, got {short_repr(args[0])}; write"
         f" {worker.__name__}.perform_async({keywords(given) or 'name=value, …'})"
     )
 
@@ -304,4 +304,4 @@ def keywords(args: Mapping[str, Any]) -> str:
     >>> keywords({"email": "x", "percent": 5})
     "email='x', percent=5"
     """
-    return ", ".join(f"{name}={shortened(value)}" for name, value in args.items())
+    return ", ".join(f"{name}={example_repr(value)}" for name, value in args.items())

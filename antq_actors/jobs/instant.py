@@ -28,7 +28,7 @@ _EARLIEST: Final[Instant] = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICR
 
 
 def now() -> Instant:
-    """Answer the system clock's time."""
+    """Return the system clock's time."""
     return time.time_ns() // 1_000
 
 
@@ -50,10 +50,10 @@ def datetime_for_display(instant: Instant) -> datetime:
 
 
 def from_datetime(moment: datetime) -> Instant:
-    """Answer the instant of an aware *moment*, exactly."""
+    """Return the instant of an aware *moment*, exactly."""
     return (moment - _EPOCH) // _MICROSECOND
 
 
 def after(instant: Instant, seconds: float) -> Instant:
-    """Answer the instant *seconds* after *instant*, never later than a datetime can show."""
+    """Return the instant *seconds* after *instant*, never later than a datetime can show."""
     return min(instant + round(min(seconds, LATEST / SECOND) * SECOND), LATEST)

@@ -133,7 +133,7 @@ def claim(state: JobState, *, node: int, now: Instant) -> JobState:
 
 
 def settle(state: JobState, outcome: Outcome, *, now: Instant) -> Settled:
-    """Answer what a running job becomes by the *outcome* of its execution."""
+    """Return what a running job becomes by the *outcome* of its execution."""
     entry: ErrorEntry | None = None
     match outcome:
         case Completed():

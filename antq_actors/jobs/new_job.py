@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.jobs import current_app, instant, lifecycle
-from antq_actors.jobs.duration import brief, shortened
+from antq_actors.jobs.duration import example_repr, short_repr
 from antq_actors.jobs.function_worker import FunctionWorker, keywords
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.options import Options, exact_str, job_options
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 DEFAULT_QUEUE: Final = "default"
 """The queue of a worker that names none, where no application says otherwise."""
 
-_MOMENT: Final = instant.SECOND // 1_000
+_SHARED_MICROSECONDS: Final = instant.SECOND // 1_000
 """Jobs of one call share their instant so long: with equal states they are stored in less time."""
 
 _PLAIN_KEYS: Final = frozenset({str})
 
 
-class Draft(NamedTuple):
+class CheckedJob(NamedTuple):
     """A job that is checked and not stored."""
 
     worker: str
@@ -44,7 +44,7 @@ class Draft(NamedTuple):
     inserted_at: Instant
 
 
-class Template:
+class JobTemplate:
     """What jobs have in common that are enqueued by one call: all but their arguments.
 
     Raises TypeError for what is no worker, ValueError for one that was replaced, and what the
@@ -79,12 +79,12 @@ class Template:
         self._state: JobState | None = None
 
     def state(self, now: Instant) -> JobState:
-        """Answer the state of a job that is enqueued at *now*, or within the millisecond before.
+        """Return the state of a job that is enqueued at *now*, or within the millisecond before.
 
         Those share one. Raises InvalidSchedule.
         """
         state = self._state
-        if state is None or not state.updated_at <= now < state.updated_at + _MOMENT:
+        if state is None or not state.updated_at <= now < state.updated_at + _SHARED_MICROSECONDS:
             state = self._state = lifecycle.create(
                 queue_name=self.queue,
                 now=now,
@@ -95,60 +95,60 @@ class Template:
         return state
 
     def check(self, args: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Answer a copy of *args*. Raises TypeError if they are none, or not the worker's."""
+        """Return a copy of *args*. Raises TypeError if they are none, or not the worker's."""
         checked = check_args(args)
         if self._function is not None:
             self._function.antq_check_args(checked)
         return checked
 
     def digest(self, args: Mapping[str, Any]) -> bytes | None:
-        """Answer what jobs share that are duplicates of one with *args*; None: it has none."""
+        """Return what jobs share that are duplicates of one with *args*; None: it has none."""
         unique = self.options.unique
         if unique is None:
             return None
         return unique_digest(self.worker, self.queue, args, unique.args)
 
 
-def draft(
+def check_job(
     worker: AnyWorker,
     args: Mapping[str, Any] | None,
     options: Mapping[str, Any],
     *,
     now: Instant,
     default_queue: str,
-) -> Draft:
-    """Answer the job that *worker*, *args* and *options* describe at *now*.
+) -> CheckedJob:
+    """Return the job that *worker*, *args* and *options* describe at *now*.
 
     Raises TypeError for what is no worker, for arguments that are no mapping with names or do not
     fit a function worker, and what the options raise.
     """
-    template = Template(worker, options, default_queue=default_queue)
+    template = JobTemplate(worker, options, default_queue=default_queue)
     state = template.state(now)
     checked = template.check(args)
     digest = template.digest(checked)
-    return Draft(template.worker, checked, state, template.options, digest, now)
+    return CheckedJob(template.worker, checked, state, template.options, digest, now)
 
 
 def build(worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Job:
-    """Answer the job as it would be stored now, with id 0; on no application if none runs."""
+    """Return the job as it would be stored now, with id 0; on no application if none runs."""
     application = current_app.latest()
     default_queue = DEFAULT_QUEUE if application is None else application.default_queue
     return as_job(
-        draft(worker, args, options, now=instant.now(), default_queue=default_queue), id=0
+        check_job(worker, args, options, now=instant.now(), default_queue=default_queue), id=0
     )
 
 
-def as_job(draft: Draft, *, id: int) -> Job:  # noqa: A002 - the name of the field
-    """Answer *draft* as users see it, stored under *id*."""
-    state = draft.state
-    scheduled_at = inserted_at = instant.to_datetime(draft.inserted_at)
-    if state.scheduled_at is not None and state.scheduled_at != draft.inserted_at:
+def as_job(checked: CheckedJob, *, id: int) -> Job:  # noqa: A002 - the name of the field
+    """Return *checked* as users see it, stored under *id*."""
+    state = checked.state
+    scheduled_at = inserted_at = instant.to_datetime(checked.inserted_at)
+    if state.scheduled_at is not None and state.scheduled_at != checked.inserted_at:
         scheduled_at = instant.to_datetime(state.scheduled_at)
     return Job(
         id=id,
-        worker=draft.worker,
+        worker=checked.worker,
         queue_name=state.queue_name,
-        args=draft.args,
+        args=checked.args,
         priority=state.priority,
         status=state.status,
         attempts=state.attempts,
@@ -158,14 +158,14 @@ def as_job(draft: Draft, *, id: int) -> Job:  # noqa: A002 - the name of the fie
         inserted_at=inserted_at,
         updated_at=inserted_at,
         errors=(),
-        opts=draft.options.effective(),
+        opts=checked.options.effective(),
     )
 
 
 def _call_with(worker: AnyWorker, args: Mapping[str, Any]) -> str:
     """Return what to write to enqueue a job of *worker* with *args*."""
     name = worker.__name__
-    mapping = f"{{{', '.join(f'{key!r}: {shortened(value)}' for key, value in args.items())}}}"
+    mapping = f"{{{', '.join(f'{key!r}: {example_repr(value)}' for key, value in args.items())}}}"
     given = keywords(args) if isinstance(worker, FunctionWorker) else mapping
     return (
         f"to give arguments, in one mapping, write app.enqueue({name}, {mapping}), or"
@@ -174,17 +174,17 @@ def _call_with(worker: AnyWorker, args: Mapping[str, Any]) -> str:
 
 
 def check_args(args: object) -> dict[str, Any]:
-    """Answer a copy of *args*, empty for None. Raises TypeError for no mapping with str keys."""
+    """Return a copy of *args*, empty for None. Raises TypeError for no mapping with str keys."""
     if args is None:
         return {}
     if type(args) is dict and _PLAIN_KEYS.issuperset(map(type, args)):
         return args.copy()
     if not isinstance(args, Mapping):
         raise TypeError(
-            f"args must be a mapping such as {{'email': …}}, got {brief(args)}; give options by"
-            " keyword"
+            f"args must be a mapping such as {{'email': …}}, got {short_repr(args)}; give options"
+            " by keyword"
         )
     for key in args:
         if not isinstance(key, str):
-            raise TypeError(f"the keys of args must be str, got {brief(key)}")
+            raise TypeError(f"the keys of args must be str, got {short_repr(key)}")
     return {exact_str(key): value for key, value in args.items()}

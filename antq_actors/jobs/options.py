@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from antq_actors.jobs.duration import brief, to_seconds
+from antq_actors.jobs.duration import short_repr, to_seconds
 from antq_actors.jobs.number import whole
 from antq_actors.jobs.ray_options import RayOptions, check_ray
 from antq_actors.jobs.retry_delay import KeptDelay, check_retry_delay
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.schedule import ScheduleAt, ScheduleIn
 
-MAX_QUEUE_NAME: Final = 100
+LONGEST_QUEUE_NAME_BYTES: Final = 100
 """Most bytes of a queue's name in UTF-8: it is part of keys, which LMDB limits to 511 bytes."""
 
-LONGEST_TIMEOUT: Final = 1_000_000_000.0
+LONGEST_TIMEOUT_SECONDS: Final = 1_000_000_000.0
 """Most seconds of a timeout, about 31 years: what any system's timers can wait."""
 
 EXECUTORS: Final = ("thread", "async", "process", "ray")
@@ -53,7 +53,7 @@ class Options(msgspec.Struct, frozen=True):
     """Seconds before the next attempt, or what returns them; None: 10 for each attempt made."""
 
     def effective(self) -> Mapping[str, Any]:
-        """Answer them as ``Job.opts`` shows them; the queue has its own field there."""
+        """Return them as ``Job.opts`` shows them; the queue has its own field there."""
         return effective(self.max_attempts, self.timeout, self.unique, self.priority)
 
 
@@ -68,7 +68,7 @@ class GivenOptions(NamedTuple):
 def effective(
     max_attempts: int, timeout: float | None, unique: Unique | None, priority: int
 ) -> Mapping[str, Any]:
-    """Answer the options of a stored job as ``Job.opts`` shows them."""
+    """Return the options of a stored job as ``Job.opts`` shows them."""
     return {
         "max_attempts": max_attempts,
         "timeout": timeout,
@@ -78,7 +78,7 @@ def effective(
 
 
 def worker_options(given: Mapping[str, Any], inherited: Options, *, owner: str) -> Options:
-    """Answer *inherited* with the *given* ones over them; *owner* names the worker in errors.
+    """Return *inherited* with the *given* ones over them; *owner* names the worker in errors.
 
     Raises TypeError for an unknown option and a value of the wrong type, ValueError for a value
     out of range.
@@ -118,31 +118,32 @@ def job_options(
 
 
 def check_queue_name(name: object) -> str:
-    """Answer *name* if a queue can have it; else raise TypeError or ValueError."""
+    """Return *name* if a queue can have it; else raise TypeError or ValueError."""
     if not isinstance(name, str):
-        raise TypeError(f"queue must be a name (str), got {brief(name)}")
+        raise TypeError(f"queue must be a name (str), got {short_repr(name)}")
     if not name or "\0" in name:
-        raise ValueError(f"queue must be a name without NUL and not empty, got {brief(name)}")
+        raise ValueError(f"queue must be a name without NUL and not empty, got {short_repr(name)}")
     if not is_utf8(name):
-        raise ValueError(f"queue must be a name that UTF-8 can carry, got {brief(name)}")
+        raise ValueError(f"queue must be a name that UTF-8 can carry, got {short_repr(name)}")
     size = len(name.encode())
-    if size > MAX_QUEUE_NAME:
+    if size > LONGEST_QUEUE_NAME_BYTES:
         raise ValueError(
-            f"queue must be a name of at most {MAX_QUEUE_NAME} bytes, got {size}: {brief(name)}"
+            f"queue must be a name of at most {LONGEST_QUEUE_NAME_BYTES} bytes,"
+            f" got {size}: {short_repr(name)}"
         )
     return exact_str(name)
 
 
 def exact_str(text: str) -> str:
-    """Answer *text* as a str and nothing more: str() of an enum's member would be its name."""
+    """Return *text* as a str and nothing more: str() of an enum's member would be its name."""
     return str.__str__(text)
 
 
 def check_priority(value: object) -> int:
-    """Answer *value* if it is a priority; else raise TypeError or ValueError."""
+    """Return *value* if it is a priority; else raise TypeError or ValueError."""
     priority = _whole_number(value, "priority")
     if priority not in _PRIORITIES:
-        raise ValueError(f"priority must be from -128 to 127, got {brief(value)}")
+        raise ValueError(f"priority must be from -128 to 127, got {short_repr(value)}")
     return priority
 
 
@@ -154,7 +155,7 @@ def _max_attempts(value: object) -> int:
     attempts = _whole_number(value, "max_attempts")
     if not 1 <= attempts <= _MOST_ATTEMPTS:
         raise ValueError(
-            f"max_attempts must be at least 1 and at most {_MOST_ATTEMPTS}, got {brief(value)}"
+            f"max_attempts must be at least 1 and at most {_MOST_ATTEMPTS}, got {short_repr(value)}"
         )
     return attempts
 
@@ -163,10 +164,10 @@ def _timeout(value: object) -> float | None:
     if value is None:
         return None
     seconds = to_seconds(value, "timeout")
-    if not 0 < seconds <= LONGEST_TIMEOUT:
+    if not 0 < seconds <= LONGEST_TIMEOUT_SECONDS:
         raise ValueError(
-            f"timeout must be more than 0 and at most {LONGEST_TIMEOUT:.0f} seconds,"
-            f" got {brief(value)}; None means no limit"
+            f"timeout must be more than 0 and at most {LONGEST_TIMEOUT_SECONDS:.0f} seconds,"
+            f" got {short_repr(value)}; None means no limit"
         )
     return seconds
 
@@ -174,7 +175,7 @@ def _timeout(value: object) -> float | None:
 def _unique(value: object) -> Unique | None:
     if value is None or isinstance(value, Unique):
         return value
-    raise TypeError(f"unique must be Unique(args=[…]) or None, got {brief(value)}")
+    raise TypeError(f"unique must be Unique(args=[…]) or None, got {short_repr(value)}")
 
 
 def _executor(value: object) -> str | None:
@@ -182,19 +183,19 @@ def _executor(value: object) -> str | None:
 
 
 def check_executor(value: object) -> str:
-    """Answer *value* if it names an executor; else raise TypeError or ValueError."""
+    """Return *value* if it names an executor; else raise TypeError or ValueError."""
     known = ", ".join(repr(name) for name in EXECUTORS)
     if not isinstance(value, str):
-        raise TypeError(f"executor must be one of {known}, got {brief(value)}")
+        raise TypeError(f"executor must be one of {known}, got {short_repr(value)}")
     if value not in EXECUTORS:
-        raise ValueError(f"executor must be one of {known}, got {brief(value)}")
+        raise ValueError(f"executor must be one of {known}, got {short_repr(value)}")
     return exact_str(value)
 
 
 def _whole_number(value: object, option: str) -> int:
     number = whole(value)
     if number is None:
-        raise TypeError(f"{option} must be a whole number (int), got {brief(value)}")
+        raise TypeError(f"{option} must be a whole number (int), got {short_repr(value)}")
     return number
 
 

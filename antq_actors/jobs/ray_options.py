@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.number import real
 from antq_actors.jobs.wording import did_you_mean
 
@@ -30,7 +30,7 @@ _OURS: Final = {
 
 
 def check_ray(value: object) -> RayOptions:
-    """Answer *value* by name if it says what Ray understands; else raise TypeError or ValueError.
+    """Return *value* by name if it says what Ray understands; else raise TypeError or ValueError.
 
     >>> check_ray({"num_gpus": 0.25, "num_cpus": 1})
     (('num_cpus', 1), ('num_gpus', 0.25))
@@ -38,10 +38,12 @@ def check_ray(value: object) -> RayOptions:
     if value is None:
         return ()
     if not isinstance(value, Mapping):
-        raise TypeError(f"ray must map resources to numbers, {{'num_cpus': 1}}, got {brief(value)}")
+        raise TypeError(
+            f"ray must map resources to numbers, {{'num_cpus': 1}}, got {short_repr(value)}"
+        )
     for name in value:
         if not isinstance(name, str):
-            raise TypeError(f"the names in ray are str, got {brief(name)}")
+            raise TypeError(f"the names in ray are str, got {short_repr(name)}")
         if name in _OURS:
             raise TypeError(f"{name!r} is no option of ray here: {_OURS[name]}")
         if name not in _CHECKS:
@@ -52,11 +54,13 @@ def check_ray(value: object) -> RayOptions:
 def _amount(value: object, name: str) -> int | float:
     amount = real(value)
     if amount is None:
-        raise TypeError(f"{name} in ray must be a number, got {brief(value)}")
+        raise TypeError(f"{name} in ray must be a number, got {short_repr(value)}")
     if not math.isfinite(amount) or amount < 0:
-        raise ValueError(f"{name} in ray must be 0 or more and finite, got {brief(value)}")
+        raise ValueError(f"{name} in ray must be 0 or more and finite, got {short_repr(value)}")
     if 0 < amount < SMALLEST_SHARE:
-        raise ValueError(f"{name} in ray is 0 or at least {SMALLEST_SHARE}, got {brief(value)}")
+        raise ValueError(
+            f"{name} in ray is 0 or at least {SMALLEST_SHARE}, got {short_repr(value)}"
+        )
     return amount
 
 
@@ -64,7 +68,7 @@ def _gpus(value: object, name: str) -> int | float:
     amount = _amount(value, name)
     if amount > 1 and amount != int(amount):
         raise ValueError(
-            f"{name} in ray must be a share of one GPU or whole GPUs, got {brief(value)}"
+            f"{name} in ray must be a share of one GPU or whole GPUs, got {short_repr(value)}"
         )
     return amount
 
@@ -72,7 +76,7 @@ def _gpus(value: object, name: str) -> int | float:
 def _bytes(value: object, name: str) -> int:
     amount = _amount(value, name)
     if amount != int(amount):
-        raise ValueError(f"{name} in ray must be whole bytes, got {brief(value)}")
+        raise ValueError(f"{name} in ray must be whole bytes, got {short_repr(value)}")
     return int(amount)
 
 
@@ -93,20 +97,22 @@ def _labels(value: object, name: str) -> dict[str, str]:
 
 def _mapping(value: object, name: str) -> dict[str, Any]:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise TypeError(f"{name} in ray must be a mapping from names (str), got {brief(value)}")
+        raise TypeError(
+            f"{name} in ray must be a mapping from names (str), got {short_repr(value)}"
+        )
     return dict(value)
 
 
 def _text(value: object, name: str) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{name} in ray must be text (str), got {brief(value)}")
+        raise TypeError(f"{name} in ray must be text (str), got {short_repr(value)}")
     return value
 
 
 def _strategy(value: object, name: str) -> str:
     strategy = _text(value, name)
     if strategy not in ("DEFAULT", "SPREAD"):
-        raise ValueError(f"{name} in ray must be 'DEFAULT' or 'SPREAD', got {brief(value)}")
+        raise ValueError(f"{name} in ray must be 'DEFAULT' or 'SPREAD', got {short_repr(value)}")
     return strategy
 
 

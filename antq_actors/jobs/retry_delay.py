@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from antq_actors.backoff import Backoff
-from antq_actors.jobs.duration import brief, to_seconds
+from antq_actors.jobs.duration import short_repr, to_seconds
 from antq_actors.jobs.number import real
 from antq_actors.jobs.outcome import RETRY_DELAY_SECONDS
 
@@ -34,7 +34,7 @@ def check_retry_delay(value: object) -> KeptDelay:
     if isinstance(value, timedelta) or real(value) is not None:
         return to_seconds(value, "retry_delay")
     if isinstance(value, type) or not callable(value):
-        raise TypeError(f"retry_delay cannot be {brief(value)}; {_WRITE}")
+        raise TypeError(f"retry_delay cannot be {short_repr(value)}; {_WRITE}")
     _refuse_uncallable(value)
     return value
 
@@ -43,8 +43,8 @@ def _refuse_uncallable(function: Callable[..., Any]) -> None:
     """Raise TypeError for what cannot be called with a job, or returns no delay when it is."""
     if any(map(inspect.iscoroutinefunction, (function, type(function).__call__))):
         raise TypeError(
-            f"retry_delay is called and not awaited, and {brief(function)} is a coroutine function;"
-            " write 'def'"
+            f"retry_delay is called and not awaited, and {short_repr(function)} is a coroutine"
+            " function; write 'def'"
         )
     try:
         signature = inspect.signature(function)
@@ -54,7 +54,7 @@ def _refuse_uncallable(function: Callable[..., Any]) -> None:
         signature.bind("job")
     except TypeError:
         raise TypeError(
-            f"retry_delay is called with the job and nothing else, and {brief(function)} takes"
+            f"retry_delay is called with the job and nothing else, and {short_repr(function)} takes"
             f" {signature}; write: def delay(job: Job) -> float"
         ) from None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from antq_actors.errors import InvalidSchedule
 from antq_actors.jobs import instant
-from antq_actors.jobs.duration import brief, to_seconds
+from antq_actors.jobs.duration import short_repr, to_seconds
 
 if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
@@ -21,7 +21,7 @@ class InvalidScheduleTypeError(InvalidSchedule, TypeError):
 
 
 def due(schedule_in: ScheduleIn, schedule_at: ScheduleAt, now: Instant) -> Instant | None:
-    """Answer when a job asked for at *now* becomes due; None when it is not scheduled.
+    """Return when a job asked for at *now* becomes due; None when it is not scheduled.
 
     Zero seconds and a moment in the past mean now. Raises InvalidSchedule when both are given,
     and for what is negative, not finite, naive, of the wrong type or after the year 9999.
@@ -48,14 +48,14 @@ def _due_in(schedule_in: float | timedelta, now: Instant) -> Instant:
 
     when = now + round(seconds * instant.SECOND)
     if when > instant.LATEST:
-        raise InvalidSchedule(f"schedule_in={brief(schedule_in)} ends after the year 9999")
+        raise InvalidSchedule(f"schedule_in={short_repr(schedule_in)} ends after the year 9999")
     return when
 
 
 def _due_at(schedule_at: datetime) -> Instant:
     if not isinstance(schedule_at, datetime):
         raise InvalidScheduleTypeError(
-            f"schedule_at must be a datetime with a time zone, got {brief(schedule_at)}"
+            f"schedule_at must be a datetime with a time zone, got {short_repr(schedule_at)}"
         )
     if schedule_at.utcoffset() is None:
         raise InvalidSchedule(

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs.canonical import canonical
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.status import ACTIVE, Status, Statuses
 from antq_actors.jobs.wording import did_you_mean, is_utf8
 
@@ -50,7 +50,7 @@ class Unique:
 def unique_digest(
     worker: str, queue: str, args: Mapping[str, Any], names: Collection[str]
 ) -> bytes | None:
-    """Answer the 16 bytes that jobs of *worker* in *queue* share when the named args are equal.
+    """Return the 16 bytes that jobs of *worker* in *queue* share when the named args are equal.
 
     None when one of *names* is missing in *args* or None: such a job is never a duplicate. The
     bytes are the same in every process. Raises TypeError naming an argument that cannot be
@@ -69,7 +69,7 @@ def unique_digest(
             digest.update(canonical(value))
         except Exception as error:
             raise TypeError(
-                f"the argument {name!r} cannot be unique: {brief(value)} cannot be compared by"
+                f"the argument {name!r} cannot be unique: {short_repr(value)} cannot be compared by"
                 f" its content ({error}); name other arguments in Unique(args=…)"
             ) from error
     return digest.digest()
@@ -79,12 +79,14 @@ def _names(args: object) -> tuple[str, ...]:
     if isinstance(args, str):
         raise TypeError(f"args of Unique must be a list of names: write Unique(args=[{args!r}])")
     if not isinstance(args, Collection) or isinstance(args, Mapping | bytes | bytearray):
-        raise TypeError(f"args of Unique must be a list of names, got {brief(args)}")
+        raise TypeError(f"args of Unique must be a list of names, got {short_repr(args)}")
     for name in args:
         if not isinstance(name, str):
-            raise TypeError(f"args of Unique must be names (str), got {brief(name)}")
+            raise TypeError(f"args of Unique must be names (str), got {short_repr(name)}")
         if not is_utf8(name):
-            raise ValueError(f"args of Unique must be text that UTF-8 can carry, got {brief(name)}")
+            raise ValueError(
+                f"args of Unique must be text that UTF-8 can carry, got {short_repr(name)}"
+            )
     if not args:
         raise ValueError("args of Unique must name at least one argument, got none")
     return tuple(dict.fromkeys(args))
@@ -96,14 +98,14 @@ def _statuses(given: object) -> frozenset[Status]:
     if not isinstance(given, Collection) or isinstance(given, Mapping | bytes | bytearray):
         raise TypeError(
             "statuses of Unique must be a Status, a collection of them or 'all',"
-            f" got {brief(given)}"
+            f" got {short_repr(given)}"
         )
     return frozenset(_status(status) for status in given)
 
 
 def _status(given: object) -> Status:
     if not isinstance(given, str):
-        raise TypeError(f"statuses of Unique must be Status or str, got {brief(given)}")
+        raise TypeError(f"statuses of Unique must be Status or str, got {short_repr(given)}")
     try:
         return Status(given)
     except ValueError:

@@ -34,7 +34,7 @@ def escaped(text: str) -> str:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Answer the end of a sentence about an unknown *name*: the closest known one, or all.
+    """Return the end of a sentence about an unknown *name*: the closest known one, or all.
 
     >>> did_you_mean("concurency", ["concurrency", "executor"])
     "; did you mean 'concurrency'?"
@@ -48,10 +48,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; known are {', '.join(names)}"
 
 
-def among(name: str, known: Iterable[str]) -> str:
-    """Answer the same, with all that are known in any case.
+def list_known(name: str, known: Iterable[str]) -> str:
+    """Return the same, with all that are known in any case.
 
-    >>> among("mial", ["mail", "default"])
+    >>> list_known("mial", ["mail", "default"])
     "; there are 'default', 'mail' (did you mean 'mail'?)"
     """
     names = sorted(known)

@@ -6,7 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from antq_actors.jobs import current_app, worker_definitions
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.off_loop import in_thread
 from antq_actors.jobs.options import Options, exact_str, worker_options
 from antq_actors.jobs.retry_delay import delay_after
@@ -114,7 +114,7 @@ class Worker:
 
         It needs no running application; the default queue is then ``default``.
         """
-        from antq_actors.jobs.new_job import build  # noqa: PLC0415 - draft stands on this file
+        from antq_actors.jobs.new_job import build  # noqa: PLC0415 - it imports this file
 
         return build(cls, args, options)
 
@@ -181,11 +181,15 @@ def stored_name(name: object, owner: str) -> str | None:
 def check_name(name: object, owner: str) -> str:
     """Return *name* if jobs can be stored under it; else raise TypeError or ValueError."""
     if not isinstance(name, str):
-        raise TypeError(f"name of {owner} must be a str, got {brief(name)}")
+        raise TypeError(f"name of {owner} must be a str, got {short_repr(name)}")
     if not name or "\0" in name:
-        raise ValueError(f"name of {owner} must not be empty or contain NUL, got {brief(name)}")
+        raise ValueError(
+            f"name of {owner} must not be empty or contain NUL, got {short_repr(name)}"
+        )
     if not is_utf8(name):
-        raise ValueError(f"name of {owner} must be text that UTF-8 can carry, got {brief(name)}")
+        raise ValueError(
+            f"name of {owner} must be text that UTF-8 can carry, got {short_repr(name)}"
+        )
     return exact_str(name)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from antq_actors.errors import NotAWorker, WorkerNotFound
 from antq_actors.jobs import worker_definitions
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.worker import Worker
 from antq_actors.jobs.worker_definitions import defined
@@ -31,7 +31,7 @@ AnyWorker: TypeAlias = type[Worker] | FunctionWorker[..., ..., Any]
 def resolve(
     name: str, *, job_id: int, propagate: tuple[type[BaseException], ...] = ()
 ) -> AnyWorker:
-    """Answer the worker stored as *name*, imported if need be; *job_id* is for the errors.
+    """Return the worker stored as *name*, imported if need be; *job_id* is for the errors.
 
     Raises WorkerNotFound when there is none, whatever importing it raised (but *propagate*),
     and NotAWorker when the name leads to something else.
@@ -69,19 +69,19 @@ def is_importable(worker: AnyWorker) -> bool:
 
 
 def name_of(worker: object) -> str:
-    """Answer the stored name of *worker*. Raises TypeError for what is none."""
+    """Return the stored name of *worker*. Raises TypeError for what is none."""
     return _checked(worker).antq_name
 
 
 def options_of(worker: object) -> Options:
-    """Answer the options *worker* was defined with. Raises TypeError for what is none."""
+    """Return the options *worker* was defined with. Raises TypeError for what is none."""
     return _checked(worker).antq_options
 
 
 def _checked(worker: object) -> AnyWorker:
     if not is_worker(worker):
         raise TypeError(
-            f"{brief(worker)} is no worker; give a subclass of Worker or a function decorated"
+            f"{short_repr(worker)} is no worker; give a subclass of Worker or a function decorated"
             " with @worker"
         )
     return cast("AnyWorker", worker)

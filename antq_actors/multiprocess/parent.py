@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pykka import ActorDeadError
 
-from antq_actors.app.signal_waiter import Ear, hurries
+from antq_actors.app.signal_waiter import SignalWaiter, hurries
 from antq_actors.errors import AntqError
 from antq_actors.multiprocess.os_process import STACKS
 from antq_actors.multiprocess.process_group import ProcessGroup
@@ -59,10 +59,10 @@ def run(
     """
     living = ProcessGroup(command)
     asked = False
-    with ThreadPoolExecutor(1, "antq-processes") as pool, Ear(_TREE_ENDED) as ear:
+    with ThreadPoolExecutor(1, "antq-processes") as pool, SignalWaiter(_TREE_ENDED) as waiter:
         life = pool.submit(_live, living, count, when_up)
-        life.add_done_callback(lambda _: ear.tell(_TREE_ENDED))
-        while (event := ear.hear()) != _TREE_ENDED:
+        life.add_done_callback(lambda _: waiter.post(_TREE_ENDED))
+        while (event := waiter.wait()) != _TREE_ENDED:
             if event == STACKS:
                 living.print_stacks()
             if living.stop():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.introspection import explain_fields
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.number import whole
 
@@ -149,9 +149,9 @@ def check_concurrency(n: object) -> int:
     """Return *n* if it can be a concurrency; else raise TypeError or ValueError."""
     number = whole(n)
     if number is None:
-        raise TypeError(f"concurrency must be a whole number, got {brief(n)}")
+        raise TypeError(f"concurrency must be a whole number, got {short_repr(n)}")
     if number < 1:
         raise ValueError(f"concurrency must be at least 1, got {number}; to stop a queue, pause it")
     if number > MAX_CONCURRENCY:
-        raise ValueError(f"concurrency must be at most {MAX_CONCURRENCY}, got {brief(n)}")
+        raise ValueError(f"concurrency must be at most {MAX_CONCURRENCY}, got {short_repr(n)}")
     return number

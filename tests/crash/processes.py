@@ -230,7 +230,7 @@ def one_life(control, path, *, retention=None):
 def look(control, path, *, nodes, pruned=False, timeout=2 * LONGEST):
     """Wait for the end of all jobs and the rescue of all dead nodes; say what there is at last."""
     with AntQ(path, start_queues=False) as app:
-        store = app._live().store
+        store = app._runtime().store
         problems = [
             *_late(lambda: app.count_workers(status=ACTIVE) == 0, timeout, "not all jobs ended"),
             *_late(

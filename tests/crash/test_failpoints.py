@@ -65,7 +65,7 @@ def end_in_another(directory, *, pruned):
     assert acts.Act  # it is known here by its name
     app = AntQ(directory / "store", queues=QUEUES, retention=None, max_interruptions=HOWEVER_OFTEN)
     with app:
-        store = app._live().store
+        store = app._runtime().store
         until(lambda: app.count_workers(status=ACTIVE) == 0, "the end of all jobs")
         until(lambda: len(store.read(JobReader.nodes)) == 1, "the rescue of the dead node")
         jobs = [Final.of(job) for job in app.list_workers()]

@@ -11,7 +11,7 @@ from findings import findings
 
 from antq_actors import Job, Status, Worker
 from antq_actors.app.config import check
-from antq_actors.app.enqueue import Intake
+from antq_actors.app.enqueue import Enqueuer
 from antq_actors.app.waiting import IdleWait
 from antq_actors.jobs.instant import SECOND
 from antq_actors.otp import DynamicSupervisor, Shutdown, stop
@@ -83,10 +83,10 @@ class Here:
         queue = QueueActor.start(self.store, settings, self.clock, name=QUEUE)
         self.actors = [storage, workers, queue]
         config = check(path, {"default": 4}, start_queues=True, retention=None, max_interruptions=3)
-        self._intake = Intake(config, self.store, self.clock, served=None)
+        self._enqueuer = Enqueuer(config, self.store, self.clock, served=None)
 
     def enqueue(self, how="", **options):
-        return self._intake.enqueue(Tick, {"how": how}, options).id
+        return self._enqueuer.enqueue(Tick, {"how": how}, options).id
 
     def until(self, status, *ids):
         def there():

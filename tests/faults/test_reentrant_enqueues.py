@@ -38,9 +38,11 @@ def test_a_handler_of_log_records_enqueues_what_the_store_has_found(tmp_path, re
     path = tmp_path / "store"
     with AntQ(path, start_queues=False) as app:
         damaged = Alert.perform_async().id
-        app._live().environment().write(
+        app._runtime().environment().write(
             lambda txn: txn.put(
-                damaged.to_bytes(8, "big"), b"no record", db=app._live().environment().tables.jobs
+                damaged.to_bytes(8, "big"),
+                b"no record",
+                db=app._runtime().environment().tables.jobs,
             )
         )
         handler = Enqueuing()

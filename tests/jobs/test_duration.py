@@ -2,7 +2,7 @@
 
 import pytest
 
-from antq_actors.jobs.duration import brief, to_seconds
+from antq_actors.jobs.duration import short_repr, to_seconds
 
 
 class Unprintable:
@@ -11,15 +11,15 @@ class Unprintable:
 
 
 def test_a_value_is_shown_with_its_type():
-    assert brief("5") == "'5' (str)"
+    assert short_repr("5") == "'5' (str)"
 
 
 def test_a_long_value_is_cut():
-    assert len(brief("x" * 10_000)) < 100
+    assert len(short_repr("x" * 10_000)) < 100
 
 
 def test_a_value_that_cannot_be_shown_is_named_by_its_type():
-    assert brief(Unprintable()) == "a Unprintable"
+    assert short_repr(Unprintable()) == "a Unprintable"
 
 
 def test_an_error_about_a_duration_names_what_it_is_for():

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 NAMESPACE: Final = "antq"
 """Ray's namespace of the actors that host applications: the same for all who look for one."""
 
-ANSWER_TIME: Final = 30.0
+ANSWER_TIMEOUT_SECONDS: Final = 30.0
 """Seconds that the host has for an answer, and to come back when it died."""
 
 BATCH: Final = 1_000
@@ -109,7 +109,7 @@ class Client:
     def stop(self, *, timeout: float = 30.0) -> None:
         """Stop the application as `AntQ.stop` does, and end the actor that hosts it."""
         self.close()
-        self.ask("stop", timeout, patience=timeout + ANSWER_TIME)
+        self.ask("stop", timeout, patience=timeout + ANSWER_TIMEOUT_SECONDS)
         handle = self._found()
         ray.kill(handle, no_restart=True)
         self._handle = None
@@ -250,7 +250,7 @@ class Client:
     def is_stop_requested(self, attempt: int) -> bool:
         """Say whether an attempt shall end."""
         is_requested: bool = ray.get(
-            self._found().is_stop_requested.remote(attempt), timeout=ANSWER_TIME
+            self._found().is_stop_requested.remote(attempt), timeout=ANSWER_TIMEOUT_SECONDS
         )
         return is_requested
 
@@ -261,7 +261,7 @@ class Client:
         what: str,
         *args: Any,
         may_repeat: bool = True,
-        patience: float = ANSWER_TIME,
+        patience: float = ANSWER_TIMEOUT_SECONDS,
         **options: Any,
     ) -> Any:
         """Ask the host. Raises what it raises, NotStarted and StorageError."""
@@ -351,7 +351,7 @@ def find(name: str) -> Any:
 
 
 def _wait_until_gone(name: str) -> None:
-    deadline = time.monotonic() + ANSWER_TIME
+    deadline = time.monotonic() + ANSWER_TIMEOUT_SECONDS
     while find(name) is not None and time.monotonic() < deadline:
         time.sleep(_PAUSE)
 

@@ -20,7 +20,7 @@ import msgspec
 from antq_actors.errors import AntqError, BatchError, StorageError
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant, lifecycle
-from antq_actors.jobs.duration import brief
+from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.options import check_queue_name
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.jobs.state import JobSpec, JobState, NewJob, StoredJob
@@ -116,7 +116,9 @@ def import_jobs(
     BatchError at the first line that cannot be stored, with its index; those before it are.
     """
     if not isinstance(lines, Iterable):
-        raise TypeError(f"lines must be the lines of an export, str or bytes, got {brief(lines)}")
+        raise TypeError(
+            f"lines must be the lines of an export, str or bytes, got {short_repr(lines)}"
+        )
     intake = _Intake(store)
     for index, line in enumerate(lines):
         try:

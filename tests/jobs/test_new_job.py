@@ -4,7 +4,7 @@ import pytest
 
 from antq_actors.jobs import instant
 from antq_actors.jobs.function_worker import worker
-from antq_actors.jobs.new_job import Template, as_job, draft
+from antq_actors.jobs.new_job import JobTemplate, as_job, check_job
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.unique import Unique, unique_digest
 from antq_actors.jobs.worker import Worker
@@ -21,38 +21,38 @@ def send(email):
     pass
 
 
-def drafted(worker=Mail, args=None, **options):
-    return draft(worker, args, options, now=NOW, default_queue="first")
+def checked(worker=Mail, args=None, **options):
+    return check_job(worker, args, options, now=NOW, default_queue="first")
 
 
 def test_a_worker_without_a_queue_goes_to_the_default_one():
-    assert drafted().state.queue_name == "first"
-    assert drafted(queue="slow").state.queue_name == "slow"
+    assert checked().state.queue_name == "first"
+    assert checked(queue="slow").state.queue_name == "slow"
 
 
 def test_a_unique_job_has_the_digest_of_its_queue():
-    one = drafted(Mail, {"email": "x", "at": 1}, queue="slow")
+    one = checked(Mail, {"email": "x", "at": 1}, queue="slow")
 
     assert one.digest == unique_digest(one.worker, "slow", {"email": "x"}, ["email"])
 
 
 def test_a_job_for_which_uniqueness_is_switched_off_has_no_digest():
-    assert drafted(Mail, {"email": "x"}, unique=None).digest is None
+    assert checked(Mail, {"email": "x"}, unique=None).digest is None
 
 
 def test_a_unique_job_without_the_named_argument_has_no_digest():
-    assert drafted(Mail, {"at": 1}).digest is None
+    assert checked(Mail, {"at": 1}).digest is None
 
 
 def test_a_schedule_is_counted_from_the_given_time():
-    state = drafted(schedule_in=5).state
+    state = checked(schedule_in=5).state
 
     assert (state.status, state.scheduled_at) == (Status.SCHEDULED, NOW + 5 * instant.SECOND)
 
 
 def test_args_are_copied():
     args = {"email": "x"}
-    one = drafted(Mail, args)
+    one = checked(Mail, args)
 
     args["email"] = "y"
 
@@ -61,24 +61,24 @@ def test_args_are_copied():
 
 def test_args_of_a_function_worker_must_fit_it():
     with pytest.raises(TypeError, match="has no argument 'emial'; did you mean 'email'"):
-        drafted(send, {"emial": "x"})
+        checked(send, {"emial": "x"})
 
 
 @pytest.mark.parametrize("thing", [print, "shop:Mail", Mail(), Worker, None])
 def test_what_is_no_worker_is_a_type_error(thing):
     with pytest.raises(TypeError, match="is no worker"):
-        drafted(thing)
+        checked(thing)
 
 
 def test_a_draft_is_shown_as_the_job_it_will_be():
-    job = as_job(drafted(Mail, {"email": "x"}, priority=3), id=7)
+    job = as_job(checked(Mail, {"email": "x"}, priority=3), id=7)
 
     assert (job.id, job.priority, job.max_attempts) == (7, 3, 2)
     assert job.inserted_at == job.scheduled_at == instant.to_datetime(NOW)
 
 
 def a_template(worker=Mail, **options):
-    return Template(worker, options, default_queue="first")
+    return JobTemplate(worker, options, default_queue="first")
 
 
 def test_options_can_be_checked_before_there_are_arguments():
