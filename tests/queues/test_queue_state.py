@@ -685,7 +685,7 @@ class AnyQueue(RuleBasedStateMachine):
         since, self.refused_since = self.refused_since, None
         assert fetched.outage_seconds == (None if since is None else self.now - since)
         for job in fetched.start:
-            one = running(job.id)
+            one = running(job.id, timeout=1.5)
             if can_start:
                 self.state.started(one)
                 self.running[job.id] = one
