@@ -43,7 +43,7 @@ WATCH_INTERVAL_SECONDS: Final = 0.05
 """Seconds between two looks for jobs that another process has stored; a look costs microseconds."""
 
 QUEUE_SHUTDOWN_SECONDS: Final = 15.0
-"""Seconds a queue actor has to give back what runs when it is told to end."""
+"""Seconds a queue actor has to give back what runs when it is stopped."""
 
 QUEUE_BACKOFF: Final = Backoff(first=2.0, longest=5.0)
 """A queue actor that crashed cannot begin anew while the store refuses: it gives back jobs first.
@@ -62,11 +62,11 @@ class Names:
         return f"{self.root}.storage"
 
     def workers(self, queue: str) -> str:
-        """Answer the name of the supervisor of a queue's worker actors."""
+        """Return the name of the supervisor of a queue's worker actors."""
         return f"{self.root}.workers.{queue}"
 
     def queue(self, queue: str) -> str:
-        """Answer the name of a queue actor."""
+        """Return the name of a queue actor."""
         return f"{self.root}.queue.{queue}"
 
 
@@ -85,22 +85,7 @@ def start(
 
     Raises otp.StartError, which names the child that did not start.
     """
-    queue_actors = {name: names.queue(name) for name in config.queues} if runs_queues else {}
-    children = [
-        StorageActor.child_spec(
-            path,
-            wake=partial(wake_queue, queue_actors, Wake()),
-            heed=partial(wake_queue, queue_actors, Wake(check_commands=True)),
-            durable=config.path is not None,
-            owner=names,
-            signer=Signer(config.signing_keys),
-            idle=store.idle,
-            watch_interval=WATCH_INTERVAL_SECONDS if config.path and runs_queues else None,
-            id="storage",
-            name=names.storage,
-            shutdown=math.inf,  # a commit is never cut short
-        )
-    ]
+    children = [_storage(config, names, path, store, runs_queues=runs_queues)]
     if runs_queues:
         children += [
             Supervisor.child_spec(
@@ -116,6 +101,25 @@ def start(
             )
     root: ServerRef = Supervisor.start(children, name=names.root)
     return root
+
+
+def _storage(
+    config: Config, names: Names, path: Path, store: StorageClient, *, runs_queues: bool
+) -> ChildSpec:
+    queue_actors = {name: names.queue(name) for name in config.queues} if runs_queues else {}
+    return StorageActor.child_spec(
+        path,
+        wake=partial(wake_queue, queue_actors, Wake()),
+        heed=partial(wake_queue, queue_actors, Wake(check_commands=True)),
+        durable=config.path is not None,
+        owner=names,
+        signer=Signer(config.signing_keys),
+        idle=store.idle,
+        watch_interval=WATCH_INTERVAL_SECONDS if config.path and runs_queues else None,
+        id="storage",
+        name=names.storage,
+        shutdown=math.inf,  # a commit is never cut short
+    )
 
 
 def _queue(config: Config, names: Names, name: str, store: StorageClient, node: Node) -> ChildSpec:

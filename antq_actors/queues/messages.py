@@ -1,4 +1,4 @@
-"""What a queue actor is told, and what it returns: its settings, its messages, its status.
+"""The interface of a queue actor: its settings, its messages, its status.
 
 The messages are for ``ask`` or ``tell``, ``otp.call`` or ``otp.cast``.
 """
@@ -30,12 +30,12 @@ MAX_CONCURRENCY: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueSettings:
-    """What a queue actor is told at its start."""
+    """The settings of a queue actor, given at its start."""
 
     name: str
     concurrency: int
     check_interval: float
-    """Seconds between two looks at the store when no event asks for one."""
+    """Seconds between two checks of the store when no event causes one."""
     max_interruptions: int
     node: Node
     """This process, as the store knows it."""
@@ -46,7 +46,7 @@ class QueueSettings:
     path: Path | None = None
     """The directory that its application was described with; None: it is volatile."""
     executor: str | None = None
-    """What runs jobs whose workers do not say."""
+    """What runs jobs whose workers name no executor."""
     max_jobs: int | None = None
     """Jobs after which an OS process is replaced; None: never."""
     max_memory: int | None = None
@@ -77,7 +77,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class GetStatus:
-    """Answer the queue's QueueStatus."""
+    """Return the queue's QueueStatus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +90,12 @@ class Wake:
     """There may be a job to claim."""
 
     check_commands: bool = False
-    """Another process has changed something: it may have left word for this queue as well."""
+    """Another process has changed something: it may have left a command for this queue as well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Claim no more and answer when nothing runs any more.
+    """Claim no more, and reply when nothing runs any more.
 
     What still runs after *timeout* seconds is interrupted, and given back when that takes longer
     than an interruption may.

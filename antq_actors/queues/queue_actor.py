@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("antq_actors.queues")
 
 RECONNECT_TIMEOUT_SECONDS: Final = 1.0
-"""Seconds that a queue told to end waits for a store that is gone: it may be gone for good."""
+"""Seconds that a queue which is stopped waits for a store that is gone: it may be gone for good."""
 
 
 def wake_queue(names: Mapping[str, str], message: Wake, queue: str) -> None:
@@ -150,7 +150,7 @@ class QueueActor(GenServer):
             return
         self._attempts.stop_all()
         self._attempts.end_all(INTERRUPTION_TIMEOUT_SECONDS / 2)
-        # What is in flight may have been refused, and nobody would repeat it; twice does no harm.
+        # What is in flight may have been refused, and would not be repeated; twice does no harm.
         unstored = self._state.unstored
         try:
             self._store_now(unstored)
@@ -161,7 +161,7 @@ class QueueActor(GenServer):
                     [Settlement(job.id, job.state.execution, GivenBack()) for job in claimed]
                 )
         except StorageError as error:
-            log.error(  # noqa: TRY400 - a traceback tells no more
+            log.error(  # noqa: TRY400 - a traceback adds nothing
                 "queue %r ends, and what became of %d jobs cannot be stored; they will be performed"
                 " again, as interrupted ones, by the next node: %s",
                 self._settings.name,

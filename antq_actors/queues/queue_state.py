@@ -138,7 +138,7 @@ class Outage:
     """Refusals of the store in a row, by a clock that never jumps.
 
     A full disk, a failing one, or a file system that became read-only may be well again in a
-    minute. So who meets one keeps what it has, logs a warning, and asks again later. Whether a
+    minute. So its users keep what they have, log a warning, and try again later. Whether a
     store is broken for good is for the storage actor to decide, which then crashes until the root
     gives up.
 

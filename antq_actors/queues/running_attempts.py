@@ -1,6 +1,6 @@
 """The attempts of a queue: started, stopped, abandoned, and taken out of the queue of exits.
 
-`QueueState` decides; what it says about attempts is carried out here, in the queue actor's thread.
+What `QueueState` decides about attempts is carried out here, in the queue actor's thread.
 """
 
 from __future__ import annotations
@@ -334,7 +334,7 @@ class RunningAttempts:
         attempt = attempt._replace(control=Control(), failed=failed)
         if job.state.attempts < job.state.max_attempts:
             self._start([attempt])
-        else:  # then none of the user's code has a say
+        else:  # then none of the user's code is asked
             self._state.settled(job, attempt_runner(attempt, clock=self._clock).run())
 
     def end_all(self, timeout: float) -> None:
@@ -344,7 +344,7 @@ class RunningAttempts:
         for running, watch in watches:
             if watch.wait(max(0.0, deadline - time.monotonic())) is None:
                 self.abandon(running)
-            # Not what a watch says: of one that had ended before, the Down is in the mailbox.
+            # Not what a watch returns: of an actor that ended before, the Down is in the mailbox.
             cell = running.ref.cell
             reason = cell.reason or Killed()
             is_killed_with_parent = cell.killed_with_parent and isinstance(reason, Killed)
@@ -374,8 +374,8 @@ def log_end(job: StoredJob, outcome: Outcome, now: Instant) -> None:
 
     What failed is logged where it is performed, at WARNING or above, and not once more here.
     """
-    word = _LOGGED_ENDS.get(type(outcome))
-    if word is None:
+    verb = _LOGGED_ENDS.get(type(outcome))
+    if verb is None:
         return
     state, worker = job.state, job.spec.worker
     # Its last change so far is its claim, and the clock may have been set back since.
@@ -387,6 +387,6 @@ def log_end(job: StoredJob, outcome: Outcome, now: Instant) -> None:
         "attempt": state.attempts,
     }
     text = "%s (job #%d) %s on attempt %d/%d, after %.3f s"
-    values = (worker, job.id, word, state.attempts, state.max_attempts, seconds)
+    values = (worker, job.id, verb, state.attempts, state.max_attempts, seconds)
     with suppress(BaseException):  # a handler that raises must not end the queue
         jobs_log.info(text, *values, extra=fields)

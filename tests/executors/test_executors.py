@@ -251,7 +251,7 @@ def test_a_job_that_takes_too_long_is_ended_and_tried_again(play):
         assert play.most_at_once() == 1
 
 
-def test_a_job_that_ends_in_time_is_left_alone_afterwards(play):
+def test_a_job_that_ends_in_time_is_not_interrupted_later(play):
     app = play.start(concurrency=1)
 
     for number in range(20):
@@ -394,7 +394,7 @@ def test_no_job_is_lost_when_an_actor_of_the_executor_is_killed_under_load(play,
 # ---- how many at once -------------------------------------------------------------------------
 
 
-def test_no_more_jobs_run_at_once_than_the_queue_may(play):
+def test_no_more_jobs_run_at_once_than_the_concurrency(play):
     app = play.start(concurrency=3)
     jobs = [play.part(number, waits=number < 3) for number in range(40)]
     play.begun(3)

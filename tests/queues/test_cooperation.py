@@ -33,7 +33,7 @@ def _afresh():
     Tells.remaining.clear()
 
 
-def test_a_job_that_looks_ends_by_itself_when_it_times_out(app):
+def test_a_job_that_checks_cancelled_ends_itself_at_its_timeout(app):
     job = settled(app, Loops.perform_async(timeout=0.05))
 
     assert job.status is Status.FAILED
@@ -41,7 +41,7 @@ def test_a_job_that_looks_ends_by_itself_when_it_times_out(app):
     assert Loops.saw == [0.0]
 
 
-def test_a_job_that_looks_ends_by_itself_when_it_is_cancelled(app):
+def test_a_job_that_checks_cancelled_ends_itself_when_cancelled(app):
     job = Loops.perform_async({"tidy": True})
     assert Loops.began.wait(LONGEST)
 
@@ -53,7 +53,7 @@ def test_a_job_that_looks_ends_by_itself_when_it_is_cancelled(app):
     assert Loops.saw == [None]
 
 
-def test_a_job_that_looks_ends_by_itself_when_its_queue_stops(tmp_path):
+def test_a_job_that_checks_cancelled_ends_itself_when_its_queue_stops(tmp_path):
     with AntQ(tmp_path / "store") as app:
         job = Loops.perform_async()
         assert Loops.began.wait(LONGEST)
@@ -72,7 +72,7 @@ class Deaf(Worker):
             pass
 
 
-def test_one_that_looked_and_does_not_end_is_interrupted_a_little_later(app, monkeypatch):
+def test_a_job_that_checked_and_goes_on_is_interrupted_later(app, monkeypatch):
     monkeypatch.setattr(running_attempts, "COOPERATION_TIMEOUT_SECONDS", 0.05)
 
     job = settled(app, Deaf.perform_async(timeout=0.02))
@@ -95,7 +95,7 @@ class Tells(Worker):
         self.go_on.wait(LONGEST)
 
 
-def test_the_status_of_the_queue_shows_what_running_jobs_report(app):
+def test_queue_status_shows_the_progress_of_running_jobs(app):
     job = Tells.perform_async(timeout=30)
     assert Tells.reported.wait(LONGEST)
 
@@ -120,7 +120,7 @@ def test_wrong_progress_is_refused_where_it_is_reported(progress, error):
         a_job().progress(*progress)
 
 
-def test_a_job_that_is_not_performed_has_nothing_to_tell():
+def test_a_job_that_is_not_running_has_no_progress():
     job = a_job()
     job.progress(0.5)
 
@@ -132,9 +132,7 @@ def a_job() -> Job:
     return Tells.build()
 
 
-def test_with_too_many_threads_that_do_not_end_a_queue_claims_no_more_and_says_so(
-    monkeypatch, caplog
-):
+def test_a_queue_with_too_many_orphans_claims_nothing_and_logs_it(monkeypatch, caplog):
     monkeypatch.setattr(running_attempts, "INTERRUPTION_TIMEOUT_SECONDS", 0.02)
     queues = {"default": QueueConfig(2, check_interval=0.05, max_abandoned=2)}
     with AntQ(queues=queues) as app:

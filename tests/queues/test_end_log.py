@@ -34,7 +34,7 @@ def lines_of(caplog, job):
         ("snoozes", Status.SCHEDULED, "ends (job #1) snoozes on attempt 1/1"),
     ],
 )
-def test_what_ends_well_is_one_line_at_info(app, caplog, how, end, line):
+def test_a_job_that_ends_well_is_logged_once_at_info(app, caplog, how, end, line):
     caplog.set_level(logging.INFO, log.name)
 
     job = app.enqueue(ends, {"how": how})
@@ -43,7 +43,7 @@ def test_what_ends_well_is_one_line_at_info(app, caplog, how, end, line):
     assert lines_of(caplog, job) == [(logging.INFO, line)]
 
 
-def test_a_line_has_the_duration_and_the_fields_of_the_job(app, caplog):
+def test_the_log_line_has_duration_and_fields_of_the_job(app, caplog):
     caplog.set_level(logging.INFO, log.name)
 
     job = settled(app, app.enqueue(ends, {"how": "completes"}, queue="mail"))
@@ -58,7 +58,7 @@ def test_a_line_has_the_duration_and_the_fields_of_the_job(app, caplog):
     assert 0 <= float(record.getMessage().rpartition("after ")[2].removesuffix(" s")) < 80
 
 
-def test_nothing_is_made_of_lines_that_nobody_wants(app, caplog, monkeypatch):
+def test_log_lines_below_the_level_are_not_made(app, caplog, monkeypatch):
     caplog.set_level(logging.WARNING, log.name)
     made = []
     monkeypatch.setattr(running_attempts, "log_end", lambda *args: made.append(args))
@@ -68,7 +68,7 @@ def test_nothing_is_made_of_lines_that_nobody_wants(app, caplog, monkeypatch):
     assert made == []
 
 
-def test_a_handler_that_raises_ends_no_queue(app, caplog):
+def test_a_log_handler_that_raises_does_not_end_the_queue(app, caplog):
     class Raises(logging.Handler):
         def emit(self, record):
             raise SystemExit(record.getMessage())
@@ -85,7 +85,7 @@ def test_a_handler_that_raises_ends_no_queue(app, caplog):
     assert app.queue("default").status().counts[Status.COMPLETED] == 2
 
 
-def test_what_queues_do_is_told_at_info(run, caplog):
+def test_what_queues_do_is_logged_at_info(run, caplog):
     caplog.set_level(logging.INFO, "antq_actors.queues")
 
     app = run(concurrency=3)

@@ -28,9 +28,7 @@ PRUNER = Pruner, PrunerConfig(retention=SOON), RunOnce()
 
 
 @pytest.mark.parametrize("part", [RESCUER, PRUNER], ids=lambda part: part[0].__name__)
-def test_an_actor_whose_store_refuses_says_so_once_and_goes_on_when_it_can(
-    refused, start, caplog, part
-):
+def test_a_service_logs_a_refusing_store_once_and_recovers(refused, start, caplog, part):
     actor, config, question = part
     ref = start(actor, refused, config)
 
@@ -47,7 +45,7 @@ def test_an_actor_whose_store_refuses_says_so_once_and_goes_on_when_it_can(
     assert ref.is_alive()
 
 
-def test_a_pruner_tries_again_within_a_minute_however_long_its_interval(refused, clock):
+def test_a_pruner_retries_within_a_minute_whatever_its_interval(refused, clock):
     pruner = Pruner(refused, PrunerConfig(retention=14 * 86_400.0), clock)
 
     assert pruner._run() == 60.0

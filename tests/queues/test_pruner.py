@@ -50,7 +50,7 @@ def ids(store):
 
 
 @pytest.mark.parametrize("status", OUTCOMES)
-def test_an_ended_job_goes_only_after_its_retention(store, clock, start, status):
+def test_an_ended_job_is_deleted_only_after_its_retention(store, clock, start, status):
     old = a_job_that_ended(store, status, at=clock.now)
     clock.advance(1)
     young = a_job_that_ended(store, status, at=clock.now)
@@ -65,7 +65,7 @@ def test_an_ended_job_goes_only_after_its_retention(store, clock, start, status)
     assert ids(store) == [young]
 
 
-def test_a_job_that_has_not_ended_is_kept_however_old(store, clock, start):
+def test_a_job_that_has_not_ended_is_never_deleted(store, clock, start):
     running = a_job(store, at=clock.now)
     store.work("default", [], node=1, limit=1, now=clock.now)
     enqueued = a_job(store, at=clock.now)
@@ -87,7 +87,7 @@ def test_one_transaction_deletes_no_more_than_a_batch(store, clock, start):
     assert [call(pruner, RunOnce()) for _ in range(4)] == [2, 2, 1, 0]
 
 
-def test_when_it_starts_it_prunes_batch_after_batch_until_nothing_old_is_left(store, clock, start):
+def test_a_starting_pruner_deletes_batches_until_no_old_job_is_left(store, clock, start):
     for _ in range(5):
         a_job_that_ended(store, Status.COMPLETED, at=clock.now)
     clock.advance(61)
@@ -101,11 +101,11 @@ def test_when_it_starts_it_prunes_batch_after_batch_until_nothing_old_is_left(st
 
 
 @given(retention=st.floats(0.001, 10**9))
-def test_it_looks_every_hour_or_more_often_for_a_shorter_retention(retention):
+def test_the_pruning_interval_is_an_hour_or_a_shorter_retention(retention):
     assert PrunerConfig(retention=retention).interval == min(retention, 3600)
 
 
-def test_a_message_it_does_not_know_changes_nothing(store, clock, start):
+def test_an_unknown_message_does_not_change_the_pruner(store, clock, start):
     a_job_that_ended(store, Status.COMPLETED, at=clock.now)
     pruner = start(Pruner, store, PrunerConfig(retention=60), clock)
 

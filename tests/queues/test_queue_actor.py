@@ -19,7 +19,7 @@ def paused(app):
 # ---- how many at once -----------------------------------------------------------------------
 
 
-def test_no_more_jobs_run_at_once_than_the_queue_may(run, stage):
+def test_no_more_jobs_run_at_once_than_the_concurrency(run, stage):
     app = stage.app = run(concurrency=3)
     jobs = stage.jobs(range(40))
     stage.begun(3)
@@ -34,7 +34,7 @@ def test_no_more_jobs_run_at_once_than_the_queue_may(run, stage):
     assert not stage.has_begun_more()
 
 
-def test_more_slots_are_filled_at_once(run, stage):
+def test_raised_concurrency_starts_more_jobs_at_once(run, stage):
     app = stage.app = run(concurrency=1)
     stage.jobs(range(5))
     stage.begun(1)
@@ -45,7 +45,7 @@ def test_more_slots_are_filled_at_once(run, stage):
     assert stage.on_stage() == [0, 1, 2, 3]
 
 
-def test_fewer_slots_stop_no_running_job_and_hold_for_those_to_come(run, stage):
+def test_lowered_concurrency_stops_no_running_job_and_limits_later_ones(run, stage):
     app = stage.app = run(concurrency=4)
     jobs = stage.jobs(range(12))
     stage.begun(4)
@@ -66,7 +66,7 @@ def test_fewer_slots_stop_no_running_job_and_hold_for_those_to_come(run, stage):
     assert stage.most_at_once <= 2
 
 
-def test_jobs_that_were_being_claimed_while_slots_were_taken_away_are_given_back(run, stage):
+def test_claimed_jobs_beyond_a_limit_lowered_in_the_meantime_are_released(run, stage):
     app = stage.app = run(concurrency=5)
     store, begun, go_on = app._running.store, threading.Event(), threading.Event()
     paused(app)
@@ -206,7 +206,7 @@ def test_a_scheduled_job_begins_when_it_is_due_and_not_before(run, stage):
     assert settled(app, job).attempts == 1
 
 
-def test_an_earlier_due_time_that_comes_later_is_not_overlooked(run, stage):
+def test_a_later_job_with_an_earlier_due_time_is_not_overlooked(run, stage):
     stage.app = run()
     stage.job("far", schedule_in=3000)
     stage.job("near", schedule_in=0.1)
@@ -214,7 +214,7 @@ def test_an_earlier_due_time_that_comes_later_is_not_overlooked(run, stage):
     assert stage.begun() == ["near"]
 
 
-def test_a_scheduled_job_that_is_due_while_all_slots_are_taken_begins_with_the_next(run, stage):
+def test_a_job_due_while_all_slots_are_taken_begins_next(run, stage):
     stage.app = run(concurrency=1)
     stage.job("a")
     assert stage.begun() == ["a"]
@@ -231,7 +231,7 @@ def test_a_scheduled_job_that_is_due_while_all_slots_are_taken_begins_with_the_n
 # ---- what becomes of it ---------------------------------------------------------------------
 
 
-def test_a_failed_attempt_is_repeated_after_the_delay_its_class_says(run, stage):
+def test_a_failed_attempt_is_retried_after_the_delay_of_its_class(run, stage):
     app = stage.app = run()
     seen = []
 

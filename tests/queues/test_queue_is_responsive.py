@@ -31,13 +31,13 @@ def draining(tmp_path):
         assert is_over.wait(60)
 
 
-def test_who_resumes_a_queue_need_not_wait_for_its_jobs(draining):
+def test_resume_returns_before_the_jobs_of_a_busy_queue_end(draining):
     draining.resume()
 
     assert not is_over.is_set()
 
 
-def test_a_busy_queue_answers_between_two_claims(draining):
+def test_a_busy_queue_replies_between_two_claims(draining):
     draining.resume()
 
     for _ in range(3):

@@ -21,7 +21,7 @@ def send(request):
     return SENDERS[request.param]
 
 
-def test_status_tells_what_is_and_what_runs(run, stage):
+def test_status_has_the_counts_and_the_running_jobs(run, stage):
     app = stage.app = run(concurrency=2)
     jobs = stage.jobs(range(3))
     stage.begun(2)
@@ -37,7 +37,7 @@ def test_status_tells_what_is_and_what_runs(run, stage):
     assert call(app.queue("default").ref, GetStatus()) == status
 
 
-def test_concurrency_may_be_set_by_message(run, stage, send):
+def test_concurrency_is_set_by_message(run, stage, send):
     app = stage.app = run(concurrency=1)
     stage.jobs(range(3))
     stage.begun()
@@ -88,7 +88,7 @@ def test_running_jobs_of_a_paused_queue_go_on(run, stage):
     assert settled(app, job).status is Status.COMPLETED
 
 
-def test_pausing_twice_and_resuming_what_is_not_paused_are_fine(run, stage):
+def test_pausing_twice_and_resuming_a_running_queue_do_nothing(run, stage):
     queue = run().queue("default")
 
     queue.resume()
@@ -159,9 +159,7 @@ def test_a_concurrency_that_is_no_number_is_refused(run, n):
 
 
 @pytest.mark.parametrize("message", ["hello", None, 42, ("pause",), {"pause": True}, object()])
-def test_a_message_it_does_not_know_is_ignored_or_refused_and_the_queue_lives_on(
-    run, stage, message, caplog
-):
+def test_an_unknown_message_is_refused_and_the_queue_lives_on(run, stage, message, caplog):
     app = stage.app = run()
     job = stage.job("a")
     stage.begun()
@@ -192,7 +190,7 @@ def test_a_handle_outlives_its_queue_actor(run, stage):
     assert queue.ref != old
 
 
-def test_a_handle_of_an_application_that_stopped_says_so(run):
+def test_a_handle_of_a_stopped_application_raises_not_started(run):
     app = run()
     queue = app.queue("default")
 
@@ -221,14 +219,14 @@ def test_without_queues_a_handle_works_through_the_store(run, stage, tmp_path):
     assert app.queue("default").status().paused
 
 
-def test_a_queue_that_is_not_there_is_named_with_those_that_are(run):
+def test_the_error_for_an_unknown_queue_lists_the_known_ones(run):
     app = run(queues=("default", "mail"))
 
     with pytest.raises(UnknownQueue, match="mail"):
         app.queue("mial")
 
 
-def test_a_job_may_ask_its_own_queue(run, stage):
+def test_a_job_can_get_the_status_of_its_own_queue(run, stage):
     app = stage.app = run()
     seen = []
     job = stage.job("a")

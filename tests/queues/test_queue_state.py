@@ -178,7 +178,7 @@ def test_it_requests_again_at_once_while_claims_come_back_full():
 # ---- what a reply leads to ----------------------------------------------------------------
 
 
-def test_claimed_jobs_beyond_a_lowered_limit_are_given_back():
+def test_claimed_jobs_beyond_a_lowered_limit_are_released():
     state = a_state(concurrency=3)
     state.started(running(1))
     state.next_fetch()
@@ -190,7 +190,7 @@ def test_claimed_jobs_beyond_a_lowered_limit_are_given_back():
     assert state.unsent == [settlement(3, GivenBack())]
 
 
-def test_jobs_that_are_claimed_for_a_draining_queue_are_given_back():
+def test_jobs_claimed_for_a_draining_queue_are_released():
     state = a_state()
     state.next_fetch()
     state.drain_began()
@@ -385,7 +385,7 @@ def test_an_attempt_is_requested_to_stop_once():
     assert one.stop_cause is CANCEL
 
 
-def test_a_job_that_cannot_start_is_given_back_and_the_queue_backs_off():
+def test_a_job_that_cannot_start_is_released_and_the_queue_backs_off():
     state = a_state()
 
     assert state.not_started(running(1).attempt)
@@ -405,7 +405,7 @@ def test_a_failure_whose_delay_cannot_be_asked_for_is_stored_without_one():
     assert state.unsent == [settlement(1, failed)]
 
 
-def test_too_many_orphans_are_new_once_and_end_the_claims_while_they_run():
+def test_too_many_orphans_end_the_claims_and_are_reported_once():
     state = a_state(max_orphans=2)
 
     assert [state.orphans_counted(n) for n in (1, 2, 3)] == [False, True, False]
@@ -430,7 +430,7 @@ def test_too_many_orphans_are_new_once_and_end_the_claims_while_they_run():
         (["fetch", "refuse", "timeout"], False),
     ],
 )
-def test_a_drain_waits_for_jobs_and_until_its_time_is_over_for_the_store(events, is_drained):
+def test_a_drain_waits_for_jobs_and_until_its_timeout_for_the_store(events, is_drained):
     state = a_state()
     happens = {
         "drain": state.drain_began,
@@ -565,7 +565,7 @@ def test_a_failure_whose_delay_was_worked_out_has_that(cause):
 @pytest.mark.parametrize(
     ("timeout", "text"), [(30.0, "30"), (0.25, "0.25"), (1e-3, "0.001"), (3600.0, "3600")]
 )
-def test_a_timeout_is_told_in_seconds_as_one_writes_them(timeout, text):
+def test_a_timeout_is_shown_in_seconds_without_padding(timeout, text):
     state = a_state()
     state.started(running(1, timeout=timeout, cause=TIMEOUT))
 

@@ -46,7 +46,7 @@ def findings(path):
         env.close()
 
 
-def test_jobs_of_a_killed_queue_actor_are_given_back_once_and_no_attempt_is_spent(run, stage):
+def test_jobs_of_a_killed_queue_actor_are_released_once_without_an_attempt(run, stage):
     app = stage.app = run()
     jobs = stage.jobs(["a", "b"])
     stage.begun(2)
@@ -80,7 +80,7 @@ def test_the_third_interruption_fails_a_job(run, stage):
     assert not stage.has_begun_more()
 
 
-def test_max_interruptions_says_which_interruption_fails_a_job(run, stage):
+def test_max_interruptions_is_the_interruption_that_fails_a_job(run, stage):
     app = stage.app = run(max_interruptions=1)
     job = stage.job("a")
     stage.begun()
@@ -90,7 +90,7 @@ def test_max_interruptions_says_which_interruption_fails_a_job(run, stage):
     assert settled(app, job).status is Status.FAILED
 
 
-def test_a_killed_workers_supervisor_takes_its_queue_along_and_no_other(run, stage):
+def test_killing_the_supervisor_of_workers_ends_its_queue_alone(run, stage):
     app = stage.app = run(queues=("default", "mail"))
     here, there = stage.job("here"), stage.job("there", queue="mail")
     stage.begun(2)
@@ -104,7 +104,7 @@ def test_a_killed_workers_supervisor_takes_its_queue_along_and_no_other(run, sta
     assert settled(app, there).errors == ()
 
 
-def test_a_queue_that_crashes_too_often_is_started_anew_by_the_supervisor_above(run, stage):
+def test_a_queue_that_crashes_too_often_is_restarted_one_level_up(run, stage):
     app = stage.app = run(max_interruptions=100)
     job = stage.job("a")
 
@@ -117,9 +117,7 @@ def test_a_queue_that_crashes_too_often_is_started_anew_by_the_supervisor_above(
     assert settled(app, job).interruptions == 5
 
 
-def test_nothing_is_lost_or_run_twice_at_once_when_the_storage_actor_is_killed_under_load(
-    run, stage, tmp_path
-):
+def test_killing_the_storage_actor_under_load_loses_and_doubles_no_job(run, stage, tmp_path):
     app = stage.app = run(tmp_path / "store", concurrency=8)
     stage.open()
     total, made, errors = 300, [], []
@@ -151,7 +149,7 @@ def test_nothing_is_lost_or_run_twice_at_once_when_the_storage_actor_is_killed_u
     assert findings(tmp_path / "store") == []
 
 
-def test_jobs_that_run_while_the_storage_actor_is_killed_end_as_if_nothing_was(run, stage):
+def test_running_jobs_end_as_usual_when_the_storage_actor_is_killed(run, stage):
     app = stage.app = run()
     jobs = stage.jobs(["a", "b"])
     stage.begun(2)
@@ -164,7 +162,7 @@ def test_jobs_that_run_while_the_storage_actor_is_killed_end_as_if_nothing_was(r
         assert (done.status, done.attempts, done.interruptions) == (Status.COMPLETED, 1, 0)
 
 
-def test_the_end_of_the_root_leaves_nobody_waiting(run, stage):
+def test_callers_stop_waiting_when_the_root_ends(run, stage):
     app = stage.app = run()
     stage.job("a")
     stage.begun()
@@ -179,7 +177,7 @@ def test_the_end_of_the_root_leaves_nobody_waiting(run, stage):
         stage.job("b")
 
 
-def test_without_a_running_tree_perform_async_says_not_started(run, stage):
+def test_perform_async_without_a_running_tree_raises_not_started(run, stage):
     from stage import Act  # noqa: PLC0415 - shown where it is used
 
     app = run()
@@ -216,7 +214,7 @@ def test_an_application_whose_root_was_killed_can_be_stopped_and_started_again(
     assert (done.status, done.attempts) == (Status.COMPLETED, 1)
 
 
-def test_a_storage_actor_that_cannot_live_ends_the_application_and_nobody_waits(run, stage):
+def test_a_storage_actor_that_always_crashes_ends_the_application(run, stage):
     app = stage.app = run()
     stage.job("a")
     stage.begun()

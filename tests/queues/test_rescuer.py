@@ -33,7 +33,7 @@ def die(store, node):
     node_lock.release(store._path, node)
 
 
-def test_jobs_of_a_dead_node_are_interrupted_and_those_of_a_living_one_go_on(store, clock, start):
+def test_only_the_jobs_of_dead_nodes_are_interrupted(store, clock, start):
     dead, living = store.open_node(), store.open_node()
     lost = running_jobs(store, clock, dead, 2) + running_jobs(store, clock, dead, 1, "mail")
     (kept,) = running_jobs(store, clock, living)
@@ -52,7 +52,7 @@ def test_jobs_of_a_dead_node_are_interrupted_and_those_of_a_living_one_go_on(sto
     assert call(rescuer, RunOnce()) == 0
 
 
-def test_it_looks_for_dead_nodes_as_soon_as_it_starts(store, clock, start):
+def test_a_starting_rescuer_runs_at_once(store, clock, start):
     dead = store.open_node()
     (lost,) = running_jobs(store, clock, dead)
     die(store, dead)
@@ -63,7 +63,7 @@ def test_it_looks_for_dead_nodes_as_soon_as_it_starts(store, clock, start):
     assert store.read(JobReader.get, lost).state.status is Status.ENQUEUED
 
 
-def test_the_last_interruption_a_job_may_have_fails_it(store, clock, start):
+def test_a_job_with_too_many_interruptions_fails(store, clock, start):
     rescuer = start(Rescuer, store, ASLEEP, clock)
     assert call(rescuer, RunOnce()) == 0  # behind its own first look
 
@@ -83,7 +83,7 @@ def again(store, node):
     return job.id
 
 
-def test_a_dead_node_without_jobs_is_forgotten(store, clock, start):
+def test_a_dead_node_without_jobs_is_removed(store, clock, start):
     die(store, store.open_node())
     rescuer = start(Rescuer, store, ASLEEP, clock)
 

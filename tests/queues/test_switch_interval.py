@@ -23,7 +23,7 @@ def test_few_slots_leave_the_switch_interval_alone():
         assert interval() == 0.005
 
 
-def test_many_slots_raise_it_until_the_queues_end():
+def test_many_slots_raise_the_switch_interval_until_the_queues_end():
     with AntQ(queues={"default": 300, "mail": 300}) as app:
         assert interval() == round(600 * SLOT_SECONDS, 6)
 
@@ -36,7 +36,7 @@ def test_many_slots_raise_it_until_the_queues_end():
     assert interval() == 0.005
 
 
-def test_a_longer_one_of_the_program_is_kept():
+def test_a_longer_switch_interval_of_the_program_is_kept():
     sys.setswitchinterval(0.1)
 
     with AntQ(queues={"default": 1_000}):
@@ -45,7 +45,7 @@ def test_a_longer_one_of_the_program_is_kept():
     assert interval() == 0.1
 
 
-def test_what_the_program_sets_meanwhile_is_what_is_put_back():
+def test_a_switch_interval_set_in_the_meantime_is_restored():
     switch_interval = SwitchInterval()
     switch_interval.set_slots("mail", 1_000)
     assert interval() == 0.025
@@ -56,7 +56,7 @@ def test_what_the_program_sets_meanwhile_is_what_is_put_back():
     assert interval() == 0.001
 
 
-def test_a_queue_that_comes_again_counts_once():
+def test_the_slots_of_a_restarted_queue_count_once():
     switch_interval = SwitchInterval()
 
     switch_interval.set_slots("mail", 400)

@@ -46,7 +46,7 @@ def raises(error):
         (raises(BaseException("anything")), "anything"),
     ],
 )
-def test_whatever_a_job_raises_is_one_failed_attempt(run, stage, end, error):
+def test_any_exception_of_a_job_is_one_failed_attempt(run, stage, end, error):
     app = stage.app = run(concurrency=2)
     job, neighbour = stage.jobs(["a", "b"])
     stage.begun(2)
@@ -70,7 +70,7 @@ def test_whatever_a_job_raises_is_one_failed_attempt(run, stage, end, error):
     ],
 )
 @pytest.mark.parametrize("max_attempts", [1, 2])
-def test_a_worker_actor_ended_from_outside_is_one_failed_attempt(
+def test_a_worker_actor_ended_from_outside_is_a_failed_attempt(
     run, stage, reason, error, max_attempts
 ):
     app = stage.app = run(concurrency=2)
@@ -106,7 +106,7 @@ def test_a_killed_worker_actor_frees_its_slot(run, stage):
 # ---- timeouts -------------------------------------------------------------------------------
 
 
-def test_a_job_that_takes_too_long_is_interrupted_and_not_given_up(run, stage, monkeypatch):
+def test_a_job_past_its_timeout_is_interrupted_not_abandoned(run, stage, monkeypatch):
     monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 3600)
     app = stage.app = run(concurrency=1)
     job, following = stage.job("a", timeout=0.5), stage.job("b")
@@ -123,7 +123,7 @@ def test_a_job_that_takes_too_long_is_interrupted_and_not_given_up(run, stage, m
     assert settled(app, following).status is Status.COMPLETED
 
 
-def test_a_job_that_ends_in_time_is_left_alone_afterwards(run, stage):
+def test_a_job_that_ends_in_time_is_not_interrupted_later(run, stage):
     app = stage.app = run(concurrency=1)
     job = stage.job("a", timeout=30)
     stage.begun()
@@ -133,7 +133,7 @@ def test_a_job_that_ends_in_time_is_left_alone_afterwards(run, stage):
     assert settled(app, job).errors == ()
 
 
-def test_after_a_timeout_the_class_says_when_the_next_attempt_is_due(run, stage):
+def test_the_class_decides_the_delay_after_a_timeout(run, stage):
     app = stage.app = run()
     seen = []
 
@@ -153,9 +153,7 @@ def test_after_a_timeout_the_class_says_when_the_next_attempt_is_due(run, stage)
     assert len(retrying.errors) == 1
 
 
-def test_a_calculate_delay_that_hangs_after_a_timeout_is_cut_short_and_the_default_used(
-    run, stage, monkeypatch
-):
+def test_a_hanging_calculate_delay_after_a_timeout_gets_the_default(run, stage, monkeypatch):
     monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 0.3)
     app = stage.app = run()
 
@@ -174,7 +172,7 @@ def test_a_calculate_delay_that_hangs_after_a_timeout_is_cut_short_and_the_defau
 
 
 @pytest.mark.parametrize("how", ["deaf", "stubborn"])
-def test_a_thread_that_cannot_be_interrupted_is_given_up_and_its_result_dropped(
+def test_an_uninterruptible_thread_is_abandoned_and_its_result_dropped(
     run, stage, how, monkeypatch, caplog
 ):
     monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 0.2)
@@ -196,7 +194,7 @@ def test_a_thread_that_cannot_be_interrupted_is_given_up_and_its_result_dropped(
     assert (late, app.count_workers()) == ([], 2)
 
 
-def test_an_interruption_that_a_job_swallows_still_fails_its_attempt(run, stage):
+def test_a_swallowed_interruption_still_fails_the_attempt(run, stage):
     app = stage.app = run()
 
     def swallow(job):
