@@ -11,6 +11,7 @@ import sys
 from dataclasses import dataclass
 from datetime import timedelta
 
+from antq_actors.checks import is_number
 from antq_actors.introspection import explain_fields
 
 
@@ -53,7 +54,7 @@ class Backoff:
             value = getattr(self, name)
             if isinstance(value, timedelta) and name in _DURATIONS:
                 value = value.total_seconds()
-            if isinstance(value, bool) or not isinstance(value, int | float):
+            if not is_number(value):
                 raise TypeError(f"{name} of a Backoff must be a number, got {value!r}")
             if not least <= value <= most or value == math.inf:  # also catches NaN
                 limit = "or more and finite" if most == math.inf else f"to {most:g}"

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from antq_actors import AntQ, QueueConfig, Snooze, Worker, worker
-from antq_actors.jobs.number import real, whole
+from antq_actors.checks import real, whole
 from antq_actors.queues import SetConcurrency
 
 

@@ -18,9 +18,9 @@ from antq_actors.app.job_verbs import JobVerbs
 from antq_actors.app.runtime import Runtime
 from antq_actors.app.shutdown import drain, end, running_jobs
 from antq_actors.app.waiting import WaitVerbs
+from antq_actors.checks import short_repr
 from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, StoreNotOpened
 from antq_actors.jobs import current_app
-from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.off_loop import in_thread
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel import errors as otp_errors

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors.app import signing_keys
+from antq_actors.checks import LONGEST_SECONDS, did_you_mean, real, short_repr, to_seconds, whole
 from antq_actors.errors import ConfigError
 from antq_actors.introspection import explain_fields
-from antq_actors.jobs.duration import LONGEST, short_repr, to_seconds
-from antq_actors.jobs.number import real, whole
 from antq_actors.jobs.options import LONGEST_TIMEOUT_SECONDS, check_executor, check_queue_name
-from antq_actors.jobs.wording import did_you_mean
 from antq_actors.queues.messages import check_concurrency
 
 if TYPE_CHECKING:
@@ -261,7 +259,7 @@ def _seconds(value: object, setting: str, *, endless: bool = True) -> float:
             f"{setting} must be more than 0 seconds and finite, got {short_repr(value)}{never}"
         )
     # Beyond the calendar, and for a timer beyond 31 years, all are the same.
-    return float(min(seconds, LONGEST if endless else LONGEST_TIMEOUT_SECONDS))
+    return float(min(seconds, LONGEST_SECONDS if endless else LONGEST_TIMEOUT_SECONDS))
 
 
 def _table(value: object, where: str) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.app.served_queues import DEFAULT_AGE_SECONDS
+from antq_actors.checks import list_known, short_repr
 from antq_actors.errors import BatchError, UnknownQueue
-from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.new_job import CheckedJob, JobTemplate, as_job
 from antq_actors.jobs.state import JobSpec, NewJob
-from antq_actors.jobs.wording import list_known
 from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.storage.format.encoding import encode_args, snapshot_args
 from antq_actors.storage.jobs.job_store import JobStore

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
+from antq_actors.checks import check_flag, did_you_mean, short_repr, whole
 from antq_actors.jobs import instant
 from antq_actors.jobs.attempt_error import summary
-from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.new_job import check_args
-from antq_actors.jobs.number import whole
 from antq_actors.jobs.status import Status
-from antq_actors.jobs.wording import did_you_mean
 from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.records import Span
 
@@ -123,9 +121,8 @@ def refuse_unknown(filters: Iterable[str], verb: str) -> None:
 
 def span_of(after: object, before: object, newest_first: object) -> Span:
     """Return which ids are wanted. Raises TypeError."""
-    if not isinstance(newest_first, bool):
-        raise TypeError(f"newest_first must be True or False, got {short_repr(newest_first)}")
-    return Span(_number(after, "after") or 0, _number(before, "before"), newest_first)
+    newest = check_flag(newest_first, "newest_first")
+    return Span(_number(after, "after") or 0, _number(before, "before"), newest)
 
 
 def checked_limit(limit: object) -> int | None:

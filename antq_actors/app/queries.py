@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.app.job_filters import checked_queue
 from antq_actors.app.known_names import KnownNames
+from antq_actors.checks import short_repr, whole
 from antq_actors.errors import JobNotFound
-from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.job import Job
-from antq_actors.jobs.number import whole
 from antq_actors.jobs.status import Status
 from antq_actors.jobs.worker_registry import name_of
 from antq_actors.storage.format.display import display_args

@@ -16,11 +16,9 @@ from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.served_queues import ServedQueues
 from antq_actors.app.shutdown import end
 from antq_actors.app.waiting import IdleWait
+from antq_actors.checks import exact_str, list_known, short_repr
 from antq_actors.errors import NotStarted, StartError, StorageError, UnknownQueue
 from antq_actors.jobs import instant
-from antq_actors.jobs.duration import short_repr
-from antq_actors.jobs.options import exact_str
-from antq_actors.jobs.wording import list_known
 from antq_actors.otp.messaging.names import registered, whereis
 from antq_actors.queues.node import Node
 from antq_actors.storage.admin import maintenance, transfer

@@ -11,8 +11,8 @@ import math
 import time
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.checks import list_known
 from antq_actors.errors import AntqError
-from antq_actors.jobs.wording import list_known
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

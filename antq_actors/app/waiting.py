@@ -11,10 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.app.job_filters import checked_queue
+from antq_actors.checks import list_known, to_seconds
 from antq_actors.errors import NotStarted, StorageError, UnknownQueue
-from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.job import check_outside_of_jobs
-from antq_actors.jobs.wording import list_known
 from antq_actors.storage.requests import IdleWaiter
 
 if TYPE_CHECKING:

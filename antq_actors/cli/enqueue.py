@@ -11,13 +11,13 @@ import typer
 
 from antq_actors import AntQ, Job, Status
 from antq_actors.app import enqueue_only
+from antq_actors.checks import short_repr
 from antq_actors.cli import output, render, user_code
 from antq_actors.cli.listing import AsJson, parse_args, read_json
 from antq_actors.cli.maintenance import KeyFile
 from antq_actors.cli.output import moment
 from antq_actors.cli.store import StorePath, check_exists, started
 from antq_actors.jobs import current_app, worker_registry
-from antq_actors.jobs.duration import short_repr
 
 FORM: Final = "MODULE:WORKER"
 

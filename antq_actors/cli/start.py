@@ -17,8 +17,8 @@ import typer
 import antq_actors
 from antq_actors import AntQ, AntqError
 from antq_actors.app import signals
+from antq_actors.checks import short_repr
 from antq_actors.cli import output, user_code
-from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.worker_registry import is_worker
 from antq_actors.multiprocess import parent
 from antq_actors.multiprocess.os_process import STOP_NOW, Lifeline

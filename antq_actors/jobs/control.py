@@ -11,9 +11,8 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from antq_actors.checks import real, short_repr
 from antq_actors.introspection import explain_fields
-from antq_actors.jobs.duration import short_repr
-from antq_actors.jobs.number import real
 
 CONTROL: Final = "antq_control"
 """Where a job that is being performed has its control, among its attributes."""

@@ -16,8 +16,8 @@ from typing import (
     overload,
 )
 
+from antq_actors.checks import example_repr, short_repr
 from antq_actors.jobs import current_app, worker_definitions
-from antq_actors.jobs.duration import example_repr, short_repr
 from antq_actors.jobs.keywords import Keywords
 from antq_actors.jobs.off_loop import in_thread
 from antq_actors.jobs.options import JOB_OPTIONS, Options, job_options, worker_options

@@ -11,8 +11,8 @@ import inspect
 from inspect import Parameter, Signature
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors.checks import did_you_mean
 from antq_actors.jobs.job_parameter import job_parameter
-from antq_actors.jobs.wording import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping

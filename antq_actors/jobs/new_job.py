@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from antq_actors.checks import exact_str, example_repr, short_repr
 from antq_actors.jobs import current_app, instant, lifecycle
-from antq_actors.jobs.duration import example_repr, short_repr
 from antq_actors.jobs.function_worker import FunctionWorker, keywords
 from antq_actors.jobs.job import Job
-from antq_actors.jobs.options import Options, exact_str, job_options
+from antq_actors.jobs.options import Options, job_options
 from antq_actors.jobs.schedule import due
 from antq_actors.jobs.unique import unique_digest
 from antq_actors.jobs.worker_definitions import check_current

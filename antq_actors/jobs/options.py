@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from antq_actors.jobs.duration import short_repr, to_seconds
-from antq_actors.jobs.number import whole
+from antq_actors.checks import did_you_mean, exact_str, is_utf8, short_repr, to_seconds, whole
 from antq_actors.jobs.ray_options import RayOptions, check_ray
 from antq_actors.jobs.retry_delay import KeptDelay, check_retry_delay
 from antq_actors.jobs.unique import Unique
-from antq_actors.jobs.wording import did_you_mean, is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -132,11 +130,6 @@ def check_queue_name(name: object) -> str:
             f" got {size}: {short_repr(name)}"
         )
     return exact_str(name)
-
-
-def exact_str(text: str) -> str:
-    """Return *text* as a str and nothing more: str() of an enum's member would be its name."""
-    return str.__str__(text)
 
 
 def check_priority(value: object) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, get_args
 import msgspec
 from msgspec.structs import force_setattr
 
-from antq_actors.jobs import duration
+from antq_actors import checks
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -47,7 +47,7 @@ class Snooze(msgspec.Struct, frozen=True):
         def __init__(self, seconds: float | timedelta) -> None: ...
 
     def __post_init__(self) -> None:
-        force_setattr(self, "seconds", duration.to_seconds(self.seconds, "Snooze(seconds)"))
+        force_setattr(self, "seconds", checks.to_seconds(self.seconds, "Snooze(seconds)"))
 
 
 class Completed(msgspec.Struct, frozen=True):

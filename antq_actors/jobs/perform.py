@@ -19,11 +19,11 @@ import msgspec
 from msgspec.structs import replace
 
 from antq_actors import forked_child
+from antq_actors.checks import escaped, to_seconds
 from antq_actors.errors import NotAWorker
 from antq_actors.jobs import instant, lifecycle, worker_registry
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, summary, trace, users_part
 from antq_actors.jobs.control import CONTROL
-from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.instant import Instant
 from antq_actors.jobs.job import AttemptError, Job, LateErrors, enter_job
@@ -41,7 +41,6 @@ from antq_actors.jobs.outcome import (
     Snoozed,
 )
 from antq_actors.jobs.state import ErrorEntry, StoredJob
-from antq_actors.jobs.wording import escaped
 from antq_actors.jobs.worker import Worker
 
 if TYPE_CHECKING:

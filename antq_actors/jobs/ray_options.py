@@ -8,9 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from antq_actors.jobs.duration import short_repr
-from antq_actors.jobs.number import real
-from antq_actors.jobs.wording import did_you_mean
+from antq_actors.checks import did_you_mean, real, short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from antq_actors.backoff import Backoff
-from antq_actors.jobs.duration import short_repr, to_seconds
-from antq_actors.jobs.number import real
+from antq_actors.checks import real, short_repr, to_seconds
 from antq_actors.jobs.outcome import RETRY_DELAY_SECONDS
 
 if TYPE_CHECKING:

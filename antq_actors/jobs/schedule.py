@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
+from antq_actors.checks import short_repr, to_seconds
 from antq_actors.errors import InvalidSchedule
 from antq_actors.jobs import instant
-from antq_actors.jobs.duration import short_repr, to_seconds
 
 if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant

@@ -12,11 +12,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from antq_actors.checks import did_you_mean, is_utf8, short_repr
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs.canonical import canonical
-from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.status import ACTIVE, Status, Statuses
-from antq_actors.jobs.wording import did_you_mean, is_utf8
 
 _ALL: Final = frozenset(Status)
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
+from antq_actors.checks import exact_str, is_utf8, short_repr
 from antq_actors.jobs import current_app, worker_definitions
-from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.off_loop import in_thread
-from antq_actors.jobs.options import Options, exact_str, worker_options
+from antq_actors.jobs.options import Options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
-from antq_actors.jobs.wording import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

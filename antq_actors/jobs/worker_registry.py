@@ -12,9 +12,9 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+from antq_actors.checks import short_repr
 from antq_actors.errors import NotAWorker, WorkerNotFound
 from antq_actors.jobs import worker_definitions
-from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.worker import Worker
 from antq_actors.jobs.worker_definitions import defined

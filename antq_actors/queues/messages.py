@@ -8,10 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.checks import short_repr, whole
 from antq_actors.introspection import explain_fields
-from antq_actors.jobs.duration import short_repr
 from antq_actors.jobs.instant import datetime_for_display
-from antq_actors.jobs.number import whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

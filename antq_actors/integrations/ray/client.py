@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, Unpack
 import ray
 from ray import exceptions
 
+from antq_actors.checks import to_seconds
 from antq_actors.errors import BatchError, NotStarted, StorageError
 from antq_actors.integrations.ray.parcel import pack
 from antq_actors.jobs import current_app
-from antq_actors.jobs.duration import to_seconds
 from antq_actors.jobs.job import Job, check_outside_of_jobs
 from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.worker_registry import name_of

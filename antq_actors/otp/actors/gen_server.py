@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from pykka import ActorRegistry
 
+from antq_actors.checks import timeout_seconds
 from antq_actors.otp.actors import at_exit, fork
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.cell import logger
@@ -17,7 +18,6 @@ from antq_actors.otp.kernel.loop import ActorLoop
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, Normal, Shutdown
 from antq_actors.otp.kernel.ref import ServerRef
-from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging import names, timers
 from antq_actors.otp.messaging.deadlock import waiting_for
 from antq_actors.otp.threads import run_queue
@@ -247,7 +247,7 @@ class GenServer(ActorLoop):
             names.check(name)
             kwargs["name"] = name
         if timeout is not None:
-            seconds(timeout)
+            timeout_seconds(timeout)
             _check_timeout_is_meant(cls, args)
             kwargs["timeout"] = timeout
         return ChildSpec(
@@ -272,7 +272,7 @@ class GenServer(ActorLoop):
         timeout: float | timedelta | None,
         parent: ActorCell | None,
     ) -> Any:
-        limit = seconds(timeout)
+        limit = timeout_seconds(timeout)
         if limit is not None:
             _check_timeout_is_meant(cls, args)
         ref = cls._otp_prepare(args, kwargs, name=name, parent=parent, is_awaited=True)

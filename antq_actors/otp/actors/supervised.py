@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from pykka import ThreadingActor
 
+from antq_actors.checks import check_flag
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.loop import ActorLoop
 
@@ -35,8 +36,7 @@ def supervised(actor_class: type[Any], *, crash_on_ask: bool = False) -> type[Ge
     A GenServer class is answered as it is. Raises TypeError for what is no ThreadingActor class,
     or defines what a GenServer needs for itself.
     """
-    if not isinstance(crash_on_ask, bool):
-        raise TypeError(f"crash_on_ask must be True or False, got {crash_on_ask!r}")
+    check_flag(crash_on_ask, "crash_on_ask")
     if isinstance(actor_class, type) and issubclass(actor_class, GenServer):
         return actor_class
     if not (isinstance(actor_class, type) and issubclass(actor_class, ThreadingActor)):

@@ -13,10 +13,10 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Self
 
+from antq_actors.checks import timeout_seconds
 from antq_actors.otp.events import event_log
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.ref import ServerRef
-from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging.destinations import find_living
 from antq_actors.otp.messaging.via import Via
 
@@ -130,7 +130,7 @@ class EventStream:
 
     def take(self, timeout: float | timedelta | None = 5.0) -> Event:
         """Return the next event. TimeoutError if none comes within *timeout* (None: no limit)."""
-        limit = seconds(timeout)
+        limit = timeout_seconds(timeout)
         try:
             return self._events.get(timeout=limit)
         except queue.Empty:

@@ -9,12 +9,11 @@ import math
 import threading
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
+from antq_actors.checks import finite_seconds, timeout_seconds
 from antq_actors.introspection import shown
 from antq_actors.otp.kernel.errors import CallExit, OtpError
 from antq_actors.otp.kernel.messages import NOREPLY, Call
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed
-from antq_actors.otp.kernel.timeouts import finite_seconds
-from antq_actors.otp.kernel.timeouts import seconds as in_seconds
 from antq_actors.otp.messaging import links
 from antq_actors.otp.messaging.calls import put_or_take_back
 from antq_actors.otp.messaging.destinations import find_living
@@ -161,7 +160,7 @@ def hang(
     Returns when it hangs. A kill declares it dead, and then its thread is one of `orphans` until
     the harm ends. Raises what `crash` raises.
     """
-    harm = Hang(in_seconds(seconds, "seconds"))
+    harm = Hang(timeout_seconds(seconds, "seconds"))
     _inject(dest, _Inject("chaos.hang", harm.work), timeout)
     return harm
 
@@ -181,7 +180,7 @@ def slow(dest: Destination, seconds: float | timedelta) -> Slowness:
 
 
 def _inject(dest: Destination, work: _Inject, timeout: float | timedelta | None) -> None:
-    limit = in_seconds(timeout)
+    limit = timeout_seconds(timeout)
     put_or_take_back(find_living(dest), work, limit)
 
 

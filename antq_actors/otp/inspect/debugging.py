@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors.checks import timeout_seconds
 from antq_actors.otp.kernel.messages import SystemCall
-from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging.calls import put_and_await, put_or_take_back
 from antq_actors.otp.messaging.destinations import find_living
 
@@ -76,7 +76,7 @@ def get_state(dest: Destination, timeout: float | timedelta | None = 5.0) -> dic
     {'number': 5}
     >>> stop(counter)
     """
-    limit = seconds(timeout)
+    limit = timeout_seconds(timeout)
     state: dict[str, Any] = put_and_await(find_living(dest), _GetState(None), limit)
     return state
 
@@ -117,6 +117,6 @@ def resume(dest: Destination, timeout: float | timedelta | None = 5.0) -> None:
 
 
 def _set_suspended(dest: Destination, timeout: float | timedelta | None, *, value: bool) -> None:
-    limit = seconds(timeout)
+    limit = timeout_seconds(timeout)
     cell = find_living(dest)
     put_or_take_back(cell, _SetSuspended(cell, value=value), limit)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from antq_actors.checks import timeout_seconds
 from antq_actors.otp import events
 from antq_actors.otp.events.stream import EventStream
 from antq_actors.otp.inspect.tree import line_of
 from antq_actors.otp.kernel.ref import ServerRef
-from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging import names
 from antq_actors.otp.messaging.destinations import find
 
@@ -49,7 +49,7 @@ def wait_until_restarted(
     names.check(name)
     if old is not None and not isinstance(old, ServerRef):
         raise TypeError(f"old must be the ServerRef from before the restart, got {old!r}")
-    limit = seconds(timeout)
+    limit = timeout_seconds(timeout)
     deadline = None if limit is None else time.monotonic() + limit
     last: events.ChildExited | None = None
     with EventStream() as stream:

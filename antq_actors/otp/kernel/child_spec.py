@@ -10,6 +10,8 @@ from datetime import timedelta
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
+from antq_actors.checks import check_flag, is_number
+
 
 class Restart(Enum):
     """When a child that has ended is started again; OTP's table, see `restart.py`."""
@@ -117,15 +119,13 @@ class ChildSpec:
         self._check_flags(who)
 
     def _check_flags(self, who: str) -> None:
-        if not isinstance(self.significant, bool):
-            raise TypeError(f"significant {who} must be True or False, got {self.significant!r}")
+        check_flag(self.significant, f"significant {who}")
         if self.significant and self.restart is Restart.PERMANENT:
             raise ValueError(
                 f"significant {who} must be False for a permanent child: it never ends for good; "
                 "make it Restart.TRANSIENT or Restart.TEMPORARY"
             )
-        if not isinstance(self.drain, bool):
-            raise TypeError(f"drain {who} must be True or False, got {self.drain!r}")
+        check_flag(self.drain, f"drain {who}")
         if self.drain and self.shutdown is BRUTAL_KILL:
             raise ValueError(f"drain {who} must be False: BRUTAL_KILL leaves it no time for that")
 
@@ -205,7 +205,7 @@ def _shutdown_time(
         return given
     if isinstance(given, timedelta):
         given = given.total_seconds()
-    if isinstance(given, bool) or not isinstance(given, int | float):
+    if not is_number(given):
         raise TypeError(f"shutdown {who} must be seconds, math.inf or BRUTAL_KILL, got {given!r}")
     if not given >= 0:  # also catches NaN
         raise ValueError(f"shutdown {who} must be 0 seconds or more, got {given!r}")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pykka import ThreadingActor, messages
 
+from antq_actors.checks import timeout_seconds
 from antq_actors.otp.kernel import abandoned, current
 from antq_actors.otp.kernel.activity import Init, Terminate
 from antq_actors.otp.kernel.cell import log_end, logger
@@ -31,7 +32,6 @@ from antq_actors.otp.kernel.messages import (
     StopRequest,
 )
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, Normal
-from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging.reply_to import ReplyTo
 
 if TYPE_CHECKING:
@@ -127,7 +127,7 @@ class ActorLoop(ThreadingActor):
 
     def __checked_idle_timeout(self) -> float | None:
         timeout = self.idle_timeout
-        return None if timeout is None else seconds(timeout, "idle_timeout")
+        return None if timeout is None else timeout_seconds(timeout, "idle_timeout")
 
     def __contained(self, fn: Callable[[Any], None], argument: Any, *, of: Any) -> None:
         self.__is_at(of)

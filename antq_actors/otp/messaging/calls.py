@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pykka._envelope import Envelope
 
+from antq_actors.checks import timeout_seconds
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.errors import CallCycle, CallExit, CallTimeout
 from antq_actors.otp.kernel.messages import Call, Cast, Response, StopRequest
 from antq_actors.otp.kernel.reasons import ExitReason, NoProc, Normal, check
-from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging.deadlock import waiting_for
 from antq_actors.otp.messaging.destinations import find, nobody
 from antq_actors.otp.messaging.reply_to import ReplyTo
@@ -30,7 +30,7 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
     before it replies or is not there; with CallTimeout after *timeout* seconds (None: no limit);
     with CallCycle if waiting could never end.
     """
-    limit = seconds(timeout)
+    limit = timeout_seconds(timeout)
     cell = find(dest)
     if cell is None:
         raise nobody(dest)
@@ -127,7 +127,7 @@ def stop(
     """
     wanted = Normal() if reason is None else reason
     check(wanted)
-    limit = seconds(timeout)
+    limit = timeout_seconds(timeout)
     cell = find(dest)
     if cell is None:
         raise nobody(dest)

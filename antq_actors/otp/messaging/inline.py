@@ -33,12 +33,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pykka._envelope import Envelope
 
+from antq_actors.checks import timeout_seconds
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.otp.kernel.mailbox import Turn
 from antq_actors.otp.kernel.messages import Call, Response
 from antq_actors.otp.kernel.reasons import Crash
-from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging import calls
 from antq_actors.otp.messaging.deadlock import waiting_for
 from antq_actors.otp.messaging.destinations import find, nobody
@@ -77,7 +77,7 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
 
     Then *timeout* holds for what comes after the turn.
     """
-    cell, limit = find(dest), seconds(timeout)
+    cell, limit = find(dest), timeout_seconds(timeout)
     if cell is None:
         raise nobody(dest)
     pending = Call(request)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, cast
 
+from antq_actors.checks import check_flag, timeout_seconds
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.messages import Down, Promise
 from antq_actors.otp.kernel.reasons import ExitReason, NoProc
-from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging.destinations import find
 from antq_actors.otp.messaging.via import Via
 
@@ -60,7 +60,7 @@ class Monitor:
         """
         if self._down is None:
             raise RuntimeError("this monitor belongs to an actor: its Down arrives in handle_info")
-        limit = seconds(timeout)
+        limit = timeout_seconds(timeout)
         if not self._down.wait(limit):
             raise TimeoutError(f"{self.ref} did not end within {limit} s")
         down: Down | None = self._down.value
@@ -112,6 +112,5 @@ def demonitor(monitor: Monitor, flush: bool = True) -> None:  # noqa: FBT001, FB
     """
     if not isinstance(monitor, Monitor):
         raise TypeError(f"demonitor() takes what monitor() returned, got {monitor!r}")
-    if not isinstance(flush, bool):
-        raise TypeError(f"flush must be True or False, got {flush!r}")
+    check_flag(flush, "flush")
     monitor.cancel(flush=flush)

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from pykka._envelope import Envelope
 
+from antq_actors.checks import timeout_seconds
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.errors import CallExit, CallTimeout
 from antq_actors.otp.kernel.messages import Call
 from antq_actors.otp.kernel.reasons import NoProc
-from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging.calls import raise_error_of
 from antq_actors.otp.messaging.deadlock import waiting_for
 from antq_actors.otp.messaging.destinations import find, nobody
@@ -70,7 +70,7 @@ class Request:
         again; CallExit if the server ended before it answered, or was not there when the request
         was sent; CallCycle if waiting could never end. Raises RuntimeError after `cancel`.
         """
-        limit = seconds(timeout)
+        limit = timeout_seconds(timeout)
         self._check_not_cancelled()
         if self._cell is None:
             raise CallExit(NoProc(), self._text)

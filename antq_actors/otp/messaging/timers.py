@@ -14,7 +14,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from antq_actors.otp.kernel import timeouts
+from antq_actors.checks import finite_seconds
 from antq_actors.otp.kernel.errors import StartError
 from antq_actors.otp.kernel.reasons import Crash
 from antq_actors.otp.kernel.ref import ServerRef
@@ -238,7 +238,7 @@ def send_after(dest: Destination, message: Any, seconds: float | timedelta) -> T
     destination, StartError if the thread that all timers share cannot be started.
     """
     find(dest)
-    delay = timeouts.finite_seconds(seconds, "seconds")
+    delay = finite_seconds(seconds, "seconds")
     timer = Timer(dest, message, time.monotonic() + delay)
     _timer_thread.add(timer)
     return timer

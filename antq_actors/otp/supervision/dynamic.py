@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
+from antq_actors.checks import check_whole
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.events.stream import has_listeners
 from antq_actors.otp.kernel.child_spec import (
@@ -330,10 +331,7 @@ def _info(child: Child) -> ChildInfo:
 
 
 def _check_max_children(max_children: object) -> None:
-    if isinstance(max_children, bool) or not isinstance(max_children, int):
-        raise TypeError(f"max_children must be a whole number or None, got {max_children!r}")
-    if max_children < 0:
-        raise ValueError(f"max_children must be 0 or more, got {max_children}")
+    check_whole(max_children, "max_children", 0, none=" or None")
 
 
 def _checked_args(args: Any) -> tuple[Any, ...]:

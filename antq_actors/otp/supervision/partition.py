@@ -7,6 +7,7 @@ import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from antq_actors.checks import check_whole
 from antq_actors.otp.kernel.child_spec import ChildSpec, Strategy, to_spec
 from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.otp.kernel.reasons import NoProc
@@ -47,10 +48,7 @@ class PartitionSupervisor(Supervisor):
         the args of that partition, as a tuple.
         """
         number = (os.cpu_count() or 1) if partitions is None else partitions
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise TypeError(f"partitions must be a whole number or None, got {partitions!r}")
-        if number < 1:
-            raise ValueError(f"partitions must be 1 or more, got {partitions}")
+        check_whole(number, "partitions", 1, none=" or None")
         if with_arguments is not None and not callable(with_arguments):
             raise TypeError(f"with_arguments must be a function, got {with_arguments!r}")
         spec = to_spec(child)

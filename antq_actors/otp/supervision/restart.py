@@ -21,6 +21,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
+from antq_actors.checks import check_whole, is_number
 from antq_actors.otp.kernel.child_spec import AutoShutdown, Restart, Strategy
 from antq_actors.otp.kernel.reasons import is_orderly
 
@@ -51,14 +52,11 @@ class RestartIntensity:
     """When the restarts in the window were, on a monotonic clock; the last one included."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.max_restarts, bool) or not isinstance(self.max_restarts, int):
-            raise TypeError(f"max_restarts must be a whole number, got {self.max_restarts!r}")
-        if self.max_restarts < 0:
-            raise ValueError(f"max_restarts must be 0 or more, got {self.max_restarts}")
+        check_whole(self.max_restarts, "max_restarts", 0)
         seconds: object = self.max_seconds
         if isinstance(seconds, timedelta):
             seconds = seconds.total_seconds()
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        if not is_number(seconds):
             raise TypeError(f"max_seconds must be seconds, got {seconds!r}")
         if not seconds > 0:  # also catches NaN
             raise ValueError(f"max_seconds must be more than 0, got {seconds!r}")

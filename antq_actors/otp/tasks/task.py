@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
+from antq_actors.checks import check_whole, timeout_seconds
 from antq_actors.otp.actors.task_actor import LeanServer
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.child_spec import BRUTAL_KILL, ChildSpec, Restart
 from antq_actors.otp.kernel.errors import Stop, TaskExit
 from antq_actors.otp.kernel.messages import Continue, Promise, _Marker
 from antq_actors.otp.kernel.reasons import ExitReason, Killed, NoProc, Normal
-from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging.deadlock import waiting_for
 from antq_actors.otp.supervision.shutdown import terminate
 
@@ -178,7 +178,7 @@ class Task:
         its value never comes as a message. When the task calls the actor that awaits it, that call
         raises CallCycle in the task; two that await each other raise it here.
         """
-        limit = seconds(timeout)
+        limit = timeout_seconds(timeout)
         return self.wait(limit, f"has no value after {limit} s; it goes on")
 
     def wait(self, limit: float | None, late: str) -> Any:
@@ -214,7 +214,7 @@ class Task:
         Raises TaskExit as soon as one of them has ended without a value, whatever the others do,
         and TimeoutError for the first in order that has none. Those that are left go on.
         """
-        limit = seconds(timeout)
+        limit = timeout_seconds(timeout)
         listed = _checked_tasks(tasks, "await_many")
         deadline = None if limit is None else time.monotonic() + limit
         late = f"has no value after the {limit} s that all tasks had together; it goes on"
@@ -244,7 +244,7 @@ class Task:
         >>> task.yield_()
         Ok(value=1024)
         """
-        limit = seconds(timeout)
+        limit = timeout_seconds(timeout)
         if not self._outcome.is_settled:
             with self.waited_for():
                 self._outcome.wait(limit)
@@ -267,7 +267,7 @@ class Task:
         >>> [result for task, result in Task.yield_many(tasks)]
         [Ok(value=8), Ok(value=16)]
         """
-        within = seconds(timeout)
+        within = timeout_seconds(timeout)
         listed = _checked_tasks(tasks, "yield_many")
         wanted = len(listed) if limit is None else min(_checked_limit(limit), len(listed))
         deadline = None if within is None else time.monotonic() + within
@@ -309,7 +309,7 @@ class Task:
             me.unlink(self.ref.cell)  # its end is wanted and must end no other actor
             self.ref.cell.unlink(me)
         if timeout is not BRUTAL_KILL:
-            limit = seconds(timeout)
+            limit = timeout_seconds(timeout)
             timeout = float("inf") if limit is None else limit
         return terminate(self.ref, timeout)
 
@@ -338,11 +338,7 @@ def _value_of(tasks: list[Task], number: int, limit: float | None, late: str) ->
 
 
 def _checked_limit(limit: object) -> int:
-    if isinstance(limit, bool) or not isinstance(limit, int):
-        raise TypeError(f"limit must be a whole number or None, got {limit!r}")
-    if limit < 1:
-        raise ValueError(f"limit must be 1 or more, got {limit}")
-    return limit
+    return check_whole(limit, "limit", 1, none=" or None")
 
 
 def _left(deadline: float | None) -> float | None:

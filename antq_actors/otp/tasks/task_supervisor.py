@@ -7,12 +7,12 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
+from antq_actors.checks import check_flag, check_whole, timeout_seconds
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
 from antq_actors.otp.kernel.errors import TaskExit
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.kernel.reasons import Killed
-from antq_actors.otp.kernel.timeouts import seconds
 from antq_actors.otp.messaging.destinations import find
 from antq_actors.otp.messaging.timers import call_after, cancel_timer
 from antq_actors.otp.supervision import admin
@@ -146,16 +146,13 @@ class TaskSupervisor(DynamicSupervisor):
         """
         check_callable(fn)
         find(sup)  # a wrong destination is reported here, and not where the first value is taken
-        limit = seconds(timeout)
-        _check_flag(ordered, "ordered")
-        _check_flag(results, "results")
+        limit = timeout_seconds(timeout)
+        check_flag(ordered, "ordered")
+        check_flag(results, "results")
         _check_on_timeout(on_timeout)
         if max_concurrency is None:
             max_concurrency = os.cpu_count() or 1
-        if isinstance(max_concurrency, bool) or not isinstance(max_concurrency, int):
-            raise TypeError(f"max_concurrency must be a whole number, got {max_concurrency!r}")
-        if max_concurrency < 1:
-            raise ValueError(f"max_concurrency must be 1 or more, got {max_concurrency}")
+        check_whole(max_concurrency, "max_concurrency", 1)
         tasks = TaskMap(
             partial(TaskSupervisor.async_nolink, sup, fn),
             timeout=limit,
@@ -199,11 +196,6 @@ def _spec(
         restart=restart,
         shutdown=shutdown,
     )
-
-
-def _check_flag(value: object, what: str) -> None:
-    if not isinstance(value, bool):
-        raise TypeError(f"{what} must be True or False, got {value!r}")
 
 
 def _check_on_timeout(value: object) -> None:

@@ -30,12 +30,12 @@ from zlib import crc32
 
 import msgspec
 
+from antq_actors.checks import escaped
 from antq_actors.errors import DamagedRecord, StorageError
 from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.job import AttemptError, Job, LateErrors
 from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.unique import Unique
-from antq_actors.jobs.wording import escaped
 from antq_actors.storage import main_objects
 from antq_actors.storage.main_objects import PROTOCOL, is_usual_zone
 

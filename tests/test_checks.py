@@ -2,7 +2,7 @@
 
 import pytest
 
-from antq_actors.jobs.duration import short_repr, to_seconds
+from antq_actors.checks import short_repr, to_seconds
 
 
 class Unprintable:
