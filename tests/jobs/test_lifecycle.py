@@ -209,6 +209,16 @@ def test_the_last_attempt_that_fails_fails_the_job():
     assert (after.status, after.scheduled_at, after.attempts) == (Status.FAILED, None, 1)
 
 
+def test_a_failure_without_a_delay_waits_ten_seconds_for_each_attempt():
+    job, delays = a_waiting_job(max_attempts=4), []
+
+    for _ in range(3):
+        job, _ = step(job, Failed("no", retry_in=None), NOW)
+        delays.append((job.scheduled_at - NOW) // instant.SECOND)
+
+    assert delays == [10, 20, 30]
+
+
 def test_an_interruption_is_counted_apart_from_attempts():
     after = lifecycle.settle(a_running_job(), Interrupted("gone", 3), now=LATER).state
 
