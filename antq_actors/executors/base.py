@@ -1,4 +1,4 @@
-"""The contract of an executor, which executors there are, and which one runs a worker's jobs.
+"""The contract of an executor, and which executors there are.
 
 ``thread`` is the exception that needs no more than an actor's own thread, see `thread.py`. Every
 other kind is an object made for one queue: it has an actor that keeps it going, and starts
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import NotRun, Outcome
     from antq_actors.jobs.perform import Attempt
-    from antq_actors.jobs.worker_registry import AnyWorker
     from antq_actors.otp.kernel.child_spec import ChildSpec
 
 THREAD: Final = "thread"
@@ -117,20 +116,6 @@ def make_executor(kind: str, settings: Settings) -> Executor:
     module, _, name = _EXECUTORS[kind].partition(":")
     executor: Executor = getattr(importlib.import_module(module), name)(settings)
     return executor
-
-
-def kind_for(worker: AnyWorker, of_queue: str | None) -> str:
-    """Return what the worker says; else what its queue says; else what suits its ``perform``.
-
-    A queue that says ``async`` means its coroutines: a plain function would stop all others on
-    the event loop, so it has a thread.
-    """
-    own = worker.antq_options.executor
-    if own is not None:
-        return own
-    if of_queue is None or of_queue == ASYNC:
-        return ASYNC if worker.antq_is_async else THREAD
-    return of_queue
 
 
 def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -3,7 +3,7 @@
 In the executor ``thread`` the actor performs its job in its own thread. Python cannot end a thread:
 an exit signal raises Interrupt inside it, at its next bytecode; a kill declares the actor dead,
 fences what its thread still says, and lists it in `otp.orphans()`. For all other executors the
-actor has no thread, and represents an attempt that is performed elsewhere.
+actor has no thread, and represents an attempt that is performed elsewhere. `kind_for` says which.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import WorkerNotFound
-from antq_actors.executors.base import THREAD, NotReady, attempt_runner, kind_for
+from antq_actors.executors.base import ASYNC, THREAD, NotReady, attempt_runner
 from antq_actors.jobs import main_module, worker_registry
 from antq_actors.jobs.outcome import GivenBack, NotRun
 from antq_actors.otp.actors.remote_actor import RemoteActor
@@ -27,10 +27,25 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.perform import Attempt
+    from antq_actors.jobs.worker_registry import AnyWorker
     from antq_actors.otp.kernel.cell import Watcher
     from antq_actors.otp.kernel.ref import ServerRef
 
 _INTERRUPT: Final = (Interrupt,)
+
+
+def kind_for(worker: AnyWorker, of_queue: str | None) -> str:
+    """Return what the worker says; else what its queue says; else what suits its ``perform``.
+
+    A queue that says ``async`` means its coroutines: a plain function would stop all others on
+    the event loop, so it has a thread.
+    """
+    own = worker.antq_options.executor
+    if own is not None:
+        return own
+    if of_queue is None or of_queue == ASYNC:
+        return ASYNC if worker.antq_is_async else THREAD
+    return of_queue
 
 
 class WorkerActor(OneShot):

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pykka._envelope import Envelope
 
 from antq_actors.executors import places
-from antq_actors.executors.base import THREAD, NotReady, attempt_runner, kind_for
-from antq_actors.executors.thread import FindingWorker, RemoteWorker, WorkerActor
+from antq_actors.executors.base import THREAD, NotReady, attempt_runner
+from antq_actors.executors.thread import FindingWorker, RemoteWorker, WorkerActor, kind_for
 from antq_actors.jobs import instant
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, NotRun, Snoozed

@@ -39,7 +39,8 @@ def start_child(
         forked_child.end_if_forked(since, error)
         current.fence()
         raise _start_error(spec.id, Crash(error), error) from error
-    forked_child.end_if_forked(since)
+    if forked_child.generation != since:
+        forked_child.end()
     me = current.cell()
     parent = started.cell.parent if type(started) is ServerRef else None
     if parent is not None and parent.cell is me:

@@ -177,7 +177,8 @@ class RunQueue:
                     with self._lock:
                         self._wanted -= 1
                     raise
-                forked_child.end_if_forked(since)
+                if forked_child.generation != since:
+                    forked_child.end()
                 done = 1
                 fn = None  # an actor must not live on in an idle thread's frame
                 continue
