@@ -39,10 +39,10 @@ says how an attempt ended as well; so does every class in such a union."""
 BY_PERFORM: Final = {"Fail", "Cancel", "Snooze"}
 """What ``perform`` may return to say how its attempt ended."""
 OUTSIDE_OF_UNIONS: Final = {
-    # In the processes where a job runs, and in what the actors of a queue are told.
-    *("NotPicklable", "StartTimeout", "ExitedBeforeStart", "SlotRemoved", "Ended"),
+    # Why a process did not run an attempt, and why a queue had one stopped.
+    *("ExitedBeforeStart", "NotPicklable", "SlotRemoved", "StartTimeout", "StopCause"),
 }
-"""Further classes that say how an attempt ended or why it was not run, as long as they exist."""
+"""Further classes that say how an attempt ended or why it was not run."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,10 @@ def find_ends() -> tuple[list[str], list[str]]:
             break
         counted |= more
         names |= {name for union in more for name in union if name in defined} - {OUTCOME}
-    names |= (BY_PERFORM | OUTSIDE_OF_UNIONS) & defined
+    missing = (BY_PERFORM | OUTSIDE_OF_UNIONS) - defined
+    if missing:
+        raise LookupError(f"no such classes any more, so correct the list here: {missing}")
+    names |= BY_PERFORM | OUTSIDE_OF_UNIONS
     return sorted(names), sorted(" | ".join(sorted(union)) for union in counted)
 
 

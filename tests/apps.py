@@ -22,7 +22,7 @@ def until(condition, what="it"):
 
 
 def settled(app, job, *statuses):
-    """Answer the job once it has one of the statuses, by default an end."""
+    """Return the job once it has one of the statuses, by default an end."""
     wanted = set(statuses) or ENDED
 
     def look():

@@ -23,7 +23,7 @@ def run(program, *options):
 
 
 def module(name):
-    """Answer what a file there defines, if it imports none of the others."""
+    """Return what a file there defines, if it imports none of the others."""
     # By its file: a path to import from would let names as plain as otp and run in here.
     spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", BENCHMARKS / f"{name}.py")
     loaded = importlib.util.module_from_spec(spec)

@@ -12,7 +12,7 @@ MEASURES = "main(__doc__, bench"  # how a program that measures ends
 
 @pytest.fixture(scope="module")
 def short_run(tmp_path_factory):
-    """Answer what one short run of everything printed, and the numbers it wrote."""
+    """Return what one short run of everything printed, and the numbers it wrote."""
     file = tmp_path_factory.mktemp("benchmarks") / "numbers.json"
     done = run("run.py", "--short", "--peers", "none", "--json", file)
     assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def program(page: Path) -> str:
-    """Answer the page with everything but its python blank, so that line numbers are the page's."""
+    """Return the page with everything but its python blank, so that line numbers are the page's."""
     lines, fence = [], None
     for line in page.read_text(encoding="utf-8").splitlines():
         if line.startswith("```"):
@@ -106,7 +106,7 @@ def test_a_page_that_shows_perform_says_that_it_must_be_idempotent(page):
 
 
 def linked_from(index: Path) -> set[Path]:
-    """Answer what the links of *index* lead to."""
+    """Return what the links of *index* lead to."""
     links = LINK.findall(index.read_text(encoding="utf-8"))
     return {(index.parent / link.partition("#")[0]).resolve() for link in links}
 

@@ -20,7 +20,7 @@ LESSONS = [example for example in EXAMPLES if example.parent.name == "otp"]
 
 
 def promised(example: Path) -> str:
-    """Answer a pattern of the promised output; ``...`` there stands for any text, lines too."""
+    """Return a pattern of the promised output; ``...`` there stands for any text, lines too."""
     _, _, comment = example.read_text(encoding="utf-8").partition("\n# Output:\n")
     lines = [line.removeprefix("#").removeprefix(" ") for line in comment.splitlines()]
     assert lines, f"{example.name} promises no output"

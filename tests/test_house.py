@@ -7,12 +7,14 @@ from benches import LONGEST, run
 
 pytestmark = pytest.mark.timeout(1.1 * LONGEST)
 
-MOST_CROSSED_FILES = 65
+MOST_CROSSED_FILES = 58
 """On the path of one lone durable job. The three figures are counts, and the same in each run."""
-MOST_CALLS = 743
-MOST_CONCEPTS = 81
-MOST_FILES = 205
-MOST_SMALL_FILES = 23
+MOST_CALLS = 709
+MOST_CONCEPTS = 80
+MOST_FILES = 197
+MOST_SMALL_FILES = 18
+MOST_END_NAMES = 16
+MOST_END_UNIONS = 2
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +39,10 @@ def test_there_are_no_more_files_and_small_files_than_there_were(found):
 
     assert shape["files"] <= MOST_FILES
     assert len(shape["small_files"]) <= MOST_SMALL_FILES
+
+
+def test_there_are_no_more_names_for_how_an_attempt_ended_than_there_were(found):
+    shape = found["shape"]
+
+    assert len(shape["end_names"]) <= MOST_END_NAMES
+    assert len(shape["end_unions"]) <= MOST_END_UNIONS

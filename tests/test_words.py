@@ -25,6 +25,7 @@ NAMES = {
     "Ask": "FetchRequest",
     "AskFrom": "ReplyTo",
     "assignment": "attempt",
+    "*_book": "QueueState",
     "borrow": "run inline",
     "BY_CANCEL": "CANCEL",
     "BY_STOP": "STOP",
@@ -71,6 +72,7 @@ NAMES = {
     "Seal": "Signer",
     "show_args": "display_args",
     "soundness": "file_check",
+    "SPARE": "…_SECONDS",
     "spawn_copy": "spawn",
     "standin": "parent_proxy",
     "standins": "parent_proxy",
@@ -85,7 +87,7 @@ NAMES = {
 
 DIALECT = re.compile(r"(Answer|Say|Tell|Hear)s?\b")
 """No docstring begins so: "Return …", "Return whether …", "Log …", "Notify …", "Receive …"."""
-IMPERATIVE = ("benchmarks", "docs", "examples")
+IMPERATIVE = ("benchmarks", "docs", "examples", "tests")
 """The folders of which that is true."""
 
 

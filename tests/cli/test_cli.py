@@ -54,7 +54,7 @@ def wait_until(condition, seconds=30):
 
 @pytest.fixture
 def antq(path, capsys):
-    """Answers the exit code, standard output and standard error of a command on the store."""
+    """Returns the exit code, standard output and standard error of a command on the store."""
 
     def antq(*arguments, path=path):
         code = run([*arguments, "--path", str(path)])
@@ -65,7 +65,7 @@ def antq(path, capsys):
 
 @pytest.fixture
 def listed(antq):
-    """Answers the ids of the jobs that ``antq list`` shows with such options."""
+    """Returns the ids of the jobs that ``antq list`` shows with such options."""
 
     def listed(*arguments):
         code, out, _ = antq("list", "--json", *arguments)

@@ -29,7 +29,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def antq(path, capsys):
-    """Answers the exit code, standard output and standard error of a command on the store."""
+    """Returns the exit code, standard output and standard error of a command on the store."""
 
     def antq(*arguments, path=path):
         code = run([*map(str, arguments), "--path", str(path)])

@@ -57,7 +57,7 @@ def antq(*arguments, then="", env=None):
 
 @pytest.fixture
 def into(monkeypatch, capfd):
-    """Answers the exit code, the output and the errors of a command in this process."""
+    """Returns the exit code, the output and the errors of a command in this process."""
 
     def into(stdout, *arguments):
         monkeypatch.setattr(sys, "stdout", stdout)
@@ -69,7 +69,7 @@ def into(monkeypatch, capfd):
 
 @pytest.fixture
 def on_a_terminal(into, monkeypatch):
-    """Answers what a command shows on a terminal of so many columns, without colours."""
+    """Returns what a command shows on a terminal of so many columns, without colours."""
 
     def on_a_terminal(width, *arguments):
         monkeypatch.setenv("COLUMNS", str(width))
@@ -86,7 +86,7 @@ class Terminal(io.TextIOWrapper):
 
 
 def on_a_real_terminal(width, *arguments):
-    """Answer what the command shows, as a process of its own, on a terminal of so many columns."""
+    """Return what the command shows, as a process of its own, on a terminal of so many columns."""
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, width, 0, 0))
     env = {name: value for name, value in os.environ.items() if name not in {"COLUMNS", "LINES"}}
@@ -261,7 +261,7 @@ def test_closed_streams_are_no_traceback_and_harm_no_store(path, command, closed
 
 @pytest.fixture
 def refused(capsys):
-    """Answers the exit code and the one line of a command that is refused."""
+    """Returns the exit code and the one line of a command that is refused."""
 
     def refused(*arguments):
         code = run([str(each) for each in arguments])

@@ -56,7 +56,7 @@ def stored(path):
 
 
 def completed(path):
-    """Answer how many jobs have completed in the store of another process."""
+    """Return how many jobs have completed in the store of another process."""
     if not (path / "data.mdb").exists():
         return 0
     with AntQ(path, start_queues=False) as app:

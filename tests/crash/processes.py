@@ -67,7 +67,7 @@ class Player:
         return self._process.exitcode
 
     def tell(self, *words):
-        """Say something to it; a dead one does not hear it."""
+        """Send a line to it; a dead one does not read it."""
         try:
             self._control.send(words)
         except (BrokenPipeError, ConnectionResetError):

@@ -122,7 +122,7 @@ class Unreadable:
 
 
 class Part(Worker):
-    """Says that it begins, waits for its cue if it shall, and ends as ``args["end"]`` says."""
+    """Notes that it begins, waits for its cue if told to, and ends as ``args["end"]`` says."""
 
     def perform(self, job):
         note(job, "begun")

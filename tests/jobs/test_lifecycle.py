@@ -394,7 +394,7 @@ steps = st.lists(st.one_of(outcomes, st.sampled_from(["cancel", "retry"])), max_
 
 
 def step(job, what, now):
-    """Answer what *job* becomes when *what* happens to it, and the error it left."""
+    """Return what *job* becomes when *what* happens to it, and the error it left."""
     if what == "cancel":
         return (lifecycle.cancel(job, now=now) if job.status in WAITING else job), None
     if what == "retry":

@@ -67,7 +67,7 @@ def answering(value):
 
 
 def in_actor(ref, fn, *args, **kwargs):
-    """Answer or raise what ``fn(...)`` does in the thread of the Probe *ref*, which lives on."""
+    """Return or raise what ``fn(...)`` does in the thread of the Probe *ref*, which lives on."""
 
     def run(_me):
         try:

@@ -33,7 +33,7 @@ class Artist:
 
 
 class Player(GenServer):
-    """Answers what it is asked for, and has parts."""
+    """Replies with what it is asked for, and has parts."""
 
     def __init__(self):
         super().__init__()

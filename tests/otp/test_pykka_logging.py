@@ -21,7 +21,7 @@ class Careful(GenServer):
 
 @pytest.fixture
 def records(caplog):
-    """Answer the (level, message, exception) of what was logged at INFO and above."""
+    """Return the (level, message, exception) of what was logged at INFO and above."""
     caplog.set_level(logging.INFO)
     return lambda: [
         (record.levelno, record.getMessage(), record.exc_info and record.exc_info[1])

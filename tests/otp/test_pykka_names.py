@@ -78,7 +78,7 @@ def test_the_table_of_private_names_is_complete():
 
 
 def private_names(path):
-    """Answer the names with one underscore in a Python file, and its own if it has one."""
+    """Return the names with one underscore in a Python file, and its own if it has one."""
     names = set(path.stem.split("."))
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:

@@ -123,7 +123,7 @@ def test_a_start_that_fails_during_a_restart_is_not_tried_again_during_stop_all(
 
 
 def two_branches(log):
-    """Answer a root with two branches, each of one leaf that has its name."""
+    """Return a root with two branches, each of one leaf that has its name."""
     branches = [
         Supervisor.child_spec([Fragile.child_spec(leaf, log, name=leaf)], name=f"branch of {leaf}")
         for leaf in ("first", "last")
@@ -185,7 +185,7 @@ def a_branch(place, log, strategy):
 
 
 def a_big_tree(log):
-    """Answer the root of 13 supervisors of all strategies and 90 leaves."""
+    """Return the root of 13 supervisors of all strategies and 90 leaves."""
     branches = [a_branch(each.name, log, each) for each in Strategy]
     pool = DynamicSupervisor.child_spec(name="pool", max_restarts=10**6)
     root = Supervisor.start([*branches, pool], name="root", max_restarts=10**6)

@@ -57,7 +57,7 @@ def outcomes_of(folder, stand_in, outcomes):
 
 
 def complaints(outcomes, expected, number):
-    """Say what of *outcomes* is not as *expected*; nothing if all is well."""
+    """Return what of *outcomes* is not as *expected*; nothing if all is well."""
     for test, outcome in outcomes.items():
         if outcome != "passed" and test not in expected:
             yield f"{test} failed, and no difference is meant:\n{outcome}"

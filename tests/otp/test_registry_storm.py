@@ -55,7 +55,7 @@ def publish(pairs):
 
 
 def actions(chance):
-    """Answer all that can be done, by name, each to somebody chosen now."""
+    """Return all that can be done, by name, each to somebody chosen now."""
     clerk, topic = Via("names", chance.choice(KEYS)), chance.choice(TOPICS)
     partition = Via("parts", chance.choice(KEYS))
 

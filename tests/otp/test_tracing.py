@@ -24,7 +24,7 @@ from antq_actors.otp.inspect.tracing import Answered, Ended, Got, Sent
 
 
 class Echo(Probe):
-    """Answers what it is asked, and calls what is a function."""
+    """Replies with what it is asked, and calls what is a function."""
 
     def handle_call(self, request):
         return request(self) if callable(request) else request

@@ -25,7 +25,7 @@ MANY = 4 * AT_ONCE
 
 
 def a_sleeper():
-    """Answer a mailbox in whose ``get`` a thread waits, and that thread."""
+    """Return a mailbox in whose ``get`` a thread waits, and that thread."""
     box = Mailbox()
     getting = InThread(box.get)
     eventually(lambda: box.asleep)
@@ -33,7 +33,7 @@ def a_sleeper():
 
 
 def a_box_that_looks_asleep():
-    """Answer a mailbox whose thread, once woken, does not get the interpreter."""
+    """Return a mailbox whose thread, once woken, does not get the interpreter."""
     box = Mailbox()
     box._wake = threading.Lock()
     box._wake.acquire()

@@ -82,7 +82,7 @@ def test_a_job_that_checked_and_goes_on_is_interrupted_later(app, monkeypatch):
 
 
 class Tells(Worker):
-    """Tells how far it is, and how much time it has."""
+    """Reports how far it is, and how much time it has."""
 
     reported = threading.Event()
     go_on = threading.Event()

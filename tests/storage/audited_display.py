@@ -37,7 +37,7 @@ watch = SimpleNamespace(events=None)
 
 
 def listen():
-    """Hear what the interpreter does from now on. There is no way back: call it once."""
+    """Listen to what the interpreter does from now on. There is no way back: call it once."""
     sys.addaudithook(hear)
 
 

@@ -17,7 +17,7 @@ class Unavailable(Exception):
 
 
 def fetched(version, cache):
-    """Answer the folder of pykka's source; fetch it with pip if it is not there.
+    """Return the folder of pykka's source; fetch it with pip if it is not there.
 
     Raises Unavailable.
     """
@@ -58,5 +58,5 @@ def _unpack(archive, into):
 
 
 def is_ci():
-    """Say whether this runs where nothing may be left out."""
+    """Return whether this runs where nothing may be left out."""
     return os.environ.get("CI", "").lower() in {"true", "1"}

@@ -42,7 +42,7 @@ def start_supervised(cls, *args, **kwargs):
 
 
 def name_of(nodeid):
-    """Answer what a test is called in differences.py."""
+    """Return what a test is called in differences.py."""
     return nodeid.removeprefix("tests/").removesuffix("[threading]")
 
 
