@@ -238,7 +238,8 @@ class RunningAttempts:
             case InterruptNow():
                 self._interrupt(running)
             case Abandon():
-                self.abandon(running)
+                self._abandon(running)
+                self.count_orphans()
 
     def stop_all(self) -> None:
         """Stop all attempts: the queue ends."""
@@ -246,7 +247,7 @@ class RunningAttempts:
             self.stop(running, StopCause.STOP)
 
     def stop(self, running: RunningAttempt, cause: StopCause) -> None:
-        """Request an attempt to stop; interrupt it, and give it up if it does not end in time.
+        """Request an attempt to stop; interrupt it, and abandon it if it does not end in time.
 
         An attempt that checks for such requests is interrupted a little later.
         """
@@ -265,7 +266,7 @@ class RunningAttempts:
         links.exit(running.ref, Shutdown(running.stop_cause))
         self._later(INTERRUPTION_TIMEOUT_SECONDS, Abandon(running.ref))
 
-    def abandon(self, running: RunningAttempt) -> None:
+    def _abandon(self, running: RunningAttempt) -> None:
         """Declare a worker actor dead whose attempt did not end when it was interrupted."""
         log.warning(
             "job #%d of queue %r was interrupted and does not end; it is abandoned, and its thread"
@@ -276,7 +277,6 @@ class RunningAttempts:
         links.exit(running.ref, Killed())
         if is_abandoned(running.ref.cell):
             self._orphans[running.ref] = running.attempt.job.id
-            self.count_orphans()
 
     # ---- what is known of them ------------------------------------------------------------
 
@@ -338,12 +338,12 @@ class RunningAttempts:
             self._state.settled(job, attempt_runner(attempt, clock=self._clock).run())
 
     def end_all(self, timeout: float) -> None:
-        """Wait for those that were stopped, give up what has not ended, and start nothing more."""
+        """Wait for those that were stopped, abandon what has not ended, and start nothing more."""
         watches = [(each, DeathWatch(each.ref)) for each in self._state.running.values()]
         deadline = time.monotonic() + timeout
         for running, watch in watches:
             if watch.wait(max(0.0, deadline - time.monotonic())) is None:
-                self.abandon(running)
+                self._abandon(running)
             # Not what a watch returns: of an actor that ended before, the Down is in the mailbox.
             cell = running.ref.cell
             reason = cell.reason or Killed()
