@@ -85,7 +85,7 @@ class JobThreads(ThreadPoolExecutor):
                     raise
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is
-        """Run nothing more; what is running may end, and is an orphan if nobody waits."""
+        """Run nothing more; what is running may end, and is an orphan without *wait*."""
         ended = self.end()
         with self._changing:
             if cancel_futures or not wait:
@@ -167,7 +167,7 @@ def _run(future: Future[Any], fn: Callable[[], Any]) -> None:
     since = forked_child.generation
     try:
         value = fn()
-    except BaseException as error:  # noqa: BLE001 - whoever awaits it gets it
+    except BaseException as error:  # noqa: BLE001 - raised where it is awaited
         forked_child.end_if_forked(since, error)
         future.set_exception(error)
     else:

@@ -2,7 +2,7 @@
 
 A thread is where its innermost frame is, a coroutine where its chain of awaits ends. Both begin
 with the user's first frame, as stored traces do. An attempt that runs coroutines may have more
-tasks than its own; those are told as well, as its own often only waits for them.
+tasks than its own; those are shown as well, as its own often only waits for them.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.ref import ServerRef
 
 _MOST_FRAMES: Final = 1_000
-"""Innermost frames that are read: an endless recursion must not hold up whoever reads."""
+"""Innermost frames that are read: an endless recursion must not hold up the reader."""
 
 _MOST_TASKS: Final = 10
-"""Tasks that are told of beside the attempt's own."""
+"""Tasks that are shown beside the attempt's own."""
 
 _PERFORMING: Final = perform.__file__
 _HEAD: Final = "Traceback (most recent call last):\n"
@@ -109,7 +109,7 @@ def of_coroutine(coroutine: Any, others: Iterable[asyncio.Task[Any]]) -> str:
 
 
 def of_dump(dump: bytes) -> str | None:
-    """Return the place that a dump of `faulthandler` tells, the last one if there are several."""
+    """Return the place in a dump of `faulthandler`, the last one if there are several."""
     text = dump.decode("ascii", "replace")
     last = text[text.rfind("(most recent call first)") :]
     frames = [

@@ -2,8 +2,8 @@
 
 In the executor ``thread`` the actor performs its job in its own thread. Python cannot end a thread:
 an exit signal raises Interrupt inside it, at its next bytecode; a kill declares the actor dead,
-fences what its thread still says, and lists it in `otp.orphans()`. For all other executors the
-actor has no thread, and represents an attempt that is performed elsewhere. `kind_for` says which.
+ignores what its thread still sends, and lists it in `otp.orphans()`. For all other executors the
+actor has no thread, and represents an attempt that is performed elsewhere. `kind_for` chooses.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _INTERRUPT: Final = (Interrupt,)
 
 
 def kind_for(worker: AnyWorker, of_queue: str | None) -> str:
-    """Return what the worker says; else what its queue says; else what suits its ``perform``.
+    """Return the executor of the worker's option; else of its queue; else what suits ``perform``.
 
-    A queue that says ``async`` means its coroutines: a plain function would stop all others on
-    the event loop, so it has a thread.
+    A queue's ``async`` is for its coroutines: a plain function would stop all others on the event
+    loop, so it has a thread.
     """
     own = worker.antq_options.executor
     if own is not None:
@@ -51,7 +51,7 @@ def kind_for(worker: AnyWorker, of_queue: str | None) -> str:
 class WorkerActor(OneShot):
     """Performs one job. An exit signal interrupts it.
 
-    *key* and *watcher* are told of its end, whose reason has the job's outcome.
+    *watcher* is called with its end, whose reason has the job's outcome.
     """
 
     end_is_reported_elsewhere = True
@@ -68,22 +68,20 @@ class WorkerActor(OneShot):
     def run(self) -> ExitReason:
         """Perform the job, and end with its outcome."""
         cell = self._otp_cell
-        return Shutdown(cell.interruptible.run(cell.stop_requested, self._perform))
-
-    def _perform(self) -> Outcome | NotRun:
-        return attempt_runner(
+        runner = attempt_runner(
             self._attempt, clock=self._clock, propagate=_INTERRUPT, is_abandoned=self._has_ended
-        ).run()
+        )
+        return Shutdown(cell.interruptible.run(cell.stop_requested, runner.run))
 
     def _has_ended(self) -> bool:
         return self._otp_cell.reason is not None
 
 
 class FindingWorker(WorkerActor):
-    """Performs a job whose worker nobody has seen yet: it may be for another executor.
+    """Performs a job whose worker is not known yet: it may be for another executor.
 
-    Finding it may import it, which takes what time it takes. A job whose worker ``__main__`` may
-    still define is put off, and nothing is counted. *of_queue*: what its queue says.
+    Finding it may import it, which takes its time. A job whose worker ``__main__`` may still define
+    is put off, and nothing is counted. *of_queue*: the executor of its queue.
     """
 
     def __init__(
@@ -97,7 +95,14 @@ class FindingWorker(WorkerActor):
         super().__init__(attempt, clock, key, watcher)
         self._of_queue = of_queue
 
-    def _perform(self) -> Outcome | NotRun:
+    def run(self) -> ExitReason:
+        """Find the worker; perform the job if its executor is ``thread``."""
+        cell = self._otp_cell
+        end = cell.interruptible.run(cell.stop_requested, self._find)
+        return super().run() if end is None else Shutdown(end)
+
+    def _find(self) -> Outcome | NotRun | None:
+        """Return why the job is not performed here; None: it is."""
         job = self._attempt.job
         name = job.spec.worker
         # Before it is looked for: what is defined in the meantime is found.
@@ -113,16 +118,14 @@ class FindingWorker(WorkerActor):
                 return GivenBack(main_module.wait_seconds(name, job.id, time.monotonic()))
             kind = THREAD
         self._otp_cell.end_if_forked()
-        if kind != THREAD:
-            return NotRun("its worker wants another executor", kind)
-        return super()._perform()
+        return None if kind == THREAD else NotRun("its worker wants another executor", kind)
 
 
 class RemoteWorker(RemoteActor):
-    """Stands for one attempt that *executor* runs. An exit signal interrupts it there.
+    """Represents one attempt that *executor* runs. An exit signal interrupts it there.
 
-    *key* and *watcher* are told of its end. A killed one has ended at once, but is told of only
-    when its attempt has ended, too, where that can be had: the next attempt must not meet it.
+    *watcher* is called with its end. A killed actor has ended at once, but that is reported only
+    when its attempt has ended, too, where possible: the next attempt must not meet it.
     """
 
     end_is_reported_elsewhere = True
@@ -134,7 +137,7 @@ class RemoteWorker(RemoteActor):
         self._handle: AttemptHandle | None = None
         self._watcher = watcher
         self._is_over = False
-        self._untold: tuple[ServerRef, ExitReason] | None = None
+        self._end: tuple[ServerRef, ExitReason] | None = None
         # From birth: an actor that ended before it was watched would have taken its outcome along.
         self._otp_cell.watch(key, self._on_end)
 
@@ -145,7 +148,7 @@ class RemoteWorker(RemoteActor):
         except NotReady as error:
             self.finish(Shutdown(NotRun(str(error))))
             return
-        # It may have been told so meanwhile, when there was nothing to interrupt.
+        # It may have been requested when there was nothing to interrupt yet.
         if self._otp_cell.reason is not None:
             self.on_kill()
         elif self._otp_cell.stop_requested():
@@ -161,26 +164,26 @@ class RemoteWorker(RemoteActor):
         """Kill the attempt."""
         handle, self._handle = self._handle, None
         if handle is not None and not handle.kill():
-            self._tell()
+            self._report()
 
     def finish(self, reason: ExitReason) -> bool:
         """End, in whatever thread; False if it had ended before."""
         self._is_over = True
         is_first = super().finish(reason)
         if not is_first:
-            self._tell()
+            self._report()
         return is_first
 
     def _on_end(self, ref: ServerRef, reason: ExitReason) -> None:
-        self._untold = ref, reason
-        # Looked at afterwards, as it is set before `finish` looks for what is untold.
+        self._end = ref, reason
+        # Read afterwards, as it is set before `finish` looks for an end to report.
         if self._is_over or not isinstance(reason, Killed):
-            self._tell()
+            self._report()
 
-    def _tell(self) -> None:
-        untold, self._untold = self._untold, None
-        if untold is not None:
-            self._watcher(*untold)
+    def _report(self) -> None:
+        end, self._end = self._end, None
+        if end is not None:
+            self._watcher(*end)
 
     def _done(self, end: Outcome | NotRun | None) -> None:
         self.finish(self.ordered_reason() if end is None else Shutdown(end))

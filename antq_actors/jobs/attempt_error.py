@@ -1,7 +1,7 @@
 """What an exception leaves in a job: a text, the name of its class and a trace, fit to be stored.
 
 A trace begins with the first frame that is the user's: what leads there, through this package and
-what it calls of the standard library, is the same for every job and says nothing. Where no frame is
+what it calls of the standard library, is the same for every job. Where no frame is
 the user's, all are kept, but for an exception of this package: its text says what is wrong.
 """
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 import msgspec
 from msgspec.structs import replace
 
 from antq_actors.checks import did_you_mean, exact_str, is_utf8, short_repr, to_seconds, whole
+from antq_actors.jobs.option_types import ExecutorName
 from antq_actors.jobs.ray_options import RayOptions, check_ray
 from antq_actors.jobs.retry_delay import KeptDelay, check_retry_delay
 from antq_actors.jobs.unique import Unique
@@ -23,7 +24,7 @@ LONGEST_QUEUE_NAME_BYTES: Final = 100
 LONGEST_TIMEOUT_SECONDS: Final = 1_000_000_000.0
 """Most seconds of a timeout, about 31 years: what any system's timers can wait."""
 
-EXECUTORS: Final = ("thread", "async", "process", "ray")
+EXECUTORS: Final[tuple[str, ...]] = get_args(ExecutorName)
 """What can run ``perform``."""
 
 _PRIORITIES: Final = range(-128, 128)

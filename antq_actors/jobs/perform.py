@@ -259,11 +259,11 @@ class AttemptRunner(msgspec.Struct):
             returned = self.worker.calculate_delay(_with_error(self.job, entry))
             forked_child.end_if_forked(since)
             if inspect.iscoroutine(returned):
-                returned.close()  # else Python warns, later and elsewhere, that nobody awaited it
+                returned.close()  # else Python warns, later, that it was never awaited
             return replace(failed, retry_in=to_seconds(returned, _delay_source(self.worker)))
         except self.propagate:
             raise
-        except BaseException as raised:  # noqa: BLE001 - the failure must not be lost by it
+        except BaseException as raised:  # noqa: BLE001 - the failure must still be reported
             forked_child.end_if_forked(since, raised)
             self._log_no_delay(default, raised)
             return replace(failed, retry_in=default)
