@@ -35,9 +35,9 @@ if TYPE_CHECKING:
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.function_worker import EnqueueWith, FunctionWorker, worker
     from antq_actors.jobs.job import AttemptError, Job, current_job
-    from antq_actors.jobs.option_types import JobOptions, WorkerOptions
+    from antq_actors.jobs.options import JobOptions, WorkerOptions
     from antq_actors.jobs.outcome import Cancel, Fail, Snooze
-    from antq_actors.jobs.status import Status
+    from antq_actors.jobs.state import Status
     from antq_actors.jobs.unique import Unique
     from antq_actors.jobs.worker import Worker
     from antq_actors.queues.messages import QueueStatus
@@ -100,7 +100,7 @@ _MODULES: Final = {
     "Health": "antq_actors.executors.base",
     "Imported": "antq_actors.storage.admin.transfer",
     "Job": "antq_actors.jobs.job",
-    "JobOptions": "antq_actors.jobs.option_types",
+    "JobOptions": "antq_actors.jobs.options",
     "NodeInfo": "antq_actors.storage.locks.node_lock",
     "Progress": "antq_actors.jobs.control",
     "QueueConfig": "antq_actors.app.config",
@@ -108,10 +108,10 @@ _MODULES: Final = {
     "QueueInfo": "antq_actors.storage.locks.node_lock",
     "QueueStatus": "antq_actors.queues.messages",
     "Snooze": "antq_actors.jobs.outcome",
-    "Status": "antq_actors.jobs.status",
+    "Status": "antq_actors.jobs.state",
     "Unique": "antq_actors.jobs.unique",
     "Worker": "antq_actors.jobs.worker",
-    "WorkerOptions": "antq_actors.jobs.option_types",
+    "WorkerOptions": "antq_actors.jobs.options",
     "current_job": "antq_actors.jobs.job",
     "worker": "antq_actors.jobs.function_worker",
 }

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.status import Status
+    from antq_actors.jobs.state import Status
 
 __all__ = [
     "AlreadyExists",

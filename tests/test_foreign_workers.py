@@ -8,7 +8,7 @@ import pytest
 from apps import settled
 
 from antq_actors import AntQ, Status, Worker
-from antq_actors.jobs import worker_definitions
+from antq_actors.jobs import worker_registry
 
 SCRIPT = """
     import sys
@@ -105,7 +105,7 @@ def stored_as(app, name, **options):
 
     app.queue("default").pause()
     job = app.enqueue(Stranger)
-    del worker_definitions._defined[name]
+    del worker_registry._defined[name]
     app.queue("default").resume()
     return job
 

@@ -21,7 +21,7 @@ from antq_actors.app.waiting import WaitVerbs
 from antq_actors.checks import short_repr
 from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, StoreNotOpened
 from antq_actors.jobs import current_app
-from antq_actors.jobs.off_loop import in_thread
+from antq_actors.jobs.worker import in_thread
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel import errors as otp_errors
 
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from antq_actors.app.job_process import ThroughParent
     from antq_actors.app.queue_handle import QueueHandle
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.option_types import JobOptions
-    from antq_actors.jobs.status import Statuses
-    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.jobs.options import JobOptions
+    from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.state import Statuses
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.storage.admin.transfer import Imported
     from antq_actors.storage.locks.node_lock import NodeInfo

@@ -21,7 +21,7 @@ from antq_actors.queues.messages import check_concurrency
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from antq_actors.jobs.option_types import ExecutorName
+    from antq_actors.jobs.options import ExecutorName
 
 T = TypeVar("T")
 

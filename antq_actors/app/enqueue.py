@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from antq_actors.app.served_queues import ServedQueues
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import JobState
-    from antq_actors.jobs.worker_registry import AnyWorker
     from antq_actors.storage.client import StorageClient
 
 BATCH_JOBS: Final = 1_000

@@ -10,7 +10,7 @@ from antq_actors.checks import check_flag, did_you_mean, short_repr, whole
 from antq_actors.jobs import instant
 from antq_actors.jobs.attempt_error import summary
 from antq_actors.jobs.new_job import check_args
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.records import Span
 
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import StoredJob
-    from antq_actors.jobs.status import Statuses
-    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.state import Statuses, StoredJob
 
 
 class ListFilters(TypedDict, total=False):

@@ -17,7 +17,7 @@ from antq_actors.app.queries import id_of
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.errors import BatchError, NotStarted, StartError
 from antq_actors.executors.process import calls
-from antq_actors.jobs import current_app, worker_registry
+from antq_actors.jobs import current_app, resolver
 from antq_actors.queues.messages import check_concurrency
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.queues.messages import QueueStatus
     from antq_actors.storage.locks.node_lock import NodeInfo
@@ -266,7 +266,7 @@ class ParentQueue(QueueHandle):
 
 
 def _name(worker: AnyWorker | str | None) -> str | None:
-    return worker if worker is None or isinstance(worker, str) else worker_registry.name_of(worker)
+    return worker if worker is None or isinstance(worker, str) else resolver.name_of(worker)
 
 
 def _refuse(what: str) -> Never:

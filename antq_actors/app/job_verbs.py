@@ -13,7 +13,7 @@ from antq_actors.app.job_filters import (
     span_of,
     wanted_of,
 )
-from antq_actors.jobs.off_loop import in_thread
+from antq_actors.jobs.worker import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from antq_actors.app.job_process import ThroughParent
     from antq_actors.app.runtime import Runtime
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.status import Statuses
-    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.state import Statuses
 
 R = TypeVar("R")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.jobs.worker_definitions import defined, names
+from antq_actors.jobs.worker_registry import defined, names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable

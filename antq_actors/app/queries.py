@@ -9,8 +9,8 @@ from antq_actors.app.known_names import KnownNames
 from antq_actors.checks import short_repr, whole
 from antq_actors.errors import JobNotFound
 from antq_actors.jobs.job import Job
-from antq_actors.jobs.status import Status
-from antq_actors.jobs.worker_registry import name_of
+from antq_actors.jobs.resolver import name_of
+from antq_actors.jobs.state import Status
 from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.encoding import as_job
 from antq_actors.storage.format.records import Filter
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from antq_actors.app.job_filters import Wanted
     from antq_actors.app.served_queues import ServedQueues
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import StoredJob
-    from antq_actors.jobs.status import Statuses
-    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.state import Statuses, StoredJob
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.format.records import Span
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.errors import NotStarted, StorageError
 from antq_actors.jobs import instant
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.errors import CallCycle, CallExit, CallTimeout
 from antq_actors.otp.messaging import names

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from antq_actors.app import config as configuration
-    from antq_actors.jobs.status import Statuses
+    from antq_actors.jobs.state import Statuses
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.storage.admin.transfer import Imported
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.app.signal_waiter import SignalWaiter, hurries
-from antq_actors.jobs import main_module
+from antq_actors.jobs import worker_registry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ def run(
         if not ended.watch(waiter, lambda _ref, _reason: waiter.post(_TREE_ENDED)):
             waiter.post(_TREE_ENDED)
         when_up()
-        with main_module.nothing_more_defined():
+        with worker_registry.nothing_more_defined():
             first = waiter.wait()
         ended.unwatch(waiter)
         reason = ended.reason

@@ -17,7 +17,7 @@ from antq_actors.cli.listing import AsJson, parse_args, read_json
 from antq_actors.cli.maintenance import KeyFile
 from antq_actors.cli.output import moment
 from antq_actors.cli.store import StorePath, check_exists, started
-from antq_actors.jobs import current_app, worker_registry
+from antq_actors.jobs import current_app, resolver
 
 FORM: Final = "MODULE:WORKER"
 
@@ -135,7 +135,7 @@ def _parse_time(text: str) -> datetime:
         ) from None
 
 
-def _load(target: str) -> tuple[worker_registry.AnyWorker, Any]:
+def _load(target: str) -> tuple[resolver.AnyWorker, Any]:
     """Import and return the worker that *target* names; anything else is wrong usage."""
     place = user_code.parse(target, FORM, "shop.mail:SendReceipt")
     module = user_code.import_module(place.module, FORM)
@@ -143,13 +143,13 @@ def _load(target: str) -> tuple[worker_registry.AnyWorker, Any]:
         try:
             found = user_code.attribute(module, place.name)
         except AttributeError:
-            is_worker = worker_registry.is_worker
+            is_worker = resolver.is_worker
             names = [name for name, value in vars(module).items() if is_worker(value)]
             known = f"; its workers are {', '.join(names)}" if names else ""
             raise user_code.wrong(
                 f"module '{place.module}' has no '{place.name}'{known}", FORM
             ) from None
-    if not worker_registry.is_worker(found):
+    if not resolver.is_worker(found):
         raise user_code.wrong(
             f"'{target}' is {short_repr(found)}; a subclass of Worker is needed, or a function"
             " decorated with @worker",
@@ -173,7 +173,7 @@ def _is_on(app: AntQ, path: Path) -> bool:
 
 def _enqueue(
     app: AntQ,
-    worker: worker_registry.AnyWorker,
+    worker: resolver.AnyWorker,
     args: Mapping[str, Any],
     options: Mapping[str, Any],
 ) -> Job:

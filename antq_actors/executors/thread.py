@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import WorkerNotFound
 from antq_actors.executors.base import ASYNC, THREAD, NotReady, attempt_runner
-from antq_actors.jobs import main_module, worker_registry
+from antq_actors.jobs import resolver, worker_registry
 from antq_actors.jobs.outcome import GivenBack, NotRun
 from antq_actors.otp.actors.remote_actor import RemoteActor
 from antq_actors.otp.actors.task_actor import OneShot
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.perform import Attempt
-    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.otp.kernel.cell import Watcher
     from antq_actors.otp.kernel.ref import ServerRef
 
@@ -106,16 +106,16 @@ class FindingWorker(WorkerActor):
         job = self._attempt.job
         name = job.spec.worker
         # Before it is looked for: what is defined in the meantime is found.
-        may_come = self._attempt.failed is None and main_module.may_define(name)
+        may_come = self._attempt.failed is None and worker_registry.may_define(name)
         try:
-            worker = worker_registry.resolve(name, job_id=job.id, propagate=_INTERRUPT)
+            worker = resolver.resolve(name, job_id=job.id, propagate=_INTERRUPT)
             kind = kind_for(worker, self._of_queue)
         except Interrupt:
             raise
         except Exception as error:  # noqa: BLE001 - the attempt meets it again, and fails with it
             self._otp_cell.end_if_forked(error)
             if may_come and isinstance(error, WorkerNotFound):
-                return GivenBack(main_module.wait_seconds(name, job.id, time.monotonic()))
+                return GivenBack(worker_registry.wait_seconds(name, job.id, time.monotonic()))
             kind = THREAD
         self._otp_cell.end_if_forked()
         return None if kind == THREAD else NotRun("its worker wants another executor", kind)

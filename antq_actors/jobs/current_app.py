@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.option_types import JobOptions
-    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.jobs.options import JobOptions
+    from antq_actors.jobs.resolver import AnyWorker
 
 
 class Application(Protocol):

@@ -1,4 +1,14 @@
-"""A function as a worker: its keywords are the arguments of its jobs."""
+"""A function as a worker: its keywords are the arguments of its jobs.
+
+The types say what ``@worker`` takes, as type checkers see it. A parameter that is given the job is
+no argument. Where it is the first one, `Concatenate` says what the others are without it. No type
+can say that of one that stands elsewhere, so the arguments of such a function are not checked. It
+is recognized by the name ``job``: pyright takes `TakesJob` for any such function, mypy only the
+protocols that count the arguments before it.
+
+A first parameter that takes a job among other things, such as `object` or `Job | int`, is an
+argument. `Concatenate` would take it for the job, so it is looked for before.
+"""
 
 from __future__ import annotations
 
@@ -11,19 +21,20 @@ from typing import (
     Final,
     Generic,
     ParamSpec,
+    Protocol,
     TypeVar,
     Unpack,
     overload,
 )
 
 from antq_actors.checks import example_repr, short_repr
-from antq_actors.jobs import current_app, worker_definitions
-from antq_actors.jobs.keywords import Keywords
-from antq_actors.jobs.off_loop import in_thread
+from antq_actors.jobs import current_app, worker_registry
+from antq_actors.jobs.function_parameters import Keywords
 from antq_actors.jobs.options import JOB_OPTIONS, Options, job_options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
 from antq_actors.jobs.worker import (
     check_name,
+    in_thread,
     refuse_blocking,
     refuse_unperformable,
     stored_name,
@@ -32,24 +43,88 @@ from antq_actors.jobs.worker import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from antq_actors.jobs.function_types import (
-        TakesJob,
-        TakesJob0,
-        TakesJob1,
-        TakesJob2,
-        TakesJob3,
-        TakesJob4,
-        WorkerDecorator,
-    )
+    from antq_actors.jobs.function_parameters import JobParameter
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.job_parameter import JobParameter
-    from antq_actors.jobs.option_types import JobOptions, WorkerOptions
+    from antq_actors.jobs.options import JobOptions, WorkerOptions
 
 C = ParamSpec("C")
 """The parameters of the function."""
 P = ParamSpec("P")
 """The arguments of its jobs: the same, without the one that is given the job."""
 R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class TakesJob(Protocol[R_co]):
+    """A function with a parameter ``job`` that is not its first one."""
+
+    def __call__(self, *args: Any, job: Job, **kwargs: Any) -> R_co: ...
+
+
+class TakesJob0(Protocol[R_co]):
+    """The same, of 0 arguments."""
+
+    def __call__(self, *, job: Job) -> R_co: ...
+
+
+class TakesJob1(Protocol[R_co]):
+    """The same, of 1 arguments."""
+
+    def __call__(self, a: Any, /, *, job: Job) -> R_co: ...
+
+
+class TakesJob2(Protocol[R_co]):
+    """The same, of 2 arguments."""
+
+    def __call__(self, a: Any, b: Any, /, *, job: Job) -> R_co: ...
+
+
+class TakesJob3(Protocol[R_co]):
+    """The same, of 3 arguments."""
+
+    def __call__(self, a: Any, b: Any, c: Any, /, *, job: Job) -> R_co: ...
+
+
+class TakesJob4(Protocol[R_co]):
+    """The same, of 4 arguments."""
+
+    def __call__(self, a: Any, b: Any, c: Any, d: Any, /, *, job: Job) -> R_co: ...
+
+
+class WorkerDecorator(Protocol):
+    """What ``@worker(...)`` returns: it makes a function a worker."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[object, P], R], /
+    ) -> FunctionWorker[..., ..., R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Job | int, P], R], /
+    ) -> FunctionWorker[..., ..., R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Job | None, P], R], /
+    ) -> FunctionWorker[Concatenate[Job | None, P], P, R]: ...
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Job, P], R], /
+    ) -> FunctionWorker[Concatenate[Job, P], P, R]: ...
+    @overload
+    def __call__(self, function: TakesJob[R], /) -> FunctionWorker[..., ..., R]: ...
+    @overload
+    def __call__(self, function: TakesJob0[R], /) -> FunctionWorker[..., ..., R]: ...
+    @overload
+    def __call__(self, function: TakesJob1[R], /) -> FunctionWorker[..., ..., R]: ...
+    @overload
+    def __call__(self, function: TakesJob2[R], /) -> FunctionWorker[..., ..., R]: ...
+    @overload
+    def __call__(self, function: TakesJob3[R], /) -> FunctionWorker[..., ..., R]: ...
+    @overload
+    def __call__(self, function: TakesJob4[R], /) -> FunctionWorker[..., ..., R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> FunctionWorker[P, P, R]: ...
+
 
 _OPTIONS: Final = frozenset(JOB_OPTIONS)
 
@@ -75,7 +150,7 @@ class FunctionWorker(Generic[C, P, R]):
         """The parameter that is given the job; None: none is."""
         self.antq_options: Options = worker_options(given, Options(), owner=owner)
         self.antq_check_unique(self.antq_options)
-        path = worker_definitions.default_name(function.__module__, function.__qualname__)
+        path = worker_registry.default_name(function.__module__, function.__qualname__)
         self.antq_name: str = name or check_name(path, owner)
         self.antq_is_async: bool = inspect.iscoroutinefunction(function)
         refuse_blocking(function, self.antq_options, f"function {function.__qualname__}")
@@ -256,7 +331,7 @@ def worker(function: Any = None, /, **options: Unpack[WorkerOptions]) -> Any:
 
 def _define(function: Callable[C, R], options: Mapping[str, Any]) -> FunctionWorker[C, C, R]:
     made: FunctionWorker[C, C, R] = FunctionWorker(function, options)
-    worker_definitions.enter(made, worker_definitions.origin_of_function(function))
+    worker_registry.enter(made, worker_registry.origin_of_function(function))
     return made
 
 

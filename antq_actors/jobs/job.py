@@ -12,7 +12,7 @@ import msgspec
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import attempt_error
 from antq_actors.jobs.control import CONTROL, Control, checked
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 
 
 @explain_fields

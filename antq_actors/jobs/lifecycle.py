@@ -44,8 +44,7 @@ from antq_actors.jobs.outcome import (
     Refused,
     Snoozed,
 )
-from antq_actors.jobs.state import ErrorEntry, JobState
-from antq_actors.jobs.status import ENDED, WAITING, Status
+from antq_actors.jobs.state import ENDED, WAITING, ErrorEntry, JobState, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from antq_actors.checks import exact_str, example_repr, short_repr
 from antq_actors.jobs import current_app, instant, lifecycle
 from antq_actors.jobs.function_worker import FunctionWorker, keywords
+from antq_actors.jobs.instant import due
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.options import Options, job_options
-from antq_actors.jobs.schedule import due
+from antq_actors.jobs.resolver import options_of
 from antq_actors.jobs.unique import unique_digest
-from antq_actors.jobs.worker_definitions import check_current
-from antq_actors.jobs.worker_registry import options_of
+from antq_actors.jobs.worker_registry import check_current
 
 if TYPE_CHECKING:
-    from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.schedule import ScheduleAt, ScheduleIn
+    from antq_actors.jobs.instant import Instant, ScheduleAt, ScheduleIn
+    from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import JobState
-    from antq_actors.jobs.worker_registry import AnyWorker
 
 DEFAULT_QUEUE: Final = "default"
 """The queue of a worker that names none, where no application says otherwise."""

@@ -1,22 +1,199 @@
-"""What can be set for a worker and for a single job, checked where it is written."""
+"""What can be set for a worker and for a single job: its types, and its checks where it is written.
+
+Options of Ray are checked without Ray, which need not be installed where a worker is defined.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
+import math
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypedDict, get_args
 
 import msgspec
 from msgspec.structs import replace
 
-from antq_actors.checks import did_you_mean, exact_str, is_utf8, short_repr, to_seconds, whole
-from antq_actors.jobs.option_types import ExecutorName
-from antq_actors.jobs.ray_options import RayOptions, check_ray
+from antq_actors.backoff import Backoff
+from antq_actors.checks import did_you_mean, exact_str, is_utf8, real, short_repr, to_seconds, whole
+from antq_actors.introspection import explain_fields
+from antq_actors.jobs.job import Job
 from antq_actors.jobs.retry_delay import KeptDelay, check_retry_delay
 from antq_actors.jobs.unique import Unique
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
-    from antq_actors.jobs.schedule import ScheduleAt, ScheduleIn
+    from antq_actors.jobs.instant import ScheduleAt, ScheduleIn
+
+ExecutorName: TypeAlias = Literal["thread", "async", "process", "ray"]
+"""What can run ``perform``."""
+
+Seconds: TypeAlias = float | timedelta
+"""A duration."""
+
+RetryDelay: TypeAlias = Seconds | Backoff | Callable[[Job], Seconds]
+"""How long a failed job waits before its next attempt."""
+
+
+@explain_fields
+class JobOptions(TypedDict, total=False):
+    """The options of one job, as ``perform_async`` and ``enqueue`` take them by keyword.
+
+    Those of its worker for this job alone, and when it is due.
+    """
+
+    queue: str | None
+    """The queue; None: the first one of the application."""
+    max_attempts: int
+    """Attempts before the job is failed for good, at least 1."""
+    timeout: Seconds | None
+    """How long an attempt may take; None: no limit. A timeout is a failed attempt."""
+    unique: Unique | None
+    """Which other jobs are in the way of this one; None: none."""
+    priority: int
+    """Larger is picked first among the enqueued of a queue, from -128 to 127."""
+    schedule_in: Seconds | None
+    """How long to wait before it may run; None or 0: not at all."""
+    schedule_at: datetime | None
+    """When it may run at the earliest, with a time zone; None: now."""
+
+
+@explain_fields
+class WorkerOptions(TypedDict, total=False):
+    """The options of a worker, as the line of a class and ``@worker(...)`` take them by keyword."""
+
+    queue: str | None
+    """The queue; None: the first one of the application."""
+    max_attempts: int
+    """Attempts before a job is failed for good, by default 1."""
+    timeout: Seconds | None
+    """How long an attempt may take; None: no limit. A timeout is a failed attempt."""
+    unique: Unique | None
+    """Which other jobs are in the way of a new one; None: none."""
+    priority: int
+    """Larger is picked first among the enqueued of a queue, from -128 to 127; by default 0."""
+    retry_delay: RetryDelay | None
+    """How long a failed job waits before its next attempt; None: 10 s for each attempt made."""
+    executor: ExecutorName | None
+    """What runs ``perform``; None: what its queue says, or the event loop if it is a coroutine."""
+    ray: Mapping[str, Any] | None
+    """What an attempt needs on a Ray cluster: ``num_cpus``, ``num_gpus``, ``memory``, …"""
+    name: str | None
+    """The name under which jobs are stored; None: ``module:QualName``. It is not inherited."""
+
+
+RayOptions: TypeAlias = tuple[tuple[str, Any], ...]
+"""Options of ``ray.remote`` and their values, by name."""
+
+SMALLEST_SHARE: Final = 0.0001
+"""Ray counts in ten-thousandths."""
+
+_NOT_FOR_RAY: Final = {
+    "max_retries": "attempts of a job are max_attempts, and Ray repeats none",
+    "retry_exceptions": "attempts of a job are max_attempts, and Ray repeats none",
+    "name": "Ray shows an attempt under the name of its worker",
+    "num_returns": "an attempt has one outcome",
+}
+
+
+def check_ray(value: object) -> RayOptions:
+    """Return *value* by name if it says what Ray understands; else raise TypeError or ValueError.
+
+    >>> check_ray({"num_gpus": 0.25, "num_cpus": 1})
+    (('num_cpus', 1), ('num_gpus', 0.25))
+    """
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        raise TypeError(
+            f"ray must map resources to numbers, {{'num_cpus': 1}}, got {short_repr(value)}"
+        )
+    for name in value:
+        if not isinstance(name, str):
+            raise TypeError(f"the names in ray are str, got {short_repr(name)}")
+        if name in _NOT_FOR_RAY:
+            raise TypeError(f"{name!r} is no option of ray here: {_NOT_FOR_RAY[name]}")
+        if name not in _RAY_CHECKS:
+            raise TypeError(f"unknown option {name!r} in ray{did_you_mean(name, _RAY_CHECKS)}")
+    return tuple((name, _RAY_CHECKS[name](value[name], name)) for name in sorted(value))
+
+
+def _ray_amount(value: object, name: str) -> int | float:
+    amount = real(value)
+    if amount is None:
+        raise TypeError(f"{name} in ray must be a number, got {short_repr(value)}")
+    if not math.isfinite(amount) or amount < 0:
+        raise ValueError(f"{name} in ray must be 0 or more and finite, got {short_repr(value)}")
+    if 0 < amount < SMALLEST_SHARE:
+        raise ValueError(
+            f"{name} in ray is 0 or at least {SMALLEST_SHARE}, got {short_repr(value)}"
+        )
+    return amount
+
+
+def _ray_gpus(value: object, name: str) -> int | float:
+    amount = _ray_amount(value, name)
+    if amount > 1 and amount != int(amount):
+        raise ValueError(
+            f"{name} in ray must be a share of one GPU or whole GPUs, got {short_repr(value)}"
+        )
+    return amount
+
+
+def _ray_bytes(value: object, name: str) -> int:
+    amount = _ray_amount(value, name)
+    if amount != int(amount):
+        raise ValueError(f"{name} in ray must be whole bytes, got {short_repr(value)}")
+    return int(amount)
+
+
+def _ray_resources(value: object, name: str) -> dict[str, int | float]:
+    resources = _ray_mapping(value, name)
+    for own, option in (("CPU", "num_cpus"), ("GPU", "num_gpus"), ("memory", "memory")):
+        if own in resources:
+            raise ValueError(f"{own} stands beside {name} in ray: write {{{option!r}: …}}")
+    return {each: _ray_amount(amount, f"{name}[{each!r}]") for each, amount in resources.items()}
+
+
+def _ray_labels(value: object, name: str) -> dict[str, str]:
+    labels = _ray_mapping(value, name)
+    for label in labels.values():
+        _ray_text(label, name)
+    return labels
+
+
+def _ray_mapping(value: object, name: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise TypeError(
+            f"{name} in ray must be a mapping from names (str), got {short_repr(value)}"
+        )
+    return dict(value)
+
+
+def _ray_text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} in ray must be text (str), got {short_repr(value)}")
+    return value
+
+
+def _ray_strategy(value: object, name: str) -> str:
+    strategy = _ray_text(value, name)
+    if strategy not in ("DEFAULT", "SPREAD"):
+        raise ValueError(f"{name} in ray must be 'DEFAULT' or 'SPREAD', got {short_repr(value)}")
+    return strategy
+
+
+_RAY_CHECKS: Final[Mapping[str, Callable[[object, str], Any]]] = {
+    "num_cpus": _ray_amount,
+    "num_gpus": _ray_gpus,
+    "memory": _ray_bytes,
+    "resources": _ray_resources,
+    "accelerator_type": _ray_text,
+    "label_selector": _ray_labels,
+    "runtime_env": _ray_mapping,
+    "scheduling_strategy": _ray_strategy,
+}
+
 
 LONGEST_QUEUE_NAME_BYTES: Final = 100
 """Most bytes of a queue's name in UTF-8: it is part of keys, which LMDB limits to 511 bytes."""
@@ -101,7 +278,7 @@ def job_options(
 
     Arguments of the job may stand among *given* by mistake. *arguments* are those that are known,
     and *write* returns the sentence of the error that says how they are given. The schedule is
-    checked by :func:`antq_actors.jobs.schedule.due`, which knows the time.
+    checked by :func:`antq_actors.jobs.instant.due`, which knows the time.
     """
     if not given:
         return GivenOptions(worker)

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from antq_actors import forked_child
 from antq_actors.checks import escaped, to_seconds
 from antq_actors.errors import NotAWorker
-from antq_actors.jobs import instant, lifecycle, worker_registry
+from antq_actors.jobs import instant, lifecycle, resolver
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, summary, trace, users_part
 from antq_actors.jobs.control import CONTROL
 from antq_actors.jobs.function_worker import FunctionWorker
@@ -156,9 +156,7 @@ class AttemptRunner(msgspec.Struct):
         """Find the worker, load the job, and make what performs it. Raises whatever that does."""
         attempt, since = self.attempt, forked_child.generation
         stored = attempt.job
-        worker = worker_registry.resolve(
-            stored.spec.worker, job_id=stored.id, propagate=self.propagate
-        )
+        worker = resolver.resolve(stored.spec.worker, job_id=stored.id, propagate=self.propagate)
         if forked_child.generation != since:
             forked_child.end()
         try:

@@ -1,4 +1,4 @@
-"""What is stored of a job, as values.
+"""The seven statuses of a job, and what is stored of it, as values.
 
 A job is two records: its state, a small value that the lifecycle works on and the store rewrites at
 each change, and its spec, which holds the arguments and is written once. Beside them there is an
@@ -7,12 +7,54 @@ entry for each error.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from antq_actors.jobs.instant import Instant
-from antq_actors.jobs.status import ENDED, Status
+
+
+class Status(StrEnum):
+    """Where a job is in its life; the names are Ant's.
+
+    >>> Status.ENQUEUED == "enqueued"
+    True
+    """
+
+    ENQUEUED = "enqueued"
+    """Waiting for its queue to run it."""
+    RUNNING = "running"
+    """Being performed."""
+    SCHEDULED = "scheduled"
+    """Waiting for its ``scheduled_at``."""
+    COMPLETED = "completed"
+    """Performed with success."""
+    FAILED = "failed"
+    """Failed its last attempt, was interrupted too often, or can never be run."""
+    RETRYING = "retrying"
+    """Failed an attempt, waiting to be tried again at ``scheduled_at``."""
+    CANCELLED = "cancelled"
+    """Cancelled before it ran, while it ran, or by its own ``perform``."""
+
+
+StatusName: TypeAlias = Literal[
+    "enqueued", "running", "scheduled", "completed", "failed", "retrying", "cancelled"
+]
+"""A status as text."""
+
+Statuses: TypeAlias = Status | StatusName | Collection[Status | StatusName]
+"""One status or several, as filters take them."""
+
+ACTIVE: Final = frozenset({Status.ENQUEUED, Status.RUNNING, Status.SCHEDULED, Status.RETRYING})
+"""The statuses of a job that has not ended."""
+
+WAITING: Final = frozenset({Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING})
+"""The statuses in which a job can still be cancelled."""
+
+ENDED: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+"""The statuses that a job leaves only by ``retry_job`` or the pruner."""
 
 
 class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -3,19 +3,29 @@
 Two unique jobs of one worker and queue share a digest exactly when the named arguments are equal.
 Equal means equal in Python: ``1 == 1.0 == True``, a dict in any order, a set by its members, an
 instant in any time zone; a list is no tuple. ``hash()`` is not used: it differs between processes.
+
+Each value becomes a tag, a length and its content, so that no two different values run together.
+What has no rule of its own is taken apart as pickle would (``__reduce_ex__``) and its parts follow
+the rules; pickled bytes themselves would not do, because they depend on which parts are the same
+object and, for sets, on the seed of ``hash()``.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+import types
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from numbers import Integral, Rational, Real
 from typing import Any, Final, Literal
+from uuid import UUID
 
 from antq_actors.checks import did_you_mean, is_utf8, short_repr
 from antq_actors.introspection import explain_fields
-from antq_actors.jobs.canonical import canonical
-from antq_actors.jobs.status import ACTIVE, Status, Statuses
+from antq_actors.jobs.state import ACTIVE, Status, Statuses
 
 _ALL: Final = frozenset(Status)
 
@@ -112,3 +122,126 @@ def _status(given: object) -> Status:
         raise ValueError(
             f"unknown status {given!r} in Unique(statuses=…){did_you_mean(given, known)}"
         ) from None
+
+
+_PRIME: Final = 2**521 - 1
+_PROTOCOL: Final = 4
+
+
+def canonical(value: object) -> bytes:  # noqa: PLR0911 - one return for each kind of value
+    """Return bytes that are the same for equal values, and different for different ones.
+
+    Raises TypeError or ValueError for what cannot be taken apart, such as a lock or a lambda, and
+    RecursionError for what contains itself.
+    """
+    match value:
+        case None:
+            return _tagged(b"0", b"")
+        case str():
+            return _tagged(b"s", value.encode("utf-8", "surrogatepass"))
+        case int() | float() | Decimal() | complex() | Real():
+            return _tagged(b"n", _number(value))
+        case bytes() | bytearray() | memoryview():
+            return _tagged(b"b", bytes(value))
+        case Mapping():
+            pairs = (canonical(key) + canonical(item) for key, item in value.items())
+            return _tagged(b"d", b"".join(sorted(pairs)))
+        case AbstractSet():
+            return _tagged(b"e", b"".join(sorted(map(canonical, value))))
+        case list():
+            return _tagged(b"l", _joined(value))
+        case tuple():
+            return _tagged(b"t", _joined(value))
+        case date() | time() | timedelta() | UUID():
+            return _moment(value)
+    return _taken_apart(value)
+
+
+def _tagged(tag: bytes, content: bytes) -> bytes:
+    return b"%b%d:%b" % (tag, len(content), content)
+
+
+def _joined(values: Iterable[object]) -> bytes:
+    return b"".join(map(canonical, values))
+
+
+def _number(value: Any) -> bytes:  # noqa: PLR0911 - one return for each kind of number
+    """Return the same for all numbers that are equal, whatever their types.
+
+    As Python's own ``hash()`` of numbers does it: the fraction modulo a prime, so that Decimal
+    1E+999999 need not be written out. The prime is much larger here; no two numbers met in
+    practice share a remainder.
+    """
+    if isinstance(value, complex):
+        if value.imag:
+            return _number(value.real) + b"+i" + _number(value.imag)
+        value = value.real
+    if isinstance(value, int | Integral):
+        return _fraction(int(value), 1)
+    if isinstance(value, Rational):
+        return _fraction(int(value.numerator), int(value.denominator))
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            return b"nan" if value.is_nan() else str(float(value)).encode()
+        sign, digits, exponent = value.as_tuple()
+        whole = int("".join(map(str, digits))) * (-1 if sign else 1)
+        return _residue(whole < 0, whole * pow(10, int(exponent), _PRIME))
+    value = float(value)
+    if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - the test for nan
+        return str(value).encode()
+    return _fraction(*value.as_integer_ratio())
+
+
+def _fraction(numerator: int, denominator: int) -> bytes:
+    inverse = 1 if denominator == 1 else pow(denominator, -1, _PRIME)
+    return _residue(numerator < 0, numerator * inverse)
+
+
+def _residue(negative: bool, number: int) -> bytes:  # noqa: FBT001 - private, called twice
+    return b"%b%x" % (b"-" if negative else b"", number % _PRIME)
+
+
+def _moment(value: date | time | timedelta | UUID) -> bytes:
+    match value:
+        case datetime():
+            if value.utcoffset() is None:
+                return _tagged(b"w", value.replace(tzinfo=None, fold=0).isoformat().encode())
+            since = value - datetime(1970, 1, 1, tzinfo=UTC)
+            return _tagged(b"i", b"%d" % (since // timedelta(microseconds=1)))
+        case date():
+            return _tagged(b"a", value.isoformat().encode())
+        case time():
+            offset = value.utcoffset()
+            bare = timedelta(
+                hours=value.hour,
+                minutes=value.minute,
+                seconds=value.second,
+                microseconds=value.microsecond,
+            )
+            tag = b"c" if offset is None else b"z"
+            return _tagged(tag, _moment(bare - (offset or timedelta())))
+        case timedelta():
+            return _tagged(b"y", b"%d" % (value // timedelta(microseconds=1)))
+        case UUID():
+            return _tagged(b"u", value.bytes)
+
+
+def _taken_apart(value: Any) -> bytes:
+    if _is_global(value):
+        if "<" in value.__qualname__:
+            raise TypeError(f"{value.__qualname__} has no name of its own")
+        return _tagged(b"g", f"{value.__module__}:{value.__qualname__}".encode())
+
+    reduced: str | tuple[Any, ...] = value.__reduce_ex__(_PROTOCOL)
+    if isinstance(reduced, str):
+        return _tagged(b"g", f"{type(value).__module__}:{reduced}".encode())
+    function, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    parts = (function, arguments, state, list(items or ()), list(pairs or ()))
+    return _tagged(b"o", _joined(parts))
+
+
+def _is_global(value: Any) -> bool:
+    """Whether pickle stores *value* by its name alone."""
+    if isinstance(value, types.BuiltinFunctionType):
+        return isinstance(value.__self__, types.ModuleType)  # else a method of some object
+    return isinstance(value, type | types.FunctionType)

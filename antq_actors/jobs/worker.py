@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, Unpack
 
 from antq_actors.checks import exact_str, is_utf8, short_repr
-from antq_actors.jobs import current_app, worker_definitions
-from antq_actors.jobs.off_loop import in_thread
+from antq_actors.jobs import current_app, worker_registry
 from antq_actors.jobs.options import Options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
 
@@ -15,7 +14,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.option_types import JobOptions, WorkerOptions
+    from antq_actors.jobs.options import JobOptions, WorkerOptions
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+async def in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    """Do what ``asyncio.to_thread`` does."""
+    # asyncio takes about as long to import as everything else that a module of workers needs, and
+    # a program that only enqueues from threads never needs it.
+    import asyncio  # noqa: PLC0415 - who awaits this has imported it
+
+    return await asyncio.to_thread(function, *args, **kwargs)
 
 
 class Worker:
@@ -45,7 +56,7 @@ class Worker:
 
     def __init_subclass__(cls, **options: Unpack[WorkerOptions]) -> None:
         super().__init_subclass__()
-        origin = worker_definitions.origin_of_class(cls)
+        origin = worker_registry.origin_of_class(cls)
         if origin is None:
             return  # a copy by value: it gets all its attributes from its pickle
         owner = f"worker {cls.__qualname__}"
@@ -63,9 +74,9 @@ class Worker:
         # is its name, and without its options and its place.
         made_before = cls.__dict__.get("antq_name")
         if made_before is not None:
-            origin = worker_definitions.origin_before(made_before, cls, origin)
+            origin = worker_registry.origin_before(made_before, cls, origin)
         cls.antq_name = name or made_before or check_name(origin.path, owner)
-        worker_definitions.enter(cls, origin)
+        worker_registry.enter(cls, origin)
 
     def perform(self, job: Job) -> Any:
         """Do the work of *job*. Returning is success, raising a failed attempt.

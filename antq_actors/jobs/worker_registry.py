@@ -1,179 +1,356 @@
-"""From a stored name to the worker that runs its jobs, and back.
+"""The workers defined in this process, by their stored names, and those that may still come.
 
-A name is looked up among the workers defined in this process, then imported. Importing runs code,
-so it happens only for a job about to be run; what a name leads to is never called or asked for
-attributes before it is known to be a worker.
+Entered where a worker is defined, read where a job is run. They are held for good: a class made
+inside a function must still answer for its jobs after the function returned.
+
+A job knows its worker by its stored name alone, so two definitions may not share one. The same
+definition may run again, though: its module is reloaded, its cell is run again, its function is
+called again. Then the new worker takes the name over.
+
+A script may start its application above its classes. What waited in the store is claimed at once,
+and must not fail because its class statement has not been reached: it waits until ``__main__`` has
+defined its worker, or has nothing more to define. An interactive one, at a prompt or in a notebook,
+always has.
 """
 
 from __future__ import annotations
 
-import importlib
+import dis
+import functools
 import inspect
+import logging
 import sys
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
-
-from antq_actors.checks import short_repr
-from antq_actors.errors import NotAWorker, WorkerNotFound
-from antq_actors.jobs import worker_definitions
-from antq_actors.jobs.function_worker import FunctionWorker
-from antq_actors.jobs.worker import Worker
-from antq_actors.jobs.worker_definitions import defined
+import threading
+from contextlib import contextmanager
+from types import CodeType
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
-    from types import ModuleType
+    from collections.abc import Callable, Iterator
+    from types import FrameType
 
-    from antq_actors.jobs.options import Options
-
-AnyWorker: TypeAlias = type[Worker] | FunctionWorker[..., ..., Any]
-"""A class or function that jobs can name."""
+    from antq_actors.jobs.resolver import AnyWorker
 
 
-def resolve(
-    name: str, *, job_id: int, propagate: tuple[type[BaseException], ...] = ()
-) -> AnyWorker:
-    """Return the worker stored as *name*, imported if need be; *job_id* is for the errors.
+class Origin(NamedTuple):
+    """What defined a worker."""
 
-    Raises WorkerNotFound when there is none, whatever importing it raised (but *propagate*),
-    and NotAWorker when the name leads to something else.
+    qualname: str
+    module: str
+    code: CodeType | None
+    """The code of a function, or the code that ran the class statement."""
+    line: int
+    namespace: dict[str, Any]
+    """The globals of its module, and …"""
+    spec: object
+    """… its ``__spec__`` at that time: both are the same until the module is run again."""
+
+    @property
+    def path(self) -> str:
+        """The stored name that it has by default."""
+        return default_name(self.module, self.qualname)
+
+    @property
+    def file(self) -> str:
+        """The file of the code."""
+        return "?" if self.code is None else self.code.co_filename
+
+    def __str__(self) -> str:
+        return f"{self.path} ({self.file}:{self.line})"
+
+
+class _Definition(NamedTuple):
+    worker: AnyWorker
+    origin: Origin
+
+
+_defined: Final[dict[str, AnyWorker]] = {}
+_definitions: Final[dict[str, _Definition]] = {}
+_replaced: Final[WeakValueDictionary[int, AnyWorker]] = WeakValueDictionary()
+"""Workers whose jobs another one would run, by their ids: a class need not be hashable."""
+
+# IPython, Jupyter and the interactive interpreter name each cell anew.
+_CELLS: Final = ("<ipython-input-", "<python-input-", "<stdin>", "<console>")
+_JUPYTER_FOLDER: Final = "ipykernel_"
+_LAMBDA: Final = "<lambda>"
+_MAKES_CLASSES: Final = frozenset({"__init_subclass__", "__new__", "__init__", "__call__"})
+_UNPICKLES: Final = "cloudpickle.cloudpickle"
+
+
+def default_name(module: str, qualname: str) -> str:
+    """Return the stored name of what is defined as *qualname* in *module*.
+
+    A spawned child of multiprocessing knows its parent's script as ``__mp_main__``; what is
+    defined there is the same worker.
     """
-    known = defined(name)
-    if known is not None:
-        return known
-
-    found = _find(name, job_id, propagate)
-    if not is_worker(found):
-        raise NotAWorker(
-            f"job {job_id} names the worker {name!r}, which is {_kind(found)} and neither a"
-            " subclass of Worker nor decorated with @worker, so it was not run and is failed"
-        )
-    return cast("AnyWorker", found)
+    return f"{'__main__' if module == '__mp_main__' else module}:{qualname}"
 
 
-def is_worker(thing: object) -> bool:
-    """Whether *thing* can run jobs; nothing of it is called."""
-    # type() and issubclass() ask no attribute of the thing; isinstance() would ask its __class__.
-    if issubclass(type(thing), type):
-        return thing is not Worker and issubclass(cast("type", thing), Worker)
-    return issubclass(type(thing), FunctionWorker)
+def enter(worker: AnyWorker, origin: Origin) -> None:
+    """Let *worker* answer for the jobs stored under its name, and under its path if that is free.
+
+    Raises ValueError when another definition has the name. Then nothing is changed.
+    """
+    name, new = worker.antq_name, _Definition(worker, origin)
+    earlier = _current(name)
+    if earlier is not None and not _is_same(earlier.origin, origin):
+        raise ValueError(_both(name, earlier.origin, origin))
+    if earlier is not None and _hides(new, earlier):
+        _replaced[id(earlier.worker)] = earlier.worker
+    for each in {name, origin.path}:
+        holder = _current(each)
+        if each == name or holder is None or _may_go(holder, each, origin):
+            _defined[each] = worker
+            _definitions[each] = new
 
 
-def is_importable(worker: AnyWorker) -> bool:
-    """Whether another process of this program finds *worker* by importing it."""
-    qualname: str = worker.__qualname__  # type: ignore[union-attr] # of the function it wraps
-    if worker.__module__ in ("__main__", "__mp_main__") or "<locals>" in qualname:
+def define(name: str, worker: AnyWorker) -> None:
+    """Let *worker* answer for the jobs stored under *name*, as another process decided."""
+    _definitions.pop(name, None)
+    _replaced.pop(id(worker), None)
+    _defined[name] = worker
+
+
+def defined(name: str) -> AnyWorker | None:
+    """Return the worker last defined under *name* in this process, or None."""
+    return _defined.get(name)
+
+
+def names() -> list[str]:
+    """Return the names under which workers are defined in this process."""
+    return list(_defined)
+
+
+def is_made_by_a_function(worker: AnyWorker) -> bool:
+    """Whether *worker* is a class that a function made by calling ``type``, say."""
+    definition = _current(worker.antq_name)
+    if definition is None or definition.worker is not worker or not isinstance(worker, type):
         return False
-    if not worker_definitions.is_made_by_a_function(worker):
-        return True
-    module = sys.modules.get(worker.__module__)
-    return module is not None and _attribute(module, qualname, ()) is worker
+    code = definition.origin.code
+    return code is not None and bool(code.co_flags & inspect.CO_OPTIMIZED)
 
 
-def name_of(worker: object) -> str:
-    """Return the stored name of *worker*. Raises TypeError for what is none."""
-    return _checked(worker).antq_name
-
-
-def options_of(worker: object) -> Options:
-    """Return the options *worker* was defined with. Raises TypeError for what is none."""
-    return _checked(worker).antq_options
-
-
-def _checked(worker: object) -> AnyWorker:
-    if not is_worker(worker):
-        raise TypeError(
-            f"{short_repr(worker)} is no worker; give a subclass of Worker or a function decorated"
-            " with @worker"
-        )
-    return cast("AnyWorker", worker)
-
-
-def _find(name: str, job_id: int, propagate: tuple[type[BaseException], ...]) -> object:
-    module_name, _, qualname = name.partition(":")
-    beginning = f"job {job_id} names the worker {name!r}, which cannot be imported"
-    if not module_name or not qualname:
-        raise WorkerNotFound(f"{beginning}: a name looks like 'module:QualName'")
-    if module_name == "__main__":
-        raise WorkerNotFound(f"{beginning}: {_IN_A_SCRIPT}")
-    if "<locals>" in qualname:
-        raise WorkerNotFound(f"{beginning}: {_IN_A_FUNCTION}")
-
-    try:
-        module = importlib.import_module(module_name)
-    except propagate:
-        raise
-    except BaseException as error:
-        # Anything may happen in a module: a syntax error, sys.exit(), an import guarded by a
-        # raise. It is this job that cannot be run; the others must not notice.
-        is_missing = isinstance(error, ModuleNotFoundError) and _is_within(module_name, error.name)
-        advice = _advice(name) if is_missing else _MEND_IT
-        raise WorkerNotFound(f"{beginning}: {_reason(error)}\n{advice}") from error
-
-    known = defined(name)  # the module may have defined a worker that answers to this name
-    if known is not None:
-        return known
-    found = _attribute(module, qualname, propagate)
-    if found is _MISSING:
-        reason = f"module '{module_name}' has no '{qualname}'"
-        raise WorkerNotFound(f"{beginning}: {reason}\n{_advice(name)}")
-    return found
-
-
-def _is_within(module: str, package: str | None) -> bool:
-    return package is not None and f"{module}.".startswith(f"{package}.")
-
-
-def _attribute(
-    module: ModuleType, qualname: str, propagate: tuple[type[BaseException], ...]
-) -> object:
-    first, *inner = qualname.split(".")
-    try:
-        found = getattr(module, first, _MISSING)
-    except propagate:
-        raise
-    except BaseException:  # noqa: BLE001 - a module's own __getattr__ may raise anything
-        return _MISSING
-    for part in inner:
-        # Static: what stands in a class may be a descriptor, and would be called.
-        found = inspect.getattr_static(found, part, _MISSING)
-    return found
-
-
-def _kind(thing: object) -> str:
-    if issubclass(type(thing), type):
-        return "a class"
-    # Not its __qualname__: that is looked up in its metaclass, and would run code there.
-    return f"an instance of {type.__repr__(type(thing))}"
-
-
-def _reason(error: BaseException) -> str:
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - an exception of a user's own may not even be printable
-        text = ""
-    if isinstance(error, ImportError) and text:
-        return text
-    return f"importing it raised {type(error).__qualname__}{text and f': {text}'}"
-
-
-def _advice(name: str) -> str:
-    last = name.rpartition(".")[2].rpartition(":")[2]
-    return (
-        "This attempt counts as failed. If the class moved, let it answer to its old name, then"
-        " retry the job:\n\n"
-        f'    class {last}(Worker, name="{name}"): ...'
+def check_current(worker: AnyWorker) -> None:
+    """Raise ValueError when a later definition would run the jobs of *worker*."""
+    name = worker.antq_name
+    if _defined.get(name) is worker or _replaced.get(id(worker)) is not worker:
+        return
+    later = _definitions.get(name)
+    where = "" if later is None else f", at {later.origin.file}:{later.origin.line},"
+    raise ValueError(
+        f"the worker {name!r} was replaced by a later definition of that name{where} which would"
+        " run its jobs; give each definition a name of its own: name='…'"
     )
 
 
-_MISSING: Final = object()
+def origin_of_function(function: Callable[..., Any]) -> Origin:
+    """Return what defined *function*; of a decorated one, what it decorates."""
+    inner = inspect.unwrap(function)
+    namespace = getattr(inner, "__globals__", {})
+    code = getattr(inner, "__code__", None)
+    line = 0 if code is None else code.co_firstlineno
+    spec = namespace.get("__spec__")
+    return Origin(function.__qualname__, function.__module__, code, line, namespace, spec)
 
-_MEND_IT: Final = "This attempt counts as failed. When the module can be imported, retry the job"
 
-_IN_A_SCRIPT: Final = (
-    "it was defined in the script another process ran. Move the worker to a module that both"
-    " can import; this attempt counts as failed"
-)
+def origin_of_class(cls: type) -> Origin | None:
+    """Return what defines *cls* at this moment; None for a copy that is being unpickled."""
+    called_by = None
+    for frame in _frames():
+        if frame.f_globals.get("__name__") == _UNPICKLES:
+            return None
+        if frame.f_code.co_name in _MAKES_CLASSES:
+            continue
+        called_by = called_by or frame
+        if frame.f_globals.get("__name__") == cls.__module__:
+            called_by = frame
+            break
+    code, line = (None, 0) if called_by is None else (called_by.f_code, called_by.f_lineno)
+    module = sys.modules.get(cls.__module__)
+    if called_by is not None and called_by.f_globals.get("__name__") == cls.__module__:
+        namespace = called_by.f_globals
+    else:
+        namespace = {} if module is None else vars(module)
+    spec = namespace.get("__spec__")
+    return Origin(cls.__qualname__, cls.__module__, code, line, namespace, spec)
 
-_IN_A_FUNCTION: Final = (
-    "it was defined inside a function of another process. Move the worker to the top of a module;"
-    " this attempt counts as failed"
-)
+
+def origin_before(name: str, cls: type, origin: Origin) -> Origin:
+    """Return *origin* with the place of the class called *name*, if *cls* is that, made again."""
+    earlier = _current(name)
+    if earlier is None or earlier.worker.__module__ != cls.__module__:
+        return origin
+    qualname = earlier.origin.qualname
+    is_it = qualname.rpartition(".")[2] == cls.__name__
+    return origin._replace(qualname=qualname) if is_it else origin
+
+
+def _frames() -> Iterator[FrameType]:
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001 - only it knows who defines a class
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _current(name: str) -> _Definition | None:
+    definition = _definitions.get(name)
+    if definition is None or _defined.get(name) is not definition.worker:
+        return None
+    return definition
+
+
+def _may_go(holder: _Definition, path: str, origin: Origin) -> bool:
+    """Whether what answers to *path* does so only because it was defined there once."""
+    return holder.worker.antq_name != path or _is_same(holder.origin, origin)
+
+
+def _is_same(earlier: Origin, new: Origin) -> bool:
+    """Whether the definition *new* is *earlier*, run again."""
+    if _is_run_again(earlier, new):
+        return True
+    if earlier.path != new.path:
+        # A module that is imported under two names, such as a script by one of its own modules.
+        is_in_file = earlier.file == new.file and not new.file.startswith("<")
+        return is_in_file and earlier.qualname == new.qualname and earlier.module != new.module
+    if not new.qualname.endswith(_LAMBDA):
+        return True
+    # All lambdas of a module have one path: what tells them apart is where they are written.
+    is_in_file = earlier.file == new.file or (_is_cell(earlier.file) and _is_cell(new.file))
+    return is_in_file and _positions(earlier) == _positions(new)
+
+
+def _is_run_again(earlier: Origin, new: Origin) -> bool:
+    """Whether *new* is defined by a later run of the module that defined *earlier*."""
+    return earlier.module == new.module and (
+        earlier.namespace is not new.namespace or earlier.spec is not new.spec
+    )
+
+
+def _hides(new: _Definition, earlier: _Definition) -> bool:
+    """Whether *earlier* can still be enqueued by someone who does not mean *new*.
+
+    What a module or a cell defines is meant by its name. Not so what the same code makes again and
+    again, in a function or a loop: each may be of another closure.
+    """
+    if getattr(earlier.worker, "function", earlier.worker) is getattr(new.worker, "function", None):
+        return False
+    if "<locals>" in earlier.origin.qualname:
+        return True
+    code = earlier.origin.code
+    return (
+        code is not None
+        and code is new.origin.code
+        and not _is_run_again(earlier.origin, new.origin)
+    )
+
+
+def _is_cell(file: str) -> bool:
+    return file.startswith(_CELLS) or _JUPYTER_FOLDER in file
+
+
+def _positions(origin: Origin) -> tuple[Any, ...]:
+    code = origin.code
+    return () if code is None else (code.co_code, code.co_consts, *code.co_positions())
+
+
+def _both(name: str, earlier: Origin, new: Origin) -> str:
+    return (
+        f"two workers have the stored name {name!r}: {earlier} and {new}. Jobs know their worker"
+        " by that name alone, so the second would run those of the first; give it another one:"
+        " name='…'"
+    )
+
+
+log: Final = logging.getLogger("antq_actors.jobs")
+
+SHORTEST_WAIT_SECONDS: Final = 0.05
+LONGEST_WAIT_SECONDS: Final = 30.0
+
+_MAIN: Final = ("__main__", "__mp_main__")
+
+_awaited: Final[dict[str, float]] = {}
+"""Since when jobs wait for a worker, on the monotonic clock."""
+
+_in_run: Final[list[bool]] = []
+
+
+def may_define(name: str) -> bool:
+    """Return whether ``__main__`` may still define the worker with this stored name."""
+    if _in_run:
+        return False
+    if name.startswith("__main__:") and (hasattr(sys, "ps1") or sys.flags.interactive):
+        return True
+    return any(_comes_to(frame.f_code, frame.f_lasti, name) for frame in _main_frames())
+
+
+def wait_seconds(name: str, job_id: int, now: float) -> float:
+    """Return for how long the job waits until its worker is looked for again.
+
+    As long as that has been awaited, within limits: so a script of a second costs it little, and
+    many jobs that wait for long take little of their queue's time. *now*: on the monotonic clock.
+    """
+    since = _awaited.get(name)
+    if since is None:
+        since = _awaited[name] = now
+        log.warning(
+            "job #%d waits for __main__ to define its worker %r; start the application below its"
+            " workers, and no job has to wait",
+            job_id,
+            name,
+        )
+    return min(max(now - since, SHORTEST_WAIT_SECONDS), LONGEST_WAIT_SECONDS)
+
+
+@contextmanager
+def nothing_more_defined() -> Iterator[None]:
+    """Note that ``__main__`` waits for the end of its application, and defines nothing before."""
+    _in_run.append(True)
+    try:
+        yield
+    finally:
+        _in_run.pop()
+
+
+def _main_frames() -> Iterator[FrameType]:
+    """Return what runs of ``__main__``: its own code, and functions of it that were called."""
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001
+    while frame is not None:
+        if frame.f_globals.get("__name__") in _MAIN:
+            yield frame
+        frame = frame.f_back
+
+
+@functools.lru_cache(maxsize=64)
+def _comes_to(code: CodeType, position: int, name: str) -> bool:
+    """Return whether *code* names the worker, or what it is defined in, after this *position*."""
+    module, _, qualname = name.partition(":")
+    wanted = set()
+    if module == "__main__":
+        wanted.add(qualname.partition(".")[0])
+        inner = f"{code.co_qualname}.<locals>."
+        if qualname.startswith(inner):
+            wanted.add(qualname.removeprefix(inner).partition(".")[0])
+    for instruction in dis.get_instructions(code):
+        if instruction.offset > position:
+            value = instruction.argval
+            if isinstance(value, CodeType):
+                if _has_constant(value, name):
+                    return True
+            elif value == name or not wanted.isdisjoint(_names_in(value)):
+                return True
+    return False
+
+
+def _names_in(value: object) -> tuple[object, ...]:
+    # Of two variables, where one instruction handles both.
+    if isinstance(value, tuple) and all(isinstance(each, str) for each in value):
+        return value
+    return (value,) if isinstance(value, str) else ()
+
+
+def _has_constant(code: CodeType, text: str) -> bool:
+    return any(
+        _has_constant(each, text) if isinstance(each, CodeType) else each == text
+        for each in code.co_consts
+    )

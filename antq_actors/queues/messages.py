@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from antq_actors.executors.base import Health
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.status import Status
+    from antq_actors.jobs.state import Status
     from antq_actors.queues.node import Node
 
 MAX_CONCURRENCY: Final = 1_000_000

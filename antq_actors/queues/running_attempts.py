@@ -22,7 +22,7 @@ from antq_actors.jobs import instant
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, NotRun, Snoozed
 from antq_actors.jobs.perform import Attempt
-from antq_actors.jobs.worker_definitions import defined
+from antq_actors.jobs.worker_registry import defined
 from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel.abandoned import is_abandoned
 from antq_actors.otp.kernel.child_spec import ChildSpec, Restart

@@ -33,12 +33,12 @@ from zoneinfo import ZoneInfo
 import cloudpickle  # type: ignore[import-untyped]  # it has none
 
 from antq_actors.jobs.function_worker import FunctionWorker
-from antq_actors.jobs.worker_registry import is_importable
+from antq_actors.jobs.resolver import is_importable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from antq_actors.jobs.job_parameter import JobParameter
+    from antq_actors.jobs.function_parameters import JobParameter
     from antq_actors.jobs.options import Options
 
 Place: TypeAlias = tuple[str, str]

@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, NamedTuple
 import journal
 
 from antq_actors.jobs.outcome import Failed, GivenBack, Snoozed
-from antq_actors.jobs.status import ENDED, Status
+from antq_actors.jobs.state import ENDED, Status
 
 
 class Step(NamedTuple):

@@ -14,7 +14,7 @@ from apps import settled, until
 from plays import ACTORS, EXECUTORS, processes
 
 from antq_actors import NotCancellable, Status, Worker
-from antq_actors.jobs import worker_definitions
+from antq_actors.jobs import worker_registry
 from antq_actors.otp import (
     Killed,
     exit,  # noqa: A004 - OTP's name
@@ -148,7 +148,7 @@ def test_what_names_no_worker_is_refused(play):
 
     app.queue("default").pause()
     job = app.enqueue(Impostor, max_attempts=5)
-    worker_definitions._defined.pop("parts:Unreadable")
+    worker_registry._defined.pop("parts:Unreadable")
     app.queue("default").resume()
 
     refused = settled(app, job)

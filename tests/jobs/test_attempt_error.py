@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antq_actors.demo import promotion
-from antq_actors.jobs import perform, worker_registry
+from antq_actors.jobs import perform, resolver
 from antq_actors.jobs.attempt_error import (
     TEXT_LIMIT,
     TRACE_LIMIT,
@@ -219,7 +219,7 @@ def test_a_traceback_for_the_log_without_a_frame_of_the_users_is_whole():
 
 def unresolved(name):
     """Return what a job of such a worker fails with, from frames of ours alone."""
-    error = caught(lambda: worker_registry.resolve(name, job_id=1))
+    error = caught(lambda: resolver.resolve(name, job_id=1))
     return error.with_traceback(error.__traceback__.tb_next.tb_next)
 
 

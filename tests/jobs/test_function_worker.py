@@ -6,9 +6,9 @@ import pickle
 
 import pytest
 
-from antq_actors.jobs import worker_registry
+from antq_actors.jobs import resolver
 from antq_actors.jobs.function_worker import FunctionWorker, worker
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 from antq_actors.jobs.worker import Worker
 
 
@@ -242,8 +242,8 @@ def test_a_wrong_option_is_refused_at_the_decoration():
 
 
 def test_a_function_worker_is_found_by_its_name():
-    assert worker_registry.resolve("old.place:send", job_id=1) is send
-    assert isinstance(worker_registry.resolve(f"{__name__}:greet", job_id=1), FunctionWorker)
+    assert resolver.resolve("old.place:send", job_id=1) is send
+    assert isinstance(resolver.resolve(f"{__name__}:greet", job_id=1), FunctionWorker)
 
 
 # ---- decorated functions ----------------------------------------------------------------------

@@ -12,7 +12,7 @@ from apps import settled
 
 import antq_actors
 from antq_actors import Job, Status, worker
-from antq_actors.jobs.job_parameter import JobParameter, job_parameter
+from antq_actors.jobs.function_parameters import JobParameter, job_parameter
 
 JobOrNone = Job | None
 OTHER = "Job"

@@ -17,8 +17,7 @@ from antq_actors.jobs.outcome import (
     Refused,
     Snoozed,
 )
-from antq_actors.jobs.state import JobState
-from antq_actors.jobs.status import ENDED, WAITING, Status
+from antq_actors.jobs.state import ENDED, WAITING, JobState, Status
 
 NOW = 1_000 * instant.SECOND
 LATER = NOW + 60 * instant.SECOND

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from antq_actors.jobs import main_module
+from antq_actors.jobs import worker_registry
 
 SCRIPT = """
 look("start")
@@ -36,7 +36,7 @@ def places(monkeypatch, name):
     seen = []
 
     def look(place):
-        if main_module.may_define(name):
+        if worker_registry.may_define(name):
             seen.append(place)
 
     namespace = {"__name__": "__main__", "look": look, "done": iter([False, True]).__next__}
@@ -69,21 +69,21 @@ def test_a_worker_may_come_until_the_script_is_past_it(monkeypatch, name, expect
 
 
 def test_nothing_comes_while_the_script_waits_for_the_end_of_its_application(monkeypatch):
-    with main_module.nothing_more_defined():
+    with worker_registry.nothing_more_defined():
         assert places(monkeypatch, "__main__:Early") == []
 
 
 def test_at_a_prompt_anything_may_come_of_main_and_of_no_module(monkeypatch):
     monkeypatch.setattr(sys, "ps1", ">>> ", raising=False)
 
-    assert main_module.may_define("__main__:Anything")
-    assert not main_module.may_define("shop.mail:Anything")
+    assert worker_registry.may_define("__main__:Anything")
+    assert not worker_registry.may_define("shop.mail:Anything")
 
 
 def test_a_job_waits_as_long_as_its_worker_has_been_awaited_within_limits(monkeypatch, caplog):
-    monkeypatch.setattr(main_module, "_awaited", {})
+    monkeypatch.setattr(worker_registry, "_awaited", {})
 
-    waits = [main_module.wait_seconds("__main__:X", 7, now) for now in (100, 100.2, 103, 4711)]
+    waits = [worker_registry.wait_seconds("__main__:X", 7, now) for now in (100, 100.2, 103, 4711)]
 
     assert waits == pytest.approx([0.05, 0.2, 3, 30])
     (record,) = caplog.records

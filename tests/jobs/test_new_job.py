@@ -5,7 +5,7 @@ import pytest
 from antq_actors.jobs import instant
 from antq_actors.jobs.function_worker import worker
 from antq_actors.jobs.new_job import JobTemplate, as_job, check_job
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 from antq_actors.jobs.unique import Unique, unique_digest
 from antq_actors.jobs.worker import Worker
 

@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antq_actors.jobs.status import ACTIVE, Status
+from antq_actors.jobs.state import ACTIVE, Status
 from antq_actors.jobs.unique import Unique, unique_digest
 
 

@@ -9,10 +9,10 @@ from typing import Generic, TypeVar
 import pytest
 
 from antq_actors.errors import InvalidSchedule, NotStarted
-from antq_actors.jobs import worker_registry
+from antq_actors.jobs import resolver
 from antq_actors.jobs.function_worker import worker
 from antq_actors.jobs.options import Options
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 from antq_actors.jobs.unique import Unique
 from antq_actors.jobs.worker import Worker
 
@@ -25,7 +25,7 @@ class Mail(Worker, queue="mail", max_attempts=3, timeout=30, unique=Unique(args=
 
 
 def test_options_stand_on_the_class_line():
-    assert worker_registry.options_of(Mail) == Options(
+    assert resolver.options_of(Mail) == Options(
         queue="mail", max_attempts=3, timeout=30.0, unique=Unique(["email"])
     )
 
@@ -34,14 +34,14 @@ def test_a_subclass_inherits_options_and_sets_its_own():
     class Urgent(Mail, priority=5):
         pass
 
-    assert worker_registry.options_of(Urgent) == Options(
+    assert resolver.options_of(Urgent) == Options(
         queue="mail", max_attempts=3, timeout=30.0, unique=Unique(["email"]), priority=5
     )
-    assert worker_registry.options_of(Mail).priority == 0
+    assert resolver.options_of(Mail).priority == 0
 
 
 def test_the_stored_name_is_module_and_qualified_name():
-    assert worker_registry.name_of(Mail) == f"{__name__}:Mail"
+    assert resolver.name_of(Mail) == f"{__name__}:Mail"
 
 
 def test_a_name_of_its_own_is_not_inherited():
@@ -51,8 +51,8 @@ def test_a_name_of_its_own_is_not_inherited():
     class Sub(Moved):
         pass
 
-    assert worker_registry.name_of(Moved) == "old.place:Mail"
-    assert worker_registry.name_of(Sub).endswith("<locals>.Sub")
+    assert resolver.name_of(Moved) == "old.place:Mail"
+    assert resolver.name_of(Sub).endswith("<locals>.Sub")
 
 
 def test_a_slotted_dataclass_keeps_its_name_and_options():
@@ -60,9 +60,9 @@ def test_a_slotted_dataclass_keeps_its_name_and_options():
     class Slotted(Worker, name="slotted", queue="mail"):
         size: int = 5
 
-    assert worker_registry.name_of(Slotted) == "slotted"
-    assert worker_registry.options_of(Slotted).queue == "mail"
-    assert worker_registry.resolve("slotted", job_id=1) is Slotted
+    assert resolver.name_of(Slotted) == "slotted"
+    assert resolver.options_of(Slotted).queue == "mail"
+    assert resolver.resolve("slotted", job_id=1) is Slotted
 
 
 def test_a_worker_may_be_generic_or_abstract():
@@ -73,8 +73,8 @@ def test_a_worker_may_be_generic_or_abstract():
         @abstractmethod
         def part(self): ...
 
-    assert worker_registry.options_of(Typed).queue == "typed"
-    assert worker_registry.options_of(Base).queue == "base"
+    assert resolver.options_of(Typed).queue == "typed"
+    assert resolver.options_of(Base).queue == "base"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_refused_class_answers_for_no_jobs():
     with pytest.raises(ValueError, match="max_attempts"):
         type("Wrong", (Worker,), {}, name="refused", max_attempts=0)
 
-    assert worker_registry.defined("refused") is None
+    assert resolver.defined("refused") is None
 
 
 def test_a_worker_knows_whether_it_is_a_coroutine():
@@ -261,7 +261,7 @@ def test_a_place_that_cannot_be_stored_needs_a_name():
         type("Wrong", (Worker,), place)
     named = type("Right", (Worker,), place, name="mail:Right")
 
-    assert worker_registry.name_of(named) == "mail:Right"
+    assert resolver.name_of(named) == "mail:Right"
 
 
 def test_a_name_of_an_enum_is_stored_as_plain_text():
@@ -272,7 +272,7 @@ def test_a_name_of_an_enum_is_stored_as_plain_text():
         pass
 
     assert type(Named.antq_name) is str
-    assert worker_registry.resolve("mail:Named", job_id=1) is Named
+    assert resolver.resolve("mail:Named", job_id=1) is Named
 
 
 def test_a_unique_argument_whose_name_cannot_be_stored_is_refused():

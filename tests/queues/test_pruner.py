@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.instant import SECOND
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed
-from antq_actors.jobs.state import JobSpec, NewJob
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import JobSpec, NewJob, Status
 from antq_actors.otp import call
 from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.queues.services.pruner import Pruner, PrunerConfig

@@ -6,8 +6,7 @@ import sys
 import pytest
 
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.state import JobSpec, NewJob
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import JobSpec, NewJob, Status
 from antq_actors.otp import call
 from antq_actors.queues.node import Node
 from antq_actors.queues.services.periodic import RunOnce

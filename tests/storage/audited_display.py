@@ -15,8 +15,7 @@ from types import SimpleNamespace
 from rich.console import Console
 
 from antq_actors.cli import render
-from antq_actors.jobs.state import JobSpec, JobState, StoredJob
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import JobSpec, JobState, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 
 MEMORY = 1 << 30

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.state import JobSpec, NewJob
-from antq_actors.jobs.status import ACTIVE
+from antq_actors.jobs.state import ACTIVE, JobSpec, NewJob
 from antq_actors.jobs.unique import unique_digest
 from antq_actors.storage.admin.verify import verify
 from antq_actors.storage.format import encoding

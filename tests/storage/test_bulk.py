@@ -6,7 +6,7 @@ import pytest
 from stored_jobs import a_new_job
 
 from antq_actors.jobs.outcome import Completed, Failed, GivenBack
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.lmdb import keys

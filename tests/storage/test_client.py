@@ -18,7 +18,7 @@ from antq_actors.errors import (
     StorageError,
 )
 from antq_actors.jobs.outcome import Completed
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 from antq_actors.otp.kernel.messages import Response
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient

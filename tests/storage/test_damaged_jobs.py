@@ -9,7 +9,7 @@ from stored_jobs import Store, a_new_job
 
 from antq_actors.errors import JobNotFound, NotCancellable, StorageError
 from antq_actors.jobs.outcome import Completed
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.encoding import Signer, contents
 from antq_actors.storage.format.records import Filter, Settlement

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from stored_jobs import Store, a_new_job
 
 from antq_actors.jobs.outcome import Completed, Failed, GivenBack
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs import reader
 from antq_actors.storage.lmdb.environment import Environment

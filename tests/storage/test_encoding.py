@@ -17,8 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antq_actors.errors import StorageError
-from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Status, StoredJob
 from antq_actors.jobs.unique import Unique
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.plain.makers import Opaque

@@ -19,8 +19,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from antq_actors.errors import StorageError
-from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Status, StoredJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.display import read_plain
 from antq_actors.storage.format.plain.machine import Machine

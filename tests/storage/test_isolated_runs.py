@@ -7,7 +7,7 @@ from stored_jobs import a_new_job
 
 from antq_actors.jobs.instant import SECOND
 from antq_actors.jobs.outcome import Completed, Failed
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 from antq_actors.storage.format.records import NodeGone, Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.claims import ISOLATION_MICROSECONDS

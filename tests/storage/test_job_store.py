@@ -18,8 +18,7 @@ from antq_actors.jobs.outcome import (
     Refused,
     Snoozed,
 )
-from antq_actors.jobs.state import ErrorEntry
-from antq_actors.jobs.status import ACTIVE, Status
+from antq_actors.jobs.state import ACTIVE, ErrorEntry, Status
 from antq_actors.storage.format.records import Filter, Settlement, Span
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.lmdb.environment import Environment

@@ -21,8 +21,7 @@ from antq_actors.jobs.outcome import (
     Refused,
     Snoozed,
 )
-from antq_actors.jobs.state import StoredJob
-from antq_actors.jobs.status import ACTIVE, ENDED, Status
+from antq_actors.jobs.state import ACTIVE, ENDED, Status, StoredJob
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.claims import ISOLATION_MICROSECONDS

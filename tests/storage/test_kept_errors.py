@@ -10,8 +10,7 @@ from antq_actors.jobs import lifecycle
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, TRACE_LIMIT
 from antq_actors.jobs.lifecycle import NEWEST_ERRORS
 from antq_actors.jobs.outcome import Cancelled, Failed, Interrupted
-from antq_actors.jobs.state import ErrorEntry
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import ErrorEntry, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs import job_store

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antq_actors.errors import StorageError
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 from antq_actors.storage.lmdb import keys
 
 statuses = st.sampled_from(Status)

@@ -12,8 +12,8 @@ import pytest
 
 import antq_actors
 from antq_actors.jobs import options
-from antq_actors.jobs.option_types import ExecutorName, JobOptions, WorkerOptions
-from antq_actors.jobs.status import Status, StatusName
+from antq_actors.jobs.options import ExecutorName, JobOptions, WorkerOptions
+from antq_actors.jobs.state import Status, StatusName
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from antq_actors.errors import NotStarted
 from antq_actors.executors.process import wire
-from antq_actors.jobs import current_app, worker_registry
-from antq_actors.jobs.worker_definitions import check_current
+from antq_actors.jobs import current_app, resolver
+from antq_actors.jobs.worker_registry import check_current
 from antq_actors.storage.format.encoding import encode_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from antq_actors.jobs.perform import Attempt
+    from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import ErrorEntry
-    from antq_actors.jobs.worker_registry import AnyWorker
 
 
 def name_of(worker: AnyWorker) -> str:
@@ -24,7 +24,7 @@ def name_of(worker: AnyWorker) -> str:
 
     Raises TypeError for what is none, and ValueError when another one would run its jobs.
     """
-    name = worker_registry.name_of(worker)
+    name = resolver.name_of(worker)
     check_current(worker)
     return name
 
@@ -123,9 +123,9 @@ def _do(subject: Any, method: str, args: Sequence[Any], options: Mapping[str, An
         subject = subject.queue(name)
     elif verb == "enqueue":
         worker, mapping = args
-        args = worker_registry.resolve(worker, job_id=0), mapping
+        args = resolver.resolve(worker, job_id=0), mapping
     elif verb == "enqueue_many":
         worker, items = args
-        args = worker_registry.resolve(worker, job_id=0), map(wire.load, items)
+        args = resolver.resolve(worker, job_id=0), map(wire.load, items)
     found = getattr(subject, verb)
     return found(*args, **options) if callable(found) else found

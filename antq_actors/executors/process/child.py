@@ -26,7 +26,7 @@ from antq_actors.executors.process import wire
 from antq_actors.executors.process.logs import LogsToParent
 from antq_actors.executors.process.parent_connection import Link
 from antq_actors.executors.process.parent_proxy import PipeApplication, PipeControl, PipeHandler
-from antq_actors.jobs import current_app, worker_definitions
+from antq_actors.jobs import current_app, worker_registry
 from antq_actors.jobs.attempt_error import describe, trace
 from antq_actors.jobs.perform import Attempt
 from antq_actors.storage import main_objects
@@ -142,7 +142,7 @@ class _Child:
 
     def _import_for(self, worker: str) -> None:
         """Import the module of a worker that is known by another name, before the attempt."""
-        if worker_definitions.defined(worker) is None:
+        if worker_registry.defined(worker) is None:
             module = worker.partition(":")[0]
             if module and module not in sys.modules:
                 self._import(module)
@@ -160,7 +160,7 @@ class _Child:
         self._waits = True
         ready = wire.Ready()
         try:
-            worker_definitions.define(name, main_objects.loads_by_value(pickled))
+            worker_registry.define(name, main_objects.loads_by_value(pickled))
         except BaseException as error:  # the attempt fails with it, sys.exit() included
             if self._is_ending:
                 raise

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from antq_actors.executors.process.parent_connection import Link
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.option_types import JobOptions
+    from antq_actors.jobs.options import JobOptions
+    from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import ErrorEntry
-    from antq_actors.jobs.worker_registry import AnyWorker
 
 
 class PipeControl(Control):

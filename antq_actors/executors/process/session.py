@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.executors import places
 from antq_actors.executors.process import calls, remote_error, wire
-from antq_actors.jobs import current_app, worker_registry
-from antq_actors.jobs.worker_definitions import defined
+from antq_actors.jobs import current_app, resolver
+from antq_actors.jobs.worker_registry import defined
 from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
     from antq_actors.executors.base import Settings
     from antq_actors.executors.process.os_process import OsProcess
     from antq_actors.jobs.perform import Attempt
-    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.jobs.resolver import AnyWorker
 
 log: Final = logging.getLogger("antq_actors.executors")
 
@@ -151,7 +151,7 @@ class Conversation:
         worker = defined(name)
         if worker is None:
             return  # it is found by its name, or not at all
-        if worker_registry.is_importable(worker):
+        if resolver.is_importable(worker):
             if self._known.get(name) is worker:
                 return
             self._known[name] = worker
@@ -191,7 +191,7 @@ class Conversation:
 def module_of(attempt: Attempt) -> str | None:
     """Answer what a process may import before it gets such an attempt."""
     worker = defined(attempt.job.spec.worker)
-    if worker is None or not worker_registry.is_importable(worker):
+    if worker is None or not resolver.is_importable(worker):
         return None
     return worker.__module__
 

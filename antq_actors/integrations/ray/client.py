@@ -20,7 +20,7 @@ from antq_actors.integrations.ray.parcel import pack
 from antq_actors.jobs import current_app
 from antq_actors.jobs.job import Job, check_outside_of_jobs
 from antq_actors.jobs.new_job import check_args
-from antq_actors.jobs.worker_registry import name_of
+from antq_actors.jobs.resolver import name_of
 from antq_actors.storage.format.encoding import encode_args
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from antq_actors.jobs.control import Progress
-    from antq_actors.jobs.option_types import JobOptions
-    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.jobs.options import JobOptions
+    from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.queues.messages import QueueStatus
 
 NAMESPACE: Final = "antq"

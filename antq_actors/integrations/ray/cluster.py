@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors.app import AntQ, signing_keys
 from antq_actors.errors import ConfigError
 from antq_actors.integrations.ray import NOT_INSTALLED
-from antq_actors.jobs import current_app, worker_registry
+from antq_actors.jobs import current_app, resolver
 from antq_actors.storage.format.encoding import load_args
 
 try:
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from antq_actors.app.signing_keys import KeyText
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.jobs.resolver import AnyWorker
 
 __all__ = ["NAMESPACE", "Client", "QueueClient", "connect", "host"]
 
@@ -227,7 +227,7 @@ class Host:
 
 def _worker(sent: parcel.Parcel) -> AnyWorker:
     parcel.unpack(sent)
-    return worker_registry.resolve(sent.name, job_id=0)
+    return resolver.resolve(sent.name, job_id=0)
 
 
 def _portable(error: BaseException | None) -> BaseException | None:

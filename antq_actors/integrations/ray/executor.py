@@ -20,15 +20,15 @@ from antq_actors.integrations.ray.attempt import RayHandle
 from antq_actors.integrations.ray.parcel import NotPicklableError, pack
 from antq_actors.jobs import current_app
 from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted
-from antq_actors.jobs.worker_definitions import defined
+from antq_actors.jobs.worker_registry import defined
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.messages import Continue
 from antq_actors.otp.messaging import timers
 
 if TYPE_CHECKING:
     from antq_actors.executors.base import Done, Settings
+    from antq_actors.jobs.options import RayOptions
     from antq_actors.jobs.perform import Attempt
-    from antq_actors.jobs.ray_options import RayOptions
     from antq_actors.otp.kernel.child_spec import ChildSpec
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.otp.kernel.ref import ServerRef

@@ -6,11 +6,11 @@ import importlib
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from antq_actors.jobs import worker_definitions, worker_registry
+from antq_actors.jobs import resolver, worker_registry
 from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
-    from antq_actors.jobs.worker_registry import AnyWorker
+    from antq_actors.jobs.resolver import AnyWorker
 
 
 class Parcel(NamedTuple):
@@ -33,11 +33,11 @@ _unpacked: Final[dict[str, bytes]] = {}
 
 def pack(worker: AnyWorker) -> Parcel:
     """Answer *worker* for another process. Raises NotPicklableError."""
-    name = worker_registry.name_of(worker)
+    name = resolver.name_of(worker)
     known = _packed.get(name)
     if known is not None and known[0] is worker:
         return known[1]
-    if not worker_registry.is_importable(worker):
+    if not resolver.is_importable(worker):
         # Each time: what it refers to may have changed, another cell of a notebook, say.
         return Parcel(name, pickled=_dumped(worker, name))
     # Not by its name alone: that may be one of its own choice.
@@ -51,9 +51,9 @@ def unpack(parcel: Parcel) -> None:
     name, module, pickled = parcel
     if pickled is not None:
         if _unpacked.get(name) != pickled:
-            worker_definitions.define(name, main_objects.loads_by_value(pickled))
+            worker_registry.define(name, main_objects.loads_by_value(pickled))
             _unpacked[name] = pickled
-    elif module is not None and worker_definitions.defined(name) is None:
+    elif module is not None and worker_registry.defined(name) is None:
         with suppress(Exception):  # whoever resolves the name says what is wrong
             importlib.import_module(module)
 

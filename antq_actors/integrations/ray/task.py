@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 
     from antq_actors.integrations.ray.parcel import Parcel
     from antq_actors.jobs.job import Job
-    from antq_actors.jobs.option_types import JobOptions
+    from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.outcome import Failed
+    from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import StoredJob
-    from antq_actors.jobs.worker_registry import AnyWorker
 
 LOOK_INTERVAL: Final = 0.1
 """Least seconds between two looks whether an attempt shall end."""

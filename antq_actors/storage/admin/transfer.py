@@ -23,8 +23,7 @@ from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.options import check_queue_name
 from antq_actors.jobs.outcome import GivenBack
-from antq_actors.jobs.state import JobSpec, JobState, NewJob, StoredJob
-from antq_actors.jobs.status import ENDED, Status
+from antq_actors.jobs.state import ENDED, JobSpec, JobState, NewJob, Status, StoredJob
 from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.encoding import encode_args, encoded_pickle, pickle_of
 from antq_actors.storage.format.records import Filter, ImportedJob

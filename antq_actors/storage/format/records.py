@@ -9,8 +9,7 @@ from antq_actors.errors import AntqError
 if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
-    from antq_actors.jobs.state import ErrorEntry, NewJob, StoredJob
-    from antq_actors.jobs.status import Status
+    from antq_actors.jobs.state import ErrorEntry, NewJob, Status, StoredJob
 
 
 class ImportedJob(NamedTuple):

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.outcome import Completed, Interrupted, Refused
-from antq_actors.jobs.state import StoredJob
-from antq_actors.jobs.status import WAITING, Status
+from antq_actors.jobs.state import WAITING, Status, StoredJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone, Settlement
 from antq_actors.storage.jobs.writer import JobWriter

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.status import ENDED, WAITING, Status
+from antq_actors.jobs.state import ENDED, WAITING, Status
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.jobs.claims import JobRuns
 from antq_actors.storage.jobs.meta import NEXT_NODE

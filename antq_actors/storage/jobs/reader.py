@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.state import StoredJob
-from antq_actors.jobs.status import ACTIVE, Status
+from antq_actors.jobs.state import ACTIVE, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs.meta import Meta

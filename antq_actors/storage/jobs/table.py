@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     import lmdb
     from lmdb import _Database
 
-    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob
-    from antq_actors.jobs.status import Status
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob, Status
     from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.jobs.bulk import Items
     from antq_actors.storage.lmdb.tables import Tables

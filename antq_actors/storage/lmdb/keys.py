@@ -24,7 +24,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from antq_actors.errors import StorageError
-from antq_actors.jobs.status import Status
+from antq_actors.jobs.state import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

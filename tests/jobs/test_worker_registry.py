@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from antq_actors.jobs import worker_definitions, worker_registry
+from antq_actors.jobs import resolver, worker_registry
 from antq_actors.jobs.function_worker import worker
 from antq_actors.jobs.worker import Worker
 
@@ -52,7 +52,7 @@ def cell():
 
 
 def resolve(name):
-    return worker_registry.resolve(name, job_id=1)
+    return resolver.resolve(name, job_id=1)
 
 
 # ---- refused ------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_a_refused_worker_leaves_no_trace():
         clash()
 
     path = f"{__name__}:{clash.__qualname__}.<locals>.Late"
-    assert worker_definitions.defined(path) is None
+    assert worker_registry.defined(path) is None
 
 
 def test_a_name_that_is_the_path_of_another_worker_is_refused():
@@ -492,6 +492,6 @@ def test_a_class_that_a_function_made_is_imported_only_where_it_is_found(module)
         """,
     )
 
-    assert worker_registry.is_importable(made.Found)
-    assert worker_registry.is_importable(made.Plain)
-    assert not worker_registry.is_importable(made.lost)
+    assert resolver.is_importable(made.Found)
+    assert resolver.is_importable(made.Plain)
+    assert not resolver.is_importable(made.lost)

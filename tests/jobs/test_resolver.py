@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from antq_actors.errors import NotAWorker, WorkerNotFound
-from antq_actors.jobs import worker_definitions, worker_registry
+from antq_actors.jobs import resolver, worker_registry
 from antq_actors.jobs.worker import Worker
 
 
@@ -26,7 +26,7 @@ def module(tmp_path, monkeypatch):
 
 
 def resolve(name, **options):
-    return worker_registry.resolve(name, job_id=4711, **options)
+    return resolver.resolve(name, job_id=4711, **options)
 
 
 def test_a_class_inside_a_function_is_found_while_its_process_lives():
@@ -34,19 +34,19 @@ def test_a_class_inside_a_function_is_found_while_its_process_lives():
         class Inner(Worker):
             pass
 
-        return worker_registry.name_of(Inner)
+        return resolver.name_of(Inner)
 
     name = define()
 
-    assert worker_registry.name_of(resolve(name)) == name
+    assert resolver.name_of(resolve(name)) == name
 
 
 def test_a_later_definition_of_a_name_takes_its_place():
     first = type("Again", (Worker,), {})
     second = type("Again", (Worker,), {})
 
-    assert worker_registry.name_of(first) == worker_registry.name_of(second)
-    assert resolve(worker_registry.name_of(first)) is second
+    assert resolver.name_of(first) == resolver.name_of(second)
+    assert resolve(resolver.name_of(first)) is second
 
 
 def test_a_worker_with_a_name_of_its_own_answers_to_its_place_as_well():
@@ -206,10 +206,10 @@ def test_a_module_whose_attributes_raise_has_no_such_worker():
 
 
 def test_a_spawned_child_knows_its_parents_script_by_the_same_name():
-    assert worker_definitions.default_name("__mp_main__", "Mail") == "__main__:Mail"
+    assert worker_registry.default_name("__mp_main__", "Mail") == "__main__:Mail"
 
 
 @pytest.mark.parametrize("thing", [5, "shop:Mail", Worker, object, print, None])
 def test_what_is_no_worker_has_no_name(thing):
     with pytest.raises(TypeError, match="is no worker"):
-        worker_registry.name_of(thing)
+        resolver.name_of(thing)
