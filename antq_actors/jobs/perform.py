@@ -317,25 +317,8 @@ class AttemptRunner(msgspec.Struct):
         try:
             if not log.isEnabledFor(level):
                 return
-            code, job = AttemptRunner._log.__code__, self.attempt.job
-            # Not by `log.log()`: that takes no stack but its own.
-            record = log.makeRecord(
-                log.name,
-                level,
-                code.co_filename,
-                code.co_firstlineno,
-                text,
-                values,
-                None if error is None else (type(error), error, users_part(error)),
-                code.co_name,
-                extra={
-                    "job_id": job.id,
-                    "worker": job.spec.worker,
-                    "queue": job.state.queue_name,
-                    "attempt": job.state.attempts,
-                },
-                sinfo=None if stack is None else escaped(stack.rstrip()),
-            )
+            exc_info = None if error is None else (type(error), error, users_part(error))
+            record = self._record(level, text, values, exc_info, stack)
             if trace is not None:
                 # Formatters take this text for their own. It can be written to any file, whatever
                 # the exceptions say, and the causes begin with the user's frames, too.
@@ -345,6 +328,29 @@ class AttemptRunner(msgspec.Struct):
             raise
         except BaseException:  # noqa: BLE001, S110 - a handler that raises must not change an outcome
             pass
+
+    def _record(
+        self, level: int, text: str, values: tuple[object, ...], exc_info: Any, stack: str | None
+    ) -> logging.LogRecord:
+        job, code = self.attempt.job, AttemptRunner._log.__code__
+        # Not by `log.log()`: that takes no stack but its own.
+        return log.makeRecord(
+            log.name,
+            level,
+            code.co_filename,
+            code.co_firstlineno,
+            text,
+            values,
+            exc_info,
+            code.co_name,
+            extra={
+                "job_id": job.id,
+                "worker": job.spec.worker,
+                "queue": job.state.queue_name,
+                "attempt": job.state.attempts,
+            },
+            sinfo=None if stack is None else escaped(stack.rstrip()),
+        )
 
 
 async def _end_if_forked(coroutine: Coroutine[Any, Any, Any], since: int) -> Any:

@@ -1,4 +1,4 @@
-"""What an attempt comes to that nobody waits for any more: nothing is said of it."""
+"""The late end of an abandoned attempt, and of a fork that a job left: neither is logged."""
 
 import asyncio
 import logging
@@ -47,7 +47,7 @@ class AwaitedSwallowing(Worker):
 
 
 @pytest.mark.parametrize("kind", ["thread", "async"])
-def test_a_job_that_was_given_up_says_nothing_of_its_late_failure(play, caplog):
+def test_an_abandoned_job_does_not_log_its_late_failure(play, caplog):
     app = play.start()
     worker = AwaitedSwallowing if play.kind == "async" else Swallowing
     job = app.enqueue(worker, {"place": str(play.place), "part": "a"}, max_attempts=1)
@@ -70,7 +70,7 @@ class Forking(Worker):
             raise ValueError("in a fork")
 
 
-def test_a_fork_that_a_job_has_made_says_nothing_of_its_failure():
+def test_a_fork_of_a_job_does_not_log_its_failure():
     reads, writes = os.pipe()
     handler = logging.StreamHandler(os.fdopen(writes, "w"))
     log = logging.getLogger("antq_actors.jobs")
@@ -90,7 +90,7 @@ def test_a_fork_that_a_job_has_made_says_nothing_of_its_failure():
         assert said.read() == ""
 
 
-def test_a_thread_that_a_job_has_left_reads_no_errors_of_the_next():
+def test_a_thread_left_by_a_job_reads_no_errors_of_the_next():
     attempt = an_attempt_of(Forking)
 
     theirs = calls.read_errors(wire.ReadErrors(1, attempt.job.id), attempt)
@@ -108,7 +108,7 @@ def an_attempt_of(worker):
     return Attempt(StoredJob(1, state, spec, ()), Control())
 
 
-def test_a_fork_that_leaves_a_job_in_a_process_says_nothing_of_it(crew, capfd):
+def test_a_fork_that_leaves_a_job_in_a_process_logs_nothing(crew, capfd):
     crew.start()
 
     job = crew.does("fork_and_leave")
