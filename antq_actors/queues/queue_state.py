@@ -8,7 +8,7 @@ Events go in, and what to do comes out:
     refused             -> Retry                  when to repeat the request
     next_check          -> seconds                when to look at the store without a reason
     started, not_started, orphans_counted         noted
-    exited              -> Exited                 which attempt ended, and how
+    exited              -> attempt and end        which attempt ended, and how
     stop_requested      -> whether it is new
 
 One request to the store is in flight at a time. What ends in the meantime is collected and goes
@@ -72,6 +72,9 @@ REMINDER_SECONDS: Final = 30.0
 
 _ENDS: Final = OUTCOMES | {NotRun}
 
+_INCOMPLETE: Final = (Failed, Interrupted, NotRun)
+"""Ends that may need more before they are outcomes."""
+
 
 class StopCause(Enum):
     """Why a queue requested an attempt to stop."""
@@ -119,18 +122,6 @@ class Retry(NamedTuple):
     seconds: float
     is_logged: bool
     """Whether it is time to log a warning."""
-
-
-class Exited(NamedTuple):
-    """An attempt ended.
-
-    An outcome goes with the next request. Two ends need more first: a `NotRun` was not performed,
-    and a `Failed` without ``retry_in`` was ended from outside, so its worker has yet to be asked
-    for the delay.
-    """
-
-    running: RunningAttempt
-    end: Outcome | NotRun
 
 
 @dataclass(slots=True)
@@ -363,11 +354,13 @@ class QueueState:
         *,
         killed_with_parent: bool = False,
         is_last: bool = False,
-    ) -> Exited | None:
+    ) -> tuple[RunningAttempt, Outcome | NotRun] | None:
         """Note that a worker actor ended; return its attempt and what came of it.
 
-        None: it never started, and its job was given back then. *is_last*: nothing more may be
-        started, as the queue ends; so each end is an outcome.
+        None: it never started, and its job was given back then. An outcome goes with the next
+        request. Two ends need more first: a `NotRun` was not performed, and a `Failed` without
+        ``retry_in`` was ended from outside, so its worker has yet to be asked for the delay.
+        *is_last*: nothing more may be started, as the queue ends; so each end is an outcome.
         """
         running = self.running.pop(ref, None)
         if running is None:
@@ -375,16 +368,16 @@ class QueueState:
         end = verdict(running, reason)
         if killed_with_parent:
             end = Interrupted("its queue's workers were killed")
-        if isinstance(end, Interrupted):
-            end = replace(end, max_interruptions=self.max_interruptions)
-        if isinstance(end, NotRun):
-            if not is_last:
-                return Exited(running, end)
-            end = GivenBack()
-        if is_last or not isinstance(end, Failed) or end.retry_in is not None:
-            job = running.attempt.job
-            self.unsent.append(Settlement(job.id, job.state.execution, end))
-        return Exited(running, end)
+        if isinstance(end, _INCOMPLETE):  # as few are
+            if isinstance(end, Interrupted):
+                end = replace(end, max_interruptions=self.max_interruptions)
+            elif not is_last and (isinstance(end, NotRun) or end.retry_in is None):
+                return running, end
+            elif isinstance(end, NotRun):
+                end = GivenBack()
+        job = running.attempt.job
+        self.unsent.append(Settlement(job.id, job.state.execution, end))
+        return running, end
 
     def orphans_counted(self, number: int) -> bool:
         """Note how many abandoned threads still run; return whether they are newly too many."""

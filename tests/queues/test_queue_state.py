@@ -27,7 +27,6 @@ from antq_actors.queues.queue_state import (
     MAX_CLAIM_JOBS,
     REMINDER_SECONDS,
     SLOTS_PER_CLAIM,
-    Exited,
     Fetched,
     FetchRequest,
     Outage,
@@ -360,7 +359,7 @@ def test_an_attempt_runs_until_its_worker_actor_exited():
     state.started(second)
     assert (state.running_ids, state.free) == ((1, 2), 0)
 
-    assert state.exited(2, Shutdown(Completed())) == Exited(first, Completed())
+    assert state.exited(2, Shutdown(Completed())) == (first, Completed())
 
     assert (state.running_ids, state.free) == ((1,), 1)
     assert state.unsent == [settlement(2)]
@@ -505,7 +504,7 @@ def test_the_exit_of_a_worker_actor_is_the_end_of_its_attempt(reason, cause, end
     state, one = a_state(), running(1, timeout=1.5, cause=cause)
     state.started(one)
 
-    assert state.exited(1, reason) == Exited(one, end)
+    assert state.exited(1, reason) == (one, end)
 
     needs_more = isinstance(end, NotRun) or (isinstance(end, Failed) and end.retry_in is None)
     assert state.unsent == ([] if needs_more else [settlement(1, end)])
@@ -524,7 +523,7 @@ def test_when_the_queue_ends_each_end_is_an_outcome(reason, outcome):
     state, one = a_state(), running(1)
     state.started(one)
 
-    assert state.exited(1, reason, is_last=True) == Exited(one, outcome)
+    assert state.exited(1, reason, is_last=True) == (one, outcome)
     assert state.unsent == [settlement(1, outcome)]
 
 
@@ -533,7 +532,7 @@ def test_an_attempt_killed_with_all_others_was_interrupted(cause):
     state, one = a_state(max_interruptions=7), running(1, timeout=1.5, cause=cause)
     state.started(one)
 
-    end = state.exited(1, Killed(), killed_with_parent=True).end
+    _, end = state.exited(1, Killed(), killed_with_parent=True)
 
     assert end == Interrupted("its queue's workers were killed", 7)
     assert state.unsent == [settlement(1, end)]
@@ -548,7 +547,7 @@ def test_a_failure_whose_delay_could_not_be_worked_out_gets_the_default(reason, 
     failed = Failed("timed out after 1 s", None, None, "TimeoutError")
     state.started(running(1, attempts=2, failed=failed, cause=cause))
 
-    end = state.exited(1, reason).end
+    _, end = state.exited(1, reason)
 
     assert end == Failed("timed out after 1 s", None, 20.0, "TimeoutError")
     assert state.unsent == [settlement(1, end, execution=2)]
@@ -559,7 +558,7 @@ def test_a_failure_whose_delay_was_worked_out_has_that(cause):
     state = a_state()
     state.started(running(1, failed=Failed("killed", retry_in=None), cause=cause))
 
-    assert state.exited(1, FAILED).end == Failed("no", "trace", 3.0)
+    assert state.exited(1, FAILED)[1] == Failed("no", "trace", 3.0)
 
 
 @pytest.mark.parametrize(
@@ -569,7 +568,7 @@ def test_a_timeout_is_shown_in_seconds_without_padding(timeout, text):
     state = a_state()
     state.started(running(1, timeout=timeout, cause=TIMEOUT))
 
-    end = state.exited(1, Killed()).end
+    _, end = state.exited(1, Killed())
 
     assert end == Failed(f"timed out after {text} s", None, None, "TimeoutError")
 
@@ -580,7 +579,7 @@ def test_a_timeout_has_the_place_where_the_attempt_was():
     state.started(one)
 
     trace = "Traceback:\n  in perform\nTimeoutError: timed out after 1.5 s\n"
-    assert state.exited(1, Killed()).end == Failed(
+    assert state.exited(1, Killed())[1] == Failed(
         "timed out after 1.5 s", trace, None, "TimeoutError"
     )
 
@@ -711,11 +710,11 @@ class AnyQueue(RuleBasedStateMachine):
     def an_attempt_ends(self, data, outcome):
         ref = data.draw(st.sampled_from(sorted(self.running)))
         one = self.running.pop(ref)
-        exited = self.state.exited(ref, Killed() if outcome is None else Shutdown(outcome))
+        ended, end = self.state.exited(ref, Killed() if outcome is None else Shutdown(outcome))
 
-        assert exited.running is one
-        if isinstance(exited.end, Failed) and exited.end.retry_in is None:
-            self.state.settled(one.attempt.job, exited.end)  # as a worker that knows no delay
+        assert ended is one
+        if isinstance(end, Failed) and end.retry_in is None:
+            self.state.settled(one.attempt.job, end)  # as a worker that knows no delay
         self.expected.append(ref)
         assert self.state.exited(ref, Killed()) is None
         self.advance()
