@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import lmdb
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.otp.kernel.reasons import ExitReason
 
-_LARGEST_BATCH: Final = 1_000
+_MOST_REQUESTS: Final = 1_000
 _LOOKS_PER_SWEEP: Final = 100
 """Every so many, readers that were killed are forgotten: they keep pages from being used again."""
 _IDLE_WATCH_SECONDS: Final = 0.05
@@ -45,6 +46,7 @@ _OLDEST_LOOK_SECONDS: Final = 1.0
 """So old is a look at most that left somebody waiting: the clock may have been set back, so that
 nothing is due any more, and no commit tells of that.
 """
+_REQUEST: Final = itemgetter(1)
 _BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
 
 
@@ -60,15 +62,6 @@ class _Sweep(NamedTuple):
     """It is time to forget readers that were killed."""
 
     watch_interval: float
-
-
-class _Done(NamedTuple):
-    """What is left to do when a transaction is committed, but for waking queues."""
-
-    transaction: int | None
-    """Its number, if it changed anything."""
-    findings: list[tuple[object, ...]]
-    """What is to be logged."""
 
 
 class StorageActor(GenServer):
@@ -148,8 +141,25 @@ class StorageActor(GenServer):
     def handle_call(self, request: Any) -> Any:
         """Do a Write or Read together with those that wait; they are answered after the commit."""
         batch = [(self.from_, request)]
-        batch += [(asker, asker.request) for asker in self.take_requests(_LARGEST_BATCH - 1)]
-        self._do([(asker, request) for asker, request in batch if _is_wanted(asker, request)])
+        for asker in self.take_requests(_MOST_REQUESTS - 1):
+            batch.append((asker, asker.request))  # noqa: PERF401 - mostly there is none
+        writes, reads = [], []
+        for asker, each in batch:
+            # Claimed for a killed queue actor, behind the rescue of its successor, jobs would run
+            # on paper for ever.
+            if isinstance(asker, Call) and not asker.is_wanted:
+                continue
+            if isinstance(each, Write):
+                writes.append((asker, each))
+            elif isinstance(each, Read):
+                reads.append((asker, each))
+            else:
+                error = f"the storage actor is asked Write or Read, not {each!r}"
+                reply_error(asker, TypeError(error))
+        if writes:
+            self._write(writes)
+        for asker, each in reads:
+            self._read(asker, each)
         return NOREPLY
 
     def handle_info(self, message: Any) -> None:
@@ -184,19 +194,11 @@ class StorageActor(GenServer):
         """Close the environment. Who waits in the mailbox asks the successor."""
         self._env.close()
 
-    def _do(self, batch: list[tuple[Any, Write | Read]]) -> None:
-        writes = [(asker, request) for asker, request in batch if isinstance(request, Write)]
-        if writes:
-            self._write(writes)
-        for asker, request in batch:
-            if isinstance(request, Read):
-                self._read(asker, request)
-
     def _write(self, batch: list[tuple[Any, Write]]) -> None:
         """Commit all in one transaction; if that fails, each in its own."""
         try:
             # Each once, also if it was sent twice: the second time it would claim other jobs.
-            committed = self._commit(list(dict.fromkeys(request for _, request in batch)))
+            findings = self._commit(list(dict.fromkeys(map(_REQUEST, batch))))
         except Exception as error:
             if _ends_it(error):
                 self._refuse_removed([asker for asker, _ in batch], error)
@@ -214,8 +216,8 @@ class StorageActor(GenServer):
                 reply_error(asker, request.refusal)
         if self._due or self._commanded:
             self._announce()
-        if committed.findings:
-            log_findings(committed.findings)
+        if findings:
+            log_findings(findings)
 
     def _announce(self) -> None:
         """Wake the queues that got work or commands, also those of a turn that was cut short."""
@@ -224,17 +226,20 @@ class StorageActor(GenServer):
                 wake(queue_name)
                 queues.discard(queue_name)
 
-    def _commit(self, requests: list[Write]) -> _Done:
-        """Do all that is not yet done."""
+    def _commit(self, requests: list[Write]) -> list[tuple[object, ...]]:
+        """Do all that is not yet done; return what is to be logged."""
         commits: list[None] = []
-        done = self._env.write(lambda txn: self._run(txn, requests, commits), commits)
-        if self._idle.waiters and done.transaction is not None:
+        transaction, findings = self._env.write(partial(self._run, requests, commits), commits)
+        if self._idle.waiters and transaction is not None:
             self._look_for_idle_soon()
-        if done.transaction == self._seen + 1:
-            self._seen = done.transaction
-        return done
+        if transaction == self._seen + 1:
+            self._seen = transaction
+        return findings
 
-    def _run(self, txn: lmdb.Transaction, requests: list[Write], commits: list[None]) -> _Done:
+    def _run(
+        self, requests: list[Write], commits: list[None], txn: lmdb.Transaction
+    ) -> tuple[int | None, list[tuple[object, ...]]]:
+        """Return the number of the transaction if it changes anything, and what is to be logged."""
         store = JobStore(txn, self._env.tables, self._signer)
         for request in requests:
             if request.commits:
@@ -249,9 +254,9 @@ class StorageActor(GenServer):
                 request.refusal = refusal
         store.flush()
         # Noted before the commit: it harms no queue to be woken for nothing.
-        self._due.update(queue for queue in store.due if not store.is_paused(queue))
-        self._commanded.update(store.commanded)
-        return _Done(txn.id() if store.has_changed else None, store.findings)
+        self._due |= store.due
+        self._commanded |= store.commanded
+        return txn.id() if store.has_changed else None, store.findings
 
     def _read(self, asker: Any, request: Read) -> None:
         tables = self._env.tables
@@ -370,13 +375,3 @@ class StorageActor(GenServer):
 def _ends_it(error: Exception) -> bool:
     """Return whether the environment cannot be used any more."""
     return isinstance(error, StoreRemoved) or isinstance(error.__cause__, _BROKEN)
-
-
-def _is_wanted(asker: Any, request: object) -> bool:
-    """Return whether to do it; who asks for something else hears so."""
-    if not isinstance(request, Write | Read):
-        reply_error(asker, TypeError(f"the storage actor is asked Write or Read, not {request!r}"))
-        return False
-    # Claimed for a killed queue actor, behind the rescue of its successor, jobs would run on paper
-    # for ever.
-    return not isinstance(asker, Call) or asker.is_wanted

@@ -144,8 +144,10 @@ class StorageClient:
         def work(store: JobStore) -> Claim:
             return store.work(queue_name, settlements, node=node, limit=limit, now=clock())
 
+        if os.getpid() != self._pid:
+            self.check()
         request = Write(work)
-        return request, self.request_again(request, tag=tag)
+        return request, inline.request(self._dest, request, tag)
 
     def request_again(self, request: Write, *, tag: Any) -> Response | None:
         """Repeat a request whose answer was lost. If it was done, only its answer comes again."""
@@ -315,7 +317,8 @@ class StorageClient:
         reconnect_timeout: float = _TIMEOUT_SECONDS,
     ) -> Any:
         """Send until it is answered: the storage actor may die in the meantime, and comes back."""
-        self.check()
+        if os.getpid() != self._pid:
+            self.check()
         timeout = self._timeout if timeout is None else min(timeout, self._timeout)
         reconnect_timeout = min(reconnect_timeout, timeout)
         began = time.monotonic()

@@ -45,7 +45,7 @@ after = partial(Step, "after")
 
 STORE: Final = "antq_actors.storage.jobs.job_store:JobStore"
 TABLE: Final = "antq_actors.storage.jobs.table:JobTable"
-BULK: Final = "antq_actors.storage.jobs.bulk:BulkUpdate"
+BULK: Final = "antq_actors.storage.jobs.job_store:BulkUpdate"
 CLIENT: Final = "antq_actors.storage.client:StorageClient"
 OPENING: Final = "antq_actors.storage.lmdb.environment"
 ENVIRONMENT: Final = f"{OPENING}:Environment"
@@ -76,7 +76,7 @@ def _enters(status: Status) -> Step:
 def _moves_to(status: Status) -> Callable[[Any], bool]:
     """Return whether jobs change to this status that are claimed, or have completed, together."""
     return lambda call: any(
-        each.result.status is status and each.move.ids for each in call.self._transitions.values()
+        each.result.status is status and each.move.ids for each in call.self.transitions.values()
     )
 
 

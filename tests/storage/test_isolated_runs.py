@@ -10,7 +10,7 @@ from antq_actors.jobs.outcome import Completed, Failed
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format.records import NodeGone, Settlement
 from antq_actors.storage.jobs import job_store
-from antq_actors.storage.jobs.claims import ISOLATION_MICROSECONDS
+from antq_actors.storage.jobs.writer import ISOLATION_MICROSECONDS
 
 
 def interrupted(store, count, times, *, most=3):

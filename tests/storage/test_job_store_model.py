@@ -24,7 +24,7 @@ from antq_actors.jobs.outcome import (
 from antq_actors.jobs.state import ACTIVE, ENDED, Status, StoredJob
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs import job_store
-from antq_actors.storage.jobs.claims import ISOLATION_MICROSECONDS
+from antq_actors.storage.jobs.writer import ISOLATION_MICROSECONDS
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.environment import Environment
 

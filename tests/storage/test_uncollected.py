@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from antq_actors.storage.lmdb.uncollected import Uncollected
+from antq_actors.storage.lmdb.transactions import Uncollected
 
 
 @pytest.fixture

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.jobs.job_store import JobStore
-    from antq_actors.storage.lmdb.tables import Tables
+    from antq_actors.storage.lmdb.keys import Tables
 
 __all__ = [
     "Compacted",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
-    from antq_actors.storage.lmdb.tables import Tables
+    from antq_actors.storage.lmdb.keys import Tables
 
     Write = Callable[[Callable[[lmdb.Transaction], bool]], bool]
     """Does something in a write transaction, enlarges the map if need be, answers its answer."""

@@ -15,6 +15,7 @@ from antq_actors.jobs import lifecycle
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
+from antq_actors.storage.jobs.table import places_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.keys import items_with, keys_from, value_of
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
-    from antq_actors.storage.lmdb.tables import Tables
+    from antq_actors.storage.lmdb.keys import Tables
 
 _TABLES: Final = ("payloads", "index", "listing", "unique", "errors")
 """The tables, besides counts, whose every key follows from a job."""
@@ -60,7 +61,7 @@ class _Verification:
 
     def _wrong_counter(self) -> Iterator[str]:
         try:
-            next_id = Meta(self._txn, self._tables).counter(NEXT_ID)
+            next_id = Meta(self._txn, self._tables.meta).counter(NEXT_ID)
         except StorageError as error:
             yield f"meta: {error}"
             return
@@ -155,13 +156,11 @@ class _Verification:
 def _keys_of(id_: int, record: encoding.JobRecord) -> list[tuple[str, bytes]]:
     """Return the keys that follow from a job, by table, but for those of its errors."""
     state, digest = record
-    lane = keys.lane(state.status, state.queue_name)
-    found = [
-        ("payloads", keys.job_key(id_)),
-        ("index", keys.work_key(lane, keys.order_of(state), id_)),
-    ]
-    if state.status in keys.LISTED:
-        found.append(("listing", keys.listing_key(lane, id_)))
+    key = keys.job_key(id_)
+    _, place, listing = places_of(state)
+    found = [("payloads", key), ("index", place + key)]
+    if listing is not None:
+        found.append(("listing", listing + key))
     if digest is not None:
         found.append(("unique", keys.unique_key(digest, state.status, id_)))
     return found

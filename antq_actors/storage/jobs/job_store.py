@@ -1,46 +1,57 @@
-"""The verbs that change jobs.
+"""The path of a job through the store: it comes in, it is claimed, its execution ends.
 
-One method is one verb; it takes the time and decides no status: that is the lifecycle's. A verb
-raises its AntqError before its first write, so that a transaction that holds many verbs goes on
-after one that was refused. LMDB lets one writer in at a time, among all processes, so what a verb
-finds and what it changes are one step: no unique job is stored twice.
+LMDB lets one writer in at a time, among all processes, so what a verb finds and what it changes are
+one step: no unique job is stored twice, and no job is claimed twice. What an execution came to
+counts only while the job still runs that very execution, and a node that was declared dead gets
+nothing more.
+
+Jobs that change together write each table once for all of them, not for each. The jobs of a claim
+come to have equal records, and so do many that were enqueued together. What becomes of one becomes
+of all with an equal record, so that is found out once; a job costs its place in the order of work,
+which it leaves at once, and its share of what :meth:`BulkUpdate.write` puts into the tables.
 """
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+import struct
+from functools import partial
+from itertools import islice, repeat, takewhile
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
-from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
+from antq_actors.errors import DamagedRecord, StorageError
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.state import ENDED, WAITING, Status
-from antq_actors.storage.format import display, encoding
-from antq_actors.storage.jobs.claims import JobRuns
-from antq_actors.storage.jobs.meta import NEXT_NODE
+from antq_actors.jobs.outcome import Completed
+from antq_actors.jobs.state import WAITING, Status, StoredJob
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.records import Claim, NodeGone, Settlement
+from antq_actors.storage.jobs.meta import NEXT_ID, node_keys
 from antq_actors.storage.jobs.reader import JobReader
-from antq_actors.storage.jobs.writer import log_findings
+from antq_actors.storage.jobs.table import get_many, places_of, put_all
+from antq_actors.storage.jobs.writer import JobWriter, log_findings
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     import lmdb
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob, StoredJob
-    from antq_actors.storage.format.records import ImportedJob
+    from antq_actors.jobs.state import ErrorEntry, JobState, NewJob
+    from antq_actors.storage.format.records import Cancellation, ImportedJob
+    from antq_actors.storage.jobs.table import Items
     from antq_actors.storage.lmdb.environment import Environment
+    from antq_actors.storage.lmdb.keys import Tables
 
 T = TypeVar("T")
 
 
 def read(env: Environment, verb: Callable[[JobReader], T]) -> T:
-    """Return what *verb* answers, in a read transaction of its own."""
+    """Return what *verb* returns, in a read transaction of its own."""
     return env.read(lambda txn: verb(JobReader(txn, env.tables)))
 
 
 def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
-    """Return what *verb* answers, committed; when it raises, nothing has changed."""
+    """Return what *verb* returns, committed; when it raises, nothing has changed."""
 
     def work(txn: lmdb.Transaction) -> tuple[T, JobStore]:
         store = JobStore(txn, env.tables)
@@ -53,14 +64,17 @@ def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
     return result
 
 
-class JobStore(JobRuns):
+class JobStore(JobWriter):
     """What can be done to the jobs of a store, in one write transaction."""
+
+    # ---- jobs come in ---------------------------------------------------------------------
 
     def insert(self, new: NewJob) -> int:
         """Store a job, return its id. Raises AlreadyExists when another is in its way."""
         state, spec = new
         keys.lane(state.status, state.queue_name)  # refuses a name that no key can hold
-        self._refuse_duplicate(state, spec)
+        if spec.unique_digest is not None:
+            self._refuse_duplicate(state, spec)
         return self._add(new)
 
     def insert_many(self, news: Sequence[NewJob]) -> list[int | None]:
@@ -93,82 +107,6 @@ class JobStore(JobRuns):
         ]
         return ids, keep_ids
 
-    def cancel(self, id_: int, *, now: Instant) -> StoredJob:
-        """Cancel a job; a node that runs it is told to end it.
-
-        Raises JobNotFound, NotCancellable.
-        """
-        record = self._readable(id_, now)
-        state = lifecycle.cancel(record.state, now=now)
-        if state is not record.state and not self._move(id_, record, state, now=now):
-            return self.cancel(id_, now=now)
-        if state.cancelling:
-            self._meta.add_cancellation(state.node, state.queue_name, (id_, state.execution))
-            self.commanded.add(state.queue_name)
-        return self._jobs.whole(id_, state)
-
-    def retry(self, id_: int, *, now: Instant) -> StoredJob:
-        """Enqueue an ended job again. Raises JobNotFound, NotRetryable, AlreadyExists."""
-        record = self._readable(id_, now)
-        state = lifecycle.retry(record.state, now=now)
-        if record.digest is not None:
-            self._refuse_duplicate(state, self.get(id_).spec, but=id_)
-        if not self._move(id_, record, state, now=now):
-            return self.retry(id_, now=now)
-        self.due.add(state.queue_name)
-        return self._jobs.whole(id_, state)
-
-    def delete(self, id_: int) -> None:
-        """Delete a job, whatever its status. Raises JobNotFound."""
-        try:
-            self._jobs.remove(id_, self._readable(id_, 0))
-        except DamagedRecord as damage:
-            self._jobs.remove(id_, self._mark_damaged(id_, str(damage), 0))
-
-    def prune(self, *, finished_before: Instant, limit: int) -> int:
-        """Delete up to *limit* jobs that ended before an instant; return how many."""
-        pruned = 0
-        for status, queue in self._jobs.lanes():
-            if status not in ENDED:
-                continue
-            lane = keys.lane(status, queue)
-            end = keys.work_key(lane, finished_before)
-            for key in self._jobs.head(lane, limit - pruned, end):
-                with suppress(JobNotFound):  # a key of no job; it is gone by now
-                    self.delete(keys.id_at_end(key))
-                pruned += 1
-        return pruned
-
-    def set_paused(self, queue_name: str, *, paused: bool) -> None:
-        """Pause or resume a queue, on every node and over restarts."""
-        keys.lane(Status.ENQUEUED, queue_name)
-        self._meta.set_paused(queue_name, paused=paused)
-        if not paused:
-            self.due.add(queue_name)
-
-    def new_node(self) -> int:
-        """Return the number of a new node, never used before. Record it when its lock is held."""
-        node = self._meta.counter(NEXT_NODE)
-        self._meta.set_counter(NEXT_NODE, node + 1)
-        return node
-
-    def add_node(self, node: int, queues: Collection[str] = ()) -> None:
-        """Record a node; from now on, a lock that can be taken means that it died."""
-        self._meta.add_node(node, queues)
-
-    def set_concurrency_command(self, queue_name: str, n: int, nodes: Collection[int]) -> None:
-        """Have *nodes* perform up to *n* jobs of a queue at once from now on."""
-        for node in nodes:
-            self._meta.set_concurrency_command(node, queue_name, n)
-
-    def remove_node(self, node: int) -> None:
-        """Forget a node, unless jobs still run on it: they would run for ever.
-
-        An unknown one is no error.
-        """
-        if not any(self._running_on(node, queue) for queue in self.queues()):
-            self._meta.remove_node(node)
-
     def _insert_unless_duplicate(self, new: NewJob) -> int | None:
         spec = new.spec
         if spec.unique_digest is not None and self._jobs.find_conflict(
@@ -185,23 +123,298 @@ class JobStore(JobRuns):
         return self._add(new, errors, wanted)
 
     def _add(self, new: NewJob, errors: tuple[ErrorEntry, ...] = (), wanted: int = 0) -> int:
-        id_ = self._new_id(wanted)
+        """Store a job under a new id, *wanted* if no job had it. Raises DamagedRecord."""
+        id_ = max(self._first_free_id(), wanted)
+        self._next_id = id_ + 1
         self._jobs.add(id_, new.state, new.spec, self._signer, errors)
         self.due.add(new.state.queue_name)
         return id_
 
-    def _refuse_duplicate(self, state: JobState, spec: JobSpec, but: int = 0) -> None:
-        if spec.unique_digest is None:
+    def _first_free_id(self) -> int:
+        if self._next_id is not None:
+            return self._next_id
+        # Only now, so that a damaged counter stops those alone who need it.
+        stored = cast("bytes | None", self._txn.get(NEXT_ID, db=self._tables.meta))
+        return int(stored) if stored and stored.isdigit() else self._meta.counter(NEXT_ID)
+
+    # ---- jobs are run ---------------------------------------------------------------------
+
+    def work(
+        self,
+        queue_name: str,
+        settlements: Sequence[Settlement],
+        *,
+        node: int,
+        limit: int,
+        now: Instant,
+    ) -> Claim:
+        """Settle executions, then claim up to *limit* due jobs of a queue for *node*.
+
+        A stale settlement is dropped. A paused queue gets no jobs, and so does every queue of a
+        node on which an isolated run has just begun. Raises NodeGone when the node was declared
+        dead.
+        """
+        at = node_keys(node, queue_name)
+        get, meta = self._txn.get, self._tables.meta
+        if limit and get(at.node, db=meta) is None:
+            raise NodeGone(f"node {node} was declared dead, and its jobs were given back")
+        if settlements:
+            for settlement in self._complete_together(settlements, now):
+                self.settle(settlement, now=now)
+        concurrency: int | None = None
+        cancelled: tuple[Cancellation, ...] = ()
+        if get(at.concurrency, db=meta) is not None:
+            concurrency = self._meta.take_concurrency_command(node, queue_name)
+        with self._txn.cursor(meta) as cursor:
+            there = cursor.set_range(at.cancellations)
+            has_cancelled = there and cast("bytes", cursor.key()).startswith(at.cancellations)
+        if has_cancelled:
+            cancelled = self._meta.take_cancellations(node, queue_name)
+        if get(at.paused, db=meta) is not None:
+            return Claim([], None, concurrency, cancelled)
+        if limit and get(at.isolated, db=meta) is not None:
+            until = self._isolated_until(node, now)
+            if until is not None:
+                return Claim([], until, concurrency, cancelled)
+        jobs, look_at = self._claim(queue_name, node=node, limit=limit, now=now)
+        if look_at is None:
+            look_at = self._next_due(queue_name)
+        return Claim(jobs, look_at, concurrency, cancelled)
+
+    def _complete_together(
+        self, settlements: Sequence[Settlement], now: Instant
+    ) -> Collection[Settlement]:
+        """Settle the executions that completed; return those that need to be looked at one by one.
+
+        That is all with another outcome, and those that do not run as they should.
+        """
+        left: dict[int, Settlement] = {}
+        wanted: dict[bytes, Settlement] = {}
+        for settlement in settlements:
+            left[settlement.id] = settlement
+            if type(settlement.outcome) is Completed:
+                wanted[keys.job_key(settlement.id)] = settlement
+        if len(left) < len(settlements):
+            return settlements  # a job twice: the first one counts
+        bulk = BulkUpdate(self._txn, self._tables, self._jobs.deltas, partial(_completed, now=now))
+        for key, record in get_many(self._txn, self._tables.jobs, sorted(wanted)).items():
+            transition = bulk.transitions.get(record) or bulk.find(record)
+            if transition is None:
+                continue
+            id_, execution, _ = wanted[key]
+            if transition.state.execution == execution and bulk.begin(key, transition):
+                del left[id_]
+        bulk.write()
+        return left.values()
+
+    def _claim(
+        self, queue_name: str, *, node: int, limit: int, now: Instant
+    ) -> tuple[list[StoredJob], Instant | None]:
+        """Return the jobs, and when to look again if that is known: not all due ones were taken."""
+        claimed: list[StoredJob] = []
+        while len(claimed) < limit:
+            wanted = limit - len(claimed)
+            due = self._due(queue_name, limit=wanted, now=now)
+            if not due:
+                break
+            look_at = self._take_due(claimed, due, node, now)
+            if look_at is not None:
+                return claimed, look_at
+            if len(due) < wanted:
+                break
+        return claimed, None
+
+    def _take_due(
+        self, claimed: list[StoredJob], due: list[bytes], node: int, now: Instant
+    ) -> Instant | None:
+        """Add the *due* jobs to *claimed*; return when to look again if one has to run isolated."""
+        txn, tables = self._txn, self._tables
+        records, payloads = get_many(txn, tables.jobs, due), get_many(txn, tables.payloads, due)
+        bulk = BulkUpdate(txn, tables, self._jobs.deltas, partial(_claimed, node=node, now=now))
+        look_at = None
+        for key in due:
+            id_ = int.from_bytes(key, "big")
+            job = self._begun(bulk, key, id_, records.get(key), payloads.get(key))
+            if job is not None:
+                claimed.append(job)
+                continue
+            bulk.write()  # before anything else touches a job that is named twice, perhaps
+            look_at = self._claim_one(claimed, id_, node, now)
+            if look_at is not None:
+                break
+        bulk.write()
+        return look_at
+
+    def _begun(
+        self, bulk: BulkUpdate, key: bytes, id_: int, record: bytes | None, payload: bytes | None
+    ) -> StoredJob | None:
+        """Return a job that begins to run; None: it is to be looked at by itself."""
+        if record is None or payload is None:
+            return None
+        transition = bulk.transitions.get(record) or bulk.find(record)
+        if transition is None:
+            return None
+        try:
+            spec = encoding.decode_spec(self._signer.verify(payload))
+        except DamagedRecord:
+            return None
+        if not bulk.begin(key, transition):
+            return None
+        return StoredJob(id_, transition.result, spec, ())
+
+    def _due(self, queue_name: str, *, limit: int, now: Instant) -> list[bytes]:
+        """Return the keys of the first *limit* due jobs: scheduled, retrying, then enqueued."""
+        found: list[bytes] = []
+        with self._txn.cursor(self._tables.index) as cursor:
+            for status in (Status.SCHEDULED, Status.RETRYING, Status.ENQUEUED):
+                lane = keys.lane(status, queue_name)
+                if len(found) == limit or not cursor.set_range(lane):
+                    continue
+                due = lane + keys.packed_order(now + 1 + keys.BIAS)
+                end = keys.lane_end(lane) if status is Status.ENQUEUED else due
+                if cast("bytes", cursor.key()) < end:
+                    ahead = cast("Iterator[bytes]", cursor.iternext(values=False))
+                    ahead = islice(ahead, limit - len(found))
+                    found += map(keys.id_part, takewhile(end.__gt__, ahead))
+        return found
+
+    def _next_due(self, queue_name: str) -> Instant | None:
+        """Return when the first scheduled or retrying job of a queue is due."""
+        heads: list[Instant] = []
+        with self._txn.cursor(self._tables.index) as cursor:
+            for status in (Status.SCHEDULED, Status.RETRYING):
+                lane = keys.lane(status, queue_name)
+                if cursor.set_range(lane) and cast("bytes", cursor.key()).startswith(lane):
+                    heads.append(keys.order_in(cast("bytes", cursor.key())))
+        return min(heads, default=None)
+
+
+def _claimed(state: JobState, *, node: int, now: Instant) -> JobState | None:
+    """Return what a job becomes that is claimed together with others."""
+    if state.status not in WAITING or state.isolated:
+        return None
+    return lifecycle.claim(state, node=node, now=now)
+
+
+def _completed(state: JobState, *, now: Instant) -> JobState | None:
+    """Return what a job becomes that completed together with others."""
+    if state.status is not Status.RUNNING or state.isolated:
+        return None
+    return lifecycle.settle(state, Completed(), now=now).state
+
+
+# ---- jobs that change together --------------------------------------------------------------
+
+
+class Transition(NamedTuple):
+    """What becomes of every job with one and the same record."""
+
+    state: JobState
+    result: JobState
+    record: bytes
+    """The one that holds the result."""
+    digest: bytes | None
+    move: IndexMove
+
+
+class IndexMove(NamedTuple):
+    """From one place in the order of work to another, and the jobs that go there.
+
+    The keys are those of a job up to its id; None for a table where it has none.
+    """
+
+    old_lane: bytes
+    old_place: bytes
+    old_listing: bytes | None
+    new_lane: bytes
+    new_place: bytes
+    new_listing: bytes | None
+    ids: list[bytes]
+
+
+class BulkUpdate:
+    """Changes of jobs in one transaction, by one rule, begun one by one and written together.
+
+    *decide* returns what a job in some state becomes; None: it is not for here. Nothing else may
+    change these jobs before :meth:`write`.
+    """
+
+    def __init__(
+        self,
+        txn: lmdb.Transaction,
+        tables: Tables,
+        deltas: dict[bytes, int],
+        decide: Callable[[JobState], JobState | None],
+    ) -> None:
+        self._txn = txn
+        self._tables = tables
+        self._deltas = deltas
+        self._decide = decide
+        self._index = txn.cursor(tables.index)
+        self.transitions: dict[bytes, Transition] = {}
+        """What becomes of a job with this record; :meth:`find` adds to it."""
+        self._index_moves: dict[tuple[bytes, bytes], IndexMove] = {}
+        self._records: Items = []
+        self._unique: Items = []
+
+    def begin(self, id_: bytes, transition: Transition) -> bool:
+        """Take a job from its place in the order of work. False: it is not there, nothing is done.
+
+        *id_* is its key in ``jobs``.
+        """
+        state, result, record, digest, move = transition
+        index = self._index
+        if not (index.set_key(move.old_place + id_) and index.delete()):
+            return False
+        move.ids.append(id_)
+        self._records.append((id_, record))
+        if move.old_listing is not None:
+            self._txn.delete(move.old_listing + id_, db=self._tables.listing)
+        if digest is not None:
+            before = keys.unique_prefix(digest, state.status)
+            self._txn.delete(before + id_, db=self._tables.unique)
+            self._unique.append((keys.unique_prefix(digest, result.status) + id_, b""))
+        return True
+
+    def write(self) -> None:
+        """Store what was begun since the last time."""
+        if not self._records:
             return
-        id_ = self._jobs.find_conflict(spec.unique_digest, spec.unique_statuses, but)
-        if id_ is None:
-            return
-        other = self.get(id_)
-        args = display.display_args(spec.args)
-        same = {name: args.get(name) for name in spec.unique or ()}
-        raise AlreadyExists(
-            f"{spec.worker} in queue {state.queue_name!r} with {same} is unique, and job {id_}"
-            f" ({other.state.status}) is in its way: let that one end, or enqueue this one with"
-            " unique=None",
-            encoding.as_job(other, display.display_args(other.spec.args)),
-        )
+        put_all(self._txn, self._tables.jobs, self._records)
+        self._enter()
+        for move in self._index_moves.values():
+            self._deltas[move.old_lane] -= len(move.ids)
+            self._deltas[move.new_lane] += len(move.ids)
+            move.ids.clear()
+
+    def _enter(self) -> None:
+        """Give the jobs their new places in the tables of order."""
+        for move in self._index_moves.values():
+            nothing = repeat(b"")
+            places = list(zip(map(move.new_place.__add__, move.ids), nothing, strict=False))
+            put_all(self._txn, self._tables.index, places)
+            if move.new_listing is not None:
+                listed = list(zip(map(move.new_listing.__add__, move.ids), nothing, strict=False))
+                put_all(self._txn, self._tables.listing, listed)
+        if self._unique:
+            put_all(self._txn, self._tables.unique, self._unique)
+
+    def find(self, record: bytes) -> Transition | None:
+        """Return what becomes of a job with this *record*; None: it is not for here."""
+        try:
+            state, digest = encoding.decode_job(record)
+            result = self._decide(state)
+            if result is None:
+                return None
+            old, place = places_of(state), places_of(result)
+            way = old[1], place[1]
+            move = self._index_moves.get(way)
+            if move is None:
+                move = self._index_moves[way] = IndexMove(*old, *place, [])
+            transition = Transition(
+                state, result, encoding.encode_job(result, digest), digest, move
+            )
+        except (StorageError, struct.error, OverflowError):  # damaged, or no key can hold it
+            return None
+        self.transitions[record] = transition
+        return transition

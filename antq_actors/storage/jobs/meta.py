@@ -4,7 +4,9 @@ commands for them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.storage.lmdb.keys import items_with, keys_with, value_of
@@ -13,32 +15,56 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     import lmdb
+    from lmdb import _Database
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.format.records import Cancellation
-    from antq_actors.storage.lmdb.tables import Tables
 
 NEXT_ID: Final = b"next:id"
 NEXT_NODE: Final = b"next:node"
-_PAUSED: Final = b"paused:"
+PAUSED: Final = b"paused:"
 _NODE: Final = b"node:"
 _CONCURRENCY: Final = b"order:"
 _ISOLATED: Final = b"alone:"
 _CANCEL: Final = b"cancel:"
 
 
+class NodeKeys(NamedTuple):
+    """The keys under which a node has commands for a queue; most mostly hold nothing."""
+
+    node: bytes
+    paused: bytes
+    isolated: bytes
+    concurrency: bytes
+    cancellations: bytes
+    """What those of all cancelled executions begin with."""
+
+
+@lru_cache(maxsize=256)
+def node_keys(node: int, queue_name: str) -> NodeKeys:
+    """Return the keys of *node* for a queue."""
+    name = queue_name.encode()
+    return NodeKeys(
+        b"%b%020d" % (_NODE, node),
+        PAUSED + name,
+        _ISOLATED + b"%d" % node,
+        b"%b%d:%b" % (_CONCURRENCY, node, name),
+        b"%b%d:%b\0" % (_CANCEL, node, name),
+    )
+
+
+@dataclass(slots=True)
 class Meta:
     """The table of these facts, in one transaction."""
 
-    def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
-        self._txn = txn
-        self._db = tables.meta
-        self.has_changed = False
-        """Whether anything was written here in this transaction."""
+    _txn: lmdb.Transaction
+    _db: _Database
+    has_changed: bool = False
+    """Whether anything was written here in this transaction."""
 
     def counter(self, name: bytes) -> int:
         """Return the next number of a counter, from 1. Raises DamagedRecord."""
-        stored = value_of(self._txn, self._db, name) or b"1"
+        stored = cast("bytes | None", self._txn.get(name, db=self._db)) or b"1"
         if not stored.isdigit():
             raise DamagedRecord(
                 f"the counter {name.decode()} is damaged: it reads {stored!r}; restore a backup, or"
@@ -52,16 +78,16 @@ class Meta:
 
     def is_paused(self, queue_name: str) -> bool:
         """Return whether a queue is paused, on every node."""
-        return self._txn.get(_PAUSED + queue_name.encode(), db=self._db) is not None
+        return self._txn.get(PAUSED + queue_name.encode(), db=self._db) is not None
 
     def paused(self) -> list[str]:
         """Return the paused queues."""
-        keys = keys_with(self._txn, self._db, _PAUSED)
-        return [key[len(_PAUSED) :].decode(errors="replace") for key in keys]
+        keys = keys_with(self._txn, self._db, PAUSED)
+        return [key[len(PAUSED) :].decode(errors="replace") for key in keys]
 
     def set_paused(self, queue_name: str, *, paused: bool) -> None:
         """Pause or resume a queue."""
-        key = _PAUSED + queue_name.encode()
+        key = PAUSED + queue_name.encode()
         if paused:
             self._put(key, b"")
         else:
@@ -74,10 +100,6 @@ class Meta:
     def served(self) -> set[str]:
         """Return the queues that these nodes run."""
         return {name for _, queues in self._nodes() for name in queues if name}
-
-    def has_node(self, node: int) -> bool:
-        """Return whether a node is recorded: opened, not closed, not declared dead."""
-        return self._txn.get(_node_key(node), db=self._db) is not None
 
     def nodes_of(self, queue_name: str) -> list[int]:
         """Return the recorded nodes that run a queue."""
@@ -97,11 +119,11 @@ class Meta:
 
     def set_concurrency_command(self, node: int, queue_name: str, n: int) -> None:
         """Have a node perform up to *n* jobs of a queue at once from now on."""
-        self._put(_concurrency_key(node, queue_name), b"%d" % n)
+        self._put(node_keys(node, queue_name).concurrency, b"%d" % n)
 
     def take_concurrency_command(self, node: int, queue_name: str) -> int | None:
         """Return that command, and delete it; None: there is none."""
-        key = _concurrency_key(node, queue_name)
+        key = node_keys(node, queue_name).concurrency
         n = value_of(self._txn, self._db, key)
         if n is None:
             return None
@@ -110,11 +132,11 @@ class Meta:
 
     def add_cancellation(self, node: int, queue_name: str, cancelled: Cancellation) -> None:
         """Have a node end this execution of a job."""
-        self._put(_cancel_key(node, queue_name) + b"\0%d %d" % cancelled, b"")
+        self._put(node_keys(node, queue_name).cancellations + b"%d %d" % cancelled, b"")
 
     def take_cancellations(self, node: int, queue_name: str) -> tuple[Cancellation, ...]:
         """Return the executions that a node has to end, and delete them."""
-        prefix = _cancel_key(node, queue_name) + b"\0"
+        prefix = node_keys(node, queue_name).cancellations
         keys = list(keys_with(self._txn, self._db, prefix))
         for key in keys:
             self._delete(key)
@@ -148,7 +170,7 @@ class Meta:
         """Forget a node and the commands for it; an unknown one is no error."""
         self._delete(_node_key(node))
         self._delete(_ISOLATED + b"%d" % node)
-        for prefix in (_concurrency_key(node, ""), _cancel_key(node, "")):
+        for prefix in (b"%b%d:" % (_CONCURRENCY, node), b"%b%d:" % (_CANCEL, node)):
             for key in list(keys_with(self._txn, self._db, prefix)):
                 self._delete(key)
 
@@ -163,11 +185,3 @@ class Meta:
 
 def _node_key(node: int) -> bytes:
     return b"%b%020d" % (_NODE, node)
-
-
-def _concurrency_key(node: int, queue_name: str) -> bytes:
-    return b"%b%d:%b" % (_CONCURRENCY, node, queue_name.encode())
-
-
-def _cancel_key(node: int, queue_name: str) -> bytes:
-    return b"%b%d:%b" % (_CANCEL, node, queue_name.encode())

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import ErrorEntry, JobState
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.format.records import Filter
-    from antq_actors.storage.lmdb.tables import Tables
+    from antq_actors.storage.lmdb.keys import Tables
 
 _ALL: Final = Span()
 
@@ -58,7 +58,7 @@ class JobReader:
         self._txn = txn
         self._tables = tables
         self._jobs = JobTable(txn, tables)
-        self._meta = Meta(txn, tables)
+        self._meta = Meta(txn, tables.meta)
 
     def get(self, id_: int) -> StoredJob:
         """Return a job. Raises JobNotFound."""

@@ -1,22 +1,23 @@
 """A job's records in all tables, kept in agreement.
 
 Every change of a job goes through :meth:`JobTable.add`, :meth:`JobTable.move`,
-:meth:`JobTable.remove` or, of many together, :meth:`JobTable.bulk_update`; nothing else writes to
-these tables. What they promise is a check in :mod:`~antq_actors.storage.admin.verify`.
+:meth:`JobTable.remove` or, of many together, :class:`~.job_store.BulkUpdate`; nothing else writes
+to these tables. What they promise is a check in :mod:`~antq_actors.storage.admin.verify`.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.state import StoredJob
+from antq_actors.jobs.state import Status, StoredJob
 from antq_actors.storage.format import display, encoding
-from antq_actors.storage.jobs.bulk import BulkUpdate, get_many, places_of, put_all
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.keys import (
     delete_range,
@@ -29,17 +30,20 @@ from antq_actors.storage.lmdb.keys import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     import lmdb
     from lmdb import _Database
 
-    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob, Status
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob
     from antq_actors.storage.format.encoding import JobRecord, Signer
-    from antq_actors.storage.jobs.bulk import Items
-    from antq_actors.storage.lmdb.tables import Tables
+    from antq_actors.storage.lmdb.keys import Tables
+
+    Items = list[tuple[bytes, bytes]]
+    """Keys and values."""
 
 
+@dataclass(slots=True)
 class JobTable:
     """The jobs of a store, in one transaction.
 
@@ -47,10 +51,10 @@ class JobTable:
     committed.
     """
 
-    def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
-        self._txn = txn
-        self._tables = tables
-        self._deltas: defaultdict[bytes, int] = defaultdict(int)
+    _txn: lmdb.Transaction
+    _tables: Tables
+    deltas: defaultdict[bytes, int] = field(default_factory=partial(defaultdict, int))
+    """By how much the counts of lanes change."""
 
     def record(self, id_: int) -> JobRecord | None:
         """Return the part of a job that changes; None if there is no such job.
@@ -138,7 +142,7 @@ class JobTable:
             entries.append((place + key, b""))
             if listing is not None:
                 listed.append((listing + key, b""))
-            self._deltas[lane] += 1
+            self.deltas[lane] += 1
         put_all(self._txn, self._tables.jobs, records, append=True)
         put_all(self._txn, self._tables.payloads, payloads, append=True)
         self._enter_many(entries, listed)
@@ -164,10 +168,6 @@ class JobTable:
         self._enter(id_, new, old.digest)
         if error is not None:
             self._add_error(id_, old.state.errors, error)
-
-    def bulk_update(self, decide: Callable[[JobState], JobState | None]) -> BulkUpdate:
-        """Return room for changes of many jobs, all by the rule *decide*."""
-        return BulkUpdate(self._txn, self._tables, self._deltas, decide)
 
     def records(self, ids: list[bytes]) -> dict[bytes, bytes]:
         """Return the records of those of these jobs that exist, by their keys."""
@@ -201,7 +201,7 @@ class JobTable:
             lane = keys.lane_in(key)
             if keys.is_lane(lane):
                 lanes.append(lane)
-                self._deltas[lane] -= 1
+                self.deltas[lane] -= 1
         for key in self._keys_of(id_, tables.listing):
             delete(key, db=tables.listing)
         digest = None
@@ -242,26 +242,27 @@ class JobTable:
     def count(self, lane: bytes) -> int:
         """Return how many jobs a lane has."""
         stored = value_of(self._txn, self._tables.counts, lane)
-        return int.from_bytes(stored or b"", "big") + self._deltas.get(lane, 0)
+        return int.from_bytes(stored or b"", "big") + self.deltas.get(lane, 0)
 
     def lanes(self) -> list[tuple[Status, str]]:
         """Return the lanes that hold jobs: at most seven of a queue."""
-        known = {*keys_from(self._txn, self._tables.counts), *self._deltas}
+        known = {*keys_from(self._txn, self._tables.counts), *self.deltas}
         return [keys.split_lane(lane) for lane in sorted(known) if self.count(lane)]
 
     def flush(self) -> bool:
         """Write the counts that changed; return whether any job did."""
-        has_changed = bool(self._deltas)
-        for lane, delta in self._deltas.items():
+        txn, counts = self._txn, self._tables.counts
+        has_changed = bool(self.deltas)
+        for lane, delta in self.deltas.items():
             if delta == 0:
                 continue
-            stored = value_of(self._txn, self._tables.counts, lane)
+            stored = cast("bytes | None", txn.get(lane, db=counts))
             count = int.from_bytes(stored or b"", "big") + delta
             if count > 0:  # less, if it was damaged
-                self._txn.put(lane, count.to_bytes(8, "big"), db=self._tables.counts)
+                txn.put(lane, count.to_bytes(8, "big"), db=counts)
             else:
-                self._txn.delete(lane, db=self._tables.counts)
-        self._deltas.clear()
+                txn.delete(lane, db=counts)
+        self.deltas.clear()
         return has_changed
 
     def head(self, lane: bytes, limit: int, end: bytes | None = None) -> list[bytes]:
@@ -301,13 +302,14 @@ class JobTable:
 
     def _enter(self, id_: int, state: JobState, digest: bytes | None) -> None:
         tables, put = self._tables, self._txn.put
-        lane = keys.lane(state.status, state.queue_name)
-        put(keys.work_key(lane, keys.order_of(state), id_), b"", db=tables.index)
-        if state.status in keys.LISTED:
-            put(keys.listing_key(lane, id_), b"", db=tables.listing)
+        lane, place, listing = places_of(state)
+        key = keys.job_key(id_)
+        put(place + key, b"", db=tables.index)
+        if listing is not None:
+            put(listing + key, b"", db=tables.listing)
         if digest is not None:
             put(keys.unique_key(digest, state.status, id_), b"", db=tables.unique)
-        self._deltas[lane] += 1
+        self.deltas[lane] += 1
 
     def _enter_many(self, entries: Items, listed: Items) -> None:
         """Give new jobs their places in the tables of order."""
@@ -316,14 +318,56 @@ class JobTable:
 
     def _leave(self, id_: int, state: JobState, digest: bytes | None) -> None:
         tables, delete = self._tables, self._txn.delete
-        lane = keys.lane(state.status, state.queue_name)
-        if not delete(keys.work_key(lane, keys.order_of(state), id_), db=tables.index):
+        lane, place, listing = places_of(state)
+        key = keys.job_key(id_)
+        if not delete(place + key, db=tables.index):
             raise DamagedRecord(
                 f"the state of job {id_} says {state.status} in queue {state.queue_name!r}, and"
                 " the index does not"
             )
-        if state.status in keys.LISTED:
-            delete(keys.listing_key(lane, id_), db=tables.listing)
+        if listing is not None:
+            delete(listing + key, db=tables.listing)
         if digest is not None:
             delete(keys.unique_key(digest, state.status, id_), db=tables.unique)
-        self._deltas[lane] -= 1
+        self.deltas[lane] -= 1
+
+
+def put_all(
+    txn: lmdb.Transaction,
+    table: _Database,
+    items: Items,
+    *,
+    append: bool = False,
+) -> None:
+    """Put all *items* into a table, and empty their list. *append*: they come after all others.
+
+    In order, LMDB mostly finds the next place beside the last one.
+    """
+    if not items:
+        return
+    items.sort()
+    with txn.cursor(table) as cursor:
+        cursor.putmulti(items, append=append)
+    items.clear()
+
+
+def get_many(txn: lmdb.Transaction, table: _Database, wanted: list[bytes]) -> dict[bytes, bytes]:
+    """Return the values of those of these keys that a table has."""
+    with txn.cursor(table) as cursor:
+        return dict(cast("Items", cursor.getmulti(wanted)))
+
+
+def places_of(state: JobState) -> tuple[bytes, bytes, bytes | None]:
+    """Return the lane of a job, and up to its id its keys in ``index`` and in ``listing``."""
+    status = state.status
+    if status is Status.ENQUEUED:
+        order = -state.priority
+    elif status is Status.RUNNING:
+        order = state.node
+    elif status is Status.SCHEDULED or status is Status.RETRYING:
+        order = state.scheduled_at or 0
+    else:
+        order = state.updated_at
+    lane = keys.lane(status, state.queue_name)
+    place = lane + keys.packed_order(order + keys.BIAS)
+    return lane, place, lane if status in keys.LISTED else None

@@ -1,4 +1,8 @@
-"""One write transaction: what it has to remember to its end, and what becomes of damaged jobs.
+"""Jobs that are changed one by one, and what a write transaction has to remember to its end.
+
+One method is one verb; it takes the time and decides no status: that is the lifecycle's. A verb
+raises its AntqError before its first write, so that a transaction that holds many verbs goes on
+after one that was refused.
 
 A job whose records are damaged must neither run nor stand in the way of others, and it must not
 vanish. A write transaction that meets it marks it as damaged: it is failed, its arguments stay as
@@ -8,30 +12,41 @@ they are, and its error says what was found.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.errors import DamagedRecord, JobNotFound
-from antq_actors.jobs import lifecycle
-from antq_actors.storage.format import encoding
+from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
+from antq_actors.jobs import instant, lifecycle
+from antq_actors.jobs.outcome import Interrupted, Refused
+from antq_actors.jobs.state import ENDED, WAITING, Status, StoredJob
+from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.encoding import Signer
-from antq_actors.storage.jobs.meta import NEXT_ID
+from antq_actors.storage.format.records import Settlement
+from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, PAUSED, Meta
 from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.storage.jobs.table import JobTable
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import lmdb
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import ErrorEntry, JobState
+    from antq_actors.jobs.outcome import Outcome
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
     from antq_actors.storage.format.encoding import JobRecord
-    from antq_actors.storage.lmdb.tables import Tables
+    from antq_actors.storage.lmdb.keys import Tables
 
 log: Final = logging.getLogger("antq_actors.storage")
 
 _QUOTED_BYTES: Final = 256
 """Bytes of a damaged record that its error quotes: more than a whole one has."""
+
+ISOLATION_MICROSECONDS: Final = 2 * instant.SECOND
+"""How long an isolated run has its node for itself. What kills its process mostly does so at once;
+a long job that is innocent must not keep all others waiting to its end."""
+_RUNNING: Final = frozenset({Status.RUNNING})
 
 
 def log_findings(findings: Sequence[tuple[object, ...]]) -> None:
@@ -48,7 +63,11 @@ class JobWriter(JobReader):
     """
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables, signer: Signer | None = None) -> None:
-        super().__init__(txn, tables)
+        # What JobReader.__init__ does, without a call: each write begins with this.
+        self._txn = txn
+        self._tables = tables
+        self._jobs = JobTable(txn, tables)
+        self._meta = Meta(txn, tables.meta)
         self._signer = signer or Signer()
         self._next_id: int | None = None
         """The id of the next job, once one was asked for."""
@@ -59,33 +78,236 @@ class JobWriter(JobReader):
         self.findings: list[tuple[object, ...]] = []
         """What is to be logged once it is committed, as arguments of ``log.error``. Not before: a
         handler of log records may enqueue a job, which would wait for this very transaction."""
-        self._has_changed = False
+        self.has_changed = False
+        """Whether the flushed transaction changes anything: LMDB gives an empty one no number."""
 
     def flush(self) -> None:
-        """Write what was collected: counts, and the next id."""
-        if self._jobs.flush():
-            self._has_changed = True
+        """Write what was collected, counts and the next id; leave paused queues out of `due`."""
+        has_changed = self._jobs.flush() or self._meta.has_changed
+        get, put, meta = self._txn.get, self._txn.put, self._tables.meta
         if self._next_id is not None:
-            self._meta.set_counter(NEXT_ID, self._next_id)
+            put(NEXT_ID, b"%d" % self._next_id, db=meta)
             self._next_id = None
-
-    def _new_id(self, wanted: int = 0) -> int:
-        """Return an id that no job had, *wanted* if that is one. Raises DamagedRecord."""
-        id_ = max(self._first_free_id(), wanted)
-        self._next_id = id_ + 1
-        return id_
-
-    def _first_free_id(self) -> int:
-        # Only now, so that a damaged counter stops those alone who need it.
-        return self._meta.counter(NEXT_ID) if self._next_id is None else self._next_id
+            has_changed = True
+        for queue_name in list(self.due):
+            if get(PAUSED + queue_name.encode(), db=meta) is not None:
+                self.due.discard(queue_name)
+        self.has_changed = self.has_changed or has_changed
 
     def _note(self, text: str, *values: object) -> None:
         self.findings.append((text, *values))
 
-    @property
-    def has_changed(self) -> bool:
-        """Whether the flushed transaction changes anything: LMDB gives an empty one no number."""
-        return self._has_changed or self._meta.has_changed
+    # ---- jobs are changed one by one ------------------------------------------------------
+
+    def cancel(self, id_: int, *, now: Instant) -> StoredJob:
+        """Cancel a job; a node that runs it is told to end it.
+
+        Raises JobNotFound, NotCancellable.
+        """
+        record = self._readable(id_, now)
+        state = lifecycle.cancel(record.state, now=now)
+        if state is not record.state and not self._move(id_, record, state, now=now):
+            return self.cancel(id_, now=now)
+        if state.cancelling:
+            self._meta.add_cancellation(state.node, state.queue_name, (id_, state.execution))
+            self.commanded.add(state.queue_name)
+        return self._jobs.whole(id_, state)
+
+    def retry(self, id_: int, *, now: Instant) -> StoredJob:
+        """Enqueue an ended job again. Raises JobNotFound, NotRetryable, AlreadyExists."""
+        record = self._readable(id_, now)
+        state = lifecycle.retry(record.state, now=now)
+        if record.digest is not None:
+            self._refuse_duplicate(state, self.get(id_).spec, but=id_)
+        if not self._move(id_, record, state, now=now):
+            return self.retry(id_, now=now)
+        self.due.add(state.queue_name)
+        return self._jobs.whole(id_, state)
+
+    def delete(self, id_: int) -> None:
+        """Delete a job, whatever its status. Raises JobNotFound."""
+        try:
+            self._jobs.remove(id_, self._readable(id_, 0))
+        except DamagedRecord as damage:
+            self._jobs.remove(id_, self._mark_damaged(id_, str(damage), 0))
+
+    def prune(self, *, finished_before: Instant, limit: int) -> int:
+        """Delete up to *limit* jobs that ended before an instant; return how many."""
+        pruned = 0
+        for status, queue in self._jobs.lanes():
+            if status not in ENDED:
+                continue
+            lane = keys.lane(status, queue)
+            end = keys.work_key(lane, finished_before)
+            for key in self._jobs.head(lane, limit - pruned, end):
+                with suppress(JobNotFound):  # a key of no job; it is gone by now
+                    self.delete(keys.id_at_end(key))
+                pruned += 1
+        return pruned
+
+    # ---- executions end -------------------------------------------------------------------
+
+    def settle(self, settlement: Settlement, *, now: Instant) -> bool:
+        """Apply the outcome of an execution, if the job still runs that very execution.
+
+        False: it was deleted, or given back and perhaps claimed again; the outcome is dropped.
+        """
+        id_, execution, outcome = settlement
+        try:
+            record = self._readable(id_, now)
+        except JobNotFound:
+            return False
+        state = record.state
+        if state.status is not Status.RUNNING or state.execution != execution:
+            return False
+        settled = lifecycle.settle(state, outcome, now=now)
+        if not self._move(id_, record, settled.state, settled.error, now=now):
+            return False
+        if settled.state.status is Status.ENQUEUED:
+            self.due.add(state.queue_name)
+        if state.isolated:  # all queues of its node have waited for it
+            self.due.update(self.queues())
+        return True
+
+    def rescue(
+        self,
+        *,
+        node: int,
+        now: Instant,
+        max_interruptions: int,
+        reason: str,
+        queue_name: str | None = None,
+    ) -> int:
+        """Interrupt the jobs that run on *node*, of all queues or one; return how many."""
+        outcome = Interrupted(reason, max_interruptions)
+        return self.settle_all(node=node, outcome=outcome, now=now, queue_name=queue_name)
+
+    def settle_all(
+        self, *, node: int, outcome: Outcome, now: Instant, queue_name: str | None = None
+    ) -> int:
+        """Apply one outcome to all that runs on *node*, of all queues or one; return how many."""
+        settled = 0
+        for status, queue in self._jobs.lanes():
+            if status is not Status.RUNNING or queue_name not in (None, queue):
+                continue
+            for id_ in self._running_on(node, queue):
+                record = self._named(id_, _RUNNING, "running", now)
+                if record is not None:
+                    settlement = Settlement(id_, record.state.execution, outcome)
+                    settled += self.settle(settlement, now=now)
+        return settled
+
+    # ---- jobs are claimed one by one ------------------------------------------------------
+
+    def _claim_one(
+        self, claimed: list[StoredJob], id_: int, node: int, now: Instant
+    ) -> Instant | None:
+        """Add a due job to *claimed* unless it is damaged, or has to wait for an isolated run.
+
+        Return when to look again if it begins one, or has to.
+        """
+        record = self._named(id_, WAITING, "due", now)
+        if record is None:
+            return None  # damaged, and failed by now
+        if not record.state.isolated:
+            self._take(claimed, id_, record, node, now)
+            return None
+        if claimed:
+            return now  # it is the first of the next claim
+        if not self._take(claimed, id_, record, node, now):
+            return None
+        self._meta.set_isolated(node, id_, claimed[0].state.execution, now)
+        return now + ISOLATION_MICROSECONDS
+
+    def _take(
+        self, claimed: list[StoredJob], id_: int, record: JobRecord, node: int, now: Instant
+    ) -> bool:
+        """Mark a job running and add it to *claimed*, unless it is damaged: then it is failed."""
+        state = lifecycle.claim(record.state, node=node, now=now)
+        try:
+            job = self._jobs.verified(id_, state, self._signer)
+        except DamagedRecord as error:
+            self._note("job %d was refused: %s", id_, str(error))
+            settled = lifecycle.settle(state, Refused(str(error)), now=now)
+            self._move(id_, record, settled.state, settled.error, now=now)
+            return False
+        if not self._move(id_, record, state, now=now):
+            return False
+        claimed.append(job)
+        return True
+
+    def _isolated_until(self, node: int, now: Instant) -> Instant | None:
+        """Return until when an isolated run has *node* for itself, if one has."""
+        run = self._meta.isolated(node)
+        if run is None:
+            return None
+        id_, execution, since = run
+        until = since + ISOLATION_MICROSECONDS
+        if not since <= now < until:  # also when the clock was set back in the meantime
+            return None
+        try:
+            state = self._existing(id_).state
+        except (DamagedRecord, JobNotFound):
+            return None
+        still = state.status is Status.RUNNING and state.execution == execution
+        return until if still else None
+
+    # ---- queues and nodes -----------------------------------------------------------------
+
+    def set_paused(self, queue_name: str, *, paused: bool) -> None:
+        """Pause or resume a queue, on every node and over restarts."""
+        keys.lane(Status.ENQUEUED, queue_name)
+        self._meta.set_paused(queue_name, paused=paused)
+        if not paused:
+            self.due.add(queue_name)
+
+    def new_node(self) -> int:
+        """Return the number of a new node, never used before. Record it when its lock is held."""
+        node = self._meta.counter(NEXT_NODE)
+        self._meta.set_counter(NEXT_NODE, node + 1)
+        return node
+
+    def add_node(self, node: int, queues: Collection[str] = ()) -> None:
+        """Record a node; from now on, a lock that can be taken means that it died."""
+        self._meta.add_node(node, queues)
+
+    def set_concurrency_command(self, queue_name: str, n: int, nodes: Collection[int]) -> None:
+        """Have *nodes* perform up to *n* jobs of a queue at once from now on."""
+        for node in nodes:
+            self._meta.set_concurrency_command(node, queue_name, n)
+
+    def remove_node(self, node: int) -> None:
+        """Forget a node, unless jobs still run on it: they would run for ever.
+
+        An unknown one is no error.
+        """
+        if not any(self._running_on(node, queue) for queue in self.queues()):
+            self._meta.remove_node(node)
+
+    def _running_on(self, node: int, queue_name: str) -> list[int]:
+        lane = keys.lane(Status.RUNNING, queue_name)
+        start, end = keys.work_key(lane, node), keys.work_key(lane, node + 1)
+        return [keys.id_at_end(key) for key in self._jobs.between(start, end)]
+
+    # ---- duplicates -----------------------------------------------------------------------
+
+    def _refuse_duplicate(self, state: JobState, spec: JobSpec, but: int = 0) -> None:
+        if spec.unique_digest is None:
+            return
+        id_ = self._jobs.find_conflict(spec.unique_digest, spec.unique_statuses, but)
+        if id_ is None:
+            return
+        other = self.get(id_)
+        args = display.display_args(spec.args)
+        same = {name: args.get(name) for name in spec.unique or ()}
+        raise AlreadyExists(
+            f"{spec.worker} in queue {state.queue_name!r} with {same} is unique, and job {id_}"
+            f" ({other.state.status}) is in its way: let that one end, or enqueue this one with"
+            " unique=None",
+            encoding.as_job(other, display.display_args(other.spec.args)),
+        )
+
+    # ---- damaged jobs ---------------------------------------------------------------------
 
     def _readable(self, id_: int, now: Instant) -> JobRecord:
         """Return a job's record; a damaged one is failed first. Raises JobNotFound."""
@@ -110,6 +332,27 @@ class JobWriter(JobReader):
             self._mark_damaged(id_, str(damage), now)
             return False
         return True
+
+    def _named(
+        self, id_: int, statuses: frozenset[Status], what: str, now: Instant
+    ) -> JobRecord | None:
+        """Return the record of a job that the index names as one of these *statuses*.
+
+        None: it is damaged, and the index does not name it so any more.
+        """
+        try:
+            record = self._existing(id_)
+        except DamagedRecord as error:
+            why = str(error)
+        except JobNotFound:
+            why = "its record is missing"
+        else:
+            if record.state.status in statuses:
+                return record
+            why = f"the index calls it {what}, and its record {record.state.status}"
+        with suppress(JobNotFound):
+            self._mark_damaged(id_, why, now)
+        return None
 
     def _mark_damaged(self, id_: int, why: str, now: Instant) -> JobRecord:
         """Fail a job whose records are damaged; return its record as it is then.

@@ -9,25 +9,24 @@ from __future__ import annotations
 import functools
 import os
 import threading
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import lmdb
 
-from antq_actors.errors import ForkError, StorageError
+from antq_actors.errors import StorageError
 from antq_actors.storage.admin.migrate import Migration
 from antq_actors.storage.lmdb import directory, file_check
 from antq_actors.storage.lmdb.directory import StoreRemoved, removed, storage_error
-from antq_actors.storage.lmdb.open_files import OpenFiles
-from antq_actors.storage.lmdb.tables import TABLE_NAMES, Tables, open_tables
-from antq_actors.storage.lmdb.uncollected import uncollected
+from antq_actors.storage.lmdb.keys import TABLE_NAMES, Tables
+from antq_actors.storage.lmdb.transactions import OpenFiles, Transactions
 from antq_actors.storage.locks import store_lock
 from antq_actors.storage.locks.store_lock import StoreLock, opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
 
 T = TypeVar("T")
 
@@ -37,13 +36,6 @@ _MOST_READERS: Final = 1024
 """Threads of all processes that may read at once; 64 bytes of the lock file each."""
 _LOCK_FILE_BYTES: Final = 64 * _MOST_READERS + 4096
 """Bytes of the lock file; LMDB has as many readers as find room in it."""
-
-_COMMIT: Final = lmdb.Transaction.commit
-_NO_DATABASE: Final = (None,)
-"""The argument of the one call that begins a transaction."""
-
-_LOCKS_SECONDS: Final = 1.0
-"""Between two times that LMDB's locks are taken again; it costs a microsecond."""
 
 _guard = threading.RLock()
 _open: Final[dict[Path, Environment]] = {}
@@ -55,31 +47,30 @@ _kept: Final[list[Environment]] = []
 """The parent's, in a fork: kept, so that nothing is done at their deletion."""
 
 
-class _UnderWay:
-    """A transaction, as far as it has come."""
+def open_tables(env: lmdb.Environment, path: Path) -> Tables:
+    """Open the tables, making those of a new store.
 
-    __slots__ = ("has_ended", "is_repeated", "txns")
-
-    def __init__(self) -> None:
-        self.txns: list[lmdb.Transaction] = []
-        """The one, from the very step on in which it begins."""
-        self.has_ended = False
-        self.is_repeated = False
-        """Whether it was aborted to make room for another one of its thread."""
-
-    def abort(self) -> None:
-        """End it, without its changes unless it was committed."""
-        for txn in self.txns:
-            txn.abort()
-        self.has_ended = True
+    Raises StorageError for an environment of something else.
+    """
+    with env.begin() as txn:
+        are_there = all(txn.get(name.encode()) is not None for name in TABLE_NAMES)
+    if not are_there:
+        _make_tables(env, path)
+    return Tables(**{name: env.open_db(name.encode(), create=False) for name in TABLE_NAMES})
 
 
-def _is_owned(lock: threading.RLock) -> bool:
-    """Return whether this thread holds *lock*; as a Condition asks."""
-    return bool(lock._is_owned())  # type: ignore[attr-defined] # noqa: SLF001
+def _make_tables(env: lmdb.Environment, path: Path) -> None:
+    """Make all in one transaction: who opens the store in the meantime sees none or all of them."""
+    with env.begin(write=True) as txn:
+        if txn.stat()["entries"] and txn.get(b"meta") is None:
+            raise StorageError(
+                f"{path} holds an LMDB environment of another program; give another path"
+            )
+        for name in TABLE_NAMES:
+            env.open_db(name.encode(), txn=txn)
 
 
-class Environment:
+class Environment(Transactions):
     """An open store.
 
     *durable*: each commit is on disk when it returns. *owner*: opening the same path again with
@@ -90,7 +81,6 @@ class Environment:
     Raises StorageError when the path cannot be used, saying why, or this process has it open.
     """
 
-    path: Path
     tables: Tables
 
     @classmethod
@@ -130,23 +120,8 @@ class Environment:
     def __init__(
         self, path: Path, *, durable: bool, owner: object, map_size: int, lock: StoreLock
     ) -> None:
-        self.path = path
-        self._durable = durable
-        self._lock = lock
-        self._locks_due = 0.0
-        """When LMDB's locks are taken again."""
+        super().__init__(path, lock, durable=durable)
         self._owner = owner
-        self._pid = os.getpid()
-        self._closed = False
-        self._write_lock = threading.RLock()
-        """Who holds it has the environment alone: a killed storage actor's thread may still be
-        at its last transaction when its successor begins, and a map must not grow under it.
-        """
-        self._under_way = _UnderWay()
-        self._under_way.has_ended = True
-        """The transaction of whoever has the write lock."""
-        self._map_lock = threading.RLock()
-        """Who holds it keeps the map from being enlarged or closed, and nobody from writing."""
         store_lock.check_lmdb_lock(path, lock)
         directory.reserve_lock_file(path, _LOCK_FILE_BYTES)
         file_check.check(path)
@@ -163,8 +138,8 @@ class Environment:
                     mode=0o600,
                 )
                 undo.callback(self._env.close)
-                self._env_read = self._env.begin
-                self._env_write = functools.partial(self._env.begin, write=True)
+                self._begin_read = self._env.begin
+                self._begin_write = functools.partial(self._env.begin, write=True)
                 self._files = OpenFiles(path, (lock, self._lmdb_lock))
                 self.clear_dead_readers()
                 self.tables = open_tables(self._env, path)
@@ -227,169 +202,10 @@ class Environment:
         """Let go, in a fork, of the copy of what stays open in the parent."""
         self._env.close()
 
-    def write(self, work: Callable[[lmdb.Transaction], T], commits: list[None] | None = None) -> T:
-        """Return what *work* returns, in a write transaction that is committed if it returns.
-
-        *commits* gets an entry in the very step that commits. *work* may be repeated, as when the
-        map was full and is enlarged: it must change nothing but the transaction. Raises what *work*
-        raises, having changed nothing; StorageError when LMDB fails, StorageFull when the disk is
-        full.
-        """
-        noted: list[None] = [] if commits is None else commits
-
-        def work_and_commit(txn: lmdb.Transaction) -> T:
-            result = work(txn)
-            self._check_files()
-            # One call, so that no exception and no handler of a signal comes between its halves.
-            noted.extend(map(_COMMIT, (txn,)))
-            return result
-
-        while True:
-            try:
-                return self._transact(work_and_commit, write=True)
-            except lmdb.MapFullError:
-                self._grow()
-            except lmdb.Error as error:
-                raise storage_error(error, self.path) from error
-
-    def read(self, work: Callable[[lmdb.Transaction], T]) -> T:
-        """Return what *work* answers, in a read transaction.
-
-        Keep it short: while it lasts, no page is reused, and the file grows for good.
-        """
-
-        def checked(txn: lmdb.Transaction) -> T:
-            self._check_files()
-            return work(txn)
-
-        try:
-            return self._transact(checked, write=False)
-        except lmdb.Error as error:
-            raise storage_error(error, self.path) from error
-
-    def _transact(self, work: Callable[[lmdb.Transaction], T], *, write: bool) -> T:
-        """Return what *work* returns, in a transaction.
-
-        The handler of a signal that comes in the middle of it may need one of its own, in this very
-        thread, and could wait for ever for this one to end. So it aborts it, and *work* is
-        repeated. Finalizers could do so, too, but they may come in the middle of LMDB's own code:
-        the collector has to wait.
-        """
-        is_outermost = not _is_owned(self._write_lock)
-        try:
-            return self._transact_or_repeat(work, write=write)
-        except BaseException:
-            if is_outermost:
-                self._let_go()
-            raise
-
-    def _transact_or_repeat(self, work: Callable[[lmdb.Transaction], T], *, write: bool) -> T:
-        while True:
-            mine = _UnderWay()
-            try:
-                with self._write_lock, uncollected:
-                    self._abort_outer()
-                    self._under_way = mine
-                    try:
-                        self._begin(mine.txns, write=write)
-                        with mine.txns[0] as txn:
-                            return work(txn)
-                    finally:
-                        mine.abort()
-            except lmdb.Error:
-                if not mine.is_repeated:
-                    raise
-
-    def _abort_outer(self) -> None:
-        """Abort the transaction within which this thread, further up, needs another one."""
-        outer = self._under_way
-        if not outer.has_ended:
-            outer.is_repeated = True
-            outer.abort()
-
-    def _let_go(self) -> None:
-        """Let go of what this thread has left, that was cut short where no ``with`` notices it.
-
-        Only a tracer's exception, say, can do that: between two instructions of ours. That of a
-        signal, or of another thread, comes with a call.
-        """
-        if _is_owned(self._write_lock):
-            self._under_way.abort()
-        for lock in (self._write_lock, self._map_lock):
-            while _is_owned(lock):
-                lock.release()
-        uncollected.let_go()
-
-    def _begin(self, txns: list[lmdb.Transaction], *, write: bool) -> None:
-        """Begin a transaction and note it, in one step."""
-        self._check()
-        begin = map(self._env_write if write else self._env_read, _NO_DATABASE)
-        try:
-            txns.extend(begin)
-        except lmdb.MapResizedError:
-            with self._map_lock:
-                self._env.set_mapsize(0)  # another process enlarged it: adopt
-            txns.extend(map(self._env_write if write else self._env_read, _NO_DATABASE))
-
-    @property
-    def is_uncontended(self) -> bool:
-        """Whether a write would begin at once: no other thread or process is at one."""
-        return self._under_way.has_ended and not self.is_shared
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether another process has the store open, as far as one can tell."""
-        return self._lock.is_shared()
-
-    def last_transaction(self) -> int:
-        """Return the number of the last committed write transaction, of whatever process."""
-        self._check()
-        return int(self._env.info()["last_txnid"])
-
-    def clear_dead_readers(self) -> None:
-        """Forget readers whose process was killed, so that their pages can be reused.
-
-        LMDB takes a process for dead that lost its lock: then nobody's are forgotten.
-        """
-        self._lmdb_lock.take_again()
-        if not self._lmdb_lock.is_lost_by(self._lock.find_others()):
-            self._env.reader_check()
-
-    def _check_files(self) -> None:
-        """Raise StoreRemoved unless others, and the next start, find the files that are open here.
-
-        What is not durable is gone with its process anyway, and nobody else looks for it.
-        """
-        if not self._durable:
-            return
-        finding = self._files.find_loss()
-        if finding is not None:
-            if self._owner is not None:
-                _removed[self.path] = self._owner, finding
-            raise removed(self.path, finding)
-        now = time.monotonic()
-        if now > self._locks_due:
-            self._locks_due = now + _LOCKS_SECONDS
-            self._lmdb_lock.take_again()
-
-    def _grow(self) -> None:
-        try:
-            # A reader that was killed keeps pages from being used again, and so the map full.
-            self.clear_dead_readers()
-            with self._write_lock, self._map_lock:
-                self._env.set_mapsize(2 * self._env.info()["map_size"])
-        except lmdb.Error as error:
-            raise storage_error(error, self.path) from error
-
-    def _check(self) -> None:
-        if self._pid != os.getpid():
-            raise ForkError(
-                f"this process is a fork of the one that opened {self.path}, and a store cannot be"
-                " carried across a fork: start the AntQ after the fork (with gunicorn: in"
-                " post_fork, or without preload)"
-            )
-        if self._closed:
-            raise StorageError(f"{self.path} was closed")
+    def _note_removal(self, finding: str) -> None:
+        """Remember it for the successor of a killed storage actor."""
+        if self._owner is not None:
+            _removed[self.path] = self._owner, finding
 
 
 def removal(path: str | os.PathLike[str], owner: object = None) -> StoreRemoved | None:

@@ -1,4 +1,4 @@
-"""Binary keys whose order is the order of work, and reading them in order.
+"""The tables of a store, their keys, whose order is the order of work, and reading them in order.
 
 LMDB sorts keys as bytes, so numbers are big-endian with a bias that puts negative ones first, and
 names end in NUL, so that a queue's keys stand together and no queue's name is the beginning of
@@ -18,8 +18,10 @@ ones.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import islice
+from operator import itemgetter
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
@@ -27,13 +29,12 @@ from antq_actors.errors import StorageError
 from antq_actors.jobs.state import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import lmdb
     from lmdb import _Database
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import JobState
 
 # On disk: a byte is never given another meaning.
 _BYTES: Final = {
@@ -60,12 +61,38 @@ LARGEST_ID: Final = 2**64 - 1
 LARGEST_NUMBER: Final = 2**32 - 1
 """Of an error."""
 
-_BIAS: Final = 2**63
+BIAS: Final = 2**63
+"""Puts negative orders first."""
 _ID: Final = Struct(">Q")
 _ORDER_ID: Final = Struct(">QQ")
 _ID_NUMBER: Final = Struct(">QL")
 _ORDER_SIZE: Final = 8
 _ID_SIZE: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """LMDB's handles of the tables, good for every transaction of their environment."""
+
+    jobs: _Database
+    """id → state and digest; the only record that a change of status rewrites."""
+    payloads: _Database
+    """id → spec; written once."""
+    errors: _Database
+    """One entry each, for the jobs that have any."""
+    index: _Database
+    """The order of work; keys only."""
+    listing: _Database
+    """The order of ids where ``index`` has another; keys only."""
+    unique: _Database
+    """Which unique jobs there are, by status; keys only."""
+    counts: _Database
+    """How many jobs a queue has in a status; no row for none."""
+    meta: _Database
+    """The format, counters, pauses, nodes."""
+
+
+TABLE_NAMES: Final = tuple(field.name for field in fields(Tables))
 
 
 class WorkKey(NamedTuple):
@@ -93,14 +120,14 @@ class UniqueKey(NamedTuple):
     id: int
 
 
-def job_key(id_: int) -> bytes:
-    """Return the key of a job in ``jobs`` and ``payloads``."""
-    return _ID.pack(id_)
+job_key: Final[Callable[[int], bytes]] = _ID.pack
+"""Return the key of a job in ``jobs`` and ``payloads``."""
+packed_order: Final[Callable[[int], bytes]] = _ID.pack
+"""Return the part of a key of ``index`` behind its lane, given an order plus `BIAS`."""
 
 
-def id_of(key: bytes) -> bytes:
-    """Return the key in ``jobs`` of the job that a key of ``index`` names."""
-    return key[-_ID_SIZE:]
+id_part: Final[Callable[[bytes], bytes]] = itemgetter(slice(-_ID_SIZE, None))
+"""Return the key in ``jobs`` of the job that a key of ``index`` names."""
 
 
 def id_at_end(key: bytes) -> int:
@@ -168,26 +195,15 @@ def is_lane(key: bytes) -> bool:
     return True
 
 
+@lru_cache(maxsize=4096)
 def lane_end(start: bytes) -> bytes:
     """Return the smallest key behind every key that begins with the lane *start*."""
     return start[:-1] + b"\x01"
 
 
-def order_of(state: JobState) -> int:
-    """Return where in its lane a job stands; the smallest is first."""
-    status = state.status
-    if status is Status.ENQUEUED:
-        return -state.priority
-    if status is Status.RUNNING:
-        return state.node
-    if status is Status.SCHEDULED or status is Status.RETRYING:
-        return state.scheduled_at or 0
-    return state.updated_at
-
-
 def work_key(start: bytes, order: int, id_: int = 0) -> bytes:
     """Return the key of ``index`` in the lane *start*; id 0 stands before all jobs of an order."""
-    return start + _ORDER_ID.pack(order + _BIAS, id_)
+    return start + _ORDER_ID.pack(order + BIAS, id_)
 
 
 def lane_in(key: bytes) -> bytes:
@@ -197,7 +213,7 @@ def lane_in(key: bytes) -> bytes:
 
 def order_in(key: bytes) -> Instant:
     """Return the order that a key of ``index`` holds."""
-    return int.from_bytes(key[-_ORDER_SIZE - _ID_SIZE : -_ID_SIZE], "big") - _BIAS
+    return int.from_bytes(key[-_ORDER_SIZE - _ID_SIZE : -_ID_SIZE], "big") - BIAS
 
 
 def split_work_key(key: bytes) -> WorkKey:

@@ -109,7 +109,14 @@ class LockFile:
         descriptor = self._descriptor
         if descriptor is None or sys.platform == "win32":
             return True  # it has no way to ask
-        return _ask(descriptor, _WHOLE) is not None
+        try:
+            found = fcntl.fcntl(
+                descriptor, fcntl.F_OFD_GETLK if _IS_LINUX else fcntl.F_GETLK, _WHOLE
+            )
+        except OSError:  # released by another thread at this very moment
+            return True
+        kind: int = _FLOCK.unpack(found)[_TYPE]
+        return kind != fcntl.F_UNLCK
 
     def write(self, content: bytes) -> None:
         """Write *content* where the last one ended."""

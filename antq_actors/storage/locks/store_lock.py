@@ -85,6 +85,8 @@ class StoreLock:
             self._file = LockFile(directory / FILE)
         except OSError as error:
             raise storage_error(error, directory) from error
+        self.is_shared = self._file.is_shared
+        """Return whether another process has the store open, as far as one can tell."""
         try:
             refusal = self._take(exclusive=exclusive)
         except OSError as error:
@@ -114,13 +116,6 @@ class StoreLock:
             self._file.drop(byte + 1, end - byte - 1 if end else 0)
             end = byte
         self._file.drop(0, end)
-
-    def is_shared(self) -> bool:
-        """Return whether another process has the store open, as far as one can tell."""
-        try:
-            return self._file.is_shared()
-        except OSError:  # released by another thread at this very moment
-            return True
 
     def find_others(self) -> list[int]:
         """Return the processes that live and have the store open, without this one."""

@@ -1,0 +1,363 @@
+"""The transactions of an open store: begun, committed, aborted, and repeated if need be.
+
+Python's garbage collector does not run within them. It runs in whatever thread has made one object
+too many, and calls finalizers there: code of the program, which may enqueue a job. In the middle of
+a transaction that could neither be done, because LMDB's own code may be at work further up, nor be
+waited for. What the program itself wants of the collector stands, but for one thing: a
+``gc.disable()`` in another thread during such a stretch, which mostly takes less than a
+millisecond, is not kept.
+
+Each looks whether the files of the store are still those that others find at its path: a process
+keeps the files that it has open, also when they were deleted or others have their names.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from _thread import get_ident
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import lmdb
+
+from antq_actors.errors import ForkError, StorageError
+from antq_actors.storage.lmdb.directory import removed, storage_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from antq_actors.storage.locks.store_lock import LmdbLock, StoreLock
+
+T = TypeVar("T")
+
+_COMMIT: Final = lmdb.Transaction.commit
+_NO_DATABASE: Final = (None,)
+"""The argument of the one call that begins a transaction."""
+
+_LOCKS_SECONDS: Final = 1.0
+"""Between two times that LMDB's locks are taken again; it costs a microsecond."""
+_MTIME_SECONDS: Final = 2.5
+"""A directory that changes twice within this time may have one time of change for both."""
+
+
+@dataclass(slots=True, eq=False)
+class _UnderWay:
+    """A transaction, as far as it has come."""
+
+    txns: list[lmdb.Transaction] = field(default_factory=list)
+    """The one, from the very step on in which it begins."""
+    has_ended: bool = False
+    is_repeated: bool = False
+    """Whether it was aborted to make room for another one of its thread."""
+
+    def abort(self) -> None:
+        """End it, without its changes unless it was committed."""
+        for txn in self.txns:
+            txn.abort()
+        self.has_ended = True
+
+
+class Transactions:
+    """Runs transactions; an :class:`Environment` is one that can be opened and closed.
+
+    *durable*: each commit is on disk when it returns. *lock* is held while the store is open.
+    """
+
+    _env: lmdb.Environment
+    _begin_read: Callable[[Any], lmdb.Transaction]
+    _begin_write: Callable[[Any], lmdb.Transaction]
+    _files: OpenFiles
+    _lmdb_lock: LmdbLock
+
+    def __init__(self, path: Path, lock: StoreLock, *, durable: bool) -> None:
+        self.path = path
+        self._durable = durable
+        self._lock = lock
+        self._locks_due = 0.0
+        """When LMDB's locks are taken again."""
+        self._pid = os.getpid()
+        self._closed = False
+        self._write_lock = threading.RLock()
+        """Its holder has the environment alone: a killed storage actor's thread may still be at its
+        last transaction when its successor begins, and a map must not grow under it.
+        """
+        self._under_way = _UnderWay(has_ended=True)
+        """The transaction of whoever has the write lock."""
+        self._map_lock = threading.RLock()
+        """Its holder keeps the map from being enlarged or closed, and nobody from writing."""
+
+    def write(self, work: Callable[[lmdb.Transaction], T], commits: list[None] | None = None) -> T:
+        """Return what *work* returns, in a write transaction that is committed if it returns.
+
+        *commits* gets an entry in the very step that commits. *work* may be repeated, as when the
+        map was full and is enlarged: it must change nothing but the transaction. Raises what *work*
+        raises, having changed nothing; StorageError when LMDB fails, StorageFull when the disk is
+        full.
+        """
+        noted: list[None] = [] if commits is None else commits
+
+        def work_and_commit(txn: lmdb.Transaction) -> T:
+            result = work(txn)
+            self._check_files()
+            # One call, so that no exception and no handler of a signal comes between its halves.
+            noted.extend(map(_COMMIT, (txn,)))
+            return result
+
+        is_outermost = not self._write_lock._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - as a Condition asks
+        while True:
+            try:
+                return self._transact(work_and_commit, write=True)
+            except lmdb.MapFullError:
+                self._grow()
+            except lmdb.Error as error:
+                raise storage_error(error, self.path) from error
+            except BaseException:
+                if is_outermost:
+                    self._let_go()
+                raise
+
+    def read(self, work: Callable[[lmdb.Transaction], T]) -> T:
+        """Return what *work* returns, in a read transaction.
+
+        Keep it short: while it lasts, no page is reused, and the file grows for good.
+        """
+
+        def checked(txn: lmdb.Transaction) -> T:
+            self._check_files()
+            return work(txn)
+
+        is_outermost = not _is_owned(self._write_lock)
+        try:
+            return self._transact(checked, write=False)
+        except lmdb.Error as error:
+            raise storage_error(error, self.path) from error
+        except BaseException:
+            if is_outermost:
+                self._let_go()
+            raise
+
+    def _transact(self, work: Callable[[lmdb.Transaction], T], *, write: bool) -> T:
+        """Return what *work* returns, in a transaction.
+
+        The handler of a signal that comes in the middle of it may need one of its own, in this very
+        thread, and could wait for ever for this one to end. So it aborts it, and *work* is
+        repeated. Finalizers could do so, too, but they may come in the middle of LMDB's own code:
+        the collector has to wait.
+
+        Its callers let go of what is left when it is cut short: within this very frame there are
+        instructions, such as a ``try``, that no handler covers.
+        """
+        while True:
+            mine = _UnderWay()
+            try:
+                with self._write_lock, uncollected:
+                    outer = self._under_way
+                    if not outer.has_ended:  # further up, in this thread
+                        outer.is_repeated = True
+                        outer.abort()
+                    self._under_way = mine
+                    try:
+                        self._begin(mine.txns, write=write)
+                        with mine.txns[0] as txn:
+                            return work(txn)
+                    finally:
+                        for each in mine.txns:
+                            each.abort()
+                        mine.has_ended = True
+            except lmdb.Error:
+                if not mine.is_repeated:
+                    raise
+
+    def _begin(self, txns: list[lmdb.Transaction], *, write: bool) -> None:
+        """Begin a transaction and note it, in one step."""
+        if self._closed or self._pid != os.getpid():
+            self._check()
+        begin = self._begin_write if write else self._begin_read
+        try:
+            txns.extend(map(begin, _NO_DATABASE))
+        except lmdb.MapResizedError:
+            with self._map_lock:
+                self._env.set_mapsize(0)  # another process enlarged it: adopt
+            txns.extend(map(begin, _NO_DATABASE))
+
+    def _let_go(self) -> None:
+        """Let go of what this thread has left, that was cut short where no ``with`` notices it.
+
+        Only a tracer's exception, say, can do that: between two instructions of ours. That of a
+        signal, or of another thread, comes with a call.
+        """
+        if _is_owned(self._write_lock):
+            self._under_way.abort()
+        for lock in (self._write_lock, self._map_lock):
+            while _is_owned(lock):
+                lock.release()
+        uncollected.let_go()
+
+    @property
+    def is_uncontended(self) -> bool:
+        """Whether a write would begin at once: no other thread or process is at one."""
+        return self._under_way.has_ended and not self._lock.is_shared()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another process has the store open, as far as one can tell."""
+        return self._lock.is_shared()
+
+    def last_transaction(self) -> int:
+        """Return the number of the last committed write transaction, of whatever process."""
+        self._check()
+        return int(self._env.info()["last_txnid"])
+
+    def clear_dead_readers(self) -> None:
+        """Forget readers whose process was killed, so that their pages can be reused.
+
+        LMDB takes a process for dead that lost its lock: then nobody's are forgotten.
+        """
+        self._lmdb_lock.take_again()
+        if not self._lmdb_lock.is_lost_by(self._lock.find_others()):
+            self._env.reader_check()
+
+    def _check_files(self) -> None:
+        """Raise StoreRemoved unless others, and the next start, find the files that are open here.
+
+        What is not durable is gone with its process anyway, and nobody else looks for it.
+        """
+        if not self._durable:
+            return
+        finding = self._files.find_loss()
+        if finding is not None:
+            self._note_removal(finding)
+            raise removed(self.path, finding)
+        now = time.monotonic()
+        if now > self._locks_due:
+            self._locks_due = now + _LOCKS_SECONDS
+            self._lmdb_lock.take_again()
+
+    def _note_removal(self, finding: str) -> None:
+        """Note that the files of the store were removed, as *finding* says."""
+
+    def _grow(self) -> None:
+        try:
+            # A reader that was killed keeps pages from being used again, and so the map full.
+            self.clear_dead_readers()
+            with self._write_lock, self._map_lock:
+                self._env.set_mapsize(2 * self._env.info()["map_size"])
+        except lmdb.Error as error:
+            raise storage_error(error, self.path) from error
+
+    def _check(self) -> None:
+        if self._pid != os.getpid():
+            raise ForkError(
+                f"this process is a fork of the one that opened {self.path}, and a store cannot be"
+                " carried across a fork: start the AntQ after the fork (with gunicorn: in"
+                " post_fork, or without preload)"
+            )
+        if self._closed:
+            raise StorageError(f"{self.path} was closed")
+
+
+def _is_owned(lock: threading.RLock) -> bool:
+    """Return whether this thread holds *lock*; as a Condition asks."""
+    return bool(lock._is_owned())  # type: ignore[attr-defined] # noqa: SLF001
+
+
+# ---- the files ------------------------------------------------------------------------------
+
+
+class OpenFiles:
+    """The data file that is found in *directory* now, and *locks* that are open beside it.
+
+    Raises OSError when there is none.
+    """
+
+    def __init__(self, directory: Path, locks: Sequence[StoreLock | LmdbLock]) -> None:
+        self._directory = os.fspath(directory)
+        self._data_file = directory / "data.mdb"
+        self._data = self._data_file.stat()
+        self._locks = locks
+        self._checked: tuple[int, int, int] | None = None
+        """The state of the directory in which the files were there."""
+
+    def find_loss(self) -> str | None:
+        """Return what is not there any more, in words; None: all is."""
+        try:
+            there = os.stat(self._directory)  # noqa: PTH116 - a fifth faster
+        except (FileNotFoundError, NotADirectoryError):
+            return "its directory is gone"
+        except OSError:
+            return None  # this process may not look there any more, as after setuid(): no removal
+        # A directory that has not changed has the files that it had. They are not asked each time:
+        # where the system is asked for a file's times, each write has to store new ones.
+        state = there.st_dev, there.st_ino, there.st_mtime_ns
+        if state == self._checked:
+            return None
+        finding = self._find_lost_file()
+        if finding is None and time.time() > there.st_mtime + _MTIME_SECONDS:
+            self._checked = state
+        return finding
+
+    def _find_lost_file(self) -> str | None:
+        try:
+            if not os.path.samestat(self._data_file.stat(), self._data):
+                return "its data.mdb is another file"
+        except (FileNotFoundError, NotADirectoryError):
+            return "its data.mdb is gone"
+        except OSError:
+            return None
+        if any(lock.is_deleted() for lock in self._locks):
+            return "one of its lock files, store.lock and lock.mdb, is gone"
+        return None
+
+
+# ---- the collector --------------------------------------------------------------------------
+
+
+class Uncollected:
+    """A stretch in which Python's garbage collector does not run, so that no finalizer does.
+
+    A context manager for all threads; the collector is back when the last one has left. Within the
+    same thread it is no stretch of its own, and ends with the inner one.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._threads: set[int] = set()
+        self._is_ours = False
+        """Whether the collector was on, and is off because of us."""
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._threads.add(get_ident())
+            if gc.isenabled():
+                self._is_ours = True
+                gc.disable()
+
+    def __exit__(self, *_exception: object) -> None:
+        """End this thread's stretch, if it has one."""
+        with self._lock:
+            self._threads.discard(get_ident())
+            if self._is_ours and not self._threads:
+                self._is_ours = False
+                gc.enable()
+
+    def let_go(self) -> None:
+        """End this thread's stretch, wherever in it the thread was cut short."""
+        while self._lock._is_owned():  # type: ignore[attr-defined] # noqa: SLF001
+            self._lock.release()
+        self.__exit__()
+
+    def renew(self) -> None:
+        """Begin anew in a forked child, which has none of the other threads."""
+        self._lock = threading.RLock()
+        self._threads.clear()
+        self.__exit__()
+
+
+uncollected: Final = Uncollected()
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=uncollected.renew)
