@@ -1,8 +1,8 @@
 """When a child exits: does it come back, and who comes back with it?
 
 This file decides and never acts: it starts nothing, stops nothing and reads no clock. An event is
-a function, (state, what happened, now) -> (state, what to do), and a supervisor does what it is
-A supervisor carries it out. That is why every rule here can be tested as plain values.
+a function, (state, what happened, now) -> (state, what to do), and a supervisor carries it out.
+That is why every rule here can be tested as plain values.
 
     a child's exit --temporary, or transient and orderly--> Leave, or ShutDown (auto_shutdown)
                    --otherwise----------------------------> StartAgain, or GiveUp
