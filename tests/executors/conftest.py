@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 from apps import until
-from crews import Crew
-from plays import EXECUTORS, Play, overlook_processes, processes
+from executor_harness import EXECUTORS, ExecutorHarness, overlook_processes, processes
+from process_pool_harness import ProcessPoolHarness
 from programs import ROOT, TESTS
 from ray_nodes import FAST, NODE
 
@@ -47,23 +47,23 @@ def at_hand(kind, request, monkeypatch):
 
 
 @pytest.fixture
-def play(kind, at_hand, tmp_path):
-    """A play whose parts are jobs of one executor; its application is not started yet."""
+def harness(kind, at_hand, tmp_path):
+    """A harness of jobs of one executor; its application is not started yet."""
     overlook_processes()
-    play = Play(kind, tmp_path)
-    yield play
-    if play.app is not None:
-        play.app.stop(timeout=0)
+    harness = ExecutorHarness(kind, tmp_path)
+    yield harness
+    if harness.app is not None:
+        harness.app.stop(timeout=0)
     until(lambda: not processes(), "the end of all processes")
 
 
 @pytest.fixture
-def crew(tmp_path):
-    """An application whose jobs do deeds in processes; it is not started yet."""
+def pool(tmp_path):
+    """An application whose jobs act in processes; it is not started yet."""
     overlook_processes()
-    crew = Crew(tmp_path)
-    yield crew
-    if crew.app is not None:
-        crew.app.stop(timeout=0)
-    crew.kill_daemons()
+    pool = ProcessPoolHarness(tmp_path)
+    yield pool
+    if pool.app is not None:
+        pool.app.stop(timeout=0)
+    pool.kill_daemons()
     until(lambda: not processes(), "the end of all processes")

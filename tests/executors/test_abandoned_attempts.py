@@ -4,8 +4,8 @@ import asyncio
 import logging
 import os
 
-import parts
 import pytest
+import recording_workers
 from apps import settled, until
 
 from antq_actors import NotStarted, Status, Worker
@@ -25,43 +25,43 @@ from antq_actors.storage.format.encoding import encode_args
 
 class Swallowing(Worker):
     def perform(self, job):
-        parts.note(job, "begun")
+        recording_workers.note(job, "begun")
         try:
-            parts.swallows()
+            recording_workers.swallows()
         finally:
-            parts.note(job, "ended")
+            recording_workers.note(job, "ended")
 
 
 class AwaitedSwallowing(Worker):
     async def perform(self, job):
-        parts.note(job, "begun")
+        recording_workers.note(job, "begun")
         try:
             await asyncio.sleep(60)
         except BaseException:  # noqa: BLE001 - what such a job does
             raise ValueError("something else") from None
         finally:
-            parts.note(job, "ended")
+            recording_workers.note(job, "ended")
 
     def calculate_delay(self, job):
-        return parts.delay(job)
+        return recording_workers.delay(job)
 
 
 @pytest.mark.parametrize("kind", ["thread", "async"])
-def test_an_abandoned_job_does_not_log_its_late_failure(play, caplog):
-    app = play.start()
-    worker = AwaitedSwallowing if play.kind == "async" else Swallowing
-    job = app.enqueue(worker, {"place": str(play.place), "part": "a"}, max_attempts=1)
-    play.begun()
+def test_an_abandoned_job_does_not_log_its_late_failure(harness, caplog):
+    app = harness.start()
+    worker = AwaitedSwallowing if harness.kind == "async" else Swallowing
+    job = app.enqueue(worker, {"place": str(harness.place), "label": "a"}, max_attempts=1)
+    harness.begun()
 
-    exit(play.worker_actors()[0], Killed())
+    exit(harness.worker_actors()[0], Killed())
 
     assert settled(app, job).status is Status.FAILED
-    until(lambda: play.notes("ended"), "the end of what it does")
+    until(lambda: harness.notes("ended"), "the end of what it does")
     until(lambda: not orphans(), "the end of its thread")
     app.stop()
     said = [record.getMessage() for record in caplog.records if "failed perm" in record.msg]
     assert [text.rpartition(": ")[2] for text in said] == ["worker actor was killed"]
-    assert play.notes("asks after something else") == []
+    assert harness.notes("asks after something else") == []
 
 
 class Forking(Worker):
@@ -108,11 +108,11 @@ def an_attempt_of(worker):
     return Attempt(StoredJob(1, state, spec, ()), Control())
 
 
-def test_a_fork_that_leaves_a_job_in_a_process_logs_nothing(crew, capfd):
-    crew.start()
+def test_a_fork_that_leaves_a_job_in_a_process_logs_nothing(pool, capfd):
+    pool.start()
 
-    job = crew.does("fork_and_leave")
+    job = pool.does("fork_and_leave")
 
     assert job.errors == ()
-    crew.app.stop()
+    pool.app.stop()
     assert "failed permanently" not in "".join(capfd.readouterr())

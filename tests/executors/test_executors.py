@@ -7,11 +7,11 @@ import threading
 from collections import Counter
 from contextlib import contextmanager, suppress
 
-import parts
 import psutil
 import pytest
+import recording_workers
 from apps import settled, until
-from plays import ACTORS, EXECUTORS, processes
+from executor_harness import ACTORS, EXECUTORS, processes
 
 from antq_actors import NotCancellable, Status, Worker
 from antq_actors.jobs import worker_registry
@@ -48,24 +48,26 @@ def returned_class(name):
         ("snooze", Status.SCHEDULED, None),
     ],
 )
-def test_a_job_ends_as_its_perform_does_and_its_neighbour_does_not_notice(play, end, status, error):
-    app = play.start()
-    neighbour = play.part("b", waits=True)
-    play.begun()
+def test_a_job_ends_as_its_perform_does_and_its_neighbour_does_not_notice(
+    harness, end, status, error
+):
+    app = harness.start()
+    neighbour = harness.enqueue("b", waits=True)
+    harness.begun()
 
-    job = play.part("a", end, max_attempts=1)
+    job = harness.enqueue("a", end, max_attempts=1)
 
     ended = settled(app, job, status)
     assert [entry.error for entry in ended.errors] == ([] if error is None else [error])
     assert (ended.attempts, ended.interruptions) == (0 if end == "snooze" else 1, 0)
-    play.cue("b")
+    harness.cue("b")
     assert settled(app, neighbour).errors == ()
 
 
-def test_a_failure_has_the_stack_trace_of_the_place_where_it_was_raised(play):
-    app = play.start()
+def test_a_failure_has_the_stack_trace_of_the_place_where_it_was_raised(harness):
+    app = harness.start()
 
-    (entry,) = settled(app, play.part("a", "raise", max_attempts=1)).errors
+    (entry,) = settled(app, harness.enqueue("a", "raise", max_attempts=1)).errors
 
     assert entry.stack_trace.startswith("Traceback")
     assert "in raises" in entry.stack_trace
@@ -74,12 +76,12 @@ def test_a_failure_has_the_stack_trace_of_the_place_where_it_was_raised(play):
     assert (entry.error, entry.error_type) == ("no such lead", "ValueError")
 
 
-def test_the_record_of_a_failure_has_its_exception_and_says_of_which_attempt(play, caplog):
-    app = play.start()
+def test_the_record_of_a_failure_has_its_exception_and_says_of_which_attempt(harness, caplog):
+    app = harness.start()
 
-    job = settled(app, play.part("a", "raise", max_attempts=1))
+    job = settled(app, harness.enqueue("a", "raise", max_attempts=1))
 
-    if play.adapter.logs_here:
+    if harness.adapter.logs_here:
         (record,) = [each for each in caplog.records if each.name == "antq_actors.jobs"]
         assert record.getMessage().endswith(": ValueError: no such lead")
         assert (record.exc_info[0], str(record.exc_info[1])) == (ValueError, "no such lead")
@@ -89,66 +91,66 @@ def test_the_record_of_a_failure_has_its_exception_and_says_of_which_attempt(pla
 
 
 @pytest.mark.parametrize("max_attempts", [1, 2])
-def test_what_an_attempt_changes_in_its_context_is_not_seen_by_the_next(play, max_attempts):
-    app = play.start(concurrency=1)
+def test_what_an_attempt_changes_in_its_context_is_not_seen_by_the_next(harness, max_attempts):
+    app = harness.start(concurrency=1)
 
-    changed = play.part("a", "change context", delay=3600, max_attempts=max_attempts)
+    changed = harness.enqueue("a", "change context", delay=3600, max_attempts=max_attempts)
     settled(app, changed, Status.COMPLETED, Status.RETRYING)
 
-    (entry,) = settled(app, play.part("b", "look at context", max_attempts=1)).errors
+    (entry,) = settled(app, harness.enqueue("b", "look at context", max_attempts=1)).errors
     assert entry.error == "nobody has 1.414213562373095048801688724"
     asked = [("asks as alice", "a")] if max_attempts > 1 else []  # it is part of the attempt
-    assert [note[:2] for note in play.notes("asks as alice", "asks as nobody")] == asked
+    assert [note[:2] for note in harness.notes("asks as alice", "asks as nobody")] == asked
 
 
-def test_what_a_log_filter_changes_is_not_seen_by_the_next_attempt(play):
+def test_what_a_log_filter_changes_is_not_seen_by_the_next_attempt(harness):
     def bill(record):
-        return parts.tenant.set("bill")
+        return recording_workers.tenant.set("bill")
 
-    app = play.start(concurrency=1)
+    app = harness.start(concurrency=1)
     log = logging.getLogger("antq_actors.jobs")
     log.addFilter(bill)
     try:
-        settled(app, play.part("a", "raise", max_attempts=1))
-        settled(app, play.part("b", waits=True, timeout=0.05, max_attempts=1))
+        settled(app, harness.enqueue("a", "raise", max_attempts=1))
+        settled(app, harness.enqueue("b", waits=True, timeout=0.05, max_attempts=1))
     finally:
         log.removeFilter(bill)
 
-    (entry,) = settled(app, play.part("c", "look at context", max_attempts=1)).errors
+    (entry,) = settled(app, harness.enqueue("c", "look at context", max_attempts=1)).errors
     assert entry.error.startswith("nobody has 1.41421356")
 
 
-def test_a_huge_text_of_an_exception_is_cut(play):
-    app = play.start()
+def test_a_huge_text_of_an_exception_is_cut(harness):
+    app = harness.start()
 
-    (entry,) = settled(app, play.part("a", "huge", max_attempts=1)).errors
+    (entry,) = settled(app, harness.enqueue("a", "huge", max_attempts=1)).errors
 
     assert len(entry.error) < 9_000
     assert "cut to" in entry.error
 
 
-def test_arguments_that_cannot_be_read_fail_the_attempt(play):
-    app = play.start()
+def test_arguments_that_cannot_be_read_fail_the_attempt(harness):
+    app = harness.start()
 
-    job = play.part("a", args={"odd": parts.Unreadable()}, max_attempts=1)
+    job = harness.enqueue("a", args={"odd": recording_workers.Unreadable()}, max_attempts=1)
 
     (entry,) = settled(app, job).errors
     assert entry.error == (
         f"the arguments of job {job.id} cannot be read: ValueError: not any more"
     )
-    assert play.notes() == []
+    assert harness.notes() == []
 
 
-def test_what_names_no_worker_is_refused(play):
-    app = play.start()
+def test_what_names_no_worker_is_refused(harness):
+    app = harness.start()
 
-    class Impostor(Worker, name="parts:Unreadable"):
+    class Impostor(Worker, name="recording_workers:Unreadable"):
         def perform(self, job):
             pass
 
     app.queue("default").pause()
     job = app.enqueue(Impostor, max_attempts=5)
-    worker_registry._defined.pop("parts:Unreadable")
+    worker_registry._defined.pop("recording_workers:Unreadable")
     app.queue("default").resume()
 
     refused = settled(app, job)
@@ -156,57 +158,57 @@ def test_what_names_no_worker_is_refused(play):
     assert "neither a subclass of Worker" in refused.errors[0].error
 
 
-def test_arguments_of_20_megabytes_arrive(play):
-    app = play.start()
+def test_arguments_of_20_megabytes_arrive(harness):
+    app = harness.start()
     data = os.urandom(20_000_000)
 
-    job = play.part("a", "length", args={"data": data, "length": len(data)})
+    job = harness.enqueue("a", "length", args={"data": data, "length": len(data)})
 
     assert settled(app, job).errors == ()
 
 
-def test_functions_are_workers_like_any_other(play):
-    app = play.start()
+def test_functions_are_workers_like_any_other(harness):
+    app = harness.start()
 
     jobs = [
-        app.enqueue(play.adapter.function, {"place": str(play.place), "number": number})
+        app.enqueue(harness.adapter.function, {"place": str(harness.place), "number": number})
         for number in range(5)
     ]
 
     assert {settled(app, job).status for job in jobs} == {Status.COMPLETED}
-    assert all((play.place / f"function {number}").exists() for number in range(5))
+    assert all((harness.place / f"function {number}").exists() for number in range(5))
 
 
-def test_what_a_job_logs_and_reports_is_heard_here(play, caplog):
-    app = play.start()
+def test_what_a_job_logs_and_reports_is_heard_here(harness, caplog):
+    app = harness.start()
 
-    job = play.part("a", "log")
+    job = harness.enqueue("a", "log")
 
     settled(app, job)
-    if not play.adapter.logs_here:
+    if not harness.adapter.logs_here:
         return
-    (record,) = [record for record in caplog.records if record.name == "parts"]
+    (record,) = [record for record in caplog.records if record.name == "recording_workers"]
     assert (record.levelname, record.getMessage()) == ("WARNING", f"of job {job.id}")
 
 
 # ---- attempts -------------------------------------------------------------------------------
 
 
-def test_a_failed_job_is_tried_again_when_its_class_says_until_it_has_no_attempt_left(play):
-    app = play.start()
+def test_a_failed_job_is_tried_again_when_its_class_says_until_it_has_no_attempt_left(harness):
+    app = harness.start()
 
-    failed = settled(app, play.part("a", "raise", max_attempts=3))
+    failed = settled(app, harness.enqueue("a", "raise", max_attempts=3))
 
     assert (failed.status, failed.attempts) == (Status.FAILED, 3)
     assert [entry.attempt for entry in failed.errors] == [3, 2, 1]
-    assert play.times("a") == 3
-    assert len(play.notes("asks after no such lead")) == 2  # not after the last
+    assert harness.times("a") == 3
+    assert len(harness.notes("asks after no such lead")) == 2  # not after the last
 
 
-def test_an_attempt_sees_the_newest_errors_and_the_first(play):
-    app = play.start()
+def test_an_attempt_sees_the_newest_errors_and_the_first(harness):
+    app = harness.start()
 
-    failed = settled(app, play.part("a", "tell errors", max_attempts=30))
+    failed = settled(app, harness.enqueue("a", "tell errors", max_attempts=30))
 
     # In the attempt with this number, before its error, and with it when the delay is asked for.
     seen = {
@@ -216,56 +218,58 @@ def test_an_attempt_sees_the_newest_errors_and_the_first(play):
         29: ("sees 25 of 28: error 28, error 1", "has 25 of 29: error 29, error 1"),
     }
     for notes in seen.values():
-        assert [len(play.notes(each)) for each in notes] == [1, 1]
+        assert [len(harness.notes(each)) for each in notes] == [1, 1]
     assert [error.error for error in failed.errors][:2] == ["error 30", "error 29"]
     assert (failed.error_count, len(failed.errors)) == (30, 25)
 
 
-def test_the_next_attempt_is_due_when_calculate_delay_says(play):
-    app = play.start()
+def test_the_next_attempt_is_due_when_calculate_delay_says(harness):
+    app = harness.start()
 
-    retrying = settled(app, play.part("a", "raise", max_attempts=2, delay=3600.0), Status.RETRYING)
+    retrying = settled(
+        app, harness.enqueue("a", "raise", max_attempts=2, delay=3600.0), Status.RETRYING
+    )
 
     wait = retrying.scheduled_at - retrying.updated_at
     assert wait.total_seconds() == pytest.approx(3600, abs=1)
 
 
-def test_a_job_that_takes_too_long_is_ended_and_tried_again(play):
-    app = play.start(concurrency=1)
-    job = play.part("a", waits=True, timeout=2, max_attempts=2)
+def test_a_job_that_takes_too_long_is_ended_and_tried_again(harness):
+    app = harness.start(concurrency=1)
+    job = harness.enqueue("a", waits=True, timeout=2, max_attempts=2)
 
-    play.begun()
-    following = play.part("b")
-    play.begun(2)  # each other's order is up to the delay
+    harness.begun()
+    following = harness.enqueue("b")
+    harness.begun(2)  # each other's order is up to the delay
 
     failed = settled(app, job)
     timed_out = ("timed out after 2 s", "TimeoutError")
     assert [(e.error, e.error_type) for e in failed.errors] == [timed_out] * 2
-    for entry in failed.errors if play.adapter.tells_its_place else []:
+    for entry in failed.errors if harness.adapter.tells_its_place else []:
         assert "in perform" in entry.stack_trace
         assert "jobs/perform.py" not in entry.stack_trace
         assert entry.stack_trace.endswith("\nTimeoutError: timed out after 2 s\n")
-    assert len(play.notes("asks after timed out after 2 s")) == 1
+    assert len(harness.notes("asks after timed out after 2 s")) == 1
     assert settled(app, following).status is Status.COMPLETED
-    if play.adapter.notes_its_end:
-        assert play.most_at_once() == 1
+    if harness.adapter.notes_its_end:
+        assert harness.most_at_once() == 1
 
 
-def test_a_job_that_ends_in_time_is_not_interrupted_later(play):
-    app = play.start(concurrency=1)
+def test_a_job_that_ends_in_time_is_not_interrupted_later(harness):
+    app = harness.start(concurrency=1)
 
     for number in range(20):
-        job = play.part(number, timeout=60.0)
+        job = harness.enqueue(number, timeout=60.0)
         assert settled(app, job).errors == ()
 
 
 # ---- cancelling -----------------------------------------------------------------------------
 
 
-def test_a_running_job_that_is_cancelled_ends_soon_and_is_cancelled_once(play):
-    app = play.start(concurrency=1)
-    job = play.part("a", waits=True, max_attempts=5)
-    play.begun()
+def test_a_running_job_that_is_cancelled_ends_soon_and_is_cancelled_once(harness):
+    app = harness.start(concurrency=1)
+    job = harness.enqueue("a", waits=True, max_attempts=5)
+    harness.begun()
 
     app.cancel_worker(job)
     app.cancel_worker(job)
@@ -274,36 +278,38 @@ def test_a_running_job_that_is_cancelled_ends_soon_and_is_cancelled_once(play):
     assert cancelled.status is Status.CANCELLED
     assert [entry.error for entry in cancelled.errors] == ["cancelled while it was running"]
     assert app.cancel_worker(job) == cancelled
-    assert settled(app, play.part("b")).errors == ()
-    assert play.times("a") == 1
+    assert settled(app, harness.enqueue("b")).errors == ()
+    assert harness.times("a") == 1
 
 
-def test_a_cancelled_job_that_raises_something_else_is_cancelled_all_the_same(play):
-    app = play.start(concurrency=1)
-    if play.kind == "async":
+def test_a_cancelled_job_that_raises_something_else_is_cancelled_all_the_same(harness):
+    app = harness.start(concurrency=1)
+    if harness.kind == "async":
         pytest.skip("it would block its loop")
-    job = play.app.enqueue(Swallowing, {"place": str(play.place), "part": "a"}, max_attempts=5)
-    play.begun()
+    job = harness.app.enqueue(
+        Swallowing, {"place": str(harness.place), "label": "a"}, max_attempts=5
+    )
+    harness.begun()
 
     app.cancel_worker(job)
 
     assert settled(app, job).status is Status.CANCELLED
-    assert play.times("a") == 1
+    assert harness.times("a") == 1
 
 
 class Swallowing(Worker):
     def perform(self, job):
-        parts.note(job, "begun")
-        parts.swallows()
+        recording_workers.note(job, "begun")
+        recording_workers.swallows()
 
 
-def test_a_job_that_completes_as_it_is_cancelled_is_one_of_both_and_harms_nobody(play):
-    app = play.start(concurrency=2)
+def test_a_job_that_completes_as_it_is_cancelled_is_one_of_both_and_harms_nobody(harness):
+    app = harness.start(concurrency=2)
     jobs, bystanders = [], []
 
     for number in range(60):
-        job = play.part(f"a{number}", max_attempts=1)
-        bystanders.append(play.part(f"b{number}", max_attempts=1))
+        job = harness.enqueue(f"a{number}", max_attempts=1)
+        bystanders.append(harness.enqueue(f"b{number}", max_attempts=1))
         with suppress(NotCancellable):
             app.cancel_worker(job)
         jobs.append(job)
@@ -318,75 +324,75 @@ def test_a_job_that_completes_as_it_is_cancelled_is_one_of_both_and_harms_nobody
 # ---- ends of others -------------------------------------------------------------------------
 
 
-def test_a_stop_gives_running_jobs_back_and_nothing_counts(play, tmp_path):
-    app = play.start(tmp_path / "store")
-    jobs = [play.part("a", waits=True), play.part("b", waits=True)]
-    play.begun(2)
+def test_a_stop_gives_running_jobs_back_and_nothing_counts(harness, tmp_path):
+    app = harness.start(tmp_path / "store")
+    jobs = [harness.enqueue("a", waits=True), harness.enqueue("b", waits=True)]
+    harness.begun(2)
 
     app.stop(timeout=0)
 
     assert not processes()
-    play.start(tmp_path / "store")
-    assert sorted(play.begun(2)) == ["a", "b"]
-    play.cue("a", "b")
+    harness.start(tmp_path / "store")
+    assert sorted(harness.begun(2)) == ["a", "b"]
+    harness.cue("a", "b")
     for job in jobs:
-        ended = settled(play.app, job)
+        ended = settled(harness.app, job)
         assert (ended.status, ended.attempts, ended.interruptions) == (Status.COMPLETED, 1, 0)
         assert ended.errors == ()
 
 
-def test_a_killed_worker_actor_is_a_failed_attempt_and_frees_its_slot(play):
-    app = play.start(concurrency=1)
-    job = play.part("a", waits=True, max_attempts=1)
-    play.begun()
-    following = play.part("b")
+def test_a_killed_worker_actor_is_a_failed_attempt_and_frees_its_slot(harness):
+    app = harness.start(concurrency=1)
+    job = harness.enqueue("a", waits=True, max_attempts=1)
+    harness.begun()
+    following = harness.enqueue("b")
 
-    exit(play.worker_actors()[0], Killed())
+    exit(harness.worker_actors()[0], Killed())
 
     failed = settled(app, job)
     assert failed.status is Status.FAILED
     assert [entry.error for entry in failed.errors] == ["worker actor was killed"]
     assert settled(app, following).status is Status.COMPLETED
-    play.cue("a")
+    harness.cue("a")
 
 
-def test_a_killed_queue_actor_interrupts_its_jobs_which_run_again(play):
-    app = play.start()
-    jobs = [play.part("a", waits=True), play.part("b", waits=True)]
-    play.begun(2)
+def test_a_killed_queue_actor_interrupts_its_jobs_which_run_again(harness):
+    app = harness.start()
+    jobs = [harness.enqueue("a", waits=True), harness.enqueue("b", waits=True)]
+    harness.begun(2)
 
     exit(app.queue("default").ref, Killed())
 
-    play.begun(2)
-    play.cue("a", "b")
+    harness.begun(2)
+    harness.cue("a", "b")
     for job in jobs:
         ended = settled(app, job)
         assert (ended.status, ended.attempts, ended.interruptions) == (Status.COMPLETED, 1, 1)
 
 
 @pytest.mark.parametrize(("kind", "path"), ACTORS)
-def test_jobs_of_a_killed_actor_of_the_executor_are_interrupted_and_run_again(play, path):
-    app = play.start(concurrency=1)
-    job = play.part("a", waits=True, max_attempts=1)
-    play.begun()
+def test_jobs_of_a_killed_actor_of_the_executor_are_interrupted_and_run_again(harness, path):
+    app = harness.start(concurrency=1)
+    job = harness.enqueue("a", waits=True, max_attempts=1)
+    harness.begun()
 
-    exit(play.actor(*path), Killed())
+    exit(harness.actor(*path), Killed())
 
-    play.begun()
-    play.cue("a")
+    harness.begun()
+    harness.cue("a")
     ended = settled(app, job)
     assert (ended.status, ended.attempts, ended.interruptions) == (Status.COMPLETED, 1, 1)
     assert [entry.error.split(":")[0] for entry in ended.errors] == ["interrupted"]
 
 
 @pytest.mark.parametrize(("kind", "path"), ACTORS)
-def test_no_job_is_lost_when_an_actor_of_the_executor_is_killed_under_load(play, path):
-    app = play.start(concurrency=4, app={"max_interruptions": 100})
-    jobs = app.enqueue_many(play.adapter.nothing, [{}] * 1_000)
+def test_no_job_is_lost_when_an_actor_of_the_executor_is_killed_under_load(harness, path):
+    app = harness.start(concurrency=4, app={"max_interruptions": 100})
+    jobs = app.enqueue_many(harness.adapter.nothing, [{}] * 1_000)
 
     for share in (100, 300):
         until(lambda share=share: app.count_workers(status=Status.COMPLETED) >= share, "the load")
-        exit(play.actor(*path), Killed())
+        exit(harness.actor(*path), Killed())
 
     until(lambda: app.count_workers(status=Status.COMPLETED) == len(jobs), "the end of all")
 
@@ -394,38 +400,38 @@ def test_no_job_is_lost_when_an_actor_of_the_executor_is_killed_under_load(play,
 # ---- how many at once -------------------------------------------------------------------------
 
 
-def test_no_more_jobs_run_at_once_than_the_concurrency(play):
-    app = play.start(concurrency=3)
-    jobs = [play.part(number, waits=number < 3) for number in range(40)]
-    play.begun(3)
+def test_no_more_jobs_run_at_once_than_the_concurrency(harness):
+    app = harness.start(concurrency=3)
+    jobs = [harness.enqueue(number, waits=number < 3) for number in range(40)]
+    harness.begun(3)
 
-    play.cue(0, 1, 2)
+    harness.cue(0, 1, 2)
 
     for job in jobs:
         settled(app, job)
-    assert play.most_at_once() == 3
-    assert len(play.notes("begun")) == 40
+    assert harness.most_at_once() == 3
+    assert len(harness.notes("begun")) == 40
 
 
-def test_more_slots_are_filled_at_once_and_fewer_hold_for_those_to_come(play):
-    app = play.start(concurrency=1)
-    jobs = [play.part(number, waits=True) for number in range(10)]
-    play.begun(1)
+def test_more_slots_are_filled_at_once_and_fewer_hold_for_those_to_come(harness):
+    app = harness.start(concurrency=1)
+    jobs = [harness.enqueue(number, waits=True) for number in range(10)]
+    harness.begun(1)
 
     app.queue("default").set_concurrency(4)
-    play.begun(3)
+    harness.begun(3)
     app.queue("default").set_concurrency(2)
-    play.cue(0, 1)
+    harness.cue(0, 1)
     settled(app, jobs[0])
     settled(app, jobs[1])
     status = app.queue("default").status()
 
     assert len(status.running) == 2
-    assert play.times(4) == 0
-    play.cue(*range(10))
+    assert harness.times(4) == 0
+    harness.cue(*range(10))
     for job in jobs:
         assert settled(app, job).errors == ()
-    assert play.most_at_once() == 4
+    assert harness.most_at_once() == 4
 
 
 # ---- leaks ------------------------------------------------------------------------------------
@@ -438,14 +444,14 @@ def things():
     return sorted(threads), len(processes()), me.num_fds()
 
 
-def test_ten_thousand_jobs_leave_no_thread_no_process_and_no_file_behind(play):
-    app = play.start(concurrency=4)
-    play.app.enqueue_many(play.adapter.nothing, [{}] * 100)
+def test_ten_thousand_jobs_leave_no_thread_no_process_and_no_file_behind(harness):
+    app = harness.start(concurrency=4)
+    harness.app.enqueue_many(harness.adapter.nothing, [{}] * 100)
     until(lambda: app.count_workers(status=Status.COMPLETED) == 100, "the first")
     until(lambda: idle(app), "the rest")
     before = things()
 
-    app.enqueue_many(play.adapter.nothing, ({"n": n} for n in range(10_000)))
+    app.enqueue_many(harness.adapter.nothing, ({"n": n} for n in range(10_000)))
 
     for share in range(1_100, 10_101, 1_000):
         until(lambda n=share: app.count_workers(status=Status.COMPLETED) >= n, f"{share} of them")
@@ -457,14 +463,14 @@ def idle(app):
     return all(health.running == 0 for health in app.queue("default").status().executors)
 
 
-def test_ended_jobs_are_no_work_for_the_garbage_collector(play):
-    app = play.start(concurrency=4)
-    app.enqueue_many(play.adapter.nothing, [{}] * 20)
+def test_ended_jobs_are_no_work_for_the_garbage_collector(harness):
+    app = harness.start(concurrency=4)
+    app.enqueue_many(harness.adapter.nothing, [{}] * 20)
     until(lambda: app.count_workers(status=Status.COMPLETED) == 20, "the first")
     gc.collect()
 
     with uncollected() as found:
-        app.enqueue_many(play.adapter.nothing, [{}] * 200)
+        app.enqueue_many(harness.adapter.nothing, [{}] * 200)
         until(lambda: app.count_workers(status=Status.COMPLETED) == 220, "the others")
         until(lambda: idle(app), "the rest")
 

@@ -6,7 +6,7 @@ import signal
 import psutil
 import pytest
 from apps import until
-from plays import child, processes, worker_actors
+from executor_harness import child, processes, worker_actors
 
 from antq_actors import AntQ, Status
 from antq_actors.executors.process import os_process
@@ -18,61 +18,61 @@ from antq_actors.otp import (
 STUCK = ["sleep", "spin", "backtrack", "be_deaf", "be_stubborn", "stop_itself"]
 
 
-@pytest.mark.parametrize("deed", STUCK)
-def test_a_stuck_job_is_killed_when_it_is_cancelled_and_its_slot_is_free_soon(crew, deed):
-    crew.start()
-    job = crew.job(deed)
-    crew.begun(deed)
-    pid = crew.pids()[0]
-    following = crew.job("tell_pid")
+@pytest.mark.parametrize("action", STUCK)
+def test_a_stuck_job_is_killed_when_it_is_cancelled_and_its_slot_is_free_soon(pool, action):
+    pool.start()
+    job = pool.job(action)
+    pool.begun(action)
+    pid = pool.pids()[0]
+    following = pool.job("tell_pid")
 
-    crew.app.cancel_worker(job)  # it would be stuck for ever
+    pool.app.cancel_worker(job)  # it would be stuck for ever
 
-    assert crew.ended(following).errors == ()
-    assert crew.ended(job).status is Status.CANCELLED
+    assert pool.ended(following).errors == ()
+    assert pool.ended(job).status is Status.CANCELLED
     until(lambda: not psutil.pid_exists(pid), "the end of its process")
 
 
-@pytest.mark.parametrize("deed", STUCK)
-def test_a_stuck_job_times_out_and_its_slot_is_free_soon(crew, deed):
-    crew.start()
+@pytest.mark.parametrize("action", STUCK)
+def test_a_stuck_job_times_out_and_its_slot_is_free_soon(pool, action):
+    pool.start()
 
-    job = crew.job(deed, timeout=0.5)
+    job = pool.job(action, timeout=0.5)
 
-    (entry,) = crew.ended(job).errors
+    (entry,) = pool.ended(job).errors
     assert (entry.error, entry.error_type) == ("timed out after 0.5 s", "TimeoutError")
-    if deed == "stop_itself":
+    if action == "stop_itself":
         assert entry.stack_trace is None  # it cannot say anything
     else:
-        function = "<lambda>" if deed == "sleep" else deed
+        function = "<lambda>" if action == "sleep" else action
         assert f", in {function}\n" in entry.stack_trace
         assert entry.stack_trace.splitlines()[1].endswith(", in perform")
-    assert crew.pid() > 0
+    assert pool.pid() > 0
 
 
-def test_a_job_that_times_out_in_c_code_is_where_it_called_that(crew):
-    crew.start()
+def test_a_job_that_times_out_in_c_code_is_where_it_called_that(pool):
+    pool.start()
 
-    (entry,) = crew.ended(crew.job("be_in_c_code", timeout=0.5)).errors
+    (entry,) = pool.ended(pool.job("be_in_c_code", timeout=0.5)).errors
 
     assert entry.stack_trace.endswith(
         "in be_in_c_code\n    sum(range(10**12))\nTimeoutError: timed out after 0.5 s\n"
     )
 
 
-def test_two_hundred_stuck_jobs_in_a_row_leave_no_process_behind(crew):
-    crew.start(concurrency=8)
-    jobs = [crew.job(STUCK[n % len(STUCK)], timeout=0.2) for n in range(200)]
+def test_two_hundred_stuck_jobs_in_a_row_leave_no_process_behind(pool):
+    pool.start(concurrency=8)
+    jobs = [pool.job(STUCK[n % len(STUCK)], timeout=0.2) for n in range(200)]
 
     for share in (50, 100, 150, 200):  # each needs a new process
-        until(lambda n=share: crew.app.count_workers(status=Status.FAILED) >= n, f"{share} ends")
+        until(lambda n=share: pool.app.count_workers(status=Status.FAILED) >= n, f"{share} ends")
 
-    assert {entry.error for job in jobs for entry in crew.ended(job).errors} == {
+    assert {entry.error for job in jobs for entry in pool.ended(job).errors} == {
         "timed out after 0.2 s"
     }
     until(lambda: len(processes()) <= 8, "the end of those that were killed")
     until(lambda: not zombies(), "no zombie")
-    crew.app.stop()
+    pool.app.stop()
     assert processes() == []
 
 
@@ -80,21 +80,23 @@ def zombies():
     return [p for p in psutil.Process().children() if p.status() == psutil.STATUS_ZOMBIE]
 
 
-def test_a_job_that_is_told_to_end_can_clean_up(crew, monkeypatch):
-    monkeypatch.setattr(os_process, "MERCY", 30.0)  # a busy machine may not run it in less
-    crew.start()
+def test_a_job_that_is_told_to_end_can_clean_up(pool, monkeypatch):
+    monkeypatch.setattr(
+        os_process, "TERM_GRACE_SECONDS", 30.0
+    )  # a busy machine may not run it in less
+    pool.start()
 
-    job = crew.job("clean_up")
-    crew.file("will clean up")
+    job = pool.job("clean_up")
+    pool.file("will clean up")
 
-    crew.app.cancel_worker(job)
+    pool.app.cancel_worker(job)
 
-    assert crew.ended(job).status is Status.CANCELLED
-    assert (crew.place / "cleaned up").exists()
+    assert pool.ended(job).status is Status.CANCELLED
+    assert (pool.place / "cleaned up").exists()
 
 
 @pytest.mark.parametrize(
-    ("deed", "error"),
+    ("action", "error"),
     [
         ("segfault", "its process was killed by SIGSEGV"),
         ("leave", "its process exited with code 3"),
@@ -109,60 +111,60 @@ def test_a_job_that_is_told_to_end_can_clean_up(crew, monkeypatch):
         ),
     ],
 )
-def test_a_process_that_dies_is_a_failed_attempt_that_says_how(crew, deed, error):
-    crew.start(concurrency=2)
-    neighbour = crew.job("end_when_requested")
-    crew.begun("end_when_requested")
+def test_a_process_that_dies_is_a_failed_attempt_that_says_how(pool, action, error):
+    pool.start(concurrency=2)
+    neighbour = pool.job("end_when_requested")
+    pool.begun("end_when_requested")
 
-    job = crew.does(deed)
+    job = pool.does(action)
 
     assert (job.status, job.attempts, job.interruptions) == (Status.FAILED, 1, 0)
     assert [entry.error for entry in job.errors] == [error]
-    assert crew.pid() > 0
-    assert crew.app.get_worker(neighbour.id).status is Status.RUNNING
+    assert pool.pid() > 0
+    assert pool.app.get_worker(neighbour.id).status is Status.RUNNING
 
 
-def test_what_a_dead_process_wrote_last_to_its_standard_error_is_in_the_error(crew):
-    crew.start()
+def test_what_a_dead_process_wrote_last_to_its_standard_error_is_in_the_error(pool):
+    pool.start()
 
-    assert crew.error("leave").stack_trace == (
+    assert pool.error("leave").stack_trace == (
         "what it wrote last to its standard error:\nlast words"
     )
-    assert "in segfault" in crew.error("segfault").stack_trace
-    assert crew.error("be_killed").stack_trace is None
+    assert "in segfault" in pool.error("segfault").stack_trace
+    assert pool.error("be_killed").stack_trace is None
 
 
-def test_what_an_earlier_job_wrote_is_in_no_error(crew, capfd):
-    crew.start()
-    crew.does("print_much")
+def test_what_an_earlier_job_wrote_is_in_no_error(pool, capfd):
+    pool.start()
+    pool.does("print_much")
     until(lambda: "to stderr" in capfd.readouterr().err, "what it wrote")
 
-    assert crew.error("be_killed").stack_trace is None
+    assert pool.error("be_killed").stack_trace is None
 
 
-def test_a_dead_process_costs_an_attempt_and_the_next_one_is_in_another(crew):
-    crew.start()
+def test_a_dead_process_costs_an_attempt_and_the_next_one_is_in_another(pool):
+    pool.start()
 
-    job = crew.job("leave", max_attempts=2)
+    job = pool.job("leave", max_attempts=2)
 
-    assert crew.ended(job, Status.RETRYING).attempts == 1
-
-
-def test_memory_that_cannot_be_had_is_an_error_like_any_other(crew):
-    crew.start()
-
-    assert crew.error("exceed_memory").error == "MemoryError"
+    assert pool.ended(job, Status.RETRYING).attempts == 1
 
 
-def test_a_job_told_to_end_takes_along_what_it_has_started(crew):
-    crew.start()
-    job = crew.job("start_a_child_and_sleep")
-    pid = crew.number("child")
+def test_memory_that_cannot_be_had_is_an_error_like_any_other(pool):
+    pool.start()
 
-    crew.app.cancel_worker(job)
+    assert pool.error("exceed_memory").error == "MemoryError"
+
+
+def test_a_job_told_to_end_takes_along_what_it_has_started(pool):
+    pool.start()
+    job = pool.job("start_a_child_and_sleep")
+    pid = pool.number("child")
+
+    pool.app.cancel_worker(job)
 
     until(lambda: not alive(pid), "the end of its child")
-    assert crew.ended(job).status is Status.CANCELLED
+    assert pool.ended(job).status is Status.CANCELLED
 
 
 def alive(pid):
@@ -173,43 +175,43 @@ def alive(pid):
 
 
 @pytest.mark.parametrize(
-    ("deed", "error"),
+    ("action", "error"),
     [("leave_a_daemon_and_die", "its process exited with code 4"), ("daemonise", None)],
 )
-def test_a_daemon_that_a_job_leaves_holds_up_nobody(crew, deed, error):
-    crew.start()
-    crew.pid()  # so that all is open that stays open
+def test_a_daemon_that_a_job_leaves_holds_up_nobody(pool, action, error):
+    pool.start()
+    pool.pid()  # so that all is open that stays open
     files = psutil.Process().num_fds()
 
-    job = crew.does(deed)
+    job = pool.does(action)
 
     assert [entry.error for entry in job.errors] == ([] if error is None else [error])
-    daemon = crew.number("daemon")
-    assert crew.pid() > 0
+    daemon = pool.number("daemon")
+    assert pool.pid() > 0
     assert alive(daemon)
-    crew.app.queue("default").pause()
+    pool.app.queue("default").pause()
     until(lambda: psutil.Process().num_fds() <= files, "no file kept open for it")
     os.kill(daemon, signal.SIGKILL)
 
 
-def test_a_process_that_dies_takes_along_what_it_has_started(crew):
-    crew.start()
+def test_a_process_that_dies_takes_along_what_it_has_started(pool):
+    pool.start()
 
-    crew.does("start_a_child_and_die")
+    pool.does("start_a_child_and_die")
 
-    pid = crew.number("child")
+    pid = pool.number("child")
     until(lambda: not alive(pid), "the end of its child")
 
 
-def test_a_killed_process_is_not_missed_when_a_daemon_has_its_pipe(crew):
-    crew.start()
-    job = crew.job("leave_a_daemon_with_the_pipe_and_be_deaf")
-    daemon = crew.number("daemon")
+def test_a_killed_process_is_not_missed_when_a_daemon_has_its_pipe(pool):
+    pool.start()
+    job = pool.job("leave_a_daemon_with_the_pipe_and_be_deaf")
+    daemon = pool.number("daemon")
 
-    crew.app.cancel_worker(job)
+    pool.app.cancel_worker(job)
 
-    assert crew.ended(job).status is Status.CANCELLED
-    assert crew.pid() > 0
+    assert pool.ended(job).status is Status.CANCELLED
+    assert pool.pid() > 0
     assert alive(daemon)
     os.kill(daemon, signal.SIGKILL)
 
@@ -218,26 +220,26 @@ def test_a_killed_process_is_not_missed_when_a_daemon_has_its_pipe(crew):
 
 
 @pytest.mark.parametrize("how", ["timeout", "cancel", "sigterm"])
-def test_a_job_that_is_ended_is_settled_when_its_process_is_dead(crew, how):
-    crew.start()
-    job = crew.job("linger", timeout=1 if how == "timeout" else None)
-    pid = crew.number("pid")
+def test_a_job_that_is_ended_is_settled_when_its_process_is_dead(pool, how):
+    pool.start()
+    job = pool.job("linger", timeout=1 if how == "timeout" else None)
+    pid = pool.number("pid")
 
     if how == "cancel":
-        crew.app.cancel_worker(job)
+        pool.app.cancel_worker(job)
     elif how == "sigterm":
         os.kill(pid, signal.SIGTERM)
 
-    assert crew.ended(job).status is (Status.CANCELLED if how == "cancel" else Status.FAILED)
+    assert pool.ended(job).status is (Status.CANCELLED if how == "cancel" else Status.FAILED)
     assert not alive(pid)
 
 
-def test_a_job_that_a_stop_ends_is_given_back_when_its_process_is_dead(crew, tmp_path):
-    crew.start(tmp_path / "store")
-    job = crew.job("linger")
-    pid = crew.number("pid")
+def test_a_job_that_a_stop_ends_is_given_back_when_its_process_is_dead(pool, tmp_path):
+    pool.start(tmp_path / "store")
+    job = pool.job("linger")
+    pid = pool.number("pid")
 
-    crew.app.stop(timeout=0)
+    pool.app.stop(timeout=0)
 
     assert not alive(pid)
     with AntQ(tmp_path / "store", start_queues=False) as app:
@@ -245,53 +247,53 @@ def test_a_job_that_a_stop_ends_is_given_back_when_its_process_is_dead(crew, tmp
 
 
 @pytest.mark.parametrize("limit", [{"max_jobs": 1}, {"max_memory": 1}])
-def test_a_job_is_settled_when_a_process_that_is_replaced_after_it_is_dead(crew, limit):
-    crew.start(**limit)
+def test_a_job_is_settled_when_a_process_that_is_replaced_after_it_is_dead(pool, limit):
+    pool.start(**limit)
 
-    job = crew.does("fail_and_linger")
+    job = pool.does("fail_and_linger")
 
     assert job.status is Status.FAILED
-    assert not alive(crew.number("pid"))
+    assert not alive(pool.number("pid"))
 
 
-def test_a_job_of_a_killed_worker_actor_fails_when_its_process_is_dead(crew):
-    crew.start()
-    job = crew.job("be_large_once")
-    pid = crew.number("pid")
+def test_a_job_of_a_killed_worker_actor_fails_when_its_process_is_dead(pool):
+    pool.start()
+    job = pool.job("be_large_once")
+    pid = pool.number("pid")
 
-    exit(worker_actors(crew.app)[0], Killed())
+    exit(worker_actors(pool.app)[0], Killed())
 
-    assert [entry.error for entry in crew.ended(job).errors] == ["worker actor was killed"]
+    assert [entry.error for entry in pool.ended(job).errors] == ["worker actor was killed"]
     assert not alive(pid)
 
 
 @pytest.mark.parametrize("what", ["slot", "slots", "pool", "executor", "workers", "queue"])
-def test_a_job_runs_again_when_the_process_of_a_killed_actor_is_dead(crew, what):
-    crew.start()
-    crew.job("be_large_once")
-    crew.file("pid *")
+def test_a_job_runs_again_when_the_process_of_a_killed_actor_is_dead(pool, what):
+    pool.start()
+    pool.job("be_large_once")
+    pool.file("pid *")
     actors = {
-        "slot": lambda: crew.slots()[0],
-        "slots": lambda: crew.executor("slots"),
-        "pool": lambda: crew.executor("pool"),
-        "executor": crew.executor,
-        "workers": lambda: child(crew.app.root, "queues", "default", "workers"),
-        "queue": lambda: crew.app.queue("default").ref,
+        "slot": lambda: pool.slots()[0],
+        "slots": lambda: pool.executor("slots"),
+        "pool": lambda: pool.executor("pool"),
+        "executor": pool.executor,
+        "workers": lambda: child(pool.app.root, "queues", "default", "workers"),
+        "queue": lambda: pool.app.queue("default").ref,
     }
 
     exit(actors[what](), Killed())
 
-    crew.file("[am]*")
-    assert not (crew.place / "met another").exists()
+    pool.file("[am]*")
+    assert not (pool.place / "met another").exists()
 
 
-def test_a_killed_worker_actor_has_its_process_killed(crew):
-    crew.start()
-    crew.job("be_deaf")
-    crew.begun("be_deaf")
-    pid = crew.pids()[0]
+def test_a_killed_worker_actor_has_its_process_killed(pool):
+    pool.start()
+    pool.job("be_deaf")
+    pool.begun("be_deaf")
+    pid = pool.pids()[0]
 
-    exit(worker_actors(crew.app)[0], Killed())
+    exit(worker_actors(pool.app)[0], Killed())
 
     until(lambda: not psutil.pid_exists(pid), "the end of the process")
-    assert crew.pid() != pid
+    assert pool.pid() != pid

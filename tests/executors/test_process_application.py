@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from apps import ENDED, settled, until
-from plays import overlook_processes, processes
+from executor_harness import overlook_processes, processes
 
 from antq_actors import AntQ, NotStarted, Status, Worker
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from apps import settled, until
-from deeds import Deed
+from job_actions import ActionJob
 
 from antq_actors import AntQ, QueueConfig, Status, Worker
 from antq_actors.executors.process import session
@@ -75,7 +75,7 @@ def test_the_time_of_a_job_stands_still_when_its_process_ends_before_it(module, 
     with AntQ(queues={"default": QueueConfig(1, executor="process")}) as app:
         settled(app, app.enqueue(strict, {}, timeout=TIMEOUT))
         app.queue("default").pause()
-        app.enqueue(Deed, {"place": str(tmp_path), "deed": "hear_no_more"})
+        app.enqueue(ActionJob, {"place": str(tmp_path), "action": "hear_no_more"})
         job = app.enqueue(strict, {}, timeout=TIMEOUT, max_attempts=1)
 
         app.queue("default").resume()
@@ -94,8 +94,8 @@ def test_a_job_whose_module_does_not_come_to_an_end_can_be_cancelled(module, app
 
 
 def test_a_module_that_does_not_come_to_an_end_fails_its_jobs_alone(module, app, monkeypatch):
-    with monkeypatch.context() as patience:
-        patience.setattr(session, "BEGIN_TIME", 3.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(session, "START_TIMEOUT_SECONDS", 3.0)
         (error,) = settled(app, app.enqueue(module(3600).Slow, {}, max_attempts=1)).errors
 
     expected = "no process was ready for the job, which needs the module 'takes_3600_seconds'"

@@ -13,7 +13,7 @@ from antq_actors import AntQ, Status
 @pytest.fixture
 def parent(program, tmp_path):
     """A program with two jobs that take no notice of anything."""
-    parent = program("burdened.py", tmp_path)
+    parent = program("busy_jobs.py", tmp_path)
     assert parent.line() == "ready"
     return parent
 

@@ -8,29 +8,29 @@ from apps import until
 from antq_actors import Status
 
 
-def test_a_process_has_no_file_of_the_store_and_no_socket_but_its_own(crew, tmp_path):
-    crew.start(tmp_path / "store", concurrency=3)
+def test_a_process_has_no_file_of_the_store_and_no_socket_but_its_own(pool, tmp_path):
+    pool.start(tmp_path / "store", concurrency=3)
     for _ in range(3):
-        crew.does("note_files")
+        pool.does("note_files")
 
-        files = crew.file("files").read_text().split("\n")
+        files = pool.file("files").read_text().split("\n")
 
         assert [file for file in files if "mdb" in file or "store" in file] == []
         assert len([file for file in files if file.startswith("socket:")]) == 1
 
 
-def test_log_records_come_with_level_name_message_and_traceback(crew, caplog):
-    logging.getLogger("deeds.loud").setLevel(logging.DEBUG)
-    crew.start()
+def test_log_records_come_with_level_name_message_and_traceback(pool, caplog):
+    logging.getLogger("job_actions.loud").setLevel(logging.DEBUG)
+    pool.start()
 
-    job = crew.does("say")
+    job = pool.does("say")
 
     assert job.errors == ()
-    records = [record for record in caplog.records if record.name.startswith("deeds")]
+    records = [record for record in caplog.records if record.name.startswith("job_actions")]
     said = [(r.name, r.levelno, r.getMessage()) for r in records]
     assert said == [
-        ("deeds", logging.ERROR, "of import"),
-        ("deeds.loud", logging.DEBUG, "but this"),
+        ("job_actions", logging.ERROR, "of import"),
+        ("job_actions.loud", logging.DEBUG, "but this"),
     ]
     assert "KeyError: 'why'" in records[0].exc_text
     assert "Traceback" in logging.Formatter().format(records[0])
@@ -43,16 +43,16 @@ def test_log_records_come_with_level_name_message_and_traceback(crew, caplog):
 
 
 def test_a_line_is_written_once_by_a_handler_that_its_module_has_set_up(
-    crew, tmp_path, monkeypatch, caplog
+    pool, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "has_handlers.py").write_text(HAS_HANDLERS)
     import has_handlers  # noqa: PLC0415 - made by this test
 
-    crew.start()
+    pool.start()
     try:
         for worker in (has_handlers.says, has_handlers.Renamed):
-            assert crew.ended(crew.app.enqueue(worker)).errors == ()
+            assert pool.ended(pool.app.enqueue(worker)).errors == ()
     finally:
         has_handlers.tidy_up()
 
@@ -112,47 +112,47 @@ def tidy_up():
 """
 
 
-def test_a_filter_that_raises_costs_no_job(crew):
+def test_a_filter_that_raises_costs_no_job(pool):
     def refuse(record):
         raise RuntimeError("no")
 
-    logging.getLogger("deeds").addFilter(refuse)
+    logging.getLogger("job_actions").addFilter(refuse)
     try:
-        crew.start()
-        job = crew.does("say")
+        pool.start()
+        job = pool.does("say")
         assert (job.status, job.interruptions) == (Status.COMPLETED, 0)
     finally:
-        logging.getLogger("deeds").removeFilter(refuse)
+        logging.getLogger("job_actions").removeFilter(refuse)
 
 
-def test_progress_is_seen_while_the_job_runs(crew, tmp_path):
-    crew.start()
-    job = crew.job("say_and_wait")
-    crew.begun("say_and_wait")
+def test_progress_is_seen_while_the_job_runs(pool, tmp_path):
+    pool.start()
+    job = pool.job("say_and_wait")
+    pool.begun("say_and_wait")
 
-    progress = until(lambda: crew.app.queue("default").status().progress, "the progress")
+    progress = until(lambda: pool.app.queue("default").status().progress, "the progress")
 
     assert progress == {job.id: (0.25, "a quarter")}
-    crew.app.cancel_worker(job)
-    crew.ended(job)
+    pool.app.cancel_worker(job)
+    pool.ended(job)
 
 
-def test_a_job_that_looks_ends_by_itself_when_it_is_told(crew):
-    crew.start()
-    job = crew.job("end_when_requested")
-    until(lambda: crew.app.queue("default").status().progress, "a look")
-    pid = crew.pids()[0]
+def test_a_job_that_looks_ends_by_itself_when_it_is_told(pool):
+    pool.start()
+    job = pool.job("end_when_requested")
+    until(lambda: pool.app.queue("default").status().progress, "a look")
+    pid = pool.pids()[0]
 
-    crew.app.cancel_worker(job)
+    pool.app.cancel_worker(job)
 
-    crew.file("told")
-    assert crew.ended(job).status is Status.COMPLETED
-    assert crew.pid() == pid
+    pool.file("told")
+    assert pool.ended(job).status is Status.COMPLETED
+    assert pool.pid() == pid
 
 
-def test_what_a_job_prints_is_passed_on_at_its_end(crew, capfd):
-    crew.start()
-    job = crew.does("print_much")
+def test_what_a_job_prints_is_passed_on_at_its_end(pool, capfd):
+    pool.start()
+    job = pool.does("print_much")
 
     assert job.errors == ()
     seen = ["", ""]
@@ -165,80 +165,80 @@ def test_what_a_job_prints_is_passed_on_at_its_end(crew, capfd):
     until(has_come, "what it printed")
 
 
-def test_much_on_standard_error_holds_up_nobody(crew, capfd):
-    crew.start()
+def test_much_on_standard_error_holds_up_nobody(pool, capfd):
+    pool.start()
     passed = []
 
     def has_come():
         passed.append(capfd.readouterr().err)
         return len("".join(passed)) == 1_000_000
 
-    assert crew.does("fill_stderr").errors == ()
+    assert pool.does("fill_stderr").errors == ()
     until(has_come, "all of it")
 
 
-def test_a_job_enqueues_on_the_application_of_its_parent(crew):
-    crew.start()
+def test_a_job_enqueues_on_the_application_of_its_parent(pool):
+    pool.start()
 
-    job = crew.does("enqueue")
+    job = pool.does("enqueue")
 
     assert job.errors == ()
-    assert crew.app.get_worker(crew.number("made")).status is Status.SCHEDULED
+    assert pool.app.get_worker(pool.number("made")).status is Status.SCHEDULED
 
 
-def test_what_enqueueing_raises_there_is_raised_in_the_job(crew):
-    crew.start()
+def test_what_enqueueing_raises_there_is_raised_in_the_job(pool):
+    pool.start()
 
-    (entry,) = crew.does("enqueue_twice").errors
+    (entry,) = pool.does("enqueue_twice").errors
 
-    assert "is unique, and job 2" in crew.file("refused").read_text()
-    assert crew.number("refused for") == 0
+    assert "is unique, and job 2" in pool.file("refused").read_text()
+    assert pool.number("refused for") == 0
     assert entry.error.startswith("unknown option 'nonsense'")
     assert "TypeError" in entry.stack_trace
     assert "in enqueue_twice" in entry.stack_trace
 
 
-def test_a_job_enqueues_what_only_its_process_knows(crew):
-    crew.start()
+def test_a_job_enqueues_what_only_its_process_knows(pool):
+    pool.start()
 
-    job = crew.does("enqueue_a_local_thing")
-
-    assert job.errors == ()
-    until(lambda: crew.app.count_workers(status=Status.COMPLETED) == 2, "the end of the other")
-
-
-def test_threads_of_a_job_may_ask_and_look_at_the_same_time(crew):
-    crew.start(concurrency=2)
-
-    job = crew.does("look_from_a_thread")
+    job = pool.does("enqueue_a_local_thing")
 
     assert job.errors == ()
-    until(lambda: crew.app.count_workers(status=Status.COMPLETED) == 51, "the end of all")
+    until(lambda: pool.app.count_workers(status=Status.COMPLETED) == 2, "the end of the other")
 
 
-def test_threads_that_outlive_their_job_disturb_no_other(crew):
-    crew.start(max_jobs=200)
-    crew.does("leave_a_thread")
+def test_threads_of_a_job_may_ask_and_look_at_the_same_time(pool):
+    pool.start(concurrency=2)
+
+    job = pool.does("look_from_a_thread")
+
+    assert job.errors == ()
+    until(lambda: pool.app.count_workers(status=Status.COMPLETED) == 51, "the end of all")
+
+
+def test_threads_that_outlive_their_job_disturb_no_other(pool):
+    pool.start(max_jobs=200)
+    pool.does("leave_a_thread")
 
     for _ in range(100):
-        job = crew.does("enqueue")
+        job = pool.does("enqueue")
         assert (job.status, job.errors) == (Status.COMPLETED, ())
-    assert crew.app.queue("default").status().progress == {}
+    assert pool.app.queue("default").status().progress == {}
 
 
-def test_a_thread_that_outlives_its_job_is_refused_what_nobody_would_hear(crew):
-    crew.start()
-    crew.does("leave_a_thread_that_enqueues")
+def test_a_thread_that_outlives_its_job_is_refused_what_nobody_would_hear(pool):
+    pool.start()
+    pool.does("leave_a_thread_that_enqueues")
 
-    (crew.place / "over").touch()
+    (pool.place / "over").touch()
 
-    assert "NotStarted" in until(crew.file("refused").read_text, "the refusal")
-    assert crew.app.count_workers() == 1
+    assert "NotStarted" in until(pool.file("refused").read_text, "the refusal")
+    assert pool.app.count_workers() == 1
 
 
-def test_a_process_that_a_job_forks_is_an_ordinary_one(crew, caplog):
-    crew.start()
+def test_a_process_that_a_job_forks_is_an_ordinary_one(pool, caplog):
+    pool.start()
 
     for _ in range(5):
-        assert crew.does("fork_a_worker").errors == ()
+        assert pool.does("fork_a_worker").errors == ()
     assert "from a fork" not in caplog.text  # it goes to standard error, as in any new process

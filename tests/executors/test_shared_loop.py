@@ -180,8 +180,8 @@ class Late(Worker, queue="loop"):
 
 
 DEEDS = {
-    deed.__name__: deed
-    for deed in (
+    action.__name__: action
+    for action in (
         awaits_a_task_that_exits,
         gathers_a_task_that_interrupts,
         has_a_task_group_with_one_that_exits,
@@ -212,7 +212,7 @@ DEEDS = {
 
 class Culprit(Worker, queue="loop"):
     async def perform(self, job):
-        await DEEDS[job.args["deed"]]()
+        await DEEDS[job.args["action"]]()
 
 
 @pytest.fixture
@@ -227,9 +227,9 @@ def shared():
         Innocent.go_on.set()
 
 
-@pytest.mark.parametrize("deed", DEEDS)
-def test_what_a_job_does_to_the_loop_fails_that_job_alone(shared, deed):
-    culprit = settled(shared, Culprit.perform_async({"deed": deed}))
+@pytest.mark.parametrize("action", DEEDS)
+def test_what_a_job_does_to_the_loop_fails_that_job_alone(shared, action):
+    culprit = settled(shared, Culprit.perform_async({"action": action}))
     Innocent.go_on.set()
 
     innocent = [settled(shared, job) for job in shared.list_workers(worker=Innocent)]
@@ -241,8 +241,8 @@ def test_what_a_job_does_to_the_loop_fails_that_job_alone(shared, deed):
 
 
 def test_an_exit_in_a_task_is_shown_with_its_code_and_its_place(shared):
-    job = settled(shared, Culprit.perform_async({"deed": "exits_in_a_callback"}))
-    awaited = settled(shared, Culprit.perform_async({"deed": "has_a_task_that_exits_unawaited"}))
+    job = settled(shared, Culprit.perform_async({"action": "exits_in_a_callback"}))
+    awaited = settled(shared, Culprit.perform_async({"action": "has_a_task_that_exits_unawaited"}))
 
     assert (job.errors[0].error, awaited.errors[0].error) == ("3", "3")
     assert "in _raise" in awaited.errors[0].stack_trace

@@ -22,24 +22,24 @@ class ProcessHandle:
         self.attempt = attempt
         self._done = done
         self._pool = pool
-        # A process is told to end only while the attempt is with it: the word must not hit the
+        # A process is terminated only while the attempt is in it: the signal must not hit the
         # next attempt there.
         self._lock = threading.Lock()
         self._process: OsProcess | None = None
         self._stop_requested = False
 
     def interrupt(self) -> None:
-        """Tell its process to end, and have it killed if it does not."""
+        """Terminate its process, and have it killed if it does not end."""
         with self._lock:
             self._stop_requested = True
             if self._process is not None:
-                self._process.end_soon()
+                self._process.terminate()
                 return
         if self._pool.withdraw(self):
             self.end(None)
 
     def kill(self) -> bool:
-        """Kill its process; return whether its end will be told, which is when that is dead."""
+        """Kill its process; return whether its end will be reported, once that is dead."""
         with self._lock:
             self._stop_requested = True
             if self._process is not None:
@@ -48,14 +48,14 @@ class ProcessHandle:
         return not self._pool.withdraw(self)
 
     def begin(self, process: OsProcess) -> bool:
-        """Be with *process* from now on; False: it was told to end, and must not begin."""
+        """Enter *process*; return False when a stop was requested: then it must not begin."""
         with self._lock:
             if not self._stop_requested:
                 self._process = process
             return not self._stop_requested
 
     def leave(self) -> bool:
-        """Be with no process any more; say whether it was told to end."""
+        """Leave the process; return whether a stop was requested."""
         with self._lock:
             self._process = None
             return self._stop_requested

@@ -1,4 +1,4 @@
-"""What a job wants of its application: packed in the job's process, done in the application's."""
+"""What a job calls on its application: packed in the job's process, done in the application's."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from antq_actors.executors import places
 from antq_actors.executors.base import attempt_runner
 from antq_actors.executors.process import wire
 from antq_actors.executors.process.logs import LogsToParent
-from antq_actors.executors.process.parent_connection import Link
+from antq_actors.executors.process.parent_connection import ParentConnection
 from antq_actors.executors.process.parent_proxy import PipeApplication, PipeControl, PipeHandler
 from antq_actors.jobs import current_app, worker_registry
 from antq_actors.jobs.attempt_error import describe, trace
@@ -47,33 +47,33 @@ class Terminated(BaseException):
 class _Child:
     """Performs one attempt after the other."""
 
-    def __init__(self, link: Link, boot: wire.Boot, dumped: int) -> None:
-        self._link = link
+    def __init__(self, parent: ParentConnection, boot: wire.Boot, dumped: int) -> None:
+        self._parent = parent
         self._dumped = dumped
-        """The pipe for what faulthandler says of where an attempt is."""
+        """The pipe to which faulthandler writes where an attempt is."""
         self._job_id = 0
-        self._is_asked_where = False
-        self._has_said_where = False
+        self._locate_pending = False
+        self._place_sent = False
         self._boot = boot
-        self._application = PipeApplication(link, boot.path)
+        self._application = PipeApplication(parent, boot.path)
         self._performs = False
-        self._logs = LogsToParent(PipeHandler(link), lambda: self._performs)
+        self._logs = LogsToParent(PipeHandler(parent), lambda: self._performs)
         self._waits = False
         """For an order, or for the import of a module."""
         self._is_ending = False
 
     def take_over(self) -> None:
-        """Make this process one that performs attempts."""
-        faulthandler.enable()  # says where a segfault was
+        """Set up signals, logging and the application for performing attempts."""
+        faulthandler.enable()  # shows where a segfault was
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._link.on_mended = self._on_mended
+        self._parent.on_breakable = self._on_breakable
         signal.signal(signal.SIGTERM, self._on_sigterm)
         # First to the pipe, as it is done at once, also while the attempt is in C code; then here,
         # where more is known: at the next bytecode, if there is one before the kill.
         signal.signal(wire.LOCATE, self._on_locate)
         faulthandler.register(wire.LOCATE, file=self._dumped, all_threads=False, chain=True)
         os.register_at_fork(
-            before=_hold_sigterm, after_in_parent=_heed_sigterm, after_in_child=self._be_forked
+            before=_block_sigterm, after_in_parent=_unblock_sigterm, after_in_child=self._be_forked
         )
         self._logs.begin(self._boot.levels)
         current_app.enter(self._application)
@@ -81,7 +81,7 @@ class _Child:
         sys.argv[:] = self._boot.argv
 
     def serve(self) -> None:
-        """Do what the parent says, until it closes the pipe."""
+        """Carry out the orders of the parent, until it closes the pipe."""
         for module in self._boot.modules:
             self._import(module)
         self._end(wire.Ready())
@@ -90,20 +90,20 @@ class _Child:
             if self._is_ending:
                 return
             try:
-                order = self._link.next_order()
+                order = self._parent.next_order()
             except (EOFError, OSError):
                 return
             self._waits = False
             match order:
                 case wire.Import(module):
-                    self._link.begin(None)
+                    self._parent.begin(None)
                     self._import(module)
                     self._end(wire.Ready())
                 case wire.Define(name, pickled):
-                    self._link.begin(None)
+                    self._parent.begin(None)
                     self._end(self._define(name, pickled))
                 case wire.Have(pickled):
-                    self._link.begin(None)
+                    self._parent.begin(None)
                     self._end(self._have(pickled))
                 case wire.Perform():
                     outcome = self._perform(order)
@@ -112,22 +112,22 @@ class _Child:
 
     def _end(self, message: object) -> None:
         with suppress(OSError):  # the parent is gone, as the next order will show
-            self._link.end(message)
+            self._parent.end(message)
 
     def _perform(self, wanted: wire.Perform) -> Outcome | None:
         self._import_for(wanted.job.spec.worker)
         self._application.default_queue = wanted.default_queue
         deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
-        control = PipeControl(deadline, link=self._link)
+        control = PipeControl(deadline, parent=self._parent)
         read = (
             partial(self._application.read_errors, wanted.job.id)
             if wanted.job.state.errors
             else None
         )
         attempt = Attempt(wanted.job, control, wanted.failed, read)
-        self._link.begin(control)
+        self._parent.begin(control)
         self._job_id = wanted.job.id
-        self._has_said_where = False
+        self._place_sent = False
         try:
             self._performs = True
             try:
@@ -151,7 +151,7 @@ class _Child:
         self._waits = True
         try:
             importlib.import_module(module)
-        except BaseException:  # the attempt that needs it says what is wrong, sys.exit() included
+        except BaseException:  # the attempt that needs it fails with it, sys.exit() included
             if self._is_ending:
                 raise
         self._waits = False
@@ -185,26 +185,26 @@ class _Child:
         self._is_ending = True
         # Asked where the attempt is, it may have that signal before it, which has a larger number.
         self._on_locate(0, frame)
-        if not self._link.is_unbroken:
+        if not self._parent.must_not_break:
             self._end_if_requested()
 
-    def _on_mended(self) -> None:
-        if self._is_asked_where:
-            self._tell_where(sys._getframe())  # noqa: SLF001 - documented
+    def _on_breakable(self) -> None:
+        if self._locate_pending:
+            self._send_place(sys._getframe())  # noqa: SLF001 - documented
         self._end_if_requested()
 
     def _on_locate(self, _: int, frame: FrameType | None) -> None:
-        if self._link.is_unbroken:
-            self._is_asked_where = True
+        if self._parent.must_not_break:
+            self._locate_pending = True
         else:
-            self._tell_where(frame)
+            self._send_place(frame)
 
-    def _tell_where(self, frame: FrameType | None) -> None:
-        self._is_asked_where = False
-        if self._performs and not self._has_said_where:
-            self._has_said_where = True
+    def _send_place(self, frame: FrameType | None) -> None:
+        self._locate_pending = False
+        if self._performs and not self._place_sent:
+            self._place_sent = True
             with suppress(Exception):  # of no use to the attempt, which must not fail by it
-                self._link.send(wire.Located(self._job_id, places.of_this_thread(frame)))
+                self._parent.send(wire.Located(self._job_id, places.of_this_thread(frame)))
 
     def _end_if_requested(self) -> None:
         """End the attempt by an exception, so that it can clean up; an idle process just ends."""
@@ -218,35 +218,35 @@ class _Child:
 
     def _be_forked(self) -> None:
         """In a process that an attempt forked: be an ordinary one, without a part in the pipe."""
-        self._link.cut()
+        self._parent.close()
         current_app.leave(self._application)
         current_app.leave_job_process()
         self._logs.end()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        _heed_sigterm()  # now it ends this process, as it should have if it came meanwhile
+        _unblock_sigterm()  # now it ends this process, as it should have if it came in the meantime
 
 
-def _hold_sigterm() -> None:
+def _block_sigterm() -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
-def _heed_sigterm() -> None:
+def _unblock_sigterm() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
 
 def main() -> None:
     """Serve the slot whose pipe and process are named on the command line."""
-    pipe, parent, dumped = map(int, sys.argv[1:4])
-    _end_with(parent)
+    pipe, parent_pid, dumped = map(int, sys.argv[1:4])
+    _end_with(parent_pid)
     for each in (pipe, dumped):
         os.set_inheritable(each, False)  # noqa: FBT003 - it has no other way
-    link = Link(Connection(pipe))
+    parent = ParentConnection(Connection(pipe))
     try:
-        boot: wire.Boot = link.next_order()
+        boot: wire.Boot = parent.next_order()
     except (EOFError, OSError):
         return
-    child = _Child(link, boot, dumped)
+    child = _Child(parent, boot, dumped)
     child.take_over()
     child.serve()
 
@@ -258,18 +258,18 @@ def _flush() -> None:
             stream.flush()
 
 
-def _end_with(parent: int) -> None:
+def _end_with(parent_pid: int) -> None:
     """Be killed when the parent is, also in the middle of C code; where there is no such thing, a
     process ends when it looks at its pipe.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if os.getppid() != parent_pid:
         sys.exit(0)
 
 
 def _memory() -> int:
-    """Answer the bytes of memory that this process has now, or had at most."""
+    """Return the bytes of memory that this process has now, or had at most."""
     try:
         return int(_STATM.read_text().split()[1]) * resource.getpagesize()
     except OSError:

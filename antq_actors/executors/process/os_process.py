@@ -1,4 +1,4 @@
-"""An OS process that performs attempts: started, told to end, killed, and why it ended.
+"""An OS process that performs attempts: started, terminated, killed, and why it ended.
 
 It is a new program, never a fork: a forked child would have copies of its parent's locks, threads'
 leftovers and LMDB environment. It is the leader of its own group, so that what it starts ends with
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
 
     from antq_actors.executors.process.stderr import Stderr
 
-MERCY: Final = 0.2
-"""Seconds between the word to end and the kill."""
+TERM_GRACE_SECONDS: Final = 0.2
+"""Seconds between SIGTERM and the kill."""
 
-_CAN_LOOK: Final = hasattr(os, "waitid")
+_HAS_WAITID: Final = hasattr(os, "waitid")
 """Whether an end can be seen without taking the process off the system's list; not on macOS."""
 
-_LOOK: Final = 0.02
-"""Seconds between two looks whether one has ended for which nobody waits."""
+_POLL_SECONDS: Final = 0.02
+"""Seconds between two checks whether a process has ended that has no waiter."""
 
-_TAIL_PATIENCE: Final = 0.2
-"""Seconds to wait for the last words of a process that died."""
+_STDERR_TIMEOUT_SECONDS: Final = 0.2
+"""Seconds to wait for the last output of a process that died."""
 
-_DEAD_PATIENCE: Final = 2.0
-"""Seconds that a killed process may take to end, when it waits for a disk, say."""
+_DEATH_TIMEOUT_SECONDS: Final = 2.0
+"""Seconds that a killed process may take to end, such as when it waits for a disk."""
 
-_GROUP_PATIENCE: Final = 0.2
+_GROUP_TIMEOUT_SECONDS: Final = 0.2
 """Seconds that what a dead process had started may take to end, which was killed with it."""
 
 _DUMP_BYTES: Final = 65536
 """Of dumps of where it was: what is kept, the last ones."""
 
-_STUBBORN: Final = "closed its pipe to the queue and went on, so it was killed"
+_CLOSED_ITS_PIPE: Final = "closed its pipe to the queue and went on, so it was killed"
 
 
 class OsProcess:
@@ -82,7 +82,7 @@ class OsProcess:
         self.pipe = Connection(ours.detach())
         self.pid = self._process.pid
         self._sending = threading.Lock()
-        self._has_to_tell = False
+        self._stop_pending = False
         # Its number is its own until it is taken off the system's list, so that is never done
         # while a signal is on its way to it.
         self._reaping = threading.Lock()
@@ -104,20 +104,20 @@ class OsProcess:
         """Send it a message. Raises OSError when it has ended."""
         with self._sending:
             wire.send(self.pipe, message)
-        if self._has_to_tell:
-            self._tell_now()
+        if self._stop_pending:
+            self._send_stop()
 
     def request_stop(self) -> None:
-        """Tell the attempt there to end. Never waits, and never raises: it may not listen."""
-        self._has_to_tell = True
-        self._tell_now()
+        """Request that the attempt there stops. Never waits or raises: it may not be reading."""
+        self._stop_pending = True
+        self._send_stop()
 
-    def _tell_now(self) -> None:
-        # Whoever sends at this moment does it afterwards.
+    def _send_stop(self) -> None:
+        # A thread that is sending at this moment does it afterwards.
         if self._sending.acquire(blocking=False):
             try:
-                if self._has_to_tell:
-                    self._has_to_tell = False
+                if self._stop_pending:
+                    self._stop_pending = False
                     with suppress(OSError), self._socket() as ours:
                         frame = len(wire.STOP).to_bytes(4, "big") + wire.STOP
                         ours.send(frame, socket.MSG_DONTWAIT)
@@ -125,7 +125,7 @@ class OsProcess:
                 self._sending.release()
 
     def _socket(self) -> socket.socket:
-        """Answer another handle of the pipe. Raises OSError when that is closed."""
+        """Return another handle of the pipe. Raises OSError when that is closed."""
         with self._closing:
             return socket.socket(fileno=os.dup(self.pipe.fileno()))
 
@@ -151,29 +151,29 @@ class OsProcess:
 
     # ---- its standard error ---------------------------------------------------------------------
 
-    def forget_words(self) -> None:
+    def forget_stderr(self) -> None:
         """Begin anew to remember what it writes."""
         self._tail.forget()
 
-    def last_words(self) -> str:
-        """Answer the end of what it wrote to its standard error; it has ended."""
-        self._tail.closed.wait(_TAIL_PATIENCE)
+    def last_stderr(self) -> str:
+        """Return the end of what it wrote to its standard error; it has ended."""
+        self._tail.closed.wait(_STDERR_TIMEOUT_SECONDS)
         return self._tail.text()
 
     # ---- its end ------------------------------------------------------------------------------
 
     def has_died(self) -> bool:
-        """Say whether it has ended. What is left of its group then ends as well."""
+        """Return whether it has ended. What is left of its group then ends as well."""
         with self._reaping:
             if self._process.returncode is not None:
                 return True
-            if _CAN_LOOK:
+            if _HAS_WAITID:
                 if not _has_ended(self.pid):
                     return False
                 self._kill_group()  # while its number is still its own
             if self._process.poll() is None:
                 return False
-            if not _CAN_LOOK:
+            if not _HAS_WAITID:
                 self._kill_group()
             self._stderr.leave(self._tail)
             self._read_dump()
@@ -190,53 +190,55 @@ class OsProcess:
         """Take what it had started off the system's list, once it has itself been taken off.
 
         That falls to this program only where it is the first process, as in a container, or a
-        subreaper. Nobody else's child has its group.
+        subreaper. No other child has its group.
         """
         with suppress(ChildProcessError):
             while os.waitpid(-self.pid, os.WNOHANG)[0]:
                 pass
 
-    def end_soon(self) -> None:
-        """Tell it to end, and kill it if it has not in a moment. Waits for nothing."""
+    def terminate(self) -> None:
+        """Send it SIGTERM, and kill it if it does not end in time. Waits for nothing."""
         self._signal(signal.SIGTERM)
-        timers.call_after(self.kill, MERCY)
+        timers.call_after(self.kill, TERM_GRACE_SECONDS)
 
     def kill(self) -> None:
         """Kill it, and all that it has started. Waits for nothing; once more is no error."""
         if not self.has_died():
             _killed[self] = None
             self._signal(signal.SIGKILL)
-        # What it forked may have the other end, and then nobody would see that it has ended.
+        # What it forked may have the other end, and then its end would not be noticed.
         with suppress(OSError), self._socket() as ours:
             ours.shutdown(socket.SHUT_RDWR)
 
     def retire(self) -> None:
         """End it for good, without waiting: it may end by itself first. Nothing more is sent."""
         self._close_pipe()
-        self._see_off(time.monotonic() + MERCY)
+        self._reap_until(time.monotonic() + TERM_GRACE_SECONDS)
 
-    def see_off(self) -> None:
+    def reap(self) -> None:
         """Take it off the system's list when it has ended, without waiting."""
-        self._see_off(time.monotonic())
+        self._reap_until(time.monotonic())
 
     def close(self) -> str:
-        """End it for good, wait until it is dead, and say why it ended."""
+        """End it for good, wait until it is dead, and return why it ended."""
         self._close_pipe()
-        has_ended = self._ends_within(MERCY)  # without its pipe it ends by itself, unless busy
+        has_ended = self._ends_within(
+            TERM_GRACE_SECONDS
+        )  # without its pipe it ends by itself, unless busy
         if not has_ended:
             self.kill()
-            if not self._ends_within(_DEAD_PATIENCE):
+            if not self._ends_within(_DEATH_TIMEOUT_SECONDS):
                 self.retire()
-                return _STUBBORN
-        _within(_GROUP_PATIENCE, self._is_group_gone)
-        return _why(self._process.returncode) if has_ended else _STUBBORN
+                return _CLOSED_ITS_PIPE
+        _within(_GROUP_TIMEOUT_SECONDS, self._is_group_gone)
+        return _why(self._process.returncode) if has_ended else _CLOSED_ITS_PIPE
 
-    def _see_off(self, deadline: float) -> None:
+    def _reap_until(self, deadline: float) -> None:
         if self.has_died():
             return
         if time.monotonic() >= deadline:
             self._signal(signal.SIGKILL)
-        timers.call_after(lambda: self._see_off(deadline), _LOOK)
+        timers.call_after(lambda: self._reap_until(deadline), _POLL_SECONDS)
 
     def _ends_within(self, seconds: float) -> bool:
         return _within(seconds, self.has_died)
@@ -267,7 +269,7 @@ _killed: Final[dict[OsProcess, None]] = {}
 def _wait_for_killed(owner: str) -> None:
     """Wait for those that went with a slot or a pool: their jobs may be about to run again."""
     for process in [each for each in list(_killed) if each.owner == owner]:
-        _within(_DEAD_PATIENCE, process.has_died)
+        _within(_DEATH_TIMEOUT_SECONDS, process.has_died)
         _killed.pop(process, None)
 
 
@@ -277,7 +279,7 @@ def _within(seconds: float, condition: Callable[[], bool]) -> bool:
         if time.monotonic() >= deadline:
             return False
         time.sleep(pause)
-        pause = min(2 * pause, _LOOK)
+        pause = min(2 * pause, _POLL_SECONDS)
     return True
 
 

@@ -1,8 +1,8 @@
 """The pipe to the parent, for all threads of the process that performs attempts.
 
-Whoever waits for a message reads, if nobody else does, and hands on what is for others: the main
-thread's orders, the answer that another thread waits for, the word that the attempt shall end. So
-no thread is needed that only reads, and a thread that outlives its job takes nothing away.
+A thread that waits for a message reads, unless another one does, and passes on what is for others:
+the main thread's orders, the reply that another thread waits for, the request to stop. So no thread
+is needed that only reads, and a thread that outlives its job takes nothing away.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.control import Control
 
 
-class Link:
+class ParentConnection:
     """This end of the pipe. It is made by the main thread, where SIGTERM is noticed."""
 
     def __init__(self, pipe: Connection) -> None:
@@ -39,31 +39,31 @@ class Link:
         self._replies: dict[int, wire.Reply] = {}
         self._numbers = itertools.count()
         self._control: Control | None = None
-        self._is_heard = True
-        """Whether the parent hears calls: from an order until it is done."""
-        self._is_cut = False
-        self.is_unbroken = False
+        self._takes_calls = True
+        """Whether the parent takes calls: from an order until it is done."""
+        self._is_closed = False
+        self.must_not_break = False
         """Whether the main thread must not be interrupted: half a message would be on its way."""
-        self.on_mended: Callable[[], object] = lambda: None
+        self.on_breakable: Callable[[], object] = lambda: None
         """Called in the main thread when it may be again."""
 
     def begin(self, control: Control | None) -> None:
-        """Do an order; let *control* hear of what is said of the attempt, if it is one."""
+        """Begin an order; *control* receives the requests to stop, if it is an attempt."""
         self._control = control
-        self._is_heard = True
+        self._takes_calls = True
 
     def end(self, ended: object) -> None:
         """Send the end of an order; from now on nothing is asked for it."""
-        with self._unbroken(), self._sending:
+        with self._unbreakable(), self._sending:
             self._control = None
-            self._is_heard = False
+            self._takes_calls = False
             wire.send(self._pipe, ended)
 
     def send(self, message: object) -> None:
         """Send a message, from any thread. Raises OSError when the parent is gone."""
-        if self._is_cut:
+        if self._is_closed:
             return
-        with self._unbroken(), self._sending:
+        with self._unbreakable(), self._sending:
             wire.send(self._pipe, message)
 
     def next_order(self) -> Any:
@@ -76,11 +76,11 @@ class Link:
 
         *question* is made from its number.
         """
-        with self._unbroken():
+        with self._unbreakable():
             number = next(self._numbers)
             try:
                 with self._sending:
-                    if not self._is_heard:
+                    if not self._takes_calls:
                         raise NotStarted(
                             "the job has ended in which this thread was started, so nobody hears"
                             " what it wants of the application; join threads before perform returns"
@@ -91,19 +91,19 @@ class Link:
                 raise NotStarted("the application ended meanwhile") from error
             return self._replies.pop(number)
 
-    def look(self) -> None:
-        """Hear what the parent says, if it says something now."""
-        if self._is_cut:
+    def poll(self) -> None:
+        """Read what the parent has sent, without waiting."""
+        if self._is_closed:
             return
-        with self._unbroken(), self._turn:
-            # While another thread reads, that one hears it.
+        with self._unbreakable(), self._turn:
+            # While another thread reads, that one receives it.
             while not self._is_read and self._poll.poll(0):
                 self._take(wire.receive(self._pipe))
 
-    def cut(self) -> None:
+    def close(self) -> None:
         """Have no part in it any more: this is a forked process."""
-        self._is_cut = True
-        self._is_heard = False
+        self._is_closed = True
+        self._takes_calls = False
         self._control = None
         self._pipe.close()
 
@@ -134,13 +134,13 @@ class Link:
                 self._orders.append(message)
 
     @contextmanager
-    def _unbroken(self) -> Iterator[None]:
-        if self.is_unbroken or threading.get_ident() != self._main:
+    def _unbreakable(self) -> Iterator[None]:
+        if self.must_not_break or threading.get_ident() != self._main:
             yield
             return
-        self.is_unbroken = True
+        self.must_not_break = True
         try:
             yield
         finally:
-            self.is_unbroken = False
-            self.on_mended()
+            self.must_not_break = False
+            self.on_breakable()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from antq_actors.executors.process.parent_connection import Link
+    from antq_actors.executors.process.parent_connection import ParentConnection
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
@@ -24,42 +24,42 @@ if TYPE_CHECKING:
 class PipeControl(Control):
     """The control of an attempt whose queue is at the other end of the pipe."""
 
-    link: Any = None
-    """The `Link`; None when the attempt is over."""
+    parent: Any = None
+    """The `ParentConnection`; None when the attempt is over."""
 
     def cancelled(self) -> bool:
-        """Say whether the attempt was told to end, by what the pipe says at this moment."""
+        """Return whether a stop was requested; reads what the pipe has at this moment."""
         self._watch()
-        if self.link is not None and not self.stop_requested:
-            self.link.look()
+        if self.parent is not None and not self.stop_requested:
+            self.parent.poll()
         return super().cancelled()
 
     def remaining(self) -> float | None:
-        """Answer the seconds that are left."""
+        """Return the seconds that are left."""
         self._watch()
         return super().remaining()
 
     def report(self, progress: Progress) -> None:
         """Send it."""
-        if self.link is not None:
-            self.link.send(wire.Reported(progress))
+        if self.parent is not None:
+            self.parent.send(wire.Reported(progress))
 
     def close(self) -> None:
-        """Say nothing more: the attempt is over, whatever its threads still do."""
-        self.link = None
+        """Send nothing more: the attempt is over, whatever its threads still do."""
+        self.parent = None
 
     def _watch(self) -> None:
         if not self.watched:
             self.watched = True
-            if self.link is not None:
-                self.link.send(wire.Watched())
+            if self.parent is not None:
+                self.parent.send(wire.Watched())
 
 
 class PipeApplication:
     """The application of the parent, for jobs that enqueue others, look at them and change them."""
 
-    def __init__(self, link: Link, path: Path | None) -> None:
-        self._link = link
+    def __init__(self, parent: ParentConnection, path: Path | None) -> None:
+        self._parent = parent
         self.path = path
         """The directory that the application of the queue was described with."""
         self.default_queue = "default"
@@ -84,21 +84,21 @@ class PipeApplication:
     ) -> Any:
         pickled = calls.pack(args, options)
         call = partial(wire.Call, of_queue=of_queue, method=method, pickled=pickled)
-        return calls.unpack(self._link.ask(call))
+        return calls.unpack(self._parent.ask(call))
 
     def read_errors(self, job_id: int) -> tuple[ErrorEntry, ...]:
         """Return the errors of the job that is performed. Raises what reading them raises there."""
         question = partial(wire.ReadErrors, job_id=job_id)
-        errors: tuple[ErrorEntry, ...] = calls.unpack(self._link.ask(question))
+        errors: tuple[ErrorEntry, ...] = calls.unpack(self._parent.ask(question))
         return errors
 
 
 class PipeHandler(logging.Handler):
     """Sends log records to the parent, which handles them as its own."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, parent: ParentConnection) -> None:
         super().__init__()
-        self._link = link
+        self._parent = parent
 
     def emit(self, record: logging.LogRecord) -> None:
         """Send the record: its message and its traceback as text, the rest as far as it travels."""
@@ -114,7 +114,7 @@ class PipeHandler(logging.Handler):
             raised = None
             if error is not None:
                 raised = remote_error.pack(error), remote_error.shown(error)
-            self._link.send(wire.Logged(_pickled(attributes), raised))
+            self._parent.send(wire.Logged(_pickled(attributes), raised))
         except Exception:  # noqa: BLE001 - as every handler of the standard library does
             self.handleError(record)
 

@@ -1,7 +1,7 @@
 """Gives attempts to slots, and starts as many slots as are needed.
 
-A slot that is through takes the next attempt itself, so that nobody is woken for it; what finds no
-idle slot waits here, which it does for the moment a process takes to start or to be replaced.
+A slot that is done takes the next attempt itself, so that no thread is woken for it. An attempt
+that finds no idle slot waits here for the moment a process takes to start or to be replaced.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.executors.base import PROCESS, Health, NotReady
 from antq_actors.executors.process.attempt import ProcessHandle, SlotRemoved
-from antq_actors.executors.process.slot import PAUSE, SlotActor, Work
+from antq_actors.executors.process.slot import RETRY_INTERVAL_SECONDS, SlotActor, Work
 from antq_actors.executors.process.stderr import Stderr
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.otp.actors.gen_server import GenServer
@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.executors")
 
-SHUTDOWN: Final = 3.0
+SHUTDOWN_TIMEOUT_SECONDS: Final = 3.0
 """Seconds that a slot has to end its process."""
 
-_JOIN_TIME: Final = 1.0
+_JOIN_TIMEOUT_SECONDS: Final = 1.0
 
 
 class _Here(threading.local):
@@ -88,7 +88,7 @@ class ProcessExecutor:
             if self._here.takes_next:
                 self._here.takes_next = False
                 return handle
-        self.see_to_what_waits()
+        self.dispatch()
         return handle
 
     def resize(self, concurrency: int) -> None:
@@ -104,7 +104,7 @@ class ProcessExecutor:
                 pool.deliver(_Grow())
 
     def health(self) -> Health:
-        """Say how many processes there are, and which."""
+        """Return how many processes there are, and which."""
         with self._lock:
             slots = list(self._slots.values())
             waiting = len(self._waiting)
@@ -115,7 +115,7 @@ class ProcessExecutor:
 
     @contextmanager
     def taking_next(self) -> Iterator[None]:
-        """Have nobody woken for the first attempt that this thread starts: its slot takes one."""
+        """Wake no slot for the first attempt that this thread starts: its own slot takes it."""
         self._here.takes_next = True
         try:
             yield
@@ -125,7 +125,7 @@ class ProcessExecutor:
     # ---- for slots --------------------------------------------------------------------------
 
     def next(self, slot: SlotActor) -> ProcessHandle | None:
-        """Answer what *slot* has to do; None: it is idle. Raises SlotRemoved."""
+        """Return what *slot* has to do; None: it is idle. Raises SlotRemoved."""
         with self._lock:
             if slot.ref not in self._slots:  # killed a moment ago
                 raise SlotRemoved
@@ -134,7 +134,7 @@ class ProcessExecutor:
                 raise SlotRemoved
             if self._waiting:
                 return self._waiting.popleft()
-            if slot.ref not in self._idle:  # it may be told to work twice
+            if slot.ref not in self._idle:  # it may get Work twice
                 self._idle.append(slot.ref)
             return None
 
@@ -158,9 +158,9 @@ class ProcessExecutor:
             self._slots.pop(slot, None)
             if slot in self._idle:
                 self._idle.remove(slot)
-        self.see_to_what_waits()
+        self.dispatch()
 
-    def see_to_what_waits(self) -> None:
+    def dispatch(self) -> None:
         """Have an idle slot take what waits, or another one started for it."""
         with self._lock:
             pool = self._pool
@@ -176,7 +176,7 @@ class ProcessExecutor:
     # ---- for its actor ----------------------------------------------------------------------
 
     def open(self, pool: ServerRef) -> int:
-        """Take attempts from now on; answer how many slots to begin with."""
+        """Take attempts from now on; return how many slots to begin with."""
         self.stderr = Stderr(self.settings.queue)
         with self._lock:
             self._pool = pool
@@ -184,8 +184,8 @@ class ProcessExecutor:
             self._idle.clear()
             return min(self._size, os.cpu_count() or 1)
 
-    def wants_more(self) -> bool:
-        """Say whether there is something to do for another slot."""
+    def needs_slot(self) -> bool:
+        """Return whether there is something to do for another slot."""
         with self._lock:
             return bool(self._waiting) and not self._idle and len(self._slots) < self._size
 
@@ -226,7 +226,7 @@ class PoolActor(GenServer):
     def handle_info(self, message: Any) -> None:
         """Start another slot, if it is still wanted."""
         if isinstance(message, _Grow):
-            if self._executor.wants_more():
+            if self._executor.needs_slot():
                 self._start()
         else:
             super().handle_info(message)
@@ -236,14 +236,14 @@ class PoolActor(GenServer):
         stderr = self._executor.stderr
         self._executor.close()
         if stderr is not None:
-            stderr.join(_JOIN_TIME)
+            stderr.join(_JOIN_TIMEOUT_SECONDS)
 
     def _start(self) -> None:
         spec = SlotActor.child_spec(
-            self._executor, id="slot", restart=Restart.TRANSIENT, shutdown=SHUTDOWN
+            self._executor, id="slot", restart=Restart.TRANSIENT, shutdown=SHUTDOWN_TIMEOUT_SECONDS
         )
         try:
             DynamicSupervisor.start_child(self._slots, spec)
         except OtpError as error:
-            log.error("no process can be started: %s", error)  # noqa: TRY400 - it says why
-            self.send_after(PAUSE, _Grow())
+            log.error("no process can be started: %s", error)  # noqa: TRY400 - the message has the reason
+            self.send_after(RETRY_INTERVAL_SECONDS, _Grow())

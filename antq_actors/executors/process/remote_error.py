@@ -54,7 +54,7 @@ def exc_info(pickled: bytes, shown_as: str, trace: str) -> ExcInfo:
 def _unpacked(pickled: bytes) -> BaseException | None:
     try:
         found = _Unpickler(io.BytesIO(pickled)).load()
-    except BaseException:  # noqa: BLE001 - its own class has a say in how it is made
+    except BaseException:  # noqa: BLE001 - its own class may run code when it is made
         return None
     return found if isinstance(found, BaseException) else None
 

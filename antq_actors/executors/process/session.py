@@ -1,4 +1,4 @@
-"""What a slot says to its process for one attempt, and what it hears until the attempt's end."""
+"""What a slot and its process exchange for one attempt, from its workers to its outcome."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("antq_actors.executors")
 
 
-BEGIN_TIME: Final = 60.0
+START_TIMEOUT_SECONDS: Final = 60.0
 """Seconds that a process may take to start, or to import the module of a worker."""
 
 
@@ -47,10 +47,10 @@ class StartTimeout(Exception):
 
     def __init__(self, module: str | None) -> None:
         at = "" if module is None else f", which needs the module {module!r}"
-        super().__init__(f"no process was ready for the job{at} within {BEGIN_TIME:g} s")
+        super().__init__(f"no process was ready for the job{at} within {START_TIMEOUT_SECONDS:g} s")
 
 
-class Conversation:
+class ProcessSession:
     """With one process, from its start to its end."""
 
     def __init__(self, process: OsProcess, modules: list[str], settings: Settings) -> None:
@@ -59,27 +59,27 @@ class Conversation:
         self.performed = 0
         """Attempts that have come to an end there."""
         self._known: dict[str, AnyWorker | bytes] = {}
-        """Workers that the process was told of; of those by value, the digest."""
+        """Workers that the process has; of those by value, the digest."""
         self._sent: dict[frozenset[main_objects.Place], bytes] = {}
         """What of this one's script arguments have named, and the digest of what was sent of it."""
         measures_memory = settings.max_memory is not None
         process.send(wire.Boot(modules, _levels(), measures_memory, settings.path, sys.argv))
         self._unready = 1
-        """What the process was told and has not done yet."""
+        """How many orders the process has not carried out yet."""
 
     def perform(self, attempt: Attempt) -> wire.Ended:
-        """Have the process perform an attempt; answer its end.
+        """Have the process perform an attempt; return its end.
 
-        Raises EOFError or OSError when the process ends meanwhile, ExitedBeforeStart when it had
-        not begun, StartTimeout, NotPicklable.
+        Raises EOFError or OSError when the process ends during it, ExitedBeforeStart before it
+        began, StartTimeout, NotPicklable.
         """
         process, control = self.process, attempt.control
-        process.forget_words()
+        process.forget_stderr()
         try:
-            self._introduce(attempt.job.spec.worker, attempt.job.id)
-            self._introduce_arguments(attempt.job.spec.args)
+            self._send_worker(attempt.job.spec.worker, attempt.job.id)
+            self._send_script_objects(attempt.job.spec.args)
             if self._unready:
-                self._be_ready(attempt)
+                self._wait_until_ready(attempt)
             control.resume()
             process.send(_order(attempt))
         except (EOFError, OSError) as error:
@@ -89,7 +89,7 @@ class Conversation:
         try:
             if control.stop_requested:
                 process.request_stop()
-            ended = self._hear(attempt)
+            ended = self._receive_until_ended(attempt)
         finally:
             control.on_stop_request = control.on_locate = None
             if control.stop_requested and control.place is None:
@@ -97,12 +97,12 @@ class Conversation:
         self.performed += 1
         return ended
 
-    def _be_ready(self, attempt: Attempt) -> None:
+    def _wait_until_ready(self, attempt: Attempt) -> None:
         """Wait for what is no part of the attempt, nor of its time.
 
         Raises StartTimeout, NotPicklable.
         """
-        deadline = time.monotonic() + BEGIN_TIME
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while self._unready:
             if not self.process.pipe.poll(max(0.0, deadline - time.monotonic())):
                 raise StartTimeout(module_of(attempt))
@@ -120,12 +120,12 @@ class Conversation:
                 case wire.Call() as call:
                     self.process.send(calls.perform(call, self._application))
 
-    def _hear(self, attempt: Attempt) -> wire.Ended:
+    def _receive_until_ended(self, attempt: Attempt) -> wire.Ended:
         control = attempt.control
         try:
             message = wire.receive(self.process.pipe)
         except ConnectionResetError as error:
-            # It has left something unread. If that may be a word sent later, it had begun.
+            # It has left something unread. If that may be a later request to stop, it had begun.
             if control.stop_requested:
                 raise
             raise ExitedBeforeStart from error
@@ -146,7 +146,7 @@ class Conversation:
             message = wire.receive(self.process.pipe)
         return message
 
-    def _introduce(self, name: str, job_id: int) -> None:
+    def _send_worker(self, name: str, job_id: int) -> None:
         """Tell the process of a worker that it cannot find by its name."""
         worker = defined(name)
         if worker is None:
@@ -158,7 +158,7 @@ class Conversation:
             # Not by its name: that may be one of its own choice.
             self.process.send(wire.Import(worker.__module__))
         else:
-            # Each time: what it refers to may have changed, another cell of a notebook, say.
+            # Each time: what it refers to may have changed, such as in another cell of a notebook.
             try:
                 pickled = main_objects.dumps_by_value(worker)
             except Exception as error:
@@ -171,7 +171,7 @@ class Conversation:
             self.process.send(wire.Define(name, pickled))
         self._unready += 1
 
-    def _introduce_arguments(self, encoded: bytes) -> None:
+    def _send_script_objects(self, encoded: bytes) -> None:
         """Send the process what arguments name in the script of this one, as it is now."""
         meant = main_objects.meant_by(encoded)
         if not meant:
@@ -189,7 +189,7 @@ class Conversation:
 
 
 def module_of(attempt: Attempt) -> str | None:
-    """Answer what a process may import before it gets such an attempt."""
+    """Return what a process may import before it gets such an attempt."""
     worker = defined(attempt.job.spec.worker)
     if worker is None or not resolver.is_importable(worker):
         return None
@@ -211,7 +211,7 @@ def _order(attempt: Attempt) -> wire.Perform:
 
 
 def _levels() -> dict[str, int]:
-    """Answer the levels of the loggers that have one."""
+    """Return the levels of the loggers that have one."""
     root = logging.getLogger()
     named = ((name, root.manager.loggerDict[name]) for name in list(root.manager.loggerDict))
     levels = {

@@ -1,4 +1,4 @@
-"""The actor of one OS process: hands it attempts, hears their ends, replaces it.
+"""The actor of one OS process: gives it attempts, receives their outcomes, replaces it.
 
 The death of the process is the end of an attempt, not of this actor: a process that was killed for
 its job's timeout is no fault that a supervisor should count.
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from antq_actors.executors.process.attempt import SlotRemoved
 from antq_actors.executors.process.os_process import OsProcess
 from antq_actors.executors.process.session import (
-    Conversation,
     ExitedBeforeStart,
     NotPicklable,
+    ProcessSession,
     StartTimeout,
     module_of,
 )
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.executors")
 
-PAUSE: Final = 1.0
+RETRY_INTERVAL_SECONDS: Final = 1.0
 """Seconds until the next try when the system has no process to give."""
 
 
@@ -49,7 +49,7 @@ class SlotActor(GenServer):
     def __init__(self, pool: ProcessExecutor) -> None:
         super().__init__()
         self._pool = pool
-        self._with: Conversation | None = None
+        self._session: ProcessSession | None = None
         self._retired: list[OsProcess] = []
         self.is_busy = False
         """Whether an attempt is under way; may be read in any thread."""
@@ -57,8 +57,8 @@ class SlotActor(GenServer):
     @property
     def pid(self) -> int | None:
         """The number of its process; may be read in any thread."""
-        present = self._with
-        return None if present is None else present.process.pid
+        session = self._session
+        return None if session is None else session.process.pid
 
     # ---- life -----------------------------------------------------------------------------
 
@@ -83,98 +83,100 @@ class SlotActor(GenServer):
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """End the process."""
-        if self._with is not None:
-            self._with.process.close()
+        if self._session is not None:
+            self._session.process.close()
         for process in self._retired:
             process.close()
 
     def _on_end(self, ref: Any, _reason: object) -> None:
         # Also when this actor was killed, and in the thread of who killed it: so nothing may wait.
         self._pool.leave(ref)
-        present = self._with
-        if present is not None:
-            present.process.kill()
-            present.process.see_off()
+        session = self._session
+        if session is not None:
+            session.process.kill()
+            session.process.reap()
 
     # ---- attempts -------------------------------------------------------------------------
 
     def _work(self) -> None:
         try:
-            present = self._present()
-            while present is not None and (handle := self._pool.next(self)) is not None:
-                self._run(handle, present)
+            session = self._living_session()
+            while session is not None and (handle := self._pool.next(self)) is not None:
+                self._run(handle, session)
                 if self._otp_cell.stop_requested():
                     return
                 # It was alive a moment ago; that it is not is seen when it takes no more.
-                present = self._with or self._present()
+                session = self._session or self._living_session()
         except (SlotRemoved, Closed):
             raise Stop from None
         finally:
-            self._pool.see_to_what_waits()
+            self._pool.dispatch()
 
-    def _run(self, handle: ProcessHandle, present: Conversation) -> None:
+    def _run(self, handle: ProcessHandle, session: ProcessSession) -> None:
         me = self._otp_cell
         end: Outcome | None = Interrupted("its slot ended")
         self.is_busy = True
         try:
             end = me.interruptible.run_until(
-                me.stop_requested, self._kill, lambda: self._perform(handle, present)
+                me.stop_requested, self._kill, lambda: self._perform(handle, session)
             )
         finally:
             self.is_busy = False
-            # The queue claims its next job in this thread, which then takes it: nobody is woken.
+            # The queue claims its next job in this thread, which then takes it: no thread is woken.
             with self._pool.taking_next(), inline.deferring_turns():
                 handle.end(end)
 
     def _kill(self) -> None:
-        present = self._with
-        if present is not None:
-            present.process.kill()
+        session = self._session
+        if session is not None:
+            session.process.kill()
 
     def _perform(
-        self, handle: ProcessHandle, present: Conversation, *, is_second: bool = False
+        self, handle: ProcessHandle, session: ProcessSession, *, is_second: bool = False
     ) -> Outcome | None:
-        """Have the process perform it; answer its end. A process that must not go on is gone."""
-        if not handle.begin(present.process):
+        """Have the process perform it; return its end. A process that must not go on is gone."""
+        if not handle.begin(session.process):
             return None
-        said: Ended | Exception
+        result: Ended | Exception
         try:
-            said = present.perform(handle.attempt)
+            result = session.perform(handle.attempt)
         except (ExitedBeforeStart, StartTimeout, NotPicklable, EOFError, OSError) as error:
-            said = error
+            result = error
         stop_requested = handle.leave()
-        if isinstance(said, NotPicklable):
+        if isinstance(result, NotPicklable):
             if stop_requested:
                 self._retire()
-            return _died(str(said), said.stack_trace)
-        if isinstance(said, ExitedBeforeStart) and not stop_requested and not is_second:
+            return _died(str(result), result.stack_trace)
+        if isinstance(result, ExitedBeforeStart) and not stop_requested and not is_second:
             return self._perform_in_another(handle)
-        if isinstance(said, Exception):
-            end = self._death(present.process, stop_requested=stop_requested)
+        if isinstance(result, Exception):
+            end = self._death(session.process, stop_requested=stop_requested)
             return (
-                _died(str(said)) if isinstance(said, StartTimeout) and not stop_requested else end
+                _died(str(result))
+                if isinstance(result, StartTimeout) and not stop_requested
+                else end
             )
-        return self._outcome(handle, present, said, stop_requested=stop_requested)
+        return self._outcome(handle, session, result, stop_requested=stop_requested)
 
     def _perform_in_another(self, handle: ProcessHandle) -> Outcome | None:
         """Have a new process perform it: the old one had ended while it was idle."""
         self._retire()
         handle.attempt.control.pause()
         try:
-            present = self._present()
+            session = self._living_session()
         except Closed:
-            present = None
-        if present is None or self._otp_cell.stop_requested():
+            session = None
+        if session is None or self._otp_cell.stop_requested():
             return Interrupted("its process ended, and there was no other")
-        return self._perform(handle, present, is_second=True)
+        return self._perform(handle, session, is_second=True)
 
     def _outcome(
-        self, handle: ProcessHandle, present: Conversation, ended: Ended, *, stop_requested: bool
+        self, handle: ProcessHandle, session: ProcessSession, ended: Ended, *, stop_requested: bool
     ) -> Outcome | None:
-        if stop_requested or ended.outcome is None or self._is_worn_out(present, ended):
+        if stop_requested or ended.outcome is None or self._is_worn_out(session, ended):
             # First of all: while it lives, the next attempt of the job must not begin elsewhere.
-            self._with = None
-            present.process.close()
+            self._session = None
+            session.process.close()
         if ended.outcome is None:
             return None if stop_requested else _died("its process was terminated by SIGTERM")
         module = module_of(handle.attempt)
@@ -182,56 +184,56 @@ class SlotActor(GenServer):
             self._pool.modules.add(module)
         return ended.outcome
 
-    def _is_worn_out(self, present: Conversation, ended: Ended) -> bool:
+    def _is_worn_out(self, session: ProcessSession, ended: Ended) -> bool:
         settings = self._pool.settings
-        return present.performed == settings.max_jobs or (
+        return session.performed == settings.max_jobs or (
             settings.max_memory is not None and ended.memory > settings.max_memory
         )
 
     def _death(self, process: OsProcess, *, stop_requested: bool) -> Outcome | None:
-        self._with = None
+        self._session = None
         why = process.close()
         if stop_requested:
             return None
         if self._otp_cell.stop_requested():
             return Interrupted("its process was stopped with the queue's executor")
-        last_words = process.last_words()
-        shown = f"what it wrote last to its standard error:\n{last_words}" if last_words else None
+        last_stderr = process.last_stderr()
+        shown = f"what it wrote last to its standard error:\n{last_stderr}" if last_stderr else None
         return _died(f"its process {why}", shown)
 
     # ---- the process ------------------------------------------------------------------------
 
-    def _present(self) -> Conversation | None:
-        """Answer the conversation with a living process; None: there is none to be had now.
+    def _living_session(self) -> ProcessSession | None:
+        """Return the conversation with a living process; None: there is none to be had now.
 
         Raises Closed when the pool is.
         """
-        if self._with is not None and not self._with.process.has_died():
-            return self._with
+        if self._session is not None and not self._session.process.has_died():
+            return self._session
         self._retire()
         stderr = self._pool.stderr
         if stderr is None:
             raise Closed
         try:
-            self._with = self._new_conversation(stderr)
+            self._session = self._new_session(stderr)
         except OSError as error:
-            log.error(  # noqa: TRY400 - it says why
+            log.error(  # noqa: TRY400 - the message has the reason
                 "no process can be started for queue %r, which is tried again in %g s: %s",
                 self._pool.settings.queue,
-                PAUSE,
+                RETRY_INTERVAL_SECONDS,
                 error,
             )
-            self.send_after(PAUSE, Work())
+            self.send_after(RETRY_INTERVAL_SECONDS, Work())
             return None
-        if self._otp_cell.reason is not None:  # killed meanwhile, and nobody saw the process
+        if self._otp_cell.reason is not None:  # killed in the meantime, and the process went unseen
             self._retire()
             raise Stop
-        return self._with
+        return self._session
 
-    def _new_conversation(self, stderr: Stderr) -> Conversation:
+    def _new_session(self, stderr: Stderr) -> ProcessSession:
         process = OsProcess(stderr, self._pool.settings.name)
         try:
-            return Conversation(process, sorted(self._pool.modules), self._pool.settings)
+            return ProcessSession(process, sorted(self._pool.modules), self._pool.settings)
         except OSError:  # it has ended already
             process.retire()
             raise
@@ -239,10 +241,10 @@ class SlotActor(GenServer):
     def _retire(self) -> None:
         """Be without a process. The old one ends by itself, or is killed in a moment."""
         self._retired = [process for process in self._retired if not process.has_died()]
-        if self._with is not None:
-            self._with.process.retire()
-            self._retired.append(self._with.process)
-            self._with = None
+        if self._session is not None:
+            self._session.process.retire()
+            self._retired.append(self._session.process)
+            self._session = None
 
 
 def _died(error: str, stack_trace: str | None = None) -> Failed:

@@ -1,7 +1,7 @@
 """What OS processes write to their standard error: passed on at once, and its end remembered.
 
-One thread for all processes of a pool: most write nothing. It may wait for whoever reads this
-program's own standard error, so nobody waits long for it.
+One thread for all processes of a pool: most write nothing. It may wait for the reader of this
+program's own standard error, so nothing waits long for it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import threading
 from contextlib import suppress
 from typing import IO, Final
 
-KEPT: Final = 4096
+TAIL_BYTES: Final = 4096
 """Bytes that are remembered of each."""
 
-_CHUNK: Final = 65536
-_MOST_LEFT: Final = 16
+_CHUNK_BYTES: Final = 65536
+_MAX_LAST_CHUNKS: Final = 16
 """Chunks that are read at most after the end of a process: what it started may go on writing."""
 
 
@@ -37,20 +37,20 @@ class Tail:
         self._kept = b""
 
     def text(self) -> str:
-        """Answer the end of what it wrote, as far as it has come."""
+        """Return the end of what it wrote, as far as it has come."""
         return self._kept.decode(errors="replace").strip()
 
     def read(self) -> int | None:
-        """Take what is there and pass it on; answer how much. 0: it has ended; None: not now."""
+        """Take what is there and pass it on; return how much. 0: it has ended; None: not now."""
         try:
-            chunk = os.read(self.stream.fileno(), _CHUNK)
+            chunk = os.read(self.stream.fileno(), _CHUNK_BYTES)
         except BlockingIOError:
             return None
         except OSError:
             return 0
-        self._kept = (self._kept + chunk)[-KEPT:]
+        self._kept = (self._kept + chunk)[-TAIL_BYTES:]
         if chunk:
-            _pass_on(self._decoder.decode(chunk))
+            _write(self._decoder.decode(chunk))
         return len(chunk)
 
 
@@ -59,7 +59,7 @@ class Closed(Exception):
 
 
 class Stderr:
-    """Reads from all that it is told to follow, until it is closed."""
+    """Reads from all streams that it follows, until it is closed."""
 
     def __init__(self, queue: str) -> None:
         self._selector = selectors.DefaultSelector()
@@ -74,14 +74,14 @@ class Stderr:
         self._thread.start()
 
     def follow(self, stream: IO[bytes]) -> Tail:
-        """Read from *stream* from now on; answer its tail. Raises Closed."""
+        """Read from *stream* from now on; return its tail. Raises Closed."""
         tail = Tail(stream)
         with self._lock:
             if self._is_closed:
                 stream.close()
                 raise Closed
             self._new.append(tail)
-            self._poke()
+            self._wake_up_thread()
         return tail
 
     def leave(self, tail: Tail) -> None:
@@ -89,20 +89,20 @@ class Stderr:
         with self._lock:
             if not self._is_closed:
                 self._old.append(tail)
-                self._poke()
+                self._wake_up_thread()
 
     def close(self) -> None:
         """Read no more; the thread ends soon."""
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
-                self._poke()
+                self._wake_up_thread()
 
-    def join(self, patience: float) -> None:
+    def join(self, timeout: float) -> None:
         """Wait for the end of the thread."""
-        self._thread.join(patience)
+        self._thread.join(timeout)
 
-    def _poke(self) -> None:
+    def _wake_up_thread(self) -> None:
         with suppress(BlockingIOError):  # it is full of pokes
             os.write(self._wake, b"!")
 
@@ -112,10 +112,10 @@ class Stderr:
                 for key, _ in self._selector.select():
                     tail: Tail | None = key.data
                     if tail is None:
-                        os.read(self._wake_up, _CHUNK)
+                        os.read(self._wake_up, _CHUNK_BYTES)
                         self._change()
                     elif not tail.closed.is_set() and tail.read() == 0:
-                        self._let_go(tail)
+                        self._close(tail)
         finally:
             self._end()
 
@@ -127,12 +127,12 @@ class Stderr:
             self._selector.register(tail.stream, selectors.EVENT_READ, tail)
         for tail in old:
             if not tail.closed.is_set():
-                for _ in range(_MOST_LEFT):
+                for _ in range(_MAX_LAST_CHUNKS):
                     if not tail.read():
                         break
-                self._let_go(tail)
+                self._close(tail)
 
-    def _let_go(self, tail: Tail) -> None:
+    def _close(self, tail: Tail) -> None:
         self._selector.unregister(tail.stream)
         tail.stream.close()
         tail.closed.set()
@@ -150,7 +150,7 @@ class Stderr:
         os.close(self._wake_up)
 
 
-def _pass_on(text: str) -> None:
+def _write(text: str) -> None:
     with suppress(Exception):  # a closed or broken stderr must not stop the others
         sys.stderr.write(text)
         sys.stderr.flush()

@@ -1,7 +1,7 @@
 """What goes over the pipe between a slot and its OS process: pickled tuples, one at a time.
 
 The parent sends *Boot*, *Import*, *Define*, *Have*, *Perform*, *Stop* and *Reply*; the child sends
-the rest. Both ends are the same program, and nobody else has the pipe.
+the rest. Both ends are the same program, and no other program has the pipe.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Perform(NamedTuple):
 
 
 class Stop(NamedTuple):
-    """The attempt shall end."""
+    """The attempt must stop."""
 
 
 class Call(NamedTuple):
@@ -85,7 +85,7 @@ class Call(NamedTuple):
 
 
 class ReadErrors(NamedTuple):
-    """The attempt looks at what went wrong with its job before."""
+    """The attempt reads the errors of its job."""
 
     number: int
     """Of this question, as of calls."""
@@ -101,7 +101,7 @@ class Reply(NamedTuple):
 
 
 class Ready(NamedTuple):
-    """The process has done what *Boot*, *Import*, *Define* or *Have* says."""
+    """The process has carried out *Boot*, *Import*, *Define* or *Have*."""
 
     error: str | None = None
     """Why a worker cannot be had there by value."""
@@ -109,15 +109,15 @@ class Ready(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """An attempt has ended; None: it was told to."""
+    """An attempt has ended; None: because a stop was requested."""
 
     outcome: Outcome | None
     memory: int
-    """Bytes that the process has now; 0 where nobody wants to know."""
+    """Bytes that the process has now; 0 unless *Boot* asks for it."""
 
 
 class Watched(NamedTuple):
-    """The attempt looks whether it shall end."""
+    """The attempt checks whether it must stop."""
 
 
 class Reported(NamedTuple):
@@ -127,7 +127,7 @@ class Reported(NamedTuple):
 
 
 class Located(NamedTuple):
-    """The attempt is here; said when it has timed out."""
+    """The attempt is here; sent when it has timed out."""
 
     job_id: int
     place: str
@@ -139,12 +139,12 @@ class Logged(NamedTuple):
     pickled: bytes
     """The record's attributes."""
     raised: tuple[bytes, str] | None = None
-    """The exception that it tells of: pickled if it can be, and as text."""
+    """The exception of the record: pickled if it can be, and as text."""
 
 
 LOCATE: Final[int] = signal.SIGRTMAX - 3 if hasattr(signal, "SIGRTMAX") else signal.SIGUSR2
-"""The signal by which a process is asked where its attempt is: one that no program uses, where the
-system has such."""
+"""The signal by which a process is asked where its attempt is: a real-time signal, which no
+program uses, where the system has those."""
 
 STOP: Final = pickle.dumps(Stop(), pickle.HIGHEST_PROTOCOL)
 
@@ -160,7 +160,7 @@ def receive(pipe: Connection) -> Any:
 
 
 def by_value(thing: object) -> bytes:
-    """Answer *thing* pickled, with what the other end cannot import. Raises what its parts do."""
+    """Return *thing* pickled, with what the other end cannot import. Raises what its parts do."""
     return main_objects.dumps(thing)
 
 

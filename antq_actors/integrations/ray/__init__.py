@@ -1,8 +1,8 @@
 """The executor ``ray``: an attempt is a task on a Ray cluster, on any of its nodes.
 
 executor.py    gives attempts to Ray, and the actor that keeps the connection
-attempt.py     one attempt on this side: its task, told to end, and what its end means
-connection.py  Ray begun when it is first needed, and ended if it was begun here
+attempt.py     one attempt on this side: its task, cancelled, and what its end means
+connection.py  Ray started when it is first needed, and shut down if it was started here
 task.py        the other side: what runs on a node of the cluster
 parcel.py      a worker on its way to another process
 client.py      the application that a Ray actor hosts, as all other processes hold it

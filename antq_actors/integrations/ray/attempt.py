@@ -1,4 +1,4 @@
-"""One attempt, a task of Ray: submitted, told to end, and what its end means."""
+"""One attempt, a task of Ray: submitted, cancelled, and what its end means."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.executors")
 
-KILL_TIME: Final = 5.0
+KILL_TIMEOUT_SECONDS: Final = 5.0
 """Seconds within which Ray has killed a process and said so."""
 
 _numbers: Final = itertools.count(1)
@@ -40,7 +40,7 @@ class _LastKill:
     at = -math.inf
 
     def is_recent(self) -> bool:
-        return time.monotonic() - self.at < KILL_TIME
+        return time.monotonic() - self.at < KILL_TIMEOUT_SECONDS
 
 
 _last_kill: Final = _LastKill()
@@ -61,7 +61,7 @@ class RayHandle:
         under_way[self.number] = self
 
     def until(self) -> float | None:
-        """Answer when it times out, by the clock on the wall."""
+        """Return when it times out, by the clock on the wall."""
         deadline = self.attempt.control.deadline
         return None if deadline is None else time.time() + deadline - time.monotonic()
 
@@ -83,7 +83,7 @@ class RayHandle:
         self._ref = ref
         # Ray calls from a thread of its own, one for all.
         ref.future().add_done_callback(self._ended)
-        if self.stop_requested:  # meanwhile
+        if self.stop_requested:  # in the meantime
             self._cancel()
 
     def end(self, end: Outcome | NotRun | None) -> None:
@@ -115,7 +115,7 @@ class RayHandle:
 
 
 def meaning(error: BaseException) -> Outcome:
-    """Return what the *error* says with which Ray ended a task that was not asked to stop.
+    """Return the outcome that is meant by the *error* of a task that was not asked to stop.
 
     What the job may have caused is its failure; the loss of a node is not.
     """
@@ -139,7 +139,7 @@ def meaning(error: BaseException) -> Outcome:
             return Interrupted(f"Ray lost it: {type(error).__name__}: {_first_line(text)}")
 
 
-def heard(number: int, progress: Progress) -> None:
+def on_progress(number: int, progress: Progress) -> None:
     """Note what an attempt has reported, if it is still under way."""
     handle = under_way.get(number)
     if handle is not None:
@@ -147,7 +147,7 @@ def heard(number: int, progress: Progress) -> None:
 
 
 def is_stop_requested(number: int) -> bool:
-    """Say whether an attempt shall end; from now on, it gets some time to do so by itself."""
+    """Return whether an attempt must stop; from now on, it gets some time to do so by itself."""
     handle = under_way.get(number)
     return handle is None or handle.attempt.control.cancelled()
 

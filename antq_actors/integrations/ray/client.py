@@ -1,7 +1,7 @@
 """The application that a Ray actor hosts, as every other process of the cluster holds it.
 
-A call goes to the actor and its answer comes back, also when that is an error. Ray restarts an
-actor that dies: what may be asked twice is asked again until it answers.
+A call goes to the actor and its reply comes back, also when that is an error. Ray restarts an
+actor that dies: what may be asked twice is asked again until there is a reply.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
     from antq_actors.queues.messages import QueueStatus
 
 NAMESPACE: Final = "antq"
-"""Ray's namespace of the actors that host applications: the same for all who look for one."""
+"""Ray's namespace of the actors that host applications: the same for all clients."""
 
 ANSWER_TIMEOUT_SECONDS: Final = 30.0
 """Seconds that the host has for an answer, and to come back when it died."""
 
-BATCH: Final = 1_000
+BATCH_SIZE: Final = 1_000
 """Jobs that ``enqueue_many`` sends at once."""
 
-_LONGEST_WAIT: Final = 0.1
+_MAX_WAIT_SECONDS: Final = 0.1
 """Seconds that the host waits at a time until there is nothing to do."""
 
-_PAUSE: Final = 0.05
+_POLL_SECONDS: Final = 0.05
 
 
 class Address(NamedTuple):
@@ -54,16 +54,16 @@ class Address(NamedTuple):
     name: str
 
 
-class _Here:
+class _Hosted:
     """What this process hosts."""
 
     address: Address | None = None
 
 
-hosted_here: Final = _Here()
+hosted_here: Final = _Hosted()
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """What came of a call: a value or an exception."""
 
     value: Any
@@ -109,7 +109,7 @@ class Client:
     def stop(self, *, timeout: float = 30.0) -> None:
         """Stop the application as `AntQ.stop` does, and end the actor that hosts it."""
         self.close()
-        self.ask("stop", timeout, patience=timeout + ANSWER_TIMEOUT_SECONDS)
+        self.ask("stop", timeout, answer_timeout=timeout + ANSWER_TIMEOUT_SECONDS)
         handle = self._found()
         ray.kill(handle, no_restart=True)
         self._handle = None
@@ -131,7 +131,7 @@ class Client:
         /,
         **options: Unpack[JobOptions],
     ) -> Job:
-        """Store a job of *worker* and answer it, as `AntQ.enqueue` does."""
+        """Store a job of *worker* and return it, as `AntQ.enqueue` does."""
         sent = (pack(worker), _encoded(args), options)
         job: Job = self.ask("enqueue", *sent, may_repeat=False)
         return job
@@ -145,7 +145,7 @@ class Client:
     ) -> list[int]:
         """Store a job for each item, in batches, as `AntQ.enqueue_many` does."""
         parcel, items, ids = pack(worker), iter(args_iterable), list[int]()
-        for start in itertools.count(0, BATCH):
+        for start in itertools.count(0, BATCH_SIZE):
             batch, error = _batch(items)
             try:
                 ids += self.ask("enqueue_many", parcel, batch, options, may_repeat=False)
@@ -155,7 +155,7 @@ class Client:
                 raise _batch_error(start + refused.index, ids, cause) from cause
             if error is not None:
                 raise _batch_error(start + len(batch), ids, error) from error
-            if len(batch) < BATCH:
+            if len(batch) < BATCH_SIZE:
                 break
         return ids
 
@@ -201,8 +201,8 @@ class Client:
             deadline = time.monotonic() + to_seconds(timeout, "timeout")
         while True:
             left = max(0.0, deadline - time.monotonic())
-            is_idle: bool = self.ask("wait_idle", queue, timeout=min(left, _LONGEST_WAIT))
-            if is_idle or left <= _LONGEST_WAIT:
+            is_idle: bool = self.ask("wait_idle", queue, timeout=min(left, _MAX_WAIT_SECONDS))
+            if is_idle or left <= _MAX_WAIT_SECONDS:
                 return is_idle
 
     # ---- Ant's names ----------------------------------------------------------------------
@@ -234,21 +234,21 @@ class Client:
         self.delete_job(job_or_id)
 
     def queue(self, name: str) -> QueueClient:
-        """Answer the queue of this name. Raises UnknownQueue."""
+        """Return the queue of this name. Raises UnknownQueue."""
         self.ask("queue", name, "name")
         return QueueClient(self, name)
 
     # ---- attempts -------------------------------------------------------------------------
 
     def report(self, attempt: int, progress: Progress) -> None:
-        """Tell how far an attempt has come; nobody waits for that."""
+        """Send how far an attempt has come, without waiting for a reply."""
         try:
-            self._found().heard.remote(attempt, progress)
+            self._found().on_progress.remote(attempt, progress)
         except (exceptions.RayError, NotStarted):
             self._handle = None
 
     def is_stop_requested(self, attempt: int) -> bool:
-        """Say whether an attempt shall end."""
+        """Return whether an attempt must stop."""
         is_requested: bool = ray.get(
             self._found().is_stop_requested.remote(attempt), timeout=ANSWER_TIMEOUT_SECONDS
         )
@@ -261,16 +261,16 @@ class Client:
         what: str,
         *args: Any,
         may_repeat: bool = True,
-        patience: float = ANSWER_TIMEOUT_SECONDS,
+        answer_timeout: float = ANSWER_TIMEOUT_SECONDS,
         **options: Any,
     ) -> Any:
         """Ask the host. Raises what it raises, NotStarted and StorageError."""
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + answer_timeout
         while True:
             is_new = self._handle is None
             try:
                 asked = self._found().ask.remote(what, args, options)
-                answer: Answer = ray.get(asked, timeout=max(0.0, deadline - time.monotonic()))
+                reply: Reply = ray.get(asked, timeout=max(0.0, deadline - time.monotonic()))
                 break
             except exceptions.ActorUnschedulableError as error:
                 self._handle = None  # its node is gone; it may be hosted on another by now
@@ -283,16 +283,16 @@ class Client:
                 if time.monotonic() > deadline:
                     raise StorageError(
                         f"the host of {self._address.name!r} did not come back within"
-                        f" {patience:g} s: {error}"
+                        f" {answer_timeout:g} s: {error}"
                     ) from error
-                time.sleep(_PAUSE)
+                time.sleep(_POLL_SECONDS)
             except exceptions.GetTimeoutError as error:
                 raise StorageError(
-                    f"the host of {self._address.name!r} did not answer within {patience:g} s"
+                    f"the host of {self._address.name!r} did not answer within {answer_timeout:g} s"
                 ) from error
-        if answer.error is not None:
-            raise answer.error from answer.cause
-        return answer.value
+        if reply.error is not None:
+            raise reply.error from reply.cause
+        return reply.value
 
     def _lost(self, what: str) -> StorageError:
         return StorageError(
@@ -337,13 +337,13 @@ class QueueClient:
         self._client.ask("queue", self.name, "resume")
 
     def status(self) -> QueueStatus:
-        """Answer how the queue is."""
+        """Return how the queue is."""
         status: QueueStatus = self._client.ask("queue", self.name, "status")
         return status
 
 
 def find(name: str) -> Any:
-    """Answer the actor that hosts the application of this name, or None."""
+    """Return the actor that hosts the application of this name, or None."""
     try:
         return ray.get_actor(name, namespace=NAMESPACE)
     except ValueError:
@@ -353,7 +353,7 @@ def find(name: str) -> Any:
 def _wait_until_gone(name: str) -> None:
     deadline = time.monotonic() + ANSWER_TIMEOUT_SECONDS
     while find(name) is not None and time.monotonic() < deadline:
-        time.sleep(_PAUSE)
+        time.sleep(_POLL_SECONDS)
 
 
 def _encoded(args: Mapping[str, Any] | None) -> bytes:
@@ -361,10 +361,10 @@ def _encoded(args: Mapping[str, Any] | None) -> bytes:
 
 
 def _batch(items: Any) -> tuple[list[bytes], Exception | None]:
-    """Answer the next items, and why there are no more if that is an error."""
+    """Return the next items, and why there are no more if that is an error."""
     batch: list[bytes] = []
     try:
-        batch += (_encoded(item) for item in itertools.islice(items, BATCH))
+        batch += (_encoded(item) for item in itertools.islice(items, BATCH_SIZE))
     except Exception as error:  # noqa: BLE001 - of the caller's iterable, or of an item
         return batch, error
     return batch, None

@@ -37,9 +37,9 @@ from antq_actors.integrations.ray import attempt, parcel
 from antq_actors.integrations.ray.client import (
     NAMESPACE,
     Address,
-    Answer,
     Client,
     QueueClient,
+    Reply,
     find,
     hosted_here,
 )
@@ -59,10 +59,10 @@ log: Final = logging.getLogger("antq_actors.cluster")
 
 DEFAULT_NAME: Final = "antq"
 
-CALLS_AT_ONCE: Final = 64
-"""Calls that the host answers at once; each has a thread, and more of them wait in line."""
+MAX_CONCURRENCY: Final = 64
+"""Calls that the host carries out at once; each has a thread, and more of them wait."""
 
-RETRY_INTERVAL: Final = 2.0
+RETRY_INTERVAL_SECONDS: Final = 2.0
 """Seconds between two tries to start an application that cannot start."""
 
 
@@ -73,7 +73,7 @@ def host(
     name: str = DEFAULT_NAME,
     **settings: Any,
 ) -> Client:
-    """Host the application over *path* on this node, or find it hosted; answer its client.
+    """Host the application over *path* on this node, or find it hosted; return its client.
 
     *settings* are those of :class:`antq_actors.AntQ`. Begins Ray as ``ray.init()`` does if this
     process has not. Keys in ``ANTQ_SIGNING_KEYS`` of this process are the application's, also on a
@@ -90,7 +90,7 @@ def host(
         lifetime="detached",
         max_restarts=-1,
         max_task_retries=0,
-        max_concurrency=CALLS_AT_ONCE,
+        max_concurrency=MAX_CONCURRENCY,
         num_cpus=0,
         scheduling_strategy=NodeAffinitySchedulingStrategy(
             ray.get_runtime_context().get_node_id(), soft=False
@@ -121,7 +121,7 @@ def _keys(settings: Mapping[str, Any]) -> KeyText | None:
 
 
 def connect(name: str = DEFAULT_NAME) -> Client:
-    """Answer the client of an application that is hosted on this Ray cluster.
+    """Return the client of an application that is hosted on this Ray cluster.
 
     Until it is closed, ``perform_async`` in this process enqueues there. Raises NotStarted when
     none is hosted as *name*.
@@ -142,8 +142,8 @@ class Host:
     """The actor of Ray that runs the application; :class:`Client` is its other half.
 
     It starts the application when it is made, which is also what Ray does when it restarts it. An
-    application that cannot start says so to whoever asks, and is tried again; one whose tree gives
-    up ends this process, so that Ray starts another.
+    application that cannot start returns that error to every call, and is tried again. If its tree
+    stops, this process ends, so that Ray starts another.
     """
 
     def __init__(
@@ -163,22 +163,22 @@ class Host:
         self._stops = False
         self._start()
 
-    def ask(self, what: str, args: Sequence[Any], options: Mapping[str, Any]) -> Answer:
-        """Do what a client asks, and answer what came of it."""
+    def ask(self, what: str, args: Sequence[Any], options: Mapping[str, Any]) -> Reply:
+        """Do what a client asks, and return its result or its error."""
         if self._failure is not None and what != "stop":
-            return Answer(None, _portable(self._failure), _portable(self._failure.__cause__))
+            return Reply(None, _portable(self._failure), _portable(self._failure.__cause__))
         own = getattr(self, f"_{what}", None)
         try:
-            return Answer((own or getattr(self._app, what))(*args, **options))
+            return Reply((own or getattr(self._app, what))(*args, **options))
         except Exception as error:  # noqa: BLE001 - it is raised there
-            return Answer(None, _portable(error), _portable(error.__cause__))
+            return Reply(None, _portable(error), _portable(error.__cause__))
 
-    def heard(self, number: int, progress: Progress) -> None:
-        """Note what an attempt says in its task."""
-        attempt.heard(number, progress)
+    def on_progress(self, number: int, progress: Progress) -> None:
+        """Note the progress that an attempt reports from its task."""
+        attempt.on_progress(number, progress)
 
     def is_stop_requested(self, number: int) -> bool:
-        """Say whether an attempt shall end."""
+        """Return whether an attempt must stop."""
         return attempt.is_stop_requested(number)
 
     # ---- what a client asks; all else is the application's own ----------------------------------
@@ -208,7 +208,7 @@ class Host:
             self._failure = error
             if not self._stops:
                 log.exception("the application cannot start; it is tried again")
-                again = threading.Timer(RETRY_INTERVAL, self._start)
+                again = threading.Timer(RETRY_INTERVAL_SECONDS, self._start)
                 again.daemon = True
                 again.start()
         else:
@@ -231,7 +231,7 @@ def _worker(sent: parcel.Parcel) -> AnyWorker:
 
 
 def _portable(error: BaseException | None) -> BaseException | None:
-    """Answer *error* if it can travel, else its text."""
+    """Return *error* if it can travel, else its text."""
     if error is None:
         return None
     try:

@@ -1,8 +1,8 @@
-"""Ray, for all executors of this process: begun when the first needs it.
+"""Ray, for all executors of this process: started when the first needs it.
 
-What runs already is used: a Ray that this process has begun, the cluster that ``RAY_ADDRESS``
-names, or the one of this machine; else a local one is started. What was begun elsewhere is never
-ended here.
+What runs already is used: a Ray that this process has started, the cluster that ``RAY_ADDRESS``
+names, or the one of this machine; else a local one is started. What was started
+elsewhere is never shut down here.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import ray
 
 from antq_actors.executors.base import NotReady
 
-_ANSWER_TIME: Final = 3.0
+_CONNECT_TIMEOUT_SECONDS: Final = 3.0
 
 
 class _Users:
-    """How many executors use Ray, and whether it was begun for them."""
+    """How many executors use Ray, and whether it was started for them."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -40,7 +40,7 @@ class Session(NamedTuple):
 
 
 def connect() -> Session:
-    """Begin to use Ray, as often as it is ended. Raises NotReady."""
+    """Start to use Ray; each call needs a `disconnect`. Raises NotReady."""
     with _users.lock:
         try:
             if not ray.is_initialized():
@@ -56,14 +56,14 @@ def connect() -> Session:
 
 
 def _check_address(address: str) -> None:
-    """Raise OSError if nobody listens there: Ray itself would try that for a minute."""
+    """Raise OSError if nothing listens there: Ray itself would try that for a minute."""
     name, _, port = address.rpartition(":")
     if name and "/" not in name and port.isdecimal():
-        socket.create_connection((name, int(port)), timeout=_ANSWER_TIME).close()
+        socket.create_connection((name, int(port)), timeout=_CONNECT_TIMEOUT_SECONDS).close()
 
 
 def disconnect() -> None:
-    """End to use Ray; the last one ends it, if it was begun here."""
+    """Release Ray; the last user shuts it down, if it was started here."""
     with _users.lock:
         _users.number -= 1
         if _users.number == 0 and _users.is_ours:
@@ -72,7 +72,7 @@ def disconnect() -> None:
 
 
 def abandon(session: Session) -> None:
-    """End a Ray whose node has died, if it was begun here; all who use it find it ended."""
+    """Shut down a Ray whose node has died, if it was started here; all its users find it so."""
     with _users.lock:
         if _users.is_ours and is_open(session):
             _users.is_ours = False
@@ -80,13 +80,13 @@ def abandon(session: Session) -> None:
 
 
 def is_there() -> bool:
-    """Say whether this process is connected to Ray at all."""
+    """Return whether this process is connected to Ray at all."""
     there: bool = ray.is_initialized()
     return there
 
 
 def is_open(session: Session) -> bool:
-    """Say whether this process is connected as it was then."""
+    """Return whether this process is connected as it was then."""
     job: str | None = None
     if is_there():
         job = ray.get_runtime_context().get_job_id()

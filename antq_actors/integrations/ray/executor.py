@@ -1,7 +1,7 @@
 """Gives attempts to Ray, and the actor that keeps the connection.
 
-Ray may take seconds to begin: what is started meanwhile waits here. When there is none, or it is
-lost, attempts are refused until there is one again, and their jobs stay in the queue.
+Ray may take seconds to start: attempts wait here until then. When there is none, or it is lost,
+attempts are refused until there is one again, and their jobs stay in the queue.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ if TYPE_CHECKING:
 
 log: Final = logging.getLogger("antq_actors.executors")
 
-RETRY_INTERVAL: Final = 2.0
-"""Seconds between two tries to begin Ray."""
+RETRY_INTERVAL_SECONDS: Final = 2.0
+"""Seconds between two tries to start Ray."""
 
-LOOK_INTERVAL: Final = 2.0
-"""Seconds between two looks whether the connection is still open."""
+CHECK_INTERVAL_SECONDS: Final = 2.0
+"""Seconds between two checks whether the connection is still open."""
 
-PATIENCE: Final = 10.0
-"""Seconds that attempts wait for Ray to begin; then their jobs wait in the queue."""
+CONNECT_TIMEOUT_SECONDS: Final = 10.0
+"""Seconds that attempts wait for Ray to start; then their jobs wait in the queue."""
 
-SHUTDOWN: Final = 10.0
-"""Seconds that the actor has to end a Ray that it has begun."""
+SHUTDOWN_TIMEOUT_SECONDS: Final = 10.0
+"""Seconds that the actor has to shut down a Ray that it has started."""
 
 
 class RayExecutor:
@@ -67,12 +67,14 @@ class RayExecutor:
 
     def child(self) -> ChildSpec:
         """Describe the actor that keeps the connection."""
-        return RayActor.child_spec(self, name=self._settings.name, shutdown=SHUTDOWN)
+        return RayActor.child_spec(
+            self, name=self._settings.name, shutdown=SHUTDOWN_TIMEOUT_SECONDS
+        )
 
     def start(self, attempt: Attempt, done: Done) -> RayHandle:
         """Give an attempt to Ray. Raises NotReady when there is none."""
         if self._session is not None and not connection.is_there():
-            self.look()
+            self.check()
         with self._lock:
             if self._refusal is not None:
                 raise NotReady(self._refusal)
@@ -88,7 +90,7 @@ class RayExecutor:
         """Do nothing: how many tasks run at once is up to the resources of the cluster."""
 
     def health(self) -> Health:
-        """Say how many attempts Ray has, and where it is."""
+        """Return how many attempts Ray has, and where it is."""
         session = self._session
         detail = f"Ray at {session.where}" if session else self._refusal or "Ray is being started"
         return Health(RAY, len(self._attempts), detail)
@@ -116,7 +118,7 @@ class RayExecutor:
             handle.end(GivenBack())
 
     def lose_node(self) -> None:
-        """Take no attempts until Ray was begun again: the node of this process has died."""
+        """Take no attempts until Ray is started again: the node of this process has died."""
         session, actor = self._session, self._actor
         if session is not None:
             self.refuse("the Ray node that this process was connected to has died")
@@ -126,25 +128,25 @@ class RayExecutor:
         """Forget an attempt that has ended."""
         self._attempts.discard(handle)
 
-    def look(self) -> None:
-        """Give up all there is if this program has ended the connection, and have it made again."""
+    def check(self) -> None:
+        """Abandon all attempts if this program has ended the connection, and have it made again."""
         session, actor = self._session, self._actor
         if session is not None and not connection.is_open(session):
             self.close("the connection to Ray was ended by this program")
             actor.deliver(_Connect())
 
     def close(self, reason: str) -> None:
-        """Take no attempts, and give up all there are."""
+        """Take no attempts, and abandon all there are."""
         self.refuse(reason)
         for handle in list(self._attempts):
-            handle.end(Interrupted(reason))  # before Ray says that its task was cancelled
+            handle.end(Interrupted(reason))  # before Ray reports that its task was cancelled
             handle.kill()
 
     def renew(self) -> None:
         """Let attempts wait: Ray is being started."""
         with self._lock:
             self._refusal = None
-        timers.call_after(self._wait_no_longer, PATIENCE)
+        timers.call_after(self._wait_no_longer, CONNECT_TIMEOUT_SECONDS)
 
     def _wait_no_longer(self) -> None:
         if self._session is None and self._refusal is None:
@@ -181,7 +183,7 @@ class RayExecutor:
         )
 
     def _function(self, worker_name: str) -> Any:
-        """Answer the function of Ray that performs the jobs of a worker."""
+        """Return the function of Ray that performs the jobs of a worker."""
         worker = defined(worker_name)
         options: RayOptions = () if worker is None else worker.antq_options.ray
         key = (worker_name, repr(options))
@@ -194,7 +196,7 @@ class RayExecutor:
 
 
 class _Connect(NamedTuple):
-    """It is time to try to begin Ray."""
+    """It is time to try to start Ray."""
 
 
 class _NodeDied(NamedTuple):
@@ -204,17 +206,17 @@ class _NodeDied(NamedTuple):
 
 
 class _Renew(NamedTuple):
-    """It has had its time to say so of all that was under way."""
+    """Ray has had its time to report this for all that was under way."""
 
     session: connection.Session
 
 
-class _Look(NamedTuple):
-    """It is time to look whether it is still there."""
+class _Check(NamedTuple):
+    """It is time to check whether the connection is still there."""
 
 
 class RayActor(GenServer):
-    """Begins to use Ray for an executor, tries again when that fails, and ends it."""
+    """Connects an executor to Ray, tries again when that fails, and disconnects it."""
 
     def __init__(self, executor: RayExecutor) -> None:
         super().__init__()
@@ -224,34 +226,34 @@ class RayActor(GenServer):
     def init(self) -> Continue:
         """Take attempts from now on."""
         self._executor.renew()
-        self.send_after(LOOK_INTERVAL, _Look())
+        self.send_after(CHECK_INTERVAL_SECONDS, _Check())
         self._otp_cell.watch(self, self._on_end)
         return Continue()
 
     def handle_continue(self, _token: object) -> None:
-        """Begin to use Ray, which may start it and take seconds."""
+        """Connect to Ray, which may start it and take seconds."""
         self._connect()
 
     def handle_info(self, message: Any) -> None:
-        """Try again, or look."""
+        """Try again, or check."""
         match message:
             case _Connect():
                 self._connect()
             case _NodeDied(session):
                 log.error("executor 'ray': the Ray node of this process has died")
-                self.send_after(RETRY_INTERVAL, _Renew(session))
+                self.send_after(RETRY_INTERVAL_SECONDS, _Renew(session))
             case _Renew(session):
                 self._executor.close("the Ray node of its queue's process has died")
                 connection.abandon(session)
                 self._connect()
-            case _Look():
-                self._executor.look()
-                self.send_after(LOOK_INTERVAL, _Look())
+            case _Check():
+                self._executor.check()
+                self.send_after(CHECK_INTERVAL_SECONDS, _Check())
             case _:
                 super().handle_info(message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
-        """Give up what runs, and end to use Ray."""
+        """Abandon what runs, and disconnect from Ray."""
         self._executor.close("its executor was stopped")
         self._disconnect()
 
@@ -264,9 +266,9 @@ class RayActor(GenServer):
         try:
             session = connection.connect()
         except NotReady as error:
-            log.error("executor 'ray': %s", error)  # noqa: TRY400 - it says why
+            log.error("executor 'ray': %s", error)  # noqa: TRY400 - the message has the reason
             self._executor.refuse(str(error))
-            self.send_after(RETRY_INTERVAL, _Connect())
+            self.send_after(RETRY_INTERVAL_SECONDS, _Connect())
         else:
             self._is_connected = True
             self._executor.open(self.ref, session)

@@ -19,7 +19,7 @@ class Parcel(NamedTuple):
     name: str
     """Its stored name."""
     module: str | None = None
-    """What to import; None: the name says where it is, or it comes by value."""
+    """What to import; None: it is found by its name, or comes by value."""
     pickled: bytes | None = None
 
 
@@ -32,13 +32,13 @@ _unpacked: Final[dict[str, bytes]] = {}
 
 
 def pack(worker: AnyWorker) -> Parcel:
-    """Answer *worker* for another process. Raises NotPicklableError."""
+    """Return *worker* for another process. Raises NotPicklableError."""
     name = resolver.name_of(worker)
     known = _packed.get(name)
     if known is not None and known[0] is worker:
         return known[1]
     if not resolver.is_importable(worker):
-        # Each time: what it refers to may have changed, another cell of a notebook, say.
+        # Each time: what it refers to may have changed, such as in another cell of a notebook.
         return Parcel(name, pickled=_dumped(worker, name))
     # Not by its name alone: that may be one of its own choice.
     parcel = Parcel(name, worker.__module__)
@@ -47,14 +47,14 @@ def pack(worker: AnyWorker) -> Parcel:
 
 
 def unpack(parcel: Parcel) -> None:
-    """Let its worker answer to its name in this process, if it can be had."""
+    """Define its worker under its name in this process, if it can be had."""
     name, module, pickled = parcel
     if pickled is not None:
         if _unpacked.get(name) != pickled:
             worker_registry.define(name, main_objects.loads_by_value(pickled))
             _unpacked[name] = pickled
     elif module is not None and worker_registry.defined(name) is None:
-        with suppress(Exception):  # whoever resolves the name says what is wrong
+        with suppress(Exception):  # resolving the name will raise what is wrong
             importlib.import_module(module)
 
 

@@ -1,8 +1,8 @@
 """What runs on a node of the cluster: one attempt, in a process that Ray keeps for the next.
 
 It has no store. What an attempt wants of its application goes to the Ray actor that hosts it; where
-none does, jobs cannot be enqueued from there, progress is heard by nobody, and an attempt learns
-that it shall end by being ended.
+none does, jobs cannot be enqueued from there, progress goes nowhere, and an attempt
+learns that it must stop by being ended.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import StoredJob
 
-LOOK_INTERVAL: Final = 0.1
-"""Least seconds between two looks whether an attempt shall end."""
+CHECK_INTERVAL_SECONDS: Final = 0.1
+"""Least seconds between two checks whether an attempt must stop."""
 
 
 class Terminated(BaseException):
@@ -61,15 +61,15 @@ class Wanted(NamedTuple):
 
 
 def run(pickled: bytes) -> bytes:
-    """Perform the attempt that is *Wanted* and answer its outcome, whatever the worker does.
+    """Perform the attempt that is *Wanted* and return its outcome, whatever the worker does.
 
     Both are pickled: what Ray does with objects that are no bytes takes ten times as long. Raises
     SystemExit alone, and that when Ray ends this process.
     """
     wanted: Wanted = pickle.loads(pickled)  # noqa: S301 - of the application's own process
     logging.basicConfig(level=wanted.log_level)  # to where Ray looks for logs; once
-    _sigterm.be_heard()
-    _application.be(wanted.host, wanted.default_queue)
+    _sigterm.install()
+    _application.represent(wanted.host, wanted.default_queue)
     if wanted.worker is not None:
         parcel.unpack(wanted.worker)
     until = wanted.until
@@ -96,19 +96,19 @@ class _Control(Control):
     """When it last asked, on the monotonic clock."""
 
     def cancelled(self) -> bool:
-        self._look()
+        self._check()
         return super().cancelled()
 
     def remaining(self) -> float | None:
-        self._look()
+        self._check()
         return super().remaining()
 
     def report(self, progress: Progress) -> None:
         self.client.report(self.number, progress)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         now = time.monotonic()
-        if self.stop_requested or now - self.checked_at < LOOK_INTERVAL:
+        if self.stop_requested or now - self.checked_at < CHECK_INTERVAL_SECONDS:
             return
         self.checked_at = now
         with suppress(Exception):  # the host is being restarted: then this attempt is ended anyway
@@ -120,14 +120,14 @@ class _Sigterm:
 
     def __init__(self) -> None:
         self._of_ray: Any = None
-        self._is_heard = False
+        self._is_installed = False
         self._performs = False
 
-    def be_heard(self) -> None:
-        """Come before Ray from now on."""
-        if not self._is_heard and threading.current_thread() is threading.main_thread():
-            self._is_heard = True
-            self._of_ray = signal.signal(signal.SIGTERM, self._come)
+    def install(self) -> None:
+        """Handle SIGTERM before Ray does from now on."""
+        if not self._is_installed and threading.current_thread() is threading.main_thread():
+            self._is_installed = True
+            self._of_ray = signal.signal(signal.SIGTERM, self._on_sigterm)
 
     def __enter__(self) -> None:
         self._performs = True
@@ -135,7 +135,7 @@ class _Sigterm:
     def __exit__(self, *_: object) -> None:
         self._performs = False
 
-    def _come(self, number: int, frame: FrameType | None) -> None:
+    def _on_sigterm(self, number: int, frame: FrameType | None) -> None:
         if self._performs:
             self._performs = False
             raise Terminated
@@ -153,8 +153,8 @@ class _Application:
         self._host: Client | None = None
         self._is_known = False
 
-    def be(self, host: Address | None, default_queue: str) -> None:
-        """Stand for the one at *host* from now on."""
+    def represent(self, host: Address | None, default_queue: str) -> None:
+        """Represent the one at *host* from now on."""
         self._host = None if host is None else Client(host)
         self.default_queue = default_queue
         if not self._is_known:

@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import parts
 import psutil
+import recording_workers
 from apps import until
 
 from antq_actors import AntQ, QueueConfig
@@ -17,11 +17,11 @@ from antq_actors.otp import DynamicSupervisor, Supervisor, whereis
 class Adapter:
     """What a test of all executors has to know of one."""
 
-    part: type = parts.Part
-    nothing: type = parts.Nothing
-    function: object = parts.function_part
-    function_with_job: object = parts.function_with_job
-    function_with_delay: object = parts.function_with_delay
+    worker: type = recording_workers.RecordingWorker
+    nothing: type = recording_workers.Nothing
+    function: object = recording_workers.recording_function
+    function_with_job: object = recording_workers.function_with_job
+    function_with_delay: object = recording_workers.function_with_delay
     actors: tuple = ()
     """Where its own actors are, by the ids below the supervisor of executors; 0: any child."""
     settings: dict = field(default_factory=dict)
@@ -37,11 +37,11 @@ class Adapter:
 EXECUTORS = {
     "thread": Adapter(),
     "async": Adapter(
-        parts.AwaitedPart,
-        parts.AwaitedNothing,
-        parts.awaited_function_part,
-        parts.awaited_function_with_job,
-        parts.awaited_function_with_delay,
+        recording_workers.AwaitedRecordingWorker,
+        recording_workers.AwaitedNothing,
+        recording_workers.awaited_recording_function,
+        recording_workers.awaited_function_with_job,
+        recording_workers.awaited_function_with_delay,
         actors=(("async",),),
     ),
     "process": Adapter(actors=(("process", "slots", 0), ("process", "pool"), ("process",))),
@@ -54,7 +54,7 @@ if importlib.util.find_spec("ray") is not None:
 ACTORS = [(kind, path) for kind, adapter in EXECUTORS.items() for path in adapter.actors]
 
 
-class Play:
+class ExecutorHarness:
     """Jobs of one executor, and what they say of themselves."""
 
     def __init__(self, kind, place):
@@ -76,36 +76,36 @@ class Play:
         self.app = AntQ(path, queues={"default": queue}, **(app or {})).start()
         return self.app
 
-    def part(self, part, end="return", *, waits=False, delay=0.0, args=None, **options):
+    def enqueue(self, label, end="return", *, waits=False, delay=0.0, args=None, **options):
         """Enqueue a job. It ends as *end* says; one that *waits*, when it has its cue."""
         args = {
             "place": str(self.place),
-            "part": part,
+            "label": label,
             "end": end,
             "waits": waits,
             "delay": delay,
             **(args or {}),
         }
-        return self.app.enqueue(self.adapter.part, args, **options)
+        return self.app.enqueue(self.adapter.worker, args, **options)
 
     def notes(self, *what):
-        """All notes so far of these kinds, as (what, part, pid)."""
+        """All notes so far of these kinds, as (what, label, pid)."""
         file = Path(self.place, "notes")
         if not file.exists():
             return []
         lines = [line.split("\t") for line in file.read_text().splitlines()]
-        return [(said, part, int(pid)) for said, part, pid in lines if said in what or not what]
+        return [(kind, label, int(pid)) for kind, label, pid in lines if kind in what or not what]
 
     def begun(self, count=1):
-        """Wait until *count* more parts have begun; answer them in that order."""
+        """Wait until *count* more jobs have begun; return their labels in that order."""
         last = self._seen + count
-        until(lambda: len(self.notes("begun")) >= last, f"the beginning of {last} parts")
+        until(lambda: len(self.notes("begun")) >= last, f"the beginning of {last} jobs")
         first, self._seen = self._seen, last
-        return [part for _, part, _ in self.notes("begun")[first:last]]
+        return [label for _, label, _ in self.notes("begun")[first:last]]
 
-    def times(self, part):
-        """How often a part has begun so far."""
-        return sum(part == other for _, other, _ in self.notes("begun"))
+    def times(self, label):
+        """How often the job with this label has begun so far."""
+        return sum(label == other for _, other, _ in self.notes("begun"))
 
     def most_at_once(self):
         now = most = 0
@@ -114,9 +114,9 @@ class Play:
             most = max(most, now)
         return most
 
-    def cue(self, *parts):
-        for part in parts:
-            (self.place / f"cue {part}").touch()
+    def cue(self, *labels):
+        for label in labels:
+            (self.place / f"cue {label}").touch()
 
     def actor(self, *path):
         """The ref of an actor of the executor: the one of its kind, or below that."""
@@ -163,7 +163,7 @@ _others = set()
 
 
 def overlook_processes():
-    """Let ``processes`` answer none of those that are there now, nor what they will start."""
+    """Let ``processes`` return none of those that are there now, nor what they will start."""
     _others.clear()
     _others.update(psutil.Process().children(recursive=True))
 

@@ -1,18 +1,18 @@
-"""An application that performs deeds in processes, and what a test sees of them."""
+"""An application that performs actions in job processes, and what a test sees of them."""
 
 import os
 import signal
 from contextlib import suppress
 
 from apps import settled, until
-from deeds import Deed
-from plays import child, executor
+from executor_harness import child, executor
+from job_actions import ActionJob
 
 from antq_actors import AntQ, QueueConfig
 from antq_actors.otp import DynamicSupervisor
 
 
-class Crew:
+class ProcessPoolHarness:
     def __init__(self, place):
         self.place = place
         self.app = None
@@ -24,30 +24,30 @@ class Crew:
         self.app = AntQ(path, queues={"default": queue}, **(app or {})).start()
         return self
 
-    def job(self, deed, args=None, **options):
-        args = {"place": str(self.place), "deed": deed, **(args or {})}
-        return self.app.enqueue(Deed, args, **options)
+    def job(self, action, args=None, **options):
+        args = {"place": str(self.place), "action": action, **(args or {})}
+        return self.app.enqueue(ActionJob, args, **options)
 
     def ended(self, job, *statuses):
         return settled(self.app, job, *statuses)
 
-    def does(self, deed, **options):
-        """Enqueue a job and answer how it ended."""
-        return self.ended(self.job(deed, **options))
+    def does(self, action, **options):
+        """Enqueue a job and return how it ended."""
+        return self.ended(self.job(action, **options))
 
-    def error(self, deed, **options):
-        (entry,) = self.does(deed, **options).errors
+    def error(self, action, **options):
+        (entry,) = self.does(action, **options).errors
         return entry
 
     def file(self, pattern):
-        """Wait for a file; answer its path."""
+        """Wait for a file; return its path."""
         return until(lambda: next(iter(self.place.glob(pattern)), None), f"the file {pattern}")
 
-    def begun(self, deed):
-        self.file(f"begun {deed}")
+    def begun(self, action):
+        self.file(f"begun {action}")
 
     def number(self, name):
-        """Wait for a file with a number in its name; answer that, and take the file away."""
+        """Wait for a file with a number in its name; return that, and take the file away."""
         file = self.file(f"{name} *")
         file.unlink()
         return int(file.name.split()[-1])

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from antq_actors import AlreadyExists, Unique, Worker
 
-log = logging.getLogger("deeds")
+log = logging.getLogger("job_actions")
 
 
 def tell_pid(job):
@@ -215,7 +215,7 @@ def leave_a_thread_that_enqueues(job):
         while not done.exists():
             time.sleep(0.005)
         try:
-            Deed.perform_async({**job.args, "deed": "nothing"})
+            ActionJob.perform_async({**job.args, "action": "nothing"})
         except Exception as error:  # noqa: BLE001 - shown to the test
             place(job, "refused").write_text(repr(error))
 
@@ -234,7 +234,7 @@ def look_from_a_thread(job):
     looking.start()
     try:
         for _ in range(50):
-            Deed.perform_async({**job.args, "deed": "nothing"})
+            ActionJob.perform_async({**job.args, "action": "nothing"})
     finally:
         stop.set()
         looking.join()
@@ -252,8 +252,8 @@ def say(job):
         {}["why"]
     except KeyError:
         log.exception("of %s", "import", extra={"number": 7, "thing": threading.Lock()})
-    logging.getLogger("deeds.quiet").info("not this")
-    logging.getLogger("deeds.loud").debug("but this")
+    logging.getLogger("job_actions.quiet").info("not this")
+    logging.getLogger("job_actions.loud").debug("but this")
     job.progress(0.25, "a quarter")
 
 
@@ -272,28 +272,28 @@ def fill_stderr(job):
 
 
 def enqueue(job):
-    made = Deed.perform_async({**job.args, "deed": "nothing"}, schedule_in=3600)
+    made = ActionJob.perform_async({**job.args, "action": "nothing"}, schedule_in=3600)
     assert made.id > job.id
-    assert made.args["deed"] == "nothing"
+    assert made.args["action"] == "nothing"
     place(job, f"made {made.id}").touch()
 
 
 def enqueue_twice(job):
-    options = {"unique": Unique(args=["deed"]), "schedule_in": 3600}
-    first = Deed.perform_async({**job.args, "deed": "nothing"}, **options)
+    options = {"unique": Unique(args=["action"]), "schedule_in": 3600}
+    first = ActionJob.perform_async({**job.args, "action": "nothing"}, **options)
     try:
-        Deed.perform_async({**job.args, "deed": "nothing"}, **options)
+        ActionJob.perform_async({**job.args, "action": "nothing"}, **options)
     except AlreadyExists as error:
         place(job, f"refused for {error.job.id - first.id}").touch()
         place(job, "refused").write_text(str(error))
-    Deed.perform_async({"a": 1}, nonsense=2)
+    ActionJob.perform_async({"a": 1}, nonsense=2)
 
 
 def enqueue_a_local_thing(job):
     class Local:
         pass
 
-    Deed.perform_async({**job.args, "deed": "nothing", "thing": Local()})
+    ActionJob.perform_async({**job.args, "action": "nothing", "thing": Local()})
 
 
 def take_memory(job):
@@ -331,10 +331,10 @@ DEEDS = {
 } | {"sleep": lambda job: time.sleep(60), "nothing": lambda job: None}  # fmt: skip
 
 
-class Deed(Worker, executor="process", max_attempts=1):
+class ActionJob(Worker, executor="process", max_attempts=1):
     def perform(self, job):
-        place(job, f"begun {job.args['deed']}").touch()
-        return DEEDS[job.args["deed"]](job)
+        place(job, f"begun {job.args['action']}").touch()
+        return DEEDS[job.args["action"]](job)
 
 
 def place(job, name):

@@ -1,6 +1,6 @@
 """Jobs that a test sees at work wherever they are performed, in another process as well.
 
-They tell of themselves in files: each notes there when it begins and ends, and waits for its cue.
+They record themselves in files: each notes there when it begins and ends, and waits for its cue.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from antq_actors import Cancel, Fail, Job, Snooze, Worker, current_job, worker
 
 PAUSE = 0.005
 
-log = logging.getLogger("parts")
+log = logging.getLogger("recording_workers")
 
 tenant = ContextVar("tenant", default="nobody")
 
@@ -121,7 +121,7 @@ class Unreadable:
         return raises, (ValueError("not any more"),)
 
 
-class Part(Worker):
+class RecordingWorker(Worker):
     """Notes that it begins, waits for its cue if told to, and ends as ``args["end"]`` says."""
 
     def perform(self, job):
@@ -137,7 +137,7 @@ class Part(Worker):
         return delay(job)
 
 
-class AwaitedPart(Worker):
+class AwaitedRecordingWorker(Worker):
     """The same as a coroutine."""
 
     async def perform(self, job):
@@ -164,12 +164,12 @@ class AwaitedNothing(Worker):
 
 
 @worker
-def function_part(place, number):
+def recording_function(place, number):
     Path(place, f"function {number}").touch()
 
 
 @worker
-async def awaited_function_part(place, number):
+async def awaited_recording_function(place, number):
     Path(place, f"function {number}").touch()  # noqa: ASYNC240 - a moment
 
 
@@ -196,7 +196,7 @@ async def awaited_function_with_delay():
 
 def has_cue(job):
     place = Path(job.args["place"])
-    return not job.args["waits"] or (place / f"cue {job.args['part']}").exists()
+    return not job.args["waits"] or (place / f"cue {job.args['label']}").exists()
 
 
 def delay(job):
@@ -220,7 +220,7 @@ def summary(job):
 
 def note(job, what):
     # One write to a file opened for appending: the lines of several processes do not mix.
-    line = f"{what}\t{job.args['part']}\t{os.getpid()}\n"
+    line = f"{what}\t{job.args['label']}\t{os.getpid()}\n"
     file = os.open(Path(job.args["place"], "notes"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     os.write(file, line.encode())
     os.close(file)

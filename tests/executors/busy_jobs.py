@@ -1,4 +1,4 @@
-"""A program whose processes perform jobs that do not end by themselves; it is ended meanwhile."""
+"""A program whose processes perform jobs that do not end by themselves, until it is stopped."""
 
 import sys
 import time
@@ -6,14 +6,14 @@ from contextlib import suppress
 from pathlib import Path
 
 from apps import until
-from deeds import Deed
+from job_actions import ActionJob
 
 from antq_actors import AntQ, QueueConfig
 
 place = Path(sys.argv[1])
 with AntQ(place / "store", queues={"default": QueueConfig(2, executor="process")}) as app:
-    for deed in ("be_deaf", "spin"):
-        app.enqueue(Deed, {"place": str(place), "deed": deed})
+    for action in ("be_deaf", "spin"):
+        app.enqueue(ActionJob, {"place": str(place), "action": action})
     until(lambda: len(list(place.glob("begun *"))) == 2, "the beginning of both")
     sys.stdout.write("ready\n")
     sys.stdout.flush()
