@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from antq_actors import AntQ, JobNotFound, NotCancellable, NotRetryable, NotStarted, Status, Worker
-from antq_actors.app.job_filters import ListFilters
+from antq_actors.app.queries import ListFilters
 
 TWINS = {
     "alist_jobs": "list_jobs",

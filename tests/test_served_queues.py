@@ -7,7 +7,7 @@ import pytest
 from apps import until
 
 from antq_actors import AntQ, StorageError, Worker, worker
-from antq_actors.app.served_queues import ServedQueues
+from antq_actors.app.enqueue import ServedQueues
 from antq_actors.cli import run
 
 LOGGER = "antq_actors.app"

@@ -13,33 +13,33 @@ from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from antq_actors import forked_child
 from antq_actors.app import config as configuration
-from antq_actors.app import enqueue_only, job_process, signals
+from antq_actors.app import job_process, signals
 from antq_actors.app.job_verbs import JobVerbs
-from antq_actors.app.runtime import Runtime
-from antq_actors.app.shutdown import drain, end, running_jobs
-from antq_actors.app.waiting import WaitVerbs
+from antq_actors.app.runtime import (
+    Runtime,
+    drain,
+    end,
+    refuse_from_within,
+    running_jobs,
+    start_error,
+)
 from antq_actors.checks import short_repr
-from antq_actors.errors import ForkError, NotStarted, StartError, StorageError, StoreNotOpened
+from antq_actors.errors import ForkError, NotStarted
 from antq_actors.jobs import current_app
 from antq_actors.jobs.worker import in_thread
-from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel import errors as otp_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
     from antq_actors.app.config import QueueConfig
     from antq_actors.app.job_process import ThroughParent
-    from antq_actors.app.queue_handle import QueueHandle
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
-    from antq_actors.jobs.state import Statuses
     from antq_actors.otp.kernel.ref import ServerRef
-    from antq_actors.storage.admin.transfer import Imported
-    from antq_actors.storage.locks.node_lock import NodeInfo
 
 log: Final = logging.getLogger("antq_actors.app")
 
@@ -50,7 +50,7 @@ _started: Final[list[AntQ]] = []
 """The applications that run, in the order in which they were started."""
 
 
-class AntQ(JobVerbs, WaitVerbs):
+class AntQ(JobVerbs):
     """The application: the supervision tree, and the door to its jobs.
 
     Describe it with ``AntQ(path, queues=…)``; nothing is opened then. ``with app:``, or ``start``
@@ -141,7 +141,7 @@ class AntQ(JobVerbs, WaitVerbs):
                     return self
                 self.stop()  # which Ctrl-C, say, had cut short
             runs_queues = self._config.start_queues if queues is None else queues
-            runs_queues = runs_queues and not enqueue_only.is_enforced()
+            runs_queues = runs_queues and not job_process.is_enqueue_only()
             if job_process.refuse_start(self._config.path, runs_queues=runs_queues):
                 return self
             self._start(runs_queues=runs_queues)
@@ -168,7 +168,7 @@ class AntQ(JobVerbs, WaitVerbs):
                 _started.remove(self)
             self._running = None
             if isinstance(error, otp_errors.OtpError):
-                raise _start_error(error) from error
+                raise start_error(error) from error
             raise
 
     def stop(self, *, timeout: float | timedelta = 30.0) -> None:
@@ -186,7 +186,7 @@ class AntQ(JobVerbs, WaitVerbs):
                 self._running = None  # a fork has none of its actors, and leaves its parent's alone
                 return
             # Before the lock: whoever holds it may be waiting for this very job.
-            _refuse_from_within(runtime.names.root)
+            refuse_from_within(runtime.names.root)
         # Each step may be repeated: an exception may come between any two of them, and the handler
         # of a signal that comes in the middle may stop the application, too.
         with self._changing:
@@ -221,7 +221,7 @@ class AntQ(JobVerbs, WaitVerbs):
         """
         config = self._config
         if not job_process.refuse_start(config.path, runs_queues=config.start_queues):
-            if enqueue_only.is_enforced():
+            if job_process.is_enqueue_only():
                 self.start()
                 return
             signals.run(self)
@@ -358,50 +358,6 @@ class AntQ(JobVerbs, WaitVerbs):
         """
         return await in_thread(self.enqueue_many, worker, args_iterable, **options)
 
-    def queue(self, name: str) -> QueueHandle:
-        """Return the queue of this name. Raises UnknownQueue, naming those that exist."""
-        return self._runtime().queue(name)
-
-    def queue_names(self) -> list[str]:
-        """Return the queues that hold jobs, are paused, or are run by a process, by name."""
-        return self._runtime().store.known_queues()
-
-    def nodes(self) -> list[NodeInfo]:
-        """Return the processes that run queues of this path: which, where, and with how many jobs.
-
-        One that died is among them until its jobs are given back.
-        """
-        return self._runtime().store.node_infos()
-
-    # ---- the store as a whole ---------------------------------------------------------------
-
-    def verify(self) -> list[str]:
-        """Return what is wrong with the store, one sentence each; see ``maintenance.verify``."""
-        return self._runtime().verify()
-
-    def backup(self, target: str | os.PathLike[str]) -> Path:
-        """Copy the store as it is now to the new directory *target*, while all goes on.
-
-        Returns its path; the copy is on disk then. Raises StorageError.
-        """
-        return self._runtime().backup(target)
-
-    def export_jobs(
-        self,
-        *,
-        status: Statuses | None = None,
-        queue_name: str | None = None,
-    ) -> Iterator[bytes]:
-        """Return lines of JSON, without their ends: a head, then one for each job, by id."""
-        return self._runtime().export_jobs(status, queue_name)
-
-    def import_jobs(self, lines: Iterable[str | bytes]) -> Imported:
-        """Store the jobs of an export as they were; trust the lines as you trust code.
-
-        Raises BatchError at the first line that cannot be stored; those before it are.
-        """
-        return self._runtime().import_jobs(lines)
-
     # ---- inside ---------------------------------------------------------------------------
 
     def _runtime(self) -> Runtime | ThroughParent:
@@ -452,38 +408,9 @@ def _check_queues(queues: object) -> None:
         )
 
 
-def _start_error(error: otp_errors.OtpError) -> Exception:
-    cause: BaseException | None = error
-    while isinstance(cause, otp_errors.StartError):
-        cause = cause.__cause__
-    if isinstance(cause, StorageError):
-        _drop_frames(error, cause)
-        return StoreNotOpened(str(cause))
-    if isinstance(cause, ForkError):
-        return cause
-    return StartError(f"the application could not start: {error}")
-
-
-def _drop_frames(error: BaseException | None, last: BaseException) -> None:
-    """Leave out where *error* and its causes up to *last* were raised.
-
-    A store that is refused is no bug of ours, and 14 frames of this package would hide that. What
-    *last* was raised from keeps its frames.
-    """
-    while error is not None:
-        error.__traceback__ = None
-        error = None if error is last else error.__cause__
-
-
-def _refuse_from_within(root: str) -> None:
-    cell = current.cell()
-    while cell is not None:
-        if cell.name == root:
-            raise RuntimeError(
-                "stop() was called by a job or an actor of this very application, which would wait"
-                " for itself; call it from the thread that started it"
-            )
-        cell = None if cell.parent is None else cell.parent.cell
+for _name, _verb in vars(JobVerbs).items():
+    if not _name.startswith("_"):
+        _verb.__qualname__ = f"AntQ.{_name}"  # which Python's errors about arguments show
 
 
 @atexit.register

@@ -1,14 +1,21 @@
-"""Jobs come in: one at a time, or streamed in batches."""
+"""Jobs come in: one at a time, or streamed in batches.
+
+A process that enqueues and runs no queues looks which ones the living nodes of its path run. A job
+for a queue that nobody runs waits for ever. That is said once for each queue, to whoever enqueues
+there while nodes live: before the first one lives, it is only early.
+"""
 
 from __future__ import annotations
 
+import logging
+import math
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from antq_actors.app.served_queues import DEFAULT_AGE_SECONDS
 from antq_actors.checks import list_known, short_repr
-from antq_actors.errors import BatchError, UnknownQueue
+from antq_actors.errors import AntqError, BatchError, UnknownQueue
 from antq_actors.jobs.new_job import CheckedJob, JobTemplate, as_job
 from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.jobs.worker import refuse_unrunnable
@@ -16,15 +23,89 @@ from antq_actors.storage.format.encoding import encode_args, snapshot_args
 from antq_actors.storage.jobs.job_store import JobStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from antq_actors.app.config import Config
-    from antq_actors.app.served_queues import ServedQueues
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import JobState
     from antq_actors.storage.client import StorageClient
+
+log: Final = logging.getLogger("antq_actors.app")
+
+_LOOK_SECONDS: Final = 1.0
+"""Between two looks for what was enqueued; one costs some 100 µs, and as much for each node."""
+
+DEFAULT_AGE_SECONDS: Final = 0.2
+"""How old a look may be that chooses the queue of a job."""
+
+
+class ServedQueues:
+    """Looks at the nodes of *store*'s path, as seldom as will do."""
+
+    def __init__(self, store: StorageClient, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._served: Sequence[str] = ()
+        self._looked = -math.inf
+        self._compared = -math.inf
+        self._noted: set[str] = set()
+        """The queues in which something was enqueued, and that were not warned about."""
+        self._warned: set[str] = set()
+
+    def first(self, max_age: float) -> str | None:
+        """Return the first queue of the first node that lives; None when none does.
+
+        What was seen *max_age* seconds ago will do. Raises StorageError.
+        """
+        served = self._look(max_age)
+        return served[0] if served else None
+
+    def note(self, queue: str, max_age: float = _LOOK_SECONDS) -> None:
+        """Note that something waits in *queue*, and warn if nodes live and none of them runs it.
+
+        A queue that was seen to be run *max_age* seconds ago is not looked at; those that were
+        noted while no node lived are looked at again. Raises nothing that the store raises: what
+        waits there is stored.
+        """
+        now = self._clock()
+        if queue in self._noted:
+            if now < self._compared + max_age:
+                return
+        elif queue in self._warned:
+            return
+        else:
+            self._noted.add(queue)
+        try:
+            served = self._look(0.0)
+        except AntqError:
+            self._compared = -math.inf  # the next one looks again
+            return
+        self._compared = now
+        if served:
+            for name in self._noted.difference(served):
+                self._warn(name, served)
+
+    def _look(self, max_age: float) -> Sequence[str]:
+        now = self._clock()
+        if now >= self._looked + max_age:
+            self._served = self._store.served_queues()
+            self._looked = now
+        return self._served
+
+    def _warn(self, queue: str, served: Sequence[str]) -> None:
+        self._warned.add(queue)
+        try:
+            self._noted.remove(queue)
+        except KeyError:
+            return  # another thread has just warned
+        log.warning(
+            "no living node runs queue %r, so what is enqueued there waits%s",
+            queue,
+            list_known(queue, served),
+        )
+
 
 BATCH_JOBS: Final = 1_000
 """Jobs stored in one transaction by ``enqueue_many``; so many are held in memory."""

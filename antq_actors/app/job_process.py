@@ -1,7 +1,11 @@
-"""An application in a job process: nothing is started there, and its parent does what is asked.
+"""An application where it starts no queues, whatever its module says.
 
-A module that starts an application is imported by the processes that perform its jobs. If each of
-them started one as well, with queues and processes of its own, they would multiply.
+In a job process nothing is started, and its parent does what is asked. A module that starts an
+application is imported by the processes that perform its jobs. If each of them started one as well,
+with queues and processes of its own, they would multiply.
+
+A command that enqueues a job imports the worker's module. If that starts its application, the
+command must not begin to perform what waits there.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ import logging
 import math
 import os
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Never
 
 from antq_actors.app.enqueue import BATCH_BYTES, BATCH_JOBS, batch_error, items_of
@@ -30,6 +35,24 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.queues.messages import QueueStatus
     from antq_actors.storage.locks.node_lock import NodeInfo
+
+_enforced: Final[list[None]] = []
+
+
+def is_enqueue_only() -> bool:
+    """Return whether ``start`` starts no queues and ``run`` does not wait."""
+    return bool(_enforced)
+
+
+@contextmanager
+def enqueue_only() -> Iterator[None]:
+    """Have applications that are started meanwhile, in any thread, run no queues."""
+    _enforced.append(None)
+    try:
+        yield
+    finally:
+        _enforced.pop()
+
 
 log: Final = logging.getLogger("antq_actors.app")
 

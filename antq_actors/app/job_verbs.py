@@ -1,11 +1,11 @@
-"""The verbs of an application that list, count and change its jobs, and Ant's names for them."""
+"""What an application does with its jobs, queues and store, and Ant's names for it."""
 
 from __future__ import annotations
 
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from antq_actors.app.job_filters import (
+from antq_actors.app.queries import (
     checked_limit,
     checked_queue,
     not_negative,
@@ -13,24 +13,31 @@ from antq_actors.app.job_filters import (
     span_of,
     wanted_of,
 )
+from antq_actors.checks import to_seconds
+from antq_actors.jobs.job import check_outside_of_jobs
 from antq_actors.jobs.worker import in_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from datetime import datetime
+    import os
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime, timedelta
+    from pathlib import Path
 
-    from antq_actors.app.job_filters import ListFilters
     from antq_actors.app.job_process import ThroughParent
+    from antq_actors.app.queries import ListFilters
+    from antq_actors.app.queue_handle import QueueHandle
     from antq_actors.app.runtime import Runtime
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import Statuses
+    from antq_actors.storage.admin.transfer import Imported
+    from antq_actors.storage.locks.node_lock import NodeInfo
 
 R = TypeVar("R")
 
 
 class JobVerbs:
-    """Lists, counts, gets, cancels, retries and deletes the jobs of an application."""
+    """The jobs, queues and store of an application, once it runs; `AntQ` says how it does."""
 
     def _runtime(self) -> Runtime | ThroughParent:
         raise NotImplementedError
@@ -137,6 +144,81 @@ class JobVerbs:
         Raises JobNotFound.
         """
         self._runtime().queries.delete(job_or_id)
+
+    # ---- waiting -----------------------------------------------------------------------------
+
+    def wait_idle(
+        self, queue: str | None = None, *, timeout: float | timedelta | None = None
+    ) -> bool:
+        """Wait until there is nothing left to do in *queue*, or in all queues: return True then.
+
+        That is when, at one moment, nothing is enqueued, running or retrying, in any process, and
+        nothing scheduled is due. A job that is scheduled for later is not waited for; one that is
+        to be retried is. After *timeout* seconds it returns False; None waits for ever, also for
+        jobs that no running queue performs. Waiting costs next to nothing, and the end is seen
+        within milliseconds, or 60 of them when the last job ended in another process.
+
+        In ``perform`` a *timeout* must be given: without a *queue* the job waits for itself, too.
+        Do not wait in a finalizer (``__del__``): it may run in a thread that performs the jobs.
+        Raises UnknownQueue, NotStarted when the application stops while it waits, StorageError, and
+        TypeError or ValueError for a *timeout* that makes no sense.
+        """
+        seconds = _wait_seconds(timeout, "wait_idle")
+        return self._runtime().idle.wait(checked_queue(queue, "queue"), seconds)
+
+    async def await_idle(
+        self,
+        queue: str | None = None,
+        *,
+        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - as its twin
+    ) -> bool:
+        """Do what :meth:`wait_idle` does, without stopping the event loop and without a thread."""
+        seconds = _wait_seconds(timeout, "await_idle")
+        return await self._runtime().idle.wait_async(checked_queue(queue, "queue"), seconds)
+
+    # ---- queues, nodes, and the store as a whole --------------------------------------------
+
+    def queue(self, name: str) -> QueueHandle:
+        """Return the queue of this name. Raises UnknownQueue, naming those that exist."""
+        return self._runtime().queue(name)
+
+    def queue_names(self) -> list[str]:
+        """Return the queues that hold jobs, are paused, or are run by a process, by name."""
+        return self._runtime().store.known_queues()
+
+    def nodes(self) -> list[NodeInfo]:
+        """Return the processes that run queues of this path: which, where, and with how many jobs.
+
+        One that died is among them until its jobs are given back.
+        """
+        return self._runtime().store.node_infos()
+
+    def verify(self) -> list[str]:
+        """Return what is wrong with the store, one sentence each; see ``maintenance.verify``."""
+        return self._runtime().verify()
+
+    def backup(self, target: str | os.PathLike[str]) -> Path:
+        """Copy the store as it is now to the new directory *target*, while all goes on.
+
+        Returns its path; the copy is on disk then. Raises StorageError.
+        """
+        return self._runtime().backup(target)
+
+    def export_jobs(
+        self,
+        *,
+        status: Statuses | None = None,
+        queue_name: str | None = None,
+    ) -> Iterator[bytes]:
+        """Return lines of JSON, without their ends: a head, then one for each job, by id."""
+        return self._runtime().export_jobs(status, queue_name)
+
+    def import_jobs(self, lines: Iterable[str | bytes]) -> Imported:
+        """Store the jobs of an export as they were; trust the lines as you trust code.
+
+        Raises BatchError at the first line that cannot be stored; those before it are.
+        """
+        return self._runtime().import_jobs(lines)
 
     # ---- Ant's names ------------------------------------------------------------------------
 
@@ -273,3 +355,11 @@ def _warned(found: tuple[R, Sequence[str]]) -> R:
     for sentence in hints:
         warnings.warn(sentence, UserWarning, stacklevel=3)
     return value
+
+
+def _wait_seconds(timeout: object, verb: str) -> float | None:
+    """Return the seconds to wait. Raises TypeError or ValueError, also for none in a job."""
+    if timeout is not None:
+        return to_seconds(timeout, "timeout")
+    check_outside_of_jobs(verb)
+    return None

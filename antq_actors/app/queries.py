@@ -1,32 +1,284 @@
-"""Looks at stored jobs and changes them. Arguments are shown as plain data, never executed."""
+"""Looks at stored jobs and changes them. Arguments are shown as plain data, never executed.
+
+Filters are checked where they are written. Names in them that nothing knows find no jobs, and a
+typo should not do so silently: there is a sentence for each.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import difflib
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
-from antq_actors.app.job_filters import checked_queue
-from antq_actors.app.known_names import KnownNames
-from antq_actors.checks import short_repr, whole
+from antq_actors.checks import check_flag, did_you_mean, short_repr, whole
 from antq_actors.errors import JobNotFound
+from antq_actors.jobs import instant
+from antq_actors.jobs.attempt_error import summary
 from antq_actors.jobs.job import Job
+from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.resolver import name_of
 from antq_actors.jobs.state import Status
+from antq_actors.jobs.worker_registry import defined, names
 from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.encoding import as_job
-from antq_actors.storage.format.records import Filter
+from antq_actors.storage.format.records import Filter, Span
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from antq_actors.app.job_filters import Wanted
-    from antq_actors.app.served_queues import ServedQueues
+    from antq_actors.app.enqueue import ServedQueues
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import Statuses, StoredJob
     from antq_actors.storage.client import StorageClient
-    from antq_actors.storage.format.records import Span
+
+
+class ListFilters(TypedDict, total=False):
+    """The filters of ``list_jobs``, as its twin ``alist_jobs`` takes them by keyword."""
+
+    status: Statuses | None
+    queue: str | None
+    worker: AnyWorker | str | None
+    args: Mapping[str, Any] | None
+    after: int | None
+    before: int | None
+    limit: int | None
+    newest_first: bool
+    inserted_after: datetime | None
+    inserted_before: datetime | None
+    failed_after: datetime | None
+    failed_before: datetime | None
+    error: str | None
+
+
+class Period(NamedTuple):
+    """A stretch of time, without its ends; None: it has none on that side."""
+
+    after: Instant | None = None
+    before: Instant | None = None
+
+    def has(self, moment: Instant | None) -> bool:
+        """Return whether *moment* lies in it; None never does."""
+        if moment is None:
+            return False
+        return (self.after is None or moment > self.after) and (
+            self.before is None or moment < self.before
+        )
+
+
+_ALWAYS = Period()
+
+
+class Wanted(NamedTuple):
+    """What a job must have that only reading it tells."""
+
+    args: Mapping[str, Any] | None = None
+    """A subset of its arguments."""
+    inserted: Period = _ALWAYS
+    """When it was enqueued."""
+    failed: Period = _ALWAYS
+    """When it failed for good."""
+    error: str | None = None
+    """A part of its newest error."""
+
+    def statuses(self, chosen: frozenset[Status] | None) -> frozenset[Status] | None:
+        """Return those of the *chosen* statuses that such a job can have; None: any."""
+        if self.failed == _ALWAYS:
+            return chosen
+        failed = frozenset([Status.FAILED])
+        return failed if chosen is None else failed & chosen
+
+    def accept(self) -> Callable[[StoredJob], bool] | None:
+        """Return what tells whether a job has all of it; None when every job does."""
+        return None if self == _ANY else self._accepts
+
+    def _accepts(self, job: StoredJob) -> bool:
+        if self.inserted != _ALWAYS and not self.inserted.has(job.spec.inserted_at):
+            return False
+        if self.failed != _ALWAYS and not self.failed.has(job.state.ended_at):
+            return False
+        if self.error is not None and not _newest_has(job, self.error):
+            return False
+        return self.args is None or _has(display_args(job.spec.args), self.args)
+
+
+_ANY = Wanted()
+
+
+def wanted_of(filters: ListFilters) -> Wanted:
+    """Return what is asked for besides ids, status, queue and worker.
+
+    Raises TypeError or ValueError.
+    """
+    error = filters.get("error")
+    if error is not None and not isinstance(error, str):
+        raise TypeError(f"error must be a part of the error's text (str), got {short_repr(error)}")
+    return Wanted(
+        check_args(filters.get("args")) or None,
+        _period(filters, "inserted"),
+        _period(filters, "failed"),
+        error,
+    )
+
+
+def refuse_unknown(filters: Iterable[str], verb: str) -> None:
+    """Raise TypeError for what is no filter of ``list_jobs``."""
+    for name in filters:
+        if name not in ListFilters.__annotations__:
+            hint = did_you_mean(name, ListFilters.__annotations__)
+            raise TypeError(f"{verb}() got an unexpected keyword argument {name!r}{hint}")
+
+
+def span_of(after: object, before: object, newest_first: object) -> Span:
+    """Return which ids are wanted. Raises TypeError."""
+    newest = check_flag(newest_first, "newest_first")
+    return Span(_number(after, "after") or 0, _number(before, "before"), newest)
+
+
+def checked_limit(limit: object) -> int | None:
+    """Return *limit* if it is a number; else raise TypeError."""
+    return _number(limit, "limit")
+
+
+def not_negative(limit: object) -> int | None:
+    """Return *limit* if it can be a limit; else raise TypeError or ValueError."""
+    number = checked_limit(limit)
+    if number is not None and number < 0:
+        raise ValueError(f"limit must be at least 0, or None for no limit, got {short_repr(limit)}")
+    return number
+
+
+def checked_queue(queue: object, what: str) -> str | None:
+    """Return *queue* if it can be a filter; else raise TypeError, calling it *what*."""
+    if queue is None or isinstance(queue, str):
+        return queue
+    raise TypeError(f"{what} must be a name (str) or None, got {short_repr(queue)}")
+
+
+def _period(filters: Mapping[str, Any], what: str) -> Period:
+    after, before = f"{what}_after", f"{what}_before"
+    return Period(_moment(filters.get(after), after), _moment(filters.get(before), before))
+
+
+def _moment(value: object, what: str) -> Instant | None:
+    if value is None:
+        return None
+    if not isinstance(value, datetime):
+        raise TypeError(
+            f"{what} must be a datetime with a time zone or None, got {short_repr(value)}"
+        )
+    if value.utcoffset() is None:
+        raise ValueError(
+            f"{what}={value.isoformat()} has no time zone; write for example"
+            " datetime.now(UTC) - timedelta(hours=1)"
+        )
+    return instant.from_datetime(value)
+
+
+def _number(value: object, what: str) -> int | None:
+    number = whole(value)
+    if number is None and value is not None:
+        raise TypeError(f"{what} must be a whole number or None, got {short_repr(value)}")
+    return number
+
+
+def _newest_has(job: StoredJob, part: str) -> bool:
+    """Return whether the newest error of *job*, as it is shown, has this *part*."""
+    if not job.errors:
+        return False
+    newest = job.errors[0]
+    return part in summary(newest.error, newest.error_type)
+
+
+def _has(args: Any, wanted: Mapping[str, Any]) -> bool:
+    """Return whether *wanted* is a subset of *args*; mappings within are subsets too."""
+    if not isinstance(args, Mapping):
+        return False
+    for key, value in wanted.items():
+        if key not in args:
+            return False
+        if isinstance(value, Mapping):
+            if not _has(args[key], value):
+                return False
+        elif args[key] != value:
+            return False
+    return True
+
+
+_OFFERED_NAMES: Final = 3
+"""Names that a warning offers."""
+_LONGEST_NAME: Final = 200
+"""Characters of a name that a warning repeats."""
+_REMEMBERED_NAMES: Final = 100
+
+
+class KnownNames:
+    """The names of queues and workers that a store or an application knows.
+
+    *queues*: those that the application was described with.
+    """
+
+    def __init__(self, store: StorageClient, queues: Collection[str]) -> None:
+        self._store = store
+        self._queues = queues
+        self._searched: dict[str, int] = {}
+        """Names of workers that no job had up to an id. Later jobs have larger ids, so that a
+        program that asks again and again, for what is not there yet, reads each job once."""
+
+    def findings(self, queue: str | None, worker: str | None) -> list[str]:
+        """Return a sentence for each of the two that neither stored jobs nor a configuration know.
+
+        A queue costs no more with many jobs than with few. A worker that is not defined in this
+        process is looked for in all jobs, until one has it.
+        """
+        found = []
+        if queue is not None:
+            known = {*self._queues, *self._store.known_queues()}
+            if queue not in known:
+                found.append(
+                    f"no job is in a queue {_quoted(queue)}, and no application is known to run"
+                    f" it{_hint(queue, known)}"
+                )
+        if worker is not None and defined(worker) is None and not self._is_had(worker):
+            known = {*names(), *self._store.recent_workers()}
+            found.append(
+                f"no job has a worker {_quoted(worker)}, and none is defined under this name here:"
+                f" a stored name looks like 'shop.mail:SendReceipt'{_hint(worker, known)}"
+            )
+        return found
+
+    def _is_had(self, worker: str) -> bool:
+        """Return whether any stored job has this worker."""
+        is_had, last = self._store.has_worker(worker, after=self._searched.get(worker, 0))
+        self._searched.pop(worker, None)
+        if not is_had:
+            self._searched[worker] = last
+            if len(self._searched) > _REMEMBERED_NAMES:
+                del self._searched[next(iter(self._searched))]
+        return is_had
+
+
+def _hint(name: str, known: Iterable[str]) -> str:
+    """Return the end of the sentence: the names that were meant, perhaps, or some that there are.
+
+    Of a worker, what stands behind the colon may be all that was given.
+    """
+    names = sorted(known)
+    if not names:
+        return ""
+    tails = [each for each in names if each.rpartition(":")[2] == name]
+    close = tails or difflib.get_close_matches(name[:_LONGEST_NAME], names, n=_OFFERED_NAMES)
+    if close:
+        return f"; did you mean {' or '.join(map(repr, close[:_OFFERED_NAMES]))}?"
+    more = ", …" if len(names) > _OFFERED_NAMES else ""
+    return f"; there are {', '.join(map(repr, names[:_OFFERED_NAMES]))}{more}"
+
+
+def _quoted(name: str) -> str:
+    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…")
 
 
 _MOST_BITS: Final = 128
@@ -62,7 +314,7 @@ class JobQueries:
         """Return the jobs that pass all filters given, by id."""
         chosen = Filter(wanted.statuses(_statuses(status)), queue, _worker(worker))
         found = self._store.list(chosen, span, limit=limit, accept=wanted.accept())
-        return [_shown(job) for job in found]
+        return [_for_display(job) for job in found]
 
     def filter(self, status: Statuses | None, queue_name: str | None) -> Filter:
         """Return the filter for jobs that pass both. Raises ValueError for an unknown status."""
@@ -87,15 +339,15 @@ class JobQueries:
 
     def get(self, id_: int) -> Job:
         """Return a job. Raises JobNotFound."""
-        return _shown(self._store.read(JobReader.get, id_of(id_)))
+        return _for_display(self._store.read(JobReader.get, id_of(id_)))
 
     def cancel(self, job_or_id: Job | int) -> Job:
         """Cancel a job that has not ended. Raises JobNotFound, NotCancellable."""
-        return _shown(self._store.write(JobStore.cancel, id_of(job_or_id), now=self._clock()))
+        return _for_display(self._store.write(JobStore.cancel, id_of(job_or_id), now=self._clock()))
 
     def retry(self, job_or_id: Job | int) -> Job:
         """Enqueue an ended job again. Raises JobNotFound, NotRetryable, AlreadyExists."""
-        job = _shown(self._store.write(JobStore.retry, id_of(job_or_id), now=self._clock()))
+        job = _for_display(self._store.write(JobStore.retry, id_of(job_or_id), now=self._clock()))
         if self._served is not None:
             self._served.note(job.queue_name, max_age=0.0)
         return job
@@ -105,7 +357,7 @@ class JobQueries:
         self._store.write(JobStore.delete, id_of(job_or_id))
 
 
-def _shown(stored: StoredJob) -> Job:
+def _for_display(stored: StoredJob) -> Job:
     return as_job(stored, display_args(stored.spec.args))
 
 

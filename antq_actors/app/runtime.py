@@ -1,26 +1,44 @@
-"""What exists while an application runs, and only then."""
+"""What exists while an application runs, and how it ends: drain the queues, then the tree."""
 
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.app import tree
-from antq_actors.app.enqueue import Enqueuer
+from antq_actors.app.enqueue import Enqueuer, ServedQueues
 from antq_actors.app.queries import JobQueries
 from antq_actors.app.queue_handle import QueueHandle
-from antq_actors.app.served_queues import ServedQueues
-from antq_actors.app.shutdown import end
 from antq_actors.app.waiting import IdleWait
 from antq_actors.checks import exact_str, list_known, short_repr
-from antq_actors.errors import NotStarted, StartError, StorageError, UnknownQueue
+from antq_actors.errors import (
+    AntqError,
+    ForkError,
+    NotStarted,
+    StartError,
+    StorageError,
+    StoreNotOpened,
+    UnknownQueue,
+)
 from antq_actors.jobs import instant
+from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel import errors as otp_errors
+from antq_actors.otp.kernel.errors import CallExit, OtpError
+from antq_actors.otp.kernel.reasons import Killed, Shutdown
+from antq_actors.otp.messaging import calls
+from antq_actors.otp.messaging.links import exit as exit_
 from antq_actors.otp.messaging.names import registered, whereis
+from antq_actors.otp.messaging.requests import send_request
+from antq_actors.otp.supervision.supervisor import Supervisor
+from antq_actors.queues.messages import Drain, GetRunning
 from antq_actors.queues.node import Node
+from antq_actors.queues.running_attempts import INTERRUPTION_TIMEOUT_SECONDS
 from antq_actors.storage.admin import maintenance, transfer
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.lmdb.directory import VolatileDirectory
@@ -28,12 +46,65 @@ from antq_actors.storage.lmdb.environment import Environment, close_left_open, o
 from antq_actors.storage.locks import node_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from antq_actors.app import config as configuration
     from antq_actors.jobs.state import Statuses
     from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.storage.admin.transfer import Imported
+
+log: Final = logging.getLogger("antq_actors.app")
+
+RUNNING_TIMEOUT_SECONDS: Final = 1.0
+"""How long a queue has to say what it runs."""
+
+STORE_TIMEOUT_SECONDS: Final = 10.0
+"""Seconds beyond what jobs may take: for the store, and for a machine that is busy."""
+
+
+def drain(queues: Sequence[str], timeout: float, *, wait: bool = True) -> None:
+    """Have the queue actors claim no more, and wait until nothing runs.
+
+    What runs after *timeout* seconds is interrupted, and given back at the latest
+    ``INTERRUPTION_TIMEOUT_SECONDS`` after that.
+    """
+    if not wait:
+        for queue in queues:
+            calls.cast(queue, Drain(timeout))
+        return
+    deadline = time.monotonic() + timeout + INTERRUPTION_TIMEOUT_SECONDS + STORE_TIMEOUT_SECONDS
+    requests = [(queue, send_request(queue, Drain(timeout))) for queue in queues]
+    for queue, request in requests:
+        try:
+            request.wait(max(0.0, deadline - time.monotonic()))
+        except CallExit as error:
+            # Its successor gives its jobs back; there is no need to wait for that.
+            log.warning("%s ended before it was drained: %s", queue, error)
+
+
+def running_jobs(queues: Sequence[str]) -> tuple[int, ...]:
+    """Return the ids of the jobs that run in these queues, as far as their actors say."""
+    found: list[int] = []
+    deadline = time.monotonic() + RUNNING_TIMEOUT_SECONDS
+    for request in [send_request(queue, GetRunning()) for queue in queues]:
+        with suppress(CallExit):  # it is being restarted, or has stopped
+            found += request.wait(max(0.0, deadline - time.monotonic()))
+    return tuple(sorted(found))
+
+
+def end(root: ServerRef, node: Node) -> None:
+    """Stop the tree: queues first, then this process is no node any more, then the store."""
+    with suppress(OtpError):
+        Supervisor.terminate_child(root, "queues")
+    with suppress(AntqError):
+        node.close()
+    try:
+        calls.stop(root, Shutdown(), timeout=STORE_TIMEOUT_SECONDS + INTERRUPTION_TIMEOUT_SECONDS)
+    except CallExit as error:
+        if root.is_alive():
+            log.error("the supervision tree is abandoned: %s", error)  # noqa: TRY400 - no news in it
+            exit_(root, Killed())
+
 
 REOPEN_TIMEOUT_SECONDS: Final = 30.0
 """Seconds that a storage actor has to come back."""
@@ -187,3 +258,39 @@ def _free_names() -> tree.Names:
         _taken.discard(names)
         raise
     return names
+
+
+def start_error(error: otp_errors.OtpError) -> Exception:
+    """Return what ``start`` raises from the *error* of the tree."""
+    cause: BaseException | None = error
+    while isinstance(cause, otp_errors.StartError):
+        cause = cause.__cause__
+    if isinstance(cause, StorageError):
+        _drop_frames(error, cause)
+        return StoreNotOpened(str(cause))
+    if isinstance(cause, ForkError):
+        return cause
+    return StartError(f"the application could not start: {error}")
+
+
+def _drop_frames(error: BaseException | None, last: BaseException) -> None:
+    """Leave out where *error* and its causes up to *last* were raised.
+
+    A store that is refused is no bug of ours, and 14 frames of this package would hide that. What
+    *last* was raised from keeps its frames.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = None if error is last else error.__cause__
+
+
+def refuse_from_within(root: str) -> None:
+    """Raise RuntimeError in a job or an actor below *root*, which a stop would wait for."""
+    cell = current.cell()
+    while cell is not None:
+        if cell.name == root:
+            raise RuntimeError(
+                "stop() was called by a job or an actor of this very application, which would wait"
+                " for itself; call it from the thread that started it"
+            )
+        cell = None if cell.parent is None else cell.parent.cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from antq_actors.app.signal_waiter import SignalWaiter, hurries
 from antq_actors.jobs import worker_registry
@@ -13,7 +13,7 @@ from antq_actors.jobs import worker_registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from antq_actors.app.antq import AntQ
+    from antq_actors.otp.kernel.ref import ServerRef
 
 log: Final = logging.getLogger("antq_actors.app")
 
@@ -27,8 +27,28 @@ _TREE_ENDED: Final = 0
 _STOPPED: Final = 255
 
 
+class Program(Protocol):
+    """What is started and stopped here: an application."""
+
+    @property
+    def root(self) -> ServerRef:
+        """The root supervisor."""
+
+    def start(self, *, queues: bool | None = None) -> object:
+        """Start the tree."""
+
+    def stop(self) -> None:
+        """Stop it, and wait for running jobs."""
+
+    def hurry(self) -> None:
+        """Let a stop wait no longer for running jobs."""
+
+    def running_jobs(self) -> tuple[int, ...]:
+        """Return the ids of the jobs that run in this process."""
+
+
 def run(
-    app: AntQ,
+    app: Program,
     *,
     queues: bool | None = None,
     when_up: Callable[[], None] = lambda: None,
@@ -64,7 +84,7 @@ def run(
         raise RuntimeError(f"the supervision tree gave up: {reason}; see the log for why")
 
 
-def note_ctrl_c(app: AntQ) -> None:
+def note_ctrl_c(app: Program) -> None:
     """Warn that Ctrl-C has left ``with app``, which now waits for the jobs that run."""
     running = app.running_jobs()
     if running:
@@ -76,7 +96,11 @@ class _Stop:
     """A stop that is under way in a thread of its own, so that this one gets the next signal."""
 
     def __init__(
-        self, app: AntQ, waiter: SignalWaiter, report: Callable[[str], None], hurried_by: int | None
+        self,
+        app: Program,
+        waiter: SignalWaiter,
+        report: Callable[[str], None],
+        hurried_by: int | None,
     ) -> None:
         self._app = app
         self._waiter = waiter

@@ -10,60 +10,19 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.app.job_filters import checked_queue
-from antq_actors.checks import list_known, to_seconds
+from antq_actors.checks import list_known
 from antq_actors.errors import NotStarted, StorageError, UnknownQueue
-from antq_actors.jobs.job import check_outside_of_jobs
 from antq_actors.storage.requests import IdleWaiter
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Collection
-    from datetime import timedelta
 
-    from antq_actors.app.job_process import ThroughParent
-    from antq_actors.app.runtime import Runtime
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.client import StorageClient
 
 _SLICE_SECONDS: Final = 0.25
 """Seconds that a thread waits at a time: in between it hears Ctrl-C, and that its job is to end."""
-
-
-class WaitVerbs:
-    """Waits for the jobs of an application."""
-
-    def _runtime(self) -> Runtime | ThroughParent:
-        raise NotImplementedError
-
-    def wait_idle(
-        self, queue: str | None = None, *, timeout: float | timedelta | None = None
-    ) -> bool:
-        """Wait until there is nothing left to do in *queue*, or in all queues: return True then.
-
-        That is when, at one moment, nothing is enqueued, running or retrying, in any process, and
-        nothing scheduled is due. A job that is scheduled for later is not waited for; one that is
-        to be retried is. After *timeout* seconds it returns False; None waits for ever, also for
-        jobs that no running queue performs. Waiting costs next to nothing, and the end is seen
-        within milliseconds, or 60 of them when the last job ended in another process.
-
-        In ``perform`` a *timeout* must be given: without a *queue* the job waits for itself, too.
-        Do not wait in a finalizer (``__del__``): it may run in a thread that performs the jobs.
-        Raises UnknownQueue, NotStarted when the application stops while it waits, StorageError, and
-        TypeError or ValueError for a *timeout* that makes no sense.
-        """
-        seconds = _checked(timeout, "wait_idle")
-        return self._runtime().idle.wait(checked_queue(queue, "queue"), seconds)
-
-    async def await_idle(
-        self,
-        queue: str | None = None,
-        *,
-        timeout: float | timedelta | None = None,  # noqa: ASYNC109 - as its twin
-    ) -> bool:
-        """Do what :meth:`wait_idle` does, without stopping the event loop and without a thread."""
-        seconds = _checked(timeout, "await_idle")
-        return await self._runtime().idle.wait_async(checked_queue(queue, "queue"), seconds)
 
 
 class IdleWait:
@@ -161,11 +120,3 @@ def _left(deadline: float | None) -> float:
     if deadline is None:
         return _SLICE_SECONDS
     return max(0.0, min(_SLICE_SECONDS, deadline - time.monotonic()))
-
-
-def _checked(timeout: object, verb: str) -> float | None:
-    """Return the seconds to wait. Raises TypeError or ValueError, also for none in a job."""
-    if timeout is not None:
-        return to_seconds(timeout, "timeout")
-    check_outside_of_jobs(verb)
-    return None

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import typer
 
 from antq_actors import AntQ, Job, Status
-from antq_actors.app import enqueue_only
+from antq_actors.app import job_process
 from antq_actors.checks import short_repr
 from antq_actors.cli import output, render, user_code
 from antq_actors.cli.listing import AsJson, parse_args, read_json
@@ -97,7 +97,7 @@ def enqueue(
     }
     given = {name: value for name, value in options.items() if value is not None}
     check_exists(path)
-    with enqueue_only.enforced():
+    with job_process.enqueue_only():
         worker, module = _load(target)
         with _application(module, path, key_file) as app:
             job = _enqueue(app, worker, args, given)
