@@ -42,6 +42,7 @@ from antq_actors.jobs.outcome import (
 )
 from antq_actors.jobs.state import ErrorEntry, StoredJob
 from antq_actors.jobs.worker import Worker
+from antq_actors.jobs.worker_registry import defined
 
 if TYPE_CHECKING:
     from antq_actors.jobs.control import Control
@@ -156,7 +157,10 @@ class AttemptRunner(msgspec.Struct):
         """Find the worker, load the job, and make what performs it. Raises whatever that does."""
         attempt, since = self.attempt, forked_child.generation
         stored = attempt.job
-        worker = resolver.resolve(stored.spec.worker, job_id=stored.id, propagate=self.propagate)
+        name = stored.spec.worker
+        worker = defined(name)
+        if worker is None:
+            worker = resolver.resolve(name, job_id=stored.id, propagate=self.propagate)
         if forked_child.generation != since:
             forked_child.end()
         try:

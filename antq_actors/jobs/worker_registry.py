@@ -66,6 +66,11 @@ class _Definition(NamedTuple):
 
 
 _defined: Final[dict[str, AnyWorker]] = {}
+
+# Looked up three times for each job, so there is no function around it.
+defined: Final[Callable[[str], AnyWorker | None]] = _defined.get
+"""Return the worker last defined under a name in this process, or None."""
+
 _definitions: Final[dict[str, _Definition]] = {}
 _replaced: Final[WeakValueDictionary[int, AnyWorker]] = WeakValueDictionary()
 """Workers whose jobs another one would run, by their ids: a class need not be hashable."""
@@ -110,11 +115,6 @@ def define(name: str, worker: AnyWorker) -> None:
     _definitions.pop(name, None)
     _replaced.pop(id(worker), None)
     _defined[name] = worker
-
-
-def defined(name: str) -> AnyWorker | None:
-    """Return the worker last defined under *name* in this process, or None."""
-    return _defined.get(name)
 
 
 def names() -> list[str]:
