@@ -1,8 +1,9 @@
-"""README and docs name no command, option, method or class that is not there."""
+"""README and docs name no command, option, method, class or file that is not there."""
 
 import re
 import shlex
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,31 @@ def test_the_page_names_only_commands_and_options_that_exist(page):
         assert given <= options_of(name), line
 
 
+FILE = re.compile(r"(?<!`)`([\w./-]+\.(?:py|md|toml|json|ya?ml|service))(?:::\w+)?`")
+HISTORY = ROOT / "CHANGELOG.md"
+NAMES_FILES_OF_PYKKA = "pykka_suite.md"
+
+
+@pytest.mark.parametrize("page", [*PAGES, HISTORY], ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_page_names_only_files_that_exist(page):
+    prose = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    missing = [name for name in FILE.findall(prose) if not is_a_file(name)]
+    assert not missing or page.name == NAMES_FILES_OF_PYKKA, missing
+
+
+@cache
+def project_files():
+    folders = ("antq_actors", "benchmarks", "docs", "examples", "tests")
+    return [file for folder in folders for file in (ROOT / folder).rglob("*") if file.is_file()]
+
+
+def is_a_file(name):
+    """Return whether a file has this path, from the project, the package or any folder."""
+    if (ROOT / name).is_file() or (ROOT / "antq_actors" / name).is_file():
+        return True
+    return any(file.as_posix().endswith(f"/{name}") for file in project_files())
+
+
 THINGS = {"app": AntQ, "otp": otp, "job": Job, "antq_actors": antq_actors}
 
 
@@ -60,6 +86,9 @@ def test_a_name_that_does_not_exist_is_found():
     assert not is_there(Job, "result_of")
     assert is_there(QueueHandle, "pause")
     assert is_there(QueueStatus, "counts")
+    assert not is_a_file("storage/nowhere.py")
+    assert is_a_file("storage/client.py")
+    assert FILE.findall("`a/b.py`, `tests/t.py::test_it`, `app.py = 1`") == ["a/b.py", "tests/t.py"]
     assert COMMAND.findall("`antq start shop:app --processes 4`") == [
         "start shop:app --processes 4"
     ]
