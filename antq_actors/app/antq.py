@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
-    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.otp.kernel.cell import ServerRef
 
 log: Final = logging.getLogger("antq_actors.app")
 

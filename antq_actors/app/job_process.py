@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
-    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.queues.messages import QueueStatus
     from antq_actors.storage.locks.node_lock import NodeInfo
 

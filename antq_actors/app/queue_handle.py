@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors.errors import NotStarted, StorageError
 from antq_actors.jobs import instant
 from antq_actors.jobs.state import Status
-from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.cell import fence
 from antq_actors.otp.kernel.errors import CallCycle, CallExit, CallTimeout
 from antq_actors.otp.messaging import names
 from antq_actors.otp.messaging.calls import call
@@ -26,7 +26,7 @@ from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
-    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.storage.client import StorageClient
 
 ANSWER_TIMEOUT_SECONDS: Final = 30.0
@@ -125,7 +125,7 @@ class QueueHandle:
             except (CallTimeout, CallCycle) as error:
                 raise StorageError(f"queue {self.name!r} did not answer: {error}") from error
             except CallExit as error:
-                current.fence()
+                fence()
                 if time.monotonic() >= deadline:
                     raise StorageError(f"queue {self.name!r} did not come back: {error}") from error
                 if self._store.closed.wait(POLL_SECONDS):

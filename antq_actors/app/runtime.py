@@ -27,8 +27,8 @@ from antq_actors.errors import (
     UnknownQueue,
 )
 from antq_actors.jobs import instant
-from antq_actors.otp.kernel import current
 from antq_actors.otp.kernel import errors as otp_errors
+from antq_actors.otp.kernel.cell import current_cell
 from antq_actors.otp.kernel.errors import CallExit, OtpError
 from antq_actors.otp.kernel.reasons import Killed, Shutdown
 from antq_actors.otp.messaging import calls
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from antq_actors.app import config as configuration
     from antq_actors.jobs.state import Statuses
-    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.storage.admin.transfer import Imported
 
 log: Final = logging.getLogger("antq_actors.app")
@@ -286,7 +286,7 @@ def _drop_frames(error: BaseException | None, last: BaseException) -> None:
 
 def refuse_from_within(root: str) -> None:
     """Raise RuntimeError in a job or an actor below *root*, which a stop would wait for."""
-    cell = current.cell()
+    cell = current_cell()
     while cell is not None:
         if cell.name == root:
             raise RuntimeError(

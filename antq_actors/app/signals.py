@@ -13,7 +13,7 @@ from antq_actors.jobs import worker_registry
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.otp.kernel.cell import ServerRef
 
 log: Final = logging.getLogger("antq_actors.app")
 

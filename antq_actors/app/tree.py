@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from antq_actors.app.config import Config, QueueConfig
+    from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.child_spec import ChildSpec
-    from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.queues.node import Node
     from antq_actors.storage.client import StorageClient
 

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from antq_actors.executors.base import ASYNC, Health, NotReady
 from antq_actors.executors.loop_thread import JOIN_TIMEOUT_SECONDS, LoopHandle, LoopThread
 from antq_actors.otp.actors.gen_server import GenServer
-from antq_actors.otp.kernel import abandoned
 from antq_actors.otp.kernel.reasons import ExitReason, Shutdown
+from antq_actors.otp.kernel.stopping import add_abandoned
 from antq_actors.otp.messaging import timers
 
 if TYPE_CHECKING:
     from antq_actors.executors.base import Done, Settings
     from antq_actors.executors.job_tasks import Owner
     from antq_actors.jobs.perform import Attempt
+    from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.child_spec import ChildSpec
-    from antq_actors.otp.kernel.ref import ServerRef
 
 log: Final = logging.getLogger("antq_actors.executors")
 
@@ -115,7 +115,7 @@ class LoopActor(GenServer):
         """End the loop. A job that blocks it is abandoned with its thread."""
         self._executor.close()
         if not self._loop.stop():
-            abandoned.add(self._otp_cell, self._loop.thread)
+            add_abandoned(self._otp_cell, self._loop.thread)
             log.warning(
                 "the event loop of queue %r does not end; its thread is abandoned", self._loop.queue
             )

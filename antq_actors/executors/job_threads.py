@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors import forked_child
 from antq_actors.executors import places
-from antq_actors.otp.kernel import abandoned
-from antq_actors.otp.kernel.interruption import woken_by
+from antq_actors.otp.kernel.stopping import add_abandoned, discard_abandoned, woken_by
 from antq_actors.otp.threads import run_queue
 
 if TYPE_CHECKING:
@@ -148,7 +147,7 @@ class JobThreads(ThreadPoolExecutor):
         """Note that *future* is done; return whether its thread may take another."""
         with self._changing:
             self._running.discard(future)
-            abandoned.discard(future)
+            discard_abandoned(future)
             if future in self._abandoned:
                 self._abandoned.discard(future)
                 if self._serving == self._max_workers:
@@ -160,7 +159,7 @@ class JobThreads(ThreadPoolExecutor):
 
 def _abandon(future: _JobFuture) -> None:
     if future.thread is not None:
-        abandoned.add(future, future.thread)
+        add_abandoned(future, future.thread)
 
 
 def _run(future: Future[Any], fn: Callable[[], Any]) -> None:

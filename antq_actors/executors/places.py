@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.jobs import perform
 from antq_actors.jobs.attempt_error import is_users
-from antq_actors.otp.kernel.interruption import Interruptible
+from antq_actors.otp.kernel.stopping import Interruptible
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable
     from types import FrameType
 
-    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.otp.kernel.cell import ServerRef
 
 _MOST_FRAMES: Final = 1_000
 """Innermost frames that are read: an endless recursion must not hold up the reader."""

@@ -15,8 +15,7 @@ from antq_actors.errors import WorkerNotFound
 from antq_actors.executors.base import ASYNC, THREAD, NotReady, attempt_runner
 from antq_actors.jobs import resolver, worker_registry
 from antq_actors.jobs.outcome import GivenBack, NotRun
-from antq_actors.otp.actors.remote_actor import RemoteActor
-from antq_actors.otp.actors.task_actor import OneShot
+from antq_actors.otp.actors.task_actor import RemoteActor, TaskActor
 from antq_actors.otp.kernel.errors import Interrupt
 from antq_actors.otp.kernel.reasons import ExitReason, Killed, Shutdown
 
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.resolver import AnyWorker
-    from antq_actors.otp.kernel.cell import Watcher
-    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.otp.kernel.cell import ServerRef, Watcher
 
 _INTERRUPT: Final = (Interrupt,)
 
@@ -48,7 +46,7 @@ def kind_for(worker: AnyWorker, of_queue: str | None) -> str:
     return of_queue
 
 
-class WorkerActor(OneShot):
+class WorkerActor(TaskActor):
     """Performs one job. An exit signal interrupts it.
 
     *watcher* is called with its end, whose reason has the job's outcome.

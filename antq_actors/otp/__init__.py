@@ -2,11 +2,12 @@
 
 The rooms, from the ground up; each file begins with what it promises.
 
-    kernel       one actor: its identity and its one death (cell), its mailbox, its loop; the values
-                 that actors are told by (messages, reasons, errors, child_spec)
+    kernel       one actor: its cell, its refs and its one death (cell), its mailbox, its loop; how
+                 threads are made to end (stopping); and the values that actors are told by
+                 (messages, reasons, errors, child_spec)
     threads      the threads that actors take turns on
-    messaging    two actors: calls, monitors, links, timers, names
-    actors       what actors are made of: gen_server, task_actor, remote_actor, supervised classes
+    messaging    two actors: calls, names, links and monitors, timers, and rings of waits (deadlock)
+    actors       what actors are made of: gen_server, task_actor, supervised pykka classes
     registry     names under any keys
     events       what supervisors report: as values, as a stream, in the log
     supervision  restart (all decisions, pure), and the supervisors that carry them out
@@ -24,7 +25,7 @@ from antq_actors.otp.inspect.debugging import get_state, resume, suspend
 from antq_actors.otp.inspect.restart_waiter import wait_until_restarted
 from antq_actors.otp.inspect.tracing import Trace, trace
 from antq_actors.otp.inspect.tree import Handling, Node, tree
-from antq_actors.otp.kernel.abandoned import orphans
+from antq_actors.otp.kernel.cell import Exited, ServerRef
 from antq_actors.otp.kernel.child_spec import (
     BRUTAL_KILL,
     AutoShutdown,
@@ -36,8 +37,6 @@ from antq_actors.otp.kernel.child_spec import (
 )
 from antq_actors.otp.kernel.errors import (
     AlreadyPresent,
-    AlreadyRegistered,
-    AlreadyStarted,
     CallCycle,
     CallExit,
     CallTimeout,
@@ -52,19 +51,25 @@ from antq_actors.otp.kernel.errors import (
     TaskExit,
     UnknownRegistry,
 )
-from antq_actors.otp.kernel.messages import IGNORE, NOREPLY, Continue, Down, Exited, IdleTimeout
+from antq_actors.otp.kernel.messages import IGNORE, NOREPLY, Continue, IdleTimeout
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, NoProc, Normal, Shutdown
-from antq_actors.otp.kernel.ref import ServerRef
+from antq_actors.otp.kernel.stopping import orphans
 from antq_actors.otp.messaging.calls import call, cast, reply, stop
+from antq_actors.otp.messaging.links import (
+    Down,
+    Monitor,
+    demonitor,
+    link,
+    monitor,
+    trap_exit,
+    unlink,
+)
 
 # By its own name, but not in __all__: there it would shadow the builtin of everyone who imports *.
 from antq_actors.otp.messaging.links import exit as exit  # noqa: A004 - OTP's name; so it is typed
-from antq_actors.otp.messaging.links import link, trap_exit, unlink
-from antq_actors.otp.messaging.monitors import Monitor, demonitor, monitor
-from antq_actors.otp.messaging.names import whereis
+from antq_actors.otp.messaging.names import AlreadyRegistered, AlreadyStarted, Via, whereis
 from antq_actors.otp.messaging.requests import Request, send_request
 from antq_actors.otp.messaging.timers import Timer, cancel_timer, send_after
-from antq_actors.otp.messaging.via import Via
 from antq_actors.otp.registry.registry import Registry
 from antq_actors.otp.supervision.admin import RESTARTING, ChildInfo, Counts
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.state import StoredJob
+    from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.reasons import ExitReason
-    from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.otp.messaging.timers import Timer
     from antq_actors.storage.format.records import Claim
 

@@ -23,14 +23,13 @@ from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, NotRun, Snoozed
 from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.worker_registry import defined
-from antq_actors.otp.kernel import current
-from antq_actors.otp.kernel.abandoned import is_abandoned
+from antq_actors.otp.kernel.cell import ServerRef, current_cell
 from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
 from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.otp.kernel.reasons import Killed, Shutdown
-from antq_actors.otp.kernel.ref import ServerRef
-from antq_actors.otp.messaging import inline, links, timers
-from antq_actors.otp.messaging.watch import DeathWatch
+from antq_actors.otp.kernel.stopping import is_abandoned
+from antq_actors.otp.messaging import calls, links, timers
+from antq_actors.otp.messaging.deadlock import DeathWatch
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 from antq_actors.otp.threads import run_queue
 from antq_actors.queues.dispatch import Executors
@@ -95,7 +94,7 @@ class Workers(DynamicSupervisor):
 
     def can_run_inline(self) -> bool:
         """Return whether an actor asks: a KeyboardInterrupt must not cut the start of a child."""
-        return current.cell() is not None
+        return current_cell() is not None
 
 
 class ExitQueue:
@@ -110,7 +109,7 @@ class ExitQueue:
         """Whether the queue actor will take them without a message."""
         self._exits: deque[tuple[ServerRef, ExitReason]] = deque()
         self._notified = False
-        self._run_turn = partial(inline.run_pending, queue)
+        self._run_turn = partial(calls.run_pending, queue)
 
     def push(self, ref: ServerRef, reason: ExitReason, /) -> None:
         """Add an exit, in whatever thread it happens."""
@@ -120,7 +119,7 @@ class ExitQueue:
         if self.paused or self._notified:
             return
         self._notified = True
-        if inline.defer_turn(self._queue):
+        if calls.defer_turn(self._queue):
             self._queue.mailbox.deliver(_EXITED, wake=False)
         elif ref.cell.thread is threading.current_thread():
             # Soon it has nothing more to do, and runs the queue's turn itself: when the worker

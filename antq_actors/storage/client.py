@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.otp import CallCycle, CallExit, CallTimeout
-from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.cell import current_cell, fence
 from antq_actors.otp.kernel.messages import Promise
-from antq_actors.otp.messaging import calls, inline
+from antq_actors.otp.messaging import calls
 from antq_actors.storage.format.records import Claim, Filter, Span
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
@@ -147,12 +147,12 @@ class StorageClient:
         if os.getpid() != self._pid:
             self.check()
         request = Write(work)
-        return request, inline.request(self._dest, request, tag)
+        return request, calls.call_or_message(self._dest, request, tag)
 
     def request_again(self, request: Write, *, tag: Any) -> Response | None:
         """Repeat a request whose answer was lost. If it was done, only its answer comes again."""
         self.check()
-        return inline.request(self._dest, request, tag)
+        return calls.call_or_message(self._dest, request, tag)
 
     # ---- jobs are looked at ---------------------------------------------------------------
 
@@ -324,9 +324,9 @@ class StorageClient:
         began = time.monotonic()
         deadline, back_by = began + timeout, began + reconnect_timeout
         while True:
-            current.fence()  # a killed caller has nothing more to ask
+            fence()  # a killed caller has nothing more to ask
             try:
-                return inline.call(self._dest, request, max(0.0, deadline - time.monotonic()))
+                return calls.call(self._dest, request, max(0.0, deadline - time.monotonic()))
             except CallCycle:
                 raise
             except CallTimeout as error:
@@ -377,5 +377,5 @@ class StorageClient:
 
 def _stop_requested() -> bool:
     """Return whether this thread's actor has to end, so that its supervisor waits for it."""
-    me = current.cell()
+    me = current_cell()
     return me is not None and me.mailbox.has_signal()

@@ -42,7 +42,7 @@ from antq_actors.otp import (
 )
 from antq_actors.otp.inspect.debugging import _SetSuspended
 from antq_actors.otp.kernel.messages import Call
-from antq_actors.otp.messaging import inline
+from antq_actors.otp.messaging.calls import run_pending
 
 
 def state_of(ref):
@@ -450,10 +450,10 @@ def test_no_foreign_thread_runs_a_turn_of_a_suspended_actor(start):
     eventually(lambda: ref.cell.mailbox.asleep)
 
     with pytest.raises(CallTimeout):
-        InThread(inline.call, ref, "waits", 0.01).result()  # no handler of a signal runs there
+        InThread(call, ref, "waits", 0.01).result()  # no handler of a signal runs there
     assert state_of(ref) == "suspended"
     resume(ref)
-    assert InThread(inline.call, ref, "fine").result() == "fine"
+    assert InThread(call, ref, "fine").result() == "fine"
 
 
 def test_what_waits_for_a_suspended_actor_is_not_handled_by_others_either(start):
@@ -461,7 +461,7 @@ def test_what_waits_for_a_suspended_actor_is_not_handled_by_others_either(start)
     suspend(ref)
     asked = send_request(ref, "waits")
 
-    inline.run_pending(ref.cell)
+    run_pending(ref.cell)
 
     with pytest.raises(CallTimeout):
         asked.wait(0.01)
@@ -476,7 +476,7 @@ def test_a_foreign_thread_that_comes_to_the_suspension_handles_nothing_behind_it
     for message in (suspension, behind):
         ref.cell.mailbox.deliver(Envelope(message), wake=False)
 
-    inline.run_pending(ref.cell)
+    run_pending(ref.cell)
 
     assert suspension.is_settled
     assert state_of(ref) == "suspended"

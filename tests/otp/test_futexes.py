@@ -6,15 +6,16 @@ import threading
 import pytest
 from test_forked import run
 
-from antq_actors.otp.threads import futex
+from antq_actors.otp.threads import run_queue
+from antq_actors.otp.threads.run_queue import futex_rows as rows
 
 
 def has_a_table_of_its_own():
-    rows = []
-    thread = threading.Thread(target=lambda: rows.append(futex.rows()))
+    found = []
+    thread = threading.Thread(target=lambda: found.append(rows()))
     thread.start()
     thread.join()
-    return rows[0] > 0
+    return found[0] > 0
 
 
 pytestmark = pytest.mark.skipif(
@@ -23,27 +24,28 @@ pytestmark = pytest.mark.skipif(
 )
 
 MANY = f"""
-from antq_actors.otp.threads import futex
+from antq_actors.otp.threads import run_queue
+from antq_actors.otp.threads.run_queue import futex_rows as rows
 
 def start(number):
     return [Child.start() for _ in range(number)]
 
 start(1)
-at_first = futex.rows()
-ENOUGH = {futex.ENOUGH}
+at_first = rows()
+ENOUGH = {run_queue.FEW_THREADS}
 """
 
 
 def test_with_few_threads_it_is_left_as_it_is():
-    run(MANY + "start(ENOUGH - 1); assert 0 < futex.rows() == at_first, futex.rows()")
+    run(MANY + "start(ENOUGH - 1); assert 0 < rows() == at_first, rows()")
 
 
 def test_with_many_threads_it_has_a_row_for_each():
-    run(MANY + "start(10 * ENOUGH); assert futex.rows() >= 10 * ENOUGH, futex.rows()")
+    run(MANY + "start(10 * ENOUGH); assert rows() >= 10 * ENOUGH, rows()")
 
 
 def test_one_that_is_larger_is_not_made_smaller():
-    run(MANY + "futex._prctl(1, 8192); start(2 * ENOUGH); assert futex.rows() == 8192")
+    run(MANY + "run_queue._prctl(1, 8192); start(2 * ENOUGH); assert rows() == 8192")
 
 
 def test_a_forked_child_has_one_for_its_own_threads():
@@ -54,9 +56,9 @@ start(10 * ENOUGH)
 
 def check():
     start(1)
-    assert futex.rows() < 5 * ENOUGH, futex.rows()
+    assert rows() < 5 * ENOUGH, rows()
     start(5 * ENOUGH)
-    assert futex.rows() >= 5 * ENOUGH, futex.rows()
+    assert rows() >= 5 * ENOUGH, rows()
 
 in_child(check)
 """

@@ -23,12 +23,14 @@ from antq_actors.otp import (
     call,
     monitor,
     reply,
+    send_request,
     trace,
 )
 from antq_actors.otp.kernel.errors import Interrupt
 from antq_actors.otp.kernel.mailbox import Turn
 from antq_actors.otp.kernel.messages import Call
-from antq_actors.otp.messaging import inline, links
+from antq_actors.otp.messaging import links
+from antq_actors.otp.messaging.calls import call_or_message, run_pending
 
 
 class Inline(Probe):
@@ -60,17 +62,22 @@ def asleep(ref):
     eventually(lambda: ref.cell.mailbox.asleep)
 
 
+def call_own_thread(ref, request, timeout=LONGEST):
+    """Have the actor answer in its own thread, as a message that waits for it."""
+    return send_request(ref, request).wait(timeout)
+
+
 # ---- calls ----------------------------------------------------------------------------------
 
 
 def test_a_turn_is_run_by_the_thread_that_calls_while_the_actor_sleeps(inline_ref):
     def call_it():
-        return inline.call(inline_ref, the_thread), threading.current_thread()
+        return call(inline_ref, the_thread), threading.current_thread()
 
     who, caller = InThread(call_it).result()
 
     assert who is caller
-    assert inline.call(inline_ref, attrgetter("ref")) is inline_ref
+    assert call(inline_ref, attrgetter("ref")) is inline_ref
 
 
 def a_program(code):
@@ -78,14 +85,14 @@ def a_program(code):
     lines = [
         "import signal, threading",
         "from antq_actors.otp import GenServer",
-        "from antq_actors.otp.messaging import inline",
+        "from antq_actors.otp import call",
         "class Inline(GenServer):",
         "    runs_inline = True",
         "    def handle_call(self, request): return threading.current_thread()",
         "ref = Inline.start()",
         "def ran_here():",
         "    while not ref.cell.mailbox.asleep: pass",
-        "    return inline.call(ref, None) is threading.current_thread()",
+        "    return call(ref, None) is threading.current_thread()",
         *code,
     ]
     return subprocess.run(  # noqa: S603 - its own code
@@ -120,31 +127,31 @@ def test_an_actor_that_does_not_run_inline_runs_its_turn_itself(start, notes):
     ref = start(notes)
     asleep(ref)
 
-    assert inline.call(ref, the_thread) is own_thread(ref)
+    assert call(ref, the_thread) is own_thread(ref)
 
 
 def test_so_does_one_that_does_not_want_to_now(inline_ref):
-    call(inline_ref, lambda me: setattr(me, "willing", False))
+    call_own_thread(inline_ref, lambda me: setattr(me, "willing", False))
     asleep(inline_ref)
 
-    assert inline.call(inline_ref, the_thread) is own_thread(inline_ref)
+    assert call(inline_ref, the_thread) is own_thread(inline_ref)
 
 
 def test_so_does_one_that_is_looked_at(inline_ref, notes):
     with trace(inline_ref, notes.add):
-        assert inline.call(inline_ref, the_thread) is own_thread(inline_ref)
+        assert call(inline_ref, the_thread) is own_thread(inline_ref)
 
 
 def test_so_does_one_that_waits_for_its_idle_timeout(start, notes):
     ref = start(notes, of=Inline, init=lambda me: setattr(me, "idle_timeout", 3600.0))
     asleep(ref)
 
-    assert inline.call(ref, the_thread) is own_thread(ref)
+    assert call(ref, the_thread) is own_thread(ref)
 
 
 def test_a_turn_speaks_for_its_actor_and_the_thread_for_itself_afterwards(start, inline_ref):
     def whom(_me):
-        return inline.call(inline_ref, lambda me: me.ref is inline_ref and monitor(asker)._owner)
+        return call(inline_ref, lambda me: me.ref is inline_ref and monitor(asker)._owner)
 
     asker = start(of=Probe)
 
@@ -153,9 +160,9 @@ def test_a_turn_speaks_for_its_actor_and_the_thread_for_itself_afterwards(start,
 
 
 def test_whoever_calls_in_the_meantime_is_answered_by_the_own_thread(inline_ref, gate):
-    running = InThread(inline.call, inline_ref, lambda _me: gate())
+    running = InThread(call, inline_ref, lambda _me: gate())
     gate.wait_entered()
-    others = [InThread(inline.call, inline_ref, the_thread) for _ in range(2)]
+    others = [InThread(call, inline_ref, the_thread) for _ in range(2)]
     eventually(lambda: len(inline_ref.cell.mailbox) == 2)
 
     gate.open()
@@ -171,11 +178,11 @@ def test_a_turn_that_is_cut_short_has_taken_nothing_from_others(inline_ref, gate
         assert me.take_requests(2) == []
         raise_anew(error)
 
-    running = InThread(inline.call, inline_ref, be_cut_short)
+    running = InThread(call, inline_ref, be_cut_short)
     gate.wait_entered()
     others = []
     for number in range(3):
-        others.append(InThread(inline.call, inline_ref, lambda me, n=number: (n, the_thread(me))))
+        others.append(InThread(call, inline_ref, lambda me, n=number: (n, the_thread(me))))
         eventually(lambda n=number: len(inline_ref.cell.mailbox) == n + 1)
     gate.open()
 
@@ -195,16 +202,16 @@ def test_a_thread_that_left_its_turn_without_a_word_keeps_nobody_from_the_actor(
     InThread(leave_without_a_word).result()
 
     assert mailbox.turn is not None
-    assert InThread(inline.call, inline_ref, answering("alive")).result() == "alive"
+    assert InThread(call, inline_ref, answering("alive")).result() == "alive"
     eventually(lambda: mailbox.turn is None)
 
 
 def test_a_thread_that_is_at_its_turn_is_waited_for_however_long_it_takes(inline_ref, gate):
-    running = InThread(inline.call, inline_ref, lambda _me: gate())
+    running = InThread(call, inline_ref, lambda _me: gate())
     gate.wait_entered()
     turn = inline_ref.cell.mailbox.turn
     with pytest.raises(CallTimeout):
-        call(inline_ref, answering("never"), timeout=0.2)
+        call_own_thread(inline_ref, answering("never"), timeout=0.2)
 
     assert inline_ref.cell.mailbox.turn is turn
     gate.open()
@@ -223,12 +230,12 @@ def test_a_reentrant_actor_answers_a_call_out_of_its_own_turn(start, notes):
 
     def outer(me):
         before = me.from_
-        inner = inline.call(ref, answering("inner"))
+        inner = call(ref, answering("inner"))
         return inner, me.from_ is before
 
-    assert InThread(inline.call, ref, outer).result() == ("inner", True)
-    assert call(ref, outer) == ("inner", True)
-    assert call(ref, answering("alive")) == "alive"
+    assert InThread(call, ref, outer).result() == ("inner", True)
+    assert call_own_thread(ref, outer) == ("inner", True)
+    assert call_own_thread(ref, answering("alive")) == "alive"
 
 
 def test_a_late_answer_is_waited_for_as_long_as_the_caller_says(inline_ref):
@@ -239,27 +246,27 @@ def test_a_late_answer_is_waited_for_as_long_as_the_caller_says(inline_ref):
         return NOREPLY
 
     with pytest.raises(CallTimeout):
-        inline.call(inline_ref, owe, timeout=0.01)
-    waiting = InThread(inline.call, inline_ref, owe, LONGEST)
+        call(inline_ref, owe, timeout=0.01)
+    waiting = InThread(call, inline_ref, owe, LONGEST)
     eventually(lambda: len(owed) == 2)
-    call(inline_ref, lambda _me: reply(owed[1], "late"))
+    call_own_thread(inline_ref, lambda _me: reply(owed[1], "late"))
 
     assert waiting.result() == "late"
 
 
 def test_nobody_has_it_is_what_a_caller_hears_of_a_name_that_nobody_has():
     with pytest.raises(CallExit, match="no actor is registered"):
-        inline.call("nobody", the_thread)
+        call("nobody", the_thread)
 
 
 def test_an_actor_that_calls_itself_hears_of_the_cycle(inline_ref):
     def self_call(_me):
         try:
-            inline.call(inline_ref, the_thread)
+            call(inline_ref, the_thread)
         except CallCycle as error:
             return error
 
-    assert isinstance(call(inline_ref, self_call), CallCycle)
+    assert isinstance(call_own_thread(inline_ref, self_call), CallCycle)
 
 
 def test_no_two_turns_are_run_at_once_and_none_is_lost(inline_ref):
@@ -271,7 +278,7 @@ def test_no_two_turns_are_run_at_once_and_none_is_lost(inline_ref):
         return before
 
     def many():
-        return [inline.call(inline_ref, count, LONGEST) for _ in range(200)]
+        return [call(inline_ref, count, LONGEST) for _ in range(200)]
 
     threads = [InThread(many) for _ in range(8)]
     answers = [answer for thread in threads for answer in thread.result()]
@@ -287,7 +294,7 @@ def test_what_a_turn_raises_ends_the_actor_and_the_caller_hears_of_it(inline_ref
     watch = monitor(inline_ref)
 
     with pytest.raises(CallExit) as caught:
-        inline.call(inline_ref, raising(error))
+        call(inline_ref, raising(error))
 
     assert caught.value.reason == watch.wait(LONGEST).reason == Crash(error)
     assert notes.take(1) == [("terminate", Crash(error))]
@@ -297,7 +304,7 @@ def test_a_turn_may_stop_its_actor(inline_ref):
     watch = monitor(inline_ref)
 
     with pytest.raises(CallExit):
-        inline.call(inline_ref, raising(Stop(Shutdown("enough"))))
+        call(inline_ref, raising(Stop(Shutdown("enough"))))
 
     assert watch.wait(LONGEST).reason == Shutdown("enough")
 
@@ -305,17 +312,17 @@ def test_a_turn_may_stop_its_actor(inline_ref):
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, Interrupt])
 def test_what_is_raised_in_the_foreign_thread_alone_harms_that_thread_alone(inline_ref, error):
     with pytest.raises(error):
-        InThread(inline.call, inline_ref, raising(error())).result()
+        InThread(call, inline_ref, raising(error())).result()
 
-    assert inline.call(inline_ref, answering("alive")) == "alive"
-    assert call(inline_ref, the_thread) is own_thread(inline_ref)
+    assert call(inline_ref, answering("alive")) == "alive"
+    assert call_own_thread(inline_ref, the_thread) is own_thread(inline_ref)
     assert not inline_ref.cell.mailbox.calls
 
 
 def test_an_exit_signal_waits_for_the_end_of_the_turn_and_then_overtakes_what_waits(
     inline_ref, gate, notes
 ):
-    running = InThread(inline.call, inline_ref, lambda _me: (gate(), "done")[1])
+    running = InThread(call, inline_ref, lambda _me: (gate(), "done")[1])
     gate.wait_entered()
     inline_ref.tell("never handled")
     links.exit(inline_ref, Shutdown())
@@ -328,7 +335,7 @@ def test_an_exit_signal_waits_for_the_end_of_the_turn_and_then_overtakes_what_wa
 
 
 def test_a_kill_meanwhile_is_what_the_caller_hears_and_its_thread_goes_on(inline_ref, gate):
-    running = InThread(inline.call, inline_ref, lambda _me: gate())
+    running = InThread(call, inline_ref, lambda _me: gate())
     gate.wait_entered()
     links.exit(inline_ref, Killed())
     assert not inline_ref.is_alive()
@@ -347,7 +354,7 @@ def test_what_a_turn_of_a_killed_actor_still_sends_reaches_nobody(inline_ref, st
         gate()
         other.tell("from the dead")
 
-    running = InThread(inline.call, inline_ref, send)
+    running = InThread(call, inline_ref, send)
     gate.wait_entered()
     links.exit(inline_ref, Killed())
     gate.open()
@@ -364,17 +371,17 @@ def test_what_a_turn_of_a_killed_actor_still_sends_reaches_nobody(inline_ref, st
 def test_a_request_is_answered_at_once_by_one_that_sleeps(start, inline_ref):
     asker = start(of=Probe)
 
-    response = call(asker, lambda _me: inline.request(inline_ref, answering(7), tag="t"))
+    response = call(asker, lambda _me: call_or_message(inline_ref, answering(7), tag="t"))
 
     assert (response.tag, response.value, response.error) == ("t", 7, None)
 
 
 def test_a_request_to_one_that_is_busy_is_answered_by_a_message(start, notes, gate):
     busy, asker = start(of=Inline), start(notes)
-    running = InThread(inline.call, busy, lambda _me: gate())
+    running = InThread(call, busy, lambda _me: gate())
     gate.wait_entered()
 
-    assert call(asker, lambda _me: inline.request(busy, answering(7), tag="t")) is None
+    assert call(asker, lambda _me: call_or_message(busy, answering(7), tag="t")) is None
     gate.open()
 
     running.result()
@@ -386,7 +393,7 @@ def test_a_request_to_one_that_has_ended_is_answered_by_a_message(start, notes, 
     links.exit(inline_ref, Killed())
     asker = start(notes)
 
-    assert call(asker, lambda _me: inline.request(inline_ref, answering(7), tag="t")) is None
+    assert call(asker, lambda _me: call_or_message(inline_ref, answering(7), tag="t")) is None
 
     [response] = notes.take(1)
     assert isinstance(response.error, CallExit)
@@ -406,7 +413,7 @@ def test_what_waits_is_handled_in_order_in_the_thread_that_offers_it(inline_ref,
 
     let_wait(inline_ref, "first", note, "last")
 
-    inline.run_pending(inline_ref.cell)
+    run_pending(inline_ref.cell)
 
     assert notes.take(3) == ["first", threading.current_thread(), "last"]
 
@@ -416,7 +423,7 @@ def test_one_that_does_not_run_inline_is_woken_for_what_waits(start, notes):
     asleep(ref)
     let_wait(ref, "message")
 
-    inline.run_pending(ref.cell)
+    run_pending(ref.cell)
 
     assert notes.take(1) == ["message"]
 
@@ -426,7 +433,7 @@ def test_what_fails_there_ends_the_actor_and_not_the_thread(inline_ref, notes):
     error = ValueError("broken")
     let_wait(inline_ref, raising(error), "never handled")
 
-    inline.run_pending(inline_ref.cell)
+    run_pending(inline_ref.cell)
 
     assert watch.wait(LONGEST).reason == Crash(error)
     assert notes.take(1) == [("terminate", Crash(error))]
@@ -436,14 +443,14 @@ def test_a_stop_among_what_waits_ends_the_actor(inline_ref, notes):
     watch = monitor(inline_ref)
     let_wait(inline_ref, "first", raising(Stop(Normal())))
 
-    inline.run_pending(inline_ref.cell)
+    run_pending(inline_ref.cell)
 
     assert watch.wait(LONGEST).reason == Normal()
     assert notes.take(2) == ["first", ("terminate", Normal())]
 
 
 def test_nothing_that_waits_is_nothing_to_do(inline_ref):
-    inline.run_pending(inline_ref.cell)
+    run_pending(inline_ref.cell)
 
     assert inline_ref.cell.mailbox.asleep
 

@@ -25,7 +25,7 @@ from antq_actors.otp import (
     whereis,
 )
 from antq_actors.otp.kernel.errors import Interrupt
-from antq_actors.otp.kernel.interruption import Interruptible
+from antq_actors.otp.kernel.stopping import Interruptible
 
 DONE = Shutdown("done")
 
@@ -293,7 +293,7 @@ def test_a_crash_within_a_stretch_is_a_crash(start):
 AFTER_AN_INTERRUPT = """
 import sys, threading
 from antq_actors.otp.kernel.errors import Interrupt
-from antq_actors.otp.kernel.interruption import Interruptible
+from antq_actors.otp.kernel.stopping import Interruptible
 
 class FromTrace(Exception):
     pass

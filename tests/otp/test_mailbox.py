@@ -14,7 +14,7 @@ from antq_actors.otp.kernel.messages import Call, ExitSignal
 
 
 def a_signal(number=0):
-    return ExitSignal(None, Shutdown(number))
+    return ExitSignal(Shutdown(number))
 
 
 @pytest.mark.rule(68)

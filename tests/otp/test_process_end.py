@@ -230,7 +230,7 @@ def test_questions_that_are_open_or_wait_are_answered_by_the_end(start, gate):
     asked = ref.ask(answering(1), block=False)
     stopping = ref.stop(block=False)
     called = InThread(call, ref, answering(2), None)
-    eventually(lambda: ref.cell.mailbox._messages and len(ref.cell.mailbox) == 3)
+    eventually(lambda: ref.cell.mailbox.messages and len(ref.cell.mailbox) == 3)
 
     kill(ref)
 

@@ -13,9 +13,9 @@ from pykka import Actor, ActorRef, ActorRegistry, ThreadingActor, _envelope, mes
 
 import antq_actors
 from antq_actors.otp import DynamicSupervisor, GenServer, Supervisor
-from antq_actors.otp.actors.task_actor import LeanServer
+from antq_actors.otp.actors.task_actor import TaskActor
+from antq_actors.otp.kernel.cell import ServerRef
 from antq_actors.otp.kernel.loop import ActorLoop
-from antq_actors.otp.kernel.ref import ServerRef
 
 
 class Plain(ThreadingActor):
@@ -99,7 +99,7 @@ def private_names(path):
     [
         (ActorLoop, ThreadingActor, {"_actor_loop", "_create_actor_inbox"}),
         (GenServer, ThreadingActor, {"_start_actor_loop", "start", "use_daemon_thread"}),
-        (LeanServer, ThreadingActor, {"actor_stopped"}),
+        (TaskActor, ThreadingActor, {"actor_stopped"}),
         (Supervisor, ThreadingActor, set()),
         (DynamicSupervisor, ThreadingActor, set()),
         (ServerRef, ActorRef, {"ask", "stop", "tell"}),
@@ -127,13 +127,13 @@ def test_pykkas_init_makes_these_fields():
     assert set(vars(Plain())) == FIELDS
 
 
-@pytest.mark.parametrize("of", [GenServer, LeanServer])
+@pytest.mark.parametrize("of", [GenServer, TaskActor])
 def test_an_actor_of_ours_has_the_fields_that_pykkas_init_makes_and_two_more(of):
     assert set(vars(of())) == FIELDS | OURS
 
 
 def test_the_fields_of_a_lean_actor_are_of_the_kinds_that_pykka_makes():
-    lean, plain = LeanServer(), Plain()
+    lean, plain = TaskActor(), Plain()
 
     assert isinstance(lean.actor_urn, type(plain.actor_urn))
     assert lean.actor_ref is lean.ref

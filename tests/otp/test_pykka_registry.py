@@ -6,7 +6,7 @@ from probe import LONGEST, Notes, Probe
 from supervised import eventually, kill
 
 from antq_actors.otp import GenServer, call, stop
-from antq_actors.otp.actors.task_actor import LeanServer
+from antq_actors.otp.actors.task_actor import TaskActor
 
 registry = pykka.ActorRegistry
 
@@ -30,7 +30,9 @@ class Reader(Listener):
     """A subclass."""
 
 
-class Lean(LeanServer):
+class Lean(TaskActor):
+    _otp_live = GenServer._otp_live
+
     """Not in the registry."""
 
 

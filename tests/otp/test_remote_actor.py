@@ -15,7 +15,7 @@ from antq_actors.otp import (
     monitor,
     tree,
 )
-from antq_actors.otp.actors.remote_actor import RemoteActor
+from antq_actors.otp.actors.task_actor import RemoteActor
 from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
 from antq_actors.otp.messaging import links
 

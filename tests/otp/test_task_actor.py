@@ -22,11 +22,11 @@ from antq_actors.otp import (
     orphans,
     tree,
 )
-from antq_actors.otp.actors.task_actor import OneShot
+from antq_actors.otp.actors.task_actor import TaskActor
 from antq_actors.otp.messaging import links
 
 
-class Doing(OneShot):
+class Doing(TaskActor):
     """Does what it is given."""
 
     def __init__(self, do):

@@ -18,9 +18,9 @@ from antq_actors.otp import (
 )
 from antq_actors.otp.kernel.mailbox import Mailbox
 from antq_actors.otp.kernel.messages import ExitSignal
-from antq_actors.otp.supervision.shutdown import AT_ONCE, wake_in_turn
+from antq_actors.otp.kernel.stopping import AT_ONCE, wake_in_turn
 
-SIGNAL = ExitSignal(None, Shutdown())
+SIGNAL = ExitSignal(Shutdown())
 MANY = 4 * AT_ONCE
 
 
@@ -37,7 +37,7 @@ def a_box_that_looks_asleep():
     box = Mailbox()
     box._wake = threading.Lock()
     box._wake.acquire()
-    box._sleeping = True
+    box.sleeping = True
     return box
 
 

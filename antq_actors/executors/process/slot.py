@@ -23,7 +23,7 @@ from antq_actors.jobs.outcome import Failed, Interrupted
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.errors import Stop
 from antq_actors.otp.kernel.messages import Continue
-from antq_actors.otp.messaging import inline
+from antq_actors.otp.messaging.calls import deferring_turns
 
 if TYPE_CHECKING:
     from antq_actors.executors.process.attempt import ProcessHandle
@@ -123,7 +123,7 @@ class SlotActor(GenServer):
         finally:
             self.is_busy = False
             # The queue claims its next job in this thread, which then takes it: no thread is woken.
-            with self._pool.taking_next(), inline.deferring_turns():
+            with self._pool.taking_next(), deferring_turns():
                 handle.end(end)
 
     def _kill(self) -> None:

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from antq_actors.executors.base import Done, Settings
     from antq_actors.jobs.options import RayOptions
     from antq_actors.jobs.perform import Attempt
+    from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.child_spec import ChildSpec
     from antq_actors.otp.kernel.reasons import ExitReason
-    from antq_actors.otp.kernel.ref import ServerRef
 
 log: Final = logging.getLogger("antq_actors.executors")
 

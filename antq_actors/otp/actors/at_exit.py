@@ -1,4 +1,9 @@
-"""A program that ends with running actors stops them."""
+"""The ends that the program brings: its exit stops the actors that run, and a fork ends its copies.
+
+A forked child has the memory of its parent's actors, and none of their threads. To wait there for
+one of them would be to wait for ever, perhaps for a lock that another thread held at the moment of
+the fork. So in the child they have all ended, and it can start its own. The parent notices nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +14,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from antq_actors import forked_child
+from antq_actors.otp.actors import pykka_registry
+from antq_actors.otp.kernel import stopping
+from antq_actors.otp.kernel.cell import living, local
 from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.otp.kernel.messages import StopRequest
 from antq_actors.otp.kernel.reasons import Shutdown
+from antq_actors.otp.messaging import deadlock, names
 from antq_actors.otp.messaging.calls import stop
-from antq_actors.otp.messaging.watch import DeathWatch
+from antq_actors.otp.messaging.deadlock import DeathWatch
 
 if TYPE_CHECKING:
     from antq_actors.otp.kernel.cell import ActorCell
@@ -56,3 +65,19 @@ def _stop_together(cells: list[ActorCell]) -> None:
 
 atexit.register(_stop_all)
 forked_child.at_end(_stop_all)
+
+
+# ---- in a forked child ---------------------------------------------------------------------------
+
+
+def _lose_all() -> None:
+    local.cell = None
+    for module in (stopping, pykka_registry, names, deadlock):
+        module.renew()
+    for cell in list(living):
+        cell.lose()
+    living.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_lose_all)

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 from pykka import ActorRegistry
 
 from antq_actors.checks import timeout_seconds
-from antq_actors.otp.actors import at_exit, fork
-from antq_actors.otp.kernel import current
-from antq_actors.otp.kernel.cell import logger
+from antq_actors.otp.actors import at_exit
+from antq_actors.otp.kernel.cell import ServerRef, current_cell, fence, living
 from antq_actors.otp.kernel.child_spec import ChildSpec, ChildType, Restart
 from antq_actors.otp.kernel.errors import CallExit, StartError
-from antq_actors.otp.kernel.loop import ActorLoop
+from antq_actors.otp.kernel.loop import ActorLoop, logger
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, Normal, Shutdown
-from antq_actors.otp.kernel.ref import ServerRef
 from antq_actors.otp.messaging import names, timers
 from antq_actors.otp.messaging.deadlock import waiting_for
 from antq_actors.otp.threads import run_queue
@@ -28,8 +26,8 @@ if TYPE_CHECKING:
 
     from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.child_spec import ShutdownTime
+    from antq_actors.otp.messaging.names import Via
     from antq_actors.otp.messaging.timers import Timer
-    from antq_actors.otp.messaging.via import Via
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -101,11 +99,11 @@ class GenServer(ActorLoop):
     def init(self) -> Any:
         """Prepare, in the actor's own thread; the starter waits for it.
 
-        Answer None, ``Continue(token)`` or ``IGNORE``; ``raise Stop(reason)`` to refuse.
+        Return None, ``Continue(token)`` or ``IGNORE``; ``raise Stop(reason)`` to refuse.
         """
 
     def handle_call(self, request: Any) -> Any:
-        """Answer a ``call`` or a plain ``ask``: with the reply, or with NOREPLY for later."""
+        """Return the reply to a ``call`` or a plain ``ask``, or NOREPLY if it comes later."""
         raise TypeError(f"{type(self).__name__} does not understand the call {request!r}")
 
     def handle_cast(self, request: Any) -> None:
@@ -117,7 +115,7 @@ class GenServer(ActorLoop):
         logger.warning("%s ignores an unknown message: %r", self._otp_cell, message)
 
     def handle_continue(self, token: Any) -> None:
-        """Go on after ``init`` answered ``Continue(token)``, before any message."""
+        """Go on after ``init`` returned ``Continue(token)``, before any message."""
         logger.warning("%s ignores an unknown continue: %r", self._otp_cell, token)
 
     def terminate(self, reason: ExitReason) -> None:
@@ -152,17 +150,20 @@ class GenServer(ActorLoop):
     def take_requests(self, limit: int) -> list[Any]:
         """Take up to *limit* requests that wait in front of all else, to be handled with this one.
 
-        Answer what ``from_`` would be for each, with the request as its ``request``; reply to each.
+        Return what ``from_`` would be for each, with the request as its ``request``; reply to each.
         """
-        # Who looks on sees each message begin, so then they come one by one.
-        return [] if self._otp_cell.observers else list(self.mailbox.take_calls(limit))
+        cell = self._otp_cell
+        # Observers see each message begin, so for them they come one by one.
+        if cell.observers or not cell.mailbox.messages:
+            return []
+        return list(cell.mailbox.take_calls(limit))
 
     def send_after(self, seconds: float | timedelta, message: Any) -> Timer:
         """Send *message* to this actor's ``handle_info`` in *seconds*."""
         return timers.send_after(self._otp_ref, message, seconds)
 
     def interruptible(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Answer ``fn(...)``; an exit signal meanwhile raises Interrupt inside it.
+        """Return ``fn(...)``; an exit signal in the meantime raises Interrupt inside it.
 
         Let the Interrupt pass: the actor then ends with the signal's reason. It cannot reach a
         thread that sits in C code before that returns.
@@ -212,7 +213,7 @@ class GenServer(ActorLoop):
 
         Raises what `start` raises. The caller is not linked to an actor that did not start.
         """
-        return cls._otp_launch(args, kwargs, name=name, timeout=timeout, parent=current.cell())
+        return cls._otp_launch(args, kwargs, name=name, timeout=timeout, parent=current_cell())
 
     @classmethod
     def spawn_link(cls, *args: Any, name: str | Via | None = None, **kwargs: Any) -> ServerRef:
@@ -221,7 +222,7 @@ class GenServer(ActorLoop):
         As ``proc_lib:spawn_link``, and as OTP's tasks are started: what goes wrong in ``init``
         is an end like any other.
         """
-        return cls._otp_prepare(args, kwargs, name=name, parent=current.cell(), is_awaited=False)
+        return cls._otp_prepare(args, kwargs, name=name, parent=current_cell(), is_awaited=False)
 
     @classmethod
     def child_spec(
@@ -304,7 +305,7 @@ class GenServer(ActorLoop):
         parent: Any,
         is_awaited: bool,
     ) -> ServerRef:
-        current.fence()
+        fence()
         if name is not None:
             names.check(name)
         actor = cls(*args, **kwargs)
@@ -333,7 +334,7 @@ class GenServer(ActorLoop):
             at_exit.add(cell)
         else:
             self._otp_join(parent)
-        fork.add(cell)
+        living[cell] = None
         try:
             self._start_actor_loop()
         except RuntimeError as error:  # the system has no thread left
@@ -348,7 +349,7 @@ class GenServer(ActorLoop):
             # Killed since its thread last looked: nobody would ever end a child of it.
             reason = parent.reason or Killed()
             self._otp_cell.die(reason)
-            current.fence()
+            fence()
             raise CallExit(reason)
 
     def _start_actor_loop(self) -> None:

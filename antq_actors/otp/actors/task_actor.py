@@ -1,4 +1,9 @@
-"""A GenServer for actors that come and go by the thousand."""
+"""Actors that come and go by the thousand: each has one thing to do, and ends with it.
+
+A `TaskActor` does it in a thread of its own. A `RemoteActor` has none: an event loop has ten
+thousand things under way in one thread, another process has them in none of ours. Each is still an
+actor of its own, with a supervisor, a place in the tree, an exit reason and one end.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +12,18 @@ import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from antq_actors.otp.actors.gen_server import GenServer
-from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.cell import ServerRef, living, local
 from antq_actors.otp.kernel.errors import Interrupt, Stop
 from antq_actors.otp.kernel.mailbox import Mailbox
 from antq_actors.otp.kernel.messages import Continue, ExitSignal
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed
-from antq_actors.otp.kernel.ref import ServerRef
 
 if TYPE_CHECKING:
     from threading import Event
 
-
 _numbers: Final = itertools.count(1)
+
+_TO_RUN: Final = Continue()
 
 
 class _Flag:
@@ -33,16 +38,18 @@ class _Flag:
         self._set = True
 
 
-class LeanServer(GenServer):
-    """Costs half of what a GenServer costs to start.
+class TaskActor(GenServer):
+    """Has one thing to do, and ends with it: it handles no messages and has no hooks.
 
-    pykka's ActorRegistry does not know it, its urn is unique in this process only, and nobody can
-    wait for its ``actor_stopped``. All else is the same.
+    Subclasses write ``run``. The sender of a message to it is told of its end, as of every actor's.
+
+    It costs half of what a GenServer costs to start: pykka's ActorRegistry does not know it, its
+    urn is unique in this process only, and ``actor_stopped`` cannot be waited for.
     """
 
     in_actor_registry: ClassVar[bool] = False
     end_is_reported_elsewhere: ClassVar[bool] = False
-    """Whether whoever started it logs what its end means, so that its supervisor need not."""
+    """Whether its starter logs what its end means, so that its supervisor need not."""
 
     actor_stopped: Event
 
@@ -54,24 +61,14 @@ class LeanServer(GenServer):
         self._otp_ref = self._actor_ref = ref = ServerRef(self, mailbox, registered=False)
         self._otp_cell = ref.cell
 
-
-_TO_RUN: Final = Continue()
-
-
-class OneShot(LeanServer):
-    """Has one thing to do, and ends with it: it handles no messages and has no hooks.
-
-    Subclasses write ``run``. Who sends it a message hears of its end, as of every actor's.
-    """
-
     def run(self) -> ExitReason:
-        """Do it, in the actor's own thread, and answer the reason to end with."""
+        """Do it, in the actor's own thread, and return the reason to end with."""
         raise NotImplementedError
 
     @classmethod
     def spawn(cls, *args: Any) -> ServerRef:
         """Do what ``spawn_link`` does in an actor's thread, without a name and in less time."""
-        parent = current.local.cell
+        parent = local.cell
         if parent is None or parent.reason is not None:
             return cls.spawn_link(*args)
         actor = cls(*args)
@@ -83,8 +80,8 @@ class OneShot(LeanServer):
         if cell.reason is not None:
             return cell.reason  # killed before its turn came: it must not begin
         cell.current_message = (_TO_RUN, time.monotonic())
-        if cell.started is not None:
-            cell.tell_starter(self._otp_ref)
+        if cell.started is not None and not cell.tell_starter(self._otp_ref):
+            return Killed()
         try:
             for observer in cell.observers:
                 observer.on_receive(_TO_RUN)
@@ -92,7 +89,77 @@ class OneShot(LeanServer):
         except Stop as stop:
             return stop.reason
         except Interrupt:
-            signal = self.mailbox.get(0)
-            return signal.reason if isinstance(signal, ExitSignal) else Killed()
+            return self.ordered_reason()
         except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
             return Crash(error)
+
+    def ordered_reason(self) -> ExitReason:
+        """Return the reason of the exit signal that told it to end."""
+        signal = self.mailbox.get(0)
+        return signal.reason if isinstance(signal, ExitSignal) else Killed()
+
+
+class _Nothing:
+    """What an ended actor has to be interrupted."""
+
+    def interrupt(self) -> bool:
+        return False
+
+
+_NOTHING: Final = _Nothing()
+
+
+class RemoteActor(TaskActor):
+    """Has one thing to do, elsewhere, and ends with it: it handles no messages and has no hooks.
+
+    Subclasses write ``on_start``, ``on_interrupt`` and ``on_kill``, which must neither wait nor
+    take long: they run in the thread that starts the actor, sends it an exit signal, or kills it.
+    Whoever knows that it is over calls ``finish``.
+    """
+
+    has_thread: ClassVar[bool] = False
+
+    def on_start(self) -> None:
+        """Have it done. What this raises ends the actor."""
+        raise NotImplementedError
+
+    def on_interrupt(self) -> None:
+        """Have it end soon: an exit signal has come."""
+
+    def on_kill(self) -> None:
+        """Give it up: the actor was killed, and its outcome is not wanted any more."""
+
+    @classmethod
+    def spawn(cls, *args: Any) -> ServerRef:
+        """Start the actor as a child of the actor that calls, and return its ref."""
+        parent = local.cell
+        actor = cls(*args)
+        cell = actor._otp_cell
+        cell.current_message = (_TO_RUN, time.monotonic())
+        cell.interruptible = actor  # type: ignore[assignment] # as much of one as is needed
+        if parent is not None:
+            actor._otp_join(parent)
+        living[cell] = None
+        try:
+            actor.on_start()
+        except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
+            actor.finish(Crash(error))
+        return actor._otp_ref
+
+    def finish(self, reason: ExitReason) -> bool:
+        """End, in whatever thread; False if it had ended before."""
+        cell = self._otp_cell
+        is_first = cell.die(reason)
+        cell.current_message = None
+        cell.interruptible = _NOTHING  # type: ignore[assignment] # this actor is garbage now
+        return is_first
+
+    def interrupt(self) -> bool:
+        """Receive an exit signal or a kill, as an `Interruptible` does."""
+        cell = self._otp_cell
+        if cell.reason is None:
+            self.on_interrupt()
+        else:
+            cell.interruptible = _NOTHING  # type: ignore[assignment] # as in finish
+            self.on_kill()
+        return True

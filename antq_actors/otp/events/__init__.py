@@ -19,8 +19,8 @@ from antq_actors.introspection import shown
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.reasons import ExitReason
-    from antq_actors.otp.kernel.ref import ServerRef
 
 
 __all__ = [

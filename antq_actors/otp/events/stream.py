@@ -15,10 +15,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from antq_actors.checks import timeout_seconds
 from antq_actors.otp.events import event_log
-from antq_actors.otp.kernel import current
-from antq_actors.otp.kernel.ref import ServerRef
-from antq_actors.otp.messaging.destinations import find_living
-from antq_actors.otp.messaging.via import Via
+from antq_actors.otp.kernel.cell import ServerRef, fence
+from antq_actors.otp.messaging.names import Via, find_living
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.events import Event
     from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.reasons import ExitReason
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.messaging.names import Destination
 
 logger = logging.getLogger("antq_actors.otp")
 
@@ -51,7 +49,7 @@ class Subscription:
 
     def start(self) -> Self:
         """Deliver events until it is cancelled or its listening actor ends."""
-        current.fence()
+        fence()
         _change(with_=self)
         if self._listener is not None and not self._listener.watch(self, self._listener_ended):
             self.cancel()

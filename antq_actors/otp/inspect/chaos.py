@@ -16,14 +16,14 @@ from antq_actors.otp.kernel.messages import NOREPLY, Call
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed
 from antq_actors.otp.messaging import links
 from antq_actors.otp.messaging.calls import put_or_take_back
-from antq_actors.otp.messaging.destinations import find_living
+from antq_actors.otp.messaging.names import find_living
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
     from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.messaging.names import Destination
 
 __all__ = [
     "ChaosError",

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors.checks import timeout_seconds
 from antq_actors.otp.kernel.messages import SystemCall
 from antq_actors.otp.messaging.calls import put_and_await, put_or_take_back
-from antq_actors.otp.messaging.destinations import find_living
+from antq_actors.otp.messaging.names import find_living
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.messaging.names import Destination
 
 _OURS: Final = frozenset(
     {

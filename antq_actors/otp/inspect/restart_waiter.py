@@ -13,15 +13,15 @@ from antq_actors.checks import timeout_seconds
 from antq_actors.otp import events
 from antq_actors.otp.events.stream import EventStream
 from antq_actors.otp.inspect.tree import line_of
-from antq_actors.otp.kernel.ref import ServerRef
+from antq_actors.otp.kernel.cell import ServerRef
 from antq_actors.otp.messaging import names
-from antq_actors.otp.messaging.destinations import find
+from antq_actors.otp.messaging.names import find
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.messaging.via import Via
+    from antq_actors.otp.messaging.names import Via
 
 
 def wait_until_restarted(

@@ -6,16 +6,15 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
-from antq_actors.otp.kernel.activity import described
+from antq_actors.otp.kernel.messages import described
 from antq_actors.otp.kernel.reasons import ExitReason, NoProc
-from antq_actors.otp.messaging.destinations import find_living
+from antq_actors.otp.messaging.names import find_living
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.kernel.ref import ServerRef
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.kernel.cell import ActorCell, ServerRef
+    from antq_actors.otp.messaging.names import Destination
 
 logger = logging.getLogger("antq_actors.otp")
 

@@ -10,10 +10,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from antq_actors.otp.kernel.activity import described
 from antq_actors.otp.kernel.child_spec import ChildSpec
+from antq_actors.otp.kernel.messages import described
 from antq_actors.otp.kernel.reasons import Crash, ExitReason
-from antq_actors.otp.messaging.destinations import find_living
+from antq_actors.otp.messaging.names import find_living
 from antq_actors.otp.supervision.restart import Child, ChildState
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.child_spec import ChildType
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.messaging.names import Destination
 
 
 LONG: Final = 0.1

@@ -1,57 +1,53 @@
-"""An actor's identity towards others: who watches it, what it is linked to, and its one death.
+"""An actor's identity towards others: its cell, the refs that lead there, and its one death.
 
-pykka's actor object belongs to the actor's own thread. This one may be touched by any thread, and
-outlives the actor: a ref keeps it, so that asking about a dead actor has an answer. Everything
-that has to happen when an actor ends, happens in :meth:`ActorCell.die`, once, in OTP's order.
+pykka's actor object belongs to the actor's own thread. An `ActorCell` may be touched by any thread,
+and outlives the actor: a `ServerRef` keeps it, so that asking about a dead actor has an answer.
+Everything that has to happen when an actor ends, happens in :meth:`ActorCell.die`, once, in OTP's
+order.
 """
 
 from __future__ import annotations
 
 import itertools
-import logging
 import queue
+import sys
 import threading
 import time
 import weakref
 from _thread import RLock
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol, Self, TypeAlias
 
-from pykka import ActorDeadError, ActorRegistry, messages
+from pykka import Actor, ActorDeadError, ActorRef, ActorRegistry, messages
+from pykka._envelope import Envelope
 
 from antq_actors import forked_child
-from antq_actors.otp.actors import fork
-from antq_actors.otp.kernel import abandoned
+from antq_actors.otp.kernel import stopping
 from antq_actors.otp.kernel.errors import CallExit
-from antq_actors.otp.kernel.interruption import Interruptible
-from antq_actors.otp.kernel.messages import IGNORE, Call, Exited, ExitSignal, Promise
+from antq_actors.otp.kernel.messages import IGNORE, Call, ExitSignal, Promise
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, NoProc, Normal
-from antq_actors.otp.messaging import names
-from antq_actors.otp.supervision.shutdown import wake_in_turn
+from antq_actors.otp.kernel.stopping import Interruptible, wake_in_turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import CodeType, TracebackType
 
-    from pykka._envelope import Envelope
-
-    from antq_actors.otp.kernel.activity import Observer
     from antq_actors.otp.kernel.mailbox import Mailbox, Unanswered
-    from antq_actors.otp.kernel.ref import ServerRef
-
-logger = logging.getLogger("antq_actors.otp")
+    from antq_actors.otp.kernel.messages import InlineActor, Observer
 
 _numbers: Final = itertools.count(1)
 
-_NOBODY: Final[dict[object, Watcher]] = {}
-_NO_LINKS: Final[dict[ActorCell, None]] = {}
-"""Never changed: what an ended actor has."""
+_STOP_ALL: Final[CodeType] = ActorRegistry.stop_all.__func__.__code__  # type: ignore[attr-defined]  # the function of a classmethod
+
+Watcher: TypeAlias = "Callable[[ServerRef, ExitReason], object]"
+"""Called once, when an actor has ended."""
 
 
-class Watcher(Protocol):
-    """Told once of an actor's end."""
+class Exited(NamedTuple):
+    """A linked actor ended, or sent an exit signal, and the receiver traps exits (otp rule 65)."""
 
-    def __call__(self, ref: ServerRef, reason: ExitReason, /) -> object:
-        """Hear that *ref* ended."""
+    ref: ServerRef | None
+    reason: ExitReason
 
 
 class Cleanup(Protocol):
@@ -59,23 +55,6 @@ class Cleanup(Protocol):
 
     def on_exit(self, cell: ActorCell, /) -> None:
         """Forget *cell*, which has ended."""
-
-
-class InlineActor(Protocol):
-    """An actor that lets another thread run its turns; see `messaging/inline.py`."""
-
-    def can_run_inline(self) -> bool:
-        """Say whether it does so now."""
-
-    def take_turn(self, envelope: Envelope[Any], /) -> None:
-        """Handle a message."""
-
-    def ends_with(self, error: BaseException, /) -> bool:
-        """Return whether *error* is the actor's own."""
-
-    @property
-    def is_reentrant(self) -> bool:
-        """Whether its turns may run in the middle of one of its own."""
 
 
 class ActorCell:
@@ -102,9 +81,9 @@ class ActorCell:
         self.started_at = time.monotonic()
         self.thread: threading.Thread | None = None
         self.current_message: tuple[Any, float] | None = None
-        """What it is at, and since when on the monotonic clock; None when it waits for messages."""
+        """What it handles, and since when on the monotonic clock; None when it waits for one."""
         self.observers: tuple[Observer, ...] = ()
-        """Who sees what it does; replaced, never changed."""
+        """Those that see what it does; replaced, never changed."""
         self.interruptible = Interruptible()
         self._registered = registered
         self._lock = RLock()
@@ -112,18 +91,20 @@ class ActorCell:
         self._links: dict[ActorCell, None] = {}
         self._cleanups: dict[Cleanup, None] | None = None
 
-    # What few actors have, and nobody looks for at each birth and end, stands in the class.
+    # What few actors have is in the class, so that the others need no entry for it.
     trap_exit = False
     exit_filter: Callable[[ServerRef | None, ExitReason], bool] | None = None
-    """Asked, in the thread that ends, whether an Exited needs no handling any more."""
+    """Called in the thread that ends: whether an Exited needs no handling any more."""
     inline_actor: InlineActor | None = None
     """The actor itself, while it lives, if its turns may run inline."""
     directory: Any = None
     """What a Via into this actor is looked up in, if it is a registry of some kind."""
     ignored = False
-    """Whether ``init`` answered IGNORE, which its starter hears when the name is free again."""
+    """Whether ``init`` returned IGNORE, which its starter gets when the name is free again."""
     waits_for: tuple[ActorCell, Promise] | None = None
     """The actor it waits for, and the answer it waits for."""
+    is_abandoned = False
+    """Whether its thread was busy when it was killed."""
     is_forked = False
     """Whether this is a forked child, which has a copy of the actor and, at most, of its thread."""
     killed_with_parent = False
@@ -293,7 +274,7 @@ class ActorCell:
             return
         if isinstance(reason, Normal) and sender is not self and not self.trap_exit:
             return
-        if self.mailbox.signal(ExitSignal(sender_ref, reason), wake=wake):
+        if self.mailbox.signal(ExitSignal(reason), wake=wake):
             self.interruptible.interrupt()
 
     def kill(self) -> None:
@@ -325,64 +306,54 @@ class ActorCell:
             self.reason = reason
             if abandon and self.thread is not None:
                 # Under the lock, which the thread takes, too, before it takes itself off the list.
-                abandoned.add(self, self.thread)
-            watchers, self._watchers = self._watchers, _NOBODY
-            links, self._links = self._links, _NO_LINKS
+                self.is_abandoned = True
+                stopping.add_abandoned(self, self.thread)
+            watchers, self._watchers = self._watchers, {}
+            links, self._links = self._links, {}
             cleanups, self._cleanups = self._cleanups, None
         try:
-            self._part(reason, cleanups or {}, watchers, links)
+            self._part(reason, cleanups, watchers, links)
         except BaseException:
             # Ctrl-C in a thread that kills it, say: those who wait must hear of the end all the
             # same, and rather twice.
-            self._part(reason, cleanups or {}, watchers, links)
+            self._part(reason, cleanups, watchers, links)
             raise
         return True
 
     def _part(
         self,
         reason: ExitReason,
-        cleanups: dict[Cleanup, None],
+        cleanups: dict[Cleanup, None] | None,
         watchers: dict[object, Watcher],
         links: dict[ActorCell, None],
     ) -> None:
         unanswered = self.mailbox.close()
-        if unanswered.idle:
-            abandoned.discard(self)
+        if unanswered.idle and self.is_abandoned:
+            stopping.discard_abandoned(self)
+        ref = self.ref
         try:
             if self._registered:
-                ActorRegistry.unregister(self.ref)
+                ActorRegistry.unregister(ref)
         finally:  # it logs, and a log handler that raises must not leave anyone waiting
-            self._part_from_others(reason, unanswered, cleanups, watchers, links)
-
-    def _part_from_others(
-        self,
-        reason: ExitReason,
-        unanswered: Unanswered,
-        cleanups: dict[Cleanup, None],
-        watchers: dict[object, Watcher],
-        links: dict[ActorCell, None],
-    ) -> None:
-        self.actor_stopped.set()
-        if self.name is not None:
-            names.release(self)
-        for cleanup in cleanups:
-            cleanup.on_exit(self)
-        fork.discard(self)
-        if unanswered.envelopes or unanswered.calls or self.started is not None:
-            self._answer(unanswered, reason)
-        ref = self.ref
-        for watcher in watchers.values():
-            watcher(ref, reason)
-        self._signal(ref, reason, links)
-        self.started = None
-        # A ref may outlive the actor by far, and leads here: nothing here may lead to the actor.
-        if self.inline_actor is not None:
-            self.inline_actor = None
-        if self.exit_filter is not None:
-            self.exit_filter = None
+            self.actor_stopped.set()
+            for cleanup in cleanups or ():
+                cleanup.on_exit(self)
+            living.pop(self, None)
+            if unanswered.envelopes or unanswered.calls or self.started is not None:
+                self._answer(unanswered, reason)
+            for watcher in watchers.values():
+                watcher(ref, reason)
+            if links:
+                self._signal(ref, reason, links)
+            self.started = None
+            # A ref may outlive the actor by far, and leads here: nothing here may lead to it.
+            if self.inline_actor is not None:
+                self.inline_actor = None
+            if self.exit_filter is not None:
+                self.exit_filter = None
 
     def _signal(self, me: ServerRef, reason: ExitReason, links: dict[ActorCell, None]) -> None:
-        """Tell those who are linked."""
+        """Signal the end to those who are linked."""
         # Its children before all others: when a supervisor was killed, they should be on their way
         # out before its own supervisor starts the next one.
         children: list[ActorCell] = []
@@ -399,7 +370,7 @@ class ActorCell:
             linked.exit(self, reason, by_link=True)
 
     def lose(self) -> None:
-        """In a forked child: end without a word, for nobody there has waited for it."""
+        """In a forked child: end, and notify no one, as no thread there has waited for it."""
         self._lock = RLock()
         self._watchers, self._links = {}, {}
         self.is_forked = True
@@ -436,12 +407,138 @@ class ActorCell:
                 envelope.reply_to.set_exception((ActorDeadError, error, None))  # type: ignore[union-attr]
 
 
-def log_end(cell: ActorCell, reason: ExitReason) -> None:
-    """Report an end that nobody ordered, and that no starter hears of as its StartError.
+living: Final[dict[ActorCell, None]] = {}
+"""The actors that have begun and not ended; in a forked child they all end."""
 
-    In pykka's words, which programs may look for.
+
+class ServerRef(ActorRef[Any]):
+    """How others hold an actor. It stays valid, and harmless, after the actor's end."""
+
+    cell: ActorCell
+
+    stop_and_wait: ClassVar[Callable[[ServerRef], None]]
+    """Ends an actor and returns when it has ended: `calls.stop`, which needs refs to begin with."""
+
+    def __init__(self, actor: Actor, mailbox: Mailbox, *, registered: bool) -> None:
+        super().__init__(actor)
+        self.cell = ActorCell(self, mailbox, registered=registered)
+
+    @classmethod
+    def to_ended(cls, cell: ActorCell) -> Self:
+        """Make another reference to an actor that has ended."""
+        ref = cls.__new__(cls)
+        ref.actor_class, ref.actor_urn = cell.actor_class, cell.actor_urn
+        ref.actor_stopped = cell.actor_stopped
+        ref.actor_inbox = cell.mailbox  # type: ignore[assignment] # it can do more
+        ref._actor_weakref = cell.actor_weakref  # noqa: SLF001 - of its own class
+        ref.cell = cell
+        return ref
+
+    def __str__(self) -> str:
+        return str(self.cell)
+
+    def __repr__(self) -> str:
+        # With pykka's words for it, by which ActorRegistry finds it.
+        return f"<ServerRef {self}, ActorRef for {super().__str__()}>"
+
+    def tell(self, message: Any) -> None:
+        """Send *message* to ``handle_info``. Raises ActorDeadError when the actor has ended."""
+        fence()
+        note_send("message", message, self.cell)
+        super().tell(message)
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        """Send *message* to ``handle_call`` and wait for the answer, as pykka's ``ask`` does.
+
+        An actor in its last callbacks takes no more messages, so who asks it hears at once that it
+        is gone, as in pykka. A ``stop`` waits for its end, but not from an actor that is there
+        itself: that could be waiting for its own end, or they for each other's.
+        """
+        if self.cell.is_finishing and (
+            not isinstance(message, messages._ActorStop)  # noqa: SLF001 - pykka's stop
+            or _is_finishing(local.cell)
+        ):
+            gone = self.actor_class._create_future()  # noqa: SLF001 - pykka's
+            gone.set_exception((ActorDeadError, ActorDeadError(f"{self} not found"), None))
+            return gone.get() if block else gone
+        if self.is_alive():  # else its end is the answer, also for a thread that may not send
+            fence()
+        return super().ask(message, block=block, timeout=timeout)
+
+    def deliver(self, message: Any) -> bool:
+        """Put *message* into the mailbox on behalf of the system; False if it is closed."""
+        return self.cell.mailbox.deliver(Envelope(message))
+
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
+        """Do what pykka's ``stop`` does: end the actor after the messages it has.
+
+        A supervisor has to know whether one child is stopped, which it may start again, or all
+        actors are, itself soon among them. pykka sends the same message for both, so the
+        difference is who called.
+        """
+        if _is_stop_all_calling():
+            self.cell.stop_with_all()
+        return super().stop(block=block, timeout=timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exception_type: type[BaseException] | None,
+        exception: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop the actor and wait for its end; one that has ended is fine."""
+        with suppress(CallExit):
+            self.stop_and_wait()
+
+
+def _is_finishing(cell: ActorCell | None) -> bool:
+    return cell is not None and cell.is_finishing
+
+
+def _is_stop_all_calling() -> bool:
+    # Up to Python 3.11 a list comprehension has a frame of its own.
+    frame = sys._getframe(2)  # noqa: SLF001 - inspect.currentframe() reads source files
+    caller = frame.f_back
+    return frame.f_code is _STOP_ALL or (caller is not None and caller.f_code is _STOP_ALL)
+
+
+# ---- the actor of this thread --------------------------------------------------------------------
+
+
+class _Local(threading.local):
+    cell: ActorCell | None = None
+
+
+local: Final = _Local()
+"""This thread's actor, under ``cell``: for the hot path, and to change it. See `current_cell`."""
+
+
+def current_cell() -> ActorCell | None:
+    """Return the cell of the actor that runs in this thread; None in a plain thread."""
+    return local.cell
+
+
+def note_send(how: str, message: Any, dest: object) -> None:
+    """Show the observers of this thread's actor that it sends *message*."""
+    cell = local.cell
+    if cell is not None:
+        for observer in cell.observers:
+            observer.on_send(how, message, dest)
+
+
+def fence() -> None:
+    """Raise CallExit in the thread of an actor that was declared dead.
+
+    A thread cannot be killed. It can be kept from sending anything: OTP's own rule for a process
+    stuck in native code (otp rule 74).
     """
-    if cell.started is not None and not cell.started.answered:
-        return
-    if isinstance(reason, Crash):
-        logger.error("Unhandled exception in %s:", cell, exc_info=reason.exception)
+    cell = local.cell
+    if cell is not None and cell.reason is not None:
+        raise CallExit(
+            cell.reason,
+            f"{cell.ref} was declared dead ({cell.reason}); what its thread still does"
+            " reaches nobody",
+        )

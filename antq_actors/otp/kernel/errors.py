@@ -1,4 +1,4 @@
-"""The errors of the supervision half, all under :class:`OtpError`."""
+"""The errors of the supervision half, all under :class:`OtpError`; two more are in `names.py`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from antq_actors.otp.kernel.reasons import Crash, ExitReason, Normal, check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from antq_actors.otp.kernel.ref import ServerRef
 
 
 class OtpError(Exception):
@@ -69,15 +67,6 @@ class DuplicateChildId(StartError):
     """Two children of one supervisor have the same id."""
 
 
-class AlreadyStarted(OtpError):
-    """The name, or the child, is taken by a running actor."""
-
-    def __init__(self, ref: ServerRef, message: str | None = None) -> None:
-        self.ref = ref
-        """The one that runs."""
-        super().__init__(message or f"already started: {ref}")
-
-
 class AlreadyPresent(OtpError):
     """The supervisor knows this id; its child does not run now. Restart or delete it."""
 
@@ -96,15 +85,6 @@ class Restarting(OtpError):
 
 class MaxChildren(OtpError):
     """The dynamic supervisor has as many children as it may."""
-
-
-class AlreadyRegistered(OtpError):
-    """The key is taken."""
-
-    def __init__(self, ref: ServerRef, message: str | None = None) -> None:
-        self.ref = ref
-        """The one that has it."""
-        super().__init__(message or f"already registered: {ref}")
 
 
 class UnknownRegistry(OtpError):

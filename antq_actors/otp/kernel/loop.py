@@ -8,6 +8,8 @@ on the hooks that pykka gives to implementors of actor types; what arrives by py
 
 from __future__ import annotations
 
+import logging
+import queue
 import threading
 import time
 from contextlib import suppress
@@ -16,9 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pykka import ThreadingActor, messages
 
 from antq_actors.checks import timeout_seconds
-from antq_actors.otp.kernel import abandoned, current
-from antq_actors.otp.kernel.activity import Init, Terminate
-from antq_actors.otp.kernel.cell import log_end, logger
+from antq_actors.otp.kernel.cell import local
 from antq_actors.otp.kernel.errors import Interrupt, Stop
 from antq_actors.otp.kernel.mailbox import Mailbox
 from antq_actors.otp.kernel.messages import (
@@ -29,10 +29,12 @@ from antq_actors.otp.kernel.messages import (
     Continue,
     ExitSignal,
     IdleTimeout,
+    Init,
     StopRequest,
+    Terminate,
 )
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, Normal
-from antq_actors.otp.messaging.reply_to import ReplyTo
+from antq_actors.otp.kernel.stopping import discard_abandoned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +42,9 @@ if TYPE_CHECKING:
 
     from pykka._envelope import Envelope
 
-    from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.kernel.ref import ServerRef
+    from antq_actors.otp.kernel.cell import ActorCell, ServerRef
+
+logger = logging.getLogger("antq_actors.otp")
 
 _PROXY_MESSAGES = (messages.ProxyCall, messages.ProxyGetAttr, messages.ProxySetAttr)
 
@@ -82,35 +85,38 @@ class ActorLoop(ThreadingActor):
         thread = threading.current_thread()
         thread.name = str(cell)
         cell.thread = thread
-        current.enter(cell)
+        local.cell = cell
         try:
             reason = self._otp_live()
         except BaseException as error:  # noqa: BLE001 - not one actor may end the others
             reason = Crash(error)
-        current.enter(None)
+        local.cell = None
         try:
-            if cell.reason is None:
-                log_end(cell, reason)
+            if cell.reason is None and isinstance(reason, Crash):
+                _log_crash(cell, reason)
         finally:  # a log handler that raises, too, must not leave anyone waiting
             cell.die(reason)
             cell.current_message = None
-            abandoned.discard(cell)
+            if cell.is_abandoned:
+                discard_abandoned(cell)
 
     def _otp_live(self) -> ExitReason:
         if self._otp_cell.reason is not None:
             return self._otp_cell.reason  # killed before its turn came: it must not begin
-        self.__is_at(Init())
+        self.__show_current(Init())
         token, refused = self.__begin()
         if refused is not None:
             return refused
         try:
             if token is not None:
                 self.__contained(self.handle_continue, token.token, of=token)
+            mailbox = self.mailbox
             while True:
-                message = self.mailbox.get(self.__checked_idle_timeout())
+                timeout = None if self.idle_timeout is None else self.__checked_idle_timeout()
+                message = mailbox.get(timeout)
                 if message is None:
                     if self._otp_cell.reason is not None:
-                        return self._otp_cell.reason  # killed; nobody is interested any more
+                        return self._otp_cell.reason  # killed; its reason is known
                     self.__contained(self.handle_info, IdleTimeout(), of=IdleTimeout())
                 elif isinstance(message, ExitSignal):
                     reason = message.reason
@@ -130,24 +136,26 @@ class ActorLoop(ThreadingActor):
         return None if timeout is None else timeout_seconds(timeout, "idle_timeout")
 
     def __contained(self, fn: Callable[[Any], None], argument: Any, *, of: Any) -> None:
-        self.__is_at(of)
+        cell = self._otp_cell
+        self.__show_current(of)
         # An Interrupt only makes the handler end; the signal it stands for waits in the mailbox.
         with suppress(Interrupt):
             fn(argument)
-        self._otp_cell.end_if_forked()
-        self._otp_cell.current_message = None
+        if cell.is_forked:
+            cell.end_if_forked()
+        cell.current_message = None
 
     def __end_if_forked(self, reason: ExitReason) -> None:
         self._otp_cell.end_if_forked(reason.exception if isinstance(reason, Crash) else None)
 
-    def __is_at(self, what: Any) -> None:
+    def __show_current(self, what: Any) -> None:
         cell = self._otp_cell
         cell.current_message = (what, time.monotonic())
         for observer in cell.observers:
             observer.on_receive(what)
 
     def __begin(self) -> tuple[Continue | None, ExitReason | None]:
-        """Run init; answer what to continue with, and the reason if there is nothing to do."""
+        """Run init; return what to continue with, and the reason if there is nothing to do."""
         try:
             self.on_start()
             answer = _checked(self.init())
@@ -174,7 +182,7 @@ class ActorLoop(ThreadingActor):
         return reason
 
     def __ordered_reason(self) -> ExitReason:
-        """Answer the reason of the exit signal that an Interrupt stands for."""
+        """Return the reason of the exit signal that an Interrupt stands for."""
         signal = self.mailbox.get(0)
         return signal.reason if isinstance(signal, ExitSignal) else Killed()
 
@@ -185,7 +193,7 @@ class ActorLoop(ThreadingActor):
     def __finish(self, reason: ExitReason) -> ExitReason:
         if self._otp_cell.reason is not None:
             return self._otp_cell.reason
-        self.__is_at(Terminate(reason))
+        self.__show_current(Terminate(reason))
         self._otp_cell.is_finishing = True
         # terminate runs also when pykka's hook before it failed.
         reason = self.__reason_after(self.__call_pykka_hook, reason)
@@ -211,19 +219,23 @@ class ActorLoop(ThreadingActor):
         except BaseException as error:  # noqa: BLE001 - contained: a failed clean-up is a crash
             self._otp_cell.end_if_forked(error)
             crash = Crash(error)
-            if crash != reason:
-                log_end(self._otp_cell, reason)  # its own, of which nobody hears any more
+            if crash != reason and isinstance(reason, Crash):
+                _log_crash(self._otp_cell, reason)  # the first, which nothing else reports
             return crash
         return reason
 
     # ---- messages -------------------------------------------------------------------------
 
     def take_turn(self, envelope: Envelope[Any]) -> None:
-        """Handle a message in another thread than its own, which runs its turn inline."""
+        """Handle a message in another thread than the actor's own, which runs its turn inline."""
         cell = self._otp_cell
         before = self.from_, cell.current_message
         cell.current_message = (envelope, time.monotonic())
-        self.__receive(envelope)
+        message = envelope.message
+        if issubclass(type(message), Call):  # a message may lie of its class
+            self.__answer_call(message)
+        else:
+            self.__receive(envelope)
         # Those of the turn within which this one was run, if there is one.
         self.from_, cell.current_message = before
 
@@ -245,14 +257,17 @@ class ActorLoop(ThreadingActor):
             self.__tell(message)
 
     def __answer_call(self, call: Call) -> None:
+        cell = self._otp_cell
         self.from_ = call
-        value = call.put_to(self)
-        self._otp_cell.end_if_forked()
+        value = self.handle_call(call.request) if type(call) is Call else call.put_to(self)
+        if cell.is_forked:
+            cell.end_if_forked()
         self.from_ = None
         if value is not NOREPLY:
-            self.__has_answered(call.request, value)
+            if cell.observers:
+                self.__show_reply(call.request, value)
             call.answer(value)
-            self.mailbox.calls.discard(call)
+            cell.mailbox.calls.discard(call)
 
     def __answer_ask(self, envelope: Envelope[Any]) -> None:
         asker = ReplyTo(envelope, self.mailbox)
@@ -267,7 +282,7 @@ class ActorLoop(ThreadingActor):
         except Exception as error:
             self._otp_cell.end_if_forked(error)
             if not self.crash_on_ask:
-                # pykka's words and level. Nobody may ever look at the answer: it is the only trace.
+                # pykka's words and level. It may be the only trace: answers may go unread.
                 logger.info("Exception returned from %s to caller:", self._otp_cell, exc_info=True)
             asker.answer(None, error)
             if self.crash_on_ask:
@@ -276,15 +291,16 @@ class ActorLoop(ThreadingActor):
         if value is NOREPLY:
             asker.keep_open()
         else:
-            self.__has_answered(envelope.message, value)
+            self.__show_reply(envelope.message, value)
             asker.answer(value)
 
-    def __has_answered(self, request: Any, value: Any) -> None:
+    def __show_reply(self, request: Any, value: Any) -> None:
         for observer in self._otp_cell.observers:
             observer.on_reply(request, value)
 
     def __ask(self, envelope: Envelope[Any], asker: ReplyTo) -> Any:
-        if isinstance(envelope.message, _PROXY_MESSAGES) or self.__overrides_on_receive():
+        overrides_on_receive = type(self).on_receive is not ThreadingActor.on_receive
+        if isinstance(envelope.message, _PROXY_MESSAGES) or overrides_on_receive:
             return self._handle_receive(envelope.message)
         self.from_ = asker
         try:
@@ -293,13 +309,10 @@ class ActorLoop(ThreadingActor):
             self.from_ = None
 
     def __tell(self, message: Any) -> None:
-        if self.__overrides_on_receive():
+        if type(self).on_receive is not ThreadingActor.on_receive:
             self.on_receive(message)
         else:
             self.handle_info(message)
-
-    def __overrides_on_receive(self) -> bool:
-        return type(self).on_receive is not ThreadingActor.on_receive
 
 
 def _checked(answer: object) -> object:
@@ -311,3 +324,51 @@ def _checked(answer: object) -> object:
             " kept in attributes of self"
         )
     return answer
+
+
+def _log_crash(cell: ActorCell, reason: Crash) -> None:
+    """Report an end that was not ordered, and that is no StartError of its starter.
+
+    In pykka's words, which programs may look for.
+    """
+    if cell.started is None or cell.started.answered:
+        logger.error("Unhandled exception in %s:", cell, exc_info=reason.exception)
+
+
+class ReplyTo:
+    """A question by pykka's ``ask``; takes the place of a Call in ``from_``."""
+
+    __slots__ = ("_answered", "_envelope", "_future", "_mailbox")
+
+    def __init__(self, envelope: Envelope[Any], mailbox: Mailbox) -> None:
+        self._envelope = envelope
+        self._future: Any = envelope.reply_to
+        self._mailbox = mailbox
+        self._answered = False
+
+    @property
+    def request(self) -> Any:
+        """The message of the ask."""
+        return self._envelope.message
+
+    def answer(self, value: Any, error: BaseException | None = None) -> bool:
+        """Give the answer; False if there was one before."""
+        self._answered = True
+        try:
+            if error is None:
+                self._future.set(value)
+            else:
+                self._future.set_exception((type(error), error, error.__traceback__))
+        except queue.Full:
+            return False
+        return True
+
+    def keep_open(self) -> None:
+        """Have the actor's end answer, unless it is answered before."""
+        self._mailbox.keep_open(self._envelope)
+        if self._answered:  # by another thread, before this one noted that it is open
+            self.forget()
+
+    def forget(self) -> None:
+        """Let the actor that took it forget it: it was answered."""
+        self._mailbox.forget(self._envelope)

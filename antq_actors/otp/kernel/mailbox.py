@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pykka import ActorDeadError
 from pykka.messages import _ActorStop
 
-from antq_actors.otp.kernel import current
-from antq_actors.otp.kernel.messages import Call, Down, StopRequest, SystemCall
+from antq_actors.otp.kernel.messages import Call, StopRequest, SystemCall
 
 if TYPE_CHECKING:
     from _thread import LockType
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from pykka._envelope import Envelope
 
     from antq_actors.otp.kernel.messages import ExitSignal
-    from antq_actors.otp.messaging.monitors import Monitor
-
 
 _KEPT_OUT_SECONDS: Final = 0.05
 """Seconds between two looks whether the thread that runs a turn is still at it."""
@@ -87,8 +84,8 @@ class Mailbox:
     while this very thread is putting: each step is whole by itself, and wakes too often rather than
     too seldom.
 
-    While the actor's thread sleeps, a foreign one may run turns, see `inline.py`: who does so is
-    in ``turns``, which is taken and left in one step.
+    While the actor's thread sleeps, a foreign one may run turns, see `calls.py`: the one that does
+    is in ``turns``, which is taken and left in one step.
     """
 
     def __init__(self) -> None:
@@ -101,10 +98,11 @@ class Mailbox:
         self.calls: set[Call] = _NO_CALLS
         """Calls that were taken and not answered yet."""
         self._asked: Envelope[Any] | None = None
-        self._sleeping = False
+        self.sleeping = False
+        """Whether the actor's thread is about to wait, or waits; see `asleep`."""
         self._closed = False
 
-    _messages: deque[Envelope[Any]] | None = None
+    messages: deque[Envelope[Any]] | None = None
     """None until the first one comes."""
 
     # What matters to those alone who sleep stands in the class until they do.
@@ -125,12 +123,10 @@ class Mailbox:
         self.turns = {}
 
     def put(self, envelope: Envelope[Any], /) -> None:
-        """Add a message of the thread's actor.
+        """Add a message from pykka; the ref has checked whether this thread may send.
 
-        An ask that comes too late is answered with ActorDeadError, a tell raises it. A thread
-        whose actor was declared dead gets CallExit.
+        An ask that comes too late is answered with ActorDeadError, a tell raises it.
         """
-        current.fence()
         if not self.deliver(envelope):
             _reject(envelope, "the actor has ended")
 
@@ -141,13 +137,13 @@ class Mailbox:
         """
         if self._closed:
             return False
-        messages = self._messages
+        messages = self.messages
         if messages is None:  # two threads may come here at once
-            messages = self.__dict__.setdefault("_messages", deque())
+            messages = self.__dict__.setdefault("messages", deque())
         messages.append(envelope)
         if self._closed and _remove(messages, envelope):
             return False  # else whoever closed it has it
-        if wake and self._sleeping and (not self.suspended or _is_order(envelope)):
+        if wake and self.sleeping and (not self.suspended or _is_order(envelope)):
             self._rouse()
         return True
 
@@ -186,22 +182,19 @@ class Mailbox:
         while True:
             if self._closed:
                 return None
-            if self._begin_own_turn():
+            turns, own = self.turns, self._own
+            if turns is not None and own is None:
+                own = self._own = Turn(None, takes_messages=True)  # made in the actor's own thread
+            if turns is None or own is None or turns.setdefault(None, own) is own:
                 with self._lock:
                     if (taken := self._next()) is not None:
                         return taken
-                self._leave(self._own)
+                if own is not None:
+                    self._leave(own)
             if is_over:
                 return None
             left = None if until is None else max(0.0, until - time.monotonic())
             is_over = not self._sleep(left)
-
-    def _begin_own_turn(self) -> bool:
-        if self.turns is None:
-            return True
-        if self._own is None:
-            self._own = Turn(None, takes_messages=True)
-        return self.turns.setdefault(None, self._own) is self._own
 
     def _next(self) -> Envelope[Any] | ExitSignal | None:
         self._asked = None
@@ -212,7 +205,7 @@ class Mailbox:
             signal = self.signals.popleft()
             self.signals = self.signals or None
             return signal
-        if not self._messages:
+        if not self.messages:
             return None
         return self._take() if not self.suspended else self._take_order()
 
@@ -223,16 +216,16 @@ class Mailbox:
             self._wake.acquire()
         self._can_run_inline = timeout is None
         # First this, then a look: whoever adds something after the look sees that it sleeps.
-        self._sleeping = True
+        self.sleeping = True
         is_kept_out = bool(self.turns)
         if self._has_work():
             if not is_kept_out:
-                self._sleeping = False
+                self.sleeping = False
                 return True
             timeout = _KEPT_OUT_SECONDS if timeout is None else min(timeout, _KEPT_OUT_SECONDS)
         woke = self._wake.acquire(timeout=-1 if timeout is None else timeout)
         with self._lock:
-            self._sleeping = False
+            self.sleeping = False
             then, self._then = self._then, None
         if then is not None:
             then()
@@ -241,39 +234,39 @@ class Mailbox:
         return woke or is_kept_out
 
     def _end_left_turn(self) -> None:
-        """End the turn of a foreign thread that is not at it any more, and did not say so."""
+        """End the turn of a foreign thread that is not at it any more, and did not end it."""
         turn = self.turn
         if turn is not None and not turn.is_under_way():
             self._leave(turn)
 
     def _has_work(self) -> bool:
-        waiting = self._messages if not self.suspended else self._first_order()
+        waiting = self.messages if not self.suspended else self._first_order()
         return bool(waiting or self.signals or self._closed or self._failure is not None)
 
     def _take(self) -> Envelope[Any]:
-        assert self._messages is not None  # noqa: S101 - there are some
-        envelope = self._messages[0]
+        assert self.messages is not None  # noqa: S101 - there are some
+        envelope = self.messages[0]
         # Noted first, and under the lock: an end between the two steps would leave its caller
         # waiting for ever.
         if envelope.reply_to is not None:
             self._asked = envelope
         elif issubclass(type(envelope.message), Call):  # a message may lie of its class, or raise
             self._open(envelope.message)
-        self._messages.popleft()
+        self.messages.popleft()
         return envelope
 
     def _take_order(self) -> Envelope[Any] | None:
-        assert self._messages is not None  # noqa: S101 - there are some
+        assert self.messages is not None  # noqa: S101 - there are some
         envelope = self._first_order()
         if envelope is None:
             return None
-        _remove(self._messages, envelope)
-        self._messages.appendleft(envelope)
+        _remove(self.messages, envelope)
+        self.messages.appendleft(envelope)
         return self._take()
 
     def _first_order(self) -> Envelope[Any] | None:
         """Return the first message that is taken also while the actor is suspended."""
-        return next(filter(_is_order, list(self._messages or ())), None)
+        return next(filter(_is_order, list(self.messages or ())), None)
 
     def _open(self, call: Call) -> None:
         if self.calls is _NO_CALLS:
@@ -284,16 +277,16 @@ class Mailbox:
     def take_calls(self, limit: int) -> list[Call]:
         """Take the requests that wait in front of all else, up to *limit*."""
         taken: list[Call] = []
-        turn = self.turn
-        if turn is not None and not turn.takes_messages:
+        turn = self.turns.get(None) if self.turns else None
+        if not self.messages or (turn is not None and not turn.takes_messages):
             return taken
         with self._lock:
-            while self._messages and len(taken) < limit and not self.signals:
-                message = self._messages[0].message
+            while self.messages and len(taken) < limit and not self.signals:
+                message = self.messages[0].message
                 if not (isinstance(message, Call) and message.callback == Call.callback):
                     break
                 self._open(message)
-                self._messages.popleft()
+                self.messages.popleft()
                 taken.append(message)
         return taken
 
@@ -312,14 +305,17 @@ class Mailbox:
         """
         if self.turns is None or self.turns.setdefault(None, turn) is not turn:
             return False
+        wake = self._wake
         if (
             self._can_run_inline
-            and self._is_asleep()
+            and self.sleeping
+            and wake is not None
+            and wake.locked()
             and not self._closed
             and not self.suspended
             and self._failure is None
             and not self.signals
-            and bool(self._messages) is (call is None)
+            and bool(self.messages) is (call is None)
         ):
             if call is not None:
                 self._open(call)
@@ -341,20 +337,23 @@ class Mailbox:
         with self._lock:
             self._asked = None
             may_go_on = not (self.signals or self._closed or self.suspended)
-            if self.turn is turn and self._messages and may_go_on:
+            if self.turn is turn and self.messages and may_go_on:
                 return self._take()
         self.end(turn)
         return None
 
     def end(self, turn: Turn, failure: BaseException | None = None) -> None:
         """End *turn*; the actor's thread wakes if there is something to do. Twice does no harm."""
-        if self.turn is not turn:
+        turns = self.turns
+        if not turns or turns.get(None) is not turn:
             return
         self._asked = None
         if failure is not None:
             self._failure = failure
-        self._leave(turn)
-        if self._has_work():
+        turns.pop(None, None)
+        # The first four are asked here, as nearly always there is nothing.
+        waiting = self.messages or self.signals or self._closed or self._failure is not None
+        if waiting and self._has_work():
             self._rouse()
 
     def _leave(self, turn: Turn | None) -> None:
@@ -364,11 +363,11 @@ class Mailbox:
     # ---- looked at ------------------------------------------------------------------------
 
     def empty(self) -> bool:
-        """Say whether nothing waits."""
-        return not self._messages and not self.signals
+        """Return whether nothing waits."""
+        return not self.messages and not self.signals
 
     def has_signal(self) -> bool:
-        """Say whether an exit signal waits."""
+        """Return whether an exit signal waits."""
         return bool(self.signals)
 
     @property
@@ -378,16 +377,16 @@ class Mailbox:
 
     def _is_asleep(self) -> bool:
         wake = self._wake
-        return self._sleeping and wake is not None and wake.locked()
+        return self.sleeping and wake is not None and wake.locked()
 
     def __len__(self) -> int:
-        return len(self._messages or ()) + len(self.signals or ())
+        return len(self.messages or ()) + len(self.signals or ())
 
-    def discard(self, monitor: Monitor) -> None:
-        """Drop the Down of *monitor*, if it waits."""
-        messages = self._messages
+    def discard(self, is_unwanted: Callable[[Any], bool]) -> None:
+        """Drop the messages that wait and that *is_unwanted* says yes to."""
+        messages = self.messages
         for envelope in list(messages or ()):
-            if isinstance(envelope.message, Down) and envelope.message.monitor is monitor:
+            if is_unwanted(envelope.message):
                 _remove(messages, envelope)
 
     def keep_open(self, envelope: Envelope[Any]) -> None:
@@ -408,20 +407,20 @@ class Mailbox:
         """Let nothing in any more; answer what was not answered yet."""
         with self._lock:
             self._closed = True
-            idle = self._sleeping
-            if self._asked is None and not (self._messages or self._open_asks or self.calls):
+            idle = self.sleeping
+            if self._asked is None and not (self.messages or self._open_asks or self.calls):
                 self.signals = None
                 if idle:
                     self._rouse()
                 return _IDLE if idle else _BUSY
-            waiting = list(self._messages or ())
+            waiting = list(self.messages or ())
             envelopes = [*waiting, *self._open_asks]
             if self._asked is not None and self._asked not in self._open_asks:
                 envelopes.append(self._asked)
             calls = list(self.calls)
             # All of it is noted, and may go; what comes in this moment is taken back by its sender.
             for envelope in waiting:
-                _remove(self._messages, envelope)
+                _remove(self.messages, envelope)
             self.signals = None
             self._asked = None
             self._open_asks = _NO_ASKS
@@ -432,13 +431,13 @@ class Mailbox:
     def lose(self) -> None:
         """Close it in a forked child, where a thread that is not there may hold the lock."""
         self._lock = RLock()
-        self._sleeping = False
+        self.sleeping = False
         self.close()
 
     def _rouse(self) -> None:
         wake = self._wake
         # Rather once too often: whoever wakes for nothing sleeps again.
-        if self._sleeping and wake is not None and wake.locked():
+        if self.sleeping and wake is not None and wake.locked():
             with suppress(RuntimeError):  # somebody else was quicker
                 wake.release()
 

@@ -1,16 +1,17 @@
-"""What actors send each other: public messages, and the system's own."""
+"""What actors send each other: public messages, and the system's own; and how people read them."""
 
 from __future__ import annotations
 
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
+
+from pykka import ThreadingActor, messages
+from pykka._envelope import Envelope
 
 if TYPE_CHECKING:
     from antq_actors.otp.kernel.reasons import ExitReason
-    from antq_actors.otp.kernel.ref import ServerRef
-    from antq_actors.otp.messaging.monitors import Monitor
 
 
 class _Marker:
@@ -24,32 +25,17 @@ class _Marker:
 
 
 IGNORE: Final = _Marker("IGNORE")
-"""Answered by ``init``: there is nothing to do here, and that is no failure."""
+"""Returned by ``init``: there is nothing to do here, and that is no failure."""
 
 NOREPLY: Final = _Marker("NOREPLY")
-"""Answered by ``handle_call``: the reply comes later, through ``reply(from_, value)``."""
+"""Returned by ``handle_call``: the reply comes later, through ``reply(from_, value)``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Continue:
-    """Answered by ``init``: go on in ``handle_continue`` before any message (otp rule 72)."""
+    """Returned by ``init``: go on in ``handle_continue`` before any message (otp rule 72)."""
 
     token: Any = None
-
-
-class Down(NamedTuple):
-    """A monitored actor ended. Sent exactly once for each monitor (otp rule 67)."""
-
-    monitor: Monitor
-    ref: ServerRef
-    reason: ExitReason
-
-
-class Exited(NamedTuple):
-    """A linked actor ended, or sent an exit signal, and the receiver traps exits (otp rule 65)."""
-
-    ref: ServerRef | None
-    reason: ExitReason
 
 
 class IdleTimeout(NamedTuple):
@@ -77,9 +63,8 @@ class StopRequest(NamedTuple):
 
 
 class ExitSignal(NamedTuple):
-    """Tells an actor to end; it travels in the mailbox's first lane."""
+    """Has an actor end; it travels in the mailbox's first lane."""
 
-    sender: ServerRef | None
     reason: ExitReason
 
 
@@ -87,6 +72,12 @@ class Promise:
     """Something that is settled exactly once, with a value or an error. The first answer wins."""
 
     __slots__ = ("_answered", "_ready", "error", "is_settled", "value")
+
+    _delivers_elsewhere = False
+    """Whether a subclass has another ``deliver`` than to wake the waiters."""
+
+    def __init_subclass__(cls) -> None:
+        cls._delivers_elsewhere = cls.deliver is not Promise.deliver
 
     def __init__(self) -> None:
         self.is_settled = False
@@ -105,9 +96,12 @@ class Promise:
             self.value = value
             self.error = error
             self.is_settled = True
-            self.deliver()
+            if self._delivers_elsewhere:
+                self.deliver()
+            else:
+                self._ready.release()
         except BaseException:
-            # No memory left, say. Whoever waits would wait for ever: rather tell them twice.
+            # No memory left, say. The waiters would wait for ever: rather wake them twice.
             self.value, self.error, self.is_settled = value, error, True
             with suppress(RuntimeError):
                 self.deliver()
@@ -115,7 +109,7 @@ class Promise:
         return True
 
     def deliver(self) -> None:
-        """Wake who waits."""
+        """Wake the waiters."""
         self._ready.release()
 
     @property
@@ -144,7 +138,12 @@ class Call(Promise):
     """What answers it."""
 
     def __init__(self, request: Any) -> None:
-        super().__init__()
+        # As Promise.__init__ does it, which would be one more step in each call.
+        self.is_settled = False
+        self.value = self.error = None
+        self._answered = threading.Lock()
+        self._ready = threading.Lock()
+        self._ready.acquire()
         self.request = request
         self.kept_in: set[Call] | None = None
         """The open calls of the actor that took it."""
@@ -160,7 +159,7 @@ class Call(Promise):
 
     @property
     def is_wanted(self) -> bool:
-        """Whether there is still someone to hear the answer, as far as one can tell."""
+        """Whether anyone still waits for the answer, as far as can be known."""
         return True
 
 
@@ -168,3 +167,88 @@ class SystemCall(Call):
     """A request of the system's own, which an actor also takes while it is suspended."""
 
     __slots__ = ()
+
+
+# ---- what an actor does now ----------------------------------------------------------------------
+
+
+class Init(NamedTuple):
+    """The actor runs ``init``."""
+
+
+class Terminate(NamedTuple):
+    """The actor runs ``terminate``."""
+
+    reason: ExitReason
+
+
+class InlineActor(Protocol):
+    """An actor whose turns another thread may run; see `messaging/calls.py`."""
+
+    is_reentrant: ClassVar[bool]
+    """Whether its turns may run in the middle of one of its own."""
+
+    def can_run_inline(self) -> bool:
+        """Return whether another thread may do so now."""
+
+    def take_turn(self, envelope: Envelope[Any], /) -> None:
+        """Handle a message."""
+
+    def ends_with(self, error: BaseException, /) -> bool:
+        """Return whether *error* is the actor's own."""
+
+
+class Observer(Protocol):
+    """Sees what one actor does, in that actor's thread, before and after it is done."""
+
+    def on_receive(self, what: Any, /) -> None:
+        """Receive that it begins with *what*: a message, Init or Terminate; see `described`."""
+
+    def on_reply(self, request: Any, value: Any, /) -> None:
+        """Receive that it replies to a call or an ask."""
+
+    def on_send(self, how: str, message: Any, dest: Any, /) -> None:
+        """Receive that it sends *message* to another."""
+
+
+class Described(NamedTuple):
+    """What an actor does, in the words of the author of its class."""
+
+    callback: str
+    """The method that runs: "handle_call", "init", …"""
+    message: Any
+    """What that was given; None for ``init``."""
+
+
+def described(what: Any, actor_class: type[Any]) -> Described:  # noqa: PLR0911 - one for each kind
+    """Return which callback of *actor_class* handles *what*, as the loop notes it."""
+    if not isinstance(what, Envelope):
+        return _own(what)
+    message = what.message
+    match message:
+        case Call():
+            return Described(message.callback, message.request)
+        case Cast(request):
+            return Described("handle_cast", request)
+        case StopRequest(reason):
+            return Described("stop", reason)
+        case messages._ActorStop():  # noqa: SLF001 - pykka's stop
+            return Described("stop", None)
+        case messages.ProxyCall() | messages.ProxyGetAttr() | messages.ProxySetAttr():
+            return Described("proxy", message)
+    if actor_class.on_receive is not ThreadingActor.on_receive:
+        return Described("on_receive", message)
+    return Described("handle_info" if what.reply_to is None else "handle_call", message)
+
+
+def _own(what: Any) -> Described:
+    """Return it for what an actor does without a message."""
+    match what:
+        case Init():
+            return Described("init", None)
+        case Terminate(reason):
+            return Described("terminate", reason)
+        case Continue(token):
+            return Described("handle_continue", token)
+        case _:
+            return Described("handle_info", what)

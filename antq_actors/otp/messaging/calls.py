@@ -1,45 +1,104 @@
-"""Talking to a GenServer: call, cast, reply, stop, and a call whose answer is a message."""
+"""Talking to a GenServer: call, cast, reply, stop, and a call whose answer is a message.
+
+A turn of an actor that sleeps may run inline: in the thread that has a request for it. Waking a
+thread and waiting for its answer costs many times more than most turns do. It is still one turn at
+a time, in order, on the actor's own state; whatever else comes in the meantime waits in its mailbox
+for the actor's own thread, as ever.
+
+Only classes that say so do (`GenServer.runs_inline`). A thread of the program may be cut short at
+any bytecode: Ctrl-C raises in the main thread, a timeout in the thread of a job, and a finalizer or
+a signal's handler may call the very actor whose turn is under way further up. Hence the rules:
+
+- A foreign thread handles its own request alone, so that no other depends on how far it gets.
+- It takes the actor's place, and leaves it, in one step each. If it could not leave it, the actor's
+  own thread sees that it is not at it any more.
+- What the turn changes must be whole after each step, or be done again by the next turn; see
+  `StorageActor`.
+- A thread in which handlers of signals may run does not run turns: a handler may wait for another
+  thread, which may need this actor, whose place the thread has.
+
+No limit of time holds for the thread that runs the turn; a *timeout* holds for what comes after it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+import os
+import signal
+import threading
+import time
+from _signal import getsignal  # type: ignore[import-not-found] # signal's makes enums, slowly
+from _thread import get_ident
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from pykka._envelope import Envelope
 
 from antq_actors.checks import timeout_seconds
-from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.cell import ServerRef, fence, local, note_send
 from antq_actors.otp.kernel.errors import CallCycle, CallExit, CallTimeout
+from antq_actors.otp.kernel.loop import ReplyTo
+from antq_actors.otp.kernel.mailbox import Turn
 from antq_actors.otp.kernel.messages import Call, Cast, Response, StopRequest
-from antq_actors.otp.kernel.reasons import ExitReason, NoProc, Normal, check
-from antq_actors.otp.messaging.deadlock import waiting_for
-from antq_actors.otp.messaging.destinations import find, nobody
-from antq_actors.otp.messaging.reply_to import ReplyTo
-from antq_actors.otp.messaging.watch import DeathWatch
+from antq_actors.otp.kernel.reasons import Crash, ExitReason, NoProc, Normal, check
+from antq_actors.otp.messaging.deadlock import DeathWatch, waiting_for
+from antq_actors.otp.messaging.names import find, nobody
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import timedelta
 
     from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.kernel.mailbox import Mailbox
+    from antq_actors.otp.kernel.messages import InlineActor
+    from antq_actors.otp.messaging.names import Destination
+
+_OWN_TURN_SECONDS: Final = 0.001
+"""Seconds between two tries of an actor's own thread to begin a turn within another one."""
+
+_HANDLERS_SECONDS: Final = 0.001
+"""Seconds for which it is taken as given which signals are handled."""
+
+_SIGNALS: Final = tuple(int(number) for number in signal.valid_signals())
+_RUN_NO_HANDLER: Final = frozenset(
+    {None, int(signal.SIG_DFL), int(signal.SIG_IGN), signal.default_int_handler}
+)
+"""What a signal may be set to so that none of the program's own code runs when it comes."""
+
+
+class _Local(threading.local):
+    left: list[ActorCell] | None = None
+    """The actors whose turns this thread will run."""
+
+
+_thread: Final = _Local()
+
+_DEFAULT_SECONDS: Final = 5.0
 
 
 def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.0) -> Any:
-    """Send *request* to ``handle_call`` and answer its reply.
+    """Send *request* to ``handle_call`` and return its reply.
 
     It always ends: with the reply; with CallExit and the server's exit reason, if the server ends
     before it replies or is not there; with CallTimeout after *timeout* seconds (None: no limit);
     with CallCycle if waiting could never end.
     """
-    limit = timeout_seconds(timeout)
+    limit: float | None = None if timeout is None else _DEFAULT_SECONDS
+    if timeout is not None and timeout != _DEFAULT_SECONDS:
+        limit = timeout_seconds(timeout)
     cell = find(dest)
     if cell is None:
         raise nobody(dest)
-    current.on_send("call", request, cell)
-    return put_and_await(cell, Call(request), limit)
+    pending = Call(request)
+    if cell.inline_actor is not None and _is_run_here(cell, pending):
+        if pending.is_settled and pending.error is None:
+            return pending.value
+        return await_answer(cell, pending, limit)
+    note_send("call", request, cell)
+    return put_and_await(cell, pending, limit)
 
 
 def put_and_await(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
-    """Have *cell* take *pending*, and answer or raise what comes of it."""
+    """Have *cell* take *pending*, and return or raise what comes of it."""
     with waiting_for(cell, pending):
         if not cell.mailbox.deliver(Envelope(pending)):
             raise CallExit(NoProc(), f"{cell} has ended")
@@ -61,7 +120,7 @@ def put_or_take_back(cell: ActorCell, pending: Call, timeout: float | None) -> A
 
 
 def await_answer(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
-    """Answer or raise what comes of *pending*, which *cell* has."""
+    """Return or raise what comes of *pending*, which *cell* has."""
     if not pending.wait(timeout):
         raise CallTimeout(f"{cell} did not answer within {timeout} s")
     if pending.error is not None:
@@ -83,38 +142,35 @@ def cast(dest: Destination, request: Any) -> None:
     """Send *request* to ``handle_cast`` and wait for nothing, whatever *dest* is (rule 70)."""
     cell = find(dest)
     if cell is not None:
-        current.on_send("cast", request, cell)
+        note_send("cast", request, cell)
         cell.ref.deliver(Cast(request))
 
 
 def reply(from_: Any, value: Any) -> None:
     """Answer a request that ``handle_call`` left open; only the first answer counts."""
-    current.fence()
     _check_from(from_)
-    me = current.cell()
-    for observer in () if me is None else me.observers:
-        observer.on_reply(from_.request, value)
-    _settle(from_, value, None)
+    me = local.cell
+    if me is not None and me.observers:
+        for observer in me.observers:
+            observer.on_reply(from_.request, value)
+    from_.answer(value)
+    from_.forget()
 
 
 def reply_error(from_: Any, error: BaseException) -> None:
     """Answer a request by raising *error* in its caller; the server lives on."""
-    current.fence()
     _check_from(from_)
-    _settle(from_, None, error)
+    from_.answer(None, error)
+    from_.forget()
 
 
 def _check_from(from_: object) -> None:
+    fence()
     if not isinstance(from_, Call | ReplyTo):
         raise TypeError(
             f"reply() needs what self.from_ was in handle_call, got {from_!r}; it is there only"
-            " while handle_call runs, so keep it before you answer NOREPLY"
+            " while handle_call runs, so keep it before you return NOREPLY"
         )
-
-
-def _settle(from_: Any, value: Any, error: BaseException | None) -> None:
-    from_.answer(value, error)
-    from_.forget()
 
 
 def stop(
@@ -131,7 +187,7 @@ def stop(
     cell = find(dest)
     if cell is None:
         raise nobody(dest)
-    if cell is current.cell():
+    if cell is local.cell:
         raise CallCycle([cell.ref, cell.ref])
     watch = DeathWatch(cell.ref)
     cell.ref.deliver(StopRequest(wanted))
@@ -167,7 +223,7 @@ def call_by_message(dest: Destination, request: Any, tag: Any) -> None:
     It arrives exactly once: if the server ends or is not there,
     with CallExit as its error. Raises RuntimeError outside an actor.
     """
-    me = current.cell()
+    me = local.cell
     if me is None:
         raise RuntimeError("call_by_message() is for actors; a plain thread uses call()")
     cell = find(dest)
@@ -176,3 +232,175 @@ def call_by_message(dest: Destination, request: Any, tag: Any) -> None:
         pending.answer(None, nobody(dest))
     elif not cell.mailbox.deliver(Envelope(pending)):
         pending.answer(None, CallExit(NoProc(), f"{cell} has ended"))
+
+
+ServerRef.stop_and_wait = stop
+
+
+# ---- turns that run inline -----------------------------------------------------------------------
+
+
+def call_or_message(dest: Destination, request: Any, tag: Any) -> Response | None:
+    """Do what `call_by_message` does; return the Response if it can be had without waiting."""
+    cell = find(dest)
+    if cell is not None and cell.inline_actor is not None:
+        pending = Call(request)
+        if _is_run_here(cell, pending) and pending.answered:
+            return Response(tag, pending.value, pending.error)
+    call_by_message(dest, request, tag)
+    return None
+
+
+@contextmanager
+def deferring_turns() -> Iterator[None]:
+    """Let this thread run, at the end, the turns that are left to it inside; it may take long."""
+    here = _thread
+    outer, here.left = here.left, []
+    try:
+        yield
+    finally:
+        left, here.left = here.left, outer
+        for cell in left:
+            run_pending(cell)
+
+
+def defer_turn(cell: ActorCell) -> bool:
+    """Leave it to this thread to have *cell* handle what waits for it; False: it runs none."""
+    if _thread.left is None:
+        return False
+    _thread.left.append(cell)
+    return True
+
+
+def run_pending(cell: ActorCell) -> None:
+    """Have *cell* handle the messages that it has: in this thread, or in its own.
+
+    For the end of what a service thread had to do, where nothing can cut it short: it may take
+    long.
+    """
+    actor, mailbox = cell.inline_actor, cell.mailbox
+    if mailbox.empty() or not mailbox.asleep:
+        return
+    turn = Turn(run_pending.__code__, takes_messages=True)
+    if actor is None or cell.observers or not mailbox.begin(turn):
+        mailbox.wake()
+        return
+    failure = None
+    me, local.cell = local.cell, cell
+    try:
+        while (envelope := mailbox.next_for(turn)) is not None:
+            actor.take_turn(envelope)
+    except BaseException as error:  # noqa: BLE001 - it ends that actor, in that actor's thread
+        failure = error
+    local.cell = me
+    mailbox.end(turn, failure)
+
+
+def _is_run_here(cell: ActorCell, pending: Call) -> bool:
+    """Run the turn that answers *pending*, if it can be run here."""
+    actor, mailbox = cell.inline_actor, cell.mailbox
+    if actor is None or cell.observers:
+        return False
+    if actor.is_reentrant and (mailbox.turns or local.cell is cell) and _is_within(cell, mailbox):
+        _run_within(actor, cell, pending)
+        return True
+    # The first two are most of what `begin` sees to: it would keep others out for a moment.
+    if (
+        mailbox.turns
+        or not mailbox.sleeping
+        or (get_ident() == _main and _handlers.may_run_here())
+        or not actor.can_run_inline()
+    ):
+        return False
+    return _run_here(actor, cell, pending)
+
+
+def _run_here(actor: InlineActor, cell: ActorCell, pending: Call) -> bool:
+    """Run the turn that answers *pending*; False if another thread is at a turn, or about to be."""
+    mailbox, me = cell.mailbox, local.cell
+    turn = Turn(_run_here.__code__, takes_messages=False)
+    before = None if me is None else me.waits_for
+    failure: BaseException | None = None
+    try:
+        if not mailbox.begin(turn, pending):
+            return False
+        # A reentrant one waits for no actor, and this thread stays who it is: a handler may ask.
+        if not actor.is_reentrant:
+            if me is not None:
+                # It sleeps, so it waits for none, and this wait closes no ring.
+                me.waits_for = (cell, pending)
+            local.cell = cell
+        actor.take_turn(Envelope(pending))
+    except BaseException as error:
+        local.cell = me
+        if not actor.ends_with(error):  # this thread's own, which will not get the answer
+            pending.forget()
+            raise
+        failure = error
+    finally:
+        local.cell = me
+        if me is not None:
+            me.waits_for = before
+        mailbox.end(turn, failure)
+    if failure is not None:
+        pending.answer(None, CallExit(Crash(failure)))  # if it was not noted yet, no one would
+    return True
+
+
+def _is_within(cell: ActorCell, mailbox: Mailbox) -> bool:
+    """Return whether this thread runs a turn of *cell* already, further up its stack."""
+    turn = mailbox.turn
+    if turn is not None and turn.thread == get_ident():
+        if turn.is_under_way():
+            return True
+        mailbox.end(turn)  # an exception kept this thread from it
+    return local.cell is cell
+
+
+def _run_within(actor: InlineActor, cell: ActorCell, pending: Call) -> None:
+    """Run a turn in the middle of another one, or of what the actor's own thread does between."""
+    mailbox = cell.mailbox
+    turn: Turn | None = None
+    if (held := mailbox.turn) is None or held.thread != get_ident():
+        turn = Turn(_run_within.__code__, takes_messages=False)
+        while not mailbox.begin_within(turn):
+            time.sleep(_OWN_TURN_SECONDS)
+    try:
+        actor.take_turn(Envelope(pending))
+    finally:
+        if turn is not None:
+            mailbox.end(turn)
+
+
+class _Handlers:
+    """Whether the program handles signals; it is the main thread alone that runs, and sets, them.
+
+    To ask for each signal takes a tenth of an enqueue, so a thread that does one after the other
+    asks once a millisecond.
+    """
+
+    def __init__(self) -> None:
+        self._asked = -1.0
+        self._are_there = False
+
+    def may_run_here(self) -> bool:
+        """Return whether code of the program may run when a signal comes, in the main thread."""
+        now = time.monotonic()
+        if self._are_there or not self._asked <= now < self._asked + _HANDLERS_SECONDS:
+            self._are_there = not _RUN_NO_HANDLER.issuperset(map(getsignal, _SIGNALS))
+            self._asked = now
+        return self._are_there
+
+
+_handlers: Final = _Handlers()
+
+_main = threading.main_thread().ident
+
+
+def _renew() -> None:
+    global _main  # noqa: PLW0603 - the thread that forked is the main thread of the child
+    _main = threading.main_thread().ident
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

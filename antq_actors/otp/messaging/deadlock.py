@@ -1,4 +1,4 @@
-"""Who waits for whom: so that a ring of waiting actors is an error and not a silence."""
+"""Waiting for an actor: for its answer or its end. A ring of waiting actors is an error."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.cell import local
 from antq_actors.otp.kernel.errors import CallCycle
-from antq_actors.otp.kernel.messages import Call
+from antq_actors.otp.kernel.messages import Call, Promise
+from antq_actors.otp.kernel.reasons import ExitReason, NoProc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.kernel.messages import Promise
+    from antq_actors.otp.kernel.cell import ActorCell, ServerRef
 
 _lock = threading.RLock()
 
@@ -27,7 +27,7 @@ def waiting_for(target: ActorCell, answer: Promise) -> Iterator[None]:
     child's start or end that closes it, the call within the ring is the one that fails. A plain
     thread is waited for by no one, so it closes none.
     """
-    me = current.cell()
+    me = local.cell
     if me is None:
         yield
         return
@@ -81,3 +81,29 @@ def renew() -> None:
     """Begin anew in a forked child: the lock may be held by a thread that is not there."""
     global _lock  # noqa: PLW0603 - the old one cannot be freed
     _lock = threading.RLock()
+
+
+class DeathWatch:
+    """Waits for the end of the actor it was made for; of a dead one the reason is NoProc."""
+
+    def __init__(self, ref: ServerRef) -> None:
+        self._cell = ref.cell
+        self._end = Promise()
+        if not self._cell.watch(self, self._note):
+            self._end.answer(NoProc())
+
+    def wait(self, timeout: float | None = None) -> ExitReason | None:
+        """Return the reason of the end; None if it does not come within *timeout* seconds."""
+        if not self._end.is_settled:  # else there is no wait that could close a ring
+            with waiting_for(self._cell, self._end):
+                if not self._end.wait(timeout):
+                    return None
+        reason: ExitReason = self._end.value
+        return reason
+
+    def cancel(self) -> None:
+        """Stop watching."""
+        self._cell.unwatch(self)
+
+    def _note(self, _ref: ServerRef, reason: ExitReason, /) -> None:
+        self._end.answer(reason)

@@ -1,18 +1,24 @@
-"""Registered names: one actor each, free again before anyone hears of its end (otp rule 62)."""
+"""Names: whom a destination means, and which actor is registered as what (otp rule 62).
+
+A name has one actor at a time, and is free again before anyone is told of that actor's end.
+"""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from antq_actors.otp.kernel.errors import AlreadyStarted, UnknownRegistry
-from antq_actors.otp.messaging.via import Via
-from antq_actors.otp.messaging.watch import DeathWatch
+from antq_actors.otp.kernel.cell import ServerRef, fence, local
+from antq_actors.otp.kernel.errors import CallExit, OtpError, UnknownRegistry
+from antq_actors.otp.kernel.reasons import NoProc
+from antq_actors.otp.messaging.deadlock import DeathWatch
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.kernel.ref import ServerRef
 
 NAME_TIMEOUT_SECONDS: Final = 5.0
 """Seconds that an actor has to free its name after its supervisor was killed."""
@@ -24,6 +30,99 @@ _lock = threading.RLock()
 _cells: Final[dict[str, ActorCell]] = {}
 
 
+class AlreadyStarted(OtpError):
+    """The name, or the child, is taken by a running actor."""
+
+    def __init__(self, ref: ServerRef, message: str | None = None) -> None:
+        self.ref = ref
+        """The one that runs."""
+        super().__init__(message or f"already started: {ref}")
+
+
+class AlreadyRegistered(OtpError):
+    """The key is taken."""
+
+    def __init__(self, ref: ServerRef, message: str | None = None) -> None:
+        self.ref = ref
+        """The one that has it."""
+        super().__init__(message or f"already registered: {ref}")
+
+
+def check_key(key: object) -> None:
+    """Raise TypeError unless *key* can be the key of a registry."""
+    try:
+        hash(key)
+    except TypeError:
+        raise TypeError(f"a key must be hashable, got {key!r}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """The actor that *registry* has under *key*: a name for ``start``, and a destination.
+
+    *registry* is a unique Registry, or a PartitionSupervisor, by name or ref. As a name the actor
+    is registered with *value* before its ``init`` runs. As a destination it is looked up whenever
+    it is used; when nobody has the key, or there is no such registry, that is like an actor that
+    has ended. A registry of duplicate keys is a ValueError then, and what can be no registry or
+    no key a TypeError at once. Elixir's ``{:via, …}``.
+    """
+
+    registry: Any
+    key: Hashable
+    value: Any = field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        registry = self.registry
+        if not isinstance(registry, str | Via | ServerRef):
+            raise TypeError(f"the registry of a Via is a name or a ServerRef, got {registry!r}")
+        check_key(self.key)
+
+    def __str__(self) -> str:
+        return f"{self.registry}/{self.key}"
+
+
+Destination: TypeAlias = "ServerRef | str | Via"
+"""Whom to talk to: a reference, or a registered name."""
+
+
+def find(dest: Destination) -> ActorCell | None:
+    """Return the actor that *dest* names; None if there is no such name.
+
+    Raises TypeError for anything that is no destination, ValueError for a Via into a registry of
+    duplicate keys, and CallExit in the thread of an actor that was declared dead.
+    """
+    me = local.cell
+    if me is not None and me.reason is not None:
+        fence()
+    if isinstance(dest, ServerRef):
+        return dest.cell
+    if isinstance(dest, str):
+        cell = _cells.get(dest)
+        return None if cell is None or cell.reason is not None else cell
+    if isinstance(dest, Via):
+        return find_named(dest)
+    raise TypeError(f"a destination is a ServerRef, a registered name or a Via, got {dest!r}")
+
+
+def find_living(dest: Destination) -> ActorCell:
+    """Return the actor that *dest* names. Raises CallExit(NoProc()) if there is none that lives."""
+    cell = find(dest)
+    if cell is None:
+        raise nobody(dest)
+    if cell.reason is not None:
+        raise CallExit(NoProc(), f"{dest!r} has ended")
+    return cell
+
+
+def nobody(dest: Destination) -> CallExit:
+    """Return the error of a call to *dest*, a name that no actor has; it says what is close."""
+    assert isinstance(dest, str | Via)  # noqa: S101 - a ref always leads to its actor
+    return CallExit(NoProc(), f"no actor is registered as {dest!r}{why_absent(dest)}")
+
+
+# ---- the table of names --------------------------------------------------------------------------
+
+
 def check(name: object) -> None:
     """Raise TypeError unless *name* can be a name."""
     if not isinstance(name, str | Via):
@@ -31,7 +130,7 @@ def check(name: object) -> None:
 
 
 def register(name: str | Via, cell: ActorCell) -> None:
-    """Give *name* to *cell*, or raise AlreadyStarted with who has it (otp rule 61).
+    """Give *name* to *cell*, or raise AlreadyStarted with the actor that has it (otp rule 61).
 
     For a Via: UnknownRegistry if its registry is not there, ValueError if that can give no names.
     """
@@ -45,7 +144,7 @@ def register(name: str | Via, cell: ActorCell) -> None:
 
 
 def _take(name: str | Via, cell: ActorCell) -> ActorCell | None:
-    """Give *name* to *cell*, or answer who has it."""
+    """Give *name* to *cell*, or return the actor that has it."""
     if isinstance(name, Via):
         directory = _directory(name)
         if directory is None:
@@ -58,6 +157,8 @@ def _take(name: str | Via, cell: ActorCell) -> ActorCell | None:
         if holder is None:
             _cells[name] = cell
             cell.name = name
+            if not cell.add_cleanup(_release):  # killed already, by one that found it here
+                _release.on_exit(cell)
         return holder
 
 
@@ -68,30 +169,34 @@ def _living(name: str) -> ActorCell | None:
 
 
 def _ends_with_parent(cell: ActorCell | None) -> bool:
-    """Tell whether *cell* ends because a supervisor above it, however far, was killed."""
+    """Return whether *cell* ends because a supervisor above it, however far, was killed."""
     while cell is not None and not cell.killed_with_parent:
         cell = None if cell.parent is None else cell.parent.cell
     return cell is not None
 
 
-def release(cell: ActorCell) -> None:
-    """Free the name of *cell*, if it has one."""
-    if cell.name is None:
-        return
-    with _lock:
-        if _cells.get(cell.name) is cell:
-            del _cells[cell.name]
+class _Release:
+    """Frees the name of an actor that has ended."""
+
+    def on_exit(self, cell: ActorCell) -> None:
+        """Free the name of *cell*, if it is the one that has it."""
+        with _lock:
+            if cell.name is not None and _cells.get(cell.name) is cell:
+                del _cells[cell.name]
+
+
+_release: Final = _Release()
 
 
 def whereis(name: str | Via) -> ServerRef | None:
-    """Answer the actor with this name, if one lives. Raises TypeError for what is no name."""
+    """Return the actor with this name, if one lives. Raises TypeError for what is no name."""
     check(name)
-    cell = find(name)
+    cell = find_named(name)
     return None if cell is None else cell.ref
 
 
-def find(name: str | Via) -> ActorCell | None:
-    """Answer the actor with this name, if one lives."""
+def find_named(name: str | Via) -> ActorCell | None:
+    """Return the actor with this name, if one lives."""
     if isinstance(name, Via):
         directory = _directory(name)
         found: ActorCell | None = None if directory is None else directory.find(name)
@@ -100,14 +205,14 @@ def find(name: str | Via) -> ActorCell | None:
 
 
 def _directory(via: Via) -> Any:
-    """Answer what the registry of *via* keeps its names in; None if there is no such registry."""
+    """Return what the registry of *via* keeps its names in; None if there is no such registry."""
     registry = via.registry
-    cell = find(registry) if isinstance(registry, str | Via) else registry.cell
+    cell = find_named(registry) if isinstance(registry, str | Via) else registry.cell
     return None if cell is None or cell.reason is not None else cell.directory
 
 
 def why_absent(name: str | Via) -> str:
-    """Return why nobody has *name*, as the end of an error's text; "" if there is nothing to add.
+    """Return why no actor has *name*, as the end of an error's text; "" if there is nothing to add.
 
     There may be no such registry, or another name may be meant.
     """
@@ -150,7 +255,7 @@ def registries() -> list[str]:
 
 
 def registered() -> list[str]:
-    """Answer all names that are taken now, as Erlang's ``registered/0``."""
+    """Return all names that are taken now, as Erlang's ``registered/0``."""
     with _lock:
         return list(_cells)
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 from pykka._envelope import Envelope
 
 from antq_actors.checks import timeout_seconds
-from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.cell import note_send
 from antq_actors.otp.kernel.errors import CallExit, CallTimeout
 from antq_actors.otp.kernel.messages import Call
 from antq_actors.otp.kernel.reasons import NoProc
 from antq_actors.otp.messaging.calls import raise_error_of
 from antq_actors.otp.messaging.deadlock import waiting_for
-from antq_actors.otp.messaging.destinations import find, nobody
+from antq_actors.otp.messaging.names import find, nobody
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
     from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.messaging.names import Destination
 
 
 class _RequestCall(Call):
@@ -60,7 +60,7 @@ class Request:
             self._text = str(nobody(self._dest))
             return None
         self._text = f"{cell} has ended"
-        current.on_send("call", self._call.request, cell)
+        note_send("call", self._call.request, cell)
         return cell if cell.mailbox.deliver(Envelope(self._call)) else None
 
     def wait(self, timeout: float | timedelta | None = 5.0) -> Any:

@@ -15,18 +15,18 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from antq_actors.checks import finite_seconds
+from antq_actors.otp.kernel.cell import ServerRef
 from antq_actors.otp.kernel.errors import StartError
 from antq_actors.otp.kernel.reasons import Crash
-from antq_actors.otp.kernel.ref import ServerRef
 from antq_actors.otp.messaging import names
-from antq_actors.otp.messaging.destinations import find
+from antq_actors.otp.messaging.names import find
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
     from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.messaging.names import Destination
 
 logger = logging.getLogger("antq_actors.otp")
 
@@ -202,7 +202,7 @@ class TimerThread:
                 self._wake.acquire()
 
     def _take(self) -> tuple[Timer | None, float]:
-        """Answer the timer that is due; or none, and for how long to wait."""
+        """Return the timer that is due; or none, and for how long to wait."""
         while self._heap:
             entry = heapq.heappop(self._heap)
             timer: Timer | None = entry[2]

@@ -11,7 +11,7 @@ from collections import Counter
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.cell import current_cell, fence
 from antq_actors.otp.kernel.errors import UnknownRegistry
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.messaging.deadlock import waiting_for
@@ -49,8 +49,8 @@ class RegistryLocks:
         Raises RuntimeError if this actor (or plain thread) has it already, CallCycle if waiting
         for it would close a cycle of actors, UnknownRegistry if the registry ends in the meantime.
         """
-        current.fence()
-        place = _Place(current.cell() or threading.current_thread())
+        fence()
+        place = _Place(current_cell() or threading.current_thread())
         try:
             self._queue_up(key, place)
             while (before := self._before(key, place)) is not None:
@@ -58,7 +58,7 @@ class RegistryLocks:
                 is_thread = isinstance(ahead, threading.Thread)
                 with nullcontext() if is_thread else waiting_for(ahead, before.left):  # type: ignore[arg-type]
                     before.left.wait(None)
-                current.fence()
+                fence()
             yield
         finally:
             self._leave(key, place)
@@ -92,7 +92,7 @@ class RegistryLocks:
         if has_it:
             raise RuntimeError(f"the lock {key!r} is held by {owner} already")
         if not isinstance(owner, threading.Thread) and not owner.add_cleanup(self):
-            current.fence()
+            fence()
 
     def _before(self, key: Hashable, place: _Place) -> _Place | None:
         with self._lock:
@@ -100,7 +100,7 @@ class RegistryLocks:
             if place in line:
                 index = line.index(place)
                 return line[index - 1] if index else None
-        current.fence()
+        fence()
         raise UnknownRegistry(f"the registry ended while the lock {key!r} was waited for")
 
     def _leave(self, key: Hashable, place: _Place) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from antq_actors.otp.actors.gen_server import GenServer
-from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.cell import ServerRef, current_cell
 from antq_actors.otp.kernel.errors import UnknownRegistry
-from antq_actors.otp.kernel.ref import ServerRef
 from antq_actors.otp.messaging import names
-from antq_actors.otp.messaging.destinations import find
-from antq_actors.otp.messaging.via import check_key
+from antq_actors.otp.messaging.names import check_key, find
 from antq_actors.otp.registry.locks import RegistryLocks
 from antq_actors.otp.registry.table import Keys, RegistryTable
 
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
     from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.messaging.names import Destination
     from antq_actors.otp.registry.table import Pair
 
 T = TypeVar("T")
@@ -165,7 +163,7 @@ def _directory(registry: Destination) -> _Directory:
 
 
 def _me(what: str) -> ActorCell:
-    me = current.cell()
+    me = current_cell()
     if me is None:
         raise RuntimeError(
             f"{what}() is for actors: each registers itself, and this thread runs none;"

@@ -11,14 +11,14 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
-from antq_actors.otp.kernel.errors import AlreadyRegistered, CallExit, NotFound, UnknownRegistry
+from antq_actors.otp.kernel.errors import CallExit, NotFound, UnknownRegistry
+from antq_actors.otp.messaging.names import AlreadyRegistered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-    from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.kernel.ref import ServerRef
-    from antq_actors.otp.messaging.via import Via
+    from antq_actors.otp.kernel.cell import ActorCell, ServerRef
+    from antq_actors.otp.messaging.names import Via
 
 Keys: TypeAlias = Literal["unique", "duplicate"]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
     from antq_actors.otp.kernel.child_spec import ChildSpec, ChildType
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.messaging.names import Destination
     from antq_actors.otp.supervision.restart import Child
 
 RESTARTING: Final = _Marker("RESTARTING")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 from antq_actors.checks import check_whole
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.events.stream import has_listeners
+from antq_actors.otp.kernel.cell import Exited, ServerRef
 from antq_actors.otp.kernel.child_spec import (
     AutoShutdown,
     ChildSpec,
@@ -22,10 +23,9 @@ from antq_actors.otp.kernel.child_spec import (
     to_spec,
 )
 from antq_actors.otp.kernel.errors import MaxChildren, NotFound, OtpError, Stop
-from antq_actors.otp.kernel.messages import IGNORE, Exited
+from antq_actors.otp.kernel.messages import IGNORE
 from antq_actors.otp.kernel.reasons import ExitReason, Shutdown, is_orderly
-from antq_actors.otp.kernel.ref import ServerRef
-from antq_actors.otp.messaging import inline
+from antq_actors.otp.messaging.calls import call
 from antq_actors.otp.messaging.timers import send_soon
 from antq_actors.otp.supervision import admin, emit, restart
 from antq_actors.otp.supervision.admin import RESTARTING, ChildInfo, Counts
@@ -37,7 +37,7 @@ from antq_actors.otp.threads import run_queue
 
 if TYPE_CHECKING:
     from antq_actors.otp.kernel.child_spec import ChildType
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.messaging.names import Destination
 
 
 class _Retry(NamedTuple):
@@ -97,7 +97,7 @@ class DynamicSupervisor(GenServer):
         the others from it.
         """
         request = admin.StartChildren([(_checked_spec(spec), ()) for spec in specs])
-        started: list[Any] = inline.call(sup, request, timeout=None)
+        started: list[Any] = call(sup, request, timeout=None)
         return started
 
     @staticmethod
@@ -110,7 +110,7 @@ class DynamicSupervisor(GenServer):
         """
         checked = _checked_spec(spec)
         request = admin.StartChildren([(checked, _checked_args(args)) for args in each_args])
-        started: list[Any] = inline.call(sup, request, timeout=None)
+        started: list[Any] = call(sup, request, timeout=None)
         return started
 
     @staticmethod

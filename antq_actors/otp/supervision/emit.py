@@ -11,8 +11,8 @@ from antq_actors.otp.supervision import restart
 from antq_actors.otp.supervision.shutdown import is_clean
 
 if TYPE_CHECKING:
+    from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.reasons import ExitReason
-    from antq_actors.otp.kernel.ref import ServerRef
     from antq_actors.otp.supervision.restart import Child, RestartIntensity
 
 _OUTCOMES: Final[dict[type[restart.Action], events.Outcome]] = {

@@ -11,15 +11,14 @@ from antq_actors.checks import check_whole
 from antq_actors.otp.kernel.child_spec import ChildSpec, Strategy, to_spec
 from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.otp.kernel.reasons import NoProc
-from antq_actors.otp.messaging.destinations import find
+from antq_actors.otp.messaging.names import find
 from antq_actors.otp.supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from antq_actors.otp.kernel.cell import ActorCell
-    from antq_actors.otp.messaging.destinations import Destination
-    from antq_actors.otp.messaging.via import Via
+    from antq_actors.otp.messaging.names import Destination, Via
     from antq_actors.otp.supervision.options import Backoff
 
 

@@ -9,26 +9,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
-from contextlib import suppress
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pykka._envelope import Envelope
 
-from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.cell import current_cell, fence
 from antq_actors.otp.kernel.child_spec import BRUTAL_KILL, Restart
 from antq_actors.otp.kernel.errors import CallCycle
 from antq_actors.otp.kernel.messages import StopRequest
 from antq_actors.otp.kernel.reasons import Killed, NoProc, Shutdown, is_orderly
-from antq_actors.otp.messaging.watch import DeathWatch
+from antq_actors.otp.kernel.stopping import wake_in_turn
+from antq_actors.otp.messaging.deadlock import DeathWatch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.child_spec import ChildSpec, ShutdownTime
-    from antq_actors.otp.kernel.mailbox import Mailbox
     from antq_actors.otp.kernel.reasons import ExitReason
-    from antq_actors.otp.kernel.ref import ServerRef
 
 
 class Target(NamedTuple):
@@ -47,10 +45,10 @@ def terminate(ref: ServerRef, shutdown: ShutdownTime, *, drain: bool = False) ->
 
 def terminate_together(targets: Sequence[Target]) -> list[ExitReason]:
     """Terminate children at once and return their exit reasons; takes as long as the slowest."""
-    current.fence()
+    fence()
     began = time.monotonic()
     watches = [DeathWatch(target.ref) for target in targets]
-    me = current.cell()
+    me = current_cell()
     for ref, shutdown, drain in targets:
         if drain:
             ref.cell.mailbox.deliver(Envelope(StopRequest(Shutdown())), wake=False)
@@ -107,24 +105,3 @@ def _reason(watch: DeathWatch, ref: ServerRef) -> ExitReason:
         # It had ended before it was watched; its cell still has the reason.
         return ref.cell.reason or NoProc()
     return reason
-
-
-AT_ONCE: Final = 4
-"""How many are on their way at the same time."""
-
-
-def wake_in_turn(mailboxes: Sequence[Mailbox]) -> None:
-    """Wake the actors of *mailboxes* that sleep; in each waits something that did not wake it."""
-    if len(mailboxes) <= AT_ONCE:
-        for mailbox in mailboxes:
-            mailbox.wake()
-        return
-    line = deque(mailboxes)
-
-    def wake_next() -> None:
-        with suppress(IndexError):
-            while not line.popleft().wake(wake_next):
-                pass
-
-    for _ in range(AT_ONCE):
-        wake_next()

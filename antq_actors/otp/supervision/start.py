@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from antq_actors import forked_child
-from antq_actors.otp.kernel import current
-from antq_actors.otp.kernel.errors import AlreadyStarted, StartError
+from antq_actors.otp.kernel.cell import ServerRef, current_cell, fence
+from antq_actors.otp.kernel.errors import StartError
 from antq_actors.otp.kernel.messages import IGNORE
 from antq_actors.otp.kernel.reasons import Crash, ExitReason
-from antq_actors.otp.kernel.ref import ServerRef
 from antq_actors.otp.messaging.links import link
+from antq_actors.otp.messaging.names import AlreadyStarted
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -32,16 +32,16 @@ def start_child(
     except AlreadyStarted:
         raise
     except StartError as error:
-        current.fence()
+        fence()
         raise _start_error(spec.id, error.reason, _origin(error)) from _origin(error)
     except BaseException as error:
         # Not only Exception: a sys.exit() in one child's start is that child's failure.
         forked_child.end_if_forked(since, error)
-        current.fence()
+        fence()
         raise _start_error(spec.id, Crash(error), error) from error
     if forked_child.generation != since:
         forked_child.end()
-    me = current.cell()
+    me = current_cell()
     parent = started.cell.parent if type(started) is ServerRef else None
     if parent is not None and parent.cell is me:
         return started  # as nearly all do
@@ -57,7 +57,7 @@ def _checked(spec: ChildSpec, started: object) -> Any:
             "a plain pykka actor becomes a child with supervised(ItsClass)"
         )
         raise _start_error(spec.id, Crash(error), error) from error
-    me = current.cell()
+    me = current_cell()
     if me is not None and started.cell.parent is not me.ref:
         link(started)  # a start function that forgot it would leave a child that dies unseen
     return started

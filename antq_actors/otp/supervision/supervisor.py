@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from antq_actors.otp.actors.gen_server import GenServer
+from antq_actors.otp.kernel.cell import Exited
 from antq_actors.otp.kernel.child_spec import (
     AutoShutdown,
     ChildSpec,
@@ -23,7 +24,6 @@ from antq_actors.otp.kernel.child_spec import (
 )
 from antq_actors.otp.kernel.errors import (
     AlreadyPresent,
-    AlreadyStarted,
     DuplicateChildId,
     NotFound,
     OtpError,
@@ -32,8 +32,9 @@ from antq_actors.otp.kernel.errors import (
     StartError,
     Stop,
 )
-from antq_actors.otp.kernel.messages import IGNORE, Exited
+from antq_actors.otp.kernel.messages import IGNORE
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, Shutdown
+from antq_actors.otp.messaging.names import AlreadyStarted
 from antq_actors.otp.messaging.timers import send_soon
 from antq_actors.otp.supervision import admin, emit, restart
 from antq_actors.otp.supervision.admin import RESTARTING, ChildInfo, Counts
@@ -45,8 +46,8 @@ from antq_actors.otp.supervision.start import start_child
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-    from antq_actors.otp.kernel.ref import ServerRef
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.kernel.cell import ServerRef
+    from antq_actors.otp.messaging.names import Destination
     from antq_actors.otp.supervision.options import Backoff
 
 

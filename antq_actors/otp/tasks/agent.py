@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import timedelta
 
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.messaging.names import Destination
 
 
 class _Get(NamedTuple):

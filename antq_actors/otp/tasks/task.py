@@ -14,8 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 from antq_actors.checks import check_whole, timeout_seconds
-from antq_actors.otp.actors.task_actor import LeanServer
-from antq_actors.otp.kernel import current
+from antq_actors.otp.actors.gen_server import GenServer
+from antq_actors.otp.actors.task_actor import TaskActor
+from antq_actors.otp.kernel.cell import current_cell
 from antq_actors.otp.kernel.child_spec import BRUTAL_KILL, ChildSpec, Restart
 from antq_actors.otp.kernel.errors import Stop, TaskExit
 from antq_actors.otp.kernel.messages import Continue, Promise, _Marker
@@ -28,19 +29,21 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import ActorCell
+    from antq_actors.otp.kernel.cell import ActorCell, ServerRef
     from antq_actors.otp.kernel.child_spec import ShutdownTime
     from antq_actors.otp.kernel.reasons import ExitReason
-    from antq_actors.otp.kernel.ref import ServerRef
 
 _NONE: Final = _Marker("no value")
 
 
-class TaskActor(LeanServer):
+class FunctionTask(TaskActor):
     """Runs *fn* once and ends: normally when it returns, with ``Crash`` when it raises.
 
     An exit signal ends it at its next bytecode, not only when *fn* returns.
     """
+
+    # The life of a GenServer, with all that traces show of one.
+    _otp_live = GenServer._otp_live  # noqa: SLF001 - of its own base class
 
     def __init__(
         self,
@@ -130,7 +133,7 @@ class Task:
         """
         check_callable(fn)
         outcome = Promise()
-        return cls(TaskActor.spawn_link(outcome, None, fn, args, kwargs), outcome)
+        return cls(FunctionTask.spawn_link(outcome, None, fn, args, kwargs), outcome)
 
     @staticmethod
     def child_spec(
@@ -162,7 +165,7 @@ class Task:
         check_callable(fn)
         return ChildSpec(
             getattr(fn, "__name__", type(fn).__name__) if id is None else id,
-            TaskActor.spawn_link,
+            FunctionTask.spawn_link,
             (None, None, fn, args, kwargs),
             restart=restart,
             shutdown=shutdown,
@@ -304,7 +307,7 @@ class Task:
         It gets an exit signal, and is killed after *timeout* seconds, or at once with
         ``BRUTAL_KILL``.
         """
-        me = current.cell()
+        me = current_cell()
         if me is not None:
             me.unlink(self.ref.cell)  # its end is wanted and must end no other actor
             self.ref.cell.unlink(me)

@@ -8,25 +8,24 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, get_args
 
 from antq_actors.checks import check_flag, check_whole, timeout_seconds
-from antq_actors.otp.kernel import current
+from antq_actors.otp.kernel.cell import current_cell
 from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
 from antq_actors.otp.kernel.errors import TaskExit
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.kernel.reasons import Killed
-from antq_actors.otp.messaging.destinations import find
+from antq_actors.otp.messaging.names import find
 from antq_actors.otp.messaging.timers import call_after, cancel_timer
 from antq_actors.otp.supervision import admin
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor
-from antq_actors.otp.tasks.task import Task, TaskActor, TaskEnds, check_callable
+from antq_actors.otp.tasks.task import FunctionTask, Task, TaskEnds, check_callable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator
     from datetime import timedelta
 
-    from antq_actors.otp.kernel.cell import ActorCell
+    from antq_actors.otp.kernel.cell import ActorCell, ServerRef
     from antq_actors.otp.kernel.child_spec import ShutdownTime
-    from antq_actors.otp.kernel.ref import ServerRef
-    from antq_actors.otp.messaging.destinations import Destination
+    from antq_actors.otp.messaging.names import Destination
     from antq_actors.otp.messaging.timers import Timer
     from antq_actors.otp.tasks.task import TaskResult
 
@@ -64,7 +63,7 @@ class TaskSupervisor(DynamicSupervisor):
         *fn* cannot be called, TypeError or ValueError if *shutdown* is none, MaxChildren, and
         CallExit if *sup* is not there.
         """
-        return _start_task(sup, fn, args, kwargs, owner=current.cell(), shutdown=shutdown)
+        return _start_task(sup, fn, args, kwargs, owner=current_cell(), shutdown=shutdown)
 
     @staticmethod
     def async_nolink(
@@ -191,7 +190,7 @@ def _spec(
 ) -> ChildSpec:
     return ChildSpec(
         getattr(fn, "__qualname__", repr(fn)),
-        TaskActor.spawn_link,
+        FunctionTask.spawn_link,
         (outcome, owner, fn, args, kwargs),
         restart=restart,
         shutdown=shutdown,
@@ -246,7 +245,7 @@ class TaskMap:
         self._raises = raises
         self._running: dict[int, _Running] = {}
         self._started = 0
-        self._owner = current.cell()
+        self._owner = current_cell()
 
     def results(self, items: Iterator[Any], max_concurrency: int) -> Generator[TaskResult]:
         """Give out how each has ended; what is left when it is closed is killed."""

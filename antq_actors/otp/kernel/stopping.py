@@ -1,21 +1,25 @@
-"""A stretch of an actor's code that can be cut short from outside.
+"""How the threads of actors are brought to an end: woken in turn, interrupted, or abandoned.
 
 Python has no way to end a thread. It can be made to raise: at its next bytecode, so not while it
-sits in C code. The exception must hit the stretch it was meant for and nothing after it, least of
-all the thread's next actor; that is what this file is careful about.
+sits in C code. The exception must hit the stretch of code it was meant for and nothing after it,
+least of all the thread's next actor; that is what `Interruptible` is careful about. A thread that
+does not end is abandoned: it goes on, and is listed.
 """
 
 from __future__ import annotations
 
 import ctypes
 import threading
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 from antq_actors.otp.kernel.errors import Interrupt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from antq_actors.otp.kernel.mailbox import Mailbox
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,7 +56,7 @@ class Interruptible:
     def run_until(
         self, ending: Callable[[], bool], stop: Callable[[], object], fn: Callable[[], T]
     ) -> T:
-        """Answer ``fn()``; the interruption calls *stop*, in the thread it comes from.
+        """Return ``fn()``; the interruption calls *stop*, in the thread it comes from.
 
         For what waits in C code, where no exception gets in: *stop* has it end. It is called once,
         and must not wait.
@@ -70,7 +74,7 @@ class Interruptible:
     def run(
         self, ending: Callable[[], bool], fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Answer ``fn(...)``. Raises Interrupt where the interruption hit, if it did.
+        """Return ``fn(...)``. Raises Interrupt where the interruption hit, if it did.
 
         *ending* says whether the order to end has come before there was anything to interrupt.
         """
@@ -110,7 +114,8 @@ class Interruptible:
     def look(self, read: Callable[[int], T]) -> T | None:
         """Return ``read(thread)``, given the number of the thread of the stretch that runs now.
 
-        The stretch cannot end meanwhile, so *read* must not take long. None: none runs in a thread.
+        The stretch cannot end in the meantime, so *read* must not take long. None: no stretch runs
+        in a thread.
         """
         with self._lock:
             return None if self._thread_id is None else read(self._thread_id)
@@ -141,3 +146,70 @@ def _raise_in(thread_id: int, exception: type[BaseException]) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(thread_id), ctypes.py_object(exception)
     )
+
+
+# ---- waking many --------------------------------------------------------------------------------
+
+AT_ONCE: Final = 4
+"""How many are on their way at the same time."""
+
+
+def wake_in_turn(mailboxes: Sequence[Mailbox]) -> None:
+    """Wake the actors of *mailboxes* that sleep; in each waits something that did not wake it."""
+    if len(mailboxes) <= AT_ONCE:
+        for mailbox in mailboxes:
+            mailbox.wake()
+        return
+    line = deque(mailboxes)
+
+    def wake_next() -> None:
+        with suppress(IndexError):
+            while not line.popleft().wake(wake_next):
+                pass
+
+    for _ in range(AT_ONCE):
+        wake_next()
+
+
+# ---- abandoned threads ---------------------------------------------------------------------------
+
+_lock = threading.RLock()
+_abandoned: Final[dict[object, threading.Thread]] = {}
+"""By the actor's cell, or whatever else tells them apart."""
+
+
+def orphans() -> list[threading.Thread]:
+    """List the threads that were abandoned while they were busy, and that have not ended.
+
+    Python cannot end them. Those of actors that were killed can do no harm through us: whatever
+    they still send raises CallExit in them and reaches nobody. Others were used by coroutines of
+    an event loop that has ended.
+    """
+    with _lock:
+        return [thread for thread in _abandoned.values() if thread.is_alive()]
+
+
+def is_abandoned(key: object) -> bool:
+    """Return whether the thread of *key* was abandoned and still runs."""
+    return key in _abandoned
+
+
+def add_abandoned(key: object, thread: threading.Thread) -> None:
+    """Note that *thread* may go on without its actor."""
+    with _lock:
+        _abandoned[key] = thread
+
+
+def discard_abandoned(key: object) -> None:
+    """Note that the thread of *key* came to its end."""
+    if key not in _abandoned:  # as nearly all; it was added before its end was known
+        return
+    with _lock:
+        _abandoned.pop(key, None)
+
+
+def renew() -> None:
+    """Begin anew in a forked child: the lock may be held by a thread that is not there."""
+    global _lock  # noqa: PLW0603 - the old one cannot be freed
+    _lock = threading.RLock()
+    _abandoned.clear()
