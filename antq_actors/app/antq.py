@@ -135,7 +135,8 @@ class AntQ(JobVerbs):
         _check_queues(queues)
         with self._changing:
             if self._running is not None:
-                self._check_process(self._running)
+                if os.getpid() != self._running.pid:
+                    raise self._forked()
                 if not self._running.is_stopping:
                     self._running.check_queues(queues)
                     return self
@@ -370,15 +371,16 @@ class AntQ(JobVerbs):
                 "this application is not running; start it with app.start(), app.run()"
                 " or `with app:`"
             )
-        self._check_process(runtime)
+        if os.getpid() != runtime.pid:
+            raise self._forked()
         return runtime
 
-    def _check_process(self, runtime: Runtime) -> None:
-        if os.getpid() != runtime.pid:
-            raise ForkError(
-                "this process is a fork of the one that started this AntQ, and has none of its"
-                " actors; make a new AntQ here (with gunicorn --preload: in post_fork)"
-            )
+    @staticmethod
+    def _forked() -> ForkError:
+        return ForkError(
+            "this process is a fork of the one that started this AntQ, and has none of its"
+            " actors; make a new AntQ here (with gunicorn --preload: in post_fork)"
+        )
 
     def _tree_ended(self, runtime: Runtime, _ref: ServerRef, _reason: object) -> None:
         """Note that the root ended; if nobody stopped it, it gave up."""

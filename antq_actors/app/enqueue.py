@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors.checks import list_known, short_repr
 from antq_actors.errors import AntqError, BatchError, UnknownQueue
 from antq_actors.jobs.new_job import CheckedJob, JobTemplate, as_job
+from antq_actors.jobs.resolver import check_worker
 from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.storage.format.encoding import encode_args, snapshot_args
@@ -204,12 +205,18 @@ class Enqueuer:
         return ids
 
     def _template(self, worker: AnyWorker, options: Mapping[str, Any]) -> JobTemplate:
+        # Only a subclass of Worker that was found to be runnable has this mark of its own.
+        is_checked = isinstance(worker, type) and "_antq_is_runnable" in worker.__dict__
+        if not is_checked:
+            check_worker(worker)
         template = JobTemplate(worker, options, default_queue=self._default_queue)
         if not template.queue:
             template.queue = self.default_queue(DEFAULT_AGE_SECONDS)
-        if isinstance(worker, type):
+        if not is_checked and isinstance(worker, type):
             refuse_unrunnable(worker)
-        self._check_queue(template.queue)
+        config = self._config
+        if config.start_queues and template.queue not in config.queues:
+            raise self._unknown_queue(template.queue)
         return template
 
     def default_queue(self, max_age: float) -> str:
@@ -222,14 +229,13 @@ class Enqueuer:
             return self._default_queue
         return self._served.first(max_age) or next(iter(self._config.queues))
 
-    def _check_queue(self, queue: str) -> None:
-        if self._config.start_queues and queue not in self._config.queues:
-            raise UnknownQueue(
-                f"this application has no queue {queue!r}, so the job would wait for ever"
-                f"{list_known(queue, self._config.queues)}; configure it with"
-                f" AntQ(queues={{{queue!r}: …}}), or enqueue from an application that is described"
-                " with start_queues=False"
-            )
+    def _unknown_queue(self, queue: str) -> UnknownQueue:
+        return UnknownQueue(
+            f"this application has no queue {queue!r}, so the job would wait for ever"
+            f"{list_known(queue, self._config.queues)}; configure it with"
+            f" AntQ(queues={{{queue!r}: …}}), or enqueue from an application that is described"
+            " with start_queues=False"
+        )
 
 
 _END: Final[Any] = object()

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
-    from antq_actors.jobs.resolver import AnyWorker
 
 
 class Application(Protocol):
@@ -31,7 +30,7 @@ class Application(Protocol):
 
     def enqueue(
         self,
-        worker: AnyWorker,
+        worker: Any,  # AnyWorker, which is defined above this file
         args: Mapping[str, Any] | None = None,
         /,
         **options: Unpack[JobOptions],
@@ -52,7 +51,8 @@ class Parent(Protocol):
 
 # Changed and read by single list operations only: a lock would be carried, perhaps locked, into
 # every forked child.
-_running: Final[list[tuple[str, Application]]] = []
+running: Final[list[tuple[str, Application]]] = []
+"""The applications that run, with the names of their root supervisors; the last one is current."""
 _parents: Final[list[Parent]] = []
 
 
@@ -61,14 +61,14 @@ def enter(application: Application, name: str = "") -> None:
 
     *name*: that of its root supervisor.
     """
-    _running.append((name, application))
+    running.append((name, application))
 
 
 def leave(application: Application) -> None:
     """Note that *application* no longer runs; the one started before it becomes current."""
-    for position, (_, known) in enumerate(_running):
+    for position, (_, known) in enumerate(running):
         if known is application:
-            del _running[position]
+            del running[position]
             return
 
 
@@ -77,16 +77,16 @@ def fall_behind(application: Application) -> None:
 
     Who enqueues there hears why it ended, until it is stopped.
     """
-    for position, (name, known) in enumerate(_running):
+    for position, (name, known) in enumerate(running):
         if known is application:
-            del _running[position]
-            _running.insert(0, (name, application))
+            del running[position]
+            running.insert(0, (name, application))
             return
 
 
 def named(name: str) -> Application | None:
     """Return the application whose root supervisor has this name, if it runs."""
-    return next((application for known, application in list(_running) if known == name), None)
+    return next((application for known, application in list(running) if known == name), None)
 
 
 def enter_job_process(parent: Parent) -> None:
@@ -106,22 +106,26 @@ def parent() -> Parent | None:
 
 def applications() -> list[Application]:
     """Return all applications that run, the one started last first."""
-    return [application for _, application in reversed(_running)]
+    return [application for _, application in reversed(running)]
 
 
 def current() -> Application:
     """Return the application started last that still runs. Raises NotStarted without one."""
-    application = latest()
-    if application is None:
-        raise NotStarted(
-            "no application is running in this process, so there is nowhere to store a job."
-            " Start one first, or enqueue on a particular one:\n\n"
-            "    app = AntQ(path).start()\n"
-            "    app.enqueue(worker, args)"
-        )
-    return application
+    for _, application in running[-1:]:
+        return application
+    raise not_started()
+
+
+def not_started() -> NotStarted:
+    """Return the error of `current` without an application."""
+    return NotStarted(
+        "no application is running in this process, so there is nowhere to store a job."
+        " Start one first, or enqueue on a particular one:\n\n"
+        "    app = AntQ(path).start()\n"
+        "    app.enqueue(worker, args)"
+    )
 
 
 def latest() -> Application | None:
     """Return the application started last that still runs, or None."""
-    return next((application for _, application in reversed(_running)), None)
+    return next((application for _, application in running[-1:]), None)

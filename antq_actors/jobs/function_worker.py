@@ -30,6 +30,7 @@ from typing import (
 from antq_actors.checks import example_repr, short_repr
 from antq_actors.jobs import current_app, worker_registry
 from antq_actors.jobs.function_parameters import Keywords
+from antq_actors.jobs.new_job import build
 from antq_actors.jobs.options import JOB_OPTIONS, Options, job_options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
 from antq_actors.jobs.worker import (
@@ -254,6 +255,10 @@ class FunctionWorker(Generic[C, P, R]):
         if options.unique is not None:
             self._keywords.check_names(options.unique.args, "unique")
 
+    def antq_as_call(self, args: Mapping[str, Any]) -> str:
+        """Return *args* as they are written in a call of ``perform_async``."""
+        return keywords(args)
+
     def antq_check_args(self, args: Mapping[str, Any]) -> None:
         """Raise TypeError, naming what is missing or unexpected, if *args* do not fit."""
         self._keywords.check(args)
@@ -277,8 +282,6 @@ class EnqueueWith(Generic[P]):
 
     def build(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Return the job that ``perform_async`` would store, with id 0; nothing is stored."""
-        from antq_actors.jobs.new_job import build  # noqa: PLC0415 - it imports this file
-
         self._refuse_wrong_call(args, kwargs)
         return build(self._worker, kwargs, self._options)
 

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.checks import exact_str, example_repr, short_repr
 from antq_actors.jobs import current_app, instant, lifecycle
-from antq_actors.jobs.function_worker import FunctionWorker, keywords
 from antq_actors.jobs.instant import due
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.options import Options, job_options
-from antq_actors.jobs.resolver import options_of
 from antq_actors.jobs.unique import unique_digest
-from antq_actors.jobs.worker_registry import check_current
+from antq_actors.jobs.worker_registry import DefinedWorker, check_current, defined
 
 if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant, ScheduleAt, ScheduleIn
-    from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import JobState
 
 DEFAULT_QUEUE: Final = "default"
@@ -50,31 +47,31 @@ class JobTemplate:
     options raise.
     """
 
-    __slots__ = ("_function", "_schedule", "_state", "options", "queue", "worker")
+    __slots__ = ("_schedule", "_state", "_worker", "options", "queue", "worker")
 
     def __init__(
-        self, worker: AnyWorker, options: Mapping[str, Any], *, default_queue: str
+        self, worker: DefinedWorker, options: Mapping[str, Any], *, default_queue: str
     ) -> None:
-        own = options_of(worker)
-        check_current(worker)
-        self.worker: str = worker.antq_name
-        self._schedule: tuple[ScheduleIn, ScheduleAt] = None, None
+        if worker is None or defined(getattr(worker, "antq_name", "")) is not worker:
+            check_current(worker)
+        name: str = worker.antq_name
+        own: Options = worker.antq_options
+        self._worker = worker
+        self.worker = name
+        self._schedule: tuple[ScheduleIn, ScheduleAt] | None = None
         if options:
-            function = worker if isinstance(worker, FunctionWorker) else None
             wanted = job_options(
                 options,
                 own,
-                owner=f"worker {self.worker}",
-                arguments=() if function is None else function.antq_argument_names(),
+                owner=f"worker {name}",
+                arguments=worker.antq_argument_names(),
                 write=partial(_call_with, worker),
             )
             own = wanted.options
-            if function is not None:
-                function.antq_check_unique(own)
+            worker.antq_check_unique(own)
             self._schedule = wanted.schedule_in, wanted.schedule_at
         self.options = own
         self.queue = own.queue or default_queue
-        self._function = worker if isinstance(worker, FunctionWorker) else None
         self._state: JobState | None = None
 
     def state(self, now: Instant) -> JobState:
@@ -87,7 +84,7 @@ class JobTemplate:
             state = self._state = lifecycle.create(
                 queue_name=self.queue,
                 now=now,
-                due=due(*self._schedule, now),
+                due=None if self._schedule is None else due(*self._schedule, now),
                 priority=self.options.priority,
                 max_attempts=self.options.max_attempts,
             )
@@ -96,8 +93,7 @@ class JobTemplate:
     def check(self, args: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return a copy of *args*. Raises TypeError if they are none, or not the worker's."""
         checked = check_args(args)
-        if self._function is not None:
-            self._function.antq_check_args(checked)
+        self._worker.antq_check_args(checked)
         return checked
 
     def digest(self, args: Mapping[str, Any]) -> bytes | None:
@@ -109,7 +105,7 @@ class JobTemplate:
 
 
 def check_job(
-    worker: AnyWorker,
+    worker: DefinedWorker,
     args: Mapping[str, Any] | None,
     options: Mapping[str, Any],
     *,
@@ -128,7 +124,7 @@ def check_job(
     return CheckedJob(template.worker, checked, state, template.options, digest, now)
 
 
-def build(worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Job:
+def build(worker: DefinedWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Job:
     """Return the job as it would be stored now, with id 0; on no application if none runs."""
     application = current_app.latest()
     default_queue = DEFAULT_QUEUE if application is None else application.default_queue
@@ -139,7 +135,7 @@ def build(worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[st
 
 def as_job(checked: CheckedJob, *, id: int) -> Job:  # noqa: A002 - the name of the field
     """Return *checked* as users see it, stored under *id*."""
-    state = checked.state
+    state, options = checked.state, checked.options
     scheduled_at = inserted_at = instant.to_datetime(checked.inserted_at)
     if state.scheduled_at is not None and state.scheduled_at != checked.inserted_at:
         scheduled_at = instant.to_datetime(state.scheduled_at)
@@ -157,15 +153,20 @@ def as_job(checked: CheckedJob, *, id: int) -> Job:  # noqa: A002 - the name of 
         inserted_at=inserted_at,
         updated_at=inserted_at,
         errors=(),
-        opts=checked.options.effective(),
+        opts={
+            "max_attempts": options.max_attempts,
+            "timeout": options.timeout,
+            "unique": options.unique,
+            "priority": options.priority,
+        },
     )
 
 
-def _call_with(worker: AnyWorker, args: Mapping[str, Any]) -> str:
+def _call_with(worker: DefinedWorker, args: Mapping[str, Any]) -> str:
     """Return what to write to enqueue a job of *worker* with *args*."""
     name = worker.__name__
     mapping = f"{{{', '.join(f'{key!r}: {example_repr(value)}' for key, value in args.items())}}}"
-    given = keywords(args) if isinstance(worker, FunctionWorker) else mapping
+    given = worker.antq_as_call(args)
     return (
         f"to give arguments, in one mapping, write app.enqueue({name}, {mapping}), or"
         f" {name}.perform_async({given})"

@@ -228,10 +228,6 @@ class Options(msgspec.Struct, frozen=True):
     retry_delay: KeptDelay = None
     """Seconds before the next attempt, or what returns them; None: 10 for each attempt made."""
 
-    def effective(self) -> Mapping[str, Any]:
-        """Return them as ``Job.opts`` shows them; the queue has its own field there."""
-        return effective(self.max_attempts, self.timeout, self.unique, self.priority)
-
 
 class GivenOptions(NamedTuple):
     """The options of one job: those of its worker with its own over them, and its schedule."""
@@ -239,18 +235,6 @@ class GivenOptions(NamedTuple):
     options: Options
     schedule_in: ScheduleIn = None
     schedule_at: ScheduleAt = None
-
-
-def effective(
-    max_attempts: int, timeout: float | None, unique: Unique | None, priority: int
-) -> Mapping[str, Any]:
-    """Return the options of a stored job as ``Job.opts`` shows them."""
-    return {
-        "max_attempts": max_attempts,
-        "timeout": timeout,
-        "unique": unique,
-        "priority": priority,
-    }
 
 
 def worker_options(given: Mapping[str, Any], inherited: Options, *, owner: str) -> Options:

@@ -12,7 +12,6 @@ import inspect
 import sys
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from antq_actors.checks import short_repr
 from antq_actors.errors import NotAWorker, WorkerNotFound
 from antq_actors.jobs import worker_registry
 from antq_actors.jobs.function_worker import FunctionWorker
@@ -36,7 +35,7 @@ def resolve(
     Raises WorkerNotFound when there is none, whatever importing it raised (but *propagate*),
     and NotAWorker when the name leads to something else.
     """
-    known = defined(name)
+    known: AnyWorker | None = defined(name)
     if known is not None:
         return known
 
@@ -70,20 +69,18 @@ def is_importable(worker: AnyWorker) -> bool:
 
 def name_of(worker: object) -> str:
     """Return the stored name of *worker*. Raises TypeError for what is none."""
-    return _checked(worker).antq_name
+    return check_worker(worker).antq_name
 
 
 def options_of(worker: object) -> Options:
     """Return the options *worker* was defined with. Raises TypeError for what is none."""
-    return _checked(worker).antq_options
+    return check_worker(worker).antq_options
 
 
-def _checked(worker: object) -> AnyWorker:
+def check_worker(worker: object) -> AnyWorker:
+    """Return *worker* if it is one; else raise TypeError."""
     if not is_worker(worker):
-        raise TypeError(
-            f"{short_repr(worker)} is no worker; give a subclass of Worker or a function decorated"
-            " with @worker"
-        )
+        raise worker_registry.not_a_worker(worker)
     return cast("AnyWorker", worker)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, Unpack
 
-from antq_actors.checks import exact_str, is_utf8, short_repr
+from antq_actors.checks import exact_str, example_repr, is_utf8, short_repr
 from antq_actors.jobs import current_app, worker_registry
+from antq_actors.jobs.new_job import build
 from antq_actors.jobs.options import Options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions, WorkerOptions
@@ -78,6 +79,24 @@ class Worker:
         cls.antq_name = name or made_before or check_name(origin.path, owner)
         worker_registry.enter(cls, origin)
 
+    @classmethod
+    def antq_argument_names(cls) -> Collection[str]:
+        """Return the names of the arguments of its jobs, as far as they are known: none are."""
+        return ()
+
+    @classmethod
+    def antq_check_unique(cls, options: Options) -> None:
+        """Do nothing: any argument may make its jobs unique."""
+
+    @classmethod
+    def antq_check_args(cls, args: Mapping[str, Any]) -> None:
+        """Do nothing: a class takes any arguments."""
+
+    @classmethod
+    def antq_as_call(cls, args: Mapping[str, Any]) -> str:
+        """Return *args* as they are written in a call of ``perform_async``."""
+        return f"{{{', '.join(f'{key!r}: {example_repr(value)}' for key, value in args.items())}}}"
+
     def perform(self, job: Job) -> Any:
         """Do the work of *job*. Returning is success, raising a failed attempt.
 
@@ -109,7 +128,9 @@ class Worker:
         TypeError, ValueError or InvalidSchedule for wrong options; AlreadyExists for a duplicate
         of a unique job. A refused job is not stored.
         """
-        return current_app.current().enqueue(cls, args, **options)
+        for _, application in current_app.running[-1:]:  # as `current` does; each job comes by here
+            return application.enqueue(cls, args, **options)
+        raise current_app.not_started()
 
     @classmethod
     async def aperform_async(
@@ -124,8 +145,6 @@ class Worker:
 
         It needs no running application; the default queue is then ``default``.
         """
-        from antq_actors.jobs.new_job import build  # noqa: PLC0415 - it imports this file
-
         return build(cls, args, options)
 
 

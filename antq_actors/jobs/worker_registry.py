@@ -23,14 +23,18 @@ import sys
 import threading
 from contextlib import contextmanager
 from types import CodeType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 from weakref import WeakValueDictionary
+
+from antq_actors.checks import short_repr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import FrameType
 
-    from antq_actors.jobs.resolver import AnyWorker
+
+DefinedWorker: TypeAlias = Any
+"""A class or function that jobs can name: `AnyWorker`, which is defined above this file."""
 
 
 class Origin(NamedTuple):
@@ -61,18 +65,18 @@ class Origin(NamedTuple):
 
 
 class _Definition(NamedTuple):
-    worker: AnyWorker
+    worker: DefinedWorker
     origin: Origin
 
 
-_defined: Final[dict[str, AnyWorker]] = {}
+_defined: Final[dict[str, DefinedWorker]] = {}
 
 # Looked up three times for each job, so there is no function around it.
-defined: Final[Callable[[str], AnyWorker | None]] = _defined.get
+defined: Final[Callable[[str], DefinedWorker | None]] = _defined.get
 """Return the worker last defined under a name in this process, or None."""
 
 _definitions: Final[dict[str, _Definition]] = {}
-_replaced: Final[WeakValueDictionary[int, AnyWorker]] = WeakValueDictionary()
+_replaced: Final[WeakValueDictionary[int, DefinedWorker]] = WeakValueDictionary()
 """Workers whose jobs another one would run, by their ids: a class need not be hashable."""
 
 # IPython, Jupyter and the interactive interpreter name each cell anew.
@@ -92,7 +96,7 @@ def default_name(module: str, qualname: str) -> str:
     return f"{'__main__' if module == '__mp_main__' else module}:{qualname}"
 
 
-def enter(worker: AnyWorker, origin: Origin) -> None:
+def enter(worker: DefinedWorker, origin: Origin) -> None:
     """Let *worker* answer for the jobs stored under its name, and under its path if that is free.
 
     Raises ValueError when another definition has the name. Then nothing is changed.
@@ -110,7 +114,7 @@ def enter(worker: AnyWorker, origin: Origin) -> None:
             _definitions[each] = new
 
 
-def define(name: str, worker: AnyWorker) -> None:
+def define(name: str, worker: DefinedWorker) -> None:
     """Let *worker* answer for the jobs stored under *name*, as another process decided."""
     _definitions.pop(name, None)
     _replaced.pop(id(worker), None)
@@ -122,7 +126,7 @@ def names() -> list[str]:
     return list(_defined)
 
 
-def is_made_by_a_function(worker: AnyWorker) -> bool:
+def is_made_by_a_function(worker: DefinedWorker) -> bool:
     """Whether *worker* is a class that a function made by calling ``type``, say."""
     definition = _current(worker.antq_name)
     if definition is None or definition.worker is not worker or not isinstance(worker, type):
@@ -131,9 +135,14 @@ def is_made_by_a_function(worker: AnyWorker) -> bool:
     return code is not None and bool(code.co_flags & inspect.CO_OPTIMIZED)
 
 
-def check_current(worker: AnyWorker) -> None:
-    """Raise ValueError when a later definition would run the jobs of *worker*."""
-    name = worker.antq_name
+def check_current(worker: DefinedWorker) -> None:
+    """Raise ValueError when a later definition would run the jobs of *worker*.
+
+    Raises TypeError for what is no worker.
+    """
+    name: str | None = getattr(worker, "antq_name", None)
+    if name is None or hasattr(type(worker), "antq_name"):  # `Worker`, or an instance of a subclass
+        raise not_a_worker(worker)
     if _defined.get(name) is worker or _replaced.get(id(worker)) is not worker:
         return
     later = _definitions.get(name)
@@ -141,6 +150,14 @@ def check_current(worker: AnyWorker) -> None:
     raise ValueError(
         f"the worker {name!r} was replaced by a later definition of that name{where} which would"
         " run its jobs; give each definition a name of its own: name='…'"
+    )
+
+
+def not_a_worker(thing: object) -> TypeError:
+    """Return the error about a *thing* that is no worker."""
+    return TypeError(
+        f"{short_repr(thing)} is no worker; give a subclass of Worker or a function decorated"
+        " with @worker"
     )
 
 

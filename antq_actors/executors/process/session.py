@@ -193,7 +193,8 @@ def module_of(attempt: Attempt) -> str | None:
     worker = defined(attempt.job.spec.worker)
     if worker is None or not resolver.is_importable(worker):
         return None
-    return worker.__module__
+    module: str = worker.__module__
+    return module
 
 
 def _digest(pickled: bytes) -> bytes:
