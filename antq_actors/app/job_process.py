@@ -21,7 +21,7 @@ from antq_actors.app.enqueue import BATCH_BYTES, BATCH_JOBS, batch_error, items_
 from antq_actors.app.queries import id_of
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.errors import BatchError, NotStarted, StartError
-from antq_actors.executors.process import calls
+from antq_actors.executors.process import parent_connection
 from antq_actors.jobs import current_app, resolver
 from antq_actors.queues.messages import check_concurrency
 
@@ -140,7 +140,7 @@ class ThroughParent:
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
     ) -> Job:
         """Store a job."""
-        job: Job = self._call("enqueue", calls.name_of(worker), args, **options)
+        job: Job = self._call("enqueue", parent_connection.name_of(worker), args, **options)
         return job
 
     def enqueue_many(
@@ -150,7 +150,7 @@ class ThroughParent:
         options: Mapping[str, Any],
     ) -> list[int]:
         """Store a job for each item, in batches."""
-        name, items = calls.name_of(worker), items_of(args_iterable)
+        name, items = parent_connection.name_of(worker), items_of(args_iterable)
         # What is wrong with the call itself is said before the first item is looked at.
         ids: list[int] = self._call("enqueue_many", name, [], **options)
         sent = 0
@@ -305,7 +305,7 @@ def _next_batch(items: Iterator[Any]) -> tuple[list[bytes], Exception | None]:
     size = 0
     try:
         for item in items:
-            batch.append(calls.pack_args(item))
+            batch.append(parent_connection.pack_args(item))
             size += len(batch[-1])
             if len(batch) == BATCH_JOBS or size >= BATCH_BYTES:
                 break

@@ -31,7 +31,7 @@ RAY: Final = "ray"
 
 _EXECUTORS: Final = {
     ASYNC: "antq_actors.executors.event_loop:LoopExecutor",
-    PROCESS: "antq_actors.executors.process.pool:ProcessExecutor",
+    PROCESS: "antq_actors.executors.process.executor:ProcessExecutor",
     # By its name alone, as it is above this package.
     RAY: "antq_actors.integrations.ray:make",
 }

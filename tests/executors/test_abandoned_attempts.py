@@ -10,7 +10,7 @@ from apps import settled, until
 
 from antq_actors import NotStarted, Status, Worker
 from antq_actors.executors.base import attempt_runner
-from antq_actors.executors.process import calls, wire
+from antq_actors.executors.process import parent_connection, session, wire
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.control import Control
 from antq_actors.jobs.perform import Attempt
@@ -93,12 +93,12 @@ def test_a_fork_of_a_job_does_not_log_its_failure():
 def test_a_thread_left_by_a_job_reads_no_errors_of_the_next():
     attempt = an_attempt_of(Forking)
 
-    theirs = calls.read_errors(wire.ReadErrors(1, attempt.job.id), attempt)
-    others = calls.read_errors(wire.ReadErrors(2, attempt.job.id + 1), attempt)
+    theirs = session.read_errors(wire.ReadErrors(1, attempt.job.id), attempt)
+    others = session.read_errors(wire.ReadErrors(2, attempt.job.id + 1), attempt)
 
-    assert calls.unpack(theirs) == ()
+    assert parent_connection.unpack(theirs) == ()
     with pytest.raises(NotStarted, match="job 2 has ended"):
-        calls.unpack(others)
+        parent_connection.unpack(others)
 
 
 def an_attempt_of(worker):

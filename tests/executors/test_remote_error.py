@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from antq_actors.executors.process import remote_error
-from antq_actors.executors.process.remote_error import RemoteError
+from antq_actors.executors.process import output
+from antq_actors.executors.process.output import RemoteError
 
 TRACE = 'Traceback (most recent call last):\n  File "shop.py", line 1, in perform\nKeyError: 1\n'
 
@@ -29,7 +29,7 @@ class Ends(Exception):
 
 
 def arrived(error):
-    return remote_error.exc_info(remote_error.pack(error), remote_error.shown(error), TRACE)
+    return output.exc_info(output.packed(error), output.shown(error), TRACE)
 
 
 def test_an_exception_that_travels_is_the_one_that_was_raised():
@@ -64,13 +64,13 @@ def test_nothing_is_imported_for_the_exception_of_another_process():
     assert "this" not in sys.modules
     naming = b"cthis\nZen\n."
 
-    kind, _, _ = remote_error.exc_info(naming, "Zen: no", TRACE)
+    kind, _, _ = output.exc_info(naming, "Zen: no", TRACE)
 
     assert kind is RemoteError
     assert "this" not in sys.modules
 
 
 def test_what_is_no_exception_is_taken_for_none():
-    kind, _, _ = remote_error.exc_info(pickle.dumps("text"), "ValueError: no", TRACE)
+    kind, _, _ = output.exc_info(pickle.dumps("text"), "ValueError: no", TRACE)
 
     assert kind is RemoteError

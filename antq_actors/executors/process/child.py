@@ -23,9 +23,12 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.executors import places
 from antq_actors.executors.base import attempt_runner
 from antq_actors.executors.process import wire
-from antq_actors.executors.process.logs import LogsToParent
-from antq_actors.executors.process.parent_connection import ParentConnection
-from antq_actors.executors.process.parent_proxy import PipeApplication, PipeControl, PipeHandler
+from antq_actors.executors.process.output import LogsToParent, PipeHandler
+from antq_actors.executors.process.parent_connection import (
+    ParentConnection,
+    PipeApplication,
+    PipeControl,
+)
 from antq_actors.jobs import current_app, worker_registry
 from antq_actors.jobs.attempt_error import describe, trace
 from antq_actors.jobs.perform import Attempt

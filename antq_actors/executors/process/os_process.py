@@ -24,7 +24,7 @@ from antq_actors.otp.messaging import timers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from antq_actors.executors.process.stderr import Stderr
+    from antq_actors.executors.process.output import Stderr
 
 TERM_GRACE_SECONDS: Final = 0.2
 """Seconds between SIGTERM and the kill."""

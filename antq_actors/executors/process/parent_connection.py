@@ -1,4 +1,4 @@
-"""The pipe to the parent, for all threads of the process that performs attempts.
+"""The pipe to the parent, and what stands there for its queue and its application.
 
 A thread that waits for a message reads, unless another one does, and passes on what is for others:
 the main thread's orders, the reply that another thread waits for, the request to stop. So no thread
@@ -11,17 +11,27 @@ import itertools
 import select
 import threading
 from collections import deque
+from collections.abc import Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Unpack
 
 from antq_actors.errors import NotStarted
 from antq_actors.executors.process import wire
+from antq_actors.jobs import resolver
+from antq_actors.jobs.control import Control, Progress
+from antq_actors.jobs.worker_registry import check_current
+from antq_actors.storage.format.encoding import encode_args
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
+    from pathlib import Path
 
-    from antq_actors.jobs.control import Control
+    from antq_actors.jobs.job import Job
+    from antq_actors.jobs.options import JobOptions
+    from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.state import ErrorEntry
 
 
 class ParentConnection:
@@ -144,3 +154,121 @@ class ParentConnection:
         finally:
             self.must_not_break = False
             self.on_breakable()
+
+
+class PipeControl(Control):
+    """The control of an attempt whose queue is at the other end of the pipe."""
+
+    parent: Any = None
+    """The `ParentConnection`; None when the attempt is over."""
+
+    def cancelled(self) -> bool:
+        """Return whether a stop was requested; reads what the pipe has at this moment."""
+        self._watch()
+        if self.parent is not None and not self.stop_requested:
+            self.parent.poll()
+        return super().cancelled()
+
+    def remaining(self) -> float | None:
+        """Return the seconds that are left."""
+        self._watch()
+        return super().remaining()
+
+    def report(self, progress: Progress) -> None:
+        """Send it."""
+        if self.parent is not None:
+            self.parent.send(wire.Reported(progress))
+
+    def close(self) -> None:
+        """Send nothing more: the attempt is over, whatever its threads still do."""
+        self.parent = None
+
+    def _watch(self) -> None:
+        if not self.watched:
+            self.watched = True
+            if self.parent is not None:
+                self.parent.send(wire.Watched())
+
+
+class PipeApplication:
+    """The application of the parent, for jobs that enqueue others, look at them and change them."""
+
+    def __init__(self, parent: ParentConnection, path: Path | None) -> None:
+        self._parent = parent
+        self.path = path
+        """The directory that the application of the queue was described with."""
+        self.default_queue = "default"
+
+    def enqueue(
+        self,
+        worker: AnyWorker,
+        args: Mapping[str, Any] | None = None,
+        /,
+        **options: Unpack[JobOptions],
+    ) -> Job:
+        """Have the parent's current application store a job. Raises what that raises there."""
+        job: Job = self._call("enqueue", (name_of(worker), args), options, of_queue=False)
+        return job
+
+    def call(self, method: str, /, *args: Any, **options: Any) -> Any:
+        """Have the application of the queue do something. Raises what that raises there."""
+        return self._call(method, args, options, of_queue=True)
+
+    def _call(
+        self, method: str, args: Sequence[Any], options: Mapping[str, Any], *, of_queue: bool
+    ) -> Any:
+        pickled = pack(args, options)
+        call = partial(wire.Call, of_queue=of_queue, method=method, pickled=pickled)
+        return unpack(self._parent.ask(call))
+
+    def read_errors(self, job_id: int) -> tuple[ErrorEntry, ...]:
+        """Return the errors of the job that is performed. Raises what reading them raises there."""
+        question = partial(wire.ReadErrors, job_id=job_id)
+        errors: tuple[ErrorEntry, ...] = unpack(self._parent.ask(question))
+        return errors
+
+
+def name_of(worker: AnyWorker) -> str:
+    """Return the stored name of *worker*, by which the parent knows it.
+
+    Raises TypeError for what is none, and ValueError when another one would run its jobs.
+    """
+    name = resolver.name_of(worker)
+    check_current(worker)
+    return name
+
+
+def pack(args: Sequence[Any], options: Mapping[str, Any]) -> bytes:
+    """Return the arguments of a call pickled.
+
+    Raises what its parts raise; of a job's arguments, a TypeError that names the key.
+    """
+    try:
+        return wire.by_value((args, options))
+    except Exception:
+        for each in args:
+            _refuse_unpicklable(each)
+        raise
+
+
+def pack_args(args: Any) -> bytes:
+    """Return the arguments of one job pickled. Raises the same."""
+    try:
+        return wire.by_value(args)
+    except Exception:
+        _refuse_unpicklable(args)
+        raise
+
+
+def _refuse_unpicklable(args: object) -> None:
+    """Raise TypeError for a job's arguments that cannot be pickled, naming the key."""
+    if isinstance(args, Mapping):
+        encode_args(args)
+
+
+def unpack(reply: wire.Reply) -> Any:
+    """Return what a call returned, or raise what it raised."""
+    result, error, cause = wire.load(reply.pickled)
+    if error is not None:
+        raise error from cause
+    return result

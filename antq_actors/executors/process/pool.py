@@ -1,4 +1,4 @@
-"""Gives attempts to slots, and starts as many slots as are needed.
+"""The attempts and slots of one queue, and which slot takes which attempt.
 
 A slot that is done takes the next attempt itself, so that no thread is woken for it. An attempt
 that finds no idle slot waits here for the moment a process takes to start or to be replaced.
@@ -6,49 +6,110 @@ that finds no idle slot waits here for the moment a process takes to start or to
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections import deque
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from antq_actors.executors.base import PROCESS, Health, NotReady
-from antq_actors.executors.process.attempt import ProcessHandle, SlotRemoved
-from antq_actors.executors.process.slot import RETRY_INTERVAL_SECONDS, SlotActor, Work
-from antq_actors.executors.process.stderr import Stderr
+from antq_actors.executors.process.output import Stderr
 from antq_actors.jobs.outcome import GivenBack
-from antq_actors.otp.actors.gen_server import GenServer
-from antq_actors.otp.kernel.child_spec import Restart, Strategy
-from antq_actors.otp.kernel.errors import OtpError
-from antq_actors.otp.supervision.dynamic import DynamicSupervisor
-from antq_actors.otp.supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from antq_actors.executors.base import Done, Settings
+    from antq_actors.executors.process.os_process import OsProcess
+    from antq_actors.jobs.outcome import NotRun, Outcome
     from antq_actors.jobs.perform import Attempt
     from antq_actors.otp.kernel.cell import ServerRef
-    from antq_actors.otp.kernel.child_spec import ChildSpec
-    from antq_actors.otp.kernel.reasons import ExitReason
 
-log: Final = logging.getLogger("antq_actors.executors")
 
-SHUTDOWN_TIMEOUT_SECONDS: Final = 3.0
-"""Seconds that a slot has to end its process."""
+class Work(NamedTuple):
+    """There may be an attempt to perform."""
 
-_JOIN_TIMEOUT_SECONDS: Final = 1.0
+
+class Grow(NamedTuple):
+    """There is something to do, and no slot for it."""
+
+
+class SlotRemoved(Exception):
+    """There are more slots than the queue has."""
+
+
+class Slot(Protocol):
+    """The actor of a slot, as its pool knows it."""
+
+    is_busy: bool
+
+    @property
+    def ref(self) -> ServerRef:
+        """Its actor."""
+
+    @property
+    def pid(self) -> int | None:
+        """The number of its process."""
+
+
+class ProcessHandle:
+    """One attempt: waiting for a slot, or with the process of one."""
+
+    __slots__ = ("_done", "_lock", "_pool", "_process", "_stop_requested", "attempt")
+
+    def __init__(self, attempt: Attempt, done: Done, pool: Pool) -> None:
+        self.attempt = attempt
+        self._done = done
+        self._pool = pool
+        # A process is terminated only while the attempt is in it: the signal must not hit the
+        # next attempt there.
+        self._lock = threading.Lock()
+        self._process: OsProcess | None = None
+        self._stop_requested = False
+
+    def interrupt(self) -> None:
+        """Terminate its process, and have it killed if it does not end."""
+        with self._lock:
+            self._stop_requested = True
+            if self._process is not None:
+                self._process.terminate()
+                return
+        if self._pool.withdraw(self):
+            self.end(None)
+
+    def kill(self) -> bool:
+        """Kill its process; return whether its end will be reported, once that is dead."""
+        with self._lock:
+            self._stop_requested = True
+            if self._process is not None:
+                self._process.kill()
+                return True
+        return not self._pool.withdraw(self)
+
+    def begin(self, process: OsProcess) -> bool:
+        """Enter *process*; return False when a stop was requested: then it must not begin."""
+        with self._lock:
+            if not self._stop_requested:
+                self._process = process
+            return not self._stop_requested
+
+    def leave(self) -> bool:
+        """Leave the process; return whether a stop was requested."""
+        with self._lock:
+            self._process = None
+            return self._stop_requested
+
+    def end(self, end: Outcome | NotRun | None) -> None:
+        """Report how it ended."""
+        self._done(end)
 
 
 class _Here(threading.local):
     takes_next = False
 
 
-class ProcessExecutor:
-    """The pool of one queue: never more processes than the queue has slots."""
-
-    kind = PROCESS
+class Pool:
+    """The attempts and slots of one queue: never more processes than the queue has slots."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -57,25 +118,13 @@ class ProcessExecutor:
         self._size = settings.concurrency
         self._waiting: deque[ProcessHandle] = deque()
         self._idle: list[ServerRef] = []
-        self._slots: dict[ServerRef, SlotActor] = {}
+        self._slots: dict[ServerRef, Slot] = {}
         self._pool: ServerRef | None = None
         self.modules: set[str] = set()
         """Of the workers that were seen: a new process imports them before its first attempt."""
         self.stderr: Stderr | None = None
 
     # ---- the contract -----------------------------------------------------------------------
-
-    def child(self) -> ChildSpec:
-        """Describe the actor that starts slots, and their supervisor."""
-        slots = f"{self.settings.name}.slots"
-        return Supervisor.child_spec(
-            [
-                DynamicSupervisor.child_spec(id="slots", name=slots),
-                PoolActor.child_spec(self, slots, id="pool"),
-            ],
-            strategy=Strategy.ONE_FOR_ALL,
-            name=self.settings.name,
-        )
 
     def start(self, attempt: Attempt, done: Done) -> ProcessHandle:
         """Give an attempt to an idle slot, or to the next one. Raises NotReady."""
@@ -101,7 +150,7 @@ class ProcessExecutor:
             slot.deliver(Work())  # it sees that it is one too many, or is idle again
         if pool is not None:
             for _ in range(waiting):
-                pool.deliver(_Grow())
+                pool.deliver(Grow())
 
     def health(self) -> Health:
         """Return how many processes there are, and which."""
@@ -124,7 +173,7 @@ class ProcessExecutor:
 
     # ---- for slots --------------------------------------------------------------------------
 
-    def next(self, slot: SlotActor) -> ProcessHandle | None:
+    def next(self, slot: Slot) -> ProcessHandle | None:
         """Return what *slot* has to do; None: it is idle. Raises SlotRemoved."""
         with self._lock:
             if slot.ref not in self._slots:  # killed a moment ago
@@ -147,7 +196,7 @@ class ProcessExecutor:
                 return False
             return True
 
-    def enter(self, slot: SlotActor) -> None:
+    def enter(self, slot: Slot) -> None:
         """Let a new slot take attempts."""
         with self._lock:
             self._slots[slot.ref] = slot
@@ -171,7 +220,7 @@ class ProcessExecutor:
         if slot is not None:
             slot.deliver(Work())
         elif grows:
-            pool.deliver(_Grow())
+            pool.deliver(Grow())
 
     # ---- for its actor ----------------------------------------------------------------------
 
@@ -201,49 +250,3 @@ class ProcessExecutor:
             handle.end(GivenBack())
         if stderr is not None:
             stderr.close()
-
-
-class _Grow(NamedTuple):
-    """There is something to do, and no slot for it."""
-
-
-class PoolActor(GenServer):
-    """Starts the slots of a pool, under the supervisor called *slots*."""
-
-    def __init__(self, executor: ProcessExecutor, slots: str) -> None:
-        super().__init__()
-        self._executor = executor
-        self._slots = slots
-
-    def init(self) -> None:
-        """Start the first slots, so that their processes are warm when the jobs come."""
-        number = self._executor.open(self.ref)
-        if not self._otp_cell.watch(self, lambda _ref, _reason: self._executor.close()):
-            self._executor.close()
-        for _ in range(number):
-            self._start()
-
-    def handle_info(self, message: Any) -> None:
-        """Start another slot, if it is still wanted."""
-        if isinstance(message, _Grow):
-            if self._executor.needs_slot():
-                self._start()
-        else:
-            super().handle_info(message)
-
-    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
-        """Wait a little for the thread that reads what the processes wrote."""
-        stderr = self._executor.stderr
-        self._executor.close()
-        if stderr is not None:
-            stderr.join(_JOIN_TIMEOUT_SECONDS)
-
-    def _start(self) -> None:
-        spec = SlotActor.child_spec(
-            self._executor, id="slot", restart=Restart.TRANSIENT, shutdown=SHUTDOWN_TIMEOUT_SECONDS
-        )
-        try:
-            DynamicSupervisor.start_child(self._slots, spec)
-        except OtpError as error:
-            log.error("no process can be started: %s", error)  # noqa: TRY400 - the message has the reason
-            self.send_after(RETRY_INTERVAL_SECONDS, _Grow())

@@ -6,19 +6,23 @@ import hashlib
 import logging
 import sys
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors.errors import NotStarted
 from antq_actors.executors import places
-from antq_actors.executors.process import calls, remote_error, wire
+from antq_actors.executors.process import output, wire
 from antq_actors.jobs import current_app, resolver
 from antq_actors.jobs.worker_registry import defined
 from antq_actors.storage import main_objects
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from antq_actors.executors.base import Settings
     from antq_actors.executors.process.os_process import OsProcess
     from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.jobs.state import ErrorEntry
 
 log: Final = logging.getLogger("antq_actors.executors")
 
@@ -63,7 +67,7 @@ class ProcessSession:
         self._sent: dict[frozenset[main_objects.Place], bytes] = {}
         """What of this one's script arguments have named, and the digest of what was sent of it."""
         measures_memory = settings.max_memory is not None
-        process.send(wire.Boot(modules, _levels(), measures_memory, settings.path, sys.argv))
+        process.send(wire.Boot(modules, output.levels(), measures_memory, settings.path, sys.argv))
         self._unready = 1
         """How many orders the process has not carried out yet."""
 
@@ -116,9 +120,9 @@ class ProcessSession:
                     why = f"unpickled there: {error}"
                     raise NotPicklable(job.spec.worker, job.id, why, stack_trace)
                 case wire.Logged():
-                    _log(message)
+                    output.handle(message)
                 case wire.Call() as call:
-                    self.process.send(calls.perform(call, self._application))
+                    self.process.send(carry_out(call, self._application))
 
     def _receive_until_ended(self, attempt: Attempt) -> wire.Ended:
         control = attempt.control
@@ -138,11 +142,11 @@ class ProcessSession:
                 case wire.Located(job_id, place) if job_id == attempt.job.id:
                     control.place = place
                 case wire.Logged():
-                    _log(message)
+                    output.handle(message)
                 case wire.Call():
-                    self.process.send(calls.perform(message, self._application))
+                    self.process.send(carry_out(message, self._application))
                 case wire.ReadErrors():
-                    self.process.send(calls.read_errors(message, attempt))
+                    self.process.send(read_errors(message, attempt))
             message = wire.receive(self.process.pipe)
         return message
 
@@ -211,25 +215,70 @@ def _order(attempt: Attempt) -> wire.Perform:
     )
 
 
-def _levels() -> dict[str, int]:
-    """Return the levels of the loggers that have one."""
-    root = logging.getLogger()
-    named = ((name, root.manager.loggerDict[name]) for name in list(root.manager.loggerDict))
-    levels = {
-        name: logger.level
-        for name, logger in named
-        if isinstance(logger, logging.Logger) and logger.level
-    }
-    return {"": root.level, **levels}
+# ---- what a job calls on its application ------------------------------------------------------
 
 
-def _log(logged: wire.Logged) -> None:
+def carry_out(call: wire.Call, name: str) -> wire.Reply:
+    """Do what a job asks for, here as if it had been called here.
+
+    *name*: that of the root supervisor of the job's own application.
+    """
+
+    def do() -> Any:
+        application = _of_queue(name) if call.of_queue else current_app.current()
+        return _do(application, call.method, *wire.load(call.pickled))
+
+    return _reply(call.number, do)
+
+
+def read_errors(question: wire.ReadErrors, attempt: Attempt) -> wire.Reply:
+    """Return the errors of the job that is performed, for its process."""
+
+    def read() -> tuple[ErrorEntry, ...]:
+        if question.job_id != attempt.job.id:
+            raise NotStarted(
+                f"job {question.job_id} has ended, so nobody reads its errors for a thread that it"
+                " started; join threads before perform returns"
+            )
+        return attempt.job_with_errors().errors
+
+    return _reply(question.number, read)
+
+
+def _reply(number: int, do: Callable[[], Any]) -> wire.Reply:
+    result, error = None, None
     try:
-        record = logging.makeLogRecord(wire.load(logged.pickled))
-        if logged.raised is not None:
-            record.exc_info = remote_error.exc_info(*logged.raised, record.exc_text or "")
-        logger = logging.getLogger(record.name)
-        if logger.isEnabledFor(record.levelno):
-            logger.handle(record)
-    except Exception:
-        log.debug("a log record of a process is lost", exc_info=True)
+        result = do()
+    except Exception as raised:  # noqa: BLE001 - it is raised there
+        error = raised
+    cause = None if error is None else error.__cause__
+    try:
+        pickled = wire.by_value((result, error, cause))
+        wire.load(pickled)
+    except Exception as untravelled:  # noqa: BLE001 - any exception may refuse to travel
+        refusal = untravelled if error is None else error
+        shown = RuntimeError(f"{type(refusal).__name__}: {refusal}")
+        pickled = wire.by_value((None, shown, None))
+    return wire.Reply(number, pickled)
+
+
+def _of_queue(name: str) -> Any:
+    application = current_app.named(name)
+    if application is None:
+        raise NotStarted("the application of this job has not started yet, or has stopped")
+    return application
+
+
+def _do(subject: Any, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
+    of, _, verb = method.rpartition(".")
+    if of == "queue":
+        name, *args = args
+        subject = subject.queue(name)
+    elif verb == "enqueue":
+        worker, mapping = args
+        args = resolver.resolve(worker, job_id=0), mapping
+    elif verb == "enqueue_many":
+        worker, items = args
+        args = resolver.resolve(worker, job_id=0), map(wire.load, items)
+    found = getattr(subject, verb)
+    return found(*args, **options) if callable(found) else found

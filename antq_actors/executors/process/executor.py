@@ -1,16 +1,18 @@
-"""The actor of one OS process: gives it attempts, receives their outcomes, replaces it.
+"""The executor of a queue and its actors: one for the pool, and one for each slot's OS process.
 
-The death of the process is the end of an attempt, not of this actor: a process that was killed for
-its job's timeout is no fault that a supervisor should count.
+The death of the process is the end of an attempt, not of its slot's actor: a process that was
+killed for its job's timeout is no fault that a supervisor should count.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-from antq_actors.executors.process.attempt import SlotRemoved
+from antq_actors.executors.base import PROCESS
 from antq_actors.executors.process.os_process import OsProcess
+from antq_actors.executors.process.output import Closed
+from antq_actors.executors.process.pool import Grow, Pool, SlotRemoved, Work
 from antq_actors.executors.process.session import (
     ExitedBeforeStart,
     NotPicklable,
@@ -18,35 +20,98 @@ from antq_actors.executors.process.session import (
     StartTimeout,
     module_of,
 )
-from antq_actors.executors.process.stderr import Closed
 from antq_actors.jobs.outcome import Failed, Interrupted
 from antq_actors.otp.actors.gen_server import GenServer
-from antq_actors.otp.kernel.errors import Stop
+from antq_actors.otp.kernel.child_spec import Restart, Strategy
+from antq_actors.otp.kernel.errors import OtpError, Stop
 from antq_actors.otp.kernel.messages import Continue
 from antq_actors.otp.messaging.calls import deferring_turns
+from antq_actors.otp.supervision.dynamic import DynamicSupervisor
+from antq_actors.otp.supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from antq_actors.executors.process.attempt import ProcessHandle
-    from antq_actors.executors.process.pool import ProcessExecutor
-    from antq_actors.executors.process.stderr import Stderr
+    from antq_actors.executors.process.output import Stderr
+    from antq_actors.executors.process.pool import ProcessHandle
     from antq_actors.executors.process.wire import Ended
     from antq_actors.jobs.outcome import Outcome
+    from antq_actors.otp.kernel.child_spec import ChildSpec
     from antq_actors.otp.kernel.reasons import ExitReason
 
 log: Final = logging.getLogger("antq_actors.executors")
 
 RETRY_INTERVAL_SECONDS: Final = 1.0
-"""Seconds until the next try when the system has no process to give."""
+"""Until the next try when the system has no process to give."""
+
+SHUTDOWN_TIMEOUT_SECONDS: Final = 3.0
+"""Seconds that a slot has to end its process."""
+
+_JOIN_TIMEOUT_SECONDS: Final = 1.0
 
 
-class Work(NamedTuple):
-    """There may be an attempt to perform."""
+class ProcessExecutor(Pool):
+    """Performs the attempts of one queue in OS processes."""
+
+    kind = PROCESS
+
+    def child(self) -> ChildSpec:
+        """Describe the actor that starts slots, and their supervisor."""
+        slots = f"{self.settings.name}.slots"
+        return Supervisor.child_spec(
+            [
+                DynamicSupervisor.child_spec(id="slots", name=slots),
+                PoolActor.child_spec(self, slots, id="pool"),
+            ],
+            strategy=Strategy.ONE_FOR_ALL,
+            name=self.settings.name,
+        )
+
+
+class PoolActor(GenServer):
+    """Starts the slots of a pool, under the supervisor called *slots*."""
+
+    def __init__(self, executor: ProcessExecutor, slots: str) -> None:
+        super().__init__()
+        self._executor = executor
+        self._slots = slots
+
+    def init(self) -> None:
+        """Start the first slots, so that their processes are warm when the jobs come."""
+        number = self._executor.open(self.ref)
+        if not self._otp_cell.watch(self, lambda _ref, _reason: self._executor.close()):
+            self._executor.close()
+        for _ in range(number):
+            self._start()
+
+    def handle_info(self, message: Any) -> None:
+        """Start another slot, if it is still wanted."""
+        if isinstance(message, Grow):
+            if self._executor.needs_slot():
+                self._start()
+        else:
+            super().handle_info(message)
+
+    def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
+        """Wait a little for the thread that reads what the processes wrote."""
+        stderr = self._executor.stderr
+        self._executor.close()
+        if stderr is not None:
+            stderr.join(_JOIN_TIMEOUT_SECONDS)
+
+    def _start(self) -> None:
+        spec = SlotActor.child_spec(
+            self._executor, id="slot", restart=Restart.TRANSIENT, shutdown=SHUTDOWN_TIMEOUT_SECONDS
+        )
+        try:
+            DynamicSupervisor.start_child(self._slots, spec)
+        except OtpError as error:
+            log.error("no process can be started: %s", error)  # noqa: TRY400 - the message has the reason
+            self.send_after(RETRY_INTERVAL_SECONDS, Grow())
 
 
 class SlotActor(GenServer):
     """Owns one OS process at a time, and performs one attempt at a time in it."""
 
-    def __init__(self, pool: ProcessExecutor) -> None:
+    def __init__(self, pool: Pool) -> None:
         super().__init__()
         self._pool = pool
         self._session: ProcessSession | None = None
