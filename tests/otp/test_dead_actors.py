@@ -199,17 +199,17 @@ def test_tasks_that_were_mapped_are_garbage(start):
 
 
 def test_a_subscription_of_an_actor_ends_with_it(start):
-    before = len(event_stream._subscriptions)
+    before = len(event_stream.subscriptions)
     ref = start()
     subscribe(ref)
 
     kill(ref)
 
-    assert len(event_stream._subscriptions) == before
+    assert len(event_stream.subscriptions) == before
 
 
 def test_a_stream_that_was_forgotten_is_garbage_at_the_next_event(supervise):
-    before = len(event_stream._subscriptions)
+    before = len(event_stream.subscriptions)
     stream = EventStream()
     supervise(Probe.child_spec(name="first"))
     event = weakref.ref(stream.take().ref.cell)
@@ -221,12 +221,12 @@ def test_a_stream_that_was_forgotten_is_garbage_at_the_next_event(supervise):
         supervise(Probe.child_spec(name="second"))
         other.take(LONGEST)
 
-    assert len(event_stream._subscriptions) == before
+    assert len(event_stream.subscriptions) == before
     _are_gone(event)
 
 
 def test_a_subscription_below_a_tree_that_is_gone_hears_no_more(supervise):
-    before = len(event_stream._subscriptions)
+    before = len(event_stream.subscriptions)
     sup = Supervisor.start([Probe])
     process = weakref.ref(sup.cell)
     subscribe(print, below=sup)
@@ -236,7 +236,7 @@ def test_a_subscription_below_a_tree_that_is_gone_hears_no_more(supervise):
 
     supervise(Probe)
 
-    assert len(event_stream._subscriptions) == before
+    assert len(event_stream.subscriptions) == before
 
 
 def test_the_timers_to_an_actor_are_dropped_at_its_end(start):

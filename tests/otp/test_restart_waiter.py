@@ -156,7 +156,7 @@ def test_the_timeout_says_what_it_waited_for(supervise, log, restart, end, said)
 def test_the_timeout_says_how_the_child_was_left(supervise, log):
     supervise(a_child("shelf", log, restart=Restart.TRANSIENT))
     thread, results = in_a_thread(lambda: _text_of_timeout("shelf", timeout=1))
-    eventually(stream.has_listeners)
+    eventually(lambda: stream.subscriptions)
 
     stop("shelf")
     thread.join(30)
@@ -196,4 +196,4 @@ def test_it_listens_no_longer_than_it_waits(supervise, log):
     chaos.crash("shelf")
     wait_until_restarted("shelf")
 
-    assert not stream.has_listeners()
+    assert not stream.subscriptions

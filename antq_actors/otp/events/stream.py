@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("antq_actors.otp")
 
 _lock = threading.RLock()
-_subscriptions: tuple[Subscription, ...] = ()
+subscriptions: tuple[Subscription, ...] = ()
+"""While there are any, events that are not logged are made and published, too."""
 
 
 class Subscription:
@@ -153,15 +154,10 @@ class EventStream:
 # ---- for supervisors ------------------------------------------------------------------------
 
 
-def has_listeners() -> bool:
-    """Return whether there are listeners: then also events that are not logged are published."""
-    return bool(_subscriptions)
-
-
 def publish(event: Event) -> None:
     """Log *event* if it deserves a line, and deliver it to all listeners, in this thread."""
     event_log.log(event)
-    for subscription in _subscriptions:
+    for subscription in subscriptions:
         subscription.deliver(event)
 
 
@@ -190,10 +186,10 @@ def _putting_into(events: queue.SimpleQueue[Event]) -> Callable[[Event], object]
 
 
 def _change(*, with_: Subscription | None = None, without: Subscription | None = None) -> None:
-    global _subscriptions  # noqa: PLW0603 - replaced, never changed, so that it is read without lock
+    global subscriptions  # noqa: PLW0603 - replaced, never changed, so that it is read without lock
     with _lock:
-        kept = tuple(each for each in _subscriptions if each is not without)
-        _subscriptions = kept if with_ is None else (*kept, with_)
+        kept = tuple(each for each in subscriptions if each is not without)
+        subscriptions = kept if with_ is None else (*kept, with_)
 
 
 def _is_below(cell: ActorCell | None, root: ActorCell) -> bool:

@@ -69,9 +69,10 @@ def check(reason: object) -> None:
         raise TypeError(f"a reason is Normal(), Shutdown(), Killed(), …, got {reason!r}{hint}")
 
 
-_ORDERLY: Final = (Normal, Shutdown)
+ORDERLY: Final = (Normal, Shutdown)
+"""The reasons that OTP counts as an ordinary end."""
 
 
 def is_orderly(reason: ExitReason) -> bool:
-    """Say whether OTP counts *reason* as an ordinary end: normal or a shutdown."""
-    return isinstance(reason, _ORDERLY)
+    """Return whether OTP counts *reason* as an ordinary end: normal or a shutdown."""
+    return isinstance(reason, ORDERLY)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from antq_actors.checks import check_whole
 from antq_actors.otp.actors.gen_server import GenServer
-from antq_actors.otp.events.stream import has_listeners
+from antq_actors.otp.events import stream
 from antq_actors.otp.kernel.cell import Exited, ServerRef
 from antq_actors.otp.kernel.child_spec import (
     AutoShutdown,
@@ -24,7 +24,7 @@ from antq_actors.otp.kernel.child_spec import (
 )
 from antq_actors.otp.kernel.errors import MaxChildren, NotFound, OtpError, Stop
 from antq_actors.otp.kernel.messages import IGNORE
-from antq_actors.otp.kernel.reasons import ExitReason, Shutdown, is_orderly
+from antq_actors.otp.kernel.reasons import ORDERLY, ExitReason, Shutdown
 from antq_actors.otp.messaging.calls import call
 from antq_actors.otp.messaging.timers import send_soon
 from antq_actors.otp.supervision import admin, emit, restart
@@ -197,11 +197,15 @@ class DynamicSupervisor(GenServer):
         if ref in self.__terminating:
             return True
         child = None if ref is None else self.__children.get(ref)
-        if child is None or child.spec.restart is not Restart.TEMPORARY or not is_orderly(reason):
+        if (
+            child is None
+            or child.spec.restart is not Restart.TEMPORARY
+            or not isinstance(reason, ORDERLY)
+        ):
             return False
         if self.__children.pop(child.ref, None) is None:
             return False
-        if has_listeners():
+        if stream.subscriptions:
             emit.child_exited(self.ref, child, reason, restart.Leave())
         return True
 
@@ -280,7 +284,7 @@ class DynamicSupervisor(GenServer):
             emit.child_ignored(self.ref, child)
             return ref_or_ignore
         self.__children[ref_or_ignore] = child
-        if has_listeners():
+        if stream.subscriptions:
             emit.child_started(self.ref, child)
         return ref_or_ignore
 

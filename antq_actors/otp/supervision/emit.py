@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.otp import events
-from antq_actors.otp.events.stream import has_listeners, publish
+from antq_actors.otp.events import stream
+from antq_actors.otp.events.stream import publish
 from antq_actors.otp.kernel.reasons import Normal, is_orderly
 from antq_actors.otp.supervision import restart
 from antq_actors.otp.supervision.shutdown import is_clean
@@ -25,19 +26,19 @@ _OUTCOMES: Final[dict[type[restart.Action], events.Outcome]] = {
 
 def child_started(sup: ServerRef, child: Child) -> None:
     """Publish that a child is running."""
-    if has_listeners():
+    if stream.subscriptions:
         publish(events.ChildStarted(sup, child.spec.id, child.ref, child.incarnation))
 
 
 def child_ignored(sup: ServerRef, child: Child) -> None:
     """Publish that a child had nothing to do."""
-    if has_listeners():
+    if stream.subscriptions:
         publish(events.ChildIgnored(sup, child.spec.id))
 
 
 def child_exited(sup: ServerRef, child: Child, reason: ExitReason, action: restart.Action) -> None:
     """Publish that a child ended by itself and that *action* follows."""
-    if is_orderly(reason) and isinstance(action, restart.Leave) and not has_listeners():
+    if is_orderly(reason) and isinstance(action, restart.Leave) and not stream.subscriptions:
         return
     siblings = action.stop if isinstance(action, restart.StartAgain) else ()
     outcome = events.Outcome.STOPS_TOO if sup.cell.stops_with_all else _OUTCOMES[type(action)]
@@ -55,7 +56,7 @@ def child_terminated(
     spec = child.spec
     came_first = child.ref.cell.stops_with_all and reason == Normal()  # pykka's stop_all
     clean = came_first or is_clean(spec, reason, is_dynamic=is_dynamic)
-    if not clean or has_listeners():
+    if not clean or stream.subscriptions:
         publish(events.ChildTerminated(sup, spec.id, child.ref, reason, spec.shutdown_time, clean))
 
 
