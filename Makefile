@@ -37,6 +37,7 @@ check: $(READY)  ## Formatting, lint, types, and who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/lint-imports --config imports_for_types.toml
 
 mutants: $(MUTANTS)/.ready  ## Change what decides, and see whether its tests notice; OPTIONS="jobs/unique.py"
 	$(MUTANTS)/bin/python tests/mutants/run.py $(OPTIONS)

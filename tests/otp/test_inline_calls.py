@@ -27,8 +27,7 @@ from antq_actors.otp import (
     trace,
 )
 from antq_actors.otp.kernel.errors import Interrupt
-from antq_actors.otp.kernel.mailbox import Turn
-from antq_actors.otp.kernel.messages import Call
+from antq_actors.otp.kernel.messages import Call, Turn
 from antq_actors.otp.messaging import links
 from antq_actors.otp.messaging.calls import call_or_message, run_pending
 

@@ -21,7 +21,7 @@ _OURS: Final = frozenset(
 
 
 def supervised(actor_class: type[Any], *, crash_on_ask: bool = False) -> type[GenServer]:
-    """Answer a class like the pykka actor *actor_class* that is a GenServer, too.
+    """Return a class like the pykka actor *actor_class* that is a GenServer, too.
 
     It can be a child (``supervised(Printer).child_spec(...)``), is told from outside to stop, and
     ends with a reason and a Down. All that pykka documents stays: ``ask``, ``tell``, proxies,
@@ -33,7 +33,7 @@ def supervised(actor_class: type[Any], *, crash_on_ask: bool = False) -> type[Ge
     An exception while a plain ``ask`` or a proxy is answered goes to the asker alone, as in pykka,
     so that a supervisor never hears of it; with *crash_on_ask* it ends the actor, too.
 
-    A GenServer class is answered as it is. Raises TypeError for what is no ThreadingActor class,
+    A GenServer class is returned as it is. Raises TypeError for what is no ThreadingActor class,
     or defines what a GenServer needs for itself.
     """
     check_flag(crash_on_ask, "crash_on_ask")

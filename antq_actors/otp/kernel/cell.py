@@ -213,7 +213,7 @@ class ActorCell:
             self._links.pop(other, None)
 
     def is_linked_to(self, other: ActorCell) -> bool:
-        """Tell whether *other* hears of this one's end by a link."""
+        """Return whether *other* is notified of this one's end by a link."""
         with self._lock:
             return other in self._links
 

@@ -130,7 +130,7 @@ class ChildSpec:
             raise ValueError(f"drain {who} must be False: BRUTAL_KILL leaves it no time for that")
 
     def with_more_args(self, args: tuple[Any, ...]) -> ChildSpec:
-        """Answer the spec of a child that is started with *args*, too, and the same in all else.
+        """Return the spec of a child that is started with *args*, too, and the same in all else.
 
         All else is checked already, so this costs a fifth of a new spec.
         """
@@ -174,7 +174,7 @@ def _hint(child: object) -> str:
 
 
 def member_hint(kind: type[Enum]) -> str:
-    """Answer how the members of *kind* are written, as the end of an error's text."""
+    """Return how the members of *kind* are written, as the end of an error's text."""
     return "; write " + " or ".join(str(member) for member in kind)
 
 

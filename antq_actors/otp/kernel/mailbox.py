@@ -8,9 +8,8 @@ whoever waits can be told.
 
 from __future__ import annotations
 
-import sys
 import time
-from _thread import RLock, allocate_lock, get_ident
+from _thread import RLock, allocate_lock
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,12 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pykka import ActorDeadError
 from pykka.messages import _ActorStop
 
-from antq_actors.otp.kernel.messages import Call, StopRequest, SystemCall
+from antq_actors.otp.kernel.messages import Call, StopRequest, SystemCall, Turn
 
 if TYPE_CHECKING:
     from _thread import LockType
     from collections.abc import Callable
-    from types import CodeType
 
     from pykka._envelope import Envelope
 
@@ -49,32 +47,6 @@ class Unanswered(NamedTuple):
     """Taken, and not answered yet."""
     idle: bool
     """Whether the actor's thread was waiting for a message."""
-
-
-class Turn:
-    """A thread that runs an actor's turns, in place of all others: its own, or a foreign one."""
-
-    __slots__ = ("code", "takes_messages", "thread")
-
-    def __init__(self, code: CodeType | None, *, takes_messages: bool) -> None:
-        self.thread = get_ident()
-        self.code = code
-        """Of the function that runs it and has it as its local variable *turn*; None: its own."""
-        self.takes_messages = takes_messages
-        """Whether it may take what others have sent."""
-
-    def is_under_way(self) -> bool:
-        """Whether its function still runs: one that was left by an exception may not have ended it.
-
-        An exception that another thread or a signal raises may come at any bytecode, also in the
-        middle of the code that is there to clean up after the first one.
-        """
-        frame = sys._current_frames().get(self.thread)  # noqa: SLF001 - documented, for debuggers
-        while frame is not None:
-            if frame.f_code is self.code and frame.f_locals.get("turn") is self:
-                return True
-            frame = frame.f_back
-        return self.code is None
 
 
 class Mailbox:

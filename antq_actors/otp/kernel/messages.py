@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 import threading
+from _thread import get_ident
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
@@ -11,6 +13,8 @@ from pykka import ThreadingActor, messages
 from pykka._envelope import Envelope
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from antq_actors.otp.kernel.reasons import ExitReason
 
 
@@ -169,7 +173,7 @@ class SystemCall(Call):
     __slots__ = ()
 
 
-# ---- what an actor does now ----------------------------------------------------------------------
+# ---- what an actor does now, and in which thread ------------------------------------------
 
 
 class Init(NamedTuple):
@@ -180,6 +184,32 @@ class Terminate(NamedTuple):
     """The actor runs ``terminate``."""
 
     reason: ExitReason
+
+
+class Turn:
+    """A thread that runs an actor's turns, in place of all others: its own, or a foreign one."""
+
+    __slots__ = ("code", "takes_messages", "thread")
+
+    def __init__(self, code: CodeType | None, *, takes_messages: bool) -> None:
+        self.thread = get_ident()
+        self.code = code
+        """Of the function that runs it and has it as its local variable *turn*; None: its own."""
+        self.takes_messages = takes_messages
+        """Whether it may take what others have sent."""
+
+    def is_under_way(self) -> bool:
+        """Whether its function still runs: one that was left by an exception may not have ended it.
+
+        An exception that another thread or a signal raises may come at any bytecode, also in the
+        middle of the code that is there to clean up after the first one.
+        """
+        frame = sys._current_frames().get(self.thread)  # noqa: SLF001 - documented, for debuggers
+        while frame is not None:
+            if frame.f_code is self.code and frame.f_locals.get("turn") is self:
+                return True
+            frame = frame.f_back
+        return self.code is None
 
 
 class InlineActor(Protocol):

@@ -37,8 +37,7 @@ from antq_actors.checks import timeout_seconds
 from antq_actors.otp.kernel.cell import ServerRef, fence, local, note_send
 from antq_actors.otp.kernel.errors import CallCycle, CallExit, CallTimeout
 from antq_actors.otp.kernel.loop import ReplyTo
-from antq_actors.otp.kernel.mailbox import Turn
-from antq_actors.otp.kernel.messages import Call, Cast, Response, StopRequest
+from antq_actors.otp.kernel.messages import Call, Cast, Response, StopRequest, Turn
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, NoProc, Normal, check
 from antq_actors.otp.messaging.deadlock import DeathWatch, waiting_for
 from antq_actors.otp.messaging.names import find, nobody
@@ -147,7 +146,7 @@ def cast(dest: Destination, request: Any) -> None:
 
 
 def reply(from_: Any, value: Any) -> None:
-    """Answer a request that ``handle_call`` left open; only the first answer counts."""
+    """Reply to a request that ``handle_call`` left open; only the first answer counts."""
     _check_from(from_)
     me = local.cell
     if me is not None and me.observers:
@@ -158,7 +157,7 @@ def reply(from_: Any, value: Any) -> None:
 
 
 def reply_error(from_: Any, error: BaseException) -> None:
-    """Answer a request by raising *error* in its caller; the server lives on."""
+    """Reply to a request by raising *error* in its caller; the server lives on."""
     _check_from(from_)
     from_.answer(None, error)
     from_.forget()
