@@ -77,12 +77,12 @@ def test_the_class_continue_in_the_place_of_its_value_fails_the_start():
 
 
 @pytest.mark.parametrize("answer", [None, [Clock], ([Clock],), Clock, ([Clock], {}, 3)])
-def test_children_without_options_are_told_what_init_children_answers(answer):
+def test_children_without_options_are_told_what_init_children_returns(answer):
     class Shop(Supervisor):
         def init_children(self):
             return answer
 
-    with pytest.raises(StartError, match=r"answers \(children, options\)") as caught:
+    with pytest.raises(StartError, match=r"returns \(children, options\)") as caught:
         Shop.start()
 
     assert isinstance(caught.value.__cause__, TypeError)

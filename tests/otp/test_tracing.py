@@ -190,8 +190,8 @@ def test_a_trace_of_nobody_is_refused(echo):
         assert caught.value.reason == NoProc()
 
 
-def test_a_trace_is_told_to_a_function(echo):
-    with pytest.raises(TypeError, match="told to a function, got 'loud'"):
+def test_the_listener_of_a_trace_is_a_function(echo):
+    with pytest.raises(TypeError, match="the listener of a trace is a function, got 'loud'"):
         trace(echo, "loud")
 
 
