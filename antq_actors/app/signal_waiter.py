@@ -52,7 +52,7 @@ def print_stacks() -> None:
 
 
 class SignalWaiter:
-    """Hears signals and what other threads tell, one byte each, in order.
+    """Receives signals and events of other threads, one byte each, in order.
 
     At a SIGQUIT it prints where all threads are.
 

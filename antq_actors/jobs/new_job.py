@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from antq_actors.checks import exact_str, example_repr, short_repr
+from antq_actors.checks import exact_str, example_repr, short_repr, to_seconds
+from antq_actors.errors import InvalidSchedule
 from antq_actors.jobs import current_app, instant, lifecycle
-from antq_actors.jobs.instant import due
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.options import Options, job_options
 from antq_actors.jobs.unique import unique_digest
 from antq_actors.jobs.worker_registry import DefinedWorker, check_current, defined
 
 if TYPE_CHECKING:
-    from antq_actors.jobs.instant import Instant, ScheduleAt, ScheduleIn
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.options import ScheduleAt, ScheduleIn
     from antq_actors.jobs.state import JobState
 
 DEFAULT_QUEUE: Final = "default"
@@ -136,9 +138,9 @@ def build(worker: DefinedWorker, args: Mapping[str, Any] | None, options: Mappin
 def as_job(checked: CheckedJob, *, id: int) -> Job:  # noqa: A002 - the name of the field
     """Return *checked* as users see it, stored under *id*."""
     state, options = checked.state, checked.options
-    scheduled_at = inserted_at = instant.to_datetime(checked.inserted_at)
+    scheduled_at = inserted_at = instant.datetime_for_display(checked.inserted_at)
     if state.scheduled_at is not None and state.scheduled_at != checked.inserted_at:
-        scheduled_at = instant.to_datetime(state.scheduled_at)
+        scheduled_at = instant.datetime_for_display(state.scheduled_at)
     return Job(
         id=id,
         worker=checked.worker,
@@ -188,3 +190,57 @@ def check_args(args: object) -> dict[str, Any]:
         if not isinstance(key, str):
             raise TypeError(f"the keys of args must be str, got {short_repr(key)}")
     return {exact_str(key): value for key, value in args.items()}
+
+
+class InvalidScheduleTypeError(InvalidSchedule, TypeError):
+    """A schedule of the wrong type: an InvalidSchedule that is a TypeError as well."""
+
+
+def due(schedule_in: ScheduleIn, schedule_at: ScheduleAt, now: Instant) -> Instant | None:
+    """Return when a job asked for at *now* becomes due; None when it is not scheduled.
+
+    Zero seconds and a moment in the past mean now. Raises InvalidSchedule when both are given,
+    and for what is negative, not finite, naive, of the wrong type or after the year 9999.
+    """
+    if schedule_in is not None and schedule_at is not None:
+        raise InvalidSchedule(
+            f"both schedule_in={schedule_in!r} and schedule_at={schedule_at!r} are given;"
+            " give one of them"
+        )
+    if schedule_in is not None:
+        return _due_in(schedule_in, now)
+    if schedule_at is not None:
+        return max(_due_at(schedule_at), now)
+    return None
+
+
+def _due_in(schedule_in: float | timedelta, now: Instant) -> Instant:
+    try:
+        seconds = to_seconds(schedule_in, "schedule_in")
+    except TypeError as error:
+        raise InvalidScheduleTypeError(str(error)) from None
+    except ValueError as error:
+        raise InvalidSchedule(str(error)) from None
+
+    when = now + round(seconds * instant.SECOND)
+    if when > instant.LATEST:
+        raise InvalidSchedule(f"schedule_in={short_repr(schedule_in)} ends after the year 9999")
+    return when
+
+
+def _due_at(schedule_at: datetime) -> Instant:
+    if not isinstance(schedule_at, datetime):
+        raise InvalidScheduleTypeError(
+            f"schedule_at must be a datetime with a time zone, got {short_repr(schedule_at)}"
+        )
+    if schedule_at.utcoffset() is None:
+        raise InvalidSchedule(
+            f"schedule_at={schedule_at.isoformat()} has no time zone; write for example"
+            " datetime.now(UTC) + timedelta(hours=1)"
+        )
+    when = instant.from_datetime(schedule_at)
+    if when > instant.LATEST:
+        raise InvalidSchedule(
+            f"schedule_at={schedule_at.isoformat()} is after the year 9999 in UTC"
+        )
+    return when

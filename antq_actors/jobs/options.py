@@ -23,13 +23,15 @@ from antq_actors.jobs.unique import Unique
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from antq_actors.jobs.instant import ScheduleAt, ScheduleIn
 
 ExecutorName: TypeAlias = Literal["thread", "async", "process", "ray"]
 """What can run ``perform``."""
 
 Seconds: TypeAlias = float | timedelta
 """A duration."""
+
+ScheduleIn: TypeAlias = Seconds | None
+ScheduleAt: TypeAlias = datetime | None
 
 RetryDelay: TypeAlias = Seconds | Backoff | Callable[[Job], Seconds]
 """How long a failed job waits before its next attempt."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from antq_actors.errors import InvalidSchedule
 from antq_actors.jobs import instant
-from antq_actors.jobs.instant import due
+from antq_actors.jobs.new_job import due
 
 MOMENT = datetime(2026, 7, 1, 12, tzinfo=UTC)
 NOW = instant.from_datetime(MOMENT)

@@ -34,7 +34,7 @@ from antq_actors.checks import escaped
 from antq_actors.errors import DamagedRecord, StorageError
 from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.job import AttemptError, Job, LateErrors
-from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
+from antq_actors.jobs.state import ENDED, ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.unique import Unique
 from antq_actors.storage import main_objects
 from antq_actors.storage.main_objects import PROTOCOL, is_usual_zone
@@ -210,7 +210,9 @@ def as_job(
     unique = None
     if spec.unique is not None:
         unique = Unique(args=spec.unique, statuses=spec.unique_statuses)
-    due, started, ended = state.scheduled_at, state.started_at, state.ended_at
+    due, started = state.scheduled_at, state.started_at
+    # The properties of the state, written out: each claimed job comes by here.
+    ended = state.updated_at if state.status in ENDED else None
     return Job(
         id=stored.id,
         worker=spec.worker,
@@ -232,7 +234,7 @@ def as_job(
             "priority": state.priority,
         },
         node=state.node,
-        error_count=state.error_count,
+        error_count=state.errors + state.errors_elsewhere,
         started_at=None if started is None else datetime_for_display(started),
         ended_at=None if ended is None else datetime_for_display(ended),
     )
