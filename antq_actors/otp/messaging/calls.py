@@ -73,6 +73,9 @@ _thread: Final = _Local()
 
 _DEFAULT_SECONDS: Final = 5.0
 
+_OWED: Final = (Call, ReplyTo)
+"""What ``from_`` is while a request is handled."""
+
 
 def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.0) -> Any:
     """Send *request* to ``handle_call`` and return its reply.
@@ -147,8 +150,9 @@ def cast(dest: Destination, request: Any) -> None:
 
 def reply(from_: Any, value: Any) -> None:
     """Reply to a request that ``handle_call`` left open; only the first answer counts."""
-    _check_from(from_)
     me = local.cell
+    if (me is not None and me.reason is not None) or not isinstance(from_, _OWED):
+        _check_from(from_)
     if me is not None and me.observers:
         for observer in me.observers:
             observer.on_reply(from_.request, value)
@@ -165,7 +169,7 @@ def reply_error(from_: Any, error: BaseException) -> None:
 
 def _check_from(from_: object) -> None:
     fence()
-    if not isinstance(from_, Call | ReplyTo):
+    if not isinstance(from_, _OWED):
         raise TypeError(
             f"reply() needs what self.from_ was in handle_call, got {from_!r}; it is there only"
             " while handle_call runs, so keep it before you return NOREPLY"
