@@ -299,7 +299,7 @@ class StorageActor(GenServer):
         return self._is_told
 
     def _heed(self) -> None:
-        """Tell the queues of the commits of other processes; a store that refuses is read again."""
+        """Wake the queues for commits of other processes; a store that refuses is read again."""
         self._is_told = False
         try:
             self._heed_commits()

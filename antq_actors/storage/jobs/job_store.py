@@ -150,9 +150,8 @@ class JobStore(JobWriter):
     ) -> Claim:
         """Settle executions, then claim up to *limit* due jobs of a queue for *node*.
 
-        A stale settlement is dropped. A paused queue gets no jobs, and so does every queue of a
-        node on which an isolated run has just begun. Raises NodeGone when the node was declared
-        dead.
+        A stale settlement is dropped. A paused queue gets no jobs, nor does a queue of a node on
+        which an isolated run has just begun. Raises NodeGone when the node was declared dead.
         """
         at = node_keys(node, queue_name)
         get, meta = self._txn.get, self._tables.meta
@@ -167,8 +166,8 @@ class JobStore(JobWriter):
             concurrency = self._meta.take_concurrency_command(node, queue_name)
         with self._txn.cursor(meta) as cursor:
             there = cursor.set_range(at.cancellations)
-            has_cancelled = there and cast("bytes", cursor.key()).startswith(at.cancellations)
-        if has_cancelled:
+            there = there and cast("bytes", cursor.key()).startswith(at.cancellations)
+        if there:
             cancelled = self._meta.take_cancellations(node, queue_name)
         if get(at.paused, db=meta) is not None:
             return Claim([], None, concurrency, cancelled)

@@ -75,11 +75,11 @@ class _Size(NamedTuple):
 
 
 class _TooLarge(Exception):
-    """Says why a value is not shown."""
+    """A value is too large to be shown; why."""
 
 
 def is_small(value: Any, longest_text: int) -> bool:
-    """Tell fast whether a container can be shown; False: measure it.
+    """Return, fast, whether a container can be shown; False: measure it.
 
     No leaf and no key of it is longer than *longest_text*.
     """
