@@ -7,13 +7,13 @@ from benches import LONGEST, run
 
 pytestmark = pytest.mark.timeout(1.1 * LONGEST)
 
-MOST_CROSSED_FILES = 52
+MOST_CROSSED_FILES = 39
 """On the path of one lone durable job. These three are counts, and on an idle machine the same in
 each run; on a busy one they differ by a few, so there is room for that."""
-MOST_CALLS = 530
-MOST_CONCEPTS = 82
-MOST_FILES = 188
-MOST_SMALL_FILES = 17
+MOST_CALLS = 410
+MOST_CONCEPTS = 78
+MOST_FILES = 170
+MOST_SMALL_FILES = 9
 MOST_END_NAMES = 16
 MOST_END_UNIONS = 2
 
