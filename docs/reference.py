@@ -72,7 +72,7 @@ STAYS: Final = re.compile(r"[-*#|>] |\d+\. |```| ")
 """How a block of Markdown begins that is no paragraph."""
 
 ERRORS: Final = "antq_actors.errors"
-SUPERVISION_ERRORS: Final = "antq_actors.otp.kernel.errors"
+SUPERVISION_ERRORS: Final = ("antq_actors.otp.kernel.errors", "antq_actors.otp.messaging.names")
 
 
 class UngroupedName(Exception):
@@ -88,8 +88,8 @@ class Entry:
 
     @property
     def is_error(self) -> bool:
-        """Whether it is defined in one of the two modules of errors."""
-        return self.definition.module.path in {ERRORS, SUPERVISION_ERRORS}
+        """Whether it is defined in a module of errors."""
+        return self.definition.module.path in {ERRORS, *SUPERVISION_ERRORS}
 
 
 def page() -> str:
@@ -122,11 +122,11 @@ def page() -> str:
 def _errors_of_supervision(package: griffe.Object | griffe.Alias) -> list[Entry]:
     """Return the exceptions of ``antq_actors.otp``; some have names that jobs use, too."""
     exported = {str(name).strip("'\"") for name in package["otp"].exports or []}
-    found = package[SUPERVISION_ERRORS.removeprefix("antq_actors.")].classes
     return [
         Entry(f"otp.{name}", _definition(each))
-        for name, each in found.items()
-        if name in exported and not each.is_alias
+        for module in SUPERVISION_ERRORS
+        for name, each in package[module.removeprefix("antq_actors.")].classes.items()
+        if name in exported and not each.is_alias and each.bases
     ]
 
 
