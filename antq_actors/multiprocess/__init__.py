@@ -3,7 +3,7 @@
     parent         the program that starts them and passes signals on: the tree, with an actor
                    for each process
     process_group  the running processes, for signals to all of them
-    os_process     one process, seen from both ends
+    node_process   one process, seen from both ends
 
 The tree of the parent, which opens no store and imports no application:
 

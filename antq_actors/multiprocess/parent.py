@@ -13,7 +13,7 @@ from pykka import ActorDeadError
 
 from antq_actors.app.signal_waiter import SignalWaiter, hurries
 from antq_actors.errors import AntqError
-from antq_actors.multiprocess.os_process import STACKS
+from antq_actors.multiprocess.node_process import STACKS
 from antq_actors.multiprocess.process_group import ProcessGroup
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.errors import CallExit, StartError, Stop
@@ -26,7 +26,7 @@ from antq_actors.otp.supervision.supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from antq_actors.multiprocess.os_process import OsProcess
+    from antq_actors.multiprocess.node_process import NodeProcess
     from antq_actors.otp.kernel.child_spec import ChildSpec
 
 RESTARTS: Final = 5
@@ -117,7 +117,7 @@ def _exit_code(error: StartError) -> int:
 class NotUpError(Exception):
     """The first process ended before it was up."""
 
-    def __init__(self, process: OsProcess) -> None:
+    def __init__(self, process: NodeProcess) -> None:
         super().__init__(f"its process {process.end} before it was up")
         self.process = process
 
@@ -134,7 +134,7 @@ class ProcessActor(GenServer):
     processes start side by side.
     """
 
-    _process: OsProcess
+    _process: NodeProcess
 
     def __init__(self, number: int, living: ProcessGroup) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.multiprocess.os_process import STACKS, STOP, STOP_NOW, OsProcess
+from antq_actors.multiprocess.node_process import STACKS, STOP, STOP_NOW, NodeProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ class ProcessGroup:
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = command
-        self._living: set[OsProcess] = set()
+        self._living: set[NodeProcess] = set()
         self._changing = threading.Lock()
         self.stopping = threading.Event()
         """Set when all are being stopped and no more are started."""
@@ -36,13 +36,13 @@ class ProcessGroup:
         self.unclean: list[str] = []
         """How processes ended that were stopped and did not end as they should."""
 
-    def start(self, number: int, ended: Callable[[], None]) -> OsProcess | None:
+    def start(self, number: int, ended: Callable[[], None]) -> NodeProcess | None:
         """Start the process of this *number*; None when all are being stopped.
 
         *ended* is called in another thread when it has ended.
         """
 
-        def note(process: OsProcess) -> None:
+        def note(process: NodeProcess) -> None:
             with self._changing:
                 self._living.discard(process)
                 self._failed_to_boot = not process.was_up
@@ -57,7 +57,7 @@ class ProcessGroup:
             command = [*self._command, "--number", str(number)]
             if self._failed_to_boot:
                 command.append("--without-traceback")
-            process = OsProcess(command, note)
+            process = NodeProcess(command, note)
             self._living.add(process)
         return process
 

@@ -80,10 +80,9 @@ def zombies():
     return [p for p in psutil.Process().children() if p.status() == psutil.STATUS_ZOMBIE]
 
 
-def test_a_job_that_is_told_to_end_can_clean_up(pool, monkeypatch):
-    monkeypatch.setattr(
-        os_process, "TERM_GRACE_SECONDS", 30.0
-    )  # a busy machine may not run it in less
+def test_a_cancelled_job_can_clean_up(pool, monkeypatch):
+    # A busy machine may not run it in less.
+    monkeypatch.setattr(os_process, "TERM_GRACE_SECONDS", 30.0)
     pool.start()
 
     job = pool.job("clean_up")
@@ -111,7 +110,7 @@ def test_a_job_that_is_told_to_end_can_clean_up(pool, monkeypatch):
         ),
     ],
 )
-def test_a_process_that_dies_is_a_failed_attempt_that_says_how(pool, action, error):
+def test_a_process_that_dies_is_a_failed_attempt_with_the_cause(pool, action, error):
     pool.start(concurrency=2)
     neighbour = pool.job("end_when_requested")
     pool.begun("end_when_requested")
@@ -156,7 +155,7 @@ def test_memory_that_cannot_be_had_is_an_error_like_any_other(pool):
     assert pool.error("exceed_memory").error == "MemoryError"
 
 
-def test_a_job_told_to_end_takes_along_what_it_has_started(pool):
+def test_a_terminated_job_takes_along_what_it_has_started(pool):
     pool.start()
     job = pool.job("start_a_child_and_sleep")
     pid = pool.number("child")
@@ -178,7 +177,7 @@ def alive(pid):
     ("action", "error"),
     [("leave_a_daemon_and_die", "its process exited with code 4"), ("daemonise", None)],
 )
-def test_a_daemon_that_a_job_leaves_holds_up_nobody(pool, action, error):
+def test_a_daemon_that_a_job_leaves_delays_nothing(pool, action, error):
     pool.start()
     pool.pid()  # so that all is open that stays open
     files = psutil.Process().num_fds()

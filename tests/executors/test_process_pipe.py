@@ -137,7 +137,7 @@ def test_progress_is_seen_while_the_job_runs(pool, tmp_path):
     pool.ended(job)
 
 
-def test_a_job_that_looks_ends_by_itself_when_it_is_told(pool):
+def test_a_job_that_checks_ends_by_itself_when_cancelled(pool):
     pool.start()
     job = pool.job("end_when_requested")
     until(lambda: pool.app.queue("default").status().progress, "a look")
@@ -165,7 +165,7 @@ def test_what_a_job_prints_is_passed_on_at_its_end(pool, capfd):
     until(has_come, "what it printed")
 
 
-def test_much_on_standard_error_holds_up_nobody(pool, capfd):
+def test_much_on_standard_error_delays_nothing(pool, capfd):
     pool.start()
     passed = []
 
@@ -226,7 +226,7 @@ def test_threads_that_outlive_their_job_disturb_no_other(pool):
     assert pool.app.queue("default").status().progress == {}
 
 
-def test_a_thread_that_outlives_its_job_is_refused_what_nobody_would_hear(pool):
+def test_a_call_of_a_thread_that_outlives_its_job_is_refused(pool):
     pool.start()
     pool.does("leave_a_thread_that_enqueues")
 

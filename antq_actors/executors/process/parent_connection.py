@@ -92,13 +92,13 @@ class ParentConnection:
                 with self._sending:
                     if not self._takes_calls:
                         raise NotStarted(
-                            "the job has ended in which this thread was started, so nobody hears"
-                            " what it wants of the application; join threads before perform returns"
+                            "the job that started this thread has ended, so the thread cannot"
+                            " call the application; join threads before perform returns"
                         )
                     wire.send(self._pipe, question(number))
                 self._read_until(lambda: number in self._replies)
             except (EOFError, OSError) as error:
-                raise NotStarted("the application ended meanwhile") from error
+                raise NotStarted("the application ended in the meantime") from error
             return self._replies.pop(number)
 
     def poll(self) -> None:

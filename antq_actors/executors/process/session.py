@@ -151,7 +151,7 @@ class ProcessSession:
         return message
 
     def _send_worker(self, name: str, job_id: int) -> None:
-        """Tell the process of a worker that it cannot find by its name."""
+        """Send the process a worker that it cannot find by its name."""
         worker = defined(name)
         if worker is None:
             return  # it is found by its name, or not at all
@@ -237,8 +237,8 @@ def read_errors(question: wire.ReadErrors, attempt: Attempt) -> wire.Reply:
     def read() -> tuple[ErrorEntry, ...]:
         if question.job_id != attempt.job.id:
             raise NotStarted(
-                f"job {question.job_id} has ended, so nobody reads its errors for a thread that it"
-                " started; join threads before perform returns"
+                f"job {question.job_id} has ended, so a thread that it started can no longer read"
+                " its errors; join threads before perform returns"
             )
         return attempt.job_with_errors().errors
 

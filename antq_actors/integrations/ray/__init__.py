@@ -1,11 +1,11 @@
 """The executor ``ray``: an attempt is a task on a Ray cluster, on any of its nodes.
 
-executor.py    gives attempts to Ray, and the actor that keeps the connection
-attempt.py     one attempt on this side: its task, cancelled, and what its end means
+executor.py    gives attempts to Ray, what their ends mean, and the actor that keeps the connection
 connection.py  Ray started when it is first needed, and shut down if it was started here
 task.py        the other side: what runs on a node of the cluster
+cluster.py     the Ray actor that hosts an application
+client.py      that application, as all other processes hold it
 parcel.py      a worker on its way to another process
-client.py      the application that a Ray actor hosts, as all other processes hold it
 
 Nothing here is imported before an executor or a client is wanted, and Ray need not be installed
 until then.

@@ -33,7 +33,7 @@ try:
 except ImportError as error:
     raise ImportError(NOT_INSTALLED) from error
 
-from antq_actors.integrations.ray import attempt, parcel
+from antq_actors.integrations.ray import executor, parcel
 from antq_actors.integrations.ray.client import (
     NAMESPACE,
     Address,
@@ -175,11 +175,11 @@ class Host:
 
     def on_progress(self, number: int, progress: Progress) -> None:
         """Note the progress that an attempt reports from its task."""
-        attempt.on_progress(number, progress)
+        executor.on_progress(number, progress)
 
     def is_stop_requested(self, number: int) -> bool:
         """Return whether an attempt must stop."""
-        return attempt.is_stop_requested(number)
+        return executor.is_stop_requested(number)
 
     # ---- what a client asks; all else is the application's own ----------------------------------
 

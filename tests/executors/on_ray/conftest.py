@@ -28,6 +28,6 @@ def app(cluster, tmp_path):
     with AntQ(tmp_path / "store", queues={"default": QueueConfig(4)}) as running:
         yield running
 
-    from antq_actors.integrations.ray.attempt import under_way  # noqa: PLC0415 - it needs Ray
+    from antq_actors.integrations.ray.executor import under_way  # noqa: PLC0415 - it needs Ray
 
     assert under_way == {}

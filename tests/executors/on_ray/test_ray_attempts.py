@@ -72,7 +72,7 @@ def test_attempts_are_repeated_by_the_store_and_counted_there(app, notes):
     assert [entry.error for entry in ended.errors] == ["attempt 2", "attempt 1"]
 
 
-def test_an_attempt_whose_process_died_is_repeated_as_often_as_the_worker_says(app, notes):
+def test_an_attempt_whose_process_died_is_repeated_as_the_worker_sets(app, notes):
     job = app.enqueue(Does, {"do": "end_process", "notes": str(notes)}, max_attempts=2)
 
     ended = settled(app, job)

@@ -38,7 +38,7 @@ def run(program, monkeypatch, address, more=""):
     return [line for line in out.splitlines() if line]
 
 
-def test_workers_of_a_script_travel_by_value_and_ray_ends_with_who_began_it(
+def test_workers_of_a_script_travel_by_value_and_a_started_ray_is_shut_down(
     cluster, program, monkeypatch
 ):
     lines = run(program, monkeypatch, cluster.address)

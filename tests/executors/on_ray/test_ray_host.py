@@ -96,7 +96,7 @@ def test_jobs_and_queues_are_managed_from_afar(app, notes):
     assert app.list_workers() == []
 
 
-def test_progress_is_heard_and_a_job_that_looks_ends_by_itself(app, notes):
+def test_progress_arrives_and_a_job_that_checks_ends_by_itself(app, notes):
     reports = app.enqueue(Does, {"do": "report", "notes": str(notes)})
     until(lambda: app.queue("default").status().progress.get(reports.id) == (0.5, "half of it"))
     looks = app.enqueue(Does, {"do": "look", "notes": str(notes)})
@@ -178,7 +178,7 @@ def test_an_application_is_hosted_once(app, tmp_path):
         hosting.host(tmp_path / "other")
 
 
-def test_what_cannot_be_hosted_says_why_and_leaves_nothing(cluster, tmp_path):
+def test_a_failed_host_raises_the_reason_and_leaves_nothing(cluster, tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(TypeError):

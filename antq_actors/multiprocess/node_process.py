@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-class OsProcess:
+class NodeProcess:
     """A process that runs *command*, with ``--lifeline`` and the number of its socket added.
 
     It is a fresh interpreter: nothing of this one is carried through a fork. It has a session of
@@ -26,7 +26,7 @@ class OsProcess:
     with it in another thread, once, when it has ended.
     """
 
-    def __init__(self, command: Sequence[str], ended: Callable[[OsProcess], None]) -> None:
+    def __init__(self, command: Sequence[str], ended: Callable[[NodeProcess], None]) -> None:
         self._lifeline, theirs = socket.socketpair()
         with theirs:
             try:
@@ -84,7 +84,7 @@ class OsProcess:
         """Return when it has ended."""
         self._has_ended.wait()
 
-    def _wait(self, ended: Callable[[OsProcess], None]) -> None:
+    def _wait(self, ended: Callable[[NodeProcess], None]) -> None:
         self._popen.wait()
         with suppress(OSError):  # there may be nothing to read
             self.was_up |= self._lifeline.recv(1, socket.MSG_DONTWAIT) != b""
