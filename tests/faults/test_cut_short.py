@@ -59,7 +59,7 @@ def test_a_job_that_is_cut_short_while_it_enqueues_harms_no_other(program, at, w
 
 @pytest.mark.parametrize(
     ("at", "what", "store", "at_least"),
-    [("calls", "KeyboardInterrupt", "durable", 90), ("lines", "Interrupt", "volatile", 180)],
+    [("calls", "KeyboardInterrupt", "durable", 75), ("lines", "Interrupt", "volatile", 180)],
 )
 def test_a_wait_that_is_cut_short_keeps_nobody_else_waiting(program, at, what, store, at_least):
     places, found = cut(program, "wait", at, what, store)
