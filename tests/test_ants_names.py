@@ -88,7 +88,7 @@ def test_jobs_are_counted_by_worker_with_the_other_filters(stored):
 
 
 def test_a_count_by_worker_goes_on_over_its_pages(stored, monkeypatch):
-    monkeypatch.setattr("antq_actors.storage.client._COUNT_PAGE", 2)
+    monkeypatch.setattr("antq_actors.storage.client._COUNT_PAGE_JOBS", 2)
     stored.enqueue_many(Plain, [{}] * 5, queue="mail")
 
     assert stored.count_jobs(worker=Plain) == 11

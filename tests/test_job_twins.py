@@ -142,3 +142,8 @@ def test_a_twin_leaves_its_event_loop_free(stored):
 def test_twins_of_an_application_that_does_not_run_raise_not_started():
     with pytest.raises(NotStarted):
         asyncio.run(AntQ().alist_jobs())
+
+
+def test_an_error_about_an_argument_of_a_verb_names_the_application():
+    with pytest.raises(TypeError, match=r"^AntQ\.get_job\(\)"):
+        AntQ().get_job(number=1)

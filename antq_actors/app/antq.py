@@ -412,7 +412,8 @@ def _check_queues(queues: object) -> None:
 
 for _name, _verb in vars(JobVerbs).items():
     if not _name.startswith("_"):
-        _verb.__qualname__ = f"AntQ.{_name}"  # which Python's errors about arguments show
+        # Python's errors about arguments show the name; pickle looks it up in the module.
+        _verb.__qualname__, _verb.__module__ = f"AntQ.{_name}", __name__
 
 
 @atexit.register
