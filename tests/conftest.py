@@ -4,10 +4,10 @@ import gc
 import signal
 
 import pytest
-import reports
 from hypothesis import HealthCheck, Phase, settings
-from programs import Program
-from stage import Stage
+from support import reports
+from support.controlled_jobs import ControlledJobs
+from support.programs import Program
 
 from antq_actors import AntQ, QueueConfig
 
@@ -110,11 +110,11 @@ def run():
 
 
 @pytest.fixture
-def stage(run):
-    """A stage; its application is made by the test, or by `job` when that names one."""
-    stage = Stage()
-    yield stage
-    stage.open()
+def controlled(run):
+    """Return controlled jobs, of the application that the test makes or that `job` is given."""
+    controlled = ControlledJobs()
+    yield controlled
+    controlled.release_all()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import (
     AntQ,

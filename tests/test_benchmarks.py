@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from benches import BENCHMARKS, LONGEST, run
+from support.benches import BENCHMARKS, LONGEST, run
 
 pytestmark = pytest.mark.timeout(1.1 * LONGEST)
 

@@ -1,8 +1,8 @@
 """Cancelling a job that runs: its executor ends it, and it is cancelled, once."""
 
 import pytest
-from apps import settled, until
-from stage import Stage
+from support.apps import settled, until
+from support.controlled_jobs import ControlledJobs
 
 from antq_actors import AntQ, Fail, NotCancellable, QueueConfig, Status
 from antq_actors.otp import orphans
@@ -10,9 +10,9 @@ from antq_actors.otp import orphans
 
 @pytest.fixture
 def staged(app):
-    stage = Stage(app)
-    yield stage
-    stage.open()
+    controlled = ControlledJobs(app)
+    yield controlled
+    controlled.release_all()
 
 
 def test_a_running_job_is_answered_running_and_ends_cancelled(app, staged):
@@ -37,7 +37,7 @@ def test_its_slot_is_free_and_it_does_not_run_again(app, staged):
     app.cancel_worker(first[0])
 
     assert staged.begun() == ["c"]
-    staged.cue("b", "c")
+    staged.release("b", "c")
     settled(app, waiting)
     assert settled(app, first[0]).status is Status.CANCELLED
     assert not staged.has_begun_more()
@@ -58,7 +58,7 @@ def test_one_that_completes_all_the_same_is_completed(app, staged):
     staged.begun()
 
     app.cancel_worker(job)
-    staged.cue("a")
+    staged.release("a")
 
     completed = settled(app, job)
     assert completed.status is Status.COMPLETED
@@ -71,7 +71,7 @@ def test_one_that_fails_meanwhile_has_no_other_attempt(app, staged):
     staged.begun()
 
     app.cancel_worker(job)
-    staged.cue("a", then=lambda _job: Fail("no"))
+    staged.release("a", then=lambda _job: Fail("no"))
 
     cancelled = settled(app, job)
     assert cancelled.status is Status.CANCELLED
@@ -88,16 +88,16 @@ def test_one_that_cannot_be_interrupted_is_given_up(app, staged, monkeypatch):
     assert settled(app, job).status is Status.CANCELLED
     assert app.queue("default").status().abandoned == (job.id,)
     assert orphans()
-    staged.cue("a")
+    staged.release("a")
     until(lambda: not app.queue("default").status().abandoned, "the end of its thread")
 
 
 def test_one_of_a_queue_without_a_free_slot_is_cancelled_too(tmp_path):
     queues = {"default": QueueConfig(1, check_interval=3600)}
     with AntQ(tmp_path / "store", queues=queues) as app:
-        stage = Stage(app)
-        job = stage.job("a")
-        stage.begun()
+        controlled = ControlledJobs(app)
+        job = controlled.job("a")
+        controlled.begun()
 
         app.cancel_worker(job)
 

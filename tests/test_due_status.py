@@ -4,8 +4,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import apps
 import pytest
+from support import apps
 
 from antq_actors import AntQ, Fail, Status, Worker
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from uuid import uuid4
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AntQ, InvalidSchedule, Status, Unique, Worker, worker
 

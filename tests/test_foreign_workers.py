@@ -5,7 +5,7 @@ import sys
 import textwrap
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AntQ, Status, Worker
 from antq_actors.jobs import worker_registry

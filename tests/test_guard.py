@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from benches import BENCHMARKS, module, run
 from hypothesis import given
 from hypothesis import strategies as st
+from support.benches import BENCHMARKS, module, run
 
 compare = module("losses").compare
 

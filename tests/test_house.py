@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from benches import LONGEST, run
+from support.benches import LONGEST, run
 
 pytestmark = pytest.mark.timeout(1.1 * LONGEST)
 

@@ -1,14 +1,14 @@
 """Scripts that start their application above their workers, run again while jobs wait for them."""
 
 import pytest
-from apps import settled, until
+from support.apps import settled, until
 from test_foreign_workers import stored_as
 
 from antq_actors import AntQ, Status
 
 SCRIPT = """
 import sys
-from apps import settled, until
+from support.apps import settled, until
 from antq_actors import AntQ, Job, QueueConfig, Worker, worker
 
 app = AntQ(sys.argv[1], queues={{"default": QueueConfig(1, check_interval=3600)}}).start()

@@ -5,7 +5,7 @@ import stat
 import threading
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AntQ, StorageError, Unique, Worker, maintenance
 from antq_actors.otp import Killed, exit  # noqa: A004 - as OTP calls it

@@ -1,7 +1,7 @@
 """Cancel, retry, delete: what is allowed from which status, and what it leaves."""
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import (
     Cancel,

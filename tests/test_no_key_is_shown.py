@@ -6,7 +6,7 @@ import sys
 import traceback
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AntQ, Status, Worker, cli, errors, maintenance
 from antq_actors.app import signing_keys

@@ -4,7 +4,7 @@ import logging
 from functools import partial, wraps
 
 import pytest
-from apps import settled, until
+from support.apps import settled, until
 
 from antq_actors import Cancel, Fail, Snooze, Status, Worker, worker
 

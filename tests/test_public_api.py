@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pykka
 import pytest
-from apps import settled
+from support.apps import settled
 
 import antq_actors
 from antq_actors import (

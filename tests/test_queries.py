@@ -4,11 +4,11 @@ import os
 from collections import OrderedDict
 from itertools import islice
 
-import apps
 import pytest
-from apps import settled
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support import apps
+from support.apps import settled
 
 from antq_actors import AntQ, JobNotFound, Status, Worker, worker
 from antq_actors.storage.jobs import reader

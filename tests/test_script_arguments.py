@@ -3,14 +3,14 @@
 import textwrap
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AntQ
 from antq_actors.storage.format.plain.makers import Opaque
 
 DEFINES = """
 import dataclasses, enum, sys, typing
-from apps import settled
+from support.apps import settled
 from antq_actors import AntQ, QueueConfig, Status, Worker, worker
 import elsewhere
 
@@ -146,7 +146,7 @@ def test_arguments_of_a_script_reach_another_program_by_value(script, executor):
                                                  "(elsewhere.Look, elsewhere.PassOn)"))  # fmt: skip
     other = """
     import enum, sys
-    from apps import settled
+    from support.apps import settled
     from antq_actors import AntQ, QueueConfig
 
     class Color(enum.Enum):
@@ -171,7 +171,7 @@ def test_what_another_program_passed_on_is_found_by_its_own_script(script):
     passes_on = """
     import sys
     import elsewhere
-    from apps import settled
+    from support.apps import settled
     from antq_actors import AntQ, QueueConfig, Status
 
     with AntQ(sys.argv[1], queues={"default": 1, "kept": 1}) as app:
@@ -224,7 +224,7 @@ def test_classes_of_a_script_are_shown_by_their_names(script, tmp_path):
 def test_a_class_that_cannot_be_copied_is_found_by_its_name(script):
     source = """
     import sys, threading
-    from apps import settled
+    from support.apps import settled
     from antq_actors import AntQ, QueueConfig, Worker
 
     class Cart:

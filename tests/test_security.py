@@ -4,7 +4,7 @@ import os
 import stat
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AntQ, StorageError, Worker
 from antq_actors.jobs import lifecycle

@@ -4,7 +4,7 @@ import json
 import logging
 
 import pytest
-from apps import until
+from support.apps import until
 
 from antq_actors import AntQ, StorageError, Worker, worker
 from antq_actors.app.enqueue import ServedQueues

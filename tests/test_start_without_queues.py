@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AntQ, NotStarted, StartError, Status, UnknownQueue, Worker, otp
 from antq_actors.cli import run

@@ -4,8 +4,8 @@ import threading
 import time
 
 import pytest
-from apps import settled, until
-from stage import Act, Stage
+from support.apps import settled, until
+from support.controlled_jobs import ControlledJob, ControlledJobs
 
 from antq_actors import AntQ, NotStarted, Status
 from antq_actors.otp import orphans
@@ -30,18 +30,18 @@ def stop_in_background(app, **options):
     return thread
 
 
-def test_stop_waits_for_running_jobs_and_claims_no_more(run, stage, tmp_path):
-    app = stage.app = run(tmp_path / "store", concurrency=1)
-    running, waiting = stage.jobs(["a", "b"])
-    stage.begun()
+def test_stop_waits_for_running_jobs_and_claims_no_more(run, controlled, tmp_path):
+    app = controlled.app = run(tmp_path / "store", concurrency=1)
+    running, waiting = controlled.jobs(["a", "b"])
+    controlled.begun()
 
     stopping = stop_in_background(app)
     until(lambda: is_draining(app), "the drain")
-    stage.cue("a")
+    controlled.release("a")
     stopping.join(30)
 
     assert not stopping.is_alive()
-    assert not stage.has_begun_more()
+    assert not controlled.has_begun_more()
     with AntQ(tmp_path / "store", start_queues=False) as look:
         assert look.get_worker(running.id).status is Status.COMPLETED
         assert look.get_worker(waiting.id).status is Status.ENQUEUED
@@ -54,15 +54,15 @@ def is_draining(app):
 
 
 def test_what_outlasts_the_timeout_is_interrupted_and_given_back_without_a_trace(
-    run, stage, tmp_path
+    run, controlled, tmp_path
 ):
-    app = stage.app = run(tmp_path / "store")
-    job = stage.job("a")
-    stage.begun()
+    app = controlled.app = run(tmp_path / "store")
+    job = controlled.job("a")
+    controlled.begun()
 
     app.stop(timeout=0.1)
 
-    assert stage.on_stage() == []
+    assert controlled.running() == []
     with AntQ(tmp_path / "store", start_queues=False) as look:
         given_back = look.get_worker(job.id)
     assert given_back.status is Status.ENQUEUED
@@ -70,13 +70,13 @@ def test_what_outlasts_the_timeout_is_interrupted_and_given_back_without_a_trace
     assert given_back.id == job.id
 
 
-def test_stop_without_waiting_interrupts_and_gives_back(run, stage, tmp_path, monkeypatch):
+def test_stop_without_waiting_interrupts_and_gives_back(run, controlled, tmp_path, monkeypatch):
     monkeypatch.setattr(
         "antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 3600
     )  # given up: never
-    app = stage.app = run(tmp_path / "store", concurrency=20)
-    jobs = stage.jobs(range(20))
-    stage.begun(20)
+    app = controlled.app = run(tmp_path / "store", concurrency=20)
+    jobs = controlled.jobs(range(20))
+    controlled.begun(20)
 
     app.stop(timeout=0)
 
@@ -85,13 +85,13 @@ def test_stop_without_waiting_interrupts_and_gives_back(run, stage, tmp_path, mo
 
 
 def test_a_thread_that_no_interruption_reaches_is_given_up_and_its_job_given_back(
-    run, stage, tmp_path, monkeypatch
+    run, controlled, tmp_path, monkeypatch
 ):
     monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 0.2)
     before = set(orphans())
-    app = stage.app = run(tmp_path / "store")
-    job = stage.job("a", wait="deaf")
-    stage.begun()
+    app = controlled.app = run(tmp_path / "store")
+    job = controlled.job("a", wait="deaf")
+    controlled.begun()
 
     app.stop(timeout=0)
 
@@ -99,12 +99,12 @@ def test_a_thread_that_no_interruption_reaches_is_given_up_and_its_job_given_bac
     with AntQ(tmp_path / "store", start_queues=False) as look:
         given_back = look.get_worker(job.id)
     assert (given_back.status, given_back.attempts, given_back.errors) == (Status.ENQUEUED, 0, ())
-    stage.cue("a")
+    controlled.release("a")
     until(lambda: not set(orphans()) - before, "the end of the abandoned thread")
 
 
-def test_a_job_that_ends_by_itself_when_interrupted_keeps_its_outcome(run, stage, tmp_path):
-    app = stage.app = run(tmp_path / "store")
+def test_a_job_that_ends_by_itself_when_interrupted_keeps_its_outcome(run, controlled, tmp_path):
+    app = controlled.app = run(tmp_path / "store")
 
     def tidy_up(job):
         try:
@@ -113,9 +113,9 @@ def test_a_job_that_ends_by_itself_when_interrupted_keeps_its_outcome(run, stage
         except BaseException:  # noqa: BLE001 - what such a job does
             return "tidy"
 
-    job = stage.job("a")
-    stage.cue("a", then=tidy_up)
-    stage.begun()
+    job = controlled.job("a")
+    controlled.release("a", then=tidy_up)
+    controlled.begun()
 
     app.stop(timeout=0.1)
 
@@ -123,40 +123,42 @@ def test_a_job_that_ends_by_itself_when_interrupted_keeps_its_outcome(run, stage
         assert look.get_worker(job.id).status is Status.COMPLETED
 
 
-def test_a_job_given_back_runs_again_after_the_next_start(run, stage, tmp_path):
-    app = stage.app = run(tmp_path / "store")
-    job = stage.job("a")
-    stage.begun()
+def test_a_job_given_back_runs_again_after_the_next_start(run, controlled, tmp_path):
+    app = controlled.app = run(tmp_path / "store")
+    job = controlled.job("a")
+    controlled.begun()
     app.stop(timeout=0)
 
     app.start()
 
-    stage.begun()
-    stage.cue("a")
+    controlled.begun()
+    controlled.release("a")
     done = settled(app, job)
     assert (done.status, done.attempts, done.errors) == (Status.COMPLETED, 1, ())
 
 
-def test_jobs_that_end_during_a_stop_may_still_enqueue(run, stage, tmp_path):
-    app = stage.app = run(tmp_path / "store")
-    job = stage.job("a")
-    stage.begun()
+def test_jobs_that_end_during_a_stop_may_still_enqueue(run, controlled, tmp_path):
+    app = controlled.app = run(tmp_path / "store")
+    job = controlled.job("a")
+    controlled.begun()
 
     stopping = stop_in_background(app)
     until(lambda: is_draining(app), "the drain")
-    stage.cue("a", then=lambda job: Act.perform_async({**job.args, "part": "next"}))
+    controlled.release(
+        "a", then=lambda job: ControlledJob.perform_async({**job.args, "name": "next"})
+    )
     stopping.join(30)
 
     with AntQ(tmp_path / "store", start_queues=False) as look:
         assert look.get_worker(job.id).status is Status.COMPLETED
-        assert [j.args["part"] for j in look.list_workers(status="enqueued")] == ["next"]
+        assert [j.args["name"] for j in look.list_workers(status="enqueued")] == ["next"]
 
 
-def test_after_a_stop_no_thread_of_ours_lives_and_the_store_is_closed(stage, tmp_path):
+def test_after_a_stop_no_thread_of_ours_lives_and_the_store_is_closed(controlled, tmp_path):
     before = set(ours())
-    app = stage.app = AntQ(tmp_path / "store", queues={"default": 3, "mail": 3}).start()
-    stage.jobs(range(5))
-    stage.begun(3)
+    app = controlled.app = AntQ(tmp_path / "store", queues={"default": 3, "mail": 3}).start()
+    controlled.jobs(range(5))
+    controlled.begun(3)
 
     app.stop(timeout=0)
 
@@ -164,8 +166,8 @@ def test_after_a_stop_no_thread_of_ours_lives_and_the_store_is_closed(stage, tmp
     Environment.open(tmp_path / "store").close()
 
 
-def test_a_volatile_store_is_gone_after_a_stop(stage):
-    app = stage.app = AntQ().start()
+def test_a_volatile_store_is_gone_after_a_stop(controlled):
+    app = controlled.app = AntQ().start()
     path = app.path
     assert path.is_dir()
 
@@ -185,8 +187,8 @@ def test_stop_twice_and_stop_before_start_do_nothing(run):
         app.count_workers()
 
 
-def test_start_twice_is_one_start_and_start_after_stop_works(stage):
-    app = stage.app = AntQ()
+def test_start_twice_is_one_start_and_start_after_stop_works(controlled):
+    app = controlled.app = AntQ()
     try:
         assert app.start() is app
         root = app.root
@@ -194,31 +196,31 @@ def test_start_twice_is_one_start_and_start_after_stop_works(stage):
         assert app.root is root
         app.stop()
         app.start()
-        job = stage.job("a")
-        stage.cue("a")
+        job = controlled.job("a")
+        controlled.release("a")
         assert settled(app, job).status is Status.COMPLETED
     finally:
         app.stop()
 
 
-def test_two_threads_may_stop_at_once(run, stage):
-    app = stage.app = run()
-    stage.job("a")
-    stage.begun()
+def test_two_threads_may_stop_at_once(run, controlled):
+    app = controlled.app = run()
+    controlled.job("a")
+    controlled.begun()
 
     stopping = [stop_in_background(app, timeout=0.1) for _ in range(2)]
 
     for thread in stopping:
         thread.join(30)
         assert not thread.is_alive()
-    assert stage.on_stage() == []
+    assert controlled.running() == []
 
 
-def test_a_job_may_not_stop_its_own_application(run, stage):
-    app = stage.app = run()
-    job = stage.job("a")
+def test_a_job_may_not_stop_its_own_application(run, controlled):
+    app = controlled.app = run()
+    job = controlled.job("a")
 
-    stage.cue("a", then=lambda job: app.stop())
+    controlled.release("a", then=lambda job: app.stop())
 
     failed = settled(app, job)
     assert failed.status is Status.FAILED
@@ -226,15 +228,15 @@ def test_a_job_may_not_stop_its_own_application(run, stage):
 
 
 def test_a_job_that_stops_its_application_while_it_is_stopping_is_refused_at_once(
-    run, stage, tmp_path
+    run, controlled, tmp_path
 ):
-    app = stage.app = run(tmp_path / "store")
-    job = stage.job("a")
-    stage.begun()
+    app = controlled.app = run(tmp_path / "store")
+    job = controlled.job("a")
+    controlled.begun()
 
     stopping = stop_in_background(app)
     until(lambda: is_draining(app), "the drain")
-    stage.cue("a", then=lambda job: app.stop())
+    controlled.release("a", then=lambda job: app.stop())
     stopping.join(30)
 
     assert not stopping.is_alive()
@@ -242,12 +244,12 @@ def test_a_job_that_stops_its_application_while_it_is_stopping_is_refused_at_onc
         assert "stop() was called by a job" in look.get_worker(job.id).errors[0].error
 
 
-def test_a_job_may_stop_another_application(run, stage):
+def test_a_job_may_stop_another_application(run, controlled):
     app, other = run(), AntQ(start_queues=False).start()
-    stage.app = app
-    job = stage.job("a")
+    controlled.app = app
+    job = controlled.job("a")
 
-    stage.cue("a", then=lambda job: other.stop())
+    controlled.release("a", then=lambda job: other.stop())
 
     assert settled(app, job).status is Status.COMPLETED
     with pytest.raises(NotStarted):
@@ -256,23 +258,25 @@ def test_a_job_may_stop_another_application(run, stage):
 
 def test_perform_async_falls_back_to_the_application_started_before(run):
     first, second = run(), run()
-    stage = Stage()
+    controlled = ControlledJobs()
 
     second.stop()
-    job = Act.perform_async({"stage": stage._name, "part": "a", "wait": "interruptible"})
-    stage.open()
+    job = ControlledJob.perform_async(
+        {"controller": controlled._name, "name": "a", "wait": "interruptible"}
+    )
+    controlled.release_all()
 
     assert settled(first, job).status is Status.COMPLETED
 
 
-def test_a_paused_queue_stops_like_any_other(run, stage):
-    app = stage.app = run()
+def test_a_paused_queue_stops_like_any_other(run, controlled):
+    app = controlled.app = run()
     app.queue("default").pause()
-    stage.job("a")
+    controlled.job("a")
 
     app.stop()
 
-    assert not stage.has_begun_more()
+    assert not controlled.has_begun_more()
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), "soon", None])

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from reports import MOST_CHARACTERS, shorten, shortened
+from support.reports import MOST_CHARACTERS, shorten, shortened
 
 TESTS = Path(__file__).parent
 FILES = sorted([*TESTS.rglob("*.py"), *(TESTS.parent / "benchmarks").rglob("*.py")])

@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AntQ, Fail, Snooze, Status, Worker, current_job, maintenance
 

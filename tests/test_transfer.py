@@ -6,7 +6,7 @@ import os
 from pathlib import PurePosixPath
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AlreadyExists, AntQ, BatchError, Unique, Worker
 

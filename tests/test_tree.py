@@ -1,8 +1,8 @@
 """The tree is what the docs draw: every actor has its place, its name and its end."""
 
 import pytest
-from apps import settled, until
-from stage import Act
+from support.apps import settled, until
+from support.controlled_jobs import ControlledJob
 
 from antq_actors import AntQ, Status
 from antq_actors.otp import (
@@ -26,10 +26,10 @@ def child(sup, *path):
     return sup
 
 
-def test_the_tree_is_as_it_is_drawn(run, stage):
-    app = stage.app = run(queues=("default", "mail"))
-    stage.jobs(["a", "b"])
-    stage.begun(2)
+def test_the_tree_is_as_it_is_drawn(run, controlled):
+    app = controlled.app = run(queues=("default", "mail"))
+    controlled.jobs(["a", "b"])
+    controlled.begun(2)
 
     assert ids(app.root) == ["storage", "queues", "rescuer", "pruner"]
     assert ids(child(app.root, "queues")) == ["default", "mail"]
@@ -40,10 +40,10 @@ def test_the_tree_is_as_it_is_drawn(run, stage):
     assert app.queue("mail").ref == child(app.root, "queues", "mail", "queue")
 
 
-def test_the_tree_can_be_looked_at_while_jobs_run(run, stage):
-    app = stage.app = run()
-    stage.job("a")
-    stage.begun()
+def test_the_tree_can_be_looked_at_while_jobs_run(run, controlled):
+    app = controlled.app = run()
+    controlled.job("a")
+    controlled.begun()
 
     node = tree(app.root)
 
@@ -68,24 +68,24 @@ def test_an_application_that_only_enqueues_and_looks_has_a_storage_actor_alone(r
     assert ids(run(start_queues=False).root) == ["storage"]
 
 
-def test_several_applications_run_side_by_side_without_meeting(run, stage):
+def test_several_applications_run_side_by_side_without_meeting(run, controlled):
     first, second = run(), run()
-    here, there = stage.job("here", app=first), stage.job("there", app=second)
+    here, there = controlled.job("here", app=first), controlled.job("there", app=second)
 
-    assert sorted(stage.begun(2)) == ["here", "there"]
-    stage.cue("here", "there")
+    assert sorted(controlled.begun(2)) == ["here", "there"]
+    controlled.release("here", "there")
     settled(first, here)
     settled(second, there)
     assert first.count_workers() == second.count_workers() == 1
     assert first.root != second.root
 
 
-def test_perform_async_goes_to_the_application_started_last(run, stage):
+def test_perform_async_goes_to_the_application_started_last(run, controlled):
     first, second = run(), run()
 
-    job = Act.perform_async({"stage": stage._name, "part": "a", "wait": ""})
+    job = ControlledJob.perform_async({"controller": controlled._name, "name": "a", "wait": ""})
 
-    stage.open()
+    controlled.release_all()
     assert settled(second, job).status is Status.COMPLETED
     assert first.count_workers() == 0
 

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AlreadyExists, Status, Unique, Worker, worker
 

@@ -8,8 +8,8 @@ import time
 from contextlib import contextmanager
 from datetime import timedelta
 
-import apps
 import pytest
+from support import apps
 
 from antq_actors import AntQ, Fail, NotStarted, Snooze, Status, UnknownQueue, Worker, otp, worker
 from antq_actors.jobs import instant
@@ -83,15 +83,15 @@ def test_an_application_without_jobs_is_idle_at_once(app, wait):
     assert wait(app, "mail", timeout=0) is True
 
 
-def test_what_runs_is_waited_for_to_its_end(run, place, stage, wait):
-    stage.app = app = run(place)
-    stage.job("solo")
-    stage.begun()
+def test_what_runs_is_waited_for_to_its_end(run, place, controlled, wait):
+    controlled.app = app = run(place)
+    controlled.job("solo")
+    controlled.begun()
     assert wait(app, timeout=0) is False
 
     with waiting(wait, app) as outcomes:
         assert outcomes == []
-        stage.cue("solo")
+        controlled.release("solo")
 
     assert outcomes == [True]
     assert app.count_jobs(status="completed") == 1
@@ -322,17 +322,17 @@ with AntQ(sys.argv[1]) as app:
     assert waiter.end()[0] == 0
 
 
-def test_thousands_of_coroutines_wait_without_a_thread_each(run, stage):
-    stage.app = app = run()
-    stage.job("solo")
-    stage.begun()
+def test_thousands_of_coroutines_wait_without_a_thread_each(run, controlled):
+    controlled.app = app = run()
+    controlled.job("solo")
+    controlled.begun()
 
     async def wait():
         waits = [asyncio.create_task(app.await_idle()) for _ in range(2_000)]
         while len(app._runtime().store.idle.now()) < len(waits):  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0)
         threads = threading.active_count()
-        stage.cue("solo")
+        controlled.release("solo")
         return await asyncio.gather(*waits), threads
 
     answers, threads = asyncio.run(wait())
@@ -353,10 +353,10 @@ def test_a_cancelled_coroutine_leaves_nothing_behind(paused):
     assert not paused._runtime().store.idle.waiters
 
 
-def test_many_commits_are_followed_by_few_looks(run, stage, monkeypatch):
-    stage.app = app = run(queues=("default", "mail"))
-    stage.job("solo")
-    stage.begun()
+def test_many_commits_are_followed_by_few_looks(run, controlled, monkeypatch):
+    controlled.app = app = run(queues=("default", "mail"))
+    controlled.job("solo")
+    controlled.begun()
     looks = []
     real = JobReader.unfinished
 
@@ -371,7 +371,7 @@ def test_many_commits_are_followed_by_few_looks(run, stage, monkeypatch):
             app.cancel_job(app.enqueue(Plain, schedule_in=LONG))
         seconds = time.monotonic() - looks[0]
         assert len(looks) <= 3 + seconds / 0.005
-        stage.cue("solo")
+        controlled.release("solo")
     assert outcomes == [True]
 
 

@@ -6,8 +6,8 @@ import re
 import signal
 
 import pytest
-from apps import until
 from startable import Wait, cancel, fail, greet, snooze
+from support.apps import until
 
 from antq_actors import AntQ, Status
 from antq_actors.app import signals

@@ -6,12 +6,11 @@ import journal
 import pytest
 from checker import Final, check
 from processes import ACTIVE, HOWEVER_OFTEN, QUEUES, Player, one_life
+from support.apps import until
 
 from antq_actors import AntQ
 from antq_actors.storage.admin.verify import verify
 from antq_actors.storage.jobs.reader import JobReader
-
-from apps import until  # isort: skip - of the folder above
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import acts
 import journal
 import pytest
 from checker import Final, check, executions
+from support.apps import until
 
 from antq_actors import AntQ, Status
 from antq_actors.app.config import QueueConfig
@@ -18,8 +19,6 @@ from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.storage.admin.verify import verify
 from antq_actors.storage.jobs.job_store import read
 from antq_actors.storage.lmdb.environment import Environment
-
-from apps import until  # isort: skip - of the folder above
 
 LATE = 60.0
 

@@ -4,7 +4,7 @@ import threading
 from typing import ClassVar
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AntQ, StorageError, Worker
 from antq_actors.otp import Supervisor

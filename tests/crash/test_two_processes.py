@@ -5,19 +5,18 @@ import signal
 import journal
 import pytest
 from long_jobs import Long  # noqa: F401 - both processes have it
-from stage import Stage
+from support.apps import settled, until
+from support.controlled_jobs import ControlledJobs
 
 from antq_actors import AntQ, NotStarted, Status
 from antq_actors.app.config import QueueConfig
-
-from apps import settled, until  # isort: skip - of the folder above
 
 OTHER = """
 import sys
 from antq_actors import AntQ
 from antq_actors.storage.jobs.job_store import JobStore
 
-from stage import Act
+from support.controlled_jobs import ControlledJob
 
 def declare_dead(store):
     for node in store.dead_nodes():
@@ -31,9 +30,9 @@ print("ready", flush=True)
 for line in sys.stdin:
     verb, _, rest = line.strip().partition(" ")
     if verb == "enqueue":
-        stage, part = rest.split()
-        args = {"stage": int(stage), "part": part, "wait": "interruptible"}
-        print(app.enqueue(Act, args).id, flush=True)
+        controller, name = rest.split()
+        args = {"controller": int(controller), "name": name, "wait": "interruptible"}
+        print(app.enqueue(ControlledJob, args).id, flush=True)
     else:
         door = app.queue("default") if hasattr(app.queue("default"), verb) else app
         if verb == "declare_dead":
@@ -66,58 +65,58 @@ def there(program, tmp_path, here):
 
 
 @pytest.fixture
-def stage(here):
-    stage = Stage(here)
-    yield stage
-    stage.open()
+def controlled(here):
+    controlled = ControlledJobs(here)
+    yield controlled
+    controlled.release_all()
 
 
-def test_a_job_enqueued_in_another_process_wakes_the_queue_here(here, there, stage):
+def test_a_job_enqueued_in_another_process_wakes_the_queue_here(here, there, controlled):
     for part in "abcde":  # unwoken, it would look in an hour
-        id_ = int(there(f"enqueue {stage._name} {part}"))
-        assert stage.begun() == [part]
-        stage.cue(part)
+        id_ = int(there(f"enqueue {controlled._name} {part}"))
+        assert controlled.begun() == [part]
+        controlled.release(part)
         until(lambda id_=id_: here.get_worker(id_).status is Status.COMPLETED, "its end")
 
 
-def test_a_pause_in_another_process_holds_here_and_so_does_its_end(here, there, stage):
+def test_a_pause_in_another_process_holds_here_and_so_does_its_end(here, there, controlled):
     there("pause")
 
     assert here.queue("default").status().paused
-    job = stage.job("a")
-    there(f"enqueue {stage._name} b")
+    job = controlled.job("a")
+    there(f"enqueue {controlled._name} b")
     assert here.get_worker(job.id).status is Status.ENQUEUED
-    assert not stage.has_begun_more()
+    assert not controlled.has_begun_more()
 
     there("resume")
 
-    assert sorted(stage.begun(2)) == ["a", "b"]
-    stage.cue("a", "b")
+    assert sorted(controlled.begun(2)) == ["a", "b"]
+    controlled.release("a", "b")
     settled(here, job)
 
 
-def test_a_pause_here_outlives_what_another_process_enqueues(here, there, stage):
+def test_a_pause_here_outlives_what_another_process_enqueues(here, there, controlled):
     here.queue("default").pause()
 
-    id_ = int(there(f"enqueue {stage._name} a"))
+    id_ = int(there(f"enqueue {controlled._name} a"))
 
     assert here.get_worker(id_).status is Status.ENQUEUED
     there("resume")
-    assert stage.begun() == ["a"]
-    stage.cue("a")
+    assert controlled.begun() == ["a"]
+    controlled.release("a")
 
 
-def test_a_concurrency_set_in_another_process_holds_here_at_once(here, there, stage):
-    stage.jobs(range(8))
-    stage.begun(5)  # all slots are taken, and nothing ends in the meantime
+def test_a_concurrency_set_in_another_process_holds_here_at_once(here, there, controlled):
+    controlled.jobs(range(8))
+    controlled.begun(5)  # all slots are taken, and nothing ends in the meantime
 
     there("set_concurrency 7")
 
-    stage.begun(2)
+    controlled.begun(2)
     assert here.queue("default").status().concurrency == 7
     there("set_concurrency 1")
     until(lambda: here.queue("default").status().concurrency == 1, "its arrival")
-    stage.open()
+    controlled.release_all()
 
 
 def test_a_concurrency_for_a_queue_that_no_node_runs_is_refused(tmp_path):
@@ -129,20 +128,20 @@ def test_a_concurrency_for_a_queue_that_no_node_runs_is_refused(tmp_path):
 
 
 def test_a_job_cancelled_in_another_process_does_not_run_here_and_retried_there_it_does(
-    here, there, stage
+    here, there, controlled
 ):
     here.queue("default").pause()
-    job = stage.job("a")
+    job = controlled.job("a")
 
     there(f"cancel_worker {job.id}")
     here.queue("default").resume()
-    stage.job("b")
-    assert stage.begun() == ["b"]
+    controlled.job("b")
+    assert controlled.begun() == ["b"]
     assert here.get_worker(job.id).status is Status.CANCELLED
 
     there(f"retry_worker {job.id}")
-    assert stage.begun() == ["a"]
-    stage.cue("a", "b")
+    assert controlled.begun() == ["a"]
+    controlled.release("a", "b")
     settled(here, job)
 
 
@@ -173,28 +172,32 @@ def test_at_a_rolling_restart_the_new_node_goes_on_with_what_the_old_one_gave_ba
         new.stop(timeout=0)
 
 
-def test_a_living_node_that_was_declared_dead_comes_back_as_a_new_one(here, there, stage, caplog):
-    job = stage.job("a")
-    stage.begun()
+def test_a_living_node_that_was_declared_dead_comes_back_as_a_new_one(
+    here, there, controlled, caplog
+):
+    job = controlled.job("a")
+    controlled.begun()
     node = here._running.node.number()
 
     # What a person does who tidies up; or a file system that loses a lock.
     (here.path / "nodes" / f"{node}.lock").unlink()
     there("declare_dead")
 
-    assert stage.begun() == ["a"]  # again, in the place of the one that was fenced
-    stage.open()
+    assert controlled.begun() == ["a"]  # again, in the place of the one that was fenced
+    controlled.release_all()
     found = settled(here, job)
     assert (found.status, found.attempts, found.interruptions) == (Status.COMPLETED, 1, 1)
     until(lambda: here._running.node.number() > node, "its new number")
     assert here.verify() == []
 
 
-def test_a_job_that_runs_here_is_ended_by_a_cancellation_in_another_process(here, there, stage):
-    job = stage.job("a", max_attempts=5)
-    assert stage.begun() == ["a"]
+def test_a_job_that_runs_here_is_ended_by_a_cancellation_in_another_process(
+    here, there, controlled
+):
+    job = controlled.job("a", max_attempts=5)
+    assert controlled.begun() == ["a"]
 
     there(f"cancel_worker {job.id}")
 
     assert settled(here, job).status is Status.CANCELLED
-    assert not stage.has_begun_more()
+    assert not controlled.has_begun_more()

@@ -5,8 +5,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from apps import until
 from job_actions import ActionJob
+from support.apps import until
 
 from antq_actors import AntQ, QueueConfig
 

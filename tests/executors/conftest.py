@@ -2,11 +2,11 @@ import os
 from pathlib import Path
 
 import pytest
-from apps import until
 from executor_harness import EXECUTORS, ExecutorHarness, overlook_processes, processes
 from process_pool_harness import ProcessPoolHarness
-from programs import ROOT, TESTS
 from ray_nodes import FAST, NODE
+from support.apps import until
+from support.programs import ROOT, TESTS
 
 HERE = Path(__file__).parent
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 import recording_workers
-from apps import until
+from support.apps import until
 
 from antq_actors import AntQ, QueueConfig
 from antq_actors.otp import DynamicSupervisor, Supervisor, whereis

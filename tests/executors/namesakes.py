@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AntQ, QueueConfig, Worker, worker
 

@@ -4,9 +4,9 @@ import os
 import signal
 from contextlib import suppress
 
-from apps import settled, until
 from executor_harness import child, executor
 from job_actions import ActionJob
+from support.apps import settled, until
 
 from antq_actors import AntQ, QueueConfig
 from antq_actors.otp import DynamicSupervisor

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AntQ, QueueConfig, Worker, worker
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 import recording_workers
-from apps import settled, until
+from support.apps import settled, until
 
 from antq_actors import NotStarted, Status, Worker
 from antq_actors.executors.base import attempt_runner

@@ -1,6 +1,6 @@
 """The job that code performs, whichever executor performs it."""
 
-from apps import settled
+from support.apps import settled
 
 from antq_actors import Job as Mine
 from antq_actors import Status, current_job, worker

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from apps import settled, until
+from support.apps import settled, until
 
 from antq_actors import AntQ, Job, NotStarted, QueueConfig, Status, Worker, worker
 from antq_actors.executors import event_loop

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 import psutil
 import pytest
 import recording_workers
-from apps import settled, until
 from executor_harness import ACTORS, EXECUTORS, processes
+from support.apps import settled, until
 
 from antq_actors import NotCancellable, Status, Worker
 from antq_actors.jobs import worker_registry

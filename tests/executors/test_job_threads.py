@@ -5,7 +5,7 @@ import threading
 from contextvars import ContextVar
 
 import pytest
-from apps import settled, until
+from support.apps import settled, until
 
 from antq_actors import AntQ, Status, Worker
 from antq_actors.executors.job_threads import JobThreads

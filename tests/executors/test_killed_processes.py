@@ -5,8 +5,8 @@ import signal
 
 import psutil
 import pytest
-from apps import until
 from executor_harness import child, processes, worker_actors
+from support.apps import until
 
 from antq_actors import AntQ, Status
 from antq_actors.executors.process import os_process

@@ -5,7 +5,7 @@ import sys
 import threading
 
 import pytest
-from apps import settled, until
+from support.apps import settled, until
 
 from antq_actors import AntQ, QueueConfig, Worker
 from antq_actors.executors import places

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from apps import ENDED, settled, until
 from executor_harness import overlook_processes, processes
+from support.apps import ENDED, settled, until
 
 from antq_actors import AntQ, NotStarted, Status, Worker
 

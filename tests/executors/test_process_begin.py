@@ -4,8 +4,8 @@ import os
 import sys
 
 import pytest
-from apps import settled, until
 from job_actions import ActionJob
+from support.apps import settled, until
 
 from antq_actors import AntQ, QueueConfig, Status, Worker
 from antq_actors.executors.process import session

@@ -9,7 +9,7 @@ from antq_actors.storage import main_objects
 NOTEBOOK = """
 import sys
 from pathlib import Path
-from apps import settled
+from support.apps import settled
 from antq_actors import AntQ, QueueConfig, Worker, worker
 
 app = AntQ(queues={"default": QueueConfig(1, executor=sys.argv[1])}).start()

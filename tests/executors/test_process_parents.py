@@ -5,7 +5,7 @@ import signal
 
 import psutil
 import pytest
-from apps import until
+from support.apps import until
 
 from antq_actors import AntQ, Status
 

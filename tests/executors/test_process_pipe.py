@@ -3,7 +3,7 @@
 import logging
 import os
 
-from apps import until
+from support.apps import until
 
 from antq_actors import Status
 

@@ -7,8 +7,8 @@ import threading
 
 import psutil
 import pytest
-from apps import until
 from executor_harness import processes, worker_actors
+from support.apps import until
 
 from antq_actors import AntQ, QueueConfig, Status
 from antq_actors.otp import (

@@ -7,7 +7,7 @@ import sys
 import threading
 
 import pytest
-from apps import settled, until
+from support.apps import settled, until
 
 from antq_actors import AntQ, Status, Worker
 

@@ -5,7 +5,7 @@ import itertools
 import logging
 
 import pytest
-from apps import settled, until
+from support.apps import settled, until
 
 from antq_actors import AntQ, QueueConfig, Status, Worker
 

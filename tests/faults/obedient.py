@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from programs import Program
+from support.programs import Program
 
 from antq_actors import AntQ, Cancel, Worker, errors
 from antq_actors.app.config import QueueConfig

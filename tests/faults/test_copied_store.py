@@ -5,7 +5,7 @@ import sys
 import threading
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import AntQ, Worker, maintenance
 

@@ -5,7 +5,7 @@ from functools import partial
 from random import Random as Chance
 
 import pytest
-from apps import until
+from support.apps import until
 
 from antq_actors import AntQ, StorageError, Worker
 from antq_actors.storage.lmdb import file_check

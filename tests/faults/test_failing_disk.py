@@ -7,10 +7,10 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from apps import ENDED, STORE_TIMEOUT_SECONDS, until
 from disks import FLUSH, FLUSH_THE_LOG
 from findings import findings
 from obedient import noted
+from support.apps import ENDED, STORE_TIMEOUT_SECONDS, until
 
 from antq_actors import AntQ, Status, StorageError
 

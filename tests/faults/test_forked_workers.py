@@ -4,8 +4,8 @@ import os
 import textwrap
 
 import pytest
-from apps import until
 from findings import findings
+from support.apps import until
 
 from antq_actors import AntQ, Status
 

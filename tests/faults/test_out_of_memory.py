@@ -5,8 +5,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from apps import until
 from obedient import noted
+from support.apps import until
 
 from antq_actors import Status
 

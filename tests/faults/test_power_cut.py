@@ -9,9 +9,9 @@ import time
 from random import Random as Chance
 
 import pytest
-from apps import until
 from disks import LOSE_THE_LOG
 from findings import findings
+from support.apps import until
 
 from antq_actors import AntQ, Status
 

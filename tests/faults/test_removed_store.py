@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from apps import LONGEST, settled, until
+from support.apps import LONGEST, settled, until
 
 from antq_actors import AntQ, NotStarted, Status, StorageError, Worker, maintenance
 from antq_actors.storage.locks import node_lock

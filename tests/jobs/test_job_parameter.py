@@ -8,7 +8,7 @@ from contextvars import copy_context
 from typing import Annotated, Any, Optional
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 import antq_actors
 from antq_actors import Job, Status, worker

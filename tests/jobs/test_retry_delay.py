@@ -6,7 +6,7 @@ import math
 from datetime import timedelta
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import Backoff, Worker, current_job, otp, worker
 from antq_actors.jobs import lifecycle

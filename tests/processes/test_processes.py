@@ -6,8 +6,8 @@ import sys
 
 import psutil
 import pytest
-from apps import until
 from many import Wait
+from support.apps import until
 
 from antq_actors import AntQ, Status
 from antq_actors.cli import REFUSED, USAGE

@@ -4,8 +4,8 @@ import threading
 from typing import ClassVar
 
 import pytest
-from apps import settled, until
-from stage import LONGEST, Stage
+from support.apps import settled, until
+from support.controlled_jobs import LONGEST, ControlledJobs
 
 from antq_actors import AntQ, Cancel, Job, QueueConfig, Status, Worker
 from antq_actors.queues import running_attempts
@@ -136,20 +136,20 @@ def test_a_queue_with_too_many_orphans_claims_nothing_and_logs_it(monkeypatch, c
     monkeypatch.setattr(running_attempts, "INTERRUPTION_TIMEOUT_SECONDS", 0.02)
     queues = {"default": QueueConfig(2, check_interval=0.05, max_abandoned=2)}
     with AntQ(queues=queues) as app:
-        stage = Stage(app)
-        stuck = stage.jobs("ab", wait="deaf")
-        stage.begun(2)
+        controlled = ControlledJobs(app)
+        stuck = controlled.jobs("ab", wait="deaf")
+        controlled.begun(2)
         for job in stuck:
             app.cancel_worker(job)
             settled(app, job)
         until(lambda: len(app.queue("default").status().abandoned) == 2, "giving up")
 
-        waiting = stage.job("c")
+        waiting = controlled.job("c")
         until(lambda: "claims nothing more: 2 threads" in caplog.text, "the word")
         app.queue("default").status()  # answered after it would have claimed
         assert app.get_worker(waiting.id).status is Status.ENQUEUED
 
-        stage.cue("a", "b")
-        stage.cue("c")
+        controlled.release("a", "b")
+        controlled.release("c")
         assert settled(app, waiting).status is Status.COMPLETED
         assert app.queue("default").status().abandoned == ()

@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from apps import settled
+from support.apps import settled
 
 from antq_actors import Cancel, Snooze, Status, worker
 from antq_actors.queues import running_attempts

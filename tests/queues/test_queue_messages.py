@@ -1,7 +1,7 @@
 """What a queue actor understands, by handle, ask, tell, call and cast; and what it does not."""
 
 import pytest
-from apps import settled, until
+from support.apps import settled, until
 
 from antq_actors import AntQ, NotStarted, QueueStatus, Status, UnknownQueue
 from antq_actors.otp import Killed, call, cast
@@ -21,10 +21,10 @@ def send(request):
     return SENDERS[request.param]
 
 
-def test_status_has_the_counts_and_the_running_jobs(run, stage):
-    app = stage.app = run(concurrency=2)
-    jobs = stage.jobs(range(3))
-    stage.begun(2)
+def test_status_has_the_counts_and_the_running_jobs(run, controlled):
+    app = controlled.app = run(concurrency=2)
+    jobs = controlled.jobs(range(3))
+    controlled.begun(2)
 
     status = app.queue("default").status()
 
@@ -37,58 +37,58 @@ def test_status_has_the_counts_and_the_running_jobs(run, stage):
     assert call(app.queue("default").ref, GetStatus()) == status
 
 
-def test_concurrency_is_set_by_message(run, stage, send):
-    app = stage.app = run(concurrency=1)
-    stage.jobs(range(3))
-    stage.begun()
+def test_concurrency_is_set_by_message(run, controlled, send):
+    app = controlled.app = run(concurrency=1)
+    controlled.jobs(range(3))
+    controlled.begun()
 
     send(app.queue("default").ref, SetConcurrency(3))
 
-    stage.begun(2)
+    controlled.begun(2)
     assert app.queue("default").status().concurrency == 3
 
 
-def test_a_queue_is_paused_and_resumed_by_message(run, stage, send):
-    app = stage.app = run()
+def test_a_queue_is_paused_and_resumed_by_message(run, controlled, send):
+    app = controlled.app = run()
     queue = app.queue("default")
 
     send(queue.ref, Pause())
 
     until(lambda: queue.status().paused, "the pause")
-    stage.job("a")
+    controlled.job("a")
     queue.ref.ask(Wake())
-    assert not stage.has_begun_more()
+    assert not controlled.has_begun_more()
     send(queue.ref, Resume())
-    assert stage.begun() == ["a"]
+    assert controlled.begun() == ["a"]
     assert not queue.status().paused
 
 
-def test_nothing_enqueued_after_pause_returned_begins(run, stage):
-    app = stage.app = run(concurrency=50)
+def test_nothing_enqueued_after_pause_returned_begins(run, controlled):
+    app = controlled.app = run(concurrency=50)
     queue = app.queue("default")
 
     for part in range(30):
         queue.pause()
-        job = stage.job(part)
+        job = controlled.job(part)
         queue.ref.ask(Wake())
         assert app.get_worker(job.id).status is Status.ENQUEUED
-        assert not stage.has_begun_more()
+        assert not controlled.has_begun_more()
         queue.resume()
-        assert stage.begun() == [part]
+        assert controlled.begun() == [part]
 
 
-def test_running_jobs_of_a_paused_queue_go_on(run, stage):
-    app = stage.app = run()
-    job = stage.job("a")
-    stage.begun()
+def test_running_jobs_of_a_paused_queue_go_on(run, controlled):
+    app = controlled.app = run()
+    job = controlled.job("a")
+    controlled.begun()
 
     app.queue("default").pause()
-    stage.cue("a")
+    controlled.release("a")
 
     assert settled(app, job).status is Status.COMPLETED
 
 
-def test_pausing_twice_and_resuming_a_running_queue_do_nothing(run, stage):
+def test_pausing_twice_and_resuming_a_running_queue_do_nothing(run, controlled):
     queue = run().queue("default")
 
     queue.resume()
@@ -100,8 +100,8 @@ def test_pausing_twice_and_resuming_a_running_queue_do_nothing(run, stage):
     assert not queue.status().paused
 
 
-def test_a_pause_outlives_the_queue_actor_and_the_application(run, stage, tmp_path):
-    app = stage.app = run(tmp_path / "store")
+def test_a_pause_outlives_the_queue_actor_and_the_application(run, controlled, tmp_path):
+    app = controlled.app = run(tmp_path / "store")
     app.queue("default").pause()
     old = app.queue("default").ref
 
@@ -111,12 +111,12 @@ def test_a_pause_outlives_the_queue_actor_and_the_application(run, stage, tmp_pa
     app.stop()
     app.start()
 
-    stage.job("a")
+    controlled.job("a")
     app.queue("default").ref.ask(Wake())
     assert app.queue("default").status().paused
-    assert not stage.has_begun_more()
+    assert not controlled.has_begun_more()
     app.queue("default").resume()
-    stage.begun()
+    controlled.begun()
 
 
 def restarted(app, old):
@@ -126,7 +126,7 @@ def restarted(app, old):
         return False
 
 
-def test_a_concurrency_is_not_kept_over_a_restart(run, stage):
+def test_a_concurrency_is_not_kept_over_a_restart(run, controlled):
     app = run(concurrency=2)
     app.queue("default").set_concurrency(7)
 
@@ -159,10 +159,10 @@ def test_a_concurrency_that_is_no_number_is_refused(run, n):
 
 
 @pytest.mark.parametrize("message", ["hello", None, 42, ("pause",), {"pause": True}, object()])
-def test_an_unknown_message_is_refused_and_the_queue_lives_on(run, stage, message, caplog):
-    app = stage.app = run()
-    job = stage.job("a")
-    stage.begun()
+def test_an_unknown_message_is_refused_and_the_queue_lives_on(run, controlled, message, caplog):
+    app = controlled.app = run()
+    job = controlled.job("a")
+    controlled.begun()
     ref = app.queue("default").ref
 
     ref.tell(message)
@@ -175,12 +175,12 @@ def test_an_unknown_message_is_refused_and_the_queue_lives_on(run, stage, messag
     assert app.queue("default").ref == ref
     assert ref.is_alive()
     assert caplog.text.count("ignores an unknown message") == 2
-    stage.cue("a")
+    controlled.release("a")
     assert settled(app, job).errors == ()
 
 
-def test_a_handle_outlives_its_queue_actor(run, stage):
-    app = stage.app = run()
+def test_a_handle_outlives_its_queue_actor(run, controlled):
+    app = controlled.app = run()
     queue = app.queue("default")
     old = queue.ref
 
@@ -202,11 +202,11 @@ def test_a_handle_of_a_stopped_application_raises_not_started(run):
         queue.status()
 
 
-def test_without_queues_a_handle_works_through_the_store(run, stage, tmp_path):
-    app = stage.app = run(tmp_path / "store")
+def test_without_queues_a_handle_works_through_the_store(run, controlled, tmp_path):
+    app = controlled.app = run(tmp_path / "store")
     app.stop()
     with AntQ(tmp_path / "store", start_queues=False) as look:
-        stage.job("a", app=look)
+        controlled.job("a", app=look)
         queue = look.queue("default")
         queue.pause()
         assert queue.status().paused
@@ -226,13 +226,13 @@ def test_the_error_for_an_unknown_queue_lists_the_known_ones(run):
         app.queue("mial")
 
 
-def test_a_job_can_get_the_status_of_its_own_queue(run, stage):
-    app = stage.app = run()
+def test_a_job_can_get_the_status_of_its_own_queue(run, controlled):
+    app = controlled.app = run()
     seen = []
-    job = stage.job("a")
-    stage.begun()
+    job = controlled.job("a")
+    controlled.begun()
 
-    stage.cue("a", then=lambda job: seen.append(app.queue("default").status().running))
+    controlled.release("a", then=lambda job: seen.append(app.queue("default").status().running))
 
     assert settled(app, job).status is Status.COMPLETED
     assert seen == [(job.id,)]

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from apps import settled, until
+from support.apps import settled, until
 
 from antq_actors import NotStarted, Status, StorageError
 from antq_actors.otp import (
@@ -46,30 +46,30 @@ def findings(path):
         env.close()
 
 
-def test_jobs_of_a_killed_queue_actor_are_released_once_without_an_attempt(run, stage):
-    app = stage.app = run()
-    jobs = stage.jobs(["a", "b"])
-    stage.begun(2)
+def test_jobs_of_a_killed_queue_actor_are_released_once_without_an_attempt(run, controlled):
+    app = controlled.app = run()
+    jobs = controlled.jobs(["a", "b"])
+    controlled.begun(2)
 
     kill(app.queue("default").ref)
 
-    assert sorted(stage.begun(2)) == ["a", "b"]
-    stage.cue("a", "b")
+    assert sorted(controlled.begun(2)) == ["a", "b"]
+    controlled.release("a", "b")
     for job in jobs:
         done = settled(app, job)
         assert (done.status, done.attempts, done.interruptions) == (Status.COMPLETED, 1, 1)
         assert [entry.error.split(":")[0] for entry in done.errors] == ["interrupted"]
         assert done.errors[0].stack_trace is None
-    assert not stage.has_begun_more()
-    assert stage.most_at_once == 2
+    assert not controlled.has_begun_more()
+    assert controlled.most_at_once == 2
 
 
-def test_the_third_interruption_fails_a_job(run, stage):
-    app = stage.app = run()
-    job = stage.job("a")
+def test_the_third_interruption_fails_a_job(run, controlled):
+    app = controlled.app = run()
+    job = controlled.job("a")
 
     for _ in range(3):
-        stage.begun()
+        controlled.begun()
         queue = app.queue("default").ref
         kill(queue)
         another(app, queue, "queues", "default", "queue")
@@ -77,54 +77,54 @@ def test_the_third_interruption_fails_a_job(run, stage):
     failed = settled(app, job)
     assert (failed.status, failed.attempts, failed.interruptions) == (Status.FAILED, 0, 3)
     assert len(failed.errors) == 3
-    assert not stage.has_begun_more()
+    assert not controlled.has_begun_more()
 
 
-def test_max_interruptions_is_the_interruption_that_fails_a_job(run, stage):
-    app = stage.app = run(max_interruptions=1)
-    job = stage.job("a")
-    stage.begun()
+def test_max_interruptions_is_the_interruption_that_fails_a_job(run, controlled):
+    app = controlled.app = run(max_interruptions=1)
+    job = controlled.job("a")
+    controlled.begun()
 
     kill(app.queue("default").ref)
 
     assert settled(app, job).status is Status.FAILED
 
 
-def test_killing_the_supervisor_of_workers_ends_its_queue_alone(run, stage):
-    app = stage.app = run(queues=("default", "mail"))
-    here, there = stage.job("here"), stage.job("there", queue="mail")
-    stage.begun(2)
+def test_killing_the_supervisor_of_workers_ends_its_queue_alone(run, controlled):
+    app = controlled.app = run(queues=("default", "mail"))
+    here, there = controlled.job("here"), controlled.job("there", queue="mail")
+    controlled.begun(2)
 
     kill(child(app.root, "queues", "default", "workers"))
 
-    assert stage.begun() == ["here"]
-    stage.cue("here", "there")
+    assert controlled.begun() == ["here"]
+    controlled.release("here", "there")
     assert settled(app, here).status is Status.COMPLETED
     assert settled(app, here).interruptions == 1
     assert settled(app, there).errors == ()
 
 
-def test_a_queue_that_crashes_too_often_is_restarted_one_level_up(run, stage):
-    app = stage.app = run(max_interruptions=100)
-    job = stage.job("a")
+def test_a_queue_that_crashes_too_often_is_restarted_one_level_up(run, controlled):
+    app = controlled.app = run(max_interruptions=100)
+    job = controlled.job("a")
 
     for _ in range(5):
-        stage.begun()
+        controlled.begun()
         kill(app.queue("default").ref)
 
-    stage.begun()
-    stage.cue("a")
+    controlled.begun()
+    controlled.release("a")
     assert settled(app, job).interruptions == 5
 
 
-def test_killing_the_storage_actor_under_load_loses_and_doubles_no_job(run, stage, tmp_path):
-    app = stage.app = run(tmp_path / "store", concurrency=8)
-    stage.open()
+def test_killing_the_storage_actor_under_load_loses_and_doubles_no_job(run, controlled, tmp_path):
+    app = controlled.app = run(tmp_path / "store", concurrency=8)
+    controlled.release_all()
     total, made, errors = 300, [], []
 
     def enqueue(numbers):
         try:
-            made.extend(stage.job(number) for number in numbers)
+            made.extend(controlled.job(number) for number in numbers)
         except Exception as error:  # noqa: BLE001 - told to the test
             errors.append(error)
 
@@ -143,29 +143,29 @@ def test_killing_the_storage_actor_under_load_loses_and_doubles_no_job(run, stag
     until(lambda: app.count_workers(status="completed") == total, "the end of all jobs")
     assert len({job.id for job in made}) == total
     assert app.count_workers() == total
-    assert sorted(stage.begun(total)) == list(range(total))
-    assert not stage.has_begun_more()
+    assert sorted(controlled.begun(total)) == list(range(total))
+    assert not controlled.has_begun_more()
     app.stop()
     assert findings(tmp_path / "store") == []
 
 
-def test_running_jobs_end_as_usual_when_the_storage_actor_is_killed(run, stage):
-    app = stage.app = run()
-    jobs = stage.jobs(["a", "b"])
-    stage.begun(2)
+def test_running_jobs_end_as_usual_when_the_storage_actor_is_killed(run, controlled):
+    app = controlled.app = run()
+    jobs = controlled.jobs(["a", "b"])
+    controlled.begun(2)
 
     kill(child(app.root, "storage"))
-    stage.cue("a", "b")
+    controlled.release("a", "b")
 
     for job in jobs:
         done = settled(app, job)
         assert (done.status, done.attempts, done.interruptions) == (Status.COMPLETED, 1, 0)
 
 
-def test_callers_stop_waiting_when_the_root_ends(run, stage):
-    app = stage.app = run()
-    stage.job("a")
-    stage.begun()
+def test_callers_stop_waiting_when_the_root_ends(run, controlled):
+    app = controlled.app = run()
+    controlled.job("a")
+    controlled.begun()
     root = app.root
 
     kill(root)
@@ -174,18 +174,18 @@ def test_callers_stop_waiting_when_the_root_ends(run, stage):
     with pytest.raises(StorageError):
         app.count_workers()
     with pytest.raises(StorageError):
-        stage.job("b")
+        controlled.job("b")
 
 
-def test_perform_async_without_a_running_tree_raises_not_started(run, stage):
-    from stage import Act  # noqa: PLC0415 - shown where it is used
+def test_perform_async_without_a_running_tree_raises_not_started(run, controlled):
+    from support.controlled_jobs import ControlledJob  # noqa: PLC0415 - shown where it is used
 
     app = run()
     kill(app.root)
 
     def refused():
         try:
-            Act.perform_async({})
+            ControlledJob.perform_async({})
         except NotStarted:
             return True
         except StorageError:
@@ -196,11 +196,11 @@ def test_perform_async_without_a_running_tree_raises_not_started(run, stage):
 
 
 def test_an_application_whose_root_was_killed_can_be_stopped_and_started_again(
-    run, stage, tmp_path
+    run, controlled, tmp_path
 ):
-    app = stage.app = run(tmp_path / "store")
-    job = stage.job("a")
-    stage.begun()
+    app = controlled.app = run(tmp_path / "store")
+    job = controlled.job("a")
+    controlled.begun()
     root = app.root
 
     kill(root)
@@ -208,16 +208,16 @@ def test_an_application_whose_root_was_killed_can_be_stopped_and_started_again(
     app.stop()
     app.start()
 
-    stage.begun()
-    stage.cue("a")
+    controlled.begun()
+    controlled.release("a")
     done = settled(app, job)
     assert (done.status, done.attempts) == (Status.COMPLETED, 1)
 
 
-def test_a_storage_actor_that_always_crashes_ends_the_application(run, stage):
-    app = stage.app = run()
-    stage.job("a")
-    stage.begun()
+def test_a_storage_actor_that_always_crashes_ends_the_application(run, controlled):
+    app = controlled.app = run()
+    controlled.job("a")
+    controlled.begun()
     root = app.root
 
     for _ in range(4):
@@ -239,10 +239,10 @@ def alive(app, *path):
     return ref if hasattr(ref, "cell") and ref.is_alive() else None
 
 
-def test_workers_of_a_queue_can_be_found_in_the_tree(run, stage):
-    app = stage.app = run()
-    stage.jobs(["a", "b"])
-    stage.begun(2)
+def test_workers_of_a_queue_can_be_found_in_the_tree(run, controlled):
+    app = controlled.app = run()
+    controlled.jobs(["a", "b"])
+    controlled.begun(2)
 
     workers = DynamicSupervisor.which_children(child(app.root, "queues", "default", "workers"))
 

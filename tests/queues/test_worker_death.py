@@ -5,7 +5,7 @@ import sys
 import time
 
 import pytest
-from apps import settled, until
+from support.apps import settled, until
 
 from antq_actors import Status
 from antq_actors.otp import (
@@ -46,18 +46,18 @@ def raises(error):
         (raises(BaseException("anything")), "anything"),
     ],
 )
-def test_any_exception_of_a_job_is_one_failed_attempt(run, stage, end, error):
-    app = stage.app = run(concurrency=2)
-    job, neighbour = stage.jobs(["a", "b"])
-    stage.begun(2)
+def test_any_exception_of_a_job_is_one_failed_attempt(run, controlled, end, error):
+    app = controlled.app = run(concurrency=2)
+    job, neighbour = controlled.jobs(["a", "b"])
+    controlled.begun(2)
 
-    stage.cue("a", then=end)
+    controlled.release("a", then=end)
 
     failed = settled(app, job)
     assert (failed.status, failed.attempts, failed.interruptions) == (Status.FAILED, 1, 0)
     assert [entry.error for entry in failed.errors] == [error]
     assert "Traceback" in failed.errors[0].stack_trace
-    stage.cue("b")
+    controlled.release("b")
     assert settled(app, neighbour).status is Status.COMPLETED
 
 
@@ -71,78 +71,78 @@ def test_any_exception_of_a_job_is_one_failed_attempt(run, stage, end, error):
 )
 @pytest.mark.parametrize("max_attempts", [1, 2])
 def test_a_worker_actor_ended_from_outside_is_a_failed_attempt(
-    run, stage, reason, error, max_attempts
+    run, controlled, reason, error, max_attempts
 ):
-    app = stage.app = run(concurrency=2)
-    job = stage.job("a", max_attempts=max_attempts)
-    stage.begun()
+    app = controlled.app = run(concurrency=2)
+    job = controlled.job("a", max_attempts=max_attempts)
+    controlled.begun()
     (actor,) = worker_actors(app)
-    neighbour = stage.job("b")
-    stage.begun()
+    neighbour = controlled.job("b")
+    controlled.begun()
 
     exit(actor, reason)
 
     if max_attempts == 2:
-        stage.begun()
-        stage.cue("a")
+        controlled.begun()
+        controlled.release("a")
     ended = settled(app, job)
     assert ended.status is (Status.FAILED if max_attempts == 1 else Status.COMPLETED)
     assert (ended.attempts, ended.interruptions) == (max_attempts, 0)
     assert [entry.error for entry in ended.errors] == [error]
-    stage.cue("b")
+    controlled.release("b")
     assert settled(app, neighbour).errors == ()
 
 
-def test_a_killed_worker_actor_frees_its_slot(run, stage):
-    app = stage.app = run(concurrency=1)
-    stage.jobs(["a", "b"])
-    stage.begun()
+def test_a_killed_worker_actor_frees_its_slot(run, controlled):
+    app = controlled.app = run(concurrency=1)
+    controlled.jobs(["a", "b"])
+    controlled.begun()
 
     exit(worker_actors(app)[0], Killed())
 
-    assert stage.begun() == ["b"]
+    assert controlled.begun() == ["b"]
 
 
 # ---- timeouts -------------------------------------------------------------------------------
 
 
-def test_a_job_past_its_timeout_is_interrupted_not_abandoned(run, stage, monkeypatch):
+def test_a_job_past_its_timeout_is_interrupted_not_abandoned(run, controlled, monkeypatch):
     monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 3600)
-    app = stage.app = run(concurrency=1)
-    job, following = stage.job("a", timeout=0.5), stage.job("b")
+    app = controlled.app = run(concurrency=1)
+    job, following = controlled.job("a", timeout=0.5), controlled.job("b")
 
-    stage.begun(2)
+    controlled.begun(2)
 
     failed = settled(app, job)
     assert (failed.status, failed.attempts) == (Status.FAILED, 1)
     (entry,) = failed.errors
     assert (entry.error, entry.error_type) == ("timed out after 0.5 s", "TimeoutError")
     assert "in perform" in entry.stack_trace
-    assert stage.on_stage() == ["b"]
-    stage.cue("b")
+    assert controlled.running() == ["b"]
+    controlled.release("b")
     assert settled(app, following).status is Status.COMPLETED
 
 
-def test_a_job_that_ends_in_time_is_not_interrupted_later(run, stage):
-    app = stage.app = run(concurrency=1)
-    job = stage.job("a", timeout=30)
-    stage.begun()
+def test_a_job_that_ends_in_time_is_not_interrupted_later(run, controlled):
+    app = controlled.app = run(concurrency=1)
+    job = controlled.job("a", timeout=30)
+    controlled.begun()
 
-    stage.cue("a")
+    controlled.release("a")
 
     assert settled(app, job).errors == ()
 
 
-def test_the_class_decides_the_delay_after_a_timeout(run, stage):
-    app = stage.app = run()
+def test_the_class_decides_the_delay_after_a_timeout(run, controlled):
+    app = controlled.app = run()
     seen = []
 
     def delay(job):
         seen.append(job.errors[0].error)
         return 3600.0
 
-    stage.delay = delay
-    job = stage.job("a", timeout=0.05, max_attempts=2)
+    controlled.delay = delay
+    job = controlled.job("a", timeout=0.05, max_attempts=2)
 
     retrying = settled(app, job, Status.RETRYING)
 
@@ -153,16 +153,16 @@ def test_the_class_decides_the_delay_after_a_timeout(run, stage):
     assert len(retrying.errors) == 1
 
 
-def test_a_hanging_calculate_delay_after_a_timeout_gets_the_default(run, stage, monkeypatch):
+def test_a_hanging_calculate_delay_after_a_timeout_gets_the_default(run, controlled, monkeypatch):
     monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 0.3)
-    app = stage.app = run()
+    app = controlled.app = run()
 
     def delay(job):
         while True:
             time.sleep(0.01)
 
-    stage.delay = delay
-    job = stage.job("a", timeout=0.05, max_attempts=2)
+    controlled.delay = delay
+    job = controlled.job("a", timeout=0.05, max_attempts=2)
 
     retrying = settled(app, job, Status.RETRYING)
 
@@ -173,29 +173,29 @@ def test_a_hanging_calculate_delay_after_a_timeout_gets_the_default(run, stage, 
 
 @pytest.mark.parametrize("how", ["deaf", "stubborn"])
 def test_an_uninterruptible_thread_is_abandoned_and_its_result_dropped(
-    run, stage, how, monkeypatch, caplog
+    run, controlled, how, monkeypatch, caplog
 ):
     monkeypatch.setattr("antq_actors.queues.queue_actor.INTERRUPTION_TIMEOUT_SECONDS", 0.2)
     before = set(orphans())
-    app = stage.app = run(concurrency=1)
-    job, following = stage.job("a", timeout=0.5, wait=how), stage.job("b")
+    app = controlled.app = run(concurrency=1)
+    job, following = controlled.job("a", timeout=0.5, wait=how), controlled.job("b")
 
-    assert stage.begun(2) == ["a", "b"]
+    assert controlled.begun(2) == ["a", "b"]
 
     assert [e.error for e in settled(app, job).errors] == ["timed out after 0.5 s"]
     assert len(set(orphans()) - before) == 1
     assert f"job #{job.id} of queue 'default' was interrupted and does not end" in caplog.text
     late = []
-    stage.cue("a", then=lambda job: late.append(stage.job("from the dead")))
+    controlled.release("a", then=lambda job: late.append(controlled.job("from the dead")))
     until(lambda: not set(orphans()) - before, "the end of the abandoned thread")
-    stage.cue("b")
+    controlled.release("b")
     assert settled(app, following).status is Status.COMPLETED
     assert settled(app, job).status is Status.FAILED
     assert (late, app.count_workers()) == ([], 2)
 
 
-def test_a_swallowed_interruption_still_fails_the_attempt(run, stage):
-    app = stage.app = run()
+def test_a_swallowed_interruption_still_fails_the_attempt(run, controlled):
+    app = controlled.app = run()
 
     def swallow(job):
         try:
@@ -204,8 +204,8 @@ def test_a_swallowed_interruption_still_fails_the_attempt(run, stage):
         except BaseException:  # noqa: BLE001 - what such a job does
             return
 
-    job = stage.job("a", timeout=0.2)
-    stage.cue("a", then=swallow)
+    job = controlled.job("a", timeout=0.2)
+    controlled.release("a", then=swallow)
 
     failed = settled(app, job)
 

@@ -8,8 +8,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from apps import until
-from programs import Program
+from support.apps import until
+from support.programs import Program
 
 from antq_actors import AntQ, NotStarted, Status
 

@@ -9,8 +9,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from namespaces import UNSHARE, entering, needs_namespaces
 from other_process import OtherProcess
+from support.namespaces import UNSHARE, entering, needs_namespaces
 
 from antq_actors import AntQ, Status, StorageError, Worker
 from antq_actors.storage.lmdb import environment

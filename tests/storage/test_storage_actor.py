@@ -3,9 +3,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-from apps import until
 from other_process import OtherProcess
 from stored_jobs import a_new_job
+from support.apps import until
 
 from antq_actors import otp
 from antq_actors.errors import AlreadyExists, JobNotFound, StorageError

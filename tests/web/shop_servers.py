@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import httpx2
-from apps import until
+from support.apps import until
 
 SHOP = Path(__file__).parent.parent.parent / "examples" / "web"
 

@@ -10,9 +10,9 @@ import sys
 import psutil
 import pytest
 import yaml
-from apps import until
-from namespaces import UNSHARE, entering, first_process, needs_namespaces
 from shop_servers import SHOP, UVICORN
+from support.apps import until
+from support.namespaces import UNSHARE, entering, first_process, needs_namespaces
 
 ROOT = SHOP.parent.parent
 SHOWN = re.compile(r"^```\w+\n# (examples/web/\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

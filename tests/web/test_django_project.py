@@ -2,7 +2,7 @@
 
 import httpx2
 import pytest
-from apps import until
+from support.apps import until
 
 SETTINGS = ["--settings", "bookshop.settings"]
 SERVER = ["django", "runserver", "--noreload", "127.0.0.1:{port}", *SETTINGS]

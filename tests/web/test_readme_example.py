@@ -5,8 +5,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from apps import until
 from shop_servers import stop
+from support.apps import until
 
 README = Path(__file__).parent.parent.parent / "README.md"
 

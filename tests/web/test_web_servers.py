@@ -4,8 +4,8 @@ import shutil
 
 import httpx2
 import pytest
-from apps import until
 from shop_servers import GUNICORN_DJANGO, GUNICORN_FLASK, SERVERS, UVICORN, kill, stop
+from support.apps import until
 
 ONE_WORKER = ["--workers", "1"]  # the one that has answered, and so has the store open
 

@@ -3,8 +3,8 @@
 import os
 
 import pytest
-from apps import settled, until
 from ray_workers import Coroutine, Does, Far, Nowhere, Renamed, function
+from support.apps import settled, until
 
 from antq_actors import AntQ, QueueConfig, Status, otp
 

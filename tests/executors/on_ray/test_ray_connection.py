@@ -8,7 +8,7 @@ SCRIPT = """
 import time
 import ray
 from antq_actors import AntQ, Status, Worker, worker
-from apps import settled
+from support.apps import settled
 
 class Here(Worker, executor="ray"):
     def perform(self, job):
@@ -68,7 +68,7 @@ def test_jobs_wait_while_there_is_no_ray(cluster, program, monkeypatch):
         """
 import time, logging
 from antq_actors import AntQ, Worker
-from apps import until
+from support.apps import until
 
 class Here(Worker, executor="ray"):
     def perform(self, job): pass
@@ -111,7 +111,7 @@ GOES_ON_WITHOUT = """
 import sys, time
 from pathlib import Path
 from antq_actors import AntQ, Worker
-from apps import until
+from support.apps import until
 
 class Here(Worker, executor="ray"):
     def perform(self, job):

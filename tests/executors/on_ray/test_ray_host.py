@@ -3,8 +3,8 @@
 import traceback
 
 import pytest
-from apps import settled, until
 from ray_workers import Does, Far
+from support.apps import settled, until
 
 from antq_actors import Status, Unique, errors, maintenance
 from antq_actors.app import signing_keys

@@ -5,7 +5,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from apps import until
+
+from support.apps import until
 
 UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
 
