@@ -106,7 +106,7 @@ NAMES = {
 
 DIALECT = re.compile(r"(Answer|Say|Tell|Hear)s?\b")
 """No docstring begins so: "Return …", "Return whether …", "Log …", "Notify …", "Receive …"."""
-IMPERATIVE = ("benchmarks", "docs", "examples", "tests")
+IMPERATIVE = ("antq_actors", "benchmarks", "docs", "examples", "tests")
 """The folders of which that is true."""
 
 
