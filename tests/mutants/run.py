@@ -67,14 +67,20 @@ def main() -> int:
     if unknown := set(files) - set(DECIDING):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     reasons = read_reasons()
-    survivors = [each for file in files for each in find_survivors(file)]
+    is_right = [check(file, reasons) for file in files]
+    return 0 if all(is_right) else 1
+
+
+def check(file: str, reasons: dict[Survivor, str]) -> bool:
+    """Return whether the survivors of *file* are those that have a reason; print the others."""
+    survivors = find_survivors(file)
     missing = [each for each in survivors if each not in reasons]
-    needless = [each for each in reasons if each.file in files and each not in survivors]
+    needless = [each for each in reasons if each.file == file and each not in survivors]
     for each in missing:
         print(f"\nsurvives without a reason:\n{as_toml(each)}")
     for each in needless:
         print(f"\nhas a reason, but does not survive:\n{as_toml(each)}")
-    return 1 if missing or needless else 0
+    return not missing and not needless
 
 
 def read_reasons() -> dict[Survivor, str]:
