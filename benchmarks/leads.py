@@ -17,10 +17,9 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from measure import Measure, application, interleaved, main, until
 
 from antq_actors import Job, Worker
-from antq_actors.demo.campaign import QUEUE, Campaign
+from antq_actors.demo.campaign import CREATE_SECONDS, QUEUE, SEND_SECONDS, Campaign, SendPromotion
 from antq_actors.demo.leads import write_leads
 from antq_actors.demo.measure import Stopwatch
-from antq_actors.demo.promotion import CREATE_SECONDS, SEND_SECONDS, SendPromotion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

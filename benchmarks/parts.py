@@ -38,7 +38,7 @@ PARTS: Final = (
     ("antq_actors/otp/kernel/mailbox.py", "otp: mailbox"),
     ("antq_actors/otp/threads/", RUN_QUEUE),
     ("antq_actors/otp/messaging/links.py", ENDS),
-    ("antq_actors/otp/supervision/shutdown.py", ENDS),
+    ("antq_actors/otp/supervision/children.py", ENDS),
     ("antq_actors/otp/supervision/", SUPERVISOR),
     ("antq_actors/otp/messaging/timers.py", "otp: timers"),
     ("antq_actors/otp/kernel/cell.py", BIRTH),

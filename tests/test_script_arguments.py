@@ -196,7 +196,9 @@ def test_what_another_program_passed_on_is_found_by_its_own_script(script):
 def test_a_class_that_the_script_no_longer_has_comes_by_value(script):
     script("shop.py", DEFINES + ENQUEUES.replace("(Check, Again, elsewhere.Look)",
                                                  "(elsewhere.Look,)"))  # fmt: skip
-    without = "import sys\nfrom support.apps import settled\nfrom antq_actors import AntQ, QueueConfig\n"
+    without = (
+        "import sys\nfrom support.apps import settled\nfrom antq_actors import AntQ, QueueConfig\n"
+    )
 
     assert script("shop.py", without + RUNS, "thread") == ["elsewhere:Look completed"]
 

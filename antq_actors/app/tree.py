@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from antq_actors.backoff import Backoff
 from antq_actors.otp.kernel.child_spec import Strategy
-from antq_actors.otp.supervision.options import Backoff
 from antq_actors.otp.supervision.supervisor import Supervisor
 from antq_actors.queues.messages import QueueSettings, Wake
 from antq_actors.queues.queue_actor import QueueActor, wake_queue

@@ -13,14 +13,13 @@ import typer
 from rich.console import Console
 
 from antq_actors import AntQ
-from antq_actors.app.signal_waiter import print_stacks, signals_to_handle
+from antq_actors.app.signals import print_stacks, signals_to_handle
 from antq_actors.cli.demo_display import LiveDisplay, PlainDisplay, Run, display, report
 from antq_actors.cli.output import printable
 from antq_actors.cli.store import started
 from antq_actors.demo import measure
-from antq_actors.demo.campaign import QUEUE, Campaign, Progress
+from antq_actors.demo.campaign import QUEUE, Campaign, Progress, SendPromotion
 from antq_actors.demo.leads import BadLine, write_leads
-from antq_actors.demo.promotion import SendPromotion
 
 DEFAULT_LEADS: Final = 2_000
 LEADS_FILE: Final = "leads.txt"

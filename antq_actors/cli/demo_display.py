@@ -20,9 +20,14 @@ from rich.text import Text
 from antq_actors import AntQ, Job, Status
 from antq_actors.cli import render
 from antq_actors.cli.render import STATUS_STYLES
-from antq_actors.demo.campaign import Progress, failed_job, job_completed_after_a_retry
+from antq_actors.demo.campaign import (
+    CREATE_SECONDS,
+    SEND_SECONDS,
+    Progress,
+    failed_job,
+    job_completed_after_a_retry,
+)
 from antq_actors.demo.measure import Times
-from antq_actors.demo.promotion import CREATE_SECONDS, SEND_SECONDS
 
 RATE_WINDOW_SECONDS: Final = 3.0
 """The rate is the average over this time."""

@@ -21,7 +21,7 @@ from antq_actors.checks import short_repr
 from antq_actors.cli import output, user_code
 from antq_actors.jobs.resolver import is_worker
 from antq_actors.multiprocess import parent
-from antq_actors.multiprocess.node_process import STOP_NOW, Lifeline
+from antq_actors.multiprocess.process_group import STOP_NOW, Lifeline
 from antq_actors.storage.locks.store_lock import can_be_shared
 
 MOST_PROCESSES: Final = 1_000

@@ -8,14 +8,16 @@ again.
 
 from __future__ import annotations
 
+import random
+import time
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from threading import Event
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
-from antq_actors import AntQ, AntqError, Job, Status
+from antq_actors import AntQ, AntqError, Fail, Job, Status, Worker
 from antq_actors.demo.leads import BadLine, Lead, read_leads
-from antq_actors.demo.promotion import SendPromotion
+from antq_actors.demo.measure import Stopwatch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -144,3 +146,50 @@ def job_completed_after_a_retry(app: AntQ) -> Job | None:
 def failed_job(app: AntQ) -> Job | None:
     """Return one job that failed for good."""
     return next(iter(app.list_jobs(status=Status.FAILED, limit=1)), None)
+
+
+CREATE_SECONDS: Final = 0.1
+SEND_SECONDS: Final = 0.1
+
+
+class SendPromotion(Worker, max_attempts=3):
+    """Creates the lead ``args["email"]`` and mails it. ``args["line"]`` is its line."""
+
+    seed: ClassVar[int] = 1
+    retry_delay: ClassVar[float] = 1.0
+    """Seconds between two attempts."""
+    stopwatch: ClassVar[Stopwatch] = Stopwatch()
+    """Measures all attempts in this process."""
+
+    def perform(self, job: Job) -> Fail | None:
+        """Create the lead, then send the promotion."""
+        with self.stopwatch.attempt(job.attempts):
+            email = job.args["email"]
+            if not create_lead(email):
+                return Fail("Invalid email")
+
+            send_promotion(email, luck=random.Random(f"{self.seed} {email} {job.attempts}"))
+            return None
+
+    def calculate_delay(self, job: Job) -> float:  # noqa: ARG002 - the same for every job
+        """Return the delay from the command line."""
+        return self.retry_delay
+
+
+def create_lead(email: str) -> bool:
+    """Emulate the creation of a lead; return False if its address is refused."""
+    if "smith" in email and "yahoo" in email:
+        return False
+    time.sleep(CREATE_SECONDS)
+    return True
+
+
+def send_promotion(email: str, luck: random.Random) -> None:
+    """Emulate the mail; one in ten raises before anything is sent."""
+    if luck.randint(1, 10) == 1:
+        raise MailError(f"Failed to send email to {email}")
+    time.sleep(SEND_SECONDS)
+
+
+class MailError(Exception):
+    """The mail server failed."""

@@ -2,7 +2,7 @@
 
 The loop has a thread of its own and an actor that owns it. A timeout, a cancellation and a stop
 cancel the task. What a job raises anywhere on the loop, or does to it, fails that job alone (see
-`job_tasks.py`). A job that blocks the loop stops all others of its queue, so it is detected, and
+`loop_thread.py`). A job that blocks the loop stops all others of its queue, so it is detected, and
 logged with its stack.
 """
 
@@ -20,7 +20,7 @@ from antq_actors.otp.messaging import timers
 
 if TYPE_CHECKING:
     from antq_actors.executors.base import Done, Settings
-    from antq_actors.executors.job_tasks import Owner
+    from antq_actors.executors.loop_thread import Owner
     from antq_actors.jobs.perform import Attempt
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.child_spec import ChildSpec

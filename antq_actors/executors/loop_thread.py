@@ -7,6 +7,7 @@ it is cancelled, and abandoned if it does not end.
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import logging
 import os
 import sys
@@ -16,17 +17,19 @@ import traceback
 import weakref
 from collections import deque
 from contextlib import suppress
-from contextvars import Context
-from typing import TYPE_CHECKING, Any, Final
+from contextvars import Context, ContextVar
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from antq_actors import forked_child
-from antq_actors.executors import job_tasks, places
+from antq_actors.executors import places
 from antq_actors.executors.base import attempt_runner
 from antq_actors.executors.job_threads import JobThreads
 from antq_actors.jobs.attempt_error import describe, trace
 from antq_actors.jobs.outcome import Failed, Interrupted, NotRun
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from antq_actors.executors.base import Done, Settings
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.perform import Attempt
@@ -55,7 +58,7 @@ class LoopThread:
         self.closing = False
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(JobThreads())
-        self._shutdown_methods = job_tasks.share(self._loop, settings.queue)
+        self._shutdown_methods = share(self._loop, settings.queue)
         self._context = Context()
         """Of what is called here for no job."""
         self._waiting: deque[LoopHandle] = deque()
@@ -120,7 +123,7 @@ class LoopThread:
     def _pong(self) -> None:
         self._pinged = None
 
-    def current_owner(self) -> tuple[job_tasks.Owner | None, str]:
+    def current_owner(self) -> tuple[Owner | None, str]:
         """Return the attempt that the loop runs at this moment, and where it is."""
         owner = getattr(asyncio.current_task(self._loop), "owner", None)
         frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
@@ -179,7 +182,7 @@ class LoopThread:
             self._contain(error)
 
     def _contain(self, error: BaseException) -> None:
-        owner = job_tasks.owner_of(error)
+        owner = owner_of(error)
         if owner is not None and not owner.has_ended:
             owner.blame(error)
             return
@@ -195,7 +198,7 @@ class LoopThread:
 
     def _end_all(self) -> None:
         """End all tasks, and abandon those that do not end."""
-        ending = job_tasks.JobTask(self._cancel_all(), loop=self._loop)
+        ending = JobTask(self._cancel_all(), loop=self._loop)
         ending.add_done_callback(lambda _: self._stop())
         while not ending.done():
             self._run_until_stopped()
@@ -208,7 +211,7 @@ class LoopThread:
     def _abandon_all(self) -> set[asyncio.Task[Any]]:
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
-            job_tasks.abandon(task)
+            abandon(task)
         return tasks
 
     async def _cancel_all(self) -> None:
@@ -302,7 +305,7 @@ class LoopHandle:
         if self.stop_requested:
             self.end(None)
         else:
-            self.task = job_tasks.new_task(self._run(), self, loop)
+            self.task = new_task(self._run(), self, loop)
             self.attempt.control.on_locate = self._locate
 
     async def _run(self) -> None:
@@ -352,3 +355,110 @@ def _be_forked() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_be_forked)
+
+
+_ENDS_THE_LOOP: Final = ("stop", "close", "shutdown_asyncgens", "shutdown_default_executor")
+
+
+class Owner(Protocol):
+    """An attempt, as its tasks see it."""
+
+    has_ended: bool
+
+    def blame(self, error: BaseException, /) -> None:
+        """Fail by *error*, which one of its tasks or callbacks raised."""
+
+
+_owner: Final[ContextVar[Owner | None]] = ContextVar("antq_owner", default=None)
+"""The attempt that the current code belongs to; tasks and callbacks inherit it."""
+
+
+class JobTask(asyncio.Task[Any]):
+    """A task that no other job cancels while its own runs."""
+
+    def __init__(self, coroutine: Any, *, owner: Owner | None = None, **options: Any) -> None:
+        self.owner = _owner.get() if owner is None else owner
+        super().__init__(coroutine, **options)
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Cancel the task. Raises RuntimeError in another job than its own.
+
+        That would be `asyncio.all_tasks()`, which lists the tasks of all jobs.
+        """
+        canceller = _owner.get()
+        if canceller is None or canceller is self.owner:
+            return self._cancel(msg)
+        if self.owner is not None and not self.owner.has_ended and not self.done():
+            raise RuntimeError(
+                f"a job may cancel its own tasks alone; this one belongs to {self.owner}."
+                " asyncio.all_tasks() lists those of all jobs of the queue: keep the tasks that"
+                " you create, or use an asyncio.TaskGroup"
+            )
+        return self._cancel(msg)
+
+    def _cancel(self, msg: Any | None) -> bool:
+        # What this task awaits is cancelled by asyncio, whoever owns it: in no job's name.
+        token = _owner.set(None)
+        try:
+            return super().cancel(msg)
+        finally:
+            _owner.reset(token)
+
+
+def new_task(coroutine: Any, owner: Owner, loop: asyncio.AbstractEventLoop) -> JobTask:
+    """Start the task of an attempt, in a context of its own."""
+    context = Context()
+    context.run(_owner.set, owner)
+    # Not by the loop's create_task(): a job may have set another task factory.
+    return JobTask(coroutine, owner=owner, loop=loop, context=context)
+
+
+def share(loop: asyncio.AbstractEventLoop, queue: str) -> dict[str, Callable[..., Any]]:
+    """Let many jobs share *loop*; return the methods that end it, which are refused to jobs."""
+    loop.set_task_factory(
+        lambda its_loop, coroutine, **options: JobTask(coroutine, loop=its_loop, **options)
+    )
+    methods = {name: getattr(loop, name) for name in _ENDS_THE_LOOP}
+    for name in methods:
+        # On the object: the policy of the program chooses its class.
+        setattr(loop, name, _refusal(name, loop, queue))
+    return methods
+
+
+def _refusal(name: str, loop: asyncio.AbstractEventLoop, queue: str) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        error = RuntimeError(
+            f"loop.{name}() would end what all jobs of queue {queue!r} share; a job ends when its"
+            " perform returns"
+        )
+        owner = _owner.get()
+        if owner is not None and asyncio.current_task(loop) is None:
+            owner.blame(error)  # in a callback, where asyncio would only log it
+        raise error
+
+    return refuse
+
+
+def owner_of(error: BaseException) -> Owner | None:
+    """Return whose task or callback raised the *error* that came out of the loop.
+
+    Leaves in its traceback what happened in there.
+    """
+    frames = error.__traceback__
+    while frames is not None:
+        handle = frames.tb_frame.f_locals.get("self")
+        if isinstance(handle, asyncio.Handle):
+            error.__traceback__ = frames.tb_next or frames
+            context: Context | None = getattr(handle, "_context", None)
+            return None if context is None else context.get(_owner)
+        frames = frames.tb_next
+    return None
+
+
+def abandon(task: asyncio.Task[Any]) -> None:
+    """Abandon a task that does not end when it is cancelled, for good.
+
+    Were it ever destroyed, Python would throw GeneratorExit into its coroutine. One that catches
+    everything would then go on without a loop, where nothing waits: it would spin for ever.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))

@@ -11,22 +11,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pykka import ActorDeadError
 
-from antq_actors.app.signal_waiter import SignalWaiter, hurries
+from antq_actors.app.signals import SignalWaiter, hurries
+from antq_actors.backoff import Backoff
 from antq_actors.errors import AntqError
-from antq_actors.multiprocess.node_process import STACKS
-from antq_actors.multiprocess.process_group import ProcessGroup
+from antq_actors.multiprocess.process_group import STACKS, ProcessGroup
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.errors import CallExit, StartError, Stop
 from antq_actors.otp.kernel.messages import IGNORE
 from antq_actors.otp.kernel.reasons import ExitReason, Shutdown
 from antq_actors.otp.messaging import calls
-from antq_actors.otp.supervision.options import Backoff
 from antq_actors.otp.supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from antq_actors.multiprocess.node_process import NodeProcess
+    from antq_actors.multiprocess.process_group import NodeProcess
     from antq_actors.otp.kernel.child_spec import ChildSpec
 
 RESTARTS: Final = 5

@@ -2,13 +2,128 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
+import subprocess
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
-
-from antq_actors.multiprocess.node_process import STACKS, STOP, STOP_NOW, NodeProcess
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+
+STOP: Final = signal.SIGTERM
+"""From the parent: stop, and let running jobs end. Others may send it as well, and twice."""
+STOP_NOW: Final = signal.SIGINT
+"""From the parent: do not wait for running jobs any longer."""
+STACKS: Final = signal.SIGQUIT
+"""From the parent: print the stacks of all threads, and stop."""
+
+
+class NodeProcess:
+    """A process that runs *command*, with ``--lifeline`` and the number of its socket added.
+
+    It is a fresh interpreter: nothing of this one is carried through a fork. It has a session of
+    its own, so that a Ctrl-C reaches it only as what its parent makes of it. *ended* is called
+    with it in another thread, once, when it has ended.
+    """
+
+    def __init__(self, command: Sequence[str], ended: Callable[[NodeProcess], None]) -> None:
+        self._lifeline, theirs = socket.socketpair()
+        with theirs:
+            try:
+                self._popen = subprocess.Popen(  # noqa: S603 - our own command
+                    [*command, "--lifeline", str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            except BaseException:
+                self._lifeline.close()
+                raise
+        self._stop_requested = False
+        self.was_up = False
+        """Whether it came up before it ended."""
+        self._has_ended = threading.Event()
+        name = f"antq-wait-for-{self.pid}"
+        threading.Thread(target=self._wait, args=(ended,), name=name, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._popen.pid
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code, or the negative number of the signal that ended it; None while it runs."""
+        return self._popen.returncode
+
+    @property
+    def end(self) -> str:
+        """How it ended, in words."""
+        code = self.returncode
+        if code is not None and code < 0:
+            return f"was ended by {_name(-code)}"
+        return f"ended with exit code {code}"
+
+    def comes_up(self) -> bool:
+        """Wait until it is up and return True; return False when it ends before that."""
+        with suppress(OSError):  # closed, since it has ended
+            self.was_up = self._lifeline.recv(1) != b""
+        return self.was_up
+
+    def stop(self) -> None:
+        """Ask it, once, to stop and let its jobs end."""
+        if not self._stop_requested:
+            self._stop_requested = True
+            self._popen.send_signal(STOP)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._popen.send_signal(number)
+
+    def wait(self) -> None:
+        """Return when it has ended."""
+        self._has_ended.wait()
+
+    def _wait(self, ended: Callable[[NodeProcess], None]) -> None:
+        self._popen.wait()
+        with suppress(OSError):  # there may be nothing to read
+            self.was_up |= self._lifeline.recv(1, socket.MSG_DONTWAIT) != b""
+        with suppress(OSError):
+            # Not only closed: a fork of it may hold the other end, and a thread wait for a byte.
+            self._lifeline.shutdown(socket.SHUT_RDWR)
+        self._lifeline.close()
+        self._has_ended.set()
+        ended(self)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
+
+
+class Lifeline:
+    """The end of the process that was started; *fd* is the socket it has inherited."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._socket.set_inheritable(False)
+        threading.Thread(target=self._watch, name="antq-lifeline", daemon=True).start()
+
+    def report_up(self) -> None:
+        """Report to the parent, if it is still there, that this process is up."""
+        with suppress(OSError):
+            self._socket.send(b"u")
+
+    def _watch(self) -> None:
+        with suppress(OSError):
+            self._socket.recv(1)  # the parent sends nothing: this is its end
+        os.kill(os.getpid(), STOP)
 
 
 _CLEAN: Final = (0, -STOP, -STACKS)

@@ -15,14 +15,14 @@ The rooms, from the ground up; each file begins with what it promises.
     inspect      tree, tracing, debugging, chaos
 """
 
+from antq_actors.backoff import Backoff
 from antq_actors.introspection import shown
 from antq_actors.otp import events
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.actors.supervised import supervised
 from antq_actors.otp.events.stream import EventStream, Subscription, subscribe
 from antq_actors.otp.inspect import chaos
-from antq_actors.otp.inspect.debugging import get_state, resume, suspend
-from antq_actors.otp.inspect.restart_waiter import wait_until_restarted
+from antq_actors.otp.inspect.debugging import get_state, resume, suspend, wait_until_restarted
 from antq_actors.otp.inspect.tracing import Trace, trace
 from antq_actors.otp.inspect.tree import Handling, Node, tree
 from antq_actors.otp.kernel.cell import Exited, ServerRef
@@ -73,7 +73,6 @@ from antq_actors.otp.messaging.timers import Timer, cancel_timer, send_after
 from antq_actors.otp.registry.registry import Registry
 from antq_actors.otp.supervision.admin import RESTARTING, ChildInfo, Counts
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor
-from antq_actors.otp.supervision.options import Backoff
 from antq_actors.otp.supervision.partition import PartitionSupervisor
 from antq_actors.otp.supervision.restart import ChildState
 from antq_actors.otp.supervision.supervisor import Supervisor

@@ -3,9 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from antq_actors import AntQ, Worker
-from antq_actors.demo.campaign import Campaign, OtherLeads, newest_job
+from antq_actors.demo.campaign import Campaign, OtherLeads, SendPromotion, newest_job
 from antq_actors.demo.leads import write_leads
-from antq_actors.demo.promotion import SendPromotion
 
 LINES = 30
 

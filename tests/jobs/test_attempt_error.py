@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from antq_actors.demo import promotion
+from antq_actors.demo import campaign
 from antq_actors.jobs import perform, resolver
 from antq_actors.jobs.attempt_error import (
     TEXT_LIMIT,
@@ -248,7 +248,7 @@ def test_an_exception_of_ours_shows_the_users_frames_of_its_cause(tmp_path, monk
     ("filename", "is_the_users"),
     [
         (perform.__file__, False),
-        (promotion.__file__, True),
+        (campaign.__file__, True),
         (asyncio.__file__, False),
         ("<frozen importlib._bootstrap>", False),
         ("<ipython-input-1>", True),

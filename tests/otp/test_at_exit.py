@@ -69,8 +69,8 @@ def test_the_exit_code_is_the_programs(ending, code):
 def test_a_program_whose_actor_never_ends_ends_all_the_same():
     code, lines = run(
         """
-        from antq_actors.otp.actors import at_exit
-        at_exit.STOP_TIMEOUT_SECONDS = 0.2
+        from antq_actors.otp.actors import pykka_registry
+        pykka_registry.STOP_TIMEOUT_SECONDS = 0.2
         refs = [Child.start(name) for name in ("first", "second", "third")]
         entered = threading.Semaphore(0)
         for ref in refs[1:]:

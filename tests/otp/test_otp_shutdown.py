@@ -31,7 +31,7 @@ from antq_actors.otp import (
     stop,
     whereis,
 )
-from antq_actors.otp.supervision.shutdown import is_clean
+from antq_actors.otp.supervision.children import is_clean
 
 UP = "up"
 DOWN = "down"

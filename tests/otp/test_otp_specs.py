@@ -22,7 +22,7 @@ from antq_actors.otp import (
     monitor,
     stop,
 )
-from antq_actors.otp.supervision.options import SupervisorOptions
+from antq_actors.otp.supervision.admin import SupervisorOptions
 
 UP = "up"
 DOWN = "down"

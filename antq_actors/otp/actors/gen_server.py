@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 from pykka import ActorRegistry
 
 from antq_actors.checks import timeout_seconds
-from antq_actors.otp.actors import at_exit
+from antq_actors.otp.actors import pykka_registry
 from antq_actors.otp.kernel.cell import ServerRef, current_cell, fence, living
 from antq_actors.otp.kernel.child_spec import ChildSpec, ChildType, Restart
 from antq_actors.otp.kernel.errors import CallExit, StartError
@@ -331,7 +331,7 @@ class GenServer(ActorLoop):
         """Live, as a child of *parent* if there is one."""
         cell = self._otp_cell
         if parent is None:
-            at_exit.add(cell)
+            pykka_registry.add(cell)
         else:
             self._otp_join(parent)
         living[cell] = None

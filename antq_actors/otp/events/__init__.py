@@ -5,7 +5,7 @@
                                RestartFailed; GaveUp
             --is terminated-> ChildTerminated
 
-`subscribe` and `EventStream` (`stream.py`) deliver them; `event_log.py` logs some of them.
+`subscribe` and `EventStream` (`stream.py`) deliver them, which also logs some of them.
 """
 
 from __future__ import annotations

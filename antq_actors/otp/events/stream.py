@@ -1,6 +1,6 @@
 """The events of supervisors, as they happen: delivered to a function or an actor, or as a stream.
 
-No listener is needed: important events are logged (`event_log.py`), and an event without a
+No listener is needed: important events are logged (`log`), and an event without a
 listener that is not logged is not even made.
 """
 
@@ -14,8 +14,18 @@ import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 from antq_actors.checks import timeout_seconds
-from antq_actors.otp.events import event_log
+from antq_actors.otp.events import (
+    BootFailed,
+    ChildExited,
+    ChildTerminated,
+    Event,
+    GaveUp,
+    Outcome,
+    RestartFailed,
+    Unexpected,
+)
 from antq_actors.otp.kernel.cell import ServerRef, fence
+from antq_actors.otp.kernel.reasons import Killed, is_orderly
 from antq_actors.otp.messaging.names import Via, find_living
 
 if TYPE_CHECKING:
@@ -156,7 +166,7 @@ class EventStream:
 
 def publish(event: Event) -> None:
     """Log *event* if it deserves a line, and deliver it to all listeners, in this thread."""
-    event_log.log(event)
+    log(event)
     for subscription in subscriptions:
         subscription.deliver(event)
 
@@ -205,3 +215,61 @@ def _renew() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew)
+
+
+logger = logging.getLogger("antq_actors.otp")
+
+
+def log(event: Event) -> None:
+    """Log *event* if it deserves a line."""
+    match event:
+        case ChildExited():
+            _child_exited(event)
+        case ChildTerminated(is_clean=False):
+            _not_clean(event)
+        case RestartFailed(sup, child_id, error):
+            # With its traceback, because nothing else reports it.
+            logger.warning("%s restarts child %r again: %s", sup, child_id, error, exc_info=error)
+        case GaveUp():
+            logger.error(
+                "%s gives up and ends with Shutdown: more than %d restarts within %g s, the last"
+                " of child %r, which ended with %s",
+                event.supervisor,
+                event.max_restarts,
+                event.max_seconds,
+                event.child_id,
+                event.reason,
+            )
+        case BootFailed(sup, _, error):
+            logger.error("%s cannot start: %s", sup, error)
+        case Unexpected(sup, message):
+            logger.warning("%s ignores a message that is not for supervisors: %r", sup, message)
+
+
+def _child_exited(event: ChildExited) -> None:
+    sup, child_id, reason = event.supervisor, event.child_id, event.reason
+    if event.outcome is Outcome.RESTARTS:
+        also = f", together with {list(event.siblings)}" if event.siblings else ""
+        logger.warning("%s restarts child %r%s: it ended with %s", sup, child_id, also, reason)
+    elif event.outcome is Outcome.LEAVES and not (
+        is_orderly(reason) or _is_reported_elsewhere(event)
+    ):
+        logger.warning(
+            "%s does not restart its temporary child %r: it ended with %s", sup, child_id, reason
+        )
+
+
+def _is_reported_elsewhere(event: ChildExited) -> bool:
+    """Return whether the starter of the child reports its end."""
+    return getattr(event.ref.actor_class, "end_is_reported_elsewhere", False)
+
+
+def _not_clean(event: ChildTerminated) -> None:
+    hint = f" after {event.shutdown} s" if isinstance(event.reason, Killed) else ""
+    logger.error(
+        "%s: the shutdown of child %r was not clean: it ended with %s%s",
+        event.supervisor,
+        event.child_id,
+        event.reason,
+        hint,
+    )

@@ -71,7 +71,6 @@ class _Local(threading.local):
 
 _thread: Final = _Local()
 
-_DEFAULT_SECONDS: Final = 5.0
 
 _OWED: Final = (Call, ReplyTo)
 """What ``from_`` is while a request is handled."""
@@ -84,8 +83,9 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
     before it replies or is not there; with CallTimeout after *timeout* seconds (None: no limit);
     with CallCycle if waiting could never end.
     """
-    limit: float | None = None if timeout is None else _DEFAULT_SECONDS
-    if timeout is not None and timeout != _DEFAULT_SECONDS:
+    if timeout is None or (type(timeout) is float and 0 <= timeout < threading.TIMEOUT_MAX):
+        limit = timeout  # nearly always
+    else:
         limit = timeout_seconds(timeout)
     cell = find(dest)
     if cell is None:

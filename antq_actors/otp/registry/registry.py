@@ -9,8 +9,7 @@ from antq_actors.otp.kernel.cell import ServerRef, current_cell
 from antq_actors.otp.kernel.errors import UnknownRegistry
 from antq_actors.otp.messaging import names
 from antq_actors.otp.messaging.names import check_key, find
-from antq_actors.otp.registry.locks import RegistryLocks
-from antq_actors.otp.registry.table import Keys, RegistryTable
+from antq_actors.otp.registry.table import Keys, RegistryLocks, RegistryTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable

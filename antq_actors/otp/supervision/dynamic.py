@@ -28,11 +28,16 @@ from antq_actors.otp.kernel.reasons import ORDERLY, ExitReason, Shutdown
 from antq_actors.otp.messaging.calls import call
 from antq_actors.otp.messaging.timers import send_soon
 from antq_actors.otp.supervision import admin, emit, restart
-from antq_actors.otp.supervision.admin import RESTARTING, ChildInfo, Counts
-from antq_actors.otp.supervision.options import Backoff, check_backoff, delay_of
+from antq_actors.otp.supervision.admin import (
+    RESTARTING,
+    Backoff,
+    ChildInfo,
+    Counts,
+    check_backoff,
+    delay_of,
+)
+from antq_actors.otp.supervision.children import Target, start_child, terminate_together
 from antq_actors.otp.supervision.restart import Child, ChildState, RestartIntensity
-from antq_actors.otp.supervision.shutdown import Target, terminate_together
-from antq_actors.otp.supervision.start import start_child
 from antq_actors.otp.threads import run_queue
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from antq_actors.otp.events import stream
 from antq_actors.otp.events.stream import publish
 from antq_actors.otp.kernel.reasons import Normal, is_orderly
 from antq_actors.otp.supervision import restart
-from antq_actors.otp.supervision.shutdown import is_clean
+from antq_actors.otp.supervision.children import is_clean
 
 if TYPE_CHECKING:
     from antq_actors.otp.kernel.cell import ServerRef

@@ -17,9 +17,9 @@ from antq_actors.otp.supervision.supervisor import Supervisor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from antq_actors.backoff import Backoff
     from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.messaging.names import Destination, Via
-    from antq_actors.otp.supervision.options import Backoff
 
 
 class PartitionSupervisor(Supervisor):

@@ -37,18 +37,23 @@ from antq_actors.otp.kernel.reasons import Crash, ExitReason, Shutdown
 from antq_actors.otp.messaging.names import AlreadyStarted
 from antq_actors.otp.messaging.timers import send_soon
 from antq_actors.otp.supervision import admin, emit, restart
-from antq_actors.otp.supervision.admin import RESTARTING, ChildInfo, Counts
-from antq_actors.otp.supervision.options import SupervisorOptions, check_pair, delay_of
+from antq_actors.otp.supervision.admin import (
+    RESTARTING,
+    ChildInfo,
+    Counts,
+    SupervisorOptions,
+    check_pair,
+    delay_of,
+)
+from antq_actors.otp.supervision.children import start_child, terminate
 from antq_actors.otp.supervision.restart import Child, Children, ChildState, State
-from antq_actors.otp.supervision.shutdown import terminate
-from antq_actors.otp.supervision.start import start_child
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from antq_actors.backoff import Backoff
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.messaging.names import Destination
-    from antq_actors.otp.supervision.options import Backoff
 
 
 class _Retry(NamedTuple):

@@ -22,7 +22,7 @@ from antq_actors.otp.kernel.errors import Stop, TaskExit
 from antq_actors.otp.kernel.messages import Continue, Promise, _Marker
 from antq_actors.otp.kernel.reasons import ExitReason, Killed, NoProc, Normal
 from antq_actors.otp.messaging.deadlock import waiting_for
-from antq_actors.otp.supervision.shutdown import terminate
+from antq_actors.otp.supervision.children import terminate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
