@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from pykka._envelope import Envelope
 
@@ -120,26 +120,29 @@ def start_child(
     since = forked_child.generation
     try:
         started = spec.start(*extra_args, *spec.args, *more_args, **spec.kwargs)
-    except AlreadyStarted:
-        raise
-    except StartError as error:
+    except BaseException as error:  # noqa: BLE001 - a sys.exit() in its start is its failure, too
+        raise_start_failure(spec, error, since)
+    return checked_child(spec, started, since)
+
+
+def raise_start_failure(spec: ChildSpec, error: BaseException, since: int) -> NoReturn:
+    """Raise what *error*, raised by the start function of *spec*, means to the supervisor.
+
+    *since* is the generation of this process before the start (`forked_child`).
+    """
+    if isinstance(error, AlreadyStarted):
+        raise error
+    if isinstance(error, StartError):
         fence()
         raise _start_error(spec.id, error.reason, _origin(error)) from _origin(error)
-    except BaseException as error:
-        # Not only Exception: a sys.exit() in one child's start is that child's failure.
-        forked_child.end_if_forked(since, error)
-        fence()
-        raise _start_error(spec.id, Crash(error), error) from error
-    if forked_child.generation != since:
-        forked_child.end()
-    me = current_cell()
-    parent = started.cell.parent if type(started) is ServerRef else None
-    if parent is not None and parent.cell is me:
-        return started  # as nearly all do
-    return _checked(spec, started)
+    forked_child.end_if_forked(since, error)
+    fence()
+    raise _start_error(spec.id, Crash(error), error) from error
 
 
-def _checked(spec: ChildSpec, started: object) -> Any:
+def checked_child(spec: ChildSpec, started: object, since: int) -> Any:
+    """Return what the start function of *spec* returned, if it is a ref or IGNORE; link the ref."""
+    forked_child.end_if_forked(since)
     if started is IGNORE:
         return IGNORE
     if not isinstance(started, ServerRef):

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
+from antq_actors import forked_child
 from antq_actors.checks import check_whole
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.events import stream
@@ -36,7 +37,13 @@ from antq_actors.otp.supervision.admin import (
     check_backoff,
     delay_of,
 )
-from antq_actors.otp.supervision.children import Target, start_child, terminate_together
+from antq_actors.otp.supervision.children import (
+    Target,
+    checked_child,
+    raise_start_failure,
+    start_child,
+    terminate_together,
+)
 from antq_actors.otp.supervision.restart import Child, ChildState, RestartIntensity
 from antq_actors.otp.threads import run_queue
 
@@ -281,17 +288,25 @@ class DynamicSupervisor(GenServer):
     def __add(self, spec: ChildSpec, args: tuple[Any, ...] = ()) -> Any:
         if self.__max_children is not None and self.__has_no_place(self.__max_children):
             raise MaxChildren(f"{self.ref} may have {self.__max_children} children, and has them")
-        ref_or_ignore = start_child(spec, self.__extra_args, args)
+        # What `start_child` does, without a call for each of many children.
+        since = forked_child.generation
+        try:
+            started = spec.start(*self.__extra_args, *spec.args, *args, **spec.kwargs)
+        except BaseException as error:  # noqa: BLE001 - the same
+            raise_start_failure(spec, error, since)
+        is_ours = type(started) is ServerRef and started.cell.parent is self.ref
+        if not is_ours or forked_child.generation != since:
+            started = checked_child(spec, started, since)
         if args and spec.restart is not Restart.TEMPORARY:
             spec = spec.with_more_args(args)  # otherwise they are not needed again, as in OTP
-        child = Child(spec, ChildState.RUNNING, ref_or_ignore, 1, 0, None, time.monotonic())
-        if ref_or_ignore is IGNORE:
+        child = Child(spec, ChildState.RUNNING, started, 1, 0, None, time.monotonic())
+        if started is IGNORE:
             emit.child_ignored(self.ref, child)
-            return ref_or_ignore
-        self.__children[ref_or_ignore] = child
+            return started
+        self.__children[started] = child
         if stream.subscriptions:
             emit.child_started(self.ref, child)
-        return ref_or_ignore
+        return started
 
     def __has_no_place(self, max_children: int) -> bool:
         if len(self.__children) < max_children:
