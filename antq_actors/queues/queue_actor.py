@@ -331,7 +331,7 @@ class QueueActor(GenServer):
                 "the store of queue %r can be used again, after %.1f s in which %d outcomes waited",
                 self._settings.name,
                 fetched.outage_seconds,
-                len(self._state.unstored),
+                fetched.waited,
             )
         if fetched.concurrency is not None:
             self._resize(fetched.concurrency)

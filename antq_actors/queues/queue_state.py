@@ -114,6 +114,8 @@ class Fetched(NamedTuple):
     """What another process has set the concurrency to."""
     outage_seconds: float | None = None
     """How long the store had refused; None: it had not."""
+    waited: int = 0
+    """How many outcomes waited in that time."""
 
 
 class Retry(NamedTuple):
@@ -276,6 +278,7 @@ class QueueState:
 
     def fetched(self, claim: Claim, now: float) -> Fetched:
         """Note that the store did what was requested; return what follows from its reply."""
+        waited = len(self.unstored) if self.outage.refusals else 0
         request, self.in_flight = self.in_flight, None
         jobs = claim.jobs
         if request is not None and len(jobs) >= request.limit:
@@ -293,7 +296,7 @@ class QueueState:
         if claim.cancelled:
             cancelled = set(claim.cancelled)
             stop = [each for each in self.running.values() if _execution(each) in cancelled]
-        return Fetched(jobs, stop, claim.concurrency, seconds)
+        return Fetched(jobs, stop, claim.concurrency, seconds, waited)
 
     def refused(self, now: float) -> Retry:
         """Note that the store could not do what was requested: that stays in flight."""

@@ -313,6 +313,17 @@ def test_the_reply_after_refusals_has_the_seconds_of_the_outage():
     assert state.fetched(Claim([], None), 16.0).outage_seconds is None
 
 
+def test_the_reply_after_refusals_has_the_outcomes_that_waited():
+    state = a_state()
+    state.settled(*jobs(1), GivenBack())
+    state.next_fetch()
+    state.refused(10.0)
+    state.settled(*jobs(2), GivenBack())
+
+    assert state.fetched(Claim([], None), 15.0).waited == 2
+    assert len(state.unstored) == 1
+
+
 def test_an_outage_is_logged_again_when_it_lasts():
     outage = Outage()
 
