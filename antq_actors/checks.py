@@ -45,7 +45,7 @@ def is_number(value: object) -> TypeGuard[int | float]:
 
 
 def check_flag(value: object, what: str) -> bool:
-    """Return *value* if it is True or False; else raise TypeError, calling it *what*."""
+    """Return *value* if it is True or False; else raise TypeError, which names it *what*."""
     if not isinstance(value, bool):
         raise TypeError(f"{what} must be True or False, got {value!r}")
     return value

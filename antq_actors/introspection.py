@@ -51,7 +51,7 @@ def _fields(cls: type) -> Iterator[str]:
 
 
 def _explained(cls: type) -> Iterator[tuple[ast.AnnAssign, str]]:
-    """Yield the fields of *cls*, each with the string below it; none where there is no source."""
+    """Yield the fields of *cls* with the strings below them; none where there is no source."""
     import ast
     import inspect
     import textwrap

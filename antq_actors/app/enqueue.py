@@ -56,9 +56,9 @@ class ServedQueues:
         self._warned: set[str] = set()
 
     def first(self, max_age: float) -> str | None:
-        """Return the first queue of the first node that lives; None when none does.
+        """Return the first queue of the first live node; None without a live node.
 
-        What was seen *max_age* seconds ago will do. Raises StorageError.
+        An answer that is at most *max_age* seconds old is used again. Raises StorageError.
         """
         served = self._look(max_age)
         return served[0] if served else None

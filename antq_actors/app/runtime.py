@@ -153,7 +153,7 @@ class Runtime:
         """Whether ``stop`` has begun: its queues claim nothing more."""
 
     def start(self) -> None:
-        """Start the tree. Raises otp.OtpError when it cannot start: then ``abandon`` it."""
+        """Start the supervision tree. If it raises otp.OtpError, call ``abandon``."""
         self._root = tree.start(
             self._settings,
             self.names,

@@ -205,7 +205,7 @@ def _place(app: AntQ) -> str:
 
 
 def _command(target: str, log_level: LogLevel | None) -> list[str]:
-    """Return this command for one process, in an interpreter that finds the same modules."""
+    """Return the command line of one of several processes, which finds the same modules."""
     # With -m the current directory is first on sys.path, before the standard library. If it is not
     # on sys.path now, it must not be there then: the application may have a file named queue.py.
     path = [] if str(Path.cwd()) in sys.path else ["-P"]

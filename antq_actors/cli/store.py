@@ -34,7 +34,7 @@ def check_exists(path: Path) -> None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[AntQ]:
-    """Open the store at *path* to read and change jobs; its application may be running."""
+    """Open the store at *path*, without running jobs; its application may be running."""
     check_exists(path)
     with started(AntQ(path, start_queues=False)) as app:
         yield app

@@ -110,7 +110,7 @@ class Settings(NamedTuple):
 
 
 def make_executor(kind: str, settings: Settings) -> Executor:
-    """Make an executor for a queue. Raises NotReady when what it needs is not installed."""
+    """Make an executor for a queue. Raises NotReady when a library it needs is not installed."""
     if kind not in _EXECUTORS:
         raise NotReady(f"there is no executor {kind!r}")
     module, _, name = _EXECUTORS[kind].partition(":")

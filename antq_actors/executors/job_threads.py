@@ -186,7 +186,7 @@ def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _wake(loop: asyncio.AbstractEventLoop) -> None:
-    """Let the thread of *loop* come to a bytecode, where its interruption is raised."""
+    """Wake the thread of *loop* from its wait, so that the interruption set in it is raised."""
     with suppress(RuntimeError):  # closed in the meantime
         loop.call_soon_threadsafe(int)
 

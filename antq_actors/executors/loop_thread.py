@@ -440,9 +440,9 @@ def _refusal(name: str, loop: asyncio.AbstractEventLoop, queue: str) -> Callable
 
 
 def owner_of(error: BaseException) -> Owner | None:
-    """Return whose task or callback raised the *error* that came out of the loop.
+    """Return the owner of the task or callback that raised *error* out of an event loop's run.
 
-    Leaves in its traceback what happened in there.
+    The traceback of *error* is cut to the frames of that task or callback.
     """
     frames = error.__traceback__
     while frames is not None:

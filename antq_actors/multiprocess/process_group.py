@@ -75,7 +75,7 @@ class NodeProcess:
         return self.was_up
 
     def stop(self) -> None:
-        """Ask it, once, to stop and let its jobs end."""
+        """Ask the process to stop when its running jobs have ended. Another call does nothing."""
         if not self._stop_requested:
             self._stop_requested = True
             self._popen.send_signal(STOP)

@@ -171,7 +171,7 @@ class RunningAttempts:
         self._start(attempts)
 
     def _start(self, attempts: list[Attempt], kind: str | None = None) -> None:
-        """Start them where they belong; *kind*: the executor, if that is known better than here."""
+        """Start attempts in their workers' executors, or all in *kind* if the caller knows it."""
         by_kind: dict[str | None, list[Attempt]] = {}
         for attempt in attempts:
             chosen = kind

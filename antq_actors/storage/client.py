@@ -197,7 +197,7 @@ class StorageClient:
         return False, last
 
     def _counted_pages(self, filter_: Filter, after: int) -> Iterator[tuple[int, int]]:
-        """Return for each page how many jobs pass the filter, and the last id."""
+        """Yield for each page after the id *after* how many jobs match, and its last id."""
         while True:
             found, last = self.read(
                 JobReader.count_page, filter_, after=after, size=_COUNT_PAGE_JOBS

@@ -211,7 +211,7 @@ class OsProcess:
             ours.shutdown(socket.SHUT_RDWR)
 
     def retire(self) -> None:
-        """End it for good, without waiting: it may end by itself first. Nothing more is sent."""
+        """Take the process out of use and return at once; it ends by itself, or is killed."""
         self._close_pipe()
         self._reap_until(time.monotonic() + TERM_GRACE_SECONDS)
 

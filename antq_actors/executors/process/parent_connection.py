@@ -252,7 +252,7 @@ def pack(args: Sequence[Any], options: Mapping[str, Any]) -> bytes:
 
 
 def pack_args(args: Any) -> bytes:
-    """Return the arguments of one job pickled. Raises the same."""
+    """Return a job's arguments, pickled in a job's process for its parent. Raises TypeError."""
     try:
         return wire.by_value(args)
     except Exception:

@@ -160,7 +160,7 @@ class Client:
         return ids
 
     def list_jobs(self, *, worker: AnyWorker | str | None = None, **filters: Any) -> list[Job]:
-        """Return the jobs for which all given filters hold, as `AntQ.list_jobs` does."""
+        """Return the matching jobs of the application on the Ray cluster, as `AntQ.list_jobs`."""
         jobs: list[Job] = self.ask("list_jobs", worker=_name(worker), **filters)
         return jobs
 
@@ -213,7 +213,7 @@ class Client:
         return jobs
 
     def count_workers(self, **filters: Any) -> int:
-        """Do what `AntQ.count_workers` does."""
+        """Count jobs of the application on the Ray cluster, as `AntQ.count_workers` does."""
         number: int = self.ask("count_workers", **filters)
         return number
 

@@ -87,7 +87,7 @@ class RayExecutor:
         )
 
     def start(self, attempt: Attempt, done: Done) -> RayHandle:
-        """Give an attempt to Ray. Raises NotReady when there is none."""
+        """Send an attempt to Ray. Raises NotReady without a connection to it."""
         if self._session is not None and not connection.is_there():
             self.check()
         with self._lock:
@@ -144,7 +144,7 @@ class RayExecutor:
         self._attempts.discard(handle)
 
     def check(self) -> None:
-        """Abandon all attempts if this program has ended the connection, and have it made again."""
+        """Abandon all attempts and connect again, if this program has called ``ray.shutdown()``."""
         session, actor = self._session, self._actor
         if session is not None and not connection.is_open(session):
             self.close("the connection to Ray was ended by this program")
@@ -329,7 +329,7 @@ class RayHandle:
         return None if deadline is None else time.time() + deadline - time.monotonic()
 
     def interrupt(self) -> None:
-        """Have Ray kill the process that performs it, or forget it if it has not begun."""
+        """Have Ray kill the process that performs the job, or drop the job if it has not begun."""
         self.stop_requested = True
         if self._ref is None:
             self.end(None)  # it is not submitted any more

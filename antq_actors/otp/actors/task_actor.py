@@ -67,7 +67,7 @@ class TaskActor(GenServer):
 
     @classmethod
     def spawn(cls, *args: Any) -> ServerRef:
-        """Do what ``spawn_link`` does in an actor's thread, without a name and in less time."""
+        """Start an actor without a name, linked to the calling actor: a faster ``spawn_link``."""
         parent = local.cell
         if parent is None or parent.reason is not None:
             return cls.spawn_link(*args)

@@ -99,7 +99,7 @@ class Slowness(_Harm):
         self._seconds = seconds
 
     def end(self) -> None:
-        """Let the actor be as fast as it can again. Twice is once."""
+        """Stop slowing the actor down. Calling it again does nothing."""
         super().end()
         self._cell.remove_observer(self)
 

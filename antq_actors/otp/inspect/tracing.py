@@ -86,7 +86,7 @@ class Trace:
             self._ended(self._cell.ref, self._cell.reason or NoProc())
 
     def stop(self) -> None:
-        """Look no more. Twice is once."""
+        """Stop tracing. Calling it again does nothing."""
         self._cell.remove_observer(self)
         self._cell.unwatch(self)
 

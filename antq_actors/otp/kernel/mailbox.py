@@ -247,7 +247,7 @@ class Mailbox:
         call.kept_in = self.calls
 
     def take_calls(self, limit: int) -> list[Call]:
-        """Take the requests that wait in front of all else, up to *limit*."""
+        """Take the calls at the head of the mailbox, at most *limit*."""
         taken: list[Call] = []
         turn = self.turns.get(None) if self.turns else None
         if not self.messages or (turn is not None and not turn.takes_messages):
@@ -302,9 +302,9 @@ class Mailbox:
         return self.turns.setdefault(None, turn) is turn
 
     def next_for(self, turn: Turn) -> Envelope[Any] | None:
-        """Take the next message for *turn*; None when there is none: the turn is ended.
+        """Take the next message that *turn* may handle; None, which ends the turn, without one.
 
-        A signal is for the actor's own thread, and so is what waits behind it.
+        A turn in a thread that is not the actor's own gets no exit signal, nor what is behind one.
         """
         with self._lock:
             self._asked = None

@@ -251,7 +251,7 @@ class Described(NamedTuple):
 
 
 def described(what: Any, actor_class: type[Any]) -> Described:  # noqa: PLR0911 - one for each kind
-    """Return which callback of *actor_class* handles *what*, as the loop notes it."""
+    """Return the callback of *actor_class* that handles *what*, as the tree and traces show it."""
     if not isinstance(what, Envelope):
         return _own(what)
     message = what.message
@@ -272,7 +272,7 @@ def described(what: Any, actor_class: type[Any]) -> Described:  # noqa: PLR0911 
 
 
 def _own(what: Any) -> Described:
-    """Return it for what an actor does without a message."""
+    """Describe what an actor does without a message, such as ``init`` or an idle timeout."""
     match what:
         case Init():
             return Described("init", None)

@@ -96,7 +96,10 @@ class Interruptible:
             raise
 
     def interrupt(self) -> bool:
-        """Raise Interrupt in the stretch that runs now, or have it stopped; False if none does."""
+        """Raise Interrupt in the code that the actor's thread runs; return False if it runs none.
+
+        Code that waits in an event loop is stopped by the function that `run_until` was given.
+        """
         with self._lock:
             stop, self._stop = self._stop, None
             if stop is not None:

@@ -124,7 +124,7 @@ def nobody(dest: Destination) -> CallExit:
 
 
 def check(name: object) -> None:
-    """Raise TypeError unless *name* can be a name."""
+    """Raise TypeError unless *name* can be the name of an actor."""
     if not isinstance(name, str | Via):
         raise TypeError(f"a name is a str or a Via, got {name!r} ({type(name).__name__})")
 
@@ -169,7 +169,7 @@ def _living(name: str) -> ActorCell | None:
 
 
 def _ends_with_parent(cell: ActorCell | None) -> bool:
-    """Return whether *cell* ends because a supervisor above it, however far, was killed."""
+    """Return whether a supervisor anywhere above *cell* was killed, so that *cell* ends, too."""
     while cell is not None and not cell.killed_with_parent:
         cell = None if cell.parent is None else cell.parent.cell
     return cell is not None
@@ -214,7 +214,7 @@ def _directory(via: Via) -> Any:
 def why_absent(name: str | Via) -> str:
     """Return why no actor has *name*, as the end of an error's text; "" if there is nothing to add.
 
-    There may be no such registry, or another name may be meant.
+    There may be no such registry, or a similar name.
     """
     if isinstance(name, str):
         hint = _close_matches(name, registered())

@@ -151,7 +151,7 @@ class RegistryTable:
         self._owner.unlink(cell)
 
     def close(self) -> None:
-        """Forget all, and be forgotten by all: the registry has ended."""
+        """Remove all entries, and the cleanups of their actors: the registry has ended."""
         with self._lock:
             by_key, self._by_key = self._by_key, {}
             by_cell, self._by_cell = self._by_cell, {}

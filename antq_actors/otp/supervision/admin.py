@@ -195,7 +195,7 @@ def check_backoff(backoff: object) -> None:
 
 
 def delay_of(backoff: Backoff | None, failures: int, chance: float) -> float:
-    """Return the seconds to wait after *failures* failed starts; without a *backoff* none.
+    """Return the seconds to wait after *failures* failed starts of a child; 0 without a *backoff*.
 
     *chance* is a random number from 0 to 1, for its jitter.
     """

@@ -248,7 +248,7 @@ class TaskMap:
         self._owner = current_cell()
 
     def results(self, items: Iterator[Any], max_concurrency: int) -> Generator[TaskResult]:
-        """Give out how each has ended; what is left when it is closed is killed."""
+        """Start a task for each item and yield how each has ended; closing kills those left."""
         try:
             self._fill(items, max_concurrency)
             while self._running:

@@ -57,5 +57,5 @@ class Pruner(PeriodicService):
         )
 
     def is_full(self, count: int) -> bool:
-        """Return whether the batch was full."""
+        """Return whether *count* deleted jobs were a whole batch, so that there may be more."""
         return count == self._config.batch

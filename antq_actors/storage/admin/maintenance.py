@@ -86,7 +86,7 @@ def verify(path: str | os.PathLike[str], *, signing_keys: Sequence[bytes] = ()) 
 def backup(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path:
     """Copy a store, as it is at this moment, to the new directory *target*; return its path.
 
-    Applications go on while it does. The copy has no gaps, is on disk when this returns, and
+    Applications go on meanwhile. The copy is compact, is on disk when this returns, and
     appears under its name only when it is whole.
     """
     with _opened(path) as env:
@@ -162,8 +162,8 @@ def migrate(path: str | os.PathLike[str]) -> None:
 def reseal(path: str | os.PathLike[str], signing_keys: Sequence[bytes] = ()) -> int:
     """Sign every job with the first of *signing_keys*; return how many.
 
-    It takes the jobs for genuine that are there: for the day on which signing begins, and, when a
-    key is exchanged, for the jobs of the old one. Without keys it takes the signatures away.
+    Signatures are not checked: all jobs in the store are trusted. Use it when signing begins, or to
+    sign jobs anew after a change of the key. Without keys, signatures are removed.
     """
     store, signer = _existing(path), Signer(signing_keys)
     with _exclusively_locked(store) as lock:
@@ -229,7 +229,7 @@ def _exclusively_locked(store: Path) -> Iterator[StoreLock]:
 
 @contextmanager
 def atomic_directory(target: Path) -> Iterator[Path]:
-    """Return a directory that becomes *target* when the block ends well, and else vanishes."""
+    """Return a directory that becomes *target* when the block succeeds, and else is deleted."""
     with in_words(target):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise StorageError(f"{target} exists and is no empty directory; give another path")

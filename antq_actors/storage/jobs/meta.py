@@ -42,7 +42,7 @@ class NodeKeys(NamedTuple):
 
 @lru_cache(maxsize=256)
 def node_keys(node: int, queue_name: str) -> NodeKeys:
-    """Return the keys of *node* for a queue."""
+    """Return the keys of the commands and cancellations that *node* has for a queue."""
     name = queue_name.encode()
     return NodeKeys(
         b"%b%020d" % (_NODE, node),

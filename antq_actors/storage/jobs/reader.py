@@ -86,9 +86,9 @@ class JobReader:
         ]
 
     def count_page(self, filter_: Filter, *, after: int, size: int) -> tuple[int, int | None]:
-        """Look at the next *size* jobs of a filter's statuses and queue, by id.
+        """Look at the next *size* jobs with a filter's statuses and queue, in order of ids.
 
-        Return how many of them are of its worker, and the last id: None when there was no job.
+        Return how many of them also have its worker, and the last id: None when there was no job.
         """
         ids = list(islice(self._ids(filter_, Span(after)), size))
         payloads = self._jobs.payloads([keys.job_key(id_) for id_ in ids])

@@ -125,7 +125,7 @@ class JobTable:
         self._enter(id_, state, digest)
 
     def add_many(self, first: int, news: Sequence[NewJob], signer: Signer) -> None:
-        """Store new jobs, none of them unique, under the ids from *first* on, larger than all."""
+        """Store new jobs without unique keys, with ids from *first* on, all larger than before."""
         records: Items = []
         payloads: Items = []
         entries: Items = []

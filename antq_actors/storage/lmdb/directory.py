@@ -79,7 +79,7 @@ def in_words(path: Path) -> Iterator[None]:
 
 
 def removed(path: Path, finding: str) -> StoreRemoved:
-    """Return the error to raise when what is open is not what is at its path."""
+    """Return the error for an open store that was deleted or replaced; *finding* says how."""
     return StoreRemoved(
         f"the store in {path} was removed or replaced while this process had it open ({finding});"
         " what was just asked for was not stored, and its application stops. Put the store back,"

@@ -173,9 +173,9 @@ class Environment(Transactions):
             raise storage_error(error, directory) from error
 
     def inspect(self, work: Callable[[lmdb.Transaction], T]) -> T:
-        """Return what *work* answers, in a read transaction that may be long; others go on.
+        """Return what *work* returns in a read transaction that may be long; all others go on.
 
-        What is not used any more is not reused until it is done, so the file may grow.
+        Pages that are freed in the meantime are not reused until it is done, so the file may grow.
         """
         try:
             self._check()

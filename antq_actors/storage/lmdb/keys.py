@@ -228,7 +228,7 @@ def listing_key(start: bytes, id_: int) -> bytes:
 
 
 def split_listing_key(key: bytes) -> ListingKey:
-    """Undo :func:`listing_key`. Raises StorageError for other bytes."""
+    """Undo :func:`listing_key`. Raises StorageError for bytes that are no such key."""
     return ListingKey(*split_lane(key[:-_ID_SIZE]), id_at_end(key))
 
 

@@ -118,7 +118,7 @@ class StoreLock:
         self._file.drop(0, end)
 
     def find_others(self) -> list[int]:
-        """Return the processes that live and have the store open, without this one."""
+        """Return the ids of the other live processes that have the store open."""
         numbers, ranges = set(), [(1, _NAMESPACES - 1)]
         while ranges:
             start, length = ranges.pop()
@@ -141,7 +141,7 @@ class StoreLock:
         self._file.release()
 
     def _take(self, *, exclusive: bool) -> StorageError | None:
-        """Take the locks, or return why they cannot be had."""
+        """Take the locks at once, or return the error that says who holds them."""
         if exclusive:
             return None if self._file.take() else self._is_open_elsewhere()
         if not self._can_be_shared:
@@ -304,7 +304,7 @@ class LmdbLock:
             raise storage_error(error, directory) from error
 
     def take_again(self) -> None:
-        """Take what this process may have lost; LMDB has the store open, and holds the same."""
+        """Take the locks again: closing any descriptor of LMDB's file drops those of a process."""
         if not CAN_ASK:
             return
         for shared, byte in ((True, 0), (False, os.getpid())):

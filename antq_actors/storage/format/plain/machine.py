@@ -330,7 +330,7 @@ class Machine:
         self._instantiate(None)
 
     def _fill_in(self, _: Any) -> None:
-        """Fill in a UUID. Of all else the state is left out: no other plain type has one."""
+        """Do pickle's BUILD for a UUID, the only plain type with a state; drop that of all else."""
         state = self._stack.pop()
         made = self._stack[-1]
         if type(made) is uuid.UUID:
