@@ -38,11 +38,8 @@ OUTCOME: Final = "Outcome"
 says how an attempt ended as well; so does every class in such a union."""
 BY_PERFORM: Final = {"Fail", "Cancel", "Snooze"}
 """What ``perform`` may return to say how its attempt ended."""
-OUTSIDE_OF_UNIONS: Final = {
-    # Why a process did not run an attempt, and why a queue had one stopped.
-    *("ExitedBeforeStart", "NotPicklable", "SlotRemoved", "StartTimeout", "StopCause"),
-}
-"""Further classes that say how an attempt ended or why it was not run."""
+OUTSIDE_OF_UNIONS: Final = {"StopCause"}
+"""Further classes that say how an attempt ended: why a queue had one stopped."""
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors.executors.base import PROCESS
 from antq_actors.executors.process.os_process import OsProcess
 from antq_actors.executors.process.output import Closed
-from antq_actors.executors.process.pool import Grow, Pool, SlotRemoved, Work
-from antq_actors.executors.process.session import (
-    ExitedBeforeStart,
-    NotPicklable,
-    ProcessSession,
-    StartTimeout,
-    module_of,
-)
+from antq_actors.executors.process.pool import Grow, Pool, Work
+from antq_actors.executors.process.session import ProcessSession, module_of
 from antq_actors.jobs.outcome import Failed, Interrupted
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.child_spec import Restart, Strategy
@@ -172,7 +166,7 @@ class SlotActor(GenServer):
                     return
                 # It was alive a moment ago; that it is not is seen when it takes no more.
                 session = self._session or self._living_session()
-        except (SlotRemoved, Closed):
+        except Closed:
             raise Stop from None
         finally:
             self._pool.dispatch()
@@ -202,23 +196,23 @@ class SlotActor(GenServer):
         """Have the process perform it; return its end. A process that must not go on is gone."""
         if not handle.begin(session.process):
             return None
-        result: Ended | Exception
+        result: Ended | Failed | Exception | None
         try:
             result = session.perform(handle.attempt)
-        except (ExitedBeforeStart, StartTimeout, NotPicklable, EOFError, OSError) as error:
+        except (EOFError, OSError) as error:
             result = error
         stop_requested = handle.leave()
-        if isinstance(result, NotPicklable):
+        if isinstance(result, Failed):
             if stop_requested:
                 self._retire()
-            return _died(str(result), result.stack_trace)
-        if isinstance(result, ExitedBeforeStart) and not stop_requested and not is_second:
+            return result
+        if result is None and not stop_requested and not is_second:
             return self._perform_in_another(handle)
-        if isinstance(result, Exception):
+        if result is None or isinstance(result, Exception):
             end = self._death(session.process, stop_requested=stop_requested)
             return (
                 _died(str(result))
-                if isinstance(result, StartTimeout) and not stop_requested
+                if isinstance(result, TimeoutError) and not stop_requested
                 else end
             )
         return self._outcome(handle, session, result, stop_requested=stop_requested)

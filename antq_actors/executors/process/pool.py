@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from antq_actors.executors.base import PROCESS, Health, NotReady
 from antq_actors.executors.process.output import Stderr
 from antq_actors.jobs.outcome import GivenBack
+from antq_actors.otp.kernel.errors import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +33,6 @@ class Work(NamedTuple):
 
 class Grow(NamedTuple):
     """There is something to do, and no slot for it."""
-
-
-class SlotRemoved(Exception):
-    """There are more slots than the queue has."""
 
 
 class Slot(Protocol):
@@ -174,13 +171,13 @@ class Pool:
     # ---- for slots --------------------------------------------------------------------------
 
     def next(self, slot: Slot) -> ProcessHandle | None:
-        """Return what *slot* has to do; None: it is idle. Raises SlotRemoved."""
+        """Return what *slot* has to do; None: it is idle. Raises Stop when it is one too many."""
         with self._lock:
             if slot.ref not in self._slots:  # killed a moment ago
-                raise SlotRemoved
+                raise Stop
             if len(self._slots) > self._size:
                 del self._slots[slot.ref]
-                raise SlotRemoved
+                raise Stop
             if self._waiting:
                 return self._waiting.popleft()
             if slot.ref not in self._idle:  # it may get Work twice

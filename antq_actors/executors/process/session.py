@@ -12,6 +12,7 @@ from antq_actors.errors import NotStarted
 from antq_actors.executors import places
 from antq_actors.executors.process import output, wire
 from antq_actors.jobs import current_app, resolver
+from antq_actors.jobs.outcome import Failed
 from antq_actors.jobs.worker_registry import defined
 from antq_actors.storage import main_objects
 
@@ -31,29 +32,6 @@ START_TIMEOUT_SECONDS: Final = 60.0
 """Seconds that a process may take to start, or to import the module of a worker."""
 
 
-class ExitedBeforeStart(Exception):
-    """The process ended before it began the attempt."""
-
-
-class NotPicklable(Exception):
-    """A worker of a script or a function cannot be pickled here, or not unpickled there."""
-
-    def __init__(self, name: str, job_id: int, why: str, stack_trace: str | None = None) -> None:
-        super().__init__(
-            f"job {job_id} names the worker {name!r}, which another process cannot import, and"
-            f" which cannot be {why}"
-        )
-        self.stack_trace = stack_trace
-
-
-class StartTimeout(Exception):
-    """The process was not ready for the attempt in time."""
-
-    def __init__(self, module: str | None) -> None:
-        at = "" if module is None else f", which needs the module {module!r}"
-        super().__init__(f"no process was ready for the job{at} within {START_TIMEOUT_SECONDS:g} s")
-
-
 class ProcessSession:
     """With one process, from its start to its end."""
 
@@ -71,23 +49,28 @@ class ProcessSession:
         self._unready = 1
         """How many orders the process has not carried out yet."""
 
-    def perform(self, attempt: Attempt) -> wire.Ended:
+    def perform(self, attempt: Attempt) -> wire.Ended | Failed | None:
         """Have the process perform an attempt; return its end.
 
-        Raises EOFError or OSError when the process ends during it, ExitedBeforeStart before it
-        began, StartTimeout, NotPicklable.
+        Failed: its worker cannot be pickled here, or not unpickled there. None: the process ended
+        before it began. Raises EOFError or OSError when the process ends during it, and
+        TimeoutError when it was not ready in time.
         """
         process, control = self.process, attempt.control
         process.forget_stderr()
         try:
-            self._send_worker(attempt.job.spec.worker, attempt.job.id)
-            self._send_script_objects(attempt.job.spec.args)
-            if self._unready:
-                self._wait_until_ready(attempt)
+            failed = self._send_worker(attempt.job.spec.worker, attempt.job.id)
+            if failed is None:
+                self._send_script_objects(attempt.job.spec.args)
+                failed = self._wait_until_ready(attempt) if self._unready else None
+            if failed is not None:
+                return failed
             control.resume()
             process.send(_order(attempt))
-        except (EOFError, OSError) as error:
-            raise ExitedBeforeStart from error
+        except TimeoutError:  # an OSError as well
+            raise
+        except (EOFError, OSError):
+            return None
         control.watched = False
         control.on_stop_request, control.on_locate = process.request_stop, process.locate
         try:
@@ -98,18 +81,23 @@ class ProcessSession:
             control.on_stop_request = control.on_locate = None
             if control.stop_requested and control.place is None:
                 control.place = places.of_dump(process.dump())
-        self.performed += 1
+        if ended is not None:
+            self.performed += 1
         return ended
 
-    def _wait_until_ready(self, attempt: Attempt) -> None:
-        """Wait for what is no part of the attempt, nor of its time.
+    def _wait_until_ready(self, attempt: Attempt) -> Failed | None:
+        """Wait for what is no part of the attempt, nor of its time. Raises TimeoutError.
 
-        Raises StartTimeout, NotPicklable.
+        Failed: its worker cannot be unpickled there.
         """
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while self._unready:
             if not self.process.pipe.poll(max(0.0, deadline - time.monotonic())):
-                raise StartTimeout(module_of(attempt))
+                module = module_of(attempt)
+                at = "" if module is None else f", which needs the module {module!r}"
+                raise TimeoutError(
+                    f"no process was ready for the job{at} within {START_TIMEOUT_SECONDS:g} s"
+                )
             match message := wire.receive(self.process.pipe):
                 case wire.Ready(None):
                     self._unready -= 1
@@ -118,21 +106,23 @@ class ProcessSession:
                     job = attempt.job
                     del self._known[job.spec.worker]
                     why = f"unpickled there: {error}"
-                    raise NotPicklable(job.spec.worker, job.id, why, stack_trace)
+                    return _not_picklable(job.spec.worker, job.id, why, stack_trace)
                 case wire.Logged():
                     output.handle(message)
                 case wire.Call() as call:
                     self.process.send(carry_out(call, self._application))
+        return None
 
-    def _receive_until_ended(self, attempt: Attempt) -> wire.Ended:
+    def _receive_until_ended(self, attempt: Attempt) -> wire.Ended | None:
+        """Return the end of an attempt; None: the process ended before it began."""
         control = attempt.control
         try:
             message = wire.receive(self.process.pipe)
-        except ConnectionResetError as error:
+        except ConnectionResetError:
             # It has left something unread. If that may be a later request to stop, it had begun.
             if control.stop_requested:
                 raise
-            raise ExitedBeforeStart from error
+            return None
         while not isinstance(message, wire.Ended):
             match message:
                 case wire.Watched():
@@ -150,14 +140,17 @@ class ProcessSession:
             message = wire.receive(self.process.pipe)
         return message
 
-    def _send_worker(self, name: str, job_id: int) -> None:
-        """Send the process a worker that it cannot find by its name."""
+    def _send_worker(self, name: str, job_id: int) -> Failed | None:
+        """Send the process a worker that it cannot find by its name.
+
+        Failed: it cannot be pickled.
+        """
         worker = defined(name)
         if worker is None:
-            return  # it is found by its name, or not at all
+            return None  # it is found by its name, or not at all
         if resolver.is_importable(worker):
             if self._known.get(name) is worker:
-                return
+                return None
             self._known[name] = worker
             # Not by its name: that may be one of its own choice.
             self.process.send(wire.Import(worker.__module__))
@@ -165,15 +158,16 @@ class ProcessSession:
             # Each time: what it refers to may have changed, such as in another cell of a notebook.
             try:
                 pickled = main_objects.dumps_by_value(worker)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - pickling may raise any
                 why = f"pickled either: {type(error).__name__}: {error}"
-                raise NotPicklable(name, job_id, why) from error
+                return _not_picklable(name, job_id, why)
             digest = _digest(pickled)
             if self._known.get(name) == digest:
-                return
+                return None
             self._known[name] = digest
             self.process.send(wire.Define(name, pickled))
         self._unready += 1
+        return None
 
     def _send_script_objects(self, encoded: bytes) -> None:
         """Send the process what arguments name in the script of this one, as it is now."""
@@ -199,6 +193,15 @@ def module_of(attempt: Attempt) -> str | None:
         return None
     module: str = worker.__module__
     return module
+
+
+def _not_picklable(name: str, job_id: int, why: str, stack_trace: str | None = None) -> Failed:
+    """Return the failure of a job whose worker, of a script or a function, cannot get there."""
+    error = (
+        f"job {job_id} names the worker {name!r}, which another process cannot import, and"
+        f" which cannot be {why}"
+    )
+    return Failed(error, stack_trace, retry_in=None)
 
 
 def _digest(pickled: bytes) -> bytes:
