@@ -205,7 +205,7 @@ def short_repr(value: object) -> str:
 
 
 def example_repr(value: object) -> str:
-    """Return *value* as it is written in an example of an error; … for what is long."""
+    """Return *value* as an error message writes it in its example; … if it is long."""
     try:
         shown = repr(value)
     except Exception:  # noqa: BLE001 - the error about a value must not be one of its repr

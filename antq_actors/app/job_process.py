@@ -180,7 +180,7 @@ class ThroughParent:
         return count
 
     def unknown(self, queue: str | None, worker: str | None) -> Sequence[str]:
-        """Return a sentence for each of these filters that nothing knows."""
+        """Ask the parent process which filters match nothing known; one sentence for each."""
         sentences: Sequence[str] = self._call("_unknown", queue, worker)
         return sentences
 

@@ -98,7 +98,7 @@ def of_frames(frame: FrameType | None) -> str:
 
 
 def of_coroutine(coroutine: Any, others: Iterable[asyncio.Task[Any]]) -> str:
-    """Return where a suspended *coroutine* waits, and the *others* of its attempt before that."""
+    """Return the stack of a suspended *coroutine*, after those of the attempt's other tasks."""
     lines = []
     for task in list(others)[:_MOST_TASKS]:
         frames = _chain(task.get_coro())

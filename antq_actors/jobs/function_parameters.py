@@ -251,7 +251,7 @@ class Keywords:
         return [name for name, each in known.items() if each.kind not in _VARIABLE]
 
     def may_have(self, name: str) -> bool:
-        """Return whether an argument can have this *name*, as far as that is known."""
+        """Return whether perform may take an argument *name*; True while that is not known."""
         return self._behind is None or name in self._behind
 
     def check_names(self, names: Collection[str], option: str) -> None:

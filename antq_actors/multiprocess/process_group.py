@@ -62,7 +62,7 @@ class NodeProcess:
 
     @property
     def end(self) -> str:
-        """How it ended, in words."""
+        """How the process ended, in words."""
         code = self.returncode
         if code is not None and code < 0:
             return f"was ended by {_name(-code)}"

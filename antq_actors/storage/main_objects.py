@@ -219,7 +219,7 @@ def _copied(thing: object) -> bytes:
 
 
 def _place(thing: Any) -> Place | None:
-    """Return where *thing* is found by its name; None: nowhere, or its module can be imported."""
+    """Return where ``__main__`` has *thing*; None when it is not there, or can be imported."""
     module = thing.__module__
     if not isinstance(module, str) or module not in _MAIN:  # a class may have anything there
         return None

@@ -99,7 +99,7 @@ class IdleWaiters:
         self.waiters.discard(waiter)
 
     def now(self) -> list[IdleWaiter]:
-        """Return those who wait now."""
+        """Return the callers that wait for a queue or an application to be idle."""
         return list(self.waiters)
 
     def settle(self, waiters: Iterable[IdleWaiter], unfinished: Mapping[str | None, int]) -> None:

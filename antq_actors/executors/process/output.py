@@ -200,7 +200,7 @@ class RemoteTraceback(Exception):
 
 
 def exc_info(pickled: bytes, shown_as: str, trace: str) -> ExcInfo:
-    """Return what a record has as ``exc_info``. It has no traceback but the text *trace*."""
+    """Return ``exc_info`` for a log record of a job's process; *trace* is its traceback as text."""
     error = _unpacked(pickled) or RemoteError(shown_as)
     error.__cause__ = RemoteTraceback(trace)
     return type(error), error, None

@@ -124,7 +124,7 @@ class Pool:
     # ---- the contract -----------------------------------------------------------------------
 
     def start(self, attempt: Attempt, done: Done) -> ProcessHandle:
-        """Give an attempt to an idle slot, or to the next one. Raises NotReady."""
+        """Give an attempt to an idle slot, or to the next that becomes idle. Raises NotReady."""
         handle = ProcessHandle(attempt, done, self)
         attempt.control.pause()
         with self._lock:

@@ -170,7 +170,7 @@ class ProcessSession:
         return None
 
     def _send_script_objects(self, encoded: bytes) -> None:
-        """Send the process what arguments name in the script of this one, as it is now."""
+        """Send the process those objects of ``__main__`` that the arguments name, as they are."""
         meant = main_objects.meant_by(encoded)
         if not meant:
             return

@@ -164,7 +164,7 @@ class Host:
         self._start()
 
     def ask(self, what: str, args: Sequence[Any], options: Mapping[str, Any]) -> Reply:
-        """Do what a client asks, and return its result or its error."""
+        """Perform the request *what* of a client, and return its result or its error."""
         if self._failure is not None and what != "stop":
             return Reply(None, _portable(self._failure), _portable(self._failure.__cause__))
         own = getattr(self, f"_{what}", None)

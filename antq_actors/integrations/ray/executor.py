@@ -378,7 +378,7 @@ class RayHandle:
 
 
 def meaning(error: BaseException) -> Outcome:
-    """Return the outcome that is meant by the *error* of a task that was not asked to stop.
+    """Return the outcome of an attempt whose Ray task ended with *error*, and was not cancelled.
 
     What the job may have caused is its failure; the loss of a node is not.
     """

@@ -120,7 +120,7 @@ class RemoteActor(TaskActor):
     has_thread: ClassVar[bool] = False
 
     def on_start(self) -> None:
-        """Have it done. What this raises ends the actor."""
+        """Begin the work that this actor stands for, elsewhere. What this raises ends the actor."""
         raise NotImplementedError
 
     def on_interrupt(self) -> None:

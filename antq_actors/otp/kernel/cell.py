@@ -370,7 +370,7 @@ class ActorCell:
             linked.exit(self, reason, by_link=True)
 
     def lose(self) -> None:
-        """In a forked child: end, and notify no one, as no thread there has waited for it."""
+        """End in a forked child, which has not the actor's thread, and notify nothing there."""
         self._lock = RLock()
         self._watchers, self._links = {}, {}
         self.is_forked = True

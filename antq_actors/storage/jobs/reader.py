@@ -237,7 +237,7 @@ class JobReader:
             yield keys.id_at_end(key)
 
     def _ids_down(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:
-        """Return the same, the last first."""
+        """Yield the ids from *last* down to *first* that *table* has under *prefix*."""
         end = prefix + keys.job_key(first)
         for key in keys_down_from(self._txn, table, prefix + keys.job_key(last)):
             if key < end or len(key) != len(end):

@@ -136,7 +136,7 @@ def id_at_end(key: bytes) -> int:
 
 
 def without_id(key: bytes) -> bytes:
-    """Return such a key up to its id."""
+    """Return a key that ends in a job's id, without this id."""
     return key[:-_ID_SIZE]
 
 
@@ -202,7 +202,7 @@ def lane_end(start: bytes) -> bytes:
 
 
 def work_key(start: bytes, order: int, id_: int = 0) -> bytes:
-    """Return the key of ``index`` in the lane *start*; id 0 stands before all jobs of an order."""
+    """Return a key of ``index`` below *start*, by *order* and then by id; 0 is before all ids."""
     return start + _ORDER_ID.pack(order + BIAS, id_)
 
 

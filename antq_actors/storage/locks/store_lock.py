@@ -158,7 +158,7 @@ class StoreLock:
         return None
 
     def _own_bytes(self) -> list[int]:
-        """Return the bytes that this process shares while it has the store open."""
+        """Return the offsets in the file that this process locks while it has the store open."""
         pid, byte = os.getpid(), self._namespace_byte
         return [pid] if byte is None else [pid, byte]
 

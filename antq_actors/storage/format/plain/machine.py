@@ -79,7 +79,7 @@ class Tape:
         return value
 
     def text(self, size: int) -> str:
-        """Read a text whose length has so many bytes."""
+        """Read a text; *size* is how many bytes its length takes."""
         return str(self.data(size), "utf-8", "surrogatepass")
 
     def data(self, size: int) -> bytes:
@@ -161,7 +161,7 @@ class Machine:
         raise StorageError(TOO_MANY_STEPS)
 
     def _run_block(self) -> bool:
-        """Do some steps; return whether the pickle is read to its end."""
+        """Interpret the next opcodes of the pickle; return whether its end is reached."""
         pickled, memo = self._tape.bytes, self._memo
         stack, at = self._stack, self._tape.at
         self._budget -= _BLOCK
