@@ -23,7 +23,6 @@ from antq_actors.app.runtime import (
     running_jobs,
     start_error,
 )
-from antq_actors.checks import short_repr
 from antq_actors.errors import ForkError, NotStarted
 from antq_actors.jobs import current_app
 from antq_actors.jobs.worker import in_thread
@@ -132,7 +131,7 @@ class AntQ(JobVerbs):
         opposite; and, unless *queues* is False, in a process that performs jobs of another
         application. Raises TypeError for other values of *queues*.
         """
-        _check_queues(queues)
+        configuration.check_runs_queues(queues)
         with self._changing:
             if self._running is not None:
                 if os.getpid() != self._running.pid:
@@ -400,14 +399,6 @@ class AntQ(JobVerbs):
 
 def _described_again(cls: type[AntQ], arguments: dict[str, Any]) -> AntQ:
     return cls(**arguments)
-
-
-def _check_queues(queues: object) -> None:
-    if queues is not None and not isinstance(queues, bool):
-        raise TypeError(
-            f"queues must be True, False or None, got {short_repr(queues)}; the queues themselves"
-            " are given to AntQ(queues=…)"
-        )
 
 
 for _name, _verb in vars(JobVerbs).items():

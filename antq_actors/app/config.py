@@ -287,3 +287,12 @@ def described(config: Config) -> dict[str, Any]:
 def check_timeout(timeout: object) -> float:
     """Return the seconds that a stop may wait. Raises TypeError or ValueError."""
     return to_seconds(timeout, "timeout")
+
+
+def check_runs_queues(queues: object) -> None:
+    """Raise TypeError for what cannot say whether ``start`` runs the queues."""
+    if queues is not None and not isinstance(queues, bool):
+        raise TypeError(
+            f"queues must be True, False or None, got {short_repr(queues)}; the queues themselves"
+            " are given to AntQ(queues=…)"
+        )

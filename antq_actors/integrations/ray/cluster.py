@@ -83,21 +83,8 @@ def host(
     where = Path(path).absolute()
     AntQ(where, queues=queues, **settings)  # what is wrong with them is said here
     _begin()
-    actor = ray.remote(Host).options(
-        name=name,
-        namespace=NAMESPACE,
-        get_if_exists=True,
-        lifetime="detached",
-        max_restarts=-1,
-        max_task_retries=0,
-        max_concurrency=MAX_CONCURRENCY,
-        num_cpus=0,
-        scheduling_strategy=NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=False
-        ),
-    )
     is_new = find(name) is None
-    handle = actor.remote(where, queues, name, settings, _keys(settings))
+    handle = _actor(name).remote(where, queues, name, settings, _keys(settings))
     client = Client(Address(name))
     try:
         hosted = client.ask("path")
@@ -112,6 +99,23 @@ def host(
         )
     current_app.enter(client)
     return client
+
+
+def _actor(name: str) -> Any:
+    """Return the class of Ray's actor: named, detached, on this node, restarted when it dies."""
+    return ray.remote(Host).options(
+        name=name,
+        namespace=NAMESPACE,
+        get_if_exists=True,
+        lifetime="detached",
+        max_restarts=-1,
+        max_task_retries=0,
+        max_concurrency=MAX_CONCURRENCY,
+        num_cpus=0,
+        scheduling_strategy=NodeAffinitySchedulingStrategy(
+            ray.get_runtime_context().get_node_id(), soft=False
+        ),
+    )
 
 
 def _keys(settings: Mapping[str, Any]) -> KeyText | None:
