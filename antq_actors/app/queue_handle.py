@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.errors import NotStarted, StorageError
 from antq_actors.jobs import instant
 from antq_actors.jobs.state import Status
-from antq_actors.otp.kernel.cell import fence
-from antq_actors.otp.kernel.errors import CallCycle, CallExit, CallTimeout
-from antq_actors.otp.messaging import names
-from antq_actors.otp.messaging.calls import call
+from antq_actors.otp.kernel.errors import CallCycle, CallTimeout
+from antq_actors.otp.messaging import calls, names
 from antq_actors.queues.messages import (
     GetStatus,
     Pause,
@@ -31,9 +28,6 @@ if TYPE_CHECKING:
 
 ANSWER_TIMEOUT_SECONDS: Final = 30.0
 """Seconds a queue actor has for an answer, and to come back when it died."""
-
-POLL_SECONDS: Final = 0.01
-"""Seconds between two looks for a queue actor that is being restarted."""
 
 
 class QueueHandle:
@@ -118,17 +112,20 @@ class QueueHandle:
         What is asked here may be asked twice.
         """
         self._store.check()
-        deadline = time.monotonic() + ANSWER_TIMEOUT_SECONDS
-        while True:
-            try:
-                return call(dest, request, max(0.0, deadline - time.monotonic()))
-            except (CallTimeout, CallCycle) as error:
-                raise StorageError(f"queue {self.name!r} did not answer: {error}") from error
-            except CallExit as error:
-                fence()
-                if time.monotonic() >= deadline:
-                    raise StorageError(f"queue {self.name!r} did not come back: {error}") from error
-                if self._store.closed.wait(POLL_SECONDS):
-                    raise self._store.removal() or NotStarted(
-                        f"queue {self.name!r} does not run any more: its application has stopped"
-                    ) from error
+        try:
+            return calls.call_supervised(
+                dest,
+                request,
+                timeout=ANSWER_TIMEOUT_SECONDS,
+                restart_timeout=ANSWER_TIMEOUT_SECONDS,
+                supervision_ended=self._store.closed,
+                gives_up_on_stop=False,
+            )
+        except (CallTimeout, CallCycle) as error:
+            raise StorageError(f"queue {self.name!r} did not answer: {error}") from error
+        except calls.NotRestarted as error:
+            raise StorageError(f"queue {self.name!r} did not come back: {error}") from error
+        except calls.NeverRestarted as error:
+            raise self._store.removal() or NotStarted(
+                f"queue {self.name!r} does not run any more: its application has stopped"
+            ) from error

@@ -12,13 +12,11 @@ sent again, and is never done twice. What has a method here is more than one ver
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
 from antq_actors.errors import ForkError, StorageError
-from antq_actors.otp import CallCycle, CallExit, CallTimeout
-from antq_actors.otp.kernel.cell import current_cell, fence
+from antq_actors.otp import CallTimeout
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.messaging import calls
 from antq_actors.storage.format.records import Claim, Filter, Span
@@ -45,7 +43,6 @@ T = TypeVar("T")
 
 _TIMEOUT_SECONDS: Final = 30.0
 """Seconds that a caller waits for a storage actor that is busy or being restarted."""
-_RETRY_PAUSE_SECONDS: Final = 0.01
 _PAGE_JOBS: Final = 500
 _COUNT_PAGE_JOBS: Final = 5_000
 """Jobs that are counted in one transaction: a few milliseconds."""
@@ -321,28 +318,28 @@ class StorageClient:
             self.check()
         timeout = self._timeout if timeout is None else min(timeout, self._timeout)
         reconnect_timeout = min(reconnect_timeout, timeout)
-        began = time.monotonic()
-        deadline, back_by = began + timeout, began + reconnect_timeout
-        while True:
-            fence()  # a killed caller has nothing more to ask
-            try:
-                return calls.call(self._dest, request, max(0.0, deadline - time.monotonic()))
-            except CallCycle:
-                raise
-            except CallTimeout as error:
-                raise StorageError(
-                    f"the store in {self._path} did not answer within {timeout:g} s"
-                ) from error
-            except CallExit as error:
-                if time.monotonic() >= back_by or _stop_requested():
-                    raise self.removal() or StorageError(
-                        f"the storage actor of {self._path} is gone and did not come back within"
-                        f" {reconnect_timeout:g} s: {error}"
-                    ) from error
-                if self.closed.wait(_RETRY_PAUSE_SECONDS):
-                    raise self.removal() or StorageError(
-                        f"the store in {self._path} is closed: its application has stopped"
-                    ) from error
+        try:
+            return calls.call_supervised(
+                self._dest,
+                request,
+                timeout=timeout,
+                restart_timeout=reconnect_timeout,
+                supervision_ended=self.closed,
+                gives_up_on_stop=True,
+            )
+        except CallTimeout as error:
+            raise StorageError(
+                f"the store in {self._path} did not answer within {timeout:g} s"
+            ) from error
+        except calls.NotRestarted as error:
+            raise self.removal() or StorageError(
+                f"the storage actor of {self._path} is gone and did not come back within"
+                f" {reconnect_timeout:g} s: {error}"
+            ) from error
+        except calls.NeverRestarted as error:
+            raise self.removal() or StorageError(
+                f"the store in {self._path} is closed: its application has stopped"
+            ) from error
 
     def pages(
         self,
@@ -373,9 +370,3 @@ class StorageClient:
                 " be carried across a fork: start an AntQ in the child (with gunicorn: in"
                 " post_fork, or without preload)"
             )
-
-
-def _stop_requested() -> bool:
-    """Return whether this thread's actor has to end, so that its supervisor waits for it."""
-    me = current_cell()
-    return me is not None and me.mailbox.has_signal()

@@ -1,4 +1,4 @@
-"""Talking to a GenServer: call, cast, reply, stop, and a call whose answer is a message.
+"""Talking to a GenServer: call, cast, reply, stop, a call that outlives restarts, one by message.
 
 A turn of an actor that sleeps may run inline: in the thread that has a request for it. Waking a
 thread and waiting for its answer costs many times more than most turns do. It is still one turn at
@@ -37,7 +37,7 @@ from antq_actors.checks import timeout_seconds
 from antq_actors.otp.kernel.cell import ServerRef, fence, local, note_send
 from antq_actors.otp.kernel.errors import CallCycle, CallExit, CallTimeout
 from antq_actors.otp.kernel.loop import ReplyTo
-from antq_actors.otp.kernel.messages import Call, Cast, Response, StopRequest, Turn
+from antq_actors.otp.kernel.messages import Call, Cast, Promise, Response, StopRequest, Turn
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, NoProc, Normal, check
 from antq_actors.otp.messaging.deadlock import DeathWatch, waiting_for
 from antq_actors.otp.messaging.names import find, nobody
@@ -50,6 +50,9 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.mailbox import Mailbox
     from antq_actors.otp.kernel.messages import InlineActor
     from antq_actors.otp.messaging.names import Destination
+
+_RESTART_POLL_SECONDS: Final = 0.01
+"""Seconds between two calls of a server that is being restarted."""
 
 _OWN_TURN_SECONDS: Final = 0.001
 """Seconds between two tries of an actor's own thread to begin a turn within another one."""
@@ -138,6 +141,55 @@ def raise_error_of(pending: Call) -> NoReturn:
         cause = getattr(pending.error.reason, "exception", None)
         raise CallExit(pending.error.reason) from cause
     raise pending.error
+
+
+class NotRestarted(CallExit):
+    """The server is gone, and its caller does not wait for its restart any longer."""
+
+
+class NeverRestarted(CallExit):
+    """The server is gone, and so is what would have restarted it."""
+
+
+def call_supervised(
+    dest: Destination,
+    request: Any,
+    *,
+    timeout: float,
+    restart_timeout: float,
+    supervision_ended: Promise,
+    gives_up_on_stop: bool,
+) -> Any:
+    """Do what `call` does, and repeat it while the supervisor of *dest* restarts it.
+
+    The same *request* object is sent each time, so a server can see that it has done it already.
+    *dest* must be a name: a ServerRef never leads to the new server. Like `call`, this raises
+    CallTimeout when a server is there and has not replied after *timeout* seconds in all, and
+    CallCycle. It also raises
+
+    - NotRestarted, when the server has been gone at a try after *restart_timeout* seconds; with
+      *gives_up_on_stop* also when the calling actor has an exit signal, because then its own
+      supervisor waits for it;
+    - NeverRestarted, when the server is gone and *supervision_ended* is settled.
+
+    In the thread of an actor that was declared dead it raises CallExit, as everything does.
+    """
+    began = time.monotonic()
+    deadline, back_by = began + timeout, began + restart_timeout
+    while True:
+        try:
+            return call(dest, request, max(0.0, deadline - time.monotonic()))
+        except (CallTimeout, CallCycle):
+            raise
+        except CallExit as error:
+            fence()  # a killed caller has nothing more to ask
+            me = local.cell
+            stop_requested = gives_up_on_stop and me is not None and me.mailbox.has_signal()
+            # What is raised replaces the CallExit, so it has the same text and the same cause.
+            if stop_requested or time.monotonic() >= back_by:
+                raise NotRestarted(error.reason, str(error)) from error.__cause__
+            if supervision_ended.wait(_RESTART_POLL_SECONDS):
+                raise NeverRestarted(error.reason, str(error)) from error.__cause__
 
 
 def cast(dest: Destination, request: Any) -> None:
