@@ -110,7 +110,7 @@ def _storage(
     return StorageActor.child_spec(
         path,
         wake=partial(wake_queue, queue_actors, Wake()),
-        heed=partial(wake_queue, queue_actors, Wake(check_commands=True)),
+        wake_for_commands=partial(wake_queue, queue_actors, Wake(check_commands=True)),
         durable=config.path is not None,
         owner=names,
         signer=Signer(config.signing_keys),

@@ -67,12 +67,12 @@ class _Sweep(NamedTuple):
 class StorageActor(GenServer):
     """Runs verbs on the store in the directory *path*, which it opens and closes.
 
-    *durable*: a write is on disk when it is answered. *wake* is called with the name of each queue
+    *durable*: a write is on disk before its reply. *wake* is called with the name of each queue
     that got work, once per commit; it must neither raise nor wait. *owner* says whose successor it
     may be (see :meth:`Environment.open`). *watch_interval*: seconds between two looks for commits
-    of other processes, after which *heed* is called for all queues, as *wake* is; None for no
-    looking. While no other process has the store open, it is twice as long. *signer* closes and
-    opens what jobs are enqueued with. *idle* are those who wait until there is nothing to do.
+    of other processes, after which *wake_for_commands* is called for all queues, as *wake* is; None
+    for no looking. While no other process has the store open, it is twice as long. *signer* signs
+    and verifies what jobs are enqueued with. *idle* are the callers that wait for idleness.
 
     It holds no state but the environment, so its restart loses nothing.
     """
@@ -85,7 +85,7 @@ class StorageActor(GenServer):
         path: str | os.PathLike[str],
         *,
         wake: Callable[[str], None],
-        heed: Callable[[str], None] | None = None,
+        wake_for_commands: Callable[[str], None] | None = None,
         durable: bool = True,
         owner: object = None,
         watch_interval: float | None = None,
@@ -98,14 +98,14 @@ class StorageActor(GenServer):
         self._durable = durable
         self._owner = owner
         self._wake = wake
-        self._heed_queue = heed or wake
+        self._wake_for_commands = wake_for_commands or wake
         self._watch_interval = watch_interval
         self._signer = signer or Signer()
         self._due: set[str] = set()
         """The queues that got work and are not woken yet."""
         self._commanded: set[str] = set()
         """The queues that got commands and are not told of them yet."""
-        self._is_told = False
+        self._is_commit_reported = False
         """Whether a `_Committed` is on its way."""
         self._seen = 0
         """The last transaction that all queues know of."""
@@ -163,10 +163,10 @@ class StorageActor(GenServer):
         return NOREPLY
 
     def handle_info(self, message: Any) -> None:
-        """Heed the commits of other processes, and forget readers that were killed."""
+        """Handle commits of other processes, and forget readers that were killed."""
         match message:
             case _Committed():
-                self._heed()
+                self._on_commit_elsewhere()
             case LookForIdle():
                 self._is_look_due = False
                 self._look_for_idle()
@@ -221,7 +221,7 @@ class StorageActor(GenServer):
 
     def _announce(self) -> None:
         """Wake the queues that got work or commands, also those of a turn that was cut short."""
-        for queues, wake in ((self._due, self._wake), (self._commanded, self._heed_queue)):
+        for queues, wake in ((self._due, self._wake), (self._commanded, self._wake_for_commands)):
             for queue_name in list(queues):
                 wake(queue_name)
                 queues.discard(queue_name)
@@ -290,24 +290,24 @@ class StorageActor(GenServer):
 
     def _is_news(self) -> bool:
         """Return whether another process has committed something that nobody has told of yet."""
-        if self._is_told:
+        if self._is_commit_reported:
             return False
         try:
-            self._is_told = self._env.last_transaction() != self._seen
+            self._is_commit_reported = self._env.last_transaction() != self._seen
         except (StorageError, lmdb.Error):  # it is being closed
             return False
-        return self._is_told
+        return self._is_commit_reported
 
-    def _heed(self) -> None:
+    def _on_commit_elsewhere(self) -> None:
         """Wake the queues for commits of other processes; a store that refuses is read again."""
-        self._is_told = False
+        self._is_commit_reported = False
         try:
-            self._heed_commits()
+            self._wake_for_commits()
         except StorageError as error:
             if _ends_it(error):
                 raise
 
-    def _heed_commits(self) -> None:
+    def _wake_for_commits(self) -> None:
         if self._env.last_transaction() == self._seen:
             return
         # A commit has its number a moment before those who read see it: what was seen is what
@@ -316,7 +316,7 @@ class StorageActor(GenServer):
             lambda txn: (JobReader(txn, self._env.tables).known_queues(), txn.id())
         )
         for queue_name in queues:
-            self._heed_queue(queue_name)
+            self._wake_for_commands(queue_name)
         self._look_for_idle_soon()
 
     # ---- waiting until there is nothing to do -----------------------------------------------

@@ -3,7 +3,7 @@
 import sys
 
 import journal
-from acts import Act
+from crash_workers import CrashWorker
 
 from antq_actors import AntQ
 from antq_actors.app.config import QueueConfig
@@ -20,7 +20,7 @@ def main(path, directory, name, *numbers):
     for number in range(int(total)):
         kind = "fails" if number % 10 == 3 else "plain"
         args = {"kind": kind, "seconds": seconds}
-        print(app.enqueue(Act, args).id, flush=True)
+        print(app.enqueue(CrashWorker, args).id, flush=True)
     print("enqueued", flush=True)
     sys.stdin.read()  # until the test ends it, by a signal or by closing this
     app.stop()

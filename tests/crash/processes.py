@@ -1,4 +1,4 @@
-"""The parts that processes play: nodes, producers, and one that looks; started, told, killed.
+"""The roles of processes: nodes, producers and observers, which are started, told and killed.
 
 Each is forked from a server that has imported everything and started nothing, so that a new one
 takes milliseconds. It dies as any other process does.
@@ -15,7 +15,7 @@ import time
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
-import acts
+import crash_workers
 import failpoints
 import journal
 from checker import Final
@@ -45,16 +45,16 @@ class NotInTimeError(Exception):
     """Something did not happen within its time."""
 
 
-class Player:
-    """A process that plays *part*, a function of this file, and can be told lines and killed."""
+class ProcessUnderTest:
+    """A process with a *role*, a function of this file; it takes lines and can be killed."""
 
-    def __init__(self, name, part, place, /, **options):
+    def __init__(self, name, role, place, /, **options):
         self.name = name
         self.died: float | None = None
         self._errors = Path(place) / f"{name}.errors"
         self._control, theirs = _fork_server.Pipe()
         self._process = _fork_server.Process(
-            target=_play, args=(part.__name__, theirs, str(place), name, options), daemon=True
+            target=_run_role, args=(role.__name__, theirs, str(place), name, options), daemon=True
         )
         # The fork server is started by the first, and imports as its parent does.
         os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(HERE), *sys.path]))
@@ -115,7 +115,7 @@ class Player:
         self._errors.unlink(missing_ok=True)
 
 
-def _play(part, control, place, name, options):
+def _run_role(role, control, place, name, options):
     errors = os.open(Path(place) / f"{name}.errors", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(errors, 1)
     os.dup2(errors, 2)
@@ -125,14 +125,14 @@ def _play(part, control, place, name, options):
     armed = options.pop("armed", None)
     if armed is not None:
         failpoints.arm(*armed)
-    globals()[part](control, Path(place) / "store", **options)
+    globals()[role](control, Path(place) / "store", **options)
 
 
 def node(control, path, *, retention=None):
     """Run the queues."""
     journal.note("starting")
     app = AntQ(path, queues=QUEUES, retention=retention, max_interruptions=HOWEVER_OFTEN)
-    acts.Enqueues.app = app
+    crash_workers.Enqueues.app = app
     app.start()
     journal.note("up")
     while not _told(control, LONGEST):
@@ -150,14 +150,14 @@ def singly(control, path, *, seed, backlog=60):
         kinds = ["plain", "plain", "fails", "snoozes", "scheduled", "unique"]
         kind = "enqueues" if chance.random() < 0.1 else chance.choice(kinds)
         queue = chance.choice(list(QUEUES))
-        worker, options = acts.Act, {"queue": queue}
+        worker, options = crash_workers.CrashWorker, {"queue": queue}
         args = _args(kind, queue, chance)
         if kind == "scheduled":
             options["schedule_in"] = chance.uniform(0, 0.5)
         if kind == "unique":
-            worker = acts.Once
+            worker = crash_workers.Once
         if kind == "enqueues":
-            worker, options["timeout"] = acts.Enqueues, chance.uniform(*TIMEOUTS)
+            worker, options["timeout"] = crash_workers.Enqueues, chance.uniform(*TIMEOUTS)
         try:
             journal.acknowledge(app.enqueue(worker, args, **options).id, calls=[args["call"]])
         except AlreadyExists:
@@ -176,7 +176,7 @@ def in_bulk(control, path, *, seed, backlog=60):
         kinds = ["unique"] if unique else ["plain", "fails", "snoozes"]
         queue = chance.choice(list(QUEUES))
         batch = [_args(chance.choice(kinds), queue, chance) for _ in range(chance.randint(1, 20))]
-        worker = acts.Once if unique else acts.Act
+        worker = crash_workers.Once if unique else crash_workers.CrashWorker
         # Of the unique ones some are left out.
         calls = None if unique else [args["call"] for args in batch]
         journal.acknowledge(*app.enqueue_many(worker, batch, queue=queue), calls=calls)
@@ -195,11 +195,11 @@ def through_ctrl_c(control, path, *, seed, backlog=60):
             return
         for _ in range(10):
             unique = f"ctrl-c {chance.randint(1, 5)}" if chance.random() < 0.3 else None
-            acts.enqueue_one(app, unique)
-            acts.enqueue_many(app, chance.randint(0, 3))
+            crash_workers.enqueue_one(app, unique)
+            crash_workers.enqueue_many(app, chance.randint(0, 3))
 
     in_handler = chance.random() < 0.5
-    ctrl_c = CtrlC(chance, lambda: acts.enqueue_one(app) if in_handler else None)
+    ctrl_c = CtrlC(chance, lambda: crash_workers.enqueue_one(app) if in_handler else None)
     while not _told(control, chance.uniform(0, 0.02)):
         ctrl_c.run(enqueue_some)
     ctrl_c.end()
@@ -212,11 +212,11 @@ def one_life(control, path, *, retention=None):
     app = AntQ(path, queues=QUEUES, retention=retention, max_interruptions=HOWEVER_OFTEN).start()
     journal.note("up")
     for kind in ("plain", "fails", "snoozes"):
-        journal.acknowledge(app.enqueue(acts.Act, {"kind": kind}).id)
-    journal.acknowledge(*app.enqueue_many(acts.Act, [{"kind": "plain"}] * 3))
+        journal.acknowledge(app.enqueue(crash_workers.CrashWorker, {"kind": kind}).id)
+    journal.acknowledge(*app.enqueue_many(crash_workers.CrashWorker, [{"kind": "plain"}] * 3))
     wanted = None if retention else ACTIVE
     problems = _late(lambda: app.count_workers(status=wanted) == 0, LONGEST, "jobs remain")
-    long_one = app.enqueue(acts.Act, {"lingers_in": name}).id
+    long_one = app.enqueue(crash_workers.CrashWorker, {"lingers_in": name}).id
     journal.acknowledge(long_one)
     problems += _late(
         lambda: any(row.job == long_one for row in journal.rows(path.parent)),
@@ -251,7 +251,9 @@ def perform(control, path, *, concurrency, retention):
     while not _told(control, LONGEST):
         pass
     app.stop()
-    control.send((next(acts.performed), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
+    control.send(
+        (next(crash_workers.performed), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    )
 
 
 def enqueue(control, path, *, together, backlog):
@@ -263,10 +265,10 @@ def enqueue(control, path, *, together, backlog):
                 time.sleep(0.005)
                 continue
             if together > 1:
-                enqueued += len(app.enqueue_many(acts.Nothing, [{}] * together))
+                enqueued += len(app.enqueue_many(crash_workers.Nothing, [{}] * together))
                 continue
             for _ in range(100):
-                app.enqueue(acts.Nothing)
+                app.enqueue(crash_workers.Nothing)
                 enqueued += 1
     control.send((enqueued, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss))
 

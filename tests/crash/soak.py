@@ -22,7 +22,7 @@ from pathlib import Path
 import checker
 import journal
 from failpoints import FAILPOINTS
-from processes import NotInTimeError, Player, in_bulk, look, node, singly, through_ctrl_c
+from processes import NotInTimeError, ProcessUnderTest, in_bulk, look, node, singly, through_ctrl_c
 
 BATCH = 20
 """Cycles between two checks."""
@@ -59,7 +59,7 @@ class Soak:
         self._directory = directory
         self._chance = random.Random(seed)
         self._generations: Counter[str] = Counter()
-        self._players: dict[str, Player] = {}
+        self._processes: dict[str, ProcessUnderTest] = {}
         self._deaths: dict[str, float] = {}
         self._of_processes: list[journal.Row] = []
 
@@ -73,25 +73,25 @@ class Soak:
         except NotInTimeError as error:
             self.findings.append(str(error))
         finally:
-            for player in self._players.values():
-                player.kill()
+            for process in self._processes.values():
+                process.kill()
 
     def _batch(self, cycles: int) -> None:
         is_alone = self._chance.random() < 0.3
         for role in ("north", *PRODUCERS) if is_alone else (*NODES, *PRODUCERS):
             self._is_there(role)
-        if is_alone and "south" in self._players:
+        if is_alone and "south" in self._processes:
             self._kill("south", "random")
-            self._players.pop("south").forget()
+            self._processes.pop("south").forget()
         for _ in range(cycles):
             self._cycle()
         self._drain()
         self._check()
 
     def _cycle(self) -> None:
-        for role in list(self._players):
+        for role in list(self._processes):
             self._is_there(role)
-        role = self._chance.choice(list(self._players))
+        role = self._chance.choice(list(self._processes))
         if self._chance.random() < 0.5:
             time.sleep(self._chance.uniform(0, 0.5))
             self._kill(role, "random")
@@ -102,38 +102,38 @@ class Soak:
         self._is_there(role)
 
     def _kill_at_failpoint(self, role: str, point: str) -> None:
-        player = self._players[role]
+        process = self._processes[role]
         nth = 1
         if point.startswith(AT_START):
             self._kill(role, "random")
-            player = self._start(role, armed=(point, nth))
+            process = self._start(role, armed=(point, nth))
         elif point.startswith("rescue:"):
-            player = self._at_a_rescue(role, point)
+            process = self._at_a_rescue(role, point)
         elif point.startswith("stop:"):
-            player.tell("arm", point, nth)
-            player.tell("stop")
+            process.tell("arm", point, nth)
+            process.tell("stop")
             self._until_it_ends(role, point)
             return
         else:
             nth = self._chance.randint(1, 5)
-            player.tell("arm", point, nth)
-        if player.ends_within(REACHED_WITHIN):
+            process.tell("arm", point, nth)
+        if process.ends_within(REACHED_WITHIN):
             self._ended(role, point)
         else:
             self._kill(role, "failpoint not reached")
 
-    def _at_a_rescue(self, role: str, point: str) -> Player:
+    def _at_a_rescue(self, role: str, point: str) -> ProcessUnderTest:
         """Let a node have another to rescue, or itself: it comes again under another number."""
-        others = [other for other in NODES if other != role and other in self._players]
+        others = [other for other in NODES if other != role and other in self._processes]
         if not others:
             self._kill(role, "random")
             return self._start(role, armed=(point, 1))
-        self._players[role].tell("arm", point, 1)
+        self._processes[role].tell("arm", point, 1)
         self._kill(others[0], "random")
-        return self._players[role]
+        return self._processes[role]
 
     def _until_it_ends(self, role: str, point: str) -> None:
-        if self._players[role].ended() == 0:
+        if self._processes[role].ended() == 0:
             self.counts["stops"] += 1  # with nothing to give back it did not come by
         else:
             self._ended(role, point)
@@ -141,15 +141,15 @@ class Soak:
     # ---- processes ------------------------------------------------------------------------
 
     def _is_there(self, role: str) -> None:
-        player = self._players.get(role)
-        if player is not None and player.exitcode is None:
+        process = self._processes.get(role)
+        if process is not None and process.exitcode is None:
             return
-        if player is not None and player.exitcode != 0 and player.died is None:
+        if process is not None and process.exitcode != 0 and process.died is None:
             self._ended(role, "late")
         self._start(role)
 
-    def _start(self, role: str, **options) -> Player:
-        old = self._players.pop(role, None)
+    def _start(self, role: str, **options) -> ProcessUnderTest:
+        old = self._processes.pop(role, None)
         if old is not None:
             old.forget()
         self._generations[role] += 1
@@ -158,24 +158,24 @@ class Soak:
             options["retention"] = RETENTION
         else:
             options["seed"] = self._chance.random()
-        part = {**NODES, **PRODUCERS}[role]
-        self._players[role] = Player(name, part, self._directory, **options)
-        return self._players[role]
+        function = {**NODES, **PRODUCERS}[role]
+        self._processes[role] = ProcessUnderTest(name, function, self._directory, **options)
+        return self._processes[role]
 
     def _kill(self, role: str, kind: str) -> None:
-        player = self._players[role]
-        player.kill()
-        self._deaths[player.name] = player.died
+        process = self._processes[role]
+        process.kill()
+        self._deaths[process.name] = process.died
         self._ended(role, kind)
 
     def _ended(self, role: str, kind: str) -> None:
-        player = self._players[role]
-        player.died = player.died or time.monotonic()
-        if player.was_killed:
+        process = self._processes[role]
+        process.died = process.died or time.monotonic()
+        if process.was_killed:
             self.kills[role, kind if kind in KINDS else "failpoint"] += 1
         else:
-            code, errors = player.exitcode, player.errors()
-            self.findings.append(f"{player.name} ended by itself with {code}: {errors}")
+            code, errors = process.exitcode, process.errors()
+            self.findings.append(f"{process.name} ended by itself with {code}: {errors}")
 
     # ---- what came of it ------------------------------------------------------------------
 
@@ -183,7 +183,7 @@ class Soak:
         """Let the producers stop and all jobs end."""
         for role in PRODUCERS:
             self._is_there(role)
-            self._players[role].tell("stop")
+            self._processes[role].tell("stop")
         for role in PRODUCERS:
             self._until_it_ends(role, "late")
         for role in NODES:
@@ -192,7 +192,7 @@ class Soak:
     def _check(self) -> None:
         self._generations["look"] += 1
         name = f"look-{self._generations['look']}"
-        looker = Player(name, look, self._directory, nodes=len(NODES))
+        looker = ProcessUnderTest(name, look, self._directory, nodes=len(NODES))
         problems, jobs = looker.hear(timeout=100)
         looker.ended()
         looker.forget()
@@ -233,7 +233,7 @@ class Soak:
         if self.findings:
             return
         for role in NODES:
-            self._players[role].tell("stop")
+            self._processes[role].tell("stop")
         for role in NODES:
             self._until_it_ends(role, "late")
 

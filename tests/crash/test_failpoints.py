@@ -1,11 +1,11 @@
 """A process dies between any two steps of a job's path; then another one ends what it began."""
 
-import acts
+import crash_workers
 import failpoints
 import journal
 import pytest
 from checker import Final, check
-from processes import ACTIVE, HOWEVER_OFTEN, QUEUES, Player, one_life
+from processes import ACTIVE, HOWEVER_OFTEN, QUEUES, ProcessUnderTest, one_life
 from support.apps import until
 
 from antq_actors import AntQ
@@ -18,7 +18,7 @@ def play(tmp_path):
     players = []
 
     def start(name, **options):
-        players.append(Player(name, one_life, tmp_path, **options))
+        players.append(ProcessUnderTest(name, one_life, tmp_path, **options))
         return players[-1]
 
     yield start
@@ -61,7 +61,7 @@ def die_at(name, player, directory):
 
 def end_in_another(directory, *, pruned):
     journal.begin(directory, "last")
-    assert acts.Act  # it is known here by its name
+    assert crash_workers.CrashWorker  # it is known here by its name
     app = AntQ(directory / "store", queues=QUEUES, retention=None, max_interruptions=HOWEVER_OFTEN)
     with app:
         store = app._runtime().store

@@ -3,7 +3,7 @@
 import signal
 import time
 
-import acts
+import crash_workers
 import journal
 import pytest
 from checker import Final, check, executions
@@ -51,7 +51,7 @@ def enqueuer(program, tmp_path):
         )
 
     yield start
-    assert acts.Act  # what they enqueue is performed here as well
+    assert crash_workers.CrashWorker  # what they enqueue is performed here as well
 
 
 def ended_here(directory):

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from processes import NotInTimeError, Player, enqueue, look, perform
+from processes import NotInTimeError, ProcessUnderTest, enqueue, look, perform
 
 BACKLOG = {"single": 20_000, "bulk": 4_000}
 """Jobs; with more, this producer waits. In bulk it is the faster one by far."""
@@ -27,11 +27,13 @@ def run(directory: Path, seconds: float) -> list[str]:
     """Print what was done; return what went wrong."""
     speak = {"log": logging.WARNING}
     nodes = [
-        Player(name, perform, directory, concurrency=50, retention=RETENTION, **speak)
+        ProcessUnderTest(name, perform, directory, concurrency=50, retention=RETENTION, **speak)
         for name in ("north", "south")
     ]
     producers = [
-        Player(name, enqueue, directory, together=together, backlog=BACKLOG[name], **speak)
+        ProcessUnderTest(
+            name, enqueue, directory, together=together, backlog=BACKLOG[name], **speak
+        )
         for name, together in (("single", 1), ("bulk", 500))
     ]
     players = [*nodes, *producers]
@@ -39,7 +41,7 @@ def run(directory: Path, seconds: float) -> list[str]:
         began = time.monotonic()
         time.sleep(seconds)
         enqueued = _stop(producers)
-        looker = Player("look", look, directory, nodes=len(nodes), timeout=120.0)
+        looker = ProcessUnderTest("look", look, directory, nodes=len(nodes), timeout=120.0)
         problems, left = looker.hear(timeout=130)
         took = time.monotonic() - began
         performed = _stop(nodes)
@@ -69,7 +71,7 @@ def run(directory: Path, seconds: float) -> list[str]:
     return problems
 
 
-def _stop(players: list[Player]) -> list[tuple[int, int]]:
+def _stop(players: list[ProcessUnderTest]) -> list[tuple[int, int]]:
     """Return the number of jobs and the KiB of each."""
     for each in players:
         each.tell("stop")

@@ -14,7 +14,7 @@ BLINK = 0.005
 _snoozed = set()
 
 
-class Act(Worker, max_attempts=3, name="crash:Act"):
+class CrashWorker(Worker, max_attempts=3, name="crash:Act"):
     """Takes ``seconds``. Of the kind "fails", its first attempt does; of the kind "snoozes", it
     does so once in each process. In the process ``lingers_in`` it goes on and on.
     """
@@ -46,11 +46,11 @@ class Act(Worker, max_attempts=3, name="crash:Act"):
         return 2 * BLINK
 
 
-class Once(Act, unique=Unique(args=["unique"]), name="crash:Once"):
+class Once(CrashWorker, unique=Unique(args=["unique"]), name="crash:Once"):
     """One of which there is only one at a time."""
 
 
-class Enqueues(Act, max_attempts=1_000_000, name="crash:Enqueues"):
+class Enqueues(CrashWorker, max_attempts=1_000_000, name="crash:Enqueues"):
     """Enqueues others in the application ``Enqueues.app``: in its first attempt without end, so
     that its timeout comes in the middle of that; in each later one a few.
     """
@@ -89,7 +89,7 @@ def enqueue_one(app, unique=None):
     call = journal.new_call()
     args = {"call": call} if unique is None else {"call": call, "unique": unique}
     try:
-        id_ = app.enqueue(Act if unique is None else Once, args).id
+        id_ = app.enqueue(CrashWorker if unique is None else Once, args).id
     except AlreadyExists:
         return
     journal.acknowledge(id_, calls=[call])
@@ -98,7 +98,7 @@ def enqueue_one(app, unique=None):
 def enqueue_many(app, how_many):
     """Do the same with so many together."""
     calls = [journal.new_call() for _ in range(how_many)]
-    ids = app.enqueue_many(Act, [{"call": call} for call in calls])
+    ids = app.enqueue_many(CrashWorker, [{"call": call} for call in calls])
     journal.acknowledge(*ids, calls=calls)
 
 
