@@ -15,8 +15,8 @@ with AntQ(place / "store", queues={"default": QueueConfig(2, executor="process")
     for action in ("be_deaf", "spin"):
         app.enqueue(ActionJob, {"place": str(place), "action": action})
     until(lambda: len(list(place.glob("begun *"))) == 2, "the beginning of both")
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    with suppress(KeyboardInterrupt):
+    with suppress(KeyboardInterrupt):  # which may come as soon as it is ready
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
         time.sleep(60)
     app.stop(timeout=0.5)
