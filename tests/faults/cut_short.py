@@ -250,6 +250,13 @@ def use(app):
         assert wait_until(lambda: app.get_worker(job.id).status == "completed")
 
 
+def ends_a_with_block(frame):
+    """Return whether *frame* is at the line of a ``with`` again, to leave its block."""
+    line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+    begins = min(at for at, _, number in frame.f_code.co_lines() if number == frame.f_lineno)
+    return line.lstrip().startswith("with ") and frame.f_lasti > begins
+
+
 class Everywhere(Cutter):
     """A cutter for all threads that begin from now on, which is armed by hand."""
 
@@ -257,9 +264,8 @@ class Everywhere(Cutter):
     _counting = threading.Lock()
 
     def _count(self, frame):
-        code = linecache.getline(frame.f_code.co_filename, frame.f_lineno).lstrip()
-        if code.startswith("with "):
-            return  # at the end of a block too: nothing there can crash, and nothing would clean up
+        if ends_a_with_block(frame):
+            return  # nothing there can crash, and no handler would release what it holds
         with self._counting:
             if not self.is_armed:
                 return
@@ -273,10 +279,8 @@ class Everywhere(Cutter):
 
 def cut_service_threads(what, store, stride):
     """The threads that claim, perform and settle jobs are cut short, each as a crash."""
-    only = [
-        f"antq_actors/{part}" for part in ("storage", "queues", "executors", "otp/messaging/inline")
-    ]
-    cutter = Everywhere("lines", what, (*only, "antq_actors/otp/kernel/mailbox"))
+    parts = ("storage", "queues", "executors", "otp/messaging/calls", "otp/kernel/mailbox")
+    cutter = Everywhere("lines", what, [f"antq_actors/{part}" for part in parts])
     threading.settrace(cutter._trace)
     problems = []
     while len(problems) < 3:
