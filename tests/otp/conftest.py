@@ -2,8 +2,9 @@ import threading
 
 import pykka
 import pytest
+from endless import Deaf, Endless
 from probe import Gate, Notes, Probe
-from supervised import Log, eventually, kill
+from supervised import Child, Log, eventually, kill
 
 from antq_actors.otp import (
     IGNORE,
@@ -53,6 +54,30 @@ def gate():
     gate = Gate()
     yield gate
     gate.open()
+
+
+@pytest.fixture
+def endless():
+    return Endless()
+
+
+@pytest.fixture
+def deaf():
+    """Work that heeds no interruption, let go at the latest when the test is over."""
+    deaf = Deaf()
+    yield deaf
+    deaf.let_go()
+
+
+@pytest.fixture
+def child(log):
+    """Make specs of children that write into the log; `child.plan` is what they do at start."""
+
+    def make(child_id, *, of=Child, **fields):
+        return of.child_spec(child_id, log, make.plan, id=child_id, **fields)
+
+    make.plan = {}
+    return make
 
 
 @pytest.fixture

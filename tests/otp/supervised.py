@@ -6,9 +6,12 @@ import time
 
 from antq_actors.otp import (
     IGNORE,
+    RESTARTING,
     CallExit,
     GenServer,
     Killed,
+    Shutdown,
+    Supervisor,
     call,
     exit,  # noqa: A004 - OTP's name
     unlink,
@@ -87,6 +90,8 @@ class Deserter(Child):
 
 
 BOOM = ValueError("boom")
+DONE = Shutdown("done")
+UP, DOWN = "up", "down"
 
 
 def raise_anew(error):
@@ -110,6 +115,24 @@ def end_with(ref, error):
 
 def kill(ref):
     exit(ref, Killed())
+
+
+def ended(task):
+    """Wait for the end of *task*; return its reason."""
+    return eventually(lambda: task.ref.cell.reason)
+
+
+def refs(sup):
+    """Return what is in the place of each child of *sup*, by id."""
+    return {child.id: child.ref for child in Supervisor.which_children(sup)}
+
+
+def running(sup):
+    return [child_id for child_id, ref in refs(sup).items() if ref not in (None, RESTARTING)]
+
+
+def is_empty(sup):
+    return Supervisor.which_children(sup) == []
 
 
 def eventually(condition, seconds=80.0, what=None):

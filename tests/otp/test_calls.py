@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from probe import LONGEST, InThread, Probe, answering, raising
-from supervised import eventually, kill
+from supervised import BOOM, eventually, kill
 
 from antq_actors.otp import (
     NOREPLY,
@@ -32,8 +32,6 @@ from antq_actors.otp import (
 )
 from antq_actors.otp.kernel.messages import Response
 from antq_actors.otp.messaging.calls import call_by_message, reply_error
-
-BOOM = ValueError("boom")
 
 
 def asking(ref, request, timeout=None):

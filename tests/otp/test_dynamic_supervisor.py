@@ -3,7 +3,7 @@ import threading
 import time
 
 import pytest
-from supervised import BOOM, Child, Stubborn, crash, eventually, kill
+from supervised import BOOM, DOWN, UP, Child, Stubborn, crash, eventually, kill
 
 from antq_actors.otp import (
     BRUTAL_KILL,
@@ -28,18 +28,6 @@ from antq_actors.otp import (
     monitor,
     stop,
 )
-
-UP = "up"
-DOWN = "down"
-
-
-@pytest.fixture
-def child(log):
-    def make(child_id, *, of=Child, **fields):
-        return of.child_spec(child_id, log, make.plan, id=child_id, **fields)
-
-    make.plan = {}
-    return make
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import threading
 
 import pytest
 from probe import InThread
-from supervised import BOOM, Child, Log, Stubborn, crash, end_with, eventually, kill
+from supervised import BOOM, Child, Log, Stubborn, crash, end_with, eventually, kill, refs
 
 from antq_actors.otp import (
     BRUTAL_KILL,
@@ -51,10 +51,6 @@ def take(stream, count):
 
 def child(child_id, log, plan=None, **fields):
     return Child.child_spec(child_id, log, plan, id=child_id, **fields)
-
-
-def refs(sup):
-    return {info.id: info.ref for info in Supervisor.which_children(sup)}
 
 
 def test_each_start_and_each_ordered_end_is_told_in_its_order(stream, log):

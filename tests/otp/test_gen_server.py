@@ -5,7 +5,7 @@ import threading
 import pykka
 import pytest
 from probe import LONGEST, InThread, Probe, answering, raising
-from supervised import kill, raise_anew
+from supervised import BOOM, kill, raise_anew
 
 from antq_actors.otp import (
     AlreadyStarted,
@@ -28,8 +28,6 @@ from antq_actors.otp import (
     whereis,
 )
 from antq_actors.otp.actors.task_actor import TaskActor
-
-BOOM = ValueError("boom")
 
 
 class Lean(TaskActor):

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 from probe import LONGEST, InThread, Probe, raising
-from supervised import eventually, kill
+from supervised import DONE, eventually, kill
 
 from antq_actors.otp import (
     CallExit,
@@ -26,8 +26,6 @@ from antq_actors.otp import (
 )
 from antq_actors.otp.kernel.errors import Interrupt
 from antq_actors.otp.kernel.stopping import Interruptible
-
-DONE = Shutdown("done")
 
 
 def never():

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 from probe import LONGEST, Probe, answering, raising
-from supervised import kill
+from supervised import BOOM, DONE, kill
 
 from antq_actors.otp import (
     CallExit,
@@ -13,7 +13,6 @@ from antq_actors.otp import (
     Killed,
     NoProc,
     Normal,
-    Shutdown,
     call,
     exit,  # noqa: A004 - OTP's name
     link,
@@ -22,9 +21,6 @@ from antq_actors.otp import (
     trap_exit,
     unlink,
 )
-
-BOOM = ValueError("boom")
-DONE = Shutdown("done")
 
 ENDS = {
     "normal": (stop, Normal()),

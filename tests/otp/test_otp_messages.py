@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from probe import LONGEST, Probe, answering, raising
-from supervised import eventually, kill, raise_anew
+from supervised import BOOM, eventually, kill, raise_anew
 
 from antq_actors.otp import (
     NOREPLY,
@@ -28,9 +28,6 @@ from antq_actors.otp import (
     unlink,
     whereis,
 )
-
-BOOM = ValueError("boom")
-
 
 # ---- the registry, rules 63 and 64 ------------------------------------------------------------
 

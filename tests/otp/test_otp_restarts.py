@@ -5,10 +5,9 @@ import logging
 import weakref
 
 import pytest
-from supervised import BOOM, Child, crash, end_with, eventually, kill
+from supervised import BOOM, DOWN, UP, Child, crash, end_with, eventually, kill, refs, running
 
 from antq_actors.otp import (
-    RESTARTING,
     AutoShutdown,
     Crash,
     DynamicSupervisor,
@@ -24,8 +23,6 @@ from antq_actors.otp import (
     whereis,
 )
 
-UP = "up"
-DOWN = "down"
 PERMANENT, TRANSIENT, TEMPORARY = Restart.PERMANENT, Restart.TRANSIENT, Restart.TEMPORARY
 
 ENDS = {
@@ -35,23 +32,6 @@ ENDS = {
     "crash": crash,
     "killed": kill,
 }
-
-
-@pytest.fixture
-def child(log):
-    def make(child_id, **fields):
-        return Child.child_spec(child_id, log, make.plan, id=child_id, **fields)
-
-    make.plan = {}
-    return make
-
-
-def refs(sup):
-    return {c.id: c.ref for c in Supervisor.which_children(sup)}
-
-
-def running(sup):
-    return [id_ for id_, ref in refs(sup).items() if ref not in (None, RESTARTING)]
 
 
 def restarts_left(sup):

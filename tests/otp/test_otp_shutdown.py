@@ -5,7 +5,7 @@ import math
 
 import pytest
 from probe import LONGEST, InThread, Probe, raising
-from supervised import Child, eventually, kill
+from supervised import BOOM, DOWN, UP, Child, eventually, kill, refs
 
 from antq_actors.otp import (
     BRUTAL_KILL,
@@ -33,19 +33,11 @@ from antq_actors.otp import (
 )
 from antq_actors.otp.supervision.children import is_clean
 
-UP = "up"
-DOWN = "down"
-BOOM = ValueError("boom")
-
 
 def reports(caplog):
     """What supervisors said of shutdowns."""
     errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
     return [line for line in errors if "not clean" in line]
-
-
-def refs(sup):
-    return {c.id: c.ref for c in Supervisor.which_children(sup)}
 
 
 # ---- a supervisor and those above it, rules 13, 14 and 48 -------------------------------------

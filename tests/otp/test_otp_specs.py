@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from supervised import BOOM, Child, crash
+from supervised import BOOM, DOWN, UP, Child, crash
 
 from antq_actors.otp import (
     AutoShutdown,
@@ -23,10 +23,6 @@ from antq_actors.otp import (
     stop,
 )
 from antq_actors.otp.supervision.admin import SupervisorOptions
-
-UP = "up"
-DOWN = "down"
-
 
 # ---- specs ------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 from probe import InThread, Probe
-from supervised import BOOM, Child, crash, eventually
+from supervised import BOOM, crash, eventually
 
 from antq_actors.otp import (
     CallExit,
@@ -19,15 +19,6 @@ from antq_actors.otp import (
     tree,
     whereis,
 )
-
-
-@pytest.fixture
-def child(log):
-    def make(child_id, **fields):
-        return Child.child_spec(child_id, log, make.plan, id=child_id, **fields)
-
-    make.plan = {}
-    return make
 
 
 def names(node):

@@ -10,7 +10,7 @@ from contextlib import suppress
 import pykka
 import pytest
 from probe import LONGEST, InThread, Probe, answering, raising
-from supervised import eventually, kill, raise_anew
+from supervised import BOOM, DONE, eventually, kill, raise_anew
 
 from antq_actors.otp import (
     IGNORE,
@@ -23,7 +23,6 @@ from antq_actors.otp import (
     Killed,
     NoProc,
     Normal,
-    Shutdown,
     StartError,
     Stop,
     call,
@@ -39,8 +38,6 @@ from antq_actors.otp import (
 )
 from antq_actors.otp.messaging.calls import call_by_message
 
-BOOM = ValueError("boom")
-DONE = Shutdown("done")
 OUT_OF_THE_WAY = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
 BASE_EXCEPTIONS = [

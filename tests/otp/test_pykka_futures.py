@@ -5,11 +5,9 @@ import asyncio
 import pykka
 import pytest
 from probe import LONGEST
-from supervised import eventually, raise_anew
+from supervised import BOOM, eventually, raise_anew
 
 from antq_actors.otp import NOREPLY, GenServer, reply, stop
-
-BOOM = ValueError("boom")
 
 
 class Track:

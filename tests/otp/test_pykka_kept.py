@@ -3,7 +3,7 @@
 import pykka
 import pytest
 from probe import LONGEST, InThread, answering, raising
-from supervised import eventually, kill, raise_anew
+from supervised import BOOM, eventually, kill, raise_anew
 
 from antq_actors.otp import (
     CallExit,
@@ -17,8 +17,6 @@ from antq_actors.otp import (
     monitor,
     stop,
 )
-
-BOOM = ValueError("boom")
 
 
 class Counter(GenServer):

@@ -4,11 +4,10 @@ import logging
 
 import pytest
 from probe import LONGEST, raising
-from supervised import raise_anew
+from supervised import BOOM, raise_anew
 
 from antq_actors.otp import CallExit, Crash, GenServer, call, monitor
 
-BOOM = ValueError("boom")
 WORSE = KeyError("worse")
 
 

@@ -5,7 +5,19 @@ import threading
 import traceback
 
 import pytest
-from supervised import BOOM, Child, crash, end_with, eventually, kill, raise_anew
+from supervised import (
+    BOOM,
+    DOWN,
+    UP,
+    Child,
+    crash,
+    end_with,
+    eventually,
+    is_empty,
+    kill,
+    raise_anew,
+    running,
+)
 
 from antq_actors.otp import (
     IGNORE,
@@ -31,27 +43,9 @@ from antq_actors.otp import (
     whereis,
 )
 
-UP = "up"
-DOWN = "down"
-
 
 def ref_of(sup, child_id):
     return next(c.ref for c in Supervisor.which_children(sup) if c.id == child_id)
-
-
-def running(sup):
-    return [c.id for c in Supervisor.which_children(sup) if c.ref not in (None, RESTARTING)]
-
-
-@pytest.fixture
-def child(log):
-    """Make specs of children that write into the log; `child.plan` is what they do at start."""
-
-    def make(child_id, *, of=Child, **fields):
-        return of.child_spec(child_id, log, make.plan, id=child_id, **fields)
-
-    make.plan = {}
-    return make
 
 
 # ---- boot, 1.2 --------------------------------------------------------------------------------
@@ -594,7 +588,7 @@ def test_rule_50_a_significant_child_is_refused_where_it_has_no_meaning(supervis
         Supervisor.start([significant])
     with pytest.raises(ValueError, match="significant"):
         Supervisor.start_child(sup, significant)
-    assert Supervisor.which_children(sup) == []
+    assert is_empty(sup)
 
 
 @pytest.mark.rule(54)

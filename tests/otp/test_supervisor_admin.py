@@ -1,7 +1,7 @@
 """Rules of otp 1.9: what can be asked of a supervisor, state by state."""
 
 import pytest
-from supervised import Child, crash, eventually, kill
+from supervised import crash, eventually, kill
 
 from antq_actors.otp import (
     RESTARTING,
@@ -21,15 +21,6 @@ from antq_actors.otp import (
     stop,
     whereis,
 )
-
-
-@pytest.fixture
-def child(log):
-    def make(child_id, *, of=Child, **fields):
-        return of.child_spec(child_id, log, make.plan, id=child_id, **fields)
-
-    make.plan = {}
-    return make
 
 
 def info(sup, child_id):

@@ -6,7 +6,18 @@ import threading
 
 import pykka
 import pytest
-from supervised import BOOM, Child, Deserter, Stubborn, crash, eventually, kill, raise_anew
+from supervised import (
+    BOOM,
+    DOWN,
+    UP,
+    Child,
+    Deserter,
+    Stubborn,
+    crash,
+    eventually,
+    kill,
+    raise_anew,
+)
 
 from antq_actors.otp import (
     BRUTAL_KILL,
@@ -26,9 +37,6 @@ from antq_actors.otp import (
     stop,
     whereis,
 )
-
-UP = "up"
-DOWN = "down"
 
 
 def errors(caplog):

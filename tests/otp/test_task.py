@@ -9,9 +9,8 @@ import time
 from datetime import timedelta
 
 import pytest
-from endless import Deaf, Endless
 from probe import LONGEST, InThread, answering, raising
-from supervised import eventually, kill
+from supervised import BOOM, DONE, ended, eventually, kill
 
 from antq_actors.otp import (
     BRUTAL_KILL,
@@ -33,31 +32,10 @@ from antq_actors.otp import (
 from antq_actors.otp.threads import run_queue
 from antq_actors.otp.threads.run_queue import RunQueue
 
-BOOM = ValueError("boom")
-DONE = Shutdown("done")
-
-
-@pytest.fixture
-def deaf():
-    """Work that heeds no interruption, let go at the latest when the test is over."""
-    deaf = Deaf()
-    yield deaf
-    deaf.let_go()
-
-
-@pytest.fixture
-def endless():
-    return Endless()
-
 
 def in_actor(fn, *args, **kwargs):
     """A function that an actor runs: *fn* of the arguments, and not of the actor."""
     return lambda _me: fn(*args, **kwargs)
-
-
-def ended(task):
-    """The reason *task* ended with."""
-    return eventually(lambda: task.ref.cell.reason)
 
 
 # ---- the value --------------------------------------------------------------------------------

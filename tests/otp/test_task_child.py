@@ -6,9 +6,8 @@ import threading
 from datetime import timedelta
 
 import pytest
-from endless import Deaf, Endless
 from probe import LONGEST, InThread, Probe, answering
-from supervised import eventually, raise_anew
+from supervised import eventually, is_empty, raise_anew
 
 from antq_actors.otp import (
     BRUTAL_KILL,
@@ -110,8 +109,7 @@ def test_a_significant_task_takes_its_supervisor_along():
     assert watch.wait(LONGEST).reason == Shutdown()
 
 
-def test_a_task_is_interrupted_when_its_supervisor_stops(supervise):
-    endless = Endless()
+def test_a_task_is_interrupted_when_its_supervisor_stops(supervise, endless):
     sup = supervise(Task.child_spec(endless))
     endless.wait_begun()
 
@@ -158,8 +156,8 @@ STARTS = [TaskSupervisor.async_, TaskSupervisor.async_nolink]
 @pytest.mark.rule(86)
 @pytest.mark.parametrize("async_", STARTS)
 @pytest.mark.parametrize("shutdown", [BRUTAL_KILL, 0, 0.05])
-def test_a_task_has_so_long_to_end_when_its_supervisor_does(start, async_, shutdown):
-    sup, deaf = start(of=TaskSupervisor), Deaf()
+def test_a_task_has_so_long_to_end_when_its_supervisor_does(start, deaf, async_, shutdown):
+    sup = start(of=TaskSupervisor)
     task = async_(sup, deaf, shutdown=shutdown)
     deaf.wait_begun()
 
@@ -172,8 +170,8 @@ def test_a_task_has_so_long_to_end_when_its_supervisor_does(start, async_, shutd
 
 @pytest.mark.rule(86)
 @pytest.mark.parametrize("async_", STARTS)
-def test_a_task_with_time_enough_ends_in_its_own_way(start, async_):
-    sup, deaf = start(of=TaskSupervisor), Deaf()
+def test_a_task_with_time_enough_ends_in_its_own_way(start, deaf, async_):
+    sup = start(of=TaskSupervisor)
     task = async_(sup, deaf, shutdown=LONGEST)
     deaf.wait_begun()
     ending = InThread(stop, sup, Shutdown(), LONGEST)
@@ -192,4 +190,4 @@ def test_a_shutdown_that_is_none_is_refused_before_anything_starts(start, async_
     with pytest.raises((TypeError, ValueError), match="shutdown"):
         async_(sup, answering(1), shutdown=shutdown)
 
-    assert TaskSupervisor.which_children(sup) == []
+    assert is_empty(sup)

@@ -3,9 +3,8 @@
 import threading
 
 import pytest
-from endless import Endless
 from probe import LONGEST, InThread, answering, raising
-from supervised import Child, eventually, kill
+from supervised import BOOM, DONE, Child, ended, eventually, kill
 
 from antq_actors.otp import (
     CallCycle,
@@ -27,14 +26,6 @@ from antq_actors.otp import (
 )
 from antq_actors.otp.threads import run_queue
 from antq_actors.otp.threads.run_queue import RunQueue
-
-BOOM = ValueError("boom")
-DONE = Shutdown("done")
-
-
-@pytest.fixture
-def endless():
-    return Endless()
 
 
 @pytest.fixture
@@ -60,10 +51,6 @@ def in_actor(fn, *args):
 
 def trapping(_me):
     trap_exit(on=True)
-
-
-def ended(task):
-    return eventually(lambda: task.ref.cell.reason)
 
 
 # ---- the crash of a task ----------------------------------------------------------------------

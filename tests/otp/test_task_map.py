@@ -9,9 +9,8 @@ import time
 from datetime import timedelta
 
 import pytest
-from endless import Endless
 from probe import LONGEST, InThread, answering, raising
-from supervised import eventually, kill, raise_anew
+from supervised import BOOM, eventually, is_empty, kill, raise_anew
 
 from antq_actors.otp import (
     CallCycle,
@@ -26,13 +25,6 @@ from antq_actors.otp import (
     stop,
 )
 
-BOOM = ValueError("boom")
-
-
-@pytest.fixture
-def endless():
-    return Endless()
-
 
 @pytest.fixture
 def sup(start):
@@ -41,10 +33,6 @@ def sup(start):
 
 def double(item):
     return 2 * item
-
-
-def is_empty(sup):
-    return TaskSupervisor.which_children(sup) == []
 
 
 class Pulled:

@@ -6,9 +6,8 @@ import threading
 import time
 
 import pytest
-from endless import Endless
 from probe import LONGEST, InThread, answering, raising
-from supervised import BOOM, eventually, kill, raise_anew
+from supervised import BOOM, eventually, is_empty, kill, raise_anew
 
 from antq_actors.otp import (
     CallCycle,
@@ -29,17 +28,8 @@ SHORT = 0.5
 
 
 @pytest.fixture
-def endless():
-    return Endless()
-
-
-@pytest.fixture
 def sup(start):
     return start(of=TaskSupervisor)
-
-
-def is_empty(sup):
-    return TaskSupervisor.which_children(sup) == []
 
 
 def reasons(results):

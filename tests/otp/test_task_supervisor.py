@@ -7,9 +7,9 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from endless import Deaf, Endless
+from endless import Endless
 from probe import LONGEST, Gate, InThread, Probe, answering, raising
-from supervised import eventually, kill, raise_anew
+from supervised import BOOM, eventually, is_empty, kill, raise_anew
 
 from antq_actors.otp import (
     BRUTAL_KILL,
@@ -41,21 +41,7 @@ from antq_actors.otp import (
 )
 from antq_actors.otp.supervision import admin
 
-BOOM = ValueError("boom")
 STARTS = [TaskSupervisor.async_, TaskSupervisor.async_nolink, TaskSupervisor.start_child]
-
-
-@pytest.fixture
-def deaf():
-    """Work that heeds no interruption, let go at the latest when the test is over."""
-    deaf = Deaf()
-    yield deaf
-    deaf.let_go()
-
-
-@pytest.fixture
-def endless():
-    return Endless()
 
 
 @pytest.fixture
@@ -67,10 +53,6 @@ def tasks(start):
 @pytest.fixture
 def sup(tasks):
     return tasks()
-
-
-def is_empty(sup):
-    return TaskSupervisor.which_children(sup) == []
 
 
 def lines(caplog, level):

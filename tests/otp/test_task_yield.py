@@ -5,7 +5,6 @@ import threading
 import time
 
 import pytest
-from endless import Endless
 from probe import LONGEST, InThread, answering, in_actor, raising
 from supervised import BOOM, eventually, kill
 
@@ -21,11 +20,6 @@ from antq_actors.otp import (
     call,
     trap_exit,
 )
-
-
-@pytest.fixture
-def endless():
-    return Endless()
 
 
 def reasons(results):

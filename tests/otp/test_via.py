@@ -4,7 +4,7 @@ import logging
 
 import pytest
 from probe import LONGEST, Probe, answering, in_actor
-from supervised import Child, crash, eventually, kill
+from supervised import Child, crash, eventually, is_empty, kill
 
 from antq_actors.otp import (
     IGNORE,
@@ -92,7 +92,7 @@ def test_a_key_that_is_taken_goes_back_to_who_asked_for_a_child(shop, start, kin
         kind.start_child(sup, Probe.child_spec(name=CLERK))
 
     assert taken.value.ref is holder
-    assert kind.which_children(sup) == []
+    assert is_empty(sup)
 
 
 def test_a_key_and_a_local_name_that_read_alike_are_two(shop, start):
