@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.checks import list_known, short_repr
 from antq_actors.errors import AntqError, BatchError, UnknownQueue
-from antq_actors.jobs.new_job import CheckedJob, JobTemplate, as_job
+from antq_actors.jobs.new_job import JobTemplate
 from antq_actors.jobs.resolver import check_worker
 from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.jobs.worker import refuse_unrunnable
@@ -147,15 +147,7 @@ class Enqueuer:
         args = template.check(args)
         new = _new_job(template, state, args)
         snapshot = snapshot_args(args, new.spec.args)
-        checked = CheckedJob(
-            template.worker,
-            snapshot,
-            state,
-            template.options,
-            new.spec.unique_digest,
-            state.updated_at,
-        )
-        job = as_job(checked, id=self._store.write(JobStore.insert, new))
+        job = template.job(self._store.write(JobStore.insert, new), snapshot, state)
         if self._served is not None:
             self._served.note(state.queue_name)
         return job

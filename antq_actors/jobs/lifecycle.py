@@ -26,7 +26,7 @@ the time is passed in.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -56,13 +56,6 @@ T = TypeVar("T")
 NEWEST_ERRORS: Final = 24
 """How many errors of a job are kept besides the first: the first says how it began, the newest how
 it is now. A job that fails for years is no larger, and no slower, than one that failed 25 times."""
-
-
-class Settled(NamedTuple):
-    """What an execution leaves: the new state, and the error to put before the others, if any."""
-
-    state: JobState
-    error: ErrorEntry | None
 
 
 def error_entry(
@@ -131,8 +124,10 @@ def claim(state: JobState, *, node: int, now: Instant) -> JobState:
     )
 
 
-def settle(state: JobState, outcome: Outcome, *, now: Instant) -> Settled:
-    """Return what a running job becomes by the *outcome* of its execution."""
+def settle(
+    state: JobState, outcome: Outcome, *, now: Instant
+) -> tuple[JobState, ErrorEntry | None]:
+    """Return the state of a running job after the *outcome* of its execution, and its new error."""
     entry: ErrorEntry | None = None
     match outcome:
         case Completed():
@@ -157,8 +152,8 @@ def settle(state: JobState, outcome: Outcome, *, now: Instant) -> Settled:
     if state.cancelling and not isinstance(outcome, Completed | Refused):
         after = _ended(state, Status.CANCELLED, now)
     if entry is None:
-        return Settled(after, None)
-    return Settled(replace(after, errors=state.errors + 1), entry)
+        return after, None
+    return replace(after, errors=state.errors + 1), entry
 
 
 def cancel(state: JobState, *, now: Instant) -> JobState:

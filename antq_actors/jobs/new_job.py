@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.checks import exact_str, example_repr, short_repr, to_seconds
 from antq_actors.errors import InvalidSchedule
@@ -27,19 +27,6 @@ _SHARED_MICROSECONDS: Final = instant.SECOND // 1_000
 """Jobs of one call share their instant so long: with equal states they are stored in less time."""
 
 _PLAIN_KEYS: Final = frozenset({str})
-
-
-class CheckedJob(NamedTuple):
-    """A job that is checked and not stored."""
-
-    worker: str
-    """The stored name of its worker."""
-    args: dict[str, Any]
-    state: JobState
-    options: Options
-    digest: bytes | None
-    """What its duplicates share; None when it can have none."""
-    inserted_at: Instant
 
 
 class JobTemplate:
@@ -105,63 +92,44 @@ class JobTemplate:
             return None
         return unique_digest(self.worker, self.queue, args, unique.args)
 
-
-def check_job(
-    worker: DefinedWorker,
-    args: Mapping[str, Any] | None,
-    options: Mapping[str, Any],
-    *,
-    now: Instant,
-    default_queue: str,
-) -> CheckedJob:
-    """Return the job that *worker*, *args* and *options* describe at *now*.
-
-    Raises TypeError for what is no worker, for arguments that are no mapping with names or do not
-    fit a function worker, and what the options raise.
-    """
-    template = JobTemplate(worker, options, default_queue=default_queue)
-    state = template.state(now)
-    checked = template.check(args)
-    digest = template.digest(checked)
-    return CheckedJob(template.worker, checked, state, template.options, digest, now)
+    def job(self, id: int, args: dict[str, Any], state: JobState) -> Job:  # noqa: A002 - its field
+        """Return the new job with these *args* as users see it, stored under *id*."""
+        options = self.options
+        scheduled_at = inserted_at = instant.datetime_for_display(state.updated_at)
+        if state.scheduled_at is not None and state.scheduled_at != state.updated_at:
+            scheduled_at = instant.datetime_for_display(state.scheduled_at)
+        return Job(
+            id=id,
+            worker=self.worker,
+            queue_name=state.queue_name,
+            args=args,
+            priority=state.priority,
+            status=state.status,
+            attempts=state.attempts,
+            max_attempts=state.max_attempts,
+            interruptions=state.interruptions,
+            scheduled_at=scheduled_at,
+            inserted_at=inserted_at,
+            updated_at=inserted_at,
+            errors=(),
+            opts={
+                "max_attempts": options.max_attempts,
+                "timeout": options.timeout,
+                "unique": options.unique,
+                "priority": options.priority,
+            },
+        )
 
 
 def build(worker: DefinedWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Job:
     """Return the job as it would be stored now, with id 0; on no application if none runs."""
     application = current_app.latest()
     default_queue = DEFAULT_QUEUE if application is None else application.default_queue
-    return as_job(
-        check_job(worker, args, options, now=instant.now(), default_queue=default_queue), id=0
-    )
-
-
-def as_job(checked: CheckedJob, *, id: int) -> Job:  # noqa: A002 - the name of the field
-    """Return *checked* as users see it, stored under *id*."""
-    state, options = checked.state, checked.options
-    scheduled_at = inserted_at = instant.datetime_for_display(checked.inserted_at)
-    if state.scheduled_at is not None and state.scheduled_at != checked.inserted_at:
-        scheduled_at = instant.datetime_for_display(state.scheduled_at)
-    return Job(
-        id=id,
-        worker=checked.worker,
-        queue_name=state.queue_name,
-        args=checked.args,
-        priority=state.priority,
-        status=state.status,
-        attempts=state.attempts,
-        max_attempts=state.max_attempts,
-        interruptions=state.interruptions,
-        scheduled_at=scheduled_at,
-        inserted_at=inserted_at,
-        updated_at=inserted_at,
-        errors=(),
-        opts={
-            "max_attempts": options.max_attempts,
-            "timeout": options.timeout,
-            "unique": options.unique,
-            "priority": options.priority,
-        },
-    )
+    template = JobTemplate(worker, options, default_queue=default_queue)
+    state = template.state(instant.now())
+    checked = template.check(args)
+    template.digest(checked)  # it raises for arguments that cannot be compared
+    return template.job(0, checked, state)
 
 
 def _call_with(worker: DefinedWorker, args: Mapping[str, Any]) -> str:

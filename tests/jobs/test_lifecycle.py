@@ -97,7 +97,7 @@ def test_a_claim_changes_what_concerns_the_execution_alone():
 def test_an_outcome_decides_status_attempts_and_due_time(outcome, status, attempts, scheduled_at):
     running = a_running_job(max_attempts=2)
 
-    after = lifecycle.settle(running, outcome, now=LATER).state
+    after = lifecycle.settle(running, outcome, now=LATER)[0]
 
     assert (after.status, after.attempts, after.scheduled_at) == (status, attempts, scheduled_at)
     assert (after.node, after.updated_at) == (0, LATER)
@@ -116,26 +116,26 @@ def test_an_outcome_decides_status_attempts_and_due_time(outcome, status, attemp
     ],
 )
 def test_an_outcome_leaves_an_error_when_something_went_wrong(outcome, text):
-    settled = lifecycle.settle(a_running_job(), outcome, now=LATER)
+    after, error = lifecycle.settle(a_running_job(), outcome, now=LATER)
 
-    assert (settled.error and settled.error.error) == text
-    assert settled.state.errors == (0 if text is None else 1)
+    assert (error and error.error) == text
+    assert after.errors == (0 if text is None else 1)
 
 
 def test_an_error_names_the_attempt_that_failed_and_when():
-    settled = lifecycle.settle(a_running_job(), Failed("no", "trace"), now=LATER)
+    _, error = lifecycle.settle(a_running_job(), Failed("no", "trace"), now=LATER)
 
-    assert settled.error == lifecycle.ErrorEntry(1, "no", "trace", LATER)
+    assert error == lifecycle.ErrorEntry(1, "no", "trace", LATER)
 
 
 @pytest.mark.parametrize(
     "outcome", [Failed("no"), Refused("no"), Cancelled("no"), Interrupted("no", 3)]
 )
 def test_every_error_names_the_attempt_and_when(outcome):
-    first = lifecycle.settle(a_running_job(max_attempts=2), Failed("no"), now=NOW).state
+    first = lifecycle.settle(a_running_job(max_attempts=2), Failed("no"), now=NOW)[0]
     second = lifecycle.claim(first, node=7, now=NOW)
 
-    error = lifecycle.settle(second, outcome, now=LATER).error
+    error = lifecycle.settle(second, outcome, now=LATER)[1]
 
     assert (error.attempt, error.attempted_at) == (2, LATER)
 
@@ -151,9 +151,9 @@ def test_every_error_names_the_attempt_and_when(outcome):
     ],
 )
 def test_an_error_has_the_type_of_its_exception(outcome, error_type):
-    settled = lifecycle.settle(a_running_job(), outcome, now=LATER)
+    _, error = lifecycle.settle(a_running_job(), outcome, now=LATER)
 
-    assert settled.error.error_type == error_type
+    assert error.error_type == error_type
 
 
 # ---- when it began and ended ------------------------------------------------------------------
@@ -178,13 +178,13 @@ def test_a_job_has_not_begun_before_it_was_claimed():
     ],
 )
 def test_a_job_has_ended_when_its_last_execution_has(outcome, ended_at):
-    after = lifecycle.settle(a_running_job(), outcome, now=LATER).state
+    after = lifecycle.settle(a_running_job(), outcome, now=LATER)[0]
 
     assert (after.started_at, after.ended_at) == (NOW, ended_at)
 
 
 def test_a_job_that_is_retried_has_not_ended_any_more():
-    failed = lifecycle.settle(a_running_job(), Failed("no"), now=LATER).state
+    failed = lifecycle.settle(a_running_job(), Failed("no"), now=LATER)[0]
 
     again = lifecycle.retry(failed, now=LATER + 1)
 
@@ -203,7 +203,7 @@ def test_a_job_that_is_cancelled_while_it_waits_has_ended_and_never_began():
 def test_the_last_attempt_that_fails_fails_the_job():
     running = a_running_job(max_attempts=1)
 
-    after = lifecycle.settle(running, Failed("no", None, 10.0), now=LATER).state
+    after = lifecycle.settle(running, Failed("no", None, 10.0), now=LATER)[0]
 
     assert (after.status, after.scheduled_at, after.attempts) == (Status.FAILED, None, 1)
 
@@ -219,7 +219,7 @@ def test_a_failure_without_a_delay_waits_ten_seconds_for_each_attempt():
 
 
 def test_an_interruption_is_counted_apart_from_attempts():
-    after = lifecycle.settle(a_running_job(), Interrupted("gone", 3), now=LATER).state
+    after = lifecycle.settle(a_running_job(), Interrupted("gone", 3), now=LATER)[0]
 
     assert (after.interruptions, after.attempts) == (1, 0)
 
@@ -227,7 +227,7 @@ def test_an_interruption_is_counted_apart_from_attempts():
 def test_a_delay_beyond_the_calendar_ends_at_its_last_instant():
     running = a_running_job(max_attempts=2)
 
-    after = lifecycle.settle(running, Failed("no", None, 1e300), now=LATER).state
+    after = lifecycle.settle(running, Failed("no", None, 1e300), now=LATER)[0]
 
     assert after.scheduled_at == instant.LATEST
 
@@ -279,21 +279,21 @@ def test_a_job_that_was_cancelled_while_it_ran_is_cancelled_whatever_it_comes_to
 def test_a_job_that_was_cancelled_too_late_is_what_it_came_to(outcome, status):
     cancelled = lifecycle.cancel(a_running_job(), now=LATER)
 
-    assert lifecycle.settle(cancelled, outcome, now=LATER).state.status is status
+    assert lifecycle.settle(cancelled, outcome, now=LATER)[0].status is status
 
 
 def test_a_job_that_is_retried_after_it_was_cancelled_too_late_runs_as_any_other():
     completed = lifecycle.settle(
         lifecycle.cancel(a_running_job(), now=LATER), Completed(), now=LATER
-    ).state
+    )[0]
     again = lifecycle.claim(lifecycle.retry(completed, now=LATER), node=2, now=LATER)
 
-    assert lifecycle.settle(again, Failed("no"), now=LATER).state.status is Status.FAILED
+    assert lifecycle.settle(again, Failed("no"), now=LATER)[0].status is Status.FAILED
 
 
 @pytest.mark.parametrize("outcome", [Completed(), Failed("no"), Refused("no worker")])
 def test_a_job_that_has_ended_cannot_be_cancelled(outcome):
-    job = lifecycle.settle(a_running_job(), outcome, now=LATER).state
+    job = lifecycle.settle(a_running_job(), outcome, now=LATER)[0]
 
     with pytest.raises(NotCancellable, match=str(job.status)) as refused:
         lifecycle.cancel(job, now=LATER)
@@ -309,7 +309,7 @@ def test_a_job_that_has_not_ended_cannot_be_retried():
 
 
 def test_a_retried_job_has_all_its_attempts_before_it_and_keeps_its_errors():
-    failed = lifecycle.settle(a_running_job(), Failed("no"), now=LATER).state
+    failed = lifecycle.settle(a_running_job(), Failed("no"), now=LATER)[0]
 
     again = lifecycle.retry(failed, now=LATER + 5)
 

@@ -4,7 +4,7 @@ import pytest
 
 from antq_actors.jobs import instant
 from antq_actors.jobs.function_worker import worker
-from antq_actors.jobs.new_job import JobTemplate, as_job, check_job
+from antq_actors.jobs.new_job import JobTemplate
 from antq_actors.jobs.state import Status
 from antq_actors.jobs.unique import Unique, unique_digest
 from antq_actors.jobs.worker import Worker
@@ -21,64 +21,63 @@ def send(email):
     pass
 
 
-def checked(worker=Mail, args=None, **options):
-    return check_job(worker, args, options, now=NOW, default_queue="first")
+def a_template(worker=Mail, **options):
+    return JobTemplate(worker, options, default_queue="first")
 
 
 def test_a_worker_without_a_queue_goes_to_the_default_one():
-    assert checked().state.queue_name == "first"
-    assert checked(queue="slow").state.queue_name == "slow"
+    assert a_template().state(NOW).queue_name == "first"
+    assert a_template(queue="slow").state(NOW).queue_name == "slow"
 
 
 def test_a_unique_job_has_the_digest_of_its_queue():
-    one = checked(Mail, {"email": "x", "at": 1}, queue="slow")
+    one = a_template(queue="slow")
+    digest = unique_digest(one.worker, "slow", {"email": "x"}, ["email"])
 
-    assert one.digest == unique_digest(one.worker, "slow", {"email": "x"}, ["email"])
+    assert one.digest({"email": "x", "at": 1}) == digest
 
 
 def test_a_job_for_which_uniqueness_is_switched_off_has_no_digest():
-    assert checked(Mail, {"email": "x"}, unique=None).digest is None
+    assert a_template(unique=None).digest({"email": "x"}) is None
 
 
 def test_a_unique_job_without_the_named_argument_has_no_digest():
-    assert checked(Mail, {"at": 1}).digest is None
+    assert a_template().digest({"at": 1}) is None
 
 
 def test_a_schedule_is_counted_from_the_given_time():
-    state = checked(schedule_in=5).state
+    state = a_template(schedule_in=5).state(NOW)
 
     assert (state.status, state.scheduled_at) == (Status.SCHEDULED, NOW + 5 * instant.SECOND)
 
 
 def test_args_are_copied():
     args = {"email": "x"}
-    one = checked(Mail, args)
+    checked = a_template().check(args)
 
     args["email"] = "y"
 
-    assert one.args == {"email": "x"}
+    assert checked == {"email": "x"}
 
 
 def test_args_of_a_function_worker_must_fit_it():
     with pytest.raises(TypeError, match="has no argument 'emial'; did you mean 'email'"):
-        checked(send, {"emial": "x"})
+        a_template(send).check({"emial": "x"})
 
 
 @pytest.mark.parametrize("thing", [print, "shop:Mail", Mail(), Worker, None])
 def test_what_is_no_worker_is_a_type_error(thing):
     with pytest.raises(TypeError, match="is no worker"):
-        checked(thing)
+        a_template(thing)
 
 
-def test_a_draft_is_shown_as_the_job_it_will_be():
-    job = as_job(checked(Mail, {"email": "x"}, priority=3), id=7)
+def test_a_new_job_is_shown_as_it_is_stored():
+    template = a_template(priority=3)
+
+    job = template.job(7, {"email": "x"}, template.state(NOW))
 
     assert (job.id, job.priority, job.max_attempts) == (7, 3, 2)
     assert job.inserted_at == job.scheduled_at == instant.to_datetime(NOW)
-
-
-def a_template(worker=Mail, **options):
-    return JobTemplate(worker, options, default_queue="first")
 
 
 def test_options_can_be_checked_before_there_are_arguments():

@@ -230,7 +230,7 @@ def _arrival(line: str | bytes, now: Instant) -> ImportedJob:
         started_at=None if found.started_at is None else _instant(found.started_at),
     )
     if state.status is Status.RUNNING:
-        state = lifecycle.settle(state, GivenBack(), now=now).state
+        state, _ = lifecycle.settle(state, GivenBack(), now=now)
     args = (
         encode_args(found.args)
         if found.args is not None

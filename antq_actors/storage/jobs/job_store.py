@@ -299,7 +299,7 @@ def _completed(state: JobState, *, now: Instant) -> JobState | None:
     """Return what a job becomes that completed together with others."""
     if state.status is not Status.RUNNING or state.isolated:
         return None
-    return lifecycle.settle(state, Completed(), now=now).state
+    return lifecycle.settle(state, Completed(), now=now)[0]
 
 
 # ---- jobs that change together --------------------------------------------------------------

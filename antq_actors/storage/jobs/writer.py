@@ -160,10 +160,10 @@ class JobWriter(JobReader):
         state = record.state
         if state.status is not Status.RUNNING or state.execution != execution:
             return False
-        settled = lifecycle.settle(state, outcome, now=now)
-        if not self._move(id_, record, settled.state, settled.error, now=now):
+        after, error = lifecycle.settle(state, outcome, now=now)
+        if not self._move(id_, record, after, error, now=now):
             return False
-        if settled.state.status is Status.ENQUEUED:
+        if after.status is Status.ENQUEUED:
             self.due.add(state.queue_name)
         if state.isolated:  # all queues of its node have waited for it
             self.due.update(self.queues())
@@ -228,8 +228,7 @@ class JobWriter(JobReader):
             job = self._jobs.verified(id_, state, self._signer)
         except DamagedRecord as error:
             self._note("job %d was refused: %s", id_, str(error))
-            settled = lifecycle.settle(state, Refused(str(error)), now=now)
-            self._move(id_, record, settled.state, settled.error, now=now)
+            self._move(id_, record, *lifecycle.settle(state, Refused(str(error)), now=now), now=now)
             return False
         if not self._move(id_, record, state, now=now):
             return False
