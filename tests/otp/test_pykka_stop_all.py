@@ -168,6 +168,22 @@ def test_stop_all_that_was_out_of_time_can_be_called_again(log, gate):
     assert pykka.ActorRegistry.get_all() == []
 
 
+def test_actors_that_stop_all_did_not_reach_are_supervised_as_before(log, gate):
+    end = monitor(two_branches(log))
+    log.take(2)
+    whereis("last").tell(gate)
+    gate.wait_entered()
+    with pytest.raises(pykka.Timeout):
+        pykka.ActorRegistry.stop_all(timeout=0.01)
+
+    cast("first", "crash")
+
+    assert [entry[:2] for entry in log.take(2)] == [(DOWN, "first"), (UP, "first")]
+    gate.open()
+    pykka.ActorRegistry.stop_all()
+    end.wait(LONGEST)
+
+
 # ---- a big tree that crashes everywhere ---------------------------------------------------------
 
 

@@ -17,11 +17,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, overload
 
-from pykka import ActorRef, ActorRegistry
+from pykka import ActorRef, ActorRegistry, Future
 
 from antq_actors import forked_child
 from antq_actors.otp.kernel import stopping
-from antq_actors.otp.kernel.cell import living, local
+from antq_actors.otp.kernel.cell import ServerRef, living, local
 from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.otp.kernel.messages import StopRequest
 from antq_actors.otp.kernel.reasons import Shutdown
@@ -83,9 +83,39 @@ class ActorRefs(Sequence[ActorRef[Any]]):
 
 
 def install() -> None:
-    """Have pykka keep its refs in an ``ActorRefs``; those that it has stay in it."""
+    """Have pykka keep its refs in an ``ActorRefs``, and stop all actors by `stop_all`.
+
+    The refs that pykka has stay in it.
+    """
+    ActorRegistry.stop_all = stop_all  # type: ignore[method-assign,assignment]
     with ActorRegistry._actor_refs_lock:  # noqa: SLF001 - tests/otp/test_actor_registry.py knows both
         ActorRegistry._actor_refs = ActorRefs(ActorRegistry._actor_refs)  # type: ignore[assignment]  # noqa: SLF001
+
+
+def stop_all(
+    *, block: bool = True, timeout: float | None = None
+) -> list[bool] | list[Future[bool]]:
+    """Stop all actors as pykka does, and let no supervisor among them restart a child.
+
+    A supervisor may restart a child that is stopped alone, and pykka sends the same message for
+    both. Raises pykka.Timeout if an actor does not end in time; the actors behind it live on.
+    """
+    refs = ActorRegistry.get_all()[::-1]
+    _note_stop(refs, stops=True)
+    stopped: list[Any] = []
+    try:
+        for ref in refs:
+            stopped.append(ref.stop(block=block, timeout=timeout))  # noqa: PERF401 - it may raise
+    except BaseException:
+        _note_stop(refs[len(stopped) + 1 :], stops=False)
+        raise
+    return stopped
+
+
+def _note_stop(refs: Iterable[ActorRef[Any]], *, stops: bool) -> None:
+    for ref in refs:
+        if isinstance(ref, ServerRef):
+            ref.cell.stopped_with_all = stops
 
 
 def renew() -> None:

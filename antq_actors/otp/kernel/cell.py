@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import itertools
 import queue
-import sys
 import threading
 import time
 import weakref
@@ -29,15 +28,13 @@ from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, NoProc, No
 from antq_actors.otp.kernel.stopping import Interruptible, wake_in_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from types import CodeType, TracebackType
+    from collections.abc import Callable
+    from types import TracebackType
 
     from antq_actors.otp.kernel.mailbox import Mailbox, Unanswered
     from antq_actors.otp.kernel.messages import InlineActor, Observer
 
 _numbers: Final = itertools.count(1)
-
-_STOP_ALL: Final[CodeType] = ActorRegistry.stop_all.__func__.__code__  # type: ignore[attr-defined]  # the function of a classmethod
 
 Watcher: TypeAlias = "Callable[[ServerRef, ExitReason], object]"
 """Called once, when an actor has ended."""
@@ -112,7 +109,7 @@ class ActorCell:
     is_finishing = False
     """Whether its last callbacks run: it takes no more messages, and is not dead yet."""
     stopped_with_all = False
-    """Whether pykka's ``ActorRegistry.stop_all()`` told it to stop, or anyone below it."""
+    """Whether pykka's ``ActorRegistry.stop_all()`` stops it, or will: then it restarts no child."""
 
     def __str__(self) -> str:
         return self.name or f"{self.actor_class.__name__}-{self.number}"
@@ -157,26 +154,6 @@ class ActorCell:
             parent = self.parent.cell
             parent.unlink(self)
             self.unlink(parent)
-
-    def stop_with_all(self) -> None:
-        """Note that pykka's ``stop_all`` tells it to stop, and so will come to all above it.
-
-        Before it can end: from now on no supervisor of its tree starts anyone again.
-        """
-        for cell in self._upwards():
-            cell.stopped_with_all = True
-
-    @property
-    def stops_with_all(self) -> bool:
-        """Whether ``stop_all`` is on its way through the tree that it stands in."""
-        return any(cell.stopped_with_all for cell in self._upwards())
-
-    def _upwards(self) -> Iterator[ActorCell]:
-        cell = self
-        yield cell
-        while cell.parent is not None:
-            cell = cell.parent.cell
-            yield cell
 
     # ---- watching -------------------------------------------------------------------------
 
@@ -469,17 +446,6 @@ class ServerRef(ActorRef[Any]):
         """Put *message* into the mailbox on behalf of the system; False if it is closed."""
         return self.cell.mailbox.deliver(Envelope(message))
 
-    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
-        """Do what pykka's ``stop`` does: end the actor after the messages it has.
-
-        A supervisor has to know whether one child is stopped, which it may start again, or all
-        actors are, itself soon among them. pykka sends the same message for both, so the
-        difference is who called.
-        """
-        if _is_stop_all_calling():
-            self.cell.stop_with_all()
-        return super().stop(block=block, timeout=timeout)
-
     def __enter__(self) -> Self:
         return self
 
@@ -496,13 +462,6 @@ class ServerRef(ActorRef[Any]):
 
 def _is_finishing(cell: ActorCell | None) -> bool:
     return cell is not None and cell.is_finishing
-
-
-def _is_stop_all_calling() -> bool:
-    # Up to Python 3.11 a list comprehension has a frame of its own.
-    frame = sys._getframe(2)  # noqa: SLF001 - inspect.currentframe() reads source files
-    caller = frame.f_back
-    return frame.f_code is _STOP_ALL or (caller is not None and caller.f_code is _STOP_ALL)
 
 
 # ---- the actor of this thread --------------------------------------------------------------------

@@ -227,7 +227,7 @@ class DynamicSupervisor(GenServer):
             return  # terminated by this supervisor a moment ago, or no child at all
 
         action: restart.Action = restart.Leave()
-        if not self._otp_cell.stops_with_all:  # else pykka's stop_all is on its way here
+        if not self._otp_cell.stopped_with_all:  # else pykka's stop_all is on its way here
             self.__intensity, action = restart.exited_alone(
                 child, reason, self.__intensity, now=time.monotonic()
             )
@@ -243,7 +243,7 @@ class DynamicSupervisor(GenServer):
 
     def __on_retry(self, ref: ServerRef, child: Child) -> None:
         # Another value than the one that failed: it was terminated in the meantime.
-        if self.__children.get(ref) is not child or self._otp_cell.stops_with_all:
+        if self.__children.get(ref) is not child or self._otp_cell.stopped_with_all:
             return
         self.__intensity, action = restart.retry_alone(
             child, self.__intensity, now=time.monotonic()

@@ -41,7 +41,7 @@ def child_exited(sup: ServerRef, child: Child, reason: ExitReason, action: resta
     if is_orderly(reason) and isinstance(action, restart.Leave) and not stream.subscriptions:
         return
     siblings = action.stop if isinstance(action, restart.StartAgain) else ()
-    outcome = events.Outcome.STOPS_TOO if sup.cell.stops_with_all else _OUTCOMES[type(action)]
+    outcome = events.Outcome.STOPS_TOO if sup.cell.stopped_with_all else _OUTCOMES[type(action)]
     publish(
         events.ChildExited(
             sup, child.spec.id, child.ref, reason, outcome, tuple(reversed(siblings))
@@ -54,7 +54,7 @@ def child_terminated(
 ) -> None:
     """Publish that a supervisor has terminated a child."""
     spec = child.spec
-    came_first = child.ref.cell.stops_with_all and reason == Normal()  # pykka's stop_all
+    came_first = child.ref.cell.stopped_with_all and reason == Normal()  # pykka's stop_all
     clean = came_first or is_clean(spec, reason, is_dynamic=is_dynamic)
     if not clean or stream.subscriptions:
         publish(events.ChildTerminated(sup, spec.id, child.ref, reason, spec.shutdown_time, clean))

@@ -243,7 +243,7 @@ class Supervisor(GenServer):
         child = next((c for c in self.__children if c.is_running and c.ref is ref), None)
         if child is None:
             return  # stopped by this supervisor a moment ago, or no child at all
-        if self._otp_cell.stops_with_all:
+        if self._otp_cell.stopped_with_all:
             # pykka's stop_all is on its way through the tree to this supervisor.
             self.__children = restart.stopped(self.__children, child.spec.id, reason)
             emit.child_exited(self.ref, child, reason, restart.Leave())
@@ -257,7 +257,7 @@ class Supervisor(GenServer):
 
     def __on_retry(self, child: Child) -> None:
         if (
-            self._otp_cell.stops_with_all
+            self._otp_cell.stopped_with_all
             or restart.get(self.__children, child.spec.id) is not child
         ):
             return  # something else happened to it in the meantime
