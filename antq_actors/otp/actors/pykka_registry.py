@@ -2,9 +2,9 @@
 
 ``ActorRegistry`` keeps its refs in a list, and each end searches that twice: to see whether the ref
 is there, and to remove it. With ten thousand alive that is most of what an end costs, under the
-lock that every start needs. Here an ordered dict that knows the same operations takes the place
-of the list. pykka's methods and its lock stay, so all that it documents holds, for its own actors
-as for ours.
+lock that every start needs. Here an ordered dict that has the same operations takes the place of
+the list. pykka's lock and its methods stay, but for `stop_all`, so all that pykka documents holds,
+for its own actors as for ours.
 """
 
 from __future__ import annotations
