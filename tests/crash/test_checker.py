@@ -29,29 +29,22 @@ def of_call(call, job):
     return [row("begin", job, 1.0)._replace(call=call), row("end", job, 2.0)]
 
 
-ONE_RUN = [row("begin", 1, 1.0), row("end", 1, 2.0)]
+def run(begin, end, how="end", **what):
+    """The rows of an execution of job 1: its begin, and the word with which it ended."""
+    return [row("begin", 1, begin, **what), row(how, 1, end, **what)]
 
-CUT_SHORT = [
-    row("begin", 1, 1.0),
-    row("begin", 1, 3.0, by="south", interruptions=1),
-    row("end", 1, 4.0, by="south", interruptions=1),
-]
 
-TIMED_OUT_ONCE = with_timeout(
-    row("begin", 1, 1.0),
-    row("timeout", 1, 2.0),
-    row("begin", 1, 3.0, attempt=2),
-    row("end", 1, 4.0, attempt=2),
-)
+ONE_RUN = run(1.0, 2.0)
+
+AGAIN_IN_SOUTH = run(3.0, 4.0, by="south", interruptions=1)
+
+CUT_SHORT = [row("begin", 1, 1.0), *AGAIN_IN_SOUTH]
+
+TIMED_OUT_ONCE = with_timeout(*run(1.0, 2.0, "timeout"), *run(3.0, 4.0, attempt=2))
 
 LATE_ERROR = "timed out after 0.1 s"
 
-FAILED_ONCE = [
-    row("begin", 1, 1.0),
-    row("fail", 1, 2.0),
-    row("begin", 1, 3.0, attempt=2),
-    row("end", 1, 4.0, attempt=2),
-]
+FAILED_ONCE = [*run(1.0, 2.0, "fail"), *run(3.0, 4.0, attempt=2)]
 
 
 @pytest.mark.parametrize(
@@ -71,35 +64,14 @@ FAILED_ONCE = [
             FAILED_ONCE, {}, completed(1, "once", attempts=2), id="a failure and its retry"
         ),
         pytest.param(
-            [
-                row("begin", 1, 1.0),
-                row("end", 1, 1.5),
-                row("begin", 1, 3.0, by="south", interruptions=1),
-                row("end", 1, 4.0, by="south", interruptions=1),
-            ],
+            [*run(1.0, 1.5), *AGAIN_IN_SOUTH],
             {"north": 2.0},
             completed(1, DIED, interruptions=1),
             id="an end that the store did not hear of",
         ),
+        pytest.param([*run(1.0, 2.0, "snooze"), *run(3.0, 4.0)], {}, completed(1), id="a snooze"),
         pytest.param(
-            [
-                row("begin", 1, 1.0),
-                row("snooze", 1, 2.0),
-                row("begin", 1, 3.0),
-                row("end", 1, 4.0),
-            ],
-            {},
-            completed(1),
-            id="a snooze",
-        ),
-        pytest.param(
-            [
-                row("stopping", at=1.0),
-                row("begin", 1, 1.0),
-                row("stop", 1, 2.0),
-                row("begin", 1, 3.0, by="south"),
-                row("end", 1, 4.0, by="south"),
-            ],
+            [row("stopping", at=1.0), *run(1.0, 2.0, "stop"), *run(3.0, 4.0, by="south")],
             {},
             completed(1),
             id="a job given back by a stop",
@@ -109,15 +81,14 @@ FAILED_ONCE = [
                 row("stopping", at=1.0),
                 row("begin", 1, 1.0),
                 row("stopped", at=2.0),
-                row("begin", 1, 3.0, by="south"),
-                row("end", 1, 4.0, by="south"),
+                *run(3.0, 4.0, by="south"),
             ],
             {},
             completed(1),
             id="one that was too late to say so",
         ),
         pytest.param(
-            [row("begin", 1, 2.5), *CUT_SHORT[1:]],
+            [row("begin", 1, 2.5), *AGAIN_IN_SOUTH],
             {"north": 2.0},
             completed(1, DIED, interruptions=1),
             id="a begin after the kill, before the death",
@@ -141,12 +112,7 @@ FAILED_ONCE = [
             id="a timeout before the first word",
         ),
         pytest.param(
-            with_timeout(
-                row("begin", 1, 1.0),
-                row("timeout", 1, 2.0),
-                row("begin", 1, 3.0, by="south", interruptions=1),
-                row("end", 1, 4.0, by="south", interruptions=1),
-            ),
+            with_timeout(*run(1.0, 2.0, "timeout"), *AGAIN_IN_SOUTH),
             {"north": 2.5},
             completed(1, DIED, interruptions=1),
             id="a timeout that the store did not hear of",
@@ -158,7 +124,7 @@ def test_all_is_well(rows, deaths, job):
 
 
 def test_a_job_that_tells_of_its_last_execution_is_no_finding():
-    rows = [row("begin", 1, 0.5), row("snooze", 1, 0.6), *ONE_RUN]
+    rows = [*run(0.5, 0.6, "snooze"), *ONE_RUN]
 
     assert check(rows, [1], {}, [told(0.99, 2.01)]) == []
 
@@ -182,20 +148,19 @@ def test_calls_that_each_stored_the_job_they_were_answered_are_no_finding():
     assert check(rows, [1, 2, 3], {}, map(completed, (1, 2, 3)), calls={1: "a", 2: "b"}) == []
 
 
-def test_it_finds_a_job_that_was_stored_twice_by_one_call():
-    rows = [*of_call("a", 1), *of_call("a", 2)]
+@pytest.mark.parametrize(
+    ("second", "answered", "finding"),
+    [
+        ("a", "a", "job 2: stored twice, the call a has stored job 1"),
+        ("b", "b", "job 1: of the call a, but it was answered to b"),
+    ],
+)
+def test_it_finds_a_job_of_another_call_than_it_was_answered_to(second, answered, finding):
+    rows = [*of_call("a", 1), *of_call(second, 2)]
 
-    assert check(rows, [1], {}, [completed(1), completed(2)], calls={1: "a"}) == [
-        "job 2: stored twice, the call a has stored job 1"
-    ]
+    findings = check(rows, [1], {}, [completed(1), completed(2)], calls={1: answered})
 
-
-def test_it_finds_a_job_that_was_answered_to_another_call():
-    rows = [*of_call("a", 1), *of_call("b", 2)]
-
-    assert check(rows, [1], {}, [completed(1), completed(2)], calls={1: "b"}) == [
-        "job 1: of the call a, but it was answered to b"
-    ]
+    assert findings == [finding]
 
 
 @pytest.mark.parametrize(
@@ -220,16 +185,13 @@ def test_it_finds_a_job_that_was_answered_to_another_call():
         ),
         (
             "twice at once: job 1 in north from 1.000 to 2.000, and job 1 in south from",
-            [
-                row("begin", 1, 1.0),
-                *[each._replace(time=each.time - 1.5) for each in CUT_SHORT[1:]],
-            ],
+            [row("begin", 1, 1.0), *run(1.5, 2.5, by="south", interruptions=1)],
             {"north": 2.0},
             [completed(1, DIED, interruptions=1)],
         ),
         (
             "twice at once: job 1 in north from 1.000 to inf",
-            [row("begin", 1, 1.0), row("begin", 1, 2.0), row("end", 1, 3.0)],
+            [row("begin", 1, 1.0), *run(2.0, 3.0)],
             {},
             [completed(1)],
         ),
@@ -252,7 +214,7 @@ def test_it_finds_a_job_that_was_answered_to_another_call():
         ),
         (
             "job 1: 1 executions neither ended nor died",
-            [row("begin", 1, 1.0), *CUT_SHORT[1:]],
+            CUT_SHORT,
             {},
             [completed(1, DIED, interruptions=1)],
         ),
@@ -264,45 +226,31 @@ def test_it_finds_a_job_that_was_answered_to_another_call():
         ),
         (
             "it runs again, but nothing counts why after its end",
-            [*ONE_RUN, row("begin", 1, 3.0), row("end", 1, 4.0)],
+            [*ONE_RUN, *run(3.0, 4.0)],
             {},
             [completed(1)],
         ),
         (
             "it runs again, but nothing counts why after its fail",
-            [
-                row("begin", 1, 1.0),
-                row("fail", 1, 2.0),
-                row("begin", 1, 3.0),
-                row("end", 1, 4.0),
-            ],
+            [*run(1.0, 2.0, "fail"), *run(3.0, 4.0)],
             {},
             [completed(1, "once", attempts=2)],
         ),
         (
             "it runs again, but nothing counts why after its death",
-            [
-                row("begin", 1, 1.0),
-                row("begin", 1, 3.0, by="south"),
-                row("end", 1, 4.0, by="south"),
-            ],
+            [row("begin", 1, 1.0), *run(3.0, 4.0, by="south")],
             {"north": 2.0},
             [completed(1, DIED, interruptions=1)],
         ),
         (
             "it runs again, but nothing counts why after its stop",
-            [row("begin", 1, 1.0), row("stop", 1, 2.0), *FAILED_ONCE[2:]],
+            [*run(1.0, 2.0, "stop"), *FAILED_ONCE[2:]],
             {},
             [completed(1, "interrupted by another's timeout", attempts=2)],
         ),
         (
             "it runs again, but nothing counts why after its timeout",
-            with_timeout(
-                row("begin", 1, 1.0),
-                row("timeout", 1, 2.0),
-                row("begin", 1, 3.0),
-                row("end", 1, 4.0),
-            ),
+            with_timeout(*run(1.0, 2.0, "timeout"), *run(3.0, 4.0)),
             {},
             [completed(1)],
         ),
@@ -320,18 +268,13 @@ def test_it_finds_a_job_that_was_answered_to_another_call():
         ),
         (
             "it counts less than the execution before",
-            [
-                row("begin", 1, 1.0, interruptions=1),
-                row("snooze", 1, 2.0, interruptions=1),
-                row("begin", 1, 3.0),
-                row("end", 1, 4.0),
-            ],
+            [*run(1.0, 2.0, "snooze", interruptions=1), *run(3.0, 4.0)],
             {},
             [completed(1, DIED, interruptions=1)],
         ),
         (
             "its attempt is 2, but 0 have failed",
-            [row("begin", 1, 1.0), *CUT_SHORT[1:2], row("begin", 1, 5.0, attempt=2, by="west")],
+            [*CUT_SHORT[:2], row("begin", 1, 5.0, attempt=2, by="west")],
             {"north": 2.0, "south": 4.0},
             [completed(1)],
         ),
@@ -374,7 +317,7 @@ def test_it_finds_a_job_that_was_answered_to_another_call():
         ),
         (
             "job 1: it started at 1.000, before job 1 in north from 3.000 to 4.000",
-            [*FAILED_ONCE, row("begin", 1, 5.0, attempt=3), row("end", 1, 6.0, attempt=3)],
+            [*FAILED_ONCE, *run(5.0, 6.0, attempt=3)],
             {},
             [told(1.0, 6.0)],
         ),
@@ -418,8 +361,8 @@ def test_it_measures_how_long_an_interrupted_job_waits_with_another_node_and_wit
 
 
 def test_it_finds_a_rescue_that_is_late_although_another_node_was_there():
-    rows = [row("up", at=0.5, by="south"), CUT_SHORT[0]]
-    rows += [each._replace(time=each.time + 10) for each in CUT_SHORT[1:]]
+    again = run(13.0, 14.0, by="south", interruptions=1)
+    rows = [row("up", at=0.5, by="south"), CUT_SHORT[0], *again]
 
     def rescued(at):
         job = completed(1, DIED, interruptions=1)._replace(rescued=(at,))
@@ -430,7 +373,7 @@ def test_it_finds_a_rescue_that_is_late_although_another_node_was_there():
 
 
 def test_it_counts_what_was_done_again():
-    again = [row("begin", 1, 3.0, interruptions=1), row("end", 1, 4.0, interruptions=1)]
+    again = run(3.0, 4.0, interruptions=1)
 
     assert repeated(executions([*ONE_RUN, *again], {})) == 1
     assert repeated(executions([*CUT_SHORT, *FAILED_ONCE[4:]], {"north": 2.0})) == 0

@@ -31,8 +31,10 @@ class Deaf(Worker, name="ends:Deaf"):
 """
 
 
-def code(text):
-    return "-c", PRELUDE + textwrap.dedent(text)
+@pytest.fixture
+def start(program, tmp_path):
+    """Start a program that begins with the prelude; its argument is the path of a store."""
+    return lambda text: program("-c", PRELUDE + textwrap.dedent(text), tmp_path / "store")
 
 
 def the_only_job(path):
@@ -42,7 +44,7 @@ def the_only_job(path):
 
 
 RUNS = """
-app = AntQ(sys.argv[1] if len(sys.argv) > 1 else None)
+app = AntQ(sys.argv[1])
 
 def enqueue():
     app.enqueue({worker}, {{"seconds": {seconds}}})
@@ -62,21 +64,31 @@ say("ran")
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        [signal.SIGINT],
+        [signal.SIGTERM],
+        [signal.SIGHUP],
+        [signal.SIGQUIT],
+        [signal.SIGTERM, signal.SIGHUP],  # as a closed terminal may send them
+    ],
+)
 def test_a_signal_under_run_waits_for_running_jobs_and_the_program_goes_on(
-    program, tmp_path, number
+    start, tmp_path, numbers
 ):
-    one = program(*code(RUNS.format(worker="Wait", seconds=0.5)), tmp_path / "store")
+    one = start(RUNS.format(worker="Wait", seconds=0.5))
     one.line()
 
-    one.send(number)
+    for number in numbers:
+        one.send(number)
 
     assert one.end()[:2] == (0, "done 1\nran\n")
     assert the_only_job(tmp_path / "store").status is Status.COMPLETED
 
 
-def test_a_sigquit_prints_where_all_threads_are_before_it_stops(program, tmp_path):
-    one = program(*code(RUNS.format(worker="Wait", seconds=0.5)), tmp_path / "store")
+def test_a_sigquit_prints_where_all_threads_are_before_it_stops(start):
+    one = start(RUNS.format(worker="Wait", seconds=0.5))
     one.line()
 
     one.send(signal.SIGQUIT)
@@ -88,17 +100,6 @@ def test_a_sigquit_prints_where_all_threads_are_before_it_stops(program, tmp_pat
     assert "in perform" in errors
 
 
-def test_a_closed_terminal_may_send_sighup_more_than_once(program, tmp_path):
-    one = program(*code(RUNS.format(worker="Wait", seconds=0.5)), tmp_path / "store")
-    one.line()
-
-    one.send(signal.SIGTERM)
-    one.send(signal.SIGHUP)
-
-    assert one.end()[:2] == (0, "done 1\nran\n")
-    assert the_only_job(tmp_path / "store").status is Status.COMPLETED
-
-
 @pytest.mark.parametrize(
     ("before", "said"),
     [
@@ -106,9 +107,8 @@ def test_a_closed_terminal_may_send_sighup_more_than_once(program, tmp_path):
         ("signal.signal(signal.SIGHUP, lambda *_: say('reloads'))", "reloads\n"),
     ],
 )
-def test_a_sighup_that_is_ignored_or_handled_stops_nothing(program, tmp_path, before, said):
-    source = f"{before}\n" + RUNS.format(worker="Wait", seconds=0.5)
-    one = program(*code(source), tmp_path / "store")
+def test_a_sighup_that_is_ignored_or_handled_stops_nothing(start, tmp_path, before, said):
+    one = start(f"{before}\n" + RUNS.format(worker="Wait", seconds=0.5))
     one.line()
 
     one.send(signal.SIGHUP)
@@ -120,8 +120,8 @@ def test_a_sighup_that_is_ignored_or_handled_stops_nothing(program, tmp_path, be
     assert the_only_job(tmp_path / "store").status is Status.COMPLETED
 
 
-def test_a_second_signal_stops_waiting_and_the_job_is_given_back(program, tmp_path):
-    one = program(*code(RUNS.format(worker="Wait", seconds=60)), tmp_path / "store")
+def test_a_second_signal_stops_waiting_and_the_job_is_given_back(start, tmp_path):
+    one = start(RUNS.format(worker="Wait", seconds=60))
     one.line()
 
     one.send(signal.SIGTERM)
@@ -208,9 +208,8 @@ STUBBORN = [
         ("RunsInProcess", "swallows_everything"),
     ],
 )
-def test_a_program_ends_whatever_its_coroutines_hold_on_to(program, tmp_path, kind, worker):
-    source = COROUTINES.format(worker=worker) + RUNS.format(worker=kind, seconds=0)
-    one = program(*code(source), tmp_path / "store")
+def test_a_program_ends_whatever_its_coroutines_hold_on_to(start, tmp_path, kind, worker):
+    one = start(COROUTINES.format(worker=worker) + RUNS.format(worker=kind, seconds=0))
     one.line()
 
     one.send(signal.SIGTERM)
@@ -221,9 +220,8 @@ def test_a_program_ends_whatever_its_coroutines_hold_on_to(program, tmp_path, ki
     assert (job.status, job.attempts, job.interruptions) == (Status.ENQUEUED, 0, 0)
 
 
-def test_run_raises_when_the_tree_gives_up(program):
-    one = program(
-        *code("""
+def test_run_raises_when_the_tree_gives_up(start):
+    one = start("""
         from antq_actors.otp import exit, Killed
         app = AntQ()
         def kill():
@@ -239,7 +237,6 @@ def test_run_raises_when_the_tree_gives_up(program):
         except RuntimeError as error:
             say(error)
         """)
-    )
 
     status, out, _ = one.end()
 
@@ -250,9 +247,8 @@ def test_run_raises_when_the_tree_gives_up(program):
 # ---- the end of a program that does not stop its tree ---------------------------------------
 
 
-def test_a_program_that_falls_off_its_end_gives_its_jobs_back(program, tmp_path):
-    one = program(
-        *code("""
+def test_a_program_that_falls_off_its_end_gives_its_jobs_back(start, tmp_path):
+    one = start("""
         app = AntQ(sys.argv[1]).start()
         began = threading.Event()
         class Hang(Worker, name="ends:Hang"):
@@ -262,18 +258,15 @@ def test_a_program_that_falls_off_its_end_gives_its_jobs_back(program, tmp_path)
                     time.sleep(0.01)
         Hang.perform_async()
         began.wait(30)
-        """),
-        tmp_path / "store",
-    )
+        """)
 
     assert one.end(20) == (0, "", "")
     job = the_only_job(tmp_path / "store")
     assert (job.status, job.attempts, job.interruptions) == (Status.ENQUEUED, 0, 0)
 
 
-def test_a_program_that_falls_off_its_end_ends_although_a_job_is_deaf(program, tmp_path):
-    one = program(
-        *code("""
+def test_a_program_that_falls_off_its_end_ends_although_a_job_is_deaf(start, tmp_path):
+    one = start("""
         from antq_actors.queues import queue_actor
         queue_actor.INTERRUPTION_TIMEOUT_SECONDS = 0.5
         app = AntQ(sys.argv[1]).start()
@@ -284,17 +277,15 @@ def test_a_program_that_falls_off_its_end_ends_although_a_job_is_deaf(program, t
                 time.sleep(60)
         Hang.perform_async()
         began.wait(30)
-        """),
-        tmp_path / "store",
-    )
+        """)
 
     assert one.end(30)[:2] == (0, "")
     assert the_only_job(tmp_path / "store").status is Status.ENQUEUED
 
 
 @pytest.mark.parametrize("end", ["", "sys.exit(3)", "raise SystemExit(3)", "1 / 0"])
-def test_a_program_ends_as_it_wants_to_and_its_volatile_store_is_gone(program, end):
-    one = program(*code(f"app = AntQ().start(); say(app.path)\n{end}"))
+def test_a_program_ends_as_it_wants_to_and_its_volatile_store_is_gone(start, end):
+    one = start(f"app = AntQ().start(); say(app.path)\n{end}")
     path = one.line()
 
     status, _, errors = one.end()
@@ -304,8 +295,8 @@ def test_a_program_ends_as_it_wants_to_and_its_volatile_store_is_gone(program, e
     assert not os.path.exists(path)  # noqa: PTH110 - a line that was read
 
 
-def test_a_program_that_forgot_its_application_ends_cleanly_too(program):
-    one = program(*code("AntQ().start(); AntQ().start(); say('end')"))
+def test_a_program_that_forgot_its_application_ends_cleanly_too(start):
+    one = start("AntQ().start(); AntQ().start(); say('end')")
 
     assert one.end() == (0, "end\n", "")
 
@@ -313,9 +304,8 @@ def test_a_program_that_forgot_its_application_ends_cleanly_too(program):
 # ---- forks ----------------------------------------------------------------------------------
 
 
-def test_in_a_forked_child_an_application_refuses_and_harms_nobody(program, tmp_path):
-    one = program(
-        *code("""
+def test_in_a_forked_child_an_application_refuses_and_harms_nobody(start):
+    one = start("""
         import warnings
         warnings.simplefilter("ignore")
         from antq_actors import ForkError
@@ -348,9 +338,7 @@ def test_in_a_forked_child_an_application_refuses_and_harms_nobody(program, tmp_
             time.sleep(0.01)
         app.stop()
         say("parent is well")
-        """),
-        tmp_path / "store",
-    )
+        """)
 
     status, out, errors = one.end(30)
 
@@ -360,9 +348,8 @@ def test_in_a_forked_child_an_application_refuses_and_harms_nobody(program, tmp_
     assert " ".join(["ForkError"] * 7) in lines
 
 
-def test_a_forked_child_may_start_an_application_of_its_own_on_the_same_path(program, tmp_path):
-    one = program(
-        *code("""
+def test_a_forked_child_may_start_an_application_of_its_own_on_the_same_path(start):
+    one = start("""
         import warnings
         warnings.simplefilter("ignore")
         app = AntQ(sys.argv[1], start_queues=False).start()
@@ -375,9 +362,7 @@ def test_a_forked_child_may_start_an_application_of_its_own_on_the_same_path(pro
             sys.exit(0)
         say("child", os.waitpid(child, 0)[1], app.count_workers(status="completed"))
         app.stop()
-        """),
-        tmp_path / "store",
-    )
+        """)
 
     status, out, errors = one.end(30)
 
@@ -385,9 +370,8 @@ def test_a_forked_child_may_start_an_application_of_its_own_on_the_same_path(pro
     assert "child 0 1" in out
 
 
-def test_a_forked_child_does_not_keep_the_node_of_its_dead_parent_alive(program, tmp_path):
-    one = program(
-        *code("""
+def test_a_forked_child_does_not_keep_the_node_of_its_dead_parent_alive(start, tmp_path):
+    one = start("""
         import warnings
         warnings.simplefilter("ignore")
         app = AntQ(sys.argv[1]).start()
@@ -400,9 +384,7 @@ def test_a_forked_child_does_not_keep_the_node_of_its_dead_parent_alive(program,
             os._exit(0)
         say("child", child)
         time.sleep(60)
-        """),
-        tmp_path / "store",
-    )
+        """)
     line = one.line()
     while not line.startswith("child"):
         line = one.line()
@@ -416,13 +398,12 @@ def test_a_forked_child_does_not_keep_the_node_of_its_dead_parent_alive(program,
         os.kill(int(line.split()[1]), signal.SIGKILL)
 
 
-def test_ctrl_c_out_of_a_with_block_says_what_the_stop_waits_for(program, tmp_path):
-    source = """
-    with AntQ(sys.argv[1]) as app:
-        app.enqueue(Wait, {"seconds": 60})
-        app.wait_idle()
-    """
-    one = program(*code(source), tmp_path / "store")
+def test_ctrl_c_out_of_a_with_block_says_what_the_stop_waits_for(start, tmp_path):
+    one = start("""
+        with AntQ(sys.argv[1]) as app:
+            app.enqueue(Wait, {"seconds": 60})
+            app.wait_idle()
+        """)
     assert one.line() == "begun 1"
 
     one.send(signal.SIGINT)

@@ -25,15 +25,16 @@ class Note(Worker, name="forked_workers:Note"):
 """
 
 
-def code(text):
-    return "-c", PRELUDE + textwrap.dedent(text)
+@pytest.fixture
+def start(program, tmp_path):
+    """Start a program that begins with the prelude; its argument is the path of a store."""
+    return lambda text: program("-c", PRELUDE + textwrap.dedent(text), tmp_path / "store")
 
 
 def test_a_pool_of_forked_processes_is_refused_its_parents_application_and_may_open_its_own(
-    program, tmp_path
+    start, tmp_path
 ):
-    one = program(
-        *code("""
+    one = start("""
         app = AntQ(sys.argv[1]).start()
 
         def inherited(n):
@@ -54,9 +55,7 @@ def test_a_pool_of_forked_processes_is_refused_its_parents_application_and_may_o
         assert app.enqueue(Note).id == 7
         app.stop()
         say("me", os.getpid())
-        """),
-        tmp_path / "store",
-    )
+        """)
 
     status, out, errors = one.end(60)
 
@@ -67,9 +66,8 @@ def test_a_pool_of_forked_processes_is_refused_its_parents_application_and_may_o
     assert findings(tmp_path / "store") == []
 
 
-def test_an_application_that_was_described_before_the_fork_starts_in_each_child(program, tmp_path):
-    one = program(
-        *code("""
+def test_an_application_that_was_described_before_the_fork_starts_in_each_child(start, tmp_path):
+    one = start("""
         app = AntQ(sys.argv[1], start_queues=False)  # at import, in the master; not started there
         children = []
         for _ in range(3):
@@ -82,17 +80,14 @@ def test_an_application_that_was_described_before_the_fork_starts_in_each_child(
         say(*[os.waitpid(child, 0)[1] for child in children])
         with app:
             say(app.count_workers())
-        """),
-        tmp_path / "store",
-    )
+        """)
 
     assert one.end(60) == (0, "0 0 0\n3\n", "")
     assert findings(tmp_path / "store") == []
 
 
-def test_a_forked_process_that_is_killed_takes_nothing_with_it(program, tmp_path):
-    one = program(
-        *code("""
+def test_a_forked_process_that_is_killed_takes_nothing_with_it(start, tmp_path):
+    one = start("""
         app = AntQ(sys.argv[1]).start()
 
         def work():
@@ -109,18 +104,15 @@ def test_a_forked_process_that_is_killed_takes_nothing_with_it(program, tmp_path
         while app.count_workers(status="completed") < 3:
             time.sleep(0.01)
         app.stop()
-        """),
-        tmp_path / "store",
-    )
+        """)
 
     assert one.end(60)[::2] == (0, "")
     assert findings(tmp_path / "store") == []
 
 
-def test_workers_of_a_server_that_preloads_enqueue_in_applications_of_their_own(program, tmp_path):
+def test_workers_of_a_server_that_preloads_enqueue_in_applications_of_their_own(start, tmp_path):
     """As gunicorn --preload: the master has imported and started it; post_fork makes a new one."""
-    one = program(
-        *code("""
+    one = start("""
         app = AntQ(sys.argv[1], start_queues=False).start()  # at import, in the master
         jobs = []
 
@@ -158,9 +150,7 @@ def test_workers_of_a_server_that_preloads_enqueue_in_applications_of_their_own(
             say("ended", os.waitpid(worker, 0)[1])
         say("master sees", app.count_workers())
         app.stop()
-        """),
-        tmp_path / "store",
-    )
+        """)
     seen = sorted(one.line() for _ in range(3))
     for order in ("kill", "terminate"):
         one.process.stdin.write(f"{order}\n")

@@ -83,8 +83,16 @@ def performed(it, **options):
     return runner(Does, {"it": it}, **options).run()
 
 
+def performed_on_a_loop(it, **options):
+    class Work(Worker):
+        async def perform(self, job):
+            return await it()
+
+    return asyncio.run(runner(Work, **options).run_async())
+
+
 def raising(error):
-    def it():
+    def it(*_):
         raise error
 
     return it
@@ -158,49 +166,36 @@ def test_an_endless_recursion_is_a_failed_attempt():
     assert "recursion" in performed(it).error
 
 
+@pytest.mark.parametrize("run", [performed, performed_on_a_loop])
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [(None, Completed()), (Cancel("enough"), Cancelled("enough")), (Snooze(5), Snoozed(5.0))],
 )
-def test_a_coroutine_is_run_to_its_end_and_its_answer_counts(answer, outcome):
+def test_a_coroutine_is_run_to_its_end_and_its_answer_counts(run, answer, outcome):
     async def work():
         await asyncio.sleep(0)
         return answer
 
-    assert performed(work) == outcome
+    assert run(work) == outcome
+
+
+def failing(error):
+    async def work():
+        await asyncio.sleep(0)
+        raise error("no")
+
+    return work
 
 
 def test_a_coroutine_that_raises_is_a_failed_attempt():
-    async def work():
-        await asyncio.sleep(0)
-        raise ValueError("no")
-
-    assert performed(work).error == "no"
-
-
-@pytest.mark.parametrize(
-    ("answer", "outcome"),
-    [(None, Completed()), (Cancel("enough"), Cancelled("enough")), (Snooze(5), Snoozed(5.0))],
-)
-def test_on_an_event_loop_as_well(answer, outcome):
-    class Work(Worker):
-        async def perform(self, job):
-            await asyncio.sleep(0)
-            return answer
-
-    assert asyncio.run(runner(Work).run_async()) == outcome
+    assert performed(failing(ValueError)).error == "no"
 
 
 @pytest.mark.parametrize(
     "error", [ValueError, SystemExit, KeyboardInterrupt, asyncio.CancelledError]
 )
 def test_on_an_event_loop_whatever_is_raised_is_a_failed_attempt(error):
-    class Work(Worker):
-        async def perform(self, job):
-            await asyncio.sleep(0)
-            raise error("no")
-
-    outcome = asyncio.run(runner(Work, number=1, max_attempts=2).run_async())
+    outcome = performed_on_a_loop(failing(error), max_attempts=2)
 
     assert (outcome.error, outcome.retry_in) == ("no", 10.0)
 
@@ -308,16 +303,17 @@ def test_a_worker_may_calculate_its_own_delay(answer, seconds):
     assert delayed(lambda job: answer) == seconds
 
 
-@pytest.mark.parametrize("answer", [-1, math.nan, math.inf, "5", None, True, 10**400])
-def test_a_nonsense_delay_is_logged_and_the_default_is_used(answer, caplog):
-    assert delayed(lambda job: answer) == 20.0
-
-    assert "no delay from calculate_delay" in caplog.text
-
-
-@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), Unprintable(ValueError())])
-def test_a_delay_that_raises_is_logged_and_the_default_is_used(error, caplog):
-    assert delayed(lambda job: raising(error)()) == 20.0
+@pytest.mark.parametrize(
+    "delay",
+    [
+        *(lambda job, it=it: it for it in (-1, math.nan, math.inf, "5", None, True, 10**400)),
+        raising(ValueError("no")),
+        raising(SystemExit(3)),
+        raising(Unprintable(ValueError())),
+    ],
+)
+def test_a_delay_that_is_nonsense_or_raises_is_logged_and_the_default_is_used(delay, caplog):
+    assert delayed(delay) == 20.0
 
     assert "no delay from calculate_delay" in caplog.text
 
@@ -347,28 +343,21 @@ def test_after_the_last_attempt_no_delay_is_asked_for():
     assert seen == []
 
 
-def test_a_failure_with_attempts_left_is_logged_as_a_warning(caplog):
-    performed(raising(ValueError("no")), number=1, max_attempts=2)
+@pytest.mark.parametrize(
+    ("number", "level", "said"),
+    [
+        (1, logging.WARNING, "failed on attempt 1/2, will retry: ValueError: no"),
+        (2, logging.ERROR, "failed permanently after attempt 2/2: ValueError: no"),
+    ],
+    ids=["attempts left", "the last"],
+)
+def test_a_failure_is_a_warning_while_attempts_are_left_and_then_an_error(
+    caplog, number, level, said
+):
+    performed(raising(ValueError("no")), number=number, max_attempts=2)
 
-    assert caplog.record_tuples == [
-        (
-            "antq_actors.jobs",
-            logging.WARNING,
-            f"{__name__}:Does (job #4711) failed on attempt 1/2, will retry: ValueError: no",
-        )
-    ]
-
-
-def test_the_last_failure_is_logged_as_an_error(caplog):
-    performed(raising(ValueError("no")), number=2, max_attempts=2)
-
-    assert caplog.record_tuples == [
-        (
-            "antq_actors.jobs",
-            logging.ERROR,
-            f"{__name__}:Does (job #4711) failed permanently after attempt 2/2: ValueError: no",
-        )
-    ]
+    line = f"{__name__}:Does (job #4711) {said}"
+    assert caplog.record_tuples == [("antq_actors.jobs", level, line)]
 
 
 def test_a_refusal_is_logged_as_an_error(caplog):
