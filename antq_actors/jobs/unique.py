@@ -13,6 +13,7 @@ object and, for sets, on the seed of ``hash()``.
 from __future__ import annotations
 
 import hashlib
+import math
 import types
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -124,6 +125,7 @@ def _status(given: object) -> Status:
         ) from None
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PRIME: Final = 2**521 - 1
 _PROTOCOL: Final = 4
 
@@ -138,7 +140,7 @@ def canonical(value: object) -> bytes:  # noqa: PLR0911 - one return for each ki
         case None:
             return _tagged(b"0", b"")
         case str():
-            return _tagged(b"s", value.encode("utf-8", "surrogatepass"))
+            return _tagged(b"s", value.encode(errors="surrogatepass"))
         case int() | float() | Decimal() | complex() | Real():
             return _tagged(b"n", _number(value))
         case bytes() | bytearray() | memoryview():
@@ -177,47 +179,37 @@ def _number(value: Any) -> bytes:  # noqa: PLR0911 - one return for each kind of
             return _number(value.real) + b"+i" + _number(value.imag)
         value = value.real
     if isinstance(value, int | Integral):
-        return _fraction(int(value), 1)
+        return _residue(int(value), 1)
     if isinstance(value, Rational):
-        return _fraction(int(value.numerator), int(value.denominator))
+        return _residue(int(value.numerator), pow(int(value.denominator), -1, _PRIME))
     if isinstance(value, Decimal):
         if not value.is_finite():
             return b"nan" if value.is_nan() else str(float(value)).encode()
         sign, digits, exponent = value.as_tuple()
         whole = int("".join(map(str, digits))) * (-1 if sign else 1)
-        return _residue(whole < 0, whole * pow(10, int(exponent), _PRIME))
+        return _residue(whole, pow(10, int(exponent), _PRIME))
     value = float(value)
-    if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124 - the test for nan
+    if not math.isfinite(value):
         return str(value).encode()
-    return _fraction(*value.as_integer_ratio())
+    numerator, denominator = value.as_integer_ratio()
+    return _residue(numerator, pow(denominator, -1, _PRIME))
 
 
-def _fraction(numerator: int, denominator: int) -> bytes:
-    inverse = 1 if denominator == 1 else pow(denominator, -1, _PRIME)
-    return _residue(numerator < 0, numerator * inverse)
-
-
-def _residue(negative: bool, number: int) -> bytes:  # noqa: FBT001 - private, called twice
-    return b"%b%x" % (b"-" if negative else b"", number % _PRIME)
+def _residue(number: int, factor: int) -> bytes:
+    return b"%b%x" % (b"-" if number < 0 else b"", number * factor % _PRIME)
 
 
 def _moment(value: date | time | timedelta | UUID) -> bytes:
     match value:
         case datetime():
             if value.utcoffset() is None:
-                return _tagged(b"w", value.replace(tzinfo=None, fold=0).isoformat().encode())
-            since = value - datetime(1970, 1, 1, tzinfo=UTC)
-            return _tagged(b"i", b"%d" % (since // timedelta(microseconds=1)))
+                return _tagged(b"w", value.isoformat().encode())
+            return _tagged(b"i", b"%d" % ((value - _EPOCH) // timedelta(microseconds=1)))
         case date():
             return _tagged(b"a", value.isoformat().encode())
         case time():
             offset = value.utcoffset()
-            bare = timedelta(
-                hours=value.hour,
-                minutes=value.minute,
-                seconds=value.second,
-                microseconds=value.microsecond,
-            )
+            bare = datetime.combine(_EPOCH, value, UTC) - _EPOCH
             tag = b"c" if offset is None else b"z"
             return _tagged(tag, _moment(bare - (offset or timedelta())))
         case timedelta():

@@ -5,7 +5,8 @@ import os
 import pickle
 import subprocess
 import sys
-from collections import OrderedDict, defaultdict
+import typing
+from collections import OrderedDict, defaultdict, deque
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -19,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antq_actors.jobs.state import ACTIVE, Status
-from antq_actors.jobs.unique import Unique, unique_digest
+from antq_actors.jobs.unique import Unique, canonical, unique_digest
 
 
 def digest(value):
@@ -239,6 +240,31 @@ def test_equal_values_share_a_digest(one, other):
 def test_different_values_have_different_digests(one, other):
     assert one != other
     assert digest(one) != digest(other)
+
+
+@pytest.mark.parametrize(
+    ("value", "content"),
+    [
+        ([None, "é"], b"l8:00:s2:\xc3\xa9"),
+        ("\ud800", b"s3:\xed\xa0\x80"),
+        ((b"x", 26), b"t9:b1:xn2:1a"),
+        ({"b": 2, "a": -0.5}, b"d148:s1:an131:-%bs1:bn1:2" % (b"f" * 130)),
+        ({Fraction(1, 2), Decimal("-50E-2")}, b"e272:n131:-%bn131:1%b" % (b"f" * 130, b"0" * 130)),
+        (1 + 2j, b"n4:1+i2"),
+        ([float("nan"), Decimal("sNaN"), float("-inf")], b"l19:n3:nann3:nann4:-inf"),
+        (datetime(2026, 7, 1, 12, fold=1), b"w19:2026-07-01T12:00:00"),  # noqa: DTZ001 - a naive one
+        (datetime(2500, 1, 1, microsecond=1, tzinfo=UTC), b"i17:16725225600000001"),
+        (date(2026, 7, 1), b"a10:2026-07-01"),
+        (time(12, 34, 56, 789012), b"c15:y11:45296789012"),
+        (time(1, tzinfo=timezone(timedelta(hours=2))), b"z15:y11:-3600000000"),
+        (timedelta(days=200_000, microseconds=1), b"y17:17280000000000001"),
+        (UUID(bytes=b"sixteen bytes ok"), b"u16:sixteen bytes ok"),
+        (typing.ClassVar, b"g15:typing:ClassVar"),
+        (deque([1]), b"o37:g17:collections:dequet0:00:l4:n1:1l0:"),
+    ],
+)
+def test_digests_are_made_of_the_bytes_that_stored_ones_were_made_of(value, content):
+    assert canonical(value) == content
 
 
 keys = st.one_of(st.text(), st.integers(), st.booleans(), st.binary(), st.dates())
