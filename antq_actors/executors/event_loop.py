@@ -20,7 +20,7 @@ from antq_actors.otp.messaging import timers
 
 if TYPE_CHECKING:
     from antq_actors.executors.base import Done, Settings
-    from antq_actors.executors.loop_thread import Owner
+    from antq_actors.executors.loop_thread import AttemptOwner
     from antq_actors.jobs.perform import Attempt
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.child_spec import ChildSpec
@@ -41,13 +41,13 @@ class LoopExecutor:
         self._loop: LoopThread | None = None
 
     def child(self) -> ChildSpec:
-        """Describe the actor that owns the loop."""
+        """Return the spec of the actor that owns the queue's event loop."""
         return LoopActor.child_spec(
             self, name=self._settings.name, shutdown=2 * JOIN_TIMEOUT_SECONDS
         )
 
     def start(self, attempt: Attempt, done: Done) -> LoopHandle:
-        """Have the loop start an attempt. Raises NotReady while there is none."""
+        """Hand an attempt to the event loop's thread. Raises NotReady while there is no loop."""
         loop = self._loop
         if loop is None or loop.closing:
             raise NotReady("the event loop is being restarted")
@@ -56,10 +56,10 @@ class LoopExecutor:
         return handle
 
     def resize(self, concurrency: int) -> None:
-        """Do nothing: a loop takes any number."""
+        """Do nothing: an event loop runs any number of attempts."""
 
     def health(self) -> Health:
-        """Return how many attempts the loop has, and whether it comes round."""
+        """Return how many attempts the event loop has, and for how long a job has blocked it."""
         loop = self._loop
         if loop is None:
             return Health(ASYNC, 0, "its event loop is being restarted")
@@ -68,12 +68,12 @@ class LoopExecutor:
         return Health(ASYNC, len(loop.attempts), how)
 
     def open(self) -> LoopThread:
-        """Make the loop, and start attempts there from now on."""
+        """Make the queue's event loop, not yet its thread; attempts start there from now on."""
         self._loop = loop = LoopThread(self._settings)
         return loop
 
     def close(self) -> None:
-        """Start nothing more."""
+        """Forget the event loop, so that no attempt starts there any more."""
         self._loop = None
 
 
@@ -91,10 +91,10 @@ class LoopActor(GenServer):
     def __init__(self, executor: LoopExecutor) -> None:
         super().__init__()
         self._executor = executor
-        self._last_blocker: Owner | None = None
+        self._last_blocker: AttemptOwner | None = None
 
     def init(self) -> None:
-        """Start the loop."""
+        """Start the thread of the queue's event loop, and a timer that checks for blocking jobs."""
         loop = self._loop = self._executor.open()
         self._otp_cell.watch(self, self._on_end)
         ref = self.ref
@@ -102,7 +102,7 @@ class LoopActor(GenServer):
         timers.send_when(ref, _Blocked(), self._is_blocked, every=self._check_interval)
 
     def handle_info(self, message: Any) -> None:
-        """Crash when the loop has ended; log which job blocks it."""
+        """Crash when the event loop has ended; log which job blocks it."""
         match message:
             case _LoopEnded():
                 raise RuntimeError("the event loop ended") from self._loop.ended
@@ -112,7 +112,7 @@ class LoopActor(GenServer):
                 super().handle_info(message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
-        """End the loop. A job that blocks it is abandoned with its thread."""
+        """Stop the event loop and join its thread; abandon the thread if a job blocks it."""
         self._executor.close()
         if not self._loop.stop():
             add_abandoned(self._otp_cell, self._loop.thread)

@@ -60,7 +60,7 @@ class JobThreads(ThreadPoolExecutor):
         self._ended: Future[None] | None = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have ``fn(...)`` run. Raises RuntimeError after the end, and without a thread for it."""
+        """Have a service thread call ``fn(...)`` of a job. Raises RuntimeError if it cannot."""
         future = _JobFuture(self)
         with self._changing:
             if self._ended is not None:
@@ -84,7 +84,7 @@ class JobThreads(ThreadPoolExecutor):
                     raise
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is
-        """Run nothing more; what is running may end, and is an orphan without *wait*."""
+        """Refuse new calls; *wait* for running ones, or list their threads as orphans."""
         ended = self.end()
         with self._changing:
             if cancel_futures or not wait:
@@ -97,7 +97,7 @@ class JobThreads(ThreadPoolExecutor):
             ended.result()
 
     def end(self) -> Future[None]:
-        """Take nothing more; return what is done when all that was taken is."""
+        """Refuse new calls of jobs; return a future that is done when those taken before are."""
         with self._changing:
             if self._ended is None:
                 self._ended = Future()
@@ -109,7 +109,7 @@ class JobThreads(ThreadPoolExecutor):
             self._ended.set_result(None)
 
     def abandon(self, future: _JobFuture) -> None:
-        """Let another thread take the place of the one that runs *future*."""
+        """List the thread of the cancelled *future* as an orphan, and start one in its place."""
         with self._changing:
             if future not in self._running or future in self._abandoned:
                 return
@@ -128,7 +128,7 @@ class JobThreads(ThreadPoolExecutor):
             future, fn = taken
             if future.set_running_or_notify_cancel():
                 Context().run(_run, future, fn)
-            if not self._goes_on(future):
+            if not self._note_done(future):
                 return
             del future, fn, taken
 
@@ -143,8 +143,8 @@ class JobThreads(ThreadPoolExecutor):
             self._running.add(taken[0])
             return taken
 
-    def _goes_on(self, future: _JobFuture) -> bool:
-        """Note that *future* is done; return whether its thread may take another."""
+    def _note_done(self, future: _JobFuture) -> bool:
+        """Note that the call of *future* is done; return whether its thread may take another."""
         with self._changing:
             self._running.discard(future)
             discard_abandoned(future)
@@ -175,18 +175,18 @@ def _run(future: Future[Any], fn: Callable[[], Any]) -> None:
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Do what ``asyncio.run`` does, with an executor that holds up no exit."""
+    """Run a job's coroutine in this thread as ``asyncio.run`` does; its threads hold up no exit."""
     with asyncio.Runner(loop_factory=_new_loop) as runner:
         loop = runner.get_loop()
-        places.enter(coroutine, loop)
+        places.enter_coroutine(coroutine, loop)
         try:
             return woken_by(lambda: _wake(loop), lambda: runner.run(coroutine))
         finally:
-            places.leave()
+            places.leave_coroutine()
 
 
 def _wake(loop: asyncio.AbstractEventLoop) -> None:
-    """Wake the thread of *loop* from its wait, so that the interruption set in it is raised."""
+    """Wake the thread of an event *loop*, so that an interruption set in that thread is raised."""
     with suppress(RuntimeError):  # closed in the meantime
         loop.call_soon_threadsafe(int)
 

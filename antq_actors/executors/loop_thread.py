@@ -58,7 +58,7 @@ class LoopThread:
         self.closing = False
         self._loop = asyncio.new_event_loop()
         self._loop.set_default_executor(JobThreads())
-        self._shutdown_methods = share(self._loop, settings.queue)
+        self._shutdown_methods = share_loop(self._loop, settings.queue)
         self._context = Context()
         """Of what is called here for no job."""
         self._waiting: deque[LoopHandle] = deque()
@@ -69,19 +69,19 @@ class LoopThread:
         )
 
     def start(self, ended: Any) -> None:
-        """Start the thread; *ended* is called in it, at its end."""
+        """Start the thread of the event loop; *ended* is called in that thread, at its end."""
         self._ended = ended
         self.thread.start()
 
     def submit(self, attempt: LoopHandle) -> None:
-        """Have the loop begin an attempt soon."""
+        """Queue an attempt and wake the loop's thread, which then makes it an asyncio task."""
         self.attempts.add(attempt)
         self._waiting.append(attempt)
         if len(self._waiting) == 1:  # else the loop was notified, and has not come to it yet
             self.call(self._begin_all)
 
     def call(self, fn: Any) -> None:
-        """Have the loop call *fn* soon; a closed one does not."""
+        """Have the event loop call *fn* soon in its thread; end all attempts if it is closed."""
         try:
             # Not in the context of the caller, which may be a job of any queue.
             self._loop.call_soon_threadsafe(fn, context=self._context)
@@ -89,14 +89,14 @@ class LoopThread:
             self._interrupt_all("its event loop has ended")
 
     def stop(self) -> bool:
-        """End all that runs, and the loop; return whether its thread ended in time."""
+        """Stop the event loop and its tasks, join its thread; return whether that ended in time."""
         self.closing = True
         self._stop()
         self.thread.join(JOIN_TIMEOUT_SECONDS)
         return not self.thread.is_alive()
 
     def abandon(self, reason: str) -> None:
-        """End all attempts as interrupted: the loop ends, or its actor has ended."""
+        """Report all attempts of the event loop as interrupted, and stop it without waiting."""
         self.closing = True
         self._interrupt_all(reason)
         self._stop()
@@ -110,12 +110,12 @@ class LoopThread:
             attempt.end(NotRun(reason) if attempt.task is None else Interrupted(reason))
 
     def blocked_for(self) -> float:
-        """Return for how many seconds the loop has not answered a ping."""
+        """Return for how many seconds the event loop has not answered a ping; reads the clock."""
         pinged = self._pinged
         return 0.0 if pinged is None else time.monotonic() - pinged
 
     def ping(self) -> None:
-        """Ask the loop to answer, if it has something to do and was not asked."""
+        """Note the time and have the event loop reply, if it has attempts and no ping is open."""
         if self.attempts and self._pinged is None:
             self._pinged = time.monotonic()
             self.call(self._pong)
@@ -123,15 +123,15 @@ class LoopThread:
     def _pong(self) -> None:
         self._pinged = None
 
-    def current_owner(self) -> tuple[Owner | None, str]:
-        """Return the attempt that the loop runs at this moment, and where it is."""
+    def current_owner(self) -> tuple[AttemptOwner | None, str]:
+        """Return the attempt that the event loop runs at this moment, and its thread's stack."""
         owner = getattr(asyncio.current_task(self._loop), "owner", None)
         frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
         stack = "" if frame is None else "".join(traceback.format_stack(frame))
         return owner, stack
 
     def place_of(self, attempt: LoopHandle, task: asyncio.Task[Any]) -> str:
-        """Return where an attempt is, whose own task is *task*; in any thread."""
+        """Return the stack of an attempt, whose own task is *task*, as text; in any thread."""
         if getattr(asyncio.current_task(self._loop), "owner", None) is attempt:
             frame = sys._current_frames().get(self.thread.ident or 0)  # noqa: SLF001 - documented
             return places.of_frames(frame)
@@ -197,7 +197,7 @@ class LoopThread:
             )
 
     def _end_all(self) -> None:
-        """End all tasks, and abandon those that do not end."""
+        """Cancel all tasks of the event loop, run it until they end, and abandon the rest."""
         ending = JobTask(self._cancel_all(), loop=self._loop)
         ending.add_done_callback(lambda _: self._stop())
         while not ending.done():
@@ -211,7 +211,7 @@ class LoopThread:
     def _abandon_all(self) -> set[asyncio.Task[Any]]:
         tasks = asyncio.all_tasks(self._loop)
         for task in tasks:
-            abandon(task)
+            abandon_task(task)
         return tasks
 
     async def _cancel_all(self) -> None:
@@ -226,9 +226,9 @@ class LoopThread:
     # ---- forks ----------------------------------------------------------------------------
 
     def be_forked(self) -> None:
-        """In a child that was forked on this loop: run nothing there of any other job.
+        """In a child process that a job forked: drop all other jobs' callbacks from the event loop.
 
-        Its code has the thread until it returns or waits; then the child ends.
+        The job's code has the thread until it returns or waits; then the child process ends.
         """
         task = asyncio.current_task(self._loop)
         for waiting in ("_ready", "_scheduled"):  # asyncio has no other way to empty a loop
@@ -273,19 +273,19 @@ class LoopHandle:
         return f"job #{job.id} ({job.spec.worker})"
 
     def interrupt(self) -> None:
-        """Cancel the task."""
+        """Have the event loop cancel the task of the attempt."""
         if not self.stop_requested:
             self.stop_requested = True
             self._loop.call(self._cancel)
 
     def kill(self) -> bool:
-        """Cancel the task: nothing is stronger. What it still reports is ignored."""
+        """Cancel the attempt's task, as nothing is stronger, and ignore what it still reports."""
         self._is_killed = True
         self.interrupt()
         return False
 
     def blame(self, error: BaseException) -> None:
-        """Fail by *error*, which one of its tasks or callbacks raised; in the loop's thread."""
+        """Fail the attempt by *error*, which its task or callback raised; in the loop's thread."""
         if self._blamed is None and not self.has_ended:
             self._blamed = error
             self._loop.call(self._cancel)  # in no job's name
@@ -295,17 +295,17 @@ class LoopHandle:
             self.task.cancel()
 
     def _locate(self) -> None:
-        """Note where the attempt is; in any thread."""
+        """Store the stack of the attempt's task in its control, for the error; in any thread."""
         task = self.task
         if task is not None:
             self.attempt.control.place = self._loop.place_of(self, task)
 
     def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Become a task; in the loop's thread."""
+        """Make the attempt an asyncio task, unless a stop was requested; in the loop's thread."""
         if self.stop_requested:
             self.end(None)
         else:
-            self.task = new_task(self._run(), self, loop)
+            self.task = start_job_task(self._run(), self, loop)
             self.attempt.control.on_locate = self._locate
 
     async def _run(self) -> None:
@@ -339,7 +339,7 @@ class LoopHandle:
         return Failed("CancelledError", None, None, "CancelledError")
 
     def end(self, end: Outcome | NotRun | None) -> None:
-        """Report how the attempt ended."""
+        """Report how the attempt ended to its queue, and drop its task."""
         self.has_ended = True
         self.task = None  # its context holds this attempt
         self.attempt.control.on_locate = None  # so does this
@@ -360,28 +360,30 @@ if hasattr(os, "register_at_fork"):
 _ENDS_THE_LOOP: Final = ("stop", "close", "shutdown_asyncgens", "shutdown_default_executor")
 
 
-class Owner(Protocol):
+class AttemptOwner(Protocol):
     """An attempt, as its tasks see it."""
 
     has_ended: bool
 
     def blame(self, error: BaseException, /) -> None:
-        """Fail by *error*, which one of its tasks or callbacks raised."""
+        """Fail the attempt by *error*, which one of its asyncio tasks or callbacks raised."""
 
 
-_owner: Final[ContextVar[Owner | None]] = ContextVar("antq_owner", default=None)
+_owner: Final[ContextVar[AttemptOwner | None]] = ContextVar("antq_owner", default=None)
 """The attempt that the current code belongs to; tasks and callbacks inherit it."""
 
 
 class JobTask(asyncio.Task[Any]):
     """A task that no other job cancels while its own runs."""
 
-    def __init__(self, coroutine: Any, *, owner: Owner | None = None, **options: Any) -> None:
+    def __init__(
+        self, coroutine: Any, *, owner: AttemptOwner | None = None, **options: Any
+    ) -> None:
         self.owner = _owner.get() if owner is None else owner
         super().__init__(coroutine, **options)
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Cancel the task. Raises RuntimeError in another job than its own.
+        """Cancel this asyncio task of a job. Raises RuntimeError in another job than its own.
 
         That would be `asyncio.all_tasks()`, which lists the tasks of all jobs.
         """
@@ -405,16 +407,16 @@ class JobTask(asyncio.Task[Any]):
             _owner.reset(token)
 
 
-def new_task(coroutine: Any, owner: Owner, loop: asyncio.AbstractEventLoop) -> JobTask:
-    """Start the task of an attempt, in a context of its own."""
+def start_job_task(coroutine: Any, owner: AttemptOwner, loop: asyncio.AbstractEventLoop) -> JobTask:
+    """Start the asyncio task of an attempt on *loop*, in a context of its own."""
     context = Context()
     context.run(_owner.set, owner)
     # Not by the loop's create_task(): a job may have set another task factory.
     return JobTask(coroutine, owner=owner, loop=loop, context=context)
 
 
-def share(loop: asyncio.AbstractEventLoop, queue: str) -> dict[str, Callable[..., Any]]:
-    """Let many jobs share *loop*; return the methods that end it, which are refused to jobs."""
+def share_loop(loop: asyncio.AbstractEventLoop, queue: str) -> dict[str, Callable[..., Any]]:
+    """Replace the methods of *loop* that would end it for all jobs; return the real ones."""
     loop.set_task_factory(
         lambda its_loop, coroutine, **options: JobTask(coroutine, loop=its_loop, **options)
     )
@@ -439,8 +441,8 @@ def _refusal(name: str, loop: asyncio.AbstractEventLoop, queue: str) -> Callable
     return refuse
 
 
-def owner_of(error: BaseException) -> Owner | None:
-    """Return the owner of the task or callback that raised *error* out of an event loop's run.
+def owner_of(error: BaseException) -> AttemptOwner | None:
+    """Return the attempt whose task or callback raised *error* out of an event loop's run.
 
     The traceback of *error* is cut to the frames of that task or callback.
     """
@@ -455,10 +457,10 @@ def owner_of(error: BaseException) -> Owner | None:
     return None
 
 
-def abandon(task: asyncio.Task[Any]) -> None:
-    """Abandon a task that does not end when it is cancelled, for good.
+def abandon_task(task: asyncio.Task[Any]) -> None:
+    """Keep for ever a task that does not end when it is cancelled, so that it is never destroyed.
 
-    Were it ever destroyed, Python would throw GeneratorExit into its coroutine. One that catches
-    everything would then go on without a loop, where nothing waits: it would spin for ever.
+    Python would throw GeneratorExit into its coroutine. One that catches everything would then go
+    on without a loop, where nothing waits: it would spin for ever.
     """
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))

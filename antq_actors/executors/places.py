@@ -48,18 +48,18 @@ _loops: Final[dict[int, _Loop]] = {}
 """By the numbers of the threads; changed by single operations only."""
 
 
-def enter(coroutine: Any, loop: asyncio.AbstractEventLoop) -> None:
-    """Note that this thread runs the *coroutine* of its attempt from now on."""
+def enter_coroutine(coroutine: Any, loop: asyncio.AbstractEventLoop) -> None:
+    """Note that this thread runs the *coroutine* of its job's attempt on *loop* from now on."""
     _loops[threading.get_ident()] = _Loop(coroutine, loop)
 
 
-def leave() -> None:
-    """Note that it does not any more."""
+def leave_coroutine() -> None:
+    """Forget the coroutine that this thread was noted to run for an attempt."""
     _loops.pop(threading.get_ident(), None)
 
 
 def of_worker_actor(ref: ServerRef) -> str | None:
-    """Return where the attempt is that a worker actor performs in its own thread.
+    """Return the stack of the attempt that a worker actor performs in its own thread, as text.
 
     None: it performs none at this moment, or not in its thread.
     """
@@ -71,7 +71,7 @@ def of_worker_actor(ref: ServerRef) -> str | None:
 
 
 def of_this_thread(frame: FrameType | None) -> str:
-    """Return where the attempt is that this thread performs, which is at *frame*."""
+    """Return the stack of the attempt that this thread performs at *frame*, as text."""
     return _of_thread(threading.get_ident(), _frames_above(frame))
 
 
@@ -93,12 +93,12 @@ def _of_thread(thread_id: int, frames: list[FrameSummary]) -> str:
 
 
 def of_frames(frame: FrameType | None) -> str:
-    """Return where an attempt is whose thread is at *frame*."""
+    """Return the stack of an attempt whose thread is at *frame*, as text."""
     return _text(_frames_above(frame))
 
 
 def of_coroutine(coroutine: Any, others: Iterable[asyncio.Task[Any]]) -> str:
-    """Return the stack of a suspended *coroutine*, after those of the attempt's other tasks."""
+    """Return the stacks of an attempt's other tasks, then of its suspended *coroutine*, as text."""
     lines = []
     for task in list(others)[:_MOST_TASKS]:
         frames = _chain(task.get_coro())
@@ -109,7 +109,7 @@ def of_coroutine(coroutine: Any, others: Iterable[asyncio.Task[Any]]) -> str:
 
 
 def of_dump(dump: bytes) -> str | None:
-    """Return the place in a dump of `faulthandler`, the last one if there are several."""
+    """Return the attempt's stack in a dump of `faulthandler`, the last one of several, as text."""
     text = dump.decode("ascii", "replace")
     last = text[text.rfind("(most recent call first)") :]
     frames = [
@@ -120,7 +120,7 @@ def of_dump(dump: bytes) -> str | None:
 
 
 def _frames_above(frame: FrameType | None) -> list[FrameSummary]:
-    """Return the frames that led to *frame*, and itself, outermost first."""
+    """Return the stack frames that led to *frame*, and *frame* itself, outermost first."""
     found: list[FrameSummary] = []
     while frame is not None and len(found) < _MOST_FRAMES:
         found.append(_summary_of(frame))
@@ -129,7 +129,7 @@ def _frames_above(frame: FrameType | None) -> list[FrameSummary]:
 
 
 def _chain(coroutine: Any) -> list[FrameSummary]:
-    """Return the frames from *coroutine* along what it awaits."""
+    """Return the stack frames of a suspended *coroutine* along what it awaits, outermost first."""
     found: list[FrameSummary] = []
     while coroutine is not None and len(found) < _MOST_FRAMES:
         kind = next(
@@ -162,7 +162,7 @@ def _formatted(frames: list[FrameSummary]) -> str:
 
 
 def _begin_of_users(frames: list[FrameSummary]) -> int | None:
-    """Return where the user's part of the attempt begins; None: all frames are others'."""
+    """Return the index of the first frame of user code in an attempt's stack; None: it has none."""
     names = [frame.filename for frame in frames]
     # What is above the attempt is its thread's, and may be of any package.
     above = names.index(_PERFORMING) if _PERFORMING in names else 0

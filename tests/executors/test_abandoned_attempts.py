@@ -96,9 +96,9 @@ def test_a_thread_left_by_a_job_reads_no_errors_of_the_next():
     theirs = session.read_errors(wire.ReadErrors(1, attempt.job.id), attempt)
     others = session.read_errors(wire.ReadErrors(2, attempt.job.id + 1), attempt)
 
-    assert parent_connection.unpack(theirs) == ()
+    assert parent_connection.unpack_reply(theirs) == ()
     with pytest.raises(NotStarted, match="job 2 has ended"):
-        parent_connection.unpack(others)
+        parent_connection.unpack_reply(others)
 
 
 def an_attempt_of(worker):

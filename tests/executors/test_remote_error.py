@@ -29,7 +29,7 @@ class Ends(Exception):
 
 
 def arrived(error):
-    return output.exc_info(output.packed(error), output.shown(error), TRACE)
+    return output.exc_info(output.pickled_error(error), output.error_text(error), TRACE)
 
 
 def test_an_exception_that_travels_is_the_one_that_was_raised():

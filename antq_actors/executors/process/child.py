@@ -47,7 +47,7 @@ class Terminated(BaseException):
     """SIGTERM came while an attempt ran."""
 
 
-class _Child:
+class _ProcessChild:
     """Performs one attempt after the other."""
 
     def __init__(self, parent: ParentConnection, boot: wire.Boot, dumped: int) -> None:
@@ -66,7 +66,7 @@ class _Child:
         self._is_ending = False
 
     def take_over(self) -> None:
-        """Set up signals, logging and the application for performing attempts."""
+        """Set up signals, logging and the application of a job process, before any attempt."""
         faulthandler.enable()  # shows where a segfault was
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         self._parent.on_breakable = self._on_breakable
@@ -84,7 +84,7 @@ class _Child:
         sys.argv[:] = self._boot.argv
 
     def serve(self) -> None:
-        """Carry out the orders of the parent, until it closes the pipe."""
+        """Carry out the orders that the parent sends over the pipe, until it closes the pipe."""
         for module in self._boot.modules:
             self._import(module)
         self._end(wire.Ready())
@@ -110,7 +110,7 @@ class _Child:
                     self._end(self._have(pickled))
                 case wire.Perform():
                     outcome = self._perform(order)
-                    memory = _memory() if self._boot.measures_memory else 0
+                    memory = _memory_bytes() if self._boot.measures_memory else 0
                     self._end(wire.Ended(outcome, memory))
 
     def _end(self, message: object) -> None:
@@ -118,7 +118,7 @@ class _Child:
             self._parent.end(message)
 
     def _perform(self, wanted: wire.Perform) -> Outcome | None:
-        self._import_for(wanted.job.spec.worker)
+        self._import_worker_module(wanted.job.spec.worker)
         self._application.default_queue = wanted.default_queue
         deadline = None if wanted.remaining is None else time.monotonic() + wanted.remaining
         control = PipeControl(deadline, parent=self._parent)
@@ -137,14 +137,14 @@ class _Child:
                 return attempt_runner(attempt, propagate=(Terminated,)).run()
             finally:
                 self._performs = False
-                _flush()
+                _flush_output()
         except Terminated:
             return None
         finally:
             control.close()
 
-    def _import_for(self, worker: str) -> None:
-        """Import the module of a worker that is known by another name, before the attempt."""
+    def _import_worker_module(self, worker: str) -> None:
+        """Import the module of a worker that is stored under another name, before its attempt."""
         if worker_registry.defined(worker) is None:
             module = worker.partition(":")[0]
             if module and module not in sys.modules:
@@ -210,7 +210,7 @@ class _Child:
                 self._parent.send(wire.Located(self._job_id, places.of_this_thread(frame)))
 
     def _end_if_requested(self) -> None:
-        """End the attempt by an exception, so that it can clean up; an idle process just ends."""
+        """After SIGTERM: raise Terminated in a running attempt; exit the process if it is idle."""
         if not self._is_ending:
             return
         if self._performs:
@@ -220,7 +220,7 @@ class _Child:
             sys.exit(0)
 
     def _be_forked(self) -> None:
-        """In a process that an attempt forked: be an ordinary one, without a part in the pipe."""
+        """In a process that a job forked: close the pipe, and restore signals and logging."""
         self._parent.close()
         current_app.leave(self._application)
         current_app.leave_job_process()
@@ -239,9 +239,9 @@ def _unblock_sigterm() -> None:
 
 
 def main() -> None:
-    """Serve the slot whose pipe and process are named on the command line."""
+    """Run the program of a job process: perform attempts from the pipe that ``sys.argv`` names."""
     pipe, parent_pid, dumped = map(int, sys.argv[1:4])
-    _end_with(parent_pid)
+    _die_with_parent(parent_pid)
     for each in (pipe, dumped):
         os.set_inheritable(each, False)  # noqa: FBT003 - it has no other way
     parent = ParentConnection(Connection(pipe))
@@ -249,21 +249,22 @@ def main() -> None:
         boot: wire.Boot = parent.next_order()
     except (EOFError, OSError):
         return
-    child = _Child(parent, boot, dumped)
+    child = _ProcessChild(parent, boot, dumped)
     child.take_over()
     child.serve()
 
 
-def _flush() -> None:
-    """Let nothing that the attempt has printed wait for the next one, or be lost with a kill."""
+def _flush_output() -> None:
+    """Write what the attempt has printed, so that it neither waits for the next nor is lost."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # the attempt may have closed or replaced it
             stream.flush()
 
 
-def _end_with(parent_pid: int) -> None:
-    """Be killed when the parent is, also in the middle of C code; where there is no such thing, a
-    process ends when it looks at its pipe.
+def _die_with_parent(parent_pid: int) -> None:
+    """Have Linux kill this job process with its parent; exit now if the parent is gone already.
+
+    Elsewhere a process ends when it reads its pipe.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -271,8 +272,8 @@ def _end_with(parent_pid: int) -> None:
         sys.exit(0)
 
 
-def _memory() -> int:
-    """Return the bytes of memory that this process has now, or had at most."""
+def _memory_bytes() -> int:
+    """Return the bytes of memory that this OS process has now, or had at most; reads ``/proc``."""
     try:
         return int(_STATM.read_text().split()[1]) * resource.getpagesize()
     except OSError:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from antq_actors.executors.base import PROCESS
 from antq_actors.executors.process.os_process import OsProcess
 from antq_actors.executors.process.output import Closed
-from antq_actors.executors.process.pool import Grow, Pool, Work
-from antq_actors.executors.process.session import ProcessSession, module_of
+from antq_actors.executors.process.pool import Grow, ProcessPool, Work
+from antq_actors.executors.process.session import ProcessSession, worker_module
 from antq_actors.jobs.outcome import Failed, Interrupted
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.child_spec import Restart, Strategy
@@ -24,7 +24,7 @@ from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 from antq_actors.otp.supervision.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from antq_actors.executors.process.output import Stderr
+    from antq_actors.executors.process.output import StderrReader
     from antq_actors.executors.process.pool import ProcessHandle
     from antq_actors.executors.process.wire import Ended
     from antq_actors.jobs.outcome import Outcome
@@ -42,13 +42,13 @@ SHUTDOWN_TIMEOUT_SECONDS: Final = 3.0
 _JOIN_TIMEOUT_SECONDS: Final = 1.0
 
 
-class ProcessExecutor(Pool):
+class ProcessExecutor(ProcessPool):
     """Performs the attempts of one queue in OS processes."""
 
     kind = PROCESS
 
     def child(self) -> ChildSpec:
-        """Describe the actor that starts slots, and their supervisor."""
+        """Return the spec of the supervisor over the actors of the slots and of their pool."""
         slots = f"{self.settings.name}.slots"
         return Supervisor.child_spec(
             [
@@ -69,7 +69,7 @@ class PoolActor(GenServer):
         self._slots = slots
 
     def init(self) -> None:
-        """Start the first slots, so that their processes are warm when the jobs come."""
+        """Open the process pool and start the first slots, so that their OS processes are warm."""
         number = self._executor.open(self.ref)
         if not self._otp_cell.watch(self, lambda _ref, _reason: self._executor.close()):
             self._executor.close()
@@ -77,7 +77,7 @@ class PoolActor(GenServer):
             self._start()
 
     def handle_info(self, message: Any) -> None:
-        """Start another slot, if it is still wanted."""
+        """Start another slot's actor, if an attempt still waits for one."""
         if isinstance(message, Grow):
             if self._executor.needs_slot():
                 self._start()
@@ -85,7 +85,7 @@ class PoolActor(GenServer):
             super().handle_info(message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
-        """Wait a little for the thread that reads what the processes wrote."""
+        """Close the process pool, and wait a little for the thread that reads standard error."""
         stderr = self._executor.stderr
         self._executor.close()
         if stderr is not None:
@@ -105,7 +105,7 @@ class PoolActor(GenServer):
 class SlotActor(GenServer):
     """Owns one OS process at a time, and performs one attempt at a time in it."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: ProcessPool) -> None:
         super().__init__()
         self._pool = pool
         self._session: ProcessSession | None = None
@@ -115,33 +115,33 @@ class SlotActor(GenServer):
 
     @property
     def pid(self) -> int | None:
-        """The number of its process; may be read in any thread."""
+        """The number of the slot's OS process; may be read in any thread."""
         session = self._session
         return None if session is None else session.process.pid
 
     # ---- life -----------------------------------------------------------------------------
 
     def init(self) -> Continue:
-        """Be a slot of the pool."""
-        self._pool.enter(self)
+        """Enter the process pool as a slot; the OS process is started after that."""
+        self._pool.add_slot(self)
         if not self._otp_cell.watch(self, self._on_end):
-            self._pool.leave(self.ref)
+            self._pool.remove_slot(self.ref)
             raise Stop
         return Continue()
 
     def handle_continue(self, _token: object) -> None:
-        """Start the process, and take what waits."""
+        """Start the slot's OS process, and perform the attempts that wait for one."""
         self._work()
 
     def handle_info(self, message: Any) -> None:
-        """Take what waits."""
+        """Perform the attempts that wait in the process pool."""
         if isinstance(message, Work):
             self._work()
         else:
             super().handle_info(message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
-        """End the process."""
+        """End the slot's OS processes, and wait until they are dead."""
         if self._session is not None:
             self._session.process.close()
         for process in self._retired:
@@ -149,7 +149,7 @@ class SlotActor(GenServer):
 
     def _on_end(self, ref: Any, _reason: object) -> None:
         # Also when this actor was killed, and in the thread of who killed it: so nothing may wait.
-        self._pool.leave(ref)
+        self._pool.remove_slot(ref)
         session = self._session
         if session is not None:
             session.process.kill()
@@ -160,7 +160,7 @@ class SlotActor(GenServer):
     def _work(self) -> None:
         try:
             session = self._living_session()
-            while session is not None and (handle := self._pool.next(self)) is not None:
+            while session is not None and (handle := self._pool.next_attempt(self)) is not None:
                 self._run(handle, session)
                 if self._otp_cell.stop_requested():
                     return
@@ -193,7 +193,10 @@ class SlotActor(GenServer):
     def _perform(
         self, handle: ProcessHandle, session: ProcessSession, *, is_second: bool = False
     ) -> Outcome | None:
-        """Have the process perform it; return its end. A process that must not go on is gone."""
+        """Have the OS process perform the attempt; return its outcome, None after a stop request.
+
+        A process that must not go on is dead when this returns.
+        """
         if not handle.begin(session.process):
             return None
         result: Ended | Failed | Exception | None
@@ -211,14 +214,14 @@ class SlotActor(GenServer):
         if result is None or isinstance(result, Exception):
             end = self._death(session.process, stop_requested=stop_requested)
             return (
-                _died(str(result))
+                _process_died(str(result))
                 if isinstance(result, TimeoutError) and not stop_requested
                 else end
             )
         return self._outcome(handle, session, result, stop_requested=stop_requested)
 
     def _perform_in_another(self, handle: ProcessHandle) -> Outcome | None:
-        """Have a new process perform it: the old one had ended while it was idle."""
+        """Start a new OS process and perform the attempt there: the idle one had ended."""
         self._retire()
         handle.attempt.control.pause()
         try:
@@ -237,8 +240,10 @@ class SlotActor(GenServer):
             self._session = None
             session.process.close()
         if ended.outcome is None:
-            return None if stop_requested else _died("its process was terminated by SIGTERM")
-        module = module_of(handle.attempt)
+            return (
+                None if stop_requested else _process_died("its process was terminated by SIGTERM")
+            )
+        module = worker_module(handle.attempt)
         if module is not None:
             self._pool.modules.add(module)
         return ended.outcome
@@ -258,12 +263,12 @@ class SlotActor(GenServer):
             return Interrupted("its process was stopped with the queue's executor")
         last_stderr = process.last_stderr()
         shown = f"what it wrote last to its standard error:\n{last_stderr}" if last_stderr else None
-        return _died(f"its process {why}", shown)
+        return _process_died(f"its process {why}", shown)
 
     # ---- the process ------------------------------------------------------------------------
 
     def _living_session(self) -> ProcessSession | None:
-        """Return the conversation with a living process; None: there is none to be had now.
+        """Return the session of the slot's OS process, starting one if it is dead; None: none can.
 
         Raises Closed when the pool is.
         """
@@ -289,7 +294,7 @@ class SlotActor(GenServer):
             raise Stop
         return self._session
 
-    def _new_session(self, stderr: Stderr) -> ProcessSession:
+    def _new_session(self, stderr: StderrReader) -> ProcessSession:
         process = OsProcess(stderr, self._pool.settings.name)
         try:
             return ProcessSession(process, sorted(self._pool.modules), self._pool.settings)
@@ -298,7 +303,7 @@ class SlotActor(GenServer):
             raise
 
     def _retire(self) -> None:
-        """Be without a process. The old one ends by itself, or is killed in a moment."""
+        """Give the slot's OS process up without waiting: it ends by itself, or is killed soon."""
         self._retired = [process for process in self._retired if not process.has_died()]
         if self._session is not None:
             self._session.process.retire()
@@ -306,6 +311,6 @@ class SlotActor(GenServer):
             self._session = None
 
 
-def _died(error: str, stack_trace: str | None = None) -> Failed:
-    """Return the failure of an attempt whose process has ended; its worker is asked elsewhere."""
+def _process_died(error: str, stack_trace: str | None = None) -> Failed:
+    """Return the failure of an attempt whose OS process has ended; retries are set elsewhere."""
     return Failed(error, stack_trace, retry_in=None)

@@ -24,7 +24,7 @@ from antq_actors.otp.messaging import timers
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from antq_actors.executors.process.output import Stderr
+    from antq_actors.executors.process.output import StderrReader
 
 TERM_GRACE_SECONDS: Final = 0.2
 """Seconds between SIGTERM and the kill."""
@@ -57,7 +57,7 @@ class OsProcess:
     when those of the same *owner* that were killed are dead.
     """
 
-    def __init__(self, stderr: Stderr, owner: str = "") -> None:
+    def __init__(self, stderr: StderrReader, owner: str = "") -> None:
         _wait_for_killed(owner)
         self.owner = owner
         ours, theirs = socket.socketpair()
@@ -101,14 +101,14 @@ class OsProcess:
     # ---- messages -----------------------------------------------------------------------------
 
     def send(self, message: object) -> None:
-        """Send it a message. Raises OSError when it has ended."""
+        """Send the process a message over its pipe. Raises OSError when it has ended."""
         with self._sending:
             wire.send(self.pipe, message)
         if self._stop_pending:
             self._send_stop()
 
     def request_stop(self) -> None:
-        """Request that the attempt there stops. Never waits or raises: it may not be reading."""
+        """Send the process a request to stop its attempt. Never waits or raises."""
         self._stop_pending = True
         self._send_stop()
 
@@ -125,21 +125,21 @@ class OsProcess:
                 self._sending.release()
 
     def _socket(self) -> socket.socket:
-        """Return another handle of the pipe. Raises OSError when that is closed."""
+        """Return another handle of the process's pipe. Raises OSError when that is closed."""
         with self._closing:
             return socket.socket(fileno=os.dup(self.pipe.fileno()))
 
     # ---- where its attempt is -----------------------------------------------------------------
 
     def locate(self) -> None:
-        """Ask it where the attempt is; it dumps that at once, also while it is in C code."""
+        """Signal the process to dump the stack of its attempt, which it does even in C code."""
         with self._reaping:
             if self._process.returncode is None:
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(self.pid, wire.LOCATE)
 
     def dump(self) -> bytes:
-        """Return what it has dumped so far. Waits for nothing."""
+        """Return the stacks that the process has dumped so far; reads its pipe, never waits."""
         with self._reaping:
             self._read_dump()
             return self._dump
@@ -152,18 +152,18 @@ class OsProcess:
     # ---- its standard error ---------------------------------------------------------------------
 
     def forget_stderr(self) -> None:
-        """Begin anew to remember what it writes."""
+        """Forget what the process has written to its standard error so far."""
         self._tail.forget()
 
     def last_stderr(self) -> str:
-        """Return the end of what it wrote to its standard error; it has ended."""
+        """Return the last standard error of the dead process; waits a little for it."""
         self._tail.closed.wait(_STDERR_TIMEOUT_SECONDS)
         return self._tail.text()
 
     # ---- its end ------------------------------------------------------------------------------
 
     def has_died(self) -> bool:
-        """Return whether it has ended. What is left of its group then ends as well."""
+        """Return whether the process has ended; if so, reap it and kill the rest of its group."""
         with self._reaping:
             if self._process.returncode is not None:
                 return True
@@ -187,7 +187,7 @@ class OsProcess:
             os.killpg(self.pid, signal.SIGKILL)
 
     def _reap_group(self) -> None:
-        """Take what it had started off the system's list, once it has itself been taken off.
+        """Reap what the dead process had started, so that the system lists it no more.
 
         That falls to this program only where it is the first process, as in a container, or a
         subreaper. No other child has its group.
@@ -197,12 +197,12 @@ class OsProcess:
                 pass
 
     def terminate(self) -> None:
-        """Send it SIGTERM, and kill it if it does not end in time. Waits for nothing."""
+        """Send the process SIGTERM, and have a timer kill it if need be. Waits for nothing."""
         self._signal(signal.SIGTERM)
         timers.call_after(self.kill, TERM_GRACE_SECONDS)
 
     def kill(self) -> None:
-        """Kill it, and all that it has started. Waits for nothing; once more is no error."""
+        """Kill the process and all that it has started. Waits for nothing; again is no error."""
         if not self.has_died():
             _killed[self] = None
             self._signal(signal.SIGKILL)
@@ -211,16 +211,16 @@ class OsProcess:
             ours.shutdown(socket.SHUT_RDWR)
 
     def retire(self) -> None:
-        """Take the process out of use and return at once; it ends by itself, or is killed."""
+        """Close the process's pipe, so that it ends or a timer kills it; return at once."""
         self._close_pipe()
         self._reap_until(time.monotonic() + TERM_GRACE_SECONDS)
 
     def reap(self) -> None:
-        """Take it off the system's list when it has ended, without waiting."""
+        """Reap the process once it has ended, by a timer that kills it; return at once."""
         self._reap_until(time.monotonic())
 
     def close(self) -> str:
-        """End it for good, wait until it is dead, and return why it ended."""
+        """Close the process's pipe, kill it if need be, wait for its death; return why it ended."""
         self._close_pipe()
         has_ended = self._ends_within(
             TERM_GRACE_SECONDS
@@ -267,7 +267,7 @@ _killed: Final[dict[OsProcess, None]] = {}
 
 
 def _wait_for_killed(owner: str) -> None:
-    """Wait for those that went with a slot or a pool: their jobs may be about to run again."""
+    """Wait until killed processes of the same *owner* are dead: their jobs may run again now."""
     for process in [each for each in list(_killed) if each.owner == owner]:
         _within(_DEATH_TIMEOUT_SECONDS, process.has_died)
         _killed.pop(process, None)
@@ -284,7 +284,7 @@ def _within(seconds: float, condition: Callable[[], bool]) -> bool:
 
 
 def _pipe() -> tuple[IO[bytes], IO[bytes]]:
-    """Return the ends of a pipe, unbuffered; neither reading nor writing ever waits."""
+    """Make an OS pipe; return its ends, unbuffered; neither reading nor writing ever waits."""
     ends = os.pipe()
     for end in ends:
         os.set_blocking(end, False)

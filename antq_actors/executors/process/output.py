@@ -64,7 +64,7 @@ class LogsToParent:
         self._add_handler = logging.Logger.addHandler
 
     def begin(self, levels: Mapping[str, int]) -> None:
-        """Do so from now on; *levels*: those that loggers have in the parent."""
+        """Set the parent's log *levels*, and send this process's log records to the pipe."""
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
         # A root logger without one would be given one by `logging.info()`.
@@ -84,13 +84,13 @@ class LogsToParent:
         logging.Logger.addHandler = add_handler  # type: ignore[assignment, method-assign]
 
     def end(self) -> None:
-        """Leave logging as it is in every process: this is a fork that a job has made."""
+        """Restore logging as it is in every process: this one is a fork that a job has made."""
         logging.Logger.callHandlers = self._call_handlers  # type: ignore[method-assign]
         logging.Logger.addHandler = self._add_handler  # type: ignore[method-assign]
         logging.getLogger().removeHandler(self._handler)
 
     def _is_kept_here(self, logger: logging.Logger, record: logging.LogRecord) -> bool:
-        """Call the job's own handlers; return whether it has set them up to keep what they get."""
+        """Call the log handlers that the job added; return whether they alone get the record."""
         was_handled = False
         while True:
             for handler in logger.handlers:
@@ -112,7 +112,7 @@ class PipeHandler(logging.Handler):
         self._parent = parent
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Send the record: its message and its traceback as text, the rest as far as it travels."""
+        """Send the parent process a log record: as text what cannot be pickled."""
         try:
             error = record.exc_info[1] if record.exc_info else None
             attributes = {
@@ -124,7 +124,7 @@ class PipeHandler(logging.Handler):
             }
             raised = None
             if error is not None:
-                raised = packed(error), shown(error)
+                raised = pickled_error(error), error_text(error)
             self._parent.send(wire.Logged(_pickled(attributes), raised))
         except Exception:  # noqa: BLE001 - as every handler of the standard library does
             self.handleError(record)
@@ -147,24 +147,24 @@ def _pickled(attributes: dict[str, Any]) -> bytes:
         return pickle.dumps(plain, pickle.HIGHEST_PROTOCOL)
 
 
-def packed(error: BaseException) -> bytes:
-    """Return *error* pickled, for :func:`exc_info`; empty if it cannot be."""
+def pickled_error(error: BaseException) -> bytes:
+    """Return the exception *error* pickled, for :func:`exc_info`; empty if it cannot be."""
     try:
         return pickle.dumps(error, pickle.HIGHEST_PROTOCOL)
     except Exception:  # noqa: BLE001 - any exception may refuse to travel
         return b""
 
 
-def shown(error: BaseException) -> str:
-    """Return the text of what stands for *error* where it does not travel."""
+def error_text(error: BaseException) -> str:
+    """Return the text that stands for the exception *error* where it cannot be pickled."""
     return summary(describe(error), type(error).__name__)
 
 
 # ---- in its parent ---------------------------------------------------------------------------
 
 
-def levels() -> dict[str, int]:
-    """Return the levels of the loggers that have one."""
+def logger_levels() -> dict[str, int]:
+    """Return the levels that are set on this process's loggers, by the loggers' names."""
     root = logging.getLogger()
     named = ((name, root.manager.loggerDict[name]) for name in list(root.manager.loggerDict))
     levels = {
@@ -175,8 +175,8 @@ def levels() -> dict[str, int]:
     return {"": root.level, **levels}
 
 
-def handle(logged: wire.Logged) -> None:
-    """Handle a record of a process as one of this program's own."""
+def handle_record(logged: wire.Logged) -> None:
+    """Log a record that a job's process has sent as one of this program's own."""
     try:
         record = logging.makeLogRecord(wire.load(logged.pickled))
         if logged.raised is not None:
@@ -226,7 +226,7 @@ class _Unpickler(pickle.Unpickler):
 # ---- standard error ------------------------------------------------------------------------
 
 
-class Tail:
+class StderrTail:
     """The last bytes of one process."""
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -237,15 +237,18 @@ class Tail:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def forget(self) -> None:
-        """Begin anew: what comes next is another attempt's."""
+        """Forget the standard error so far: what comes next is another attempt's."""
         self._kept = b""
 
     def text(self) -> str:
-        """Return the end of what it wrote, as far as it has come."""
+        """Return the last bytes that the process wrote to its standard error, as text."""
         return self._kept.decode(errors="replace").strip()
 
     def read(self) -> int | None:
-        """Take what is there and pass it on; return how much. 0: it has ended; None: not now."""
+        """Copy the process's standard error to this program's; return the length. Never waits.
+
+        0: it has ended. None: there is nothing now.
+        """
         try:
             chunk = os.read(self.stream.fileno(), _CHUNK_BYTES)
         except BlockingIOError:
@@ -262,7 +265,7 @@ class Closed(Exception):
     """It is closed, so nothing can be followed any more."""
 
 
-class Stderr:
+class StderrReader:
     """Reads from all streams that it follows, until it is closed."""
 
     def __init__(self, queue: str) -> None:
@@ -271,15 +274,15 @@ class Stderr:
         os.set_blocking(self._wake, False)
         self._selector.register(self._wake_up, selectors.EVENT_READ)
         self._lock = threading.Lock()
-        self._new: list[Tail] = []
-        self._old: list[Tail] = []
+        self._new: list[StderrTail] = []
+        self._old: list[StderrTail] = []
         self._is_closed = False
         self._thread = threading.Thread(target=self._run, name=f"antq-stderr-{queue}", daemon=True)
         self._thread.start()
 
-    def follow(self, stream: IO[bytes]) -> Tail:
-        """Read from *stream* from now on; return its tail. Raises Closed."""
-        tail = Tail(stream)
+    def follow(self, stream: IO[bytes]) -> StderrTail:
+        """Have the thread read *stream*, standard error; return its tail. Raises Closed."""
+        tail = StderrTail(stream)
         with self._lock:
             if self._is_closed:
                 stream.close()
@@ -288,22 +291,22 @@ class Stderr:
             self._wake_up_thread()
         return tail
 
-    def leave(self, tail: Tail) -> None:
-        """Read what is left, and close the stream; soon, in this one's thread."""
+    def leave(self, tail: StderrTail) -> None:
+        """Have the reading thread read what is left of a process's standard error, and close it."""
         with self._lock:
             if not self._is_closed:
                 self._old.append(tail)
                 self._wake_up_thread()
 
     def close(self) -> None:
-        """Read no more; the thread ends soon."""
+        """Request the end of the thread that reads the processes' standard error."""
         with self._lock:
             if not self._is_closed:
                 self._is_closed = True
                 self._wake_up_thread()
 
     def join(self, timeout: float) -> None:
-        """Wait for the end of the thread."""
+        """Wait for the end of the thread that reads the processes' standard error."""
         self._thread.join(timeout)
 
     def _wake_up_thread(self) -> None:
@@ -314,7 +317,7 @@ class Stderr:
         try:
             while not self._is_closed:
                 for key, _ in self._selector.select():
-                    tail: Tail | None = key.data
+                    tail: StderrTail | None = key.data
                     if tail is None:
                         os.read(self._wake_up, _CHUNK_BYTES)
                         self._change()
@@ -336,7 +339,7 @@ class Stderr:
                         break
                 self._close(tail)
 
-    def _close(self, tail: Tail) -> None:
+    def _close(self, tail: StderrTail) -> None:
         self._selector.unregister(tail.stream)
         tail.stream.close()
         tail.closed.set()

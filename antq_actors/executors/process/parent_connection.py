@@ -58,31 +58,31 @@ class ParentConnection:
         """Called in the main thread when it may be again."""
 
     def begin(self, control: Control | None) -> None:
-        """Begin an order; *control* receives the requests to stop, if it is an attempt."""
+        """Allow calls on the parent for an order; *control* then receives its requests to stop."""
         self._control = control
         self._takes_calls = True
 
     def end(self, ended: object) -> None:
-        """Send the end of an order; from now on nothing is asked for it."""
+        """Send the parent the end of an order; from now on calls on the parent are refused."""
         with self._unbreakable(), self._sending:
             self._control = None
             self._takes_calls = False
             wire.send(self._pipe, ended)
 
     def send(self, message: object) -> None:
-        """Send a message, from any thread. Raises OSError when the parent is gone."""
+        """Send the parent process a message, from any thread. Raises OSError when it is gone."""
         if self._is_closed:
             return
         with self._unbreakable(), self._sending:
             wire.send(self._pipe, message)
 
     def next_order(self) -> Any:
-        """Wait for the next order. Raises EOFError or OSError when the parent is gone."""
+        """Wait for the parent's next order on the pipe. Raises EOFError or OSError at its end."""
         self._read_until(lambda: bool(self._orders))
         return self._orders.popleft()
 
     def ask(self, question: Callable[[int], wire.Call | wire.ReadErrors]) -> wire.Reply:
-        """Ask the parent, and wait for its reply. Raises NotStarted without one.
+        """Send the parent process a question, wait for its reply. Raises NotStarted without one.
 
         *question* is made from its number.
         """
@@ -102,7 +102,7 @@ class ParentConnection:
             return self._replies.pop(number)
 
     def poll(self) -> None:
-        """Read what the parent has sent, without waiting."""
+        """Read from the pipe what the parent process has sent, without waiting."""
         if self._is_closed:
             return
         with self._unbreakable(), self._turn:
@@ -111,7 +111,7 @@ class ParentConnection:
                 self._take(wire.receive(self._pipe))
 
     def close(self) -> None:
-        """Have no part in it any more: this is a forked process."""
+        """Close the pipe to the parent, in a process that a job has forked."""
         self._is_closed = True
         self._takes_calls = False
         self._control = None
@@ -163,24 +163,24 @@ class PipeControl(Control):
     """The `ParentConnection`; None when the attempt is over."""
 
     def cancelled(self) -> bool:
-        """Return whether a stop was requested; reads what the pipe has at this moment."""
+        """Return whether the parent has requested a stop; reads the pipe without waiting."""
         self._watch()
         if self.parent is not None and not self.stop_requested:
             self.parent.poll()
         return super().cancelled()
 
     def remaining(self) -> float | None:
-        """Return the seconds that are left."""
+        """Return the seconds until the attempt times out; notes for the parent that it checks."""
         self._watch()
         return super().remaining()
 
     def report(self, progress: Progress) -> None:
-        """Send it."""
+        """Send the attempt's progress to the parent process, unless the attempt is over."""
         if self.parent is not None:
             self.parent.send(wire.Reported(progress))
 
     def close(self) -> None:
-        """Send nothing more: the attempt is over, whatever its threads still do."""
+        """Send the parent nothing more: the attempt is over, whatever its threads still do."""
         self.parent = None
 
     def _watch(self) -> None:
@@ -206,30 +206,30 @@ class PipeApplication:
         /,
         **options: Unpack[JobOptions],
     ) -> Job:
-        """Have the parent's current application store a job. Raises what that raises there."""
+        """Have the parent process's application store a job. Raises what that raises there."""
         job: Job = self._call("enqueue", (name_of(worker), args), options, of_queue=False)
         return job
 
     def call(self, method: str, /, *args: Any, **options: Any) -> Any:
-        """Have the application of the queue do something. Raises what that raises there."""
+        """Call the queue's application in the parent process. Raises what that raises there."""
         return self._call(method, args, options, of_queue=True)
 
     def _call(
         self, method: str, args: Sequence[Any], options: Mapping[str, Any], *, of_queue: bool
     ) -> Any:
-        pickled = pack(args, options)
+        pickled = pack_call(args, options)
         call = partial(wire.Call, of_queue=of_queue, method=method, pickled=pickled)
-        return unpack(self._parent.ask(call))
+        return unpack_reply(self._parent.ask(call))
 
     def read_errors(self, job_id: int) -> tuple[ErrorEntry, ...]:
-        """Return the errors of the job that is performed. Raises what reading them raises there."""
+        """Return the performed job's errors from the parent. Raises what reading raises there."""
         question = partial(wire.ReadErrors, job_id=job_id)
-        errors: tuple[ErrorEntry, ...] = unpack(self._parent.ask(question))
+        errors: tuple[ErrorEntry, ...] = unpack_reply(self._parent.ask(question))
         return errors
 
 
 def name_of(worker: AnyWorker) -> str:
-    """Return the stored name of *worker*, by which the parent knows it.
+    """Return the stored name of *worker*, by which the parent process knows it.
 
     Raises TypeError for what is none, and ValueError when another one would run its jobs.
     """
@@ -238,8 +238,8 @@ def name_of(worker: AnyWorker) -> str:
     return name
 
 
-def pack(args: Sequence[Any], options: Mapping[str, Any]) -> bytes:
-    """Return the arguments of a call pickled.
+def pack_call(args: Sequence[Any], options: Mapping[str, Any]) -> bytes:
+    """Return the arguments of a call on the parent process's application, pickled.
 
     Raises what its parts raise; of a job's arguments, a TypeError that names the key.
     """
@@ -266,8 +266,8 @@ def _refuse_unpicklable(args: object) -> None:
         encode_args(args)
 
 
-def unpack(reply: wire.Reply) -> Any:
-    """Return what a call returned, or raise what it raised."""
+def unpack_reply(reply: wire.Reply) -> Any:
+    """Return what a call on the parent process's application returned, or raise what it raised."""
     result, error, cause = wire.load(reply.pickled)
     if error is not None:
         raise error from cause

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from antq_actors.executors.base import PROCESS, Health, NotReady
-from antq_actors.executors.process.output import Stderr
+from antq_actors.executors.process.output import StderrReader
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.otp.kernel.errors import Stop
 
@@ -35,18 +35,18 @@ class Grow(NamedTuple):
     """There is something to do, and no slot for it."""
 
 
-class Slot(Protocol):
+class ProcessSlot(Protocol):
     """The actor of a slot, as its pool knows it."""
 
     is_busy: bool
 
     @property
     def ref(self) -> ServerRef:
-        """Its actor."""
+        """The actor of the slot."""
 
     @property
     def pid(self) -> int | None:
-        """The number of its process."""
+        """The number of the slot's OS process; None: it has none."""
 
 
 class ProcessHandle:
@@ -54,7 +54,7 @@ class ProcessHandle:
 
     __slots__ = ("_done", "_lock", "_pool", "_process", "_stop_requested", "attempt")
 
-    def __init__(self, attempt: Attempt, done: Done, pool: Pool) -> None:
+    def __init__(self, attempt: Attempt, done: Done, pool: ProcessPool) -> None:
         self.attempt = attempt
         self._done = done
         self._pool = pool
@@ -65,7 +65,7 @@ class ProcessHandle:
         self._stop_requested = False
 
     def interrupt(self) -> None:
-        """Terminate its process, and have it killed if it does not end."""
+        """Terminate the attempt's OS process, or end the attempt if it waits for one."""
         with self._lock:
             self._stop_requested = True
             if self._process is not None:
@@ -75,7 +75,7 @@ class ProcessHandle:
             self.end(None)
 
     def kill(self) -> bool:
-        """Kill its process; return whether its end will be reported, once that is dead."""
+        """Kill the attempt's OS process; return whether its end will be reported, once dead."""
         with self._lock:
             self._stop_requested = True
             if self._process is not None:
@@ -84,20 +84,20 @@ class ProcessHandle:
         return not self._pool.withdraw(self)
 
     def begin(self, process: OsProcess) -> bool:
-        """Enter *process*; return False when a stop was requested: then it must not begin."""
+        """Note that the attempt is in *process*; return False instead after a request to stop."""
         with self._lock:
             if not self._stop_requested:
                 self._process = process
             return not self._stop_requested
 
     def leave(self) -> bool:
-        """Leave the process; return whether a stop was requested."""
+        """Note that the attempt is in no process any more; return whether a stop was requested."""
         with self._lock:
             self._process = None
             return self._stop_requested
 
     def end(self, end: Outcome | NotRun | None) -> None:
-        """Report how it ended."""
+        """Report to the queue how the attempt ended."""
         self._done(end)
 
 
@@ -105,7 +105,7 @@ class _Here(threading.local):
     takes_next = False
 
 
-class Pool:
+class ProcessPool:
     """The attempts and slots of one queue: never more processes than the queue has slots."""
 
     def __init__(self, settings: Settings) -> None:
@@ -115,16 +115,16 @@ class Pool:
         self._size = settings.concurrency
         self._waiting: deque[ProcessHandle] = deque()
         self._idle: list[ServerRef] = []
-        self._slots: dict[ServerRef, Slot] = {}
+        self._slots: dict[ServerRef, ProcessSlot] = {}
         self._pool: ServerRef | None = None
         self.modules: set[str] = set()
         """Of the workers that were seen: a new process imports them before its first attempt."""
-        self.stderr: Stderr | None = None
+        self.stderr: StderrReader | None = None
 
     # ---- the contract -----------------------------------------------------------------------
 
     def start(self, attempt: Attempt, done: Done) -> ProcessHandle:
-        """Give an attempt to an idle slot, or to the next that becomes idle. Raises NotReady."""
+        """Give an attempt to an idle slot's process, or to the next idle one. Raises NotReady."""
         handle = ProcessHandle(attempt, done, self)
         attempt.control.pause()
         with self._lock:
@@ -138,7 +138,7 @@ class Pool:
         return handle
 
     def resize(self, concurrency: int) -> None:
-        """Have no more processes than that from now on; those that run a job end after it."""
+        """Set the limit of the pool's OS processes; surplus ones end after their jobs."""
         with self._lock:
             self._size = concurrency
             idle, self._idle = self._idle, []
@@ -150,7 +150,7 @@ class Pool:
                 pool.deliver(Grow())
 
     def health(self) -> Health:
-        """Return how many processes there are, and which."""
+        """Return how many OS processes the pool has, their numbers, and how many attempts."""
         with self._lock:
             slots = list(self._slots.values())
             waiting = len(self._waiting)
@@ -170,8 +170,8 @@ class Pool:
 
     # ---- for slots --------------------------------------------------------------------------
 
-    def next(self, slot: Slot) -> ProcessHandle | None:
-        """Return what *slot* has to do; None: it is idle. Raises Stop when it is one too many."""
+    def next_attempt(self, slot: ProcessSlot) -> ProcessHandle | None:
+        """Return the attempt for *slot*; None: it is idle. Raises Stop if it is one too many."""
         with self._lock:
             if slot.ref not in self._slots:  # killed a moment ago
                 raise Stop
@@ -185,7 +185,7 @@ class Pool:
             return None
 
     def withdraw(self, handle: ProcessHandle) -> bool:
-        """Take back an attempt that waits; False: it does not."""
+        """Remove an attempt that waits for a slot; return False if it does not wait."""
         with self._lock:
             try:
                 self._waiting.remove(handle)
@@ -193,13 +193,13 @@ class Pool:
                 return False
             return True
 
-    def enter(self, slot: Slot) -> None:
-        """Let a new slot take attempts."""
+    def add_slot(self, slot: ProcessSlot) -> None:
+        """Add a new slot to the pool, which may then take attempts."""
         with self._lock:
             self._slots[slot.ref] = slot
 
-    def leave(self, slot: ServerRef) -> None:
-        """Forget a slot that has ended."""
+    def remove_slot(self, slot: ServerRef) -> None:
+        """Remove a slot that has ended from the pool, and give what waits to another."""
         with self._lock:
             self._slots.pop(slot, None)
             if slot in self._idle:
@@ -207,7 +207,7 @@ class Pool:
         self.dispatch()
 
     def dispatch(self) -> None:
-        """Have an idle slot take what waits, or another one started for it."""
+        """Wake an idle slot for the attempt that waits, or have another slot started for it."""
         with self._lock:
             pool = self._pool
             if pool is None or not self._waiting:
@@ -222,8 +222,8 @@ class Pool:
     # ---- for its actor ----------------------------------------------------------------------
 
     def open(self, pool: ServerRef) -> int:
-        """Take attempts from now on; return how many slots to begin with."""
-        self.stderr = Stderr(self.settings.queue)
+        """Accept attempts, start the thread for standard error; return how many slots to start."""
+        self.stderr = StderrReader(self.settings.queue)
         with self._lock:
             self._pool = pool
             self._slots.clear()  # those of an earlier pool are on their way out
@@ -231,12 +231,12 @@ class Pool:
             return min(self._size, os.cpu_count() or 1)
 
     def needs_slot(self) -> bool:
-        """Return whether there is something to do for another slot."""
+        """Return whether an attempt waits for a slot that the limit still allows to start."""
         with self._lock:
             return bool(self._waiting) and not self._idle and len(self._slots) < self._size
 
     def close(self) -> None:
-        """Take nothing more; what waits goes back to the queue. It waits for nothing."""
+        """Accept no attempts, and give those that wait back to the queue. Waits for nothing."""
         with self._lock:
             self._pool = None
             waiting = list(self._waiting)

@@ -45,12 +45,14 @@ class ProcessSession:
         self._sent: dict[frozenset[main_objects.Place], bytes] = {}
         """What of this one's script arguments have named, and the digest of what was sent of it."""
         measures_memory = settings.max_memory is not None
-        process.send(wire.Boot(modules, output.levels(), measures_memory, settings.path, sys.argv))
+        process.send(
+            wire.Boot(modules, output.logger_levels(), measures_memory, settings.path, sys.argv)
+        )
         self._unready = 1
         """How many orders the process has not carried out yet."""
 
     def perform(self, attempt: Attempt) -> wire.Ended | Failed | None:
-        """Have the process perform an attempt; return its end.
+        """Send an attempt to the OS process, and wait for its end, which is returned.
 
         Failed: its worker cannot be pickled here, or not unpickled there. None: the process ended
         before it began. Raises EOFError or OSError when the process ends during it, and
@@ -86,14 +88,14 @@ class ProcessSession:
         return ended
 
     def _wait_until_ready(self, attempt: Attempt) -> Failed | None:
-        """Wait for what is no part of the attempt, nor of its time. Raises TimeoutError.
+        """Wait until the OS process has imported what the attempt needs. Raises TimeoutError.
 
-        Failed: its worker cannot be unpickled there.
+        Failed: the worker cannot be unpickled there. The wait is no part of the attempt's time.
         """
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         while self._unready:
             if not self.process.pipe.poll(max(0.0, deadline - time.monotonic())):
-                module = module_of(attempt)
+                module = worker_module(attempt)
                 at = "" if module is None else f", which needs the module {module!r}"
                 raise TimeoutError(
                     f"no process was ready for the job{at} within {START_TIMEOUT_SECONDS:g} s"
@@ -108,13 +110,16 @@ class ProcessSession:
                     why = f"unpickled there: {error}"
                     return _not_picklable(job.spec.worker, job.id, why, stack_trace)
                 case wire.Logged():
-                    output.handle(message)
+                    output.handle_record(message)
                 case wire.Call() as call:
-                    self.process.send(carry_out(call, self._application))
+                    self.process.send(carry_out_call(call, self._application))
         return None
 
     def _receive_until_ended(self, attempt: Attempt) -> wire.Ended | None:
-        """Return the end of an attempt; None: the process ended before it began."""
+        """Carry out what the attempt's process sends, until its end; return that.
+
+        None: the process ended before it began.
+        """
         control = attempt.control
         try:
             message = wire.receive(self.process.pipe)
@@ -132,16 +137,16 @@ class ProcessSession:
                 case wire.Located(job_id, place) if job_id == attempt.job.id:
                     control.place = place
                 case wire.Logged():
-                    output.handle(message)
+                    output.handle_record(message)
                 case wire.Call():
-                    self.process.send(carry_out(message, self._application))
+                    self.process.send(carry_out_call(message, self._application))
                 case wire.ReadErrors():
                     self.process.send(read_errors(message, attempt))
             message = wire.receive(self.process.pipe)
         return message
 
     def _send_worker(self, name: str, job_id: int) -> Failed | None:
-        """Send the process a worker that it cannot find by its name.
+        """Send the process's pipe a worker that the process cannot find by its name.
 
         Failed: it cannot be pickled.
         """
@@ -170,7 +175,7 @@ class ProcessSession:
         return None
 
     def _send_script_objects(self, encoded: bytes) -> None:
-        """Send the process those objects of ``__main__`` that the arguments name, as they are."""
+        """Send the process the objects of ``__main__`` that a job's arguments name, by value."""
         meant = main_objects.meant_by(encoded)
         if not meant:
             return
@@ -186,8 +191,8 @@ class ProcessSession:
         self._sent[places] = digest
 
 
-def module_of(attempt: Attempt) -> str | None:
-    """Return what a process may import before it gets such an attempt."""
+def worker_module(attempt: Attempt) -> str | None:
+    """Return the module of the attempt's worker that a new process may import; None: it cannot."""
     worker = defined(attempt.job.spec.worker)
     if worker is None or not resolver.is_importable(worker):
         return None
@@ -196,7 +201,7 @@ def module_of(attempt: Attempt) -> str | None:
 
 
 def _not_picklable(name: str, job_id: int, why: str, stack_trace: str | None = None) -> Failed:
-    """Return the failure of a job whose worker, of a script or a function, cannot get there."""
+    """Return the failure of a job whose worker cannot be pickled for its OS process."""
     error = (
         f"job {job_id} names the worker {name!r}, which another process cannot import, and"
         f" which cannot be {why}"
@@ -221,8 +226,8 @@ def _order(attempt: Attempt) -> wire.Perform:
 # ---- what a job calls on its application ------------------------------------------------------
 
 
-def carry_out(call: wire.Call, name: str) -> wire.Reply:
-    """Do what a job asks for, here as if it had been called here.
+def carry_out_call(call: wire.Call, name: str) -> wire.Reply:
+    """Call the application here for a job in another process; return the reply. Raises nothing.
 
     *name*: that of the root supervisor of the job's own application.
     """
@@ -235,7 +240,7 @@ def carry_out(call: wire.Call, name: str) -> wire.Reply:
 
 
 def read_errors(question: wire.ReadErrors, attempt: Attempt) -> wire.Reply:
-    """Return the errors of the job that is performed, for its process."""
+    """Return the reply with the errors of the job that a process performs; reads the store."""
 
     def read() -> tuple[ErrorEntry, ...]:
         if question.job_id != attempt.job.id:

@@ -150,20 +150,20 @@ STOP: Final = pickle.dumps(Stop(), pickle.HIGHEST_PROTOCOL)
 
 
 def send(pipe: Connection, message: object) -> None:
-    """Send a message. Raises OSError when the other end is gone."""
+    """Pickle a message into the pipe between slot and process. Raises OSError at its end."""
     pipe.send_bytes(pickle.dumps(message, pickle.HIGHEST_PROTOCOL))
 
 
 def receive(pipe: Connection) -> Any:
-    """Wait for a message. Raises EOFError or OSError when the other end is gone."""
+    """Wait for a message on the pipe between a slot and its process. Raises EOFError or OSError."""
     return load(pipe.recv_bytes())
 
 
 def by_value(thing: object) -> bytes:
-    """Return *thing* pickled, with what the other end cannot import. Raises what its parts do."""
+    """Return *thing* pickled, with what the other process cannot import. Raises any error."""
     return main_objects.dumps(thing)
 
 
 def load(pickled: bytes) -> Any:
-    """Undo a pickling."""
+    """Return what a pickle of the slot's other process holds."""
     return pickle.loads(pickled)  # noqa: S301 - of the same program, over its own pipe
