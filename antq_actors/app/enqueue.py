@@ -130,7 +130,8 @@ class Enqueuer:
 
         *served*: the queues of other processes; None where only this one can run any.
         """
-        self._config = config
+        self._queues = config.queues
+        self._refuses_other_queues = config.start_queues
         self._store = store
         self._clock = clock
         self._served = served
@@ -206,8 +207,7 @@ class Enqueuer:
             template.queue = self.default_queue(DEFAULT_AGE_SECONDS)
         if not is_checked and isinstance(worker, type):
             refuse_unrunnable(worker)
-        config = self._config
-        if config.start_queues and template.queue not in config.queues:
+        if self._refuses_other_queues and template.queue not in self._queues:
             raise self._unknown_queue(template.queue)
         return template
 
@@ -219,12 +219,12 @@ class Enqueuer:
         """
         if self._default_queue or self._served is None:
             return self._default_queue
-        return self._served.first(max_age) or next(iter(self._config.queues))
+        return self._served.first(max_age) or next(iter(self._queues))
 
     def _unknown_queue(self, queue: str) -> UnknownQueue:
         return UnknownQueue(
             f"this application has no queue {queue!r}, so the job would wait for ever"
-            f"{list_known(queue, self._config.queues)}; configure it with"
+            f"{list_known(queue, self._queues)}; configure it with"
             f" AntQ(queues={{{queue!r}: …}}), or enqueue from an application that is described"
             " with start_queues=False"
         )

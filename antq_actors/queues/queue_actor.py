@@ -325,20 +325,22 @@ class QueueActor(GenServer):
 
     def _on_claim(self, claim: Claim) -> None:
         self._request = None
-        fetched = self._state.fetched(claim, time.monotonic())
-        if fetched.outage_seconds is not None:
+        state = self._state
+        if state.outage.refusals:
             log.warning(
                 "the store of queue %r can be used again, after %.1f s in which %d outcomes waited",
                 self._settings.name,
-                fetched.outage_seconds,
-                fetched.waited,
+                state.recovered(time.monotonic()),
+                len(state.unstored),
             )
-        if fetched.concurrency is not None:
-            self._resize(fetched.concurrency)
-        if fetched.start:
-            self._attempts.start(fetched.start)
-        for running in fetched.stop:
-            self._attempts.stop(running, StopCause.CANCEL)
+        jobs = state.fetched(claim)
+        if claim.concurrency is not None:
+            self._resize(claim.concurrency)
+        if jobs:
+            self._attempts.start(jobs)
+        if claim.cancelled:
+            for running in state.cancelled(claim.cancelled):
+                self._attempts.stop(running, StopCause.CANCEL)
         self._plan_check(claim.next_due)
 
     def _on_refusal(self, error: BaseException) -> None:

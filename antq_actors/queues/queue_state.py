@@ -4,7 +4,9 @@ Events go in, and what to do comes out:
 
     woken, check_due, concurrency_set, drain_*    noted; what follows is in the next request
     next_fetch          -> FetchRequest           outcomes to store, and how many jobs to claim
-    fetched             -> Fetched                jobs to start, attempts to stop
+    recovered           -> seconds                how long the store had refused
+    fetched             -> jobs to start
+    cancelled           -> attempts to stop
     refused             -> Retry                  when to repeat the request
     next_check          -> seconds                when to look at the store without a reason
     started, not_started, orphans_counted         noted
@@ -42,14 +44,14 @@ from antq_actors.otp.kernel.reasons import Crash, Killed, Shutdown
 from antq_actors.storage.format.records import Settlement
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.state import StoredJob
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.otp.messaging.timers import Timer
-    from antq_actors.storage.format.records import Claim
+    from antq_actors.storage.format.records import Cancellation, Claim
 
 MAX_CLAIM_JOBS: Final = 32
 """Most jobs claimed at once, if no more have ended in the meantime. The first of a claim waits for
@@ -101,21 +103,6 @@ class FetchRequest(NamedTuple):
 
     settlements: list[Settlement]
     limit: int
-
-
-class Fetched(NamedTuple):
-    """What follows from the store's reply to a request."""
-
-    start: Sequence[StoredJob]
-    """Jobs to start, no more than there are free slots."""
-    stop: Sequence[RunningAttempt] = ()
-    """Attempts of cancelled jobs."""
-    concurrency: int | None = None
-    """What another process has set the concurrency to."""
-    outage_seconds: float | None = None
-    """How long the store had refused; None: it had not."""
-    waited: int = 0
-    """How many outcomes waited in that time."""
 
 
 class Retry(NamedTuple):
@@ -276,15 +263,20 @@ class QueueState:
         self.check_commands = False
         return request
 
-    def fetched(self, claim: Claim, now: float) -> Fetched:
-        """Note that the store did what was requested; return what follows from its reply."""
-        waited = len(self.unstored) if self.outage.refusals else 0
+    def recovered(self, now: float) -> float | None:
+        """Note a reply of the store; return how many seconds it had refused, None if it had not."""
+        return self.outage.over(now)
+
+    def fetched(self, claim: Claim) -> Sequence[StoredJob]:
+        """Note that the store did what was requested; return the jobs to start.
+
+        They are no more than there are free slots; the other jobs of the *claim* are given back.
+        """
         request, self.in_flight = self.in_flight, None
         jobs = claim.jobs
         if request is not None and len(jobs) >= request.limit:
             # It may have more; only a claim that comes back short has seen the end.
             self.maybe_due = True
-        seconds = self.outage.over(now) if self.outage.refusals else None
         if claim.concurrency is not None:
             self.concurrency_set(claim.concurrency)
         if jobs and len(jobs) > (free := self.free):
@@ -292,11 +284,13 @@ class QueueState:
             for job in jobs[free:]:
                 self.settled(job, GivenBack())
             jobs = jobs[:free]
-        stop: Sequence[RunningAttempt] = ()
-        if claim.cancelled:
-            cancelled = set(claim.cancelled)
-            stop = [each for each in self.running.values() if _execution(each) in cancelled]
-        return Fetched(jobs, stop, claim.concurrency, seconds, waited)
+        return jobs
+
+    def cancelled(self, executions: Collection[Cancellation]) -> list[RunningAttempt]:
+        """Return the running attempts of jobs that were cancelled in these executions."""
+        wanted = set(executions)
+        jobs = ((each, each.attempt.job) for each in self.running.values())
+        return [each for each, job in jobs if (job.id, job.state.execution) in wanted]
 
     def refused(self, now: float) -> Retry:
         """Note that the store could not do what was requested: that stays in flight."""
@@ -386,11 +380,6 @@ class QueueState:
         """Note how many abandoned threads still run; return whether they are newly too many."""
         before, self.too_many_orphans = self.too_many_orphans, number >= self.max_orphans
         return self.too_many_orphans and not before
-
-
-def _execution(running: RunningAttempt) -> tuple[int, int]:
-    job = running.attempt.job
-    return job.id, job.state.execution
 
 
 def verdict(  # noqa: PLR0911 - a table, one row a return

@@ -27,7 +27,6 @@ from antq_actors.queues.queue_state import (
     MAX_CLAIM_JOBS,
     REMINDER_SECONDS,
     SLOTS_PER_CLAIM,
-    Fetched,
     FetchRequest,
     Outage,
     QueueState,
@@ -85,7 +84,7 @@ def test_one_request_is_in_flight_at_a_time():
     state.settled(a_job(1), Completed())
 
     assert state.next_fetch() is None
-    state.fetched(Claim([], None), 0.0)
+    state.fetched(Claim([], None))
     assert state.next_fetch() == FetchRequest([settlement(1)], 5)
     assert state.unsent == []
 
@@ -94,7 +93,7 @@ def test_after_a_claim_that_came_back_short_it_requests_no_more():
     state = a_state()
     state.next_fetch()
 
-    assert state.fetched(Claim(jobs(1, 2, 3, 4), None), 0.0) == Fetched(jobs(1, 2, 3, 4))
+    assert state.fetched(Claim(jobs(1, 2, 3, 4), None)) == jobs(1, 2, 3, 4)
     assert state.next_fetch() is None
 
 
@@ -102,10 +101,10 @@ def test_a_wake_while_a_request_is_in_flight_is_not_forgotten():
     state = a_state()
     state.next_fetch()
     state.woken()
-    state.fetched(Claim([], None), 0.0)
+    state.fetched(Claim([], None))
 
     assert state.next_fetch() == FetchRequest([], 5)
-    state.fetched(Claim([], None), 0.0)
+    state.fetched(Claim([], None))
     assert state.next_fetch() is None
 
 
@@ -119,7 +118,7 @@ def test_a_command_is_fetched_once_also_without_a_free_slot():
     state.woken()
 
     assert state.next_fetch() == FetchRequest([], 0)
-    state.fetched(Claim([], None), 0.0)
+    state.fetched(Claim([], None))
     assert state.next_fetch() is None
 
 
@@ -166,9 +165,9 @@ def test_it_requests_again_at_once_while_claims_come_back_full():
     some = jobs(*range(MAX_CLAIM_JOBS))
 
     first = state.next_fetch()
-    state.fetched(Claim(some, None), 0.0)
+    state.fetched(Claim(some, None))
     second = state.next_fetch()
-    state.fetched(Claim(some[1:], None), 0.0)
+    state.fetched(Claim(some[1:], None))
 
     assert (first, second) == (FetchRequest([], MAX_CLAIM_JOBS), FetchRequest([], MAX_CLAIM_JOBS))
     assert state.next_fetch() is None
@@ -183,9 +182,9 @@ def test_claimed_jobs_beyond_a_lowered_limit_are_released():
     state.next_fetch()
     state.concurrency_set(2)
 
-    fetched = state.fetched(Claim(jobs(2, 3), None), 0.0)
+    to_start = state.fetched(Claim(jobs(2, 3), None))
 
-    assert ids(fetched.start) == [2]
+    assert ids(to_start) == [2]
     assert state.unsent == [settlement(3, GivenBack())]
 
 
@@ -194,9 +193,9 @@ def test_jobs_claimed_for_a_draining_queue_are_released():
     state.next_fetch()
     state.drain_began()
 
-    fetched = state.fetched(Claim(jobs(1, 2), None), 0.0)
+    to_start = state.fetched(Claim(jobs(1, 2), None))
 
-    assert fetched == Fetched([])
+    assert to_start == []
     assert state.unsent == [settlement(1, GivenBack()), settlement(2, GivenBack())]
 
 
@@ -204,9 +203,9 @@ def test_a_limit_set_by_another_process_holds_for_the_jobs_of_that_reply():
     state = a_state(concurrency=5)
     state.next_fetch()
 
-    fetched = state.fetched(Claim(jobs(1, 2, 3), None, 2), 0.0)
+    to_start = state.fetched(Claim(jobs(1, 2, 3), None, 2))
 
-    assert (ids(fetched.start), fetched.concurrency, state.concurrency) == ([1, 2], 2, 2)
+    assert (ids(to_start), state.concurrency) == ([1, 2], 2)
     assert state.free == 2
 
 
@@ -215,17 +214,14 @@ def test_attempts_of_cancelled_jobs_are_to_stop_and_no_others():
     first, second = running(1), running(2, attempts=2)
     state.started(first)
     state.started(second)
-    state.next_fetch()
 
-    fetched = state.fetched(Claim([], None, None, ((1, 1), (2, 1), (9, 1))), 0.0)
-
-    assert fetched == Fetched([], [first])
+    assert state.cancelled(((1, 1), (2, 1), (9, 1))) == [first]
 
 
 def test_a_changed_limit_is_followed_by_a_request():
     state = a_state(concurrency=1)
     state.next_fetch()
-    state.fetched(Claim([], None), 0.0)
+    state.fetched(Claim([], None))
     assert state.next_fetch() is None
 
     state.concurrency_set(2)
@@ -307,20 +303,20 @@ def test_the_reply_after_refusals_has_the_seconds_of_the_outage():
     state.refused(10.0)
     state.refused(12.0)
 
-    assert state.fetched(Claim([], None), 15.0).outage_seconds == 5.0
-    state.woken()
-    state.next_fetch()
-    assert state.fetched(Claim([], None), 16.0).outage_seconds is None
+    assert state.recovered(15.0) == 5.0
+    assert state.fetched(Claim([], None)) == []
+    assert state.recovered(16.0) is None
 
 
-def test_the_reply_after_refusals_has_the_outcomes_that_waited():
+def test_outcomes_wait_while_the_store_refuses():
     state = a_state()
     state.settled(*jobs(1), GivenBack())
     state.next_fetch()
     state.refused(10.0)
     state.settled(*jobs(2), GivenBack())
 
-    assert state.fetched(Claim([], None), 15.0).waited == 2
+    assert len(state.unstored) == 2
+    state.fetched(Claim([], None))
     assert len(state.unstored) == 1
 
 
@@ -356,7 +352,7 @@ def test_outcomes_in_flight_are_not_stored_yet():
     state.settled(a_job(2), Completed())
 
     assert state.unstored == [settlement(1), settlement(2)]
-    state.fetched(Claim([], None), 0.0)
+    state.fetched(Claim([], None))
     assert state.unstored == [settlement(2)]
 
 
@@ -683,18 +679,15 @@ class AnyQueue(RuleBasedStateMachine):
             self.concurrency = concurrency
         free = 0 if self.is_draining else max(0, self.concurrency - len(self.running))
 
-        fetched = self.state.fetched(
-            Claim(jobs(*claimed), None, concurrency, tuple((id_, 1) for id_ in self.cancelled)),
-            self.now,
-        )
-
-        assert ids(fetched.start) == claimed[:free]
-        self.expected += claimed[free:]
-        assert {each.ref for each in fetched.stop} == self.cancelled & set(self.running)
-        self.cancelled.clear()
         since, self.refused_since = self.refused_since, None
-        assert fetched.outage_seconds == (None if since is None else self.now - since)
-        for job in fetched.start:
+        assert self.state.recovered(self.now) == (None if since is None else self.now - since)
+        to_start = self.state.fetched(Claim(jobs(*claimed), None, concurrency))
+        assert ids(to_start) == claimed[:free]
+        self.expected += claimed[free:]
+        to_stop = self.state.cancelled([(id_, 1) for id_ in self.cancelled])
+        assert {each.ref for each in to_stop} == self.cancelled & set(self.running)
+        self.cancelled.clear()
+        for job in to_start:
             one = running(job.id, timeout=1.5)
             if can_start:
                 self.state.started(one)
