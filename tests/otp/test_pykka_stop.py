@@ -1,11 +1,33 @@
-"""pykka's ways to stop an actor, from within its own end and of all actors at once."""
+"""pykka's ways to stop an actor, from within its own end, of all actors at once, and of trees.
+
+After ``ActorRegistry.stop_all()`` all of a tree has stopped, and nobody comes back meanwhile."""
+
+import logging
+import random
+import threading
 
 import pykka
 import pytest
 from probe import LONGEST, InThread
-from supervised import raise_anew
+from supervised import BOOM, Child, eventually, kill, raise_anew
 
-from antq_actors.otp import GenServer, call, monitor
+from antq_actors.otp import (
+    IGNORE,
+    ChildSpec,
+    DynamicSupervisor,
+    GenServer,
+    Normal,
+    OtpError,
+    Strategy,
+    Supervisor,
+    call,
+    cast,
+    monitor,
+    orphans,
+    whereis,
+)
+
+# ---- one actor, and all of them -----------------------------------------------------------------
 
 
 def stop_itself(me):
@@ -141,3 +163,259 @@ def test_others_who_stop_it_meanwhile_wait_for_its_end(start, gate):
     assert late.result() is True
     assert [each.get(timeout=LONGEST) for each in stopping] == [True, True]
     assert not ref.is_alive()
+
+
+# ---- stop_all() on trees ------------------------------------------------------------------------
+
+
+UP, DOWN = "up", "down"
+
+
+class Fragile(Child):
+    """Crashes when it is cast anything, and calls what it is told."""
+
+    def handle_cast(self, request):
+        raise_anew(BOOM)
+
+    def handle_info(self, message):
+        message()
+
+
+def complaints(caplog):
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+# ---- a supervisor that hears late of a crash ----------------------------------------------------
+
+
+class Holding:
+    """Holds a supervisor in the start of a child, so that it hears of nothing until its release."""
+
+    def __init__(self, sup, gate):
+        self._gate = gate
+        spec = ChildSpec("nobody", self._start_nobody)
+        self._adding = InThread(sup.actor_class.start_child, sup, spec)
+        gate.wait_entered()
+
+    def _start_nobody(self):
+        self._gate()
+        return IGNORE
+
+    def release(self):
+        self._gate.open()
+        assert self._adding.result() is IGNORE
+
+
+@pytest.fixture
+def hold(gate):
+    return lambda sup: Holding(sup, gate)
+
+
+@pytest.fixture(params=[*(strategy.name for strategy in Strategy), "dynamic"])
+def sup(request, log):
+    specs = [Fragile.child_spec(child_id, log, name=child_id) for child_id in "abc"]
+    if request.param != "dynamic":
+        return Supervisor.start(specs, strategy=Strategy[request.param])
+    sup = DynamicSupervisor.start()
+    DynamicSupervisor.start_children(sup, specs)
+    return sup
+
+
+@pytest.mark.parametrize("block", [True, False])
+def test_what_crashed_before_stop_all_came_by_is_not_started_after_it(
+    sup, log, hold, caplog, block
+):
+    end = monitor(sup)
+    crashing, last = whereis("a"), whereis("c")
+    log.take(3)
+    holding = hold(sup)
+    crashed, stopped = monitor(crashing), monitor(last)
+    cast(crashing, "crash")
+    crashed.wait(LONGEST)
+    stopping = InThread(pykka.ActorRegistry.stop_all, block=block)
+    stopped.wait(LONGEST)
+    holding.release()
+
+    stopping.result()
+    end.wait(LONGEST)
+    assert {entry[:2] for entry in log.take(3)} == {(DOWN, "a"), (DOWN, "b"), (DOWN, "c")}
+    assert log.is_empty()
+    assert complaints(caplog) == [f"Unhandled exception in {crashing}:"]
+
+
+def test_a_start_that_fails_during_a_restart_is_not_tried_again_during_stop_all(log, hold, caplog):
+    plan = {}
+    sup = Supervisor.start(
+        [Fragile.child_spec(child_id, log, plan, name=child_id) for child_id in "ab"],
+        max_restarts=10**6,
+    )
+    end, crashing, last = monitor(sup), whereis("a"), whereis("b")
+    log.take(2)
+    plan["a"] = "fail"
+    cast(crashing, "crash")
+    assert log.take(3)[1:] == [("fails", "a")] * 2  # it tries again and again
+    holding = hold(sup)
+    stopped = monitor(last)
+    stopping = InThread(pykka.ActorRegistry.stop_all)
+    stopped.wait(LONGEST)
+    caplog.clear()
+    holding.release()
+
+    stopping.result()
+    end.wait(LONGEST)
+    assert complaints(caplog) == []
+
+
+def two_branches(log):
+    """Return a root with two branches, each of one leaf that has its name."""
+    branches = [
+        Supervisor.child_spec([Fragile.child_spec(leaf, log, name=leaf)], name=f"branch of {leaf}")
+        for leaf in ("first", "last")
+    ]
+    return Supervisor.start(branches)
+
+
+def test_a_branch_that_stop_all_has_not_come_to_starts_nobody_again(log, gate, caplog):
+    end = monitor(two_branches(log))
+    log.take(2)
+    busy, crashing = whereis("last"), whereis("first")
+    busy.tell(gate)
+    gate.wait_entered()
+    stopping = InThread(pykka.ActorRegistry.stop_all)
+    eventually(lambda: busy.cell.stopped_with_all)
+    crashed = monitor(crashing)
+
+    cast(crashing, "crash")
+    crashed.wait(LONGEST)
+    (left,) = Supervisor.which_children("branch of first")
+
+    assert left.ref is None
+    gate.open()
+    stopping.result()
+    assert end.wait(LONGEST).reason == Normal()
+    assert [entry[:2] for entry in log.take(2)] == [(DOWN, "first"), (DOWN, "last")]
+    assert complaints(caplog) == [f"Unhandled exception in {crashing}:"]
+
+
+def test_stop_all_that_was_out_of_time_can_be_called_again(log, gate):
+    end = monitor(two_branches(log))
+    busy = whereis("last")
+    busy.tell(gate)
+    gate.wait_entered()
+
+    with pytest.raises(pykka.Timeout):
+        pykka.ActorRegistry.stop_all(timeout=0.01)
+    gate.open()
+    pykka.ActorRegistry.stop_all()
+
+    assert end.wait(LONGEST).reason == Normal()
+    assert pykka.ActorRegistry.get_all() == []
+
+
+def test_actors_that_stop_all_did_not_reach_are_supervised_as_before(log, gate):
+    end = monitor(two_branches(log))
+    log.take(2)
+    whereis("last").tell(gate)
+    gate.wait_entered()
+    with pytest.raises(pykka.Timeout):
+        pykka.ActorRegistry.stop_all(timeout=0.01)
+
+    cast("first", "crash")
+
+    assert [entry[:2] for entry in log.take(2)] == [(DOWN, "first"), (UP, "first")]
+    gate.open()
+    pykka.ActorRegistry.stop_all()
+    end.wait(LONGEST)
+
+
+# ---- a big tree that crashes everywhere ---------------------------------------------------------
+
+
+def leaves(place, log, number):
+    return [Fragile.child_spec(f"{place}/{i}", log, name=f"{place}/{i}") for i in range(number)]
+
+
+def a_branch(place, log, strategy):
+    children = leaves(place, log, 5)
+    if "/" not in place:
+        children[2:2] = [a_branch(f"{place}/{each.name}", log, each) for each in Strategy]
+    return Supervisor.child_spec(
+        children, id=place, strategy=strategy, max_restarts=20, max_seconds=0.1
+    )
+
+
+def a_big_tree(log):
+    """Return the root of 13 supervisors of all strategies and 90 leaves."""
+    branches = [a_branch(each.name, log, each) for each in Strategy]
+    pool = DynamicSupervisor.child_spec(name="pool", max_restarts=10**6)
+    root = Supervisor.start([*branches, pool], name="root", max_restarts=10**6)
+    DynamicSupervisor.start_children("pool", leaves("pool", log, 25))
+    return root
+
+
+class Vandals:
+    """Threads that crash and kill leaves, and kill supervisors, until they are told to stop."""
+
+    def __init__(self, seed):
+        self._seed = seed
+        self._done = threading.Event()
+        self._harm = threading.Semaphore(0)
+        self._threads = []
+
+    def begin(self):
+        self._threads = [InThread(self._rage, f"{self._seed}, {number}") for number in range(3)]
+
+    def wait_for_harm(self, times):
+        for _ in range(times):
+            assert self._harm.acquire(timeout=LONGEST)
+
+    def stop(self):
+        self._done.set()
+        for thread in self._threads:
+            thread.result()
+
+    def _rage(self, seed):
+        chance = random.Random(seed)  # noqa: S311 - as repeatable as threads are
+        while not self._done.is_set():
+            all_leaves = pykka.ActorRegistry.get_by_class(Fragile)
+            for ref in chance.sample(all_leaves, min(3, len(all_leaves))):
+                self._harm_one(ref, chance.random())
+                self._harm.release()
+            self._done.wait(0.001)  # or nobody else would get a word in
+
+    def _harm_one(self, ref, how):
+        try:
+            if how < 0.7:
+                call(ref, BOOM)
+            elif how < 0.97:
+                kill(ref)
+            else:
+                kill(ref.cell.parent)
+        except OtpError:
+            return  # it was down already
+
+
+@pytest.fixture
+def vandals(request):
+    vandals = Vandals(request.param)
+    yield vandals
+    vandals.stop()
+
+
+@pytest.mark.parametrize("block", [True, False])
+@pytest.mark.parametrize("vandals", range(2), indirect=True)
+def test_a_big_tree_stops_with_all_others_while_it_crashes_everywhere(log, caplog, vandals, block):
+    root = a_big_tree(log)
+    end = monitor(root)
+    vandals.begin()
+    vandals.wait_for_harm(40)
+
+    stopped = InThread(pykka.ActorRegistry.stop_all, block=block).result()
+
+    assert end.wait(LONGEST).reason == Normal()
+    eventually(lambda: not pykka.ActorRegistry.get_all())
+    vandals.stop()
+    assert block is False or set(stopped) <= {True, False}
+    assert pykka.ActorRegistry.get_all() == []
+    assert [line for line in complaints(caplog) if "Normal()" in line] == []
+    eventually(lambda: not orphans())

@@ -88,7 +88,7 @@ def install() -> None:
     The refs that pykka has stay in it.
     """
     ActorRegistry.stop_all = stop_all  # type: ignore[method-assign,assignment]
-    with ActorRegistry._actor_refs_lock:  # noqa: SLF001 - tests/otp/test_actor_registry.py knows both
+    with ActorRegistry._actor_refs_lock:  # noqa: SLF001 - tests/otp/test_pykka_registry.py knows both
         ActorRegistry._actor_refs = ActorRefs(ActorRegistry._actor_refs)  # type: ignore[assignment]  # noqa: SLF001
 
 
