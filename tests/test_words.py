@@ -37,7 +37,7 @@ NAMES = {
     "conclude": "finish",
     "*_condemn_*": "mark_damaged",
     "conversation": "ProcessSession",
-    "Course": "IndexMove",
+    "Course": "Transition",
     "crew": "process_pool_harness",
     "crews": "process_pool_harness",
     "deed": "job_actions",

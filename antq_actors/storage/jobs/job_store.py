@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 from functools import partial
-from itertools import islice, repeat, takewhile
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 from antq_actors.errors import DamagedRecord, StorageError
@@ -24,7 +24,7 @@ from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.state import WAITING, Status, StoredJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone, Settlement
-from antq_actors.storage.jobs.meta import NEXT_ID, node_keys
+from antq_actors.storage.jobs import meta
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.table import get_many, places_of, put_all
 from antq_actors.storage.jobs.writer import JobWriter, log_findings
@@ -134,8 +134,8 @@ class JobStore(JobWriter):
         if self._next_id is not None:
             return self._next_id
         # Only now, so that a damaged counter stops those alone who need it.
-        stored = cast("bytes | None", self._txn.get(NEXT_ID, db=self._tables.meta))
-        return int(stored) if stored and stored.isdigit() else self._meta.counter(NEXT_ID)
+        stored = cast("bytes | None", self._txn.get(meta.NEXT_ID, db=self._tables.meta))
+        return int(stored) if stored and stored.isdigit() else self._meta.counter(meta.NEXT_ID)
 
     # ---- jobs are run ---------------------------------------------------------------------
 
@@ -153,25 +153,25 @@ class JobStore(JobWriter):
         A stale settlement is dropped. A paused queue gets no jobs, nor does a queue of a node on
         which an isolated run has just begun. Raises NodeGone when the node was declared dead.
         """
-        at = node_keys(node, queue_name)
-        get, meta = self._txn.get, self._tables.meta
-        if limit and get(at.node, db=meta) is None:
+        get, table = self._txn.get, self._tables.meta
+        if limit and get(meta.node_key(node), db=table) is None:
             raise NodeGone(f"node {node} was declared dead, and its jobs were given back")
         if settlements:
             for settlement in self._complete_together(settlements, now):
                 self.settle(settlement, now=now)
         concurrency: int | None = None
         cancelled: tuple[Cancellation, ...] = ()
-        if get(at.concurrency, db=meta) is not None:
+        if get(meta.concurrency_key(node, queue_name), db=table) is not None:
             concurrency = self._meta.take_concurrency_command(node, queue_name)
-        with self._txn.cursor(meta) as cursor:
-            there = cursor.set_range(at.cancellations)
-            there = there and cast("bytes", cursor.key()).startswith(at.cancellations)
+        prefix = meta.cancellations_prefix(node, queue_name)
+        with self._txn.cursor(table) as cursor:
+            there = cursor.set_range(prefix)
+            there = there and cast("bytes", cursor.key()).startswith(prefix)
         if there:
             cancelled = self._meta.take_cancellations(node, queue_name)
-        if get(at.paused, db=meta) is not None:
+        if get(meta.paused_key(queue_name), db=table) is not None:
             return Claim([], None, concurrency, cancelled)
-        if limit and get(at.isolated, db=meta) is not None:
+        if limit and get(meta.isolated_key(node), db=table) is not None:
             until = self._isolated_until(node, now)
             if until is not None:
                 return Claim([], until, concurrency, cancelled)
@@ -306,29 +306,25 @@ def _completed(state: JobState, *, now: Instant) -> JobState | None:
 
 
 class Transition(NamedTuple):
-    """What becomes of every job with one and the same record."""
+    """What becomes of every job with one and the same record, and the jobs that are begun.
+
+    The keys are those of a job up to its id; None for a table where it has none.
+    """
 
     state: JobState
     result: JobState
     record: bytes
     """The one that holds the result."""
-    digest: bytes | None
-    move: IndexMove
-
-
-class IndexMove(NamedTuple):
-    """From one place in the order of work to another, and the jobs that go there.
-
-    The keys are those of a job up to its id; None for a table where it has none.
-    """
-
     old_lane: bytes
     old_place: bytes
     old_listing: bytes | None
+    old_unique: bytes | None
     new_lane: bytes
     new_place: bytes
     new_listing: bytes | None
+    new_unique: bytes | None
     ids: list[bytes]
+    """Of the jobs that are begun and not written yet, their keys in ``jobs``."""
 
 
 class BulkUpdate:
@@ -352,51 +348,52 @@ class BulkUpdate:
         self._index = txn.cursor(tables.index)
         self.transitions: dict[bytes, Transition] = {}
         """What becomes of a job with this record; :meth:`find` adds to it."""
-        self._index_moves: dict[tuple[bytes, bytes], IndexMove] = {}
-        self._records: Items = []
-        self._unique: Items = []
 
     def begin(self, id_: bytes, transition: Transition) -> bool:
         """Take a job from its place in the order of work. False: it is not there, nothing is done.
 
         *id_* is its key in ``jobs``.
         """
-        state, result, record, digest, move = transition
         index = self._index
-        if not (index.set_key(move.old_place + id_) and index.delete()):
+        if not (index.set_key(transition.old_place + id_) and index.delete()):
             return False
-        move.ids.append(id_)
-        self._records.append((id_, record))
-        if move.old_listing is not None:
-            self._txn.delete(move.old_listing + id_, db=self._tables.listing)
-        if digest is not None:
-            before = keys.unique_prefix(digest, state.status)
-            self._txn.delete(before + id_, db=self._tables.unique)
-            self._unique.append((keys.unique_prefix(digest, result.status) + id_, b""))
+        transition.ids.append(id_)
+        if transition.old_listing is not None:
+            self._txn.delete(transition.old_listing + id_, db=self._tables.listing)
+        if transition.old_unique is not None:
+            self._txn.delete(transition.old_unique + id_, db=self._tables.unique)
         return True
 
     def write(self) -> None:
         """Store what was begun since the last time."""
-        if not self._records:
-            return
-        put_all(self._txn, self._tables.jobs, self._records)
-        self._enter()
-        for move in self._index_moves.values():
-            self._deltas[move.old_lane] -= len(move.ids)
-            self._deltas[move.new_lane] += len(move.ids)
-            move.ids.clear()
+        records: Items = []
+        places: Items = []
+        listed: Items = []
+        unique: Items = []
+        for each in self.transitions.values():
+            if not each.ids:
+                continue
+            for id_ in each.ids:
+                records.append((id_, each.record))
+                places.append((each.new_place + id_, b""))
+                if each.new_listing is not None:
+                    listed.append((each.new_listing + id_, b""))
+                if each.new_unique is not None:
+                    unique.append((each.new_unique + id_, b""))
+            self._deltas[each.old_lane] -= len(each.ids)
+            self._deltas[each.new_lane] += len(each.ids)
+            each.ids.clear()
+        if records:
+            put_all(self._txn, self._tables.jobs, records)
+            self._enter(places, listed, unique)
 
-    def _enter(self) -> None:
+    def _enter(self, places: Items, listed: Items, unique: Items) -> None:
         """Give the jobs their new places in the tables of order."""
-        for move in self._index_moves.values():
-            nothing = repeat(b"")
-            places = list(zip(map(move.new_place.__add__, move.ids), nothing, strict=False))
-            put_all(self._txn, self._tables.index, places)
-            if move.new_listing is not None:
-                listed = list(zip(map(move.new_listing.__add__, move.ids), nothing, strict=False))
-                put_all(self._txn, self._tables.listing, listed)
-        if self._unique:
-            put_all(self._txn, self._tables.unique, self._unique)
+        put_all(self._txn, self._tables.index, places)
+        if listed:
+            put_all(self._txn, self._tables.listing, listed)
+        if unique:
+            put_all(self._txn, self._tables.unique, unique)
 
     def find(self, record: bytes) -> Transition | None:
         """Return what becomes of a job with this *record*; None: it is not for here."""
@@ -405,13 +402,19 @@ class BulkUpdate:
             result = self._decide(state)
             if result is None:
                 return None
-            old, place = places_of(state), places_of(result)
-            way = old[1], place[1]
-            move = self._index_moves.get(way)
-            if move is None:
-                move = self._index_moves[way] = IndexMove(*old, *place, [])
+            old_unique = new_unique = None
+            if digest is not None:
+                old_unique = keys.unique_prefix(digest, state.status)
+                new_unique = keys.unique_prefix(digest, result.status)
             transition = Transition(
-                state, result, encoding.encode_job(result, digest), digest, move
+                state,
+                result,
+                encoding.encode_job(result, digest),
+                *places_of(state),
+                old_unique,
+                *places_of(result),
+                new_unique,
+                [],
             )
         except (StorageError, struct.error, OverflowError):  # damaged, or no key can hold it
             return None

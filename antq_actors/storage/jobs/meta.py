@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.storage.lmdb.keys import items_with, keys_with, value_of
@@ -29,28 +29,34 @@ _ISOLATED: Final = b"alone:"
 _CANCEL: Final = b"cancel:"
 
 
-class NodeKeys(NamedTuple):
-    """The keys under which a node has commands for a queue; most mostly hold nothing."""
-
-    node: bytes
-    paused: bytes
-    isolated: bytes
-    concurrency: bytes
-    cancellations: bytes
-    """What those of all cancelled executions begin with."""
+@lru_cache(maxsize=256)
+def node_key(node: int) -> bytes:
+    """Return the key of a node and the queues it runs."""
+    return b"%b%020d" % (_NODE, node)
 
 
 @lru_cache(maxsize=256)
-def node_keys(node: int, queue_name: str) -> NodeKeys:
-    """Return the keys of the commands and cancellations that *node* has for a queue."""
-    name = queue_name.encode()
-    return NodeKeys(
-        b"%b%020d" % (_NODE, node),
-        PAUSED + name,
-        _ISOLATED + b"%d" % node,
-        b"%b%d:%b" % (_CONCURRENCY, node, name),
-        b"%b%d:%b\0" % (_CANCEL, node, name),
-    )
+def isolated_key(node: int) -> bytes:
+    """Return the key of the last isolated run on a node."""
+    return _ISOLATED + b"%d" % node
+
+
+@lru_cache(maxsize=256)
+def paused_key(queue_name: str) -> bytes:
+    """Return the key that says that a queue is paused."""
+    return PAUSED + queue_name.encode()
+
+
+@lru_cache(maxsize=256)
+def concurrency_key(node: int, queue_name: str) -> bytes:
+    """Return the key of the concurrency that a node is to take for a queue."""
+    return b"%b%d:%b" % (_CONCURRENCY, node, queue_name.encode())
+
+
+@lru_cache(maxsize=256)
+def cancellations_prefix(node: int, queue_name: str) -> bytes:
+    """Return what the keys begin with of the executions that a node is to end in a queue."""
+    return b"%b%d:%b\0" % (_CANCEL, node, queue_name.encode())
 
 
 @dataclass(slots=True)
@@ -78,7 +84,7 @@ class Meta:
 
     def is_paused(self, queue_name: str) -> bool:
         """Return whether a queue is paused, on every node."""
-        return self._txn.get(PAUSED + queue_name.encode(), db=self._db) is not None
+        return self._txn.get(paused_key(queue_name), db=self._db) is not None
 
     def paused(self) -> list[str]:
         """Return the paused queues."""
@@ -87,7 +93,7 @@ class Meta:
 
     def set_paused(self, queue_name: str, *, paused: bool) -> None:
         """Pause or resume a queue."""
-        key = PAUSED + queue_name.encode()
+        key = paused_key(queue_name)
         if paused:
             self._put(key, b"")
         else:
@@ -119,11 +125,11 @@ class Meta:
 
     def set_concurrency_command(self, node: int, queue_name: str, n: int) -> None:
         """Have a node perform up to *n* jobs of a queue at once from now on."""
-        self._put(node_keys(node, queue_name).concurrency, b"%d" % n)
+        self._put(concurrency_key(node, queue_name), b"%d" % n)
 
     def take_concurrency_command(self, node: int, queue_name: str) -> int | None:
         """Return that command, and delete it; None: there is none."""
-        key = node_keys(node, queue_name).concurrency
+        key = concurrency_key(node, queue_name)
         n = value_of(self._txn, self._db, key)
         if n is None:
             return None
@@ -132,11 +138,11 @@ class Meta:
 
     def add_cancellation(self, node: int, queue_name: str, cancelled: Cancellation) -> None:
         """Have a node end this execution of a job."""
-        self._put(node_keys(node, queue_name).cancellations + b"%d %d" % cancelled, b"")
+        self._put(cancellations_prefix(node, queue_name) + b"%d %d" % cancelled, b"")
 
     def take_cancellations(self, node: int, queue_name: str) -> tuple[Cancellation, ...]:
         """Return the executions that a node has to end, and delete them."""
-        prefix = node_keys(node, queue_name).cancellations
+        prefix = cancellations_prefix(node, queue_name)
         keys = list(keys_with(self._txn, self._db, prefix))
         for key in keys:
             self._delete(key)
@@ -149,7 +155,7 @@ class Meta:
 
     def isolated(self, node: int) -> tuple[int, int, Instant] | None:
         """Return the last isolated run on a node: its job, its execution, since when."""
-        stored = value_of(self._txn, self._db, _ISOLATED + b"%d" % node)
+        stored = value_of(self._txn, self._db, isolated_key(node))
         if stored is None:
             return None
         try:
@@ -160,16 +166,16 @@ class Meta:
 
     def set_isolated(self, node: int, id_: int, execution: int, since: Instant) -> None:
         """Note that a job has begun an isolated run on a node."""
-        self._put(_ISOLATED + b"%d" % node, b"%d %d %d" % (id_, execution, since))
+        self._put(isolated_key(node), b"%d %d %d" % (id_, execution, since))
 
     def add_node(self, node: int, queues: Collection[str]) -> None:
         """Record a node and the queues it runs."""
-        self._put(_node_key(node), "\0".join(queues).encode())
+        self._put(node_key(node), "\0".join(queues).encode())
 
     def remove_node(self, node: int) -> None:
         """Forget a node and the commands for it; an unknown one is no error."""
-        self._delete(_node_key(node))
-        self._delete(_ISOLATED + b"%d" % node)
+        self._delete(node_key(node))
+        self._delete(isolated_key(node))
         for prefix in (b"%b%d:" % (_CONCURRENCY, node), b"%b%d:" % (_CANCEL, node)):
             for key in list(keys_with(self._txn, self._db, prefix)):
                 self._delete(key)
@@ -181,7 +187,3 @@ class Meta:
     def _delete(self, key: bytes) -> None:
         if self._txn.delete(key, db=self._db):
             self.has_changed = True
-
-
-def _node_key(node: int) -> bytes:
-    return b"%b%020d" % (_NODE, node)

@@ -22,7 +22,7 @@ from antq_actors.jobs.state import ENDED, WAITING, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
-from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, PAUSED, Meta
+from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.table import JobTable
 from antq_actors.storage.lmdb import keys
@@ -90,7 +90,7 @@ class JobWriter(JobReader):
             self._next_id = None
             has_changed = True
         for queue_name in list(self.due):
-            if get(PAUSED + queue_name.encode(), db=meta) is not None:
+            if get(paused_key(queue_name), db=meta) is not None:
                 self.due.discard(queue_name)
         self.has_changed = self.has_changed or has_changed
 
