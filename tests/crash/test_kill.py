@@ -8,27 +8,13 @@ import journal
 import pytest
 from checker import Final, check, executions
 from support.apps import until
+from support.findings import findings
+from support.trees import child
 
 from antq_actors import AntQ, Status
 from antq_actors.app.config import QueueConfig
-from antq_actors.otp import (
-    Supervisor,
-    call,
-)
+from antq_actors.otp import call
 from antq_actors.queues.services.periodic import RunOnce
-from antq_actors.storage.admin.verify import verify
-from antq_actors.storage.jobs.job_store import read
-from antq_actors.storage.lmdb.environment import Environment
-
-LATE = 60.0
-
-
-def findings(path):
-    env = Environment.open(path)
-    try:
-        return read(env, lambda reader: verify(reader._txn, env.tables))
-    finally:
-        env.close()
 
 
 def an_application(path, concurrency=8, **options):
@@ -110,8 +96,7 @@ def test_the_jobs_of_a_killed_process_are_interrupted_and_go_on_in_another_that_
     other.lines_until("enqueued")
     until(lambda: len(journal.rows(tmp_path)) == 4, "the other's jobs")
     with an_application(tmp_path / "store", max_interruptions=1) as app:
-        rescuer = next(i.ref for i in Supervisor.which_children(app.root) if i.id == "rescuer")
-        assert call(rescuer, RunOnce()) == 0
+        assert call(child(app.root, "rescuer"), RunOnce()) == 0
         assert app.count_workers(status="running") == 4
 
         other.kill()

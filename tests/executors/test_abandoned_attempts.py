@@ -7,6 +7,7 @@ import os
 import pytest
 import recording_workers
 from support.apps import settled, until
+from support.trees import kill
 
 from antq_actors import NotStarted, Status, Worker
 from antq_actors.executors.base import attempt_runner
@@ -15,11 +16,7 @@ from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.control import Control
 from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.state import JobSpec, StoredJob
-from antq_actors.otp import (
-    Killed,
-    exit,  # noqa: A004 - OTP's name
-    orphans,
-)
+from antq_actors.otp import orphans
 from antq_actors.storage.format.encoding import encode_args
 
 
@@ -53,7 +50,7 @@ def test_an_abandoned_job_does_not_log_its_late_failure(harness, caplog):
     job = app.enqueue(worker, {"place": str(harness.place), "label": "a"}, max_attempts=1)
     harness.begun()
 
-    exit(harness.worker_actors()[0], Killed())
+    kill(harness.worker_actors()[0])
 
     assert settled(app, job).status is Status.FAILED
     until(lambda: harness.notes("ended"), "the end of what it does")

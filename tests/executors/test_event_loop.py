@@ -7,11 +7,11 @@ import time
 
 import pytest
 from support.apps import settled, until
+from support.trees import kill
 
 from antq_actors import AntQ, Job, NotStarted, QueueConfig, Status, Worker, worker
 from antq_actors.executors import event_loop
-from antq_actors.otp import Killed, whereis
-from antq_actors.otp.messaging import links
+from antq_actors.otp import whereis
 
 LONGEST = 30.0
 
@@ -101,7 +101,7 @@ def test_a_killed_loop_is_an_interruption_and_the_job_runs_again(app):
     job = Waits.perform_async()
     until(lambda: Waits.waiting == 1, "its begin")
 
-    links.exit(actor_of(app, "default", "async"), Killed())
+    kill(actor_of(app, "default", "async"))
 
     until(lambda: app.get_worker(job.id).interruptions == 1, "the interruption")
     until(lambda: Waits.begun == 2, "its second begin")

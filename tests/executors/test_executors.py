@@ -12,14 +12,11 @@ import pytest
 import recording_workers
 from executor_harness import ACTORS, EXECUTORS, processes
 from support.apps import settled, until
+from support.trees import kill
 
 from antq_actors import NotCancellable, Status, Worker
 from antq_actors.jobs import worker_registry
-from antq_actors.otp import (
-    Killed,
-    exit,  # noqa: A004 - OTP's name
-    orphans,
-)
+from antq_actors.otp import orphans
 
 
 def returned_class(name):
@@ -347,7 +344,7 @@ def test_a_killed_worker_actor_is_a_failed_attempt_and_frees_its_slot(harness):
     harness.begun()
     following = harness.enqueue("b")
 
-    exit(harness.worker_actors()[0], Killed())
+    kill(harness.worker_actors()[0])
 
     failed = settled(app, job)
     assert failed.status is Status.FAILED
@@ -361,7 +358,7 @@ def test_a_killed_queue_actor_interrupts_its_jobs_which_run_again(harness):
     jobs = [harness.enqueue("a", waits=True), harness.enqueue("b", waits=True)]
     harness.begun(2)
 
-    exit(app.queue("default").ref, Killed())
+    kill(app.queue("default").ref)
 
     harness.begun(2)
     harness.cue("a", "b")
@@ -376,7 +373,7 @@ def test_jobs_of_a_killed_actor_of_the_executor_are_interrupted_and_run_again(ha
     job = harness.enqueue("a", waits=True, max_attempts=1)
     harness.begun()
 
-    exit(harness.actor(*path), Killed())
+    kill(harness.actor(*path))
 
     harness.begun()
     harness.cue("a")
@@ -392,7 +389,7 @@ def test_no_job_is_lost_when_an_actor_of_the_executor_is_killed_under_load(harne
 
     for share in (100, 300):
         until(lambda share=share: app.count_workers(status=Status.COMPLETED) >= share, "the load")
-        exit(harness.actor(*path), Killed())
+        kill(harness.actor(*path))
 
     until(lambda: app.count_workers(status=Status.COMPLETED) == len(jobs), "the end of all")
 

@@ -7,13 +7,11 @@ import psutil
 import pytest
 from executor_harness import child, processes, worker_actors
 from support.apps import until
+from support.programs import is_alive
+from support.trees import kill
 
 from antq_actors import AntQ, Status
 from antq_actors.executors.process import os_process
-from antq_actors.otp import (
-    Killed,
-    exit,  # noqa: A004 - OTP's name
-)
 
 STUCK = ["sleep", "spin", "backtrack", "be_deaf", "be_stubborn", "stop_itself"]
 
@@ -162,15 +160,8 @@ def test_a_terminated_job_takes_along_what_it_has_started(pool):
 
     pool.app.cancel_worker(job)
 
-    until(lambda: not alive(pid), "the end of its child")
+    until(lambda: not is_alive(pid), "the end of its child")
     assert pool.ended(job).status is Status.CANCELLED
-
-
-def alive(pid):
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.mark.parametrize(
@@ -187,7 +178,7 @@ def test_a_daemon_that_a_job_leaves_delays_nothing(pool, action, error):
     assert [entry.error for entry in job.errors] == ([] if error is None else [error])
     daemon = pool.number("daemon")
     assert pool.pid() > 0
-    assert alive(daemon)
+    assert is_alive(daemon)
     pool.app.queue("default").pause()
     until(lambda: psutil.Process().num_fds() <= files, "no file kept open for it")
     os.kill(daemon, signal.SIGKILL)
@@ -199,7 +190,7 @@ def test_a_process_that_dies_takes_along_what_it_has_started(pool):
     pool.does("start_a_child_and_die")
 
     pid = pool.number("child")
-    until(lambda: not alive(pid), "the end of its child")
+    until(lambda: not is_alive(pid), "the end of its child")
 
 
 def test_a_killed_process_is_not_missed_when_a_daemon_has_its_pipe(pool):
@@ -211,7 +202,7 @@ def test_a_killed_process_is_not_missed_when_a_daemon_has_its_pipe(pool):
 
     assert pool.ended(job).status is Status.CANCELLED
     assert pool.pid() > 0
-    assert alive(daemon)
+    assert is_alive(daemon)
     os.kill(daemon, signal.SIGKILL)
 
 
@@ -230,7 +221,7 @@ def test_a_job_that_is_ended_is_settled_when_its_process_is_dead(pool, how):
         os.kill(pid, signal.SIGTERM)
 
     assert pool.ended(job).status is (Status.CANCELLED if how == "cancel" else Status.FAILED)
-    assert not alive(pid)
+    assert not is_alive(pid)
 
 
 def test_a_job_that_a_stop_ends_is_given_back_when_its_process_is_dead(pool, tmp_path):
@@ -240,7 +231,7 @@ def test_a_job_that_a_stop_ends_is_given_back_when_its_process_is_dead(pool, tmp
 
     pool.app.stop(timeout=0)
 
-    assert not alive(pid)
+    assert not is_alive(pid)
     with AntQ(tmp_path / "store", start_queues=False) as app:
         assert app.get_worker(job.id).status is Status.ENQUEUED
 
@@ -252,7 +243,7 @@ def test_a_job_is_settled_when_a_process_that_is_replaced_after_it_is_dead(pool,
     job = pool.does("fail_and_linger")
 
     assert job.status is Status.FAILED
-    assert not alive(pool.number("pid"))
+    assert not is_alive(pool.number("pid"))
 
 
 def test_a_job_of_a_killed_worker_actor_fails_when_its_process_is_dead(pool):
@@ -260,10 +251,10 @@ def test_a_job_of_a_killed_worker_actor_fails_when_its_process_is_dead(pool):
     job = pool.job("be_large_once")
     pid = pool.number("pid")
 
-    exit(worker_actors(pool.app)[0], Killed())
+    kill(worker_actors(pool.app)[0])
 
     assert [entry.error for entry in pool.ended(job).errors] == ["worker actor was killed"]
-    assert not alive(pid)
+    assert not is_alive(pid)
 
 
 @pytest.mark.parametrize("what", ["slot", "slots", "pool", "executor", "workers", "queue"])
@@ -280,7 +271,7 @@ def test_a_job_runs_again_when_the_process_of_a_killed_actor_is_dead(pool, what)
         "queue": lambda: pool.app.queue("default").ref,
     }
 
-    exit(actors[what](), Killed())
+    kill(actors[what]())
 
     pool.file("[am]*")
     assert not (pool.place / "met another").exists()
@@ -292,7 +283,7 @@ def test_a_killed_worker_actor_has_its_process_killed(pool):
     pool.begun("be_deaf")
     pid = pool.pids()[0]
 
-    exit(worker_actors(pool.app)[0], Killed())
+    kill(worker_actors(pool.app)[0])
 
     until(lambda: not psutil.pid_exists(pid), "the end of the process")
     assert pool.pid() != pid

@@ -6,6 +6,7 @@ import signal
 import psutil
 import pytest
 from support.apps import until
+from support.programs import is_alive
 
 from antq_actors import AntQ, Status
 
@@ -28,7 +29,7 @@ def children(parent):
 def test_a_killed_program_leaves_no_process(parent, children):
     parent.send(signal.SIGKILL)
 
-    until(lambda: not any(lives(child) for child in children), "the end of all")
+    until(lambda: not any(is_alive(child.pid) for child in children), "the end of all")
 
 
 def test_ctrl_c_ends_a_program_which_gives_its_jobs_back(parent, children, tmp_path):
@@ -41,11 +42,4 @@ def test_ctrl_c_ends_a_program_which_gives_its_jobs_back(parent, children, tmp_p
     with AntQ(tmp_path / "store", start_queues=False) as app:
         jobs = app.list_workers()
     assert [(job.status, job.attempts) for job in jobs] == [(Status.ENQUEUED, 0)] * 2
-    until(lambda: not any(lives(child) for child in children), "the end of all")
-
-
-def lives(process):
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    until(lambda: not any(is_alive(child.pid) for child in children), "the end of all")

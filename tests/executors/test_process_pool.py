@@ -9,12 +9,10 @@ import psutil
 import pytest
 from executor_harness import processes, worker_actors
 from support.apps import until
+from support.programs import is_alive
+from support.trees import kill
 
 from antq_actors import AntQ, QueueConfig, Status
-from antq_actors.otp import (
-    Killed,
-    exit,  # noqa: A004 - OTP's name
-)
 
 
 def alive():
@@ -69,20 +67,13 @@ def test_a_replacement_is_started_before_there_is_a_job_for_it(pool):
     until(lambda: pool.pids() and pool.pids() != [first], "another process")
 
 
-def has_ended(pid):
-    try:
-        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def test_a_process_that_dies_idle_is_replaced_and_no_job_pays(pool):
     pool.start(concurrency=2)
     for _ in range(10):
         until(lambda: len(pool.pids()) == 2, "two processes")
         for pid, number in zip(pool.pids(), (signal.SIGKILL, signal.SIGTERM), strict=True):
             os.kill(pid, number)
-            until(lambda pid=pid: has_ended(pid), "its end")
+            until(lambda pid=pid: not is_alive(pid), "its end")
         jobs = [pool.job("nothing") for _ in range(2)]
         for job in jobs:
             ended = pool.ended(job)
@@ -136,7 +127,7 @@ def test_a_killed_actor_comes_back_with_a_new_process_and_the_old_one_ends(pool,
         "all": pool.executor,
     }[who]()
 
-    exit(actor, Killed())
+    kill(actor)
 
     until(lambda: old not in alive(), "the end of the old process")
     if busy:
@@ -153,7 +144,7 @@ def test_slots_killed_again_and_again_leave_no_process_and_lose_no_job(pool):
 
     for _ in range(30):
         for slot in crew_slots(pool):
-            exit(slot, Killed())
+            kill(slot)
         if pool.app.count_workers(status=Status.COMPLETED) == 300:
             break
 
@@ -174,7 +165,7 @@ def crew_slots(pool):
 def test_a_process_lives_as_long_as_its_slot_and_not_only_as_some_thread(pool):
     pool.start()
     pool.pid()
-    exit(pool.slots()[0], Killed())
+    kill(pool.slots()[0])
     pid = until(lambda: pool.pids() and pool.pid(), "another process")
 
     for thread in [t for t in threading.enumerate() if t.name == "otp-service-idle"]:
@@ -207,7 +198,7 @@ def test_a_job_that_waits_for_a_process_ends_at_once_when_it_is_cancelled(pool, 
 
 
 def test_a_job_whose_worker_actor_is_killed_waits_for_no_process_any_more(pool, waiting):
-    exit(worker_actors(pool.app)[0], Killed())
+    kill(worker_actors(pool.app)[0])
 
     assert pool.ended(waiting).status is Status.FAILED
     assert pool.health().running == 0

@@ -11,10 +11,10 @@ import time
 from pathlib import Path
 
 from support.programs import Program
+from support.trees import child, kill
 
 from antq_actors import AntQ, Cancel, Worker, errors
 from antq_actors.app.config import QueueConfig
-from antq_actors.otp import Killed, Supervisor, exit  # noqa: A004 - OTP's name
 from antq_actors.storage.lmdb.environment import Environment
 
 
@@ -102,10 +102,7 @@ class Orders:
 
     def kill_actor(self, *path):
         """Kill an actor, by the ids on the way to it."""
-        ref = self.app.root
-        for id_ in path:
-            ref = next(info.ref for info in Supervisor.which_children(ref) if info.id == id_)
-        exit(ref, Killed())
+        kill(child(self.app.root, *path))
 
     def stop(self, timeout=30.0):
         began = time.monotonic()

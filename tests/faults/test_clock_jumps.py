@@ -6,8 +6,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from findings import findings
 from support.apps import until
+from support.findings import findings
 
 from antq_actors import Job, Status, Worker
 from antq_actors.app.config import check

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 from disks import FLUSH, FLUSH_THE_LOG
-from findings import findings
 from obedient import noted
 from support.apps import ENDED, STORE_TIMEOUT_SECONDS, until
+from support.findings import findings
 
 from antq_actors import AntQ, Status, StorageError
 

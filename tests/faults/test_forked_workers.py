@@ -4,8 +4,8 @@ import os
 import textwrap
 
 import pytest
-from findings import findings
 from support.apps import until
+from support.findings import findings
 
 from antq_actors import AntQ, Status
 

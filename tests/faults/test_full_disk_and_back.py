@@ -1,9 +1,9 @@
 """A disk that fills up under a running node, and has room again: nothing is lost or repeated."""
 
 import pytest
-from findings import findings
 from obedient import noted
 from support.apps import ENDED, STORE_TIMEOUT_SECONDS, until
+from support.findings import findings
 
 from antq_actors import AntQ, Status, StorageError, StorageFull
 

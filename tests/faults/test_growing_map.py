@@ -1,8 +1,8 @@
 """A map that is full grows under two running processes, and nobody notices."""
 
-from findings import findings
 from obedient import noted
 from support.apps import until
+from support.findings import findings
 
 from antq_actors import Status
 

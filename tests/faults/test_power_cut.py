@@ -10,8 +10,8 @@ from random import Random as Chance
 
 import pytest
 from disks import LOSE_THE_LOG
-from findings import findings
 from support.apps import until
+from support.findings import findings
 
 from antq_actors import AntQ, Status
 

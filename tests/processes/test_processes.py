@@ -8,6 +8,7 @@ import psutil
 import pytest
 from many import Wait
 from support.apps import until
+from support.programs import is_alive
 
 from antq_actors import AntQ, Status
 from antq_actors.cli import REFUSED, USAGE
@@ -31,7 +32,7 @@ def two(program, place):
     (place / "go").touch()
     left = children(parent)
     parent.process.kill()
-    until(lambda: not any(lives(pid) for pid in left), "the end of all")
+    until(lambda: not any(is_alive(pid) for pid in left), "the end of all")
 
 
 def children(parent):
@@ -39,14 +40,6 @@ def children(parent):
         return [child.pid for child in psutil.Process(parent.process.pid).children()]
     except psutil.NoSuchProcess:
         return []
-
-
-def lives(pid):
-    """Whether there is such a process; one that nobody has waited for yet does not live."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def enqueue(place, count, seconds=0):
@@ -107,7 +100,7 @@ def test_a_process_that_is_told_to_stop_by_others_is_started_again(two, place):
 
     os.kill(busy[1], signal.SIGTERM)
     (place / "go").touch()
-    until(lambda: not lives(busy[1]), "its end")
+    until(lambda: not is_alive(busy[1]), "its end")
     until(lambda: len(children(two)) == 2, "the start of another")
 
     assert busy[2] in children(two)
@@ -119,7 +112,7 @@ def test_when_the_parent_is_killed_the_others_end_by_themselves_and_interrupt_no
     two.process.kill()
     (place / "go").touch()
 
-    until(lambda: not any(lives(pid) for pid in busy.values()), "the end of the orphans")
+    until(lambda: not any(is_alive(pid) for pid in busy.values()), "the end of the orphans")
     assert [(job.status, job.interruptions) for job in jobs(place)] == [(Status.COMPLETED, 0)] * 2
 
 
@@ -133,7 +126,7 @@ def test_a_signal_to_the_parent_lets_what_runs_end(two, place, number):
 
     code, out, errors = two.end()
     assert (code, out.count("done"), "Traceback" in errors) == (0, 2, False), errors
-    assert not any(lives(pid) for pid in busy.values())
+    assert not any(is_alive(pid) for pid in busy.values())
     assert {job.id: job.status for job in jobs(place)} == {
         1: Status.COMPLETED,
         2: Status.COMPLETED,

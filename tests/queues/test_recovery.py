@@ -4,28 +4,11 @@ import threading
 
 import pytest
 from support.apps import settled, until
+from support.findings import findings
+from support.trees import child, kill
 
 from antq_actors import NotStarted, Status, StorageError
-from antq_actors.otp import (
-    DynamicSupervisor,
-    Killed,
-    Supervisor,
-    exit,  # noqa: A004 - OTP's name
-)
-from antq_actors.storage.admin.verify import verify
-from antq_actors.storage.jobs.job_store import read
-from antq_actors.storage.lmdb.environment import Environment
-
-
-def child(sup, *path):
-    """The ref of a child, by the ids on the way to it."""
-    for id_ in path:
-        sup = next(info.ref for info in Supervisor.which_children(sup) if info.id == id_)
-    return sup
-
-
-def kill(ref):
-    exit(ref, Killed())
+from antq_actors.otp import DynamicSupervisor
 
 
 def another(app, old, *path):
@@ -36,14 +19,6 @@ def another(app, old, *path):
         return ref if hasattr(ref, "cell") and ref != old and ref.is_alive() else None
 
     return until(look, f"the restart of {path}")
-
-
-def findings(path):
-    env = Environment.open(path)
-    try:
-        return read(env, lambda reader: verify(reader._txn, env.tables))
-    finally:
-        env.close()
 
 
 def test_jobs_of_a_killed_queue_actor_are_released_once_without_an_attempt(run, controlled):

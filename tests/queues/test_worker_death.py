@@ -6,22 +6,20 @@ import time
 
 import pytest
 from support.apps import settled, until
+from support.trees import child, kill
 
 from antq_actors import Status
 from antq_actors.otp import (
     DynamicSupervisor,
     Killed,
     Shutdown,
-    Supervisor,
     exit,  # noqa: A004 - OTP's name
     orphans,
 )
 
 
 def worker_actors(app):
-    queue = next(i.ref for i in Supervisor.which_children(app.root) if i.id == "queues")
-    default = next(i.ref for i in Supervisor.which_children(queue) if i.id == "default")
-    workers = next(i.ref for i in Supervisor.which_children(default) if i.id == "workers")
+    workers = child(app.root, "queues", "default", "workers")
     return [info.ref for info in DynamicSupervisor.which_children(workers)]
 
 
@@ -98,7 +96,7 @@ def test_a_killed_worker_actor_frees_its_slot(run, controlled):
     controlled.jobs(["a", "b"])
     controlled.begun()
 
-    exit(worker_actors(app)[0], Killed())
+    kill(worker_actors(app)[0])
 
     assert controlled.begun() == ["b"]
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from stored_jobs import Store
+from support.stored_jobs import Store
 
 from antq_actors.storage.lmdb.environment import Environment
 

@@ -5,17 +5,33 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+
+PRELUDE = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
+from antq_actors.storage.lmdb.environment import Environment
+"""
+
+HOLD_OPEN = """
+    env = Environment.open(sys.argv[1])
+    print("open", flush=True)
+    sys.stdin.read()
+"""
+"""Has a store open until its end."""
 
 
 class OtherProcess:
     """Runs *code*, which prints a line when it is ready and may read lines from its input.
 
+    Before that it has imported what the prelude does, and may import what is in tests/.
     *within* is the command that runs it, such as one that makes a namespace for it.
     """
 
     def __init__(self, code, *arguments, within=()):
         self._process = subprocess.Popen(  # noqa: S603 - it runs this test's own code
-            [*within, sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+            [*within, sys.executable, "-c", PRELUDE + textwrap.dedent(code), *map(str, arguments)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -4,10 +4,11 @@ import os
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from other_process import OtherProcess
-from stored_jobs import WORKER, a_new_job
+from support.stored_jobs import WORKER, a_new_job
 
 from antq_actors import otp
 from antq_actors.errors import (
@@ -30,7 +31,6 @@ from antq_actors.storage.requests import Write
 NAME = "storage-under-test"
 
 NODE = """
-    import sys
     from antq_actors.storage.client import StorageClient
     from antq_actors.storage.actor import StorageActor
     ref = StorageActor.start(sys.argv[1], wake=lambda queue_name: None)
@@ -212,23 +212,26 @@ def test_a_caller_gives_up_after_its_timeout(path):
         client.read(JobReader.count)
 
 
+@contextmanager
+def a_busy_actor(client):
+    """Have the storage actor do a write until the block is over."""
+    entered, release = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(client._ask, Write(lambda _: (entered.set(), release.wait(30))))
+        assert entered.wait(30)
+        try:
+            yield
+        finally:
+            release.set()
+        busy.result(30)
+
+
 def test_a_busy_storage_actor_is_waited_for_as_long(client, path):
-    entered, release, done = threading.Event(), threading.Event(), threading.Event()
-    busy = threading.Thread(
-        target=lambda: (
-            client._ask(Write(lambda _: (entered.set(), release.wait(30)))),
-            done.set(),
-        )
-    )
-    busy.start()
-    assert entered.wait(30)
-
-    with pytest.raises(StorageError, match=r"did not answer within 0\.05 s"):
+    with (
+        a_busy_actor(client),
+        pytest.raises(StorageError, match=r"did not answer within 0\.05 s"),
+    ):
         StorageClient(NAME, path, timeout=0.05).write(JobStore.delete, 1)
-
-    release.set()
-    assert done.wait(30)
-    busy.join(30)
 
 
 def test_who_has_the_store_alone_does_its_own_write(client):
@@ -292,19 +295,12 @@ def test_work_that_is_requested_is_answered_at_once_while_the_storage_actor_slee
 
 def test_work_that_is_requested_arrives_as_a_message_from_one_that_is_busy(client, asker, got):
     client.write(JobStore.insert, a_new_job())
-    entered, release = threading.Event(), threading.Event()
-    busy = threading.Thread(
-        target=lambda: client._ask(Write(lambda _: (entered.set(), release.wait(30))))
-    )
-    busy.start()
-    assert entered.wait(30)
 
-    _, at_once = otp.call(asker, lambda: request_one_job(client, tag="first"))
-    release.set()
+    with a_busy_actor(client):
+        _, at_once = otp.call(asker, lambda: request_one_job(client, tag="first"))
 
     assert at_once is None
     response = got.get(timeout=30)
-    busy.join(30)
     assert isinstance(response, Response)
     assert (response.tag, response.error) == ("first", None)
     assert [job.id for job in response.value.jobs] == [1]
@@ -313,19 +309,12 @@ def test_work_that_is_requested_arrives_as_a_message_from_one_that_is_busy(clien
 def test_a_job_begins_when_it_is_claimed_not_when_it_was_asked_for(client, asker, got):
     client.write(JobStore.insert, a_new_job())
     now = [1]
-    entered, release = threading.Event(), threading.Event()
-    busy = threading.Thread(
-        target=lambda: client._ask(Write(lambda _: (entered.set(), release.wait(30))))
-    )
-    busy.start()
-    assert entered.wait(30)
 
-    otp.call(asker, lambda: request_one_job(client, tag="first", clock=lambda: now[0]))
-    now[0] = 9
-    release.set()
+    with a_busy_actor(client):
+        otp.call(asker, lambda: request_one_job(client, tag="first", clock=lambda: now[0]))
+        now[0] = 9
 
     (job,) = got.get(timeout=30).value.jobs
-    busy.join(30)
     assert job.state.started_at == 9
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from stored_jobs import Store, a_new_job
+from support.stored_jobs import Store, a_new_job
 
 from antq_actors.errors import JobNotFound, NotCancellable, StorageError
 from antq_actors.jobs.outcome import Completed

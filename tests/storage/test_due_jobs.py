@@ -6,11 +6,11 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stored_jobs import Store, a_new_job
+from support.stored_jobs import Store, a_new_job
 
 from antq_actors.jobs.outcome import Completed, Failed, GivenBack
 from antq_actors.jobs.state import Status
-from antq_actors.storage.format.records import Filter, Settlement
+from antq_actors.storage.format.records import Filter
 from antq_actors.storage.jobs import reader
 from antq_actors.storage.lmdb.environment import Environment
 
@@ -21,10 +21,6 @@ WAITING = (Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING)
 def due_of(store, now, queue="mail"):
     facts = store.facts(queue, now)
     return facts.due, facts.oldest_due
-
-
-def settle(store, job, outcome, *, now):
-    store.settle(Settlement(job.id, job.state.execution, outcome), now=now)
 
 
 def test_nothing_is_due_in_an_empty_queue(store):
@@ -49,7 +45,7 @@ def test_what_is_scheduled_is_due_from_its_very_instant_on(store):
 def test_what_is_to_be_retried_is_due_when_its_delay_is_over(store):
     store.insert(a_new_job(now=0, max_attempts=2))
     (job,) = store.claim(now=1)
-    settle(store, job, Failed("no", None, 2.0), now=3)
+    store.end(job, Failed("no", None, 2.0), now=3)
 
     assert due_of(store, 3 + 2 * SECOND - 1) == (0, None)
     assert due_of(store, 3 + 2 * SECOND) == (1, 3 + 2 * SECOND)
@@ -58,7 +54,7 @@ def test_what_is_to_be_retried_is_due_when_its_delay_is_over(store):
 def test_what_runs_or_has_ended_is_not_due(store):
     store.insert_many([a_new_job(now=1), a_new_job(now=2)])
     jobs = store.claim(limit=2, now=3)
-    settle(store, jobs[0], Completed(), now=4)
+    store.end(jobs[0], Completed(), now=4)
 
     assert due_of(store, 9) == (0, None)
 
@@ -68,12 +64,12 @@ def test_a_job_that_waits_again_does_not_hide_one_that_waits_longer(store, again
     first = store.insert(a_new_job(now=1))
     (job,) = store.claim(now=2)
     if again == "retried":
-        settle(store, job, Completed(), now=3)
+        store.end(job, Completed(), now=3)
     store.insert(a_new_job(now=5))
     if again == "retried":
         store.retry(first, now=9)
     else:
-        settle(store, job, GivenBack(), now=9)
+        store.end(job, GivenBack(), now=9)
 
     assert due_of(store, 20) == (2, 5)
 
@@ -175,7 +171,7 @@ def test_any_history_is_counted_as_a_walk_through_all_jobs_would(new_store, hist
                     "give back": GivenBack(),
                 }
                 if outcome := outcomes.get(deed):
-                    settle(store, job, outcome, now=now)
+                    store.end(job, outcome, now=now)
                     ended += [job.id] if deed == "complete" else []
     now += ahead
 

@@ -1,32 +1,24 @@
 from __future__ import annotations
 
+import gc
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import lmdb
 import pytest
-from other_process import OtherProcess
-from stored_jobs import Store, a_new_job
+from other_process import HOLD_OPEN, OtherProcess
+from support.stored_jobs import Store, a_new_job
 
 from antq_actors.errors import ForkError, StorageError, StorageFull
 from antq_actors.storage.format.records import Filter
-from antq_actors.storage.lmdb.directory import storage_error
+from antq_actors.storage.lmdb.directory import VolatileDirectory, storage_error
 from antq_actors.storage.lmdb.environment import Environment
-
-HOLD_OPEN = """
-    import sys
-    from antq_actors.storage.lmdb.environment import Environment
-    env = Environment.open(sys.argv[1])
-    print("open", flush=True)
-    sys.stdin.read()
-"""
+from antq_actors.storage.lmdb.transactions import Uncollected
 
 INSERT_BIG = """
-    import sys
-    sys.path.insert(0, sys.argv[2])
-    from stored_jobs import Store, a_new_job
-    from antq_actors.storage.lmdb.environment import Environment
+    from support.stored_jobs import Store, a_new_job
     store = Store(Environment.open(sys.argv[1], map_size=2**20))
     print("open", flush=True)
     sys.stdin.readline()
@@ -166,8 +158,7 @@ def test_the_map_grows_with_what_is_stored(tmp_path):
 
 
 def test_a_map_that_another_process_enlarged_is_adopted(tmp_path):
-    here = Path(__file__).parent
-    with OtherProcess(INSERT_BIG, tmp_path, here) as other:
+    with OtherProcess(INSERT_BIG, tmp_path) as other:
         assert other.first_line == "open"
         env = Environment.open(tmp_path, map_size=2**20)
         other.tell("insert")
@@ -240,8 +231,6 @@ def test_what_lmdb_says_is_said_in_words_that_help(tmp_path, error, kind, text):
 
 
 OPEN_WHEN_TOLD = """
-    import sys
-    from antq_actors.storage.lmdb.environment import Environment
     print("ready", flush=True)
     for path in sys.stdin:
         Environment.open(path.strip()).close()
@@ -261,3 +250,127 @@ def test_several_processes_may_make_a_store_at_the_same_time(tmp_path):
             for other in others:
                 other.tell(tmp_path / str(number))
             assert [other.read() for other in others] == ["opened"] * 3
+
+
+# ---- directories of volatile stores -------------------------------------------------------------
+
+
+MAKE = """
+    from antq_actors.storage.lmdb.directory import VolatileDirectory
+    print(VolatileDirectory(Path(sys.argv[1])).path, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_volatile_directory_is_private_and_gone_when_removed(tmp_path):
+    directory = VolatileDirectory(tmp_path)
+    mode = directory.path.stat().st_mode & 0o777
+
+    directory.remove()
+    directory.remove()
+
+    assert mode == 0o700
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_of_a_process_do_not_meet(tmp_path):
+    first, second = VolatileDirectory(tmp_path), VolatileDirectory(tmp_path)
+
+    first.remove()
+
+    assert list(tmp_path.iterdir()) == [second.path]
+    second.remove()
+
+
+def test_what_a_killed_process_left_is_swept_by_the_next(tmp_path):
+    with OtherProcess(MAKE, tmp_path) as other:
+        left = Path(other.first_line)
+        while_it_lives = VolatileDirectory(tmp_path)
+        assert left.is_dir()
+
+        other.kill()
+        after_its_death = VolatileDirectory(tmp_path)
+
+    assert not left.exists()
+    assert set(tmp_path.iterdir()) == {while_it_lives.path, after_its_death.path}
+    while_it_lives.remove()
+    after_its_death.remove()
+
+
+def test_what_is_not_ours_is_left_alone(tmp_path):
+    (tmp_path / "antq-1-theirs").mkdir()
+    (tmp_path / "other").mkdir()
+
+    VolatileDirectory(tmp_path).remove()
+
+    assert {path.name for path in tmp_path.iterdir()} == {"antq-1-theirs", "other"}
+
+
+def test_a_fork_leaves_the_directory_to_its_parent(tmp_path):
+    directory = VolatileDirectory(tmp_path)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            directory.remove()
+            VolatileDirectory(tmp_path).remove()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+    assert directory.path.is_dir()
+    directory.remove()
+
+
+def test_no_room_is_said_with_a_way_out(tmp_path):
+    with pytest.raises(StorageError, match="give AntQ a path on a disk instead"):
+        VolatileDirectory(tmp_path / "missing")
+
+
+# ---- the collector is off in a transaction ------------------------------------------------------
+
+
+@pytest.fixture
+def uncollected():
+    yield Uncollected()
+    gc.enable()
+
+
+def test_the_collector_is_off_within_and_on_again_afterwards(uncollected):
+    with uncollected:
+        assert not gc.isenabled()
+
+    assert gc.isenabled()
+
+
+def test_it_is_on_again_when_the_last_thread_has_left(uncollected):
+    def stay_a_while():
+        with uncollected:
+            pass
+        return gc.isenabled()
+
+    with ThreadPoolExecutor(1) as pool, uncollected:
+        was_on = pool.submit(stay_a_while).result()
+
+    assert not was_on
+    assert gc.isenabled()
+
+
+def test_a_program_that_has_none_gets_none(uncollected):
+    gc.disable()
+
+    with uncollected:
+        pass
+
+    assert not gc.isenabled()
+
+
+def test_a_stretch_that_was_left_anywhere_can_be_ended(uncollected):
+    uncollected.__enter__()
+    uncollected._lock.acquire()
+
+    uncollected.let_go()
+
+    assert gc.isenabled()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(uncollected._lock.acquire, timeout=1).result()

@@ -20,8 +20,6 @@ from antq_actors.storage.locks.file_lock import LockFile, try_lock
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="locks of an open file")
 
 TRY = """
-    import sys
-    from pathlib import Path
     from antq_actors.storage.locks import node_lock
     from antq_actors.storage.locks.file_lock import try_lock
     print("ready", flush=True)

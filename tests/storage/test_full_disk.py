@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from stored_jobs import Store, a_new_job
+from support.stored_jobs import Store, a_new_job
 
 from antq_actors.errors import StorageFull
 from antq_actors.storage.format.records import Filter

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from stored_jobs import WORKER, Store, a_new_job
+from support.stored_jobs import WORKER, Store, a_new_job
 
 from antq_actors.errors import (
     AlreadyExists,
@@ -27,10 +27,6 @@ from antq_actors.storage.lmdb.keys import LARGEST_ID
 SECOND = 1_000_000
 
 
-def settle(store, job, outcome, *, now=0):
-    return store.settle(Settlement(job.id, job.state.execution, outcome), now=now)
-
-
 def work(store, *, node, queue_name="mail"):
     return store.work(queue_name, [], node=node, limit=0, now=6)
 
@@ -38,7 +34,7 @@ def work(store, *, node, queue_name="mail"):
 def an_ended_job(store, outcome, *, now=0, **options):
     id_ = store.insert(a_new_job(**options))
     (job,) = store.claim(now=now)
-    settle(store, job, outcome, now=now)
+    store.end(job, outcome, now=now)
     return id_
 
 
@@ -160,7 +156,7 @@ def test_a_job_is_in_the_way_in_every_active_status(store, status):
     if status in (Status.RUNNING, Status.RETRYING):
         (job,) = store.claim()
         if status is Status.RETRYING:
-            settle(store, job, Failed("no", None, 9.0))
+            store.end(job, Failed("no", None, 9.0))
 
     again = store.insert_many([a_new_job({"n": 1}, unique=("n",))])
 
@@ -174,7 +170,7 @@ def test_a_job_is_in_the_way_in_every_active_status(store, status):
 def test_due_jobs_come_by_due_time_before_enqueued_ones_by_priority_then_id(store):
     store.insert(a_new_job(max_attempts=2))
     (retrying,) = store.claim()
-    settle(store, retrying, Failed("no", None, 2.0))  # 1: due at 2 s
+    store.end(retrying, Failed("no", None, 2.0))  # 1: due at 2 s
     store.insert(a_new_job())  # 2
     store.insert(a_new_job(priority=127))  # 3
     store.insert(a_new_job(priority=-128))  # 4
@@ -264,7 +260,7 @@ def test_an_outcome_is_stored(store, outcome, status, due):
     store.insert(a_new_job({"n": 1}, max_attempts=2, unique=("n",)))
     (job,) = store.claim()
 
-    assert settle(store, job, outcome, now=5 * SECOND)
+    assert store.end(job, outcome, now=5 * SECOND)
 
     state = store.get(job.id).state
     assert (state.status, state.scheduled_at, state.node) == (status, due, 0)
@@ -274,7 +270,7 @@ def test_errors_are_kept_newest_first(store):
     store.insert(a_new_job(max_attempts=3))
     for now in (1, 2, 3):
         (job,) = store.claim(now=now)
-        settle(store, job, Failed(f"error {now}", f"trace {now}", 0.0), now=now)
+        store.end(job, Failed(f"error {now}", f"trace {now}", 0.0), now=now)
 
     job = store.get(1)
 
@@ -287,13 +283,13 @@ def test_errors_are_kept_newest_first(store):
 def test_the_outcome_of_a_stale_execution_is_dropped(store):
     store.insert(a_new_job())
     (first,) = store.claim()
-    settle(store, first, GivenBack())
+    store.end(first, GivenBack())
     (second,) = store.claim()
 
-    assert not settle(store, first, Failed("too late"))
+    assert not store.end(first, Failed("too late"))
     assert store.get(1).state == second.state
-    assert settle(store, second, Completed())
-    assert not settle(store, second, Failed("twice"))
+    assert store.end(second, Completed())
+    assert not store.end(second, Failed("twice"))
     assert store.get(1).state.status is Status.COMPLETED
 
 
@@ -302,7 +298,7 @@ def test_the_outcome_of_a_deleted_job_is_dropped(store):
     (job,) = store.claim()
     store.delete(job.id)
 
-    assert not settle(store, job, Completed())
+    assert not store.end(job, Completed())
     assert store.count(None, None) == 0
 
 
@@ -397,7 +393,7 @@ def test_a_failed_job_is_retried_with_its_errors_kept(store):
     assert (retried.state.status, retried.state.attempts) == (Status.ENQUEUED, 0)
     assert [entry.error for entry in retried.errors] == ["no"]
     (job,) = store.claim(now=6)
-    settle(store, job, Failed("again"), now=7)
+    store.end(job, Failed("again"), now=7)
     assert [entry.error for entry in store.get(1).errors] == ["again", "no"]
 
 
@@ -477,7 +473,7 @@ def some_of_everything(store):
     an_ended_job(store, Completed())
     store.insert(a_new_job(max_attempts=2))
     (job,) = store.claim()
-    settle(store, job, Failed("no", None, 50.0))
+    store.end(job, Failed("no", None, 50.0))
     store.insert(a_new_job())
     store.claim(node=3)
     store.insert(a_new_job(due=SECOND))

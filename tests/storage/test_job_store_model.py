@@ -8,7 +8,7 @@ from itertools import takewhile
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from stored_jobs import Store, a_new_job
+from support.stored_jobs import Store, a_new_job
 
 from antq_actors.errors import AlreadyExists, NotCancellable, NotRetryable
 from antq_actors.jobs import lifecycle

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 from other_process import OtherProcess
-from stored_jobs import Store, a_new_job
+from support.stored_jobs import Store, a_new_job
 
 from antq_actors.storage.admin import maintenance
 from antq_actors.storage.lmdb.environment import Environment
@@ -20,10 +20,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="locks of an ope
 
 # Opens the store when it is told to, and says how that went; closes it, or is told to read.
 OPENER = """
-    import sys
     from antq_actors import maintenance
     from antq_actors.errors import StorageError
-    from antq_actors.storage.lmdb.environment import Environment
     print("ready", flush=True)
     env = None
     for line in sys.stdin:

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 import pytest
-from other_process import OtherProcess
-from stored_jobs import Store, a_new_job
+from other_process import HOLD_OPEN, OtherProcess
+from support.stored_jobs import Store, a_new_job
 
 from antq_actors import maintenance
 from antq_actors.errors import StorageError
@@ -19,14 +19,6 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.environment import Environment
-
-HOLD_OPEN = """
-    import sys
-    from antq_actors.storage.lmdb.environment import Environment
-    env = Environment.open(sys.argv[1])
-    print("open", flush=True)
-    sys.stdin.read()
-"""
 
 
 def a_store_of_format_1(path, jobs):
@@ -188,8 +180,6 @@ def test_a_store_that_another_process_has_open_is_not_migrated(tmp_path):
 
 
 MIGRATE_WHEN_TOLD = """
-    import sys
-    from antq_actors.storage.lmdb.environment import Environment
     from antq_actors.storage.admin.migrate import Migration
     migrate = Migration.run
     def run(*arguments):

@@ -8,8 +8,6 @@ from other_process import OtherProcess
 from antq_actors.storage.locks import node_lock
 
 HOLD = """
-    import sys
-    from pathlib import Path
     from antq_actors.storage.locks import node_lock
     node_lock.hold(Path(sys.argv[1]), 7)
     print("held", flush=True)
@@ -117,8 +115,6 @@ def test_a_sweep_deletes_files_of_nobody_but_not_those_just_made(tmp_path):
 
 
 LOOK = """
-    import sys
-    from pathlib import Path
     from antq_actors.storage.locks import node_lock
     print("looks", flush=True)
     while True:

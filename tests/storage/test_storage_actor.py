@@ -4,8 +4,8 @@ import threading
 
 import pytest
 from other_process import OtherProcess
-from stored_jobs import a_new_job
 from support.apps import until
+from support.stored_jobs import a_new_job
 
 from antq_actors import otp
 from antq_actors.errors import AlreadyExists, JobNotFound, StorageError
@@ -18,10 +18,7 @@ from antq_actors.storage.lmdb.environment import Environment, opened
 from antq_actors.storage.requests import Read, Write
 
 INSERT = """
-    import sys
-    sys.path.insert(0, sys.argv[2])
-    from stored_jobs import Store, a_new_job
-    from antq_actors.storage.lmdb.environment import Environment
+    from support.stored_jobs import Store, a_new_job
     store = Store(Environment.open(sys.argv[1]))
     print("open", flush=True)
     sys.stdin.readline()
@@ -269,10 +266,10 @@ def test_settling_wakes_a_queue_only_for_a_job_given_back(start, woken):
     assert woken.names == ["mail"]
 
 
-def test_a_commit_of_another_process_wakes_the_queues(start, woken, tmp_path, request):
+def test_a_commit_of_another_process_wakes_the_queues(start, woken, tmp_path):
     start(watch_interval=0.01)
 
-    with OtherProcess(INSERT, tmp_path / "store", request.path.parent) as other:
+    with OtherProcess(INSERT, tmp_path / "store") as other:
         assert other.first_line == "open"
         other.tell("insert")
 
@@ -334,8 +331,6 @@ def test_what_is_no_request_is_refused_and_the_actor_lives_on(start):
 
 
 READ_ON = """
-    import sys
-    from antq_actors.storage.lmdb.environment import Environment
     env = Environment.open(sys.argv[1])
     reading = env._env.begin()
     print(reading.stat()["entries"] > 0, flush=True)
@@ -348,7 +343,7 @@ def test_a_reader_that_was_killed_is_forgotten_while_the_actor_looks(start, tmp_
     env = opened(tmp_path / "store")
     with OtherProcess(READ_ON, tmp_path / "store") as other:
         assert other.first_line == "True"
-        pid = str(other._process.pid)
+        pid = str(other.pid)
         assert pid in env._env.readers()
 
     until(lambda: pid not in env._env.readers(), "its end as a reader")

@@ -5,8 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 TESTS = Path(__file__).parent.parent
 ROOT = TESTS.parent
+
+
+def is_alive(pid):
+    """Whether there is such a process; one that nobody has waited for yet is not alive."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 class Program:

@@ -7,6 +7,7 @@ from antq_actors.jobs.state import ACTIVE, JobSpec, NewJob
 from antq_actors.jobs.unique import unique_digest
 from antq_actors.storage.admin.verify import verify
 from antq_actors.storage.format import encoding
+from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import job_store
 
 WORKER = "shop:Mail"
@@ -68,6 +69,10 @@ class Store:
 
     def claim(self, *, limit=1, now=0, queue="mail", node=1):
         return self.work(queue, [], node=node, limit=limit, now=now).jobs
+
+    def end(self, job, outcome, *, now=0):
+        """Settle the execution in which *job* was claimed."""
+        return self.settle(Settlement(job.id, job.state.execution, outcome), now=now)
 
     def ids(self, filter_, *span, **options):
         return [job.id for job in self.page(filter_, *span, **options)]
