@@ -7,7 +7,7 @@ import pytest
 from support.apps import until
 
 from antq_actors import AntQ, StorageError, Worker, worker
-from antq_actors.app.enqueue import ServedQueues
+from antq_actors.app.enqueue import EnqueueTargets
 from antq_actors.cli import run
 
 LOGGER = "antq_actors.app"
@@ -190,7 +190,7 @@ def test_a_look_is_taken_once_a_second_however_much_is_enqueued():
             return ["work"]
 
     store, now = Store(), [100.0]
-    served = ServedQueues(store, lambda: now[0])
+    served = EnqueueTargets(store, lambda: now[0])
 
     for _ in range(1000):
         served.note("work")

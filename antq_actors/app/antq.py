@@ -18,10 +18,10 @@ from antq_actors.app.job_verbs import JobVerbs
 from antq_actors.app.runtime import (
     Runtime,
     drain,
-    end,
     refuse_from_within,
     running_jobs,
     start_error,
+    stop_tree,
 )
 from antq_actors.errors import ForkError, NotStarted
 from antq_actors.jobs import current_app
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from antq_actors.app.config import QueueConfig
-    from antq_actors.app.job_process import ThroughParent
+    from antq_actors.app.job_process import JobProcessRuntime
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
@@ -197,7 +197,7 @@ class AntQ(JobVerbs):
             if runtime.runs_queues:
                 drain([runtime.names.queue(name) for name in self._config.queues], timeout)
             current_app.leave(self)  # not before: jobs that may end may also enqueue
-            end(runtime.root, runtime.node)
+            stop_tree(runtime.root, runtime.node)
             runtime.discard()
             with suppress(ValueError):
                 _started.remove(self)
@@ -360,7 +360,7 @@ class AntQ(JobVerbs):
 
     # ---- inside ---------------------------------------------------------------------------
 
-    def _runtime(self) -> Runtime | ThroughParent:
+    def _runtime(self) -> Runtime | JobProcessRuntime:
         runtime = self._running
         if runtime is None:
             through_parent = job_process.of_parent(self._config.path)

@@ -42,7 +42,7 @@ DEFAULT_AGE_SECONDS: Final = 0.2
 """How old a look may be that chooses the queue of a job."""
 
 
-class ServedQueues:
+class EnqueueTargets:
     """Looks at the nodes of *store*'s path, as seldom as will do."""
 
     def __init__(self, store: StorageClient, clock: Callable[[], float] = time.monotonic) -> None:
@@ -124,7 +124,7 @@ class Enqueuer:
         store: StorageClient,
         clock: Callable[[], Instant],
         *,
-        served: ServedQueues | None,
+        served: EnqueueTargets | None,
     ) -> None:
         """Check and store what an application of this *config* enqueues in *store*.
 

@@ -66,7 +66,7 @@ _LONGEST_CALL_SECONDS: Final = 0.1
 _warned: Final[list[bool]] = []
 
 
-def of_parent(path: Path | None) -> ThroughParent | None:
+def of_parent(path: Path | None) -> JobProcessRuntime | None:
     """Return what stands for the application on *path* in a job process of it.
 
     None in every other process, and for every other application.
@@ -74,7 +74,7 @@ def of_parent(path: Path | None) -> ThroughParent | None:
     parent = current_app.parent()
     if parent is None or not _is_same(path, parent.path):
         return None
-    return ThroughParent(parent)
+    return JobProcessRuntime(parent)
 
 
 def refuse_start(path: Path | None, *, runs_queues: bool) -> bool:
@@ -116,7 +116,7 @@ def _is_same(one: Path | None, other: Path | None) -> bool:
     return os.path.realpath(one) == os.path.realpath(other)
 
 
-class ThroughParent:
+class JobProcessRuntime:
     """What an application has in a job process instead of `Runtime`: all is done by its parent."""
 
     def __init__(self, parent: current_app.Parent) -> None:

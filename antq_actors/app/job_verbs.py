@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from antq_actors.app.job_process import ThroughParent
+    from antq_actors.app.job_process import JobProcessRuntime
     from antq_actors.app.queries import ListFilters
     from antq_actors.app.queue_handle import QueueHandle
     from antq_actors.app.runtime import Runtime
@@ -39,7 +39,7 @@ R = TypeVar("R")
 class JobVerbs:
     """The jobs, queues and store of an application, once it runs; `AntQ` says how it does."""
 
-    def _runtime(self) -> Runtime | ThroughParent:
+    def _runtime(self) -> Runtime | JobProcessRuntime:
         raise NotImplementedError
 
     def list_jobs(

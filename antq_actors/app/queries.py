@@ -29,7 +29,7 @@ from antq_actors.storage.jobs.reader import JobReader
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
 
-    from antq_actors.app.enqueue import ServedQueues
+    from antq_actors.app.enqueue import EnqueueTargets
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import Statuses, StoredJob
@@ -294,7 +294,7 @@ class JobQueries:
         clock: Callable[[], Instant],
         queues: Collection[str],
         *,
-        served: ServedQueues | None,
+        served: EnqueueTargets | None,
     ) -> None:
         self._store = store
         self._clock = clock

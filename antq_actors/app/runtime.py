@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.app import tree
-from antq_actors.app.enqueue import Enqueuer, ServedQueues
+from antq_actors.app.enqueue import Enqueuer, EnqueueTargets
 from antq_actors.app.queries import JobQueries
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.waiting import IdleWait
@@ -92,7 +92,7 @@ def running_jobs(queues: Sequence[str]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def end(root: ServerRef, node: Node) -> None:
+def stop_tree(root: ServerRef, node: Node) -> None:
     """Stop the tree: queues first, then this process is no node any more, then the store."""
     with suppress(OtpError):
         Supervisor.terminate_child(root, "queues")
@@ -144,7 +144,7 @@ class Runtime:
         self.node = Node(self.store, settings.queues, metadata)
         # What this process runs itself needs no look, and nobody else runs what is in its memory.
         looks = settings.path is not None and not self.runs_queues
-        served = ServedQueues(self.store) if looks else None
+        served = EnqueueTargets(self.store) if looks else None
         self.enqueuer = Enqueuer(settings, self.store, instant.now, served=served)
         self.queries = JobQueries(self.store, instant.now, settings.queues, served=served)
         self.idle = IdleWait(self.store, settings.queues, instant.now)
@@ -178,7 +178,7 @@ class Runtime:
         root = whereis(self.names.root)
         if root is not None:
             self.store.close()
-            end(root, self.node)
+            stop_tree(root, self.node)
         self._leave_nothing()
 
     @property

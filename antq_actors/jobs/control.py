@@ -90,7 +90,7 @@ class Control(msgspec.Struct, eq=False):
         self.progress = progress
 
 
-def checked(done: Any, note: Any) -> Progress:
+def checked_progress(done: Any, note: Any) -> Progress:
     """Return what was reported. Raises TypeError and ValueError."""
     share = real(done)
     if share is None:

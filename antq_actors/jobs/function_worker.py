@@ -334,7 +334,7 @@ def worker(function: Any = None, /, **options: Unpack[WorkerOptions]) -> Any:
 
 def _define(function: Callable[C, R], options: Mapping[str, Any]) -> FunctionWorker[C, C, R]:
     made: FunctionWorker[C, C, R] = FunctionWorker(function, options)
-    worker_registry.enter(made, worker_registry.origin_of_function(function))
+    worker_registry.register(made, worker_registry.origin_of_function(function))
     return made
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import attempt_error
-from antq_actors.jobs.control import CONTROL, Control, checked
+from antq_actors.jobs.control import CONTROL, Control, checked_progress
 from antq_actors.jobs.state import Status
 
 
@@ -164,7 +164,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         It is shown by the queue's status on the node that performs it, and kept nowhere else. It
         does nothing in a job that is not being performed. Raises TypeError and ValueError.
         """
-        progress = checked(done, note)
+        progress = checked_progress(done, note)
         control: Control | None = self.__dict__.get(CONTROL)
         if control is not None:
             control.report(progress)

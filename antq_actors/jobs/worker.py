@@ -77,7 +77,7 @@ class Worker:
         if made_before is not None:
             origin = worker_registry.origin_before(made_before, cls, origin)
         cls.antq_name = name or made_before or check_name(origin.path, owner)
-        worker_registry.enter(cls, origin)
+        worker_registry.register(cls, origin)
 
     @classmethod
     def antq_argument_names(cls) -> Collection[str]:

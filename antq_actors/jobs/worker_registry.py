@@ -96,7 +96,7 @@ def default_name(module: str, qualname: str) -> str:
     return f"{'__main__' if module == '__mp_main__' else module}:{qualname}"
 
 
-def enter(worker: DefinedWorker, origin: Origin) -> None:
+def register(worker: DefinedWorker, origin: Origin) -> None:
     """Let *worker* answer for the jobs stored under its name, and under its path if that is free.
 
     Raises ValueError when another definition has the name. Then nothing is changed.

@@ -11,7 +11,7 @@ Events go in, and what to do comes out:
     next_check          -> seconds                when to look at the store without a reason
     started, not_started, orphans_counted         noted
     exited              -> attempt and end        which attempt ended, and how
-    stop_requested      -> whether it is new
+    note_stop           -> whether it is new
 
 One request to the store is in flight at a time. What ends in the meantime is collected and goes
 with the next: the busier the queue, the larger the batches.
@@ -237,7 +237,7 @@ class QueueState:
         """Note that a drain has had its time."""
         self.drain_timed_out = True
 
-    def stop_requested(self, running: RunningAttempt, cause: StopCause) -> bool:
+    def note_stop(self, running: RunningAttempt, cause: StopCause) -> bool:
         """Note that an attempt is to stop; return False if it was requested before."""
         if running.stop_cause is not None:
             return False

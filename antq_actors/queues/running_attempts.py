@@ -250,7 +250,7 @@ class RunningAttempts:
 
         An attempt that checks for such requests is interrupted a little later.
         """
-        if not self._state.stop_requested(running, cause):
+        if not self._state.note_stop(running, cause):
             return
         control = running.attempt.control
         if cause is StopCause.TIMEOUT:

@@ -386,8 +386,8 @@ def test_more_attempts_than_a_lowered_limit_leave_no_slot_free():
 def test_an_attempt_is_requested_to_stop_once():
     state, one = a_state(), running(1)
 
-    assert state.stop_requested(one, CANCEL)
-    assert not state.stop_requested(one, STOP)
+    assert state.note_stop(one, CANCEL)
+    assert not state.note_stop(one, STOP)
     assert one.stop_cause is CANCEL
 
 
@@ -736,7 +736,7 @@ class AnyQueue(RuleBasedStateMachine):
         one = self.running[data.draw(st.sampled_from(sorted(self.running)))]
         before = one.stop_cause
 
-        assert self.state.stop_requested(one, cause) is (before is None)
+        assert self.state.note_stop(one, cause) is (before is None)
         assert one.stop_cause is (before or cause)
 
     @rule(n=st.integers(1, 6))
