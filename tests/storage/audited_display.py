@@ -4,8 +4,6 @@ In a process of its own it has little memory: a reader that takes all memory or 
 the end of that process, and not of the one that tests.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import resource

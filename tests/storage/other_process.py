@@ -1,7 +1,5 @@
 """Another process, told line by line what to do, that can be killed."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import textwrap

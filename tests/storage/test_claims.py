@@ -1,7 +1,5 @@
 """Jobs are claimed and settled together, each as if it were alone; some run isolated."""
 
-from __future__ import annotations
-
 import pytest
 from support.stored_jobs import a_new_job
 

@@ -2,8 +2,6 @@
 own with 1 GiB of memory, which has some seconds.
 """
 
-from __future__ import annotations
-
 import collections
 import copyreg
 import fractions

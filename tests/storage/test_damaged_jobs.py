@@ -1,7 +1,5 @@
 """A job whose bytes are damaged is failed and said so; the others of its queue go on."""
 
-from __future__ import annotations
-
 import logging
 
 import pytest

@@ -1,7 +1,5 @@
 """A lock ends with its process, and with nothing else."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

@@ -1,7 +1,5 @@
 """What a disk without room does, on a real one of three megabytes."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import pytest
 from support.stored_jobs import WORKER, Store, a_new_job
 

@@ -1,7 +1,5 @@
 """The store against a model that keeps jobs in a dict and looks at all of them each time."""
 
-from __future__ import annotations
-
 import tempfile
 from itertools import takewhile
 

@@ -1,7 +1,5 @@
 """Of a job's errors the newest and the first are kept, and all are counted."""
 
-from __future__ import annotations
-
 import msgspec
 import pytest
 from support.stored_jobs import Store, a_new_job

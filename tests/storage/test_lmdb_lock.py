@@ -1,7 +1,5 @@
 """LMDB's own lock and ours are compared before a store is opened, and taken again when lost."""
 
-from __future__ import annotations
-
 import errno
 import fcntl
 import os

@@ -1,7 +1,5 @@
 """A store of an older format becomes one of the present, wherever it is interrupted."""
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec

@@ -1,7 +1,5 @@
 """A store is open in one PID namespace at a time: LMDB takes equal numbers for one process."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

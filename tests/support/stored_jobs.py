@@ -1,7 +1,5 @@
 """Makers for the tests of the store."""
 
-from __future__ import annotations
-
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import ACTIVE, JobSpec, NewJob
 from antq_actors.jobs.unique import unique_digest
