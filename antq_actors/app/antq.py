@@ -110,7 +110,7 @@ class AntQ(JobVerbs):
         return f"<AntQ {where} started{'' if runtime.runs_queues else ' without queues'}>"
 
     def antq_described(self) -> tuple[Any, ...]:
-        """Return how to describe it again, for the job processes of workers that refer to it."""
+        """Return how to describe the application again, for job processes of its workers."""
         return _described_again, (type(self), configuration.described(self._config))
 
     # ---- life -----------------------------------------------------------------------------
@@ -241,19 +241,19 @@ class AntQ(JobVerbs):
 
     @property
     def root(self) -> ServerRef:
-        """The root supervisor. Raises NotStarted."""
+        """The root supervisor of the application. Raises NotStarted."""
         return self._runtime().root
 
     @property
     def path(self) -> Path:
-        """Where the store is. Raises NotStarted for a volatile one that has no place yet."""
+        """The directory of the store. Raises NotStarted for a volatile one that has none yet."""
         if self._config.path is not None:
             return self._config.path
         return self._runtime().path
 
     @property
     def is_volatile(self) -> bool:
-        """Whether it has no path: its jobs are in memory, for this process alone."""
+        """Whether the application has no path: its jobs are in memory, for this process alone."""
         return self._config.path is None
 
     @property
@@ -263,7 +263,7 @@ class AntQ(JobVerbs):
 
     @property
     def runs_queues(self) -> bool:
-        """Whether it is running in this process, with its queues."""
+        """Whether the application is running in this process, with its queues."""
         runtime = self._running
         return runtime is not None and runtime.pid == os.getpid() and runtime.runs_queues
 
@@ -382,7 +382,7 @@ class AntQ(JobVerbs):
         )
 
     def _tree_ended(self, runtime: Runtime, _ref: ServerRef, _reason: object) -> None:
-        """Note that the root ended; if nobody stopped it, it gave up."""
+        """Note that the root supervisor ended: if nobody stopped it, it gave up."""
         runtime.store.close()
         if not self._changing.acquire(blocking=False):
             return  # it is being stopped, which does the same, or started anew
@@ -409,7 +409,7 @@ for _name, _verb in vars(JobVerbs).items():
 
 @atexit.register
 def _stop_started() -> None:
-    """Stop what still runs when the program ends, the last started first."""
+    """Stop the applications that still run when the program exits, the last started first."""
     for app in reversed(_started.copy()):
         with suppress(Exception):
             app.stop(timeout=EXIT_TIMEOUT_SECONDS)

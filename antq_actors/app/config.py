@@ -107,7 +107,7 @@ def check(
     max_interruptions: object,
     signing_key_file: str | os.PathLike[str] | None = None,
 ) -> Config:
-    """Return the arguments of AntQ as a Config.
+    """Check the arguments of AntQ and return them as a Config.
 
     Raises TypeError for a value of the wrong type, ConfigError for one out of range.
     """
@@ -128,7 +128,7 @@ def check(
 
 
 def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return the arguments of AntQ that a TOML file gives; relative paths are relative to it.
+    """Read the arguments of AntQ from a TOML file; relative paths are relative to it.
 
     Raises ConfigError for a file that cannot be read, is no TOML, or has an unknown setting.
     """
@@ -166,7 +166,7 @@ def _toml_queue(name: str, table: object) -> int | QueueConfig:
 
 
 def _path(path: object, setting: str, what: str, *, is_secret: bool = False) -> Path | None:
-    """Return *path* absolute; one that *is_secret* could be a key instead, and is not shown."""
+    """Return a setting's *path* absolute; if *is_secret*, it may be a key and is not shown."""
     if path is None:
         return None
     try:
@@ -285,7 +285,7 @@ def described(config: Config) -> dict[str, Any]:
 
 
 def check_timeout(timeout: object) -> float:
-    """Return the seconds that a stop may wait. Raises TypeError or ValueError."""
+    """Return the seconds that a stop of an application may wait. Raises TypeError, ValueError."""
     return to_seconds(timeout, "timeout")
 
 

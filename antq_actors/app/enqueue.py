@@ -56,15 +56,15 @@ class EnqueueTargets:
         self._warned: set[str] = set()
 
     def first(self, max_age: float) -> str | None:
-        """Return the first queue of the first live node; None without a live node.
+        """Return the default queue for new jobs: the first of the first live node, or None.
 
-        An answer that is at most *max_age* seconds old is used again. Raises StorageError.
+        It reads the store, unless it did at most *max_age* seconds ago. Raises StorageError.
         """
         served = self._look(max_age)
         return served[0] if served else None
 
     def note(self, queue: str, max_age: float = _LOOK_SECONDS) -> None:
-        """Note that something waits in *queue*, and warn if nodes live and none of them runs it.
+        """Note an enqueue into *queue*; log a warning if nodes live and none of them runs it.
 
         A queue that was seen to be run *max_age* seconds ago is not looked at; those that were
         noted while no node lived are looked at again. Raises nothing that the store raises: what
@@ -142,7 +142,7 @@ class Enqueuer:
     def enqueue(
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
     ) -> Job:
-        """Store a job, return it. Raises AlreadyExists, UnknownQueue, and what the checks raise."""
+        """Check, store and return a job. Raises AlreadyExists, UnknownQueue, what checks raise."""
         template = self._template(worker, options)
         state = template.state(self._clock())
         args = template.check(args)
@@ -212,7 +212,7 @@ class Enqueuer:
         return template
 
     def default_queue(self, max_age: float) -> str:
-        """Return the queue of workers that name none.
+        """Return the queue for jobs of workers that name none.
 
         Without queues of its own, it is one of a living node, as seen at most *max_age* seconds
         ago. Raises StorageError.
@@ -240,7 +240,7 @@ def batch_error(index: int, ids: list[int], error: BaseException) -> BatchError:
 
 
 def items_of(args_iterable: object) -> Iterator[Any]:
-    """Return its items one by one. Raises TypeError for what is no iterable of arguments."""
+    """Return the items for ``enqueue_many`` one by one. Raises TypeError for what has none."""
     if not isinstance(args_iterable, Mapping | str | bytes):
         with suppress(TypeError):
             return iter(args_iterable)  # type: ignore[call-overload,no-any-return] # it may raise

@@ -40,13 +40,13 @@ _enforced: Final[list[None]] = []
 
 
 def is_enqueue_only() -> bool:
-    """Return whether ``start`` starts no queues and ``run`` does not wait."""
+    """Return whether applications start no queues in this process, and ``run`` does not wait."""
     return bool(_enforced)
 
 
 @contextmanager
 def enqueue_only() -> Iterator[None]:
-    """Have applications that are started meanwhile, in any thread, run no queues."""
+    """Have applications that are started in the ``with`` block, in any thread, run no queues."""
     _enforced.append(None)
     try:
         yield
@@ -67,7 +67,7 @@ _warned: Final[list[bool]] = []
 
 
 def of_parent(path: Path | None) -> JobProcessRuntime | None:
-    """Return what stands for the application on *path* in a job process of it.
+    """Return the runtime of an application in a job process of it: calls to the parent process.
 
     None in every other process, and for every other application.
     """
@@ -78,7 +78,7 @@ def of_parent(path: Path | None) -> JobProcessRuntime | None:
 
 
 def refuse_start(path: Path | None, *, runs_queues: bool) -> bool:
-    """Return whether nothing is to be started, because the parent of this job process runs it.
+    """Return whether no application may start, because this job process's parent runs it.
 
     That is logged once. Raises StartError for another application that is to run queues.
     """
@@ -125,12 +125,12 @@ class JobProcessRuntime:
 
     @property
     def root(self) -> ServerRef:
-        """Raise NotStarted: its actors are in another process."""
+        """Raise NotStarted: the application's actors are in another process."""
         _refuse("its supervision tree")
 
     @property
     def path(self) -> Path:
-        """Where the store is."""
+        """The directory of the store, as the parent process has it."""
         path: Path = self._call("path")
         return path
 
@@ -139,7 +139,7 @@ class JobProcessRuntime:
     def enqueue(
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
     ) -> Job:
-        """Store a job."""
+        """Have the parent process store a job; return it."""
         job: Job = self._call("enqueue", parent_connection.name_of(worker), args, **options)
         return job
 
@@ -149,7 +149,7 @@ class JobProcessRuntime:
         args_iterable: Iterable[Mapping[str, Any] | None],
         options: Mapping[str, Any],
     ) -> list[int]:
-        """Store a job for each item, in batches."""
+        """Have the parent process store a job for each item, in batches; return their ids."""
         name, items = parent_connection.name_of(worker), items_of(args_iterable)
         # What is wrong with the call itself is said before the first item is looked at.
         ids: list[int] = self._call("enqueue_many", name, [], **options)
@@ -170,12 +170,12 @@ class JobProcessRuntime:
     # ---- as `JobQueries` does it ----------------------------------------------------------------
 
     def list(self, *, worker: AnyWorker | str | None, **filters: Any) -> list[Job]:
-        """Return the jobs that pass all filters given."""
+        """Have the parent process list the jobs that pass all filters given."""
         jobs: list[Job] = self._call("_list", worker=_name(worker), **filters)
         return jobs
 
     def count(self, *, worker: AnyWorker | str | None, **filters: Any) -> int:
-        """Return how many jobs pass the filters."""
+        """Have the parent process count the jobs that pass the filters."""
         count: int = self._call("_count", worker=_name(worker), **filters)
         return count
 
@@ -185,29 +185,30 @@ class JobProcessRuntime:
         return sentences
 
     def get(self, id_: int) -> Job:
-        """Return a job."""
+        """Have the parent process look up a job."""
         job: Job = self._call("get_job", id_of(id_))
         return job
 
     def cancel(self, job_or_id: Job | int) -> Job:
-        """Cancel a job that has not ended."""
+        """Have the parent process cancel a job that has not ended."""
         job: Job = self._call("cancel_job", id_of(job_or_id))
         return job
 
     def retry(self, job_or_id: Job | int) -> Job:
-        """Enqueue an ended job again."""
+        """Have the parent process enqueue an ended job again."""
         job: Job = self._call("retry_job", id_of(job_or_id))
         return job
 
     def delete(self, job_or_id: Job | int) -> None:
-        """Delete a job."""
+        """Have the parent process delete a job."""
         self._call("delete_job", id_of(job_or_id))
 
     # ---- as `IdleWait` does it --------------------------------------------------------------
 
     def wait(self, queue: str | None, seconds: float | None) -> bool:
-        """Wait until there is nothing left to do, a moment at a time: the parent hears nothing
-        else of this process meanwhile.
+        """Wait until no job is left to do, in short calls to the parent process.
+
+        During a call, the parent takes nothing else from this process.
         """
         deadline = math.inf if seconds is None else time.monotonic() + seconds
         while True:
@@ -217,7 +218,7 @@ class JobProcessRuntime:
                 return is_idle
 
     async def wait_async(self, queue: str | None, seconds: float | None) -> bool:
-        """Do the same in a thread."""
+        """Do what `wait` does, in another thread, for an event loop."""
         import asyncio  # noqa: PLC0415 - it takes long, and most jobs are no coroutines
 
         return await asyncio.to_thread(self.wait, queue, seconds)
@@ -225,26 +226,26 @@ class JobProcessRuntime:
     # ---- as `Runtime` and its store do it --------------------------------------------------------
 
     def queue(self, name: str) -> QueueHandle:
-        """Return the queue of this name. Raises UnknownQueue."""
+        """Return the handle of a queue of the parent process. Raises UnknownQueue."""
         return ParentQueue(self._call("queue.name", name), self._call)
 
     def known_queues(self) -> builtins.list[str]:
-        """Return the queues by name."""
+        """Have the parent process list the names of the queues."""
         names: builtins.list[str] = self._call("queue_names")
         return names
 
     def node_infos(self) -> builtins.list[NodeInfo]:
-        """Return the processes that run queues."""
+        """Have the parent process list the processes that run queues."""
         nodes: builtins.list[NodeInfo] = self._call("nodes")
         return nodes
 
     def verify(self) -> builtins.list[str]:
-        """Return what is wrong with the store."""
+        """Have the parent process check the store; return what is wrong with it."""
         findings: builtins.list[str] = self._call("verify")
         return findings
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
-        """Copy the store to the new directory *target*."""
+        """Have the parent process copy the store to the new directory *target*."""
         path: Path = self._call("backup", target)
         return path
 
@@ -266,24 +267,24 @@ class ParentQueue(QueueHandle):
 
     @property
     def ref(self) -> ServerRef:
-        """Raise NotStarted: its actor is in another process."""
+        """Raise NotStarted: the queue's actor is in another process."""
         _refuse(f"the actor of queue {self.name!r}")
 
     def set_concurrency(self, n: int) -> None:
-        """Perform up to *n* jobs at once from now on."""
+        """Have the queue in the parent process perform up to *n* jobs at once from now on."""
         n = check_concurrency(n)
         self._ask("queue.set_concurrency", self.name, n)
 
     def pause(self) -> None:
-        """Claim nothing more, on every node of the path."""
+        """Have the parent process pause the queue, on every node of the path."""
         self._ask("queue.pause", self.name)
 
     def resume(self) -> None:
-        """Claim jobs again, on every node of the path."""
+        """Have the parent process resume the queue, on every node of the path."""
         self._ask("queue.resume", self.name)
 
     def status(self) -> QueueStatus:
-        """Return how the queue is."""
+        """Return the state of the queue in the parent process."""
         status: QueueStatus = self._ask("queue.status", self.name)
         return status
 
@@ -300,7 +301,7 @@ def _refuse(what: str) -> Never:
 
 
 def _next_batch(items: Iterator[Any]) -> tuple[list[bytes], Exception | None]:
-    """Return the next items, each pickled, and what stopped them if it was not their end."""
+    """Return the next items of ``enqueue_many``, pickled, and the error that stopped them."""
     batch: list[bytes] = []
     size = 0
     try:

@@ -179,7 +179,7 @@ class JobVerbs:
     # ---- queues, nodes, and the store as a whole --------------------------------------------
 
     def queue(self, name: str) -> QueueHandle:
-        """Return the queue of this name. Raises UnknownQueue, naming those that exist."""
+        """Return the handle of the queue of this name. Raises UnknownQueue, naming known ones."""
         return self._runtime().queue(name)
 
     def queue_names(self) -> list[str]:
@@ -194,7 +194,7 @@ class JobVerbs:
         return self._runtime().store.node_infos()
 
     def verify(self) -> list[str]:
-        """Return what is wrong with the store, one sentence each; see ``maintenance.verify``."""
+        """Check the store; return what is wrong, one sentence each; see ``maintenance.verify``."""
         return self._runtime().verify()
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
@@ -210,7 +210,7 @@ class JobVerbs:
         status: Statuses | None = None,
         queue_name: str | None = None,
     ) -> Iterator[bytes]:
-        """Return lines of JSON, without their ends: a head, then one for each job, by id."""
+        """Return the stored jobs as lines of JSON without ends: a head, then one each, by id."""
         return self._runtime().export_jobs(status, queue_name)
 
     def import_jobs(self, lines: Iterable[str | bytes]) -> Imported:
@@ -311,7 +311,7 @@ class JobVerbs:
     # ---- what the application of a job process has its parent do ----------------------------
 
     def _list(self, **filters: Any) -> list[Job]:
-        """Return the jobs that pass; no warning is given here, but where it was asked for."""
+        """Return the jobs that pass these filters of `list_jobs`, and issue no warning."""
         return self._runtime().queries.list(**filters)
 
     def _count(self, **filters: Any) -> int:
@@ -321,7 +321,7 @@ class JobVerbs:
         return self._runtime().queries.unknown(queue, worker)
 
     def _listed(self, filters: ListFilters) -> tuple[list[Job], Sequence[str]]:
-        """Return the jobs that pass, and what to warn of when there are none."""
+        """Return the jobs that pass the filters, and what to warn of when there are none."""
         queue, worker = checked_queue(filters.get("queue"), "queue"), filters.get("worker")
         limit = not_negative(filters.get("limit"))
         jobs = self._list(
@@ -339,18 +339,18 @@ class JobVerbs:
     def _counted(
         self, status: Statuses | None, queue: str | None, worker: AnyWorker | str | None
     ) -> tuple[int, Sequence[str]]:
-        """Return how many jobs pass, and what to warn of when there are none."""
+        """Return how many jobs pass the filters, and what to warn of when there are none."""
         number = self._count(status=status, queue=queue, worker=worker)
         return number, () if number else self._hints(queue, worker)
 
     def _hints(self, queue: str | None, worker: AnyWorker | str | None) -> Sequence[str]:
-        """Return a sentence for each name that nothing knows: a typo, perhaps."""
+        """Return a sentence for each queue or worker name that nothing knows: a typo, perhaps."""
         name = worker if isinstance(worker, str) else None
         return () if queue is None and name is None else self._unknown(queue, name)
 
 
 def _warned(found: tuple[R, Sequence[str]]) -> R:
-    """Return what was found; warn whoever called the caller of this of the rest."""
+    """Return the result of a query; issue its warnings at the line that called the query."""
     value, hints = found
     for sentence in hints:
         warnings.warn(sentence, UserWarning, stacklevel=3)
@@ -358,7 +358,7 @@ def _warned(found: tuple[R, Sequence[str]]) -> R:
 
 
 def _wait_seconds(timeout: object, verb: str) -> float | None:
-    """Return the seconds to wait. Raises TypeError or ValueError, also for none in a job."""
+    """Return the seconds to wait for idle. Raises TypeError, ValueError, also for None in a job."""
     if timeout is not None:
         return to_seconds(timeout, "timeout")
     check_outside_of_jobs(verb)

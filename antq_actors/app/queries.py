@@ -61,7 +61,7 @@ class Period(NamedTuple):
     before: Instant | None = None
 
     def has(self, moment: Instant | None) -> bool:
-        """Return whether *moment* lies in it; None never does."""
+        """Return whether *moment* lies in this period, a filter of jobs; None never does."""
         if moment is None:
             return False
         return (self.after is None or moment > self.after) and (
@@ -85,14 +85,14 @@ class Wanted(NamedTuple):
     """A part of its newest error."""
 
     def statuses(self, chosen: frozenset[Status] | None) -> frozenset[Status] | None:
-        """Return those of the *chosen* statuses that such a job can have; None: any."""
+        """Return those of the *chosen* statuses that a job of this filter can have; None: any."""
         if self.failed == _ALWAYS:
             return chosen
         failed = frozenset([Status.FAILED])
         return failed if chosen is None else failed & chosen
 
     def accept(self) -> Callable[[StoredJob], bool] | None:
-        """Return what tells whether a job has all of it; None when every job does."""
+        """Return the function that decides whether a job passes this filter; None: all do."""
         return None if self == _ANY else self._accepts
 
     def _accepts(self, job: StoredJob) -> bool:
@@ -109,7 +109,7 @@ _ANY = Wanted()
 
 
 def wanted_of(filters: ListFilters) -> Wanted:
-    """Return what is asked for besides ids, status, queue and worker.
+    """Return what ``list_jobs`` filters by besides ids, status, queue and worker.
 
     Raises TypeError or ValueError.
     """
@@ -125,7 +125,7 @@ def wanted_of(filters: ListFilters) -> Wanted:
 
 
 def refuse_unknown(filters: Iterable[str], verb: str) -> None:
-    """Raise TypeError for what is no filter of ``list_jobs``."""
+    """Raise TypeError for a name that is no filter of ``list_jobs``."""
     for name in filters:
         if name not in ListFilters.__annotations__:
             hint = did_you_mean(name, ListFilters.__annotations__)
@@ -133,18 +133,18 @@ def refuse_unknown(filters: Iterable[str], verb: str) -> None:
 
 
 def span_of(after: object, before: object, newest_first: object) -> Span:
-    """Return which ids are wanted. Raises TypeError."""
+    """Return the range of job ids that ``list_jobs`` reads. Raises TypeError."""
     newest = check_flag(newest_first, "newest_first")
     return Span(_number(after, "after") or 0, _number(before, "before"), newest)
 
 
 def checked_limit(limit: object) -> int | None:
-    """Return *limit* if it is a number; else raise TypeError."""
+    """Return the *limit* of ``list_jobs`` if it is a number; else raise TypeError."""
     return _number(limit, "limit")
 
 
 def not_negative(limit: object) -> int | None:
-    """Return *limit* if it can be a limit; else raise TypeError or ValueError."""
+    """Return the *limit* of ``list_jobs`` if it can be one; else raise TypeError or ValueError."""
     number = checked_limit(limit)
     if number is not None and number < 0:
         raise ValueError(f"limit must be at least 0, or None for no limit, got {short_repr(limit)}")
@@ -152,7 +152,7 @@ def not_negative(limit: object) -> int | None:
 
 
 def checked_queue(queue: object, what: str) -> str | None:
-    """Return *queue* if it can be a filter; else raise TypeError, calling it *what*."""
+    """Return the name of a *queue* to filter jobs by; else raise TypeError, calling it *what*."""
     if queue is None or isinstance(queue, str):
         return queue
     raise TypeError(f"{what} must be a name (str) or None, got {short_repr(queue)}")
@@ -194,7 +194,7 @@ def _newest_has(job: StoredJob, part: str) -> bool:
 
 
 def _has(args: Any, wanted: Mapping[str, Any]) -> bool:
-    """Return whether *wanted* is a subset of *args*; mappings within are subsets too."""
+    """Return whether *wanted* is a subset of a job's *args*; mappings within are subsets too."""
     if not isinstance(args, Mapping):
         return False
     for key, value in wanted.items():
@@ -229,7 +229,7 @@ class KnownNames:
         program that asks again and again, for what is not there yet, reads each job once."""
 
     def findings(self, queue: str | None, worker: str | None) -> list[str]:
-        """Return a sentence for each of the two that neither stored jobs nor a configuration know.
+        """Read the store; return a sentence for each name that no job and no setting has.
 
         A queue costs no more with many jobs than with few. A worker that is not defined in this
         process is looked for in all jobs, until one has it.
@@ -251,7 +251,7 @@ class KnownNames:
         return found
 
     def _is_had(self, worker: str) -> bool:
-        """Return whether any stored job has this worker."""
+        """Return whether any job in the store has this worker."""
         is_had, last = self._store.has_worker(worker, after=self._searched.get(worker, 0))
         self._searched.pop(worker, None)
         if not is_had:
@@ -262,7 +262,7 @@ class KnownNames:
 
 
 def _hint(name: str, known: Iterable[str]) -> str:
-    """Return the end of the sentence: the names that were meant, perhaps, or some that there are.
+    """Return the end of a warning about *name*: known names that may be meant, or some others.
 
     Of a worker, what stands behind the colon may be all that was given.
     """
@@ -311,13 +311,13 @@ class JobQueries:
         limit: int | None,
         wanted: Wanted,
     ) -> list[Job]:
-        """Return the jobs that pass all filters given, by id."""
+        """Read the store; return the jobs that pass all filters given, by id."""
         chosen = Filter(wanted.statuses(_statuses(status)), queue, _worker(worker))
         found = self._store.list(chosen, span, limit=limit, accept=wanted.accept())
         return [_for_display(job) for job in found]
 
     def filter(self, status: Statuses | None, queue_name: str | None) -> Filter:
-        """Return the filter for jobs that pass both. Raises ValueError for an unknown status."""
+        """Return the store's filter by status and queue. Raises ValueError for a wrong status."""
         return Filter(_statuses(status), checked_queue(queue_name, "queue_name"))
 
     def count(
@@ -327,22 +327,22 @@ class JobQueries:
         queue: str | None,
         worker: AnyWorker | str | None,
     ) -> int:
-        """Return how many jobs pass all filters given."""
+        """Read the store; return how many jobs pass all filters given."""
         chosen = Filter(_statuses(status), queue, _worker(worker))
         if chosen.worker is None:
             return self._store.read(JobReader.count, chosen.statuses, chosen.queue_name)
         return self._store.count_of_worker(chosen)
 
     def unknown(self, queue: str | None, worker: str | None) -> Sequence[str]:
-        """Return a sentence for each of these filters that nothing knows."""
+        """Return a sentence for each of these names of a queue and a worker that nothing knows."""
         return self._names.findings(queue, worker)
 
     def get(self, id_: int) -> Job:
-        """Return a job. Raises JobNotFound."""
+        """Read a job in the store and return it. Raises JobNotFound."""
         return _for_display(self._store.read(JobReader.get, id_of(id_)))
 
     def cancel(self, job_or_id: Job | int) -> Job:
-        """Cancel a job that has not ended. Raises JobNotFound, NotCancellable."""
+        """Cancel a job in the store, if it has not ended. Raises JobNotFound, NotCancellable."""
         return _for_display(self._store.write(JobStore.cancel, id_of(job_or_id), now=self._clock()))
 
     def retry(self, job_or_id: Job | int) -> Job:
@@ -353,7 +353,7 @@ class JobQueries:
         return job
 
     def delete(self, job_or_id: Job | int) -> None:
-        """Delete a job. Raises JobNotFound."""
+        """Delete a job from the store. Raises JobNotFound."""
         self._store.write(JobStore.delete, id_of(job_or_id))
 
 

@@ -47,14 +47,14 @@ class QueueHandle:
 
     @property
     def ref(self) -> ServerRef:
-        """The queue actor itself. Raises NotStarted where it does not run."""
+        """The ref of the queue actor. Raises NotStarted where it does not run."""
         ref = None if self._actor is None else names.whereis(self._actor)
         if ref is None:
             raise self._not_running()
         return ref
 
     def set_concurrency(self, n: int) -> None:
-        """Perform up to *n* jobs at once from now on, on this node, until it restarts.
+        """Have the queue perform up to *n* jobs at once on this node, until it restarts.
 
         Where no queues run it is for every node of the path that runs this one; they hear of it
         within a moment. Lowering stops no running job. Raises TypeError or ValueError unless *n*
@@ -70,14 +70,17 @@ class QueueHandle:
             )
 
     def pause(self) -> None:
-        """Claim nothing more, on every node of the path. Kept over restarts; running jobs go on."""
+        """Have the queue claim no more jobs, on every node of the path, also after restarts.
+
+        Running jobs go on.
+        """
         if self._actor is None:
             self._store.write(JobStore.set_paused, self.name, paused=True)
         else:
             self._call(self._actor, Pause())
 
     def resume(self) -> None:
-        """Claim jobs again, on every node of the path."""
+        """Have the queue claim jobs again, on every node of the path."""
         if self._actor is None:
             self._store.write(JobStore.set_paused, self.name, paused=False)
         else:
@@ -107,7 +110,7 @@ class QueueHandle:
         )
 
     def _call(self, dest: str, request: Any) -> Any:
-        """Ask until it is answered: the actor may die meanwhile, and comes back.
+        """Call the queue actor until it replies: it may die in the meantime, and comes back.
 
         What is asked here may be asked twice.
         """

@@ -63,7 +63,7 @@ STORE_TIMEOUT_SECONDS: Final = 10.0
 
 
 def drain(queues: Sequence[str], timeout: float, *, wait: bool = True) -> None:
-    """Have the queue actors claim no more, and wait until nothing runs.
+    """Have the queue actors claim no more jobs, and wait until none of their jobs runs.
 
     What runs after *timeout* seconds is interrupted, and given back at the latest
     ``INTERRUPTION_TIMEOUT_SECONDS`` after that.
@@ -83,7 +83,7 @@ def drain(queues: Sequence[str], timeout: float, *, wait: bool = True) -> None:
 
 
 def running_jobs(queues: Sequence[str]) -> tuple[int, ...]:
-    """Return the ids of the jobs that run in these queues, as far as their actors say."""
+    """Call the queue actors; return the ids of the jobs that run, as far as these actors reply."""
     found: list[int] = []
     deadline = time.monotonic() + RUNNING_TIMEOUT_SECONDS
     for request in [send_request(queue, GetRunning()) for queue in queues]:
@@ -153,7 +153,7 @@ class Runtime:
         """Whether ``stop`` has begun: its queues claim nothing more."""
 
     def start(self) -> None:
-        """Start the supervision tree. If it raises otp.OtpError, call ``abandon``."""
+        """Start the application's supervision tree. If it raises otp.OtpError, call ``abandon``."""
         self._root = tree.start(
             self._settings,
             self.names,
@@ -164,7 +164,7 @@ class Runtime:
         )
 
     def check_queues(self, queues: bool | None) -> None:  # noqa: FBT001 - as ``start`` was told
-        """Raise StartError when it runs with its queues and *queues* says not to, or without."""
+        """Raise StartError if *queues* is not how the running application was started."""
         if queues in (None, self.runs_queues):
             return
         how = "with" if self.runs_queues else "without"
@@ -174,7 +174,7 @@ class Runtime:
         )
 
     def abandon(self) -> None:
-        """Leave nothing behind of a start that failed, or into which Ctrl-C came."""
+        """Stop and close what is left of a start that failed, or into which Ctrl-C came."""
         root = whereis(self.names.root)
         if root is not None:
             self.store.close()
@@ -183,16 +183,16 @@ class Runtime:
 
     @property
     def root(self) -> ServerRef:
-        """The root supervisor. Raises NotStarted until the tree is up."""
+        """The root supervisor of the application. Raises NotStarted until the tree is up."""
         if self._root is None:
             raise NotStarted("this application is being started, and its tree is not up yet")
         return self._root
 
     def environment(self) -> Environment:
-        """Return the open store; its storage actor may be on its way back.
+        """Return the open LMDB environment; wait for a storage actor that is on its way back.
 
-        Raises StorageError when it does not come back in time. Nobody else may open it meanwhile:
-        the actor could not.
+        Raises StorageError when that takes too long. Nobody else may open the store in the
+        meantime: the actor could not.
         """
         deadline = time.monotonic() + REOPEN_TIMEOUT_SECONDS
         while (env := opened(self.path)) is None:
@@ -201,7 +201,7 @@ class Runtime:
         return env
 
     def queue(self, name: str) -> QueueHandle:
-        """Return the queue of this name. Raises UnknownQueue, naming those that exist."""
+        """Return the handle of the queue of this name. Raises UnknownQueue, naming known ones."""
         if not isinstance(name, str):
             raise TypeError(f"queue must be a name (str), got {short_repr(name)}")
         if self.runs_queues:
@@ -215,7 +215,7 @@ class Runtime:
         return QueueHandle(exact_str(name), actor, self.store)
 
     def verify(self) -> list[str]:
-        """Return what is wrong with the store, one sentence each."""
+        """Check the store; return what is wrong with it, one sentence each."""
         return maintenance.findings(self.environment(), self._settings.signing_keys)
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
@@ -223,15 +223,15 @@ class Runtime:
         return maintenance.copy_to(self.environment(), target)
 
     def export_jobs(self, status: Statuses | None, queue_name: str | None) -> Iterator[bytes]:
-        """Return lines of JSON: a head, then one for each job that passes both filters, by id."""
+        """Return the stored jobs that pass both filters as lines of JSON, by id, after a head."""
         return transfer.export_jobs(self.store, self.queries.filter(status, queue_name))
 
     def import_jobs(self, lines: Iterable[str | bytes]) -> Imported:
-        """Store the jobs of an export as they were."""
+        """Store the jobs of an export as they were, in the application's store."""
         return transfer.import_jobs(self.store, lines)
 
     def discard(self) -> None:
-        """Let nobody wait for what is gone, and leave nothing open."""
+        """Close the store's client and environment, so that nobody waits for what is gone."""
         self.store.close()
         self._leave_nothing()
 
@@ -243,7 +243,7 @@ class Runtime:
 
 
 def _free_names() -> tree.Names:
-    """Return names that no other application in this process has: antq, antq2, …
+    """Return names for actors that no other application in this process has: antq, antq2, …
 
     Nor has had, as long as one of its actors is left: a tree that was killed takes a moment to end.
     """
@@ -261,7 +261,7 @@ def _free_names() -> tree.Names:
 
 
 def start_error(error: otp_errors.OtpError) -> Exception:
-    """Return what ``start`` raises from the *error* of the tree."""
+    """Return what ``AntQ.start`` raises from the *error* of its supervision tree."""
     cause: BaseException | None = error
     while isinstance(cause, otp_errors.StartError):
         cause = cause.__cause__
@@ -274,7 +274,7 @@ def start_error(error: otp_errors.OtpError) -> Exception:
 
 
 def _drop_frames(error: BaseException | None, last: BaseException) -> None:
-    """Leave out where *error* and its causes up to *last* were raised.
+    """Remove the tracebacks of *error* and its causes, but not those from which *last* was raised.
 
     A store that is refused is no bug of ours, and 14 frames of this package would hide that. What
     *last* was raised from keeps its frames.
@@ -285,7 +285,7 @@ def _drop_frames(error: BaseException | None, last: BaseException) -> None:
 
 
 def refuse_from_within(root: str) -> None:
-    """Raise RuntimeError in a job or an actor below *root*, which a stop would wait for."""
+    """Raise RuntimeError in a job or an actor of the tree of *root*: a stop would wait for it."""
     cell = current_cell()
     while cell is not None:
         if cell.name == root:

@@ -37,16 +37,16 @@ class Program(Protocol):
 
     @property
     def root(self) -> ServerRef:
-        """The root supervisor."""
+        """The root supervisor of the application."""
 
     def start(self, *, queues: bool | None = None) -> object:
-        """Start the tree."""
+        """Start the application's supervision tree."""
 
     def stop(self) -> None:
-        """Stop it, and wait for running jobs."""
+        """Stop the application, and wait for running jobs."""
 
     def hurry(self) -> None:
-        """Let a stop wait no longer for running jobs."""
+        """Let a stop of the application wait no longer for running jobs."""
 
     def running_jobs(self) -> tuple[int, ...]:
         """Return the ids of the jobs that run in this process."""
@@ -90,7 +90,7 @@ def run(
 
 
 def note_ctrl_c(app: Program) -> None:
-    """Warn that Ctrl-C has left ``with app``, which now waits for the jobs that run."""
+    """Log that Ctrl-C has left ``with app``, which now waits for the jobs that run."""
     running = app.running_jobs()
     if running:
         text = "stopping: {jobs} ({ids}); Ctrl-C again to interrupt {them}"
@@ -115,7 +115,7 @@ class _Stop:
         self._errors: list[BaseException] = []
 
     def run(self, interval: float) -> None:
-        """Return when the application has stopped; raise what its ``stop`` raised."""
+        """Wait until the application has stopped; raise what its ``stop`` raised."""
         begun = time.monotonic()
         self._say("stopping: {jobs}{hint}")
         threading.Thread(target=self._stop, name="antq-stop").start()
@@ -154,7 +154,7 @@ class _Stop:
 
 
 def _in_words(running: Sequence[int]) -> dict[str, str]:
-    """Return how a line about a stop speaks of the jobs that run."""
+    """Return how a line about the stop of an application speaks of the jobs that run."""
     one = len(running) == 1
     count = "1 job" if one else f"{len(running)} jobs"
     more = ", …" if len(running) > MOST_IDS else ""
@@ -236,12 +236,12 @@ class SignalWaiter:
         self._reader.close()
 
     def post(self, event: int) -> None:
-        """Send *event* to the waiter, if it is still open."""
+        """Wake the thread that waits for signals by *event*, unless the waiter is closed."""
         with suppress(OSError):
             self._writer.send(bytes([event]))
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """Wait for the next event and return it; None after *timeout* seconds without one."""
+        """Wait for the next signal or event and return it; None after *timeout* seconds."""
         self._reader.settimeout(timeout)
         try:
             while (event := self._reader.recv(1)[0]) not in self._events:
@@ -254,4 +254,4 @@ class SignalWaiter:
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Take the place of the default, which would end the program."""
+    """Handle a signal by doing nothing, where the default would end the program."""

@@ -33,17 +33,17 @@ class KeyText:
         return "<signing keys>"
 
     def put_into_environment(self) -> None:
-        """Have this process, and those that it starts, find the keys."""
+        """Set ``ANTQ_SIGNING_KEYS``, for this process and those that it starts."""
         os.environ[VARIABLE] = self._text
 
 
 def of_environment() -> KeyText | None:
-    """Return the keys in ``ANTQ_SIGNING_KEYS`` as they stand there, if it is set."""
+    """Return the text of the environment variable ``ANTQ_SIGNING_KEYS``, if it is set."""
     return KeyText(os.environ[VARIABLE]) if VARIABLE in os.environ else None
 
 
 def load(file: Path | None, environ: Mapping[str, str] | None = None) -> tuple[bytes, ...]:
-    """Return the keys in *file*; without one, those in ``ANTQ_SIGNING_KEYS``; else none.
+    """Read the signing keys in *file*, without one those in ``ANTQ_SIGNING_KEYS``; else none.
 
     Raises ConfigError for a file that cannot be read or that others can read, and for a key that
     is too short. No error contains a key, also where one was given in the place of a file's name.

@@ -58,15 +58,15 @@ class Names:
 
     @property
     def storage(self) -> str:
-        """The storage actor's."""
+        """The registered name of the application's storage actor."""
         return f"{self.root}.storage"
 
     def workers(self, queue: str) -> str:
-        """Return the name of the supervisor of a queue's worker actors."""
+        """Return the registered name of the supervisor of a queue's worker actors."""
         return f"{self.root}.workers.{queue}"
 
     def queue(self, queue: str) -> str:
-        """Return the name of a queue actor."""
+        """Return the registered name of a queue actor."""
         return f"{self.root}.queue.{queue}"
 
 
@@ -79,7 +79,7 @@ def start(
     *,
     runs_queues: bool,
 ) -> ServerRef:
-    """Start the tree over the store in *path* and return its root.
+    """Start the application's supervision tree over the store in *path* and return its root.
 
     Unless it *runs_queues*, the storage actor is its only child.
 

@@ -36,7 +36,7 @@ class IdleWait:
         self._clock = clock
 
     def wait(self, queue: str | None, seconds: float | None) -> bool:
-        """Wait in this thread. Raises UnknownQueue, NotStarted, StorageError."""
+        """Wait in this thread until all is idle. Raises UnknownQueue, NotStarted, StorageError."""
         deadline = None if seconds is None else time.monotonic() + seconds
         if self._is_idle(queue, seconds):
             return True
@@ -52,7 +52,7 @@ class IdleWait:
         return self._answer_of(waiter)
 
     async def wait_async(self, queue: str | None, seconds: float | None) -> bool:
-        """Wait in an event loop. Raises the same."""
+        """Wait in an event loop until no job is left to do. Raises the same as `wait`."""
         import asyncio  # noqa: PLC0415 - it takes long, and most programs wait in no event loop
 
         deadline = None if seconds is None else time.monotonic() + seconds
@@ -71,7 +71,7 @@ class IdleWait:
         return self._answer_of(waiter) if done else False
 
     def _is_idle(self, queue: str | None, seconds: float | None) -> bool:
-        """Look once. A store that does not answer within so many *seconds* is not idle."""
+        """Return whether the store has no job left; also False without a reply in *seconds*."""
         if queue is not None and queue not in self._queues:
             known = {*self._queues, *self._store.known_queues()}
             if queue not in known:

@@ -54,10 +54,10 @@ class AttemptHandle(Protocol):
     """
 
     def interrupt(self) -> None:
-        """Have it end soon, by force if need be; that is reported as any end, mostly as None."""
+        """Have the attempt end soon, by force if need be; that is reported, mostly as None."""
 
     def kill(self) -> bool:
-        """Have it end now, if possible; return whether its end will be reported, and soon."""
+        """Have the attempt end now, if possible; return whether that will be reported soon."""
 
 
 @explain_fields
@@ -79,16 +79,16 @@ class Executor(Protocol):
     """As `executor=` names it."""
 
     def child(self) -> ChildSpec:
-        """Describe the actor that keeps it going."""
+        """Return the spec of the actor that keeps the executor going."""
 
     def start(self, attempt: Attempt, done: Done) -> AttemptHandle:
-        """Start an attempt; it must neither wait nor take long. Raises NotReady."""
+        """Start an attempt in this executor, without waiting or taking long. Raises NotReady."""
 
     def resize(self, concurrency: int) -> None:
-        """Be ready for so many attempts at once."""
+        """Have the executor be ready for so many attempts at once."""
 
     def health(self) -> Health:
-        """Return how it is; it must not wait."""
+        """Return the state of the executor, without waiting."""
 
 
 class Settings(NamedTuple):

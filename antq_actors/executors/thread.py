@@ -33,7 +33,7 @@ _INTERRUPT: Final = (Interrupt,)
 
 
 def kind_for(worker: AnyWorker, of_queue: str | None) -> str:
-    """Return the executor of the worker's option; else of its queue; else what suits ``perform``.
+    """Return the name of a worker's executor: its own option; else its queue's; else what suits.
 
     A queue's ``async`` is for its coroutines: a plain function would stop all others on the event
     loop, so it has a thread.
@@ -64,7 +64,7 @@ class WorkerActor(TaskActor):
         self._otp_cell.watch(key, watcher)
 
     def run(self) -> ExitReason:
-        """Perform the job, and end with its outcome."""
+        """Perform the job in this actor's thread, and end with its outcome."""
         cell = self._otp_cell
         runner = attempt_runner(
             self._attempt, clock=self._clock, propagate=_INTERRUPT, is_abandoned=self._has_ended
@@ -94,13 +94,13 @@ class FindingWorker(WorkerActor):
         self._of_queue = of_queue
 
     def run(self) -> ExitReason:
-        """Find the worker; perform the job if its executor is ``thread``."""
+        """Find the worker, which may import it; perform the job if its executor is ``thread``."""
         cell = self._otp_cell
         end = cell.interruptible.run(cell.stop_requested, self._find)
         return super().run() if end is None else Shutdown(end)
 
     def _find(self) -> Outcome | NotRun | None:
-        """Return why the job is not performed here; None: it is."""
+        """Return why the job is not performed in this actor's thread; None: it is."""
         job = self._attempt.job
         name = job.spec.worker
         # Before it is looked for: what is defined in the meantime is found.
@@ -140,7 +140,7 @@ class RemoteWorker(RemoteActor):
         self._otp_cell.watch(key, self._on_end)
 
     def on_start(self) -> None:
-        """Have the executor start the attempt."""
+        """Have the executor start the attempt, unless it is not ready."""
         try:
             handle = self._handle = self._executor.start(self._attempt, self._done)
         except NotReady as error:
@@ -153,19 +153,19 @@ class RemoteWorker(RemoteActor):
             handle.interrupt()
 
     def on_interrupt(self) -> None:
-        """Interrupt the attempt."""
+        """Have the executor interrupt the attempt."""
         handle = self._handle
         if handle is not None:
             handle.interrupt()
 
     def on_kill(self) -> None:
-        """Kill the attempt."""
+        """Have the executor kill the attempt."""
         handle, self._handle = self._handle, None
         if handle is not None and not handle.kill():
             self._report()
 
     def finish(self, reason: ExitReason) -> bool:
-        """End, in whatever thread; False if it had ended before."""
+        """End the worker actor of an attempt, in any thread; False if it had ended before."""
         self._is_over = True
         is_first = super().finish(reason)
         if not is_first:

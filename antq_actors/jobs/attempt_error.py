@@ -29,7 +29,7 @@ _PACKAGE: Final = Path(__file__).parent.parent
 
 
 def _folders(*names: str) -> str:
-    """Return a pattern for what is in these folders of the interpreter."""
+    """Return a regular expression that matches files in these folders of Python's installation."""
     folders = {re.escape(os.path.join(sysconfig.get_path(name), "")) for name in names}  # noqa: PTH118 - with a separator at its end
     return "|".join(sorted(folders))
 
@@ -42,7 +42,7 @@ _match_others: Final = re.compile(
 
 
 def describe(thing: object, *, propagate: tuple[type[BaseException], ...] = ()) -> str:
-    """Return ``str(thing)``, cut to its limit; the class name if that raises.
+    """Return ``str(thing)`` for the error of a job's attempt, cut; the class name if that raises.
 
     An exception whose text is empty is called by its class, too.
     """
@@ -58,7 +58,7 @@ def describe(thing: object, *, propagate: tuple[type[BaseException], ...] = ()) 
 
 
 def summary(error: str, error_type: str | None) -> str:
-    """Return an error as logs and lists show it: its text, after the name of its class if any.
+    """Return a job's error as logs and lists show it: its text, after the name of its class if any.
 
     >>> summary("'user_id'", "KeyError"), summary("card declined", None)
     ("KeyError: 'user_id'", 'card declined')
@@ -69,7 +69,7 @@ def summary(error: str, error_type: str | None) -> str:
 
 
 def trace(error: BaseException, *, propagate: tuple[type[BaseException], ...] = ()) -> str:
-    """Return the stack trace of *error*, from the user's first frame on.
+    """Return the stack trace of a job's *error* as text, from the user's first frame on.
 
     So it is for the exceptions it was raised from, and for those of a group.
     """
@@ -85,7 +85,7 @@ def trace(error: BaseException, *, propagate: tuple[type[BaseException], ...] = 
 
 
 def users_part(error: BaseException) -> TracebackType | None:
-    """Return the frames of *error* from the user's first one on.
+    """Return the traceback of a job's *error* from the user's first frame on.
 
     If none is the user's: all of them, or none of an exception of this package.
     """
@@ -100,23 +100,23 @@ def users_part(error: BaseException) -> TracebackType | None:
 
 
 def is_ours(error: BaseException) -> bool:
-    """Return whether *error* is of a class of this package, such as `WorkerNotFound`."""
+    """Return whether *error* is of an exception class of this package, such as `WorkerNotFound`."""
     return type(error).__module__.partition(".")[0] == _PACKAGE.name
 
 
 def _first_of_user(filenames: Iterable[str]) -> int | None:
-    """Return the position of the user's first frame; None if none is the user's."""
+    """Return the position of the first file that has the user's code; None if none has."""
     others = list(map(_match_others, filenames))
     return others.index(None) if None in others else None
 
 
 def is_users(filename: str) -> bool:
-    """Return whether a frame of this file is neither this package's nor the standard library's."""
+    """Return whether a stack frame of this file is the user's, not ours nor Python's own."""
     return _match_others(filename) is None
 
 
 def _cut_frames(shown: traceback.TracebackException, *, else_all: bool) -> None:
-    """Leave out the frames above the user's first one, in *shown* and all that it is made from.
+    """Remove the frames above the user's first one from *shown* and all that it is made from.
 
     Where none is the user's, all are kept or left out, as *else_all* says.
     """

@@ -51,47 +51,47 @@ class Control(msgspec.Struct, eq=False):
     """Since when its time does not count, on the monotonic clock."""
 
     def request_stop(self) -> None:
-        """Request that the attempt stops; how it does so is up to it."""
+        """Set the flag that the attempt is to stop, and call *on_stop_request* if there is one."""
         self.stop_requested = True
         if self.on_stop_request is not None:
             self.on_stop_request()
 
     def pause(self) -> None:
-        """Pause its time: what is to perform it is not there yet."""
+        """Read the clock and pause the attempt's timeout: what performs it is not there yet."""
         self.waits_since = time.monotonic()
 
     def resume(self) -> None:
-        """Let its time run again."""
+        """Let the attempt's timeout run again, put off by the time since `pause`."""
         since, self.waits_since = self.waits_since, None
         if since is not None and self.deadline is not None:
             self.deadline += time.monotonic() - since
 
     def overdue_in(self) -> float:
-        """Return the seconds after which it may be overdue, 0 when it is."""
+        """Read the clock; return in how many seconds the attempt may time out, 0 when it has."""
         if self.deadline is None:
             return 0.0
         since = self.waits_since
         return max(0.0, self.deadline - (time.monotonic() if since is None else since))
 
     def cancelled(self) -> bool:
-        """Return whether a stop was requested."""
+        """Return whether a stop of the attempt was requested; note that its job checks for that."""
         self.watched = True
         return self.stop_requested
 
     def remaining(self) -> float | None:
-        """Return the seconds that are left of its timeout, 0 when it is over; None: no limit."""
+        """Return the seconds until the attempt times out, 0 when it has; None: no limit."""
         self.watched = True
         if self.deadline is None:
             return None
         return max(0.0, self.deadline - time.monotonic())
 
     def report(self, progress: Progress) -> None:
-        """Note how far the attempt has come."""
+        """Store how far the attempt of the job has come, for the status of its queue."""
         self.progress = progress
 
 
 def checked_progress(done: Any, note: Any) -> Progress:
-    """Return what was reported. Raises TypeError and ValueError."""
+    """Return the progress that a running job reported. Raises TypeError and ValueError."""
     share = real(done)
     if share is None:
         raise TypeError(f"progress is a number from 0 to 1, got {short_repr(done)}")

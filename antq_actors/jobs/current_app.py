@@ -26,7 +26,7 @@ class Application(Protocol):
 
     @property
     def default_queue(self) -> str:
-        """The queue of workers that name none: the first one configured."""
+        """The queue of workers that name none: the first one that the application configures."""
 
     def enqueue(
         self,
@@ -35,7 +35,7 @@ class Application(Protocol):
         /,
         **options: Unpack[JobOptions],
     ) -> Job:
-        """Store a job of *worker* and answer it."""
+        """Store a job of *worker* in the application's store and return it."""
 
 
 class Parent(Protocol):
@@ -43,10 +43,10 @@ class Parent(Protocol):
 
     @property
     def path(self) -> Path | None:
-        """The directory it was described with; None: it is volatile."""
+        """The directory that the parent's application was described with; None: it is volatile."""
 
     def call(self, method: str, /, *args: Any, **options: Any) -> Any:
-        """Have it do what *method* names. Raises what that raises there."""
+        """Have the parent process do *method* of its application; raise what that raises."""
 
 
 # Changed and read by single list operations only: a lock would be carried, perhaps locked, into
@@ -57,7 +57,7 @@ _parents: Final[list[Parent]] = []
 
 
 def enter(application: Application, name: str = "") -> None:
-    """Note that *application* runs; until it leaves, it is the current one.
+    """Make the running *application* the one to which this process's workers enqueue.
 
     *name*: that of its root supervisor.
     """
@@ -65,7 +65,7 @@ def enter(application: Application, name: str = "") -> None:
 
 
 def leave(application: Application) -> None:
-    """Note that *application* no longer runs; the one started before it becomes current."""
+    """Remove an *application* that was stopped; workers enqueue to the one started before it."""
     for position, (_, known) in enumerate(running):
         if known is application:
             del running[position]
@@ -73,9 +73,9 @@ def leave(application: Application) -> None:
 
 
 def fall_behind(application: Application) -> None:
-    """Note that *application* ended by itself: it is current only while no other one runs.
+    """Let workers enqueue to an *application* that ended by itself only while no other one runs.
 
-    Who enqueues there hears why it ended, until it is stopped.
+    Enqueueing to it raises why it ended, until it is stopped.
     """
     for position, (name, known) in enumerate(running):
         if known is application:
@@ -85,39 +85,39 @@ def fall_behind(application: Application) -> None:
 
 
 def named(name: str) -> Application | None:
-    """Return the application whose root supervisor has this name, if it runs."""
+    """Return the running application whose root supervisor has this name, or None."""
     return next((application for known, application in list(running) if known == name), None)
 
 
 def enter_job_process(parent: Parent) -> None:
-    """Note that this process performs jobs for a queue of *parent*."""
+    """Note that this OS process performs jobs of *parent*, so that workers enqueue through it."""
     _parents.append(parent)
 
 
 def leave_job_process() -> None:
-    """Note that this process is an ordinary one: a fork that a job has made."""
+    """Note that this OS process performs no jobs of a parent: it is a fork that a job has made."""
     _parents.clear()
 
 
 def parent() -> Parent | None:
-    """Return the application whose job process this is; None in every other process."""
+    """Return the application whose job process this OS process is; None in every other one."""
     return next(iter(_parents), None)
 
 
 def applications() -> list[Application]:
-    """Return all applications that run, the one started last first."""
+    """Return all applications that run in this process, the one started last first."""
     return [application for _, application in reversed(running)]
 
 
 def current() -> Application:
-    """Return the application started last that still runs. Raises NotStarted without one."""
+    """Return the application that workers enqueue to: the last started one. Raises NotStarted."""
     for _, application in running[-1:]:
         return application
     raise not_started()
 
 
 def not_started() -> NotStarted:
-    """Return the error of `current` without an application."""
+    """Return the error of `current` in a process without a running application."""
     return NotStarted(
         "no application is running in this process, so there is nowhere to store a job."
         " Start one first, or enqueue on a particular one:\n\n"
@@ -127,5 +127,5 @@ def not_started() -> NotStarted:
 
 
 def latest() -> Application | None:
-    """Return the application started last that still runs, or None."""
+    """Return the application of this process that was started last and still runs, or None."""
     return next((application for _, application in running[-1:]), None)

@@ -66,7 +66,7 @@ def job_parameter(function: Callable[..., Any]) -> JobParameter | None:
 
 
 def _annotated(function: Any) -> Iterator[tuple[Any, Parameter]]:
-    """Yield each function that is decorated, the outermost first, with its annotated parameters."""
+    """Yield *function* and all that it decorates, the outermost first, with their parameters."""
     while True:
         try:
             parameters = inspect.signature(function, follow_wrapped=False).parameters.values()
@@ -133,18 +133,18 @@ class _Names:
         return False
 
     def _form(self, node: ast.expr) -> str:
-        """Return the name of a special form such as ``Optional``, also where it has another one."""
+        """Return the name of a typing form in an annotation, such as ``Optional``, even renamed."""
         meant = self._meaning(node)
         known = next((form for form in _FORMS if getattr(typing, form) is meant), None)
         return known or ast.unparse(node).rpartition(".")[2]
 
     def _one_says_job(self, nodes: list[ast.expr]) -> bool:
-        """Whether all but None of *nodes* say `Job`."""
+        """Return whether all but None of these parts of an annotation mean `Job`."""
         others = [each for each in nodes if not _is_none(each)]
         return bool(others) and all(map(self._node_says_job, others))
 
     def _meaning(self, node: ast.expr) -> object:
-        """Return what a dotted name means, as far as that is known while the program runs."""
+        """Return the object that a dotted name in an annotation means, as far as that is known."""
         names = ast.unparse(node).split(".")
         for function in self._functions:
             value = _variable(function, names[0])
@@ -155,7 +155,7 @@ class _Names:
         return Job if self._is_imported_job(names) else None
 
     def _is_imported_job(self, names: list[str]) -> bool:
-        """Whether a dotted name that means nothing here is imported from us for type checkers."""
+        """Return whether a dotted name in an annotation is our `Job`, imported for typing only."""
         function = self._functions[0]
         imported = _imported_names(getattr(function, "__code__", None))
         origin = imported.get(names[0])
@@ -166,7 +166,7 @@ class _Names:
 
 
 def _variable(function: Any, name: str) -> object:
-    """Return what *name* means where *function* is defined."""
+    """Return the value of the variable *name* where *function* is defined."""
     code = getattr(function, "__code__", None)
     closure = getattr(function, "__closure__", None) or ()
     for variable, cell in zip(getattr(code, "co_freevars", ()), closure, strict=False):
@@ -186,7 +186,7 @@ def _attribute(value: object, name: str) -> object:
 
 
 def _imported_names(code: types.CodeType | None) -> Mapping[str, str]:
-    """Return what the source of *code* imports, by the names that it has there; {} without source.
+    """Read the source of *code*; return what it imports, by the names there; {} without source.
 
     Also what is imported only ``if TYPE_CHECKING``, which is why it is looked for here.
     """
@@ -228,7 +228,7 @@ class Keywords:
         self._behind = _behind(function, without)
 
     def check(self, args: Mapping[str, Any]) -> None:
-        """Raise TypeError, naming what is missing or unexpected, if *args* do not fit."""
+        """Raise TypeError, naming what is missing or unexpected, if a job's *args* do not fit."""
         if self.job is not None and self.job.name in args:
             raise TypeError(
                 f"{self._call} is given its job as {self.job.name!r} when it is performed;"
@@ -246,12 +246,12 @@ class Keywords:
             self._refuse_misspelt(args, self._behind)
 
     def names(self) -> Collection[str]:
-        """Return the names of the arguments, as far as they are known."""
+        """Return the names of the function's arguments, as far as they are known."""
         known = self._called.parameters if self._behind is None else self._behind
         return [name for name, each in known.items() if each.kind not in _VARIABLE]
 
     def may_have(self, name: str) -> bool:
-        """Return whether perform may take an argument *name*; True while that is not known."""
+        """Return whether the function may take an argument *name*; True while that is not known."""
         return self._behind is None or name in self._behind
 
     def check_names(self, names: Collection[str], option: str) -> None:
@@ -282,7 +282,7 @@ class Keywords:
 
 
 def _shown(function: Callable[..., Any], called: Signature) -> Signature:
-    """Return the signature of what is decorated, which says more than ``(*args, **kwargs)``."""
+    """Return the decorated function's signature, which says more than ``(*args, **kwargs)``."""
     try:
         return inspect.signature(function)
     except (TypeError, ValueError):  # of something in C

@@ -165,7 +165,7 @@ class FunctionWorker(Generic[C, P, R]):
         name: str,
         job: JobParameter | None = None,
     ) -> FunctionWorker[C, P, R]:
-        """Make one as it was in another process, where its annotations may mean nothing."""
+        """Return a function worker as another process had it; annotations may mean nothing here."""
         made = cls(function, {"name": name})
         made.antq_options = options  # which were checked there
         made.antq_job = job or made.antq_job
@@ -173,7 +173,7 @@ class FunctionWorker(Generic[C, P, R]):
 
     @property
     def function(self) -> Callable[C, R]:
-        """The function itself."""
+        """The function that was made a worker."""
         return self._function
 
     def __call__(self, *args: C.args, **kwargs: C.kwargs) -> R:
@@ -235,16 +235,16 @@ class FunctionWorker(Generic[C, P, R]):
         return seconds
 
     def _call_with(self, args: Mapping[str, Any]) -> str:
-        """Return what to write to give *args* to a job with options of its own."""
+        """Return the Python code that gives *args* to a job with options, for an error message."""
         write = f"{self.__name__}.options(…).perform_async({keywords(args)})"
         return f"give arguments to perform_async(name=value, …): write {write}"
 
     def antq_argument_names(self) -> Collection[str]:
-        """Return the names of its arguments, as far as they are known."""
+        """Return the names of the function's arguments, as far as they are known."""
         return self._keywords.names()
 
     def antq_may_have(self, name: str) -> bool:
-        """Return whether it can have an argument of this name, as far as that is known."""
+        """Return whether the function can have an argument of this name, as far as is known."""
         return self._keywords.may_have(name)
 
     def antq_check_unique(self, options: Options) -> None:
@@ -256,11 +256,11 @@ class FunctionWorker(Generic[C, P, R]):
             self._keywords.check_names(options.unique.args, "unique")
 
     def antq_as_call(self, args: Mapping[str, Any]) -> str:
-        """Return *args* as they are written in a call of ``perform_async``."""
+        """Return a job's *args* as Python code, as a call of ``perform_async`` has them."""
         return keywords(args)
 
     def antq_check_args(self, args: Mapping[str, Any]) -> None:
-        """Raise TypeError, naming what is missing or unexpected, if *args* do not fit."""
+        """Raise TypeError, naming what is missing or unexpected, if a job's *args* do not fit."""
         self._keywords.check(args)
 
 
@@ -377,7 +377,7 @@ def _refuse_options(
 
 
 def keywords(args: Mapping[str, Any]) -> str:
-    """Return *args* as keywords are written.
+    """Return a job's *args* as keywords are written in Python.
 
     >>> keywords({"email": "x", "percent": 5})
     "email='x', percent=5"

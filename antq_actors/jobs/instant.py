@@ -28,12 +28,12 @@ _EARLIEST: Final[Instant] = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICR
 
 
 def now() -> Instant:
-    """Return the system clock's time."""
+    """Read the system clock; return its time in microseconds, as jobs store it."""
     return time.time_ns() // 1_000
 
 
 def to_datetime(instant: Instant) -> datetime:
-    """Show *instant* as an aware datetime in UTC, exactly.
+    """Convert the *instant* of a job to an aware datetime in UTC, exactly.
 
     >>> to_datetime(1_500_000)
     datetime.datetime(1970, 1, 1, 0, 0, 1, 500000, tzinfo=datetime.timezone.utc)
@@ -43,14 +43,14 @@ def to_datetime(instant: Instant) -> datetime:
 
 @lru_cache(maxsize=256)  # jobs that were enqueued or claimed together share their instants
 def datetime_for_display(instant: Instant) -> datetime:
-    """Show *instant*, whatever it is, as the nearest datetime there is."""
+    """Convert the *instant* of a job, whatever it is, to the nearest datetime there is."""
     if _EARLIEST <= instant <= LATEST:
         return _EPOCH + timedelta(0, 0, instant)
     return to_datetime(_EARLIEST if instant < 0 else LATEST)
 
 
 def from_datetime(moment: datetime) -> Instant:
-    """Return the instant of an aware *moment*, exactly."""
+    """Convert an aware *moment* to the instant that a job stores, exactly."""
     return (moment - _EPOCH) // _MICROSECOND
 
 

@@ -33,7 +33,7 @@ class AttemptError(msgspec.Struct, frozen=True):
 
     @property
     def summary(self) -> str:
-        """The error as logs and commands show it: with the name of its class before it, if any."""
+        """The attempt's error as logs and commands show it: class name first, if there is one."""
         return attempt_error.summary(self.error, self.error_type)
 
 
@@ -58,19 +58,19 @@ class LateErrors(tuple[AttemptError, ...]):  # noqa: SLOT001 - no tuple can have
         self._found = ()
 
     def __new__(cls, _read: object) -> Self:
-        """Make an empty tuple, whatever it will be."""
+        """Make an empty tuple: the errors of the job are read later."""
         return super().__new__(cls)
 
     def __reduce_ex__(self, _protocol: SupportsIndex) -> tuple[Any, ...]:
-        """Travel, and be copied, as what is read."""
+        """Pickle and copy the job's errors as the ordinary tuple that is read."""
         return tuple, (self.read(),)
 
     def __radd__(self, other: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Return *other* and the errors after it."""
+        """Return *other* and the job's errors after it."""
         return other + self.read()
 
     def read(self) -> tuple[AttemptError, ...]:
-        """Return what is read, an ordinary tuple."""
+        """Return the job's errors as an ordinary tuple, read from the store the first time."""
         if self._unread is not None:
             self._found = self._unread()
             self._unread = None
@@ -78,7 +78,7 @@ class LateErrors(tuple[AttemptError, ...]):  # noqa: SLOT001 - no tuple can have
 
 
 def _of_tuple(name: str) -> Callable[..., Any]:
-    """Return the method *name* of tuples, for what is read."""
+    """Return a method *name* of tuples that reads the job's errors first."""
     method = getattr(tuple, name)
 
     def of_what_is_read(self: LateErrors, *args: Any) -> Any:
@@ -191,7 +191,7 @@ enter_job: Final = _current.set
 
 
 def check_outside_of_jobs(verb: str) -> None:
-    """Raise ValueError in a job: *verb*, without a timeout, could wait for that very job."""
+    """Raise ValueError if this code performs a job: without a timeout, *verb* could wait for it."""
     job = current_job()
     if job is not None:
         raise ValueError(

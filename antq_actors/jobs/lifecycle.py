@@ -65,7 +65,7 @@ def error_entry(
     attempted_at: Instant,
     error_type: str | None = None,
 ) -> ErrorEntry:
-    """Make an entry of a job's errors. Texts that are too long are cut, and say so."""
+    """Return an entry of a job's errors. Texts that are too long are cut, and say so."""
     if stack_trace is not None:
         stack_trace = cut(stack_trace, TRACE_LIMIT, keep_end=True)
     if error_type is not None:
@@ -74,7 +74,7 @@ def error_entry(
 
 
 def dropped_errors(count: int) -> range:
-    """Return the numbers, from 0, of those of *count* errors that are not kept.
+    """Return the numbers, from 0, of those of a job's *count* errors that are not kept.
 
     >>> dropped_errors(25), dropped_errors(30)
     (range(1, 1), range(1, 6))
@@ -83,7 +83,7 @@ def dropped_errors(count: int) -> range:
 
 
 def kept_errors(errors: Sequence[T]) -> tuple[T, ...]:
-    """Return those of *errors* that are kept. Both are newest first."""
+    """Return those of a job's *errors* that are kept. Both are newest first."""
     if not dropped_errors(len(errors)):
         return tuple(errors)
     return (*errors[:NEWEST_ERRORS], errors[-1])
@@ -97,7 +97,7 @@ def create(
     priority: int = 0,
     max_attempts: int = 1,
 ) -> JobState:
-    """Make the state of a new job: scheduled when *due* lies ahead, else enqueued now."""
+    """Return the state of a new job: scheduled when *due* lies ahead, else enqueued now."""
     ahead = due is not None and due > now
     return JobState(
         status=Status.SCHEDULED if ahead else Status.ENQUEUED,
@@ -110,7 +110,7 @@ def create(
 
 
 def claim(state: JobState, *, node: int, now: Instant) -> JobState:
-    """Mark a waiting job running on *node*; this execution counts as an attempt until it ends."""
+    """Return a waiting job's state, running on *node*: counted as an attempt until that ends."""
     return replace(
         state,
         status=Status.RUNNING,
@@ -157,7 +157,7 @@ def settle(
 
 
 def cancel(state: JobState, *, now: Instant) -> JobState:
-    """Cancel a job: a waiting one at once, a running one when its execution ends.
+    """Return a job's state once cancelled: at once if it waits, when its execution ends if it runs.
 
     Cancelling a cancelled one changes nothing. Raises NotCancellable for one that has ended
     otherwise.
@@ -174,7 +174,7 @@ def cancel(state: JobState, *, now: Instant) -> JobState:
 
 
 def retry(state: JobState, *, now: Instant) -> JobState:
-    """Enqueue an ended job again, with all its attempts before it; its errors stay.
+    """Return an ended job's state, enqueued again with all its attempts before it; errors stay.
 
     Raises NotRetryable for a job that has not ended.
     """
@@ -197,7 +197,7 @@ def retry(state: JobState, *, now: Instant) -> JobState:
 def mark_damaged(
     *, queue_name: str, why: str, errors: int, now: Instant
 ) -> tuple[JobState, ErrorEntry]:
-    """Make the state of a job whose own is lost: failed, so that nothing of it is ever run.
+    """Return a state for a job whose own is lost: failed, so that nothing of it is ever run.
 
     *errors*: how many it has had, as far as those that are left tell.
     """
@@ -247,7 +247,7 @@ def _ended(state: JobState, status: Status, now: Instant) -> JobState:
 
 
 def _snoozed(state: JobState, now: Instant, due: Instant) -> JobState:
-    """Let a job wait whose execution came to its end: what failed before it is over.
+    """Return the state of a job that waits after a full execution: what failed before it is over.
 
     Its interruptions are not: they protect others from a job that kills its node now and then.
     """
@@ -255,7 +255,7 @@ def _snoozed(state: JobState, now: Instant, due: Instant) -> JobState:
 
 
 def _waits_again(state: JobState, now: Instant, due: Instant | None = None) -> JobState:
-    """Give a running job back to its queue; the execution was no attempt."""
+    """Return a running job's state, given back to its queue; the execution was no attempt."""
     ahead = due is not None and due > now
     return replace(
         state,

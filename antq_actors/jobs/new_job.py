@@ -80,13 +80,13 @@ class JobTemplate:
         return state
 
     def check(self, args: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return a copy of *args*. Raises TypeError if they are none, or not the worker's."""
+        """Return a copy of a job's *args*. Raises TypeError if they do not fit the worker."""
         checked = check_args(args)
         self._worker.antq_check_args(checked)
         return checked
 
     def digest(self, args: Mapping[str, Any]) -> bytes | None:
-        """Return what jobs share that are duplicates of one with *args*; None: it has none."""
+        """Return the digest that duplicates of a job with *args* share; None: it has none."""
         unique = self.options.unique
         if unique is None:
             return None
@@ -133,7 +133,7 @@ def build(worker: DefinedWorker, args: Mapping[str, Any] | None, options: Mappin
 
 
 def _call_with(worker: DefinedWorker, args: Mapping[str, Any]) -> str:
-    """Return what to write to enqueue a job of *worker* with *args*."""
+    """Return the Python code that enqueues a job of *worker* with *args*, for an error message."""
     name = worker.__name__
     mapping = f"{{{', '.join(f'{key!r}: {example_repr(value)}' for key, value in args.items())}}}"
     given = worker.antq_as_call(args)
@@ -144,7 +144,7 @@ def _call_with(worker: DefinedWorker, args: Mapping[str, Any]) -> str:
 
 
 def check_args(args: object) -> dict[str, Any]:
-    """Return a copy of *args*, empty for None. Raises TypeError for no mapping with str keys."""
+    """Return a copy of a job's *args*, {} for None. Raises TypeError unless they have str keys."""
     if args is None:
         return {}
     if type(args) is dict and _PLAIN_KEYS.issuperset(map(type, args)):

@@ -99,7 +99,7 @@ _NOT_FOR_RAY: Final = {
 
 
 def check_ray(value: object) -> RayOptions:
-    """Return *value* by name if it says what Ray understands; else raise TypeError or ValueError.
+    """Return a worker's option ``ray`` as pairs, by name; else raise TypeError or ValueError.
 
     >>> check_ray({"num_gpus": 0.25, "num_cpus": 1})
     (('num_cpus', 1), ('num_gpus', 0.25))
@@ -297,7 +297,7 @@ def check_queue_name(name: object) -> str:
 
 
 def check_priority(value: object) -> int:
-    """Return *value* if it is a priority; else raise TypeError or ValueError."""
+    """Return *value* if a job can have this priority; else raise TypeError or ValueError."""
     priority = _whole_number(value, "priority")
     if priority not in _PRIORITIES:
         raise ValueError(f"priority must be from -128 to 127, got {short_repr(value)}")

@@ -72,7 +72,7 @@ class Attempt(NamedTuple):
     """What ended it, where that is at hand; for the log."""
 
     def job_with_errors(self) -> StoredJob:
-        """Return the job with its errors, for where they cannot be read. Raises StorageError."""
+        """Return the job with its errors, read from the store, for where they cannot be read."""
         if self.read_errors is None:
             return self.job
         return self.job._replace(errors=self.read_errors())
@@ -105,7 +105,7 @@ class AttemptRunner(msgspec.Struct):
     """The job with its arguments, as ``perform`` is given it."""
 
     def run(self) -> Outcome:
-        """Perform the attempt in a context of its own, and return its outcome; log a failure.
+        """Perform the job in this thread, in an own context; return its outcome, log a failure.
 
         What the worker sets there (context variables, the precision of decimal) is not seen by what
         this thread does next.
@@ -133,7 +133,7 @@ class AttemptRunner(msgspec.Struct):
             return self._fail(error)
 
     async def run_async(self) -> Outcome:
-        """Do what `run` does, on the event loop and in the context that awaits it."""
+        """Perform the job as `run` does, but on the event loop and in the context of this call."""
         if self.attempt.failed is not None:
             return self._complete_failure(self.attempt.failed)
         since = forked_child.generation
@@ -154,7 +154,7 @@ class AttemptRunner(msgspec.Struct):
     # ---- resolve and load -----------------------------------------------------------------
 
     def _prepare(self) -> None:
-        """Find the worker, load the job, and make what performs it. Raises whatever that does."""
+        """Find the job's worker, load the job, make what performs it. Raises whatever that does."""
         attempt, since = self.attempt, forked_child.generation
         stored = attempt.job
         name = stored.spec.worker
@@ -182,7 +182,7 @@ class AttemptRunner(msgspec.Struct):
     # ---- classify -------------------------------------------------------------------------
 
     def _classify(self, returned: object) -> Outcome:
-        """Return what it means that ``perform`` has *returned* this."""
+        """Return the outcome of an attempt whose ``perform`` has *returned* this; log a failure."""
         match returned:
             case Fail(reason):
                 return self._finish(Failed(describe(reason, propagate=self.propagate)))
@@ -196,7 +196,7 @@ class AttemptRunner(msgspec.Struct):
         return _COMPLETED
 
     def _fail(self, error: BaseException) -> Outcome:
-        """Return what it means that *error* was raised. It is logged before it is let go."""
+        """Return the outcome of an attempt that raised *error*, and log it."""
         try:
             text, name = describe(error, propagate=self.propagate), type(error).__name__
             if type(error) is NotAWorker and self.job is None:
@@ -232,7 +232,7 @@ class AttemptRunner(msgspec.Struct):
     # ---- delay ----------------------------------------------------------------------------
 
     def _finish(self, failed: Failed, error: BaseException | None = None) -> Failed:
-        """Return *failed* with its delay; log it. *error* is what was raised, if anything."""
+        """Return *failed* with its retry delay; log it. *error* is what was raised, if anything."""
         if self.is_abandoned():
             return failed
         if self._has_attempts_left:
@@ -313,7 +313,7 @@ class AttemptRunner(msgspec.Struct):
         stack: str | None = None,
         trace: str | None = None,
     ) -> None:
-        """Have a record handled that has the job's attributes, with *error* or else with *stack*.
+        """Log a record with the job's attributes, and with *error* or else with *stack*.
 
         It has the exception as ``exc_info`` where there was one; else, where a stack trace says
         where the attempt was or what its process wrote last, that is its ``stack_info``.
@@ -358,7 +358,7 @@ class AttemptRunner(msgspec.Struct):
 
 
 async def _end_if_forked(coroutine: Coroutine[Any, Any, Any], since: int) -> Any:
-    """Await *coroutine*. A forked child ends here: it shares the selector of the loop."""
+    """Await a job's *coroutine*; end a child process that it forked, which shares the loop."""
     try:
         value = await coroutine
     except BaseException as error:
@@ -375,7 +375,7 @@ def _class_returned(outcome: type) -> str:
 
 
 def _delay_source(worker: Any) -> str:
-    """Return what calculates the delay of *worker*: its option, or a method of its own."""
+    """Return the name of what calculates a worker's retry delay: its option, or its own method."""
     own = getattr(type(worker), "calculate_delay", None)
     is_ours = own in (Worker.calculate_delay, FunctionWorker.calculate_delay)
     options = getattr(worker, "antq_options", None)
@@ -384,6 +384,6 @@ def _delay_source(worker: Any) -> str:
 
 
 def _with_error(job: Job, entry: AttemptError) -> Job:
-    """Return *job* as it will be stored with this error."""
+    """Return *job* as it will be stored after its attempt failed with this error."""
     errors = LateErrors(lambda: lifecycle.kept_errors((entry, *job.errors)))
     return replace(job, errors=errors, error_count=job.error_count + 1)

@@ -24,7 +24,7 @@ _WRITE: Final = (
 
 
 def check_retry_delay(value: object) -> KeptDelay:
-    """Return *value* as it is kept. Raises TypeError or ValueError."""
+    """Return a worker's option ``retry_delay`` as it is kept. Raises TypeError or ValueError."""
     if value is None:
         return None
     if isinstance(value, Backoff):
@@ -39,7 +39,7 @@ def check_retry_delay(value: object) -> KeptDelay:
 
 
 def _refuse_uncallable(function: Callable[..., Any]) -> None:
-    """Raise TypeError for what cannot be called with a job, or returns no delay when it is."""
+    """Raise TypeError for a ``retry_delay`` that takes no job, or is a coroutine function."""
     if any(map(inspect.iscoroutinefunction, (function, type(function).__call__))):
         raise TypeError(
             f"retry_delay is called and not awaited, and {short_repr(function)} is a coroutine"

@@ -90,12 +90,12 @@ class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def error_count(self) -> int:
-        """How many errors it has had."""
+        """How many errors the job has had."""
         return self.errors + self.errors_elsewhere
 
     @property
     def ended_at(self) -> Instant | None:
-        """When it ended: its last change, as an ended job changes no more; None until then."""
+        """When the job ended: its last change, as an ended one changes no more; None until then."""
         return self.updated_at if self.status in ENDED else None
 
 

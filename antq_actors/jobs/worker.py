@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 async def in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Do what ``asyncio.to_thread`` does."""
+    """Await a call of *function* in another thread, as ``asyncio.to_thread`` does."""
     # asyncio takes about as long to import as everything else that a module of workers needs, and
     # a program that only enqueues from threads never needs it.
     import asyncio  # noqa: PLC0415 - who awaits this has imported it
@@ -86,15 +86,15 @@ class Worker:
 
     @classmethod
     def antq_check_unique(cls, options: Options) -> None:
-        """Do nothing: any argument may make its jobs unique."""
+        """Do nothing: any argument may make the jobs of a worker class unique."""
 
     @classmethod
     def antq_check_args(cls, args: Mapping[str, Any]) -> None:
-        """Do nothing: a class takes any arguments."""
+        """Do nothing: a worker class takes any arguments."""
 
     @classmethod
     def antq_as_call(cls, args: Mapping[str, Any]) -> str:
-        """Return *args* as they are written in a call of ``perform_async``."""
+        """Return a job's *args* as Python code, as a call of ``perform_async`` has them."""
         return f"{{{', '.join(f'{key!r}: {example_repr(value)}' for key, value in args.items())}}}"
 
     def perform(self, job: Job) -> Any:
@@ -234,7 +234,7 @@ def refuse_unperformable(function: Callable[..., Any], owner: str) -> None:
 def refuse_blocking(function: Callable[..., Any], options: Options, owner: str) -> None:
     """Raise TypeError for a plain function that is to run on an event loop: it would stop it.
 
-    Not for one that wraps another: that may answer something to be awaited.
+    Not for one that wraps another: that may return something to be awaited.
     """
     is_plain = not inspect.iscoroutinefunction(function) and not hasattr(function, "__wrapped__")
     if options.executor == "async" and is_plain:

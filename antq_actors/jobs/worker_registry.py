@@ -52,12 +52,12 @@ class Origin(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The stored name that it has by default."""
+        """The stored name that the worker has by default."""
         return default_name(self.module, self.qualname)
 
     @property
     def file(self) -> str:
-        """The file of the code."""
+        """The file of the code that defined the worker."""
         return "?" if self.code is None else self.code.co_filename
 
     def __str__(self) -> str:
@@ -97,7 +97,7 @@ def default_name(module: str, qualname: str) -> str:
 
 
 def register(worker: DefinedWorker, origin: Origin) -> None:
-    """Let *worker* answer for the jobs stored under its name, and under its path if that is free.
+    """Register *worker* for the jobs stored under its name, and under its path if that is free.
 
     Raises ValueError when another definition has the name. Then nothing is changed.
     """
@@ -115,7 +115,7 @@ def register(worker: DefinedWorker, origin: Origin) -> None:
 
 
 def define(name: str, worker: DefinedWorker) -> None:
-    """Let *worker* answer for the jobs stored under *name*, as another process decided."""
+    """Register *worker* for the jobs stored under *name*, as another process decided."""
     _definitions.pop(name, None)
     _replaced.pop(id(worker), None)
     _defined[name] = worker
@@ -218,12 +218,12 @@ def _current(name: str) -> _Definition | None:
 
 
 def _may_go(holder: _Definition, path: str, origin: Origin) -> bool:
-    """Whether what answers to *path* does so only because it was defined there once."""
+    """Return whether a worker has the name *path* only because it was defined there once."""
     return holder.worker.antq_name != path or _is_same(holder.origin, origin)
 
 
 def _is_same(earlier: Origin, new: Origin) -> bool:
-    """Whether the definition *new* is *earlier*, run again."""
+    """Return whether the definition *new* of a worker is *earlier*, run again."""
     if _is_run_again(earlier, new):
         return True
     if earlier.path != new.path:
@@ -238,14 +238,14 @@ def _is_same(earlier: Origin, new: Origin) -> bool:
 
 
 def _is_run_again(earlier: Origin, new: Origin) -> bool:
-    """Whether *new* is defined by a later run of the module that defined *earlier*."""
+    """Return whether a later run of the module that defined the worker *earlier* defines *new*."""
     return earlier.module == new.module and (
         earlier.namespace is not new.namespace or earlier.spec is not new.spec
     )
 
 
 def _hides(new: _Definition, earlier: _Definition) -> bool:
-    """Whether *earlier* can still be enqueued by someone who does not mean *new*.
+    """Return whether someone who does not mean the worker *new* can still enqueue *earlier*.
 
     What a module or a cell defines is meant by its name. Not so what the same code makes again and
     again, in a function or a loop: each may be of another closure.
@@ -302,7 +302,7 @@ def may_define(name: str) -> bool:
 
 
 def wait_seconds(name: str, job_id: int, now: float) -> float:
-    """Return for how long the job waits until its worker is looked for again.
+    """Return for how long a job waits until its undefined worker is looked for again.
 
     As long as that has been awaited, within limits: so a script of a second costs it little, and
     many jobs that wait for long take little of their queue's time. *now*: on the monotonic clock.
@@ -321,7 +321,7 @@ def wait_seconds(name: str, job_id: int, now: float) -> float:
 
 @contextmanager
 def nothing_more_defined() -> Iterator[None]:
-    """Note that ``__main__`` waits for the end of its application, and defines nothing before."""
+    """Note, for a ``with`` block, that ``__main__`` waits there and defines no more workers."""
     _in_run.append(True)
     try:
         yield
@@ -330,7 +330,7 @@ def nothing_more_defined() -> Iterator[None]:
 
 
 def _main_frames() -> Iterator[FrameType]:
-    """Return what runs of ``__main__``: its own code, and functions of it that were called."""
+    """Return the stack frames of ``__main__``: its own code, and its functions that run."""
     frame = sys._current_frames().get(threading.main_thread().ident or 0)  # noqa: SLF001
     while frame is not None:
         if frame.f_globals.get("__name__") in _MAIN:

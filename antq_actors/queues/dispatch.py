@@ -31,7 +31,7 @@ class Executors:
         self._started: dict[str, Executor] = {}
 
     def warm_up(self) -> None:
-        """Start the executor that the queue names; without it, its jobs wait, and others run."""
+        """Start the executor that the queue names; log a failure: its jobs wait, others run."""
         if self._settings.executor in (None, THREAD):
             return
         try:
@@ -40,17 +40,17 @@ class Executors:
             log.error("queue %r: %s", self._settings.name, error)  # noqa: TRY400 - nothing crashed
 
     def resize(self, concurrency: int) -> None:
-        """Have all be ready for so many jobs at once."""
+        """Have all started executors of the queue be ready for so many jobs at once."""
         self._concurrency = concurrency
         for executor in self._started.values():
             executor.resize(concurrency)
 
     def health(self) -> tuple[Health, ...]:
-        """Return the health of each executor that was needed so far."""
+        """Return the health of each executor that the queue has started so far."""
         return tuple(executor.health() for executor in self._started.values())
 
     def started(self, kind: str) -> Executor:
-        """Return the executor, started if it is not. Raises NotReady."""
+        """Return the queue's executor of this *kind*, started if it is not. Raises NotReady."""
         executor = self._started.get(kind)
         if executor is None:
             executor = make_executor(

@@ -140,12 +140,12 @@ class QueueStatus:
 
 
 def due_for_display(due: Instant | None) -> datetime | None:
-    """Show since when a job is due."""
+    """Convert the instant since which a queue's job is due to a datetime."""
     return None if due is None else datetime_for_display(due)
 
 
 def check_concurrency(n: object) -> int:
-    """Return *n* if it can be a concurrency; else raise TypeError or ValueError."""
+    """Return *n* if a queue can have this concurrency; else raise TypeError or ValueError."""
     number = whole(n)
     if number is None:
         raise TypeError(f"concurrency must be a whole number, got {short_repr(n)}")

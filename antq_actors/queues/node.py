@@ -31,7 +31,7 @@ class Node:
         self._number: int | None = None
 
     def number(self, before: Callable[[], object] = lambda: None) -> int:
-        """Return the number under which jobs run here, of a new node after *before* is done.
+        """Return this process's number as a node of the store; make it a new node after *before*.
 
         Raises StorageError, and what *before* raises.
         """
@@ -42,14 +42,14 @@ class Node:
             return self._number
 
     def lost(self, number: int) -> None:
-        """Note that this node was declared dead under *number*: it needs a new one."""
+        """Note that this process was declared dead as node *number*; it then gets a new one."""
         with self._lock:
             if self._number == number:
                 self._number = None
                 self._store.lose_node(number)
 
     def close(self) -> None:
-        """Be no node any more; its jobs were given back before. Raises StorageError."""
+        """Stop being a node of the store; its jobs were given back before. Raises StorageError."""
         with self._lock:
             if self._number is not None:
                 self._store.close_node(self._number)
@@ -75,7 +75,7 @@ class SwitchInterval:
         self._ours: float | None = None
 
     def set_slots(self, queue: str, slots: int) -> None:
-        """Note that *queue* runs up to *slots* jobs at once; 0 when it runs none any more."""
+        """Set the interpreter's switch interval for a *queue* of so many slots; 0: it ends."""
         with self._lock:
             self._slots.pop(queue, None)
             if slots:

@@ -59,7 +59,7 @@ RECONNECT_TIMEOUT_SECONDS: Final = 1.0
 
 
 def wake_queue(names: Mapping[str, str], message: Wake, queue: str) -> None:
-    """Send *message* to the actor of *queue*; *names*: the registered name of each that runs."""
+    """Send *message* to the actor of *queue*; *names*: those of the actors that run, by queue."""
     name = names.get(queue)
     if name is not None:
         calls.cast(name, message)
@@ -117,7 +117,7 @@ class QueueActor(GenServer):
     # ---- life -----------------------------------------------------------------------------
 
     def init(self) -> Continue:
-        """Give back what an earlier incarnation left running, or nodes that died; then begin."""
+        """Give back jobs that a crashed predecessor or a dead node left running; then begin."""
         self._node = self._settings.node.number(self._rescue_dead_nodes)
         self._store.write(
             JobStore.rescue,
@@ -130,20 +130,20 @@ class QueueActor(GenServer):
         return Continue()
 
     def _rescue_dead_nodes(self) -> None:
-        """Do it before this process claims anything: what was interrupted comes before the rest."""
+        """Give back the jobs of dead nodes before this process claims any: they come first."""
         rescue_dead_nodes(
             self._store, max_interruptions=self._settings.max_interruptions, now=self._clock()
         )
 
     def handle_continue(self, _token: object) -> None:
-        """Look at the store for the first time."""
+        """Start the queue's executor, and request jobs of the store for the first time."""
         switch_interval.set_slots(self._settings.workers, self._state.concurrency)
         self._attempts.executors.warm_up()
         log.info("queue %r runs with concurrency %d", self._settings.name, self._state.concurrency)
         self._advance()
 
     def terminate(self, reason: ExitReason) -> None:
-        """Give back what still runs. After a crash, the replacement does it as an interruption."""
+        """Stop running attempts, give their jobs back. After a crash, the replacement does that."""
         switch_interval.set_slots(self._settings.workers, 0)
         log.info("queue %r ends", self._settings.name)
         if isinstance(reason, Crash):
@@ -182,7 +182,7 @@ class QueueActor(GenServer):
     # ---- messages -------------------------------------------------------------------------
 
     def handle_call(self, request: Any) -> Any:
-        """Handle the messages of this package; anything else is an error for the caller."""
+        """Handle the calls of a queue actor; anything else is an error for the caller."""
         try:
             return self._handle_request(request)
         except AntqError as error:  # the store's, and none of this actor's
@@ -222,7 +222,7 @@ class QueueActor(GenServer):
         return None
 
     def handle_cast(self, request: Any) -> None:
-        """Do the same without a reply; anything else is logged and ignored."""
+        """Handle a message as `handle_call` does, without a reply; log and ignore anything else."""
         match request:
             case Wake(check_commands):
                 self._state.woken(check_commands=check_commands)
@@ -235,7 +235,7 @@ class QueueActor(GenServer):
                 log.warning("queue %r ignores an unknown message: %r", self._settings.name, request)
 
     def handle_info(self, message: Any) -> None:
-        """Handle news of worker actors, of the store and of time; the rest is as a cast."""
+        """Handle exits of worker actors, responses of the store and timers; else as a cast."""
         match message:
             case WorkersExited():
                 self._advance()
@@ -272,7 +272,7 @@ class QueueActor(GenServer):
     # ---- claiming -------------------------------------------------------------------------
 
     def _advance(self) -> None:
-        """Note what ended, and fetch, while there is something to fetch and the store replies.
+        """Note which attempts ended; request jobs while some may be due and the store replies.
 
         Other messages to this actor come first: jobs that end as fast as they are claimed would
         keep it from everyone to the end of the queue.
@@ -301,7 +301,7 @@ class QueueActor(GenServer):
             self._reply_drained()
 
     def _advance_soon(self) -> None:
-        """Advance when whoever requested it, and waits, has its reply."""
+        """Send this actor a message to advance after its caller has the reply."""
         self.ref.deliver(WorkersExited())
 
     def _on_sent(self, response: Response | None) -> None:
@@ -344,7 +344,7 @@ class QueueActor(GenServer):
         self._plan_check(claim.next_due)
 
     def _on_refusal(self, error: BaseException) -> None:
-        """Repeat the request a little later: it is done once, however often it is sent."""
+        """Repeat a refused request to the store later; however often, it is done once."""
         retry = self._state.refused(time.monotonic())
         if retry.is_logged:
             log.warning(

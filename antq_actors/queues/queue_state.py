@@ -139,7 +139,7 @@ class Outage:
     _logged: float = 0.0
 
     def refused(self, now: float) -> bool:
-        """Note a refusal; return whether it is one to log."""
+        """Note that the store refused; return whether that is to be logged."""
         self.refusals += 1
         if self.refusals == 1:
             self._began = now
@@ -149,7 +149,7 @@ class Outage:
         return True
 
     def over(self, now: float) -> float | None:
-        """Note a reply; return how many seconds the outage lasted, None if there was none."""
+        """Note a reply of the store; return the seconds of the outage, None if there was none."""
         if not self.refusals:
             return None
         self.refusals = 0
@@ -189,23 +189,23 @@ class QueueState:
 
     @property
     def free(self) -> int:
-        """How many more jobs may run."""
+        """How many more jobs the queue may run."""
         return 0 if self.draining else max(0, self.concurrency - len(self.running))
 
     @property
     def running_ids(self) -> tuple[int, ...]:
-        """The ids of the jobs that run, ascending."""
+        """The ids of the jobs that the queue runs, ascending."""
         return tuple(sorted(each.attempt.job.id for each in self.running.values()))
 
     @property
     def unstored(self) -> list[Settlement]:
-        """The outcomes that the store has not acknowledged."""
+        """The outcomes of jobs that the store has not acknowledged."""
         in_flight = [] if self.in_flight is None else self.in_flight.settlements
         return [*in_flight, *self.unsent]
 
     @property
     def is_drained(self) -> bool:
-        """Whether there is nothing left that a drain waits for.
+        """Whether a drain of the queue has nothing left to wait for.
 
         One that has had its time does not wait for a store that refuses. The outcomes that cannot
         be stored are tried once more when the queue ends, and then lost: their jobs will be given
@@ -220,25 +220,25 @@ class QueueState:
     # ---- asked to do something ------------------------------------------------------------
 
     def woken(self, *, check_commands: bool = False) -> None:
-        """Note that there may be due jobs, or a command of another process."""
+        """Note that the queue may have due jobs, or a command of another process."""
         self.maybe_due = True
         self.check_commands |= check_commands
 
     def concurrency_set(self, n: int) -> None:
-        """Note a new limit. Lowering it stops no running job."""
+        """Note the queue's new limit of running jobs. Lowering it stops none."""
         self.concurrency = n
         self.maybe_due = True
 
     def drain_began(self) -> None:
-        """Note that no more jobs are to be claimed."""
+        """Note that the queue is to claim no more jobs."""
         self.draining = True
 
     def drain_timeout(self) -> None:
-        """Note that a drain has had its time."""
+        """Note that a drain of the queue has had its time."""
         self.drain_timed_out = True
 
     def note_stop(self, running: RunningAttempt, cause: StopCause) -> bool:
-        """Note that an attempt is to stop; return False if it was requested before."""
+        """Note that an attempt is to stop; return False if that was requested before."""
         if running.stop_cause is not None:
             return False
         running.stop_cause = cause
@@ -247,7 +247,7 @@ class QueueState:
     # ---- the store ------------------------------------------------------------------------
 
     def next_fetch(self) -> FetchRequest | None:
-        """Return what to send to the store now, if anything; it is then in flight."""
+        """Return the request to send to the store now, if any, and note it as in flight."""
         if self.in_flight is not None:
             return None
         limit = 0
@@ -293,12 +293,12 @@ class QueueState:
         return [each for each, job in jobs if (job.id, job.state.execution) in wanted]
 
     def refused(self, now: float) -> Retry:
-        """Note that the store could not do what was requested: that stays in flight."""
+        """Note that the store could not do the request in flight; return when to repeat it."""
         is_logged = self.outage.refused(now)
         return Retry(STORE_BACKOFF.delay(self.outage.refusals), is_logged)
 
     def next_check(self, due_in: float | None, now: float) -> float | None:
-        """Return in how many seconds to check the store; None: that is planned, and early enough.
+        """Plan the next check of the store; return in how many seconds. None: one is planned.
 
         That is when the next job is due, *due_in* seconds from now, and after ``check_interval`` at
         the latest. There is one check to come, never two: while nothing can start, each would bring
@@ -319,7 +319,7 @@ class QueueState:
         return wait
 
     def check_due(self) -> None:
-        """Note that the time of the planned check has come."""
+        """Note that the time of the queue's planned check of the store has come."""
         self.check_at = None
         self.backing_off = False
         self.maybe_due = True
@@ -327,11 +327,11 @@ class QueueState:
     # ---- attempts -------------------------------------------------------------------------
 
     def started(self, running: RunningAttempt) -> None:
-        """Note that an attempt runs."""
+        """Note that an attempt of a job runs in the queue."""
         self.running[running.ref] = running
 
     def not_started(self, attempt: Attempt) -> bool:
-        """Give a job back that nothing can run now, and back off; return whether that is new.
+        """Give back a job whose attempt cannot start, and back off; return whether that is new.
 
         A failure without a delay waits for the default.
         """
@@ -341,7 +341,7 @@ class QueueState:
         return is_new
 
     def settled(self, job: StoredJob, outcome: Outcome) -> None:
-        """Note what became of an execution of *job*; it goes with the next request."""
+        """Note the outcome of an execution of *job*; it goes to the store with the next request."""
         self.unsent.append(Settlement(job.id, job.state.execution, outcome))
 
     def exited(
@@ -352,7 +352,7 @@ class QueueState:
         killed_with_parent: bool = False,
         is_last: bool = False,
     ) -> tuple[RunningAttempt, Outcome | NotRun] | None:
-        """Note that a worker actor ended; return its attempt and what came of it.
+        """Note that a worker actor ended; return its attempt and how that ended.
 
         None: it never started, and its job was given back then. An outcome goes with the next
         request. Two ends need more first: a `NotRun` was not performed, and a `Failed` without

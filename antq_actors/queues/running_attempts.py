@@ -93,7 +93,7 @@ class Workers(DynamicSupervisor):
     runs_inline = True
 
     def can_run_inline(self) -> bool:
-        """Return whether an actor asks: a KeyboardInterrupt must not cut the start of a child."""
+        """Return whether an actor calls: no KeyboardInterrupt may cut the start of its child."""
         return current_cell() is not None
 
 
@@ -112,7 +112,7 @@ class ExitQueue:
         self._run_turn = partial(calls.run_pending, queue)
 
     def push(self, ref: ServerRef, reason: ExitReason, /) -> None:
-        """Add an exit, in whatever thread it happens."""
+        """Add the exit of a worker actor, in any thread, and wake the queue actor if it need be."""
         # Added before the flags are read, which are lowered before the exits are taken: so an exit
         # of this moment is either announced or taken.
         self._exits.append((ref, reason))
@@ -130,7 +130,7 @@ class ExitQueue:
             self._queue.mailbox.deliver(_EXITED)
 
     def drain(self, on_exit: Callable[[ServerRef, ExitReason], object]) -> None:
-        """Take the exits so far, one by one, and call *on_exit* with each."""
+        """Remove the exits of worker actors so far, one by one, and call *on_exit* with each."""
         self._notified = False
         exits = self._exits
         while exits:
@@ -161,7 +161,7 @@ class RunningAttempts:
     # ---- started --------------------------------------------------------------------------
 
     def start(self, jobs: Sequence[StoredJob]) -> None:
-        """Start an attempt of each of the claimed jobs."""
+        """Start a worker actor with an attempt for each of the claimed jobs."""
         attempts = []
         for job in jobs:
             timeout, errors = job.spec.timeout, job.state.errors
@@ -186,7 +186,7 @@ class RunningAttempts:
                     self._not_started(attempt, started)
 
     def _start_workers(self, attempts: list[Attempt], kind: str | None) -> list[Any]:
-        """Return the refs of their worker actors, or why there is none, in order.
+        """Start a worker actor for each attempt; return their refs, or why one is not, in order.
 
         *kind*: the executor; None: the worker has to be found first.
         """
@@ -222,7 +222,7 @@ class RunningAttempts:
     # ---- stopped --------------------------------------------------------------------------
 
     def on_time(self, message: TimedOut | InterruptNow | Abandon) -> None:
-        """Do what a timer was for, if the attempt still runs."""
+        """Stop, interrupt or abandon an attempt whose timer has fired, if it still runs."""
         running = self._state.running.get(message.ref)
         if running is None:
             return
@@ -241,7 +241,7 @@ class RunningAttempts:
                 self.count_orphans()
 
     def stop_all(self) -> None:
-        """Stop all attempts: the queue ends."""
+        """Request all attempts of the queue to stop, as the queue ends."""
         for running in list(self._state.running.values()):
             self.stop(running, StopCause.STOP)
 
@@ -266,7 +266,7 @@ class RunningAttempts:
         self._later(INTERRUPTION_TIMEOUT_SECONDS, Abandon(running.ref))
 
     def _abandon(self, running: RunningAttempt) -> None:
-        """Declare a worker actor dead whose attempt did not end when it was interrupted."""
+        """Kill the worker actor of an attempt that did not end when it was interrupted."""
         log.warning(
             "job #%d of queue %r was interrupted and does not end; it is abandoned, and its thread"
             " is listed by otp.orphans()",
@@ -293,7 +293,7 @@ class RunningAttempts:
         return tuple(sorted(self._orphans.values()))
 
     def count_orphans(self) -> None:
-        """Count the threads that were abandoned: while they are too many, nothing is claimed."""
+        """Count the abandoned threads of jobs: while too many run, nothing is claimed."""
         number = len(self.orphans())
         if self._state.orphans_counted(number):
             log.error(
@@ -308,7 +308,7 @@ class RunningAttempts:
     # ---- ended ----------------------------------------------------------------------------
 
     def ended(self, ref: ServerRef, reason: ExitReason) -> None:
-        """Note what came of an attempt whose worker actor has exited, and do what has to follow."""
+        """Note how the attempt of an exited worker actor ended, and do what has to follow."""
         killed_with_parent = type(reason) is Killed and ref.cell.killed_with_parent
         exited = self._state.exited(ref, reason, killed_with_parent=killed_with_parent)
         if exited is None:
@@ -328,7 +328,7 @@ class RunningAttempts:
             log_end(running.attempt.job, end, self._clock())
 
     def _ask_for_delay(self, attempt: Attempt, failed: Failed) -> None:
-        """Have the worker asked for the delay of an attempt that was ended from outside."""
+        """Start a worker actor that asks for the retry delay of an attempt ended from outside."""
         job = attempt.job
         attempt = attempt._replace(control=Control(), failed=failed)
         if job.state.attempts < job.state.max_attempts:
@@ -337,7 +337,7 @@ class RunningAttempts:
             self._state.settled(job, attempt_runner(attempt, clock=self._clock).run())
 
     def end_all(self, timeout: float) -> None:
-        """Wait for those that were stopped, abandon what has not ended, and start nothing more."""
+        """Wait for the stopped attempts, abandon those that do not end, start nothing more."""
         watches = [(each, DeathWatch(each.ref)) for each in self._state.running.values()]
         deadline = time.monotonic() + timeout
         for running, watch in watches:
@@ -356,7 +356,7 @@ class RunningAttempts:
 
 
 def _note_place(running: RunningAttempt) -> None:
-    """Have noted where the attempt is, or ask for that where it runs: it waits for nothing."""
+    """Store an attempt's stack in its control, or have its executor do that; wait for nothing."""
     control = running.attempt.control
     try:
         if control.on_locate is not None:

@@ -50,30 +50,30 @@ class PeriodicService(GenServer):
         self._outage = Outage()
 
     def run_once(self, now: Instant) -> int:
-        """Do the work of one run; return how many jobs it affected. May raise StorageError."""
+        """Do one run in the store; return how many jobs it affected. Raises StorageError."""
         raise NotImplementedError
 
     def is_full(self, count: int) -> bool:  # noqa: ARG002 - for subclasses that work in batches
-        """Return whether a run of *count* jobs has left some: then the next follows at once."""
+        """Return whether a run that affected *count* jobs has left some: another follows."""
         return False
 
     def init(self) -> Continue:
-        """Let the start return; the first run comes next."""
+        """Let the start of the service return; its first run comes next."""
         return Continue()
 
     def handle_continue(self, _token: object) -> None:
-        """Run for the first time."""
+        """Run the service for the first time."""
         self.handle_info(RunOnce())
 
     def handle_info(self, message: Any) -> None:
-        """Run, when it is time."""
+        """Run the service when its timer says so."""
         if isinstance(message, RunOnce):
             self.send_after(self._run(), RunOnce())
         else:
             super().handle_info(message)
 
     def handle_call(self, request: Any) -> Any:
-        """Run once, now. Raises StorageError in the caller."""
+        """Run the service once, now. Raises StorageError in the caller."""
         if not isinstance(request, RunOnce):
             return super().handle_call(request)
         try:
@@ -83,7 +83,7 @@ class PeriodicService(GenServer):
             return NOREPLY
 
     def _run(self) -> float:
-        """Run once; return the seconds until the next run."""
+        """Run the service once; return the seconds until its next run."""
         try:
             count = self.run_once(self._clock())
         except StorageError as error:

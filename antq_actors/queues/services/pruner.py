@@ -50,7 +50,7 @@ class Pruner(PeriodicService):
         self._config = config
 
     def run_once(self, now: Instant) -> int:
-        """Delete one batch; return how many jobs were deleted."""
+        """Delete one batch of ended jobs from the store; return how many were deleted."""
         finished_before = now - round(self._config.retention * instant.SECOND)
         return self.store.write(
             JobStore.prune, finished_before=finished_before, limit=self._config.batch

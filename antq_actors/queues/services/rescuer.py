@@ -43,7 +43,7 @@ class Rescuer(PeriodicService):
         self._max_interruptions = config.max_interruptions
 
     def run_once(self, now: Instant) -> int:
-        """Give back the jobs of all dead nodes; return how many."""
+        """Give back the jobs of all dead nodes in the store; return how many."""
         return rescue_dead_nodes(self.store, max_interruptions=self._max_interruptions, now=now)
 
 
