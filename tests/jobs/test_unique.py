@@ -247,7 +247,7 @@ def test_different_values_have_different_digests(one, other):
     [
         ([None, "é"], b"l8:00:s2:\xc3\xa9"),
         ("\ud800", b"s3:\xed\xa0\x80"),
-        ((b"x", 26), b"t9:b1:xn2:1a"),
+        ((b"x", 26, 0), b"t13:b1:xn2:1an1:0"),
         ({"b": 2, "a": -0.5}, b"d148:s1:an131:-%bs1:bn1:2" % (b"f" * 130)),
         ({Fraction(1, 2), Decimal("-50E-2")}, b"e272:n131:-%bn131:1%b" % (b"f" * 130, b"0" * 130)),
         (1 + 2j, b"n4:1+i2"),
