@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, NamedTuple, Protocol, TypeVar
 
 from antq_actors.errors import StorageError
 from antq_actors.jobs import instant
@@ -29,9 +29,20 @@ class RunOnce(NamedTuple):
     """Run once, now. A call returns how many jobs were affected, or raises StorageError."""
 
 
-class PeriodicService(GenServer):
+class ServiceConfig(Protocol):
+    """The settings of a periodic service."""
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two runs of the service."""
+
+
+C = TypeVar("C", bound=ServiceConfig)
+
+
+class PeriodicService(GenServer, Generic[C]):
     """Calls `run_once` when it starts, so that a restart does its work at once, and then every
-    *interval* seconds.
+    ``config.interval`` seconds.
 
     While the store refuses, it logs a warning and tries again at the next interval, within a minute
     at the latest. It catches nothing else.
@@ -41,11 +52,11 @@ class PeriodicService(GenServer):
     """What is logged while the store refuses; ``%s`` is its error."""
 
     def __init__(
-        self, store: StorageClient, interval: float, clock: Callable[[], Instant] = instant.now
+        self, store: StorageClient, config: C, clock: Callable[[], Instant] = instant.now
     ) -> None:
         super().__init__()
         self.store = store
-        self._interval = interval
+        self.config = config
         self._clock = clock
         self._outage = Outage()
 
@@ -89,7 +100,7 @@ class PeriodicService(GenServer):
         except StorageError as error:
             if self._outage.refused(time.monotonic()):
                 log.warning(self.refusal_warning, error)
-            return min(self._interval, RETRY_INTERVAL_SECONDS)
+            return min(self.config.interval, RETRY_INTERVAL_SECONDS)
 
         self._outage.over(time.monotonic())
-        return 0.0 if self.is_full(count) else self._interval
+        return 0.0 if self.is_full(count) else self.config.interval

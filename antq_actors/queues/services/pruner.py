@@ -10,10 +10,7 @@ from antq_actors.queues.services.periodic import PeriodicService
 from antq_actors.storage.jobs.job_store import JobStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from antq_actors.jobs.instant import Instant
-    from antq_actors.storage.client import StorageClient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +28,7 @@ class PrunerConfig:
         return min(self.retention, 3_600.0)
 
 
-class Pruner(PeriodicService):
+class Pruner(PeriodicService[PrunerConfig]):
     """Deletes jobs that ended longer than ``retention`` ago. Active jobs are never touched.
 
     A run deletes one batch; the next follows at once while there is more to delete. On a full disk,
@@ -40,22 +37,13 @@ class Pruner(PeriodicService):
 
     refusal_warning = "nothing is pruned, until the store can be used: %s"
 
-    def __init__(
-        self,
-        store: StorageClient,
-        config: PrunerConfig,
-        clock: Callable[[], Instant] = instant.now,
-    ) -> None:
-        super().__init__(store, config.interval, clock)
-        self._config = config
-
     def run_once(self, now: Instant) -> int:
         """Delete one batch of ended jobs from the store; return how many were deleted."""
-        finished_before = now - round(self._config.retention * instant.SECOND)
+        finished_before = now - round(self.config.retention * instant.SECOND)
         return self.store.write(
-            JobStore.prune, finished_before=finished_before, limit=self._config.batch
+            JobStore.prune, finished_before=finished_before, limit=self.config.batch
         )
 
     def is_full(self, count: int) -> bool:
         """Return whether *count* deleted jobs were a whole batch, so that there may be more."""
-        return count == self._config.batch
+        return count == self.config.batch

@@ -6,13 +6,10 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.jobs import instant
 from antq_actors.queues.services.periodic import PeriodicService
 from antq_actors.storage.jobs.job_store import JobStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.client import StorageClient
 
@@ -28,23 +25,16 @@ class RescuerConfig:
     """Seconds between two runs; a run takes one try at each node's file lock."""
 
 
-class Rescuer(PeriodicService):
+class Rescuer(PeriodicService[RescuerConfig]):
     """Finds nodes whose file lock is free, which only death frees, and gives back their jobs."""
 
     refusal_warning = "no look for dead nodes, until the store can be used: %s"
 
-    def __init__(
-        self,
-        store: StorageClient,
-        config: RescuerConfig,
-        clock: Callable[[], Instant] = instant.now,
-    ) -> None:
-        super().__init__(store, config.interval, clock)
-        self._max_interruptions = config.max_interruptions
-
     def run_once(self, now: Instant) -> int:
         """Give back the jobs of all dead nodes in the store; return how many."""
-        return rescue_dead_nodes(self.store, max_interruptions=self._max_interruptions, now=now)
+        return rescue_dead_nodes(
+            self.store, max_interruptions=self.config.max_interruptions, now=now
+        )
 
 
 def rescue_dead_nodes(store: StorageClient, *, max_interruptions: int, now: Instant) -> int:
