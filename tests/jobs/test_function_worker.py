@@ -62,21 +62,17 @@ def test_a_wrong_option_of_one_job_is_refused_at_once():
 
 
 @pytest.mark.parametrize(
-    ("keywords", "said"),
+    ("function", "keywords", "said"),
     [
-        ({}, r"greet\(name: str, greeting: str = 'Hello'\) -> str: missing .* 'name'"),
-        ({"nam": "Ant"}, "has no argument 'nam'; did you mean 'name'"),
-        ({"name": "Ant", "at": 5}, "has no argument 'at'"),
+        (greet, {}, r"greet\(name: str, greeting: str = 'Hello'\) -> str: missing .* 'name'"),
+        (greet, {"nam": "Ant"}, "has no argument 'nam'; did you mean 'name'"),
+        (greet, {"name": "Ant", "at": 5}, "has no argument 'at'"),
+        (send, {"reply_to": "y"}, "missing a required argument: 'email'"),
     ],
 )
-def test_keywords_that_do_not_fit_the_signature_are_a_type_error(keywords, said):
+def test_keywords_that_do_not_fit_the_signature_are_a_type_error(function, keywords, said):
     with pytest.raises(TypeError, match=said):
-        greet.build(**keywords)
-
-
-def test_a_missing_keyword_beside_free_ones_is_named():
-    with pytest.raises(TypeError, match="missing a required argument: 'email'"):
-        send.build(reply_to="y")
+        function.build(**keywords)
 
 
 @pytest.mark.parametrize(
@@ -195,50 +191,31 @@ def test_a_coroutine_function_is_a_worker_that_is_known_as_one():
     assert not greet.antq_is_async
 
 
-def test_a_plain_function_is_not_for_the_event_loop():
-    with pytest.raises(TypeError, match="write 'async def', or leave the option out"):
-
-        @worker(executor="async")
-        def fetch():
-            pass
+def generating():
+    yield
 
 
-def test_a_generator_function_is_refused():
-    with pytest.raises(TypeError, match="yield"):
-
-        @worker
-        def generate():
-            yield
+class Mail:
+    pass
 
 
 @pytest.mark.parametrize(
-    "function", [lambda a, /: a, lambda *a: a], ids=["positional-only", "variable"]
+    ("function", "options", "error", "said"),
+    [
+        (lambda: None, {"executor": "async"}, TypeError, "write 'async def', or leave the option"),
+        (lambda: None, {"priority": 1_000}, ValueError, "priority"),
+        (generating, {}, TypeError, "yield"),
+        (lambda a, /: a, {}, TypeError, "cannot be given by keyword"),
+        (lambda *a: a, {}, TypeError, "cannot be given by keyword"),
+        (5, {}, TypeError, "@worker is for functions"),
+        (print, {}, TypeError, "@worker is for functions"),
+        (greet, {}, TypeError, "@worker is for functions"),
+        (Mail, {}, TypeError, r"class Mail\(Worker\)"),
+    ],
 )
-def test_parameters_that_no_keyword_reaches_are_refused(function):
-    with pytest.raises(TypeError, match="cannot be given by keyword"):
-        worker(function)
-
-
-@pytest.mark.parametrize("thing", [5, print, greet])
-def test_what_is_no_function_is_refused(thing):
-    with pytest.raises(TypeError, match="@worker is for functions"):
-        worker(thing)
-
-
-def test_a_class_is_refused_with_what_to_write():
-    with pytest.raises(TypeError, match=r"class Mail\(Worker\)"):
-
-        @worker
-        class Mail:
-            pass
-
-
-def test_a_wrong_option_is_refused_at_the_decoration():
-    with pytest.raises(ValueError, match="priority"):
-
-        @worker(priority=1_000)
-        def late():
-            pass
+def test_what_cannot_be_a_worker_is_refused_at_the_decoration(function, options, error, said):
+    with pytest.raises(error, match=said):
+        worker(**options)(function)
 
 
 def test_a_function_worker_is_found_by_its_name():
@@ -313,33 +290,25 @@ def test_an_argument_that_a_decorator_supplies_is_not_demanded(decorate, keyword
     assert decorated.perform(job) == result
 
 
-@pytest.mark.parametrize("decorate", [with_database, with_keyword, with_an_argument_of_its_own])
-def test_a_keyword_that_looks_misspelt_behind_a_decorator_is_refused(decorate):
-    decorated = worker(decorate(write))
-
-    with pytest.raises(TypeError, match=r"write\(.*has no argument 'emial'; did you mean 'email'"):
-        decorated.build(emial="x", tries=1)
+MISSPELT = r"write\(.*has no argument 'emial'; did you mean 'email'"
 
 
 @pytest.mark.parametrize(
-    ("keywords", "said"),
+    ("decorate", "keywords", "said"),
     [
-        ({}, "missing a required argument: 'email'"),
-        ({"email": "x", "database": "y"}, "has no argument 'database'; known are email, percent"),
+        (with_database, {"emial": "x", "tries": 1}, MISSPELT),
+        (with_keyword, {"emial": "x", "tries": 1}, MISSPELT),
+        (with_an_argument_of_its_own, {"emial": "x", "tries": 1}, MISSPELT),
+        (with_an_argument_of_its_own, {"email": "x"}, "missing a required argument: 'tries'"),
+        (exact, {}, "missing a required argument: 'email'"),
+        (exact, {"email": "x", "database": "y"}, "no argument 'database'; known are email, perce"),
     ],
 )
-def test_a_decorator_that_names_its_parameters_is_held_to_them(keywords, said):
-    decorated = worker(exact(write))
+def test_keywords_that_do_not_fit_a_decorated_function_are_refused(decorate, keywords, said):
+    decorated = worker(decorate(write))
 
     with pytest.raises(TypeError, match=said):
         decorated.build(**keywords)
-
-
-def test_an_argument_that_a_decorator_names_itself_is_demanded():
-    decorated = worker(with_an_argument_of_its_own(write))
-
-    with pytest.raises(TypeError, match="missing a required argument: 'tries'"):
-        decorated.build(email="x")
 
 
 def test_any_keyword_reaches_a_decorated_function_that_takes_any():

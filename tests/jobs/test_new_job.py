@@ -139,58 +139,48 @@ def test_a_moment_is_the_same_in_every_zone():
     assert due(None, there, NOW) == NOW + 3600 * instant.SECOND
 
 
+LATEST = datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))
+
+
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "moment", "said"),
     [
-        (-1, "negative"),
-        (-0.001, "negative"),
-        (timedelta(seconds=-1), "negative"),
-        (math.nan, "finite"),
-        (math.inf, "finite"),
-        (-math.inf, "finite"),
-        (10**30, "9999"),
-        (10**400, "9999"),
-        (1e300, "9999"),
-        (instant.LATEST / instant.SECOND, "9999"),
-        (timedelta.max, "9999"),
+        (-1, None, "negative"),
+        (-0.001, None, "negative"),
+        (timedelta(seconds=-1), None, "negative"),
+        (math.nan, None, "finite"),
+        (math.inf, None, "finite"),
+        (-math.inf, None, "finite"),
+        (10**30, None, "9999"),
+        (10**400, None, "9999"),
+        (1e300, None, "9999"),
+        (instant.LATEST / instant.SECOND, None, "9999"),
+        (timedelta.max, None, "9999"),
+        (None, LATEST, "9999"),
+        (None, datetime(2026, 7, 1), "no time zone"),  # noqa: DTZ001 - that is the case
+        (0, MOMENT, "both"),
     ],
 )
-def test_seconds_that_name_no_usable_instant_are_refused(seconds, said):
+def test_what_names_no_usable_instant_is_refused(seconds, moment, said):
     with pytest.raises(InvalidSchedule, match=said):
-        due(seconds, None, NOW)
+        due(seconds, moment, NOW)
 
 
-@pytest.mark.parametrize("seconds", ["5000", True, [1], b"1", 1j])
-def test_seconds_of_the_wrong_type_are_an_invalid_schedule_and_a_type_error(seconds):
-    with pytest.raises(InvalidSchedule, match="schedule_in must be a number") as refused:
-        due(seconds, None, NOW)
+@pytest.mark.parametrize(
+    ("seconds", "moment", "said"),
+    [
+        *((each, None, "in must be a number") for each in ["5000", True, [1], b"1", 1j]),
+        *(
+            (None, each, "at must be a datetime")
+            for each in ["2026-07-01", 1751371200, MOMENT.date(), True]
+        ),
+    ],
+)
+def test_a_schedule_of_the_wrong_type_is_invalid_and_a_type_error(seconds, moment, said):
+    with pytest.raises(InvalidSchedule, match=f"schedule_{said}") as refused:
+        due(seconds, moment, NOW)
 
     assert isinstance(refused.value, TypeError)
-
-
-@pytest.mark.parametrize("moment", ["2026-07-01", 1751371200, MOMENT.date(), True])
-def test_a_moment_of_the_wrong_type_is_an_invalid_schedule_and_a_type_error(moment):
-    with pytest.raises(InvalidSchedule, match="schedule_at must be a datetime") as refused:
-        due(None, moment, NOW)
-
-    assert isinstance(refused.value, TypeError)
-
-
-def test_a_naive_moment_is_refused():
-    with pytest.raises(InvalidSchedule, match="no time zone"):
-        due(None, datetime(2026, 7, 1), NOW)  # noqa: DTZ001 - that is the case
-
-
-def test_a_moment_after_the_calendar_of_utc_is_refused():
-    latest = datetime.max.replace(tzinfo=timezone(timedelta(hours=-5)))
-
-    with pytest.raises(InvalidSchedule, match="9999"):
-        due(None, latest, NOW)
-
-
-def test_both_together_are_refused_even_if_both_are_zero():
-    with pytest.raises(InvalidSchedule, match="both"):
-        due(0, MOMENT, NOW)
 
 
 @given(st.floats(0, 1e9))

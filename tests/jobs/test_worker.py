@@ -86,6 +86,9 @@ def test_a_worker_may_be_generic_or_abstract():
         ({"queue": ""}, ValueError, "queue"),
         ({"name": 5}, TypeError, "name of worker Wrong"),
         ({"name": ""}, ValueError, "name of worker Wrong"),
+        ({"executor": "gpu"}, ValueError, "executor must be one of 'thread', 'async'"),
+        ({"executor": 5}, TypeError, "executor must be one of"),
+        ({"ray": 5}, TypeError, "ray must map resources"),
     ],
 )
 def test_a_wrong_option_fails_the_definition(options, error, said):
@@ -122,19 +125,6 @@ def test_a_plain_perform_is_not_for_the_event_loop():
         class Sub(Base):
             def perform(self, job):
                 pass
-
-
-@pytest.mark.parametrize(
-    ("options", "error", "text"),
-    [
-        ({"executor": "gpu"}, ValueError, "executor must be one of 'thread', 'async'"),
-        ({"executor": 5}, TypeError, "executor must be one of"),
-        ({"ray": 5}, TypeError, "ray must map resources"),
-    ],
-)
-def test_a_wrong_executor_is_refused_at_the_definition(options, error, text):
-    with pytest.raises(error, match=text):
-        type("Wrong", (Worker,), {}, **options)
 
 
 def test_an_executor_is_inherited_and_is_no_option_of_a_job():
@@ -212,25 +202,21 @@ def test_without_an_application_the_default_queue_is_default():
     assert Plain.build().queue_name == "default"
 
 
-@pytest.mark.parametrize("args", [["email"], "email", 5, [("email", "x")]])
-def test_args_that_are_no_mapping_are_a_type_error(args):
-    with pytest.raises(TypeError, match="args must be a mapping"):
-        Mail.build(args)
-
-
-def test_keys_of_args_must_be_names():
-    with pytest.raises(TypeError, match=r"keys of args must be str, got 1 \(int\)"):
-        Mail.build({1: "x"})
-
-
-def test_a_mistaken_option_of_a_job_is_a_type_error():
-    with pytest.raises(TypeError, match=f"unknown option 'email' of worker {__name__}:Mail"):
-        Mail.build(email="x")
-
-
-def test_an_invalid_schedule_is_refused():
-    with pytest.raises(InvalidSchedule):
-        Mail.build({}, schedule_in=-1)
+@pytest.mark.parametrize(
+    ("args", "options", "error", "said"),
+    [
+        (["email"], {}, TypeError, "args must be a mapping"),
+        ("email", {}, TypeError, "args must be a mapping"),
+        (5, {}, TypeError, "args must be a mapping"),
+        ([("email", "x")], {}, TypeError, "args must be a mapping"),
+        ({1: "x"}, {}, TypeError, r"keys of args must be str, got 1 \(int\)"),
+        (None, {"email": "x"}, TypeError, f"unknown option 'email' of worker {__name__}:Mail"),
+        ({}, {"schedule_in": -1}, InvalidSchedule, "negative"),
+    ],
+)
+def test_wrong_args_and_options_of_a_job_are_refused(args, options, error, said):
+    with pytest.raises(error, match=said):
+        Mail.build(args, **options)
 
 
 def test_without_an_application_nothing_can_be_enqueued():
