@@ -3,6 +3,7 @@
 import inspect
 
 import pytest
+from support.apps import Plain
 
 from antq_actors import AntQ, JobNotFound, Status, Worker
 
@@ -14,11 +15,6 @@ TWINS = {
     "retry_worker": "retry_job",
     "delete_worker": "delete_job",
 }
-
-
-class Plain(Worker):
-    def perform(self, job):
-        pass
 
 
 @pytest.fixture

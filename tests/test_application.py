@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 import pytest
-from support.apps import settled
+from support.apps import Plain, settled
 
 from antq_actors import (
     AntQ,
@@ -22,11 +22,6 @@ from antq_actors import (
     otp,
     worker,
 )
-
-
-class Plain(Worker):
-    def perform(self, job):
-        pass
 
 
 class Mails(Worker, queue="mail"):

@@ -6,12 +6,12 @@ Nothing is installed from a network: only our own contestants run here.
 import dataclasses
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from support.programs import run_python
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -58,13 +58,7 @@ def test_page_and_tables_are_made_again_from_the_numbers_of_an_earlier_run(tmp_p
     numbers.write_text(json.dumps(content | {"comparison": dataclasses.asdict(results)}))
     site.write_text("<!-- comparison: begin -->\n<!-- comparison: end -->\n")
 
-    done = subprocess.run(  # noqa: S603 - our own benchmarks
-        [sys.executable, BENCHMARKS / "run.py", "--again", numbers, "--page", site],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = run_python(BENCHMARKS / "run.py", "--again", numbers, "--page", site, check=True)
 
     assert "huey: there is no network" in done.stdout
     assert f"| {DURABLE.name} | 1.5 | – | – | – |" in site.read_text()

@@ -5,11 +5,10 @@ The python blocks of a page are one program, run as a script of its own. A block
 """
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.programs import run_python
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -47,14 +46,7 @@ def test_the_examples_of_the_page_run(page, tmp_path):
     script = tmp_path / f"{page.stem}.py"
     script.write_text(program(page), encoding="utf-8")
 
-    done = subprocess.run(  # noqa: S603 - our own pages
-        [sys.executable, script],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(script, cwd=tmp_path)
 
     assert done.returncode == 0, f"line numbers are those of {page.name}\n{done.stderr}"
 

@@ -6,15 +6,11 @@ from pathlib import Path
 
 import pytest
 from support import apps
+from support.apps import Plain
 
 from antq_actors import AntQ, Fail, Status, Worker
 
 PRODUCTION = Path(__file__).parent.parent / "docs" / "production.md"
-
-
-class Plain(Worker):
-    def perform(self, job):
-        pass
 
 
 class Flaky(Worker, max_attempts=2):

@@ -3,23 +3,14 @@
 import threading
 
 import pytest
+from support.apps import Plain, send
 
-from antq_actors import BatchError, NotStarted, Status, Unique, Worker, worker
-
-
-class Plain(Worker):
-    def perform(self, job):
-        pass
+from antq_actors import BatchError, NotStarted, Status, Unique, Worker
 
 
 class PerEmail(Worker, unique=Unique(args=["email"])):
     def perform(self, job):
         pass
-
-
-@worker
-def send(email):
-    pass
 
 
 def test_a_generator_of_any_length_is_stored_in_order(paused):

@@ -2,12 +2,12 @@
 
 import re
 import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from support.programs import run_python
 
 FOLDER = Path(__file__).parent.parent / "examples"
 EXAMPLES = sorted(
@@ -30,14 +30,7 @@ def promised(example: Path) -> str:
 @cache
 def run(example: Path) -> subprocess.CompletedProcess[str]:
     with TemporaryDirectory() as folder:
-        return subprocess.run(  # noqa: S603 - our own examples
-            [sys.executable, example],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run_python(example, cwd=folder)
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: str(example.relative_to(FOLDER)))

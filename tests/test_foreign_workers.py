@@ -1,11 +1,10 @@
 """Workers that another process defined: run while that lives, refused clearly elsewhere."""
 
-import subprocess
-import sys
 import textwrap
 
 import pytest
 from support.apps import settled
+from support.programs import run_python
 
 from antq_actors import AntQ, Status, Worker
 from antq_actors.jobs import worker_registry
@@ -37,14 +36,7 @@ SCRIPT = """
 def script(tmp_path, body):
     file = tmp_path / "program.py"
     file.write_text(textwrap.dedent(SCRIPT) + textwrap.dedent(body))
-    done = subprocess.run(  # noqa: S603 - the program above
-        [sys.executable, str(file), str(tmp_path / "store")],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=tmp_path,
-    )
+    done = run_python(file, tmp_path / "store", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -5,8 +5,9 @@ import inspect
 import threading
 
 import pytest
+from support.apps import Plain
 
-from antq_actors import AntQ, JobNotFound, NotCancellable, NotRetryable, NotStarted, Status, Worker
+from antq_actors import AntQ, JobNotFound, NotCancellable, NotRetryable, NotStarted, Status
 from antq_actors.app.queries import ListFilters
 
 TWINS = {
@@ -19,11 +20,6 @@ TWINS = {
     "aenqueue": "enqueue",
     "aenqueue_many": "enqueue_many",
 }
-
-
-class Plain(Worker):
-    def perform(self, job):
-        pass
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Cancel, retry, delete: what is allowed from which status, and what it leaves."""
 
 import pytest
-from support.apps import settled
+from support.apps import Fails, Plain, settled
 
 from antq_actors import (
     Cancel,
@@ -11,16 +11,6 @@ from antq_actors import (
     Status,
     Worker,
 )
-
-
-class Plain(Worker):
-    def perform(self, job):
-        pass
-
-
-class Fails(Worker):
-    def perform(self, job):
-        raise ValueError("no")
 
 
 class FailsSlowly(Worker, max_attempts=2):

@@ -1,12 +1,11 @@
 """Signing keys are in no error, log line, repr or output, also where one was given by mistake."""
 
 import logging
-import subprocess
-import sys
 import traceback
 
 import pytest
 from support.apps import settled
+from support.programs import run_python
 
 from antq_actors import AntQ, Status, Worker, cli, errors, maintenance
 from antq_actors.app import signing_keys
@@ -214,14 +213,7 @@ def test_a_program_that_crashes_with_keys_in_its_environment_shows_none(tmp_path
     )
     env = {signing_keys.VARIABLE: key}
 
-    done = subprocess.run(  # noqa: S603 - our own
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=env,
-        check=False,
-    )
+    done = run_python("-c", code, env=env)
 
     assert "ValueError" in done.stdout, done.stderr
     assert "nonsense" in done.stderr

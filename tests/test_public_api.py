@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pykka
 import pytest
-from support.apps import settled
+from support.apps import Plain, settled
 
 import antq_actors
 from antq_actors import (
@@ -31,11 +31,6 @@ from antq_actors import (
     queues,
     worker,
 )
-
-
-class Plain(Worker):
-    def perform(self, job):
-        pass
 
 
 class Fails(Worker, max_attempts=2, timeout=30.0, priority=7, unique=Unique(args=["n"])):
@@ -379,7 +374,7 @@ def test_a_new_job_has_exactly_the_promised_fields(paused):
     after = datetime.now(UTC)
     assert isinstance(job, Job)
     assert job.id == 1
-    assert job.worker == f"{__name__}:Plain"
+    assert job.worker == "support.apps:Plain"
     assert job.queue_name == "default"
     assert isinstance(job.args, Mapping)
     assert job.args == {"n": 1}

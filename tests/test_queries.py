@@ -8,32 +8,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import apps
-from support.apps import settled
+from support.apps import Fails, Plain, send, settled
 
-from antq_actors import AntQ, JobNotFound, Status, Worker, worker
+from antq_actors import AntQ, JobNotFound, Status, Worker
 from antq_actors.storage.jobs import reader
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import keys
 
 
-class Plain(Worker):
-    def perform(self, job):
-        pass
-
-
 class Renamed(Worker, name="shop.old:Renamed"):
     def perform(self, job):
         pass
-
-
-class Fails(Worker):
-    def perform(self, job):
-        raise ValueError("no")
-
-
-@worker
-def send(email):
-    pass
 
 
 def ids(jobs):
@@ -76,13 +61,13 @@ def test_by_one_status_or_several(stored, status, expected):
     ("worker", "expected"),
     [
         (Plain, [1, 2, 3]),
-        (f"{__name__}:Plain", [1, 2, 3]),
+        ("support.apps:Plain", [1, 2, 3]),
         (Renamed, [4, 5, 6]),
         ("shop.old:Renamed", [4, 5, 6]),
         (send, [7, 8, 9]),
-        (f"{__name__}:send", [7, 8, 9]),
+        ("support.apps:send", [7, 8, 9]),
         (Fails, []),
-        (f"{__name__}:Fails", []),
+        ("support.apps:Fails", []),
     ],
 )
 def test_by_worker_class_function_or_stored_name(stored, worker, expected):
@@ -321,8 +306,8 @@ def test_names_that_a_job_or_a_configuration_knows_are_no_warning(tmp_path):
         assert app.list_jobs(queue="empty") == []
         assert app.list_jobs(queue="mail", status="enqueued") == []
         assert app.list_jobs(worker=Fails) == []
-        assert app.list_jobs(worker=f"{__name__}:Fails") == []
-        assert app.list_jobs(worker=f"{__name__}:Plain", status="failed") == []
+        assert app.list_jobs(worker="support.apps:Fails") == []
+        assert app.list_jobs(worker="support.apps:Plain", status="failed") == []
         assert app.count_jobs(queue="empty", worker=Plain) == 0
         assert app.list_jobs(queue="unknown", limit=0) == []
 

@@ -2,9 +2,9 @@
 
 import inspect
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from support.programs import run_python
 
 import antq_actors
 from antq_actors import errors, otp
@@ -48,13 +48,7 @@ def test_the_reference_shows_every_public_method_of_an_application():
 
 
 def test_the_reference_is_what_the_docstrings_say():
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, ROOT / "docs" / "reference.py", "--check"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(ROOT / "docs" / "reference.py", "--check")
 
     assert done.returncode == 0, done.stderr
 

@@ -4,15 +4,10 @@ import subprocess
 import sys
 
 import pytest
-from support.apps import settled
+from support.apps import Plain, settled
 
 from antq_actors import AntQ, NotStarted, StartError, Status, UnknownQueue, Worker, otp
 from antq_actors.cli import run
-
-
-class Plain(Worker):
-    def perform(self, job):
-        pass
 
 
 class Mails(Worker, queue="mail"):

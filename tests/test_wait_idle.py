@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import pytest
 from support import apps
+from support.apps import Plain
 
 from antq_actors import AntQ, Fail, NotStarted, Snooze, Status, UnknownQueue, Worker, otp, worker
 from antq_actors.jobs import instant
@@ -19,11 +20,6 @@ from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.requests import IdleWaiter, IdleWaiters
 
 LONG = 3600.0
-
-
-class Plain(Worker):
-    def perform(self, job):
-        pass
 
 
 class Chain(Worker):
@@ -195,7 +191,7 @@ def test_a_look_that_began_before_a_waiter_came_does_not_answer_it():
 PERFORMS = """
 import sys
 from antq_actors import AntQ
-from test_wait_idle import Plain
+from support.apps import Plain
 with AntQ(sys.argv[1]) as app:
     print("runs", flush=True)
     sys.stdin.readline()
@@ -303,7 +299,7 @@ def test_ctrl_c_ends_a_wait_without_a_timeout(program, tmp_path):
     code = """
 import sys
 from antq_actors import AntQ
-from test_wait_idle import Plain
+from support.apps import Plain
 with AntQ(sys.argv[1]) as app:
     app.queue("default").pause()
     Plain.perform_async()

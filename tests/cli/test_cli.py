@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from support.programs import run_python
 
 from antq_actors import AntQ, Job, Worker
 from antq_actors.cli import REFUSED, USAGE, run
@@ -513,14 +514,7 @@ def test_start_refuses_a_number_of_processes_that_is_none(count, capsys):
 
 def test_start_of_an_application_that_cannot_start_is_no_traceback(tmp_path):
     (tmp_path / "its_app.py").write_text("from antq_actors import AntQ\napp = AntQ('its_app.py')\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "antq_actors", "start", "its_app:app"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = run_python("-m", "antq_actors", "start", "its_app:app", cwd=tmp_path, timeout=30)
 
     assert done.returncode == REFUSED
     assert "Traceback" not in done.stderr

@@ -3,10 +3,9 @@
 import importlib
 import inspect
 import json
-import subprocess
-import sys
 
 import pytest
+from support.programs import run_python
 
 from antq_actors.cli import USAGE, group, run
 
@@ -26,13 +25,7 @@ NOT_FOR_HELP = NOT_FOR_THE_VERSION - {"inspect", "typer", "subprocess"}
 
 
 def modules_loaded_by(*arguments):
-    done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-c", LOADED, *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = run_python("-c", LOADED, *arguments, check=True)
     code, modules = json.loads(done.stderr)
     assert code == 0
     return set(modules)
@@ -60,25 +53,15 @@ def test_the_list_of_commands_is_shown_without_importing_one():
 
 @pytest.mark.parametrize("name", ["Worker", "worker", "AntQ"])
 def test_who_enqueues_from_threads_imports_no_event_loop(name):
-    done = subprocess.run(  # noqa: S603 - our own package
-        [sys.executable, "-c", f"from antq_actors import {name}; import sys; print(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
+    done = run_python(
+        "-c", f"from antq_actors import {name}; import sys; print(*sys.modules)", check=True
     )
 
     assert not {"asyncio", "rich", "typer"} & set(done.stdout.split())
 
 
 def test_importing_the_package_imports_none_of_its_parts():
-    done = subprocess.run(
-        [sys.executable, "-c", "import antq_actors, sys; print(*sys.modules)"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = run_python("-c", "import antq_actors, sys; print(*sys.modules)", check=True)
 
     ours = [name for name in done.stdout.split() if name.startswith("antq_actors")]
     assert ours == ["antq_actors"]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.programs import run_python
 
 from antq_actors.cli import REFUSED, USAGE, course, run
 
@@ -169,8 +170,6 @@ def test_the_command_imports_no_library_to_list_the_course():
         "heavy = {'lmdb', 'msgspec', 'pykka', 'rich.console', 'antq_actors.otp'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
-    done = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
-    )
+    done = run_python("-c", program, check=True)
 
     assert done.stdout.endswith("\n[]\n")

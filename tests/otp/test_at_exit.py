@@ -1,10 +1,9 @@
 """A program that ends with running actors stops them, and ends."""
 
-import subprocess
-import sys
 import textwrap
 
 import pytest
+from support.programs import run_python
 
 HEAD = """
 import sys, threading
@@ -32,9 +31,7 @@ def spec(name):
 def run(program, timeout=30):
     """Run *program* after HEAD; answer its exit code and the lines it printed."""
     source = HEAD + textwrap.dedent(program)
-    done = subprocess.run(  # noqa: S603 - a program of this file
-        [sys.executable, "-c", source], capture_output=True, text=True, timeout=timeout, check=False
-    )
+    done = run_python("-c", source, timeout=timeout)
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout.splitlines()
 

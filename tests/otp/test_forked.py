@@ -1,11 +1,10 @@
 """In a forked child its parent's actors have ended; the parent's go on."""
 
 import os
-import subprocess
-import sys
 import textwrap
 
 import pytest
+from support.programs import run_python
 
 HEAD = """
 import os, threading, sys, traceback
@@ -49,13 +48,7 @@ def raises(error, fn):
 
 def run(program, says=""):
     source = HEAD + textwrap.dedent(program)
-    done = subprocess.run(  # noqa: S603 - a program of this file
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", source],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    done = run_python("-W", "ignore::DeprecationWarning", "-c", source, timeout=30)
     assert done.returncode == 0, done.stderr
     assert says in done.stderr
     return done.stdout.splitlines()

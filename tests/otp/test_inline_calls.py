@@ -1,7 +1,5 @@
 """A turn of a sleeping actor in another thread: still one at a time, in order, with one end."""
 
-import subprocess
-import sys
 import threading
 from operator import attrgetter
 
@@ -9,6 +7,7 @@ import pytest
 from probe import LONGEST, InThread, Probe, answering, raising
 from pykka._envelope import Envelope
 from supervised import eventually, raise_anew
+from support.programs import run_python
 
 from antq_actors.otp import (
     NOREPLY,
@@ -94,13 +93,7 @@ def a_program(code):
         "    return call(ref, None) is threading.current_thread()",
         *code,
     ]
-    return subprocess.run(  # noqa: S603 - its own code
-        [sys.executable, "-c", "\n".join(lines)],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=LONGEST,
-    )
+    return run_python("-c", "\n".join(lines), timeout=LONGEST)
 
 
 def test_the_main_thread_runs_a_turn_itself_while_only_ctrl_c_can_come_between():

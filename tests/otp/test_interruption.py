@@ -1,13 +1,12 @@
 """Interruption: it hits the stretch it is meant for, and nothing after it."""
 
 import itertools
-import subprocess
-import sys
 import threading
 
 import pytest
 from probe import LONGEST, InThread, Probe, raising
 from supervised import DONE, eventually, kill
+from support.programs import run_python
 
 from antq_actors.otp import (
     CallExit,
@@ -323,12 +322,6 @@ except FromTrace:
 
 def test_an_interrupt_leaves_nothing_behind_in_the_interpreter():
     # On CPython 3.11 it did, and a trace function that raised was called for ever.
-    done = subprocess.run(  # noqa: S603 - a program of this file
-        [sys.executable, "-c", AFTER_AN_INTERRUPT],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=True,
-    )
+    done = run_python("-c", AFTER_AN_INTERRUPT, timeout=30, check=True)
 
     assert done.stdout.splitlines() == ["interrupted", "traced"]

@@ -6,14 +6,13 @@ skipped, and fail where nothing may be left out (CI=true).
 
 import json
 import os
-import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from pykka_suite import differences
 from pykka_suite.source import CACHE, Unavailable, fetched, is_ci
+from support.programs import run_python
 
 ROOT = Path(__file__).parents[2]
 VERSION = version("pykka")
@@ -43,15 +42,8 @@ def outcomes_of(folder, stand_in, outcomes):
     }
     # With its own settings: pytest would find ours further up.
     settings = ["-c", "pyproject.toml", "--timeout", "30", "-p", "no:cacheprovider"]
-    run = subprocess.run(  # noqa: S603 - our own words
-        [sys.executable, "-m", "pytest", *settings, "-p", "pykka_suite.stand_in", "tests", "-q"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-    )
+    suite = ("-m", "pytest", *settings, "-p", "pykka_suite.stand_in", "tests", "-q")
+    run = run_python(*suite, cwd=folder, env=environment, timeout=100)
     assert outcomes.exists(), f"pykka's tests did not run to their end:\n{run.stdout}{run.stderr}"
     return json.loads(outcomes.read_text(encoding="utf-8"))
 

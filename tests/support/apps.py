@@ -2,7 +2,7 @@
 
 import time
 
-from antq_actors import Status
+from antq_actors import Status, Worker, worker
 
 ENDED = {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
 LONGEST = 80.0
@@ -10,6 +10,21 @@ LONGEST = 80.0
 
 STORE_TIMEOUT_SECONDS = 25.0
 """Less than the 30 s for which an application waits for a store that refuses, or for its jobs."""
+
+
+class Plain(Worker):
+    def perform(self, job):
+        pass
+
+
+class Fails(Worker):
+    def perform(self, job):
+        raise ValueError("no")
+
+
+@worker
+def send(email):
+    pass
 
 
 def until(condition, what="it"):

@@ -1,9 +1,9 @@
 """The programs of benchmarks/, run and imported."""
 
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
+
+from support.programs import run_python
 
 BENCHMARKS = Path(__file__).parent.parent.parent / "benchmarks"
 
@@ -13,13 +13,7 @@ LONGEST = 400.0
 
 
 def run(program, *options):
-    return subprocess.run(  # noqa: S603 - our own benchmarks
-        [sys.executable, BENCHMARKS / program, *options],
-        capture_output=True,
-        text=True,
-        timeout=LONGEST,
-        check=False,
-    )
+    return run_python(BENCHMARKS / program, *options, timeout=LONGEST)
 
 
 def module(name):

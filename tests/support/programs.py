@@ -19,6 +19,18 @@ def is_alive(pid):
         return False
 
 
+def run_python(*arguments, timeout=60, check=False, **options):
+    """Run Python with *arguments* to its end; return the process, with what it printed as text."""
+    return subprocess.run(  # noqa: S603 - it runs the tests' own code
+        [sys.executable, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=check,
+        **options,
+    )
+
+
 class Program:
     """Python code that runs in the folder *home*, and may import what is there and in tests/."""
 
