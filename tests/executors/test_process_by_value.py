@@ -155,8 +155,8 @@ def test_a_worker_for_a_cluster_is_packed_as_it_is_now():
     def local():
         return factor
 
-    first = parcel.pack(local)
+    first = parcel.pack_worker(local)
     factor = 3
 
     assert main_objects.loads_by_value(first.pickled).function() == 2
-    assert main_objects.loads_by_value(parcel.pack(local).pickled).function() == 3
+    assert main_objects.loads_by_value(parcel.pack_worker(local).pickled).function() == 3

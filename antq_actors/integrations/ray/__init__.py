@@ -25,7 +25,7 @@ NOT_INSTALLED: Final = "Ray is not installed in this environment: pip install 'a
 
 
 def make(settings: Settings) -> Executor:
-    """Make it. Raises NotReady where Ray is not installed."""
+    """Return the Ray executor of a queue. Raises NotReady where Ray is not installed."""
     if importlib.util.find_spec("ray") is None:
         raise NotReady(f"executor='ray' cannot run anything: {NOT_INSTALLED}")
     from antq_actors.integrations.ray.executor import RayExecutor  # noqa: PLC0415 - needs Ray

@@ -16,7 +16,7 @@ from ray import exceptions
 
 from antq_actors.checks import to_seconds
 from antq_actors.errors import BatchError, NotStarted, StorageError
-from antq_actors.integrations.ray.parcel import pack
+from antq_actors.integrations.ray.parcel import pack_worker
 from antq_actors.jobs import current_app
 from antq_actors.jobs.job import Job, check_outside_of_jobs
 from antq_actors.jobs.new_job import check_args
@@ -71,7 +71,7 @@ class Reply(NamedTuple):
     cause: BaseException | None = None
 
 
-class Client:
+class RayClient:
     """An application on a Ray cluster, from any process of it.
 
     Its methods are those of :class:`antq_actors.AntQ`, and raise what those raise. A change that
@@ -87,7 +87,7 @@ class Client:
         return f"<Client of {self._address.name!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Client, (self._address,)
+        return RayClient, (self._address,)
 
     # ---- life -----------------------------------------------------------------------------
 
@@ -103,11 +103,11 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Let ``perform_async`` in this process no longer come here. The application goes on."""
+        """Have ``perform_async`` in this process no longer enqueue here. The Ray actor goes on."""
         current_app.leave(self)
 
     def stop(self, *, timeout: float = 30.0) -> None:
-        """Stop the application as `AntQ.stop` does, and end the actor that hosts it."""
+        """Stop the hosted application as `AntQ.stop` does; kill its Ray actor and wait for that."""
         self.close()
         self.ask("stop", timeout, answer_timeout=timeout + ANSWER_TIMEOUT_SECONDS)
         handle = self._found()
@@ -119,7 +119,7 @@ class Client:
 
     @property
     def default_queue(self) -> str:
-        """The queue of workers that name none."""
+        """The application's queue of workers that name none; requested from the Ray actor once."""
         if self._default_queue is None:
             self._default_queue = self.ask("default_queue")
         return self._default_queue
@@ -131,8 +131,8 @@ class Client:
         /,
         **options: Unpack[JobOptions],
     ) -> Job:
-        """Store a job of *worker* and return it, as `AntQ.enqueue` does."""
-        sent = (pack(worker), _encoded(args), options)
+        """Store a job of *worker* through the Ray actor and return it, as `AntQ.enqueue` does."""
+        sent = (pack_worker(worker), _encoded(args), options)
         job: Job = self.ask("enqueue", *sent, may_repeat=False)
         return job
 
@@ -143,10 +143,10 @@ class Client:
         /,
         **options: Unpack[JobOptions],
     ) -> list[int]:
-        """Store a job for each item, in batches, as `AntQ.enqueue_many` does."""
-        parcel, items, ids = pack(worker), iter(args_iterable), list[int]()
+        """Store a job for each item in batches through the Ray actor, as `AntQ.enqueue_many`."""
+        parcel, items, ids = pack_worker(worker), iter(args_iterable), list[int]()
         for start in itertools.count(0, BATCH_SIZE):
-            batch, error = _batch(items)
+            batch, error = _next_batch(items)
             try:
                 ids += self.ask("enqueue_many", parcel, batch, options, may_repeat=False)
             except BatchError as refused:
@@ -165,34 +165,35 @@ class Client:
         return jobs
 
     def count_jobs(self, *, worker: AnyWorker | str | None = None, **filters: Any) -> int:
-        """Return how many jobs pass all given filters, as `AntQ.count_jobs` does."""
+        """Return how many jobs on the Ray cluster match, as `AntQ.count_jobs`."""
         number: int = self.ask("count_jobs", worker=_name(worker), **filters)
         return number
 
     def get_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
-        """Return the job with this id. Raises JobNotFound."""
+        """Return the job with this id of the application on the Ray cluster. Raises JobNotFound."""
         job: Job = self.ask("get_job", id)
         return job
 
     def cancel_job(self, job_or_id: Job | int) -> Job:
-        """Cancel a job and return it, as `AntQ.cancel_job` does."""
+        """Cancel a job of the application on the Ray cluster and return it."""
         job: Job = self.ask("cancel_job", _id(job_or_id))
         return job
 
     def retry_job(self, job_or_id: Job | int) -> Job:
-        """Enqueue an ended job again and return it, as `AntQ.retry_job` does."""
+        """Enqueue an ended job on the Ray cluster again and return it, as `AntQ.retry_job` does."""
         job: Job = self.ask("retry_job", _id(job_or_id), may_repeat=False)
         return job
 
     def delete_job(self, job_or_id: Job | int) -> None:
-        """Delete a job, as `AntQ.delete_job` does."""
+        """Delete a job of the application on the Ray cluster, as `AntQ.delete_job` does."""
         self.ask("delete_job", _id(job_or_id), may_repeat=False)
 
     def wait_idle(
         self, queue: str | None = None, *, timeout: float | timedelta | None = None
     ) -> bool:
-        """Wait until there is nothing left to do, as `AntQ.wait_idle` does, a moment at a time: the
-        host does one thing after the other.
+        """Wait until the application on the Ray cluster has nothing to do, as `AntQ.wait_idle`.
+
+        It is asked for a moment at a time: the host does one thing after the other.
         """
         if timeout is None:
             check_outside_of_jobs("wait_idle")
@@ -208,47 +209,34 @@ class Client:
     # ---- Ant's names ----------------------------------------------------------------------
 
     def list_workers(self, *, worker: AnyWorker | str | None = None, **filters: Any) -> list[Job]:
-        """Do what `AntQ.list_workers` does."""
+        """Return jobs of the application on the Ray cluster, as `AntQ.list_workers` does."""
         jobs: list[Job] = self.ask("list_workers", worker=_name(worker), **filters)
         return jobs
 
     def count_workers(self, **filters: Any) -> int:
-        """Count jobs of the application on the Ray cluster, as `AntQ.count_workers` does."""
+        """Return how many jobs match on the Ray cluster, as `AntQ.count_workers` does."""
         number: int = self.ask("count_workers", **filters)
         return number
 
-    def get_worker(self, id: int) -> Job:  # noqa: A002 - as the field is named
-        """Do what :meth:`get_job` does, under Ant's name."""
-        return self.get_job(id)
+    get_worker, cancel_worker = get_job, cancel_job
+    retry_worker, delete_worker = retry_job, delete_job
 
-    def cancel_worker(self, job_or_id: Job | int) -> Job:
-        """Do what :meth:`cancel_job` does, under Ant's name."""
-        return self.cancel_job(job_or_id)
-
-    def retry_worker(self, job_or_id: Job | int) -> Job:
-        """Do what :meth:`retry_job` does, under Ant's name."""
-        return self.retry_job(job_or_id)
-
-    def delete_worker(self, job_or_id: Job | int) -> None:
-        """Do what :meth:`delete_job` does, under Ant's name."""
-        self.delete_job(job_or_id)
-
-    def queue(self, name: str) -> QueueClient:
-        """Return the queue of this name. Raises UnknownQueue."""
+    def queue(self, name: str) -> RayQueueClient:
+        """Return the client of a queue on the Ray cluster, checked there. Raises UnknownQueue."""
         self.ask("queue", name, "name")
-        return QueueClient(self, name)
+        return RayQueueClient(self, name)
 
     # ---- attempts -------------------------------------------------------------------------
 
     def report(self, attempt: int, progress: Progress) -> None:
-        """Send how far an attempt has come, without waiting for a reply."""
+        """Send an attempt's progress from its Ray task to the Ray actor, without waiting."""
         try:
             self._found().on_progress.remote(attempt, progress)
         except (exceptions.RayError, NotStarted):
             self._handle = None
 
     def is_stop_requested(self, attempt: int) -> bool:
-        """Return whether an attempt must stop."""
+        """Return whether an attempt in a Ray task must stop; calls the application's Ray actor."""
         is_requested: bool = ray.get(
             self._found().is_stop_requested.remote(attempt), timeout=ANSWER_TIMEOUT_SECONDS
         )
@@ -264,7 +252,10 @@ class Client:
         answer_timeout: float = ANSWER_TIMEOUT_SECONDS,
         **options: Any,
     ) -> Any:
-        """Ask the host. Raises what it raises, NotStarted and StorageError."""
+        """Call the Ray actor, again if it died, and return its reply.
+
+        Raises what the actor raises, NotStarted and StorageError.
+        """
         deadline = time.monotonic() + answer_timeout
         while True:
             is_new = self._handle is None
@@ -302,7 +293,7 @@ class Client:
 
     def _found(self) -> Any:
         if self._handle is None:
-            self._handle = find(self._address.name)
+            self._handle = find_host(self._address.name)
         if self._handle is None:
             raise self._not_hosted()
         return self._handle
@@ -314,10 +305,10 @@ class Client:
         )
 
 
-class QueueClient:
+class RayQueueClient:
     """A queue of an application on a Ray cluster, as `antq_actors.QueueHandle`."""
 
-    def __init__(self, client: Client, name: str) -> None:
+    def __init__(self, client: RayClient, name: str) -> None:
         self.name = name
         self._client = client
 
@@ -325,25 +316,25 @@ class QueueClient:
         return f"<QueueClient {self.name!r}>"
 
     def set_concurrency(self, n: int) -> None:
-        """Perform up to *n* jobs at once from now on, until the host is restarted."""
+        """Perform up to *n* jobs of the queue at once on the Ray cluster, until a restart."""
         self._client.ask("queue", self.name, "set_concurrency", n)
 
     def pause(self) -> None:
-        """Claim nothing more; running jobs go on."""
+        """Have the queue on the Ray cluster claim no more jobs; running jobs go on."""
         self._client.ask("queue", self.name, "pause")
 
     def resume(self) -> None:
-        """Claim jobs again."""
+        """Have the queue on the Ray cluster claim jobs again."""
         self._client.ask("queue", self.name, "resume")
 
     def status(self) -> QueueStatus:
-        """Return how the queue is."""
+        """Return the status of the queue on the Ray cluster."""
         status: QueueStatus = self._client.ask("queue", self.name, "status")
         return status
 
 
-def find(name: str) -> Any:
-    """Return the actor that hosts the application of this name, or None."""
+def find_host(name: str) -> Any:
+    """Return the Ray actor that hosts the application of this name, or None."""
     try:
         return ray.get_actor(name, namespace=NAMESPACE)
     except ValueError:
@@ -352,7 +343,7 @@ def find(name: str) -> Any:
 
 def _wait_until_gone(name: str) -> None:
     deadline = time.monotonic() + ANSWER_TIMEOUT_SECONDS
-    while find(name) is not None and time.monotonic() < deadline:
+    while find_host(name) is not None and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
 
 
@@ -360,8 +351,8 @@ def _encoded(args: Mapping[str, Any] | None) -> bytes:
     return encode_args(check_args(args))  # here, so that it is refused here
 
 
-def _batch(items: Any) -> tuple[list[bytes], Exception | None]:
-    """Return the next items, and why there are no more if that is an error."""
+def _next_batch(items: Any) -> tuple[list[bytes], Exception | None]:
+    """Return the next encoded arguments for ``enqueue_many``, and the error that ended them."""
     batch: list[bytes] = []
     try:
         batch += (_encoded(item) for item in itertools.islice(items, BATCH_SIZE))

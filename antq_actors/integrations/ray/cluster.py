@@ -37,10 +37,10 @@ from antq_actors.integrations.ray import executor, parcel
 from antq_actors.integrations.ray.client import (
     NAMESPACE,
     Address,
-    Client,
-    QueueClient,
+    RayClient,
+    RayQueueClient,
     Reply,
-    find,
+    find_host,
     hosted_here,
 )
 
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
 
-__all__ = ["NAMESPACE", "Client", "QueueClient", "connect", "host"]
+__all__ = ["NAMESPACE", "RayClient", "RayQueueClient", "connect", "host"]
 
 log: Final = logging.getLogger("antq_actors.cluster")
 
@@ -72,8 +72,8 @@ def host(
     queues: Mapping[str, int | QueueConfig] | None = None,
     name: str = DEFAULT_NAME,
     **settings: Any,
-) -> Client:
-    """Host the application over *path* on this node, or find it hosted; return its client.
+) -> RayClient:
+    """Host the application over *path* in a Ray actor on this node, or find it; return its client.
 
     *settings* are those of :class:`antq_actors.AntQ`. Begins Ray as ``ray.init()`` does if this
     process has not. Keys in ``ANTQ_SIGNING_KEYS`` of this process are the application's, also on a
@@ -83,9 +83,9 @@ def host(
     where = Path(path).absolute()
     AntQ(where, queues=queues, **settings)  # what is wrong with them is said here
     _begin()
-    is_new = find(name) is None
+    is_new = find_host(name) is None
     handle = _actor(name).remote(where, queues, name, settings, _keys(settings))
-    client = Client(Address(name))
+    client = RayClient(Address(name))
     try:
         hosted = client.ask("path")
     except Exception:
@@ -102,8 +102,8 @@ def host(
 
 
 def _actor(name: str) -> Any:
-    """Return the class of Ray's actor: named, detached, on this node, restarted when it dies."""
-    return ray.remote(Host).options(
+    """Return the class of Ray's actor for the host: named, detached, on this node, restarted."""
+    return ray.remote(RayHost).options(
         name=name,
         namespace=NAMESPACE,
         get_if_exists=True,
@@ -124,14 +124,14 @@ def _keys(settings: Mapping[str, Any]) -> KeyText | None:
     return None if has_file else signing_keys.of_environment()
 
 
-def connect(name: str = DEFAULT_NAME) -> Client:
-    """Return the client of an application that is hosted on this Ray cluster.
+def connect(name: str = DEFAULT_NAME) -> RayClient:
+    """Return the client of an application hosted on this Ray cluster; starts Ray if need be.
 
     Until it is closed, ``perform_async`` in this process enqueues there. Raises NotStarted when
     none is hosted as *name*.
     """
     _begin()
-    client = Client(Address(name))
+    client = RayClient(Address(name))
     client.ask("path")
     current_app.enter(client)
     return client
@@ -142,8 +142,8 @@ def _begin() -> None:
         ray.init()
 
 
-class Host:
-    """The actor of Ray that runs the application; :class:`Client` is its other half.
+class RayHost:
+    """The actor of Ray that runs the application; :class:`RayClient` is its other half.
 
     It starts the application when it is made, which is also what Ray does when it restarts it. An
     application that cannot start returns that error to every call, and is tried again. If its tree
@@ -168,7 +168,7 @@ class Host:
         self._start()
 
     def ask(self, what: str, args: Sequence[Any], options: Mapping[str, Any]) -> Reply:
-        """Perform the request *what* of a client, and return its result or its error."""
+        """Call the hosted application's method *what* for a client; return its result or error."""
         if self._failure is not None and what != "stop":
             return Reply(None, _portable(self._failure), _portable(self._failure.__cause__))
         own = getattr(self, f"_{what}", None)
@@ -178,11 +178,11 @@ class Host:
             return Reply(None, _portable(error), _portable(error.__cause__))
 
     def on_progress(self, number: int, progress: Progress) -> None:
-        """Note the progress that an attempt reports from its task."""
+        """Note the progress of an attempt, reported by its Ray task."""
         executor.on_progress(number, progress)
 
     def is_stop_requested(self, number: int) -> bool:
-        """Return whether an attempt must stop."""
+        """Return whether an attempt in a Ray task must stop."""
         return executor.is_stop_requested(number)
 
     # ---- what a client asks; all else is the application's own ----------------------------------
@@ -193,11 +193,11 @@ class Host:
     def _default_queue(self) -> str:
         return self._app.default_queue
 
-    def _enqueue(self, worker: parcel.Parcel, args: bytes, options: Mapping[str, Any]) -> Job:
+    def _enqueue(self, worker: parcel.WorkerParcel, args: bytes, options: Mapping[str, Any]) -> Job:
         return self._app.enqueue(_worker(worker), load_args(args), **options)
 
     def _enqueue_many(
-        self, worker: parcel.Parcel, items: Sequence[bytes], options: Mapping[str, Any]
+        self, worker: parcel.WorkerParcel, items: Sequence[bytes], options: Mapping[str, Any]
     ) -> list[int]:
         return self._app.enqueue_many(_worker(worker), map(load_args, items), **options)
 
@@ -229,13 +229,13 @@ class Host:
             os._exit(1)
 
 
-def _worker(sent: parcel.Parcel) -> AnyWorker:
-    parcel.unpack(sent)
+def _worker(sent: parcel.WorkerParcel) -> AnyWorker:
+    parcel.unpack_worker(sent)
     return resolver.resolve(sent.name, job_id=0)
 
 
 def _portable(error: BaseException | None) -> BaseException | None:
-    """Return *error* if it can travel, else its text."""
+    """Return *error* if it can be pickled for the Ray client, else a RuntimeError with its text."""
     if error is None:
         return None
     try:

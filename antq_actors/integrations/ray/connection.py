@@ -31,7 +31,7 @@ class _Users:
 _users = _Users()
 
 
-class Session(NamedTuple):
+class RaySession(NamedTuple):
     """A connection to a cluster."""
 
     where: str
@@ -39,8 +39,8 @@ class Session(NamedTuple):
     """As whom Ray knows this process, until that ends the connection."""
 
 
-def connect() -> Session:
-    """Start to use Ray; each call needs a `disconnect`. Raises NotReady."""
+def connect() -> RaySession:
+    """Connect this process to Ray, or start one; pair with `disconnect`. Raises NotReady."""
     with _users.lock:
         try:
             if not ray.is_initialized():
@@ -48,7 +48,7 @@ def connect() -> Session:
                 ray.init()
                 _users.is_ours = True
             context = ray.get_runtime_context()
-            session = Session(context.gcs_address, context.get_job_id())
+            session = RaySession(context.gcs_address, context.get_job_id())
         except Exception as error:
             raise NotReady(f"there is no Ray to use: {type(error).__name__}: {error}") from error
         _users.number += 1
@@ -56,14 +56,14 @@ def connect() -> Session:
 
 
 def _check_address(address: str) -> None:
-    """Raise OSError if nothing listens there: Ray itself would try that for a minute."""
+    """Raise OSError if nothing listens at Ray's address; Ray itself would try that for a minute."""
     name, _, port = address.rpartition(":")
     if name and "/" not in name and port.isdecimal():
         socket.create_connection((name, int(port)), timeout=_CONNECT_TIMEOUT_SECONDS).close()
 
 
 def disconnect() -> None:
-    """Release Ray; the last user shuts it down, if it was started here."""
+    """Count one executor less that uses Ray; the last shuts Ray down, if it was started here."""
     with _users.lock:
         _users.number -= 1
         if _users.number == 0 and _users.is_ours:
@@ -71,23 +71,23 @@ def disconnect() -> None:
             ray.shutdown()
 
 
-def abandon(session: Session) -> None:
-    """Shut down a Ray whose node has died, if it was started here; all its users find it so."""
+def abandon(session: RaySession) -> None:
+    """Shut down the Ray of *session*, whose node has died, if this process started it."""
     with _users.lock:
         if _users.is_ours and is_open(session):
             _users.is_ours = False
             ray.shutdown()
 
 
-def is_there() -> bool:
-    """Return whether this process is connected to Ray at all."""
+def is_connected() -> bool:
+    """Return whether this process is connected to any Ray."""
     there: bool = ray.is_initialized()
     return there
 
 
-def is_open(session: Session) -> bool:
-    """Return whether this process is connected as it was then."""
+def is_open(session: RaySession) -> bool:
+    """Return whether this process is still connected to the Ray of *session*."""
     job: str | None = None
-    if is_there():
+    if is_connected():
         job = ray.get_runtime_context().get_job_id()
     return job == session.job

@@ -20,7 +20,7 @@ from ray import exceptions
 from antq_actors.errors import StorageError
 from antq_actors.executors.base import RAY, Health, NotReady
 from antq_actors.integrations.ray import client, connection, task
-from antq_actors.integrations.ray.parcel import NotPicklableError, pack
+from antq_actors.integrations.ray.parcel import NotPicklableError, pack_worker
 from antq_actors.jobs import current_app
 from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted
 from antq_actors.jobs.worker_registry import defined
@@ -73,7 +73,7 @@ class RayExecutor:
         self._lock = threading.Lock()
         self._attempts: set[RayHandle] = set()
         self._waiting: list[RayHandle] = []
-        self._session: connection.Session | None = None
+        self._session: connection.RaySession | None = None
         self._refusal: str | None = None
         self._actor: Any = None  # set with the session
         self._functions: dict[tuple[str, str], Any] = {}
@@ -81,14 +81,14 @@ class RayExecutor:
     # ---- the contract -----------------------------------------------------------------------
 
     def child(self) -> ChildSpec:
-        """Describe the actor that keeps the connection."""
+        """Return the spec of the actor that keeps the queue's connection to Ray."""
         return RayActor.child_spec(
             self, name=self._settings.name, shutdown=SHUTDOWN_TIMEOUT_SECONDS
         )
 
     def start(self, attempt: Attempt, done: Done) -> RayHandle:
-        """Send an attempt to Ray. Raises NotReady without a connection to it."""
-        if self._session is not None and not connection.is_there():
+        """Submit an attempt as a Ray task, or keep it until Ray is started. Raises NotReady."""
+        if self._session is not None and not connection.is_connected():
             self.check()
         with self._lock:
             if self._refusal is not None:
@@ -102,18 +102,18 @@ class RayExecutor:
         return handle
 
     def resize(self, concurrency: int) -> None:
-        """Do nothing: how many tasks run at once is up to the resources of the cluster."""
+        """Do nothing: the resources of the Ray cluster limit how many tasks run at once."""
 
     def health(self) -> Health:
-        """Return how many attempts Ray has, and where it is."""
+        """Return how many attempts Ray has, and the address of its cluster."""
         session = self._session
         detail = f"Ray at {session.where}" if session else self._refusal or "Ray is being started"
         return Health(RAY, len(self._attempts), detail)
 
     # ---- for its actor ----------------------------------------------------------------------
 
-    def open(self, actor: ServerRef, session: connection.Session) -> None:
-        """Give attempts to Ray from now on, and those that wait first."""
+    def open(self, actor: ServerRef, session: connection.RaySession) -> None:
+        """Submit attempts to the connected Ray from now on, and those that wait first."""
         with self._lock:
             self._actor = actor
             self._session = session
@@ -124,7 +124,7 @@ class RayExecutor:
                 self._submit(handle)
 
     def refuse(self, reason: str) -> None:
-        """Take no attempts until it is opened; those that wait go back to their queue."""
+        """Refuse attempts until Ray is connected; give those that wait back to their queue."""
         with self._lock:
             self._refusal = reason
             self._session = None
@@ -133,7 +133,7 @@ class RayExecutor:
             handle.end(GivenBack())
 
     def lose_node(self) -> None:
-        """Take no attempts until Ray is started again: the node of this process has died."""
+        """Refuse attempts, and notify the Ray actor that the node of this process has died."""
         session, actor = self._session, self._actor
         if session is not None:
             self.refuse("the Ray node that this process was connected to has died")
@@ -144,21 +144,21 @@ class RayExecutor:
         self._attempts.discard(handle)
 
     def check(self) -> None:
-        """Abandon all attempts and connect again, if this program has called ``ray.shutdown()``."""
+        """Reconnect to Ray and interrupt all attempts, if this program has shut Ray down."""
         session, actor = self._session, self._actor
         if session is not None and not connection.is_open(session):
             self.close("the connection to Ray was ended by this program")
             actor.deliver(_Connect())
 
     def close(self, reason: str) -> None:
-        """Take no attempts, and abandon all there are."""
+        """Refuse attempts, report those under way as interrupted and cancel their Ray tasks."""
         self.refuse(reason)
         for handle in list(self._attempts):
             handle.end(Interrupted(reason))  # before Ray reports that its task was cancelled
             handle.kill()
 
     def renew(self) -> None:
-        """Let attempts wait: Ray is being started."""
+        """Let attempts wait while Ray is being started, until a timer gives them back."""
         with self._lock:
             self._refusal = None
         timers.call_after(self._wait_no_longer, CONNECT_TIMEOUT_SECONDS)
@@ -191,14 +191,14 @@ class RayExecutor:
             job=attempt.job_with_errors(),  # the task has no store
             until=handle.until(),
             failed=attempt.failed,
-            worker=None if worker is None else pack(worker),
+            worker=None if worker is None else pack_worker(worker),
             log_level=logging.getLogger().getEffectiveLevel(),
             default_queue="default" if application is None else application.default_queue,
             host=client.hosted_here.address,
         )
 
     def _function(self, worker_name: str) -> Any:
-        """Return the function of Ray that performs the jobs of a worker."""
+        """Return Ray's remote function for the jobs of a worker, with the worker's Ray options."""
         worker = defined(worker_name)
         options: RayOptions = () if worker is None else worker.antq_options.ray
         key = (worker_name, repr(options))
@@ -217,13 +217,13 @@ class _Connect(NamedTuple):
 class _NodeDied(NamedTuple):
     """The node of this process has died."""
 
-    session: connection.Session
+    session: connection.RaySession
 
 
 class _Renew(NamedTuple):
     """Ray has had its time to report this for all that was under way."""
 
-    session: connection.Session
+    session: connection.RaySession
 
 
 class _Check(NamedTuple):
@@ -239,18 +239,18 @@ class RayActor(GenServer):
         self._is_connected = False
 
     def init(self) -> Continue:
-        """Take attempts from now on."""
+        """Let attempts wait for Ray, and start the timer that checks the connection."""
         self._executor.renew()
         self.send_after(CHECK_INTERVAL_SECONDS, _Check())
         self._otp_cell.watch(self, self._on_end)
         return Continue()
 
     def handle_continue(self, _token: object) -> None:
-        """Connect to Ray, which may start it and take seconds."""
+        """Connect the executor to Ray, which may start it and take seconds."""
         self._connect()
 
     def handle_info(self, message: Any) -> None:
-        """Try again, or check."""
+        """Connect to Ray again, check the connection, or give up a Ray whose node has died."""
         match message:
             case _Connect():
                 self._connect()
@@ -268,7 +268,7 @@ class RayActor(GenServer):
                 super().handle_info(message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
-        """Abandon what runs, and disconnect from Ray."""
+        """Cancel the executor's Ray tasks, and disconnect from Ray."""
         self._executor.close("its executor was stopped")
         self._disconnect()
 
@@ -324,12 +324,12 @@ class RayHandle:
         under_way[self.number] = self
 
     def until(self) -> float | None:
-        """Return when it times out, by the clock on the wall."""
+        """Return the wall-clock time at which the attempt times out; None: never."""
         deadline = self.attempt.control.deadline
         return None if deadline is None else time.time() + deadline - time.monotonic()
 
     def interrupt(self) -> None:
-        """Have Ray kill the process that performs the job, or drop the job if it has not begun."""
+        """Have Ray kill the process of the attempt's task, or end an attempt that waits for Ray."""
         self.stop_requested = True
         if self._ref is None:
             self.end(None)  # it is not submitted any more
@@ -337,12 +337,12 @@ class RayHandle:
             self._cancel()
 
     def kill(self) -> bool:
-        """Do the same; when its process is dead is for Ray to know."""
+        """Have Ray kill the process of the attempt's task, as `interrupt` does; return False."""
         self.interrupt()
         return False
 
     def begin(self, ref: Any) -> None:
-        """Be the task whose outcome *ref* stands for."""
+        """Watch the attempt's Ray task, of outcome *ref*; cancel it if a stop was requested."""
         self._ref = ref
         # Ray calls from a thread of its own, one for all.
         ref.future().add_done_callback(self._ended)
@@ -350,7 +350,7 @@ class RayHandle:
             self._cancel()
 
     def end(self, end: Outcome | NotRun | None) -> None:
-        """Report how it ended."""
+        """Report how the Ray attempt ended to its queue, and forget it."""
         under_way.pop(self.number, None)
         self._executor.leave(self)
         self._done(end)
@@ -374,11 +374,11 @@ class RayHandle:
         elif isinstance(error, exceptions.WorkerCrashedError) and _last_kill.is_recent():
             self.end(Interrupted("its Ray worker process died when that of another job was killed"))
         else:
-            self.end(meaning(error))
+            self.end(outcome_of(error))
 
 
-def meaning(error: BaseException) -> Outcome:
-    """Return the outcome of an attempt whose Ray task ended with *error*, and was not cancelled.
+def outcome_of(error: BaseException) -> Outcome:
+    """Return the outcome of an attempt whose Ray task ended with *error*, without a cancel by us.
 
     What the job may have caused is its failure; the loss of a node is not.
     """
@@ -403,14 +403,14 @@ def meaning(error: BaseException) -> Outcome:
 
 
 def on_progress(number: int, progress: Progress) -> None:
-    """Note what an attempt has reported, if it is still under way."""
+    """Store the progress that a Ray task has reported in its attempt, if that has not ended."""
     handle = under_way.get(number)
     if handle is not None:
         handle.attempt.control.report(progress)
 
 
 def is_stop_requested(number: int) -> bool:
-    """Return whether an attempt must stop; from now on, it gets some time to do so by itself."""
+    """Return whether the attempt of a Ray task must stop; notes that the attempt checks."""
     handle = under_way.get(number)
     return handle is None or handle.attempt.control.cancelled()
 

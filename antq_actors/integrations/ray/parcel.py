@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.resolver import AnyWorker
 
 
-class Parcel(NamedTuple):
+class WorkerParcel(NamedTuple):
     """What another process needs to have a worker."""
 
     name: str
@@ -27,27 +27,27 @@ class NotPicklableError(TypeError):
     """A worker of a script or a function cannot be pickled."""
 
 
-_packed: Final[dict[str, tuple[AnyWorker, Parcel]]] = {}
+_packed: Final[dict[str, tuple[AnyWorker, WorkerParcel]]] = {}
 _unpacked: Final[dict[str, bytes]] = {}
 
 
-def pack(worker: AnyWorker) -> Parcel:
-    """Return *worker* for another process. Raises NotPicklableError."""
+def pack_worker(worker: AnyWorker) -> WorkerParcel:
+    """Return *worker* by name, module or pickle, for a Ray process. Raises NotPicklableError."""
     name = resolver.name_of(worker)
     known = _packed.get(name)
     if known is not None and known[0] is worker:
         return known[1]
     if not resolver.is_importable(worker):
         # Each time: what it refers to may have changed, such as in another cell of a notebook.
-        return Parcel(name, pickled=_dumped(worker, name))
+        return WorkerParcel(name, pickled=_dumped(worker, name))
     # Not by its name alone: that may be one of its own choice.
-    parcel = Parcel(name, worker.__module__)
+    parcel = WorkerParcel(name, worker.__module__)
     _packed[name] = (worker, parcel)
     return parcel
 
 
-def unpack(parcel: Parcel) -> None:
-    """Define its worker under its name in this process, if it can be had."""
+def unpack_worker(parcel: WorkerParcel) -> None:
+    """Import or unpickle the worker sent to this Ray process, and define it under its name."""
     name, module, pickled = parcel
     if pickled is not None:
         if _unpacked.get(name) != pickled:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
 from antq_actors.errors import NotStarted
 from antq_actors.executors.base import attempt_runner
 from antq_actors.integrations.ray import parcel
-from antq_actors.integrations.ray.client import Address, Client
+from antq_actors.integrations.ray.client import Address, RayClient
 from antq_actors.jobs import current_app
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.perform import Attempt
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import FrameType
 
-    from antq_actors.integrations.ray.parcel import Parcel
+    from antq_actors.integrations.ray.parcel import WorkerParcel
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.outcome import Failed
@@ -53,7 +53,7 @@ class Wanted(NamedTuple):
     """When it times out, by the clock on the wall: the nodes share no other."""
     failed: Failed | None
     """As of an `Attempt`."""
-    worker: Parcel | None
+    worker: WorkerParcel | None
     log_level: int
     default_queue: str
     host: Address | None
@@ -61,22 +61,22 @@ class Wanted(NamedTuple):
 
 
 def run(pickled: bytes) -> bytes:
-    """Perform the attempt that is *Wanted* and return its outcome, whatever the worker does.
+    """Perform in a Ray task the attempt that is pickled, and return its pickled outcome.
 
-    Both are pickled: what Ray does with objects that are no bytes takes ten times as long. Raises
-    SystemExit alone, and that when Ray ends this process.
+    What Ray does with objects that are no bytes takes ten times as long. Raises SystemExit alone,
+    and that when Ray ends this process.
     """
     wanted: Wanted = pickle.loads(pickled)  # noqa: S301 - of the application's own process
     logging.basicConfig(level=wanted.log_level)  # to where Ray looks for logs; once
     _sigterm.install()
     _application.represent(wanted.host, wanted.default_queue)
     if wanted.worker is not None:
-        parcel.unpack(wanted.worker)
+        parcel.unpack_worker(wanted.worker)
     until = wanted.until
     deadline = None if until is None else time.monotonic() + until - time.time()
     control = Control(deadline)
     if wanted.host is not None:
-        control = _Control(deadline, client=Client(wanted.host), number=wanted.number)
+        control = _RayControl(deadline, client=RayClient(wanted.host), number=wanted.number)
     attempt = Attempt(wanted.job, control, wanted.failed)
     try:
         with _sigterm:
@@ -86,7 +86,7 @@ def run(pickled: bytes) -> bytes:
     return pickle.dumps(outcome, pickle.HIGHEST_PROTOCOL)
 
 
-class _Control(Control):
+class _RayControl(Control):
     """The control of an attempt whose queue is in the Ray actor that hosts the application."""
 
     client: Any = None
@@ -124,7 +124,7 @@ class _Sigterm:
         self._performs = False
 
     def install(self) -> None:
-        """Handle SIGTERM before Ray does from now on."""
+        """Install the SIGTERM handler of a Ray task's process, in front of Ray's own."""
         if not self._is_installed and threading.current_thread() is threading.main_thread():
             self._is_installed = True
             self._of_ray = signal.signal(signal.SIGTERM, self._on_sigterm)
@@ -145,17 +145,17 @@ class _Sigterm:
             sys.exit(1)
 
 
-class _Application:
+class _HostedApplication:
     """Stands for the application, for attempts that enqueue jobs."""
 
     def __init__(self) -> None:
         self.default_queue = "default"
-        self._host: Client | None = None
+        self._host: RayClient | None = None
         self._is_known = False
 
     def represent(self, host: Address | None, default_queue: str) -> None:
-        """Represent the one at *host* from now on."""
-        self._host = None if host is None else Client(host)
+        """Have jobs of this Ray process enqueue through the application hosted at *host*."""
+        self._host = None if host is None else RayClient(host)
         self.default_queue = default_queue
         if not self._is_known:
             self._is_known = True
@@ -168,7 +168,7 @@ class _Application:
         /,
         **options: Unpack[JobOptions],
     ) -> Job:
-        """Have the host store a job. Raises NotStarted where there is none."""
+        """Have the hosting Ray actor store a job. Raises NotStarted if none hosts."""
         if self._host is None:
             raise NotStarted(
                 "the application that runs this job is not hosted on the Ray cluster, so no job can"
@@ -179,5 +179,5 @@ class _Application:
         return self._host.enqueue(worker, args, **options)
 
 
-_application: Final = _Application()
+_application: Final = _HostedApplication()
 _sigterm: Final = _Sigterm()
