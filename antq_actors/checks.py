@@ -35,24 +35,24 @@ _LONGEST_EXAMPLE: Final = 30
 
 
 def is_whole(value: object) -> TypeGuard[int]:
-    """Return whether *value* is an int, and no bool."""
+    """Return whether an argument's *value* is an int, and no bool."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Return whether *value* is an int or a float, and no bool."""
+    """Return whether an argument's *value* is an int or a float, and no bool."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_flag(value: object, what: str) -> bool:
-    """Return *value* if it is True or False; else raise TypeError, which names it *what*."""
+    """Return an argument if it is True or False; else raise TypeError, which names it *what*."""
     if not isinstance(value, bool):
         raise TypeError(f"{what} must be True or False, got {value!r}")
     return value
 
 
 def check_whole(value: object, what: str, least: int, *, none: str = "") -> int:
-    """Return *value* if it is an int of at least *least*; *none* is for what may be None.
+    """Return an argument if it is an int of at least *least*; *none* is for what may be None.
 
     Raises TypeError or ValueError.
     """
@@ -64,7 +64,7 @@ def check_whole(value: object, what: str, least: int, *, none: str = "") -> int:
 
 
 def whole(value: object) -> int | None:
-    """Return *value* as an int if it is a whole number, else None.
+    """Return an argument's *value* as an int if it is a whole number, else None.
 
     >>> whole(5), whole(5.0), whole(True)
     (5, None, None)
@@ -80,7 +80,7 @@ def whole(value: object) -> int | None:
 
 
 def real(value: object) -> int | float | None:
-    """Return *value* as an int or a float if it is a real number, else None.
+    """Return an argument's *value* as an int or a float if it is a real number, else None.
 
     >>> real(5), real(0.5), real("5")
     (5, 0.5, None)
@@ -100,7 +100,7 @@ def real(value: object) -> int | float | None:
 
 
 def to_seconds(value: object, what: str) -> float:
-    """Return *value* in seconds, zero or more; *what* is its name in the errors.
+    """Return an argument, a number or a timedelta, in seconds, zero or more; errors name it *what*.
 
     Raises TypeError for what is no real number and no timedelta, ValueError for what is negative,
     not finite or longer than the calendar.
@@ -125,7 +125,7 @@ def to_seconds(value: object, what: str) -> float:
 
 
 def timeout_seconds(timeout: float | timedelta | None, what: str = "timeout") -> float | None:
-    """Return *timeout* in seconds; None means no limit, as does more than a lock can wait.
+    """Return a *timeout* argument in seconds; None: no limit, or more than a lock can wait.
 
     Raises TypeError for what is no time, ValueError for a negative one or NaN, both naming *what*.
 
@@ -144,7 +144,7 @@ def timeout_seconds(timeout: float | timedelta | None, what: str = "timeout") ->
 
 
 def finite_seconds(given: float | timedelta | None, what: str) -> float:
-    """Return *given* in seconds, however many, for what happens when they are over.
+    """Return the time argument *given* in seconds, for what happens when they are over.
 
     Raises what `timeout_seconds` raises, and ValueError for None and infinity, too.
     """
@@ -162,7 +162,7 @@ def finite_seconds(given: float | timedelta | None, what: str) -> float:
 
 
 def exact_str(text: str) -> str:
-    """Return *text* as a str and nothing more: str() of an enum's member would be its name."""
+    """Return *text* as a plain str, also of an enum's member or another subclass."""
     return str.__str__(text)
 
 
@@ -229,7 +229,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def list_known(name: str, known: Iterable[str]) -> str:
-    """Return the same, with all that are known in any case.
+    """Return the end of a sentence about an unknown *name*: all known ones, and the closest.
 
     >>> list_known("mial", ["mail", "default"])
     "; there are 'default', 'mail' (did you mean 'mail'?)"

@@ -23,18 +23,18 @@ _at_end: Final[list[Callable[[], object]]] = []
 
 
 def at_end(fn: Callable[[], object]) -> None:
-    """Have *fn* called when a forked child ends here, to stop what the child has started."""
+    """Register *fn*, to be called when a forked child process ends here, as by `end`."""
     _at_end.append(fn)
 
 
 def end_if_forked(since: int, error: BaseException | None = None) -> None:
-    """End this process if it was forked after *since*; see `end`."""
+    """End this process if it was forked after *since*, a `generation`; see `end`."""
     if since != generation:
         end(error)
 
 
 def end(error: BaseException | None = None) -> NoReturn:
-    """End this process as one whose code has returned, or has raised *error*.
+    """End this forked child process, as if its code had returned or raised *error*.
 
     The exit code is 0, that of a SystemExit, or 1 with a traceback on stderr. Threads that it has
     started, and that are no daemons, are waited for. The exit handlers of the parent do not run.

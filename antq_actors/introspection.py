@@ -22,7 +22,7 @@ _WIDTH: Final = 88
 
 
 def explain_fields(cls: type[T]) -> type[T]:
-    """Let the docstring of *cls* end with its fields and what they are for: a class decorator."""
+    """Have the docstring of *cls* list its fields, read from the source: a class decorator."""
     cls.__doc__ = _Docstring(cls.__doc__ or "")
     return cls
 
@@ -51,7 +51,7 @@ def _fields(cls: type) -> Iterator[str]:
 
 
 def _explained(cls: type) -> Iterator[tuple[ast.AnnAssign, str]]:
-    """Yield the fields of *cls* with the strings below them; none where there is no source."""
+    """Yield the fields of *cls* with the strings below them, read from its source file."""
     import ast
     import inspect
     import textwrap
@@ -67,7 +67,7 @@ def _explained(cls: type) -> Iterator[tuple[ast.AnnAssign, str]]:
 
 
 def _text_of(statement: ast.stmt) -> str:
-    """Return the text of a statement that is a string; "" for any other."""
+    """Return the text of a syntax tree's statement that is a string; "" for any other."""
     import ast
 
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):

@@ -47,17 +47,17 @@ class Progress(NamedTuple):
 
     @property
     def jobs(self) -> int:
-        """Return the number of jobs."""
+        """Return the number of jobs in the campaign."""
         return sum(self.counts.values())
 
     @property
     def ended(self) -> int:
-        """Return how many of the jobs have ended."""
+        """Return how many of the campaign's jobs have ended."""
         return sum(self.counts.get(status, 0) for status in ENDED)
 
     @property
     def done(self) -> bool:
-        """Return whether the jobs of all leads have ended."""
+        """Return whether the campaign's file is read and all its jobs have ended."""
         return self.read_all and self.ended == self.jobs
 
 
@@ -75,10 +75,10 @@ class Campaign:
         self._enqueued = 0
 
     def run(self, show: Callable[[Progress], None]) -> Progress:
-        """Perform all jobs; *show* gets the progress about ten times a second.
+        """Enqueue the campaign's leads in a thread and wait until all jobs have ended.
 
-        Raises OtherLeads when the path has the jobs of another file, and any error that stops the
-        application.
+        *show* gets the progress about ten times a second. Raises OtherLeads when the path has the
+        jobs of another file, and any error that stops the application.
         """
         with ThreadPoolExecutor(1, thread_name_prefix="read-leads") as reader:
             reading = reader.submit(self.enqueue)
@@ -128,12 +128,12 @@ class Campaign:
 
 
 def newest_job(app: AntQ) -> Job | None:
-    """Return the promotion that was stored last, or None."""
+    """Return the promotion job that was stored last, or None."""
     return next(iter(app.list_jobs(worker=SendPromotion, newest_first=True, limit=1)), None)
 
 
 def job_completed_after_a_retry(app: AntQ) -> Job | None:
-    """Return one job that failed at first and then completed, searched for page by page."""
+    """Return a promotion that failed at first and then completed, reading the store by pages."""
     after = 0
     while page := app.list_jobs(status=Status.COMPLETED, after=after, limit=200):
         for job in page:
@@ -144,7 +144,7 @@ def job_completed_after_a_retry(app: AntQ) -> Job | None:
 
 
 def failed_job(app: AntQ) -> Job | None:
-    """Return one job that failed for good."""
+    """Return one promotion job that failed for good, or None."""
     return next(iter(app.list_jobs(status=Status.FAILED, limit=1)), None)
 
 
@@ -162,7 +162,7 @@ class SendPromotion(Worker, max_attempts=3):
     """Measures all attempts in this process."""
 
     def perform(self, job: Job) -> Fail | None:
-        """Create the lead, then send the promotion."""
+        """Perform a demo job: create the lead, then send the promotion."""
         with self.stopwatch.attempt(job.attempts):
             email = job.args["email"]
             if not create_lead(email):
@@ -172,12 +172,12 @@ class SendPromotion(Worker, max_attempts=3):
             return None
 
     def calculate_delay(self, job: Job) -> float:  # noqa: ARG002 - the same for every job
-        """Return the delay from the command line."""
+        """Return the demo's delay before a retry, from the command line."""
         return self.retry_delay
 
 
 def create_lead(email: str) -> bool:
-    """Emulate the creation of a lead; return False if its address is refused."""
+    """Emulate the creation of a lead by a sleep; return False if its address is refused."""
     if "smith" in email and "yahoo" in email:
         return False
     time.sleep(CREATE_SECONDS)
@@ -185,7 +185,7 @@ def create_lead(email: str) -> bool:
 
 
 def send_promotion(email: str, luck: random.Random) -> None:
-    """Emulate the mail; one in ten raises before anything is sent."""
+    """Emulate a mail to the lead by a sleep; one in ten raises before anything is sent."""
     if luck.randint(1, 10) == 1:
         raise MailError(f"Failed to send email to {email}")
     time.sleep(SEND_SECONDS)

@@ -59,7 +59,7 @@ def write_leads(file: Path, count: int, seed: int) -> None:
 
 
 def read_leads(file: Path, on_bad_line: Callable[[BadLine], None]) -> Iterator[Lead]:
-    """Yield the leads of *file* in order, in constant memory whatever its size.
+    """Yield the leads in *file* in order, in constant memory whatever its size.
 
     A line that is not an email address is passed to *on_bad_line* and left out.
     """
@@ -83,7 +83,7 @@ def _shortened(text: str) -> str:
 
 
 def _lines(stream: BinaryIO) -> Iterator[bytes]:
-    """Yield at most MAX_LINE_BYTES of each line: an endless line must not fill the memory."""
+    """Yield at most MAX_LINE_BYTES of each line in a file of leads: a line may be endless."""
     while line := stream.readline(MAX_LINE_BYTES):
         rest = line
         while not rest.endswith(b"\n") and (rest := stream.readline(MAX_LINE_BYTES)):

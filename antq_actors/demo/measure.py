@@ -50,7 +50,7 @@ class Stopwatch:
 
     @contextmanager
     def attempt(self, number: int) -> Iterator[None]:
-        """Time one attempt, however it ends; *number* counts from 1."""
+        """Time one attempt of the demo, however it ends; *number* counts from 1."""
         began = self._clock()
         try:
             yield
@@ -59,7 +59,7 @@ class Stopwatch:
                 self._add(number, began)
 
     def times(self) -> Times:
-        """Return the totals so far."""
+        """Return how long the demo's attempts have taken so far."""
         with self._lock:
             ended_at, in_retries = self._last_first
             return Times(self._firsts, self._retries, ended_at, self._in_firsts, in_retries)
@@ -80,7 +80,7 @@ _KIB: Final = 1024
 
 
 def own_memory() -> int:
-    """Return the bytes that the program itself uses, or the peak where that is unknown."""
+    """Return the bytes of memory that the demo itself uses, from ``/proc``, or else the peak."""
     try:
         lines = _STATUS.read_text(encoding="ascii").splitlines()
         kib = next(line.split()[1] for line in lines if line.startswith("RssAnon:"))
@@ -90,6 +90,6 @@ def own_memory() -> int:
 
 
 def peak_memory() -> int:
-    """Return the most bytes that were ever resident, including the mapped store."""
+    """Return the most bytes of memory that the demo ever had, including the mapped store."""
     highest = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return highest if sys.platform == "darwin" else highest * _KIB

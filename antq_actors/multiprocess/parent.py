@@ -46,7 +46,7 @@ def run(
     when_up: Callable[[], None] = lambda: None,
     report: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Run *command* in *count* processes until a signal, and return the exit code.
+    """Run *command* in *count* processes until a signal comes, and return the exit code.
 
     The first signal stops them; each further one but SIGHUP stops them without waiting for their
     jobs. At SIGQUIT they also print the stacks of their threads. The exit code is that of the first
@@ -81,7 +81,7 @@ def run(
 
 
 def _live(living: ProcessGroup, count: int, when_up: Callable[[], None]) -> int:
-    """Start the tree, stop it on request or wait for its end, and return the exit code."""
+    """Start the processes' supervisor, wait for a stop or its end, and return the exit code."""
     try:
         root = Supervisor.start(
             [_process(number, living) for number in range(1, count + 1)],
@@ -105,7 +105,7 @@ def _process(number: int, living: ProcessGroup) -> ChildSpec:
 
 
 def _exit_code(error: StartError) -> int:
-    """Return the exit code of the first process, which has printed the reason."""
+    """Return the exit code of the process that could not start, and has printed the reason."""
     failure = error.__cause__
     code = failure.process.returncode if isinstance(failure, NotUpError) else None
     if code is not None and code > 0:
@@ -141,7 +141,7 @@ class ProcessActor(GenServer):
         self._living = living
 
     def init(self) -> Any:
-        """Start the process."""
+        """Start the actor's process with the application; until one came up, wait until it does."""
         process = self._living.start(self._number, self._on_end)
         if process is None:
             return IGNORE
@@ -158,14 +158,14 @@ class ProcessActor(GenServer):
         raise NotUpError(process)
 
     def handle_info(self, message: Any) -> None:
-        """End with the process, unless all are being stopped: then the supervisor comes."""
+        """End when the process has ended, unless all are being stopped."""
         if not isinstance(message, _Ended):
             super().handle_info(message)
         elif not self._living.stopping.is_set():
             raise Stop(Shutdown(f"its process, {self._process.pid}, {self._process.end}"))
 
     def terminate(self, reason: ExitReason) -> None:
-        """Stop the process, and wait for its end."""
+        """Stop the actor's process with SIGTERM, and wait for its end."""
         if reason == Shutdown():
             # From the supervisor, which is ending and stops the others after this one.
             self._living.stop()

@@ -52,40 +52,40 @@ class NodeProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The number of the OS process."""
         return self._popen.pid
 
     @property
     def returncode(self) -> int | None:
-        """Its exit code, or the negative number of the signal that ended it; None while it runs."""
+        """The process's exit code, or the negative number of its signal; None while it runs."""
         return self._popen.returncode
 
     @property
     def end(self) -> str:
-        """How the process ended, in words."""
+        """How the OS process ended, in words."""
         code = self.returncode
         if code is not None and code < 0:
             return f"was ended by {_name(-code)}"
         return f"ended with exit code {code}"
 
     def comes_up(self) -> bool:
-        """Wait until it is up and return True; return False when it ends before that."""
+        """Wait until the process's application is up; return False if the process ends first."""
         with suppress(OSError):  # closed, since it has ended
             self.was_up = self._lifeline.recv(1) != b""
         return self.was_up
 
     def stop(self) -> None:
-        """Ask the process to stop when its running jobs have ended. Another call does nothing."""
+        """Send the process SIGTERM, once: it stops when its running jobs have ended."""
         if not self._stop_requested:
             self._stop_requested = True
             self._popen.send_signal(STOP)
 
     def send(self, number: signal.Signals) -> None:
-        """Send it a signal."""
+        """Send the OS process a signal."""
         self._popen.send_signal(number)
 
     def wait(self) -> None:
-        """Return when it has ended."""
+        """Wait until the OS process has ended."""
         self._has_ended.wait()
 
     def _wait(self, ended: Callable[[NodeProcess], None]) -> None:
@@ -116,7 +116,7 @@ class Lifeline:
         threading.Thread(target=self._watch, name="antq-lifeline", daemon=True).start()
 
     def report_up(self) -> None:
-        """Report to the parent, if it is still there, that this process is up."""
+        """Send the parent process, over the socket, that this process is up."""
         with suppress(OSError):
             self._socket.send(b"u")
 
@@ -152,7 +152,7 @@ class ProcessGroup:
         """How processes ended that were stopped and did not end as they should."""
 
     def start(self, number: int, ended: Callable[[], None]) -> NodeProcess | None:
-        """Start the process of this *number*; None when all are being stopped.
+        """Start the OS process of this *number*; None when all are being stopped.
 
         *ended* is called in another thread when it has ended.
         """
@@ -177,7 +177,7 @@ class ProcessGroup:
         return process
 
     def stop(self) -> bool:
-        """Stop all, and start no more. Return False when they were being stopped already."""
+        """Send all processes SIGTERM, and start no more; return False when that was done."""
         with self._changing:
             if self.stopping.is_set():
                 return False
@@ -187,13 +187,13 @@ class ProcessGroup:
         return True
 
     def print_stacks(self) -> None:
-        """Make all print the stacks of their threads."""
+        """Send all processes SIGQUIT, at which they print their threads' stacks and stop."""
         with self._changing:
             for process in self._living:
                 process.send(STACKS)
 
     def stop_now(self) -> None:
-        """Make all stop without waiting for their jobs."""
+        """Send all processes SIGINT, at which they stop without waiting for their jobs."""
         with self._changing:
             for process in self._living:
                 process.send(STOP_NOW)

@@ -59,7 +59,7 @@ class Subscription:
         self._listener = listener
 
     def start(self) -> Self:
-        """Deliver events until it is cancelled or its listening actor ends."""
+        """Deliver supervision events to the listener until it is cancelled or its actor ends."""
         fence()
         _change(with_=self)
         if self._listener is not None and not self._listener.watch(self, self._listener_ended):
@@ -67,7 +67,7 @@ class Subscription:
         return self
 
     def cancel(self) -> None:
-        """Deliver no more events. Calling it again does nothing."""
+        """Deliver no more supervision events to the listener. Calling it again does nothing."""
         _change(without=self)
         if self._listener is not None:
             self._listener.unwatch(self)
@@ -82,7 +82,7 @@ class Subscription:
         self.cancel()
 
     def deliver(self, event: Event) -> None:
-        """Deliver *event* if it comes from the part of the tree that is subscribed to."""
+        """Pass a supervision event to the listener if it comes from below the root."""
         if self._below is not None:
             root = self._below()
             if root is None:
@@ -138,7 +138,7 @@ class EventStream:
         self._subscription = Subscription(_putting_into(self._events), root).start()
 
     def take(self, timeout: float | timedelta | None = 5.0) -> Event:
-        """Return the next event. TimeoutError if none comes within *timeout* (None: no limit)."""
+        """Wait *timeout* seconds (None: no limit) for a supervision event. Raises TimeoutError."""
         limit = timeout_seconds(timeout)
         try:
             return self._events.get(timeout=limit)
@@ -146,12 +146,12 @@ class EventStream:
             raise TimeoutError(f"no event came within {limit} s") from None
 
     def waiting(self) -> Iterator[Event]:
-        """Take the events that have come; wait for none."""
+        """Yield the supervision events that have come; wait for none."""
         while not self._events.empty():
             yield self._events.get()
 
     def close(self) -> None:
-        """Stop collecting events; those that have come can still be taken."""
+        """Stop collecting supervision events; those that have come can still be taken."""
         self._subscription.cancel()
 
     def __enter__(self) -> Self:
@@ -165,7 +165,7 @@ class EventStream:
 
 
 def publish(event: Event) -> None:
-    """Log *event* if it deserves a line, and deliver it to all listeners, in this thread."""
+    """Log a supervision event if it deserves a line, and call all listeners in this thread."""
     log(event)
     for subscription in subscriptions:
         subscription.deliver(event)
@@ -221,7 +221,7 @@ logger = logging.getLogger("antq_actors.otp")
 
 
 def log(event: Event) -> None:
-    """Log *event* if it deserves a line."""
+    """Log a supervision event if it deserves a line."""
     match event:
         case ChildExited():
             _child_exited(event)
@@ -260,7 +260,7 @@ def _child_exited(event: ChildExited) -> None:
 
 
 def _is_reported_elsewhere(event: ChildExited) -> bool:
-    """Return whether the starter of the child reports its end."""
+    """Return whether the child's starter, not the supervisor, reports the child's end."""
     return getattr(event.ref.actor_class, "end_is_reported_elsewhere", False)
 
 

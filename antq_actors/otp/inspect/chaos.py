@@ -64,7 +64,7 @@ class _Harm:
         self._over = threading.Event()
 
     def end(self) -> None:
-        """Let the actor go on. Twice is once."""
+        """End the harm, so that the actor goes on. Calling it again does nothing."""
         self._over.set()
 
     def __enter__(self) -> Self:
@@ -82,7 +82,7 @@ class Hang(_Harm):
         self._seconds = seconds
 
     def work(self, call: Call) -> Any:
-        """Hang, in the actor's thread: deaf, as in C code."""
+        """Block the actor's thread, deaf to signals as in C code, until the harm ends."""
         is_wanted = call.answer(None)
         call.forget()
         if is_wanted:
@@ -104,14 +104,14 @@ class Slowness(_Harm):
         self._cell.remove_observer(self)
 
     def on_receive(self, what: object) -> None:  # noqa: ARG002 - whatever it is
-        """Wait, in the actor's thread."""
+        """Delay the actor's next message, by a wait in the actor's thread."""
         self._over.wait(self._seconds)
 
     def on_reply(self, request: object, value: object) -> None:
-        """End the slowness: handle messages at full speed again."""
+        """Do nothing: only the actor's receiving is slowed down."""
 
     def on_send(self, how: str, message: object, dest: object) -> None:
-        """Send as fast as ever."""
+        """Do nothing: only the actor's receiving is slowed down."""
 
 
 def crash(

@@ -175,7 +175,7 @@ def wait_until_restarted(
 
 
 def _is_restarted(cell: ActorCell | None, old: ServerRef | None) -> bool:
-    """Return whether *cell* and its supervisors run, and it is another than *old*, or a restart."""
+    """Return whether the actor *cell* runs below its supervisors and is a restart, not *old*."""
     if cell is None or (old is not None and cell is old.cell):
         return False
     is_another = old is not None

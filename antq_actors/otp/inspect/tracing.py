@@ -80,27 +80,27 @@ class Trace:
         self._listener = listener
 
     def start(self) -> None:
-        """Begin to look."""
+        """Observe the actor's messages from now on, and its end."""
         self._cell.add_observer(self)
         if not self._cell.watch(self, self._ended):
             self._ended(self._cell.ref, self._cell.reason or NoProc())
 
     def stop(self) -> None:
-        """Stop tracing. Calling it again does nothing."""
+        """Stop tracing the actor. Calling it again does nothing."""
         self._cell.remove_observer(self)
         self._cell.unwatch(self)
 
     def on_receive(self, what: Any) -> None:
-        """See the actor take up *what*."""
+        """Pass the listener the message that the traced actor takes up."""
         ref = self._cell.ref
         self._tell(Got(ref, *described(what, ref.actor_class)))
 
     def on_reply(self, request: Any, value: Any) -> None:
-        """Report that the actor has replied."""
+        """Pass the listener the reply that the traced actor has sent."""
         self._tell(Answered(self._cell.ref, request, value))
 
     def on_send(self, how: str, message: Any, dest: ActorCell) -> None:
-        """See the actor send something."""
+        """Pass the listener the message that the traced actor sends."""
         self._tell(Sent(self._cell.ref, how, message, dest.ref))
 
     def _ended(self, ref: ServerRef, reason: ExitReason, /) -> None:

@@ -71,17 +71,17 @@ class Node:
     """How many of those are left now; at one more it gives up."""
 
     def walk(self) -> Iterator[Node]:
-        """Go through this node and all below it, parents first."""
+        """Yield this actor's node of the tree and all below it, parents first."""
         yield self
         for child in self.children:
             yield from child.walk()
 
     def to_text(self) -> str:
-        """Draw the tree with lines, one actor a line."""
+        """Return the tree of actors as text, drawn with lines, one actor a line."""
         return "\n".join([self._line(), *_branches(self.children)])
 
     def to_mermaid(self) -> str:
-        """Draw the tree as a Mermaid flowchart."""
+        """Return the tree of actors as a Mermaid flowchart."""
         lines = ["graph TD"]
         self._draw(lines, "n0")
         return "\n".join(lines)
@@ -117,7 +117,7 @@ class Node:
 
 
 def tree(dest: Destination) -> Node:
-    """Return the tree below *dest*, without waiting for any actor in it.
+    """Return a snapshot of the actors below *dest*, without waiting for any of them.
 
     Raises CallExit(NoProc()) if there is no such actor, or it has ended.
     """
@@ -131,7 +131,7 @@ def tree(dest: Destination) -> Node:
 
 
 def line_of(cell: ActorCell) -> Child | None:
-    """Return the entry of *cell* in its supervisor's table, if it has one."""
+    """Return the entry of the actor *cell* in its supervisor's table of children, or None."""
     supervisor = None if cell.parent is None else _actor(cell.parent.cell)
     return next((child for child in _table(supervisor) if child.ref is cell.ref), None)
 
@@ -191,7 +191,7 @@ def _handling(cell: ActorCell) -> Handling | None:
 
 
 def _actor(cell: ActorCell) -> Any:
-    """Return the actor object of a living process, otherwise None."""
+    """Return the actor object of *cell* if it lives, else None."""
     return cell.ref._actor_weakref() if cell.reason is None else None  # noqa: SLF001 - pykka's
 
 

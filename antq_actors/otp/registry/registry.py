@@ -53,7 +53,7 @@ class Registry(GenServer):
 
     @staticmethod
     def register(registry: Destination, key: Hashable, value: Any = None) -> None:
-        """Register the calling actor under *key*.
+        """Register the calling actor under *key*, and link it to the registry.
 
         Raises AlreadyRegistered (``ref``: the actor that has it) if the key is unique and taken,
         RuntimeError outside an actor (otp rule 64), TypeError for a key that cannot be hashed.
@@ -64,13 +64,13 @@ class Registry(GenServer):
 
     @staticmethod
     def unregister(registry: Destination, key: Hashable) -> None:
-        """Take the calling actor off *key*; nothing if it is not there. RuntimeError as above."""
+        """Remove *key* of the calling actor from the registry, if there. RuntimeError as above."""
         check_key(key)
         _directory(registry).remove(key, _me("unregister"))
 
     @staticmethod
     def update_value(registry: Destination, key: Hashable, fn: Callable[[Any], Any]) -> Any:
-        """Make ``fn(value)`` the value of a unique key of the calling actor, and return it.
+        """Store ``fn(value)`` as the value of the calling actor's unique key, and return it.
 
         Raises NotFound if the actor does not have the key, ValueError with duplicate keys.
         """
@@ -91,12 +91,12 @@ class Registry(GenServer):
 
     @staticmethod
     def keys(registry: Destination, ref: ServerRef) -> list[Any]:
-        """Return the keys of *ref*; a key that it registered twice is there twice."""
+        """Return the registry's keys of the actor *ref*; a key registered twice is there twice."""
         return [entry.key for entry in _directory(registry).of_cell(_cell(ref))]
 
     @staticmethod
     def values(registry: Destination, key: Hashable, ref: ServerRef) -> list[Any]:
-        """Return the values that *ref* has registered under *key*."""
+        """Return the values that the actor *ref* has registered under *key*."""
         check_key(key)
         entries = _directory(registry).of_cell(_cell(ref))
         return [entry.value for entry in entries if entry.key == key]
@@ -111,7 +111,7 @@ class Registry(GenServer):
 
     @staticmethod
     def count(registry: Destination) -> int:
-        """Return how many registrations there are."""
+        """Return how many registrations of living actors the registry has."""
         return len(_directory(registry).all())
 
     @staticmethod
@@ -125,7 +125,7 @@ class Registry(GenServer):
 
     @staticmethod
     def lock(registry: Destination, key: Hashable, fn: Callable[[], T]) -> T:
-        """Return ``fn()``, run while nothing else runs under this lock *key*.
+        """Return ``fn()``, called in this thread while it holds the registry's lock *key*.
 
         Lock keys have nothing to do with registered ones. A killed actor gives its locks up. Raises
         RuntimeError if the caller holds it already, CallCycle if waiting would close a ring of

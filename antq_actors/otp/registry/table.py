@@ -43,12 +43,12 @@ class Entry:
 
     @property
     def lives(self) -> bool:
-        """Whether its actor is alive; an actor that has just ended does not count (otp rule 63)."""
+        """Whether the registered actor is alive: not if it has just ended (otp rule 63)."""
         return self.cell.reason is None
 
     @property
     def pair(self) -> Pair:
-        """What ``lookup`` returns of it."""
+        """The actor's ref and its value, as ``lookup`` of the registry returns them."""
         return self.cell.ref, self.value
 
 
@@ -65,14 +65,14 @@ class RegistryTable:
     # ---- as the directory behind a Via ----------------------------------------------------
 
     def find(self, via: Via) -> ActorCell | None:
-        """Return the actor that has the key of *via*. Raises ValueError if several might."""
+        """Return the actor registered under the key of *via*. Raises ValueError if many may be."""
         self._check_unique(via)
         with self._lock:
             entry = self._holder(via.key)
         return None if entry is None else entry.cell
 
     def take(self, via: Via, cell: ActorCell) -> ActorCell | None:
-        """Give the key of *via* to *cell*, or return the actor that has it."""
+        """Register the actor *cell* under the key of *via*, or return the actor that has it."""
         self._check_unique(via)
         try:
             self.add(via.key, cell, via.value)
@@ -90,7 +90,7 @@ class RegistryTable:
     # ---- changing -------------------------------------------------------------------------
 
     def add(self, key: Hashable, cell: ActorCell, value: Any) -> None:
-        """Register *cell*.
+        """Register the actor *cell* under *key*, and link the registry to it.
 
         Raises AlreadyRegistered if the key is unique and taken, UnknownRegistry if the registry
         ends in the meantime, CallExit if *cell* does.
@@ -121,7 +121,7 @@ class RegistryTable:
             raise UnknownRegistry(f"the registry {self._owner} has ended")
 
     def remove(self, key: Hashable, cell: ActorCell) -> None:
-        """Take *cell* off *key*; nothing if it is not there."""
+        """Remove the actor *cell* from *key*; unlink the registry after its last key."""
         with self._lock:
             mine = self._by_cell.get(cell, {})
             gone = [entry for entry in mine if entry.key == key]
@@ -134,7 +134,7 @@ class RegistryTable:
             self._owner.unlink(cell)
 
     def update(self, key: Hashable, cell: ActorCell, fn: Callable[[Any], Any]) -> Any:
-        """Return the new value of *key*, ``fn(value)``. Raises NotFound if *cell* has it not."""
+        """Store ``fn(value)`` under the actor's *key*, and return it. Raises NotFound."""
         with self._lock:
             entry = self._holder(key)
         if entry is None or entry.cell is not cell:
@@ -144,14 +144,14 @@ class RegistryTable:
         return entry.value
 
     def on_exit(self, cell: ActorCell) -> None:
-        """Take *cell*, which has ended, off all its keys."""
+        """Remove the actor *cell*, which has ended, from all its keys."""
         with self._lock:
             gone = list(self._by_cell.get(cell, ()))
             self._drop(gone)
         self._owner.unlink(cell)
 
     def close(self) -> None:
-        """Remove all entries, and the cleanups of their actors: the registry has ended."""
+        """Remove all registrations and their actors' cleanup hooks: the registry has ended."""
         with self._lock:
             by_key, self._by_key = self._by_key, {}
             by_cell, self._by_cell = self._by_cell, {}
@@ -175,17 +175,17 @@ class RegistryTable:
     # ---- reading --------------------------------------------------------------------------
 
     def of_key(self, key: Hashable) -> list[Entry]:
-        """Return the entries of *key*, the oldest first."""
+        """Return the living actors' registrations under *key*, the oldest first."""
         with self._lock:
             return [entry for entry in self._by_key.get(key, ()) if entry.lives]
 
     def of_cell(self, cell: ActorCell) -> list[Entry]:
-        """Return the entries of *cell*, the oldest first."""
+        """Return the registrations of the actor *cell*, the oldest first; none if it has ended."""
         with self._lock:
             return [entry for entry in self._by_cell.get(cell, ()) if entry.lives]
 
     def all(self) -> list[Entry]:
-        """Return all entries."""
+        """Return all registrations of living actors."""
         with self._lock:
             return [e for entries in self._by_key.values() for e in entries if e.lives]
 
@@ -215,7 +215,7 @@ class RegistryLocks:
 
     @contextmanager
     def held(self, key: Hashable) -> Iterator[None]:
-        """Hold the lock of *key*.
+        """Wait for the registry's lock *key*, and hold it during the ``with`` block.
 
         Raises RuntimeError if this actor (or plain thread) has it already, CallCycle if waiting
         for it would close a cycle of actors, UnknownRegistry if the registry ends in the meantime.
@@ -235,7 +235,7 @@ class RegistryLocks:
             self._leave(key, place)
 
     def on_exit(self, cell: ActorCell) -> None:
-        """Take *cell*, which has ended, out of all lines."""
+        """Release the locks of the actor *cell*, which has ended, and drop its waits for others."""
         with self._lock:
             lines = [(key, place) for key, line in self._lines.items() for place in line]
         for key, place in lines:
@@ -243,7 +243,7 @@ class RegistryLocks:
                 self._leave(key, place)
 
     def close(self) -> None:
-        """Send all away: the registry has ended."""
+        """Wake all waiters for locks, which then raise: the registry has ended."""
         with self._lock:
             self._closed = True
             places = [place for line in self._lines.values() for place in line]

@@ -41,7 +41,7 @@ class Agent(GenServer):
     """
 
     def __init__(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
-        """*fn* makes the first state, in the agent, when it starts and starts again."""
+        """Keep *fn*, which makes the agent's first state, also after a restart."""
         super().__init__()
         _check(fn)
         self.__make = (fn, args, kwargs)
@@ -51,14 +51,14 @@ class Agent(GenServer):
     def get(
         agent: Destination, fn: Callable[[Any], Any], timeout: float | timedelta | None = 5.0
     ) -> Any:
-        """Return ``fn(state)``. Raises what `call` raises."""
+        """Call the agent, and return ``fn(state)`` run there. Raises what `call` raises."""
         return calls.call(agent, _Get(_check(fn)), timeout)
 
     @staticmethod
     def update(
         agent: Destination, fn: Callable[[Any], Any], timeout: float | timedelta | None = 5.0
     ) -> None:
-        """Make ``fn(state)`` the state, and return when it is. Raises what `call` raises."""
+        """Call the agent, which makes ``fn(state)`` its state. Raises what `call` raises."""
         calls.call(agent, _Update(_check(fn)), timeout)
 
     @staticmethod
@@ -67,7 +67,7 @@ class Agent(GenServer):
         fn: Callable[[Any], tuple[Any, Any]],
         timeout: float | timedelta | None = 5.0,
     ) -> Any:
-        """Return the first of the pair that ``fn(state)`` returns; the second becomes the state.
+        """Call the agent, run *fn* on its state: return the first of its pair, store the second.
 
         Anything but a pair ends the agent with a TypeError. Raises what `call` raises.
         """
@@ -75,11 +75,11 @@ class Agent(GenServer):
 
     @staticmethod
     def cast(agent: Destination, fn: Callable[[Any], Any]) -> None:
-        """Make ``fn(state)`` the state some time, and wait for nothing."""
+        """Have the agent make ``fn(state)`` its state some time, and wait for nothing."""
         calls.cast(agent, _Update(_check(fn)))
 
     def init(self) -> None:
-        """Make the first state."""
+        """Make the agent's first state."""
         fn, args, kwargs = self.__make
         self.__state = fn(*args, **kwargs)
 
@@ -103,7 +103,7 @@ class Agent(GenServer):
                 return super().handle_call(request)
 
     def handle_cast(self, request: Any) -> None:
-        """Change."""
+        """Replace the agent's state by what the function of an update returns."""
         if isinstance(request, _Update):
             self.__state = request.fn(self.__state)
         else:

@@ -60,11 +60,11 @@ class FunctionTask(TaskActor):
         self._value: Any = _NONE
 
     def init(self) -> Continue:
-        """Begin at once."""
+        """Have the task's function run as soon as its starter has the ref."""
         return Continue()
 
     def handle_continue(self, _token: Any) -> None:
-        """Do the work."""
+        """Run the task's function in the task's thread, keep its value and end."""
         fn, args, kwargs = self._work
         self._value = self.interruptible(fn, *args, **kwargs)
         raise Stop
@@ -146,7 +146,7 @@ class Task:
         significant: bool = False,
         **kwargs: Any,
     ) -> ChildSpec:
-        """Describe ``fn(*args, **kwargs)``, in a task, as a child of any supervisor.
+        """Return a child spec that runs ``fn(*args, **kwargs)`` in a task under any supervisor.
 
         It begins when its turn to start has come, and is not waited for, so that it may take long:
         a program's main work, or something to do once at boot. By default it runs once, and is
@@ -173,7 +173,7 @@ class Task:
         )
 
     def await_(self, timeout: float | timedelta | None = 5.0) -> Any:
-        """Return the function's value, as often as it is called.
+        """Wait for the task, and return its function's value, as often as it is called.
 
         Any thread may ask. Raises TaskExit with the reason if the task ended without one (its
         ``__cause__`` is what the function raised), and TimeoutError after *timeout* seconds (None:
@@ -185,21 +185,21 @@ class Task:
         return self.wait(limit, f"has no value after {limit} s; it goes on")
 
     def wait(self, limit: float | None, late: str) -> Any:
-        """Do what `await_` does, with TimeoutError saying *late*."""
+        """Wait for the task's value like `await_`; the TimeoutError says *late*."""
         with self.waited_for():
             return self.outcome(limit, late)
 
     def waited_for(self) -> AbstractContextManager[None]:
-        """Note that the calling actor waits for this task; CallCycle if that could never end."""
+        """Record that the calling actor waits for this task; CallCycle if that could never end."""
         return waiting_for(self.ref.cell, self._outcome)
 
     @property
     def has_failed(self) -> bool:
-        """Whether it has ended without a value."""
+        """Whether the task has ended without a value."""
         return self._outcome.answered and self._outcome.error is not None
 
     def outcome(self, limit: float | None, late: str) -> Any:
-        """Return the value, or raise, without noting the waiter."""
+        """Wait for the task's value and return it, or raise; the wait counts for no CallCycle."""
         if not self._outcome.wait(limit):
             raise TimeoutError(f"{self.ref} {late}")
         error = self._outcome.error
@@ -287,7 +287,7 @@ class Task:
         return [(task, task.result()) for task in listed]
 
     def result(self) -> TaskResult | None:
-        """Return what `yield_` does, without waiting."""
+        """Return how the task has ended, as `yield_` does, or None at once."""
         if not self._outcome.is_settled:
             return None
         error = self._outcome.error
@@ -298,7 +298,7 @@ class Task:
         return Ok(self._outcome.value)
 
     def settles_within(self, limit: float | None) -> bool:
-        """Wait until it is known how the task has ended, without noting the waiter."""
+        """Wait until the task's end is known, or *limit* seconds; return whether it is."""
         return self._outcome.wait(limit)
 
     def shutdown(self, timeout: ShutdownTime | timedelta = 5.0) -> ExitReason:
@@ -384,7 +384,7 @@ class TaskEnds:
             self.add(number, task)
 
     def add(self, number: int, task: Task) -> None:
-        """Add *task* under *number*."""
+        """Watch *task* and report its end under *number*."""
         self.open[number] = task
         if not task.ref.cell.watch((self, number), partial(self._end, number)):
             self._ended.put(number)
@@ -393,7 +393,7 @@ class TaskEnds:
         self._ended.put(number)
 
     def take(self, limit: float | None, *, needs_all: bool) -> int | None:
-        """Return the number of the next that has ended; None if none has within *limit* seconds.
+        """Wait for a task's end and return the task's number; None if none ends in *limit* seconds.
 
         Its value may come a moment later. A caller that *needs_all* waits for each of them, so two
         that wait for each other are found. There must be some that are open.
@@ -408,6 +408,6 @@ class TaskEnds:
         return number
 
     def forget(self) -> None:
-        """Wait for none of them any more."""
+        """Stop watching the tasks whose ends have not been taken."""
         for number, task in self.open.items():
             task.ref.cell.unwatch((self, number))

@@ -74,7 +74,7 @@ class TaskSupervisor(DynamicSupervisor):
         shutdown: ShutdownTime | timedelta = 5.0,
         **kwargs: Any,
     ) -> Task:
-        """Start a task like `async_`, but one whose crash does not end the calling actor."""
+        """Start a task below *sup* like `async_`, but its crash does not end the calling actor."""
         return _start_task(sup, fn, args, kwargs, owner=None, shutdown=shutdown)
 
     @staticmethod
@@ -87,7 +87,7 @@ class TaskSupervisor(DynamicSupervisor):
         shutdown: ShutdownTime | timedelta = 5.0,
         **kwargs: Any,
     ) -> ServerRef:
-        """Start ``fn(*args, **kwargs)`` whose value is not awaited; return its ref.
+        """Start a task of ``fn(*args, **kwargs)`` below *sup*, without a value; return its ref.
 
         With `Restart.TRANSIENT` it runs again after a crash, with `Restart.PERMANENT` whenever it
         has ended. When *sup* stops, it has *shutdown* seconds before it is killed.
@@ -233,7 +233,7 @@ class TaskMap:
         kills_late: bool,
         raises: bool,
     ) -> None:
-        """*start* begins the task of an item, *timeout* is what each has.
+        """Prepare tasks for a ``map``: *start* starts that of an item, *timeout* limits each.
 
         *kills_late*: one that takes longer is killed, and the others go on. *raises*: the end of
         one that crashed is raised, which is the end of all.
@@ -248,7 +248,7 @@ class TaskMap:
         self._owner = current_cell()
 
     def results(self, items: Iterator[Any], max_concurrency: int) -> Generator[TaskResult]:
-        """Start a task for each item and yield how each has ended; closing kills those left."""
+        """Start a task for each item and yield how each ended; kill those left when closed."""
         try:
             self._fill(items, max_concurrency)
             while self._running:
@@ -348,5 +348,5 @@ class Values:
         return result.value
 
     def close(self) -> None:
-        """Kill the tasks that are left."""
+        """Kill the tasks of the ``map`` that are left."""
         self._results.close()
