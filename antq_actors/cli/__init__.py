@@ -32,13 +32,13 @@ INTERRUPTED: Final = 130
 
 
 def main() -> None:
-    """Run the command of ``sys.argv`` and exit with its code."""
+    """Run the ``antq`` command of ``sys.argv`` and exit the process with its code."""
     output.open_closed_descriptors()
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command and return its exit code."""
+    """Run one ``antq`` command line and return its exit code; print an error on one line."""
     output.escape_what_cannot_be_written()
     try:
         if arguments == ["--version"]:
@@ -77,7 +77,7 @@ def _wrong_usage(error: Any) -> str:
 
 
 def _complain(message: str, code: int) -> int:
-    output.note(f"antq: {output.printable(' '.join(message.split()))}")
+    output.write_stderr(f"antq: {output.printable(' '.join(message.split()))}")
     return code
 
 

@@ -11,7 +11,7 @@ import typer
 
 from antq_actors import AntQ, AntqError, Status, StorageError
 from antq_actors.cli import output
-from antq_actors.cli.store import StorePath, opened
+from antq_actors.cli.store import StorePath, open_store
 
 JobIds: TypeAlias = Annotated[list[int], typer.Argument(metavar="ID", help="The jobs' ids.")]
 QueueNames: TypeAlias = Annotated[
@@ -34,7 +34,7 @@ def cancel(ids: JobIds, path: StorePath) -> int:
       antq cancel 4711 --path jobs
       antq cancel 4711 4712 4713 --path jobs
     """
-    return _each(ids, path, _cancel)
+    return _change_each(ids, path, _cancel)
 
 
 def retry(ids: JobIds, path: StorePath) -> int:
@@ -47,7 +47,7 @@ def retry(ids: JobIds, path: StorePath) -> int:
       antq retry 4711 --path jobs
       antq list --path jobs --status failed --json | jq '.[].id' | xargs antq retry --path jobs
     """
-    return _each(ids, path, lambda app, id_: f"Job {id_} is {app.retry_job(id_).status}.")
+    return _change_each(ids, path, lambda app, id_: f"Job {id_} is {app.retry_job(id_).status}.")
 
 
 def delete(ids: JobIds, path: StorePath) -> int:
@@ -59,7 +59,7 @@ def delete(ids: JobIds, path: StorePath) -> int:
     Example:
       antq delete 4711 4712 --path jobs
     """
-    return _each(ids, path, _delete)
+    return _change_each(ids, path, _delete)
 
 
 def pause(queues: QueueNames, path: StorePath) -> int:
@@ -71,7 +71,7 @@ def pause(queues: QueueNames, path: StorePath) -> int:
     Example:
       antq pause mail --path jobs
     """
-    return _each(queues, path, _pause)
+    return _change_each(queues, path, _pause)
 
 
 def resume(queues: QueueNames, path: StorePath) -> int:
@@ -81,13 +81,13 @@ def resume(queues: QueueNames, path: StorePath) -> int:
     Example:
       antq resume mail --path jobs
     """
-    return _each(queues, path, _resume)
+    return _change_each(queues, path, _resume)
 
 
-def _each(items: Iterable[T], path: StorePath, change: Callable[[AntQ, T], str]) -> int:
-    """Change each item, print what was done or refused, and return the exit code."""
+def _change_each(items: Iterable[T], path: StorePath, change: Callable[[AntQ, T], str]) -> int:
+    """Change each job or queue in the store, print what came of it; return the exit code."""
     code = 0
-    with opened(path) as app:
+    with open_store(path) as app:
         for item in items:
             try:
                 done = change(app, item)
@@ -96,7 +96,7 @@ def _each(items: Iterable[T], path: StorePath, change: Callable[[AntQ, T], str])
             except AntqError as error:
                 text = " ".join(str(error).split())
                 named = text if str(item) in text else f"{item}: {text}"
-                output.note(f"antq: {output.printable(named)}")
+                output.write_stderr(f"antq: {output.printable(named)}")
                 code = REFUSED
             else:
                 output.report(output.printable(done))

@@ -32,7 +32,7 @@ class Lesson(NamedTuple):
 
     @property
     def title(self) -> str:
-        """Return the first line of its docstring."""
+        """Return the first line of the docstring in the course program's file."""
         return self.file.read_text(encoding="utf-8").splitlines()[0].strip('"')
 
 
@@ -98,7 +98,7 @@ def course(
 
 
 def folder() -> Path:
-    """Return the folder of the programs: inside the package, or beside it in a checkout."""
+    """Return the folder of the course's programs: inside the package, or beside it."""
     package = Path(antq_actors.__file__).parent
     for place in (package, package.parent):
         if (programs := place / "examples" / "otp").is_dir():
@@ -107,12 +107,12 @@ def folder() -> Path:
 
 
 def programs() -> list[Lesson]:
-    """Return the numbered programs, in reading order."""
+    """Return the numbered programs of the course found in its folder, in reading order."""
     return [Lesson(file.stem, file) for file in sorted(folder().glob("[0-9][0-9]_*.py"))]
 
 
 def exercises() -> list[Lesson]:
-    """Return the exercises, in reading order."""
+    """Return the exercises of the course found in its folder, in reading order."""
     place = folder() / "exercises"
     names = [file.stem.removesuffix("_answer") for file in sorted(place.glob("*_answer.py"))]
     return [
@@ -224,7 +224,7 @@ def _check(lesson: Lesson, solution: Path) -> int:
 
 
 def _run(file: Path, *arguments: str) -> int:
-    """Run a program, copy its output line by line, and return its exit code."""
+    """Run a program of the course in a process, copy its output, and return its exit code."""
     with subprocess.Popen(  # noqa: S603 - our own programs
         [sys.executable, "-u", str(file), *arguments],
         env={**os.environ, "PYTHONIOENCODING": "utf-8"},  # as we read it, whatever the locale

@@ -14,7 +14,13 @@ from rich.console import Console
 
 from antq_actors import AntQ
 from antq_actors.app.signals import print_stacks, signals_to_handle
-from antq_actors.cli.demo_display import LiveDisplay, PlainDisplay, Run, display, report
+from antq_actors.cli.demo_display import (
+    LiveDisplay,
+    PlainDisplay,
+    Run,
+    progress_display,
+    run_summary,
+)
 from antq_actors.cli.output import printable
 from antq_actors.cli.store import started
 from antq_actors.demo import measure
@@ -101,7 +107,7 @@ def _promote(console: Console, settings: Settings) -> None:
         bad_lines = _BadLines(console, file)
         expected = None if settings.file else settings.leads
         began = time.monotonic()
-        with display(console, expected) as shown:
+        with progress_display(console, expected) as shown:
             meter = _Meter(shown)
             last = Campaign(app, file, bad_lines.report).run(meter.show)
         run = Run(
@@ -115,7 +121,7 @@ def _promote(console: Console, settings: Settings) -> None:
             backlog_memory=meter.with_backlog,
             peak=measure.peak_memory(),
         )
-        console.print(report(run, app, settings.path), soft_wrap=True)
+        console.print(run_summary(run, app, settings.path), soft_wrap=True)
 
 
 class _BadLines:
@@ -151,7 +157,7 @@ class _Meter:
 
 
 def _made_up_leads(file: Path, settings: Settings) -> Path:
-    """Write generated leads beside the jobs, unless an earlier run has, and return the file."""
+    """Write the demo's generated leads beside the jobs, unless a run has; return the file."""
     if not file.exists():
         write_leads(file, settings.leads or DEFAULT_LEADS, settings.seed)
     elif settings.leads:
@@ -168,7 +174,7 @@ def _made_up_leads(file: Path, settings: Settings) -> Path:
 
 @contextmanager
 def _signals_interrupt() -> Iterator[list[int]]:
-    """Let other signals stop the demo like Ctrl-C: give back running jobs, close the store.
+    """Have other signals stop the demo like Ctrl-C: give back running jobs, close the store.
 
     The list has the signals that have come. A closed terminal sends SIGHUP more than once.
     """

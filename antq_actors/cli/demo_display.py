@@ -35,14 +35,14 @@ LINE_INTERVAL_SECONDS: Final = 1.0
 """Time between two plain lines."""
 
 
-class Rate:
+class JobRate:
     """Jobs that ended per second, over the last few seconds."""
 
     def __init__(self) -> None:
         self._seen: deque[tuple[float, int]] = deque()
 
     def record(self, ended: int, now: float) -> float:
-        """Record that *ended* jobs have ended by *now*, and return the rate."""
+        """Record that *ended* jobs of the demo have ended by *now*, and return jobs per second."""
         self._seen.append((now, ended))
         while now - self._seen[0][0] > RATE_WINDOW_SECONDS:
             self._seen.popleft()
@@ -55,7 +55,7 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
 
     def __init__(self, console: Console, expected: int | None) -> None:
         self._expected = expected
-        self._rate = Rate()
+        self._rate = JobRate()
         self._began = time.monotonic()
         self._live = Live(console=console, auto_refresh=False)
 
@@ -67,7 +67,7 @@ class LiveDisplay(AbstractContextManager["LiveDisplay"]):
         self._live.stop()
 
     def show(self, progress: Progress) -> None:
-        """Draw *progress*."""
+        """Draw the demo's *progress* on the terminal; reads the clock."""
         now = time.monotonic()
         rate = self._rate.record(progress.ended, now)
         total = max(progress.jobs, 0 if progress.read_all else self._expected or 0)
@@ -88,7 +88,7 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._rate = Rate()
+        self._rate = JobRate()
         self._began = time.monotonic()
         self._next_line = self._began + LINE_INTERVAL_SECONDS
 
@@ -96,7 +96,7 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
         pass
 
     def show(self, progress: Progress) -> None:
-        """Print *progress* if a second has passed or it is the last one."""
+        """Print a line of the demo's *progress* if a second has passed or it is the last one."""
         now = time.monotonic()
         rate = self._rate.record(progress.ended, now)
         if now < self._next_line and not progress.done:
@@ -111,8 +111,8 @@ class PlainDisplay(AbstractContextManager["PlainDisplay"]):
         self._console.print(line, soft_wrap=True)
 
 
-def display(console: Console, expected: int | None) -> LiveDisplay | PlainDisplay:
-    """Return the display that fits *console*; *expected* is the number of leads, if it is known."""
+def progress_display(console: Console, expected: int | None) -> LiveDisplay | PlainDisplay:
+    """Return the demo's display for *console*; *expected* is the number of leads, if known."""
     return LiveDisplay(console, expected) if console.is_terminal else PlainDisplay(console)
 
 
@@ -146,8 +146,8 @@ class Run(NamedTuple):
     """The most resident bytes, including pages of the mapped store."""
 
 
-def report(run: Run, app: AntQ, path: Path | None) -> str:
-    """Return the summary of the run as text."""
+def run_summary(run: Run, app: AntQ, path: Path | None) -> str:
+    """Return the summary of the demo run as text, with jobs read from the store."""
     return "\n".join(
         [
             *_counts(run),
@@ -179,7 +179,7 @@ def _counts(run: Run) -> list[str]:
 
 
 def _first_attempts(run: Run) -> list[str]:
-    """Compare with n x 0.2 s / concurrency, the time of n first attempts that all succeed."""
+    """Compare the demo with n x 0.2 s / concurrency, the time of n successful first attempts."""
     times = run.times
     if not times.firsts:
         return []
@@ -213,7 +213,7 @@ def _memory(run: Run) -> list[str]:
 
 
 def _job(job: Job | None, otherwise: str) -> str:
-    return render.text(job) if job else f"  ({otherwise})"
+    return render.job_text(job) if job else f"  ({otherwise})"
 
 
 def _further(app: AntQ, path: Path | None) -> list[str]:

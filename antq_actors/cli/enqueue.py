@@ -15,7 +15,7 @@ from antq_actors.checks import short_repr
 from antq_actors.cli import output, render, user_code
 from antq_actors.cli.listing import AsJson, parse_args, read_json
 from antq_actors.cli.maintenance import KeyFile
-from antq_actors.cli.output import moment
+from antq_actors.cli.output import local_time
 from antq_actors.cli.store import StorePath, check_exists, started
 from antq_actors.jobs import current_app, resolver
 
@@ -125,7 +125,7 @@ def _args(pairs: list[str], args_json: str | None) -> dict[str, Any]:
 
 
 def _parse_time(text: str) -> datetime:
-    """Return an ISO time; a time without offset is local time."""
+    """Return the time of the option ``--at``; without an offset it is local time."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -137,20 +137,20 @@ def _parse_time(text: str) -> datetime:
 
 def _load(target: str) -> tuple[resolver.AnyWorker, Any]:
     """Import and return the worker that *target* names; anything else is wrong usage."""
-    place = user_code.parse(target, FORM, "shop.mail:SendReceipt")
+    place = user_code.parse_target(target, FORM, "shop.mail:SendReceipt")
     module = user_code.import_module(place.module, FORM)
-    with user_code.shown(f"'{target}'"):
+    with user_code.errors_shown(f"'{target}'"):
         try:
-            found = user_code.attribute(module, place.name)
+            found = user_code.find_attribute(module, place.name)
         except AttributeError:
             is_worker = resolver.is_worker
             names = [name for name, value in vars(module).items() if is_worker(value)]
             known = f"; its workers are {', '.join(names)}" if names else ""
-            raise user_code.wrong(
+            raise user_code.wrong_usage(
                 f"module '{place.module}' has no '{place.name}'{known}", FORM
             ) from None
     if not resolver.is_worker(found):
-        raise user_code.wrong(
+        raise user_code.wrong_usage(
             f"'{target}' is {short_repr(found)}; a subclass of Worker is needed, or a function"
             " decorated with @worker",
             FORM,
@@ -160,7 +160,7 @@ def _load(target: str) -> tuple[resolver.AnyWorker, Any]:
 
 @contextmanager
 def _application(module: Any, path: Path, key_file: Path | None) -> Iterator[AntQ]:
-    """Start an application on *path*: if possible that of the module, or one that it started."""
+    """Start an application on *path* that enqueues: that of the user's module, if possible."""
     apps = [*vars(module).values(), *current_app.applications()]
     own = next((app for app in apps if isinstance(app, AntQ) and _is_on(app, path)), None)
     with started(own or AntQ(path, start_queues=False, signing_key_file=key_file)) as app:
@@ -186,4 +186,4 @@ def _enqueue(
 def _when(job: Job) -> str:
     if job.status is not Status.SCHEDULED or job.scheduled_at is None:
         return ""
-    return f" for {moment(job.scheduled_at)}"
+    return f" for {local_time(job.scheduled_at)}"

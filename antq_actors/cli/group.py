@@ -48,11 +48,11 @@ class CommandGroup(TyperGroup):
         self.commands: Any = _OnDemand()
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - typer's
-        """Return the names of the commands, in the order in which help lists them."""
+        """Return the names of the ``antq`` commands, in the order in which help lists them."""
         return list(COMMANDS)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's
-        """Write the section of the help that lists the commands."""
+        """Write the section of ``antq --help`` that lists the commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, command.summary) for name, command in COMMANDS.items()])
 

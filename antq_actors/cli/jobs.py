@@ -8,10 +8,10 @@ from rich.text import Text
 
 from antq_actors import AntQ, Job, Status
 from antq_actors.cli import output, render
-from antq_actors.cli.listing import AsJson, Queue, Statuses, WorkerName, hinted
-from antq_actors.cli.output import moment, printable
+from antq_actors.cli.listing import AsJson, Queue, Statuses, WorkerName, hints_printed
+from antq_actors.cli.output import local_time, printable
 from antq_actors.cli.render import PlainTable
-from antq_actors.cli.store import StorePath, opened
+from antq_actors.cli.store import StorePath, open_store
 from antq_actors.storage.locks.node_lock import NodeInfo
 
 JobId: TypeAlias = Annotated[int, typer.Argument(metavar="ID", help="The job's id.")]
@@ -24,7 +24,7 @@ def show(id: JobId, path: StorePath, *, as_json: AsJson = False) -> None:  # noq
     Example:
       antq show 4711 --path jobs
     """
-    with opened(path) as app:
+    with open_store(path) as app:
         _print_job(app.get_job(id), app.nodes(), as_json=as_json)
 
 
@@ -35,8 +35,8 @@ def nodes(path: StorePath, *, as_json: AsJson = False) -> None:
     Example:
       antq nodes --path jobs
     """
-    with opened(path) as app:
-        found = _facts(app)
+    with open_store(path) as app:
+        found = _nodes_and_queues(app)
     if as_json:
         render.write_json(found)
         return
@@ -63,7 +63,7 @@ def count(
       antq count --path jobs --status enqueued
       antq count --path jobs --by-status
     """
-    with opened(path) as app, hinted():
+    with open_store(path) as app, hints_printed():
         # In one query: between two, a job may change its status and be counted twice or never.
         total = app.count_jobs(status=status or None, queue=queue, worker=worker)
         chosen = status or Status if total and (as_json or by_status) else ()
@@ -73,8 +73,8 @@ def count(
         unserved = {}
         if total and not WAITING.isdisjoint(status or Status):
             unserved = _unserved(app, app.nodes(), queue)
-    for line in _in_words(unserved):
-        output.note(line)
+    for line in _unserved_lines(unserved):
+        output.write_stderr(line)
     if not (as_json or by_status):
         output.write(str(total))
     elif as_json:
@@ -88,15 +88,15 @@ def _print_job(job: Job, nodes: list[NodeInfo], *, as_json: bool) -> None:
     if as_json:
         render.write_json(job)
     else:
-        place = _where(job, nodes) if job.node else ""
-        output.write(render.text(job, place))
+        place = _running_at(job, nodes) if job.node else ""
+        output.write(render.job_text(job, place))
 
 
 WAITING: Final = frozenset({Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING})
 
 
-def _facts(app: AntQ) -> dict[str, Any]:
-    """Return the processes and the queues of a path, as JSON shows them."""
+def _nodes_and_queues(app: AntQ) -> dict[str, Any]:
+    """Return what ``antq nodes`` shows of the store's processes and queues, as for JSON."""
     nodes = app.nodes()
     names = {name for node in nodes for name in node.queues} | set(app.queue_names())
     return {
@@ -121,8 +121,8 @@ def _unserved(app: AntQ, nodes: Sequence[NodeInfo], queue: str | None = None) ->
     return {name: number for name, number in waiting.items() if number}
 
 
-def _in_words(unserved: Mapping[str, int]) -> list[str]:
-    """Return one line for each of these queues."""
+def _unserved_lines(unserved: Mapping[str, int]) -> list[str]:
+    """Return a line for each queue with waiting jobs that no process runs."""
     return [
         f"{printable(name)}: {number} wait{'s' if number == 1 else ''}, no node runs it"
         for name, number in unserved.items()
@@ -130,7 +130,7 @@ def _in_words(unserved: Mapping[str, int]) -> list[str]:
 
 
 def _node_tables(found: dict[str, Any]) -> list[PlainTable | str]:
-    """Return the same as tables for a terminal."""
+    """Return what ``antq nodes`` found, as tables for a terminal."""
     nodes = PlainTable("node", "process", "running", "queues: slots and executor")
     for node in found["nodes"]:
         where = f"{node.pid} on {printable(node.host)}" if node.pid else "unknown"
@@ -143,16 +143,16 @@ def _node_tables(found: dict[str, Any]) -> list[PlainTable | str]:
     queues = PlainTable("queue", "", *Status, "due", "since")
     for name, queue in found["queues"].items():
         counts = [str(queue["counts"][status]) for status in Status]
-        since = moment(queue["oldest_due"]) if queue["oldest_due"] else ""
+        since = local_time(queue["oldest_due"]) if queue["oldest_due"] else ""
         paused = "paused" if queue["paused"] else ""
         queues.add(printable(name), paused, *counts, str(queue["due"]), since)
     first = nodes if found["nodes"] else "No process runs queues of this path."
-    lines = _in_words(found["unserved"])
+    lines = _unserved_lines(found["unserved"])
     return [first, "", queues, *(["", *lines] if lines else [])]
 
 
-def _where(job: Job, nodes: list[NodeInfo]) -> str:
-    """Return in a few words where a job is running."""
+def _running_at(job: Job, nodes: list[NodeInfo]) -> str:
+    """Return in a few words in which process, host and executor a job is running."""
     node = next((each for each in nodes if each.number == job.node), None)
     if node is None or not node.pid:
         return f"node {job.node}"

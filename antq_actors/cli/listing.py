@@ -11,7 +11,7 @@ import typer
 
 from antq_actors import Job, Status
 from antq_actors.cli import output, render
-from antq_actors.cli.store import StorePath, opened
+from antq_actors.cli.store import StorePath, open_store
 
 Statuses: TypeAlias = Annotated[
     list[Status] | None,
@@ -73,7 +73,7 @@ def list_jobs(
       antq list --path jobs --after 4711 --limit 100
     """
     newest_first = after is None and _is_a_terminal() if newest is None else newest
-    with opened(path) as app, hinted():
+    with open_store(path) as app, hints_printed():
         jobs = app.list_jobs(
             status=status or None,
             queue=queue,
@@ -87,22 +87,22 @@ def list_jobs(
     if as_json:
         render.write_json(jobs)
     elif jobs:
-        render.write_table(render.table(jobs))
+        render.write_table(render.job_table(jobs))
         if len(jobs) == limit:
             more = _next_page(jobs[-1], newest=newest, newest_first=newest_first)
-            output.note(f"There may be more: {more}")
+            output.write_stderr(f"There may be more: {more}")
     else:
-        output.note("No jobs match.")
+        output.write_stderr("No jobs match.")
 
 
 @contextmanager
-def hinted() -> Iterator[None]:
-    """Write the warnings of a list or a count, about unknown names, to standard error."""
+def hints_printed() -> Iterator[None]:
+    """Write the warnings that a query raises about unknown names to standard error."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         yield
     for warning in caught:
-        output.note(f"antq: {output.printable(str(warning.message))}")
+        output.write_stderr(f"antq: {output.printable(str(warning.message))}")
 
 
 def _is_a_terminal() -> bool:
@@ -110,14 +110,14 @@ def _is_a_terminal() -> bool:
 
 
 def _next_page(last: Job, *, newest: bool | None, newest_first: bool) -> str:
-    """Return the options that list the jobs after the job *last*."""
+    """Return the options of ``antq list`` for the page after the job *last*."""
     if not newest_first:
         return f"--after {last.id}"
     return f"{'--newest ' if newest else ''}--before {last.id}"
 
 
 def parse_args(pairs: list[str]) -> dict[str, Any]:
-    """Return the arguments in several KEY=VALUE; VALUE is JSON, or else text.
+    """Return a job's arguments from several KEY=VALUE; VALUE is JSON, or else text.
 
     A pair of another form is wrong usage, and so is a key that is given twice.
     """
@@ -138,7 +138,7 @@ def parse_args(pairs: list[str]) -> dict[str, Any]:
 
 
 def read_json(text: str) -> Any:
-    """Return the value of JSON without NaN and Infinity. Raises ValueError and RecursionError."""
+    """Return the value of JSON text without NaN, Infinity. Raises ValueError and RecursionError."""
     return json.loads(text, parse_constant=_refuse_constant)
 
 

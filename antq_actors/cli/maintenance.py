@@ -13,8 +13,8 @@ import typer
 from antq_actors import AntQ, AntqError, Status
 from antq_actors.app import signing_keys
 from antq_actors.cli import output
-from antq_actors.cli.listing import Queue, Statuses, hinted
-from antq_actors.cli.store import StorePath, check_exists, opened, started
+from antq_actors.cli.listing import Queue, Statuses, hints_printed
+from antq_actors.cli.store import StorePath, check_exists, open_store, started
 from antq_actors.storage.admin import maintenance
 
 FINDINGS = 1
@@ -49,7 +49,7 @@ def verify(path: StorePath, *, key_file: KeyFile = None) -> int:
     if len(findings) > _MOST_SHOWN:
         output.report(f"… and {len(findings) - _MOST_SHOWN} more")
     if findings:
-        output.note(
+        output.write_stderr(
             f"{len(findings)} findings. Damaged jobs fail when their turn comes; restore a backup,"
             " or `antq export` the readable jobs and import them into a new store."
         )
@@ -155,9 +155,9 @@ def export_jobs(
       antq export --path jobs | jq 'select(.attempts > 1)'
     """
     chosen: list[Status] | None = status or None
-    with opened(path) as app:
+    with open_store(path) as app:
         lines = app.export_jobs(status=chosen, queue_name=queue)
-        with hinted():
+        with hints_printed():
             app.count_jobs(status=chosen, queue=queue)
         if file is None:
             output.write_lines(lines)

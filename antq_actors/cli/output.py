@@ -29,7 +29,7 @@ def encodable(text: str) -> str:
 
 
 def open_closed_descriptors() -> None:
-    """Open the standard descriptors that are closed on the null device.
+    """Open the standard file descriptors that are closed, on the null device.
 
     Otherwise the file of a store could get such a number, and what a library or a job prints would
     be written into that file.
@@ -49,7 +49,7 @@ def escape_what_cannot_be_written() -> None:
 
 def report(text: str) -> None:
     """Write the result of a command, whose work is done, to standard output if that is open."""
-    if is_open():
+    if stdout_is_open():
         with writing(text):
             print_line(text)
 
@@ -69,11 +69,11 @@ def write_lines(lines: Iterable[bytes]) -> None:
 
 
 def print_line(text: str) -> None:
-    """Write a line to standard output; call it within :func:`writing`."""
+    """Write a line to standard output and flush it; call it within :func:`writing`."""
     print(text, flush=True)  # noqa: T201 - it is a command
 
 
-def note(text: str) -> None:
+def write_stderr(text: str) -> None:
     """Write a line to standard error, if that is open."""
     if sys.stderr is not None:
         with suppress(OSError):
@@ -84,7 +84,7 @@ def note(text: str) -> None:
 @contextmanager
 def writing(done: str = "") -> Iterator[None]:
     """Turn an error of standard output into an AntqError, which also reports what was *done*."""
-    if not is_open():
+    if not stdout_is_open():
         raise AntqError("standard output is closed, so nothing can be shown")
     try:
         yield
@@ -95,21 +95,21 @@ def writing(done: str = "") -> Iterator[None]:
         raise AntqError(f"{done} But {why}" if done else why) from error
 
 
-def is_open() -> bool:
-    """Return whether there is a standard output."""
+def stdout_is_open() -> bool:
+    """Return whether this process has an open standard output."""
     return sys.stdout is not None and not sys.stdout.closed
 
 
 def has_all_characters() -> bool:
-    """Return whether the encoding of standard output has all characters."""
+    """Return whether standard output's encoding has all characters."""
     return (sys.stdout.encoding or "").lower().replace("-", "").replace("_", "").startswith("utf")
 
 
-def moment(when: datetime, *, milliseconds: bool = False) -> str:
+def local_time(when: datetime, *, milliseconds: bool = False) -> str:
     """Return a time in the time zone of this machine, with its offset from UTC.
 
     >>> from datetime import UTC, datetime
-    >>> len(moment(datetime(2030, 5, 1, 9, 0, 12, 345678, tzinfo=UTC)))
+    >>> len(local_time(datetime(2030, 5, 1, 9, 0, 12, 345678, tzinfo=UTC)))
     25
     """
     try:

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from antq_actors import Status
 from antq_actors.cli import output
-from antq_actors.cli.output import encodable, moment, printable
+from antq_actors.cli.output import encodable, local_time, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _CONTROL_IN_JSON: Final = {code: f"\\u{code:04x}" for code in range(127, 160)}
 
 
-def text(job: Job, place: str = "") -> str:
-    """Return one job as text, with errors and stack traces; *place* tells where it runs."""
+def job_text(job: Job, place: str = "") -> str:
+    """Return one job as text for ``antq show``, with errors; *place* tells where it runs."""
     options = ", ".join(f"{name}={value!r}" for name, value in job.opts.items())
     rows = {
         "status": f"{job.status} on {place}" if place else job.status,
@@ -57,7 +57,7 @@ def text(job: Job, place: str = "") -> str:
 
 
 def write_json(value: Any) -> None:
-    """Write a value as one JSON document, in characters that standard output can encode.
+    """Write a value to standard output as one JSON document, in characters that can be encoded.
 
     Raises AntqError if it cannot be written.
     """
@@ -67,14 +67,14 @@ def write_json(value: Any) -> None:
 
 def as_json(value: Any, *, ascii_only: bool = False) -> str:
     """Return a job, several jobs or any plain value as one JSON document."""
-    text = json.dumps(plain(value), indent=2, ensure_ascii=ascii_only)
+    text = json.dumps(json_value(value), indent=2, ensure_ascii=ascii_only)
     return encodable(text.translate(_CONTROL_IN_JSON))
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Return *value* in JSON's types; a value without a counterpart becomes its ``repr``.
 
-    >>> plain({"at": (1, 2.5), 7: object})
+    >>> json_value({"at": (1, 2.5), 7: object})
     {'at': [1, 2.5], '7': "<class 'object'>"}
     """
     if value is None or isinstance(value, bool | int | str):
@@ -88,11 +88,11 @@ def plain(value: Any) -> Any:
 
 def _container(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
-        return plain(msgspec.structs.asdict(value))
+        return json_value(msgspec.structs.asdict(value))
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain(item) for item in value]
+        return [json_value(item) for item in value]
     return repr(value)
 
 
@@ -115,7 +115,7 @@ def _error_lines(error: AttemptError) -> list[str]:
 
 
 def _moment(when: datetime | None) -> str:
-    return "-" if when is None else moment(when, milliseconds=True)
+    return "-" if when is None else local_time(when, milliseconds=True)
 
 
 STATUS_STYLES: Final = {
@@ -159,8 +159,8 @@ def write_table(table: JobTable | PlainTable | str) -> None:
         console.print(table, soft_wrap=not isinstance(table, JobTable))
 
 
-def table(jobs: Iterable[Job]) -> JobTable:
-    """Return one row per job, short enough for a terminal; ``text`` and JSON are complete."""
+def job_table(jobs: Iterable[Job]) -> JobTable:
+    """Return the table of jobs for ``antq list``; ``job_text`` and JSON are complete."""
     return JobTable([_cells(job) for job in jobs])
 
 
@@ -180,14 +180,14 @@ class JobTable:
 
     @property
     def narrowest(self) -> int:
-        """Return the width that the ids need."""
+        """Return the width of the ids column, which the table of jobs needs."""
         return self._widths["id"]
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table]:
         yield self._fitted(options.max_width)
 
     def _fitted(self, width: int) -> Table:
-        """Return the table for a terminal of this *width*.
+        """Return the table of jobs for a terminal of this *width*.
 
         If the columns do not fit, some are narrowed, and then left out; the ids never are.
         """
@@ -221,14 +221,14 @@ class PlainTable:
         self._rows: list[list[Text]] = []
 
     def add(self, *cells: str | Text) -> None:
-        """Add a row."""
+        """Add a row to the table."""
         self._rows.append([Text(cell) if isinstance(cell, str) else cell for cell in cells])
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
         yield self._fitted(options.max_width)
 
     def _fitted(self, width: int) -> Table | Text:
-        """Return the table for a terminal of this *width*."""
+        """Return the rows as a table, or as lines, for a terminal of this *width*."""
         shown = _new_table()
         widths = {}
         for number, title in enumerate(self._titles):
@@ -256,21 +256,21 @@ def _new_table() -> Table:
 
 
 def _cells(job: Job) -> tuple[Text, ...]:
-    """Return the cells of a job."""
+    """Return the cells of a job's row in the table of jobs."""
     return (
         Text(str(job.id)),
         Text(job.status, STATUS_STYLES[job.status]),
         Text(printable(job.queue_name)),
         Text(f"{job.attempts}/{job.max_attempts}"),
         Text(printable(job.worker.rpartition(":")[2])),
-        Text(moment(job.scheduled_at or job.updated_at)),
+        Text(local_time(job.scheduled_at or job.updated_at)),
         Text(_error(job)),
         Text(printable(repr(dict(job.args)))[:MAX_ARGS_CHARACTERS]),
     )
 
 
 def _error(job: Job) -> str:
-    """Return the newest error on one line, if it explains the status of the job."""
+    """Return the job's newest error on one line, if it explains the status of the job."""
     if job.status not in _SHOW_ERROR or not job.errors:
         return ""
     return printable(" ".join(job.errors[0].summary[:MAX_ERROR_CHARACTERS].split()))

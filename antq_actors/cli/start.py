@@ -112,8 +112,8 @@ def start(
 
 
 def _run_processes(target: str, processes: int, log_level: LogLevel | None) -> int:
-    """Start the processes that run the application, and watch them as their parent."""
-    user_code.parse(target, FORM, "shop.jobs:app")
+    """Start the processes of ``antq start --processes``, and watch them as their parent."""
+    user_code.parse_target(target, FORM, "shop.jobs:app")
     _check_platform()
     configure_log(log_level)
     _say(f"{_version()} starts {target} in {processes} processes; Ctrl-C stops them")
@@ -123,7 +123,7 @@ def _run_processes(target: str, processes: int, log_level: LogLevel | None) -> i
 
 
 def _handle_sigterm_as_first_process() -> None:
-    """Let SIGTERM end this process while the application is still being imported.
+    """Have SIGTERM end this process while it still imports the application.
 
     By default it does, except in the first process of a container: there the system drops signals
     that have no handler.
@@ -144,7 +144,7 @@ def _check_platform() -> None:
 def _run_under_parent(
     app: AntQ, target: str, log_level: LogLevel | None, number: int, lifeline: Lifeline
 ) -> None:
-    """Run as the process with this *number* under a parent."""
+    """Run the application's queues as the process with this *number* under a parent."""
     if app.is_volatile:
         raise typer.BadParameter(
             f"'{target}' keeps its jobs in memory, so each process would have its own; give it a"
@@ -183,7 +183,7 @@ def _run(app: AntQ, when_up: Callable[[], None], **options: Any) -> None:
 
 
 def _say(text: str) -> None:
-    output.note(f"antq: {output.printable(text)}")
+    output.write_stderr(f"antq: {output.printable(text)}")
 
 
 def _version() -> str:
@@ -205,7 +205,7 @@ def _place(app: AntQ) -> str:
 
 
 def _command(target: str, log_level: LogLevel | None) -> list[str]:
-    """Return the command line of one of several processes, which finds the same modules."""
+    """Return the command line that starts one of several processes of ``antq start``."""
     # With -m the current directory is first on sys.path, before the standard library. If it is not
     # on sys.path now, it must not be there then: the application may have a file named queue.py.
     path = [] if str(Path.cwd()) in sys.path else ["-P"]
@@ -228,11 +228,11 @@ def load(target: str, *, with_traceback: bool = True) -> AntQ:
 
     Raises AntqError when the user's own code raises, after showing its traceback.
     """
-    place = user_code.parse(target, FORM, "shop.jobs:app")
+    place = user_code.parse_target(target, FORM, "shop.jobs:app")
     module = user_code.import_module(place.module, FORM, with_traceback=with_traceback)
-    with user_code.shown(f"'{target}'", with_traceback=with_traceback):
+    with user_code.errors_shown(f"'{target}'", with_traceback=with_traceback):
         try:
-            found = user_code.attribute(module, place.name)
+            found = user_code.find_attribute(module, place.name)
         except AttributeError:
             hint = _application_of(module)
             raise _wrong(f"module '{place.module}' has no '{place.name}'{hint}") from None
@@ -264,14 +264,14 @@ def _is_callable_as_is(found: Any) -> bool:
 
 
 def _wrong(message: str) -> typer.BadParameter:
-    return user_code.wrong(message, FORM)
+    return user_code.wrong_usage(message, FORM)
 
 
 OURS: Final = "antq_actors"
 
 
 def configure_log(level: LogLevel | None, mark: str = "") -> None:
-    """Log to standard error, unless the user's module has set up logging.
+    """Set up logging to standard error, unless the user's module has set up logging.
 
     *mark* identifies the process in each line. Without a *level*, the user's code logs INFO and
     above, and this package WARNING and above, since its INFO is a line for each job.
@@ -287,7 +287,7 @@ def configure_log(level: LogLevel | None, mark: str = "") -> None:
         ours.setLevel(logging.WARNING)
 
 
-class HeldRecords(logging.Filter):
+class HeldLogRecords(logging.Filter):
     """Holds back the log of the supervisors until the start has succeeded.
 
     A start that fails raises an error with the same facts, and the command shows that error.
@@ -299,14 +299,14 @@ class HeldRecords(logging.Filter):
         self._records: list[logging.LogRecord] | None = []
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Hold *record* back until the release."""
+        """Keep a log *record* of the supervisors back until the release; return False then."""
         if self._records is None:
             return True
         self._records.append(record)
         return False
 
     def release(self) -> None:
-        """Log the records that were held back, and log later records at once."""
+        """Log the supervisors' records that were kept back, and log later ones at once."""
         self._logger.removeFilter(self)
         records, self._records = self._records, None
         for record in records or ():
@@ -314,10 +314,10 @@ class HeldRecords(logging.Filter):
 
 
 @contextmanager
-def held_log() -> Iterator[HeldRecords]:
-    """Hold back the log of the supervisors until it is released; not at the level DEBUG."""
+def held_log() -> Iterator[HeldLogRecords]:
+    """Hold back the log of the supervisors during the start; not at the level DEBUG."""
     logger = logging.getLogger(f"{OURS}.otp")
-    records = HeldRecords()
+    records = HeldLogRecords()
     if not logger.isEnabledFor(logging.DEBUG):
         logger.addFilter(records)
     try:

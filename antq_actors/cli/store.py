@@ -33,8 +33,8 @@ def check_exists(path: Path) -> None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[AntQ]:
-    """Open the store at *path*, without running jobs; its application may be running."""
+def open_store(path: Path) -> Iterator[AntQ]:
+    """Open the store at *path* for a command, in an application that runs no queues."""
     check_exists(path)
     with started(AntQ(path, start_queues=False)) as app:
         yield app
@@ -42,7 +42,7 @@ def opened(path: Path) -> Iterator[AntQ]:
 
 @contextmanager
 def started(app: AntQ) -> Iterator[AntQ]:
-    """Start *app*. If that fails, the command reports it, and the log does not."""
+    """Start *app* for a command and stop it after; the command reports a failed start."""
     log = logging.getLogger("antq_actors.otp")
     log.addHandler(_SILENT)
     try:

@@ -35,25 +35,25 @@ class Place(NamedTuple):
     """It may have dots."""
 
 
-def parse(target: str, form: str, example: str) -> Place:
-    """Return the parts of *target*; if it does not have this *form*, it is wrong usage."""
+def parse_target(target: str, form: str, example: str) -> Place:
+    """Return module and name of a command's *target*; another *form* is wrong usage."""
     module, _, name = target.partition(":")
     if module.endswith(".py"):
         path = Path(module.removesuffix(".py"))
         right = ":".join(filter(None, (".".join(path.parts), name)))
-        raise wrong(f"'{target}' names a file; write its module: {right}", form)
+        raise wrong_usage(f"'{target}' names a file; write its module: {right}", form)
     if not (name and all(module.split(".")) and "/" not in module):
-        raise wrong(f"'{target}' is not {form}; write for example {example}", form)
+        raise wrong_usage(f"'{target}' is not {form}; write for example {example}", form)
     return Place(module, name)
 
 
-def wrong(message: str, form: str) -> typer.BadParameter:
-    """Return the error of wrong usage for the argument of this *form*."""
+def wrong_usage(message: str, form: str) -> typer.BadParameter:
+    """Return the error of wrong usage for the command's argument of this *form*."""
     return typer.BadParameter(message, param_hint=form)
 
 
 def import_module(name: str, form: str, *, with_traceback: bool = True) -> Any:
-    """Import a module, which is searched for in the current directory first.
+    """Import the user's module, which is searched for in the current directory first.
 
     A missing module is wrong usage. Raises AntqError when its code raises, after showing the
     traceback.
@@ -61,38 +61,38 @@ def import_module(name: str, form: str, *, with_traceback: bool = True) -> Any:
     directory = str(Path.cwd())
     if directory not in sys.path:
         sys.path.insert(0, directory)
-    with shown(f"the import of '{name}'", with_traceback=with_traceback):
+    with errors_shown(f"the import of '{name}'", with_traceback=with_traceback):
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
             # Only when the module itself is missing, and not a module that it imports.
             if error.name and f"{name}.".startswith(f"{error.name}."):
-                raise wrong(
+                raise wrong_usage(
                     f"there is no module '{error.name}' in {directory} or on sys.path", form
                 ) from None
             raise
 
 
-def attribute(module: Any, name: str) -> Any:
-    """Return what a module has under a dotted name. Raises AttributeError."""
+def find_attribute(module: Any, name: str) -> Any:
+    """Return what the user's module has under a dotted name. Raises AttributeError."""
     return attrgetter(name)(module)
 
 
 @contextmanager
-def shown(what: str, *, with_traceback: bool = True) -> Iterator[None]:
-    """Show what the user's code raises, and raise an AntqError that says that *what* failed."""
+def errors_shown(what: str, *, with_traceback: bool = True) -> Iterator[None]:
+    """Print the traceback of the user's code when it raises, and raise AntqError for *what*."""
     try:
         yield
     except typer.BadParameter:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code can raise anything
         if with_traceback:
-            output.note(output.printable(traceback_of(error)))
+            output.write_stderr(output.printable(traceback_of(error)))
         raise AntqError(f"{what} failed") from None
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback of *error* and of its causes, with only the user's frames."""
+    """Return the traceback of *error* and of its causes as text, with only the user's frames."""
     found = traceback.TracebackException.from_exception(error, compact=True)
     _cut(found)
     return "".join(found.format()).rstrip()

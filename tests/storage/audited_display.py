@@ -55,11 +55,11 @@ def look(encoded):
     watch.events = []
     try:
         job = encoding.as_job(stored, display.display_args(encoded))
-        texts = [repr(job.args), render.text(job), render.as_json(job)]
+        texts = [repr(job.args), render.job_text(job), render.as_json(job)]
         happened = watch.events
     finally:
         watch.events = None
-    Console(file=io.StringIO(), width=80).print(render.table([job]))
+    Console(file=io.StringIO(), width=80).print(render.job_table([job]))
     for text in texts:
         text.encode()
     json.loads(texts[-1])
