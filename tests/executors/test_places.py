@@ -19,21 +19,27 @@ async def outer(event):
     await innermost(event)
 
 
+def place_of(wait, tasks=1):
+    """Return where the first of the tasks is that wait; the others are of the same attempt."""
+
+    async def main():
+        event = asyncio.Event()
+        waiting = [asyncio.create_task(wait(event), name=f"part {n}") for n in range(tasks)]
+        await asyncio.sleep(0)
+        place = places.of_coroutine(waiting[0].get_coro(), waiting[1:])
+        event.set()
+        await asyncio.gather(*waiting)
+        return place
+
+    return asyncio.run(main())
+
+
 def functions_in(place):
     return [line.rpartition(" in ")[2] for line in place.splitlines() if line.startswith("  File")]
 
 
 def test_a_coroutine_is_where_its_awaits_lead_to():
-    async def main():
-        event = asyncio.Event()
-        task = asyncio.create_task(outer(event))
-        await asyncio.sleep(0)
-        place = places.of_coroutine(task.get_coro(), [])
-        event.set()
-        await task
-        return place
-
-    place = asyncio.run(main())
+    place = place_of(outer)
 
     assert place.startswith("Traceback (most recent call last):\n")
     assert functions_in(place) == ["outer", "innermost", "wait"]
@@ -41,16 +47,7 @@ def test_a_coroutine_is_where_its_awaits_lead_to():
 
 
 def test_other_tasks_of_an_attempt_are_told_as_well_but_not_all_of_many():
-    async def main():
-        event = asyncio.Event()
-        tasks = [asyncio.create_task(outer(event), name=f"part {n}") for n in range(50)]
-        await asyncio.sleep(0)
-        place = places.of_coroutine(tasks[0].get_coro(), tasks[1:])
-        event.set()
-        await asyncio.gather(*tasks)
-        return place
-
-    place = asyncio.run(main())
+    place = place_of(outer, tasks=50)
 
     assert "Task 'part 1' of the job waits at (most recent call last):\n" in place
     assert place.count("of the job waits at") == 10
@@ -71,19 +68,10 @@ def test_a_generator_that_a_coroutine_awaits_is_on_the_way():
         def __await__(self):
             yield from innermost(self.event).__await__()
 
-    async def main():
-        async def waits(event):
-            await Awaitable(event)
+    async def waits(event):
+        await Awaitable(event)
 
-        event = asyncio.Event()
-        task = asyncio.create_task(waits(event))
-        await asyncio.sleep(0)
-        place = places.of_coroutine(task.get_coro(), [])
-        event.set()
-        await task
-        return place
-
-    assert functions_in(asyncio.run(main()))[:2] == ["waits", "__await__"]
+    assert functions_in(place_of(waits))[:2] == ["waits", "__await__"]
 
 
 def test_of_an_endless_recursion_the_innermost_frames_are_read():

@@ -10,6 +10,7 @@ import pytest
 from support.apps import settled, until
 
 from antq_actors import AntQ, Status, Worker
+from antq_actors.jobs import current_app
 
 
 class Innocent(Worker, queue="loop"):
@@ -180,33 +181,9 @@ class Late(Worker, queue="loop"):
 
 
 DEEDS = {
-    action.__name__: action
-    for action in (
-        awaits_a_task_that_exits,
-        gathers_a_task_that_interrupts,
-        has_a_task_group_with_one_that_exits,
-        has_a_task_that_exits_unawaited,
-        catches_what_cancels_it,
-        exits_in_a_callback,
-        exits_in_a_timer,
-        exits_in_a_done_callback,
-        exits_in_a_thread,
-        exits_in_an_exception_handler,
-        stops_the_loop,
-        stops_the_loop_in_a_callback,
-        stops_the_loop_from_a_thread,
-        closes_the_loop,
-        shuts_down_the_executor,
-        shuts_down_the_generators,
-        cancels_all_tasks,
-        cancels_all_other_tasks_and_awaits_them,
-        cancels_all_tasks_in_a_callback,
-        closes_the_loop_in_a_callback,
-        cancels_itself,
-        raises_cancelled_error,
-        runs_the_loop,
-        sets_a_task_factory_that_raises,
-    )
+    name: action
+    for name, action in globals().items()
+    if asyncio.iscoroutinefunction(action) and not name.startswith("_")
 }
 
 
@@ -215,16 +192,22 @@ class Culprit(Worker, queue="loop"):
         await DEEDS[job.args["action"]]()
 
 
-@pytest.fixture
-def shared():
+@contextlib.contextmanager
+def innocent_jobs(**options):
     """An application with ten innocent jobs that wait on the loop of one queue."""
     Innocent.waiting = 0
     Innocent.go_on.clear()
-    with AntQ(queues={"loop": 50}) as app:
+    with AntQ(queues={"loop": 50}, **options) as app:
         app.enqueue_many(Innocent, [{}] * 10)
         until(lambda: Innocent.waiting == 10, "all waiting")
         yield app
         Innocent.go_on.set()
+
+
+@pytest.fixture
+def shared():
+    with innocent_jobs() as app:
+        yield app
 
 
 @pytest.mark.parametrize("action", DEEDS)
@@ -270,12 +253,7 @@ def test_a_loop_that_is_broken_for_good_is_replaced_and_its_jobs_run_again(share
 
 
 def test_a_job_that_breaks_the_loop_again_is_failed_and_the_others_are_interrupted_once():
-    Innocent.waiting = 0
-    Innocent.go_on.clear()
-    with AntQ(queues={"loop": 50}, max_interruptions=2) as app:
-        app.enqueue_many(Innocent, [{}] * 10)
-        until(lambda: Innocent.waiting == 10, "all waiting")
-
+    with innocent_jobs(max_interruptions=2) as app:
         job = BreaksTheLoop.perform_async({"waits": True})
         until(lambda: app.get_worker(job.id).interruptions, "the first interruption")
         Innocent.go_on.set()
@@ -359,13 +337,7 @@ class Nested(Worker, queue="loop"):
 
 class CancelsAJob(Worker, queue="loop"):
     async def perform(self, job):
-        shared_app().cancel_worker(job.args["id"])
-
-
-def shared_app():
-    from antq_actors.jobs import current_app  # noqa: PLC0415
-
-    return current_app.latest()
+        current_app.latest().cancel_worker(job.args["id"])
 
 
 def test_a_coroutine_may_cancel_another_job_with_all_its_tasks(shared):
@@ -379,18 +351,13 @@ def test_a_coroutine_may_cancel_another_job_with_all_its_tasks(shared):
     assert sorted(Nested.ends) == ["inner", "inner", "middle", "outer"]
 
 
-class Collects(Worker, queue="loop"):
-    async def perform(self, job):
-        pass
-
-
 def test_an_attempt_leaves_nothing_for_the_collector(shared):
-    settled(shared, Collects.perform_async())
+    settled(shared, Late.perform_async())
     gc.collect()
     gc.disable()
     try:
         for _ in range(20):
-            settled(shared, Collects.perform_async())
+            settled(shared, Late.perform_async())
         gc.set_debug(gc.DEBUG_SAVEALL)
         gc.collect()
         left = [type(each).__name__ for each in gc.garbage]
