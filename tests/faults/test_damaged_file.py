@@ -202,7 +202,7 @@ with AntQ(sys.argv[1], start_queues=False) as app:
 
 def test_the_walk_finds_damage_that_would_end_the_interpreter(tmp_path, sound):
     """A zeroed page within a table: a cursor that comes there aborts the process, in LMDB."""
-    pages = [n for n in range(2, len(sound) // PAGE) if is_of_a_tree(sound, n)]
+    pages = [n for n in range(2, len(sound) // PAGE) if is_page(sound, n, LEAF)]
     found = []
     for page in pages:
         (tmp_path / "data.mdb").write_bytes(patched(sound, page * PAGE, bytes(PAGE)))
@@ -214,9 +214,12 @@ def test_the_walk_finds_damage_that_would_end_the_interpreter(tmp_path, sound):
     assert len(found) > len(pages) / 2, "the others are free, and nobody reads them"
 
 
-def is_of_a_tree(content, page):
+BRANCH, LEAF = 1, 2
+
+
+def is_page(content, page, kind):
     number, _, flags = struct.unpack_from("=QHH", content, page * PAGE)
-    return number == page and flags == 2
+    return number == page and flags == kind
 
 
 def test_damage_that_shows_only_later_is_an_error_then_and_ends_the_application(tmp_path, sound):
@@ -228,7 +231,7 @@ def test_damage_that_shows_only_later_is_an_error_then_and_ends_the_application(
         assert len(app.list_workers()) == 500
     content = (store / "data.mdb").read_bytes()
     for page in range(2, len(content) // PAGE):
-        if is_branch(content, page):
+        if is_page(content, page, BRANCH):
             content = patched(content, page * PAGE + 10, b"\x00\x00")
     (store / "data.mdb").write_bytes(content)
 
@@ -238,8 +241,3 @@ def test_damage_that_shows_only_later_is_an_error_then_and_ends_the_application(
         app.list_workers()
     until(lambda: not root.is_alive(), "the end of the root")
     app.stop()
-
-
-def is_branch(content, page):
-    number, _, flags = struct.unpack_from("=QHH", content, page * PAGE)
-    return number == page and flags == 1

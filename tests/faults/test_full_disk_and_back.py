@@ -1,11 +1,21 @@
-"""A disk that fills up under a running node, and has room again: nothing is lost or repeated."""
+"""A disk that fills up under a running node, and has room again: nothing is lost or repeated.
+
+A map that is full grows under two running processes, and nobody notices.
+"""
+
+import os
 
 import pytest
 from obedient import noted
 from support.apps import ENDED, STORE_TIMEOUT_SECONDS, until
 from support.findings import findings
+from support.stored_jobs import Store, a_new_job
 
 from antq_actors import AntQ, Status, StorageError, StorageFull
+from antq_actors.storage.format.records import Filter
+from antq_actors.storage.lmdb.environment import Environment
+
+TINY = 2**18
 
 
 @pytest.fixture(params=["small_disk", "ext4_disk"])
@@ -90,3 +100,41 @@ def test_a_node_that_starts_on_a_full_disk_is_told_so_and_starts_when_there_is_r
     disk.make_room()
     node = a_node(store)
     assert node.count() == 0
+
+
+def test_on_a_full_disk_what_was_stored_stays_and_room_can_be_made(small_disk):
+    env = Environment.open(small_disk.path / "store")
+    store, stored = Store(env), []
+
+    def store_noise():
+        return store.insert(a_new_job({"noise": os.urandom(20_000)}))
+
+    with pytest.raises(StorageFull, match="is full"):
+        stored.extend(store_noise() for _ in range(10_000))
+
+    assert store.ids(Filter(), size=10_000) == stored
+    for id_ in stored[:10]:
+        store.delete(id_)
+    assert store_noise() == stored[-1] + 1
+    env.close()
+
+
+def test_two_nodes_fill_a_tiny_map_together_and_every_job_is_done_once(a_node, tmp_path):
+    store, journal = tmp_path / "store", tmp_path / "journal"
+    nodes = [a_node(store, map_size=TINY) for _ in range(2)]
+    assert {node.map_size() for node in nodes} == {TINY}
+
+    ids = []
+    for _ in range(15):
+        for node in nodes:
+            ids += node.enqueue(count=10, noise=5_000, journal=str(journal))
+    until(lambda: nodes[0].count(Status.COMPLETED) == len(ids), "the end of all jobs")
+
+    assert sorted(noted(journal, "end")) == sorted(ids) == list(range(1, 301))
+    for node in nodes:
+        assert node.map_size() >= 2**20
+        assert node.warnings() == []
+        node.stop()
+        assert node.leave() == 0
+    assert (store / "data.mdb").stat().st_size > 300 * 5_000
+    assert findings(store) == []

@@ -52,10 +52,12 @@ def started(program):
 
 
 def given_away(path, mode):
-    """Make it of the user who starts, with a mode of the test's."""
+    """Make a directory of the user who starts, with a mode of the test's; return it."""
+    path.mkdir()
     if os.getuid() == 0:
         os.chown(path, NOBODY, NOBODY)
     path.chmod(mode)
+    return path
 
 
 def seen(directory):
@@ -71,9 +73,7 @@ def seen(directory):
 
 @pytest.mark.parametrize("mode", [0o500, 0o300, 0o000], ids=oct)
 def test_a_directory_one_may_not_use_is_refused_and_left_as_it_is(place, started, mode):
-    store = place / "store"
-    store.mkdir()
-    given_away(store, mode)
+    store = given_away(place / "store", mode)
 
     said = started(store)
 
@@ -83,9 +83,7 @@ def test_a_directory_one_may_not_use_is_refused_and_left_as_it_is(place, started
 
 
 def test_a_directory_that_cannot_be_made_is_refused(place, started):
-    inner = place / "inner"
-    inner.mkdir()
-    given_away(inner, 0o500)
+    inner = given_away(place / "inner", 0o500)
 
     said = started(inner / "store")
 
@@ -111,9 +109,7 @@ def test_a_directory_of_another_user_is_a_storage_error_that_says_why(place, sta
 
 @pytest.mark.parametrize("name", ["data.mdb", "lock.mdb"])
 def test_a_file_one_may_not_write_is_refused_and_left_as_it_is(place, started, name):
-    store = place / "store"
-    store.mkdir()
-    given_away(store, 0o700)
+    store = given_away(place / "store", 0o700)
     assert started(store) == "started with 0 jobs"
     (store / name).chmod(0o400)
     before = seen(store)
@@ -128,9 +124,7 @@ def test_a_file_one_may_not_write_is_refused_and_left_as_it_is(place, started, n
 
 @pytest.mark.parametrize("mode", [0o770, 0o702, 0o777], ids=oct)
 def test_a_directory_that_others_may_write_is_refused_and_left_as_it_is(place, started, mode):
-    store = place / "store"
-    store.mkdir()
-    given_away(store, mode)
+    store = given_away(place / "store", mode)
 
     said = started(store)
 

@@ -3,7 +3,6 @@
 import logging
 import os
 import shutil
-import threading
 import time
 
 import pytest
@@ -17,15 +16,6 @@ FOUND = r"store in .* was removed or replaced while this process had it open"
 
 class Note(Worker, name="removed:Note"):
     def perform(self, job): ...
-
-
-class Held(Worker, name="removed:Held"):
-    begun = threading.Semaphore(0)
-    go_on = threading.Event()
-
-    def perform(self, job):
-        self.begun.release()
-        self.go_on.wait(30)
 
 
 @pytest.fixture
@@ -175,19 +165,18 @@ def test_after_one_application_lost_its_store_the_others_are_enqueued_into(path,
         assert other.count_workers() == 1
 
 
-def test_a_running_job_does_not_hold_up_the_end_of_an_application_without_a_store(path):
-    Held.go_on.clear()
+def test_a_running_job_does_not_hold_up_the_end_of_an_application_without_a_store(path, controlled):
     with AntQ(path) as app:
         root = app.root
-        app.enqueue(Held)
-        assert Held.begun.acquire(timeout=LONGEST)
+        controlled.job("held", app=app, wait="deaf")
+        controlled.begun()
 
         shutil.rmtree(path)
         with pytest.raises(StorageError, match=FOUND):
             app.enqueue(Note)
 
         has_ended(root)
-        Held.go_on.set()
+        controlled.release("held")
         began = time.monotonic()
     assert time.monotonic() - began < LONGEST
 
