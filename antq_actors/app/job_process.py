@@ -119,7 +119,7 @@ def _is_same(one: Path | None, other: Path | None) -> bool:
 class JobProcessRuntime:
     """What an application has in a job process instead of `Runtime`: all is done by its parent."""
 
-    def __init__(self, parent: current_app.Parent) -> None:
+    def __init__(self, parent: current_app.ParentApplication) -> None:
         self._call = parent.call
         self.enqueuer = self.queries = self.store = self.idle = self
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 from antq_actors.app.queries import (
     checked_limit,
     checked_queue,
+    detail_filters,
     not_negative,
     refuse_unknown,
     span_of,
-    wanted_of,
 )
 from antq_actors.checks import to_seconds
 from antq_actors.jobs.job import check_outside_of_jobs
@@ -239,7 +239,7 @@ class JobVerbs:
             worker=worker,
             span=span_of(after, None, newest_first=False),
             limit=checked_limit(limit),
-            wanted=wanted_of({"args": args}),
+            wanted=detail_filters({"args": args}),
         )
         hints = (
             () if jobs or (limit is not None and limit <= 0) else self._hints(queue_name, worker)
@@ -332,7 +332,7 @@ class JobVerbs:
                 filters.get("after"), filters.get("before"), filters.get("newest_first", False)
             ),
             limit=limit,
-            wanted=wanted_of(filters),
+            wanted=detail_filters(filters),
         )
         return jobs, () if jobs or limit == 0 else self._hints(queue, worker)
 

@@ -54,7 +54,7 @@ class ListFilters(TypedDict, total=False):
     error: str | None
 
 
-class Period(NamedTuple):
+class TimeRange(NamedTuple):
     """A stretch of time, without its ends; None: it has none on that side."""
 
     after: Instant | None = None
@@ -69,17 +69,17 @@ class Period(NamedTuple):
         )
 
 
-_ALWAYS = Period()
+_ALWAYS = TimeRange()
 
 
-class Wanted(NamedTuple):
+class DetailFilters(NamedTuple):
     """What a job must have that only reading it tells."""
 
     args: Mapping[str, Any] | None = None
     """A subset of its arguments."""
-    inserted: Period = _ALWAYS
+    inserted: TimeRange = _ALWAYS
     """When it was enqueued."""
-    failed: Period = _ALWAYS
+    failed: TimeRange = _ALWAYS
     """When it failed for good."""
     error: str | None = None
     """A part of its newest error."""
@@ -105,10 +105,10 @@ class Wanted(NamedTuple):
         return self.args is None or _has(display_args(job.spec.args), self.args)
 
 
-_ANY = Wanted()
+_ANY = DetailFilters()
 
 
-def wanted_of(filters: ListFilters) -> Wanted:
+def detail_filters(filters: ListFilters) -> DetailFilters:
     """Return what ``list_jobs`` filters by besides ids, status, queue and worker.
 
     Raises TypeError or ValueError.
@@ -116,10 +116,10 @@ def wanted_of(filters: ListFilters) -> Wanted:
     error = filters.get("error")
     if error is not None and not isinstance(error, str):
         raise TypeError(f"error must be a part of the error's text (str), got {short_repr(error)}")
-    return Wanted(
+    return DetailFilters(
         check_args(filters.get("args")) or None,
-        _period(filters, "inserted"),
-        _period(filters, "failed"),
+        _time_range(filters, "inserted"),
+        _time_range(filters, "failed"),
         error,
     )
 
@@ -158,9 +158,9 @@ def checked_queue(queue: object, what: str) -> str | None:
     raise TypeError(f"{what} must be a name (str) or None, got {short_repr(queue)}")
 
 
-def _period(filters: Mapping[str, Any], what: str) -> Period:
+def _time_range(filters: Mapping[str, Any], what: str) -> TimeRange:
     after, before = f"{what}_after", f"{what}_before"
-    return Period(_moment(filters.get(after), after), _moment(filters.get(before), before))
+    return TimeRange(_moment(filters.get(after), after), _moment(filters.get(before), before))
 
 
 def _moment(value: object, what: str) -> Instant | None:
@@ -309,7 +309,7 @@ class JobQueries:
         worker: AnyWorker | str | None,
         span: Span,
         limit: int | None,
-        wanted: Wanted,
+        wanted: DetailFilters,
     ) -> list[Job]:
         """Read the store; return the jobs that pass all filters given, by id."""
         chosen = Filter(wanted.statuses(_statuses(status)), queue, _worker(worker))

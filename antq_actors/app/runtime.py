@@ -37,7 +37,7 @@ from antq_actors.otp.messaging.names import registered, whereis
 from antq_actors.otp.messaging.requests import send_request
 from antq_actors.otp.supervision.supervisor import Supervisor
 from antq_actors.queues.messages import Drain, GetRunning
-from antq_actors.queues.node import Node
+from antq_actors.queues.node import QueueNode
 from antq_actors.queues.running_attempts import INTERRUPTION_TIMEOUT_SECONDS
 from antq_actors.storage.admin import maintenance, transfer
 from antq_actors.storage.client import StorageClient
@@ -63,7 +63,7 @@ STORE_TIMEOUT_SECONDS: Final = 10.0
 
 
 def drain(queues: Sequence[str], timeout: float, *, wait: bool = True) -> None:
-    """Have the queue actors claim no more jobs, and wait until none of their jobs runs.
+    """Have the application's queue actors claim no more jobs, and wait until none of them runs.
 
     What runs after *timeout* seconds is interrupted, and given back at the latest
     ``INTERRUPTION_TIMEOUT_SECONDS`` after that.
@@ -83,7 +83,7 @@ def drain(queues: Sequence[str], timeout: float, *, wait: bool = True) -> None:
 
 
 def running_jobs(queues: Sequence[str]) -> tuple[int, ...]:
-    """Call the queue actors; return the ids of the jobs that run, as far as these actors reply."""
+    """Return the ids of the jobs that run in the application's queues, as their actors reply."""
     found: list[int] = []
     deadline = time.monotonic() + RUNNING_TIMEOUT_SECONDS
     for request in [send_request(queue, GetRunning()) for queue in queues]:
@@ -92,8 +92,8 @@ def running_jobs(queues: Sequence[str]) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
-def stop_tree(root: ServerRef, node: Node) -> None:
-    """Stop the tree: queues first, then this process is no node any more, then the store."""
+def stop_tree(root: ServerRef, node: QueueNode) -> None:
+    """Stop the application's tree: queues first, then its node of the store, then the store."""
     with suppress(OtpError):
         Supervisor.terminate_child(root, "queues")
     with suppress(AntqError):
@@ -111,7 +111,7 @@ REOPEN_TIMEOUT_SECONDS: Final = 30.0
 POLL_SECONDS: Final = 0.01
 
 _taking: Final = threading.RLock()
-_taken: Final[set[tree.Names | None]] = set()
+_taken: Final[set[tree.ActorNames | None]] = set()
 
 
 class Runtime:
@@ -141,7 +141,7 @@ class Runtime:
                 for name, queue in settings.queues.items()
             }
         )
-        self.node = Node(self.store, settings.queues, metadata)
+        self.node = QueueNode(self.store, settings.queues, metadata)
         # What this process runs itself needs no look, and nobody else runs what is in its memory.
         looks = settings.path is not None and not self.runs_queues
         served = EnqueueTargets(self.store) if looks else None
@@ -242,17 +242,18 @@ class Runtime:
             self.volatile.remove()
 
 
-def _free_names() -> tree.Names:
+def _free_names() -> tree.ActorNames:
     """Return names for actors that no other application in this process has: antq, antq2, …
 
     Nor has had, as long as one of its actors is left: a tree that was killed takes a moment to end.
     """
-    names: tree.Names | None = None
+    names: tree.ActorNames | None = None
     try:
         with _taking:
             roots = {name.partition(".")[0] for name in registered()}
-            candidates = (tree.Names("antq" if n == 1 else f"antq{n}") for n in itertools.count(1))
-            names = next(n for n in candidates if n not in _taken and n.root not in roots)
+            numbered = ("antq" if n == 1 else f"antq{n}" for n in itertools.count(1))
+            free = (tree.ActorNames(root) for root in numbered if root not in roots)
+            names = next(each for each in free if each not in _taken)
             _taken.add(names)
     except BaseException:  # Ctrl-C, say, when it was done
         _taken.discard(names)
@@ -274,7 +275,7 @@ def start_error(error: otp_errors.OtpError) -> Exception:
 
 
 def _drop_frames(error: BaseException | None, last: BaseException) -> None:
-    """Remove the tracebacks of *error* and its causes, but not those from which *last* was raised.
+    """Remove the tracebacks of a start's *error* and its causes, but not that of *last*.
 
     A store that is refused is no bug of ours, and 14 frames of this package would hide that. What
     *last* was raised from keeps its frames.
@@ -285,7 +286,7 @@ def _drop_frames(error: BaseException | None, last: BaseException) -> None:
 
 
 def refuse_from_within(root: str) -> None:
-    """Raise RuntimeError in a job or an actor of the tree of *root*: a stop would wait for it."""
+    """Raise RuntimeError in a job or an actor of the application: a stop would wait for it."""
     cell = current_cell()
     while cell is not None:
         if cell.name == root:

@@ -32,7 +32,7 @@ _TREE_ENDED: Final = 0
 _STOPPED: Final = 255
 
 
-class Program(Protocol):
+class StoppableApp(Protocol):
     """What is started and stopped here: an application."""
 
     @property
@@ -53,7 +53,7 @@ class Program(Protocol):
 
 
 def run(
-    app: Program,
+    app: StoppableApp,
     *,
     queues: bool | None = None,
     when_up: Callable[[], None] = lambda: None,
@@ -89,7 +89,7 @@ def run(
         raise RuntimeError(f"the supervision tree gave up: {reason}; see the log for why")
 
 
-def note_ctrl_c(app: Program) -> None:
+def note_ctrl_c(app: StoppableApp) -> None:
     """Log that Ctrl-C has left ``with app``, which now waits for the jobs that run."""
     running = app.running_jobs()
     if running:
@@ -102,7 +102,7 @@ class _Stop:
 
     def __init__(
         self,
-        app: Program,
+        app: StoppableApp,
         waiter: SignalWaiter,
         report: Callable[[str], None],
         hurried_by: int | None,
@@ -171,7 +171,7 @@ SIGNALS: Final = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal
 
 
 def signals_to_handle() -> frozenset[signal.Signals]:
-    """Return those of ``SIGNALS`` that this program does not handle itself.
+    """Return those of ``SIGNALS`` for an application to handle: the program does not itself.
 
     SIGHUP is also left alone where it is ignored: nohup does that. SIGQUIT is not: a shell ignores
     it for what runs in the background, where the stacks may be wanted as well.
@@ -185,7 +185,7 @@ def signals_to_handle() -> frozenset[signal.Signals]:
 
 
 def hurries(event: int | None) -> bool:
-    """Return whether a stop should wait no longer when this signal comes while it is under way.
+    """Return whether this signal makes the stop of an application that is under way hurry.
 
     SIGHUP never does: a terminal that is closed sends it more than once.
     """

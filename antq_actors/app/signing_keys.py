@@ -79,7 +79,7 @@ def _check_private(file: Path) -> None:
 
 
 def _no_such_file(file: Path) -> str:
-    """Return the error about a missing *file*, with its name only where that cannot be a key."""
+    """Return the error about a missing key file, with its name only where that can be no key."""
     there = next((str(each) for each in file.parents if os.path.isdir(each)), "")  # noqa: PTH112 - as above
     if there == str(file.parent) and len(file.name) < _SHORTEST:
         return f"cannot read the signing keys in {file}: there is no such file"

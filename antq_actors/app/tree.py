@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from antq_actors.app.config import Config, QueueConfig
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.child_spec import ChildSpec
-    from antq_actors.queues.node import Node
+    from antq_actors.queues.node import QueueNode
     from antq_actors.storage.client import StorageClient
 
 WATCH_INTERVAL_SECONDS: Final = 0.05
@@ -51,7 +51,7 @@ So seldom, its tries use up no supervisor's restarts; the storage actor decides 
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class ActorNames:
     """The registered names of one application's actors; several may run in a process."""
 
     root: str
@@ -72,10 +72,10 @@ class Names:
 
 def start(
     config: Config,
-    names: Names,
+    names: ActorNames,
     path: Path,
     store: StorageClient,
-    node: Node,
+    node: QueueNode,
     *,
     runs_queues: bool,
 ) -> ServerRef:
@@ -104,7 +104,7 @@ def start(
 
 
 def _storage(
-    config: Config, names: Names, path: Path, store: StorageClient, *, runs_queues: bool
+    config: Config, names: ActorNames, path: Path, store: StorageClient, *, runs_queues: bool
 ) -> ChildSpec:
     queue_actors = {name: names.queue(name) for name in config.queues} if runs_queues else {}
     return StorageActor.child_spec(
@@ -122,7 +122,9 @@ def _storage(
     )
 
 
-def _queue(config: Config, names: Names, name: str, store: StorageClient, node: Node) -> ChildSpec:
+def _queue(
+    config: Config, names: ActorNames, name: str, store: StorageClient, node: QueueNode
+) -> ChildSpec:
     queue: QueueConfig = config.queues[name]
     settings = QueueSettings(
         name=name,

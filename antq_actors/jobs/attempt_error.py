@@ -29,7 +29,7 @@ _PACKAGE: Final = Path(__file__).parent.parent
 
 
 def _folders(*names: str) -> str:
-    """Return a regular expression that matches files in these folders of Python's installation."""
+    """Return a regular expression for files of Python itself, whose frames a job's error omits."""
     folders = {re.escape(os.path.join(sysconfig.get_path(name), "")) for name in names}  # noqa: PTH118 - with a separator at its end
     return "|".join(sorted(folders))
 
@@ -105,18 +105,18 @@ def is_ours(error: BaseException) -> bool:
 
 
 def _first_of_user(filenames: Iterable[str]) -> int | None:
-    """Return the position of the first file that has the user's code; None if none has."""
+    """Return the position of the user's first frame in a job's stack trace; None without one."""
     others = list(map(_match_others, filenames))
     return others.index(None) if None in others else None
 
 
 def is_users(filename: str) -> bool:
-    """Return whether a stack frame of this file is the user's, not ours nor Python's own."""
+    """Return whether a frame of a job's stack trace in this file is the user's code."""
     return _match_others(filename) is None
 
 
 def _cut_frames(shown: traceback.TracebackException, *, else_all: bool) -> None:
-    """Remove the frames above the user's first one from *shown* and all that it is made from.
+    """Remove the frames above the user's first one from *shown*, a job's error, and its causes.
 
     Where none is the user's, all are kept or left out, as *else_all* says.
     """
@@ -137,7 +137,7 @@ def _cut_frames(shown: traceback.TracebackException, *, else_all: bool) -> None:
 
 
 def cut(text: str, limit: int, *, keep_end: bool = False) -> str:
-    """Return *text* in at most *limit* bytes of UTF-8, saying so if something is missing.
+    """Return *text* of a job's error in at most *limit* bytes of UTF-8, saying if some is missing.
 
     With *keep_end* the middle goes: the end of a trace says what happened, its beginning where.
     What UTF-8 cannot carry (lone surrogates) is written as escapes.

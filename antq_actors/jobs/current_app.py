@@ -38,7 +38,7 @@ class Application(Protocol):
         """Store a job of *worker* in the application's store and return it."""
 
 
-class Parent(Protocol):
+class ParentApplication(Protocol):
     """The application for whose queue this process performs jobs, in another process."""
 
     @property
@@ -53,7 +53,7 @@ class Parent(Protocol):
 # every forked child.
 running: Final[list[tuple[str, Application]]] = []
 """The applications that run, with the names of their root supervisors; the last one is current."""
-_parents: Final[list[Parent]] = []
+_parents: Final[list[ParentApplication]] = []
 
 
 def enter(application: Application, name: str = "") -> None:
@@ -89,7 +89,7 @@ def named(name: str) -> Application | None:
     return next((application for known, application in list(running) if known == name), None)
 
 
-def enter_job_process(parent: Parent) -> None:
+def enter_job_process(parent: ParentApplication) -> None:
     """Note that this OS process performs jobs of *parent*, so that workers enqueue through it."""
     _parents.append(parent)
 
@@ -99,7 +99,7 @@ def leave_job_process() -> None:
     _parents.clear()
 
 
-def parent() -> Parent | None:
+def parent() -> ParentApplication | None:
     """Return the application whose job process this OS process is; None in every other one."""
     return next(iter(_parents), None)
 

@@ -52,7 +52,7 @@ def job_parameter(function: Callable[..., Any]) -> JobParameter | None:
     found: dict[str, JobParameter] = {}
     for each, parameter in _annotated(function):
         name = parameter.name
-        if not (name in called or passes_on) or not _Names(each, function).is_job(parameter):
+        if not (name in called or passes_on) or not _Annotations(each, function).is_job(parameter):
             continue
         outermost = called.get(name, parameter)
         found.setdefault(name, JobParameter(name, outermost.kind is Parameter.POSITIONAL_ONLY))
@@ -80,7 +80,7 @@ def _annotated(function: Any) -> Iterator[tuple[Any, Parameter]]:
         function = function.__wrapped__
 
 
-class _Names:
+class _Annotations:
     """What the names in an annotation of *function* mean.
 
     `functools.wraps` copies annotations as they are, so those of a decorator may be text of the
@@ -211,7 +211,7 @@ def _is_none(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and node.value is None
 
 
-class Keywords:
+class FunctionKeywords:
     """The keywords of *function*.
 
     The parameter that is given the job is none of them. Raises TypeError for a method, for

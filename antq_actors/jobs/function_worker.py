@@ -29,7 +29,7 @@ from typing import (
 
 from antq_actors.checks import example_repr, short_repr
 from antq_actors.jobs import current_app, worker_registry
-from antq_actors.jobs.function_parameters import Keywords
+from antq_actors.jobs.function_parameters import FunctionKeywords
 from antq_actors.jobs.new_job import build
 from antq_actors.jobs.options import JOB_OPTIONS, Options, job_options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
@@ -146,7 +146,7 @@ class FunctionWorker(Generic[C, P, R]):
         name = stored_name(given.pop("name", None), owner)
         refuse_unperformable(function, f"function {function.__qualname__}")
         self._function = function
-        self._keywords = Keywords(function)
+        self._keywords = FunctionKeywords(function)
         self.antq_job: JobParameter | None = self._keywords.job
         """The parameter that is given the job; None: none is."""
         self.antq_options: Options = worker_options(given, Options(), owner=owner)

@@ -55,5 +55,5 @@ def from_datetime(moment: datetime) -> Instant:
 
 
 def after(instant: Instant, seconds: float) -> Instant:
-    """Return the instant *seconds* after *instant*, never later than a datetime can show."""
+    """Return when a job is due, *seconds* after *instant*, never later than a datetime can show."""
     return min(instant + round(min(seconds, LATEST / SECOND) * SECOND), LATEST)

@@ -280,7 +280,7 @@ def job_options(
 
 
 def check_queue_name(name: object) -> str:
-    """Return *name* if a queue can have it; else raise TypeError or ValueError."""
+    """Return the option ``queue`` if it can name a queue; else raise TypeError or ValueError."""
     if not isinstance(name, str):
         raise TypeError(f"queue must be a name (str), got {short_repr(name)}")
     if not name or "\0" in name:
@@ -297,7 +297,7 @@ def check_queue_name(name: object) -> str:
 
 
 def check_priority(value: object) -> int:
-    """Return *value* if a job can have this priority; else raise TypeError or ValueError."""
+    """Return the option ``priority`` of a job if it is one; else raise TypeError or ValueError."""
     priority = _whole_number(value, "priority")
     if priority not in _PRIORITIES:
         raise ValueError(f"priority must be from -128 to 127, got {short_repr(value)}")
@@ -340,7 +340,7 @@ def _executor(value: object) -> str | None:
 
 
 def check_executor(value: object) -> str:
-    """Return *value* if it names an executor; else raise TypeError or ValueError."""
+    """Return the option ``executor`` if it names one; else raise TypeError or ValueError."""
     known = ", ".join(repr(name) for name in EXECUTORS)
     if not isinstance(value, str):
         raise TypeError(f"executor must be one of {known}, got {short_repr(value)}")

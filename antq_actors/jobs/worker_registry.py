@@ -37,7 +37,7 @@ DefinedWorker: TypeAlias = Any
 """A class or function that jobs can name: `AnyWorker`, which is defined above this file."""
 
 
-class Origin(NamedTuple):
+class WorkerOrigin(NamedTuple):
     """What defined a worker."""
 
     qualname: str
@@ -66,7 +66,7 @@ class Origin(NamedTuple):
 
 class _Definition(NamedTuple):
     worker: DefinedWorker
-    origin: Origin
+    origin: WorkerOrigin
 
 
 _defined: Final[dict[str, DefinedWorker]] = {}
@@ -96,7 +96,7 @@ def default_name(module: str, qualname: str) -> str:
     return f"{'__main__' if module == '__mp_main__' else module}:{qualname}"
 
 
-def register(worker: DefinedWorker, origin: Origin) -> None:
+def register(worker: DefinedWorker, origin: WorkerOrigin) -> None:
     """Register *worker* for the jobs stored under its name, and under its path if that is free.
 
     Raises ValueError when another definition has the name. Then nothing is changed.
@@ -161,17 +161,17 @@ def not_a_worker(thing: object) -> TypeError:
     )
 
 
-def origin_of_function(function: Callable[..., Any]) -> Origin:
+def origin_of_function(function: Callable[..., Any]) -> WorkerOrigin:
     """Return what defined *function*; of a decorated one, what it decorates."""
     inner = inspect.unwrap(function)
     namespace = getattr(inner, "__globals__", {})
     code = getattr(inner, "__code__", None)
     line = 0 if code is None else code.co_firstlineno
     spec = namespace.get("__spec__")
-    return Origin(function.__qualname__, function.__module__, code, line, namespace, spec)
+    return WorkerOrigin(function.__qualname__, function.__module__, code, line, namespace, spec)
 
 
-def origin_of_class(cls: type) -> Origin | None:
+def origin_of_class(cls: type) -> WorkerOrigin | None:
     """Return what defines *cls* at this moment; None for a copy that is being unpickled."""
     called_by = None
     for frame in _frames():
@@ -190,10 +190,10 @@ def origin_of_class(cls: type) -> Origin | None:
     else:
         namespace = {} if module is None else vars(module)
     spec = namespace.get("__spec__")
-    return Origin(cls.__qualname__, cls.__module__, code, line, namespace, spec)
+    return WorkerOrigin(cls.__qualname__, cls.__module__, code, line, namespace, spec)
 
 
-def origin_before(name: str, cls: type, origin: Origin) -> Origin:
+def origin_before(name: str, cls: type, origin: WorkerOrigin) -> WorkerOrigin:
     """Return *origin* with the place of the class called *name*, if *cls* is that, made again."""
     earlier = _current(name)
     if earlier is None or earlier.worker.__module__ != cls.__module__:
@@ -217,12 +217,12 @@ def _current(name: str) -> _Definition | None:
     return definition
 
 
-def _may_go(holder: _Definition, path: str, origin: Origin) -> bool:
+def _may_go(holder: _Definition, path: str, origin: WorkerOrigin) -> bool:
     """Return whether a worker has the name *path* only because it was defined there once."""
     return holder.worker.antq_name != path or _is_same(holder.origin, origin)
 
 
-def _is_same(earlier: Origin, new: Origin) -> bool:
+def _is_same(earlier: WorkerOrigin, new: WorkerOrigin) -> bool:
     """Return whether the definition *new* of a worker is *earlier*, run again."""
     if _is_run_again(earlier, new):
         return True
@@ -237,7 +237,7 @@ def _is_same(earlier: Origin, new: Origin) -> bool:
     return is_in_file and _positions(earlier) == _positions(new)
 
 
-def _is_run_again(earlier: Origin, new: Origin) -> bool:
+def _is_run_again(earlier: WorkerOrigin, new: WorkerOrigin) -> bool:
     """Return whether a later run of the module that defined the worker *earlier* defines *new*."""
     return earlier.module == new.module and (
         earlier.namespace is not new.namespace or earlier.spec is not new.spec
@@ -266,12 +266,12 @@ def _is_cell(file: str) -> bool:
     return file.startswith(_CELLS) or _JUPYTER_FOLDER in file
 
 
-def _positions(origin: Origin) -> tuple[Any, ...]:
+def _positions(origin: WorkerOrigin) -> tuple[Any, ...]:
     code = origin.code
     return () if code is None else (code.co_code, code.co_consts, *code.co_positions())
 
 
-def _both(name: str, earlier: Origin, new: Origin) -> str:
+def _both(name: str, earlier: WorkerOrigin, new: WorkerOrigin) -> str:
     return (
         f"two workers have the stored name {name!r}: {earlier} and {new}. Jobs know their worker"
         " by that name alone, so the second would run those of the first; give it another one:"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 log: Final = logging.getLogger("antq_actors.queues")
 
 
-class Executors:
+class QueueExecutors:
     """The executors of one queue. Threads are none: their worker actors perform jobs themselves."""
 
     def __init__(

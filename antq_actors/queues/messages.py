@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import Status
-    from antq_actors.queues.node import Node
+    from antq_actors.queues.node import QueueNode
 
 MAX_CONCURRENCY: Final = 1_000_000
 """Far more threads than a process can have."""
@@ -36,7 +36,7 @@ class QueueSettings:
     check_interval: float
     """Seconds between two checks of the store when no event causes one."""
     max_interruptions: int
-    node: Node
+    node: QueueNode
     """This process, as the store knows it."""
     workers: str
     """The name of the dynamic supervisor of its worker actors and executors."""

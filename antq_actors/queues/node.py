@@ -18,7 +18,7 @@ MAX_INTERVAL_SECONDS: Final = 0.05
 """Seconds beyond which a longer interval is no gain."""
 
 
-class Node:
+class QueueNode:
     """Becomes a node when it is first asked for its number, and stops being one by ``close``."""
 
     def __init__(
@@ -31,7 +31,7 @@ class Node:
         self._number: int | None = None
 
     def number(self, before: Callable[[], object] = lambda: None) -> int:
-        """Return this process's number as a node of the store; make it a new node after *before*.
+        """Return this process's number as a node that runs queues; become one, after *before*.
 
         Raises StorageError, and what *before* raises.
         """
@@ -42,14 +42,14 @@ class Node:
             return self._number
 
     def lost(self, number: int) -> None:
-        """Note that this process was declared dead as node *number*; it then gets a new one."""
+        """Note that this node of queues was declared dead under *number*: it needs a new one."""
         with self._lock:
             if self._number == number:
                 self._number = None
                 self._store.lose_node(number)
 
     def close(self) -> None:
-        """Stop being a node of the store; its jobs were given back before. Raises StorageError."""
+        """Stop being a node that runs queues; jobs were given back before. Raises StorageError."""
         with self._lock:
             if self._number is not None:
                 self._store.close_node(self._number)

@@ -139,7 +139,7 @@ class Outage:
     _logged: float = 0.0
 
     def refused(self, now: float) -> bool:
-        """Note that the store refused; return whether that is to be logged."""
+        """Note that the store refused a queue or a service; return whether to log that."""
         self.refusals += 1
         if self.refusals == 1:
             self._began = now
@@ -149,7 +149,7 @@ class Outage:
         return True
 
     def over(self, now: float) -> float | None:
-        """Note a reply of the store; return the seconds of the outage, None if there was none."""
+        """Note that the store replied to a queue or a service; return the seconds of the outage."""
         if not self.refusals:
             return None
         self.refusals = 0
@@ -268,7 +268,7 @@ class QueueState:
         return self.outage.over(now)
 
     def fetched(self, claim: Claim) -> Sequence[StoredJob]:
-        """Note that the store did what was requested; return the jobs to start.
+        """Note that the store did what the queue requested; return the jobs to start.
 
         They are no more than there are free slots; the other jobs of the *claim* are given back.
         """
@@ -287,7 +287,7 @@ class QueueState:
         return jobs
 
     def cancelled(self, executions: Collection[Cancellation]) -> list[RunningAttempt]:
-        """Return the running attempts of jobs that were cancelled in these executions."""
+        """Return the attempts that run in the queue of jobs cancelled in these executions."""
         wanted = set(executions)
         jobs = ((each, each.attempt.job) for each in self.running.values())
         return [each for each, job in jobs if (job.id, job.state.execution) in wanted]

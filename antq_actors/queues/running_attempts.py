@@ -32,7 +32,7 @@ from antq_actors.otp.messaging import calls, links, timers
 from antq_actors.otp.messaging.deadlock import DeathWatch
 from antq_actors.otp.supervision.dynamic import DynamicSupervisor
 from antq_actors.otp.threads import run_queue
-from antq_actors.queues.dispatch import Executors
+from antq_actors.queues.dispatch import QueueExecutors
 from antq_actors.queues.queue_state import RunningAttempt, StopCause
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class RunningAttempts:
         self._state = state
         self._clock = clock
         self.exits = ExitQueue(queue.cell)
-        self.executors = Executors(settings, clock, state.concurrency)
+        self.executors = QueueExecutors(settings, clock, state.concurrency)
         self._orphans: dict[ServerRef, int] = {}
         """Actors whose threads were abandoned, and the ids of their jobs."""
 
@@ -246,7 +246,7 @@ class RunningAttempts:
             self.stop(running, StopCause.STOP)
 
     def stop(self, running: RunningAttempt, cause: StopCause) -> None:
-        """Request an attempt to stop; interrupt it, and abandon it if it does not end in time.
+        """Request that an attempt stops, and interrupt it; abandon it if it does not end in time.
 
         An attempt that checks for such requests is interrupted a little later.
         """
@@ -369,7 +369,7 @@ def _note_place(running: RunningAttempt) -> None:
 
 
 def log_end(job: StoredJob, outcome: Outcome, now: Instant) -> None:
-    """Log at INFO what came of an execution, unless it failed or was cut short; never raise.
+    """Log at INFO how a job's execution ended, unless it failed or was cut short; never raise.
 
     What failed is logged where it is performed, at WARNING or above, and not once more here.
     """

@@ -17,7 +17,7 @@ from antq_actors.jobs.instant import SECOND
 from antq_actors.otp import DynamicSupervisor, Shutdown, stop
 from antq_actors.otp.messaging import calls
 from antq_actors.queues.messages import QueueSettings, Wake
-from antq_actors.queues.node import Node
+from antq_actors.queues.node import QueueNode
 from antq_actors.queues.queue_actor import QueueActor
 from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.queues.services.pruner import Pruner, PrunerConfig
@@ -76,7 +76,7 @@ class Here:
             concurrency=4,
             check_interval=CHECK,
             max_interruptions=3,
-            node=Node(self.store, ["default"]),
+            node=QueueNode(self.store, ["default"]),
             workers=WORKERS,
         )
         workers = DynamicSupervisor.start(name=WORKERS)

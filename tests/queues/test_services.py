@@ -13,7 +13,7 @@ from antq_actors.jobs.instant import SECOND
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed
 from antq_actors.jobs.state import Status
 from antq_actors.otp import call, stop
-from antq_actors.queues.node import Node
+from antq_actors.queues.node import QueueNode
 from antq_actors.queues.services.periodic import RunOnce
 from antq_actors.queues.services.pruner import Pruner, PrunerConfig
 from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
@@ -202,7 +202,7 @@ def test_a_dead_node_without_jobs_is_removed(store, clock, start):
 
 
 def test_a_node_that_closes_with_running_jobs_is_rescued_as_a_dead_one(store, clock, start):
-    node = Node(store, ["default"])
+    node = QueueNode(store, ["default"])
     (left,) = running_jobs(store, clock, node.number())
     rescuer = start(Rescuer, store, ASLEEP, clock)
     assert call(rescuer, RunOnce()) == 0
@@ -214,7 +214,7 @@ def test_a_node_that_closes_with_running_jobs_is_rescued_as_a_dead_one(store, cl
 
 
 def test_a_node_has_one_number_until_it_closes_and_a_new_one_afterwards(store):
-    node = Node(store, ["default"])
+    node = QueueNode(store, ["default"])
     first = node.number()
     assert node.number() == first
 
