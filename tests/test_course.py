@@ -138,104 +138,97 @@ def test_the_parts_in_the_answer_are_those_of_the_task(exercise):
     assert [each for each in classes if each not in answer(exercise)] == []
 
 
-@pytest.mark.parametrize(
-    ("exercise", "change", "sentence"),
-    [
-        (
-            "chat_server",
-            {
-                "was": '"room supervisor", max_restarts=100',
-                "becomes": '"room supervisor"',
-            },
-            "A room may crash twenty times in a row, and all others stay open.",
-        ),
-        (
-            "chat_server",
-            {
-                "was": "Guest.child_spec(room, restart=Restart.TEMPORARY)",
-                "becomes": "Guest.child_spec(room)",
-            },
-            "A guest that crashes is gone, and is not restarted.",
-        ),
-        (
-            "chat_server",
-            {
-                "was": 'Via("rooms", name))',
-                "becomes": 'Via("rooms", name), restart=Restart.TEMPORARY)',
-            },
-            "A room that crashes comes back under its name.",
-        ),
-        (
-            "chat_server",
-            {"was": "return error.ref", "becomes": "return None"},
-            "Opening a room that is open returns that room.",
-        ),
-        (
-            "chat_server",
-            {
-                "was": 'DynamicSupervisor.start_child(\n        "guest supervisor", Guest',
-                "becomes": "(lambda spec: spec.start(*spec.args, **spec.kwargs))(\n        Guest",
-            },
-            "A guest that crashes is gone, and is not restarted.",
-        ),
-        (
-            "chat_server",
-            {"was": "Guest.child_spec(room,", "becomes": 'Guest.child_spec("python",'},
-            "What is said in a room is heard by its guests, and by no one else.",
-        ),
-        (
-            "crawler",
-            {"was": "max_restarts=100", "becomes": "max_restarts=3"},
-            "The crawl goes on if there are twenty such pages.",
-        ),
-        (
-            "crawler",
-            {"was": "strategy=Strategy.REST_FOR_ONE", "becomes": "strategy=Strategy.ONE_FOR_ONE"},
-            "If the frontier crashes, the crawl starts again, and completes.",
-        ),
-        (
-            "crawler",
-            {
-                "was": "max_restarts=100",
-                "becomes": "max_restarts=100, strategy=Strategy.ONE_FOR_ALL",
-            },
-            "A page whose fetch raises is tried three times; no other page is affected.",
-        ),
-        (
-            "crawler",
-            {"was": "    return Supervisor.start(", "becomes": "    Supervisor.start("},
-            "Every page that can be reached from the first is fetched, once.",
-        ),
-        (
-            "crawler",
-            {
-                "was": "max_restarts=100",
-                "becomes": "max_restarts=100, strategy=Strategy.REST_FOR_ONE",
-            },
-            "A page whose fetch raises is tried three times; no other page is affected.",
-        ),
-        (
-            "crawler",
-            {
-                "was": 'id=f"fetcher {number}", restart=Restart.TRANSIENT, significant=True',
-                "becomes": "id=number",
-            },
-            "Every page that can be reached from the first is fetched, once.",
-        ),
-        (
-            "crawler",
-            {"was": "range(fetchers)", "becomes": "range(2)"},
-            "Three pages are fetched at a time, if there are that many.",
-        ),
-        (
-            "crawler",
-            {"was": "auto_shutdown=AutoShutdown.ANY_SIGNIFICANT", "becomes": "name='crawler'"},
-            "When the work is done, the whole tree ends by itself, and not before.",
-        ),
-    ],
-)
-def test_the_checks_find_what_is_wrong_in_a_tree(exercise, change, sentence, tmp_path):
-    code, out = check(exercise, answer(exercise, **change), tmp_path)
+WRONG = [
+    (
+        "chat_server",
+        '"room supervisor", max_restarts=100',
+        '"room supervisor"',
+        "A room may crash twenty times in a row, and all others stay open.",
+    ),
+    (
+        "chat_server",
+        "Guest.child_spec(room, restart=Restart.TEMPORARY)",
+        "Guest.child_spec(room)",
+        "A guest that crashes is gone, and is not restarted.",
+    ),
+    (
+        "chat_server",
+        'Via("rooms", name))',
+        'Via("rooms", name), restart=Restart.TEMPORARY)',
+        "A room that crashes comes back under its name.",
+    ),
+    (
+        "chat_server",
+        "return error.ref",
+        "return None",
+        "Opening a room that is open returns that room.",
+    ),
+    (
+        "chat_server",
+        'DynamicSupervisor.start_child(\n        "guest supervisor", Guest',
+        "(lambda spec: spec.start(*spec.args, **spec.kwargs))(\n        Guest",
+        "A guest that crashes is gone, and is not restarted.",
+    ),
+    (
+        "chat_server",
+        "Guest.child_spec(room,",
+        'Guest.child_spec("python",',
+        "What is said in a room is heard by its guests, and by no one else.",
+    ),
+    (
+        "crawler",
+        "max_restarts=100",
+        "max_restarts=3",
+        "The crawl goes on if there are twenty such pages.",
+    ),
+    (
+        "crawler",
+        "strategy=Strategy.REST_FOR_ONE",
+        "strategy=Strategy.ONE_FOR_ONE",
+        "If the frontier crashes, the crawl starts again, and completes.",
+    ),
+    (
+        "crawler",
+        "max_restarts=100",
+        "max_restarts=100, strategy=Strategy.ONE_FOR_ALL",
+        "A page whose fetch raises is tried three times; no other page is affected.",
+    ),
+    (
+        "crawler",
+        "    return Supervisor.start(",
+        "    Supervisor.start(",
+        "Every page that can be reached from the first is fetched, once.",
+    ),
+    (
+        "crawler",
+        "max_restarts=100",
+        "max_restarts=100, strategy=Strategy.REST_FOR_ONE",
+        "A page whose fetch raises is tried three times; no other page is affected.",
+    ),
+    (
+        "crawler",
+        'id=f"fetcher {number}", restart=Restart.TRANSIENT, significant=True',
+        "id=number",
+        "Every page that can be reached from the first is fetched, once.",
+    ),
+    (
+        "crawler",
+        "range(fetchers)",
+        "range(2)",
+        "Three pages are fetched at a time, if there are that many.",
+    ),
+    (
+        "crawler",
+        "auto_shutdown=AutoShutdown.ANY_SIGNIFICANT",
+        "name='crawler'",
+        "When the work is done, the whole tree ends by itself, and not before.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("exercise", "was", "becomes", "sentence"), WRONG)
+def test_the_checks_find_what_is_wrong_in_a_tree(exercise, was, becomes, sentence, tmp_path):
+    code, out = check(exercise, answer(exercise, was=was, becomes=becomes), tmp_path)
 
     assert code == 1, out
     assert f"no     {sentence}\n" in out, out

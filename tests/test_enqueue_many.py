@@ -108,18 +108,19 @@ def test_at_a_bad_item_those_before_it_are_stored_and_the_error_says_so(
     assert [job.id for job in light.list_workers()] == error.ids
 
 
-def test_a_bad_item_of_a_function_worker_is_a_batch_error(paused):
-    with pytest.raises(BatchError, match="email") as refused:
-        paused.enqueue_many(send, [{"email": "a"}, {"emial": "b"}])
+@pytest.mark.parametrize(
+    ("worker", "items", "named", "index"),
+    [
+        (send, [{"email": "a"}, {"emial": "b"}], "email", 1),
+        (PerEmail, [{"email": "a"}, {"email": "a"}, 5], "mapping", 2),
+    ],
+    ids=["of a function worker", "after duplicates, which have no ids"],
+)
+def test_a_bad_item_is_a_batch_error_with_its_index(paused, worker, items, named, index):
+    with pytest.raises(BatchError, match=named) as refused:
+        paused.enqueue_many(worker, items)
 
-    assert (refused.value.index, refused.value.ids) == (1, [1])
-
-
-def test_ids_before_a_bad_item_leave_out_duplicates_and_index_does_not(paused):
-    with pytest.raises(BatchError) as refused:
-        paused.enqueue_many(PerEmail, [{"email": "a"}, {"email": "a"}, 5])
-
-    assert (refused.value.index, refused.value.ids) == (2, [1])
+    assert (refused.value.index, refused.value.ids) == (index, [1])
 
 
 def test_an_iterable_that_raises_is_a_batch_error_at_the_item_it_did_not_give(paused):

@@ -54,28 +54,28 @@ def test_a_job_waits_for_its_worker_below_the_start(run, kind):
     assert run(f"wait_until_put_off()\n{WORKERS[kind]}") == DONE
 
 
-def test_a_job_waits_for_its_worker_in_a_function_of_the_script(run):
-    body = """
+WAITED_FOR = {
+    "a worker in a function of the script": (
+        "__main__:main.<locals>.Late",
+        """
 def main():
     wait_until_put_off()
     class Late(Worker):
         def perform(self, job): pass
 main()
-"""
-    assert run(body, "__main__:main.<locals>.Late") == DONE
-
-
-def test_a_job_waits_for_a_worker_with_a_name_of_its_own(run):
-    body = """
+""",
+    ),
+    "a worker with a name of its own": (
+        "no_such_module:Old",
+        """
 wait_until_put_off()
 class New(Worker, name="no_such_module:Old"):
     def perform(self, job): pass
-"""
-    assert run(body, "no_such_module:Old") == DONE
-
-
-def test_other_jobs_of_its_queue_do_not_wait_for_it(run):
-    body = """
+""",
+    ),
+    "other jobs of its queue do not wait": (
+        "__main__:Late",
+        """
 class There(Worker):
     def perform(self, job): pass
 for _ in range(20):
@@ -83,8 +83,25 @@ for _ in range(20):
     assert settled(app, There.perform_async()).status == "completed"
 class Late(Worker):
     def perform(self, job): pass
-"""
-    assert run(body) == DONE
+""",
+    ),
+    "it can be cancelled meanwhile": (
+        "__main__:Late",
+        """
+wait_until_put_off()
+app.cancel_worker(job)
+job = app.enqueue(type("Other", (Worker,), {"perform": lambda self, job: None}))
+class Late(Worker):
+    def perform(self, job): pass
+assert app.get_worker(1).status == "cancelled"
+""",
+    ),
+}
+
+
+@pytest.mark.parametrize(("name", "body"), WAITED_FOR.values(), ids=WAITED_FOR)
+def test_a_job_waits_for_its_worker(run, name, body):
+    assert run(body, name) == DONE
 
 
 def test_a_job_whose_worker_does_not_come_fails_where_the_script_is_past_it(run):
@@ -93,18 +110,6 @@ class Late:
     '''It is no worker any more.'''
 """
     assert run(body).startswith("failed 1 0 [\"job 1 names the worker '__main__:Late'")
-
-
-def test_a_job_can_be_cancelled_while_it_waits(run):
-    body = """
-wait_until_put_off()
-app.cancel_worker(job)
-job = app.enqueue(type("Other", (Worker,), {"perform": lambda self, job: None}))
-class Late(Worker):
-    def perform(self, job): pass
-assert app.get_worker(1).status == "cancelled"
-"""
-    assert run(body) == DONE
 
 
 def test_a_module_that_is_run_by_its_name_is_waited_for(run, tmp_path):

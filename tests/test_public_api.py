@@ -44,113 +44,29 @@ def function(n):
 
 
 EXPORTS = [
-    "AntQ",
-    "AttemptError",
-    "Backoff",
-    "Cancel",
-    "EnqueueWith",
-    "Fail",
-    "FunctionWorker",
-    "Health",
-    "Imported",
-    "Job",
-    "JobOptions",
-    "NodeInfo",
-    "Progress",
-    "QueueConfig",
-    "QueueHandle",
-    "QueueInfo",
-    "QueueStatus",
-    "Snooze",
-    "Status",
-    "Unique",
-    "Worker",
-    "WorkerOptions",
-    "current_job",
-    "worker",
+    *("AntQ", "AttemptError", "Backoff", "Cancel", "EnqueueWith", "Fail", "FunctionWorker"),
+    *("Health", "Imported", "Job", "JobOptions", "NodeInfo", "Progress", "QueueConfig"),
+    *("QueueHandle", "QueueInfo", "QueueStatus", "Snooze", "Status", "Unique", "Worker"),
+    *("WorkerOptions", "current_job", "worker"),
 ]
 
 ERRORS = [
-    "AntqError",
-    "ConfigError",
-    "NotStarted",
-    "StartError",
-    "AlreadyExists",
-    "InvalidSchedule",
-    "JobNotFound",
-    "NotCancellable",
-    "NotRetryable",
-    "UnknownQueue",
-    "WorkerNotFound",
-    "NotAWorker",
-    "StorageError",
-    "StorageFull",
-    "BatchError",
-    "ForkError",
+    *("AntqError", "ConfigError", "NotStarted", "StartError", "AlreadyExists"),
+    *("InvalidSchedule", "JobNotFound", "NotCancellable", "NotRetryable", "UnknownQueue"),
+    *("WorkerNotFound", "NotAWorker", "StorageError", "StorageFull", "BatchError"),
+    *("ForkError",),
 ]
 
 OTP = [
-    "GenServer",
-    "call",
-    "cast",
-    "reply",
-    "stop",
-    "monitor",
-    "demonitor",
-    "link",
-    "unlink",
-    "exit",
-    "send_request",
-    "Request",
-    "Ok",
-    "get_state",
-    "suspend",
-    "resume",
-    "trap_exit",
-    "send_after",
-    "cancel_timer",
-    "whereis",
-    "wait_until_restarted",
-    "ServerRef",
-    "Monitor",
-    "Timer",
-    "Stop",
-    "Continue",
-    "IGNORE",
-    "NOREPLY",
-    "IdleTimeout",
-    "Normal",
-    "Shutdown",
-    "Killed",
-    "NoProc",
-    "Crash",
-    "Down",
-    "Exited",
-    "OtpError",
-    "CallExit",
-    "CallTimeout",
-    "CallCycle",
-    "StartError",
-    "DuplicateChildId",
-    "AlreadyStarted",
-    "AlreadyPresent",
-    "NotFound",
-    "Running",
-    "Restarting",
-    "MaxChildren",
-    "Supervisor",
-    "DynamicSupervisor",
-    "ChildSpec",
-    "ChildInfo",
-    "Counts",
-    "Restart",
-    "Strategy",
-    "AutoShutdown",
-    "BRUTAL_KILL",
-    "RESTARTING",
-    "orphans",
-    "tree",
-    "Node",
+    *("GenServer", "call", "cast", "reply", "stop", "monitor", "demonitor", "link", "unlink"),
+    *("exit", "send_request", "Request", "Ok", "get_state", "suspend", "resume", "trap_exit"),
+    *("send_after", "cancel_timer", "whereis", "wait_until_restarted", "ServerRef"),
+    *("Monitor", "Timer", "Stop", "Continue", "IGNORE", "NOREPLY", "IdleTimeout", "Normal"),
+    *("Shutdown", "Killed", "NoProc", "Crash", "Down", "Exited", "OtpError", "CallExit"),
+    *("CallTimeout", "CallCycle", "StartError", "DuplicateChildId", "AlreadyStarted"),
+    *("AlreadyPresent", "NotFound", "Running", "Restarting", "MaxChildren", "Supervisor"),
+    *("DynamicSupervisor", "ChildSpec", "ChildInfo", "Counts", "Restart", "Strategy"),
+    *("AutoShutdown", "BRUTAL_KILL", "RESTARTING", "orphans", "tree", "Node"),
 ]
 
 
@@ -210,17 +126,8 @@ def test_help_shows_the_package_whatever_is_installed():
 
 
 OF_PYTHON = {
-    "Any",
-    "Callable",
-    "Collection",
-    "Iterator",
-    "Mapping",
-    "None",
-    "Path",
-    "Self",
-    "C",
-    "P",
-    "R",
+    *("Any", "Callable", "Collection", "Iterator", "Mapping", "None", "Path", "Self"),
+    *("C", "P", "R"),
 }
 """The standard library's, and type variables."""
 
@@ -438,22 +345,15 @@ def test_build_stores_nothing(paused):
     assert paused.count_workers() == 0
 
 
+TREE = ["storage", "queues", "rescuer", "pruner"]
+
+
 def test_a_running_application_shows_its_path_its_root_and_its_queues(app):
     assert isinstance(app.path, Path)
     assert app.path.is_dir()
     root = otp.tree(app.root)
-    assert [child.name.rpartition(".")[2] for child in root.children] == [
-        "storage",
-        "queues",
-        "rescuer",
-        "pruner",
-    ]
-    assert [info.id for info in otp.Supervisor.which_children(app.root)] == [
-        "storage",
-        "queues",
-        "rescuer",
-        "pruner",
-    ]
+    assert [child.name.rpartition(".")[2] for child in root.children] == TREE
+    assert [info.id for info in otp.Supervisor.which_children(app.root)] == TREE
 
 
 def test_a_queue_handle_tells_the_status_and_shows_the_actor(paused):

@@ -1,12 +1,11 @@
 """When a job began and ended, as every process sees it; and what a snooze makes of its past."""
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime
 
 import pytest
 from support.apps import settled
+from support.programs import run_python
 
 from antq_actors import AntQ, Fail, Snooze, Status, Worker, current_job, maintenance
 
@@ -81,17 +80,8 @@ def test_a_job_that_is_retried_has_not_ended_and_begins_anew(app):
 def test_other_processes_see_the_same_times_and_the_type_of_an_error(app):
     job = settled(app, app.enqueue(Notes, {"fail": True}))
 
-    shown = json.loads(
-        subprocess.run(  # noqa: S603 - our own command
-            [
-                *(sys.executable, "-m", "antq_actors", "show", str(job.id), "--json"),
-                *("--path", str(app.path)),
-            ],
-            capture_output=True,
-            check=True,
-            timeout=60,
-        ).stdout
-    )
+    command = ("-m", "antq_actors", "show", job.id, "--json", "--path", app.path)
+    shown = json.loads(run_python(*command, check=True).stdout)
 
     assert datetime.fromisoformat(shown["started_at"]) == job.started_at
     assert datetime.fromisoformat(shown["ended_at"]) == job.ended_at

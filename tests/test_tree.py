@@ -15,6 +15,8 @@ from antq_actors.otp import (
     whereis,
 )
 
+CHILDREN = ["storage", "queues", "rescuer", "pruner"]
+
 
 def ids(sup):
     return [info.id for info in Supervisor.which_children(sup)]
@@ -31,7 +33,7 @@ def test_the_tree_is_as_it_is_drawn(run, controlled):
     controlled.jobs(["a", "b"])
     controlled.begun(2)
 
-    assert ids(app.root) == ["storage", "queues", "rescuer", "pruner"]
+    assert ids(app.root) == CHILDREN
     assert ids(child(app.root, "queues")) == ["default", "mail"]
     for queue in ("default", "mail"):
         assert ids(child(app.root, "queues", queue)) == ["workers", "queue"]
@@ -47,12 +49,7 @@ def test_the_tree_can_be_looked_at_while_jobs_run(run, controlled):
 
     node = tree(app.root)
 
-    assert [child.name.rpartition(".")[2] for child in node.children] == [
-        "storage",
-        "queues",
-        "rescuer",
-        "pruner",
-    ]
+    assert [child.name.rpartition(".")[2] for child in node.children] == CHILDREN
     assert all(child.state == "running" for child in node.children)
     (queue,) = node.children[1].children
     workers, actor = queue.children
@@ -60,12 +57,13 @@ def test_the_tree_can_be_looked_at_while_jobs_run(run, controlled):
     assert [len(workers.children), actor.restarts, actor.incarnation] == [1, 0, 1]
 
 
-def test_what_retention_never_ends_needs_no_pruner(run):
-    assert ids(run(retention=None).root) == ["storage", "queues", "rescuer"]
-
-
-def test_an_application_that_only_enqueues_and_looks_has_a_storage_actor_alone(run):
-    assert ids(run(start_queues=False).root) == ["storage"]
+@pytest.mark.parametrize(
+    ("options", "children"),
+    [({"retention": None}, CHILDREN[:3]), ({"start_queues": False}, CHILDREN[:1])],
+    ids=["kept for ever, nothing prunes", "only enqueues and looks"],
+)
+def test_what_has_nothing_to_do_is_not_started(run, options, children):
+    assert ids(run(**options).root) == children
 
 
 def test_several_applications_run_side_by_side_without_meeting(run, controlled):
@@ -128,5 +126,5 @@ def test_a_restarted_actor_has_the_place_and_the_name_of_the_old_one(run):
     for id_, ref in old.items():
         until(lambda id_=id_, ref=ref: is_new(child(app.root, id_), ref), f"a new {id_}")
         assert child(app.root, id_).cell.name == ref.cell.name
-    assert ids(app.root) == ["storage", "queues", "rescuer", "pruner"]
+    assert ids(app.root) == CHILDREN
     assert app.count_workers() == 0

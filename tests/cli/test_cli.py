@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime
 
 import pytest
+from support.apps import until
 from support.programs import run_python
 
 from antq_actors import AntQ, Job, Worker
@@ -39,29 +40,11 @@ def path(tmp_path):
     with AntQ(path, queues={"default": 2}) as app:
         app.enqueue(Succeed, {"part": "wheel", "size": 7})
         app.enqueue(Break, {"part": "axle"})
-        wait_until(lambda: app.count_workers(status=["completed", "failed"]) == 2)
+        until(lambda: app.count_workers(status=["completed", "failed"]) == 2)
     with AntQ(path, start_queues=False) as app:
         app.enqueue(Succeed, {"part": "7"}, schedule_in=3600)
         app.enqueue(Succeed, {"part": "door"}, queue="mail")
     return path
-
-
-def wait_until(condition, seconds=30):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.01)
-
-
-@pytest.fixture
-def antq(path, capsys):
-    """Returns the exit code, standard output and standard error of a command on the store."""
-
-    def antq(*arguments, path=path):
-        code = run([*arguments, "--path", str(path)])
-        return code, *capsys.readouterr()
-
-    return antq
 
 
 @pytest.fixture
@@ -259,20 +242,19 @@ def test_count_by_status_as_json_has_every_status(antq):
     }
 
 
-def test_cancel_cancels_a_waiting_job(antq, listed):
-    code, out, _ = antq("cancel", "3")
+@pytest.mark.parametrize(
+    ("command", "id_", "becomes", "cancelled", "failed"),
+    [("cancel", "3", "cancelled", [3], [2]), ("retry", "2", "enqueued", [], [])],
+)
+def test_a_waiting_job_is_cancelled_and_an_ended_one_enqueued_again(  # noqa: PLR0917 - a row
+    antq, listed, command, id_, becomes, cancelled, failed
+):
+    code, out, _ = antq(command, id_)
 
     assert code == 0
-    assert "cancelled" in out
-    assert listed("--status", "cancelled") == [3]
-
-
-def test_retry_enqueues_an_ended_job_again(antq, listed):
-    code, out, _ = antq("retry", "2")
-
-    assert code == 0
-    assert "enqueued" in out
-    assert listed("--status", "failed") == []
+    assert becomes in out
+    assert listed("--status", "cancelled") == cancelled
+    assert listed("--status", "failed") == failed
 
 
 def test_several_jobs_are_retried_and_what_is_refused_of_one_stops_no_other(antq, listed):
@@ -350,37 +332,27 @@ def test_times_in_json_are_utc(antq):
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["show", "99"], ["cancel", "99"], ["retry", "99"], ["cancel", "1"], ["retry", "4"]],
-    ids=" ".join,
-)
-def test_a_refused_operation_is_one_line_on_standard_error_and_exit_code_1(antq, arguments):
-    code, out, err = antq(*arguments)
-
-    assert code == REFUSED
-    assert out == ""
-    assert err.startswith("antq: ")
-    assert err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "refusal"),
     [
-        ["list", "--status", "done"],
-        ["list", "--arg", "part"],
-        ["list", "--limit", "many"],
-        ["list", "--limit", "-1"],
-        ["list", "--colour", "red"],
-        ["show", "first"],
-        ["show"],
-        ["dance"],
+        ("show 99", REFUSED),
+        ("cancel 99", REFUSED),
+        ("retry 99", REFUSED),
+        ("cancel 1", REFUSED),
+        ("retry 4", REFUSED),
+        ("list --status done", USAGE),
+        ("list --arg part", USAGE),
+        ("list --limit many", USAGE),
+        ("list --limit -1", USAGE),
+        ("list --colour red", USAGE),
+        ("show first", USAGE),
+        ("show", USAGE),
+        ("dance", USAGE),
     ],
-    ids=" ".join,
 )
-def test_wrong_usage_is_one_line_on_standard_error_and_exit_code_2(antq, arguments):
-    code, out, err = antq(*arguments)
+def test_a_refusal_is_one_line_on_standard_error_and_an_exit_code(antq, arguments, refusal):
+    code, out, err = antq(*arguments.split())
 
-    assert code == USAGE
+    assert code == refusal
     assert out == ""
     assert err.startswith("antq: ")
     assert err.count("\n") == 1
@@ -541,14 +513,14 @@ def test_start_runs_an_application_until_a_signal_and_exits_0(target, tmp_path):
         text=True,
     )
     try:
-        wait_until((tmp_path / "store" / "data.mdb").exists)
+        until((tmp_path / "store" / "data.mdb").exists)
         enqueue = (
             "from antq_actors import AntQ; from its_app import Touch\n"
             "with AntQ('store', start_queues=False) as app: app.enqueue(Touch)"
         )
         command = [sys.executable, "-c", enqueue]
         subprocess.run(command, cwd=tmp_path, check=True, timeout=30)  # noqa: S603 - ours as well
-        wait_until((tmp_path / "touched").exists)
+        until((tmp_path / "touched").exists)
 
         os.kill(process.pid, signal.SIGTERM)
         _, err = process.communicate(timeout=30)
@@ -593,7 +565,7 @@ def test_start_lets_what_runs_end_when_its_terminal_is_closed(tmp_path, more):
     )
     os.close(its_side)
     try:
-        wait_until((tmp_path / "begun").exists)
+        until((tmp_path / "begun").exists)
 
         os.close(terminal)
         (tmp_path / "go").touch()

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from antq_actors import AntQ, Worker
-from antq_actors.cli import REFUSED, USAGE, run
+from antq_actors.cli import REFUSED, USAGE
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.environment import Environment
 
@@ -25,17 +25,6 @@ def path(tmp_path):
         app.enqueue_many(Succeed, ({"n": n} for n in range(5)))
         app.cancel_worker(3)
     return path
-
-
-@pytest.fixture
-def antq(path, capsys):
-    """Returns the exit code, standard output and standard error of a command on the store."""
-
-    def antq(*arguments, path=path):
-        code = run([*map(str, arguments), "--path", str(path)])
-        return code, *capsys.readouterr()
-
-    return antq
 
 
 def damage(path):

@@ -38,33 +38,13 @@ def run(program, timeout=30):
 
 SUPERVISED = ["terminate b Shutdown()", "terminate a Shutdown()"]
 
-
-def test_a_program_that_ends_with_a_running_tree_stops_it_in_order():
-    code, lines = run('Supervisor.start([spec("a"), spec("b")])')
-
-    assert code == 0
-    assert lines == SUPERVISED
-
-
-def test_the_last_started_is_stopped_first():
-    code, lines = run('Child.start("first"); Child.start("second")')
-
-    assert code == 0
-    assert lines == [
-        "terminate second Shutdown()",
-        "terminate first Shutdown()",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("ending", "code"), [("sys.exit(7)", 7), ("raise SystemExit", 0)], ids=["exit 7", "exit"]
-)
-def test_the_exit_code_is_the_programs(ending, code):
-    assert run(f'Supervisor.start([spec("a"), spec("b")]); {ending}') == (code, SUPERVISED)
-
-
-def test_a_program_whose_actor_never_ends_ends_all_the_same():
-    code, lines = run(
+PROGRAMS = {
+    "a running tree is stopped in order": ('Supervisor.start([spec("a"), spec("b")])', SUPERVISED),
+    "the last started is stopped first": (
+        'Child.start("first"); Child.start("second")',
+        ["terminate second Shutdown()", "terminate first Shutdown()"],
+    ),
+    "actors that never end keep it from nothing": (
         """
         from antq_actors.otp.actors import pykka_registry
         pykka_registry.STOP_TIMEOUT_SECONDS = 0.2
@@ -74,15 +54,10 @@ def test_a_program_whose_actor_never_ends_ends_all_the_same():
             cast(ref, lambda me: (entered.release(), threading.Event().wait()))
         for _ in refs[1:]:
             entered.acquire()
-        """
-    )
-
-    assert code == 0
-    assert lines == ["terminate first Shutdown()"]
-
-
-def test_an_orphan_does_not_keep_a_program_from_ending():
-    code, lines = run(
+        """,
+        ["terminate first Shutdown()"],
+    ),
+    "nor does an orphan": (
         """
         from antq_actors.otp import Killed, exit, orphans
         ref = Child.start()
@@ -91,27 +66,27 @@ def test_an_orphan_does_not_keep_a_program_from_ending():
         entered.wait()
         exit(ref, Killed())
         print(len(orphans()))
-        """
-    )
+        """,
+        ["1"],
+    ),
+    "nor does a timer": (
+        'call(Child.start(), lambda me: me.send_after(3600, "never"))',
+        ["terminate child Shutdown()"],
+    ),
+    "what was stopped before is not stopped again": (
+        "from antq_actors.otp import stop; stop(Child.start())",
+        ["terminate child Normal()"],
+    ),
+}
 
-    assert code == 0
-    assert lines == ["1"]
+
+@pytest.mark.parametrize(("program", "lines"), PROGRAMS.values(), ids=PROGRAMS)
+def test_a_program_that_ends_with_running_actors_stops_them_and_ends(program, lines):
+    assert run(program) == (0, lines)
 
 
-def test_timers_do_not_keep_a_program_from_ending():
-    code, lines = run('call(Child.start(), lambda me: me.send_after(3600, "never"))')
-
-    assert code == 0
-    assert lines == ["terminate child Shutdown()"]
-
-
-def test_what_was_stopped_before_is_not_stopped_again():
-    code, lines = run(
-        """
-        from antq_actors.otp import stop
-        stop(Child.start())
-        """
-    )
-
-    assert code == 0
-    assert lines == ["terminate child Normal()"]
+@pytest.mark.parametrize(
+    ("ending", "code"), [("sys.exit(7)", 7), ("raise SystemExit", 0)], ids=["exit 7", "exit"]
+)
+def test_the_exit_code_is_the_programs(ending, code):
+    assert run(f'Supervisor.start([spec("a"), spec("b")]); {ending}') == (code, SUPERVISED)
