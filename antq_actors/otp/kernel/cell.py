@@ -28,10 +28,10 @@ from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed, NoProc, No
 from antq_actors.otp.kernel.stopping import Interruptible, wake_in_turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
-    from antq_actors.otp.kernel.mailbox import Mailbox, Unanswered
+    from antq_actors.otp.kernel.mailbox import Mailbox
     from antq_actors.otp.kernel.messages import InlineActor, Observer
 
 _numbers: Final = itertools.count(1)
@@ -305,7 +305,7 @@ class ActorCell:
         links: dict[ActorCell, None],
     ) -> None:
         unanswered = self.mailbox.close()
-        if unanswered.idle and self.is_abandoned:
+        if self.mailbox.was_idle and self.is_abandoned:
             stopping.discard_abandoned(self)
         ref = self.ref
         try:
@@ -316,7 +316,7 @@ class ActorCell:
             for cleanup in cleanups or ():
                 cleanup.on_exit(self)
             living.pop(self, None)
-            if unanswered.envelopes or unanswered.calls or self.started is not None:
+            if unanswered or self.started is not None:
                 self._answer(unanswered, reason)
             for watcher in watchers.values():
                 watcher(ref, reason)
@@ -360,14 +360,13 @@ class ActorCell:
         if self._registered:
             ActorRegistry.unregister(self.ref)
 
-    def _answer(self, unanswered: Unanswered, reason: ExitReason) -> None:
-        for envelope in unanswered.envelopes:
-            if issubclass(type(envelope.message), Call):
-                envelope.message.answer(None, CallExit(reason))
-            elif envelope.reply_to is not None:
-                self._answer_ask(envelope)
-        for call in unanswered.calls:
-            call.answer(None, CallExit(reason))
+    def _answer(self, unanswered: Sequence[Call | Envelope[Any]], reason: ExitReason) -> None:
+        """Answer the calls and plain asks that this actor's end leaves open, and its starter."""
+        for each in unanswered:
+            if isinstance(each, Call):
+                each.answer(None, CallExit(reason))
+            else:
+                self._answer_ask(each)
         if self.started is not None:
             if self.ignored:
                 self.started.answer(IGNORE)

@@ -12,7 +12,7 @@ import time
 from _thread import RLock, allocate_lock
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from pykka import ActorDeadError
 from pykka.messages import _ActorStop
@@ -21,7 +21,7 @@ from antq_actors.otp.kernel.messages import Call, StopRequest, SystemCall, Turn
 
 if TYPE_CHECKING:
     from _thread import LockType
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pykka._envelope import Envelope
 
@@ -36,17 +36,6 @@ _ORDERS: Final = (SystemCall, StopRequest, _ActorStop)
 _NO_ASKS: Final[set[Any]] = set()
 _NO_CALLS: Final[set[Any]] = set()
 """Never changed: what stands for nothing."""
-
-
-class Unanswered(NamedTuple):
-    """What a closed mailbox owes to others."""
-
-    envelopes: list[Envelope[Any]]
-    """Never taken, or a plain ask that was not answered yet."""
-    calls: list[Call]
-    """Taken, and not answered yet."""
-    idle: bool
-    """Whether the actor's thread was waiting for a message."""
 
 
 class Mailbox:
@@ -76,6 +65,8 @@ class Mailbox:
 
     messages: deque[Envelope[Any]] | None = None
     """None until the first one comes."""
+    was_idle = False
+    """Whether the actor's thread waited for a message when this was closed."""
 
     # What matters to those alone who sleep stands in the class until they do.
     _wake: LockType | None = None
@@ -375,21 +366,27 @@ class Mailbox:
 
     # ---- the end --------------------------------------------------------------------------
 
-    def close(self) -> Unanswered:
-        """Let nothing in any more; answer what was not answered yet."""
+    def close(self) -> Sequence[Call | Envelope[Any]]:
+        """Let nothing in any more; return the calls and plain asks that were not answered yet."""
         with self._lock:
             self._closed = True
-            idle = self.sleeping
+            if self.sleeping:
+                self.was_idle = True
             if self._asked is None and not (self.messages or self._open_asks or self.calls):
                 self.signals = None
-                if idle:
+                if self.was_idle:
                     self._rouse()
-                return _IDLE if idle else _BUSY
+                return ()
             waiting = list(self.messages or ())
-            envelopes = [*waiting, *self._open_asks]
+            unanswered: list[Call | Envelope[Any]] = [
+                each if each.reply_to is not None else each.message
+                for each in waiting
+                if each.reply_to is not None or issubclass(type(each.message), Call)  # it may lie
+            ]
+            unanswered += self._open_asks
             if self._asked is not None and self._asked not in self._open_asks:
-                envelopes.append(self._asked)
-            calls = list(self.calls)
+                unanswered.append(self._asked)
+            unanswered += self.calls
             # All of it is noted, and may go; what comes in this moment is taken back by its sender.
             for envelope in waiting:
                 _remove(self.messages, envelope)
@@ -398,7 +395,7 @@ class Mailbox:
             self._open_asks = _NO_ASKS
             self.calls = _NO_CALLS
             self._rouse()
-        return Unanswered(envelopes, calls, idle)
+        return unanswered
 
     def lose(self) -> None:
         """Close it in a forked child, where a thread that is not there may hold the lock."""
@@ -426,10 +423,6 @@ def _remove(messages: deque[Envelope[Any]] | None, envelope: Envelope[Any]) -> b
     except ValueError:
         return False
     return True
-
-
-_IDLE: Final = Unanswered([], [], idle=True)
-_BUSY: Final = Unanswered([], [], idle=False)
 
 
 def _reject(envelope: Envelope[Any], why: str) -> None:

@@ -70,6 +70,10 @@ _RUN_NO_HANDLER: Final = frozenset(
 class _Local(threading.local):
     left: list[ActorCell] | None = None
     """The actors whose turns this thread will run."""
+    handlers_checked_at = -1.0
+    """When `_may_run_handlers` last looked at the signals, on the monotonic clock."""
+    has_handlers = False
+    """Whether it found one that the program handles."""
 
 
 _thread: Final = _Local()
@@ -363,7 +367,7 @@ def _is_run_here(cell: ActorCell, pending: Call) -> bool:
     if (
         mailbox.turns
         or not mailbox.sleeping
-        or (get_ident() == _main and _handlers.may_run_here())
+        or (get_ident() == _main and _may_run_handlers())
         or not actor.can_run_inline()
     ):
         return False
@@ -427,27 +431,19 @@ def _run_within(actor: InlineActor, cell: ActorCell, pending: Call) -> None:
             mailbox.end(turn)
 
 
-class _Handlers:
-    """Whether the program handles signals; it is the main thread alone that runs, and sets, them.
+def _may_run_handlers() -> bool:
+    """Return whether a signal may run code of the program in this thread, the main thread.
 
-    To ask for each signal takes a tenth of an enqueue, so a thread that does one after the other
-    asks once a millisecond.
+    That thread alone runs handlers of signals, and sets them. To ask for each signal takes a tenth
+    of an enqueue, so a thread that does one after the other asks once a millisecond.
     """
+    here, now = _thread, time.monotonic()
+    checked_at = here.handlers_checked_at
+    if here.has_handlers or not checked_at <= now < checked_at + _HANDLERS_SECONDS:
+        here.has_handlers = not _RUN_NO_HANDLER.issuperset(map(getsignal, _SIGNALS))
+        here.handlers_checked_at = now
+    return here.has_handlers
 
-    def __init__(self) -> None:
-        self._asked = -1.0
-        self._are_there = False
-
-    def may_run_here(self) -> bool:
-        """Return whether code of the program may run when a signal comes, in the main thread."""
-        now = time.monotonic()
-        if self._are_there or not self._asked <= now < self._asked + _HANDLERS_SECONDS:
-            self._are_there = not _RUN_NO_HANDLER.issuperset(map(getsignal, _SIGNALS))
-            self._asked = now
-        return self._are_there
-
-
-_handlers: Final = _Handlers()
 
 _main = threading.main_thread().ident
 

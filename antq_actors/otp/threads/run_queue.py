@@ -227,34 +227,13 @@ _run_queue = RunQueue()
 
 
 class _Local(threading.local):
-    together: _Together | None = None
+    deferred: list[Callable[[], None]] | None = None
+    """The functions that this thread begins at the end of `together`; None outside of it."""
+    taken_on = 0
+    """For how many more functions, until then, service threads are there already."""
 
 
 _local = _Local()
-
-
-class _Together:
-    """Functions of one thread that begin at once."""
-
-    def __init__(self, queue: RunQueue, number: int) -> None:
-        self._queue = queue
-        self._left = number
-        self._fns: list[Callable[[], None]] = []
-        queue.take_on(number)
-
-    def add(self, fn: Callable[[], None], *, is_awaited: bool) -> None:
-        if self._left:
-            self._left -= 1
-        else:
-            self._queue.take_on(1)
-        if is_awaited:
-            self._queue.begin([fn])
-        else:
-            self._fns.append(fn)
-
-    def begin(self) -> None:
-        self._queue.let_go(self._left)
-        self._queue.begin(self._fns)
 
 
 def run_soon(fn: Callable[[], None]) -> None:
@@ -264,10 +243,19 @@ def run_soon(fn: Callable[[], None]) -> None:
 
 def run(fn: Callable[[], None], *, is_awaited: bool = False) -> None:
     """Have *fn* run in a service thread. Raises RuntimeError if no thread can be started."""
-    if _local.together is None:
+    here = _local
+    deferred = here.deferred
+    if deferred is None:
         _run_queue.run(fn)
+        return
+    if here.taken_on:
+        here.taken_on -= 1
     else:
-        _local.together.add(fn, is_awaited=is_awaited)
+        _run_queue.take_on(1)
+    if is_awaited:
+        _run_queue.begin([fn])
+    else:
+        deferred.append(fn)
 
 
 @contextmanager
@@ -278,15 +266,20 @@ def together(number: int) -> Iterator[None]:
     over many, one by one, would hardly get on: all at once is several times faster. What is
     awaited begins at once all the same. Raises RuntimeError if no threads can be started.
     """
-    if _local.together is not None:
+    here, queue = _local, _run_queue
+    if here.deferred is not None:
         yield
         return
-    group = _local.together = _Together(_run_queue, number)
+    queue.take_on(number)
+    deferred: list[Callable[[], None]] = []
     try:
+        here.taken_on = number
+        here.deferred = deferred
         yield
     finally:
-        _local.together = None
-        group.begin()
+        here.deferred = None
+        queue.let_go(here.taken_on)
+        queue.begin(deferred)
 
 
 # ---- the kernel's table of waiting threads -------------------------------------------------------
@@ -333,6 +326,7 @@ def _prctl(what: int, rows: int) -> int:
 def _renew() -> None:
     global _run_queue, _room  # noqa: PLW0603 - a forked child has none of these threads
     _run_queue = RunQueue()
+    _local.deferred = None
     _room = FEW_THREADS  # and the kernel's own choice again
 
 
