@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.otp.kernel.messages import Call
     from antq_actors.otp.messaging.timers import Timer
     from antq_actors.queues.messages import QueueSettings
     from antq_actors.storage.client import StorageClient
@@ -241,9 +242,9 @@ class QueueActor(GenServer):
                 self._advance()
             case Response(tag) if tag != self._tag:
                 pass  # sent twice, by a storage actor that broke off in between
-            case Response():
+            case Response(_, value, error):
                 self._attempts.exits.paused = False
-                self._on_response(message)
+                self._on_response(value, error)
                 self._advance()
             case TimedOut() | InterruptNow() | Abandon():
                 self._attempts.on_time(message)
@@ -284,7 +285,7 @@ class QueueActor(GenServer):
             attempts.count_orphans()
         while (request := state.next_fetch()) is not None:
             self._tag += 1
-            self._request, response = self._store.request_work(
+            self._request, answered = self._store.request_work(
                 self._settings.name,
                 request.settlements,
                 node=self._node,
@@ -292,7 +293,7 @@ class QueueActor(GenServer):
                 clock=self._clock,
                 tag=self._tag,
             )
-            self._on_sent(response)
+            self._on_sent(answered)
             exits.drain(attempts.ended)
             if not self.mailbox.empty():
                 self._advance_soon()
@@ -304,24 +305,24 @@ class QueueActor(GenServer):
         """Send this actor a message to advance after its caller has the reply."""
         self.ref.deliver(WorkersExited())
 
-    def _on_sent(self, response: Response | None) -> None:
-        if response is None:
+    def _on_sent(self, answered: Call | None) -> None:
+        if answered is None:
             # Until the response comes, worker actors that end need not wake this one: what they did
             # goes with the next request.
             self._attempts.exits.paused = True
         else:
-            self._on_response(response)
+            self._on_response(answered.value, answered.error)
 
-    def _on_response(self, response: Response) -> None:
-        if response.error is None:
-            self._on_claim(response.value)
-        elif isinstance(response.error, NodeGone):
+    def _on_response(self, claim: Any, error: BaseException | None) -> None:
+        if error is None:
+            self._on_claim(claim)
+        elif isinstance(error, NodeGone):
             # Its jobs run elsewhere by now. All that runs here ends with this actor, which comes
             # back as a new node.
             self._settings.node.lost(self._node)
-            raise response.error
+            raise error
         else:
-            self._on_refusal(response.error)
+            self._on_refusal(error)
 
     def _on_claim(self, claim: Claim) -> None:
         self._request = None

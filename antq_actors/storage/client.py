@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import StoredJob
     from antq_actors.otp import ServerRef
-    from antq_actors.otp.kernel.messages import Response
+    from antq_actors.otp.kernel.messages import Call
     from antq_actors.storage.format.records import Settlement
     from antq_actors.storage.locks.node_lock import NodeInfo
 
@@ -129,13 +129,13 @@ class StorageClient:
         limit: int,
         clock: Callable[[], Instant],
         tag: Any,
-    ) -> tuple[Write, Response | None]:
+    ) -> tuple[Write, Call | None]:
         """Ask for the same, and wait for no other thread. For actors.
 
         The *clock* is read in the transaction: so no job begins before it was stored.
-        Return the request, and ``otp.Response(tag, claim, error)`` if it can be had at once; else
-        that arrives as a message. An error that is a CallExit means that the storage actor ended:
-        give the request to :meth:`request_again`.
+        Return the request, and the answered call if no waiting is needed; else an
+        ``otp.Response(tag, claim, error)`` arrives as a message. An error that is a CallExit means
+        that the storage actor ended: give the request to :meth:`request_again`.
         """
 
         def work(store: JobStore) -> Claim:
@@ -146,7 +146,7 @@ class StorageClient:
         request = Write(work)
         return request, calls.call_or_message(self._dest, request, tag)
 
-    def request_again(self, request: Write, *, tag: Any) -> Response | None:
+    def request_again(self, request: Write, *, tag: Any) -> Call | None:
         """Repeat a request whose answer was lost. If it was done, only its answer comes again."""
         self.check()
         return calls.call_or_message(self._dest, request, tag)

@@ -363,9 +363,9 @@ def test_what_a_turn_of_a_killed_actor_still_sends_reaches_nobody(inline_ref, st
 def test_a_request_is_answered_at_once_by_one_that_sleeps(start, inline_ref):
     asker = start(of=Probe)
 
-    response = call(asker, lambda _me: call_or_message(inline_ref, answering(7), tag="t"))
+    answered = call(asker, lambda _me: call_or_message(inline_ref, answering(7), tag="t"))
 
-    assert (response.tag, response.value, response.error) == ("t", 7, None)
+    assert (answered.answered, answered.value, answered.error) == (True, 7, None)
 
 
 def test_a_request_to_one_that_is_busy_is_answered_by_a_message(start, notes, gate):

@@ -31,6 +31,7 @@ from antq_actors.otp import DynamicSupervisor, GenServer, Supervisor
 from antq_actors.otp.actors.task_actor import TaskActor
 from antq_actors.otp.kernel.cell import ServerRef
 from antq_actors.otp.kernel.loop import ActorLoop
+from antq_actors.otp.kernel.reasons import Normal
 
 
 class Plain(ThreadingActor):
@@ -390,7 +391,7 @@ def private_names(path):
         (TaskActor, ThreadingActor, {"actor_stopped"}),
         (Supervisor, ThreadingActor, set()),
         (DynamicSupervisor, ThreadingActor, set()),
-        (ServerRef, ActorRef, {"ask", "tell"}),
+        (ServerRef, ActorRef, {"actor_stopped", "ask", "is_alive", "tell"}),
     ],
 )
 def test_a_class_of_ours_overrides_of_pykka_what_it_means_to_and_nothing_else(ours, theirs, meant):
@@ -417,7 +418,10 @@ def test_pykkas_init_makes_these_fields():
 
 @pytest.mark.parametrize("of", [GenServer, TaskActor])
 def test_an_actor_of_ours_has_the_fields_that_pykkas_init_makes_and_two_more(of):
-    assert set(vars(of())) == FIELDS | OURS
+    actor = of()
+
+    assert {name for name in FIELDS | OURS if hasattr(actor, name)} == FIELDS | OURS
+    assert set(vars(actor)) == FIELDS | OURS
 
 
 def test_the_fields_of_a_lean_actor_are_of_the_kinds_that_pykka_makes():
@@ -425,13 +429,15 @@ def test_the_fields_of_a_lean_actor_are_of_the_kinds_that_pykka_makes():
 
     assert isinstance(lean.actor_urn, type(plain.actor_urn))
     assert lean.actor_ref is lean.ref
+    assert isinstance(lean.actor_stopped, type(plain.actor_stopped))
     assert not lean.actor_stopped.is_set()
-    lean.actor_stopped.set()
-    assert lean.actor_stopped.is_set()
+    lean.ref.cell.die(Normal())
+    assert lean.actor_stopped.wait(0)
+    assert lean.ref.actor_stopped is lean.actor_stopped
 
 
 def test_the_fields_of_a_ref_are_known_so_that_one_can_be_made_for_the_dead():
-    fields = set(vars(ActorRef(Unstarted())))
+    fields = set(vars(ActorRef(Unstarted()))) - {"actor_stopped"}  # which a property has
     ref = GenServer().ref
 
     again = ServerRef.to_ended(ref.cell)

@@ -18,7 +18,7 @@ from antq_actors.errors import (
 )
 from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.state import Status
-from antq_actors.otp.kernel.messages import Response
+from antq_actors.otp.kernel.messages import Call, Response
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.format.records import Filter, Settlement, Span
@@ -284,11 +284,11 @@ def request_one_job(client, *, tag, clock=lambda: 1):
 def test_work_that_is_requested_is_answered_at_once_while_the_storage_actor_sleeps(client, asker):
     client.write(JobStore.insert, a_new_job())
 
-    _, response = otp.call(asker, lambda: request_one_job(client, tag="first"))
+    request, answered = otp.call(asker, lambda: request_one_job(client, tag="first"))
 
-    assert isinstance(response, Response)
-    assert (response.tag, response.error) == ("first", None)
-    assert [job.id for job in response.value.jobs] == [1]
+    assert isinstance(answered, Call)
+    assert (answered.request, answered.error) == (request, None)
+    assert [job.id for job in answered.value.jobs] == [1]
 
 
 def test_work_that_is_requested_arrives_as_a_message_from_one_that_is_busy(client, asker, got):
@@ -329,7 +329,7 @@ def test_requested_work_whose_answer_was_lost_can_be_asked_for_again(client, sta
     ]
 
     assert isinstance(lost.error, otp.CallExit)
-    assert [answer.tag for answer in answers] == ["again", "and again"]
+    assert [answer.request for answer in answers] == [request, request]
     assert [[job.id for job in answer.value.jobs] for answer in answers] == [[1], [1]]
 
 

@@ -82,6 +82,7 @@ class GenServer(ActorLoop):
         self._otp_ref = ServerRef(self, self.mailbox, registered=self.in_actor_registry)
         self._actor_ref = self._otp_ref
         self._otp_cell = self._otp_ref.cell
+        self._otp_cell.set_when_stopped = self.actor_stopped
         if self.runs_inline:
             self._otp_cell.inline_actor = self
             self.mailbox.allow_inline()

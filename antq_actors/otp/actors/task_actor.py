@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from antq_actors.otp.actors.gen_server import GenServer
@@ -26,40 +27,30 @@ _numbers: Final = itertools.count(1)
 _TO_RUN: Final = Continue()
 
 
-class _Flag:
-    """As much of a threading.Event as a ref needs, at a tenth of the cost."""
-
-    _set = False
-
-    def is_set(self) -> bool:
-        return self._set
-
-    def set(self) -> None:
-        self._set = True
-
-
 class TaskActor(GenServer):
     """Has one thing to do, and ends with it: it handles no messages and has no hooks.
 
     Subclasses write ``run``. The sender of a message to it is told of its end, as of every actor's.
 
-    It costs half of what a GenServer costs to start: pykka's ActorRegistry does not know it, its
-    urn is unique in this process only, and ``actor_stopped`` cannot be waited for.
+    It costs half of what a GenServer costs to start: pykka's ActorRegistry does not know it, and
+    its urn is unique in this process only.
     """
 
     in_actor_registry: ClassVar[bool] = False
     end_is_reported_elsewhere: ClassVar[bool] = False
     """Whether its starter logs what its end means, so that its supervisor need not."""
 
-    actor_stopped: Event
-
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         # The fields that pykka's own __init__ makes; tests/otp/test_pykka_contract.py knows them.
         self.actor_urn = f"urn:antq:{next(_numbers)}"
         self.actor_inbox = mailbox = Mailbox()  # type: ignore[assignment] # it can do more
-        self.actor_stopped = _Flag()  # type: ignore[assignment]
         self._otp_ref = self._actor_ref = ref = ServerRef(self, mailbox, registered=False)
         self._otp_cell = ref.cell
+
+    @cached_property
+    def actor_stopped(self) -> Event:  # type: ignore[override] # pykka.Actor.__init__ may set it
+        """The flag of the actor's end, as pykka has it."""
+        return self._otp_cell.stopped_event()
 
     def run(self) -> ExitReason:
         """Do it, in the actor's own thread, and return the reason to end with."""

@@ -64,7 +64,6 @@ class ActorCell:
         self._ref_type = type(ref)
         self.actor_class = ref.actor_class
         self.actor_urn = ref.actor_urn
-        self.actor_stopped = ref.actor_stopped
         self.actor_weakref = ref._actor_weakref  # noqa: SLF001 - for another ref to the same actor
         self.mailbox = mailbox
         self.number = next(_numbers)
@@ -100,6 +99,10 @@ class ActorCell:
     """Whether ``init`` returned IGNORE, which its starter gets when the name is free again."""
     waits_for: tuple[ActorCell, Promise] | None = None
     """The actor it waits for, and the answer it waits for."""
+    set_when_stopped: threading.Event | None = None
+    """pykka's ``actor_stopped``: of a task actor, only when something has asked for it."""
+    has_stopped = False
+    """What pykka's ``is_alive`` goes by: whether its name is free and the registry has lost it."""
     is_abandoned = False
     """Whether its thread was busy when it was killed."""
     is_forked = False
@@ -122,6 +125,15 @@ class ActorCell:
             ref = self._ref_type.to_ended(self)
             self._ref = weakref.ref(ref)
         return ref
+
+    def stopped_event(self) -> threading.Event:
+        """Return the event that this actor's end sets; a task actor's is made here, when asked."""
+        event = self.set_when_stopped
+        if event is None:  # two threads may come here at once
+            event = self.__dict__.setdefault("set_when_stopped", threading.Event())
+        if self.has_stopped:
+            event.set()
+        return event
 
     def stop_requested(self) -> bool:
         """Whether it has ended, or was asked to."""
@@ -312,7 +324,9 @@ class ActorCell:
             if self._registered:
                 ActorRegistry.unregister(ref)
         finally:  # it logs, and a log handler that raises must not leave anyone waiting
-            self.actor_stopped.set()
+            self.has_stopped = True
+            if self.set_when_stopped is not None:
+                self.set_when_stopped.set()
             for cleanup in cleanups or ():
                 cleanup.on_exit(self)
             living.pop(self, None)
@@ -355,13 +369,14 @@ class ActorCell:
         if isinstance(self.interruptible, Interruptible):
             self.interruptible.lose()
         self.mailbox.lose()
-        self.ref.actor_stopped = self.actor_stopped = threading.Event()
-        self.actor_stopped.set()
+        self.has_stopped = True
+        # A thread that is not there may hold its lock.
+        self.__dict__.pop("set_when_stopped", None)
         if self._registered:
             ActorRegistry.unregister(self.ref)
 
     def _answer(self, unanswered: Sequence[Call | Envelope[Any]], reason: ExitReason) -> None:
-        """Answer the calls and plain asks that this actor's end leaves open, and its starter."""
+        """Settle the calls and plain asks that this actor's end leaves open, and its starter."""
         for each in unanswered:
             if isinstance(each, Call):
                 each.answer(None, CallExit(reason))
@@ -396,7 +411,11 @@ class ServerRef(ActorRef[Any]):
     """Ends an actor and returns when it has ended: `calls.stop`, which needs refs to begin with."""
 
     def __init__(self, actor: Actor, mailbox: Mailbox, *, registered: bool) -> None:
-        super().__init__(actor)
+        # The fields that pykka's own __init__ makes, but for the event, which is made on demand.
+        self._actor_weakref = weakref.ref(actor)
+        self.actor_class = type(actor)
+        self.actor_urn = actor.actor_urn
+        self.actor_inbox = mailbox  # type: ignore[assignment] # it can do more
         self.cell = ActorCell(self, mailbox, registered=registered)
 
     @classmethod
@@ -404,11 +423,19 @@ class ServerRef(ActorRef[Any]):
         """Make another reference to an actor that has ended."""
         ref = cls.__new__(cls)
         ref.actor_class, ref.actor_urn = cell.actor_class, cell.actor_urn
-        ref.actor_stopped = cell.actor_stopped
         ref.actor_inbox = cell.mailbox  # type: ignore[assignment] # it can do more
         ref._actor_weakref = cell.actor_weakref  # noqa: SLF001 - of its own class
         ref.cell = cell
         return ref
+
+    @property
+    def actor_stopped(self) -> threading.Event:  # type: ignore[override] # pykka reads
+        """The flag of the actor's end, as pykka has it."""
+        return self.cell.stopped_event()
+
+    def is_alive(self) -> bool:
+        """Return whether the actor has not ended; as in pykka, its end may be under way."""
+        return not self.cell.has_stopped
 
     def __str__(self) -> str:
         return str(self.cell)

@@ -299,13 +299,16 @@ ServerRef.stop_and_wait = stop
 # ---- turns that run inline -----------------------------------------------------------------------
 
 
-def call_or_message(dest: Destination, request: Any, tag: Any) -> Response | None:
-    """Do what `call_by_message` does; return the Response if it can be had without waiting."""
+def call_or_message(dest: Destination, request: Any, tag: Any) -> Call | None:
+    """Send *request* as `call_by_message` does; return the answered call if that needs no waiting.
+
+    Then no message comes.
+    """
     cell = find(dest)
     if cell is not None and cell.inline_actor is not None:
         pending = Call(request)
         if _is_run_here(cell, pending) and pending.answered:
-            return Response(tag, pending.value, pending.error)
+            return pending
     call_by_message(dest, request, tag)
     return None
 
@@ -437,12 +440,11 @@ def _may_run_handlers() -> bool:
     That thread alone runs handlers of signals, and sets them. To ask for each signal takes a tenth
     of an enqueue, so a thread that does one after the other asks once a millisecond.
     """
-    here, now = _thread, time.monotonic()
-    checked_at = here.handlers_checked_at
-    if here.has_handlers or not checked_at <= now < checked_at + _HANDLERS_SECONDS:
-        here.has_handlers = not _RUN_NO_HANDLER.issuperset(map(getsignal, _SIGNALS))
-        here.handlers_checked_at = now
-    return here.has_handlers
+    now, checked_at = time.monotonic(), _thread.handlers_checked_at
+    if _thread.has_handlers or not checked_at <= now < checked_at + _HANDLERS_SECONDS:
+        _thread.has_handlers = not _RUN_NO_HANDLER.issuperset(map(getsignal, _SIGNALS))
+        _thread.handlers_checked_at = now
+    return _thread.has_handlers
 
 
 _main = threading.main_thread().ident

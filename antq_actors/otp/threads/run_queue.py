@@ -243,13 +243,12 @@ def run_soon(fn: Callable[[], None]) -> None:
 
 def run(fn: Callable[[], None], *, is_awaited: bool = False) -> None:
     """Have *fn* run in a service thread. Raises RuntimeError if no thread can be started."""
-    here = _local
-    deferred = here.deferred
+    deferred = _local.deferred
     if deferred is None:
         _run_queue.run(fn)
         return
-    if here.taken_on:
-        here.taken_on -= 1
+    if _local.taken_on:
+        _local.taken_on -= 1
     else:
         _run_queue.take_on(1)
     if is_awaited:
@@ -266,19 +265,19 @@ def together(number: int) -> Iterator[None]:
     over many, one by one, would hardly get on: all at once is several times faster. What is
     awaited begins at once all the same. Raises RuntimeError if no threads can be started.
     """
-    here, queue = _local, _run_queue
-    if here.deferred is not None:
+    if _local.deferred is not None:
         yield
         return
+    queue = _run_queue
     queue.take_on(number)
     deferred: list[Callable[[], None]] = []
     try:
-        here.taken_on = number
-        here.deferred = deferred
+        _local.taken_on = number
+        _local.deferred = deferred
         yield
     finally:
-        here.deferred = None
-        queue.let_go(here.taken_on)
+        _local.deferred = None
+        queue.let_go(_local.taken_on)
         queue.begin(deferred)
 
 
