@@ -189,7 +189,7 @@ def test_a_thread_that_left_its_turn_without_a_word_keeps_nobody_from_the_actor(
 
     def leave_without_a_word():
         turn = Turn(leave_without_a_word.__code__, takes_messages=False)
-        assert mailbox.begin(turn, Call("left"))
+        assert mailbox.begin_turn(turn, Call("left"))
 
     InThread(leave_without_a_word).result()
 

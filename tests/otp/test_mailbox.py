@@ -113,7 +113,7 @@ def test_close_hands_over_what_waits_what_is_handled_and_what_is_open():
         box.deliver(envelope)
     box.get()
     box.get()
-    box.keep_open(asks[0])
+    box.keep_ask_open(asks[0])
     box.get()
 
     unanswered = box.close()
@@ -128,7 +128,7 @@ def test_an_ask_that_is_kept_open_while_it_is_handled_is_handed_over_once():
     envelope = Envelope("question", reply_to=pykka.ThreadingFuture())
     box.deliver(envelope)
     box.get()
-    box.keep_open(envelope)
+    box.keep_ask_open(envelope)
 
     assert box.close() == [envelope]
 

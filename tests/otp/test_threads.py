@@ -211,7 +211,7 @@ def test_what_begins_soon_runs_behind_the_line_in_the_thread_that_is_free(gate):
 
     def first():
         gate()
-        line.begin_soon(lambda: (ran.append(threading.current_thread()), done.set()))
+        line.run_next(lambda: (ran.append(threading.current_thread()), done.set()))
         ran.append("first")
 
     line.run(first)

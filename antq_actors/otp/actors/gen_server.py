@@ -78,7 +78,7 @@ class GenServer(ActorLoop):
         self._otp_refer()
 
     def _otp_refer(self) -> None:
-        """Put our ref in the place of pykka's."""
+        """Make this actor's ServerRef and ActorCell, and put the ref in the place of pykka's."""
         self._otp_ref = ServerRef(self, self.mailbox, registered=self.in_actor_registry)
         self._actor_ref = self._otp_ref
         self._otp_cell = self._otp_ref.cell
@@ -98,7 +98,7 @@ class GenServer(ActorLoop):
     # ---- callbacks ------------------------------------------------------------------------
 
     def init(self) -> Any:
-        """Prepare, in the actor's own thread; the starter waits for it.
+        """Prepare this actor's state, in the actor's own thread; the starter waits for it.
 
         Return None, ``Continue(token)`` or ``IGNORE``; ``raise Stop(reason)`` to refuse.
         """
@@ -108,25 +108,25 @@ class GenServer(ActorLoop):
         raise TypeError(f"{type(self).__name__} does not understand the call {request!r}")
 
     def handle_cast(self, request: Any) -> None:
-        """Act on a ``cast``."""
+        """Handle the *request* of a ``cast``, which gets no reply."""
         logger.warning("%s ignores an unknown cast: %r", self._otp_cell, request)
 
     def handle_info(self, message: Any) -> None:
-        """Act on anything else: Down, Exited, timer messages, plain ``tell``."""
+        """Handle any other message: Down, Exited, those of timers, a plain ``tell``."""
         logger.warning("%s ignores an unknown message: %r", self._otp_cell, message)
 
     def handle_continue(self, token: Any) -> None:
-        """Go on after ``init`` returned ``Continue(token)``, before any message."""
+        """Finish the start, before any message, after ``init`` returned ``Continue(token)``."""
         logger.warning("%s ignores an unknown continue: %r", self._otp_cell, token)
 
     def terminate(self, reason: ExitReason) -> None:
-        """Clean up. Runs on every end but a kill and a failed ``init``.
+        """Clean up at the actor's end. Runs on every end but a kill and a failed ``init``.
 
         ``raise Stop(other)`` replaces the reason.
         """
 
     def can_run_inline(self) -> bool:
-        """Return whether another thread, which asks, may run a turn now; not before ``init``."""
+        """Return whether a calling thread may run the turn itself now; not before ``init``."""
         return True
 
     def ends_with(self, error: BaseException) -> bool:
@@ -140,16 +140,16 @@ class GenServer(ActorLoop):
 
     @property
     def ref(self) -> ServerRef:
-        """The reference to this actor."""
+        """The ServerRef of this actor."""
         return self._otp_ref
 
     @property
     def mailbox_length(self) -> int:
-        """How many messages wait."""
+        """How many messages wait in this actor's mailbox."""
         return len(self.mailbox)
 
     def take_requests(self, limit: int) -> list[Any]:
-        """Take up to *limit* requests that wait in front of all else, to be handled with this one.
+        """Take up to *limit* calls from the head of the mailbox, to be handled with this one.
 
         Return what ``from_`` would be for each, with the request as its ``request``; reply to each.
         """
@@ -160,11 +160,11 @@ class GenServer(ActorLoop):
         return list(cell.mailbox.take_calls(limit))
 
     def send_after(self, seconds: float | timedelta, message: Any) -> Timer:
-        """Send *message* to this actor's ``handle_info`` in *seconds*."""
+        """Send *message* to this actor's ``handle_info`` in *seconds*, by the timer thread."""
         return timers.send_after(self._otp_ref, message, seconds)
 
     def interruptible(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Return ``fn(...)``; an exit signal in the meantime raises Interrupt inside it.
+        """Return ``fn(...)``; an exit signal to this actor raises Interrupt inside it.
 
         Let the Interrupt pass: the actor then ends with the signal's reason. It cannot reach a
         thread that sits in C code before that returns.
@@ -182,7 +182,7 @@ class GenServer(ActorLoop):
         timeout: float | timedelta | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Start the actor and return its ref, or IGNORE, when ``init`` has returned.
+        """Start the actor in a thread; return its ref, or IGNORE, when ``init`` has returned.
 
         Raises StartError if ``init`` failed, or took longer than *timeout* seconds (None: no
         limit), AlreadyStarted if *name* is taken, TypeError or ValueError if *name* or *timeout*
@@ -218,7 +218,7 @@ class GenServer(ActorLoop):
 
     @classmethod
     def spawn_link(cls, *args: Any, name: str | Via | None = None, **kwargs: Any) -> ServerRef:
-        """Start the actor linked, without waiting for ``init``.
+        """Start the actor linked to the calling actor, without waiting for ``init``.
 
         As ``proc_lib:spawn_link``, and as OTP's tasks are started: what goes wrong in ``init``
         is an end like any other.
@@ -238,7 +238,7 @@ class GenServer(ActorLoop):
         timeout: float | timedelta | None = None,
         **kwargs: Any,
     ) -> ChildSpec:
-        """Describe this actor as a child, started with the other arguments.
+        """Return a ChildSpec that starts this actor, with the other arguments, as a child.
 
         Without *id* its id is *name*, or else the class's name. With a *timeout* a hung ``init``
         does not hold up its supervisor for ever: after so many seconds it is a start that failed.
@@ -246,7 +246,7 @@ class GenServer(ActorLoop):
         none.
         """
         if name is not None:
-            names.check(name)
+            names.check_name(name)
             kwargs["name"] = name
         if timeout is not None:
             timeout_seconds(timeout)
@@ -308,7 +308,7 @@ class GenServer(ActorLoop):
     ) -> ServerRef:
         fence()
         if name is not None:
-            names.check(name)
+            names.check_name(name)
         actor = cls(*args, **kwargs)
         if not hasattr(actor, "_otp_ref"):
             actor._otp_make_up_for_init()
@@ -329,7 +329,7 @@ class GenServer(ActorLoop):
         return ref
 
     def _otp_begin(self, parent: ActorCell | None) -> None:
-        """Live, as a child of *parent* if there is one."""
+        """Start this actor's life in a service thread, as a child of *parent* if there is one."""
         cell = self._otp_cell
         if parent is None:
             pykka_registry.add(cell)
@@ -345,7 +345,7 @@ class GenServer(ActorLoop):
             raise StartError(Crash(error), message=text) from error
 
     def _otp_join(self, parent: ActorCell) -> None:
-        """Be a child of *parent*; end, and raise CallExit, if that is dead."""
+        """Link this new actor to its *parent*; if that is dead, end it and raise CallExit."""
         if not self._otp_cell.be_child_of(parent):
             # Killed since its thread last looked: nobody would ever end a child of it.
             reason = parent.reason or Killed()

@@ -46,18 +46,18 @@ class ActorRefs(Sequence[ActorRef[Any]]):
         self._refs = dict.fromkeys(refs)
 
     def append(self, ref: ActorRef[Any]) -> None:
-        """Add *ref* as the last one."""
+        """Add an actor's *ref* as the last one."""
         self._refs[ref] = None
 
     def remove(self, ref: ActorRef[Any]) -> None:
-        """Take *ref* out. Raises ValueError, as a list does, if it is not there."""
+        """Take an actor's *ref* out. Raises ValueError, as a list does, if it is not there."""
         try:
             del self._refs[ref]
         except KeyError:
             raise ValueError(f"{ref} is not registered") from None
 
     def clear(self) -> None:
-        """Take all out."""
+        """Take the refs of all actors out."""
         self._refs.clear()
 
     def __contains__(self, ref: object) -> bool:
@@ -83,7 +83,7 @@ class ActorRefs(Sequence[ActorRef[Any]]):
 
 
 def install() -> None:
-    """Have pykka keep its refs in an ``ActorRefs``, and stop all actors by `stop_all`.
+    """Have pykka's ActorRegistry keep its refs in an ``ActorRefs``, and stop actors by `stop_all`.
 
     The refs that pykka has stay in it.
     """
@@ -118,8 +118,8 @@ def _note_stop(refs: Iterable[ActorRef[Any]], *, stops: bool) -> None:
             ref.cell.stopped_with_all = stops
 
 
-def renew() -> None:
-    """Begin anew in a forked child: the lock may be held by a thread that is not there."""
+def reset_after_fork() -> None:
+    """Give pykka's registry a new lock in a forked child: a lost thread may hold the old."""
     ActorRegistry._actor_refs_lock = threading.RLock()  # noqa: SLF001
 
 
@@ -136,7 +136,7 @@ _roots: Final[dict[ActorCell, int]] = {}
 
 
 def add(cell: ActorCell) -> None:
-    """Stop *cell* when the program ends, if it lives then."""
+    """Have the exit handler of this process stop the actor *cell*, which has no supervisor."""
     _roots[cell] = os.getpid()
     if not cell.watch(add, lambda _ref, _reason: _roots.pop(cell, None)):
         _roots.pop(cell, None)
@@ -153,7 +153,7 @@ def _stop_all() -> None:
 
 
 def _stop_together(cells: list[ActorCell]) -> None:
-    """Stop those whose turn did not come, because one before them does not end."""
+    """Stop, at the end of the program, the actors for which no time was left, all at once."""
     watches = [DeathWatch(cell.ref) for cell in cells]
     for cell in cells:
         cell.ref.deliver(StopRequest(Shutdown()))
@@ -171,11 +171,11 @@ forked_child.at_end(_stop_all)
 
 def _lose_all() -> None:
     local.cell = None
-    renew()
+    reset_after_fork()
     for module in (stopping, names, deadlock):
-        module.renew()
+        module.reset_after_fork()
     for cell in list(living):
-        cell.lose()
+        cell.end_after_fork()
     living.clear()
 
 

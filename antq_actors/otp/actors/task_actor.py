@@ -49,11 +49,11 @@ class TaskActor(GenServer):
 
     @cached_property
     def actor_stopped(self) -> Event:  # type: ignore[override] # pykka.Actor.__init__ may set it
-        """The flag of the actor's end, as pykka has it."""
+        """The threading.Event of the actor's end, as pykka has it."""
         return self._otp_cell.stopped_event()
 
     def run(self) -> ExitReason:
-        """Do it, in the actor's own thread, and return the reason to end with."""
+        """Do the actor's one task, in its own thread, and return the exit reason to end with."""
         raise NotImplementedError
 
     @classmethod
@@ -85,7 +85,7 @@ class TaskActor(GenServer):
             return Crash(error)
 
     def ordered_reason(self) -> ExitReason:
-        """Return the reason of the exit signal that told it to end."""
+        """Take the exit signal that ends this actor from its mailbox, and return its reason."""
         signal = self.mailbox.get(0)
         return signal.reason if isinstance(signal, ExitSignal) else Killed()
 
@@ -111,18 +111,18 @@ class RemoteActor(TaskActor):
     has_thread: ClassVar[bool] = False
 
     def on_start(self) -> None:
-        """Begin the work that this actor stands for, elsewhere. What this raises ends the actor."""
+        """Begin the actor's work in another thread or process. What this raises ends the actor."""
         raise NotImplementedError
 
     def on_interrupt(self) -> None:
-        """Have it end soon: an exit signal has come."""
+        """Have the actor's remote work end soon: an exit signal has come."""
 
     def on_kill(self) -> None:
-        """Give it up: the actor was killed, and its outcome is not wanted any more."""
+        """Give up the actor's remote work: the actor was killed, its outcome is not wanted."""
 
     @classmethod
     def spawn(cls, *args: Any) -> ServerRef:
-        """Start the actor as a child of the actor that calls, and return its ref."""
+        """Start the actor, which has no thread, as a child of the calling actor; return its ref."""
         parent = local.cell
         actor = cls(*args)
         cell = actor._otp_cell
@@ -138,7 +138,7 @@ class RemoteActor(TaskActor):
         return actor._otp_ref
 
     def finish(self, reason: ExitReason) -> bool:
-        """End, in whatever thread; False if it had ended before."""
+        """End this actor for *reason*, in whatever thread; False if it had ended before."""
         cell = self._otp_cell
         is_first = cell.die(reason)
         cell.current_message = None
@@ -146,7 +146,7 @@ class RemoteActor(TaskActor):
         return is_first
 
     def interrupt(self) -> bool:
-        """Receive an exit signal or a kill, as an `Interruptible` does."""
+        """Pass an exit signal or a kill of this actor on to its remote work."""
         cell = self._otp_cell
         if cell.reason is None:
             self.on_interrupt()

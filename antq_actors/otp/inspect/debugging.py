@@ -152,7 +152,7 @@ def wait_until_restarted(
     ...     Agent.get(basket, len)
     0
     """
-    names.check(name)
+    names.check_name(name)
     if old is not None and not isinstance(old, ServerRef):
         raise TypeError(f"old must be the ServerRef from before the restart, got {old!r}")
     limit = timeout_seconds(timeout)

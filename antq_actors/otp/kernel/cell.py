@@ -51,7 +51,7 @@ class Cleanup(Protocol):
     """Gives back what an actor has somewhere, before anyone is told of its end."""
 
     def on_exit(self, cell: ActorCell, /) -> None:
-        """Forget *cell*, which has ended."""
+        """Give back what the actor *cell* has here: it has ended."""
 
 
 class ActorCell:
@@ -119,7 +119,7 @@ class ActorCell:
 
     @property
     def ref(self) -> ServerRef:
-        """The reference to the actor; after its end another one, if nobody holds the first."""
+        """The ServerRef of the actor; after the actor's end another one, if the first is gone."""
         ref = self._ref()
         if ref is None:
             ref = self._ref_type.to_ended(self)
@@ -127,7 +127,7 @@ class ActorCell:
         return ref
 
     def stopped_event(self) -> threading.Event:
-        """Return the event that this actor's end sets; a task actor's is made here, when asked."""
+        """Return the event that the actor's end sets; a task actor's is made here, when asked."""
         event = self.set_when_stopped
         if event is None:  # two threads may come here at once
             event = self.__dict__.setdefault("set_when_stopped", threading.Event())
@@ -136,11 +136,11 @@ class ActorCell:
         return event
 
     def stop_requested(self) -> bool:
-        """Whether it has ended, or was asked to."""
+        """Return whether the actor has ended, or has an exit signal."""
         return self.reason is not None or self.mailbox.signals is not None
 
     def tell_starter(self, answer: Any) -> bool:
-        """Report to the starter that ``init`` has returned; False if it must not go on.
+        """Wake the starter, as ``init`` has returned *answer*; False if the actor must not go on.
 
         That is when its starter has given it up, or it was killed.
         """
@@ -149,7 +149,7 @@ class ActorCell:
         return is_heard and self.reason is None
 
     def give_up_start(self, started: Promise, why: str) -> None:
-        """Kill the actor, for whose *started* nobody waits any longer, unless its init is through.
+        """Kill the actor, whose starter has stopped waiting, unless ``init`` is through.
 
         As with every start that fails, its starter hears of it as an error, and by no link.
         """
@@ -161,7 +161,7 @@ class ActorCell:
             self.kill()
 
     def unlink_parent(self) -> None:
-        """Let neither the parent nor this one hear of the other's end."""
+        """Remove the link between the actor and the actor that started it."""
         if self.parent is not None:
             parent = self.parent.cell
             parent.unlink(self)
@@ -170,7 +170,7 @@ class ActorCell:
     # ---- watching -------------------------------------------------------------------------
 
     def watch(self, key: object, watcher: Watcher) -> bool:
-        """Have *watcher* told of the end; False if that lies behind."""
+        """Have *watcher* called at the actor's end, in the ending thread; False if it ended."""
         with self._lock:
             if self.reason is not None:
                 return False
@@ -178,12 +178,12 @@ class ActorCell:
             return True
 
     def unwatch(self, key: object) -> None:
-        """Forget the watcher with this *key*."""
+        """Remove the watcher of the actor's end that was added with *key*."""
         with self._lock:
             self._watchers.pop(key, None)
 
     def link(self, other: ActorCell) -> bool:
-        """Note one direction of a link; False if this one is dead."""
+        """Have the actor *other* get an exit signal at this one's end; False if this is dead."""
         with self._lock:
             if self.reason is not None:
                 return False
@@ -191,23 +191,23 @@ class ActorCell:
             return True
 
     def be_child_of(self, parent: ActorCell) -> bool:
-        """Link this new one, that nobody knows yet, to its *parent*; False if that is dead."""
+        """Link this actor, which has not begun, to its *parent*; False if that is dead."""
         self.parent = parent.ref
         self._links[parent] = None
         return parent.link(self)
 
     def unlink(self, other: ActorCell) -> None:
-        """Remove one direction of a link."""
+        """Let the actor *other* get no exit signal at this actor's end."""
         with self._lock:
             self._links.pop(other, None)
 
     def is_linked_to(self, other: ActorCell) -> bool:
-        """Return whether *other* is notified of this one's end by a link."""
+        """Return whether the actor *other* gets an exit signal at this actor's end."""
         with self._lock:
             return other in self._links
 
     def add_cleanup(self, cleanup: Cleanup) -> bool:
-        """Call *cleanup* when this ends, before anyone is told; False if it has ended."""
+        """Call *cleanup* at the actor's end, before anyone is told; False if it has ended."""
         with self._lock:
             if self.reason is not None:
                 return False
@@ -217,18 +217,18 @@ class ActorCell:
             return True
 
     def remove_cleanup(self, cleanup: Cleanup) -> None:
-        """Do not call *cleanup* any more."""
+        """Do not call *cleanup* at the actor's end any more."""
         with self._lock:
             if self._cleanups is not None:
                 self._cleanups.pop(cleanup, None)
 
     def add_observer(self, observer: Observer) -> None:
-        """Have *observer* see what it does from now on."""
+        """Have *observer* see the messages that the actor handles and sends from now on."""
         with self._lock:
             self.observers = (*self.observers, observer)
 
     def remove_observer(self, observer: Observer) -> None:
-        """Have *observer* see no more."""
+        """Let *observer* see no more of what the actor does."""
         with self._lock:
             self.observers = tuple(each for each in self.observers if each is not observer)
 
@@ -242,7 +242,7 @@ class ActorCell:
         by_link: bool = False,
         wake: bool = True,
     ) -> None:
-        """Receive an exit signal (otp rules 65 and 66).
+        """Receive an exit signal from *sender*: end, ignore it, or queue it (otp rules 65 and 66).
 
         Without *wake*, the actor may sleep on: waking it is left to the sender.
         """
@@ -267,7 +267,7 @@ class ActorCell:
             self.interruptible.interrupt()
 
     def kill(self) -> None:
-        """Declare the actor dead. Its thread cannot be killed: it is fenced, and listed.
+        """Declare the actor dead. Its thread goes on: it is fenced, and listed as an orphan.
 
         Otp rule 74 is the precedent: Erlang does the same with a process in native code.
         """
@@ -277,12 +277,12 @@ class ActorCell:
     # ---- the end --------------------------------------------------------------------------
 
     def end_if_forked(self, error: BaseException | None = None) -> None:
-        """End this process if it is a child that was forked in a callback of the actor."""
+        """End this OS process if it was forked in a callback of the actor."""
         if self.is_forked:
             forked_child.end(error)
 
     def die(self, reason: ExitReason, *, abandon: bool = False) -> bool:
-        """End: once, whoever comes first. False if it had ended before.
+        """End the actor for *reason*, and notify all who wait for it; False if it had ended before.
 
         With *abandon*, its thread is listed as an orphan if it is busy.
 
@@ -344,7 +344,7 @@ class ActorCell:
                 self.exit_filter = None
 
     def _signal(self, me: ServerRef, reason: ExitReason, links: dict[ActorCell, None]) -> None:
-        """Signal the end to those who are linked."""
+        """Send an exit signal to every actor that is linked to this one, which has ended."""
         # Its children before all others: when a supervisor was killed, they should be on their way
         # out before its own supervisor starts the next one.
         children: list[ActorCell] = []
@@ -360,15 +360,15 @@ class ActorCell:
             linked.unlink(self)
             linked.exit(self, reason, by_link=True)
 
-    def lose(self) -> None:
-        """End in a forked child, which has not the actor's thread, and notify nothing there."""
+    def end_after_fork(self) -> None:
+        """Mark the actor as ended in a forked child, which lacks its thread; notify nothing."""
         self._lock = RLock()
         self._watchers, self._links = {}, {}
         self.is_forked = True
         self.reason = NoProc()
         if isinstance(self.interruptible, Interruptible):
-            self.interruptible.lose()
-        self.mailbox.lose()
+            self.interruptible.reset_after_fork()
+        self.mailbox.close_after_fork()
         self.has_stopped = True
         # A thread that is not there may hold its lock.
         self.__dict__.pop("set_when_stopped", None)
@@ -376,7 +376,7 @@ class ActorCell:
             ActorRegistry.unregister(self.ref)
 
     def _answer(self, unanswered: Sequence[Call | Envelope[Any]], reason: ExitReason) -> None:
-        """Settle the calls and plain asks that this actor's end leaves open, and its starter."""
+        """Settle the calls and plain asks that the actor's end leaves open, and its starter."""
         for each in unanswered:
             if isinstance(each, Call):
                 each.answer(None, CallExit(reason))
@@ -420,7 +420,7 @@ class ServerRef(ActorRef[Any]):
 
     @classmethod
     def to_ended(cls, cell: ActorCell) -> Self:
-        """Make another reference to an actor that has ended."""
+        """Return another ServerRef to the actor *cell*, which has ended."""
         ref = cls.__new__(cls)
         ref.actor_class, ref.actor_urn = cell.actor_class, cell.actor_urn
         ref.actor_inbox = cell.mailbox  # type: ignore[assignment] # it can do more
@@ -430,7 +430,7 @@ class ServerRef(ActorRef[Any]):
 
     @property
     def actor_stopped(self) -> threading.Event:  # type: ignore[override] # pykka reads
-        """The flag of the actor's end, as pykka has it."""
+        """The threading.Event of the actor's end, as pykka has it."""
         return self.cell.stopped_event()
 
     def is_alive(self) -> bool:
@@ -469,7 +469,7 @@ class ServerRef(ActorRef[Any]):
         return super().ask(message, block=block, timeout=timeout)
 
     def deliver(self, message: Any) -> bool:
-        """Put *message* into the mailbox on behalf of the system; False if it is closed."""
+        """Put *message* into the actor's mailbox, unobserved; False if that is closed."""
         return self.cell.mailbox.deliver(Envelope(message))
 
     def __enter__(self) -> Self:
@@ -481,7 +481,7 @@ class ServerRef(ActorRef[Any]):
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Stop the actor and wait for its end; one that has ended is fine."""
+        """Stop the actor and wait for its end, or do nothing if it has ended."""
         with suppress(CallExit):
             self.stop_and_wait()
 
@@ -515,7 +515,7 @@ def note_send(how: str, message: Any, dest: object) -> None:
 
 
 def fence() -> None:
-    """Raise CallExit in the thread of an actor that was declared dead.
+    """Raise CallExit if this thread's actor was declared dead, so that it sends nothing more.
 
     A thread cannot be killed. It can be kept from sending anything: OTP's own rule for a process
     stuck in native code (otp rule 74).

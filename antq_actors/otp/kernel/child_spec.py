@@ -130,7 +130,7 @@ class ChildSpec:
             raise ValueError(f"drain {who} must be False: BRUTAL_KILL leaves it no time for that")
 
     def with_more_args(self, args: tuple[Any, ...]) -> ChildSpec:
-        """Return the spec of a child that is started with *args*, too, and the same in all else.
+        """Return a copy of this spec whose child is started with *args*, too.
 
         All else is checked already, so this costs a fifth of a new spec.
         """
@@ -140,12 +140,12 @@ class ChildSpec:
 
     @property
     def shutdown_time(self) -> ShutdownTime:
-        """``shutdown`` as it reads back: seconds or ``BRUTAL_KILL``."""
+        """How long the child may take to stop: seconds or ``BRUTAL_KILL``."""
         return self.shutdown  # type: ignore[return-value]  # __post_init__ filled the default in
 
 
 def to_spec(child: object) -> ChildSpec:
-    """Return the spec of *child*: a spec itself, or a GenServer class, asked for its own.
+    """Return the ChildSpec of *child*: a spec itself, or a GenServer class, asked for its own.
 
     ``TypeError`` for anything else.
     """
@@ -174,12 +174,12 @@ def _hint(child: object) -> str:
 
 
 def member_hint(kind: type[Enum]) -> str:
-    """Return how the members of *kind* are written, as the end of an error's text."""
+    """Return how the members of an Enum are written, as the end of an error's text."""
     return "; write " + " or ".join(str(member) for member in kind)
 
 
 def check_significant(spec: ChildSpec, auto_shutdown: AutoShutdown) -> None:
-    """Refuse with ``ValueError`` a significant child whose supervisor never looks at that."""
+    """Raise ValueError for a significant child whose supervisor never looks at that."""
     if spec.significant and auto_shutdown is AutoShutdown.NEVER:
         raise ValueError(
             f"significant of child {spec.id!r} must be False: its supervisor has "

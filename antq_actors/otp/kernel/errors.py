@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from antq_actors.otp.kernel.reasons import Crash, ExitReason, Normal, check
+from antq_actors.otp.kernel.reasons import Crash, ExitReason, Normal, check_reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ class Stop(Exception):
 
     def __init__(self, reason: ExitReason | None = None) -> None:
         self.reason: ExitReason = Normal() if reason is None else reason
-        check(self.reason)
+        check_reason(self.reason)
         super().__init__(self.reason)
 
 

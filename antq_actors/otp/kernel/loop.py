@@ -68,7 +68,7 @@ class ActorLoop(ThreadingActor):
 
     @property
     def mailbox(self) -> Mailbox:
-        """The actor's inbox."""
+        """The actor's mailbox, pykka's inbox."""
         inbox = self.actor_inbox
         assert isinstance(inbox, Mailbox)  # noqa: S101 - made by _create_actor_inbox
         return inbox
@@ -80,7 +80,7 @@ class ActorLoop(ThreadingActor):
     # ---- the loop -------------------------------------------------------------------------
 
     def _actor_loop(self) -> None:
-        """Live once, and die once; nothing an actor does gets past this."""
+        """Run the actor's whole life in this thread; no exception leaves it."""
         cell = self._otp_cell
         thread = threading.current_thread()
         thread.name = str(cell)
@@ -155,7 +155,7 @@ class ActorLoop(ThreadingActor):
             observer.on_receive(what)
 
     def __begin(self) -> tuple[Continue | None, ExitReason | None]:
-        """Run init; return what to continue with, and the reason if there is nothing to do."""
+        """Run ``init``; return the Continue to go on with, or the reason if the actor ends."""
         try:
             self.on_start()
             answer = _checked(self.init())
@@ -182,7 +182,7 @@ class ActorLoop(ThreadingActor):
         return reason
 
     def __ordered_reason(self) -> ExitReason:
-        """Return the reason of the exit signal that an Interrupt stands for."""
+        """Take the exit signal behind an Interrupt from the mailbox, and return its reason."""
         signal = self.mailbox.get(0)
         return signal.reason if isinstance(signal, ExitSignal) else Killed()
 
@@ -227,7 +227,7 @@ class ActorLoop(ThreadingActor):
     # ---- messages -------------------------------------------------------------------------
 
     def take_turn(self, envelope: Envelope[Any]) -> None:
-        """Handle a message in another thread than the actor's own, which runs its turn inline."""
+        """Handle one message of this actor in a caller's thread, which runs the turn inline."""
         cell = self._otp_cell
         before = self.from_, cell.current_message
         cell.current_message = (envelope, time.monotonic())
@@ -327,7 +327,7 @@ def _checked(answer: object) -> object:
 
 
 def _log_crash(cell: ActorCell, reason: Crash) -> None:
-    """Report an end that was not ordered, and that is no StartError of its starter.
+    """Log the crash of an actor, unless its starter gets it as a StartError.
 
     In pykka's words, which programs may look for.
     """
@@ -348,11 +348,11 @@ class ReplyTo:
 
     @property
     def request(self) -> Any:
-        """The message of the ask."""
+        """The message of the pykka ask."""
         return self._envelope.message
 
     def answer(self, value: Any, error: BaseException | None = None) -> bool:
-        """Give the answer; False if there was one before."""
+        """Set the future of the pykka ask; False if it was set before."""
         self._answered = True
         try:
             if error is None:
@@ -364,11 +364,11 @@ class ReplyTo:
         return True
 
     def keep_open(self) -> None:
-        """Have the actor's end answer, unless it is answered before."""
-        self._mailbox.keep_open(self._envelope)
+        """Have the actor's end answer the pykka ask, unless it is answered before."""
+        self._mailbox.keep_ask_open(self._envelope)
         if self._answered:  # by another thread, before this one noted that it is open
             self.forget()
 
     def forget(self) -> None:
-        """Let the actor that took it forget it: it was answered."""
-        self._mailbox.forget(self._envelope)
+        """Take the answered pykka ask off the mailbox's list of open ones."""
+        self._mailbox.forget_ask(self._envelope)

@@ -82,11 +82,11 @@ class Mailbox:
     _own: Turn | None = None
 
     def allow_inline(self) -> None:
-        """Let foreign threads run turns, too."""
+        """Let threads other than the actor's own run its turns, too."""
         self.turns = {}
 
     def put(self, envelope: Envelope[Any], /) -> None:
-        """Add a message from pykka; the ref has checked whether this thread may send.
+        """Add a message from pykka and wake the actor; the ref has checked the sender.
 
         An ask that comes too late is answered with ActorDeadError, a tell raises it.
         """
@@ -94,7 +94,7 @@ class Mailbox:
             _reject(envelope, "the actor has ended")
 
     def deliver(self, envelope: Envelope[Any], *, wake: bool = True) -> bool:
-        """Add a message; False if the mailbox is closed.
+        """Add a message, and wake the actor's thread if it sleeps; False if the mailbox is closed.
 
         Without *wake* the actor may sleep on: waking it is left to ``wake``.
         """
@@ -126,7 +126,7 @@ class Mailbox:
         return True
 
     def wake(self, then: Callable[[], object] | None = None) -> bool:
-        """Wake the actor; False if it does not sleep. Awake, it calls *then* before all else."""
+        """Wake the actor's thread, which calls *then* before all else; False if it is awake."""
         with self._lock:
             if not self._is_asleep():
                 return False
@@ -135,7 +135,7 @@ class Mailbox:
             return True
 
     def get(self, timeout: float | None = None) -> Envelope[Any] | ExitSignal | None:
-        """Take the next signal or message; None after *timeout* seconds or when closed.
+        """Wait for the next signal or message and take it; None after *timeout* or when closed.
 
         Raises what a foreign thread met in a turn.
         """
@@ -173,7 +173,7 @@ class Mailbox:
         return self._take() if not self.suspended else self._take_order()
 
     def _sleep(self, timeout: float | None) -> bool:
-        """Sleep until there is something to do; False after *timeout* seconds."""
+        """Let the actor's thread sleep until there is work; False after *timeout* seconds."""
         if self._wake is None:
             self._wake = allocate_lock()
             self._wake.acquire()
@@ -197,7 +197,7 @@ class Mailbox:
         return woke or is_kept_out
 
     def _end_left_turn(self) -> None:
-        """End the turn of a foreign thread that is not at it any more, and did not end it."""
+        """End the turn of a foreign thread that was interrupted before it could end its turn."""
         turn = self.turn
         if turn is not None and not turn.is_under_way():
             self._leave(turn)
@@ -228,7 +228,7 @@ class Mailbox:
         return self._take()
 
     def _first_order(self) -> Envelope[Any] | None:
-        """Return the first message that is taken also while the actor is suspended."""
+        """Return the first waiting message that a suspended actor takes, too, such as a stop."""
         return next(filter(_is_order, list(self.messages or ())), None)
 
     def _open(self, call: Call) -> None:
@@ -257,11 +257,11 @@ class Mailbox:
 
     @property
     def turn(self) -> Turn | None:
-        """The turn that is run now, as far as other threads may run any."""
+        """The turn of the actor that is run now, if foreign threads may run turns; else None."""
         return self.turns.get(None) if self.turns else None
 
-    def begin(self, turn: Turn, call: Call | None = None) -> bool:
-        """Begin a *turn* of a foreign thread, which it has to ``end``.
+    def begin_turn(self, turn: Turn, call: Call | None = None) -> bool:
+        """Begin a *turn* of the actor in a foreign thread, which has to end it. Waits for nothing.
 
         To do a *call* of its own when nothing waits; without one, what waits. False if there is no
         such thing, or another thread is at a turn or about to be.
@@ -283,17 +283,17 @@ class Mailbox:
             if call is not None:
                 self._open(call)
             return True
-        self.end(turn)
+        self.end_turn(turn)
         return False
 
-    def begin_within(self, turn: Turn) -> bool:
-        """Begin a *turn* in the actor's own thread, between two of its own; False: not yet."""
+    def begin_nested_turn(self, turn: Turn) -> bool:
+        """Begin a nested *turn* in the actor's own thread, between two turns; False: not yet."""
         assert self.turns is not None  # noqa: S101 - the actor runs inline
         self._end_left_turn()
         return self.turns.setdefault(None, turn) is turn
 
-    def next_for(self, turn: Turn) -> Envelope[Any] | None:
-        """Take the next message that *turn* may handle; None, which ends the turn, without one.
+    def next_in_turn(self, turn: Turn) -> Envelope[Any] | None:
+        """Take the next message that *turn* may handle; None, which ends the turn, if none.
 
         A turn in a thread that is not the actor's own gets no exit signal, nor what is behind one.
         """
@@ -302,11 +302,11 @@ class Mailbox:
             may_go_on = not (self.signals or self._closed or self.suspended)
             if self.turn is turn and self.messages and may_go_on:
                 return self._take()
-        self.end(turn)
+        self.end_turn(turn)
         return None
 
-    def end(self, turn: Turn, failure: BaseException | None = None) -> None:
-        """End *turn*; the actor's thread wakes if there is something to do. Twice does no harm."""
+    def end_turn(self, turn: Turn, failure: BaseException | None = None) -> None:
+        """End *turn*; the actor's thread wakes if a message waits. Twice does no harm."""
         turns = self.turns
         if not turns or turns.get(None) is not turn:
             return
@@ -326,16 +326,16 @@ class Mailbox:
     # ---- looked at ------------------------------------------------------------------------
 
     def empty(self) -> bool:
-        """Return whether nothing waits."""
+        """Return whether no message and no exit signal waits."""
         return not self.messages and not self.signals
 
     def has_signal(self) -> bool:
-        """Return whether an exit signal waits."""
+        """Return whether an exit signal to the actor waits."""
         return bool(self.signals)
 
     @property
     def asleep(self) -> bool:
-        """Whether the actor's thread waits in ``get``, and no foreign one runs a turn."""
+        """Whether the actor's thread waits in ``get``, and no foreign thread runs a turn."""
         return not self.turns and self._is_asleep()
 
     def _is_asleep(self) -> bool:
@@ -346,28 +346,28 @@ class Mailbox:
         return len(self.messages or ()) + len(self.signals or ())
 
     def discard(self, is_unwanted: Callable[[Any], bool]) -> None:
-        """Drop the messages that wait and that *is_unwanted* says yes to."""
+        """Drop the waiting messages for which *is_unwanted* returns True."""
         messages = self.messages
         for envelope in list(messages or ()):
             if is_unwanted(envelope.message):
                 _remove(messages, envelope)
 
-    def keep_open(self, envelope: Envelope[Any]) -> None:
-        """Note that the plain ask that is being handled is answered later, or by the end."""
+    def keep_ask_open(self, envelope: Envelope[Any]) -> None:
+        """Note that the plain ask being handled is answered later, or by the actor's end."""
         with self._lock:
             if not self._closed:
                 if self._open_asks is _NO_ASKS:
                     self._open_asks = set()
                 self._open_asks.add(envelope)
 
-    def forget(self, envelope: Envelope[Any]) -> None:
-        """Note that a plain ask was answered."""
+    def forget_ask(self, envelope: Envelope[Any]) -> None:
+        """Note that a plain ask was answered, so that the actor's end need not."""
         self._open_asks.discard(envelope)
 
     # ---- the end --------------------------------------------------------------------------
 
     def close(self) -> Sequence[Call | Envelope[Any]]:
-        """Let nothing in any more; return the calls and plain asks that were not answered yet."""
+        """Let no message in any more; return the calls and plain asks not answered yet."""
         with self._lock:
             self._closed = True
             if self.sleeping:
@@ -397,8 +397,8 @@ class Mailbox:
             self._rouse()
         return unanswered
 
-    def lose(self) -> None:
-        """Close it in a forked child, where a thread that is not there may hold the lock."""
+    def close_after_fork(self) -> None:
+        """Close the mailbox in a forked child, where a lost thread may hold the lock."""
         self._lock = RLock()
         self.sleeping = False
         self.close()
@@ -416,7 +416,7 @@ def _is_order(envelope: Envelope[Any]) -> bool:
 
 
 def _remove(messages: deque[Envelope[Any]] | None, envelope: Envelope[Any]) -> bool:
-    """Take *envelope* out; False if somebody has done so."""
+    """Take *envelope* out of the waiting messages; False if another thread has done so."""
     try:
         if messages is not None:
             messages.remove(envelope)

@@ -93,7 +93,7 @@ class Promise:
         self._ready.acquire()
 
     def answer(self, value: Any, error: BaseException | None = None) -> bool:
-        """Give the answer; False if there was one before."""
+        """Settle this promise and wake the threads that wait; False if it was settled before."""
         if not self._answered.acquire(blocking=False):
             return False
         try:
@@ -113,16 +113,16 @@ class Promise:
         return True
 
     def deliver(self) -> None:
-        """Wake the waiters."""
+        """Wake the threads that wait for this promise."""
         self._ready.release()
 
     @property
     def answered(self) -> bool:
-        """Whether the answer was given."""
+        """Whether this promise has got its answer."""
         return self._answered.locked()
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait for the answer; False if there was none within *timeout* seconds."""
+        """Wait in this thread until the promise is settled; False after *timeout* seconds."""
         if self.is_settled:
             return True
         if not self._ready.acquire(timeout=-1 if timeout is None else timeout):
@@ -153,17 +153,17 @@ class Call(Promise):
         """The open calls of the actor that took it."""
 
     def put_to(self, actor: Any) -> Any:
-        """Have *actor* answer, in its own thread."""
+        """Return what *actor* answers to this call, in the thread that runs the actor's turn."""
         return actor.handle_call(self.request)
 
     def forget(self) -> None:
-        """Let the actor that took it forget it: it was answered."""
+        """Take this answered call off the list of open calls of the actor that has it."""
         if self.kept_in is not None:
             self.kept_in.discard(self)
 
     @property
     def is_wanted(self) -> bool:
-        """Whether anyone still waits for the answer, as far as can be known."""
+        """Whether a caller still waits for the answer, as far as can be known."""
         return True
 
 
@@ -199,7 +199,7 @@ class Turn:
         """Whether it may take what others have sent."""
 
     def is_under_way(self) -> bool:
-        """Whether its function still runs: one that was left by an exception may not have ended it.
+        """Return whether the turn's function still runs, by a look at its thread's frames.
 
         An exception that another thread or a signal raises may come at any bytecode, also in the
         middle of the code that is there to clean up after the first one.
@@ -219,26 +219,26 @@ class InlineActor(Protocol):
     """Whether its turns may run in the middle of one of its own."""
 
     def can_run_inline(self) -> bool:
-        """Return whether another thread may do so now."""
+        """Return whether a thread that calls this actor may run the turn itself now."""
 
     def take_turn(self, envelope: Envelope[Any], /) -> None:
-        """Handle a message."""
+        """Handle one message of this actor, in the thread of a caller."""
 
     def ends_with(self, error: BaseException, /) -> bool:
-        """Return whether *error* is the actor's own."""
+        """Return whether *error*, raised in such a turn, ends the actor, and not its caller."""
 
 
 class Observer(Protocol):
     """Sees what one actor does, in that actor's thread, before and after it is done."""
 
     def on_receive(self, what: Any, /) -> None:
-        """Receive that it begins with *what*: a message, Init or Terminate; see `described`."""
+        """Note that the actor begins with *what*: a message, Init or Terminate; see `described`."""
 
     def on_reply(self, request: Any, value: Any, /) -> None:
-        """Receive that it replies to a call or an ask."""
+        """Note that the actor replies to a call or an ask."""
 
     def on_send(self, how: str, message: Any, dest: Any, /) -> None:
-        """Receive that it sends *message* to another."""
+        """Note that the actor sends *message* to another actor."""
 
 
 class Described(NamedTuple):

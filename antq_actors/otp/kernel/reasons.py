@@ -25,7 +25,7 @@ class Shutdown:
     detail: Any = None
 
     def __repr__(self) -> str:
-        """Leave out what nearly never is there."""
+        """Return this exit reason as code, without the detail if there is none."""
         return "Shutdown()" if self.detail is None else f"Shutdown(detail={self.detail!r})"
 
 
@@ -50,7 +50,7 @@ class Crash:
             raise TypeError(f"a Crash has an exception, got {self.exception!r}")
 
     def __str__(self) -> str:
-        """Name the exception's class and text, as log lines want it."""
+        """Return the exception's class and text, for log lines."""
         try:
             text = str(self.exception)
         except Exception:  # noqa: BLE001 - whoever waits for this actor's end must hear of it
@@ -62,8 +62,8 @@ ExitReason: TypeAlias = Normal | Shutdown | Killed | NoProc | Crash
 """Every way an actor may end."""
 
 
-def check(reason: object) -> None:
-    """Raise TypeError unless *reason* is one: a class in place of its value goes unseen else."""
+def check_reason(reason: object) -> None:
+    """Raise TypeError unless *reason* is an exit reason, and no class in place of its value."""
     if not isinstance(reason, ExitReason):
         hint = f"; write {reason.__name__}()" if isinstance(reason, type) else ""
         raise TypeError(f"a reason is Normal(), Shutdown(), Killed(), …, got {reason!r}{hint}")

@@ -29,7 +29,7 @@ _wakers: Final[dict[int, Callable[[], object]]] = {}
 
 
 def woken_by(wake: Callable[[], object], fn: Callable[[], T]) -> T:
-    """Return ``fn()``, which an interruption of this thread wakes by *wake*.
+    """Return ``fn()``, run in this thread; an interruption calls *wake* to get it out of C code.
 
     For what may wait in C code for an event, as an event loop does: the exception is raised when
     that has come. *wake* is called in another thread, must not wait, and may come too late.
@@ -56,7 +56,7 @@ class Interruptible:
     def run_until(
         self, ending: Callable[[], bool], stop: Callable[[], object], fn: Callable[[], T]
     ) -> T:
-        """Return ``fn()``; the interruption calls *stop*, in the thread it comes from.
+        """Return ``fn()``; an interruption calls *stop* in its own thread, and raises nothing.
 
         For what waits in C code, where no exception gets in: *stop* has it end. It is called once,
         and must not wait.
@@ -74,7 +74,7 @@ class Interruptible:
     def run(
         self, ending: Callable[[], bool], fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Return ``fn(...)``. Raises Interrupt where the interruption hit, if it did.
+        """Return ``fn(...)``, run in this thread; an interruption raises Interrupt inside it.
 
         *ending* says whether the order to end has come before there was anything to interrupt.
         """
@@ -115,7 +115,7 @@ class Interruptible:
             return True
 
     def look(self, read: Callable[[int], T]) -> T | None:
-        """Return ``read(thread)``, given the number of the thread of the stretch that runs now.
+        """Return ``read(thread)``, given the number of the thread that runs the interruptible code.
 
         The stretch cannot end in the meantime, so *read* must not take long. None: no stretch runs
         in a thread.
@@ -123,8 +123,8 @@ class Interruptible:
         with self._lock:
             return None if self._thread_id is None else read(self._thread_id)
 
-    def lose(self) -> None:
-        """Forget the interruption in a forked child, where another thread may hold the lock."""
+    def reset_after_fork(self) -> None:
+        """Forget the thread in a forked child, where a lost thread may hold the lock."""
         self._lock = threading.Lock()
         self._thread_id = self._stop = None
 
@@ -158,7 +158,7 @@ AT_ONCE: Final = 4
 
 
 def wake_in_turn(mailboxes: Sequence[Mailbox]) -> None:
-    """Wake the actors of *mailboxes* that sleep; in each waits something that did not wake it."""
+    """Wake the sleeping actors of *mailboxes*, four at a time: each wakes the next one."""
     if len(mailboxes) <= AT_ONCE:
         for mailbox in mailboxes:
             mailbox.wake()
@@ -193,26 +193,26 @@ def orphans() -> list[threading.Thread]:
 
 
 def is_abandoned(key: object) -> bool:
-    """Return whether the thread of *key* was abandoned and still runs."""
+    """Return whether the thread of the actor *key* was abandoned and still runs."""
     return key in _abandoned
 
 
 def add_abandoned(key: object, thread: threading.Thread) -> None:
-    """Note that *thread* may go on without its actor."""
+    """List *thread* as an orphan: it may go on without its actor, *key*."""
     with _lock:
         _abandoned[key] = thread
 
 
 def discard_abandoned(key: object) -> None:
-    """Note that the thread of *key* came to its end."""
+    """Take the thread of the actor *key* off the list of orphans: it has ended."""
     if key not in _abandoned:  # as nearly all; it was added before its end was known
         return
     with _lock:
         _abandoned.pop(key, None)
 
 
-def renew() -> None:
-    """Begin anew in a forked child: the lock may be held by a thread that is not there."""
+def reset_after_fork() -> None:
+    """Empty the list of orphans in a forked child, where a lost thread may hold the lock."""
     global _lock  # noqa: PLW0603 - the old one cannot be freed
     _lock = threading.RLock()
     _abandoned.clear()

@@ -38,9 +38,9 @@ from antq_actors.otp.kernel.cell import ServerRef, fence, local, note_send
 from antq_actors.otp.kernel.errors import CallCycle, CallExit, CallTimeout
 from antq_actors.otp.kernel.loop import ReplyTo
 from antq_actors.otp.kernel.messages import Call, Cast, Promise, Response, StopRequest, Turn
-from antq_actors.otp.kernel.reasons import Crash, ExitReason, NoProc, Normal, check
+from antq_actors.otp.kernel.reasons import Crash, ExitReason, NoProc, Normal, check_reason
 from antq_actors.otp.messaging.deadlock import DeathWatch, waiting_for
-from antq_actors.otp.messaging.names import find, nobody
+from antq_actors.otp.messaging.names import find, not_registered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,7 +84,7 @@ _OWED: Final = (Call, ReplyTo)
 
 
 def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.0) -> Any:
-    """Send *request* to ``handle_call`` and return its reply.
+    """Send *request* to ``handle_call`` of an actor, wait, and return its reply.
 
     It always ends: with the reply; with CallExit and the server's exit reason, if the server ends
     before it replies or is not there; with CallTimeout after *timeout* seconds (None: no limit);
@@ -96,9 +96,9 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
         limit = timeout_seconds(timeout)
     cell = find(dest)
     if cell is None:
-        raise nobody(dest)
+        raise not_registered(dest)
     pending = Call(request)
-    if cell.inline_actor is not None and _is_run_here(cell, pending):
+    if cell.inline_actor is not None and _try_run_inline(cell, pending):
         if pending.is_settled and pending.error is None:
             return pending.value
         return await_answer(cell, pending, limit)
@@ -107,7 +107,7 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
 
 
 def put_and_await(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
-    """Have *cell* take *pending*, and return or raise what comes of it."""
+    """Put the call *pending* into the mailbox of *cell*, wait, and return or raise the answer."""
     with waiting_for(cell, pending):
         if not cell.mailbox.deliver(Envelope(pending)):
             raise CallExit(NoProc(), f"{cell} has ended")
@@ -115,7 +115,7 @@ def put_and_await(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
 
 
 def put_or_take_back(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
-    """Do what `put_and_await` does; what is not begun when the wait is over, is never done.
+    """Put a call into the mailbox of *cell* and wait; it is never begun after the wait is over.
 
     So nothing happens at some later time, when nobody expects it; after Ctrl-C, too. The
     ``put_to`` of *pending* must do nothing when it was answered before.
@@ -129,7 +129,7 @@ def put_or_take_back(cell: ActorCell, pending: Call, timeout: float | None) -> A
 
 
 def await_answer(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
-    """Return or raise what comes of *pending*, which *cell* has."""
+    """Wait for the answer of *cell* to the call *pending*; return it, or raise its error."""
     if not pending.wait(timeout):
         raise CallTimeout(f"{cell} did not answer within {timeout} s")
     if pending.error is not None:
@@ -138,7 +138,7 @@ def await_answer(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
 
 
 def raise_error_of(pending: Call) -> NoReturn:
-    """Raise what came of *pending*, to which no answer came."""
+    """Raise the error with which the call *pending* was answered."""
     assert pending.error is not None  # noqa: S101 - the caller has looked
     if type(pending.error) is CallExit:
         # Made by the thread that ended; raised here with this thread's own traceback.
@@ -164,7 +164,7 @@ def call_supervised(
     supervision_ended: Promise,
     gives_up_on_stop: bool,
 ) -> Any:
-    """Do what `call` does, and repeat it while the supervisor of *dest* restarts it.
+    """Do what `call` does, and call again while the supervisor of *dest* restarts it.
 
     The same *request* object is sent each time, so a server can see that it has done it already.
     *dest* must be a name: a ServerRef never leads to the new server. Like `call`, this raises
@@ -197,7 +197,7 @@ def call_supervised(
 
 
 def cast(dest: Destination, request: Any) -> None:
-    """Send *request* to ``handle_cast`` and wait for nothing, whatever *dest* is (rule 70)."""
+    """Send *request* to ``handle_cast`` of *dest*, if there is one, without waiting (rule 70)."""
     cell = find(dest)
     if cell is not None:
         note_send("cast", request, cell)
@@ -205,7 +205,7 @@ def cast(dest: Destination, request: Any) -> None:
 
 
 def reply(from_: Any, value: Any) -> None:
-    """Reply to a request that ``handle_call`` left open; only the first answer counts."""
+    """Reply to a call that ``handle_call`` left open; only the first reply counts."""
     me = local.cell
     if (me is not None and me.reason is not None) or not isinstance(from_, _OWED):
         _check_from(from_)
@@ -217,7 +217,7 @@ def reply(from_: Any, value: Any) -> None:
 
 
 def reply_error(from_: Any, error: BaseException) -> None:
-    """Reply to a request by raising *error* in its caller; the server lives on."""
+    """Reply to a call by raising *error* in its caller; the actor that replies lives on."""
     _check_from(from_)
     from_.answer(None, error)
     from_.forget()
@@ -235,17 +235,17 @@ def _check_from(from_: object) -> None:
 def stop(
     dest: Destination, reason: ExitReason | None = None, timeout: float | timedelta | None = None
 ) -> None:
-    """End a server with *reason* (None: normally) and return when it has ended (otp rule 71).
+    """End an actor with *reason* (None: normally), and wait until it has ended (otp rule 71).
 
     Raises CallExit(NoProc()) for a dead one, CallExit with the reason it ended with if that is a
     different one, CallTimeout after *timeout* seconds (it goes on ending), CallCycle for oneself.
     """
     wanted = Normal() if reason is None else reason
-    check(wanted)
+    check_reason(wanted)
     limit = timeout_seconds(timeout)
     cell = find(dest)
     if cell is None:
-        raise nobody(dest)
+        raise not_registered(dest)
     if cell is local.cell:
         raise CallCycle([cell.ref, cell.ref])
     watch = DeathWatch(cell.ref)
@@ -288,7 +288,7 @@ def call_by_message(dest: Destination, request: Any, tag: Any) -> None:
     cell = find(dest)
     pending = _CallByMessage(request, me, tag)
     if cell is None:
-        pending.answer(None, nobody(dest))
+        pending.answer(None, not_registered(dest))
     elif not cell.mailbox.deliver(Envelope(pending)):
         pending.answer(None, CallExit(NoProc(), f"{cell} has ended"))
 
@@ -307,7 +307,7 @@ def call_or_message(dest: Destination, request: Any, tag: Any) -> Call | None:
     cell = find(dest)
     if cell is not None and cell.inline_actor is not None:
         pending = Call(request)
-        if _is_run_here(cell, pending) and pending.answered:
+        if _try_run_inline(cell, pending) and pending.answered:
             return pending
     call_by_message(dest, request, tag)
     return None
@@ -315,7 +315,7 @@ def call_or_message(dest: Destination, request: Any, tag: Any) -> Call | None:
 
 @contextmanager
 def deferring_turns() -> Iterator[None]:
-    """Let this thread run, at the end, the turns that are left to it inside; it may take long."""
+    """Have this thread run, at the end of the block, the actors' turns that it deferred inside."""
     here = _thread
     outer, here.left = here.left, []
     try:
@@ -327,7 +327,7 @@ def deferring_turns() -> Iterator[None]:
 
 
 def defer_turn(cell: ActorCell) -> bool:
-    """Leave it to this thread to have *cell* handle what waits for it; False: it runs none."""
+    """Let this thread run a turn of *cell* at the end of `deferring_turns`; False outside of it."""
     if _thread.left is None:
         return False
     _thread.left.append(cell)
@@ -335,7 +335,7 @@ def defer_turn(cell: ActorCell) -> bool:
 
 
 def run_pending(cell: ActorCell) -> None:
-    """Have *cell* handle the messages that it has: in this thread, or in its own.
+    """Have *cell* handle the messages that wait: in this thread, or in the actor's own.
 
     For the end of what a service thread had to do, where nothing can cut it short: it may take
     long.
@@ -344,29 +344,33 @@ def run_pending(cell: ActorCell) -> None:
     if mailbox.empty() or not mailbox.asleep:
         return
     turn = Turn(run_pending.__code__, takes_messages=True)
-    if actor is None or cell.observers or not mailbox.begin(turn):
+    if actor is None or cell.observers or not mailbox.begin_turn(turn):
         mailbox.wake()
         return
     failure = None
     me, local.cell = local.cell, cell
     try:
-        while (envelope := mailbox.next_for(turn)) is not None:
+        while (envelope := mailbox.next_in_turn(turn)) is not None:
             actor.take_turn(envelope)
     except BaseException as error:  # noqa: BLE001 - it ends that actor, in that actor's thread
         failure = error
     local.cell = me
-    mailbox.end(turn, failure)
+    mailbox.end_turn(turn, failure)
 
 
-def _is_run_here(cell: ActorCell, pending: Call) -> bool:
-    """Run the turn that answers *pending*, if it can be run here."""
+def _try_run_inline(cell: ActorCell, pending: Call) -> bool:
+    """Run the actor's turn that answers *pending* in this thread; False if that cannot be done."""
     actor, mailbox = cell.inline_actor, cell.mailbox
     if actor is None or cell.observers:
         return False
-    if actor.is_reentrant and (mailbox.turns or local.cell is cell) and _is_within(cell, mailbox):
-        _run_within(actor, cell, pending)
+    if (
+        actor.is_reentrant
+        and (mailbox.turns or local.cell is cell)
+        and _is_running_turn_of(cell, mailbox)
+    ):
+        _run_nested_turn(actor, cell, pending)
         return True
-    # The first two are most of what `begin` sees to: it would keep others out for a moment.
+    # The first two are most of what `begin_turn` sees to: it would keep others out for a moment.
     if (
         mailbox.turns
         or not mailbox.sleeping
@@ -374,17 +378,17 @@ def _is_run_here(cell: ActorCell, pending: Call) -> bool:
         or not actor.can_run_inline()
     ):
         return False
-    return _run_here(actor, cell, pending)
+    return _run_inline(actor, cell, pending)
 
 
-def _run_here(actor: InlineActor, cell: ActorCell, pending: Call) -> bool:
+def _run_inline(actor: InlineActor, cell: ActorCell, pending: Call) -> bool:
     """Run the turn that answers *pending*; False if another thread is at a turn, or about to be."""
     mailbox, me = cell.mailbox, local.cell
-    turn = Turn(_run_here.__code__, takes_messages=False)
+    turn = Turn(_run_inline.__code__, takes_messages=False)
     before = None if me is None else me.waits_for
     failure: BaseException | None = None
     try:
-        if not mailbox.begin(turn, pending):
+        if not mailbox.begin_turn(turn, pending):
             return False
         # A reentrant one waits for no actor, and this thread stays who it is: a handler may ask.
         if not actor.is_reentrant:
@@ -403,35 +407,35 @@ def _run_here(actor: InlineActor, cell: ActorCell, pending: Call) -> bool:
         local.cell = me
         if me is not None:
             me.waits_for = before
-        mailbox.end(turn, failure)
+        mailbox.end_turn(turn, failure)
     if failure is not None:
         pending.answer(None, CallExit(Crash(failure)))  # if it was not noted yet, no one would
     return True
 
 
-def _is_within(cell: ActorCell, mailbox: Mailbox) -> bool:
+def _is_running_turn_of(cell: ActorCell, mailbox: Mailbox) -> bool:
     """Return whether this thread runs a turn of *cell* already, further up its stack."""
     turn = mailbox.turn
     if turn is not None and turn.thread == get_ident():
         if turn.is_under_way():
             return True
-        mailbox.end(turn)  # an exception kept this thread from it
+        mailbox.end_turn(turn)  # an exception kept this thread from it
     return local.cell is cell
 
 
-def _run_within(actor: InlineActor, cell: ActorCell, pending: Call) -> None:
-    """Run a turn in the middle of another one, or of what the actor's own thread does between."""
+def _run_nested_turn(actor: InlineActor, cell: ActorCell, pending: Call) -> None:
+    """Run an actor's turn inside another one, or between two in the actor's own thread."""
     mailbox = cell.mailbox
     turn: Turn | None = None
     if (held := mailbox.turn) is None or held.thread != get_ident():
-        turn = Turn(_run_within.__code__, takes_messages=False)
-        while not mailbox.begin_within(turn):
+        turn = Turn(_run_nested_turn.__code__, takes_messages=False)
+        while not mailbox.begin_nested_turn(turn):
             time.sleep(_OWN_TURN_SECONDS)
     try:
         actor.take_turn(Envelope(pending))
     finally:
         if turn is not None:
-            mailbox.end(turn)
+            mailbox.end_turn(turn)
 
 
 def _may_run_handlers() -> bool:

@@ -21,7 +21,7 @@ _lock = threading.RLock()
 
 @contextmanager
 def waiting_for(target: ActorCell, answer: Promise) -> Iterator[None]:
-    """Note that this thread's actor waits for *answer* from *target*.
+    """Note, for the block, that this thread's actor waits for *answer* from the actor *target*.
 
     A call that would close a ring raises CallCycle. When it is the wait of a supervisor for a
     child's start or end that closes it, the call within the ring is the one that fails. A plain
@@ -47,7 +47,7 @@ def waiting_for(target: ActorCell, answer: Promise) -> Iterator[None]:
 
 
 def find_cycle(me: ActorCell, target: ActorCell) -> list[ActorCell] | None:
-    """Return the ring that *me* closes by waiting for *target*; None if there is none."""
+    """Return the ring of waiting actors that *me* closes by waiting for *target*, or None."""
     path = [me, target]
     waits = []
     while target is not me:
@@ -77,8 +77,8 @@ def _break(path: list[ActorCell], answer: Promise) -> None:
     raise cycle
 
 
-def renew() -> None:
-    """Begin anew in a forked child: the lock may be held by a thread that is not there."""
+def reset_after_fork() -> None:
+    """Make a new lock in a forked child: a lost thread may hold the old one."""
     global _lock  # noqa: PLW0603 - the old one cannot be freed
     _lock = threading.RLock()
 
@@ -93,7 +93,7 @@ class DeathWatch:
             self._end.answer(NoProc())
 
     def wait(self, timeout: float | None = None) -> ExitReason | None:
-        """Return the reason of the end; None if it does not come within *timeout* seconds."""
+        """Wait for the actor's end and return its exit reason; None after *timeout* seconds."""
         if not self._end.is_settled:  # else there is no wait that could close a ring
             with waiting_for(self._cell, self._end):
                 if not self._end.wait(timeout):
@@ -102,7 +102,7 @@ class DeathWatch:
         return reason
 
     def cancel(self) -> None:
-        """Stop watching."""
+        """Stop watching the actor."""
         self._cell.unwatch(self)
 
     def _note(self, _ref: ServerRef, reason: ExitReason, /) -> None:

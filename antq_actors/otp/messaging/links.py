@@ -12,7 +12,7 @@ from antq_actors.checks import check_flag, timeout_seconds
 from antq_actors.otp.kernel.cell import ServerRef, fence, local
 from antq_actors.otp.kernel.errors import CallExit
 from antq_actors.otp.kernel.messages import Promise
-from antq_actors.otp.kernel.reasons import ExitReason, Killed, NoProc, check
+from antq_actors.otp.kernel.reasons import ExitReason, Killed, NoProc, check_reason
 from antq_actors.otp.messaging.names import Via, find
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def link(ref: ServerRef) -> None:
-    """Link this actor and *ref*: when one ends, the other gets an exit signal.
+    """Link the calling actor and *ref*: when one ends, the other gets an exit signal.
 
     Linking a dead one is answered by a signal with ``NoProc``. Raises RuntimeError outside an
     actor, TypeError for what is no ServerRef.
@@ -39,7 +39,7 @@ def link(ref: ServerRef) -> None:
 
 
 def unlink(ref: ServerRef) -> None:
-    """Remove the link between this actor and *ref*. Raises what `link` raises."""
+    """Remove the link between the calling actor and *ref*. Raises what `link` raises."""
     other = _cell(ref, "unlink")
     me = _me("unlink")
     me.unlink(other)
@@ -47,12 +47,12 @@ def unlink(ref: ServerRef) -> None:
 
 
 def exit(dest: Destination, reason: ExitReason) -> None:  # noqa: A001 - OTP's name
-    """Send an exit signal. ``Killed()`` cannot be trapped: the actor is declared dead at once.
+    """Send an exit signal to *dest*. ``Killed()`` cannot be trapped: the actor is dead at once.
 
     Any other reason ends an actor when its handler returns, unless it traps exits; ``Normal()``
     ends no one. Sending to one that is dead does nothing. Raises TypeError for what is no reason.
     """
-    check(reason)
+    check_reason(reason)
     cell = find(dest)
     if cell is None:
         return
@@ -63,7 +63,7 @@ def exit(dest: Destination, reason: ExitReason) -> None:  # noqa: A001 - OTP's n
 
 
 def trap_exit(on: bool) -> None:  # noqa: FBT001 - as in OTP
-    """Let exit signals, but those of the parent, arrive as ``Exited`` in ``handle_info``.
+    """Let exit signals, but those of the parent, arrive in ``handle_info`` as ``Exited``.
 
     Raises RuntimeError outside an actor, TypeError for what is neither True nor False.
     """
@@ -123,19 +123,19 @@ class Monitor:
         return f"<Monitor of {self.ref}>"
 
     def start(self) -> None:
-        """Begin to watch; of a dead actor Down comes at once, with NoProc."""
+        """Begin to watch the actor; of a dead one Down comes at once, with NoProc."""
         if self._cell is None or not self._cell.watch(self, self._notify):
             self._notify(self.ref, NoProc())
         elif self._owner is not None and not self._owner.add_cleanup(self):
             self._cell.unwatch(self)
 
     def on_exit(self, _owner: ActorCell, /) -> None:
-        """Stop watching: the actor that would be told has ended."""
+        """Stop watching: the actor that would get the Down has ended."""
         if self._cell is not None:
             self._cell.unwatch(self)
 
     def wait(self, timeout: float | timedelta | None = None) -> Down:
-        """Return the Down, in a plain thread.
+        """Wait in a plain thread for the watched actor's end, and return the Down.
 
         Raises TimeoutError if it does not come within *timeout* seconds (None: no limit), and
         RuntimeError in an actor, which gets it in ``handle_info``, and after ``demonitor``.
@@ -151,7 +151,7 @@ class Monitor:
         return down
 
     def cancel(self, *, flush: bool) -> None:
-        """Stop watching; with *flush*, a Down that waits in the mailbox is dropped too."""
+        """Stop watching the actor; with *flush*, a Down in the mailbox is dropped, too."""
         if self._cell is not None:
             self._cell.unwatch(self)
         if self._owner is not None:
@@ -181,7 +181,7 @@ class Monitor:
 
 
 def monitor(dest: Destination) -> Monitor:
-    """Watch *dest*; its end is reported exactly once, also if it lies behind (``NoProc``).
+    """Watch the actor *dest*: its end is reported once, also if it lies behind (``NoProc``).
 
     When no actor has the name *dest*, that name is in the place of the ref, as in OTP.
     """
@@ -192,7 +192,7 @@ def monitor(dest: Destination) -> Monitor:
 
 
 def demonitor(monitor: Monitor, flush: bool = True) -> None:  # noqa: FBT001, FBT002 - as in OTP
-    """Stop watching; with *flush*, a Down that already waits in the mailbox is dropped.
+    """Stop watching an actor; with *flush*, a Down that waits in the mailbox is dropped.
 
     Raises TypeError for what is no Monitor.
     """

@@ -49,7 +49,7 @@ class AlreadyRegistered(OtpError):
 
 
 def check_key(key: object) -> None:
-    """Raise TypeError unless *key* can be the key of a registry."""
+    """Raise TypeError unless *key* can be the key of an actor in a registry."""
     try:
         hash(key)
     except TypeError:
@@ -86,7 +86,7 @@ Destination: TypeAlias = "ServerRef | str | Via"
 
 
 def find(dest: Destination) -> ActorCell | None:
-    """Return the actor that *dest* names; None if there is no such name.
+    """Return the cell of the actor that *dest* refers to or names; None if there is no such name.
 
     Raises TypeError for anything that is no destination, ValueError for a Via into a registry of
     duplicate keys, and CallExit in the thread of an actor that was declared dead.
@@ -105,17 +105,17 @@ def find(dest: Destination) -> ActorCell | None:
 
 
 def find_living(dest: Destination) -> ActorCell:
-    """Return the actor that *dest* names. Raises CallExit(NoProc()) if there is none that lives."""
+    """Return the cell of the actor *dest*. Raises CallExit(NoProc()) if none lives."""
     cell = find(dest)
     if cell is None:
-        raise nobody(dest)
+        raise not_registered(dest)
     if cell.reason is not None:
         raise CallExit(NoProc(), f"{dest!r} has ended")
     return cell
 
 
-def nobody(dest: Destination) -> CallExit:
-    """Return the error of a call to *dest*, a name that no actor has; it says what is close."""
+def not_registered(dest: Destination) -> CallExit:
+    """Return the CallExit for *dest*, a name that no actor has, with names that are close."""
     assert isinstance(dest, str | Via)  # noqa: S101 - a ref always leads to its actor
     return CallExit(NoProc(), f"no actor is registered as {dest!r}{why_absent(dest)}")
 
@@ -123,14 +123,14 @@ def nobody(dest: Destination) -> CallExit:
 # ---- the table of names --------------------------------------------------------------------------
 
 
-def check(name: object) -> None:
+def check_name(name: object) -> None:
     """Raise TypeError unless *name* can be the name of an actor."""
     if not isinstance(name, str | Via):
         raise TypeError(f"a name is a str or a Via, got {name!r} ({type(name).__name__})")
 
 
 def register(name: str | Via, cell: ActorCell) -> None:
-    """Give *name* to *cell*, or raise AlreadyStarted with the actor that has it (otp rule 61).
+    """Give *name* to the actor *cell*, or raise AlreadyStarted with its holder (otp rule 61).
 
     For a Via: UnknownRegistry if its registry is not there, ValueError if that can give no names.
     """
@@ -144,7 +144,7 @@ def register(name: str | Via, cell: ActorCell) -> None:
 
 
 def _take(name: str | Via, cell: ActorCell) -> ActorCell | None:
-    """Give *name* to *cell*, or return the actor that has it."""
+    """Give *name* to the actor *cell*, or return the actor that has it."""
     if isinstance(name, Via):
         directory = _directory(name)
         if directory is None:
@@ -179,7 +179,7 @@ class _Release:
     """Frees the name of an actor that has ended."""
 
     def on_exit(self, cell: ActorCell) -> None:
-        """Free the name of *cell*, if it is the one that has it."""
+        """Free the name of the actor *cell*, which has ended, if it still has it."""
         with _lock:
             if cell.name is not None and _cells.get(cell.name) is cell:
                 del _cells[cell.name]
@@ -190,13 +190,13 @@ _release: Final = _Release()
 
 def whereis(name: str | Via) -> ServerRef | None:
     """Return the actor with this name, if one lives. Raises TypeError for what is no name."""
-    check(name)
+    check_name(name)
     cell = find_named(name)
     return None if cell is None else cell.ref
 
 
 def find_named(name: str | Via) -> ActorCell | None:
-    """Return the actor with this name, if one lives."""
+    """Return the cell of the actor with this name, if one lives."""
     if isinstance(name, Via):
         directory = _directory(name)
         found: ActorCell | None = None if directory is None else directory.find(name)
@@ -205,7 +205,7 @@ def find_named(name: str | Via) -> ActorCell | None:
 
 
 def _directory(via: Via) -> Any:
-    """Return what the registry of *via* keeps its names in; None if there is no such registry."""
+    """Return the table of names of the registry of *via*; None if there is no such registry."""
     registry = via.registry
     cell = find_named(registry) if isinstance(registry, str | Via) else registry.cell
     return None if cell is None or cell.reason is not None else cell.directory
@@ -225,7 +225,7 @@ def why_absent(name: str | Via) -> str:
 
 
 def no_registry(registry: object) -> str:
-    """Return that there is no *registry*, and which there are."""
+    """Return the text that there is no *registry*, and which there are."""
     if not isinstance(registry, str):
         return f"there is no registry {registry!r}: it has ended, or is another kind of actor"
     there = [name for name in registries() if name != registry]
@@ -248,20 +248,20 @@ def _close_matches(name: str, among: list[str]) -> str:
 
 
 def registries() -> list[str]:
-    """Return the names of what a Via may lead into: registries and partition supervisors."""
+    """Return the names of the actors a Via may lead into: registries and partition supervisors."""
     with _lock:
         living = [name for name, each in _cells.items() if each.directory is not None]
     return sorted(name for name in living if _living(name) is not None)
 
 
 def registered() -> list[str]:
-    """Return all names that are taken now, as Erlang's ``registered/0``."""
+    """Return all names that actors have now, as Erlang's ``registered/0``."""
     with _lock:
         return list(_cells)
 
 
-def renew() -> None:
-    """Begin anew in a forked child: the lock may be held by a thread that is not there."""
+def reset_after_fork() -> None:
+    """Make a new lock in a forked child: a lost thread may hold the old one."""
     global _lock  # noqa: PLW0603 - the old one cannot be freed
     _lock = threading.RLock()
     _cells.clear()

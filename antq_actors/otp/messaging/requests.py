@@ -13,7 +13,7 @@ from antq_actors.otp.kernel.messages import Call
 from antq_actors.otp.kernel.reasons import NoProc
 from antq_actors.otp.messaging.calls import raise_error_of
 from antq_actors.otp.messaging.deadlock import waiting_for
-from antq_actors.otp.messaging.names import find, nobody
+from antq_actors.otp.messaging.names import find, not_registered
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -57,14 +57,14 @@ class Request:
     def _send(self) -> ActorCell | None:
         cell = find(self._dest)
         if cell is None:
-            self._text = str(nobody(self._dest))
+            self._text = str(not_registered(self._dest))
             return None
         self._text = f"{cell} has ended"
         note_send("call", self._call.request, cell)
         return cell if cell.mailbox.deliver(Envelope(self._call)) else None
 
     def wait(self, timeout: float | timedelta | None = 5.0) -> Any:
-        """Return the answer, now or as often as it is asked for; raise what `call` raises.
+        """Wait for the server's answer; return it, or raise what `call` raises, each time.
 
         That is CallTimeout after *timeout* seconds (None: no limit), after which you may wait
         again; CallExit if the server ended before it answered, or was not there when the request
@@ -84,7 +84,7 @@ class Request:
         return self._call.value
 
     def cancel(self) -> None:
-        """Drop the answer, whether it has come or will come. Cancelling again does nothing.
+        """Drop the server's answer, now or when it comes. Cancelling again does nothing.
 
         The server is not told, and handles the request all the same. A `wait` in another thread
         raises its RuntimeError.

@@ -51,7 +51,7 @@ class Timer:
         return f"a message to {self._dest!r}"
 
     def fire(self) -> None:
-        """Deliver the message; a name is looked up now, a dead receiver is no error."""
+        """Send the timer's message now; its name is looked up now, a dead receiver is no error."""
         # A Via may lead into another registry by now than when it was sent, one of duplicate keys,
         # say: then this raises.
         ref = self._dest if isinstance(self._dest, ServerRef) else names.whereis(self._dest)
@@ -73,7 +73,7 @@ class PollingTimer(Timer):
         self._look = look
 
     def fire(self) -> None:
-        """Look, and deliver the message if there is a reason; then wait for the next look."""
+        """Call the timer's *look*, send its message if that says yes, and start the timer again."""
         if self._look():
             self._ref.deliver(self.message)
         self.due = time.monotonic() + self._interval()
@@ -91,7 +91,7 @@ class _Call(Timer):
         self._fn = fn
 
     def fire(self) -> None:
-        """Call it."""
+        """Call the timer's function."""
         self._fn()
 
 
@@ -114,7 +114,7 @@ class TimerThread:
         self._thread: threading.Thread | None = None
 
     def add(self, timer: Timer) -> None:
-        """Fire *timer* when it is due."""
+        """Have the timer thread fire *timer* when it is due; starts the thread, or wakes it."""
         with self._lock:
             if self._thread is None:
                 self._thread = self._start_thread()
@@ -131,7 +131,7 @@ class TimerThread:
             self.on_exit(cell)
 
     def on_exit(self, cell: ActorCell) -> None:
-        """Drop the timers to *cell*, which has ended, and their messages with them."""
+        """Drop the timers to the actor *cell*, which has ended, with their messages."""
         with self._lock:
             dropped = self._by_cell.pop(cell, ())
             for timer in dropped:
@@ -150,7 +150,7 @@ class TimerThread:
         return thread
 
     def cancel(self, timer: Timer) -> float | None:
-        """Take *timer* out; return the seconds that were left, None if it was too late."""
+        """Drop *timer*; return the seconds that were left, None if it has fired."""
         with self._lock:
             if timer.state != "waiting":
                 return None
@@ -168,7 +168,7 @@ class TimerThread:
             self._cancelled = 0
 
     def _take_out(self, timer: Timer) -> None:
-        """Let nothing here lead to *timer*."""
+        """Remove all references to *timer* from the heap, so that its message can be freed."""
         entry, timer.entry = timer.entry, None
         if entry is not None:
             entry[2] = None
@@ -202,7 +202,7 @@ class TimerThread:
                 self._wake.acquire()
 
     def _take(self) -> tuple[Timer | None, float]:
-        """Return the timer that is due; or none, and for how long to wait."""
+        """Take the timer that is due from the heap; or none, and the seconds to wait."""
         while self._heap:
             entry = heapq.heappop(self._heap)
             timer: Timer | None = entry[2]
@@ -232,7 +232,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def send_after(dest: Destination, message: Any, seconds: float | timedelta) -> Timer:
-    """Send *message* to ``handle_info`` of *dest* in *seconds*.
+    """Have the timer thread send *message* to ``handle_info`` of *dest* in *seconds*.
 
     Raises ValueError for a negative or endless time, TypeError for what is no time or no
     destination, StartError if the thread that all timers share cannot be started.
@@ -247,7 +247,7 @@ def send_after(dest: Destination, message: Any, seconds: float | timedelta) -> T
 def send_when(
     ref: ServerRef, message: Any, look: Callable[[], bool], *, every: Callable[[], float]
 ) -> PollingTimer:
-    """Send *message* to *ref* whenever *look* says yes; *every* says how many seconds to the next.
+    """Send *message* to *ref* whenever *look* says yes; *every* gives the seconds to the next look.
 
     Both run in the thread that all timers share, so that nobody is woken for a no: they must be
     quick, and must neither wait nor raise. It ends when *ref* has.
@@ -258,7 +258,7 @@ def send_when(
 
 
 def call_after(fn: Callable[[], object], seconds: float) -> Timer:
-    """Call *fn* in *seconds*, in the thread that all timers share: it must be quick, and not wait.
+    """Call *fn* in *seconds*, in the timer thread: it must be quick, and not wait.
 
     For what an actor that is busy, or a thread that waits, cannot do for itself.
     """
@@ -268,7 +268,7 @@ def call_after(fn: Callable[[], object], seconds: float) -> Timer:
 
 
 def send_soon(ref: ServerRef, message: Any, seconds: float) -> None:
-    """Send *message* to *ref* in *seconds*; with none to wait, at once and without the thread."""
+    """Send *message* to *ref* in *seconds*, by the timer thread; with 0, at once and without it."""
     if seconds:
         send_after(ref, message, seconds)
     else:
@@ -276,7 +276,7 @@ def send_soon(ref: ServerRef, message: Any, seconds: float) -> None:
 
 
 def cancel_timer(timer: Timer) -> float | None:
-    """Call the message back: the seconds that were left, or None if it was too late.
+    """Drop a timer's message: return the seconds that were left, or None if it was too late.
 
     Raises TypeError for what is no timer.
     """

@@ -99,7 +99,7 @@ class CountChildren(NamedTuple):
 
 
 def count(children: Iterable[Child]) -> Counts:
-    """Count *children* as OTP does (rule 57)."""
+    """Return the numbers of all, living and supervising *children*, as OTP does (rule 57)."""
     specs = active = supervisors = 0
     for child in children:
         specs += 1
@@ -108,13 +108,13 @@ def count(children: Iterable[Child]) -> Counts:
     return Counts(specs, active, supervisors, workers=specs - supervisors)
 
 
-def ask(sup: Destination, request: object) -> Any:
-    """Send *request* to the supervisor *sup* and wait without a time limit, as OTP does."""
+def call_supervisor(sup: Destination, request: object) -> Any:
+    """Call the supervisor *sup* with *request* and wait without a time limit, as OTP does."""
     return call(sup, request, timeout=None)
 
 
 def refuse(from_: Any, error: Exception) -> Any:
-    """Raise *error* in the caller's thread; the supervisor goes on."""
+    """Reply to a supervisor's caller by raising *error* there; the supervisor goes on."""
     if from_ is None:  # a plain ask: what is raised here goes to its caller only
         raise error
     reply_error(from_, error)
@@ -161,7 +161,7 @@ class SupervisorOptions:
 
     @classmethod
     def of(cls, options: object) -> SupervisorOptions:
-        """Make options of a mapping; TypeError for a name that is none."""
+        """Return the options that a mapping has; TypeError for an unknown name."""
         if not isinstance(options, Mapping):
             raise TypeError(f"the options of init_children are a mapping, got {options!r}")
         known = [field.name for field in fields(cls)]
@@ -187,7 +187,7 @@ __all__ = ["Backoff", "check_backoff", "delay_of"]
 
 
 def check_backoff(backoff: object) -> None:
-    """Raise TypeError unless *backoff* is one, or None."""
+    """Raise TypeError unless *backoff* is a Backoff, or None."""
     if backoff is not None and not isinstance(backoff, Backoff):
         raise TypeError(
             f"backoff must be a Backoff or None, got {backoff!r}; write Backoff(first=0.1)"

@@ -41,12 +41,12 @@ class Target(NamedTuple):
 
 
 def terminate(ref: ServerRef, shutdown: ShutdownTime, *, drain: bool = False) -> ExitReason:
-    """Terminate one child and return its exit reason."""
+    """Stop one child actor, kill it after *shutdown*, and return its exit reason."""
     return terminate_together([Target(ref, shutdown, drain)])[0]
 
 
 def terminate_together(targets: Sequence[Target]) -> list[ExitReason]:
-    """Terminate children at once and return their exit reasons; takes as long as the slowest."""
+    """Stop child actors at once, kill the late ones, and return their exit reasons."""
     fence()
     began = time.monotonic()
     watches = [DeathWatch(target.ref) for target in targets]
@@ -73,7 +73,7 @@ def terminate_together(targets: Sequence[Target]) -> list[ExitReason]:
 
 
 def is_clean(spec: ChildSpec, reason: ExitReason, *, is_dynamic: bool = False) -> bool:
-    """Return whether a terminated child ended as it should (otp rule 43).
+    """Return whether *reason* is as it should be for a child that was terminated (otp rule 43).
 
     The reason of a permanent child must have no detail of its own, unless it *is_dynamic*.
     """
@@ -126,7 +126,7 @@ def start_child(
 
 
 def raise_start_failure(spec: ChildSpec, error: BaseException, since: int) -> NoReturn:
-    """Raise what *error*, raised by the start function of *spec*, means to the supervisor.
+    """Raise the StartError for *error*, raised by the start function of *spec*.
 
     *since* is the generation of this process before the start (`forked_child`).
     """
@@ -141,7 +141,7 @@ def raise_start_failure(spec: ChildSpec, error: BaseException, since: int) -> No
 
 
 def checked_child(spec: ChildSpec, started: object, since: int) -> Any:
-    """Return what the start function of *spec* returned, if it is a ref or IGNORE; link the ref."""
+    """Return what a child's start function returned, if it is a ref or IGNORE; link the ref."""
     forked_child.end_if_forked(since)
     if started is IGNORE:
         return IGNORE
@@ -158,7 +158,7 @@ def checked_child(spec: ChildSpec, started: object, since: int) -> Any:
 
 
 def _origin(error: StartError) -> BaseException:
-    """Return what stopped an actor from starting; a supervisor's own StartError names its child."""
+    """Return the first cause of a StartError, below those of supervisors that name their child."""
     if error.child_id is None and error.__cause__ is not None:
         return error.__cause__
     return error

@@ -95,15 +95,15 @@ class DynamicSupervisor(GenServer):
 
     @staticmethod
     def start_child(sup: Destination, spec: object) -> Any:
-        """Start a child as ``start(*extra_args, *args, **kwargs)``; return its ref, or IGNORE.
+        """Have *sup* run ``start(*extra_args, *args, **kwargs)`` of *spec*; return ref or IGNORE.
 
         Raises MaxChildren, AlreadyStarted if its name is taken, StartError if it does not start.
         """
-        return admin.ask(sup, admin.StartChild(_checked_spec(spec)))
+        return admin.call_supervisor(sup, admin.StartChild(_checked_spec(spec)))
 
     @staticmethod
     def start_children(sup: Destination, specs: Iterable[object]) -> list[Any]:
-        """Start many children with one message; return for each its ref, IGNORE, or its error.
+        """Have *sup* start many children with one message; return each one's ref, IGNORE or error.
 
         The errors are those of `start_child`, as values: one child that cannot start does not keep
         the others from it.
@@ -116,7 +116,7 @@ class DynamicSupervisor(GenServer):
     def start_copies(
         sup: Destination, spec: object, each_args: Sequence[tuple[Any, ...]]
     ) -> list[Any]:
-        """Start a child of *spec* for each tuple of arguments, which follow those of the spec.
+        """Have *sup* start a child of *spec* for each tuple of arguments, which follow the spec's.
 
         As a supervisor of OTP's ``simple_one_for_one`` does. Returns what `start_children` does.
         """
@@ -127,44 +127,44 @@ class DynamicSupervisor(GenServer):
 
     @staticmethod
     def terminate_child(sup: Destination, ref: ServerRef) -> None:
-        """Stop a child; while it is being restarted: the last ref it had. Raises NotFound."""
+        """Have *sup* stop a child; while it is restarted: the last ref it had. Raises NotFound."""
         if not isinstance(ref, ServerRef):
             raise TypeError(
                 f"a child of a DynamicSupervisor is known by its ServerRef, got {ref!r}"
             )
-        admin.ask(sup, admin.TerminateChild(ref))
+        admin.call_supervisor(sup, admin.TerminateChild(ref))
 
     @staticmethod
     def which_children(sup: Destination) -> list[ChildInfo]:
-        """Return the children; their ids are None."""
-        children: list[ChildInfo] = admin.ask(sup, admin.WhichChildren())
+        """Return the children of the supervisor *sup*; their ids are None."""
+        children: list[ChildInfo] = admin.call_supervisor(sup, admin.WhichChildren())
         return children
 
     @staticmethod
     def count_children(sup: Destination) -> Counts:
-        """Count the children; each is one spec."""
-        counts: Counts = admin.ask(sup, admin.CountChildren())
+        """Return the numbers of children of the supervisor *sup*; each is one spec."""
+        counts: Counts = admin.call_supervisor(sup, admin.CountChildren())
         return counts
 
     # ---- the actor ------------------------------------------------------------------------
 
     @property
     def published_children(self) -> tuple[Child, ...]:
-        """The children as they are now; may be read in any thread, see `tree.py`."""
+        """The supervisor's children as they are now; may be read in any thread, see `tree.py`."""
         return tuple(self.__children.copy().values())
 
     @property
     def max_restarts(self) -> int:
-        """How many restarts are allowed within the window; may be read in any thread."""
+        """How many restarts the window allows to children; may be read in any thread."""
         return self.__intensity.max_restarts
 
     @property
     def restarts_left(self) -> int:
-        """How many restarts are allowed now; may be read in any thread."""
+        """How many restarts of children are allowed now; may be read in any thread."""
         return self.__intensity.left(time.monotonic())
 
     def handle_call(self, request: Any) -> Any:  # noqa: PLR0911 - one for each request
-        """Handle those requests of `admin.py` that make sense here; refuse all others."""
+        """Handle those requests of `admin.py` that suit a dynamic supervisor; refuse all others."""
         try:
             match request:
                 case admin.StartChildren(starts):
@@ -183,7 +183,7 @@ class DynamicSupervisor(GenServer):
         return admin.refuse(self.from_, error)
 
     def handle_info(self, message: Any) -> None:
-        """Handle the end of a child, or try again to start one."""
+        """Handle the end of a child, or start one again whose restart had failed."""
         match message:
             case Exited(ref, reason):
                 self.__on_exit(ref, reason)
@@ -193,7 +193,7 @@ class DynamicSupervisor(GenServer):
                 emit.unexpected(self.ref, message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
-        """Stop all children at once; it takes as long as the slowest."""
+        """Stop all children at once, as the supervisor ends; it takes as long as the slowest."""
         self.__end([child for child in self.__children.copy().values() if child.is_running])
         self.__children.clear()
 

@@ -25,19 +25,19 @@ _OUTCOMES: Final[dict[type[restart.Action], events.Outcome]] = {
 
 
 def child_started(sup: ServerRef, child: Child) -> None:
-    """Publish that a child is running."""
+    """Publish the event that a child of a supervisor runs."""
     if stream.subscriptions:
         publish(events.ChildStarted(sup, child.spec.id, child.ref, child.incarnation))
 
 
 def child_ignored(sup: ServerRef, child: Child) -> None:
-    """Publish that a child had nothing to do."""
+    """Publish the event that a child of a supervisor had nothing to do."""
     if stream.subscriptions:
         publish(events.ChildIgnored(sup, child.spec.id))
 
 
 def child_exited(sup: ServerRef, child: Child, reason: ExitReason, action: restart.Action) -> None:
-    """Publish that a child ended by itself and that *action* follows."""
+    """Publish the event that a child ended by itself, and that *action* follows."""
     if is_orderly(reason) and isinstance(action, restart.Leave) and not stream.subscriptions:
         return
     siblings = action.stop if isinstance(action, restart.StartAgain) else ()
@@ -52,7 +52,7 @@ def child_exited(sup: ServerRef, child: Child, reason: ExitReason, action: resta
 def child_terminated(
     sup: ServerRef, child: Child, reason: ExitReason, *, is_dynamic: bool = False
 ) -> None:
-    """Publish that a supervisor has terminated a child."""
+    """Publish the event that a supervisor has terminated a child."""
     spec = child.spec
     came_first = child.ref.cell.stopped_with_all and reason == Normal()  # pykka's stop_all
     clean = came_first or is_clean(spec, reason, is_dynamic=is_dynamic)
@@ -61,12 +61,12 @@ def child_terminated(
 
 
 def restart_failed(sup: ServerRef, child: Child, error: Exception, retry_in: float) -> None:
-    """Publish that a restart failed and will be tried again."""
+    """Publish the event that a supervisor's restart of a child failed and will be tried again."""
     publish(events.RestartFailed(sup, child.spec.id, error, retry_in))
 
 
 def gave_up(sup: ServerRef, child: Child, intensity: RestartIntensity) -> None:
-    """Publish that a supervisor ends because of too many restarts, the last of *child*."""
+    """Publish the event that a supervisor ends after too many restarts, the last of *child*."""
     publish(
         events.GaveUp(
             sup, child.spec.id, child.last_exit, intensity.max_restarts, intensity.max_seconds
@@ -75,10 +75,10 @@ def gave_up(sup: ServerRef, child: Child, intensity: RestartIntensity) -> None:
 
 
 def boot_failed(sup: ServerRef, child: Child, error: Exception) -> None:
-    """Publish that a supervisor cannot start because *child* does not."""
+    """Publish the event that a supervisor cannot start because *child* does not."""
     publish(events.BootFailed(sup, child.spec.id, error))
 
 
 def unexpected(sup: ServerRef, message: Any) -> None:
-    """Publish that a supervisor received a message that it does not understand."""
+    """Publish the event that a supervisor received a message that it does not understand."""
     publish(events.Unexpected(sup, message))

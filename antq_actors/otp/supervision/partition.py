@@ -62,14 +62,14 @@ class PartitionSupervisor(Supervisor):
 
     @classmethod
     def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
-        """Describe this supervisor as a child; the spec of its partitions is checked now."""
+        """Return the spec of this supervisor; the spec of its partitions is checked now."""
         if args:
             args = (to_spec(args[0]), *args[1:])
         return super().child_spec(*args, **kwargs)
 
     @staticmethod
     def partitions(sup: Destination) -> int:
-        """Return how many partitions there are, without a call to the supervisor.
+        """Return how many partitions a supervisor has, without a call to it.
 
         Raises CallExit(NoProc()) if it is not there, TypeError for what is no PartitionSupervisor.
         """
@@ -101,7 +101,7 @@ class _Partitions:
         return None
 
     def take(self, via: Via, cell: ActorCell) -> ActorCell | None:
-        """Refuse: a partition cannot be given to an actor."""
+        """Refuse the name *via* to an actor: a partition cannot be given to an actor."""
         raise ValueError(
             f"{cell} cannot be named {via}: a PartitionSupervisor starts its partitions itself;"
             " a name needs a Registry"

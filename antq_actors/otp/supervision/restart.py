@@ -63,16 +63,16 @@ class RestartIntensity:
         object.__setattr__(self, "max_seconds", float(min(seconds, sys.float_info.max)))
 
     def record(self, now: float) -> RestartIntensity:
-        """Count a restart at *now*, in seconds of a monotonic clock (otp rule 28)."""
+        """Return this with a restart at *now*, on a monotonic clock, counted (otp rule 28)."""
         return replace(self, recent=(*self._within(now), now))
 
     @property
     def is_exceeded(self) -> bool:
-        """Whether the last restart was one too many."""
+        """Whether the last restart of a child was one too many."""
         return len(self.recent) > self.max_restarts
 
     def left(self, now: float) -> int:
-        """Return how many restarts are still allowed at *now*."""
+        """Return how many restarts of children are still allowed at *now*."""
         return max(0, self.max_restarts - len(self._within(now)))
 
     def _within(self, now: float) -> tuple[float, ...]:
@@ -112,12 +112,12 @@ class Child(NamedTuple):
 
     @property
     def is_running(self) -> bool:
-        """Whether its actor runs, as far as its supervisor knows."""
+        """Whether the child's actor runs, as far as its supervisor knows."""
         return self.state is ChildState.RUNNING
 
     @property
     def is_temporary(self) -> bool:
-        """Whether it is forgotten when it has ended."""
+        """Whether the supervisor forgets the child when it has ended."""
         return self.spec.restart is Restart.TEMPORARY
 
 
@@ -134,15 +134,13 @@ class State:
     intensity: RestartIntensity = RestartIntensity()
 
     def having(self, children: Children) -> State:
-        """Return the same state with other children."""
+        """Return the same state of a supervisor with other children."""
         return replace(self, children=children)
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Restart nothing and go on.
-    A supervisor does what it is
-    """
+    """Restart no child; the supervisor goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +172,7 @@ Action: TypeAlias = Leave | StartAgain | GiveUp | ShutDown
 
 
 def comes_back(restart: Restart, reason: ExitReason) -> bool:
-    """Return whether a child is restarted; OTP's table, restart type × exit reason (otp 1.3)."""
+    """Return whether a child that ended for *reason* is restarted; OTP's table (otp 1.3)."""
     match restart:
         case Restart.PERMANENT:
             return True
@@ -187,7 +185,7 @@ def comes_back(restart: Restart, reason: ExitReason) -> bool:
 def exited(
     state: State, child_id: Hashable, reason: ExitReason, now: float
 ) -> tuple[State, Action]:
-    """Decide what follows when the running child *child_id* ended by itself.
+    """Decide what a supervisor does when its running child *child_id* ended by itself.
 
     Siblings are touched only if the child is to come back (rule 16).
     """
@@ -202,7 +200,7 @@ def exited(
 
 
 def retry(state: State, child_id: Hashable, now: float) -> tuple[State, Action]:
-    """Decide what follows when the start of *child_id* failed and it is time to try again.
+    """Decide what a supervisor does when a start of *child_id* failed and it is time to try again.
 
     Every try counts (rule 31). A child that is not ``RESTARTING`` (any more) is left alone: it
     was terminated or started with its siblings in the meantime.
@@ -216,7 +214,7 @@ def retry(state: State, child_id: Hashable, now: float) -> tuple[State, Action]:
 def exited_alone(
     child: Child, reason: ExitReason, intensity: RestartIntensity, now: float
 ) -> tuple[RestartIntensity, Leave | StartAgain | GiveUp]:
-    """Decide the same for a child that has no place among others, and is known by its ref."""
+    """Decide what a dynamic supervisor does when its *child* ended by itself."""
     if not comes_back(child.spec.restart, reason):
         return intensity, Leave()
     return retry_alone(child, intensity, now)
@@ -225,7 +223,7 @@ def exited_alone(
 def retry_alone(
     child: Child, intensity: RestartIntensity, now: float
 ) -> tuple[RestartIntensity, StartAgain | GiveUp]:
-    """Decide what follows when it is time to start such a child again, perhaps not the first."""
+    """Decide whether a dynamic supervisor starts *child* again, now that it is time."""
     intensity = intensity.record(now)
     if intensity.is_exceeded:
         return intensity, GiveUp(child)
@@ -233,7 +231,7 @@ def retry_alone(
 
 
 def start_failed(children: Children, plan: StartAgain, child_id: Hashable) -> Children:
-    """Return the table after the start of *child_id* within *plan* failed: it is to be retried.
+    """Return a supervisor's table after the start of *child_id* within *plan* failed.
 
     Those started before it stay up, those after it stay down until the retry (rules 35–37).
     """
@@ -246,7 +244,7 @@ def start_failed(children: Children, plan: StartAgain, child_id: Hashable) -> Ch
 def started(
     children: Children, child_id: Hashable, ref: Any, *, now: float, by_itself: bool
 ) -> Children:
-    """Return the table after a child was started; *by_itself*: its supervisor decided that."""
+    """Return a supervisor's table after *child_id* was started; *by_itself*: it was a restart."""
     child = find(children, child_id)
     return _with(
         children,
@@ -261,14 +259,14 @@ def started(
 
 
 def ignored(children: Children, child_id: Hashable) -> Children:
-    """Return the table after a start returned IGNORE: kept not running, a temporary one dropped."""
+    """Return a supervisor's table after a start returned IGNORE: a temporary child is dropped."""
     if find(children, child_id).is_temporary:
         return without(children, child_id)
     return _with(children, child_id, state=ChildState.STOPPED)
 
 
 def stopped(children: Children, child_id: Hashable, reason: ExitReason | None) -> Children:
-    """Return the table after a child ended for *reason*: a temporary one is dropped.
+    """Return a supervisor's table after a child ended for *reason*: a temporary one is dropped.
 
     None if it did not run, and only a retry was called off.
     """
@@ -286,22 +284,22 @@ def stopped(children: Children, child_id: Hashable, reason: ExitReason | None) -
 
 
 def added(children: Children, spec: ChildSpec) -> Children:
-    """Return the table with a child at the end, where `Strategy.REST_FOR_ONE` expects it."""
+    """Return a supervisor's table with a new child at the end, where rest_for_one expects it."""
     return (*children, Child(spec))
 
 
 def without(children: Children, child_id: Hashable) -> Children:
-    """Return the table without a child."""
+    """Return a supervisor's table without the child *child_id*."""
     return tuple(child for child in children if child.spec.id != child_id)
 
 
 def get(children: Children, child_id: Hashable) -> Child | None:
-    """Return a child; None if there is no such id."""
+    """Return the child with this id from a supervisor's table; None if there is none."""
     return next((child for child in children if child.spec.id == child_id), None)
 
 
 def find(children: Children, child_id: Hashable) -> Child:
-    """Return a child. Raise LookupError if there is no such id."""
+    """Return the child with this id from a supervisor's table, or raise LookupError."""
     child = get(children, child_id)
     if child is None:
         raise LookupError(child_id)
@@ -309,7 +307,7 @@ def find(children: Children, child_id: Hashable) -> Child:
 
 
 def stop_order(children: Children) -> tuple[Hashable, ...]:
-    """Return the ids of the running children, the last started first (rule 20)."""
+    """Return the ids of a supervisor's running children, the last started first (rule 20)."""
     return tuple(child.spec.id for child in reversed(children) if child.is_running)
 
 

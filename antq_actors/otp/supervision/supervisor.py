@@ -96,7 +96,7 @@ class Supervisor(GenServer):
         self.__use(options)
 
     def init_children(self) -> Any:
-        """Return ``(children, options)`` or IGNORE; a subclass overrides it.
+        """Return the supervisor's ``(children, options)`` or IGNORE; a subclass overrides it.
 
         It runs whenever the supervisor starts, in its own thread: its children are those that it
         returns, also after a restart. The options are those of ``start``, as a mapping.
@@ -105,7 +105,7 @@ class Supervisor(GenServer):
 
     @classmethod
     def child_spec(cls, *args: Any, **kwargs: Any) -> ChildSpec:
-        """Describe this supervisor as a child; its own children are checked now, and kept."""
+        """Return the spec of this supervisor; its own children are checked now, and kept."""
         if cls.__init__ is Supervisor.__init__ and args:
             # Kept as a tuple: an iterator would have nothing left when it starts again.
             args = (tuple(_to_specs(args[0])), *args[1:])
@@ -125,65 +125,65 @@ class Supervisor(GenServer):
 
     @staticmethod
     def start_child(sup: Destination, spec: object) -> Any:
-        """Add a child at the end and start it; return its ref, or IGNORE.
+        """Have the supervisor *sup* add a child at the end and start it; return its ref, or IGNORE.
 
         Raises AlreadyStarted or AlreadyPresent if there is one with its id, StartError if it does
         not start, which leaves no trace of it.
         """
-        return admin.ask(sup, admin.StartChild(to_spec(spec)))
+        return admin.call_supervisor(sup, admin.StartChild(to_spec(spec)))
 
     @staticmethod
     def terminate_child(sup: Destination, child_id: Hashable) -> None:
-        """Stop a child and keep its spec, or drop it if it is temporary. Stopped: does nothing.
+        """Have *sup* stop a child; its spec is kept, unless it is temporary. Stopped: does nothing.
 
         Raises NotFound.
         """
-        admin.ask(sup, admin.TerminateChild(checked_id(child_id)))
+        admin.call_supervisor(sup, admin.TerminateChild(checked_id(child_id)))
 
     @staticmethod
     def restart_child(sup: Destination, child_id: Hashable) -> Any:
-        """Start a child that does not run; return its ref, or IGNORE.
+        """Have the supervisor *sup* start a child that does not run; return its ref, or IGNORE.
 
         Raises NotFound, Running, Restarting, and StartError if it does not start.
         """
-        return admin.ask(sup, admin.RestartChild(checked_id(child_id)))
+        return admin.call_supervisor(sup, admin.RestartChild(checked_id(child_id)))
 
     @staticmethod
     def delete_child(sup: Destination, child_id: Hashable) -> None:
-        """Forget a child that does not run. Raises NotFound, Running, Restarting."""
-        admin.ask(sup, admin.DeleteChild(checked_id(child_id)))
+        """Have *sup* forget a child that does not run. Raises NotFound, Running, Restarting."""
+        admin.call_supervisor(sup, admin.DeleteChild(checked_id(child_id)))
 
     @staticmethod
     def get_childspec(sup: Destination, child_id: Hashable) -> ChildSpec:
-        """Return the spec of a child. Raises NotFound."""
-        spec: ChildSpec = admin.ask(sup, admin.GetChildSpec(checked_id(child_id)))
+        """Return the spec of a child of the supervisor *sup*. Raises NotFound."""
+        spec: ChildSpec = admin.call_supervisor(sup, admin.GetChildSpec(checked_id(child_id)))
         return spec
 
     @staticmethod
     def which_children(sup: Destination) -> list[ChildInfo]:
-        """Return the children in start order (OTP: the newest first)."""
-        children: list[ChildInfo] = admin.ask(sup, admin.WhichChildren())
+        """Return the children of the supervisor *sup* in start order (OTP: the newest first)."""
+        children: list[ChildInfo] = admin.call_supervisor(sup, admin.WhichChildren())
         return children
 
     @staticmethod
     def count_children(sup: Destination) -> Counts:
-        """Count the children."""
-        counts: Counts = admin.ask(sup, admin.CountChildren())
+        """Return the numbers of children of the supervisor *sup*."""
+        counts: Counts = admin.call_supervisor(sup, admin.CountChildren())
         return counts
 
     @property
     def published_children(self) -> Children:
-        """The children as they are now; may be read in any thread, see `tree.py`."""
+        """The supervisor's children as they are now; may be read in any thread, see `tree.py`."""
         return self.__state.children
 
     @property
     def max_restarts(self) -> int:
-        """How many restarts are allowed within the window; may be read in any thread."""
+        """How many restarts the window allows to children; may be read in any thread."""
         return self.__options.max_restarts
 
     @property
     def restarts_left(self) -> int:
-        """How many restarts are allowed now; may be read in any thread."""
+        """How many restarts of children are allowed now; may be read in any thread."""
         return self.__state.intensity.left(time.monotonic())
 
     @property
@@ -217,14 +217,14 @@ class Supervisor(GenServer):
         return None
 
     def handle_call(self, request: Any) -> Any:
-        """Handle the requests of `admin.py`; refuse all others."""
+        """Handle the requests of `admin.py` about children; refuse all others."""
         try:
             return self.__handle(request)
         except OtpError as error:
             return admin.refuse(self.from_, error)
 
     def handle_info(self, message: Any) -> None:
-        """Handle the end of a child, or try again to start one."""
+        """Handle the end of a child, or start one again whose restart had failed."""
         match message:
             case Exited(ref, reason):
                 self.__on_exit(ref, reason)
@@ -234,7 +234,7 @@ class Supervisor(GenServer):
                 emit.unexpected(self.ref, message)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
-        """Stop the children, the last started first."""
+        """Stop the supervisor's children, the last started first, as it ends."""
         self.__end_children()
 
     # ---- what happens to children ---------------------------------------------------------

@@ -93,7 +93,7 @@ class TaskSupervisor(DynamicSupervisor):
         has ended. When *sup* stops, it has *shutdown* seconds before it is killed.
         """
         check_callable(fn)
-        ref: ServerRef = admin.ask(
+        ref: ServerRef = admin.call_supervisor(
             sup,
             admin.StartChild(
                 _spec(None, None, fn, args, kwargs, restart=restart, shutdown=shutdown)
@@ -175,7 +175,7 @@ def _start_task(
     check_callable(fn)
     outcome = Promise()
     spec = _spec(outcome, owner, fn, args, kwargs, shutdown=shutdown)
-    return Task(admin.ask(sup, admin.StartChild(spec)), outcome)
+    return Task(admin.call_supervisor(sup, admin.StartChild(spec)), outcome)
 
 
 def _spec(

@@ -60,7 +60,7 @@ class _Slot:
         self.wake.acquire(timeout=self.time_left() if self.keeps_time else -1)
 
     def settle(self) -> None:
-        """Go back to how it was before it was roused; it may have been as its time was over."""
+        """Make an idle thread's slot ready to be roused again, after its thread woke."""
         if self.roused and not self.wake.locked():
             self.wake.acquire()
         self.roused = False
@@ -88,12 +88,12 @@ class RunQueue:
         self._waking = False
 
     def run(self, fn: Callable[[], None]) -> None:
-        """Have *fn* run. Raises RuntimeError if it needs a thread and none can be started."""
-        self.take_on(1)
-        self.begin([fn])
+        """Have a service thread run *fn*. Raises RuntimeError if none can be started for it."""
+        self.reserve(1)
+        self.run_reserved([fn])
 
-    def take_on(self, number: int) -> None:
-        """Make sure of threads for *number* more functions; each must then be begun, or let go.
+    def reserve(self, number: int) -> None:
+        """Start the service threads that *number* more functions need; begin or give up each.
 
         Raises RuntimeError if they cannot be started; then nothing was taken on.
         """
@@ -114,19 +114,19 @@ class RunQueue:
                 self._wanted -= number
             raise
 
-    def let_go(self, number: int) -> None:
-        """Give up *number* functions that were taken on and not begun."""
+    def unreserve(self, number: int) -> None:
+        """Give up *number* functions for which service threads were started."""
         with self._lock:
             self._wanted -= number
 
-    def begin(self, fns: Iterable[Callable[[], None]]) -> None:
-        """Run functions that were taken on."""
+    def run_reserved(self, fns: Iterable[Callable[[], None]]) -> None:
+        """Have service threads run functions for which `reserve` has started threads; wakes one."""
         with self._lock:
             self._line.extend(fns)
             self._wake_one()
 
-    def begin_soon(self, fn: Callable[[], None]) -> None:
-        """Run *fn* behind those that stand in line; for a function that is about to end.
+    def run_next(self, fn: Callable[[], None]) -> None:
+        """Have this service thread, which is about to be free, run *fn* behind those that wait.
 
         Its thread is free then, so none is woken for it, and none has to be started.
         """
@@ -203,7 +203,7 @@ class RunQueue:
                 self._idle[0].rouse()
 
     def _rest(self, slot: _Slot) -> bool:
-        """Wait for work; False when there was none for so long that the thread should end."""
+        """Let an idle service thread sleep until there is work; False if it should end."""
         while True:
             slot.wait()
             with self._lock:
@@ -229,7 +229,7 @@ _run_queue = RunQueue()
 class _Local(threading.local):
     deferred: list[Callable[[], None]] | None = None
     """The functions that this thread begins at the end of `together`; None outside of it."""
-    taken_on = 0
+    reserved = 0
     """For how many more functions, until then, service threads are there already."""
 
 
@@ -237,8 +237,8 @@ _local = _Local()
 
 
 def run_soon(fn: Callable[[], None]) -> None:
-    """Have *fn* run by the next service thread that is free; this one must soon be."""
-    _run_queue.begin_soon(fn)
+    """Have *fn* run by this service thread or another, whichever is free first; wakes none."""
+    _run_queue.run_next(fn)
 
 
 def run(fn: Callable[[], None], *, is_awaited: bool = False) -> None:
@@ -247,19 +247,19 @@ def run(fn: Callable[[], None], *, is_awaited: bool = False) -> None:
     if deferred is None:
         _run_queue.run(fn)
         return
-    if _local.taken_on:
-        _local.taken_on -= 1
+    if _local.reserved:
+        _local.reserved -= 1
     else:
-        _run_queue.take_on(1)
+        _run_queue.reserve(1)
     if is_awaited:
-        _run_queue.begin([fn])
+        _run_queue.run_reserved([fn])
     else:
         deferred.append(fn)
 
 
 @contextmanager
 def together(number: int) -> Iterator[None]:
-    """Let what this thread gives to ``run`` inside, *number* functions about, begin at the end.
+    """Let functions given to ``run`` in the block, *number* about, begin at the block's end.
 
     Each hand-over to a thread makes that thread ask for the interpreter, so that one that hands
     over many, one by one, would hardly get on: all at once is several times faster. What is
@@ -269,16 +269,16 @@ def together(number: int) -> Iterator[None]:
         yield
         return
     queue = _run_queue
-    queue.take_on(number)
+    queue.reserve(number)
     deferred: list[Callable[[], None]] = []
     try:
-        _local.taken_on = number
+        _local.reserved = number
         _local.deferred = deferred
         yield
     finally:
         _local.deferred = None
-        queue.let_go(_local.taken_on)
-        queue.begin(deferred)
+        queue.unreserve(_local.reserved)
+        queue.run_reserved(deferred)
 
 
 # ---- the kernel's table of waiting threads -------------------------------------------------------
@@ -301,7 +301,7 @@ _room = FEW_THREADS
 
 
 def _make_room(threads: int) -> None:
-    """Have at least a row for each of this many *threads*, if the table is this process's own."""
+    """Enlarge the kernel's futex table of this process to a row for each of *threads*, by prctl."""
     global _room  # noqa: PLW0603 - the table is the process's, too
     if threads <= _room:
         return
@@ -311,7 +311,7 @@ def _make_room(threads: int) -> None:
 
 
 def futex_rows() -> int:
-    """Return how many rows the table has: 0 if the process shares the system's, -1 if unknown."""
+    """Return how many rows the kernel's futex table of this process has; 0: shared, -1: unknown."""
     return _prctl(_GET_SLOTS, 0)
 
 
