@@ -76,7 +76,7 @@ def _text_of(statement: ast.stmt) -> str:
 
 
 def shown(module: Mapping[str, Any], *more: str) -> list[str]:
-    """Return the names in ``__all__`` of a *module*'s globals, *more*, and what Python sets there.
+    """Return what ``dir()`` of a public *module* shows: ``__all__``, *more*, and what Python sets.
 
     >>> shown({"__all__": ["open"], "os": None, "__doc__": ""}, "errors")
     ['__all__', '__doc__', 'errors', 'open']

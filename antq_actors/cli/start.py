@@ -21,7 +21,7 @@ from antq_actors.checks import short_repr
 from antq_actors.cli import output, user_code
 from antq_actors.jobs.resolver import is_worker
 from antq_actors.multiprocess import parent
-from antq_actors.multiprocess.process_group import STOP_NOW, Lifeline
+from antq_actors.multiprocess.process_group import STOP_NOW, ParentLifeline
 from antq_actors.storage.locks.store_lock import can_be_shared
 
 MOST_PROCESSES: Final = 1_000
@@ -90,7 +90,7 @@ def start(
     _handle_sigterm_as_first_process()
     if lifeline is not None:
         app = _runnable(target, with_traceback=not without_traceback)
-        _run_under_parent(app, target, log_level, number, Lifeline(lifeline))
+        _run_under_parent(app, target, log_level, number, ParentLifeline(lifeline))
         return 0
 
     app = _runnable(target)
@@ -142,7 +142,7 @@ def _check_platform() -> None:
 
 
 def _run_under_parent(
-    app: AntQ, target: str, log_level: LogLevel | None, number: int, lifeline: Lifeline
+    app: AntQ, target: str, log_level: LogLevel | None, number: int, lifeline: ParentLifeline
 ) -> None:
     """Run the application's queues as the process with this *number* under a parent."""
     if app.is_volatile:

@@ -60,7 +60,7 @@ class JobThreads(ThreadPoolExecutor):
         self._ended: Future[None] | None = None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have a service thread call ``fn(...)`` of a job. Raises RuntimeError if it cannot."""
+        """Run ``fn(...)`` of a job in a thread beside the event loop's. Raises RuntimeError."""
         future = _JobFuture(self)
         with self._changing:
             if self._ended is not None:
@@ -84,7 +84,7 @@ class JobThreads(ThreadPoolExecutor):
                     raise
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is
-        """Refuse new calls; *wait* for running ones, or list their threads as orphans."""
+        """Refuse blocking calls of jobs; *wait* for running ones, or list their threads."""
         ended = self.end()
         with self._changing:
             if cancel_futures or not wait:
@@ -97,7 +97,7 @@ class JobThreads(ThreadPoolExecutor):
             ended.result()
 
     def end(self) -> Future[None]:
-        """Refuse new calls of jobs; return a future that is done when those taken before are."""
+        """Refuse blocking calls of jobs; return a future that is done when those before are."""
         with self._changing:
             if self._ended is None:
                 self._ended = Future()

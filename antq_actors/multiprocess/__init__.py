@@ -2,8 +2,7 @@
 
     parent         the program that starts them and passes signals on: the tree, with an actor
                    for each process
-    process_group  the running processes, for signals to all of them
-    node_process   one process, seen from both ends
+    process_group  one process, seen from both ends, and all of them, for signals to all
 
 The tree of the parent, which opens no store and imports no application:
 

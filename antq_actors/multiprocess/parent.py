@@ -14,7 +14,7 @@ from pykka import ActorDeadError
 from antq_actors.app.signals import SignalWaiter, hurries
 from antq_actors.backoff import Backoff
 from antq_actors.errors import AntqError
-from antq_actors.multiprocess.process_group import STACKS, ProcessGroup
+from antq_actors.multiprocess.process_group import STACKS, NodeProcessGroup
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.errors import CallExit, StartError, Stop
 from antq_actors.otp.kernel.messages import IGNORE
@@ -46,7 +46,7 @@ def run(
     when_up: Callable[[], None] = lambda: None,
     report: Callable[[str], None] = lambda _: None,
 ) -> int:
-    """Run *command* in *count* processes until a signal comes, and return the exit code.
+    """Run *command*, an application, in *count* processes until a signal; return the exit code.
 
     The first signal stops them; each further one but SIGHUP stops them without waiting for their
     jobs. At SIGQUIT they also print the stacks of their threads. The exit code is that of the first
@@ -56,7 +56,7 @@ def run(
     *when_up* is called in another thread when the first one is up, *report* with a line for what
     becomes of a signal.
     """
-    living = ProcessGroup(command)
+    living = NodeProcessGroup(command)
     asked = False
     with ThreadPoolExecutor(1, "antq-processes") as pool, SignalWaiter(_TREE_ENDED) as waiter:
         life = pool.submit(_live, living, count, when_up)
@@ -80,7 +80,7 @@ def run(
     return code
 
 
-def _live(living: ProcessGroup, count: int, when_up: Callable[[], None]) -> int:
+def _live(living: NodeProcessGroup, count: int, when_up: Callable[[], None]) -> int:
     """Start the processes' supervisor, wait for a stop or its end, and return the exit code."""
     try:
         root = Supervisor.start(
@@ -99,9 +99,11 @@ def _live(living: ProcessGroup, count: int, when_up: Callable[[], None]) -> int:
     return 0
 
 
-def _process(number: int, living: ProcessGroup) -> ChildSpec:
+def _process(number: int, living: NodeProcessGroup) -> ChildSpec:
     # As long as it takes: a process has its own shutdown timeout, and then ends.
-    return ProcessActor.child_spec(number, living, id=f"process {number}", shutdown=float("inf"))
+    return NodeProcessActor.child_spec(
+        number, living, id=f"process {number}", shutdown=float("inf")
+    )
 
 
 def _exit_code(error: StartError) -> int:
@@ -125,7 +127,7 @@ class _Ended(NamedTuple):
     """The process has ended."""
 
 
-class ProcessActor(GenServer):
+class NodeProcessActor(GenServer):
     """Owns the process of one number, and ends with how that ended; then both start again.
 
     Until a process has come up, a start lasts until it has, and fails when it ends before: a module
@@ -135,13 +137,13 @@ class ProcessActor(GenServer):
 
     _process: NodeProcess
 
-    def __init__(self, number: int, living: ProcessGroup) -> None:
+    def __init__(self, number: int, living: NodeProcessGroup) -> None:
         super().__init__()
         self._number = number
         self._living = living
 
     def init(self) -> Any:
-        """Start the actor's process with the application; until one came up, wait until it does."""
+        """Start the OS process of this node; until one has come up, wait until it does."""
         process = self._living.start(self._number, self._on_end)
         if process is None:
             return IGNORE
@@ -158,14 +160,14 @@ class ProcessActor(GenServer):
         raise NotUpError(process)
 
     def handle_info(self, message: Any) -> None:
-        """End when the process has ended, unless all are being stopped."""
+        """End this actor when its node's process has ended, unless all are being stopped."""
         if not isinstance(message, _Ended):
             super().handle_info(message)
         elif not self._living.stopping.is_set():
             raise Stop(Shutdown(f"its process, {self._process.pid}, {self._process.end}"))
 
     def terminate(self, reason: ExitReason) -> None:
-        """Stop the actor's process with SIGTERM, and wait for its end."""
+        """Stop the node's process with SIGTERM, and wait for its end."""
         if reason == Shutdown():
             # From the supervisor, which is ending and stops the others after this one.
             self._living.stop()

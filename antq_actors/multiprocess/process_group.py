@@ -52,40 +52,40 @@ class NodeProcess:
 
     @property
     def pid(self) -> int:
-        """The number of the OS process."""
+        """The number of the node's OS process."""
         return self._popen.pid
 
     @property
     def returncode(self) -> int | None:
-        """The process's exit code, or the negative number of its signal; None while it runs."""
+        """The exit code of the node's process, or minus its signal; None while it runs."""
         return self._popen.returncode
 
     @property
     def end(self) -> str:
-        """How the OS process ended, in words."""
+        """How the node's OS process ended, in words."""
         code = self.returncode
         if code is not None and code < 0:
             return f"was ended by {_name(-code)}"
         return f"ended with exit code {code}"
 
     def comes_up(self) -> bool:
-        """Wait until the process's application is up; return False if the process ends first."""
+        """Wait until the node's application is up; return False if its process ends first."""
         with suppress(OSError):  # closed, since it has ended
             self.was_up = self._lifeline.recv(1) != b""
         return self.was_up
 
     def stop(self) -> None:
-        """Send the process SIGTERM, once: it stops when its running jobs have ended."""
+        """Send the node's process SIGTERM, once: it stops when its running jobs have ended."""
         if not self._stop_requested:
             self._stop_requested = True
             self._popen.send_signal(STOP)
 
     def send(self, number: signal.Signals) -> None:
-        """Send the OS process a signal."""
+        """Send the node's OS process a signal."""
         self._popen.send_signal(number)
 
     def wait(self) -> None:
-        """Wait until the OS process has ended."""
+        """Wait until the node's OS process has ended."""
         self._has_ended.wait()
 
     def _wait(self, ended: Callable[[NodeProcess], None]) -> None:
@@ -107,7 +107,7 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
-class Lifeline:
+class ParentLifeline:
     """The end of the process that was started; *fd* is the socket it has inherited."""
 
     def __init__(self, fd: int) -> None:
@@ -116,7 +116,7 @@ class Lifeline:
         threading.Thread(target=self._watch, name="antq-lifeline", daemon=True).start()
 
     def report_up(self) -> None:
-        """Send the parent process, over the socket, that this process is up."""
+        """Send the parent process, over the socket, that this node's application is up."""
         with suppress(OSError):
             self._socket.send(b"u")
 
@@ -130,7 +130,7 @@ _CLEAN: Final = (0, -STOP, -STACKS)
 """The last two are of a process that got the signal before it could handle it."""
 
 
-class ProcessGroup:
+class NodeProcessGroup:
     """Starts processes and stops all that are running.
 
     A supervisor terminates its children one by one, waits for each, and handles no messages in the
@@ -152,7 +152,7 @@ class ProcessGroup:
         """How processes ended that were stopped and did not end as they should."""
 
     def start(self, number: int, ended: Callable[[], None]) -> NodeProcess | None:
-        """Start the OS process of this *number*; None when all are being stopped.
+        """Start the node process of this *number*; None when all are being stopped.
 
         *ended* is called in another thread when it has ended.
         """
@@ -177,7 +177,7 @@ class ProcessGroup:
         return process
 
     def stop(self) -> bool:
-        """Send all processes SIGTERM, and start no more; return False when that was done."""
+        """Send all node processes SIGTERM, and start no more; return False when that was done."""
         with self._changing:
             if self.stopping.is_set():
                 return False
@@ -187,13 +187,13 @@ class ProcessGroup:
         return True
 
     def print_stacks(self) -> None:
-        """Send all processes SIGQUIT, at which they print their threads' stacks and stop."""
+        """Send all node processes SIGQUIT, at which they print their stacks and stop."""
         with self._changing:
             for process in self._living:
                 process.send(STACKS)
 
     def stop_now(self) -> None:
-        """Send all processes SIGINT, at which they stop without waiting for their jobs."""
+        """Send all node processes SIGINT, at which they stop without waiting for jobs."""
         with self._changing:
             for process in self._living:
                 process.send(STOP_NOW)

@@ -165,5 +165,5 @@ def by_value(thing: object) -> bytes:
 
 
 def load(pickled: bytes) -> Any:
-    """Return what a pickle of the slot's other process holds."""
+    """Return what a pickle holds that the other process of a slot has sent."""
     return pickle.loads(pickled)  # noqa: S301 - of the same program, over its own pipe

@@ -89,7 +89,7 @@ class RayExecutor:
     def start(self, attempt: Attempt, done: Done) -> RayHandle:
         """Submit an attempt as a Ray task, or keep it until Ray is started. Raises NotReady."""
         if self._session is not None and not connection.is_connected():
-            self.check()
+            self.check_connection()
         with self._lock:
             if self._refusal is not None:
                 raise NotReady(self._refusal)
@@ -132,7 +132,7 @@ class RayExecutor:
         for handle in waiting:
             handle.end(GivenBack())
 
-    def lose_node(self) -> None:
+    def report_dead_node(self) -> None:
         """Refuse attempts, and notify the Ray actor that the node of this process has died."""
         session, actor = self._session, self._actor
         if session is not None:
@@ -140,10 +140,10 @@ class RayExecutor:
             actor.deliver(_NodeDied(session))
 
     def leave(self, handle: RayHandle) -> None:
-        """Forget an attempt that has ended."""
+        """Forget an attempt of this executor that has ended."""
         self._attempts.discard(handle)
 
-    def check(self) -> None:
+    def check_connection(self) -> None:
         """Reconnect to Ray and interrupt all attempts, if this program has shut Ray down."""
         session, actor = self._session, self._actor
         if session is not None and not connection.is_open(session):
@@ -157,7 +157,7 @@ class RayExecutor:
             handle.end(Interrupted(reason))  # before Ray reports that its task was cancelled
             handle.kill()
 
-    def renew(self) -> None:
+    def wait_for_ray(self) -> None:
         """Let attempts wait while Ray is being started, until a timer gives them back."""
         with self._lock:
             self._refusal = None
@@ -240,7 +240,7 @@ class RayActor(GenServer):
 
     def init(self) -> Continue:
         """Let attempts wait for Ray, and start the timer that checks the connection."""
-        self._executor.renew()
+        self._executor.wait_for_ray()
         self.send_after(CHECK_INTERVAL_SECONDS, _Check())
         self._otp_cell.watch(self, self._on_end)
         return Continue()
@@ -262,7 +262,7 @@ class RayActor(GenServer):
                 connection.abandon(session)
                 self._connect()
             case _Check():
-                self._executor.check()
+                self._executor.check_connection()
                 self.send_after(CHECK_INTERVAL_SECONDS, _Check())
             case _:
                 super().handle_info(message)
@@ -369,7 +369,7 @@ class RayHandle:
         elif self.stop_requested:
             self.end(None)
         elif isinstance(error, exceptions.LocalRayletDiedError):
-            self._executor.lose_node()
+            self._executor.report_dead_node()
             self.end(GivenBack())  # it was never sent
         elif isinstance(error, exceptions.WorkerCrashedError) and _last_kill.is_recent():
             self.end(Interrupted("its Ray worker process died when that of another job was killed"))

@@ -103,7 +103,7 @@ class Subscription:
 def subscribe(
     listener: Callable[[Event], object] | Destination, *, below: Destination | None = None
 ) -> Subscription:
-    """Deliver everything that supervisors do from now on to *listener* (`events`).
+    """Deliver supervision events (`events`) from now on to *listener*, a function or an actor.
 
     A function is called in the thread in which it happens, often the supervisor's, so it must be
     quick and must not call that supervisor. A function that raises is logged and unsubscribed. An
@@ -132,7 +132,7 @@ class EventStream:
     """
 
     def __init__(self, *, below: Destination | None = None) -> None:
-        """*below* as in `subscribe`."""
+        """Collect supervision events from now on, with *below* as in `subscribe`."""
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         root = None if below is None else find_living(below)
         self._subscription = Subscription(_putting_into(self._events), root).start()

@@ -140,7 +140,7 @@ def crash(
 
 
 def exit(dest: Destination, reason: ExitReason) -> None:  # noqa: A001 - OTP's name
-    """Send an exit signal, as `antq_actors.otp.exit` does."""
+    """Send the actor an exit signal, as `antq_actors.otp.exit` does."""
     links.exit(dest, reason)
 
 

@@ -85,7 +85,7 @@ class Registry(GenServer):
 
     @staticmethod
     def lookup(registry: Destination, key: Hashable) -> list[Pair]:
-        """Return ``(ref, value)`` of each living actor with *key*, the first registered first."""
+        """Return ``(ref, value)`` of each living actor registered under *key*, the oldest first."""
         check_key(key)
         return [entry.pair for entry in _directory(registry).of_key(key)]
 
@@ -103,7 +103,7 @@ class Registry(GenServer):
 
     @staticmethod
     def dispatch(registry: Destination, key: Hashable, fn: Callable[[list[Pair]], object]) -> None:
-        """Call ``fn(lookup(registry, key))`` in this thread, unless no actor has *key*."""
+        """Call ``fn(lookup(registry, key))`` in this thread, if an actor has registered *key*."""
         _check_function(fn, "dispatch")
         pairs = Registry.lookup(registry, key)
         if pairs:
@@ -118,7 +118,7 @@ class Registry(GenServer):
     def select(
         registry: Destination, predicate: Callable[[Any, ServerRef, Any], object]
     ) -> list[tuple[Any, ServerRef, Any]]:
-        """Return ``(key, ref, value)`` of all registrations for which *predicate* of them holds."""
+        """Return ``(key, ref, value)`` of the registrations for which *predicate* of them holds."""
         _check_function(predicate, "select")
         triples = [(entry.key, *entry.pair) for entry in _directory(registry).all()]
         return [triple for triple in triples if predicate(*triple)]

@@ -58,7 +58,7 @@ class Agent(GenServer):
     def update(
         agent: Destination, fn: Callable[[Any], Any], timeout: float | timedelta | None = 5.0
     ) -> None:
-        """Call the agent, which makes ``fn(state)`` its state. Raises what `call` raises."""
+        """Have the agent make ``fn(state)`` its state, and wait. Raises what `call` raises."""
         calls.call(agent, _Update(_check(fn)), timeout)
 
     @staticmethod
