@@ -11,7 +11,7 @@ from antq_actors import AntQ, StorageError, Unique, Worker, maintenance
 from antq_actors.otp import Killed, exit  # noqa: A004 - as OTP calls it
 from antq_actors.storage.admin.maintenance import DATA_FILE
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 KEY = b"k" * 32
 
@@ -48,7 +48,7 @@ def filled(path, jobs=20):
 
 
 def damage(path, table, change):
-    env = Environment.open(path)
+    env = open_environment(path)
     env.write(lambda txn: change(txn, getattr(env.tables, table)))
     env.close()
 

@@ -12,7 +12,7 @@ from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs import job_store
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 KEY = b"k" * 32
 
@@ -47,7 +47,7 @@ class Bomb:
 
 def plant(path, worker, args, *, signer=None):
     """Store a job as someone does who can write to the store, and has no key."""
-    env = Environment.open(path)
+    env = open_environment(path)
     spec = JobSpec(worker=worker, args=args, inserted_at=0)
     new = NewJob(lifecycle.create(queue_name="default", now=0), spec)
 

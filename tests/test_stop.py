@@ -9,7 +9,7 @@ from support.controlled_jobs import ControlledJob, ControlledJobs
 
 from antq_actors import AntQ, NotStarted, Status
 from antq_actors.otp import orphans
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 
 def ours():
@@ -163,7 +163,7 @@ def test_after_a_stop_no_thread_of_ours_lives_and_the_store_is_closed(controlled
     app.stop(timeout=0)
 
     until(lambda: not set(ours()) - before, f"the end of {ours()}")
-    Environment.open(tmp_path / "store").close()
+    open_environment(tmp_path / "store").close()
 
 
 def test_a_volatile_store_is_gone_after_a_stop(controlled):

@@ -42,7 +42,7 @@ from antq_actors.queues.running_attempts import INTERRUPTION_TIMEOUT_SECONDS
 from antq_actors.storage.admin import maintenance, transfer
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.lmdb.directory import VolatileDirectory
-from antq_actors.storage.lmdb.environment import Environment, close_left_open, opened
+from antq_actors.storage.lmdb.open_stores import close_left_open, opened
 from antq_actors.storage.locks import node_lock
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import Statuses
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.storage.admin.transfer import Imported
+    from antq_actors.storage.lmdb.environment import Environment
 
 log: Final = logging.getLogger("antq_actors.app")
 

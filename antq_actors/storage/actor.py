@@ -25,7 +25,7 @@ from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb.directory import StoreRemoved
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 from antq_actors.storage.requests import IdleWaiters, LookForIdle, Read, Write, pause_after
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class StorageActor(GenServer):
 
     *durable*: a write is on disk before its reply. *wake* is called with the name of each queue
     that got work, once per commit; it must neither raise nor wait. *owner* says whose successor it
-    may be (see :meth:`Environment.open`). *watch_interval*: seconds between two looks for commits
+    may be (see :func:`.open_environment`). *watch_interval*: seconds between two looks for commits
     of other processes, after which *wake_for_commands* is called for all queues, as *wake* is; None
     for no looking. While no other process has the store open, it is twice as long. *signer* signs
     and verifies what jobs are enqueued with. *idle* are the callers that wait for idleness.
@@ -122,7 +122,7 @@ class StorageActor(GenServer):
 
     def init(self) -> None:
         """Open the environment. Raises StorageError."""
-        self._env = Environment.open(self._path, durable=self._durable, owner=self._owner)
+        self._env = open_environment(self._path, durable=self._durable, owner=self._owner)
         self._seen = self._env.last_transaction()
         if self._watch_interval is not None:
             watch = partial(self._until_next_look, self._watch_interval)

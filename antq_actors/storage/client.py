@@ -22,7 +22,7 @@ from antq_actors.otp.messaging import calls
 from antq_actors.storage.format.records import Claim, Filter, Span
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
-from antq_actors.storage.lmdb import environment
+from antq_actors.storage.lmdb import open_stores
 from antq_actors.storage.lmdb.directory import in_words
 from antq_actors.storage.locks import node_lock
 from antq_actors.storage.requests import IdleWaiters, LookForIdle, Read, Write
@@ -80,7 +80,7 @@ class StorageClient:
 
     def removal(self) -> StorageError | None:
         """Return the error of a store that was removed while its application ran."""
-        return environment.removal(self._path)
+        return open_stores.removal(self._path)
 
     # ---- any verb -------------------------------------------------------------------------
 

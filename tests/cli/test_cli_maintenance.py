@@ -9,7 +9,7 @@ import pytest
 from antq_actors import AntQ, Worker
 from antq_actors.cli import REFUSED, USAGE
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 KEY = "k" * 40
 
@@ -28,7 +28,7 @@ def path(tmp_path):
 
 
 def damage(path):
-    env = Environment.open(path)
+    env = open_environment(path)
     env.write(lambda txn: txn.put(keys.job_key(2), b"\0x", db=env.tables.jobs))
     env.close()
 

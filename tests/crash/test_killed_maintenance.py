@@ -8,7 +8,7 @@ from antq_actors import AntQ, Worker, maintenance
 from antq_actors.storage.admin.migrate import FORMAT_KEY
 from antq_actors.storage.format import encoding
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 JOBS = 2_500
 
@@ -71,7 +71,7 @@ def sound(path):
 
 def make_old(path):
     """Bring the store back to format 1, in which nothing was sealed."""
-    env = Environment.open(path)
+    env = open_environment(path)
 
     def unseal(txn):
         for id_ in range(11, JOBS + 1):

@@ -15,7 +15,7 @@ from support.trees import child, kill
 
 from antq_actors import AntQ, Cancel, Worker, errors
 from antq_actors.app.config import QueueConfig
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 
 class Step(Worker, max_attempts=3, name="obedient:Step"):
@@ -96,7 +96,7 @@ class Orders:
         ]
 
     def map_size(self):
-        return Environment.open(self.app.path, owner=self.app._running.names)._env.info()[
+        return open_environment(self.app.path, owner=self.app._running.names)._env.info()[
             "map_size"
         ]
 
@@ -115,7 +115,7 @@ def main(path, log, options):
     options = json.loads(options)
     map_size = options.pop("map_size", None)
     if map_size:
-        Environment.open.__func__.__kwdefaults__["map_size"] = map_size
+        open_environment.__kwdefaults__["map_size"] = map_size
     queues = {name: QueueConfig(n) for name, n in options.pop("queues", {"default": 4}).items()}
     try:
         orders = Orders(AntQ(path, queues=queues, **options).start())

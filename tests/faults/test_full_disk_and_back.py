@@ -13,7 +13,7 @@ from support.stored_jobs import Store, a_new_job
 
 from antq_actors import AntQ, Status, StorageError, StorageFull
 from antq_actors.storage.format.records import Filter
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 TINY = 2**18
 
@@ -103,7 +103,7 @@ def test_a_node_that_starts_on_a_full_disk_is_told_so_and_starts_when_there_is_r
 
 
 def test_on_a_full_disk_what_was_stored_stays_and_room_can_be_made(small_disk):
-    env = Environment.open(small_disk.path / "store")
+    env = open_environment(small_disk.path / "store")
     store, stored = Store(env), []
 
     def store_noise():

@@ -1,12 +1,12 @@
 import pytest
 from support.stored_jobs import Store
 
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 
 @pytest.fixture
 def env(tmp_path):
-    env = Environment.open(tmp_path / "store", durable=False)
+    env = open_environment(tmp_path / "store", durable=False)
     yield env
     env.close()
 

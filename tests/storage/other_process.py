@@ -9,11 +9,11 @@ PRELUDE = f"""
 import sys
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 """
 
 HOLD_OPEN = """
-    env = Environment.open(sys.argv[1])
+    env = open_environment(sys.argv[1])
     print("open", flush=True)
     sys.stdin.read()
 """

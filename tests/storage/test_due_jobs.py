@@ -12,7 +12,7 @@ from antq_actors.jobs.outcome import Completed, Failed, GivenBack
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format.records import Filter
 from antq_actors.storage.jobs import reader
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 SECOND = 1_000_000
 WAITING = (Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING)
@@ -131,7 +131,7 @@ def new_store(tmp_path):
 
     def make():
         stack.close()
-        env = Environment.open(tmp_path / str(next(numbers)), durable=False)
+        env = open_environment(tmp_path / str(next(numbers)), durable=False)
         stack.callback(env.close)
         return Store(env).has_nodes(1)
 

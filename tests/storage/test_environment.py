@@ -12,12 +12,12 @@ from support.stored_jobs import Store, a_new_job
 from antq_actors.errors import ForkError, StorageError, StorageFull
 from antq_actors.storage.format.records import Filter
 from antq_actors.storage.lmdb.directory import VolatileDirectory, storage_error
-from antq_actors.storage.lmdb.environment import Environment
-from antq_actors.storage.lmdb.transactions import Uncollected
+from antq_actors.storage.lmdb.environment import Uncollected
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 INSERT_BIG = """
     from support.stored_jobs import Store, a_new_job
-    store = Store(Environment.open(sys.argv[1], map_size=2**20))
+    store = Store(open_environment(sys.argv[1], map_size=2**20))
     print("open", flush=True)
     sys.stdin.readline()
     print(store.insert(a_new_job({"text": "x" * 2**21})), flush=True)
@@ -26,11 +26,11 @@ INSERT_BIG = """
 
 
 def test_what_is_stored_is_there_when_the_path_is_opened_again(tmp_path):
-    env = Environment.open(tmp_path / "a" / "b")
+    env = open_environment(tmp_path / "a" / "b")
     Store(env).insert(a_new_job())
     env.close()
 
-    again = Environment.open(tmp_path / "a" / "b")
+    again = open_environment(tmp_path / "a" / "b")
 
     assert Store(again).ids(Filter()) == [1]
     again.close()
@@ -49,7 +49,7 @@ def test_a_file_is_no_store(tmp_path):
     file.touch()
 
     with pytest.raises(StorageError, match=r"file is a file; .* give another path"):
-        Environment.open(file)
+        open_environment(file)
 
 
 @pytest.mark.parametrize("mode", [0o720, 0o702, 0o777])
@@ -57,7 +57,7 @@ def test_a_directory_that_others_can_write_to_is_refused(tmp_path, mode):
     tmp_path.chmod(mode)
 
     with pytest.raises(StorageError, match="chmod go-w"):
-        Environment.open(tmp_path)
+        open_environment(tmp_path)
 
     tmp_path.chmod(0o700)
     assert list(tmp_path.iterdir()) == []
@@ -67,7 +67,7 @@ def test_a_directory_inside_a_file_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(StorageError, match="cannot be used"):
-        Environment.open(tmp_path / "file" / "store")
+        open_environment(tmp_path / "file" / "store")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -75,7 +75,7 @@ def test_a_directory_that_cannot_be_written_is_refused(tmp_path):
     tmp_path.chmod(0o500)
 
     with pytest.raises(StorageError, match="not writable"):
-        Environment.open(tmp_path)
+        open_environment(tmp_path)
 
 
 def test_a_path_is_open_once_in_a_process_however_it_is_written(env, tmp_path):
@@ -83,14 +83,14 @@ def test_a_path_is_open_once_in_a_process_however_it_is_written(env, tmp_path):
     link.symlink_to(env.path)
 
     with pytest.raises(StorageError, match="already open in this process"):
-        Environment.open(link)
+        open_environment(link)
 
 
 def test_the_same_owner_gets_the_environment_that_is_open(tmp_path):
     owner = object()
-    env = Environment.open(tmp_path, owner=owner)
+    env = open_environment(tmp_path, owner=owner)
 
-    successor = Environment.open(tmp_path, owner=owner)
+    successor = open_environment(tmp_path, owner=owner)
 
     assert successor is env
     env.close()
@@ -100,7 +100,7 @@ def test_a_path_that_was_closed_can_be_opened(env):
     env.close()
     env.close()
 
-    again = Environment.open(env.path)
+    again = open_environment(env.path)
 
     again.close()
 
@@ -122,7 +122,7 @@ def test_what_is_no_lmdb_file_is_refused(tmp_path):
     (tmp_path / "data.mdb").write_bytes(b"nothing of the kind" * 1000)
 
     with pytest.raises(StorageError, match="damaged, or no store of antq_actors"):
-        Environment.open(tmp_path)
+        open_environment(tmp_path)
 
 
 def test_the_environment_of_another_program_is_left_alone(tmp_path):
@@ -130,7 +130,7 @@ def test_the_environment_of_another_program_is_left_alone(tmp_path):
         txn.put(b"theirs", b"1")
 
     with pytest.raises(StorageError, match="of another program"):
-        Environment.open(tmp_path)
+        open_environment(tmp_path)
 
     with lmdb.open(str(tmp_path)) as other, other.begin() as txn:
         assert dict(txn.cursor()) == {b"theirs": b"1"}
@@ -141,11 +141,11 @@ def test_a_newer_format_is_refused(env):
     env.close()
 
     with pytest.raises(StorageError, match=r"newer antq_actors \(format 99; .*upgrade"):
-        Environment.open(env.path)
+        open_environment(env.path)
 
 
 def test_the_map_grows_with_what_is_stored(tmp_path):
-    env = Environment.open(tmp_path, durable=False, map_size=2**17)
+    env = open_environment(tmp_path, durable=False, map_size=2**17)
     store = Store(env)
 
     ids = store.insert_many([a_new_job({"text": "x" * 2**16}) for _ in range(32)])
@@ -158,7 +158,7 @@ def test_the_map_grows_with_what_is_stored(tmp_path):
 def test_a_map_that_another_process_enlarged_is_adopted(tmp_path):
     with OtherProcess(INSERT_BIG, tmp_path) as other:
         assert other.first_line == "open"
-        env = Environment.open(tmp_path, map_size=2**20)
+        env = open_environment(tmp_path, map_size=2**20)
         other.tell("insert")
         assert other.read() == "1"
 
@@ -197,7 +197,7 @@ def test_a_fork_does_not_use_its_parents_environment_but_may_open_its_own(env):
             with pytest.raises(ForkError, match="after the fork"):
                 env.read(lambda txn: txn.id())
             env.close()
-            own = Environment.open(env.path)
+            own = open_environment(env.path)
             answers.append(Store(own).insert(a_new_job()))
             own.close()
         finally:
@@ -231,7 +231,7 @@ def test_what_lmdb_says_is_said_in_words_that_help(tmp_path, error, kind, text):
 OPEN_WHEN_TOLD = """
     print("ready", flush=True)
     for path in sys.stdin:
-        Environment.open(path.strip()).close()
+        open_environment(path.strip()).close()
         print("opened", flush=True)
 """
 

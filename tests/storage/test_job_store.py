@@ -19,8 +19,8 @@ from antq_actors.jobs.outcome import (
 from antq_actors.jobs.state import ACTIVE, ErrorEntry, Status
 from antq_actors.storage.format.records import Filter, Settlement, Span
 from antq_actors.storage.jobs import job_store
-from antq_actors.storage.lmdb.environment import Environment
 from antq_actors.storage.lmdb.keys import LARGEST_ID
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 SECOND = 1_000_000
 
@@ -55,13 +55,13 @@ def test_ids_ascend_and_are_answered_in_order(store):
 
 
 def test_ids_never_repeat_after_the_newest_is_deleted_and_the_store_opened_anew(tmp_path):
-    env = Environment.open(tmp_path)
+    env = open_environment(tmp_path)
     store = Store(env)
     store.insert_many([a_new_job() for _ in range(3)])
     store.delete(3)
     env.close()
 
-    reopened = Environment.open(tmp_path)
+    reopened = open_environment(tmp_path)
     id_ = Store(reopened).insert(a_new_job())
     reopened.close()
 

@@ -24,7 +24,7 @@ from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.writer import ISOLATION_MICROSECONDS
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 FAILED = Status.FAILED
 MOST_INTERRUPTIONS = 2
@@ -51,7 +51,7 @@ class JobStoreModel(RuleBasedStateMachine):
     @initialize()
     def open(self):
         self.directory = tempfile.TemporaryDirectory()
-        self.env = Environment.open(self.directory.name, durable=False)
+        self.env = open_environment(self.directory.name, durable=False)
         self.store = Store(self.env).has_nodes(1, 2)
         self.isolated = {}
         self.jobs = {}
@@ -369,7 +369,7 @@ class JobStoreModel(RuleBasedStateMachine):
     @rule()
     def reopen(self):
         self.env.close()
-        self.env = Environment.open(self.directory.name, durable=False)
+        self.env = open_environment(self.directory.name, durable=False)
         self.store = Store(self.env).has_nodes(1, 2)
         self.isolated = {}
 

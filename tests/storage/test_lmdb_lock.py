@@ -11,7 +11,7 @@ from other_process import OtherProcess
 from support.stored_jobs import Store, a_new_job
 
 from antq_actors.storage.admin import maintenance
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 from antq_actors.storage.locks import store_lock
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="locks of an open file")
@@ -26,7 +26,7 @@ OPENER = """
         said = "done"
         try:
             match line.strip():
-                case "open": env = Environment.open(sys.argv[1])
+                case "open": env = open_environment(sys.argv[1])
                 case "close": env.close()
                 case "compact": maintenance.compact(sys.argv[1])
                 case "lose": open(sys.argv[1] + "/lock.mdb").close()
@@ -39,7 +39,7 @@ OPENER = """
 
 @pytest.fixture
 def env(tmp_path):
-    env = Environment.open(tmp_path / "store")
+    env = open_environment(tmp_path / "store")
     yield env
     env.close()
 
@@ -172,7 +172,7 @@ def test_a_process_that_was_stopped_while_it_opens_a_store_keeps_nobody_out(tmp_
     directory = os.open(tmp_path, os.O_RDONLY)
     fcntl.flock(directory, fcntl.LOCK_EX)
 
-    Environment.open(tmp_path).close()
+    open_environment(tmp_path).close()
 
     os.close(directory)
 
@@ -183,7 +183,7 @@ def test_a_file_system_without_locks_on_directories_can_hold_a_store(tmp_path, m
 
     monkeypatch.setattr(fcntl, "flock", refuse)
 
-    env = Environment.open(tmp_path)
+    env = open_environment(tmp_path)
 
     assert Store(env).insert(a_new_job()) == 1
     env.close()

@@ -16,7 +16,7 @@ from antq_actors.storage.admin.migrate import FORMAT, FORMAT_KEY, Migration, Ste
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 
 def a_store_of_format_1(path, jobs):
@@ -26,7 +26,7 @@ def a_store_of_format_1(path, jobs):
 
 def an_open_store_of_format_1(path, jobs):
     """What the first release wrote: specs stood bare."""
-    env = Environment.open(path, durable=False)
+    env = open_environment(path, durable=False)
     Store(env).insert_many([a_new_job({"n": n}) for n in range(jobs)])
 
     def unseal(txn):
@@ -55,7 +55,7 @@ def sealed(env):
 def test_a_small_store_is_migrated_when_it_is_opened(tmp_path, caplog):
     a_store_of_format_1(tmp_path, 5)
 
-    env = Environment.open(tmp_path)
+    env = open_environment(tmp_path)
 
     assert (format_of(env), sealed(env)) == (FORMAT, 5)
     assert Store(env).findings() == []
@@ -69,12 +69,12 @@ def test_a_large_store_is_refused_with_the_command_that_migrates_it(tmp_path, mo
     a_store_of_format_1(tmp_path, 5)
 
     with pytest.raises(StorageError, match=rf"5 jobs.*`antq migrate --path {tmp_path}`"):
-        Environment.open(tmp_path)
+        open_environment(tmp_path)
 
-    env = Environment.open(tmp_path, migrate=True)
+    env = open_environment(tmp_path, migrate=True)
     assert (format_of(env), sealed(env)) == (FORMAT, 5)
     env.close()
-    Environment.open(tmp_path).close()
+    open_environment(tmp_path).close()
 
 
 def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_opens_it(tmp_path, monkeypatch):
@@ -93,8 +93,8 @@ def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_opens_it(tmp_p
     env.close()
 
     with pytest.raises(StorageError, match=r"is being brought from format 1 to 3.*antq migrate"):
-        Environment.open(tmp_path)
-    env = Environment.open(tmp_path, migrate=True)
+        open_environment(tmp_path)
+    env = open_environment(tmp_path, migrate=True)
     assert (format_of(env), sealed(env)) == (FORMAT, 5)
     assert Store(env).findings() == []
     env.close()
@@ -103,7 +103,7 @@ def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_opens_it(tmp_p
 def test_a_migration_that_needs_more_room_than_the_map_has_enlarges_it(tmp_path):
     a_store_of_format_1(tmp_path, 3_000)
 
-    env = Environment.open(tmp_path, migrate=True, map_size=2**16)
+    env = open_environment(tmp_path, migrate=True, map_size=2**16)
 
     assert (format_of(env), sealed(env)) == (FORMAT, 3_000)
     assert Store(env).findings() == []
@@ -111,7 +111,7 @@ def test_a_migration_that_needs_more_room_than_the_map_has_enlarges_it(tmp_path)
 
 
 def test_several_steps_are_done_in_order_each_once(tmp_path):
-    env = Environment.open(tmp_path, durable=False)
+    env = open_environment(tmp_path, durable=False)
     done = []
     steps = [
         *migrate.STEPS,
@@ -131,7 +131,7 @@ def test_a_large_store_of_format_2_is_migrated_at_once_and_keeps_its_jobs(tmp_pa
     monkeypatch.setattr(migrate, "_A_MOMENT", 2)
     a_store_of_format_2(tmp_path, 5)
 
-    env = Environment.open(tmp_path)
+    env = open_environment(tmp_path)
 
     store = Store(env)
     job = store.get(1)
@@ -144,7 +144,7 @@ def test_a_large_store_of_format_2_is_migrated_at_once_and_keeps_its_jobs(tmp_pa
 
 def a_store_of_format_2(path, jobs):
     """What the release before this one wrote: no job had a start, and no error a type."""
-    env = Environment.open(path, durable=False)
+    env = open_environment(path, durable=False)
     store = Store(env).has_nodes(1)
     store.insert_many([a_new_job({"n": n}) for n in range(jobs)])
     (job,) = store.claim(now=1)
@@ -162,19 +162,19 @@ def a_store_of_format_2(path, jobs):
 
 
 def test_a_store_that_another_process_has_open_is_not_migrated(tmp_path):
-    Environment.open(tmp_path, durable=False).close()
+    open_environment(tmp_path, durable=False).close()
     with OtherProcess(HOLD_OPEN, tmp_path) as other:
         assert other.first_line == "open"
-        env = Environment.open(tmp_path)
+        env = open_environment(tmp_path)
         env.write(lambda txn: txn.put(FORMAT_KEY, b"1", db=env.tables.meta))
         env.close()
 
         with pytest.raises(StorageError, match=r"format 1 to 3, and a process of an earlier.*stop"):
-            Environment.open(tmp_path)
+            open_environment(tmp_path)
         with pytest.raises(StorageError, match=r"another process has .* open.*stop"):
             maintenance.migrate(tmp_path)
 
-    Environment.open(tmp_path).close()
+    open_environment(tmp_path).close()
 
 
 MIGRATE_WHEN_TOLD = """
@@ -185,7 +185,7 @@ MIGRATE_WHEN_TOLD = """
         sys.stdin.readline()
         migrate(*arguments)
     Migration.run = run
-    Environment.open(sys.argv[1])
+    open_environment(sys.argv[1])
     print("open", flush=True)
     sys.stdin.read()
 """
@@ -196,7 +196,7 @@ def test_of_those_that_open_at_once_one_migrates_and_the_others_wait(tmp_path):
 
     with OtherProcess(MIGRATE_WHEN_TOLD, tmp_path) as other, ThreadPoolExecutor() as threads:
         assert other.first_line == "migrates"
-        opened = threads.submit(Environment.open, tmp_path)
+        opened = threads.submit(open_environment, tmp_path)
         other.tell("go on")
         env = opened.result(30)
         assert other.read() == "open"

@@ -11,8 +11,8 @@ from other_process import OtherProcess
 from support.namespaces import UNSHARE, entering, needs_namespaces
 
 from antq_actors import AntQ, Status, StorageError, Worker
-from antq_actors.storage.lmdb import environment
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb import open_stores
+from antq_actors.storage.lmdb.open_stores import open_environment
 from antq_actors.storage.locks import store_lock
 from antq_actors.storage.locks.file_lock import LockFile
 from antq_actors.storage.locks.store_lock import StoreLock
@@ -440,13 +440,13 @@ def test_on_a_mac_a_second_process_is_refused_until_the_first_has_closed(tmp_pat
 
 
 def test_on_a_mac_one_process_opens_and_migrates_and_closes_as_elsewhere(tmp_path, on_a_mac):
-    env = Environment.open(tmp_path)
+    env = open_environment(tmp_path)
     assert not env.is_shared
-    assert env._lock.take_exclusively()
-    env._lock.share()
+    assert env.lock.take_exclusively()
+    env.lock.share()
     with pytest.raises(StorageError, match="on darwin one at a time"):
         StoreLock(tmp_path)
     env.close()
 
-    assert environment.opened(tmp_path) is None
-    Environment.open(tmp_path).close()
+    assert open_stores.opened(tmp_path) is None
+    open_environment(tmp_path).close()

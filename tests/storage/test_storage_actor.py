@@ -12,12 +12,12 @@ from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.admin.verify import verify
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs.job_store import JobStore
-from antq_actors.storage.lmdb.environment import Environment, opened
+from antq_actors.storage.lmdb.open_stores import open_environment, opened
 from antq_actors.storage.requests import Read, Write
 
 INSERT = """
     from support.stored_jobs import Store, a_new_job
-    store = Store(Environment.open(sys.argv[1]))
+    store = Store(open_environment(sys.argv[1]))
     print("open", flush=True)
     sys.stdin.readline()
     store.insert(a_new_job(queue="foreign"))
@@ -293,7 +293,7 @@ def test_a_stop_stores_what_was_taken_and_closes(start, tmp_path):
 
     otp.stop(actor)
 
-    env = Environment.open(tmp_path / "store")
+    env = open_environment(tmp_path / "store")
     assert env.read(lambda txn: txn.stat(env.tables.jobs)["entries"]) == 1
     env.close()
 
@@ -329,7 +329,7 @@ def test_what_is_no_request_is_refused_and_the_actor_lives_on(start):
 
 
 READ_ON = """
-    env = Environment.open(sys.argv[1])
+    env = open_environment(sys.argv[1])
     reading = env._env.begin()
     print(reading.stat()["entries"] > 0, flush=True)
     sys.stdin.read()

@@ -2,13 +2,13 @@
 
 from antq_actors.storage.admin.verify import verify
 from antq_actors.storage.lmdb import file_check
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 
 
 def findings(path):
     """What is wrong with the store in *path*, which nobody has open."""
     found = file_check.walk(path)
-    env = Environment.open(path)
+    env = open_environment(path)
     try:
         return found + env.read(lambda txn: verify(txn, env.tables))
     finally:

@@ -27,9 +27,9 @@ from antq_actors.storage.admin.migrate import BATCH, payloads
 from antq_actors.storage.admin.verify import verify as verify_tables
 from antq_actors.storage.format.encoding import Signer, contents
 from antq_actors.storage.jobs.job_store import read, write
-from antq_actors.storage.lmdb import environment, file_check
+from antq_actors.storage.lmdb import file_check, open_stores
 from antq_actors.storage.lmdb.directory import in_words, real, storage_error
-from antq_actors.storage.lmdb.environment import Environment
+from antq_actors.storage.lmdb.open_stores import open_environment
 from antq_actors.storage.locks import node_lock
 from antq_actors.storage.locks.store_lock import StoreLock
 
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.jobs.job_store import JobStore
+    from antq_actors.storage.lmdb.environment import Environment
     from antq_actors.storage.lmdb.keys import Tables
 
 __all__ = [
@@ -75,7 +76,7 @@ def verify(path: str | os.PathLike[str], *, signing_keys: Sequence[bytes] = ()) 
     began.
     """
     store = _existing(path)
-    if environment.opened(store) is None:
+    if open_stores.opened(store) is None:
         damage = _walk_if_unused(store)
         if damage:
             return damage
@@ -112,7 +113,7 @@ def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
         raise _damaged_backup(backed_up, damage)
     with atomic_directory(target) as directory:
         _copy_file(backed_up / DATA_FILE, directory / DATA_FILE)
-        env = Environment.open(directory, migrate=True)
+        env = open_environment(directory, migrate=True)
         try:
             damage = findings(env)
             if damage:
@@ -136,7 +137,7 @@ def compact(path: str | os.PathLike[str]) -> Compacted:
     with _exclusively_locked(store) as lock:
         for left in store.glob(f"{_COMPACTING}*"):  # by one that was killed
             shutil.rmtree(left, ignore_errors=True)
-        env = Environment.open(store, lock=lock)
+        env = open_environment(store, lock=lock)
         with tempfile.TemporaryDirectory(prefix=_COMPACTING, dir=store) as folder:
             try:
                 _refuse_living_nodes(env)
@@ -156,7 +157,7 @@ def migrate(path: str | os.PathLike[str]) -> None:
     """Bring a store to the format of this release; one that has it is left as it is."""
     store = _existing(path)
     with _exclusively_locked(store) as lock:
-        Environment.open(store, lock=lock, migrate=True).close()
+        open_environment(store, lock=lock, migrate=True).close()
 
 
 def reseal(path: str | os.PathLike[str], signing_keys: Sequence[bytes] = ()) -> int:
@@ -167,7 +168,7 @@ def reseal(path: str | os.PathLike[str], signing_keys: Sequence[bytes] = ()) -> 
     """
     store, signer = _existing(path), Signer(signing_keys)
     with _exclusively_locked(store) as lock:
-        env = Environment.open(store, lock=lock)
+        env = open_environment(store, lock=lock)
         try:
             _refuse_living_nodes(env)
             return reseal_all(env, signer)
@@ -205,11 +206,11 @@ def _existing(path: str | os.PathLike[str]) -> Path:
 def _opened(path: str | os.PathLike[str]) -> Iterator[Environment]:
     """Return the environment that this process has open, or one for the time of the block."""
     store = _existing(path)
-    env = environment.opened(store)
+    env = open_stores.opened(store)
     if env is not None:
         yield env
         return
-    env = Environment.open(store)
+    env = open_environment(store)
     try:
         yield env
     finally:
@@ -218,7 +219,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Environment]:
 
 @contextmanager
 def _exclusively_locked(store: Path) -> Iterator[StoreLock]:
-    if environment.opened(store) is not None:
+    if open_stores.opened(store) is not None:
         raise StorageError(f"{store} is open in this process; stop the AntQ that has it first")
     lock = StoreLock(store, exclusive=True)
     try:

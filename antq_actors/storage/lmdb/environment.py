@@ -1,127 +1,106 @@
-"""LMDB: opened, grown, closed, and its transactions run.
+"""An open LMDB environment: its transactions begun, committed, aborted, and repeated if need be.
 
-Its errors become ours here and nowhere else. A process opens a path once, because LMDB does not
-bear it twice; and never uses it in a fork.
+LMDB's errors become ours here and nowhere else.
+
+Python's garbage collector does not run within a transaction. It runs in whatever thread has made
+one object too many, and calls finalizers there: code of the program, which may enqueue a job. In
+the middle of a transaction that could neither be done, because LMDB's own code may be at work
+further up, nor be waited for. What the program itself wants of the collector stands, but for one
+thing: a ``gc.disable()`` in another thread during such a stretch, which mostly takes less than a
+millisecond, is not kept.
+
+Each transaction looks whether the files of the store are still those that others find at its path:
+a process keeps the files that it has open, also when they were deleted or others have their names.
 """
 
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import threading
+import time
+from _thread import get_ident
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import lmdb
 
-from antq_actors.errors import StorageError
-from antq_actors.storage.admin.migrate import Migration
+from antq_actors.errors import ForkError, StorageError
 from antq_actors.storage.lmdb import directory, file_check
-from antq_actors.storage.lmdb.directory import StoreRemoved, removed, storage_error
-from antq_actors.storage.lmdb.keys import TABLE_NAMES, Tables
-from antq_actors.storage.lmdb.transactions import OpenFiles, Transactions
+from antq_actors.storage.lmdb.directory import removed, storage_error
+from antq_actors.storage.lmdb.keys import TABLE_NAMES, open_tables
 from antq_actors.storage.locks import store_lock
-from antq_actors.storage.locks.store_lock import StoreLock, opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.locks.store_lock import StoreLock
 
 T = TypeVar("T")
 
-_FIRST_MAP_BYTES: Final = 64 * 2**20
-"""Bytes. It doubles when full; the file takes only what is used of it."""
 _MOST_READERS: Final = 1024
 """Threads of all processes that may read at once; 64 bytes of the lock file each."""
 _LOCK_FILE_BYTES: Final = 64 * _MOST_READERS + 4096
 """Bytes of the lock file; LMDB has as many readers as find room in it."""
 
-_guard = threading.RLock()
-_open: Final[dict[Path, Environment]] = {}
-_removed: Final[dict[Path, tuple[object, str]]] = {}
+_COMMIT: Final = lmdb.Transaction.commit
+_NO_DATABASE: Final = (None,)
+"""The argument of the one call that begins a transaction."""
+
+_LOCKS_SECONDS: Final = 1.0
+"""Between two times that LMDB's locks are taken again; it costs a microsecond."""
+_MTIME_SECONDS: Final = 2.5
+"""A directory that changes twice within this time may have one time of change for both."""
+
+guard: Final = threading.RLock()
+"""Held while an environment is opened or closed."""
+open_here: Final[dict[Path, Environment]] = {}
+"""The environments that this process has open."""
+removed_here: Final[dict[Path, tuple[object, str]]] = {}
 """Stores that were removed while they were open: whose they were, who must make no new one, and
 what was found.
 """
-_kept: Final[list[Environment]] = []
-"""The parent's, in a fork: kept, so that nothing is done at their deletion."""
 
 
-def open_tables(env: lmdb.Environment, path: Path) -> Tables:
-    """Open the tables, making those of a new store.
+class Environment:
+    """An open store, which runs transactions.
 
-    Raises StorageError for an environment of something else.
-    """
-    with env.begin() as txn:
-        are_there = all(txn.get(name.encode()) is not None for name in TABLE_NAMES)
-    if not are_there:
-        _make_tables(env, path)
-    return Tables(**{name: env.open_db(name.encode(), create=False) for name in TABLE_NAMES})
+    *durable*: each commit is on disk when it returns. *owner*: see :func:`open_environment`.
+    *map_size*: bytes to begin with. *lock* is held while it is open; one of who needs the store
+    alone is kept when it is closed.
 
-
-def _make_tables(env: lmdb.Environment, path: Path) -> None:
-    """Make all in one transaction: who opens the store in the meantime sees none or all of them."""
-    with env.begin(write=True) as txn:
-        if txn.stat()["entries"] and txn.get(b"meta") is None:
-            raise StorageError(
-                f"{path} holds an LMDB environment of another program; give another path"
-            )
-        for name in TABLE_NAMES:
-            env.open_db(name.encode(), txn=txn)
-
-
-class Environment(Transactions):
-    """An open store.
-
-    *durable*: each commit is on disk when it returns. *owner*: opening the same path again with
-    the same owner answers the same environment, as the successor of a killed storage actor needs
-    it. *map_size*: bytes to begin with. *lock*: held by who needs the store alone, and kept when it
-    is closed. *migrate*: also a migration that takes a while is done.
-
-    Raises StorageError when the path cannot be used, saying why, or this process has it open.
+    Raises StorageError when the path cannot be used, saying why.
     """
 
     tables: Tables
 
-    @classmethod
-    def open(
-        cls,
-        path: str | os.PathLike[str],
-        *,
-        durable: bool = True,
-        owner: object = None,
-        map_size: int = _FIRST_MAP_BYTES,
-        lock: StoreLock | None = None,
-        migrate: bool = False,
-    ) -> Environment:
-        """Open the store in the directory *path*, making it if need be."""
-        if owner is not None and (error := removal(path, owner)) is not None:
-            raise error
-        real = directory.prepare(path)
-        with _guard:
-            there = _open.get(real)
-            if there is not None:
-                if owner is not None and there._owner is owner:  # noqa: SLF001 - its own kind
-                    return there
-                raise StorageError(
-                    f"{real} is already open in this process; use the AntQ that has it, or stop"
-                    " that one first"
-                )
-            with opening(real), ExitStack() as undo:
-                held = StoreLock(real) if lock is None else lock
-                if lock is None:
-                    undo.callback(held.release)
-                env = cls(real, durable=durable, owner=owner, map_size=map_size, lock=held)
-                undo.callback(env.close)
-                _bring_up_to_date(env, migrate=migrate)
-                undo.pop_all()
-            return env
-
     def __init__(
         self, path: Path, *, durable: bool, owner: object, map_size: int, lock: StoreLock
     ) -> None:
-        super().__init__(path, lock, durable=durable)
-        self._owner = owner
+        self.path = path
+        self.owner = owner
+        self.lock = lock
+        self._durable = durable
+        self._locks_due = 0.0
+        """When LMDB's locks are taken again."""
+        self._pid = os.getpid()
+        self._closed = False
+        self._write_lock = threading.RLock()
+        """Its holder has the environment alone: a killed storage actor's thread may still be at its
+        last transaction when its successor begins, and a map must not grow under it.
+        """
+        self._under_way: list[lmdb.Transaction] | None = None
+        """The transaction of whoever has the write lock, from the very step on in which it begins.
+        """
+        self._map_lock = threading.RLock()
+        """Its holder keeps the map from being enlarged or closed, and nobody from writing."""
+        self._directory = os.fspath(path)
+        self._data_file = path / "data.mdb"
+        self._checked: tuple[int, int, int] | None = None
+        """The state of the directory in which the files were there."""
         store_lock.check_lmdb_lock(path, lock)
         directory.reserve_lock_file(path, _LOCK_FILE_BYTES)
         file_check.check(path)
@@ -140,25 +119,156 @@ class Environment(Transactions):
                 undo.callback(self._env.close)
                 self._begin_read = self._env.begin
                 self._begin_write = functools.partial(self._env.begin, write=True)
-                self._files = OpenFiles(path, (lock, self._lmdb_lock))
+                self._data = self._data_file.stat()
                 self.clear_dead_readers()
                 self.tables = open_tables(self._env, path)
             except (lmdb.Error, OSError) as error:
                 raise storage_error(error, path) from error
             undo.pop_all()
-        _open[path] = self
+        open_here[path] = self
 
     def close(self) -> None:
         """Close it; once more is no error. In a fork it does nothing: it is the parent's."""
-        with self._write_lock, self._map_lock, _guard:
+        with self._write_lock, self._map_lock, guard:
             if self._closed or self._pid != os.getpid():
                 return
             self._closed = True
-            del _open[self.path]
+            del open_here[self.path]
             self._env.close()
             self._lmdb_lock.release()
-            if not self._lock.is_exclusive:
-                self._lock.release()
+            if not self.lock.is_exclusive:
+                self.lock.release()
+
+    def write(self, work: Callable[[lmdb.Transaction], T], commits: list[None] | None = None) -> T:
+        """Return what *work* returns, in a write transaction that is committed if it returns.
+
+        *commits* gets an entry in the very step that commits. *work* may be repeated, as when the
+        map was full and is enlarged: it must change nothing but the transaction. Raises what *work*
+        raises, having changed nothing; StorageError when LMDB fails, StorageFull when the disk is
+        full.
+        """
+        noted: list[None] = [] if commits is None else commits
+
+        def work_and_commit(txn: lmdb.Transaction) -> T:
+            result = work(txn)
+            self._check_files()
+            # One call, so that no exception and no handler of a signal comes between its halves.
+            noted.extend(map(_COMMIT, (txn,)))
+            return result
+
+        is_outermost = not self._write_lock._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - as a Condition asks
+        while True:
+            try:
+                return self._transact(work_and_commit, write=True)
+            except lmdb.MapFullError:
+                self._grow()
+            except lmdb.Error as error:
+                raise storage_error(error, self.path) from error
+            except BaseException:
+                if is_outermost:
+                    self._let_go()
+                raise
+
+    def read(self, work: Callable[[lmdb.Transaction], T]) -> T:
+        """Return what *work* returns, in a read transaction.
+
+        Keep it short: while it lasts, no page is reused, and the file grows for good.
+        """
+
+        def checked(txn: lmdb.Transaction) -> T:
+            self._check_files()
+            return work(txn)
+
+        is_outermost = not _is_owned(self._write_lock)
+        try:
+            return self._transact(checked, write=False)
+        except lmdb.Error as error:
+            raise storage_error(error, self.path) from error
+        except BaseException:
+            if is_outermost:
+                self._let_go()
+            raise
+
+    def _transact(self, work: Callable[[lmdb.Transaction], T], *, write: bool) -> T:
+        """Return what *work* returns, in a transaction.
+
+        The handler of a signal that comes in the middle of it may need one of its own, in this very
+        thread, and could wait for ever for this one to end. So it aborts it, and *work* is
+        repeated. Finalizers could do so, too, but they may come in the middle of LMDB's own code:
+        the collector has to wait.
+
+        Its callers let go of what is left when it is cut short: within this very frame there are
+        instructions, such as a ``try``, that no handler covers.
+        """
+        while True:
+            mine: list[lmdb.Transaction] = []
+            with self._write_lock, uncollected:
+                for outer in self._under_way or ():  # further up, in this thread
+                    outer.abort()
+                self._under_way = mine
+                try:
+                    self._begin(mine, write=write)
+                    with mine[0] as txn:
+                        return work(txn)
+                except lmdb.Error:
+                    if self._under_way is mine:
+                        raise
+                    # Aborted by another one of this thread, which took its place.
+                finally:
+                    for each in mine:
+                        each.abort()
+                    self._under_way = None
+
+    def _begin(self, txns: list[lmdb.Transaction], *, write: bool) -> None:
+        """Begin a transaction and note it, in one step."""
+        if self._closed or self._pid != os.getpid():
+            self._check()
+        begin = self._begin_write if write else self._begin_read
+        try:
+            txns.extend(map(begin, _NO_DATABASE))
+        except lmdb.MapResizedError:
+            with self._map_lock:
+                self._env.set_mapsize(0)  # another process enlarged it: adopt
+            txns.extend(map(begin, _NO_DATABASE))
+
+    def _let_go(self) -> None:
+        """Let go of what this thread has left, that was cut short where no ``with`` notices it.
+
+        Only a tracer's exception, say, can do that: between two instructions of ours. That of a
+        signal, or of another thread, comes with a call.
+        """
+        if _is_owned(self._write_lock):
+            for txn in self._under_way or ():
+                txn.abort()
+            self._under_way = None
+        for lock in (self._write_lock, self._map_lock):
+            while _is_owned(lock):
+                lock.release()
+        uncollected.let_go()
+
+    @property
+    def is_uncontended(self) -> bool:
+        """Whether a write would begin at once: no other thread or process is at one."""
+        return self._under_way is None and not self.lock.is_shared()
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether another process has the store open, as far as one can tell."""
+        return self.lock.is_shared()
+
+    def last_transaction(self) -> int:
+        """Return the number of the last committed write transaction, of whatever process."""
+        self._check()
+        return int(self._env.info()["last_txnid"])
+
+    def clear_dead_readers(self) -> None:
+        """Forget readers whose process was killed, so that their pages can be reused.
+
+        LMDB takes a process for dead that lost its lock: then nobody's are forgotten.
+        """
+        self._lmdb_lock.take_again()
+        if not self._lmdb_lock.is_lost_by(self.lock.find_others()):
+            self._env.reader_check()
 
     def copy(self, directory: Path) -> None:
         """Copy it as it is now, without its gaps, into an empty directory, while others go on.
@@ -198,99 +308,127 @@ class Environment(Transactions):
         self._map_lock.release()
         self._write_lock.release()
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
         """Let go, in a fork, of the copy of what stays open in the parent."""
         self._env.close()
 
-    def _note_removal(self, finding: str) -> None:
-        """Remember it for the successor of a killed storage actor."""
-        if self._owner is not None:
-            _removed[self.path] = self._owner, finding
+    def _check_files(self) -> None:
+        """Raise StoreRemoved unless others, and the next start, find the files that are open here.
 
+        What is not durable is gone with its process anyway, and nobody else looks for it.
+        """
+        if not self._durable:
+            return
+        finding = self._find_loss()
+        if finding is not None:
+            if self.owner is not None:  # for the successor of a killed storage actor
+                removed_here[self.path] = self.owner, finding
+            raise removed(self.path, finding)
+        now = time.monotonic()
+        if now > self._locks_due:
+            self._locks_due = now + _LOCKS_SECONDS
+            self._lmdb_lock.take_again()
 
-def removal(path: str | os.PathLike[str], owner: object = None) -> StoreRemoved | None:
-    """Return the error of a store that was removed while it was open, and is not closed for good.
+    def _find_loss(self) -> str | None:
+        """Return what is not there any more, in words; None: all is."""
+        try:
+            there = os.stat(self._directory)  # noqa: PTH116 - a fifth faster
+        except (FileNotFoundError, NotADirectoryError):
+            return "its directory is gone"
+        except OSError:
+            return None  # this process may not look there any more, as after setuid(): no removal
+        # A directory that has not changed has the files that it had. They are not asked each time:
+        # where the system is asked for a file's times, each write has to store new ones.
+        state = there.st_dev, there.st_ino, there.st_mtime_ns
+        if state == self._checked:
+            return None
+        finding = self._find_lost_file()
+        if finding is None and time.time() > there.st_mtime + _MTIME_SECONDS:
+            self._checked = state
+        return finding
 
-    *owner*: only if it was his.
-    """
-    real = Path(os.path.realpath(path))
-    whose, finding = _removed.get(real, (None, ""))
-    if whose is None or owner not in (None, whose):
+    def _find_lost_file(self) -> str | None:
+        try:
+            if not os.path.samestat(self._data_file.stat(), self._data):
+                return "its data.mdb is another file"
+        except (FileNotFoundError, NotADirectoryError):
+            return "its data.mdb is gone"
+        except OSError:
+            return None
+        if self.lock.is_deleted() or self._lmdb_lock.is_deleted():
+            return "one of its lock files, store.lock and lock.mdb, is gone"
         return None
-    return removed(real, finding)
+
+    def _grow(self) -> None:
+        try:
+            # A reader that was killed keeps pages from being used again, and so the map full.
+            self.clear_dead_readers()
+            with self._write_lock, self._map_lock:
+                self._env.set_mapsize(2 * self._env.info()["map_size"])
+        except lmdb.Error as error:
+            raise storage_error(error, self.path) from error
+
+    def _check(self) -> None:
+        if self._pid != os.getpid():
+            raise ForkError(
+                f"this process is a fork of the one that opened {self.path}, and a store cannot be"
+                " carried across a fork: start the AntQ after the fork (with gunicorn: in"
+                " post_fork, or without preload)"
+            )
+        if self._closed:
+            raise StorageError(f"{self.path} was closed")
 
 
-def opened(path: str | os.PathLike[str]) -> Environment | None:
-    """Return the environment of *path* that this process has open, if it has."""
-    return _open.get(Path(os.path.realpath(path)))
+def _is_owned(lock: threading.RLock) -> bool:
+    """Return whether this thread holds *lock*; as a Condition asks."""
+    return bool(lock._is_owned())  # type: ignore[attr-defined] # noqa: SLF001
 
 
-def _bring_up_to_date(env: Environment, *, migrate: bool) -> None:
-    """Migrate a store of an older format: at once if that takes a moment, or if it was asked for.
+# ---- the collector --------------------------------------------------------------------------
 
-    Raises StorageError when it takes longer, or another process has the store open. That is one of
-    an earlier release: one of this waits until the store is opened here.
+
+class Uncollected:
+    """A stretch in which Python's garbage collector does not run, so that no finalizer does.
+
+    A context manager for all threads; the collector is back when the last one has left. Within the
+    same thread it is no stretch of its own, and ends with the inner one.
     """
-    migration = Migration(env._env, env.tables, env.path)  # noqa: SLF001 - a part of it
-    migration.begin()
-    if not migration.is_due:
-        return
-    if not migrate:
-        migration.check_brevity()
-    lock = env._lock  # noqa: SLF001 - a part of it
-    if lock.is_exclusive:
-        migration.run(env.write)
-        return
-    if not lock.take_exclusively():
-        raise migration.in_use_error()
-    migration.run(env.write)
-    lock.share()
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._threads: set[int] = set()
+        self._is_ours = False
+        """Whether the collector was on, and is off because of us."""
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._threads.add(get_ident())
+            if gc.isenabled():
+                self._is_ours = True
+                gc.disable()
+
+    def __exit__(self, *_exception: object) -> None:
+        """End this thread's stretch, if it has one."""
+        with self._lock:
+            self._threads.discard(get_ident())
+            if self._is_ours and not self._threads:
+                self._is_ours = False
+                gc.enable()
+
+    def let_go(self) -> None:
+        """End this thread's stretch, wherever in it the thread was cut short."""
+        while self._lock._is_owned():  # type: ignore[attr-defined] # noqa: SLF001
+            self._lock.release()
+        self.__exit__()
+
+    def renew(self) -> None:
+        """Begin anew in a forked child, which has none of the other threads."""
+        self._lock = threading.RLock()
+        self._threads.clear()
+        self.__exit__()
 
 
-def close_left_open(path: str | os.PathLike[str], owner: object) -> None:
-    """Close what a killed storage actor of *owner* left open, if nobody took it over.
-
-    Its thread may be at its last transaction; that one is waited for.
-    """
-    real = Path(os.path.realpath(path))
-    env = _open.get(real)
-    if env is not None and env._owner is owner:  # noqa: SLF001 - its own kind
-        env.close()
-    if removal(real, owner) is not None:
-        del _removed[real]
-
-
-# A fork copies the environments, but LMDB binds them to the parent. Between two transactions a
-# copy can be closed without touching anything that the parent shares, and the child may then open
-# the path itself. So a fork waits for the write lock, as everyone else.
-
-_FORK_TIMEOUT_SECONDS: Final = 5.0
-_held_over_fork: Final[list[Environment]] = []
-
-
-def _before_fork() -> None:
-    _guard.acquire()
-    _held_over_fork.extend(env for env in _open.values() if env.freeze(_FORK_TIMEOUT_SECONDS))
-
-
-def _after_in_parent() -> None:
-    for env in _held_over_fork:
-        env.unfreeze()
-    _held_over_fork.clear()
-    _guard.release()
-
-
-def _after_in_child() -> None:
-    _kept.extend(_open.values())
-    _open.clear()
-    for env in _held_over_fork:
-        env._abandon()  # noqa: SLF001 - its own kind
-    _after_in_parent()
-
+uncollected: Final = Uncollected()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork,
-        after_in_parent=_after_in_parent,
-        after_in_child=_after_in_child,
-    )
+    os.register_at_fork(after_in_child=uncollected.renew)

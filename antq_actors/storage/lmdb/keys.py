@@ -30,6 +30,7 @@ from antq_actors.jobs.state import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import lmdb
     from lmdb import _Database
@@ -93,6 +94,29 @@ class Tables:
 
 
 TABLE_NAMES: Final = tuple(field.name for field in fields(Tables))
+
+
+def open_tables(env: lmdb.Environment, path: Path) -> Tables:
+    """Open the tables, making those of a new store.
+
+    Raises StorageError for an environment of something else.
+    """
+    with env.begin() as txn:
+        are_there = all(txn.get(name.encode()) is not None for name in TABLE_NAMES)
+    if not are_there:
+        _make_tables(env, path)
+    return Tables(**{name: env.open_db(name.encode(), create=False) for name in TABLE_NAMES})
+
+
+def _make_tables(env: lmdb.Environment, path: Path) -> None:
+    """Make all in one transaction: who opens the store in the meantime sees none or all of them."""
+    with env.begin(write=True) as txn:
+        if txn.stat()["entries"] and txn.get(b"meta") is None:
+            raise StorageError(
+                f"{path} holds an LMDB environment of another program; give another path"
+            )
+        for name in TABLE_NAMES:
+            env.open_db(name.encode(), txn=txn)
 
 
 class WorkKey(NamedTuple):

@@ -1,0 +1,151 @@
+"""The stores that this process has open: each path once, because LMDB does not tolerate it twice.
+
+A store is never used in a fork of the process that opened it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from antq_actors.errors import StorageError
+from antq_actors.storage.admin.migrate import Migration
+from antq_actors.storage.lmdb import directory
+from antq_actors.storage.lmdb.directory import StoreRemoved, removed
+from antq_actors.storage.lmdb.environment import Environment, guard, open_here, removed_here
+from antq_actors.storage.locks.store_lock import StoreLock, opening
+
+_FIRST_MAP_BYTES: Final = 64 * 2**20
+"""Bytes. It doubles when full; the file takes only what is used of it."""
+_kept: Final[list[Environment]] = []
+"""The parent's, in a fork: kept, so that nothing is done at their deletion."""
+
+
+def open_environment(
+    path: str | os.PathLike[str],
+    *,
+    durable: bool = True,
+    owner: object = None,
+    map_size: int = _FIRST_MAP_BYTES,
+    lock: StoreLock | None = None,
+    migrate: bool = False,
+) -> Environment:
+    """Open the store in the directory *path*, making it if need be.
+
+    *durable*: each commit is on disk when it returns. *owner*: opening the same path again with
+    the same owner returns the same environment, as the successor of a killed storage actor needs
+    it. *map_size*: bytes to begin with. *lock*: held by who needs the store alone, and kept when it
+    is closed. *migrate*: also a migration that takes a while is done.
+
+    Raises StorageError when the path cannot be used, saying why, or this process has it open.
+    """
+    if owner is not None and (error := removal(path, owner)) is not None:
+        raise error
+    real = directory.prepare(path)
+    with guard:
+        there = open_here.get(real)
+        if there is not None:
+            if owner is not None and there.owner is owner:
+                return there
+            raise StorageError(
+                f"{real} is already open in this process; use the AntQ that has it, or stop"
+                " that one first"
+            )
+        with opening(real), ExitStack() as undo:
+            held = StoreLock(real) if lock is None else lock
+            if lock is None:
+                undo.callback(held.release)
+            env = Environment(real, durable=durable, owner=owner, map_size=map_size, lock=held)
+            undo.callback(env.close)
+            _bring_up_to_date(env, migrate=migrate)
+            undo.pop_all()
+        return env
+
+
+def removal(path: str | os.PathLike[str], owner: object = None) -> StoreRemoved | None:
+    """Return the error of a store that was removed while it was open, and is not closed for good.
+
+    *owner*: only if it was his.
+    """
+    real = Path(os.path.realpath(path))
+    whose, finding = removed_here.get(real, (None, ""))
+    if whose is None or owner not in (None, whose):
+        return None
+    return removed(real, finding)
+
+
+def opened(path: str | os.PathLike[str]) -> Environment | None:
+    """Return the environment of *path* that this process has open, if it has."""
+    return open_here.get(Path(os.path.realpath(path)))
+
+
+def _bring_up_to_date(env: Environment, *, migrate: bool) -> None:
+    """Migrate a store of an older format: at once if that takes a moment, or if it was asked for.
+
+    Raises StorageError when it takes longer, or another process has the store open. That is one of
+    an earlier release: one of this waits until the store is opened here.
+    """
+    migration = Migration(env._env, env.tables, env.path)  # noqa: SLF001 - a part of it
+    migration.begin()
+    if not migration.is_due:
+        return
+    if not migrate:
+        migration.check_brevity()
+    if env.lock.is_exclusive:
+        migration.run(env.write)
+        return
+    if not env.lock.take_exclusively():
+        raise migration.in_use_error()
+    migration.run(env.write)
+    env.lock.share()
+
+
+def close_left_open(path: str | os.PathLike[str], owner: object) -> None:
+    """Close what a killed storage actor of *owner* left open, if nobody took it over.
+
+    Its thread may be at its last transaction; that one is waited for.
+    """
+    real = Path(os.path.realpath(path))
+    env = open_here.get(real)
+    if env is not None and env.owner is owner:
+        env.close()
+    if removal(real, owner) is not None:
+        del removed_here[real]
+
+
+# A fork copies the environments, but LMDB binds them to the parent. Between two transactions a
+# copy can be closed without touching anything that the parent shares, and the child may then open
+# the path itself. So a fork waits for the write lock, as everyone else.
+
+_FORK_TIMEOUT_SECONDS: Final = 5.0
+_held_over_fork: Final[list[Environment]] = []
+
+
+def _before_fork() -> None:
+    guard.acquire()
+    _held_over_fork.extend(env for env in open_here.values() if env.freeze(_FORK_TIMEOUT_SECONDS))
+
+
+def _after_in_parent() -> None:
+    for env in _held_over_fork:
+        env.unfreeze()
+    _held_over_fork.clear()
+    guard.release()
+
+
+def _after_in_child() -> None:
+    _kept.extend(open_here.values())
+    open_here.clear()
+    for env in _held_over_fork:
+        env.abandon()
+    _after_in_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=_after_in_parent,
+        after_in_child=_after_in_child,
+    )
