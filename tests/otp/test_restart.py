@@ -206,7 +206,7 @@ def test_the_window_agrees_with_a_plain_count_of_the_recent(max_restarts, max_se
     ],
 )
 def test_an_intensity_that_makes_no_sense_names_the_setting(settings, error):
-    with pytest.raises(error, match=next(iter(settings))):
+    with pytest.raises(error, match=f"^{next(iter(settings))} must"):
         RestartIntensity(**settings)
 
 
