@@ -116,7 +116,7 @@ class AntQ(JobVerbs):
     # ---- life -----------------------------------------------------------------------------
 
     def start(self, *, queues: bool | None = None) -> Self:
-        """Start the tree and return when it is up. Does nothing if it runs already.
+        """Start the supervision tree and return when it is up. Does nothing if it runs already.
 
         *queues* False: only enqueue and look here, whatever the description says; so the object
         that ``antq start`` runs with its queues serves a web process, too. True: run the queues.
@@ -382,7 +382,7 @@ class AntQ(JobVerbs):
         )
 
     def _tree_ended(self, runtime: Runtime, _ref: ServerRef, _reason: object) -> None:
-        """Note that the root supervisor ended: if nobody stopped it, it gave up."""
+        """Close the store's client, as the root supervisor ended; unless stopped, it gave up."""
         runtime.store.close()
         if not self._changing.acquire(blocking=False):
             return  # it is being stopped, which does the same, or started anew

@@ -61,7 +61,7 @@ class TimeRange(NamedTuple):
     before: Instant | None = None
 
     def has(self, moment: Instant | None) -> bool:
-        """Return whether *moment* lies in this period, a filter of jobs; None never does."""
+        """Return whether *moment* is in this range of time, to filter jobs; None never is."""
         if moment is None:
             return False
         return (self.after is None or moment > self.after) and (
@@ -109,7 +109,7 @@ _ANY = DetailFilters()
 
 
 def detail_filters(filters: ListFilters) -> DetailFilters:
-    """Return what ``list_jobs`` filters by besides ids, status, queue and worker.
+    """Return the filters of ``list_jobs`` besides ids, status, queue and worker.
 
     Raises TypeError or ValueError.
     """
@@ -346,7 +346,7 @@ class JobQueries:
         return _for_display(self._store.write(JobStore.cancel, id_of(job_or_id), now=self._clock()))
 
     def retry(self, job_or_id: Job | int) -> Job:
-        """Enqueue an ended job again. Raises JobNotFound, NotRetryable, AlreadyExists."""
+        """Enqueue a job in the store again. Raises JobNotFound, NotRetryable, AlreadyExists."""
         job = _for_display(self._store.write(JobStore.retry, id_of(job_or_id), now=self._clock()))
         if self._served is not None:
             self._served.note(job.queue_name, max_age=0.0)
@@ -362,7 +362,7 @@ def _for_display(stored: StoredJob) -> Job:
 
 
 def id_of(job_or_id: object) -> int:
-    """Return the id of a job, or the id itself. Raises TypeError for anything else."""
+    """Return the id of a job, given as a Job or by its id. Raises TypeError for anything else."""
     if isinstance(job_or_id, Job):
         return job_or_id.id
     id_ = whole(job_or_id)

@@ -36,7 +36,7 @@ class IdleWait:
         self._clock = clock
 
     def wait(self, queue: str | None, seconds: float | None) -> bool:
-        """Wait in this thread until all is idle. Raises UnknownQueue, NotStarted, StorageError."""
+        """Wait in this thread for idle queues. Raises UnknownQueue, NotStarted, StorageError."""
         deadline = None if seconds is None else time.monotonic() + seconds
         if self._is_idle(queue, seconds):
             return True
@@ -52,7 +52,7 @@ class IdleWait:
         return self._answer_of(waiter)
 
     async def wait_async(self, queue: str | None, seconds: float | None) -> bool:
-        """Wait in an event loop until no job is left to do. Raises the same as `wait`."""
+        """Wait in an event loop for idle queues. Raises the same as `wait`."""
         import asyncio  # noqa: PLC0415 - it takes long, and most programs wait in no event loop
 
         deadline = None if seconds is None else time.monotonic() + seconds

@@ -166,7 +166,7 @@ class _Annotations:
 
 
 def _variable(function: Any, name: str) -> object:
-    """Return the value of the variable *name* where *function* is defined."""
+    """Return the value of the variable *name* where a worker's *function* is defined."""
     code = getattr(function, "__code__", None)
     closure = getattr(function, "__closure__", None) or ()
     for variable, cell in zip(getattr(code, "co_freevars", ()), closure, strict=False):
@@ -186,7 +186,7 @@ def _attribute(value: object, name: str) -> object:
 
 
 def _imported_names(code: types.CodeType | None) -> Mapping[str, str]:
-    """Read the source of *code*; return what it imports, by the names there; {} without source.
+    """Read the source of a worker's *code*; return what it imports, by its names there, or {}.
 
     Also what is imported only ``if TYPE_CHECKING``, which is why it is looked for here.
     """
@@ -282,7 +282,7 @@ class FunctionKeywords:
 
 
 def _shown(function: Callable[..., Any], called: Signature) -> Signature:
-    """Return the decorated function's signature, which says more than ``(*args, **kwargs)``."""
+    """Return the signature of a decorated worker, which says more than ``(*args, **kwargs)``."""
     try:
         return inspect.signature(function)
     except (TypeError, ValueError):  # of something in C
@@ -299,7 +299,7 @@ def _refuse_method(function: Callable[..., Any], called: Signature) -> None:
 
 
 def _by_keyword(function: Callable[..., Any], called: Signature, without: str | None) -> Signature:
-    """Return *called* without the parameter *without*, and without ``*args`` of a decorator.
+    """Return a worker's signature without the parameter *without* and its decorators' ``*args``.
 
     It takes those for whom it calls.
     """
@@ -320,7 +320,7 @@ def _by_keyword(function: Callable[..., Any], called: Signature, without: str | 
 
 
 def _behind(function: Any, without: str | None) -> dict[str, Parameter] | None:
-    """Return all parameters that decorators may pass keywords on to; None: any name may be one."""
+    """Return all parameters that a worker's decorators may pass keywords to; None: of any name."""
     known: dict[str, Parameter] = {}
     while True:
         try:

@@ -154,7 +154,7 @@ class AttemptRunner(msgspec.Struct):
     # ---- resolve and load -----------------------------------------------------------------
 
     def _prepare(self) -> None:
-        """Find the job's worker, load the job, make what performs it. Raises whatever that does."""
+        """Import the job's worker, decode its arguments, make what performs it; or raise."""
         attempt, since = self.attempt, forked_child.generation
         stored = attempt.job
         name = stored.spec.worker
@@ -281,7 +281,7 @@ class AttemptRunner(msgspec.Struct):
         self._log(logging.ERROR, "%s (job #%d) was refused: %s", values, error=error)
 
     def _log_failed(self, failed: Failed, error: BaseException | None) -> None:
-        """Log that the attempt failed, by *error* if that is at hand."""
+        """Log that the job's attempt failed, by *error* if that is at hand."""
         job = self.attempt.job
         number, most = job.state.attempts, job.state.max_attempts
         if number < most:

@@ -30,7 +30,7 @@ AnyWorker: TypeAlias = type[Worker] | FunctionWorker[..., ..., Any]
 def resolve(
     name: str, *, job_id: int, propagate: tuple[type[BaseException], ...] = ()
 ) -> AnyWorker:
-    """Return the worker stored as *name*, imported if need be; *job_id* is for the errors.
+    """Return the worker stored as *name*; import its module if need be. *job_id* is for the errors.
 
     Raises WorkerNotFound when there is none, whatever importing it raised (but *propagate*),
     and NotAWorker when the name leads to something else.
@@ -49,7 +49,7 @@ def resolve(
 
 
 def is_worker(thing: object) -> bool:
-    """Whether *thing* can run jobs; nothing of it is called."""
+    """Return whether *thing* is a worker and can run jobs; nothing of it is called."""
     # type() and issubclass() ask no attribute of the thing; isinstance() would ask its __class__.
     if issubclass(type(thing), type):
         return thing is not Worker and issubclass(cast("type", thing), Worker)
@@ -57,7 +57,7 @@ def is_worker(thing: object) -> bool:
 
 
 def is_importable(worker: AnyWorker) -> bool:
-    """Whether another process of this program finds *worker* by importing it."""
+    """Return whether another process of this program finds *worker* by importing it."""
     qualname: str = worker.__qualname__  # type: ignore[union-attr] # of the function it wraps
     if worker.__module__ in ("__main__", "__mp_main__") or "<locals>" in qualname:
         return False

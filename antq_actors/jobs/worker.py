@@ -81,7 +81,7 @@ class Worker:
 
     @classmethod
     def antq_argument_names(cls) -> Collection[str]:
-        """Return the names of the arguments of its jobs, as far as they are known: none are."""
+        """Return the names of the arguments of the worker's jobs that are known: none."""
         return ()
 
     @classmethod
@@ -164,7 +164,7 @@ def _refuse_without_job(cls: type[Worker]) -> None:
 
 
 def _refuse_second_delay(cls: type[Worker]) -> None:
-    """Raise TypeError for a class whose ``calculate_delay`` would not use its ``retry_delay``."""
+    """Raise TypeError for a worker whose ``calculate_delay`` would not use its ``retry_delay``."""
     if cls.calculate_delay is not Worker.calculate_delay:
         raise TypeError(
             f"worker {cls.__qualname__} has the option retry_delay beside a calculate_delay, which"
@@ -174,7 +174,7 @@ def _refuse_second_delay(cls: type[Worker]) -> None:
 
 
 def refuse_unrunnable(cls: type[Worker]) -> None:
-    """Raise TypeError for a class of which no attempt could make an instance and perform it."""
+    """Raise TypeError for a worker class that no attempt could make an instance of and perform."""
     if "_antq_is_runnable" in cls.__dict__:
         return
     who = f"worker {cls.__qualname__}"
@@ -223,7 +223,7 @@ def check_name(name: object, owner: str) -> str:
 
 
 def refuse_unperformable(function: Callable[..., Any], owner: str) -> None:
-    """Raise TypeError for a generator function: calling it would do no work."""
+    """Raise TypeError for a worker's generator function: calling it would do no work."""
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(
             f"{owner} contains 'yield', so calling it would run none of it; write a function"
@@ -232,7 +232,7 @@ def refuse_unperformable(function: Callable[..., Any], owner: str) -> None:
 
 
 def refuse_blocking(function: Callable[..., Any], options: Options, owner: str) -> None:
-    """Raise TypeError for a plain function that is to run on an event loop: it would stop it.
+    """Raise TypeError for a worker's plain function on an event loop, which it would stop.
 
     Not for one that wraps another: that may return something to be awaited.
     """

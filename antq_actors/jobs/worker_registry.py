@@ -88,7 +88,7 @@ _UNPICKLES: Final = "cloudpickle.cloudpickle"
 
 
 def default_name(module: str, qualname: str) -> str:
-    """Return the stored name of what is defined as *qualname* in *module*.
+    """Return the stored name of a worker that is defined as *qualname* in *module*.
 
     A spawned child of multiprocessing knows its parent's script as ``__mp_main__``; what is
     defined there is the same worker.
@@ -127,7 +127,7 @@ def names() -> list[str]:
 
 
 def is_made_by_a_function(worker: DefinedWorker) -> bool:
-    """Whether *worker* is a class that a function made by calling ``type``, say."""
+    """Return whether *worker* is a class that a function made by calling ``type``, say."""
     definition = _current(worker.antq_name)
     if definition is None or definition.worker is not worker or not isinstance(worker, type):
         return False
@@ -162,7 +162,7 @@ def not_a_worker(thing: object) -> TypeError:
 
 
 def origin_of_function(function: Callable[..., Any]) -> WorkerOrigin:
-    """Return what defined *function*; of a decorated one, what it decorates."""
+    """Return what defined the function of a worker; of a decorated one, what it decorates."""
     inner = inspect.unwrap(function)
     namespace = getattr(inner, "__globals__", {})
     code = getattr(inner, "__code__", None)
@@ -172,7 +172,7 @@ def origin_of_function(function: Callable[..., Any]) -> WorkerOrigin:
 
 
 def origin_of_class(cls: type) -> WorkerOrigin | None:
-    """Return what defines *cls* at this moment; None for a copy that is being unpickled."""
+    """Return what defines the worker class *cls* at this moment, None while it is unpickled."""
     called_by = None
     for frame in _frames():
         if frame.f_globals.get("__name__") == _UNPICKLES:
@@ -194,7 +194,7 @@ def origin_of_class(cls: type) -> WorkerOrigin | None:
 
 
 def origin_before(name: str, cls: type, origin: WorkerOrigin) -> WorkerOrigin:
-    """Return *origin* with the place of the class called *name*, if *cls* is that, made again."""
+    """Return *origin* with the place of the worker class *name*, if *cls* is that, made again."""
     earlier = _current(name)
     if earlier is None or earlier.worker.__module__ != cls.__module__:
         return origin

@@ -220,25 +220,25 @@ class QueueState:
     # ---- asked to do something ------------------------------------------------------------
 
     def woken(self, *, check_commands: bool = False) -> None:
-        """Note that the queue may have due jobs, or a command of another process."""
+        """Remember that the queue may have due jobs, or a command of another process."""
         self.maybe_due = True
         self.check_commands |= check_commands
 
     def concurrency_set(self, n: int) -> None:
-        """Note the queue's new limit of running jobs. Lowering it stops none."""
+        """Remember the queue's new limit of running jobs. Lowering it stops none."""
         self.concurrency = n
         self.maybe_due = True
 
     def drain_began(self) -> None:
-        """Note that the queue is to claim no more jobs."""
+        """Remember that the queue is to claim no more jobs."""
         self.draining = True
 
     def drain_timeout(self) -> None:
-        """Note that a drain of the queue has had its time."""
+        """Remember that a drain of the queue has had its time."""
         self.drain_timed_out = True
 
     def note_stop(self, running: RunningAttempt, cause: StopCause) -> bool:
-        """Note that an attempt is to stop; return False if that was requested before."""
+        """Remember why an attempt is to stop; return False if that was requested before."""
         if running.stop_cause is not None:
             return False
         running.stop_cause = cause
@@ -293,7 +293,7 @@ class QueueState:
         return [each for each, job in jobs if (job.id, job.state.execution) in wanted]
 
     def refused(self, now: float) -> Retry:
-        """Note that the store could not do the request in flight; return when to repeat it."""
+        """Remember that the store could not do the request in flight; return when to repeat it."""
         is_logged = self.outage.refused(now)
         return Retry(STORE_BACKOFF.delay(self.outage.refusals), is_logged)
 
@@ -319,7 +319,7 @@ class QueueState:
         return wait
 
     def check_due(self) -> None:
-        """Note that the time of the queue's planned check of the store has come."""
+        """Remember that the time of the queue's planned check of the store has come."""
         self.check_at = None
         self.backing_off = False
         self.maybe_due = True
@@ -327,11 +327,11 @@ class QueueState:
     # ---- attempts -------------------------------------------------------------------------
 
     def started(self, running: RunningAttempt) -> None:
-        """Note that an attempt of a job runs in the queue."""
+        """Remember an attempt of a job that runs in the queue."""
         self.running[running.ref] = running
 
     def not_started(self, attempt: Attempt) -> bool:
-        """Give back a job whose attempt cannot start, and back off; return whether that is new.
+        """Remember to give back a job that cannot start, and back off; return whether that is new.
 
         A failure without a delay waits for the default.
         """
@@ -341,7 +341,7 @@ class QueueState:
         return is_new
 
     def settled(self, job: StoredJob, outcome: Outcome) -> None:
-        """Note the outcome of an execution of *job*; it goes to the store with the next request."""
+        """Remember the outcome of an execution of *job*, for the next request to the store."""
         self.unsent.append(Settlement(job.id, job.state.execution, outcome))
 
     def exited(
@@ -377,7 +377,7 @@ class QueueState:
         return running, end
 
     def orphans_counted(self, number: int) -> bool:
-        """Note how many abandoned threads still run; return whether they are newly too many."""
+        """Remember how many abandoned threads still run; return whether they are newly too many."""
         before, self.too_many_orphans = self.too_many_orphans, number >= self.max_orphans
         return self.too_many_orphans and not before
 

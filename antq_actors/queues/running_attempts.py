@@ -112,7 +112,7 @@ class ExitQueue:
         self._run_turn = partial(calls.run_pending, queue)
 
     def push(self, ref: ServerRef, reason: ExitReason, /) -> None:
-        """Add the exit of a worker actor, in any thread, and wake the queue actor if it need be."""
+        """Add the exit of a worker actor, in any thread, and wake the queue actor if need be."""
         # Added before the flags are read, which are lowered before the exits are taken: so an exit
         # of this moment is either announced or taken.
         self._exits.append((ref, reason))
@@ -308,7 +308,7 @@ class RunningAttempts:
     # ---- ended ----------------------------------------------------------------------------
 
     def ended(self, ref: ServerRef, reason: ExitReason) -> None:
-        """Note how the attempt of an exited worker actor ended, and do what has to follow."""
+        """Settle the attempt of an exited worker actor, or start what is left to do for it."""
         killed_with_parent = type(reason) is Killed and ref.cell.killed_with_parent
         exited = self._state.exited(ref, reason, killed_with_parent=killed_with_parent)
         if exited is None:
