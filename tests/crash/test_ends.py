@@ -23,11 +23,6 @@ class Wait(Worker, name="ends:Wait"):
         while time.monotonic() < end:
             time.sleep(0.005)
         say("done", job.id)
-
-class Deaf(Worker, name="ends:Deaf"):
-    def perform(self, job):
-        say("begun", job.id)
-        time.sleep(60)
 """
 
 

@@ -2,6 +2,7 @@
 
 import atexit
 import ctypes
+import inspect
 import logging
 import multiprocessing
 import os
@@ -290,8 +291,7 @@ def enqueue_twice(job):
 
 
 def enqueue_a_local_thing(job):
-    class Local:
-        pass
+    class Local: ...
 
     ActionJob.perform_async({**job.args, "action": "nothing", "thing": Local()})
 
@@ -316,19 +316,8 @@ def note_files(job):
     place(job, "files").write_text("\n".join(files))
 
 
-DEEDS = {
-    each.__name__: each
-    for each in (
-        tell_pid, spin, backtrack, be_in_c_code, be_deaf, be_stubborn, clean_up, segfault, leave,
-        be_killed, be_terminated, stop_itself, close_everything, leave_a_daemon_and_die, daemonise,
-        start_a_child_and_sleep, start_a_child_and_die, fork_a_worker, hear_no_more,
-        leave_a_daemon_with_the_pipe_and_be_deaf, leave_a_thread, leave_a_thread_that_enqueues,
-        look_from_a_thread, end_when_requested, say, say_and_wait, print_much, fill_stderr, enqueue,
-        enqueue_twice, enqueue_a_local_thing, linger, fail_and_linger, be_large_once,
-        fork_and_leave, take_memory,
-        exceed_memory, note_files,
-    )
-} | {"sleep": lambda job: time.sleep(60), "nothing": lambda job: None}  # fmt: skip
+DEEDS = {name: deed for name, deed in globals().items() if inspect.isfunction(deed)}
+DEEDS |= {"sleep": lambda job: time.sleep(60), "nothing": lambda job: None}
 
 
 class ActionJob(Worker, executor="process", max_attempts=1):

@@ -137,7 +137,7 @@ class RecordingWorker(Worker):
         return delay(job)
 
 
-class AwaitedRecordingWorker(Worker):
+class AwaitedRecordingWorker(RecordingWorker):
     """The same as a coroutine."""
 
     async def perform(self, job):
@@ -149,18 +149,13 @@ class AwaitedRecordingWorker(Worker):
         finally:
             note(job, "ended")
 
-    def calculate_delay(self, job):
-        return delay(job)
-
 
 class Nothing(Worker):
-    def perform(self, job):
-        pass
+    def perform(self, job): ...
 
 
 class AwaitedNothing(Worker):
-    async def perform(self, job):
-        pass
+    async def perform(self, job): ...
 
 
 @worker

@@ -177,8 +177,7 @@ def test_no_thread_and_no_task_is_left_when_it_has_stopped():
 
 
 @worker
-def noop(number: int) -> None:
-    pass
+def noop(number: int) -> None: ...
 
 
 class Parent(Worker):

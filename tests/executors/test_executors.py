@@ -142,8 +142,7 @@ def test_what_names_no_worker_is_refused(harness):
     app = harness.start()
 
     class Impostor(Worker, name="recording_workers:Unreadable"):
-        def perform(self, job):
-            pass
+        def perform(self, job): ...
 
     app.queue("default").pause()
     job = app.enqueue(Impostor, max_attempts=5)

@@ -38,12 +38,10 @@ def current():
     return len(list(place.glob("result *")))
 
 @worker(executor="process", queue="mail")
-def mail(to):
-    pass
+def mail(to): ...
 
 class Once(Worker, queue="mail", unique=Unique(args=["to"])):
-    def perform(self, job):
-        pass
+    def perform(self, job): ...
 
 class Plain:
     pass
@@ -384,8 +382,7 @@ def test_a_start_that_fails_leaves_no_current_application(tmp_path):
 
 
 class Nothing(Worker):
-    def perform(self, job):
-        pass
+    def perform(self, job): ...
 
 
 class Enqueues(Worker):

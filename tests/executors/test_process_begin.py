@@ -23,8 +23,7 @@ if os.getpid() != {parent}:
     time.sleep({seconds})
 
 class Slow(Worker):
-    def perform(self, job):
-        pass
+    def perform(self, job): ...
 
 class Strict(Worker):
     def perform(self, job):
@@ -34,8 +33,7 @@ TIMEOUT = 0.5
 
 
 class Quick(Worker):
-    def perform(self, job):
-        pass
+    def perform(self, job): ...
 
 
 @pytest.fixture

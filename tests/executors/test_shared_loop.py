@@ -176,8 +176,7 @@ async def sets_a_task_factory_that_raises():
 
 
 class Late(Worker, queue="loop"):
-    async def perform(self, job):
-        pass
+    async def perform(self, job): ...
 
 
 DEEDS = {

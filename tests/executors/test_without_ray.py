@@ -15,13 +15,11 @@ pytestmark = pytest.mark.skipif(
 
 
 class Afar(Worker, executor="ray"):
-    def perform(self, job):
-        pass
+    def perform(self, job): ...
 
 
 class Nearby(Worker, executor="thread"):
-    def perform(self, job):
-        pass
+    def perform(self, job): ...
 
 
 @pytest.mark.parametrize("of_queue", [None, "ray"])

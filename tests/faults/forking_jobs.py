@@ -153,8 +153,7 @@ async def nap_on(place: str) -> None:
 
 
 class Nap(Worker):
-    def perform(self, job):
-        pass
+    def perform(self, job): ...
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ PRODUCERS = 3
 
 
 class Short(Worker, max_attempts=1, name="power_cut:Short"):
-    def perform(self, job):
-        pass
+    def perform(self, job): ...
 
 
 def enqueue(app, acknowledged):

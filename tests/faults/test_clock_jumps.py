@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.apps import until
+from support.clock import Clock
 from support.findings import findings
 
 from antq_actors import Job, Status, Worker
 from antq_actors.app.config import check
 from antq_actors.app.enqueue import Enqueuer
 from antq_actors.app.waiting import IdleWait
-from antq_actors.jobs.instant import SECOND
 from antq_actors.otp import DynamicSupervisor, Shutdown, stop
 from antq_actors.otp.messaging import calls
 from antq_actors.queues.messages import QueueSettings, Wake
@@ -48,17 +48,6 @@ class Tick(Worker, max_attempts=2, name="clock_jumps:Tick"):
 
     def calculate_delay(self, job: Job):
         return 60.0
-
-
-class Clock:
-    def __init__(self):
-        self.now = 1_700_000_000 * SECOND
-
-    def __call__(self):
-        return self.now
-
-    def jump(self, seconds):
-        self.now += round(seconds * SECOND)
 
 
 class Here:
@@ -114,7 +103,7 @@ def test_what_is_enqueued_and_what_runs_goes_on_over_any_jump(here, jump):
     running = [here.enqueue("wait") for _ in range(2)]
     here.until(Status.RUNNING, *running)
 
-    here.clock.jump(jump)
+    here.clock.advance(jump)
     new = [here.enqueue() for _ in range(10)]
     here.until(Status.COMPLETED, *new)
     _gate.set()
@@ -128,20 +117,20 @@ def test_after_a_jump_forward_what_is_due_by_then_begins_within_a_check_interval
     failed = here.enqueue("fail")
     here.until(Status.RETRYING, failed)
 
-    here.clock.jump(DAY)
+    here.clock.advance(DAY)
 
     here.until(Status.COMPLETED, scheduled, failed)
 
 
 def test_after_a_jump_back_what_was_scheduled_waits_until_the_clock_is_there_again(here):
     due = here.enqueue(schedule_in=60.0)
-    here.clock.jump(-DAY)
+    here.clock.advance(-DAY)
     sooner = here.enqueue(schedule_in=60.0)
 
-    here.clock.jump(60.0)
+    here.clock.advance(60.0)
     here.until(Status.COMPLETED, sooner)
     assert here.store.read(JobReader.get, due).state.status is Status.SCHEDULED
-    here.clock.jump(DAY)
+    here.clock.advance(DAY)
 
     here.until(Status.COMPLETED, due)
 
@@ -154,12 +143,12 @@ def test_a_wait_ends_when_a_jump_back_leaves_nothing_due(here, monkeypatch):
     )
     here.store.write(JobStore.set_paused, "default", paused=True)
     here.enqueue(schedule_in=60.0)
-    here.clock.jump(61.0)
+    here.clock.advance(61.0)
 
     with ThreadPoolExecutor() as threads:
         waits = threads.submit(IdleWait(here.store, ["default"], here.clock).wait, None, 30.0)
         until(lambda: len(looks) == 2, "the look of the thread, and the one of the storage actor")
-        here.clock.jump(-DAY)
+        here.clock.advance(-DAY)
 
         assert waits.result() is True
 
@@ -168,7 +157,7 @@ def test_a_jump_that_is_put_right_again_repeats_nothing(here):
     ids = [here.enqueue("wait") for _ in range(4)]
     here.until(Status.RUNNING, *ids)
     for jump in (DAY, -DAY, -DAY, DAY) * 3:
-        here.clock.jump(jump)
+        here.clock.advance(jump)
         ids.append(here.enqueue())
     _gate.set()
 
@@ -182,7 +171,7 @@ def test_a_timeout_is_kept_although_the_clock_stands_still_or_goes_back(here, ju
     id_ = here.enqueue("spin", timeout=0.2, max_attempts=1)
     here.until(Status.RUNNING, id_)
 
-    here.clock.jump(jump)
+    here.clock.advance(jump)
 
     here.until(Status.FAILED, id_)
 
@@ -192,7 +181,7 @@ def test_no_job_is_said_to_have_taken_less_than_no_time(here, caplog):
     id_ = here.enqueue("wait")
     here.until(Status.RUNNING, id_)
 
-    here.clock.jump(-DAY)
+    here.clock.advance(-DAY)
     _gate.set()
     here.until(Status.COMPLETED, id_)
 
@@ -203,7 +192,7 @@ def test_a_jump_forward_times_nobody_out(here):
     id_ = here.enqueue("spin", timeout=20.0)
     here.until(Status.RUNNING, id_)
 
-    here.clock.jump(DAY)
+    here.clock.advance(DAY)
     here.until(Status.COMPLETED, here.enqueue())
     _gate.set()
 
@@ -218,9 +207,9 @@ def test_a_jump_back_lets_ended_jobs_be_kept_longer_and_one_forward_never_takes_
     pruner = Pruner.start(here.store, PrunerConfig(retention=DAY), here.clock)
     here.actors.append(pruner)
 
-    here.clock.jump(-3650 * DAY)
+    here.clock.advance(-3650 * DAY)
     assert calls.call(pruner, RunOnce()) == 0
-    here.clock.jump(2 * 3650 * DAY)
+    here.clock.advance(2 * 3650 * DAY)
     assert calls.call(pruner, RunOnce()) == 1
 
     assert [job.id for job in here.store.list()] == [running, waiting]

@@ -14,8 +14,7 @@ PAGE = 4096
 
 
 class Letter(Worker):
-    def perform(self, job):
-        pass
+    def perform(self, job): ...
 
 
 OPEN = """

@@ -34,13 +34,11 @@ def enter():
         current_app.leave(application)
 
 
-class Mail(Worker):
-    pass
+class Mail(Worker): ...
 
 
 @worker
-def send(email):
-    pass
+def send(email): ...
 
 
 def test_without_an_application_there_is_none():

@@ -184,8 +184,7 @@ def test_a_worker_is_pickled_by_name():
 
 def test_a_coroutine_function_is_a_worker_that_is_known_as_one():
     @worker
-    async def fetch():
-        pass
+    async def fetch(): ...
 
     assert fetch.antq_is_async
     assert not greet.antq_is_async
@@ -195,8 +194,7 @@ def generating():
     yield
 
 
-class Mail:
-    pass
+class Mail: ...
 
 
 @pytest.mark.parametrize(

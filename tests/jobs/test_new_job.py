@@ -24,8 +24,7 @@ class Mail(Worker, unique=Unique(args=["email"]), max_attempts=2):
 
 
 @worker
-def send(email):
-    pass
+def send(email): ...
 
 
 def a_template(worker=Mail, **options):

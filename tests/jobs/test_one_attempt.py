@@ -230,8 +230,7 @@ def test_a_worker_is_made_anew_for_each_attempt():
 
 def test_a_worker_that_cannot_be_made_is_a_failed_attempt():
     class Needy(Worker):
-        def __init__(self, needs):
-            pass
+        def __init__(self, needs): ...
 
     assert "needs" in runner(Needy).run().error
 

@@ -31,8 +31,7 @@ def resolve(name, **options):
 
 def test_a_class_inside_a_function_is_found_while_its_process_lives():
     def define():
-        class Inner(Worker):
-            pass
+        class Inner(Worker): ...
 
         return resolver.name_of(Inner)
 

@@ -31,8 +31,7 @@ def test_options_stand_on_the_class_line():
 
 
 def test_a_subclass_inherits_options_and_sets_its_own():
-    class Urgent(Mail, priority=5):
-        pass
+    class Urgent(Mail, priority=5): ...
 
     assert resolver.options_of(Urgent) == Options(
         queue="mail", max_attempts=3, timeout=30.0, unique=Unique(["email"]), priority=5
@@ -48,8 +47,7 @@ def test_a_name_of_its_own_is_not_inherited():
     class Moved(Worker, name="old.place:Mail"):
         pass
 
-    class Sub(Moved):
-        pass
+    class Sub(Moved): ...
 
     assert resolver.name_of(Moved) == "old.place:Mail"
     assert resolver.name_of(Sub).endswith("<locals>.Sub")
@@ -105,12 +103,10 @@ def test_a_refused_class_answers_for_no_jobs():
 
 def test_a_worker_knows_whether_it_is_a_coroutine():
     class Async(Worker):
-        async def perform(self, job):
-            pass
+        async def perform(self, job): ...
 
     class Plain(Async):
-        def perform(self, job):
-            pass
+        def perform(self, job): ...
 
     assert Async.antq_is_async
     assert not Plain.antq_is_async
@@ -123,17 +119,14 @@ def test_a_plain_perform_is_not_for_the_event_loop():
     with pytest.raises(TypeError, match=r"Sub\.perform is a plain function.*write 'async def'"):
 
         class Sub(Base):
-            def perform(self, job):
-                pass
+            def perform(self, job): ...
 
 
 def test_an_executor_is_inherited_and_is_no_option_of_a_job():
     class Base(Worker, executor="process"):
-        def perform(self, job):
-            pass
+        def perform(self, job): ...
 
-    class Sub(Base):
-        pass
+    class Sub(Base): ...
 
     assert Sub.antq_options.executor == "process"
     with pytest.raises(TypeError, match="unknown option 'executor'"):
@@ -149,8 +142,7 @@ def test_perform_with_a_yield_is_refused_at_the_definition():
 
 
 def test_a_worker_without_perform_says_so_when_it_is_run():
-    class Empty(Worker):
-        pass
+    class Empty(Worker): ...
 
     with pytest.raises(NotImplementedError, match="Empty has no perform"):
         Empty().perform(Empty.build())
@@ -196,8 +188,7 @@ def test_a_job_can_go_to_another_queue():
 
 
 def test_without_an_application_the_default_queue_is_default():
-    class Plain(Worker):
-        pass
+    class Plain(Worker): ...
 
     assert Plain.build().queue_name == "default"
 
@@ -236,8 +227,7 @@ def test_a_name_that_cannot_be_stored_is_refused_at_the_definition(name):
     with pytest.raises(ValueError, match=r"name of worker .*wrong must"):
 
         @worker(name=name)
-        def wrong():
-            pass
+        def wrong(): ...
 
 
 def test_a_place_that_cannot_be_stored_needs_a_name():
@@ -254,8 +244,7 @@ def test_a_name_of_an_enum_is_stored_as_plain_text():
     class Names(StrEnum):
         MAIL = "mail:Named"
 
-    class Named(Worker, name=Names.MAIL):
-        pass
+    class Named(Worker, name=Names.MAIL): ...
 
     assert type(Named.antq_name) is str
     assert resolver.resolve("mail:Named", job_id=1) is Named

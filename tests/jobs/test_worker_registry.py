@@ -1,13 +1,13 @@
 """Two workers with one stored name, and one worker that is defined again."""
 
 import importlib
-import os
 import runpy
 import sys
 import textwrap
 from dataclasses import dataclass
 
 import pytest
+from support.programs import in_a_fork
 
 from antq_actors.jobs import resolver, worker_registry
 from antq_actors.jobs.function_worker import worker
@@ -67,8 +67,7 @@ def define_class(name):
 
 def define_function(name):
     @worker(name=name)
-    def other():
-        pass
+    def other(): ...
 
     return other
 
@@ -272,8 +271,7 @@ def test_a_subclass_has_a_name_of_its_own():
     class Base(Worker, name="names:base"):
         def perform(self, job): ...
 
-    class Sub(Base):
-        pass
+    class Sub(Base): ...
 
     assert resolve("names:base") is Base
     assert resolve(Sub.antq_name) is Sub
@@ -333,8 +331,7 @@ def test_the_closure_that_was_replaced_is_refused_when_it_is_enqueued(make, ligh
 def test_a_closure_is_enqueued_while_it_is_the_only_one(light):
     def only():
         @worker
-        def alone():
-            pass
+        def alone(): ...
 
         return alone
 
@@ -427,8 +424,7 @@ def test_functions_behind_functools_wraps_keep_their_own_names(module):
 
 
 def test_a_function_made_a_worker_twice_is_one_definition():
-    def send():
-        pass
+    def send(): ...
 
     first = worker(send)
     second = worker(priority=5)(send)
@@ -441,17 +437,12 @@ def test_a_forked_child_keeps_the_names_of_its_parent():
     class Parents(Worker, name="names:parents"):
         def perform(self, job): ...
 
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
+    def define_it_again():
+        with pytest.raises(ValueError, match="two workers"):
             define_class("names:parents")
-        except ValueError:
-            status = 0 if resolve("names:parents") is Parents else 2
-        finally:
-            os._exit(status)
+        return resolve("names:parents") is Parents
 
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert in_a_fork(define_it_again) == "True"
 
 
 def test_a_decorated_class_is_found_by_the_code_that_decorates(module):

@@ -1,26 +1,13 @@
 import itertools
 
 import pytest
+from support.clock import Clock
 
-from antq_actors.jobs.instant import SECOND
 from antq_actors.otp import Shutdown, stop
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
 
 _numbers = itertools.count()
-
-
-class Clock:
-    """A clock that the test turns."""
-
-    def __init__(self):
-        self.now = 1_700_000_000 * SECOND
-
-    def __call__(self):
-        return self.now
-
-    def advance(self, seconds):
-        self.now += round(seconds * SECOND)
 
 
 @pytest.fixture

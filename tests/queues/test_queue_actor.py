@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -397,11 +398,9 @@ def test_of_many_equal_unique_jobs_at_once_one_is_stored(run, controlled):
         except AlreadyExists as error:
             refused.append(error.job)
 
-    threads = [threading.Thread(target=enqueue) for _ in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(10) as pool:
+        for _ in range(10):
+            pool.submit(enqueue)
 
     assert len(stored) == 1
     assert {job.id for job in refused} == {stored[0].id}

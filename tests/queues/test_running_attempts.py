@@ -1,7 +1,7 @@
 """The exits of worker actors are each taken once; jobs that ended well have a line in the log."""
 
 import logging
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from support.apps import settled
@@ -82,13 +82,10 @@ def test_no_exit_of_many_at_once_is_lost(queue, actor):
         for number in range(500):
             exits.push(actor, Shutdown(number))
 
-    threads = [threading.Thread(target=end) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        taken += drained(exits)
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        ends = [pool.submit(end) for _ in range(4)]
+        while not all(each.done() for each in ends):
+            taken += drained(exits)
     before = queue.ask("told")
     taken += drained(exits)
     exits.push(actor, Normal())

@@ -1,4 +1,3 @@
-import os
 import queue
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -6,12 +5,12 @@ from contextlib import contextmanager
 
 import pytest
 from other_process import OtherProcess
+from support.programs import in_a_fork
 from support.stored_jobs import WORKER, a_new_job
 
 from antq_actors import otp
 from antq_actors.errors import (
     AlreadyExists,
-    ForkError,
     JobNotFound,
     NotCancellable,
     StorageError,
@@ -169,16 +168,12 @@ def test_a_paused_queue_stays_paused_until_it_is_resumed(client):
 
 def test_a_caller_waits_for_the_storage_actor_to_come_back(client, start):
     otp.stop(NAME)
-    answers = []
-    waiting = threading.Thread(
-        target=lambda: answers.append(client.write(JobStore.insert, a_new_job()))
-    )
 
-    waiting.start()
-    start()
-    waiting.join(30)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.write, JobStore.insert, a_new_job())
+        start()
 
-    assert answers == [1]
+        assert waiting.result(30) == 1
 
 
 def test_a_write_whose_answer_was_lost_is_not_done_twice(client, start):
@@ -189,17 +184,15 @@ def test_a_write_whose_answer_was_lost_is_not_done_twice(client, start):
         killed.wait(30)
         return store.insert(a_new_job())
 
-    answers = []
-    asking = threading.Thread(target=lambda: answers.append(client._ask(Write(insert))))
-    asking.start()
-    assert reached.wait(30)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(client._ask, Write(insert))
+        assert reached.wait(30)
 
-    otp.exit(NAME, otp.Killed())
-    killed.set()
-    start()
-    asking.join(30)
+        otp.exit(NAME, otp.Killed())
+        killed.set()
+        start()
 
-    assert answers == [1]
+        assert asking.result(30) == 1
     assert client.read(JobReader.count) == 1
 
 
@@ -263,17 +256,9 @@ def test_nobody_waits_for_the_storage_of_a_stopped_application(client):
 
 
 def test_a_fork_is_told_so(client):
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            client.write(JobStore.insert, a_new_job())
-        except ForkError:
-            code = 0
-        finally:
-            os._exit(code)
+    said = in_a_fork(lambda: client.write(JobStore.insert, a_new_job()))
 
-    assert os.waitpid(child, 0)[1] == 0
+    assert said.startswith("ForkError")
     assert client.read(JobReader.count) == 0
 
 
@@ -365,11 +350,10 @@ def test_a_node_that_is_closed_just_now_is_not_taken_for_dead(client):
         for _ in range(200):
             client.close_node(client.open_node())
 
-    nodes = threading.Thread(target=come_and_go)
-    nodes.start()
     dead = set()
-    while nodes.is_alive():
-        dead.update(client.dead_nodes())
-    nodes.join()
+    with ThreadPoolExecutor(1) as pool:
+        nodes = pool.submit(come_and_go)
+        while not nodes.done():
+            dead.update(client.dead_nodes())
 
     assert dead <= {THE_FIRST}

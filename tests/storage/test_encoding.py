@@ -85,8 +85,7 @@ class Trap:
         return run, ()
 
 
-class Tuned(list):
-    pass
+class Tuned(list): ...
 
 
 @given(st.dictionaries(st.text(), values))
@@ -157,8 +156,7 @@ def test_a_pickled_getattr_reaches_nothing(attribute):
 
 
 def test_a_time_in_an_unknown_zone_is_shown_as_such():
-    class Zone(dt.tzinfo):
-        pass
+    class Zone(dt.tzinfo): ...
 
     moment = dt.datetime(2026, 1, 1, tzinfo=Zone())
     encoded = b"\x01" + cloudpickle.dumps({"at": moment, "n": 1})

@@ -7,6 +7,7 @@ from pathlib import Path
 import lmdb
 import pytest
 from other_process import HOLD_OPEN, OtherProcess
+from support.programs import in_a_fork
 from support.stored_jobs import Store, a_new_job
 
 from antq_actors.errors import ForkError, StorageError, StorageFull
@@ -188,24 +189,17 @@ def test_commits_of_other_processes_show_in_the_last_transaction(env):
 
 def test_a_fork_does_not_use_its_parents_environment_but_may_open_its_own(env):
     Store(env).insert(a_new_job())
-    reader, writer = os.pipe()
 
-    child = os.fork()
-    if child == 0:
-        answers = []
-        try:
-            with pytest.raises(ForkError, match="after the fork"):
-                env.read(lambda txn: txn.id())
-            env.close()
-            own = open_environment(env.path)
-            answers.append(Store(own).insert(a_new_job()))
-            own.close()
-        finally:
-            os.write(writer, repr(answers).encode())
-            os._exit(0)
-    os.waitpid(child, 0)
+    def use_both():
+        with pytest.raises(ForkError, match="after the fork"):
+            env.read(lambda txn: txn.id())
+        env.close()
+        own = open_environment(env.path)
+        inserted = Store(own).insert(a_new_job())
+        own.close()
+        return inserted
 
-    assert os.read(reader, 100) == b"[2]"
+    assert in_a_fork(use_both) == "2"
     assert Store(env).ids(Filter()) == [1, 2]
 
 
@@ -307,14 +301,7 @@ def test_what_is_not_ours_is_left_alone(tmp_path):
 def test_a_fork_leaves_the_directory_to_its_parent(tmp_path):
     directory = VolatileDirectory(tmp_path)
 
-    child = os.fork()
-    if child == 0:
-        try:
-            directory.remove()
-            VolatileDirectory(tmp_path).remove()
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
+    in_a_fork(lambda: (directory.remove(), VolatileDirectory(tmp_path).remove()))
 
     assert directory.path.is_dir()
     directory.remove()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from other_process import OtherProcess
+from support.programs import in_a_fork
 
 from antq_actors.storage.locks import node_lock
 from antq_actors.storage.locks.file_lock import LockFile, try_lock
@@ -160,12 +161,7 @@ def test_a_child_that_c_code_forked_does_not_keep_a_released_lock(family, other)
 def test_a_child_cannot_release_what_its_parent_holds(tmp_path, other):
     lock = both_locked(tmp_path)
 
-    child = os.fork()
-    if child == 0:
-        lock.release()
-        node_lock.release(tmp_path, 7)
-        os._exit(0)
-    os.waitpid(child, 0)
+    in_a_fork(lambda: (lock.release(), node_lock.release(tmp_path, 7)))
 
     assert other() == (False, False)
     lock.release()
@@ -183,18 +179,8 @@ def test_a_fork_amid_many_locks_being_taken_keeps_none(tmp_path):
     before = open_files()
     locker = threading.Thread(target=lock_on)
     locker.start()
-    kept = []
     try:
-        for _ in range(200):
-            reader, writer = os.pipe()
-            child = os.fork()
-            if child == 0:
-                os.write(writer, b"%d" % len(open_files()))
-                os._exit(0)
-            os.waitpid(child, 0)
-            kept.append(int(os.read(reader, 10)))
-            os.close(reader)
-            os.close(writer)
+        kept = [int(in_a_fork(lambda: len(open_files()))) for _ in range(200)]
     finally:
         over.set()
         locker.join()

@@ -2,6 +2,7 @@ import os
 
 import pytest
 from other_process import OtherProcess
+from support.programs import in_a_fork
 
 from antq_actors.storage.locks import node_lock
 
@@ -35,14 +36,13 @@ def test_a_node_that_never_had_a_lock_is_dead(tmp_path):
 
 def test_looking_at_ones_own_node_does_not_let_it_go(held):
     assert not node_lock.is_dead(held, 1)
-    with pytest.raises(BlockingIOError):
-        in_another_process(node_lock.hold, held, 1)
+    assert in_a_fork(lambda: node_lock.hold(held, 1)).startswith("BlockingIOError")
 
 
 def test_holding_twice_is_holding_once(held):
     node_lock.hold(held, 1)
 
-    assert not in_another_process(node_lock.is_dead, held, 1)
+    assert in_a_fork(lambda: node_lock.is_dead(held, 1)) == "False"
 
 
 def test_a_released_node_leaves_no_file(tmp_path):
@@ -75,24 +75,6 @@ def test_a_fork_does_not_keep_its_parents_node(held):
     assert node_lock.is_dead(held, 2)
 
     os.close(os.open(held / "fifo", os.O_WRONLY))
-
-
-def in_another_process(fn, *arguments):
-    """What fn answers or raises in a fork, which has none of this process's locks."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            answer = repr(fn(*arguments))
-        except OSError:
-            answer = "raised"
-        os.write(writer, answer.encode())
-        os._exit(0)
-    os.waitpid(child, 0)
-    answer = os.read(reader, 100).decode()
-    if answer == "raised":
-        raise BlockingIOError
-    return answer == "True"
 
 
 def test_a_sweep_deletes_files_of_nobody_but_not_those_just_made(tmp_path):

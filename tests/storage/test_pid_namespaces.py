@@ -50,8 +50,7 @@ class Opener(OtherProcess):
 
 
 class Plain(Worker):
-    def perform(self, job):
-        pass
+    def perform(self, job): ...
 
 
 def is_refused(said):

@@ -1,4 +1,6 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 from other_process import OtherProcess
@@ -62,60 +64,30 @@ def start(tmp_path, woken):
             otp.stop(ref)
 
 
-class Gate:
-    """A write that keeps the actor inside of its transaction until it is opened."""
+@contextmanager
+def a_busy(actor):
+    """Keep the actor inside of a transaction until the block is over."""
+    reached, open_ = threading.Event(), threading.Event()
 
-    def __init__(self, actor):
-        self._reached = threading.Event()
-        self._open = threading.Event()
-        self._thread = threading.Thread(target=otp.call, args=(actor, Write(self._wait)))
+    def wait(_store):
+        reached.set()
+        assert open_.wait(30)
 
-    def _wait(self, _store):
-        self._reached.set()
-        assert self._open.wait(30)
-
-    def __enter__(self):
-        self._thread.start()
-        assert self._reached.wait(30)
-
-    def __exit__(self, *_):
-        self._open.set()
-        self._thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(otp.call, actor, Write(wait))
+        assert reached.wait(30)
+        yield
+        open_.set()
+        busy.result(30)
 
 
-class Asked:
-    """Requests that were sent together, so that they become one batch."""
-
-    def __init__(self, actor, requests):
-        self._answers = [None] * len(requests)
-        with Gate(actor):
-            self._threads = [
-                threading.Thread(target=self._ask, args=(actor, number, request))
-                for number, request in enumerate(requests)
-            ]
-            for thread in self._threads:
-                thread.start()
-            wait_for_mail(actor, len(requests))
-
-    def _ask(self, actor, number, request):
-        try:
-            self._answers[number] = otp.call(actor, request, 10)
-        except Exception as error:  # noqa: BLE001 - it is the answer
-            self._answers[number] = error
-
-    def answers(self):
-        for thread in self._threads:
-            thread.join(30)
-        return self._answers
-
-
-def wait_for_mail(actor, length):
-    deadline = threading.Event()
-    for _ in range(1000):
-        if len(actor.cell.mailbox) >= length:
-            return
-        deadline.wait(0.005)
-    pytest.fail("the messages did not arrive")
+def asked_together(actor, requests):
+    """Send requests that become one batch; return what each is answered, or its error."""
+    with ThreadPoolExecutor(len(requests)) as pool:
+        with a_busy(actor):
+            asked = [pool.submit(otp.call, actor, request, 10) for request in requests]
+            until(lambda: len(actor.cell.mailbox) >= len(requests), "the messages")
+        return [each.exception(30) or each.result() for each in asked]
 
 
 def insert(**options):
@@ -138,7 +110,7 @@ def findings(actor):
 def test_what_waits_together_is_committed_together(start):
     actor = start()
 
-    together = Asked(actor, [Write(insert_in_transaction) for _ in range(20)]).answers()
+    together = asked_together(actor, [Write(insert_in_transaction) for _ in range(20)])
     later = otp.call(actor, Write(insert_in_transaction))
 
     assert len(set(together)) == 1
@@ -150,7 +122,7 @@ def test_a_refused_verb_answers_its_asker_and_spoils_nothing(start):
     unique = {"args": {"n": 1}, "unique": ("n",)}
     otp.call(actor, insert(**unique))
 
-    answers = Asked(
+    answers = asked_together(
         actor,
         [
             insert(),
@@ -159,7 +131,7 @@ def test_a_refused_verb_answers_its_asker_and_spoils_nothing(start):
             Write(transaction),
             Write(transaction),
         ],
-    ).answers()
+    )
 
     assert type(answers[1]) is AlreadyExists
     assert type(answers[2]) is JobNotFound
@@ -175,7 +147,7 @@ def test_a_verb_that_raises_alone_gets_its_error(start):
         store.insert(a_new_job())
         raise ZeroDivisionError
 
-    answers = Asked(actor, [insert(), Write(fail), insert()]).answers()
+    answers = asked_together(actor, [insert(), Write(fail), insert()])
 
     assert type(answers[1]) is ZeroDivisionError
     assert sorted([answers[0], answers[2]]) == [1, 2]
@@ -187,9 +159,9 @@ def test_a_verb_that_raises_alone_gets_its_error(start):
 def test_a_read_sees_what_was_written_before_it(start):
     actor = start()
 
-    answers = Asked(
+    answers = asked_together(
         actor, [insert(), insert(), Read(lambda reader: reader.count(None, None))]
-    ).answers()
+    )
 
     assert answers == [1, 2, 2]
 
@@ -207,7 +179,7 @@ def test_of_ten_equal_unique_jobs_exactly_one_is_stored(start):
     actor = start()
     equal = [insert(args={"n": 1}, unique=("n",)) for _ in range(10)]
 
-    answers = Asked(actor, equal).answers()
+    answers = asked_together(actor, equal)
 
     assert answers.count(1) == 1
     assert [type(answer) for answer in answers].count(AlreadyExists) == 9
@@ -234,7 +206,7 @@ def test_a_write_that_was_refused_may_succeed_when_it_is_repeated_after_a_failed
             raise ZeroDivisionError
         return store.insert(a_new_job())
 
-    answers = Asked(actor, [Write(lambda store: store.delete(1)), Write(fail_once)]).answers()
+    answers = asked_together(actor, [Write(lambda store: store.delete(1)), Write(fail_once)])
 
     assert type(answers[0]) is JobNotFound
     assert answers[1] == 1
@@ -243,7 +215,7 @@ def test_a_write_that_was_refused_may_succeed_when_it_is_repeated_after_a_failed
 def test_a_queue_is_woken_once_for_each_commit(start, woken):
     actor = start()
 
-    Asked(actor, [insert(queue=queue) for queue in ("mail", "other", "mail", "mail")]).answers()
+    asked_together(actor, [insert(queue=queue) for queue in ("mail", "other", "mail", "mail")])
     otp.call(actor, insert(queue="mail"))
 
     assert sorted(woken.names) == ["mail", "mail", "other"]

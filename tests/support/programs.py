@@ -31,6 +31,25 @@ def run_python(*arguments, timeout=60, check=False, **options):
     )
 
 
+def in_a_fork(work):
+    """Do *work* in a forked child, which then is gone; return the repr of its result or error."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        said = "nothing"
+        try:
+            said = repr(work())
+        except BaseException as error:  # noqa: BLE001 - it is told
+            said = repr(error)
+        finally:
+            os.write(writer, said.encode())
+            os._exit(0)
+    os.close(writer)
+    os.waitpid(child, 0)
+    with os.fdopen(reader) as said:
+        return said.read()
+
+
 class Program:
     """Python code that runs in the folder *home*, and may import what is there and in tests/."""
 
