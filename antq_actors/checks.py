@@ -162,7 +162,7 @@ def finite_seconds(given: float | timedelta | None, what: str) -> float:
 
 
 def exact_str(text: str) -> str:
-    """Return *text* as a plain str, also of an enum's member or another subclass."""
+    """Return the argument *text* as a plain str, also of an enum's member or another subclass."""
     return str.__str__(text)
 
 

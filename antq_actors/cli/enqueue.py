@@ -136,7 +136,7 @@ def _parse_time(text: str) -> datetime:
 
 
 def _load(target: str) -> tuple[resolver.AnyWorker, Any]:
-    """Import and return the worker that *target* names; anything else is wrong usage."""
+    """Import and return the worker that ``antq enqueue`` names; anything else is wrong usage."""
     place = user_code.parse_target(target, FORM, "shop.mail:SendReceipt")
     module = user_code.import_module(place.module, FORM)
     with user_code.errors_shown(f"'{target}'"):
@@ -160,7 +160,7 @@ def _load(target: str) -> tuple[resolver.AnyWorker, Any]:
 
 @contextmanager
 def _application(module: Any, path: Path, key_file: Path | None) -> Iterator[AntQ]:
-    """Start an application on *path* that enqueues: that of the user's module, if possible."""
+    """Start the application for ``antq enqueue`` on *path*: that of the module, if possible."""
     apps = [*vars(module).values(), *current_app.applications()]
     own = next((app for app in apps if isinstance(app, AntQ) and _is_on(app, path)), None)
     with started(own or AntQ(path, start_queues=False, signing_key_file=key_file)) as app:

@@ -24,12 +24,12 @@ def printable(text: str) -> str:
 
 
 def encodable(text: str) -> str:
-    """Return *text* with escaped lone surrogates: no output accepts these half characters."""
+    """Return *text* with escaped lone surrogates, which no output of a command accepts."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def open_closed_descriptors() -> None:
-    """Open the standard file descriptors that are closed, on the null device.
+    """Open a command's standard file descriptors that are closed, on the null device.
 
     Otherwise the file of a store could get such a number, and what a library or a job prints would
     be written into that file.
@@ -96,17 +96,17 @@ def writing(done: str = "") -> Iterator[None]:
 
 
 def stdout_is_open() -> bool:
-    """Return whether this process has an open standard output."""
+    """Return whether the command's standard output is open."""
     return sys.stdout is not None and not sys.stdout.closed
 
 
 def has_all_characters() -> bool:
-    """Return whether standard output's encoding has all characters."""
+    """Return whether the encoding of the command's standard output has all characters."""
     return (sys.stdout.encoding or "").lower().replace("-", "").replace("_", "").startswith("utf")
 
 
 def local_time(when: datetime, *, milliseconds: bool = False) -> str:
-    """Return a time in the time zone of this machine, with its offset from UTC.
+    """Return a time as commands print it: in this machine's zone, with its offset from UTC.
 
     >>> from datetime import UTC, datetime
     >>> len(local_time(datetime(2030, 5, 1, 9, 0, 12, 345678, tzinfo=UTC)))

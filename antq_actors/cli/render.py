@@ -66,13 +66,13 @@ def write_json(value: Any) -> None:
 
 
 def as_json(value: Any, *, ascii_only: bool = False) -> str:
-    """Return a job, several jobs or any plain value as one JSON document."""
+    """Return a job, several jobs or any plain value as the JSON document that a command prints."""
     text = json.dumps(json_value(value), indent=2, ensure_ascii=ascii_only)
     return encodable(text.translate(_CONTROL_IN_JSON))
 
 
 def json_value(value: Any) -> Any:
-    """Return *value* in JSON's types; a value without a counterpart becomes its ``repr``.
+    """Return *value* in JSON's types for a command; any other becomes its ``repr``.
 
     >>> json_value({"at": (1, 2.5), 7: object})
     {'at': [1, 2.5], '7': "<class 'object'>"}
@@ -147,7 +147,7 @@ _PIPE_WIDTH: Final = 1_000
 
 
 def write_table(table: JobTable | PlainTable | str) -> None:
-    """Write a table as wide as the terminal, or, without a terminal, in full.
+    """Write a command's table as wide as the terminal, or, without a terminal, in full.
 
     Raises AntqError if standard output cannot be written.
     """
@@ -221,7 +221,7 @@ class PlainTable:
         self._rows: list[list[Text]] = []
 
     def add(self, *cells: str | Text) -> None:
-        """Add a row to the table."""
+        """Add a row to a command's table."""
         self._rows.append([Text(cell) if isinstance(cell, str) else cell for cell in cells])
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table | Text]:

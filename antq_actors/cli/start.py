@@ -246,7 +246,7 @@ def load(target: str, *, with_traceback: bool = True) -> AntQ:
 
 
 def _application_of(module: ModuleType) -> str:
-    """Return a hint that names an application of the module, or an empty string."""
+    """Return the hint of ``antq start`` at an application of the module, or an empty string."""
     names = [name for name, value in vars(module).items() if isinstance(value, AntQ)]
     return f"; did you mean {module.__name__}:{names[0]}?" if names else ""
 
@@ -271,7 +271,7 @@ OURS: Final = "antq_actors"
 
 
 def configure_log(level: LogLevel | None, mark: str = "") -> None:
-    """Set up logging to standard error, unless the user's module has set up logging.
+    """Set up logging of ``antq start`` to standard error, unless the user's module has done so.
 
     *mark* identifies the process in each line. Without a *level*, the user's code logs INFO and
     above, and this package WARNING and above, since its INFO is a line for each job.
@@ -299,7 +299,7 @@ class HeldLogRecords(logging.Filter):
         self._records: list[logging.LogRecord] | None = []
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Keep a log *record* of the supervisors back until the release; return False then."""
+        """Keep a supervisor's log *record* back while ``antq start`` starts; return False then."""
         if self._records is None:
             return True
         self._records.append(record)

@@ -53,7 +53,7 @@ def wrong_usage(message: str, form: str) -> typer.BadParameter:
 
 
 def import_module(name: str, form: str, *, with_traceback: bool = True) -> Any:
-    """Import the user's module, which is searched for in the current directory first.
+    """Import the module that a command names, searched for in the current directory first.
 
     A missing module is wrong usage. Raises AntqError when its code raises, after showing the
     traceback.
@@ -74,7 +74,7 @@ def import_module(name: str, form: str, *, with_traceback: bool = True) -> Any:
 
 
 def find_attribute(module: Any, name: str) -> Any:
-    """Return what the user's module has under a dotted name. Raises AttributeError."""
+    """Return what a command names in the user's module, with dots. Raises AttributeError."""
     return attrgetter(name)(module)
 
 
@@ -92,7 +92,7 @@ def errors_shown(what: str, *, with_traceback: bool = True) -> Iterator[None]:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback of *error* and of its causes as text, with only the user's frames."""
+    """Return the traceback of an *error* in the user's code as text, of the user's frames."""
     found = traceback.TracebackException.from_exception(error, compact=True)
     _cut(found)
     return "".join(found.format()).rstrip()

@@ -81,7 +81,7 @@ def run(
 
 
 def _live(living: NodeProcessGroup, count: int, when_up: Callable[[], None]) -> int:
-    """Start the processes' supervisor, wait for a stop or its end, and return the exit code."""
+    """Supervise the application's processes until a stop or their end; return the exit code."""
     try:
         root = Supervisor.start(
             [_process(number, living) for number in range(1, count + 1)],
@@ -143,7 +143,7 @@ class NodeProcessActor(GenServer):
         self._living = living
 
     def init(self) -> Any:
-        """Start the OS process of this node; until one has come up, wait until it does."""
+        """Start one of the application's OS processes; the first one until it is up."""
         process = self._living.start(self._number, self._on_end)
         if process is None:
             return IGNORE
@@ -160,14 +160,14 @@ class NodeProcessActor(GenServer):
         raise NotUpError(process)
 
     def handle_info(self, message: Any) -> None:
-        """End this actor when its node's process has ended, unless all are being stopped."""
+        """End this actor with its OS process, unless all of the application are being stopped."""
         if not isinstance(message, _Ended):
             super().handle_info(message)
         elif not self._living.stopping.is_set():
             raise Stop(Shutdown(f"its process, {self._process.pid}, {self._process.end}"))
 
     def terminate(self, reason: ExitReason) -> None:
-        """Stop the node's process with SIGTERM, and wait for its end."""
+        """Send SIGTERM to one of the application's OS processes, and wait for its end."""
         if reason == Shutdown():
             # From the supervisor, which is ending and stops the others after this one.
             self._living.stop()

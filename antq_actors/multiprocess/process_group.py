@@ -52,40 +52,40 @@ class NodeProcess:
 
     @property
     def pid(self) -> int:
-        """The number of the node's OS process."""
+        """The number of one of the application's several OS processes."""
         return self._popen.pid
 
     @property
     def returncode(self) -> int | None:
-        """The exit code of the node's process, or minus its signal; None while it runs."""
+        """The process's exit code, or minus the signal that ended it; None while it runs."""
         return self._popen.returncode
 
     @property
     def end(self) -> str:
-        """How the node's OS process ended, in words."""
+        """How one of the application's several OS processes ended, in words."""
         code = self.returncode
         if code is not None and code < 0:
             return f"was ended by {_name(-code)}"
         return f"ended with exit code {code}"
 
     def comes_up(self) -> bool:
-        """Wait until the node's application is up; return False if its process ends first."""
+        """Wait until the application runs in its new process; False if the process ends first."""
         with suppress(OSError):  # closed, since it has ended
             self.was_up = self._lifeline.recv(1) != b""
         return self.was_up
 
     def stop(self) -> None:
-        """Send the node's process SIGTERM, once: it stops when its running jobs have ended."""
+        """Send one of the application's processes SIGTERM, once: its running jobs may end."""
         if not self._stop_requested:
             self._stop_requested = True
             self._popen.send_signal(STOP)
 
     def send(self, number: signal.Signals) -> None:
-        """Send the node's OS process a signal."""
+        """Send a signal to one of the application's several OS processes."""
         self._popen.send_signal(number)
 
     def wait(self) -> None:
-        """Wait until the node's OS process has ended."""
+        """Wait until one of the application's several OS processes has ended."""
         self._has_ended.wait()
 
     def _wait(self, ended: Callable[[NodeProcess], None]) -> None:
@@ -116,7 +116,7 @@ class ParentLifeline:
         threading.Thread(target=self._watch, name="antq-lifeline", daemon=True).start()
 
     def report_up(self) -> None:
-        """Send the parent process, over the socket, that this node's application is up."""
+        """Send the parent of the application's processes, by a socket, that this one is up."""
         with suppress(OSError):
             self._socket.send(b"u")
 
@@ -152,7 +152,7 @@ class NodeProcessGroup:
         """How processes ended that were stopped and did not end as they should."""
 
     def start(self, number: int, ended: Callable[[], None]) -> NodeProcess | None:
-        """Start the node process of this *number*; None when all are being stopped.
+        """Start the application's OS process of this *number*; None when all are being stopped.
 
         *ended* is called in another thread when it has ended.
         """
@@ -177,7 +177,7 @@ class NodeProcessGroup:
         return process
 
     def stop(self) -> bool:
-        """Send all node processes SIGTERM, and start no more; return False when that was done."""
+        """Send all processes of the application SIGTERM, start none; False if that was done."""
         with self._changing:
             if self.stopping.is_set():
                 return False
@@ -187,13 +187,13 @@ class NodeProcessGroup:
         return True
 
     def print_stacks(self) -> None:
-        """Send all node processes SIGQUIT, at which they print their stacks and stop."""
+        """Send all processes of the application SIGQUIT: they print their stacks and stop."""
         with self._changing:
             for process in self._living:
                 process.send(STACKS)
 
     def stop_now(self) -> None:
-        """Send all node processes SIGINT, at which they stop without waiting for jobs."""
+        """Send all processes of the application SIGINT: they stop without waiting for jobs."""
         with self._changing:
             for process in self._living:
                 process.send(STOP_NOW)

@@ -237,7 +237,7 @@ class StderrTail:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def forget(self) -> None:
-        """Forget the standard error so far: what comes next is another attempt's."""
+        """Forget what the process wrote so far: what comes next is another attempt's."""
         self._kept = b""
 
     def text(self) -> str:

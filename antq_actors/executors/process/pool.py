@@ -97,7 +97,7 @@ class ProcessHandle:
             return self._stop_requested
 
     def end(self, end: Outcome | NotRun | None) -> None:
-        """Report to the queue how the attempt ended."""
+        """Report to the queue how the attempt in an OS process ended."""
         self._done(end)
 
 
@@ -185,7 +185,7 @@ class ProcessPool:
             return None
 
     def withdraw(self, handle: ProcessHandle) -> bool:
-        """Remove an attempt that waits for a slot; return False if it does not wait."""
+        """Remove an attempt that waits for a slot's process; return False if it does not wait."""
         with self._lock:
             try:
                 self._waiting.remove(handle)
@@ -194,12 +194,12 @@ class ProcessPool:
             return True
 
     def add_slot(self, slot: ProcessSlot) -> None:
-        """Add a new slot to the pool, which may then take attempts."""
+        """Add a new slot's actor to the process pool, so that it is given attempts."""
         with self._lock:
             self._slots[slot.ref] = slot
 
     def remove_slot(self, slot: ServerRef) -> None:
-        """Remove a slot that has ended from the pool, and give what waits to another."""
+        """Remove a slot's actor that has ended from the process pool, and dispatch what waits."""
         with self._lock:
             self._slots.pop(slot, None)
             if slot in self._idle:
@@ -207,7 +207,7 @@ class ProcessPool:
         self.dispatch()
 
     def dispatch(self) -> None:
-        """Wake an idle slot for the attempt that waits, or have another slot started for it."""
+        """Wake an idle slot's actor for the attempt that waits, or have another one started."""
         with self._lock:
             pool = self._pool
             if pool is None or not self._waiting:

@@ -116,7 +116,7 @@ class ProcessSession:
         return None
 
     def _receive_until_ended(self, attempt: Attempt) -> wire.Ended | None:
-        """Carry out what the attempt's process sends, until its end; return that.
+        """Carry out what the attempt's OS process sends over its pipe; return the attempt's end.
 
         None: the process ended before it began.
         """
@@ -146,7 +146,7 @@ class ProcessSession:
         return message
 
     def _send_worker(self, name: str, job_id: int) -> Failed | None:
-        """Send the process's pipe a worker that the process cannot find by its name.
+        """Send an OS process, over its pipe, a worker that it cannot find by its name.
 
         Failed: it cannot be pickled.
         """

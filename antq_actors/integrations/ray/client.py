@@ -26,7 +26,6 @@ from antq_actors.storage.format.encoding import encode_args
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import timedelta
-    from types import TracebackType
 
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.options import JobOptions
@@ -94,12 +93,7 @@ class RayClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_exception: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -70,7 +70,7 @@ class Registry(GenServer):
 
     @staticmethod
     def update_value(registry: Destination, key: Hashable, fn: Callable[[Any], Any]) -> Any:
-        """Store ``fn(value)`` as the value of the calling actor's unique key, and return it.
+        """Store ``fn(value)`` in the registry for the calling actor's unique key, and return it.
 
         Raises NotFound if the actor does not have the key, ValueError with duplicate keys.
         """

@@ -349,7 +349,7 @@ def _left(deadline: float | None) -> float | None:
 
 
 def check_callable(fn: object) -> None:
-    """Raise TypeError unless *fn* can be called."""
+    """Raise TypeError unless *fn* is a function that a task can call."""
     if not callable(fn):
         raise TypeError(
             f"a task runs a function, got {fn!r}; write Task.async_(fn, *args), without calling fn"

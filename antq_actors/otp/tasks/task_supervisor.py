@@ -160,7 +160,7 @@ class TaskSupervisor(DynamicSupervisor):
             raises=not results,
         )
         made = tasks.results(iter(items), max_concurrency)
-        return made if results else Values(made)
+        return made if results else MapValues(made)
 
 
 def _start_task(
@@ -332,7 +332,7 @@ class TaskMap:
             self._owner.unwatch(running.task)
 
 
-class Values:
+class MapValues:
     """The values of a map. Where a task ended without one, its TaskExit is raised."""
 
     def __init__(self, results: Generator[TaskResult]) -> None:
