@@ -97,6 +97,11 @@ class Gate:
         """Do the same in init, which may not return just anything."""
         self()
 
+    def hold(self, ref):
+        """Have *ref* wait in here; it has come in when this returns."""
+        ref.tell(self)
+        self.wait_entered()
+
     def wait_entered(self):
         assert self._entered.acquire(timeout=LONGEST)
 

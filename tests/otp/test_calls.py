@@ -473,8 +473,7 @@ def test_what_a_killed_actor_still_sends_raises_there_and_reaches_nobody(start, 
 @pytest.mark.deviation(1)
 def test_killing_an_idle_actor_leaves_no_orphan_and_a_busy_one_one(start, gate):
     idle, busy = start(), start()
-    busy.tell(gate)
-    gate.wait_entered()
+    gate.hold(busy)
     eventually(lambda: idle.cell.mailbox.asleep)
 
     kill(idle)

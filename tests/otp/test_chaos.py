@@ -13,7 +13,6 @@ from antq_actors.otp import (
     Shutdown,
     Supervisor,
     call,
-    cast,
     chaos,
     monitor,
     orphans,
@@ -144,8 +143,7 @@ def test_one_that_is_slow_waits_before_each_message(start):
 @pytest.mark.parametrize("harm", [chaos.crash, chaos.hang])
 def test_harm_to_one_that_is_busy_times_out_and_does_not_come_later(start, gate, harm):
     ref = start()
-    cast(ref, gate)
-    gate.wait_entered()
+    gate.hold(ref)
 
     with pytest.raises(CallTimeout):
         harm(ref, timeout=0.01)

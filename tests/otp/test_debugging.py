@@ -218,8 +218,7 @@ def test_a_suspended_actor_obeys_exits_and_stop(start, notes, end, reason):
 
 def test_a_stop_that_came_before_the_suspension_is_obeyed_in_its_turn(start, notes, gate):
     ref = start(notes)
-    cast(ref, gate)
-    gate.wait_entered()
+    gate.hold(ref)
     cast(ref, "before")
     stopping = InThread(stop, ref, timeout=LONGEST)
     eventually(lambda: len(ref.cell.mailbox) == 2)
@@ -303,8 +302,7 @@ def test_an_actor_that_is_restarted_is_not_suspended(supervise):
 
 def test_a_busy_actor_is_suspended_when_its_handler_returns(start, notes, gate):
     ref = start(notes)
-    cast(ref, gate)
-    gate.wait_entered()
+    gate.hold(ref)
     suspending = InThread(suspend, ref, LONGEST)
     eventually(lambda: len(ref.cell.mailbox) == 1)
     cast(ref, "waits")
@@ -319,8 +317,7 @@ def test_a_busy_actor_is_suspended_when_its_handler_returns(start, notes, gate):
 @pytest.mark.rule(80)
 def test_a_suspension_that_came_too_late_for_who_wanted_it_does_not_come(start, gate):
     ref = start()
-    cast(ref, gate)
-    gate.wait_entered()
+    gate.hold(ref)
 
     with pytest.raises(CallTimeout, match=r"within 0\.01 s"):
         suspend(ref, 0.01)
@@ -332,8 +329,7 @@ def test_a_suspension_that_came_too_late_for_who_wanted_it_does_not_come(start, 
 
 def test_a_suspension_that_ctrl_c_cut_short_does_not_come(start, gate):
     ref = start()
-    cast(ref, gate)
-    gate.wait_entered()
+    gate.hold(ref)
 
     def press_ctrl_c():
         eventually(lambda: len(ref.cell.mailbox) == 1)

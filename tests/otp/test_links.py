@@ -147,8 +147,7 @@ def test_links_are_for_actors(start, act):
 def test_an_exit_signal_overtakes_what_waits(start, notes, gate):
     ref = start(notes)
     down = monitor(ref)
-    ref.tell(gate)
-    gate.wait_entered()
+    gate.hold(ref)
     for number in range(100):
         ref.tell(number)
 

@@ -157,8 +157,7 @@ def test_close_knows_whether_the_actor_was_idle():
 def test_a_child_that_drains_handles_what_it_has_before_it_stops(drain, notes, gate):
     sup = Supervisor.start([Probe.child_spec(notes, drain=drain)])
     child = Supervisor.which_children(sup)[0].ref
-    cast(child, gate)
-    gate.wait_entered()
+    gate.hold(child)
     for number in range(3):
         cast(child, number)
 
@@ -178,8 +177,7 @@ def test_a_child_that_does_not_get_through_is_killed_after_its_time():
     notes = Notes()
     sup = DynamicSupervisor.start()
     child = DynamicSupervisor.start_child(sup, Probe.child_spec(notes, drain=True, shutdown=0.05))
-    cast(child, gate)
-    gate.wait_entered()
+    gate.hold(child)
     cast(child, "never handled")
 
     stop(sup, Shutdown(), 30)

@@ -222,8 +222,7 @@ def test_terminate_runs_although_pykkas_hook_before_it_fails(start, notes):
 
 def test_questions_that_are_open_or_wait_are_answered_by_the_end(start, gate):
     ref = start()
-    ref.tell(gate)
-    gate.wait_entered()
+    gate.hold(ref)
     asked = ref.ask(answering(1), block=False)
     stopping = ref.stop(block=False)
     called = InThread(call, ref, answering(2), None)

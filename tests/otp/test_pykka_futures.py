@@ -245,8 +245,7 @@ class Cooperative(GenServer):
 def test_what_an_actor_asks_of_itself_by_a_proxy_comes_after_what_waits(start, gate):
     ref = start(of=Cooperative)
     proxy = ref.proxy()
-    ref.tell(gate)
-    gate.wait_entered()
+    gate.hold(ref)
 
     proxy.count(1)
     proxy.note("waited")

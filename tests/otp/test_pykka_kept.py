@@ -203,8 +203,7 @@ def test_the_dead_have_no_proxy(counter):
 
 def test_stop_handles_what_came_before_and_rejects_what_came_after(start, notes, gate):
     ref = start(notes)
-    ref.tell(gate)
-    gate.wait_entered()
+    gate.hold(ref)
     ref.tell("before")
     stopping = ref.stop(block=False)
     after = ref.ask(answering("after"), block=False)
@@ -220,8 +219,7 @@ def test_stop_handles_what_came_before_and_rejects_what_came_after(start, notes,
 
 def test_an_actor_that_stops_says_true_to_all_who_stop_it(start, gate):
     ref = start()
-    ref.tell(gate)
-    gate.wait_entered()
+    gate.hold(ref)
     stopping = [ref.stop(block=False) for _ in range(3)]
     gate.open()
 
@@ -230,8 +228,7 @@ def test_an_actor_that_stops_says_true_to_all_who_stop_it(start, gate):
 
 def test_stop_of_a_busy_actor_may_time_out(start, gate):
     ref = start()
-    ref.tell(gate)
-    gate.wait_entered()
+    gate.hold(ref)
 
     with pytest.raises(pykka.Timeout):
         ref.stop(timeout=0.001)

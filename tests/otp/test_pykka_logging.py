@@ -166,8 +166,7 @@ def break_the_log():
 def test_all_hear_of_the_end_of_an_actor_although_the_log_is_full(start, gate, break_the_log):
     ref = start(name="here")
     down = monitor(ref)
-    ref.tell(gate)
-    gate.wait_entered()
+    gate.hold(ref)
     stopping = ref.stop(block=False)
     asking = ref.ask("too late", block=False)
     break_the_log()

@@ -279,8 +279,7 @@ def test_a_branch_that_stop_all_has_not_come_to_starts_nobody_again(log, gate, c
     end = monitor(two_branches(log))
     log.take(2)
     busy, crashing = whereis("last"), whereis("first")
-    busy.tell(gate)
-    gate.wait_entered()
+    gate.hold(busy)
     stopping = InThread(pykka.ActorRegistry.stop_all)
     eventually(lambda: busy.cell.stopped_with_all)
     crashed = monitor(crashing)
@@ -300,8 +299,7 @@ def test_a_branch_that_stop_all_has_not_come_to_starts_nobody_again(log, gate, c
 def test_stop_all_that_was_out_of_time_can_be_called_again(log, gate):
     end = monitor(two_branches(log))
     busy = whereis("last")
-    busy.tell(gate)
-    gate.wait_entered()
+    gate.hold(busy)
 
     with pytest.raises(pykka.Timeout):
         pykka.ActorRegistry.stop_all(timeout=0.01)
@@ -315,8 +313,7 @@ def test_stop_all_that_was_out_of_time_can_be_called_again(log, gate):
 def test_actors_that_stop_all_did_not_reach_are_supervised_as_before(log, gate):
     end = monitor(two_branches(log))
     log.take(2)
-    whereis("last").tell(gate)
-    gate.wait_entered()
+    gate.hold(whereis("last"))
     with pytest.raises(pykka.Timeout):
         pykka.ActorRegistry.stop_all(timeout=0.01)
 

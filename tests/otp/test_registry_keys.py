@@ -305,8 +305,7 @@ def test_nothing_waits_for_a_busy_registry(start, gate, registrant):
             message()
 
     registry = start(of=Busy)
-    registry.tell(gate)
-    gate.wait_entered()
+    gate.hold(registry)
 
     ref = registrant(registry, "clerk", 1)
 
