@@ -3,7 +3,7 @@ import threading
 import pykka
 import pytest
 from endless import Deaf, Endless
-from probe import Gate, Notes, Probe
+from probe import Gate, Notes, Probe, in_actor
 from supervised import Child, Log, eventually, kill
 
 from antq_actors.otp import (
@@ -62,6 +62,12 @@ def endless():
 
 
 @pytest.fixture
+def hangs(endless):
+    """Make work that hangs on the given items, and answers each of the others as it is."""
+    return lambda *items: lambda item: endless() if item in items else item
+
+
+@pytest.fixture
 def deaf():
     """Work that heeds no interruption, let go at the latest when the test is over."""
     deaf = Deaf()
@@ -97,21 +103,38 @@ def start():
 
 
 @pytest.fixture
-def supervise():
-    """Start a supervisor of the given children; afterwards it stops and leaves nothing behind."""
+def supervisors():
+    """A list of supervisors, which stop when the test is over and leave nothing behind."""
     started = []
-
-    def start(*children, of=Supervisor, **options):
-        sup = of.start(list(children), **options)
-        started.append(sup)
-        return sup
-
-    yield start
+    yield started
     for sup in reversed(started):
         try:
             stop(sup, Shutdown(), timeout=30)
         except CallExit:
             eventually(lambda sup=sup: sup.cell.reason is not None)
+
+
+@pytest.fixture
+def supervise(supervisors):
+    """Start a supervisor of the given children; afterwards it stops."""
+
+    def start(*children, of=Supervisor, **options):
+        supervisors.append(of.start(list(children), **options))
+        return supervisors[-1]
+
+    return start
+
+
+@pytest.fixture
+def registrant(start):
+    """Start an actor that has registered itself."""
+
+    def make(registry="shop", key="clerk", value=None):
+        ref = start()
+        in_actor(ref, Registry.register, registry, key, value)
+        return ref
+
+    return make
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import threading
 
 from supervised import Log, raise_anew
 
-from antq_actors.otp import GenServer, call
+from antq_actors.otp import NOREPLY, GenServer, call
 
 LONGEST = 80.0
 """Seconds; whatever takes longer hangs."""
@@ -79,6 +79,16 @@ def in_actor(ref, fn, *args, **kwargs):
     if error is not None:
         raise error
     return value
+
+
+def postponing(owed):
+    """A function that answers nothing yet; whom the answer is owed to is added to *owed*."""
+
+    def postpone(me):
+        owed.append(me.from_)
+        return NOREPLY
+
+    return postpone
 
 
 class Gate:

@@ -135,6 +135,11 @@ def is_empty(sup):
     return Supervisor.which_children(sup) == []
 
 
+def lines(caplog, level):
+    """Return what was logged at *level*."""
+    return [record.getMessage() for record in caplog.records if record.levelno == level]
+
+
 def eventually(condition, seconds=80.0, what=None):
     """Wait until *condition* answers something true, and answer that."""
     deadline = time.monotonic() + seconds

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from probe import LONGEST, InThread, Probe, answering, raising
+from probe import LONGEST, InThread, Probe, answering, postponing, raising
 from supervised import BOOM, eventually, kill
 
 from antq_actors.otp import (
@@ -37,16 +37,6 @@ from antq_actors.otp.messaging.calls import call_by_message, reply_error
 def asking(ref, request, timeout=None):
     """A function that calls *ref*, for an actor to run."""
     return lambda _me: call(ref, request, timeout)
-
-
-def postponing(taken):
-    """A function that leaves its question open and adds whom it owes the answer to *taken*."""
-
-    def postpone(me):
-        taken.append(me.from_)
-        return NOREPLY
-
-    return postpone
 
 
 # ---- call -------------------------------------------------------------------------------------

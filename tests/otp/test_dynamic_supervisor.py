@@ -3,7 +3,7 @@ import threading
 import time
 
 import pytest
-from supervised import BOOM, DOWN, UP, Child, Stubborn, crash, eventually, kill
+from supervised import BOOM, DOWN, UP, Child, Stubborn, crash, eventually, kill, lines
 
 from antq_actors.otp import (
     BRUTAL_KILL,
@@ -31,20 +31,14 @@ from antq_actors.otp import (
 
 
 @pytest.fixture
-def dynamic():
+def dynamic(supervisors):
     """Start dynamic supervisors; afterwards they stop."""
-    started = []
 
     def start(*args, **options):
-        started.append(DynamicSupervisor.start(*args, **options))
-        return started[-1]
+        supervisors.append(DynamicSupervisor.start(*args, **options))
+        return supervisors[-1]
 
-    yield start
-    for sup in started:
-        try:
-            stop(sup, Shutdown(), timeout=30)
-        except CallExit:
-            eventually(lambda sup=sup: sup.cell.reason is not None)
+    return start
 
 
 def refs(sup):
@@ -258,7 +252,7 @@ def test_too_many_restarts_end_it_with_shutdown(child, caplog):
     kill(b)
 
     assert end.wait(30).reason == Shutdown()
-    last = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR][-1]
+    last = lines(caplog, logging.ERROR)[-1]
     assert all(each in last for each in (str(sup), "'b'", "Killed", "gives up"))
 
 
@@ -295,8 +289,8 @@ def test_rule_42_each_child_has_its_own_time(log, caplog):
 
     assert time.monotonic() - began >= 0.2
     assert all(end.wait(30).reason == Killed() for end in ends.values())
-    lines = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
-    assert sorted("'soon'" in line or "'later'" in line for line in lines) == [True, True]
+    told = lines(caplog, logging.ERROR)
+    assert sorted("'soon'" in line or "'later'" in line for line in told) == [True, True]
     release.set()
 
 

@@ -7,7 +7,19 @@ import weakref
 from datetime import timedelta
 
 import pytest
-from supervised import BOOM, DOWN, UP, Child, crash, end_with, eventually, kill, refs, running
+from supervised import (
+    BOOM,
+    DOWN,
+    UP,
+    Child,
+    crash,
+    end_with,
+    eventually,
+    kill,
+    lines,
+    refs,
+    running,
+)
 
 from antq_actors.otp import (
     RESTARTING,
@@ -46,10 +58,6 @@ def restarts_left(sup):
     return sup._actor_weakref().restarts_left
 
 
-def warnings(caplog):
-    return [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
-
-
 # ---- the table of 1.3 -------------------------------------------------------------------------
 
 
@@ -86,8 +94,8 @@ def test_restart_type_and_end_decide_return_place_count_and_report(  # noqa: PLR
     assert running(sup) == (["a"] if comes_back else [])
     assert list(refs(sup)) == (["a"] if is_kept else [])
     assert restarts_left(sup) == (2 if comes_back else 3)
-    assert len(warnings(caplog)) == is_reported
-    assert all("'a'" in line for line in warnings(caplog))
+    assert len(lines(caplog, logging.WARNING)) == is_reported
+    assert all("'a'" in line for line in lines(caplog, logging.WARNING))
 
 
 @pytest.mark.table_row("permanent", "transient", "temporary")
@@ -104,7 +112,7 @@ def test_under_a_dynamic_supervisor_the_same_holds_and_who_does_not_come_back_is
     assert DynamicSupervisor.count_children(sup).active == comes_back
     assert DynamicSupervisor.count_children(sup).specs == comes_back
     assert restarts_left(sup) == (2 if comes_back else 3)
-    assert len(warnings(caplog)) == is_reported
+    assert len(lines(caplog, logging.WARNING)) == is_reported
     stop(sup, Shutdown(), 30)
 
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 from probe import LONGEST, InThread, Probe, raising
-from supervised import BOOM, DOWN, UP, Child, eventually, kill, refs
+from supervised import BOOM, DOWN, UP, Child, eventually, kill, lines, refs
 
 from antq_actors.otp import (
     BRUTAL_KILL,
@@ -36,8 +36,7 @@ from antq_actors.otp.supervision.children import is_clean
 
 def reports(caplog):
     """What supervisors said of shutdowns."""
-    errors = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
-    return [line for line in errors if "not clean" in line]
+    return [line for line in lines(caplog, logging.ERROR) if "not clean" in line]
 
 
 # ---- a supervisor and those above it, rules 13, 14 and 48 -------------------------------------
@@ -169,8 +168,8 @@ def test_what_a_child_that_was_told_to_end_may_answer_without_a_report(
     stop(sup, Shutdown(), LONGEST)
     stop(pool, Shutdown(), LONGEST)
 
-    lines = "".join(reports(caplog))
-    assert [f"{each}: the shutdown" in lines for each in (sup, pool)] == [not static, not dynamic]
+    told = "".join(reports(caplog))
+    assert [f"{each}: the shutdown" in told for each in (sup, pool)] == [not static, not dynamic]
 
 
 @pytest.mark.rule(43)

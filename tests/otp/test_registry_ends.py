@@ -43,18 +43,6 @@ def _raise(_me):
     raise_anew(BOOM)
 
 
-@pytest.fixture
-def registrant(start):
-    """Start an actor that has registered itself."""
-
-    def make(key="clerk", registry="shop"):
-        ref = start()
-        in_actor(ref, Registry.register, registry, key)
-        return ref
-
-    return make
-
-
 class Witness(Probe):
     """Notes of each Down and Exited what the registry still knew of the actor."""
 
@@ -260,7 +248,7 @@ def test_the_normal_end_of_a_registry_ends_nobody(shop, registrant):
 
 
 def test_who_is_registered_no_more_does_not_end_with_the_registry(shop, registrant):
-    ref, still_there = registrant("clerk"), registrant("cook")
+    ref, still_there = registrant(key="clerk"), registrant(key="cook")
     in_actor(still_there, Registry.register, shop, "waiter")
     for each, key in ((ref, "clerk"), (still_there, "waiter")):
         in_actor(each, Registry.unregister, shop, key)

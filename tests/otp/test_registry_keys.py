@@ -18,19 +18,6 @@ from antq_actors.otp import (
     whereis,
 )
 
-
-@pytest.fixture
-def registrant(start):
-    """Start an actor that has registered itself."""
-
-    def make(registry, key, value=None):
-        ref = start()
-        in_actor(ref, Registry.register, registry, key, value)
-        return ref
-
-    return make
-
-
 # ---- keys -------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ import threading
 import weakref
 
 import pytest
-from probe import LONGEST, InThread, answering, in_actor, raising
+from probe import LONGEST, InThread, answering, in_actor, postponing, raising
 from supervised import BOOM, eventually, kill
 
 from antq_actors.otp import (
@@ -21,17 +21,6 @@ from antq_actors.otp import (
     send_request,
     stop,
 )
-from antq_actors.otp.kernel.messages import NOREPLY
-
-
-def postponing(owed):
-    """Work that answers nothing yet; who is owed the answer is in *owed*."""
-
-    def work(me):
-        owed.append(me.from_)
-        return NOREPLY
-
-    return work
 
 
 @pytest.mark.rule(79)

@@ -15,6 +15,7 @@ from supervised import (
     eventually,
     is_empty,
     kill,
+    lines,
     raise_anew,
     running,
 )
@@ -356,7 +357,7 @@ def test_rules_28_and_32_one_restart_too_many_stops_all_and_ends_with_shutdown(
         (DOWN, "c", Shutdown()),
         (DOWN, "a", Shutdown()),
     ]
-    last = [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR][-1]
+    last = lines(caplog, logging.ERROR)[-1]
     assert all(each in last for each in (str(sup), "'b'", "ValueError: boom", "gives up"))
 
 

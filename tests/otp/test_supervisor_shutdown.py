@@ -16,6 +16,7 @@ from supervised import (
     crash,
     eventually,
     kill,
+    lines,
     raise_anew,
 )
 
@@ -37,10 +38,6 @@ from antq_actors.otp import (
     stop,
     whereis,
 )
-
-
-def errors(caplog):
-    return [r.getMessage() for r in caplog.records if r.levelno == logging.ERROR]
 
 
 @pytest.fixture
@@ -66,7 +63,7 @@ def test_rule_40_a_child_that_ends_in_time_is_not_killed(log, release, caplog):
     stopping.join(30)
 
     assert end.wait(30).reason == Shutdown()
-    assert errors(caplog) == []
+    assert lines(caplog, logging.ERROR) == []
 
 
 @pytest.mark.rule(40)
@@ -85,7 +82,7 @@ def test_rule_40_a_child_that_does_not_end_in_time_is_killed_and_reported(log, r
 
     assert end.wait(30).reason == Killed()
     assert log.take(4)[2:] == [(DOWN, "stubborn", Shutdown()), (DOWN, "before", Shutdown())]
-    (line,) = errors(caplog)
+    (line,) = lines(caplog, logging.ERROR)
     assert all(each in line for each in ("the supervisor", "'stubborn'", "Killed", "not clean"))
     assert len(orphans()) == 1
     release.set()
@@ -102,7 +99,7 @@ def test_rule_40_brutal_kill_runs_no_terminate_and_is_clean(log, caplog):
     assert end.wait(30).reason == Killed()
     assert log.take(1) == [(UP, "a")]
     assert log.is_empty()
-    assert errors(caplog) == []
+    assert lines(caplog, logging.ERROR) == []
 
 
 @pytest.mark.rule(5)
@@ -111,7 +108,9 @@ def test_rule_5_shutdown_0_is_no_brutal_kill(log, release, caplog):
 
     stop(sup)
 
-    assert "Killed" in errors(caplog)[0]  # it was asked first, and that it did not end in time told
+    assert (
+        "Killed" in lines(caplog, logging.ERROR)[0]
+    )  # it was asked first, and that it did not end in time told
 
 
 @pytest.mark.rule(41)
@@ -143,7 +142,9 @@ def test_rule_43_a_crash_in_terminate_is_reported_and_does_not_stop_the_shutdown
     stop(sup)
 
     assert log.take(4)[2:] == [(DOWN, "sulking", Shutdown()), (DOWN, "a", Shutdown())]
-    assert any("'sulking'" in line and "ValueError" in line for line in errors(caplog))
+    assert any(
+        "'sulking'" in line and "ValueError" in line for line in lines(caplog, logging.ERROR)
+    )
 
 
 @pytest.mark.rule(44)
@@ -243,7 +244,7 @@ def test_rule_49_a_name_further_down_is_waited_for_as_well(supervise, log, relea
     release.set()
     assert log.take(1) == [(UP, "deep")]
     assert whereis("deep") not in (None, deep)
-    assert errors(caplog) == []
+    assert lines(caplog, logging.ERROR) == []
 
 
 def wait_for_call(ref, event, log):
@@ -443,5 +444,5 @@ def test_a_crash_is_no_shutdown_and_is_reported_once(supervise, log, caplog):
     crash(Supervisor.which_children(sup)[0].ref)
     eventually(lambda: Supervisor.which_children(sup) == [])
 
-    (line,) = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+    (line,) = lines(caplog, logging.WARNING)
     assert all(each in line for each in (str(sup), "'Child'", "ValueError"))

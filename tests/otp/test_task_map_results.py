@@ -73,16 +73,9 @@ def test_what_the_items_raise_is_raised_all_the_same(sup):
 
 
 @pytest.mark.parametrize("on_timeout", ["raise", "kill"])
-def test_one_that_is_late_is_killed_and_so_has_its_end(sup, endless, on_timeout):
-    results = TaskSupervisor.map(
-        sup,
-        lambda item: endless() if item == 1 else item,
-        range(3),
-        results=True,
-        timeout=SHORT,
-        on_timeout=on_timeout,
-        max_concurrency=3,
-    )
+def test_one_that_is_late_is_killed_and_so_has_its_end(sup, endless, hangs, on_timeout):
+    options = {"timeout": SHORT, "on_timeout": on_timeout, "max_concurrency": 3}
+    results = TaskSupervisor.map(sup, hangs(1), range(3), results=True, **options)
 
     assert reasons(results) == [Ok(0), Killed(), Ok(2)]
     endless.wait_over()
@@ -108,17 +101,9 @@ def test_a_supervisor_that_stops_is_the_end_of_what_runs_and_then_told(sup, endl
 
 @pytest.mark.rule(85)
 @pytest.mark.parametrize("ordered", [True, False])
-def test_the_places_of_those_that_are_killed_are_free_for_the_next(sup, endless, ordered):
-    results = TaskSupervisor.map(
-        sup,
-        lambda item: endless() if item % 2 else item,
-        range(6),
-        results=True,
-        ordered=ordered,
-        timeout=SHORT,
-        on_timeout="kill",
-        max_concurrency=2,
-    )
+def test_the_places_of_those_that_are_killed_are_free_for_the_next(sup, endless, hangs, ordered):
+    options = {"ordered": ordered, "timeout": SHORT, "on_timeout": "kill", "max_concurrency": 2}
+    results = TaskSupervisor.map(sup, hangs(1, 3, 5), range(6), results=True, **options)
 
     ends = reasons(results)
 
@@ -131,14 +116,9 @@ def test_the_places_of_those_that_are_killed_are_free_for_the_next(sup, endless,
 
 
 @pytest.mark.rule(85)
-def test_without_results_it_is_raised_in_its_place_and_the_others_go_on(sup, endless):
+def test_without_results_it_is_raised_in_its_place_and_the_others_go_on(sup, endless, hangs):
     values = TaskSupervisor.map(
-        sup,
-        lambda item: endless() if item == 1 else item,
-        range(4),
-        timeout=SHORT,
-        on_timeout="kill",
-        max_concurrency=2,
+        sup, hangs(1), range(4), timeout=SHORT, on_timeout="kill", max_concurrency=2
     )
 
     assert next(values) == 0
@@ -313,14 +293,9 @@ def test_a_slow_one_does_not_hold_up_the_others(sup, gate):
     assert list(values) == ["through"]
 
 
-def test_one_that_takes_too_long_raises_timeouterror_also_without_order(sup, endless):
+def test_one_that_takes_too_long_raises_timeouterror_also_without_order(sup, endless, hangs):
     values = TaskSupervisor.map(
-        sup,
-        lambda item: endless() if item == 0 else item,
-        range(3),
-        ordered=False,
-        max_concurrency=3,
-        timeout=1.0,
+        sup, hangs(0), range(3), ordered=False, max_concurrency=3, timeout=1.0
     )
 
     assert sorted(itertools.islice(values, 2)) == [1, 2]

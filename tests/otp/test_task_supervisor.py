@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from endless import Endless
 from probe import LONGEST, Gate, InThread, Probe, answering, raising
-from supervised import BOOM, eventually, is_empty, kill, raise_anew
+from supervised import BOOM, eventually, is_empty, kill, lines, raise_anew
 
 from antq_actors.otp import (
     BRUTAL_KILL,
@@ -53,10 +53,6 @@ def tasks(start):
 @pytest.fixture
 def sup(tasks):
     return tasks()
-
-
-def lines(caplog, level):
-    return [r.getMessage() for r in caplog.records if r.levelno == level]
 
 
 # ---- tasks that are awaited -------------------------------------------------------------------
