@@ -269,7 +269,7 @@ class AntQ(JobVerbs):
 
     @property
     def node(self) -> int:
-        """The number of this process among those that run queues of its path.
+        """The number of this process among those that run queues of the application's path.
 
         0 when it runs no queues.
         """

@@ -250,11 +250,11 @@ class JobProcessRuntime:
         return path
 
     def export_jobs(self, *_: object) -> Iterator[bytes]:
-        """Raise NotStarted: a store does not go through a pipe."""
+        """Raise NotStarted: an export does not go through the pipe to the parent process."""
         _refuse("export_jobs()")
 
     def import_jobs(self, *_: object) -> Never:
-        """Raise NotStarted: a store does not go through a pipe."""
+        """Raise NotStarted: an export does not go through the pipe to the parent process."""
         _refuse("import_jobs()")
 
 

@@ -216,11 +216,11 @@ class Runtime:
         return QueueHandle(exact_str(name), actor, self.store)
 
     def verify(self) -> list[str]:
-        """Check the store; return what is wrong with it, one sentence each."""
+        """Read and check the whole store; return what is wrong with it, one sentence each."""
         return maintenance.findings(self.environment(), self._settings.signing_keys)
 
     def backup(self, target: str | os.PathLike[str]) -> Path:
-        """Copy the store as it is now to the new directory *target*; return its path."""
+        """Copy the store as it is now to files in the new directory *target*; return its path."""
         return maintenance.copy_to(self.environment(), target)
 
     def export_jobs(self, status: Statuses | None, queue_name: str | None) -> Iterator[bytes]:

@@ -86,7 +86,7 @@ class Control(msgspec.Struct, eq=False):
         return max(0.0, self.deadline - time.monotonic())
 
     def report(self, progress: Progress) -> None:
-        """Store how far the attempt of the job has come, for the status of its queue."""
+        """Remember how far the attempt of the job has come, for the status of its queue."""
         self.progress = progress
 
 

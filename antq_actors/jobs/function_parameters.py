@@ -91,7 +91,7 @@ class _Annotations:
         self._functions = [inspect.unwrap(outermost), function]
 
     def is_job(self, parameter: Parameter) -> bool:
-        """Whether *parameter* is annotated `Job`, in any of the ways to say so."""
+        """Return whether *parameter* is annotated `Job`, in any of the ways to say so."""
         return self._says_job(parameter.annotation)
 
     def _says_job(self, annotation: object) -> bool:
@@ -139,7 +139,7 @@ class _Annotations:
         return known or ast.unparse(node).rpartition(".")[2]
 
     def _one_says_job(self, nodes: list[ast.expr]) -> bool:
-        """Return whether all but None of these parts of an annotation mean `Job`."""
+        """Return whether all but None of these parts of a parameter's annotation mean `Job`."""
         others = [each for each in nodes if not _is_none(each)]
         return bool(others) and all(map(self._node_says_job, others))
 

@@ -35,7 +35,7 @@ class QueueExecutors:
         if self._settings.executor in (None, THREAD):
             return
         try:
-            self.started(self._settings.executor)
+            self.ensure_started(self._settings.executor)
         except NotReady as error:
             log.error("queue %r: %s", self._settings.name, error)  # noqa: TRY400 - nothing crashed
 
@@ -49,8 +49,8 @@ class QueueExecutors:
         """Return the health of each executor that the queue has started so far."""
         return tuple(executor.health() for executor in self._started.values())
 
-    def started(self, kind: str) -> Executor:
-        """Return the queue's executor of this *kind*, started if it is not. Raises NotReady."""
+    def ensure_started(self, kind: str) -> Executor:
+        """Start the queue's executor of this *kind* unless it runs; return it. Raises NotReady."""
         executor = self._started.get(kind)
         if executor is None:
             executor = make_executor(

@@ -93,7 +93,7 @@ class Workers(DynamicSupervisor):
     runs_inline = True
 
     def can_run_inline(self) -> bool:
-        """Return whether an actor calls: no KeyboardInterrupt may cut the start of its child."""
+        """Return whether the caller is an actor: no KeyboardInterrupt cuts what it starts."""
         return current_cell() is not None
 
 
@@ -200,7 +200,7 @@ class RunningAttempts:
                 spec = _TO_BE_FOUND
                 each_args = [(each, clock, of_queue, exits, push) for each in attempts]
             else:
-                executor = self.executors.started(kind)
+                executor = self.executors.ensure_started(kind)
                 spec, each_args = _ELSEWHERE, [(executor, each, exits, push) for each in attempts]
             return DynamicSupervisor.start_copies(self._settings.workers, spec, each_args)
         except (CallExit, NotReady) as error:  # of a supervisor: this actor will end as well
