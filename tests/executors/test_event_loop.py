@@ -137,28 +137,27 @@ def test_a_task_that_goes_on_when_it_is_cancelled_is_given_up(app, monkeypatch):
     Stubborn.over.set()
 
 
-def test_a_coroutine_in_a_queue_for_threads_runs_to_its_end_there():
-    seen = []
-
-    @worker
-    async def look() -> None:
-        await asyncio.sleep(0)
-        seen.append(threading.current_thread().name)
-
-    with AntQ(queues={"default": QueueConfig(1, executor="thread")}) as app:
-        assert settled(app, look.perform_async()).status is Status.COMPLETED
-
-    assert not seen[0].startswith("antq-loop")
+seen = []
 
 
-def test_a_plain_function_in_a_queue_for_coroutines_has_a_thread():
-    seen = []
+@worker
+async def look_as_a_coroutine() -> None:
+    await asyncio.sleep(0)
+    seen.append(threading.current_thread().name)
 
-    @worker
-    def look() -> None:
-        seen.append(threading.current_thread().name)
 
-    with AntQ(queues={"default": QueueConfig(1, executor="async")}) as app:
+@worker
+def look_as_a_function() -> None:
+    seen.append(threading.current_thread().name)
+
+
+@pytest.mark.parametrize(
+    ("executor", "look"), [("thread", look_as_a_coroutine), ("async", look_as_a_function)]
+)
+def test_what_is_not_for_the_loop_of_its_queue_has_a_thread(executor, look):
+    seen.clear()
+
+    with AntQ(queues={"default": QueueConfig(1, executor=executor)}) as app:
         assert settled(app, look.perform_async()).status is Status.COMPLETED
 
     assert not seen[0].startswith("antq-loop")

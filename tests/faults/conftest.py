@@ -51,10 +51,6 @@ def a_node(tmp_path, request):
         if disk in request.fixturenames:
             request.getfixturevalue(disk)
     yield start
-    _kill(started)
-
-
-def _kill(programs):
-    for program in programs:
+    for program in started:
         program.process.kill()
         program.process.communicate()

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from support.apps import until
 from support.programs import Program
 from support.trees import child, kill
 
@@ -62,6 +63,19 @@ def noted(journal, what):
         return []
     rows = [line.split() for line in Path(journal).read_text().splitlines()]
     return [int(id_) for noted, id_ in rows if noted == what]
+
+
+def journal_in(place):
+    """Return the argument of a job that says where it notes what it does."""
+    return {"journal": str(place / "journal")}
+
+
+def hold_jobs(node, place, **args):
+    """Have a node perform four jobs; return their ids, and what lets them end."""
+    gate = place / "gate"
+    ids = node.enqueue(count=4, gate=str(gate), **journal_in(place), **args)
+    until(lambda: set(ids) <= set(noted(place / "journal", "begin")), "the start of four jobs")
+    return ids, gate.touch
 
 
 # ---- the process ------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 from disks import FLUSH, FLUSH_THE_LOG
-from obedient import noted
+from obedient import hold_jobs, journal_in, noted
 from support.apps import ENDED, STORE_TIMEOUT_SECONDS, until
 from support.findings import findings
 
@@ -19,13 +19,11 @@ from antq_actors import AntQ, Status, StorageError
 def test_a_node_whose_file_system_fails_says_so_and_stops_in_time_and_the_next_goes_on(
     ext4_disk, a_node, tmp_path, how
 ):
-    store, journal, gate = ext4_disk.path / "store", tmp_path / "journal", tmp_path / "gate"
-    args = {"journal": str(journal)}
+    store, journal, args = ext4_disk.path / "store", tmp_path / "journal", journal_in(tmp_path)
     node, other = a_node(store), a_node(store, queues={"other": 1})
     done = node.enqueue(count=3, **args)
     until(lambda: node.count(Status.COMPLETED) == 3, "the end of the first jobs")
-    held = node.enqueue(count=4, gate=str(gate), **args)
-    until(lambda: len(noted(journal, "begin")) == 7, "the start of four jobs")
+    held, let_go = hold_jobs(node, tmp_path)
     waiting = node.enqueue(count=5, **args)
 
     ext4_disk.shut_down(how)
@@ -35,7 +33,7 @@ def test_a_node_whose_file_system_fails_says_so_and_stops_in_time_and_the_next_g
         with pytest.raises(StorageError, match=os.strerror(errno.EIO)):
             node.enqueue(**args)
         assert time.monotonic() - began < STORE_TIMEOUT_SECONDS
-    gate.touch()
+    let_go()
     until(lambda: len(noted(journal, "end")) == 7, "the end of four jobs")
     until(lambda: node.warnings("until the store can be used"), "a warning")
     time.sleep(3)  # in which the rescuer looks at the lock of the other node
@@ -85,8 +83,7 @@ def refusing(node):
 
 
 def test_a_node_that_may_write_no_more_goes_on_when_it_may_again(a_node, tmp_path):
-    store, journal = tmp_path / "store", tmp_path / "journal"
-    args = {"journal": str(journal)}
+    store, journal, args = tmp_path / "store", tmp_path / "journal", journal_in(tmp_path)
     node = a_node(store)
     ids = node.enqueue(count=4, seconds=0.3, **args)
     until(lambda: len(noted(journal, "begin")) == 4, "the start of four jobs")
@@ -137,17 +134,15 @@ app.run()
 def test_an_actor_that_is_killed_while_nothing_can_be_written_comes_back_when_it_can(
     a_node, tmp_path, victim
 ):
-    store, journal, gate = tmp_path / "store", tmp_path / "journal", tmp_path / "gate"
-    args = {"journal": str(journal)}
+    store = tmp_path / "store"
     node = a_node(store)
-    held = node.enqueue(count=4, gate=str(gate), **args)
-    until(lambda: len(noted(journal, "begin")) == 4, "the start of four jobs")
-    waiting = node.enqueue(count=10, **args)
+    held, let_go = hold_jobs(node, tmp_path)
+    waiting = node.enqueue(count=10, **journal_in(tmp_path))
 
     with refusing(node):
         node.kill_actor(*victim)
         time.sleep(4)  # in which it would have given up
-        gate.touch()
+        let_go()
 
     until(lambda: node.count(Status.COMPLETED) == len(held + waiting), "the end of all jobs")
     cut = [id_ for id_, _, _, interruptions in node.jobs() if interruptions]

@@ -57,20 +57,27 @@ def test_a_forked_child_of_a_job_ends_as_one_of_a_plain_thread(program, worker, 
     assert "the child exits" in errors
 
 
-def test_a_forked_child_of_a_callback_on_the_loop_ends_there(program):
-    lines, states, errors = lines_of(program, "ForksInACallback", ["return", "exit"])
+@pytest.mark.parametrize(
+    ("worker", "hows", "expected", "said"),
+    [
+        ("ForksInACallback", ["return", "exit"], ["callback exit 7", "callback return 0"], ""),
+        (
+            "ForksAndAwaits",
+            ["return"],
+            ["awaits return 1"],
+            "a forked child cannot wait on the event loop of its parent",
+        ),
+        ("StartsAPool", ["return"], ["pool return True"], ""),
+    ],
+    ids=["callback on the loop", "awaits what only its parent has", "pool"],
+)
+def test_a_forked_child_on_the_loop_or_of_a_pool_ends_there(program, worker, hows, expected, said):
+    lines, states, errors = lines_of(program, worker, hows)
 
-    assert lines == ["callback exit 7", "callback return 0"]
+    assert lines == expected
     assert states == ["completed-1-0"] * len(states)
-    assert "failed" not in errors
-
-
-def test_a_forked_child_that_awaits_what_only_its_parent_has_ends_and_says_so(program):
-    lines, states, errors = lines_of(program, "ForksAndAwaits", ["return"])
-
-    assert lines == ["awaits return 1"]
-    assert states == ["completed-1-0"] * len(states)
-    assert "a forked child cannot wait on the event loop of its parent" in errors
+    assert "failed" not in errors.replace(said, "")
+    assert said in errors
 
 
 def test_a_forked_child_of_calculate_delay_settles_nothing(program):
@@ -79,10 +86,3 @@ def test_a_forked_child_of_calculate_delay_settles_nothing(program):
     assert lines == ["delay exit 7", "delay raise 1", "delay return 0"]
     assert sorted(states) == ["completed-1-0"] * 3 + ["completed-2-1"] * 3
     assert errors.count("will retry") == 3
-
-
-def test_a_job_may_use_a_pool_of_forked_processes(program):
-    lines, states, _ = lines_of(program, "StartsAPool", ["return"])
-
-    assert lines == ["pool return True"]
-    assert states == ["completed-1-0"] * len(states)

@@ -6,7 +6,7 @@ A map that is full grows under two running processes, and nobody notices.
 import os
 
 import pytest
-from obedient import noted
+from obedient import hold_jobs, journal_in, noted
 from support.apps import ENDED, STORE_TIMEOUT_SECONDS, until
 from support.findings import findings
 from support.stored_jobs import Store, a_new_job
@@ -26,16 +26,14 @@ def disk(request):
 def test_a_node_whose_disk_was_full_for_a_while_ends_all_that_was_acknowledged_once(
     disk, a_node, tmp_path
 ):
-    store, journal, gate = disk.path / "store", tmp_path / "journal", tmp_path / "gate"
-    args = {"journal": str(journal)}
+    store, journal, args = disk.path / "store", tmp_path / "journal", journal_in(tmp_path)
     node = a_node(store)
-    held = node.enqueue(count=4, gate=str(gate), last_words=300_000, **args)
-    until(lambda: len(noted(journal, "begin")) == 4, "the start of four jobs")
+    held, let_go = hold_jobs(node, tmp_path, last_words=300_000)
     waiting = node.enqueue(count=20, **args)
 
     disk.fill()
     waiting += node.fill(20_000, **args) + node.fill(0, **args)
-    gate.touch()
+    let_go()
     until(lambda: len(noted(journal, "end")) == 4, "the end of four jobs")
     until(lambda: node.warnings("until the store can be used"), "a warning")
 
@@ -61,14 +59,12 @@ def test_a_node_whose_disk_was_full_for_a_while_ends_all_that_was_acknowledged_o
 def test_a_node_that_is_stopped_while_its_disk_is_full_repeats_what_it_could_not_store(
     disk, a_node, tmp_path
 ):
-    store, journal, gate = disk.path / "store", tmp_path / "journal", tmp_path / "gate"
-    args = {"journal": str(journal)}
+    store, journal, args = disk.path / "store", tmp_path / "journal", journal_in(tmp_path)
     node = a_node(store)
-    held = node.enqueue(count=4, gate=str(gate), last_words=300_000, **args)
-    until(lambda: len(noted(journal, "begin")) == 4, "the start of four jobs")
+    held, let_go = hold_jobs(node, tmp_path, last_words=300_000)
     disk.fill()
     waiting = node.fill(20_000, **args) + node.fill(0, **args)
-    gate.touch()
+    let_go()
     until(lambda: len(noted(journal, "end")) == 4, "the end of four jobs")
 
     took = node.stop(timeout=1.0)

@@ -76,8 +76,7 @@ def define_function(name):
 def test_a_second_worker_of_one_name_is_refused_naming_both(second):
     name = f"names:first_{second.__name__}"
 
-    class First(Worker, name=name):
-        def perform(self, job): ...
+    class First(Worker, name=name): ...
 
     with pytest.raises(ValueError, match="two workers have the stored name") as refused:
         second(name)
@@ -91,12 +90,10 @@ def test_a_second_worker_of_one_name_is_refused_naming_both(second):
 
 
 def test_a_refused_worker_leaves_no_trace():
-    class Taken(Worker, name="names:taken"):
-        def perform(self, job): ...
+    class Taken(Worker, name="names:taken"): ...
 
     def clash():
-        class Late(Worker, name="names:taken"):
-            def perform(self, job): ...
+        class Late(Worker, name="names:taken"): ...
 
     with pytest.raises(ValueError, match="two workers"):
         clash()
@@ -106,13 +103,11 @@ def test_a_refused_worker_leaves_no_trace():
 
 
 def test_a_name_that_is_the_path_of_another_worker_is_refused():
-    class Present(Worker):
-        def perform(self, job): ...
+    class Present(Worker): ...
 
     with pytest.raises(ValueError, match="two workers have the stored name"):
 
-        class Impostor(Worker, name=Present.antq_name):
-            def perform(self, job): ...
+        class Impostor(Worker, name=Present.antq_name): ...
 
     assert resolve(Present.antq_name) is Present
 
@@ -373,15 +368,7 @@ def test_workers_made_in_a_loop_of_a_module_are_refused_but_the_last(module):
     assert made[1].build().worker == "names_loop:send"
 
 
-def test_a_decorator_that_hides_names_makes_one_closure_after_the_other(module):
-    made = module(
-        "names_plain",
-        """
-        def logged(function):
-            def inner():
-                return function()
-            return inner
-
+TWO_LOGGED = """
         @worker
         @logged
         def a(): ...
@@ -389,8 +376,17 @@ def test_a_decorator_that_hides_names_makes_one_closure_after_the_other(module):
         @worker
         @logged
         def b(): ...
-        """,
-    )
+        """
+
+
+def test_a_decorator_that_hides_names_makes_one_closure_after_the_other(module):
+    source = """
+        def logged(function):
+            def inner():
+                return function()
+            return inner
+        """
+    made = module("names_plain", source + TWO_LOGGED)
 
     with pytest.raises(ValueError, match="was replaced"):
         made.a.build()
@@ -405,19 +401,11 @@ def test_functions_behind_functools_wraps_keep_their_own_names(module):
             def inner():
                 return function()
             return inner
-
-        @worker
-        @logged
-        def a(): ...
-
-        @worker
-        @logged
-        def b(): ...
         """
-    made = module("names_wraps", source)
+    made = module("names_wraps", source + TWO_LOGGED)
     a = made.a
 
-    module("names_wraps", source)
+    module("names_wraps", source + TWO_LOGGED)
 
     assert [made.a.build().worker, made.b.build().worker] == ["names_wraps:a", "names_wraps:b"]
     assert a.build().worker == "names_wraps:a"  # replaced by the reloaded module, and not hidden
@@ -434,8 +422,7 @@ def test_a_function_made_a_worker_twice_is_one_definition():
 
 
 def test_a_forked_child_keeps_the_names_of_its_parent():
-    class Parents(Worker, name="names:parents"):
-        def perform(self, job): ...
+    class Parents(Worker, name="names:parents"): ...
 
     def define_it_again():
         with pytest.raises(ValueError, match="two workers"):

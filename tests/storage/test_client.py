@@ -9,12 +9,7 @@ from support.programs import in_a_fork
 from support.stored_jobs import WORKER, a_new_job
 
 from antq_actors import otp
-from antq_actors.errors import (
-    AlreadyExists,
-    JobNotFound,
-    NotCancellable,
-    StorageError,
-)
+from antq_actors.errors import AlreadyExists, JobNotFound, NotCancellable, StorageError
 from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.state import Status
 from antq_actors.otp.kernel.messages import Call, Response

@@ -8,14 +8,7 @@ from antq_actors.errors import (
     NotRetryable,
     StorageError,
 )
-from antq_actors.jobs.outcome import (
-    Cancelled,
-    Completed,
-    Failed,
-    GivenBack,
-    Refused,
-    Snoozed,
-)
+from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Refused, Snoozed
 from antq_actors.jobs.state import ACTIVE, ErrorEntry, Status
 from antq_actors.storage.format.records import Filter, Settlement, Span
 from antq_actors.storage.jobs import job_store
