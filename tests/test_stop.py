@@ -24,6 +24,21 @@ def ours():
     ]
 
 
+@pytest.fixture
+def running(run, controlled, tmp_path):
+    """A durable application, and its job "a", which has begun."""
+    app = controlled.app = run(tmp_path / "store")
+    job = controlled.job("a")
+    controlled.begun()
+    return app, job
+
+
+def stored(app, job):
+    """Return *job* as it is in the store of *app*, which has stopped."""
+    with AntQ(app.path, start_queues=False) as look:
+        return look.get_worker(job.id)
+
+
 def stop_in_background(app, **options):
     thread = threading.Thread(target=app.stop, kwargs=options, name="the test's own")
     thread.start()
@@ -54,17 +69,14 @@ def is_draining(app):
 
 
 def test_what_outlasts_the_timeout_is_interrupted_and_given_back_without_a_trace(
-    run, controlled, tmp_path
+    running, controlled
 ):
-    app = controlled.app = run(tmp_path / "store")
-    job = controlled.job("a")
-    controlled.begun()
+    app, job = running
 
     app.stop(timeout=0.1)
 
     assert controlled.running() == []
-    with AntQ(tmp_path / "store", start_queues=False) as look:
-        given_back = look.get_worker(job.id)
+    given_back = stored(app, job)
     assert given_back.status is Status.ENQUEUED
     assert (given_back.attempts, given_back.interruptions, given_back.errors) == (0, 0, ())
     assert given_back.id == job.id
@@ -96,8 +108,7 @@ def test_a_thread_that_no_interruption_reaches_is_given_up_and_its_job_given_bac
     app.stop(timeout=0)
 
     assert len(set(orphans()) - before) == 1
-    with AntQ(tmp_path / "store", start_queues=False) as look:
-        given_back = look.get_worker(job.id)
+    given_back = stored(app, job)
     assert (given_back.status, given_back.attempts, given_back.errors) == (Status.ENQUEUED, 0, ())
     controlled.release("a")
     until(lambda: not set(orphans()) - before, "the end of the abandoned thread")
@@ -119,14 +130,11 @@ def test_a_job_that_ends_by_itself_when_interrupted_keeps_its_outcome(run, contr
 
     app.stop(timeout=0.1)
 
-    with AntQ(tmp_path / "store", start_queues=False) as look:
-        assert look.get_worker(job.id).status is Status.COMPLETED
+    assert stored(app, job).status is Status.COMPLETED
 
 
-def test_a_job_given_back_runs_again_after_the_next_start(run, controlled, tmp_path):
-    app = controlled.app = run(tmp_path / "store")
-    job = controlled.job("a")
-    controlled.begun()
+def test_a_job_given_back_runs_again_after_the_next_start(running, controlled):
+    app, job = running
     app.stop(timeout=0)
 
     app.start()
@@ -137,10 +145,8 @@ def test_a_job_given_back_runs_again_after_the_next_start(run, controlled, tmp_p
     assert (done.status, done.attempts, done.errors) == (Status.COMPLETED, 1, ())
 
 
-def test_jobs_that_end_during_a_stop_may_still_enqueue(run, controlled, tmp_path):
-    app = controlled.app = run(tmp_path / "store")
-    job = controlled.job("a")
-    controlled.begun()
+def test_jobs_that_end_during_a_stop_may_still_enqueue(running, controlled, tmp_path):
+    app, job = running
 
     stopping = stop_in_background(app)
     until(lambda: is_draining(app), "the drain")
@@ -228,11 +234,9 @@ def test_a_job_may_not_stop_its_own_application(run, controlled):
 
 
 def test_a_job_that_stops_its_application_while_it_is_stopping_is_refused_at_once(
-    run, controlled, tmp_path
+    running, controlled
 ):
-    app = controlled.app = run(tmp_path / "store")
-    job = controlled.job("a")
-    controlled.begun()
+    app, job = running
 
     stopping = stop_in_background(app)
     until(lambda: is_draining(app), "the drain")
@@ -240,8 +244,7 @@ def test_a_job_that_stops_its_application_while_it_is_stopping_is_refused_at_onc
     stopping.join(30)
 
     assert not stopping.is_alive()
-    with AntQ(tmp_path / "store", start_queues=False) as look:
-        assert "stop() was called by a job" in look.get_worker(job.id).errors[0].error
+    assert "stop() was called by a job" in stored(app, job).errors[0].error
 
 
 def test_a_job_may_stop_another_application(run, controlled):

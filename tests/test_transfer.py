@@ -254,16 +254,19 @@ def test_a_line_that_is_wrong_is_refused_with_its_number_and_those_before_it_are
 
 
 @pytest.mark.parametrize(
-    ("head", "error"),
+    ("lines", "error"),
     [
-        (a_line(), "this is no export of antq"),
-        ("", "this is no export of antq"),
-        ('{"antq_export": 2}', "newer antq"),
+        ([a_line(), a_line()], "this is no export of antq"),
+        (["", a_line()], "this is no export of antq"),
+        (['{"antq_export": 2}', a_line()], "newer antq"),
+        ([HEAD, a_line(timeout=-5)], "timeout is more than 0"),
+        ([HEAD, a_line(timeout=0)], "timeout is more than 0"),
+        ([HEAD, a_line(unique=["n"], unique_digest="A" * 400)], "at most 64 bytes"),
     ],
 )
-def test_what_is_no_export_is_refused_whole(target, head, error):
+def test_what_is_no_export_or_could_not_be_stored_or_run_is_refused(target, lines, error):
     with pytest.raises(BatchError, match=error):
-        target.import_jobs([head, a_line()])
+        target.import_jobs(lines)
 
     assert target.count_workers() == 0
 
@@ -272,21 +275,6 @@ def test_what_is_no_export_is_refused_whole(target, head, error):
 def test_what_has_no_lines_is_a_type_error(target, lines):
     with pytest.raises(TypeError, match="lines must be the lines of an export"):
         target.import_jobs(lines)
-
-
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"timeout": -5}, "timeout is more than 0"),
-        ({"timeout": 0}, "timeout is more than 0"),
-        ({"unique": ["n"], "unique_digest": "A" * 400}, "at most 64 bytes"),
-    ],
-)
-def test_a_job_that_could_not_be_stored_or_run_is_refused(target, changes, error):
-    with pytest.raises(BatchError, match=error):
-        target.import_jobs([HEAD, a_line(**changes)])
-
-    assert target.count_workers() == 0
 
 
 def test_a_planted_pickle_is_stored_and_listed_without_running_anything(target, tmp_path):

@@ -257,28 +257,22 @@ def test_a_timeout_is_kept_and_says_false(paused, wait):
         assert 0.2 <= time.monotonic() - began < 5.0
 
 
-def test_whoever_waits_hears_that_the_application_stopped(run, place, wait):
+@pytest.mark.parametrize(
+    "end",
+    [AntQ.stop, lambda app: stop(app.root, Shutdown("given up"))],
+    ids=["the application stops", "the tree gives up"],
+)
+def test_whoever_waits_hears_that_the_application_ended(run, place, wait, end):
     app = run(place)
     app.queue("default").pause()
     app.enqueue(Plain)
 
     with waiting(wait, app) as outcomes:
-        app.stop()
+        end(app)
 
     assert isinstance(outcomes[0], NotStarted)
     with pytest.raises(NotStarted):
         wait(app)
-
-
-def test_whoever_waits_hears_that_the_tree_gave_up(run, wait):
-    app = run()
-    app.queue("default").pause()
-    app.enqueue(Plain)
-
-    with waiting(wait, app) as outcomes:
-        stop(app.root, Shutdown("given up"))
-
-    assert isinstance(outcomes[0], NotStarted)
 
 
 def test_a_restart_of_the_storage_actor_is_outlived(run, place, wait):

@@ -161,14 +161,19 @@ def test_show_tells_everything_about_a_job_with_its_stack_trace(antq):
         assert re.search(rf"\n  {name} +20\d\d-\d\d-\d\d .*[+-]\d\d:\d\d\n", out)
 
 
-def test_show_tells_each_of_several_errors_with_its_trace(antq, path):
+def import_failed(path, change):
+    """Import the failed job again as job 5, with a change."""
     with AntQ(path, start_queues=False) as app:
         head, line = list(app.export_jobs(status="failed"))
         document = json.loads(line)
-        older = {"attempt": 1, "at": "2026-01-01T00:00:00Z", "error": "'wheel'"}
-        older |= {"error_type": "KeyError", "stack_trace": "Traceback:\nKeyError: 'wheel'\n"}
-        document["errors"].append(older)
+        change(document)
         app.import_jobs([head, json.dumps(document)])
+
+
+def test_show_tells_each_of_several_errors_with_its_trace(antq, path):
+    older = {"attempt": 1, "at": "2026-01-01T00:00:00Z", "error": "'wheel'"}
+    older |= {"error_type": "KeyError", "stack_trace": "Traceback:\nKeyError: 'wheel'\n"}
+    import_failed(path, lambda job: job["errors"].append(older))
 
     _, out, _ = antq("show", "5")
 
@@ -181,11 +186,8 @@ def test_show_tells_each_of_several_errors_with_its_trace(antq, path):
 
 
 def test_show_indents_all_lines_of_an_error(antq, path):
-    with AntQ(path, start_queues=False) as app:
-        head, line = list(app.export_jobs(status="failed"))
-        document = json.loads(line)
-        document["errors"][0] |= {"error": "wheel\naxle", "stack_trace": None}
-        app.import_jobs([head, json.dumps(document)])
+    error = {"error": "wheel\naxle", "stack_trace": None}
+    import_failed(path, lambda job: job["errors"][0].update(error))
 
     _, out, _ = antq("show", "5")
 
@@ -208,11 +210,7 @@ def test_show_as_json_has_every_field_of_the_job(antq):
 
 
 def test_show_says_which_errors_of_many_it_shows(antq, path):
-    with AntQ(path, start_queues=False) as app:
-        head, line = list(app.export_jobs(status="failed"))
-        document = json.loads(line)
-        document |= {"errors": document["errors"] * 25, "error_count": 30_000}
-        app.import_jobs([head, json.dumps(document)])
+    import_failed(path, lambda job: job.update(errors=job["errors"] * 25, error_count=30_000))
 
     code, out, _ = antq("show", "5")
 

@@ -61,22 +61,19 @@ def test_a_campaign_goes_on_with_other_jobs_and_gaps_among_its_own(app, file):
     assert enqueued_lines(app) == [1, 2, 3, *range(16, LINES + 1)]
 
 
-def test_a_path_with_the_jobs_of_another_file_is_refused_and_left_as_it_is(app, file, tmp_path):
+@pytest.mark.parametrize(
+    ("lines", "seed", "named"),
+    [(LINES, 2, "line 5"), (4, 1, r"others\.txt")],
+    ids=["other lines", "it ends before the newest job"],
+)
+def test_the_jobs_of_another_file_are_left_as_they_are(app, file, tmp_path, lines, seed, named):  # noqa: PLR0917 - three are a row
     enqueue_first(app, file, 5)
-    write_leads(tmp_path / "others.txt", LINES, seed=2)
+    write_leads(tmp_path / "others.txt", lines, seed=seed)
 
-    with pytest.raises(OtherLeads, match="line 5"):
+    with pytest.raises(OtherLeads, match=named):
         Campaign(app, tmp_path / "others.txt", fail_on_bad_line).enqueue()
 
     assert len(enqueued_lines(app)) == 5
-
-
-def test_a_file_that_ends_before_the_newest_job_is_another_file(app, file, tmp_path):
-    enqueue_first(app, file, 5)
-    write_leads(tmp_path / "shorter.txt", 4, seed=1)
-
-    with pytest.raises(OtherLeads, match=r"shorter\.txt"):
-        Campaign(app, tmp_path / "shorter.txt", fail_on_bad_line).enqueue()
 
 
 def test_there_is_no_newest_job_where_there_is_none(app):

@@ -192,21 +192,19 @@ def test_a_kill_cannot_be_trapped(start, notes):
     assert notes.is_empty()
 
 
-def test_an_exit_to_a_name_reaches_who_has_it_and_nobody_else(start):
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda _ref: [exit("nobody", DONE), exit("target", DONE)],
+        lambda ref: call(ref, lambda me: exit(me.ref, DONE)),
+    ],
+    ids=["by its name", "by itself"],
+)
+def test_an_actor_may_be_told_to_end_by_its_name_and_by_itself(start, end):
     ref = start(name="target")
     down = monitor(ref)
 
-    exit("nobody", DONE)
-    exit("target", DONE)
-
-    assert down.wait(LONGEST).reason == DONE
-
-
-def test_an_actor_may_tell_itself_to_end(start):
-    ref = start()
-    down = monitor(ref)
-
-    call(ref, lambda me: exit(me.ref, DONE))
+    end(ref)
 
     assert down.wait(LONGEST).reason == DONE
 

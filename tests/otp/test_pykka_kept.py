@@ -300,25 +300,24 @@ def test_stop_all_stops_all():
     assert not any(ref.is_alive() for ref in refs)
 
 
-def test_plain_pykka_actors_live_beside_ours(counter):
+@pytest.fixture
+def plain():
     plain = Receiver.start()
-    try:
-        assert plain.ask("hello") == ("received", "hello")
-        kill(counter)
-        assert plain.ask("still") == ("received", "still")
-    finally:
-        plain.stop()
+    yield plain
+    plain.stop()
 
 
-def test_a_base_exception_in_a_gen_server_does_not_stop_plain_pykka_actors(start):
-    plain = Receiver.start()
-    ref = start()
-    try:
-        with pytest.raises(CallExit):
-            call(ref, raising(SystemExit()))
-        assert plain.ask("still") == ("received", "still")
-    finally:
-        plain.stop()
+def test_plain_pykka_actors_live_beside_ours(counter, plain):
+    assert plain.ask("hello") == ("received", "hello")
+    kill(counter)
+    assert plain.ask("still") == ("received", "still")
+
+
+def test_a_base_exception_in_a_gen_server_does_not_stop_plain_pykka_actors(start, plain):
+    with pytest.raises(CallExit):
+        call(start(), raising(SystemExit()))
+
+    assert plain.ask("still") == ("received", "still")
 
 
 def test_actors_ask_each_other(start):
