@@ -65,8 +65,9 @@ class _Sweep(NamedTuple):
 
 
 class StorageActor(GenServer):
-    """Runs verbs on the store in the directory *path*, which it opens and closes.
+    """The actor that runs verbs on the LMDB store in the directory *path*.
 
+    It opens and closes the store.
     *durable*: a write is on disk before its reply. *wake* is called with the name of each queue
     that got work, once per commit; it must neither raise nor wait. *owner* says whose successor it
     may be (see :func:`.open_environment`). *watch_interval*: seconds between two looks for commits
@@ -121,7 +122,7 @@ class StorageActor(GenServer):
         """Whether a `_WatchForIdle` is on its way."""
 
     def init(self) -> None:
-        """Open the environment. Raises StorageError."""
+        """Open the LMDB environment, start the timer that looks for commits of other processes."""
         self._env = open_environment(self._path, durable=self._durable, owner=self._owner)
         self._seen = self._env.last_transaction()
         if self._watch_interval is not None:
@@ -131,7 +132,7 @@ class StorageActor(GenServer):
         self._look_for_idle_soon()  # for those who waited while this actor was gone
 
     def can_run_inline(self) -> bool:
-        """Return whether another thread may do its own write: nothing may make that thread wait.
+        """Return whether a caller's thread may do its write itself, as nothing makes it wait.
 
         Another process may stop with LMDB's lock in its hands, and whoever waits for that lock
         waits without a limit. So with other processes about, this actor's own thread does.
@@ -139,7 +140,7 @@ class StorageActor(GenServer):
         return self._env.is_uncontended
 
     def handle_call(self, request: Any) -> Any:
-        """Do a Write or Read together with those that wait; they are answered after the commit."""
+        """Commit all waiting Writes in one LMDB transaction, then do the Reads; reply to all."""
         batch = [(self.from_, request)]
         for asker in self.take_requests(_MOST_REQUESTS - 1):
             batch.append((asker, asker.request))  # noqa: PERF401 - mostly there is none
@@ -163,7 +164,7 @@ class StorageActor(GenServer):
         return NOREPLY
 
     def handle_info(self, message: Any) -> None:
-        """Handle commits of other processes, and forget readers that were killed."""
+        """Handle messages of timers: commits of other processes, idle queues, dead LMDB readers."""
         match message:
             case _Committed():
                 self._on_commit_elsewhere()
@@ -180,22 +181,22 @@ class StorageActor(GenServer):
                 super().handle_info(message)
 
     def handle_cast(self, request: Any) -> None:
-        """Look for somebody who began to wait until there is nothing to do."""
+        """Schedule a look for idle queues, as a caller began to wait for that."""
         if isinstance(request, LookForIdle):
             self._look_for_idle_soon()
         else:
             super().handle_cast(request)
 
     def ends_with(self, error: BaseException) -> bool:
-        """Return whether it is the store that failed: all else goes to whoever asked."""
+        """Return whether an error ends this actor: the store failed, not one request."""
         return isinstance(error, StorageError | lmdb.Error)
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
-        """Close the environment. Who waits in the mailbox asks the successor."""
+        """Close the LMDB environment. Callers in the mailbox ask the successor."""
         self._env.close()
 
     def _write(self, batch: list[tuple[Any, Write]]) -> None:
-        """Commit all in one transaction; if that fails, each in its own."""
+        """Commit all Writes in one LMDB transaction, else each in its own; reply, wake queues."""
         try:
             # Each once, also if it was sent twice: the second time it would claim other jobs.
             findings = self._commit(list(dict.fromkeys(map(_REQUEST, batch))))
@@ -220,14 +221,14 @@ class StorageActor(GenServer):
             log_findings(findings)
 
     def _announce(self) -> None:
-        """Wake the queues that got work or commands, also those of a turn that was cut short."""
+        """Wake the queue actors whose queues got work or commands in a commit of this actor."""
         for queues, wake in ((self._due, self._wake), (self._commanded, self._wake_for_commands)):
             for queue_name in list(queues):
                 wake(queue_name)
                 queues.discard(queue_name)
 
     def _commit(self, requests: list[Write]) -> list[tuple[object, ...]]:
-        """Do all that is not yet done; return what is to be logged."""
+        """Do and commit the Writes that are not yet done; return what is to be logged."""
         commits: list[None] = []
         transaction, findings = self._env.write(partial(self._run, requests, commits), commits)
         if self._idle.waiters and transaction is not None:
@@ -239,7 +240,10 @@ class StorageActor(GenServer):
     def _run(
         self, requests: list[Write], commits: list[None], txn: lmdb.Transaction
     ) -> tuple[int | None, list[tuple[object, ...]]]:
-        """Return the number of the transaction if it changes anything, and what is to be logged."""
+        """Call the verbs of the Writes in the transaction *txn*, and note their results in them.
+
+        Return the number of the transaction if it changes anything, and what is to be logged.
+        """
         store = JobStore(txn, self._env.tables, self._signer)
         for request in requests:
             if request.commits:
@@ -273,7 +277,7 @@ class StorageActor(GenServer):
             reply(asker, answer)
 
     def _refuse_removed(self, askers: list[Any], error: Exception) -> None:
-        """Reply to those whose store was removed: no successor of this actor can."""
+        """Reply with the error if the store was removed: no successor of this actor can."""
         if isinstance(error, StoreRemoved):
             for asker in askers:
                 reply_error(asker, error)
@@ -282,14 +286,14 @@ class StorageActor(GenServer):
         self.send_after(_LOOKS_PER_SWEEP * watch_interval, _Sweep(watch_interval))
 
     def _until_next_look(self, watch_interval: float) -> float:
-        """Return the seconds: as many as were said, twice that while nobody else is at the store.
+        """Return the seconds until the next look for commits of other processes.
 
-        Who opens it then is seen by the next look.
+        They are doubled while no other process has the store open; the next look sees it.
         """
         return watch_interval if self._env.is_shared else 2 * watch_interval
 
     def _is_news(self) -> bool:
-        """Return whether another process has committed something that nobody has told of yet."""
+        """Return whether another process has committed and no message about it is on its way."""
         if self._is_commit_reported:
             return False
         try:
@@ -299,7 +303,7 @@ class StorageActor(GenServer):
         return self._is_commit_reported
 
     def _on_commit_elsewhere(self) -> None:
-        """Wake the queues for commits of other processes; a store that refuses is read again."""
+        """Wake all queue actors after a commit of another process; a failed read is repeated."""
         self._is_commit_reported = False
         try:
             self._wake_for_commits()
@@ -322,7 +326,7 @@ class StorageActor(GenServer):
     # ---- waiting until there is nothing to do -----------------------------------------------
 
     def _look_for_idle_soon(self) -> None:
-        """Look, but not too often, while somebody waits."""
+        """Set a timer for the next look for idle queues, if a caller waits for that."""
         if not self._idle.waiters or self._is_look_due:
             return
         # The message first: a turn that is cut short in between only makes a look too many.
@@ -331,9 +335,7 @@ class StorageActor(GenServer):
         self._is_look_due = True
 
     def _look_for_idle(self) -> None:
-        """Wake those whose queue has nothing left to do; a store that refuses is asked
-        again by the watch.
-        """
+        """Count unfinished jobs in the store, and wake the callers whose queue has none left."""
         waiters = self._idle.now()
         if not waiters:
             return
@@ -356,7 +358,7 @@ class StorageActor(GenServer):
         )
 
     def _watch_later(self) -> None:
-        """Look for commits of other processes, also where nothing else needs to hear of them."""
+        """Set a timer to see whether other processes made queues idle, while a caller waits."""
         if self._idle.waiters and not self._is_idle_watched:
             self.send_after(
                 _IDLE_WATCH_SECONDS if self._durable else _VOLATILE_WATCH_SECONDS, _WatchForIdle()
@@ -373,5 +375,5 @@ class StorageActor(GenServer):
 
 
 def _ends_it(error: Exception) -> bool:
-    """Return whether the environment cannot be used any more."""
+    """Return whether an error means that the LMDB environment cannot be used any more."""
     return isinstance(error, StoreRemoved) or isinstance(error.__cause__, _BROKEN)

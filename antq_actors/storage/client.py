@@ -74,12 +74,12 @@ class StorageClient:
         """Who waits until there is nothing to do; the storage actor looks for them."""
 
     def close(self) -> None:
-        """Let nobody wait for a storage actor that is not there: it will not come back."""
+        """Make all waiting calls of this client fail: the storage actor will not come back."""
         self.closed.answer(None)
         self.idle.close()
 
     def removal(self) -> StorageError | None:
-        """Return the error of a store that was removed while its application ran."""
+        """Return the error of a store whose files were removed while its application ran."""
         return open_stores.removal(self._path)
 
     # ---- any verb -------------------------------------------------------------------------
@@ -87,14 +87,17 @@ class StorageClient:
     def write(
         self, verb: Callable[Concatenate[JobStore, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Return what *verb* returns, committed; when it raises, it has changed nothing."""
+        """Call the storage actor to do *verb* and commit; return its result.
+
+        When it raises, it has changed nothing.
+        """
         result: T = self._ask(Write(verb, args, kwargs))
         return result
 
     def read(
         self, verb: Callable[Concatenate[JobReader, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Return what *verb* returns; it sees every change that was reported before."""
+        """Call the storage actor to do *verb*, which sees every change reported before."""
         result: T = self._ask(Read(verb, args, kwargs))
         return result
 
@@ -110,7 +113,7 @@ class StorageClient:
         now: Instant,
         reconnect_timeout: float = _TIMEOUT_SECONDS,
     ) -> Claim:
-        """Settle executions, then claim up to *limit* due jobs, in one transaction.
+        """Call the storage actor to store outcomes, then claim up to *limit* due jobs of a queue.
 
         As :meth:`JobStore.work`, but it raises StorageError when the storage actor is gone, not
         only busy, for *reconnect_timeout* seconds.
@@ -130,8 +133,9 @@ class StorageClient:
         clock: Callable[[], Instant],
         tag: Any,
     ) -> tuple[Write, Call | None]:
-        """Ask for the same, and wait for no other thread. For actors.
+        """Send the storage actor the request of :meth:`work`, and wait for no other thread.
 
+        For actors.
         The *clock* is read in the transaction: so no job begins before it was stored.
         Return the request, and the answered call if no waiting is needed; else an
         ``otp.Response(tag, claim, error)`` arrives as a message. An error that is a CallExit means
@@ -147,7 +151,7 @@ class StorageClient:
         return request, calls.call_or_message(self._dest, request, tag)
 
     def request_again(self, request: Write, *, tag: Any) -> Call | None:
-        """Repeat a request whose answer was lost. If it was done, only its answer comes again."""
+        """Send the storage actor a request again whose reply was lost; it is never done twice."""
         self.check()
         return calls.call_or_message(self._dest, request, tag)
 
@@ -161,7 +165,7 @@ class StorageClient:
         limit: int | None = None,
         accept: Callable[[StoredJob], bool] | None = None,
     ) -> builtins.list[StoredJob]:
-        """Return up to *limit* jobs of *span*, by id, that pass both filters.
+        """Read up to *limit* jobs of *span*, by id, that pass both filters, from the storage actor.
 
         They are read page by page and decoded, and *accept* runs, in the caller's thread: a long
         list holds up nobody.
@@ -177,15 +181,16 @@ class StorageClient:
         return found
 
     def count_of_worker(self, filter_: Filter) -> int:
-        """Return how many jobs pass a filter that names a worker.
+        """Count the jobs of a worker, reading them page by page from the storage actor.
 
-        They are read page by page: a long count holds up nobody. Each job is looked at once.
+        A long count holds up no other caller. Each job is looked at once.
         """
         return sum(found for found, _ in self._counted_pages(filter_, 0))
 
     def has_worker(self, worker: str, after: int) -> tuple[bool, int]:
-        """Return whether a job with a larger id than *after* has this worker, and which id was
-        looked at last. It stops at the first page with such a job.
+        """Read whether a job with a larger id than *after* has this worker, and the last id read.
+
+        It stops at the first page with such a job.
         """
         last = after
         for found, last in self._counted_pages(Filter(worker=worker), after):
@@ -194,7 +199,7 @@ class StorageClient:
         return False, last
 
     def _counted_pages(self, filter_: Filter, after: int) -> Iterator[tuple[int, int]]:
-        """Yield for each page after the id *after* how many jobs match, and its last id."""
+        """Yield for each page of jobs after the id *after* how many match, and its last id."""
         while True:
             found, last = self.read(
                 JobReader.count_page, filter_, after=after, size=_COUNT_PAGE_JOBS
@@ -205,11 +210,14 @@ class StorageClient:
             after = last
 
     def known_queues(self) -> builtins.list[str]:
-        """Return what :meth:`JobReader.known_queues` does; a job process asks its parent for it."""
+        """Read the names of the queues that have jobs, are paused, or are run by a node.
+
+        A job process asks its parent for them.
+        """
         return self.read(JobReader.known_queues)
 
     def recent_workers(self) -> set[str]:
-        """Return the names of the workers of the newest jobs, of a page of them."""
+        """Read the names of the workers of the newest jobs, of one page of them."""
         newest = Span(newest_first=True)
         page = self.read(JobReader.page, Filter(), newest, size=_PAGE_JOBS)
         return {raw.worker for raw in page}
@@ -223,16 +231,16 @@ class StorageClient:
         return left[queue]
 
     def look_for_idle(self) -> None:
-        """Have the storage actor look for those who wait until there is nothing to do."""
+        """Send the storage actor a cast to look whether queues that callers wait for are idle."""
         self.check()
         calls.cast(self._dest, LookForIdle())
 
     # ---- queues ---------------------------------------------------------------------------
 
     def set_concurrency_command(self, queue: str, n: int) -> int:
-        """Have every living node that runs *queue* perform up to *n* jobs of it at once.
+        """Store a command for each living node of *queue*: perform up to *n* jobs of it at once.
 
-        Return how many nodes that are.
+        Return how many nodes that are. Their file locks tell which live.
         """
         nodes = self.read(JobReader.nodes_of, queue)
         alive = [node for node in nodes if not node_lock.is_dead(self._path, node)]
@@ -243,11 +251,10 @@ class StorageClient:
     # ---- nodes ----------------------------------------------------------------------------
 
     def open_node(self, queues: Collection[str] = (), metadata: bytes = b"") -> int:
-        """Make this process a node that runs *queues*: return its number, hold its lock.
+        """Record this process as a node that runs *queues*, take its file lock, return its number.
 
-        Its *metadata* is for :meth:`node_infos`.
-
-        It is held until the node is closed, or its process ends.
+        The lock is held until the node is closed, or its process ends. Its *metadata* is for
+        :meth:`node_infos`.
         """
         node = self.write(JobStore.new_node)
         with in_words(self._path):
@@ -260,12 +267,13 @@ class StorageClient:
         return node
 
     def lose_node(self, node: int) -> None:
-        """Let go the lock of a node of this process that was declared dead."""
+        """Release the file lock of a node of this process that was declared dead."""
         node_lock.release(self._path, node)
 
     def close_node(self, node: int) -> None:
-        """Forget a node, this process's or a dead one; its jobs were given back before.
+        """Delete the record and the lock file of a node of this process, or of a dead one.
 
+        Its jobs were given back before.
         If they were not, or the store cannot be told, the node is a dead one from now on.
         """
         try:
@@ -275,14 +283,14 @@ class StorageClient:
                 node_lock.release(self._path, node)
 
     def served_queues(self) -> builtins.list[str]:
-        """Return the queues that living nodes run, each once, in the order of nodes and theirs."""
+        """Read the names of the queues that living nodes run, each once, in the order of nodes."""
         nodes = self.read(JobReader.served_by_node)
         with in_words(self._path):
             living = [queues for node, queues in nodes if not node_lock.is_dead(self._path, node)]
         return list(dict.fromkeys(name for queues in living for name in queues))
 
     def node_infos(self) -> builtins.list[NodeInfo]:
-        """Return the nodes that were opened and not closed, as they describe themselves."""
+        """Read the recorded nodes from the store, and from their lock files what each is."""
         with in_words(self._path):
             return [
                 node_lock.read_info(
@@ -295,7 +303,7 @@ class StorageClient:
             ]
 
     def dead_nodes(self) -> builtins.list[int]:
-        """Return the nodes that were not closed and whose process is gone."""
+        """Return the recorded nodes whose file lock is free: their process is gone."""
         nodes = self.read(JobReader.nodes)
         with in_words(self._path):
             dead = [node for node in nodes if node_lock.is_dead(self._path, node)]
@@ -313,7 +321,7 @@ class StorageClient:
         timeout: float | None = None,
         reconnect_timeout: float = _TIMEOUT_SECONDS,
     ) -> Any:
-        """Send until it is answered: the storage actor may die in the meantime, and comes back."""
+        """Call the storage actor and wait for the reply, also over restarts of it."""
         if os.getpid() != self._pid:
             self.check()
         timeout = self._timeout if timeout is None else min(timeout, self._timeout)
@@ -347,7 +355,7 @@ class StorageClient:
         span: Span = Span(),  # noqa: B008 - a constant
         limit: int | None = None,
     ) -> Iterator[StoredJob]:
-        """Return the jobs of *span* that pass the filter, by id.
+        """Read the jobs of *span* that pass the filter page by page, and yield them by id.
 
         *limit*: as many will do, so that the first page is no longer.
         """
@@ -363,7 +371,7 @@ class StorageClient:
             size = _PAGE_JOBS
 
     def check(self) -> None:
-        """Raise ForkError in a fork of the process that made the client."""
+        """Raise ForkError if this process is a fork of the process that made the client."""
         if os.getpid() != self._pid:
             raise ForkError(
                 "this process is a fork of the one that started the application, and a store cannot"

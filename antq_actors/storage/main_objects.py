@@ -61,7 +61,7 @@ _originals: Final[WeakKeyDictionary[Any, Place]] = WeakKeyDictionary()
 
 
 def dumps(thing: object) -> bytes:
-    """Return *thing* pickled.
+    """Return an argument pickled: what ``__main__`` defines is named, with copies by value.
 
     Raises TypeError for what is bound to this process, and what its parts raise that cannot be
     pickled.
@@ -71,7 +71,7 @@ def dumps(thing: object) -> bytes:
 
 
 def dumps_by_value(thing: object) -> bytes:
-    """Return *thing* pickled for a job process, with the copies that arguments mean by name.
+    """Return *thing* pickled by value for a job process, with copies of what arguments name.
 
     Raises what its parts raise that cannot be pickled.
     """
@@ -82,7 +82,7 @@ def dumps_by_value(thing: object) -> bytes:
 
 
 def loads_by_value(pickled: bytes) -> Any:
-    """Return what :func:`dumps_by_value` was given; from now on arguments find its copies."""
+    """Unpickle what :func:`dumps_by_value` made, and keep its copies for later arguments."""
     thing, copies = pickle.loads(pickled)  # noqa: S301 - of the parent process
     _sent.update(copies)
     _note(copies)
@@ -90,7 +90,7 @@ def loads_by_value(pickled: bytes) -> Any:
 
 
 def find(program: str, name: str, copies: bytes) -> Any:
-    """Return what *program* calls *name* in its script: that itself, else a copy.
+    """Return the class or function *name* of the script *program*: that itself, else a copy.
 
     Pickles call this, also those that are stored: it keeps its place and its parameters. Raises
     AttributeError when there is neither.
@@ -112,7 +112,10 @@ def find(program: str, name: str, copies: bytes) -> Any:
 
 
 def meant_by(pickled: bytes) -> dict[Place, Any]:
-    """Return what *pickled* names that the script of this process has. Nothing is unpickled."""
+    """Return the classes and functions of this process's script that a pickle names.
+
+    Nothing is unpickled.
+    """
     start = pickled.find(_MARK)
     if start < 0:
         return {}
@@ -126,7 +129,7 @@ def meant_by(pickled: bytes) -> dict[Place, Any]:
 
 
 def _copies(named: Mapping[Place, Any]) -> bytes:
-    """Return copies of what is *named*, behind the list of them."""
+    """Return pickled copies of the *named* classes and functions, behind a list of their names."""
     listed = "\0".join(part for place in named for part in place).encode("utf-8", "surrogatepass")
     try:
         copies = _copied(named)
@@ -136,7 +139,7 @@ def _copies(named: Mapping[Place, Any]) -> bytes:
 
 
 def _listed(pickled: bytes, start: int) -> tuple[list[Place], int]:
-    """Return what is listed behind the mark at *start*, and where the list ends."""
+    """Return the names that a pickle lists behind the mark at *start*, and where the list ends."""
     start += len(_MARK)
     (length,) = _LENGTH.unpack_from(pickled, start)
     start += _LENGTH.size
@@ -219,7 +222,7 @@ def _copied(thing: object) -> bytes:
 
 
 def _place(thing: Any) -> Place | None:
-    """Return where ``__main__`` has *thing*; None when it is not there, or can be imported."""
+    """Return the script and name under which ``__main__`` has a class or function, or None."""
     module = thing.__module__
     if not isinstance(module, str) or module not in _MAIN:  # a class may have anything there
         return None
@@ -243,7 +246,7 @@ def _in_main(name: str) -> Any:
 
 
 def _this_program() -> str:
-    """Return the file of this program's script; a notebook has none, and is no other program."""
+    """Return the path of this program's script; empty for a notebook."""
     file = getattr(sys.modules.get("__main__"), "__file__", None)
     return os.path.abspath(file) if isinstance(file, str) else _INTERACTIVE  # noqa: PTH100 - links are kept
 
@@ -269,7 +272,7 @@ _BOUND: Final = {
 
 
 def refuse(value: object) -> None:
-    """Raise TypeError when *value* cannot be an argument, or a part of one."""
+    """Raise TypeError if *value*, as an argument of a job, is bound to this process or broken."""
     reason = _bound(type(value))  # type: ignore[arg-type]  # it takes __hash__ for that of instances
     if reason is not None:
         raise TypeError(reason)
@@ -278,7 +281,7 @@ def refuse(value: object) -> None:
 
 
 def is_usual_zone(zone: dt.tzinfo | None) -> bool:
-    """Whether any process can have *zone* from its pickle."""
+    """Return whether any process can unpickle this time zone."""
     kind = type(zone)
     return zone is None or kind is dt.timezone or (kind is ZoneInfo and _has_key(zone))
 

@@ -89,13 +89,13 @@ class IdleWaiters:
         self._is_closed = False
 
     def add(self, waiter: IdleWaiter) -> None:
-        """Have it answered; whoever waits removes it in a ``finally``."""
+        """Add a caller that waits for idleness, to be woken; it removes itself in a ``finally``."""
         self.waiters.add(waiter)
         if self._is_closed:
             _refuse([waiter])
 
     def discard(self, waiter: IdleWaiter) -> None:
-        """Forget a waiter."""
+        """Remove a caller that does not wait for idleness any more."""
         self.waiters.discard(waiter)
 
     def now(self) -> list[IdleWaiter]:
@@ -103,20 +103,20 @@ class IdleWaiters:
         return list(self.waiters)
 
     def settle(self, waiters: Iterable[IdleWaiter], unfinished: Mapping[str | None, int]) -> None:
-        """Wake those whose queue had nothing left, in a look that began with *waiters*."""
+        """Wake those of *waiters* whose queue had no unfinished jobs in a look at the store."""
         for waiter in waiters:
             if not unfinished[waiter.queue_name]:
                 self.waiters.discard(waiter)
                 waiter.answer(value=True)
 
     def close(self) -> None:
-        """Let nobody wait any more: the application has stopped."""
+        """Wake all callers that wait for idleness with an error: the application has stopped."""
         self._is_closed = True
         _refuse(self.now())
 
 
 def pause_after(unfinished: Mapping[str | None, int], seconds: float) -> float:
-    """Return the seconds until the next look, after one that found so many jobs unfinished.
+    """Return the seconds to wait until the next look for idle queues, by the unfinished jobs.
 
     *seconds*: how long that one took.
 

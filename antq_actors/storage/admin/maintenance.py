@@ -180,12 +180,12 @@ def reseal(path: str | os.PathLike[str], signing_keys: Sequence[bytes] = ()) -> 
 
 
 def findings(env: Environment, signing_keys: Sequence[bytes] = ()) -> list[str]:
-    """Return what is wrong with the tables of an open store."""
+    """Read all tables of an open store and return what is wrong with them, a sentence each."""
     return env.inspect(lambda txn: verify_tables(txn, env.tables, Signer(signing_keys)))
 
 
 def copy_to(env: Environment, target: str | os.PathLike[str]) -> Path:
-    """Back up an open store."""
+    """Write a copy of an open store to the new directory *target*, and return its path."""
     with atomic_directory(real(target)) as directory:
         env.copy(directory)
     return Path(target)
@@ -204,7 +204,7 @@ def _existing(path: str | os.PathLike[str]) -> Path:
 
 @contextmanager
 def _opened(path: str | os.PathLike[str]) -> Iterator[Environment]:
-    """Return the environment that this process has open, or one for the time of the block."""
+    """Yield the store's LMDB environment that this process has open, or open it for the block."""
     store = _existing(path)
     env = open_stores.opened(store)
     if env is not None:
@@ -230,7 +230,7 @@ def _exclusively_locked(store: Path) -> Iterator[StoreLock]:
 
 @contextmanager
 def atomic_directory(target: Path) -> Iterator[Path]:
-    """Return a directory that becomes *target* when the block succeeds, and else is deleted."""
+    """Make a directory that is renamed to *target* if the block succeeds, else deleted."""
     with in_words(target):
         if target.exists() and (not target.is_dir() or any(target.iterdir())):
             raise StorageError(f"{target} exists and is no empty directory; give another path")
@@ -251,7 +251,7 @@ def atomic_directory(target: Path) -> Iterator[Path]:
 
 
 def _walk_if_unused(store: Path) -> list[str]:
-    """Return what is wrong with the pages of a store; nothing if others have it open."""
+    """Read a store's pages and return what is wrong with them; nothing if it is open elsewhere."""
     try:
         lock = StoreLock(store, exclusive=True)
     except StorageError:
@@ -270,7 +270,10 @@ def _damaged_backup(backup: Path, findings: list[str]) -> StorageError:
 
 
 def _refuse_living_nodes(env: Environment) -> None:
-    """Raise StorageError if a node runs: one of a release that does not know the store's lock."""
+    """Raise StorageError if a node of the store lives, by its file lock.
+
+    It is of a release that does not know the store's own lock.
+    """
     for node in read(env, lambda reader: reader.nodes()):
         if not node_lock.is_dead(env.path, node):
             raise StorageError(
@@ -280,7 +283,7 @@ def _refuse_living_nodes(env: Environment) -> None:
 
 
 def _give_back(env: Environment, now: Instant) -> None:
-    """Give back what ran on the nodes of the original: they are none of this copy."""
+    """Enqueue again the jobs that ran when a store was copied, and delete its nodes."""
 
     def give_back(store: JobStore) -> None:
         for node in store.nodes():
@@ -296,7 +299,7 @@ def _copy_file(source: Path, target: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Have what is written of a file, or the entries of a directory, on disk."""
+    """Flush a file, or the entries of a directory, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -312,7 +315,7 @@ def __dir__() -> list[str]:
 
 
 def reseal_all(env: Environment, signer: Signer) -> int:
-    """Close every spec anew, whoever closed it; return how many. Damaged ones stay as they are.
+    """Sign the specs of all jobs in a store again; return how many. Damaged ones stay as they are.
 
     It is done in batches. One that is interrupted can be begun again.
     """
@@ -327,7 +330,7 @@ def reseal_all(env: Environment, signer: Signer) -> int:
 def reseal_batch(
     tables: Tables, signer: Signer, start: bytes, txn: lmdb.Transaction
 ) -> tuple[bytes | None, int]:
-    """Do one batch from a key on; return the key to go on from, and how many there were."""
+    """Sign a batch of specs again, from a key on; return the key to go on from, and how many."""
     batch, following = payloads(txn, tables, start, BATCH)
     count = 0
     for key, payload in batch:

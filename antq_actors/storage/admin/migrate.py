@@ -54,13 +54,13 @@ class Step(NamedTuple):
 def payloads(
     txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int
 ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
-    """Return up to *limit* specs as they are stored from a key on, and the key of the next one."""
+    """Read up to *limit* specs' stored bytes from a key on, and the key of the next."""
     found = list(islice(items_from(txn, tables.payloads, start), limit + 1))
     return found[:limit], found[limit][0] if len(found) > limit else None
 
 
 def _seal_specs(txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int) -> bytes | None:
-    """Put a checksum before what each job was enqueued with."""
+    """Write a checksum before the specs of a batch of jobs; return the key to go on from."""
     bare = encoding.Signer()
     batch, following = payloads(txn, tables, start, limit)
     for key, payload in batch:
@@ -113,9 +113,9 @@ class Migration:
             )
 
     def begin(self) -> None:
-        """Note the format of a store that has none yet: its tables were just made.
+        """Write the format number of a store that has none yet: its tables were just made.
 
-        So one half made by a process that died is made to the end by the next.
+        So a store half made by a process that died is made to the end by the next.
         """
         if self.found == 0:
             with self._env.begin(write=True) as txn:
@@ -123,11 +123,11 @@ class Migration:
 
     @property
     def is_due(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether the store has an older format and has to be migrated."""
         return 0 < self.found < self._wanted
 
     def check_brevity(self) -> None:
-        """Raise StorageError, with what to do, when it takes longer than a moment."""
+        """Raise StorageError, with what to do, when the migration takes longer than a moment."""
         takes_long = not all(step.takes_a_moment for step in self._steps[self.found - 1 :])
         if self._is_half_done or (takes_long and self._jobs > _A_MOMENT):
             begun = "is being brought" if self._is_half_done else "has to be brought"
@@ -138,14 +138,17 @@ class Migration:
             )
 
     def in_use_error(self) -> StorageError:
-        """Return the error of a store that another process has open."""
+        """Return the error for a store that cannot be migrated, as another process has it open."""
         return StorageError(
             f"{self._path} has to be brought from format {self.found} to {self._wanted}, and a"
             " process of an earlier antq_actors has it open: stop that one, then repeat this"
         )
 
     def run(self, write: Write) -> None:
-        """Do it, or go on with it, each batch by *write*; nobody else may have the store open."""
+        """Migrate the store, or go on with that, each batch of records in a transaction of *write*.
+
+        No other process may have the store open.
+        """
         for version in range(self.found, self._wanted):
             step = self._steps[version - 1]
             log.warning("%s: format %d to %d: %s", self._path, version, version + 1, step.what)
@@ -153,7 +156,7 @@ class Migration:
                 pass
 
     def _one_batch(self, step: Step, version: int, txn: lmdb.Transaction) -> bool:
-        """Do one batch of a step; return whether there is another one."""
+        """Rewrite a batch of records and note the progress; return whether more are left."""
         meta = self._tables.meta
         start = bytes(txn.get(_PROGRESS_KEY, b"", db=meta))
         following = step.batch(txn, self._tables, start, BATCH)

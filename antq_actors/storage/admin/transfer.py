@@ -99,7 +99,7 @@ _decode_line = msgspec.json.Decoder(_Line).decode
 
 
 def export_jobs(store: StorageClient, filter_: Filter) -> Iterator[bytes]:
-    """Return a line that says what follows, then one for each job, by id."""
+    """Yield the lines of an export as JSON: a head, then the jobs read from the store, by id."""
     yield _encode(_Head(VERSION))
     for job in store.pages(filter_):
         yield _encode(_line(job))
@@ -108,7 +108,7 @@ def export_jobs(store: StorageClient, filter_: Filter) -> Iterator[bytes]:
 def import_jobs(
     store: StorageClient, lines: Iterable[str | bytes], clock: Callable[[], Instant] = instant.now
 ) -> Imported:
-    """Store the jobs of an export as they were; those that were running wait again.
+    """Store the jobs of an export's lines as they were; those that were running wait again.
 
     A store that never had a job keeps their ids, another one gives them new ones. Raises
     BatchError at the first line that cannot be stored, with its index; those before it are.
@@ -211,7 +211,10 @@ def _check_head(line: str | bytes) -> None:
 
 
 def _arrival(line: str | bytes, now: Instant) -> ImportedJob:
-    """Return the job that a line describes. Raises ValueError, TypeError, MsgspecError."""
+    """Return the job that a line of an export describes.
+
+    Raises ValueError, TypeError, MsgspecError.
+    """
     found = _decode_line(line)
     _check(found)
     ended = found.status in ENDED
@@ -253,7 +256,7 @@ def _arrival(line: str | bytes, now: Instant) -> ImportedJob:
 
 
 def _check(found: _Line) -> None:
-    """Raise ValueError for what no job has, or for arguments twice or not at all."""
+    """Raise ValueError for a line of an export with values that no job can have."""
     check_queue_name(found.queue)
     if not (-128 <= found.priority <= 127 and found.max_attempts >= 1):  # noqa: PLR2004 - as api
         raise ValueError("priority is from -128 to 127, and max_attempts at least 1")
@@ -280,7 +283,7 @@ def _instant(moment: datetime) -> Instant:
 
 
 def _is_json(value: Any) -> bool:
-    """Whether JSON brings *value* back as it is: a tuple would come back as a list.
+    """Return whether JSON brings an argument's value back as it is: a tuple would be a list.
 
     It has no lone surrogates, such as in the name of a file that is no UTF-8.
     """

@@ -31,7 +31,7 @@ _TABLES: Final = ("payloads", "index", "listing", "unique", "errors")
 
 
 def verify(txn: lmdb.Transaction, tables: Tables, signer: Signer | None = None) -> list[str]:
-    """Return what is wrong with a store, one sentence each; nothing when all is well.
+    """Read all LMDB tables of a store and return what is wrong with them, one sentence each.
 
     It reads everything: for operators and for tests, not for each start. With the keys of *signer*
     it also checks every signature.
@@ -69,7 +69,7 @@ class _Verification:
             yield f"meta: ids from {next_id} on would be given again, up to {self._last_id}"
 
     def _job(self, key: bytes, record: bytes) -> Iterator[str]:
-        """Look up what a job should have in the other tables."""
+        """Yield what a job lacks in the other tables, and what is damaged of it."""
         id_ = keys.id_at_end(key)
         if key != keys.job_key(id_):
             yield f"jobs: {key!r} is no key of a job"
@@ -100,9 +100,9 @@ class _Verification:
             yield f"job {id_}: {error}"
 
     def _errors(self, id_: int, count: int) -> Iterator[str]:
-        """Look at the errors of a job that has had *count*: the first and the newest must be there.
+        """Yield what is wrong with the stored errors of a job that has had *count*.
 
-        Those between may be: an earlier release kept all.
+        The first and the newest must be there. Those between may be: an earlier release kept all.
         """
         dropped = lifecycle.dropped_errors(count)
         missing = {*range(min(count, dropped.start)), *range(dropped.stop, count)}
@@ -119,7 +119,7 @@ class _Verification:
             yield f"errors: error {number} of job {id_} is missing"
 
     def _strays(self, name: str) -> Iterator[str]:
-        """Name the keys of a table that follow from no job."""
+        """Yield the keys of an LMDB table that belong to no job."""
         for key in keys_from(self._txn, getattr(self._tables, name)):
             id_ = int.from_bytes(key[:8], "big") if name == "errors" else keys.id_at_end(key)
             record = value_of(self._txn, self._tables.jobs, keys.job_key(id_))
@@ -154,7 +154,7 @@ class _Verification:
 
 
 def _keys_of(id_: int, record: encoding.JobRecord) -> list[tuple[str, bytes]]:
-    """Return the keys that follow from a job, by table, but for those of its errors."""
+    """Return the tables and keys that a job has entries under, but for those of its errors."""
     state, digest = record
     key = keys.job_key(id_)
     _, place, listing = places_of(state)
@@ -167,7 +167,7 @@ def _keys_of(id_: int, record: encoding.JobRecord) -> list[tuple[str, bytes]]:
 
 
 def _is_of(key: bytes, count: int) -> bool:
-    """Return whether this is the key of an error of its job, which has had *count*."""
+    """Return whether a key of ``errors`` is of an error of its job, which has had *count*."""
     try:
         return keys.split_error_key(key)[1] < count
     except StorageError:

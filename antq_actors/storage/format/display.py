@@ -44,11 +44,10 @@ _decode_worker = msgspec.msgpack.Decoder(_WorkerOfSpec).decode
 
 
 def display_args(encoded: bytes) -> dict[str, Any]:
-    """Return the arguments to look at. Runs and imports nothing, and never raises.
+    """Return a job's arguments for display. Runs and imports nothing, and never raises.
 
     What is no plain data, or too much to look at, shows as an Opaque. So do bytes that are no
-    arguments at all, under the
-    key ``"?"``: one damaged job must not hide the others of a list.
+    arguments at all, under the key ``"?"``: one damaged job must not hide the others of a list.
     """
     try:
         args = read_plain(pickle_in(encoded))
@@ -60,7 +59,7 @@ def display_args(encoded: bytes) -> dict[str, Any]:
 
 
 def spec_for_display(payload: bytes, state: JobState) -> JobSpec:
-    """Return the spec in *payload* to look at; for a damaged one, one that says so."""
+    """Return a job's spec for display, decoded from *payload*; a damaged spec shows as such."""
     try:
         return decode_spec(contents(payload))
     except DamagedRecord:
@@ -68,7 +67,7 @@ def spec_for_display(payload: bytes, state: JobState) -> JobSpec:
 
 
 def worker_for_display(payload: bytes) -> str:
-    """Return the worker's name in *payload*, without decoding the rest; "?" for a damaged one."""
+    """Return the worker's name in a spec's bytes, without decoding the rest; "?" if damaged."""
     try:
         return _decode_worker(contents(payload)).worker
     except (DamagedRecord, *DAMAGES):
@@ -76,7 +75,7 @@ def worker_for_display(payload: bytes) -> str:
 
 
 def error_for_display(record: bytes) -> ErrorEntry:
-    """Return an entry of a job's errors to look at; for a damaged one, one that says so."""
+    """Return an entry of a job's errors for display; a damaged entry shows as such."""
     try:
         return decode_error(record)
     except DamagedRecord as error:
@@ -84,9 +83,10 @@ def error_for_display(record: bytes) -> ErrorEntry:
 
 
 def read_plain(pickled: bytes) -> Any:
-    """Return the value, with an Opaque for each part that is no plain data or too much to show.
+    """Return what a pickle holds, executing nothing; an Opaque for parts that are no plain data.
 
-    The answer can be printed, compared and turned into JSON in bounded time. Raises StorageError
+    Also for what is too much to show: the value can be printed, compared and turned into JSON in
+    bounded time. Raises StorageError
     for bytes that are no pickle.
     """
     longest = longest_text(pickled)

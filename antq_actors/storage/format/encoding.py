@@ -68,7 +68,7 @@ _DEEPEST_PLAIN: Final = 32
 
 
 def encode_args(args: Mapping[str, Any]) -> bytes:
-    """Return the bytes of a job's arguments.
+    """Return a job's arguments as bytes: a format byte and a pickle.
 
     Raises TypeError for a key that is no ``str`` and, naming its key, for a value that cannot be
     pickled.
@@ -92,9 +92,9 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
 
 
 def snapshot_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
-    """Return *args* apart from the lists and dicts within that their owner may change later.
+    """Return a copy of *args* if their owner may change lists or dicts in them later.
 
-    Other objects stay the owner's own.
+    Other objects are not copied.
     """
     if _UNCHANGING.issuperset(map(type, args.values())):
         return args
@@ -102,21 +102,21 @@ def snapshot_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
 
 
 def load_args(encoded: bytes) -> dict[str, Any]:
-    """Return the arguments as they were given: for who is about to run the job, and no one else.
+    """Unpickle a job's stored arguments, which executes what the pickle names: only to run the job.
 
-    It runs what the pickle names. Raises whatever that raises.
+    Raises whatever that raises.
     """
     args: dict[str, Any] = pickle.loads(pickle_in(encoded))  # noqa: S301 - a job's own worker asks
     return args
 
 
 def pickle_of(encoded: bytes) -> bytes:
-    """Return the pickle of arguments, unread; whatever there is, if they are damaged."""
+    """Return the pickle in a job's encoded arguments, unread and unchecked."""
     return encoded[1:]
 
 
 def encoded_pickle(pickled: bytes) -> bytes:
-    """Undo :func:`pickle_of`."""
+    """Return encoded arguments of a job that hold this pickle."""
     return _PICKLED + pickled
 
 
@@ -136,14 +136,14 @@ _decode_error = msgspec.msgpack.Decoder(ErrorEntry).decode
 
 
 def encode_job(state: JobState, digest: bytes | None) -> bytes:
-    """Return the bytes of a :class:`JobRecord`."""
+    """Return the bytes of a job's record: its digest and its state as msgpack."""
     if digest is None:
         return b"\x00" + _encode(state)
     return bytes((len(digest),)) + digest + _encode(state)
 
 
 def decode_job(record: bytes) -> JobRecord:
-    """Undo :func:`encode_job`. Raises DamagedRecord."""
+    """Return the state and digest in the bytes of a job's record. Raises DamagedRecord."""
     try:
         size = record[0] + 1
         return JobRecord(_decode_state(record[size:]), record[1:size] or None)
@@ -152,12 +152,12 @@ def decode_job(record: bytes) -> JobRecord:
 
 
 def encode_spec(spec: JobSpec) -> bytes:
-    """Return the bytes of a spec."""
+    """Return a job's spec as msgpack bytes."""
     return _encode(spec)
 
 
 def decode_spec(record: bytes) -> JobSpec:
-    """Undo :func:`encode_spec`. Raises DamagedRecord."""
+    """Return the job's spec in msgpack bytes. Raises DamagedRecord."""
     try:
         return _decode_spec(record)
     except DAMAGES as error:
@@ -165,7 +165,7 @@ def decode_spec(record: bytes) -> JobSpec:
 
 
 def encode_error(entry: ErrorEntry) -> bytes:
-    """Return the bytes of an entry of a job's errors; whatever its texts are, it can be stored."""
+    """Return an entry of a job's errors as msgpack bytes; text that is no UTF-8 is escaped."""
     try:
         return _encode(entry)
     except UnicodeEncodeError:
@@ -180,7 +180,7 @@ def encode_error(entry: ErrorEntry) -> bytes:
 
 
 def decode_error(record: bytes) -> ErrorEntry:
-    """Undo :func:`encode_error`. Raises DamagedRecord."""
+    """Return the entry of a job's errors in msgpack bytes. Raises DamagedRecord."""
     try:
         return _decode_error(record)
     except DAMAGES as error:
@@ -188,8 +188,9 @@ def decode_error(record: bytes) -> ErrorEntry:
 
 
 def load_job(stored: StoredJob, read_errors: Callable[[], Iterable[ErrorEntry]] | None) -> Job:
-    """Return *stored* as its worker is given it. Raises whatever decoding its arguments does.
+    """Return a stored job as its worker is given it; unpickles, and so runs, its arguments.
 
+    Raises whatever unpickling raises.
     *read_errors*: returns its errors when someone looks at them; None: those of *stored*.
     """
     errors = None
@@ -201,7 +202,7 @@ def load_job(stored: StoredJob, read_errors: Callable[[], Iterable[ErrorEntry]] 
 def as_job(
     stored: StoredJob, args: Mapping[str, Any], errors: tuple[AttemptError, ...] | None = None
 ) -> Job:
-    """Return *stored* as users see it, with *args* decoded as the caller sees fit.
+    """Return a stored job as the Job that users see, with *args* as the caller decoded them.
 
     *errors*: where they are not those of *stored*. Never raises: a time that no datetime can show
     is shown as the nearest one.
@@ -241,7 +242,7 @@ def as_job(
 
 
 def errors_for_display(entries: Iterable[ErrorEntry]) -> tuple[AttemptError, ...]:
-    """Return entries of a job's errors as users see them."""
+    """Return entries of a job's errors as the AttemptErrors that users see."""
     return tuple(
         AttemptError(
             each.attempt,
@@ -255,7 +256,7 @@ def errors_for_display(entries: Iterable[ErrorEntry]) -> tuple[AttemptError, ...
 
 
 def _is_plain(value: Any, depth: int) -> bool:
-    """Return whether the plain pickler carries *value* to any process."""
+    """Return whether pickle, without cloudpickle, carries an argument's value to any process."""
     kind = type(value)
     if kind in _PLAIN_LEAVES:
         return True
@@ -273,7 +274,7 @@ def _is_plain(value: Any, depth: int) -> bool:
 
 
 def _unpicklable(args: Mapping[str, Any], error: Exception) -> TypeError:
-    """Find the argument that cannot be pickled."""
+    """Return the TypeError that names the argument which cannot be pickled."""
     for key, value in args.items():
         try:
             main_objects.dumps(value)
@@ -286,7 +287,7 @@ def _unpicklable(args: Mapping[str, Any], error: Exception) -> TypeError:
 
 
 def pickle_in(encoded: bytes) -> bytes:
-    """Return the pickle in encoded arguments. Raises StorageError for another format."""
+    """Return the pickle in a job's encoded arguments. Raises StorageError for another format."""
     if encoded[:1] != _PICKLED:
         raise StorageError(
             f"arguments begin with the byte {encoded[:1]!r}, which this version does not know;"
@@ -333,13 +334,13 @@ class Signer:
         return f"<Signer with {len(self._keys)} keys>"
 
     def sign(self, spec: bytes) -> bytes:
-        """Return the record that holds *spec*."""
+        """Return a spec's bytes behind a signature by the first key, or a checksum without keys."""
         if self._keys:
             return _SIGNED + _signature(self._keys[0], spec) + spec
         return _summed(_SUM, crc32(spec)) + spec
 
     def verify(self, record: bytes) -> bytes:
-        """Return the spec in *record*.
+        """Return the spec's bytes behind a signature or checksum, which is verified.
 
         Raises DamagedRecord when it is not what was signed, or its signature is of no key here.
         """
@@ -360,15 +361,15 @@ class Signer:
 
 
 def is_protected(record: bytes) -> bool:
-    """Return whether *record* begins with a checksum or a signature.
+    """Return whether a spec's stored bytes begin with a checksum or a signature.
 
-    One without is of the first format.
+    A spec without is of the first format.
     """
     return record[:1] == b"\xc1"
 
 
 def contents(record: bytes) -> bytes:
-    """Return the spec in *record* for who only looks: no signature is checked.
+    """Return the spec's bytes behind a signature or checksum; no signature is verified.
 
     Raises DamagedRecord when its checksum is wrong.
     """

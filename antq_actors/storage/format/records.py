@@ -40,7 +40,7 @@ class Span(NamedTuple):
     newest_first: bool = False
 
     def beyond(self, id_: int) -> Span:
-        """Return what is left of it behind the job *id_*."""
+        """Return the rest of this span of job ids behind the job *id_*."""
         return self._replace(before=id_) if self.newest_first else self._replace(after=id_)
 
 

@@ -46,12 +46,15 @@ T = TypeVar("T")
 
 
 def read(env: Environment, verb: Callable[[JobReader], T]) -> T:
-    """Return what *verb* returns, in a read transaction of its own."""
+    """Call *verb* with a JobReader, in an LMDB read transaction of its own; return its result."""
     return env.read(lambda txn: verb(JobReader(txn, env.tables)))
 
 
 def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
-    """Return what *verb* returns, committed; when it raises, nothing has changed."""
+    """Call *verb* with a JobStore in an LMDB write transaction, commit, and return its result.
+
+    When it raises, nothing has changed.
+    """
 
     def work(txn: lmdb.Transaction) -> tuple[T, JobStore]:
         store = JobStore(txn, env.tables)
@@ -65,12 +68,12 @@ def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
 
 
 class JobStore(JobWriter):
-    """What can be done to the jobs of a store, in one write transaction."""
+    """Changes the jobs of a store, one by one and in bulk, in one LMDB write transaction."""
 
     # ---- jobs come in ---------------------------------------------------------------------
 
     def insert(self, new: NewJob) -> int:
-        """Store a job, return its id. Raises AlreadyExists when another is in its way."""
+        """Store a new job, return its id. Raises AlreadyExists for a duplicate of a unique job."""
         state, spec = new
         keys.lane(state.status, state.queue_name)  # refuses a name that no key can hold
         if spec.unique_digest is not None:
@@ -78,7 +81,7 @@ class JobStore(JobWriter):
         return self._add(new)
 
     def insert_many(self, news: Sequence[NewJob]) -> list[int | None]:
-        """Store jobs, return their ids in order; None for a duplicate."""
+        """Store new jobs, return their ids in order; None for a duplicate of a unique job."""
         queues = {state.queue_name for state, _ in news}
         for queue_name in queues:
             keys.lane(Status.ENQUEUED, queue_name)
@@ -95,7 +98,7 @@ class JobStore(JobWriter):
     def import_jobs(
         self, arrivals: Sequence[ImportedJob], *, keep_ids: bool | None
     ) -> tuple[list[int | None], bool]:
-        """Store jobs of another store as they were; return their ids, and whether they kept them.
+        """Store jobs that another store exported; return their ids, and whether they kept them.
 
         None: a waiting unique job was left out, as another is in its way. *keep_ids* None: if this
         store never had a job.
@@ -123,7 +126,7 @@ class JobStore(JobWriter):
         return self._add(new, errors, wanted)
 
     def _add(self, new: NewJob, errors: tuple[ErrorEntry, ...] = (), wanted: int = 0) -> int:
-        """Store a job under a new id, *wanted* if no job had it. Raises DamagedRecord."""
+        """Store a new job under the next id, or a larger one that is *wanted*; return the id."""
         id_ = max(self._first_free_id(), wanted)
         self._next_id = id_ + 1
         self._jobs.add(id_, new.state, new.spec, self._signer, errors)
@@ -148,7 +151,7 @@ class JobStore(JobWriter):
         limit: int,
         now: Instant,
     ) -> Claim:
-        """Settle executions, then claim up to *limit* due jobs of a queue for *node*.
+        """Store outcomes of executions, then claim up to *limit* due jobs of a queue for *node*.
 
         A stale settlement is dropped. A paused queue gets no jobs, nor does a queue of a node on
         which an isolated run has just begun. Raises NodeGone when the node was declared dead.
@@ -183,9 +186,9 @@ class JobStore(JobWriter):
     def _complete_together(
         self, settlements: Sequence[Settlement], now: Instant
     ) -> Collection[Settlement]:
-        """Settle the executions that completed; return those that need to be looked at one by one.
+        """Store in bulk that executions completed; return the settlements left, to do one by one.
 
-        That is all with another outcome, and those that do not run as they should.
+        Left are all with another outcome, and those of jobs that do not run as they should.
         """
         left: dict[int, Settlement] = {}
         wanted: dict[bytes, Settlement] = {}
@@ -209,7 +212,10 @@ class JobStore(JobWriter):
     def _claim(
         self, queue_name: str, *, node: int, limit: int, now: Instant
     ) -> tuple[list[StoredJob], Instant | None]:
-        """Return the jobs, and when to look again if that is known: not all due ones were taken."""
+        """Store that up to *limit* due jobs run on *node*; return them, and when to claim again.
+
+        None instead of the latter: all due jobs were taken.
+        """
         claimed: list[StoredJob] = []
         while len(claimed) < limit:
             wanted = limit - len(claimed)
@@ -226,7 +232,10 @@ class JobStore(JobWriter):
     def _take_due(
         self, claimed: list[StoredJob], due: list[bytes], node: int, now: Instant
     ) -> Instant | None:
-        """Add the *due* jobs to *claimed*; return when to look again if one has to run isolated."""
+        """Claim the *due* jobs in bulk, adding them to *claimed*, up to one to run in isolation.
+
+        Return when to claim again if there is such a job.
+        """
         txn, tables = self._txn, self._tables
         records, payloads = get_many(txn, tables.jobs, due), get_many(txn, tables.payloads, due)
         bulk = BulkUpdate(txn, tables, self._jobs.deltas, partial(_claimed, node=node, now=now))
@@ -247,7 +256,7 @@ class JobStore(JobWriter):
     def _begun(
         self, bulk: BulkUpdate, key: bytes, id_: int, record: bytes | None, payload: bytes | None
     ) -> StoredJob | None:
-        """Return a job that begins to run; None: it is to be looked at by itself."""
+        """Begin to claim a job in bulk and return it; None: it has to be claimed by itself."""
         if record is None or payload is None:
             return None
         transition = bulk.transitions.get(record) or bulk.find(record)
@@ -262,7 +271,7 @@ class JobStore(JobWriter):
         return StoredJob(id_, transition.result, spec, ())
 
     def _due(self, queue_name: str, *, limit: int, now: Instant) -> list[bytes]:
-        """Return the keys of the first *limit* due jobs: scheduled, retrying, then enqueued."""
+        """Read the keys of a queue's first *limit* due jobs: scheduled, retrying, then enqueued."""
         found: list[bytes] = []
         with self._txn.cursor(self._tables.index) as cursor:
             for status in (Status.SCHEDULED, Status.RETRYING, Status.ENQUEUED):
@@ -278,7 +287,7 @@ class JobStore(JobWriter):
         return found
 
     def _next_due(self, queue_name: str) -> Instant | None:
-        """Return when the first scheduled or retrying job of a queue is due."""
+        """Read when the first scheduled or retrying job of a queue is due; None: it has none."""
         heads: list[Instant] = []
         with self._txn.cursor(self._tables.index) as cursor:
             for status in (Status.SCHEDULED, Status.RETRYING):
@@ -289,14 +298,14 @@ class JobStore(JobWriter):
 
 
 def _claimed(state: JobState, *, node: int, now: Instant) -> JobState | None:
-    """Return what a job becomes that is claimed together with others."""
+    """Return the state of a job that is claimed in bulk; None: it has to be claimed by itself."""
     if state.status not in WAITING or state.isolated:
         return None
     return lifecycle.claim(state, node=node, now=now)
 
 
 def _completed(state: JobState, *, now: Instant) -> JobState | None:
-    """Return what a job becomes that completed together with others."""
+    """Return the state of a job that completed, in bulk; None: it is to be settled by itself."""
     if state.status is not Status.RUNNING or state.isolated:
         return None
     return lifecycle.settle(state, Completed(), now=now)[0]
@@ -328,10 +337,10 @@ class Transition(NamedTuple):
 
 
 class BulkUpdate:
-    """Changes of jobs in one transaction, by one rule, begun one by one and written together.
+    """Changes many jobs by one rule: begins one by one, then writes each LMDB table once.
 
-    *decide* returns what a job in some state becomes; None: it is not for here. Nothing else may
-    change these jobs before :meth:`write`.
+    *decide* returns what a job in some state becomes; None: it has to change by itself.
+    Nothing else may change these jobs before :meth:`write`.
     """
 
     def __init__(
@@ -350,7 +359,7 @@ class BulkUpdate:
         """What becomes of a job with this record; :meth:`find` adds to it."""
 
     def begin(self, id_: bytes, transition: Transition) -> bool:
-        """Take a job from its place in the order of work. False: it is not there, nothing is done.
+        """Delete a job's old index entries. False: it has none, and nothing was done.
 
         *id_* is its key in ``jobs``.
         """
@@ -365,7 +374,7 @@ class BulkUpdate:
         return True
 
     def write(self) -> None:
-        """Store what was begun since the last time."""
+        """Write the records and index entries of all jobs begun since the last write."""
         records: Items = []
         places: Items = []
         listed: Items = []
@@ -388,7 +397,7 @@ class BulkUpdate:
             self._enter(places, listed, unique)
 
     def _enter(self, places: Items, listed: Items, unique: Items) -> None:
-        """Give the jobs their new places in the tables of order."""
+        """Write the new index entries of the jobs."""
         put_all(self._txn, self._tables.index, places)
         if listed:
             put_all(self._txn, self._tables.listing, listed)
@@ -396,7 +405,7 @@ class BulkUpdate:
             put_all(self._txn, self._tables.unique, unique)
 
     def find(self, record: bytes) -> Transition | None:
-        """Return what becomes of a job with this *record*; None: it is not for here."""
+        """Decide what becomes of jobs with this *record*; None: each has to change by itself."""
         try:
             state, digest = encoding.decode_job(record)
             result = self._decide(state)

@@ -31,37 +31,37 @@ _CANCEL: Final = b"cancel:"
 
 @lru_cache(maxsize=256)
 def node_key(node: int) -> bytes:
-    """Return the key of a node and the queues it runs."""
+    """Return the ``meta`` key of a node, which holds the queues it runs."""
     return b"%b%020d" % (_NODE, node)
 
 
 @lru_cache(maxsize=256)
 def isolated_key(node: int) -> bytes:
-    """Return the key of the last isolated run on a node."""
+    """Return the ``meta`` key of the last isolated run on a node."""
     return _ISOLATED + b"%d" % node
 
 
 @lru_cache(maxsize=256)
 def paused_key(queue_name: str) -> bytes:
-    """Return the key that says that a queue is paused."""
+    """Return the ``meta`` key that a paused queue has."""
     return PAUSED + queue_name.encode()
 
 
 @lru_cache(maxsize=256)
 def concurrency_key(node: int, queue_name: str) -> bytes:
-    """Return the key of the concurrency that a node is to take for a queue."""
+    """Return the ``meta`` key of a command to a node: the concurrency to use for a queue."""
     return b"%b%d:%b" % (_CONCURRENCY, node, queue_name.encode())
 
 
 @lru_cache(maxsize=256)
 def cancellations_prefix(node: int, queue_name: str) -> bytes:
-    """Return what the keys begin with of the executions that a node is to end in a queue."""
+    """Return how the ``meta`` keys of cancelled executions of a node's queue begin."""
     return b"%b%d:%b\0" % (_CANCEL, node, queue_name.encode())
 
 
 @dataclass(slots=True)
 class Meta:
-    """The table of these facts, in one transaction."""
+    """Reads and writes the ``meta`` table in one LMDB transaction: counters, pauses, nodes."""
 
     _txn: lmdb.Transaction
     _db: _Database
@@ -69,7 +69,7 @@ class Meta:
     """Whether anything was written here in this transaction."""
 
     def counter(self, name: bytes) -> int:
-        """Return the next number of a counter, from 1. Raises DamagedRecord."""
+        """Return the next number of a counter in ``meta``, from 1. Raises DamagedRecord."""
         stored = cast("bytes | None", self._txn.get(name, db=self._db)) or b"1"
         if not stored.isdigit():
             raise DamagedRecord(
@@ -79,7 +79,7 @@ class Meta:
         return int(stored)
 
     def set_counter(self, name: bytes, number: int) -> None:
-        """Let *number* be the next of a counter."""
+        """Store *number* as the next of a counter in the ``meta`` table."""
         self._put(name, b"%d" % number)
 
     def is_paused(self, queue_name: str) -> bool:
@@ -87,12 +87,12 @@ class Meta:
         return self._txn.get(paused_key(queue_name), db=self._db) is not None
 
     def paused(self) -> list[str]:
-        """Return the paused queues."""
+        """Return the names of the queues that are stored as paused."""
         keys = keys_with(self._txn, self._db, PAUSED)
         return [key[len(PAUSED) :].decode(errors="replace") for key in keys]
 
     def set_paused(self, queue_name: str, *, paused: bool) -> None:
-        """Pause or resume a queue."""
+        """Store in the ``meta`` table that a queue is paused, or is not."""
         key = paused_key(queue_name)
         if paused:
             self._put(key, b"")
@@ -100,11 +100,11 @@ class Meta:
             self._delete(key)
 
     def nodes(self) -> list[int]:
-        """Return the nodes that were opened and not closed."""
+        """Return the numbers of the recorded nodes: opened and not closed."""
         return [node for node, _ in self._nodes()]
 
     def served(self) -> set[str]:
-        """Return the queues that these nodes run."""
+        """Return the names of the queues that recorded nodes run."""
         return {name for _, queues in self._nodes() for name in queues if name}
 
     def nodes_of(self, queue_name: str) -> list[int]:
@@ -112,11 +112,11 @@ class Meta:
         return [node for node, queues in self._nodes() if queue_name in queues]
 
     def served_by_node(self) -> list[tuple[int, list[str]]]:
-        """Return these nodes with the queues that each runs, in its order."""
+        """Return the recorded nodes with the names of the queues that each runs."""
         return [(node, [name for name in queues if name]) for node, queues in self._nodes()]
 
     def _nodes(self) -> list[tuple[int, list[str]]]:
-        """Return each node with its queues; a damaged row is none."""
+        """Return each node of the ``meta`` table with its queues; a damaged row is left out."""
         return [
             (int(key[len(_NODE) :]), queues.decode(errors="replace").split("\0"))
             for key, queues in items_with(self._txn, self._db, _NODE)
@@ -124,11 +124,11 @@ class Meta:
         ]
 
     def set_concurrency_command(self, node: int, queue_name: str, n: int) -> None:
-        """Have a node perform up to *n* jobs of a queue at once from now on."""
+        """Store the command that a node perform up to *n* jobs of a queue at once from now on."""
         self._put(concurrency_key(node, queue_name), b"%d" % n)
 
     def take_concurrency_command(self, node: int, queue_name: str) -> int | None:
-        """Return that command, and delete it; None: there is none."""
+        """Delete and return the concurrency command for a node's queue; None: there is none."""
         key = concurrency_key(node, queue_name)
         n = value_of(self._txn, self._db, key)
         if n is None:
@@ -137,11 +137,11 @@ class Meta:
         return int(n) if n.isdigit() else None
 
     def add_cancellation(self, node: int, queue_name: str, cancelled: Cancellation) -> None:
-        """Have a node end this execution of a job."""
+        """Store the command that a node end this execution of a job."""
         self._put(cancellations_prefix(node, queue_name) + b"%d %d" % cancelled, b"")
 
     def take_cancellations(self, node: int, queue_name: str) -> tuple[Cancellation, ...]:
-        """Return the executions that a node has to end, and delete them."""
+        """Delete the commands to end executions of a node's queue, and return these executions."""
         prefix = cancellations_prefix(node, queue_name)
         keys = list(keys_with(self._txn, self._db, prefix))
         for key in keys:
@@ -165,15 +165,15 @@ class Meta:
         return id_, execution, since
 
     def set_isolated(self, node: int, id_: int, execution: int, since: Instant) -> None:
-        """Note that a job has begun an isolated run on a node."""
+        """Store that a job has begun an isolated run on a node."""
         self._put(isolated_key(node), b"%d %d %d" % (id_, execution, since))
 
     def add_node(self, node: int, queues: Collection[str]) -> None:
-        """Record a node and the queues it runs."""
+        """Store a node and the queues it runs in the ``meta`` table."""
         self._put(node_key(node), "\0".join(queues).encode())
 
     def remove_node(self, node: int) -> None:
-        """Forget a node and the commands for it; an unknown one is no error."""
+        """Delete a node and its commands from the ``meta`` table; an unknown one is no error."""
         self._delete(node_key(node))
         self._delete(isolated_key(node))
         for prefix in (b"%b%d:" % (_CONCURRENCY, node), b"%b%d:" % (_CANCEL, node)):

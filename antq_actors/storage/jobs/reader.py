@@ -41,18 +41,18 @@ class RawJob(NamedTuple):
 
     @property
     def worker(self) -> str:
-        """The stored name of its worker, without decoding the rest."""
+        """The name of the job's worker, decoded from the stored bytes without the rest."""
         return display.worker_for_display(self.payload)
 
     def decode(self) -> StoredJob:
-        """Return the job, to look at."""
+        """Return the job decoded for display: damaged parts show as such."""
         errors = tuple(display.error_for_display(entry) for entry in self.errors)
         spec = display.spec_for_display(self.payload, self.state)
         return StoredJob(self.id, self.state, spec, errors)
 
 
 class JobReader:
-    """What can be asked of the jobs of a store, in one transaction."""
+    """Reads jobs, queues and nodes of a store in one LMDB transaction."""
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn = txn
@@ -61,18 +61,18 @@ class JobReader:
         self._meta = Meta(txn, tables.meta)
 
     def get(self, id_: int) -> StoredJob:
-        """Return a job. Raises JobNotFound."""
+        """Read a job from the store by its id, for display. Raises JobNotFound."""
         record = self._jobs.raw(id_)
         if not record:
             raise _not_found(id_)
         return self._listed(id_, record, self._jobs.payload(id_)).decode()
 
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
-        """Return those of the first *count* errors of a job that are kept, newest first."""
+        """Read the kept ones of the first *count* errors of a job, newest first."""
         return self._jobs.errors(id_, count)
 
     def page(self, filter_: Filter, span: Span = _ALL, *, size: int = 500) -> list[RawJob]:
-        """Return the first *size* jobs of *span* with the filter's statuses and queue, by id.
+        """Read the first *size* jobs of *span* with the filter's statuses and queue, by id.
 
         The filter's worker is left to the caller, who decodes them. No other jobs are read: ids
         come from the indexes, in either direction.
@@ -86,7 +86,7 @@ class JobReader:
         ]
 
     def count_page(self, filter_: Filter, *, after: int, size: int) -> tuple[int, int | None]:
-        """Look at the next *size* jobs with a filter's statuses and queue, in order of ids.
+        """Read the next *size* jobs with a filter's statuses and queue, and count a worker's.
 
         Return how many of them also have its worker, and the last id: None when there was no job.
         """
@@ -102,7 +102,7 @@ class JobReader:
     def count(
         self, statuses: Collection[Status] | None = None, queue_name: str | None = None
     ) -> int:
-        """Return how many jobs have one of these statuses and are of this queue; None: any."""
+        """Return how many jobs have one of these statuses and are in this queue; None: any."""
         return sum(
             self._jobs.count(keys.lane(status, queue))
             for status, queue in self._jobs.lanes()
@@ -119,8 +119,9 @@ class JobReader:
         return counts
 
     def facts(self, queue_name: str, now: Instant) -> QueueFacts:
-        """Return what the store knows of a queue, at one moment; see :class:`DueJobs` for what it
-        costs.
+        """Return whether a queue is paused, its counts by status, and its due jobs.
+
+        See :class:`DueJobs` for what this costs.
         """
         due = DueJobs(self._txn, self._tables, self._jobs, queue_name, now)
         return QueueFacts(
@@ -145,27 +146,27 @@ class JobReader:
         return self._jobs.count(lane)
 
     def queues(self) -> list[str]:
-        """Return the queues that hold jobs or are paused, by name."""
+        """Return the sorted names of the queues that have jobs or are paused."""
         return sorted({*(queue_name for _, queue_name in self._jobs.lanes()), *self._meta.paused()})
 
     def known_queues(self) -> list[str]:
-        """Return the same, and those that nodes run."""
+        """Return the sorted names of queues that have jobs, are paused, or are run by a node."""
         return sorted({*self.queues(), *self._meta.served()})
 
     def is_paused(self, queue_name: str) -> bool:
-        """Return whether a queue is paused."""
+        """Return whether a queue is stored as paused."""
         return self._meta.is_paused(queue_name)
 
     def nodes(self) -> list[int]:
-        """Return the nodes that were opened and not closed."""
+        """Return the numbers of the recorded nodes: opened and not closed."""
         return self._meta.nodes()
 
     def served_by_node(self) -> list[tuple[int, list[str]]]:
-        """Return these nodes with the queues that each runs, in its order."""
+        """Return the recorded nodes with the names of the queues that each runs."""
         return self._meta.served_by_node()
 
     def running_by_node(self) -> dict[int, int]:
-        """Return for each of these nodes how many jobs run there."""
+        """Return for each recorded node how many jobs run there."""
         running = dict.fromkeys(self._meta.nodes(), 0)
         for status, queue_name in self._jobs.lanes():
             if status is not Status.RUNNING:
@@ -177,18 +178,18 @@ class JobReader:
         return running
 
     def nodes_of(self, queue_name: str) -> list[int]:
-        """Return the nodes among them that run a queue."""
+        """Return the numbers of the recorded nodes that run a queue."""
         return self._meta.nodes_of(queue_name)
 
     def _existing(self, id_: int) -> JobRecord:
-        """Return a job's record. Raises JobNotFound, DamagedRecord."""
+        """Read a job's state and digest by its id. Raises JobNotFound, DamagedRecord."""
         record = self._jobs.record(id_)
         if record is None:
             raise _not_found(id_)
         return record
 
     def _listed(self, id_: int, record: bytes | None, payload: bytes) -> RawJob:
-        """Return a job that an index names: one damaged job must not hide the others of a list."""
+        """Return a job of a list, given its bytes; a damaged job is shown as failed, not hidden."""
         try:
             state = encoding.decode_job(record).state if record is not None else None
         except DamagedRecord as error:
@@ -203,7 +204,7 @@ class JobReader:
         return RawJob(id_, state, payload, (encoding.encode_error(entry),))
 
     def _ids(self, filter_: Filter, span: Span) -> Iterator[int]:
-        """Return the ids of *span* that the filter lets through, in its order."""
+        """Return the ids of the jobs of *span* with the filter's statuses and queue, in order."""
         first = max(0, span.after) + 1
         last = keys.LARGEST_ID if span.before is None else min(span.before - 1, keys.LARGEST_ID)
         if first > last:
@@ -213,7 +214,7 @@ class JobReader:
         return ranges[0] if len(ranges) == 1 else heapq.merge(*ranges, reverse=span.newest_first)
 
     def _ranges(self, filter_: Filter) -> Iterator[tuple[_Database, bytes]]:
-        """Return the tables, and the beginnings of their keys, behind which ids ascend."""
+        """Yield LMDB tables and key prefixes that name a filter's jobs, ids ascending in each."""
         if filter_.statuses is None and filter_.queue_name is None:
             yield self._tables.jobs, b""
             return
@@ -229,7 +230,7 @@ class JobReader:
                 yield from ((self._tables.index, prefix) for prefix in self._jobs.orders(lane))
 
     def _ids_up(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:
-        """Return the ids from *first* to *last* of the keys that are *prefix* and an id."""
+        """Yield the job ids from *first* up to *last* that *table* has under *prefix*."""
         end = prefix + keys.job_key(last)
         for key in keys_from(self._txn, table, prefix + keys.job_key(first)):
             if key > end or len(key) != len(end):
@@ -237,7 +238,7 @@ class JobReader:
             yield keys.id_at_end(key)
 
     def _ids_down(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:
-        """Yield the ids from *last* down to *first* that *table* has under *prefix*."""
+        """Yield the job ids from *last* down to *first* that *table* has under *prefix*."""
         end = prefix + keys.job_key(first)
         for key in keys_down_from(self._txn, table, prefix + keys.job_key(last)):
             if key < end or len(key) != len(end):
@@ -284,7 +285,7 @@ class DueJobs:
         self._now = now
 
     def count(self) -> int:
-        """Return how many there are.
+        """Return how many jobs of the queue could begin now.
 
         Enqueued ones are a counter. Scheduled and retrying ones are stepped through from both
         ends of the order of work, until one of the two comes to this instant: it takes as long as
@@ -294,7 +295,7 @@ class DueJobs:
         return enqueued + sum(self._count_timed(self._lanes[status]) for status in _TIMED)
 
     def oldest(self) -> Instant | None:
-        """Return since when the first of them is due.
+        """Return since when the job of the queue that is due longest is due; None: no job is.
 
         Of scheduled and retrying ones that is the first in their order of work. Enqueued ones are
         ordered by id, mostly that of their being due, too; but one that was retried by hand or
@@ -315,7 +316,7 @@ class DueJobs:
         return oldest
 
     def _end(self, lane: bytes) -> bytes:
-        """Return the smallest key of a lane that is not due."""
+        """Return the smallest ``index`` key of a lane's jobs that are not due yet."""
         return keys.work_key(lane, self._now + 1)
 
     def _count_timed(self, lane: bytes) -> int:
@@ -335,7 +336,7 @@ class DueJobs:
         raise AssertionError  # it counts for ever
 
     def _enqueued(self, prefix: bytes) -> Iterator[tuple[Instant, Instant]]:
-        """Return when each job of a priority was inserted, and since when it is due, by id."""
+        """Yield when each enqueued job of a priority was inserted, and since when it is due."""
         for key in islice(keys_from(self._txn, self._tables.index, prefix), MOST_READ):
             if not key.startswith(prefix):
                 return

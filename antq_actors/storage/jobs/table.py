@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class JobTable:
-    """The jobs of a store, in one transaction.
+    """Reads and writes the LMDB tables of jobs, in one transaction.
 
     Counts are collected and written once, by :meth:`flush`: without it the transaction must not be
     committed.
@@ -57,7 +57,7 @@ class JobTable:
     """By how much the counts of lanes change."""
 
     def record(self, id_: int) -> JobRecord | None:
-        """Return the part of a job that changes; None if there is no such job.
+        """Read a job's state and digest from the ``jobs`` table; None: no such job.
 
         Raises DamagedRecord.
         """
@@ -67,24 +67,24 @@ class JobTable:
         return None if record is None else encoding.decode_job(record)
 
     def whole(self, id_: int, state: JobState) -> StoredJob:
-        """Return a job, given the part that changes, to look at: damage shows as such."""
+        """Read the rest of a job whose *state* is known, for display: damage shows as such."""
         spec = display.spec_for_display(self.payload(id_), state)
         return StoredJob(id_, state, spec, self.errors(id_, state.errors))
 
     def verified(self, id_: int, state: JobState, signer: Signer) -> StoredJob:
-        """Return a job to be run, without its errors. Raises DamagedRecord as *signer* does."""
+        """Read a job to run, without errors, and verify its signature. Raises DamagedRecord."""
         return StoredJob(id_, state, encoding.decode_spec(signer.verify(self.payload(id_))), ())
 
     def payload(self, id_: int) -> bytes:
-        """Return the stored spec of a job."""
+        """Read the bytes of a job's spec from the ``payloads`` table; none if there are none."""
         return value_of(self._txn, self._tables.payloads, keys.job_key(id_)) or b""
 
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
-        """Return those of the first *count* errors of a job that are kept, to look at."""
+        """Read the kept ones of the first *count* errors of a job, decoded for display."""
         return tuple(display.error_for_display(entry) for entry in self.error_bytes(id_, count))
 
     def error_bytes(self, id_: int, count: int) -> tuple[bytes, ...]:
-        """Return the same, encoded. Newest first.
+        """Read the kept ones of the first *count* errors of a job as bytes, newest first.
 
         An earlier release kept all: those of them that are not kept any more are not read.
         """
@@ -99,7 +99,7 @@ class JobTable:
         return tuple(entry for _, entry in found)
 
     def next_error_number(self, id_: int) -> int:
-        """Return the number after those of the errors that are stored of a job."""
+        """Return the number that the next error of a job gets in the ``errors`` table."""
         end = keys.error_key(id_, keys.LARGEST_NUMBER)
         for key, _ in items_before(self._txn, self._tables.errors, keys.job_key(id_), end):
             if len(key) == len(end):  # else it is none: the store is damaged
@@ -114,7 +114,7 @@ class JobTable:
         signer: Signer,
         errors: Sequence[ErrorEntry] = (),
     ) -> None:
-        """Store a new job with all its *errors*, newest first; *id_* is larger than all before."""
+        """Write a new job and its *errors*, newest first, to all tables; *id_* is the largest."""
         tables, put = self._tables, self._txn.put
         key = keys.job_key(id_)
         digest = spec.unique_digest
@@ -125,7 +125,10 @@ class JobTable:
         self._enter(id_, state, digest)
 
     def add_many(self, first: int, news: Sequence[NewJob], signer: Signer) -> None:
-        """Store new jobs without unique keys, with ids from *first* on, all larger than before."""
+        """Write new jobs that are not unique to all tables; *first* is the first of their ids.
+
+        All their ids are larger than before.
+        """
         records: Items = []
         payloads: Items = []
         entries: Items = []
@@ -154,7 +157,7 @@ class JobTable:
         new: JobState,
         error: ErrorEntry | None = None,
     ) -> None:
-        """Change a job's state, and add *error* to its errors.
+        """Write a job's *new* state to all tables, and add *error* to its errors.
 
         Raises DamagedRecord, having changed nothing, when the index knows nothing of *old*, or the
         number of errors is too large to be true.
@@ -170,11 +173,11 @@ class JobTable:
             self._add_error(id_, old.state.errors, error)
 
     def records(self, ids: list[bytes]) -> dict[bytes, bytes]:
-        """Return the records of those of these jobs that exist, by their keys."""
+        """Read the record bytes of several jobs, by key; jobs that do not exist are left out."""
         return get_many(self._txn, self._tables.jobs, ids)
 
     def payloads(self, ids: list[bytes]) -> dict[bytes, bytes]:
-        """Return the stored specs of those of these jobs that exist, by their keys."""
+        """Read the spec bytes of several jobs, by key; jobs that do not exist are left out."""
         return get_many(self._txn, self._tables.payloads, ids)
 
     def remove(self, id_: int, record: JobRecord) -> None:
@@ -189,7 +192,7 @@ class JobTable:
             delete_range(self._txn, tables.errors, key, end)
 
     def forget(self, id_: int) -> tuple[list[bytes], bytes | None]:
-        """Delete what the tables of order hold of a job whose own record cannot be trusted.
+        """Delete the index entries of a job whose own record cannot be trusted.
 
         Return the lanes it stood in, and its digest if it had one. It reads these tables whole:
         its record is what says where in them it stands.
@@ -211,14 +214,14 @@ class JobTable:
         return lanes, digest
 
     def replace(self, id_: int, state: JobState, digest: bytes | None, error: ErrorEntry) -> None:
-        """Store a state in the place of one that was forgotten."""
+        """Write a new state and an *error* of a damaged job whose index entries were deleted."""
         record = encoding.encode_job(state, digest)
         self._txn.put(keys.job_key(id_), record, db=self._tables.jobs)
         self._add_error(id_, state.errors - 1, error)
         self._enter(id_, state, digest)
 
     def _add_error(self, id_: int, number: int, error: ErrorEntry) -> None:
-        """Store an error of a job, and delete those that are not kept any more.
+        """Write an error of a job to the ``errors`` table, and delete those too many.
 
         That is one, but all at once where an earlier release had kept all.
         """
@@ -230,7 +233,7 @@ class JobTable:
             delete_range(self._txn, table, start, end)
 
     def raw(self, id_: int) -> bytes:
-        """Return the bytes of a job's record, whatever they are; none if it has none."""
+        """Read the bytes of a job's record, damaged or not; none if it has none."""
         if not 0 < id_ <= keys.LARGEST_ID:
             return b""
         return value_of(self._txn, self._tables.jobs, keys.job_key(id_)) or b""
@@ -240,17 +243,17 @@ class JobTable:
         return [key for key in keys_from(self._txn, table) if key.endswith(end)]
 
     def count(self, lane: bytes) -> int:
-        """Return how many jobs a lane has."""
+        """Return how many jobs a lane, a status of a queue, has after this transaction."""
         stored = value_of(self._txn, self._tables.counts, lane)
         return int.from_bytes(stored or b"", "big") + self.deltas.get(lane, 0)
 
     def lanes(self) -> list[tuple[Status, str]]:
-        """Return the lanes that hold jobs: at most seven of a queue."""
+        """Return the pairs of status and queue that have jobs: at most seven of a queue."""
         known = {*keys_from(self._txn, self._tables.counts), *self.deltas}
         return [keys.split_lane(lane) for lane in sorted(known) if self.count(lane)]
 
     def flush(self) -> bool:
-        """Write the counts that changed; return whether any job did."""
+        """Write changed counts to the ``counts`` table; return whether any job changed."""
         txn, counts = self._txn, self._tables.counts
         has_changed = bool(self.deltas)
         for lane, delta in self.deltas.items():
@@ -266,7 +269,7 @@ class JobTable:
         return has_changed
 
     def head(self, lane: bytes, limit: int, end: bytes | None = None) -> list[bytes]:
-        """Return the first *limit* keys of a lane's order of work, before *end* if it is given."""
+        """Return the first *limit* ``index`` keys of a lane before *end*: its next jobs."""
         if limit <= 0:
             return []
         if end is None:
@@ -285,13 +288,13 @@ class JobTable:
         return found
 
     def between(self, start: bytes, end: bytes) -> Iterator[bytes]:
-        """Return the keys of the order of work from *start* to before *end*, as they are now."""
+        """Yield the keys of the ``index`` table from *start* to before *end*."""
         return takewhile(end.__gt__, keys_from(self._txn, self._tables.index, start))
 
     def find_conflict(
         self, digest: bytes, statuses: tuple[Status, ...], but: int = 0
     ) -> int | None:
-        """Return a job with this digest and one of these statuses, other than *but*."""
+        """Return the id of a unique job with this digest in one of these statuses, not *but*."""
         for status in statuses:
             prefix = keys.unique_prefix(digest, status)
             for key in keys_with(self._txn, self._tables.unique, prefix):
@@ -312,7 +315,7 @@ class JobTable:
         self.deltas[lane] += 1
 
     def _enter_many(self, entries: Items, listed: Items) -> None:
-        """Give new jobs their places in the tables of order."""
+        """Write the ``index`` and ``listing`` entries of new jobs."""
         put_all(self._txn, self._tables.index, entries)
         put_all(self._txn, self._tables.listing, listed)
 
@@ -339,8 +342,9 @@ def put_all(
     *,
     append: bool = False,
 ) -> None:
-    """Put all *items* into a table, and empty their list. *append*: they come after all others.
+    """Write all *items* to an LMDB table, and empty their list.
 
+    *append*: they come after all other keys.
     In order, LMDB mostly finds the next place beside the last one.
     """
     if not items:
@@ -352,13 +356,13 @@ def put_all(
 
 
 def get_many(txn: lmdb.Transaction, table: _Database, wanted: list[bytes]) -> dict[bytes, bytes]:
-    """Return the values of those of these keys that a table has."""
+    """Read the values of many keys of an LMDB table; keys it does not have are left out."""
     with txn.cursor(table) as cursor:
         return dict(cast("Items", cursor.getmulti(wanted)))
 
 
 def places_of(state: JobState) -> tuple[bytes, bytes, bytes | None]:
-    """Return the lane of a job, and up to its id its keys in ``index`` and in ``listing``."""
+    """Return a job's lane, and its keys in ``index`` and ``listing`` up to its id."""
     status = state.status
     if status is Status.ENQUEUED:
         order = -state.priority

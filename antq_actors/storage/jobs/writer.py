@@ -50,13 +50,13 @@ _RUNNING: Final = frozenset({Status.RUNNING})
 
 
 def log_findings(findings: Sequence[tuple[object, ...]]) -> None:
-    """Log what a transaction found, now that it is committed."""
+    """Log at level error what a transaction found of damaged jobs, after its commit."""
     for text, *values in findings:
         log.error(text, *values)
 
 
 class JobWriter(JobReader):
-    """What every verb that changes something stands on.
+    """Changes jobs one by one, in one LMDB write transaction; JobStore adds what is done in bulk.
 
     Commit only after :meth:`flush`; then tell the queues in :attr:`due` that they have new work,
     and those in :attr:`commanded` that there are commands for them.
@@ -82,7 +82,7 @@ class JobWriter(JobReader):
         """Whether the flushed transaction changes anything: LMDB gives an empty one no number."""
 
     def flush(self) -> None:
-        """Write what was collected, counts and the next id; leave paused queues out of `due`."""
+        """Write counts and the next id before the commit; leave paused queues out of `due`."""
         has_changed = self._jobs.flush() or self._meta.has_changed
         get, put, meta = self._txn.get, self._txn.put, self._tables.meta
         if self._next_id is not None:
@@ -100,7 +100,7 @@ class JobWriter(JobReader):
     # ---- jobs are changed one by one ------------------------------------------------------
 
     def cancel(self, id_: int, *, now: Instant) -> StoredJob:
-        """Cancel a job; a node that runs it is told to end it.
+        """Cancel a stored job; if it runs, store a command for its node to end it.
 
         Raises JobNotFound, NotCancellable.
         """
@@ -125,14 +125,14 @@ class JobWriter(JobReader):
         return self._jobs.whole(id_, state)
 
     def delete(self, id_: int) -> None:
-        """Delete a job, whatever its status. Raises JobNotFound."""
+        """Delete a job from the store, whatever its status. Raises JobNotFound."""
         try:
             self._jobs.remove(id_, self._readable(id_, 0))
         except DamagedRecord as damage:
             self._jobs.remove(id_, self._mark_damaged(id_, str(damage), 0))
 
     def prune(self, *, finished_before: Instant, limit: int) -> int:
-        """Delete up to *limit* jobs that ended before an instant; return how many."""
+        """Delete up to *limit* jobs of all queues that ended before an instant; return how many."""
         pruned = 0
         for status, queue in self._jobs.lanes():
             if status not in ENDED:
@@ -148,7 +148,7 @@ class JobWriter(JobReader):
     # ---- executions end -------------------------------------------------------------------
 
     def settle(self, settlement: Settlement, *, now: Instant) -> bool:
-        """Apply the outcome of an execution, if the job still runs that very execution.
+        """Store what a job becomes by its outcome, if it still runs that very execution.
 
         False: it was deleted, or given back and perhaps claimed again; the outcome is dropped.
         """
@@ -178,14 +178,14 @@ class JobWriter(JobReader):
         reason: str,
         queue_name: str | None = None,
     ) -> int:
-        """Interrupt the jobs that run on *node*, of all queues or one; return how many."""
+        """Give back the jobs that a dead *node* ran, of all queues or one; return how many."""
         outcome = Interrupted(reason, max_interruptions)
         return self.settle_all(node=node, outcome=outcome, now=now, queue_name=queue_name)
 
     def settle_all(
         self, *, node: int, outcome: Outcome, now: Instant, queue_name: str | None = None
     ) -> int:
-        """Apply one outcome to all that runs on *node*, of all queues or one; return how many."""
+        """Store one outcome for all jobs that run on *node*, of all queues or one; count them."""
         settled = 0
         for status, queue in self._jobs.lanes():
             if status is not Status.RUNNING or queue_name not in (None, queue):
@@ -222,7 +222,7 @@ class JobWriter(JobReader):
     def _take(
         self, claimed: list[StoredJob], id_: int, record: JobRecord, node: int, now: Instant
     ) -> bool:
-        """Mark a job running and add it to *claimed*, unless it is damaged: then it is failed."""
+        """Store that a job runs and add it to *claimed*; fail it instead if it is damaged."""
         state = lifecycle.claim(record.state, node=node, now=now)
         try:
             job = self._jobs.verified(id_, state, self._signer)
@@ -236,7 +236,7 @@ class JobWriter(JobReader):
         return True
 
     def _isolated_until(self, node: int, now: Instant) -> Instant | None:
-        """Return until when an isolated run has *node* for itself, if one has."""
+        """Return until when a job in isolation has *node* for itself; None: no job has."""
         run = self._meta.isolated(node)
         if run is None:
             return None
@@ -254,29 +254,32 @@ class JobWriter(JobReader):
     # ---- queues and nodes -----------------------------------------------------------------
 
     def set_paused(self, queue_name: str, *, paused: bool) -> None:
-        """Pause or resume a queue, on every node and over restarts."""
+        """Store that a queue is paused, or resumed, on every node and over restarts."""
         keys.lane(Status.ENQUEUED, queue_name)
         self._meta.set_paused(queue_name, paused=paused)
         if not paused:
             self.due.add(queue_name)
 
     def new_node(self) -> int:
-        """Return the number of a new node, never used before. Record it when its lock is held."""
+        """Return a node number never used before, and store that it is used.
+
+        Record the node when its lock is held.
+        """
         node = self._meta.counter(NEXT_NODE)
         self._meta.set_counter(NEXT_NODE, node + 1)
         return node
 
     def add_node(self, node: int, queues: Collection[str] = ()) -> None:
-        """Record a node; from now on, a lock that can be taken means that it died."""
+        """Store that a node lives; from now on, a free file lock of it means that it died."""
         self._meta.add_node(node, queues)
 
     def set_concurrency_command(self, queue_name: str, n: int, nodes: Collection[int]) -> None:
-        """Have *nodes* perform up to *n* jobs of a queue at once from now on."""
+        """Store the command that *nodes* perform up to *n* jobs of a queue at once from now on."""
         for node in nodes:
             self._meta.set_concurrency_command(node, queue_name, n)
 
     def remove_node(self, node: int) -> None:
-        """Forget a node, unless jobs still run on it: they would run for ever.
+        """Delete the record of a node, unless jobs still run on it: they would run for ever.
 
         An unknown one is no error.
         """
@@ -309,7 +312,7 @@ class JobWriter(JobReader):
     # ---- damaged jobs ---------------------------------------------------------------------
 
     def _readable(self, id_: int, now: Instant) -> JobRecord:
-        """Return a job's record; a damaged one is failed first. Raises JobNotFound."""
+        """Read a job's state and digest; a damaged job is failed first. Raises JobNotFound."""
         try:
             return self._existing(id_)
         except DamagedRecord as error:
@@ -324,7 +327,7 @@ class JobWriter(JobReader):
         *,
         now: Instant,
     ) -> bool:
-        """Change a job's state; a damaged job is failed instead, which is False."""
+        """Write a job's new state; if the job is damaged, fail it instead and return False."""
         try:
             self._jobs.move(id_, record, state, error)
         except DamagedRecord as damage:
@@ -335,9 +338,9 @@ class JobWriter(JobReader):
     def _named(
         self, id_: int, statuses: frozenset[Status], what: str, now: Instant
     ) -> JobRecord | None:
-        """Return the record of a job that the index names as one of these *statuses*.
+        """Read the record of a job that the index names with one of these *statuses*.
 
-        None: it is damaged, and the index does not name it so any more.
+        None: the job was damaged, and has been failed.
         """
         try:
             record = self._existing(id_)
@@ -354,7 +357,7 @@ class JobWriter(JobReader):
         return None
 
     def _mark_damaged(self, id_: int, why: str, now: Instant) -> JobRecord:
-        """Fail a job whose records are damaged; return its record as it is then.
+        """Write that a job with damaged records has failed; return its new state and digest.
 
         Raises JobNotFound when there is nothing left of it but a place in the index.
         """

@@ -50,7 +50,7 @@ _NEXT_TO_NOTHING_BYTES: Final = 2**20
 
 
 def storage_error(error: lmdb.Error | OSError, path: Path) -> StorageError:
-    """Return the error to raise instead of *error*, which using the store in *path* met."""
+    """Return the StorageError for an error of LMDB or the system that the store in *path* met."""
     if _is_full(error, path):
         return StorageFull(
             f"the disk that holds {path} is full; what was just asked for was not stored."
@@ -71,7 +71,7 @@ def storage_error(error: lmdb.Error | OSError, path: Path) -> StorageError:
 
 @contextmanager
 def in_words(path: Path) -> Iterator[None]:
-    """Raise what the system says of files of the store in *path* as what it is to callers."""
+    """Raise the OSErrors of the block as a StorageError that names the store in *path*."""
     try:
         yield
     except OSError as error:
@@ -79,7 +79,7 @@ def in_words(path: Path) -> Iterator[None]:
 
 
 def removed(path: Path, finding: str) -> StoreRemoved:
-    """Return the error for an open store that was deleted or replaced; *finding* says how."""
+    """Return the error for an open store whose files are gone or replaced; *finding* says how."""
     return StoreRemoved(
         f"the store in {path} was removed or replaced while this process had it open ({finding});"
         " what was just asked for was not stored, and its application stops. Put the store back,"
@@ -89,7 +89,7 @@ def removed(path: Path, finding: str) -> StoreRemoved:
 
 
 def damaged(path: Path, finding: str) -> StorageError:
-    """Return the error to raise for a file that is not what LMDB wrote."""
+    """Return the error for a store whose data file is not what LMDB wrote."""
     return StorageError(
         f"{path} is damaged, or no store of antq_actors ({finding}). Bring its data.mdb back from a"
         " backup, or move it away to begin with an empty store;"
@@ -113,7 +113,7 @@ _WRITABLE_BY_OTHERS: Final = stat.S_IWGRP | stat.S_IWOTH
 
 
 def real(path: str | os.PathLike[str]) -> Path:
-    """Return the path without links. Raises StorageError for text that is no path."""
+    """Return the absolute path without links. Raises StorageError for text that is no path."""
     try:
         os.fsencode(path)
         return Path(os.path.realpath(path))
@@ -122,7 +122,7 @@ def real(path: str | os.PathLike[str]) -> Path:
 
 
 def prepare(path: str | os.PathLike[str]) -> Path:
-    """Make the directory, if need be, readable by its owner only; return its real path.
+    """Make the directory of a store, if need be, private to its owner; return its real path.
 
     Raises StorageError when it is a file, cannot be made or written, or others can write to it.
     """
@@ -218,7 +218,7 @@ class VolatileDirectory:
             raise
 
     def remove(self) -> None:
-        """Delete it; once more is no error. A fork leaves it to its parent."""
+        """Delete the volatile store's directory; once more is no error. A fork leaves it alone."""
         if os.getpid() != self._pid:
             return
         shutil.rmtree(self.path, ignore_errors=True)
@@ -235,7 +235,7 @@ def _memory() -> Path:
 
 
 def _sweep(home: Path) -> None:
-    """Delete what processes that are gone left in *home*."""
+    """Delete the directories of volatile stores in *home* whose process is gone."""
     for directory in home.iterdir():
         with suppress(OSError):  # another user's, or another sweep was faster
             if _NAME.fullmatch(directory.name) and _was_left(directory):

@@ -128,7 +128,11 @@ class Environment:
         open_here[path] = self
 
     def close(self) -> None:
-        """Close it; once more is no error. In a fork it does nothing: it is the parent's."""
+        """Close LMDB and release the store's file locks; once more is no error.
+
+        It waits for the transactions of other threads. In a fork it does nothing: the environment
+        is the parent's.
+        """
         with self._write_lock, self._map_lock, guard:
             if self._closed or self._pid != os.getpid():
                 return
@@ -140,7 +144,7 @@ class Environment:
                 self.lock.release()
 
     def write(self, work: Callable[[lmdb.Transaction], T], commits: list[None] | None = None) -> T:
-        """Return what *work* returns, in a write transaction that is committed if it returns.
+        """Run *work* in an LMDB write transaction, commit, and return what *work* returned.
 
         *commits* gets an entry in the very step that commits. *work* may be repeated, as when the
         map was full and is enlarged: it must change nothing but the transaction. Raises what *work*
@@ -170,7 +174,7 @@ class Environment:
                 raise
 
     def read(self, work: Callable[[lmdb.Transaction], T]) -> T:
-        """Return what *work* returns, in a read transaction.
+        """Run *work* in an LMDB read transaction and return what it returns.
 
         Keep it short: while it lasts, no page is reused, and the file grows for good.
         """
@@ -190,7 +194,7 @@ class Environment:
             raise
 
     def _transact(self, work: Callable[[lmdb.Transaction], T], *, write: bool) -> T:
-        """Return what *work* returns, in a transaction.
+        """Wait for the write lock, run *work* in an LMDB transaction, return what it returns.
 
         The handler of a signal that comes in the middle of it may need one of its own, in this very
         thread, and could wait for ever for this one to end. So it aborts it, and *work* is
@@ -220,7 +224,7 @@ class Environment:
                     self._under_way = None
 
     def _begin(self, txns: list[lmdb.Transaction], *, write: bool) -> None:
-        """Begin a transaction and note it, in one step."""
+        """Begin an LMDB transaction and append it to *txns*, in one step."""
         if self._closed or self._pid != os.getpid():
             self._check()
         begin = self._begin_write if write else self._begin_read
@@ -232,8 +236,9 @@ class Environment:
             txns.extend(map(begin, _NO_DATABASE))
 
     def _let_go(self) -> None:
-        """Let go of what this thread has left, that was cut short where no ``with`` notices it.
+        """Abort the transaction and release the locks of this thread, which was cut short in it.
 
+        For where no ``with`` notices that.
         Only a tracer's exception, say, can do that: between two instructions of ours. That of a
         signal, or of another thread, comes with a call.
         """
@@ -248,32 +253,33 @@ class Environment:
 
     @property
     def is_uncontended(self) -> bool:
-        """Whether a write would begin at once: no other thread or process is at one."""
+        """Whether a write transaction would begin at once: no other thread or process is in one."""
         return self._under_way is None and not self.lock.is_shared()
 
     @property
     def is_shared(self) -> bool:
-        """Whether another process has the store open, as far as one can tell."""
+        """Whether another process has the store open, as its file locks tell."""
         return self.lock.is_shared()
 
     def last_transaction(self) -> int:
-        """Return the number of the last committed write transaction, of whatever process."""
+        """Return the number of the last LMDB transaction that any process has committed."""
         self._check()
         return int(self._env.info()["last_txnid"])
 
     def clear_dead_readers(self) -> None:
-        """Forget readers whose process was killed, so that their pages can be reused.
+        """Have LMDB forget readers whose process was killed, so that their pages can be reused.
 
-        LMDB takes a process for dead that lost its lock: then nobody's are forgotten.
+        LMDB takes a process for dead that lost its lock: then it forgets none.
         """
         self._lmdb_lock.take_again()
         if not self._lmdb_lock.is_lost_by(self.lock.find_others()):
             self._env.reader_check()
 
     def copy(self, directory: Path) -> None:
-        """Copy it as it is now, without its gaps, into an empty directory, while others go on.
+        """Write a compact copy of the data file, as it is now, into an empty directory.
 
-        What is not used any more is not reused until it is done. Raises StorageError.
+        Others may read and write in the meantime; pages that they free are not reused until the
+        copy is done. Raises StorageError.
         """
         try:
             with self._map_lock:
@@ -283,8 +289,9 @@ class Environment:
             raise storage_error(error, directory) from error
 
     def inspect(self, work: Callable[[lmdb.Transaction], T]) -> T:
-        """Return what *work* returns in a read transaction that may be long; all others go on.
+        """Run *work* in a read transaction that may be long, and return what it returns.
 
+        Other threads and processes read and write in the meantime.
         Pages that are freed in the meantime are not reused until it is done, so the file may grow.
         """
         try:
@@ -295,7 +302,10 @@ class Environment:
             raise storage_error(error, self.path) from error
 
     def freeze(self, timeout: float) -> bool:
-        """Have the environment alone until :meth:`unfreeze`; False: not within so many seconds."""
+        """Lock out all other threads from the environment until :meth:`unfreeze`.
+
+        Return False when a lock is not to be had within *timeout* seconds.
+        """
         if not self._write_lock.acquire(timeout=timeout):
             return False
         if self._map_lock.acquire(timeout=timeout):
@@ -304,18 +314,18 @@ class Environment:
         return False
 
     def unfreeze(self) -> None:
-        """Let others have it again."""
+        """Release both thread locks of the environment that :meth:`freeze` took."""
         self._map_lock.release()
         self._write_lock.release()
 
     def abandon(self) -> None:
-        """Let go, in a fork, of the copy of what stays open in the parent."""
+        """Close a forked child's copy of the LMDB environment; the parent's stays open."""
         self._env.close()
 
     def _check_files(self) -> None:
-        """Raise StoreRemoved unless others, and the next start, find the files that are open here.
+        """Raise StoreRemoved unless the files at the store's path are still those that are open.
 
-        What is not durable is gone with its process anyway, and nobody else looks for it.
+        A volatile store is gone with its process anyway, and has no others that look for it.
         """
         if not self._durable:
             return
@@ -330,7 +340,7 @@ class Environment:
             self._lmdb_lock.take_again()
 
     def _find_loss(self) -> str | None:
-        """Return what is not there any more, in words; None: all is."""
+        """Return which file of the store was deleted or replaced, in words; None: none was."""
         try:
             there = os.stat(self._directory)  # noqa: PTH116 - a fifth faster
         except (FileNotFoundError, NotADirectoryError):
@@ -380,7 +390,7 @@ class Environment:
 
 
 def _is_owned(lock: threading.RLock) -> bool:
-    """Return whether this thread holds *lock*; as a Condition asks."""
+    """Return whether the current thread holds *lock*."""
     return bool(lock._is_owned())  # type: ignore[attr-defined] # noqa: SLF001
 
 
@@ -388,10 +398,10 @@ def _is_owned(lock: threading.RLock) -> bool:
 
 
 class Uncollected:
-    """A stretch in which Python's garbage collector does not run, so that no finalizer does.
+    """Switches Python's garbage collector off while LMDB transactions are under way.
 
-    A context manager for all threads; the collector is back when the last one has left. Within the
-    same thread it is no stretch of its own, and ends with the inner one.
+    A context manager for all threads; the collector is on again when the last one has left. Within
+    the same thread it is no stretch of its own, and ends with the inner one.
     """
 
     def __init__(self) -> None:
@@ -408,7 +418,7 @@ class Uncollected:
                 gc.disable()
 
     def __exit__(self, *_exception: object) -> None:
-        """End this thread's stretch, if it has one."""
+        """Switch the collector on again if this was the last thread in a transaction."""
         with self._lock:
             self._threads.discard(get_ident())
             if self._is_ours and not self._threads:
@@ -416,13 +426,13 @@ class Uncollected:
                 gc.enable()
 
     def let_go(self) -> None:
-        """End this thread's stretch, wherever in it the thread was cut short."""
+        """Switch the collector on again for a thread that was cut short anywhere in the block."""
         while self._lock._is_owned():  # type: ignore[attr-defined] # noqa: SLF001
             self._lock.release()
         self.__exit__()
 
     def renew(self) -> None:
-        """Begin anew in a forked child, which has none of the other threads."""
+        """Switch the collector on again in a forked child, which has none of the other threads."""
         self._lock = threading.RLock()
         self._threads.clear()
         self.__exit__()

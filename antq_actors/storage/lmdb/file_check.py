@@ -55,7 +55,7 @@ class _Damage(Exception):
 
 
 def check(directory: Path) -> None:
-    """Raise StorageError unless LMDB can map the file of the store in *directory*."""
+    """Read the meta pages of a store's data file; raise StorageError if LMDB cannot map it."""
     file = directory / "data.mdb"
     if sys.maxsize < 2**32 or not file.exists():
         return  # another layout, and little to be mapped; or nothing
@@ -93,7 +93,7 @@ def _examine(data: BinaryIO, directory: Path) -> None:
 
 
 def _meta(data: BinaryIO, offset: int) -> _Meta | None:
-    """Return the meta page at *offset*; None if its format is for LMDB to refuse."""
+    """Read an LMDB meta page at *offset* of the file; None: its format is for LMDB to refuse."""
     page = _read(data, offset, _HEADER.size + _META.size)
     if len(page) < _HEADER.size + _META.size:
         raise _Damage(f"it ends after {offset + len(page)} bytes, in the middle of its meta pages")
@@ -143,7 +143,7 @@ def _examine_end(data: BinaryIO, meta: _Meta, directory: Path) -> None:
 
 
 def _free_pages(data: BinaryIO, meta: _Meta) -> Iterator[int]:
-    """Return the pages that are in the tree of free pages, which lists them by transaction."""
+    """Yield the numbers of the free pages of a data file, read from LMDB's tree of them."""
     (depth, root), _ = meta.trees
     level = [] if root == _NO_ROOT else [root]
     for _ in range(min(depth, _DEEPEST) - 1):
@@ -166,7 +166,7 @@ def _free_pages(data: BinaryIO, meta: _Meta) -> Iterator[int]:
 def _nodes(
     data: BinaryIO, meta: _Meta, page: int, kind: int
 ) -> Iterator[tuple[int, int, int, int, bytes]]:
-    """Return the nodes of a page: two halves of a size, flags, the key's size, key and value."""
+    """Yield the nodes of an LMDB page: two halves of a size, flags, key size, key and value."""
     content = _read(data, page * meta.page_size, meta.page_size)
     _, _, flags, lower, _ = _HEADER.unpack_from(content)
     if flags != kind:
@@ -178,10 +178,11 @@ def _nodes(
 
 
 def walk(directory: Path) -> list[str]:
-    """Return what is wrong with the pages of the store in *directory*; nobody may be writing to it.
+    """Read all pages of a store's data file, and return what is wrong with them.
 
-    It reads everything, a second for 100,000 jobs, but maps nothing, so that no damage can end the
-    interpreter. That is too long for each start: damage within a table shows when LMDB comes to it.
+    No process may be writing to the store. This reads everything, a second for 100,000 jobs, but
+    maps nothing, so that no damage can end the interpreter. That is too long for each start: damage
+    within a table shows when LMDB comes to it.
     What it does not see, a large value whose end the file lacks, :func:`check` does.
     """
     try:

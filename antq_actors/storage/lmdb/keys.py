@@ -97,7 +97,7 @@ TABLE_NAMES: Final = tuple(field.name for field in fields(Tables))
 
 
 def open_tables(env: lmdb.Environment, path: Path) -> Tables:
-    """Open the tables, making those of a new store.
+    """Return the handles of the store's LMDB tables; make the tables of a new store.
 
     Raises StorageError for an environment of something else.
     """
@@ -109,7 +109,7 @@ def open_tables(env: lmdb.Environment, path: Path) -> Tables:
 
 
 def _make_tables(env: lmdb.Environment, path: Path) -> None:
-    """Make all in one transaction: who opens the store in the meantime sees none or all of them."""
+    """Make all LMDB tables in one transaction: other processes see none or all of them."""
     with env.begin(write=True) as txn:
         if txn.stat()["entries"] and txn.get(b"meta") is None:
             raise StorageError(
@@ -145,9 +145,9 @@ class UniqueKey(NamedTuple):
 
 
 job_key: Final[Callable[[int], bytes]] = _ID.pack
-"""Return the key of a job in ``jobs`` and ``payloads``."""
+"""Return the LMDB key of a job's id in the tables ``jobs`` and ``payloads``."""
 packed_order: Final[Callable[[int], bytes]] = _ID.pack
-"""Return the part of a key of ``index`` behind its lane, given an order plus `BIAS`."""
+"""Return the bytes of an order, given plus `BIAS`: what follows the lane in a key of ``index``."""
 
 
 id_part: Final[Callable[[bytes], bytes]] = itemgetter(slice(-_ID_SIZE, None))
@@ -155,22 +155,22 @@ id_part: Final[Callable[[bytes], bytes]] = itemgetter(slice(-_ID_SIZE, None))
 
 
 def id_at_end(key: bytes) -> int:
-    """Return the id that a key of any table but ``errors`` and ``counts`` ends with."""
+    """Return the job id that an LMDB key of any table but ``errors`` and ``counts`` ends with."""
     return int.from_bytes(key[-_ID_SIZE:], "big")
 
 
 def without_id(key: bytes) -> bytes:
-    """Return a key that ends in a job's id, without this id."""
+    """Return an LMDB key that ends in a job's id, without the bytes of this id."""
     return key[:-_ID_SIZE]
 
 
 def error_key(id_: int, number: int) -> bytes:
-    """Return the key of a job's error; *number* counts from 0, oldest first."""
+    """Return the LMDB key of an error of a job; *number* counts from 0, oldest first."""
     return _ID_NUMBER.pack(id_, number)
 
 
 def split_error_key(key: bytes) -> tuple[int, int]:
-    """Undo :func:`error_key`. Raises StorageError for other bytes."""
+    """Return the job id and error number in a key of ``errors``. Raises StorageError for others."""
     if len(key) != _ID_NUMBER.size:
         raise _no_key(key, "of an error")
     id_, number = _ID_NUMBER.unpack(key)
@@ -179,7 +179,7 @@ def split_error_key(key: bytes) -> tuple[int, int]:
 
 @lru_cache(maxsize=4096)
 def lane(status: Status, queue_name: str) -> bytes:
-    """Return what all keys of a status of a queue begin with.
+    """Return the bytes that the LMDB keys of all jobs of a status and a queue begin with.
 
     Raises StorageError for a name that no key can hold.
     """
@@ -193,7 +193,7 @@ def lane(status: Status, queue_name: str) -> bytes:
 
 
 def split_lane(key: bytes) -> tuple[Status, str]:
-    """Undo :func:`lane`. Raises StorageError for other bytes."""
+    """Return the status and queue name that a lane's bytes stand for. Raises StorageError."""
     status = _STATUSES.get(key[0]) if key else None
     name = key[1:-1]
     if (
@@ -211,7 +211,7 @@ def split_lane(key: bytes) -> tuple[Status, str]:
 
 
 def is_lane(key: bytes) -> bool:
-    """Return whether *key* is what :func:`lane` answers for some status and queue."""
+    """Return whether these bytes are a lane: a status and a queue name, as keys begin with."""
     try:
         split_lane(key)
     except StorageError:
@@ -221,53 +221,53 @@ def is_lane(key: bytes) -> bool:
 
 @lru_cache(maxsize=4096)
 def lane_end(start: bytes) -> bytes:
-    """Return the smallest key behind every key that begins with the lane *start*."""
+    """Return the smallest LMDB key behind every key that begins with the lane *start*."""
     return start[:-1] + b"\x01"
 
 
 def work_key(start: bytes, order: int, id_: int = 0) -> bytes:
-    """Return a key of ``index`` below *start*, by *order* and then by id; 0 is before all ids."""
+    """Return the ``index`` key of a job: lane *start*, order of work, id; 0 is before all ids."""
     return start + _ORDER_ID.pack(order + BIAS, id_)
 
 
 def lane_in(key: bytes) -> bytes:
-    """Return the lane that a key of ``index`` is in."""
+    """Return the lane, so status and queue, that a key of the ``index`` table begins with."""
     return key[: -_ORDER_SIZE - _ID_SIZE]
 
 
 def order_in(key: bytes) -> Instant:
-    """Return the order that a key of ``index`` holds."""
+    """Return the order of work, mostly a due time, that a key of the ``index`` table holds."""
     return int.from_bytes(key[-_ORDER_SIZE - _ID_SIZE : -_ID_SIZE], "big") - BIAS
 
 
 def split_work_key(key: bytes) -> WorkKey:
-    """Undo :func:`work_key`. Raises StorageError for other bytes."""
+    """Return status, queue, order and job id of an ``index`` key. Raises StorageError."""
     status, queue_name = split_lane(key[: -_ORDER_SIZE - _ID_SIZE])
     return WorkKey(status, queue_name, order_in(key), id_at_end(key))
 
 
 def listing_key(start: bytes, id_: int) -> bytes:
-    """Return the key of ``listing`` in the lane *start*."""
+    """Return the key of a job in the table ``listing``, by lane *start* and id."""
     return start + _ID.pack(id_)
 
 
 def split_listing_key(key: bytes) -> ListingKey:
-    """Undo :func:`listing_key`. Raises StorageError for bytes that are no such key."""
+    """Return status, queue and job id of a ``listing`` key. Raises StorageError for other bytes."""
     return ListingKey(*split_lane(key[:-_ID_SIZE]), id_at_end(key))
 
 
 def unique_prefix(digest: bytes, status: Status) -> bytes:
-    """Return what the keys of all jobs with this digest and status begin with."""
+    """Return what the ``unique`` keys of all unique jobs of a digest and status begin with."""
     return digest + _BYTES[status]
 
 
 def unique_key(digest: bytes, status: Status, id_: int) -> bytes:
-    """Return the key of ``unique``."""
+    """Return the key of a unique job in the table ``unique``."""
     return digest + _BYTES[status] + _ID.pack(id_)
 
 
 def split_unique_key(key: bytes) -> UniqueKey:
-    """Undo :func:`unique_key`. Raises StorageError for other bytes."""
+    """Return digest, status and job id of a ``unique`` key. Raises StorageError for other bytes."""
     status = _STATUSES.get(key[-_ID_SIZE - 1]) if len(key) > _ID_SIZE else None
     if status is None:
         raise _no_key(key, "of a unique job")
@@ -284,14 +284,14 @@ def _no_key(key: bytes, what: str) -> StorageError:
 
 
 def keys_from(txn: lmdb.Transaction, table: _Database, start: bytes = b"") -> Iterator[bytes]:
-    """Return the keys of a table from *start* on. Do not change the table in the meantime."""
+    """Yield the keys of an LMDB table from *start* on. Do not change the table meanwhile."""
     with txn.cursor(table) as cursor:
         if cursor.set_range(start):
             yield from cast("Iterator[bytes]", cursor.iternext(keys=True, values=False))
 
 
 def keys_down_from(txn: lmdb.Transaction, table: _Database, start: bytes) -> Iterator[bytes]:
-    """Return the keys of a table up to and including *start*, the last first."""
+    """Yield the keys of an LMDB table from *start* down to the first."""
     with txn.cursor(table) as cursor:
         if not cursor.set_range(start):
             is_there = cursor.last()
@@ -304,7 +304,7 @@ def keys_down_from(txn: lmdb.Transaction, table: _Database, start: bytes) -> Ite
 def first_keys(
     txn: lmdb.Transaction, table: _Database, start: bytes, limit: int, end: bytes
 ) -> list[bytes]:
-    """Return *limit* keys of a table from *start* on, if the first of them is before *end*."""
+    """Return *limit* keys of an LMDB table from *start* on, if the first is before *end*."""
     with txn.cursor(table) as cursor:
         if not cursor.set_range(start) or cast("bytes", cursor.key()) >= end:
             return []
@@ -312,7 +312,7 @@ def first_keys(
 
 
 def keys_with(txn: lmdb.Transaction, table: _Database, prefix: bytes) -> Iterator[bytes]:
-    """Return the keys that begin with *prefix*. Do not change the table in the meantime."""
+    """Yield the LMDB keys that begin with *prefix*. Do not change the table meanwhile."""
     for key in keys_from(txn, table, prefix):
         if not key.startswith(prefix):
             return
@@ -322,7 +322,7 @@ def keys_with(txn: lmdb.Transaction, table: _Database, prefix: bytes) -> Iterato
 def items_with(
     txn: lmdb.Transaction, table: _Database, prefix: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Return the keys that begin with *prefix*, with their values."""
+    """Yield the LMDB keys that begin with *prefix*, with their values."""
     with txn.cursor(table) as cursor:
         if cursor.set_range(prefix):
             for key, value in cast("Iterator[tuple[bytes, bytes]]", cursor.iternext()):
@@ -334,7 +334,7 @@ def items_with(
 def items_before(
     txn: lmdb.Transaction, table: _Database, prefix: bytes, end: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Return the keys before *end* that begin with *prefix*, with their values, the last first."""
+    """Yield the LMDB keys before *end* that begin with *prefix*, with values, the last first."""
     with txn.cursor(table) as cursor:
         if cursor.prev() if cursor.set_range(end) else cursor.last():
             for key, value in cast("Iterator[tuple[bytes, bytes]]", cursor.iterprev()):
@@ -344,7 +344,7 @@ def items_before(
 
 
 def delete_range(txn: lmdb.Transaction, table: _Database, start: bytes, end: bytes) -> None:
-    """Delete the keys from *start* to before *end*."""
+    """Delete the keys of an LMDB table from *start* to before *end*."""
     with txn.cursor(table) as cursor:
         is_there = cursor.set_range(start)
         while is_there and cast("bytes", cursor.key()) < end:
@@ -354,12 +354,12 @@ def delete_range(txn: lmdb.Transaction, table: _Database, start: bytes, end: byt
 def items_from(
     txn: lmdb.Transaction, table: _Database, start: bytes
 ) -> Iterator[tuple[bytes, bytes]]:
-    """Return the keys of a table from *start* on, with their values."""
+    """Yield the keys of an LMDB table from *start* on, with their values."""
     with txn.cursor(table) as cursor:
         if cursor.set_range(start):
             yield from cast("Iterator[tuple[bytes, bytes]]", cursor.iternext())
 
 
 def value_of(txn: lmdb.Transaction, table: _Database, key: bytes) -> bytes | None:
-    """Return the value of a key; None if there is none."""
+    """Return the value of a key in an LMDB table; None if the table has no such key."""
     return cast("bytes | None", txn.get(key, db=table))

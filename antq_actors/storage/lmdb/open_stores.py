@@ -32,7 +32,7 @@ def open_environment(
     lock: StoreLock | None = None,
     migrate: bool = False,
 ) -> Environment:
-    """Open the store in the directory *path*, making it if need be.
+    """Open the LMDB environment of the store in *path*, and make or migrate its files if need be.
 
     *durable*: each commit is on disk when it returns. *owner*: opening the same path again with
     the same owner returns the same environment, as the successor of a killed storage actor needs
@@ -65,9 +65,9 @@ def open_environment(
 
 
 def removal(path: str | os.PathLike[str], owner: object = None) -> StoreRemoved | None:
-    """Return the error of a store that was removed while it was open, and is not closed for good.
+    """Return the error for a store whose files were removed while this process had it open.
 
-    *owner*: only if it was his.
+    None: they were not, or its application has stopped. *owner*: only for a store of this owner.
     """
     real = Path(os.path.realpath(path))
     whose, finding = removed_here.get(real, (None, ""))
@@ -82,7 +82,7 @@ def opened(path: str | os.PathLike[str]) -> Environment | None:
 
 
 def _bring_up_to_date(env: Environment, *, migrate: bool) -> None:
-    """Migrate a store of an older format: at once if that takes a moment, or if it was asked for.
+    """Rewrite a store of an older format if that takes a moment, or *migrate* says so.
 
     Raises StorageError when it takes longer, or another process has the store open. That is one of
     an earlier release: one of this waits until the store is opened here.
@@ -103,7 +103,7 @@ def _bring_up_to_date(env: Environment, *, migrate: bool) -> None:
 
 
 def close_left_open(path: str | os.PathLike[str], owner: object) -> None:
-    """Close what a killed storage actor of *owner* left open, if nobody took it over.
+    """Close the environment that a killed storage actor of *owner* left open, if any.
 
     Its thread may be at its last transaction; that one is waited for.
     """

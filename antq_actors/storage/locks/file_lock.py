@@ -35,7 +35,7 @@ _START: Final = 0 if _IS_DARWIN else 2
 
 
 def _flock(kind: int, start: int, length: int) -> bytes:
-    """Return what a lock of this kind on these bytes is; a *length* of 0 means all that follow."""
+    """Return the ``struct flock`` of a lock on bytes of a file; length 0: all that follow."""
     if _IS_DARWIN:
         return _FLOCK.pack(start, length, 0, kind, os.SEEK_SET)
     return _FLOCK.pack(kind, os.SEEK_SET, start, length, 0)
@@ -65,7 +65,7 @@ class LockFile:
     def take(
         self, *, shared: bool = False, start: int = 0, length: int = 0, by_process: bool = False
     ) -> bool:
-        """Lock bytes, or change the lock that is held on them; return whether it can be had.
+        """Lock bytes of the file, without waiting; return whether the lock could be had.
 
         *shared* locks go together; a *length* of 0 means all bytes that follow. *by_process*: as a
         POSIX record lock, whatever the system has.
@@ -86,7 +86,7 @@ class LockFile:
         return True
 
     def drop(self, start: int, length: int = 0) -> None:
-        """Let go of bytes; a *length* of 0 means all that follow."""
+        """Unlock bytes of the file; a *length* of 0 means all that follow."""
         if self._descriptor is not None and sys.platform != "win32":
             command = fcntl.F_OFD_SETLK if _IS_LINUX else fcntl.F_SETLK
             fcntl.fcntl(self._descriptor, command, _flock(fcntl.F_UNLCK, start, length))
@@ -94,7 +94,7 @@ class LockFile:
     def find_other(
         self, start: int = 0, length: int = 0, *, by_process: bool = False
     ) -> int | None:
-        """Return where a lock of others on these bytes begins; None: there is none.
+        """Return where a lock of another process on bytes of the file begins; None: there is none.
 
         *by_process*: asked for the process, which has locks of its own by process only. Nothing is
         locked for that. Windows has no way to ask: None.
@@ -105,7 +105,7 @@ class LockFile:
         return _ask(descriptor, _flock(fcntl.F_WRLCK, start, length), by_process=by_process)
 
     def is_shared(self) -> bool:
-        """Return whether others may hold a lock on the file, too."""
+        """Return whether other processes may hold a lock on the file, too."""
         descriptor = self._descriptor
         if descriptor is None or sys.platform == "win32":
             return True  # it has no way to ask
@@ -119,17 +119,17 @@ class LockFile:
         return kind != fcntl.F_UNLCK
 
     def write(self, content: bytes) -> None:
-        """Write *content* where the last one ended."""
+        """Write bytes to the lock file, behind those written before."""
         if self._descriptor is not None:
             os.write(self._descriptor, content)
 
     def is_deleted(self) -> bool:
-        """Return whether no directory has the file any more, so that nobody can find the locks."""
+        """Return whether the lock file was deleted, so that no other process finds its locks."""
         descriptor = self._descriptor
         return descriptor is not None and os.fstat(descriptor).st_nlink == 0
 
     def is_at(self, file: Path) -> bool:
-        """Return whether this is the file that is found there."""
+        """Return whether the path *file* leads to this very lock file."""
         descriptor = self._descriptor
         try:
             return descriptor is not None and os.path.samestat(os.fstat(descriptor), file.stat())
@@ -137,7 +137,7 @@ class LockFile:
             return False
 
     def release(self) -> None:
-        """Drop the locks; once more is no error."""
+        """Drop all locks on the file and close it; once more is no error."""
         with _guard:
             try:
                 self.drop(0)  # closing is not enough: a child that is about to exec has a copy
@@ -146,14 +146,14 @@ class LockFile:
                 self._forget()
 
     def _forget(self) -> None:
-        """Close the file; in a fork it is the copy that would keep the parent's locks."""
+        """Close the lock file; in a fork, the copy of it that would keep the parent's locks."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
 
 
 def try_lock(file: Path, *, shared: bool = False) -> LockFile | None:
-    """Lock the whole of *file*; None: it is locked. Raises OSError when it cannot be opened."""
+    """Open and lock a whole file, without waiting; None: it is locked. Raises OSError."""
     lock = LockFile(file)
     try:
         if lock.take(shared=shared):

@@ -55,14 +55,14 @@ class NodeInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe(queues: Mapping[str, QueueInfo]) -> bytes:
-    """Return the metadata of this process, which runs *queues*."""
+    """Return the JSON metadata of this process as a node that runs *queues*."""
     return msgspec.json.encode(
         NodeInfo(pid=os.getpid(), host=socket.gethostname(), queues=dict(queues))
     )
 
 
 def read_info(number: int, metadata: bytes, *, alive: bool, running: int) -> NodeInfo:
-    """Return what *metadata* says of node *number*; of none that can be read, the number."""
+    """Return a node's description, decoded from its *metadata*; if that is damaged, its number."""
     try:
         info = msgspec.json.decode(metadata, type=NodeInfo)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -83,7 +83,7 @@ _MOST_METADATA_BYTES: Final = 65_536
 
 
 def hold(directory: Path, node: int, metadata: bytes = b"") -> None:
-    """Take the lock of a new *node* of the store in *directory*; once more is no error.
+    """Make and lock the lock file of a new *node* of the store; once more is no error.
 
     The file holds its *metadata*, which describes it. Raises OSError when the file cannot be
     made.
@@ -107,7 +107,7 @@ def hold(directory: Path, node: int, metadata: bytes = b"") -> None:
 
 
 def metadata(directory: Path, node: int) -> bytes:
-    """Return the metadata of a node; none of one whose file cannot be read."""
+    """Read a node's metadata from its lock file; empty if that cannot be read."""
     file = _file(directory, node)
     with _guard:
         # Where locks are the process's, reading its own file would let it go.
@@ -121,7 +121,7 @@ def metadata(directory: Path, node: int) -> bytes:
 
 
 def release(directory: Path, node: int) -> None:
-    """Let a node's lock go, if this process holds it, and delete its file.
+    """Release a node's file lock, if this process holds it, and delete its lock file.
 
     The file of another node stays: of one that lives, or of the store that took the place of a
     removed one. Raises OSError when the file cannot be deleted; the lock is let go all the same.
@@ -139,8 +139,9 @@ def release(directory: Path, node: int) -> None:
 
 
 def is_dead(directory: Path, node: int) -> bool:
-    """Return whether the process of *node* is gone. A node of this process never is.
+    """Return whether the process of *node* is gone, as its lock file is not locked.
 
+    A node of this process never is.
     Raises OSError when the file cannot be looked at: that tells nothing of the node.
     """
     file = _file(directory, node)
@@ -150,7 +151,7 @@ def is_dead(directory: Path, node: int) -> bool:
 
 
 def sweep(directory: Path, nodes: Collection[int]) -> None:
-    """Delete files of none of *nodes*, left by who died while it opened or forgot one.
+    """Delete the lock files of nodes other than *nodes*, left by processes that died.
 
     Not those of the last minute: a new node has its file a moment before it is locked.
     """
@@ -173,14 +174,14 @@ def _file(directory: Path, node: int) -> Path:
 
 
 def _take(lock: LockFile) -> bool:
-    """Lock a new node's file: as the process, and as who has it open; see :func:`_is_free`."""
+    """Lock a new node's file, as a process and as an open file; see :func:`_is_free`."""
     if not CAN_ASK:
         return lock.take()
     return lock.take(by_process=True, length=1) and lock.take(start=os.getpid())
 
 
 def _is_free(file: Path) -> bool:
-    """Return whether no living process has the lock of a node; nothing is locked for that.
+    """Return whether no living process holds the lock of a node's file; nothing is locked.
 
     The process may have lost its own lock on the first byte, by copying the file. What begins at
     its number it cannot lose; but a child that C code forked may still have that when it is dead.
@@ -201,7 +202,7 @@ def _is_free(file: Path) -> bool:
 
 
 def _forget_in_fork() -> None:
-    """Begin without locks: a fork has none of its parent's."""
+    """Forget the node locks in a forked child: a fork has none of its parent's."""
     global _guard  # noqa: PLW0603 - the parent may have held it at the fork
     _guard = threading.Lock()
     _held.clear()

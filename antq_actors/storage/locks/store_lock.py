@@ -86,7 +86,7 @@ class StoreLock:
         except OSError as error:
             raise storage_error(error, directory) from error
         self.is_shared = self._file.is_shared
-        """Return whether another process has the store open, as far as one can tell."""
+        """Return whether another process has the store open, as its lock on the file tells."""
         try:
             refusal = self._take(exclusive=exclusive)
         except OSError as error:
@@ -97,12 +97,12 @@ class StoreLock:
             raise refusal
 
     def take_exclusively(self) -> bool:
-        """Have the store alone from now on; False: another has it open."""
+        """Lock the store file exclusively, without waiting; False: another process has it open."""
         self.is_exclusive = self._file.take()
         return self.is_exclusive
 
     def share(self) -> None:
-        """Let others open the store again, where it can be shared.
+        """Change the exclusive file lock to a shared one, so that others can open the store again.
 
         What is let go last keeps all others out until then: half of it would be refused as another
         namespace.
@@ -118,7 +118,7 @@ class StoreLock:
         self._file.drop(0, end)
 
     def find_others(self) -> list[int]:
-        """Return the ids of the other live processes that have the store open."""
+        """Return the ids of the other live processes that hold the store's file lock."""
         numbers, ranges = set(), [(1, _NAMESPACES - 1)]
         while ranges:
             start, length = ranges.pop()
@@ -137,11 +137,11 @@ class StoreLock:
         return self._file.is_deleted()
 
     def release(self) -> None:
-        """Let go; once more is no error."""
+        """Release the store's file lock; once more is no error."""
         self._file.release()
 
     def _take(self, *, exclusive: bool) -> StorageError | None:
-        """Take the locks at once, or return the error that says who holds them."""
+        """Take the store's file locks without waiting, or return the error that says who has."""
         if exclusive:
             return None if self._file.take() else self._is_open_elsewhere()
         if not self._can_be_shared:
@@ -163,7 +163,7 @@ class StoreLock:
         return [pid] if byte is None else [pid, byte]
 
     def _is_in_another_namespace(self) -> bool:
-        """Return whether a process of another namespace has the store open."""
+        """Return whether a process of another PID namespace holds a lock on the store's file."""
         mine, end = self._namespace_byte, _NAMESPACES + _NAMESPACE_BYTES
         if mine is None:
             return False
@@ -189,7 +189,7 @@ class StoreLock:
 
 
 def is_alive(pid: int) -> bool:
-    """Return whether there is a process with this number."""
+    """Return whether there is a process with this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -201,10 +201,10 @@ def is_alive(pid: int) -> bool:
 
 @contextmanager
 def opening(directory: Path) -> Iterator[None]:
-    """Be the only process that is about to open the store: what one sees of others is settled.
+    """Lock the store's directory for the block, so that one process opens the store at a time.
 
-    One that takes too long is waited for no longer, as it may have been stopped. Then what is seen
-    may be half of it, which is refused.
+    It waits for a process that holds the lock, but not for long, as that may have been stopped.
+    Then what is seen of it may be half of it, which is refused.
     """
     if os.name != "posix":
         yield
@@ -244,10 +244,11 @@ _SETTLING_POLL_SECONDS: Final = 0.01
 
 
 def check_lmdb_lock(directory: Path, store_lock: StoreLock) -> None:
-    """Raise StorageError if LMDB would not see who has the store open by *store_lock*.
+    """Raise StorageError if LMDB's file lock and *store_lock* disagree on who has the store open.
 
-    Or, of one that is to have it alone, if LMDB sees somebody: the file of that lock was deleted,
-    perhaps. To be called before LMDB opens the store.
+    That is if LMDB would not see a process that has it open; or, with an exclusive *store_lock*,
+    if LMDB sees one: the file of that lock was deleted, perhaps. It waits a moment for them to
+    agree. To be called before LMDB opens the store.
     """
     deadline = time.monotonic() + _SETTLING_SECONDS
     while True:
@@ -274,7 +275,7 @@ def check_lmdb_lock(directory: Path, store_lock: StoreLock) -> None:
 
 
 def is_open_elsewhere(directory: Path) -> bool:
-    """Return whether LMDB has the store open in another process, as LMDB itself would see it.
+    """Return whether another process holds LMDB's file lock, so has the store open.
 
     Not to be asked where this process has it open.
     """
@@ -304,14 +305,14 @@ class LmdbLock:
             raise storage_error(error, directory) from error
 
     def take_again(self) -> None:
-        """Take the locks again: closing any descriptor of LMDB's file drops those of a process."""
+        """Lock LMDB's lock file again: closing any descriptor of it drops a process's locks."""
         if not CAN_ASK:
             return
         for shared, byte in ((True, 0), (False, os.getpid())):
             self._file.take(shared=shared, start=byte, length=1, by_process=True)
 
     def is_lost_by(self, pids: Iterable[int]) -> bool:
-        """Return whether one of these processes, which live, has lost the lock as a reader."""
+        """Return whether one of these live processes has lost its lock on LMDB's lock file."""
         return any(self._file.find_other(pid, 1, by_process=True) is None for pid in pids)
 
     def is_deleted(self) -> bool:
@@ -319,7 +320,7 @@ class LmdbLock:
         return self._file.is_deleted()
 
     def release(self) -> None:
-        """Close the file; once more is no error."""
+        """Close LMDB's lock file; once more is no error."""
         self._file.release()
 
 
@@ -331,7 +332,7 @@ def _processes(pids: list[int]) -> str:
 
 
 def pid_namespace() -> int | None:
-    """Return the number of this process's namespace; None where the system has no such thing.
+    """Read the number of this process's PID namespace from /proc; None where there is none.
 
     It is unique among the namespaces that have a process. It is asked for each time: a child that
     is forked after ``os.unshare`` is in another one. The device of the number is not looked at, as
@@ -344,7 +345,7 @@ def pid_namespace() -> int | None:
 
 
 def namespace_refusal(directory: str | os.PathLike[str]) -> str:
-    """Return what to say of a store that processes of another namespace have open."""
+    """Return the error text for a store that processes of another PID namespace have open."""
     return (
         f"{os.fspath(directory)} is open in a process of another PID namespace, such as another"
         " container. LMDB tells processes apart by their numbers, which two namespaces give twice,"

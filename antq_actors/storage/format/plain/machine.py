@@ -54,17 +54,17 @@ class Tape:
         """How many characters the longest leaf read so far can be shown with."""
 
     def number(self, size: int) -> int:
-        """Read a number of so many bytes."""
+        """Read an unsigned number of *size* bytes from the pickle."""
         start = self.at
         self.at = end = start + size
         return int.from_bytes(self.bytes[start:end], "little")
 
     def signed(self, size: int) -> int:
-        """Read a number of so many bytes that may be negative."""
+        """Read a signed number of *size* bytes from the pickle."""
         return int.from_bytes(self._take(size), "little", signed=True)
 
     def long(self, size: int) -> Any:
-        """Read a number whose length has so many bytes."""
+        """Read a long number from the pickle; *size* is how many bytes its length takes."""
         digits = self._take(self.number(size))
         if len(digits) > _WORD:
             limit = sys.get_int_max_str_digits() or LONGEST_NUMBER
@@ -74,26 +74,26 @@ class Tape:
         return int.from_bytes(digits, "little", signed=True)
 
     def float(self, size: int) -> float:
-        """Read a float of eight bytes."""
+        """Read a float of eight bytes from the pickle."""
         value: float = struct.unpack(">d", self._take(size))[0]
         return value
 
     def text(self, size: int) -> str:
-        """Read a text; *size* is how many bytes its length takes."""
+        """Read a text from the pickle; *size* is how many bytes its length takes."""
         return str(self.data(size), "utf-8", "surrogatepass")
 
     def data(self, size: int) -> bytes:
-        """Read bytes whose length has so many bytes."""
+        """Read bytes from the pickle; *size* is how many bytes their length takes."""
         data = self._take(self.number(size))
         self.longest = max(self.longest, len(data))
         return data
 
     def array(self, size: int) -> bytearray:
-        """Read the same as a bytearray."""
+        """Read a bytearray from the pickle; *size* is how many bytes its length takes."""
         return bytearray(self.data(size))
 
     def line(self) -> str:
-        """Read up to the next line feed."""
+        """Read a text from the pickle up to the next line feed."""
         end = self.bytes.index(b"\n", self.at)
         line = self._take(end - self.at)
         self.at += 1
@@ -138,11 +138,11 @@ class Machine:
         self._budget = BUDGET
 
     def longest_text(self) -> int:
-        """Return how many characters a leaf of what was read can be shown with."""
+        """Return how many characters the longest leaf read from the pickle can be shown with."""
         return max(self._tape.longest, self._keys.longest)
 
     def read(self) -> Any:
-        """Return what the pickle describes. Raises StorageError for bytes that are no pickle.
+        """Return the value that the pickle describes, executing nothing. Raises StorageError.
 
         Its containers may hold each other in any way, also themselves.
         """

@@ -56,7 +56,7 @@ class Opaque:
 
 
 def named(*parts: object) -> Opaque:
-    r"""Return an Opaque for what bytes name so, in text that is safe to show.
+    r"""Return an Opaque for what a pickle names by these parts, in text that is safe to show.
 
     >>> named("shop", "Cart")
     <opaque shop.Cart>
@@ -128,14 +128,14 @@ PLAIN: Final[Mapping[tuple[str, str], type]] = {
 
 
 def zone(key: object, _from_cache: object) -> zoneinfo.ZoneInfo:
-    """Make a zone from its key, which is looked up as a file among the system's zones only."""
+    """Make a time zone from its key, read as a file among the system's zones only."""
     if not _ZONE.fullmatch(_a(str, key)):
         raise ValueError(key)
     return zoneinfo.ZoneInfo(key)  # type: ignore[arg-type]  # it is a str
 
 
 def empty_uuid() -> uuid.UUID:
-    """Make a UUID that is about to be filled in."""
+    """Make a UUID without a number, for :func:`fill_uuid`."""
     made = object.__new__(uuid.UUID)
     # A UUID refuses to be changed, and its constructor takes ten times as long.
     object.__setattr__(made, "int", 0)
@@ -144,7 +144,7 @@ def empty_uuid() -> uuid.UUID:
 
 
 def fill_uuid(made: uuid.UUID, state: object) -> None:
-    """Give *made* the number that its pickle holds."""
+    """Give a UUID the number that its pickle holds."""
     fields = _a(dict, state)
     number = _a(int, fields["int"])
     if not 0 <= number < 1 << _MOST_BITS:
@@ -303,14 +303,14 @@ _IN_ZONES: Final = frozenset({dt.datetime, dt.time})
 
 
 def meant(module: Any, name: Any) -> Any:
-    """Return the class of plain data that is named so, else an Opaque."""
+    """Return the class of plain data that a pickle names by module and name, else an Opaque."""
     if type(module) is not str or type(name) is not str:
         raise StorageError("it names something by what is no text")
     return PLAIN.get((module, name)) or named(module, name)
 
 
 def cost_of_call(called: Any, args: tuple[Any, ...]) -> int:
-    """Return what :func:`result_of_call` will cost, as the machine counts it."""
+    """Return what making plain data by :func:`result_of_call` will cost, in the machine's steps."""
     cost = _CALL_COST + len(args)
     if args and type(args[0]) is str:
         cost += len(args[0]) // _TEXT_UNIT
@@ -322,7 +322,7 @@ def cost_of_call(called: Any, args: tuple[Any, ...]) -> int:
 
 
 def result_of_call(called: Any, args: tuple[Any, ...]) -> Any:
-    """Return what calling, or instantiating, *called* would give, made or not."""
+    """Return what a pickle's call of a class gives: plain data, or an Opaque that is not made."""
     if isinstance(called, type):
         # One of the few classes that a pickle gets by their names: they are plain data.
         maker = MAKERS.get(called)

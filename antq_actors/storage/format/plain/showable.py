@@ -79,8 +79,9 @@ class _TooLarge(Exception):
 
 
 def is_small(value: Any, longest_text: int) -> bool:
-    """Return, fast, whether a container can be shown; False: measure it.
+    """Return, fast, whether a container read from a pickle is small enough to show.
 
+    False: it has to be measured.
     No leaf and no key of it is longer than *longest_text*.
     """
     values = 0
@@ -98,7 +99,7 @@ def is_small(value: Any, longest_text: int) -> bool:
 
 
 def shown(value: Any, stored: int) -> Any:
-    """Return *value*, read from *stored* bytes, as it can be shown.
+    """Return a value read from a pickle of *stored* bytes, with an Opaque for what is too large.
 
     What cannot is an Opaque that says why; in a dict that names its values, as arguments are, only
     those that cannot.
@@ -234,7 +235,7 @@ class KeyCheck:
         self._equal_hashes: dict[int, dict[int, int]] = {}
 
     def hashable(self, keys: list[Any], container: object = None) -> list[Any]:
-        """Return *keys* with an Opaque for each that is not to be hashed.
+        """Return dict keys read from a pickle, with an Opaque for each that is too costly to hash.
 
         They come to those that *container* has; None: they are all of them. Raises StorageError
         for keys that are made to collide.
@@ -274,7 +275,7 @@ class KeyCheck:
             raise StorageError(TOO_MANY_STEPS)
 
     def _spend_on(self, value: Any, depth: int) -> None:
-        """Spend what it costs to hash and compare *value*."""
+        """Add the cost of hashing and comparing *value* to what the pickle may cost."""
         kind = type(value)
         if kind is tuple or kind is frozenset:
             self._spend(1)
@@ -319,7 +320,7 @@ SHORT: Final = 255
 
 
 def _counted(sizes: range) -> bytes:
-    """Match a byte that counts, and as many bytes as it says."""
+    """Return a pattern for a byte that counts, and as many bytes as it says."""
     return b"(?:%b)" % b"|".join(re.escape(bytes((size,))) + b".{%d}" % size for size in sizes)
 
 
