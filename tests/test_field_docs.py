@@ -11,19 +11,8 @@ from antq_actors import QueueConfig
 from antq_actors.introspection import explain_fields
 
 EXPLAINED = [
-    "AttemptError",
-    "Backoff",
-    "Health",
-    "Imported",
-    "Job",
-    "JobOptions",
-    "NodeInfo",
-    "Progress",
-    "QueueConfig",
-    "QueueInfo",
-    "QueueStatus",
-    "Unique",
-    "WorkerOptions",
+    *("AttemptError", "Backoff", "Health", "Imported", "Job", "JobOptions", "NodeInfo"),
+    *("Progress", "QueueConfig", "QueueInfo", "QueueStatus", "Unique", "WorkerOptions"),
 ]
 
 

@@ -193,14 +193,8 @@ def test_the_types_that_otp_gives_out_are_exported_there(cls):
     ]
     types = re.findall(r"\b[A-Z]\w*", " ".join(map(str, [*of_fields, *of_methods])))
 
-    known = {
-        *otp.__all__,
-        *OF_PYTHON,
-        "Hashable",
-        "AbstractContextManager",
-        "ForwardRef",
-        "RESTARTING",
-    }
+    known = {*otp.__all__, *OF_PYTHON, "RESTARTING"}
+    known |= {"Hashable", "AbstractContextManager", "ForwardRef"}
     assert {*types} - known == set()
 
 
@@ -233,18 +227,12 @@ def test_the_package_is_typed():
     assert files("antq_actors").joinpath("py.typed").is_file()
 
 
+STATUSES = ["enqueued", "running", "scheduled", "completed", "failed", "retrying", "cancelled"]
+
+
 def test_the_statuses_are_upper_case_members_with_ants_names():
     assert {member.name: member.value for member in Status} == {
-        name.upper(): name
-        for name in [
-            "enqueued",
-            "running",
-            "scheduled",
-            "completed",
-            "failed",
-            "retrying",
-            "cancelled",
-        ]
+        name.upper(): name for name in STATUSES
     }
     assert Status.ENQUEUED == "enqueued"
     assert str(Status.ENQUEUED) == "enqueued"
@@ -363,16 +351,8 @@ def test_a_queue_handle_tells_the_status_and_shows_the_actor(paused):
 
     assert isinstance(status, QueueStatus)
     assert [field.name for field in dataclasses.fields(status)] == [
-        "name",
-        "concurrency",
-        "paused",
-        "running",
-        "counts",
-        "due",
-        "oldest_due",
-        "executors",
-        "abandoned",
-        "progress",
+        *("name", "concurrency", "paused", "running", "counts"),
+        *("due", "oldest_due", "executors", "abandoned", "progress"),
     ]
     assert (status.name, status.concurrency, status.paused) == ("default", 2, True)
     assert status.running == ()

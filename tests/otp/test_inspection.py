@@ -46,14 +46,8 @@ def test_a_node_for_each_actor_in_start_order(supervise, child):
     node = tree(sup)
 
     assert names(node) == ["root", "a", "inner", "b", "called c", "pool"]
-    assert [each.kind for each in node.walk()] == [
-        "supervisor",
-        "worker",
-        "supervisor",
-        "worker",
-        "worker",
-        "supervisor",
-    ]
+    kinds = "supervisor worker supervisor worker worker supervisor"
+    assert [each.kind for each in node.walk()] == kinds.split()
     for each in node.walk():
         assert (each.state, each.incarnation, each.restarts) == ("running", 1, 0)
         assert (each.mailbox_length, each.last_exit) == (0, None)

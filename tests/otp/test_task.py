@@ -1,4 +1,6 @@
-"""Task: one function in an actor of its own; who awaits it gets its value, or why it has none."""
+"""Task: one function in an actor of its own; who awaits it gets its value, or why it has none.
+
+yield_ and yield_many: how tasks have ended, as values, and None for those that have not."""
 
 import functools
 import logging
@@ -9,7 +11,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from probe import LONGEST, InThread, answering, raising
+from probe import LONGEST, InThread, answering, in_actor, raising
 from supervised import BOOM, DONE, ended, eventually, kill
 
 from antq_actors.otp import (
@@ -19,6 +21,7 @@ from antq_actors.otp import (
     Crash,
     Killed,
     Normal,
+    Ok,
     Shutdown,
     StartError,
     Stop,
@@ -33,7 +36,7 @@ from antq_actors.otp.threads import run_queue
 from antq_actors.otp.threads.run_queue import RunQueue
 
 
-def in_actor(fn, *args, **kwargs):
+def as_request(fn, *args, **kwargs):
     """A function that an actor runs: *fn* of the arguments, and not of the actor."""
     return lambda _me: fn(*args, **kwargs)
 
@@ -79,9 +82,9 @@ def test_a_value_is_there_also_after_the_task_has_ended():
 
 
 def test_anyone_may_await_a_task_and_all_get_the_value(start, gate):
-    task = call(start(), in_actor(Task.async_, gate))
+    task = call(start(), as_request(Task.async_, gate))
     waiting = [InThread(task.await_) for _ in range(3)]
-    other = InThread(call, start(), in_actor(task.await_))
+    other = InThread(call, start(), as_request(task.await_))
 
     gate.open()
 
@@ -249,7 +252,7 @@ def test_a_task_that_is_late_raises_timeouterror_and_goes_on(gate):
 
 def test_after_a_timeout_nothing_arrives_late(start, notes, gate):
     ref = start(notes)
-    task = call(ref, in_actor(Task.async_, gate))
+    task = call(ref, as_request(Task.async_, gate))
 
     def give_up(_me):
         with pytest.raises(TimeoutError):
@@ -429,10 +432,237 @@ def test_shutdown_of_a_task_that_has_ended_answers_its_reason(fn, reason):
 
 def test_shutdown_does_not_end_the_actor_that_asks_for_it(start, notes, endless):
     ref = start(notes)
-    task = call(ref, in_actor(Task.async_, endless))
+    task = call(ref, as_request(Task.async_, endless))
     endless.wait_begun()
 
-    assert call(ref, in_actor(task.shutdown)) == Shutdown()
+    assert call(ref, as_request(task.shutdown)) == Shutdown()
 
     assert call(ref, answering("lives")) == "lives"
     assert notes.is_empty()
+
+
+# ---- yield_ -------------------------------------------------------------------------------------
+
+
+def reasons(results):
+    """The reason of each TaskExit, and everything else as it is."""
+    return [each.reason if isinstance(each, TaskExit) else each for _, each in results]
+
+
+# ---- yield_ -----------------------------------------------------------------------------------
+
+
+@pytest.mark.rule(82)
+@pytest.mark.parametrize("value", [1024, None, False, (), ValueError("a value")])
+def test_the_value_of_a_task_is_wrapped_so_that_it_is_not_taken_for_none(value):
+    task = Task.async_(answering(value))
+
+    assert task.yield_(LONGEST) == Ok(value)
+    assert task.yield_(0) == Ok(value)
+    assert task.await_() == value
+
+
+@pytest.mark.rule(82)
+def test_the_end_of_a_task_without_a_value_is_returned_and_not_raised():
+    task = Task.async_(raising(BOOM))
+
+    first, second = task.yield_(LONGEST), task.yield_(0)
+
+    assert isinstance(first, TaskExit)
+    assert first.reason == Crash(BOOM)
+    assert first.__cause__ is BOOM
+    assert second is not first  # so that one who raises it leaves no traceback in the other
+    with pytest.raises(TaskExit) as exited:
+        task.await_()
+    assert exited.value.reason == Crash(BOOM)
+
+
+@pytest.mark.rule(82)
+def test_after_a_timeout_it_is_none_and_the_task_goes_on(gate):
+    task = Task.async_(gate)
+
+    assert task.yield_(0) is None
+    assert task.yield_(0.01) is None
+    gate.open()
+
+    assert task.yield_(LONGEST) == Ok("through")
+
+
+@pytest.mark.rule(82)
+def test_nothing_of_a_task_that_was_late_arrives_as_a_message(start, notes, gate):
+    ref = start(notes)
+    in_actor(ref, trap_exit, on=True)
+    task = in_actor(ref, Task.async_, gate)
+    assert in_actor(ref, task.yield_, 0.01) is None
+
+    gate.open()
+    assert in_actor(ref, task.yield_, LONGEST) == Ok("through")
+
+    exited = notes.take(1)[0]  # of the link, as of any task that was started so
+    assert exited.ref is task.ref
+    call(ref, answering(None))
+    assert notes.is_empty()
+
+
+@pytest.mark.parametrize("timeout", [None, math.inf])
+def test_without_a_limit_it_waits_for_the_end(endless, timeout):
+    task = Task.async_(endless)
+    endless.wait_begun()
+    waiting = InThread(task.yield_, timeout)
+
+    task.shutdown()
+
+    assert waiting.result().reason == Shutdown()
+
+
+def test_a_task_that_is_killed_or_shut_down_says_so(endless):
+    killed, ended = Task.async_(endless), Task.async_(endless)
+    endless.wait_begun(2)
+
+    kill(killed.ref)
+    ended.shutdown()
+
+    assert reasons(Task.yield_many([killed, ended])) == [Killed(), Shutdown()]
+    endless.wait_over(2)
+
+
+def test_a_task_that_calls_who_waits_for_it_gets_callcycle(start):
+    ref = start()
+
+    def wait_for_a_task_that_calls_me(_me):
+        trap_exit(on=True)
+        task = Task.async_(lambda: call(ref, answering("never")))
+        return task.yield_(LONGEST)
+
+    exited = call(ref, wait_for_a_task_that_calls_me, LONGEST)
+
+    assert isinstance(exited.reason.exception, CallCycle)
+
+
+def test_two_tasks_that_wait_for_each_other_are_told():
+    tasks = {}
+    both = threading.Barrier(2)
+
+    def wait_for(other):
+        both.wait(LONGEST)
+        try:
+            return tasks[other].yield_(None)
+        except CallCycle as cycle:
+            return cycle
+
+    tasks["a"] = Task.async_(wait_for, "b")
+    tasks["b"] = Task.async_(wait_for, "a")
+    results = [result for _, result in Task.yield_many(tasks.values(), LONGEST)]
+
+    assert sum(isinstance(each.value, CallCycle) for each in results) == 1
+
+
+# ---- yield_many -------------------------------------------------------------------------------
+
+
+@pytest.mark.rule(83)
+def test_many_tasks_come_in_their_order_each_with_its_end(endless):
+    late = Task.async_(endless)
+    endless.wait_begun()
+    tasks = [Task.async_(answering(1)), late, Task.async_(raising(BOOM)), Task.async_(answering(2))]
+
+    Task.yield_many(tasks, None, limit=3)
+    results = Task.yield_many(iter(tasks), 0.01)
+
+    assert [task for task, _ in results] == tasks
+    assert reasons(results) == [Ok(1), None, Crash(BOOM), Ok(2)]
+    late.shutdown(BRUTAL_KILL)
+    endless.wait_over()
+
+
+def test_no_tasks_are_no_results():
+    assert Task.yield_many([]) == []
+    assert Task.yield_many([], limit=3) == []
+
+
+def test_a_task_that_is_there_twice_is_told_twice():
+    task = Task.async_(answering(1))
+
+    assert Task.yield_many([task, task], LONGEST) == [(task, Ok(1)), (task, Ok(1))]
+
+
+@pytest.mark.rule(83)
+def test_with_a_limit_it_returns_as_soon_as_so_many_have_ended(endless):
+    stuck = [Task.async_(endless) for _ in range(2)]
+    endless.wait_begun(2)
+    tasks = [stuck[0], Task.async_(answering(1)), stuck[1], Task.async_(raising(BOOM))]
+
+    results = Task.yield_many(tasks, None, limit=2)
+
+    assert reasons(results) == [None, Ok(1), None, Crash(BOOM)]
+    for task in stuck:
+        task.shutdown(BRUTAL_KILL)
+    endless.wait_over(2)
+
+
+def test_a_limit_of_more_than_there_are_is_all_of_them():
+    tasks = [Task.async_(answering(number)) for number in range(3)]
+
+    assert reasons(Task.yield_many(tasks, LONGEST, limit=99)) == [Ok(0), Ok(1), Ok(2)]
+
+
+def test_the_timeout_is_for_all_of_them_together(endless):
+    tasks = [Task.async_(endless) for _ in range(5)]
+    endless.wait_begun(5)
+    began = time.monotonic()
+
+    assert reasons(Task.yield_many(tasks, 0.2)) == [None] * 5
+
+    assert 0.2 <= time.monotonic() - began < LONGEST
+    for task in tasks:
+        task.shutdown(BRUTAL_KILL)
+    endless.wait_over(5)
+
+
+def test_nothing_is_kept_of_a_wait_that_is_over(endless):
+    task = Task.async_(endless)
+    endless.wait_begun()
+    watchers = len(task.ref.cell._watchers)
+
+    Task.yield_many([task, task], 0)
+
+    assert len(task.ref.cell._watchers) == watchers
+    task.shutdown(BRUTAL_KILL)
+    endless.wait_over()
+
+
+def test_one_that_calls_who_waits_for_all_gets_callcycle(start):
+    ref = start()
+
+    def wait(_me):
+        trap_exit(on=True)
+        tasks = [
+            Task.async_(lambda: call(ref, answering("never"))),
+            Task.async_(answering("fine")),
+        ]
+        return reasons(Task.yield_many(tasks, LONGEST))
+
+    cycle, fine = call(ref, wait, LONGEST)
+
+    assert isinstance(cycle.exception, CallCycle)
+    assert fine == Ok("fine")
+
+
+def test_results_are_the_same_whenever_they_are_asked_for():
+    tasks = [Task.async_(answering(number)) for number in range(100)]
+    eventually(lambda: all(task.yield_(0) is not None for task in tasks))
+
+    assert reasons(Task.yield_many(tasks, 0, limit=1)) == [Ok(number) for number in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("limit", "error"), [(0, ValueError), (-1, ValueError), (True, TypeError), ("2", TypeError)]
+)
+def test_a_limit_that_is_none_is_refused(limit, error):
+    with pytest.raises(error, match="limit"):
+        Task.yield_many([], limit=limit)
+
+
+def test_what_is_no_task_is_refused_by_the_name_of_the_method():
+    with pytest.raises(TypeError, match=r"yield_many\(\) takes tasks"):
+        Task.yield_many([42])
