@@ -96,7 +96,7 @@ class LoopThread:
         return not self.thread.is_alive()
 
     def abandon(self, reason: str) -> None:
-        """Report all attempts of the event loop as interrupted, and stop it without waiting."""
+        """Report all attempts of the event loop as interrupted or not run, and have it stop."""
         self.closing = True
         self._interrupt_all(reason)
         self._stop()

@@ -143,7 +143,7 @@ class NodeProcessActor(GenServer):
         self._living = living
 
     def init(self) -> Any:
-        """Start one of the application's OS processes; the first one until it is up."""
+        """Start one of the application's OS processes, and wait until the first is up."""
         process = self._living.start(self._number, self._on_end)
         if process is None:
             return IGNORE

@@ -108,7 +108,7 @@ class OsProcess:
             self._send_stop()
 
     def request_stop(self) -> None:
-        """Send the process a request to stop its attempt. Never waits or raises."""
+        """Send the process, over its pipe, a request to stop its attempt. Never waits or raises."""
         self._stop_pending = True
         self._send_stop()
 

@@ -281,7 +281,7 @@ class StderrReader:
         self._thread.start()
 
     def follow(self, stream: IO[bytes]) -> StderrTail:
-        """Have the thread read *stream*, standard error; return its tail. Raises Closed."""
+        """Have the reading thread follow a process's stderr; return its tail. Raises Closed."""
         tail = StderrTail(stream)
         with self._lock:
             if self._is_closed:

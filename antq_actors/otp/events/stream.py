@@ -146,7 +146,7 @@ class EventStream:
             raise TimeoutError(f"no event came within {limit} s") from None
 
     def waiting(self) -> Iterator[Event]:
-        """Yield the supervision events that have come; wait for none."""
+        """Yield the supervision events that have come, without waiting for more."""
         while not self._events.empty():
             yield self._events.get()
 

@@ -64,7 +64,7 @@ class Registry(GenServer):
 
     @staticmethod
     def unregister(registry: Destination, key: Hashable) -> None:
-        """Remove *key* of the calling actor from the registry, if there. RuntimeError as above."""
+        """Remove *key* of the calling actor from the registry. RuntimeError outside an actor."""
         check_key(key)
         _directory(registry).remove(key, _me("unregister"))
 

@@ -56,7 +56,7 @@ class TaskSupervisor(DynamicSupervisor):
         shutdown: ShutdownTime | timedelta = 5.0,
         **kwargs: Any,
     ) -> Task:
-        """Start ``fn(*args, **kwargs)`` below *sup*, linked to the calling actor, too.
+        """Have *sup* start ``fn(*args, **kwargs)`` in a task, linked to the calling actor, too.
 
         From a plain thread it is not linked. When *sup* stops, the task is interrupted, and has
         *shutdown* seconds to end before it is killed (``BRUTAL_KILL``: none). Raises TypeError if
@@ -74,7 +74,7 @@ class TaskSupervisor(DynamicSupervisor):
         shutdown: ShutdownTime | timedelta = 5.0,
         **kwargs: Any,
     ) -> Task:
-        """Start a task below *sup* like `async_`, but its crash does not end the calling actor."""
+        """Have *sup* start a task like `async_`, whose crash does not end the calling actor."""
         return _start_task(sup, fn, args, kwargs, owner=None, shutdown=shutdown)
 
     @staticmethod
@@ -87,7 +87,7 @@ class TaskSupervisor(DynamicSupervisor):
         shutdown: ShutdownTime | timedelta = 5.0,
         **kwargs: Any,
     ) -> ServerRef:
-        """Start a task of ``fn(*args, **kwargs)`` below *sup*, without a value; return its ref.
+        """Have *sup* start ``fn(*args, **kwargs)`` in a task without a value; return its ref.
 
         With `Restart.TRANSIENT` it runs again after a crash, with `Restart.PERMANENT` whenever it
         has ended. When *sup* stops, it has *shutdown* seconds before it is killed.
