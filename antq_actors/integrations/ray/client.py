@@ -47,16 +47,11 @@ _MAX_WAIT_SECONDS: Final = 0.1
 _POLL_SECONDS: Final = 0.05
 
 
-class Address(NamedTuple):
-    """Where an application is hosted."""
-
-    name: str
-
-
 class _Hosted:
     """What this process hosts."""
 
-    address: Address | None = None
+    name: str | None = None
+    """That of the application, if this is the process of its Ray actor."""
 
 
 hosted_here: Final = _Hosted()
@@ -77,16 +72,16 @@ class RayClient:
     was under way when the host died raises StorageError: it may have been made or not.
     """
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
+    def __init__(self, name: str) -> None:
+        self._name = name
         self._handle: Any = None
         self._default_queue: str | None = None
 
     def __repr__(self) -> str:
-        return f"<Client of {self._address.name!r}>"
+        return f"<Client of {self._name!r}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return RayClient, (self._address,)
+        return RayClient, (self._name,)
 
     # ---- life -----------------------------------------------------------------------------
 
@@ -107,7 +102,7 @@ class RayClient:
         handle = self._found()
         ray.kill(handle, no_restart=True)
         self._handle = None
-        _wait_until_gone(self._address.name)
+        _wait_until_gone(self._name)
 
     # ---- jobs -----------------------------------------------------------------------------
 
@@ -267,13 +262,13 @@ class RayClient:
                     raise self._lost(what) from error
                 if time.monotonic() > deadline:
                     raise StorageError(
-                        f"the host of {self._address.name!r} did not come back within"
+                        f"the host of {self._name!r} did not come back within"
                         f" {answer_timeout:g} s: {error}"
                     ) from error
                 time.sleep(_POLL_SECONDS)
             except exceptions.GetTimeoutError as error:
                 raise StorageError(
-                    f"the host of {self._address.name!r} did not answer within {answer_timeout:g} s"
+                    f"the host of {self._name!r} did not answer within {answer_timeout:g} s"
                 ) from error
         if reply.error is not None:
             raise reply.error from reply.cause
@@ -281,20 +276,20 @@ class RayClient:
 
     def _lost(self, what: str) -> StorageError:
         return StorageError(
-            f"the host of {self._address.name!r} died before it answered; whether {what} was done"
+            f"the host of {self._name!r} died before it answered; whether {what} was done"
             " is not known. Look with list_jobs, or do it again if twice does no harm"
         )
 
     def _found(self) -> Any:
         if self._handle is None:
-            self._handle = find_host(self._address.name)
+            self._handle = find_host(self._name)
         if self._handle is None:
             raise self._not_hosted()
         return self._handle
 
     def _not_hosted(self) -> NotStarted:
         return NotStarted(
-            f"no application is hosted as {self._address.name!r} on this Ray cluster, or its node"
+            f"no application is hosted as {self._name!r} on this Ray cluster, or its node"
             " has left; start it with cluster.host(path, queues=…) on the node of its files"
         )
 

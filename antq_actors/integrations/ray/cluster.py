@@ -36,7 +36,6 @@ except ImportError as error:
 from antq_actors.integrations.ray import executor, parcel
 from antq_actors.integrations.ray.client import (
     NAMESPACE,
-    Address,
     RayClient,
     RayQueueClient,
     Reply,
@@ -85,7 +84,7 @@ def host(
     _begin()
     is_new = find_host(name) is None
     handle = _actor(name).remote(where, queues, name, settings, _keys(settings))
-    client = RayClient(Address(name))
+    client = RayClient(name)
     try:
         hosted = client.ask("path")
     except Exception:
@@ -131,7 +130,7 @@ def connect(name: str = DEFAULT_NAME) -> RayClient:
     none is hosted as *name*.
     """
     _begin()
-    client = RayClient(Address(name))
+    client = RayClient(name)
     client.ask("path")
     current_app.enter(client)
     return client
@@ -161,7 +160,7 @@ class RayHost:
         if keys is not None:
             keys.put_into_environment()
         logging.basicConfig()  # to where Ray looks for logs
-        hosted_here.address = Address(name)
+        hosted_here.name = name
         self._app = AntQ(path, queues=queues, **settings)
         self._failure: Exception | None = None
         self._stops = False

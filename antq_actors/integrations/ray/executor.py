@@ -194,7 +194,7 @@ class RayExecutor:
             worker=None if worker is None else pack_worker(worker),
             log_level=logging.getLogger().getEffectiveLevel(),
             default_queue="default" if application is None else application.default_queue,
-            host=client.hosted_here.address,
+            host=client.hosted_here.name,
         )
 
     def _function(self, worker_name: str) -> Any:

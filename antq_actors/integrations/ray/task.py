@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Unpack
 from antq_actors.errors import NotStarted
 from antq_actors.executors.base import attempt_runner
 from antq_actors.integrations.ray import parcel
-from antq_actors.integrations.ray.client import Address, RayClient
+from antq_actors.integrations.ray.client import RayClient
 from antq_actors.jobs import current_app
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.perform import Attempt
@@ -56,8 +56,8 @@ class Wanted(NamedTuple):
     worker: WorkerParcel | None
     log_level: int
     default_queue: str
-    host: Address | None
-    """Who hosts the application."""
+    host: str | None
+    """The name under which the application is hosted."""
 
 
 def run(pickled: bytes) -> bytes:
@@ -153,8 +153,8 @@ class _HostedApplication:
         self._host: RayClient | None = None
         self._is_known = False
 
-    def represent(self, host: Address | None, default_queue: str) -> None:
-        """Have jobs of this Ray process enqueue through the application hosted at *host*."""
+    def represent(self, host: str | None, default_queue: str) -> None:
+        """Have jobs of this Ray process enqueue through the application hosted as *host*."""
         self._host = None if host is None else RayClient(host)
         self.default_queue = default_queue
         if not self._is_known:
