@@ -47,10 +47,6 @@ def go_on():
     Waits.go_on.of.call_soon_threadsafe(Waits.go_on.set)
 
 
-def actor_of(app, queue, kind):
-    return whereis(f"{app.root.cell.name}.workers.{queue}.{kind}")
-
-
 def test_many_jobs_wait_at_once_in_one_thread(tmp_path):
     with AntQ(queues={"default": 2_000}) as app:
         threads = threading.active_count()
@@ -101,7 +97,7 @@ def test_a_killed_loop_is_an_interruption_and_the_job_runs_again(app):
     job = Waits.perform_async()
     until(lambda: Waits.waiting == 1, "its begin")
 
-    kill(actor_of(app, "default", "async"))
+    kill(whereis(f"{app.root.cell.name}.workers.default.async"))
 
     until(lambda: app.get_worker(job.id).interruptions == 1, "the interruption")
     until(lambda: Waits.begun == 2, "its second begin")

@@ -23,22 +23,10 @@ def path(tmp_path):
     return tmp_path / "store"
 
 
-def the_directory(path):
-    shutil.rmtree(path)
-
-
-def the_directory_above(path):
-    shutil.rmtree(path.parent)
-
-
 def all_files(path):
     for file in path.iterdir():
         if file.is_file():
             file.unlink()
-
-
-def moved(path):
-    path.rename(path.parent / "elsewhere")
 
 
 def replaced(path):
@@ -46,10 +34,6 @@ def replaced(path):
     with AntQ(path.parent / "new", start_queues=False) as other:
         other.enqueue(Note)
     (path.parent / "new").rename(path)
-
-
-def one_file(name):
-    return lambda path: (path / name).unlink()
 
 
 def a_file_replaced(name):
@@ -60,16 +44,15 @@ def a_file_replaced(name):
     return replace
 
 
+FILES = ("data.mdb", "lock.mdb", "store.lock")
 REMOVALS = {
-    "directory": the_directory,
-    "directory above": the_directory_above,
+    "directory": shutil.rmtree,
+    "directory above": lambda path: shutil.rmtree(path.parent),
     "all files": all_files,
-    "moved": moved,
+    "moved": lambda path: path.rename(path.parent / "elsewhere"),
     "replaced": replaced,
-    **{name: one_file(name) for name in ("data.mdb", "lock.mdb", "store.lock")},
-    **{
-        f"{name} replaced": a_file_replaced(name) for name in ("data.mdb", "lock.mdb", "store.lock")
-    },
+    **{name: lambda path, name=name: (path / name).unlink() for name in FILES},
+    **{f"{name} replaced": a_file_replaced(name) for name in FILES},
 }
 
 WRITES = {

@@ -113,40 +113,32 @@ def test_a_key_that_cannot_be_hashed_in_time_is_not_hashed(keyed, key):
     assert "opaque" in answer
 
 
-@pytest.mark.parametrize(
-    ("value", "why"),
-    [
-        (lists_of_pairs(60), "too large"),
-        (pairs_of_pairs(60), "too large"),
-        (LIST + MEMO + get(0) + APPEND, "holds itself"),
-        (DICT + MEMO + text("self") + get(0) + ITEM, "holds itself"),
-        (called("collections", "OrderedDict") + MEMO + text("self") + get(0) + ITEM, "itself"),
-        (called("collections", "deque") + MEMO + get(0) + APPEND, "holds itself"),
-        (LIST * 100_000 + APPEND * 99_999, "deeper than 100"),
-        (NONE + TUPLE1 * 900_000, "deeper than 100"),
-        ((DICT + text("x")) * 50_000 + NONE + ITEM * 50_000, "deeper than 100"),
-        (
-            text("x" * 1_000_000) + MEMO + POP + LIST + MARK + get(0) * 300_000 + APPENDS,
-            "too large",
-        ),
-        (number(1 << 14_000) + MEMO + POP + LIST + MARK + get(0) * 300_000 + APPENDS, "too large"),
-        (MARK + b"K\x01" * 1_500_000 + b"t", "too large"),
-    ],
-    ids=[
-        "doubled lists",
-        "doubled tuples",
-        "a list in itself",
-        "a dict in itself",
-        "an OrderedDict in itself",
-        "a deque in itself",
-        "deep lists",
-        "deep tuples",
-        "deep dicts",
-        "a long text many times",
-        "a long number many times",
-        "more than a million values",
-    ],
-)
+TOO_MUCH = {
+    "doubled lists": (lists_of_pairs(60), "too large"),
+    "doubled tuples": (pairs_of_pairs(60), "too large"),
+    "a list in itself": (LIST + MEMO + get(0) + APPEND, "holds itself"),
+    "a dict in itself": (DICT + MEMO + text("self") + get(0) + ITEM, "holds itself"),
+    "an OrderedDict in itself": (
+        called("collections", "OrderedDict") + MEMO + text("self") + get(0) + ITEM,
+        "itself",
+    ),
+    "a deque in itself": (called("collections", "deque") + MEMO + get(0) + APPEND, "holds itself"),
+    "deep lists": (LIST * 100_000 + APPEND * 99_999, "deeper than 100"),
+    "deep tuples": (NONE + TUPLE1 * 900_000, "deeper than 100"),
+    "deep dicts": ((DICT + text("x")) * 50_000 + NONE + ITEM * 50_000, "deeper than 100"),
+    "a long text many times": (
+        text("x" * 1_000_000) + MEMO + POP + LIST + MARK + get(0) * 300_000 + APPENDS,
+        "too large",
+    ),
+    "a long number many times": (
+        number(1 << 14_000) + MEMO + POP + LIST + MARK + get(0) * 300_000 + APPENDS,
+        "too large",
+    ),
+    "more than a million values": (MARK + b"K\x01" * 1_500_000 + b"t", "too large"),
+}
+
+
+@pytest.mark.parametrize(("value", "why"), TOO_MUCH.values(), ids=TOO_MUCH)
 def test_what_is_too_much_to_show_says_why_and_hides_nothing_else(value, why):
     answer = shown(args_with(value))
 

@@ -298,10 +298,6 @@ class UnmakeableZone(dt.tzinfo):
         return dt.timedelta(hours=self._hours)
 
 
-def zone_from_a_file():
-    return zoneinfo.ZoneInfo.from_file(io.BytesIO(ZONE_DATA))
-
-
 # A zone of version 1 with one offset, +00:00, called UTC.
 ZONE_DATA = (
     b"TZif"
@@ -314,7 +310,13 @@ ZONE_DATA = (
 
 @pytest.mark.parametrize(
     "zone",
-    [RaisingZone(), NonsenseZone(), UnmakeableZone(1), dt.tzinfo(), zone_from_a_file()],
+    [
+        RaisingZone(),
+        NonsenseZone(),
+        UnmakeableZone(1),
+        dt.tzinfo(),
+        zoneinfo.ZoneInfo.from_file(io.BytesIO(ZONE_DATA)),
+    ],
     ids=["raises", "nonsense", "unmakeable", "bare", "from a file"],
 )
 @pytest.mark.parametrize("inside", [lambda at: at, lambda at: [{"at": at}], Cart])

@@ -3,28 +3,20 @@
 import os
 
 import pytest
+from ray_nodes import NODE
 from ray_workers import Coroutine, Does, Far, Nowhere, Renamed, function
 from support.apps import settled, until
+from support.programs import is_alive
 
 from antq_actors import AntQ, QueueConfig, Status, otp
 
 ray = pytest.importorskip("ray")
-
-NODE = {"object_store_memory": 80_000_000, "include_dashboard": False}
 
 
 def noted(notes, job, attempt=1):
     """Wait until an attempt has begun; answer the number of its process."""
     (found,) = until(lambda: list(notes.glob(f"{job.id}-{attempt}-*")), f"attempt {attempt}")
     return int(found.name.rpartition("-")[2])
-
-
-def is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.mark.parametrize(
@@ -194,7 +186,8 @@ def test_a_node_that_is_lost_is_an_interruption_and_no_job_is(app, cluster, far,
         noted(notes, job)
 
     cluster.remove_node(far, allow_graceful=how == "ended")
-    interrupted = until(lambda: [j for j in map(app.get_worker, ids(held)) if j.interruptions])
+    ids = [job.id for job in held]
+    interrupted = until(lambda: [j for j in map(app.get_worker, ids) if j.interruptions])
     another = cluster.add_node(num_cpus=4, resources={"far": 4}, **NODE)
 
     ended = [settled(app, job) for job in held + many]
@@ -202,7 +195,3 @@ def test_a_node_that_is_lost_is_an_interruption_and_no_job_is(app, cluster, far,
     assert {job.status for job in ended} == {Status.COMPLETED}
     assert {job.attempts for job in ended} == {1}
     assert interrupted[0].errors[0].error.startswith("interrupted")
-
-
-def ids(jobs):
-    return [job.id for job in jobs]

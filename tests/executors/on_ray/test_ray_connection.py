@@ -1,6 +1,7 @@
 """Ray itself: begun when it is needed, ended only where it was begun, and perhaps not there."""
 
 import pytest
+from ray_nodes import NODE
 
 pytest.importorskip("ray")
 
@@ -104,8 +105,6 @@ def test_jobs_go_back_to_their_queue_when_the_whole_cluster_has_ended(
     assert program.line() == "enqueued 0 1"
     program.kill()
 
-
-NODE = {"object_store_memory": 80_000_000, "include_dashboard": False}
 
 GOES_ON_WITHOUT = """
 import sys, time
