@@ -361,7 +361,7 @@ def _refuse_positional(worker: FunctionWorker[..., ..., Any], args: tuple[object
 def _refuse_options(
     worker: FunctionWorker[..., ..., Any], options: Mapping[str, Any], given: Mapping[str, Any]
 ) -> None:
-    """Raise TypeError for options that are given as arguments, unless the function has such."""
+    """Raise TypeError for options that are given as arguments of a worker, unless it has such."""
     meant = {
         name: value
         for name, value in given.items()

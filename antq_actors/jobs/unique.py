@@ -131,7 +131,7 @@ _PROTOCOL: Final = 4
 
 
 def canonical(value: object) -> bytes:  # noqa: PLR0911 - one return for each kind of value
-    """Return bytes that are the same for equal values, and different for different ones.
+    """Return bytes for the digest of unique jobs: the same for equal values, else different.
 
     Raises TypeError or ValueError for what cannot be taken apart, such as a lock or a lambda, and
     RecursionError for what contains itself.
@@ -168,7 +168,7 @@ def _joined(values: Iterable[object]) -> bytes:
 
 
 def _number(value: Any) -> bytes:  # noqa: PLR0911 - one return for each kind of number
-    """Return the same for all numbers that are equal, whatever their types.
+    """Return the same bytes for all numbers that are equal, whatever their types.
 
     As Python's own ``hash()`` of numbers does it: the fraction modulo a prime, so that Decimal
     1E+999999 need not be written out. The prime is much larger here; no two numbers met in
@@ -233,7 +233,7 @@ def _taken_apart(value: Any) -> bytes:
 
 
 def _is_global(value: Any) -> bool:
-    """Whether pickle stores *value* by its name alone."""
+    """Return whether pickle stores *value*, an argument of a unique job, by its name alone."""
     if isinstance(value, types.BuiltinFunctionType):
         return isinstance(value.__self__, types.ModuleType)  # else a method of some object
     return isinstance(value, type | types.FunctionType)

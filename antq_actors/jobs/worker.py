@@ -203,12 +203,12 @@ def _refuse_arguments(cls: type[Worker], who: str) -> None:
 
 
 def stored_name(name: object, owner: str) -> str | None:
-    """Return the option ``name`` if it can be one; else raise TypeError or ValueError."""
+    """Return a worker's option ``name`` if it can be one; else raise TypeError or ValueError."""
     return None if name is None else check_name(name, owner)
 
 
 def check_name(name: object, owner: str) -> str:
-    """Return *name* if jobs can be stored under it; else raise TypeError or ValueError."""
+    """Return *name* if a worker can have it in the store; else raise TypeError or ValueError."""
     if not isinstance(name, str):
         raise TypeError(f"name of {owner} must be a str, got {short_repr(name)}")
     if not name or "\0" in name:
