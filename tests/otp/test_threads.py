@@ -232,9 +232,21 @@ def keep_idle(monkeypatch):
     return lambda seconds: monkeypatch.setattr(run_queue, "IDLE_TIMEOUT_SECONDS", seconds)
 
 
+class Resting(RunQueue):
+    """Knows for how long each of its threads sleeps, since it last became idle."""
+
+    def __init__(self, start):
+        super().__init__(start)
+        self.timeouts = {}
+
+    def _rest(self, wake, timeout):
+        self.timeouts[wake] = timeout
+        return super()._rest(wake, timeout)
+
+
 def a_queue_with_idle_threads(number):
     supply = Threads()
-    line = RunQueue(supply)
+    line = Resting(supply)
     gates = [Gate() for _ in range(number)]
     for gate in gates:
         line.run(gate)
@@ -251,7 +263,8 @@ def test_only_the_one_that_is_idle_for_longest_wakes_by_itself():
     eventually(lambda: len(line._idle) == 20)
 
     assert len(started) == 20
-    assert [slot.keeps_time for slot in line._idle] == [True] + [False] * 19
+    only_one = [-1] * 19 + [run_queue.IDLE_TIMEOUT_SECONDS]
+    assert eventually(lambda: sorted(line.timeouts.values()) == only_one)
 
 
 def test_all_of_them_end_when_their_time_is_over(keep_idle):
@@ -269,7 +282,7 @@ def test_all_of_them_end_when_their_time_is_over(keep_idle):
 def test_none_ends_before_its_time(keep_idle):
     keep_idle(0.2)
     line, started = a_queue_with_idle_threads(3)
-    idle_since = eventually(lambda: len(line._idle) == 3 and [slot.since for slot in line._idle])
+    idle_since = eventually(lambda: len(line._idle) == 3 and list(line._idle.values()))
 
     for thread in started:
         thread.join(LONGEST)
@@ -278,16 +291,14 @@ def test_none_ends_before_its_time(keep_idle):
 
 
 def test_a_thread_that_was_roused_just_as_its_time_was_over_waits_the_next_time():
-    slot = run_queue._Slot()
-    slot.keeps_time = True  # since 0.0: its time is over
+    line, wake = RunQueue(), threading.Lock()
+    line._idle[wake] = 0.0  # its time is over, and it is roused
 
-    slot.rouse()
-    slot.settle()
-    slot.wait()
-    assert slot.wake.locked()
-    slot.rouse()
+    line._rest(wake, 0)
 
-    assert not slot.wake.locked()
+    assert wake.locked()
+    run_queue._rouse(wake)
+    assert not wake.locked()
 
 
 def test_one_that_ends_lets_the_next_keep_its_own_time(keep_idle):
@@ -299,14 +310,14 @@ def test_one_that_ends_lets_the_next_keep_its_own_time(keep_idle):
         line.run(gate)
         gate.wait_entered()
     first.open()
-    eventually(lambda: line._idle and line._idle[0].time_left() < 0.2)
+    eventually(lambda: [s for s in line._idle.values() if s + 0.1 < time.monotonic()])
     second.open()
-    shorter = eventually(lambda: len(line._idle) == 2 and line._idle[1])
+    shorter = eventually(lambda: len(line._idle) == 2 and list(line._idle.values())[1])
 
     for thread in supply.started:
         thread.join(LONGEST)
 
-    assert time.monotonic() - shorter.since >= 0.3
+    assert time.monotonic() - shorter >= 0.3
     assert line._threads == 0
 
 

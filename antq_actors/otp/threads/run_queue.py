@@ -24,46 +24,13 @@ from typing import TYPE_CHECKING, Final
 from antq_actors import forked_child
 
 if TYPE_CHECKING:
+    from _thread import LockType
     from collections.abc import Callable, Iterable, Iterator
 
 IDLE_TIMEOUT_SECONDS: Final = 10.0
 """Seconds an idle thread is kept."""
 
 IDLE_NAME: Final = "otp-service-idle"
-
-
-class _Slot:
-    """An idle thread's place to wait."""
-
-    __slots__ = ("in_line", "keeps_time", "roused", "since", "taken", "wake")
-
-    def __init__(self) -> None:
-        self.wake = threading.Lock()
-        self.wake.acquire()
-        self.roused = False
-        self.in_line = False
-        self.taken = False
-        """Whether it was roused for work, and is idle no more."""
-        self.keeps_time = False
-        """Whether it wakes by itself when its time is over."""
-        self.since = 0.0
-
-    def rouse(self) -> None:
-        if not self.roused:
-            self.roused = True
-            self.wake.release()
-
-    def time_left(self) -> float:
-        return max(0.0, self.since + IDLE_TIMEOUT_SECONDS - time.monotonic())
-
-    def wait(self) -> None:
-        self.wake.acquire(timeout=self.time_left() if self.keeps_time else -1)
-
-    def settle(self) -> None:
-        """Make an idle thread's slot ready to be roused again, after its thread woke."""
-        if self.roused and not self.wake.locked():
-            self.wake.acquire()
-        self.roused = False
 
 
 def _start(work: Callable[[], None]) -> None:
@@ -81,8 +48,8 @@ class RunQueue:
         self._start = start
         self._lock = threading.RLock()
         self._line: deque[Callable[[], None]] = deque()
-        self._idle: deque[_Slot] = deque()
-        """In the order in which they became idle; the first keeps time."""
+        self._idle: dict[LockType, float] = {}
+        """Where idle threads sleep, and since when; in that order. The first one keeps time."""
         self._threads = 0
         self._wanted = 0
         self._waking = False
@@ -138,27 +105,28 @@ class RunQueue:
         # One at a time: who wakes takes a function, and wakes the next only if more are left.
         # Short functions are then done by few threads, without a hand-over for each.
         if self._line and self._idle and not self._waking:
-            slot = self._idle[-1]
-            slot.taken = True
+            wake = next(reversed(self._idle))
             # First of all: whoever is cut short behind it has woken somebody, who sees to the rest.
-            slot.rouse()
+            _rouse(wake)
+            del self._idle[wake]
             self._waking = True
-            slot.in_line = False
-            self._idle.pop()
 
     def _work(self) -> None:
+        wake = threading.Lock()  # where this thread sleeps until another one releases it
+        wake.acquire()
         try:
-            self._serve()
+            self._serve(wake)
         except BaseException:
             # Out of a function, as no actor lets it; but a log handler may raise while its end is
             # reported. A thread less: if it still counted, a later function would wait for it.
             with self._lock:
                 self._threads -= 1
+                self._waking = False  # it may have been the one on its way
+                self._leave_line(wake)
                 self._wake_one()
             raise
 
-    def _serve(self) -> None:
-        slot = _Slot()
+    def _serve(self, wake: LockType) -> None:
         thread = threading.current_thread()
         since = forked_child.generation
         done = 0
@@ -168,7 +136,8 @@ class RunQueue:
                 done = 0
                 fn = self._line.popleft() if self._line else None
                 if fn is None:
-                    self._line_up(slot)
+                    is_first = not self._idle
+                    self._idle[wake] = time.monotonic()
                 else:
                     self._wake_one()
             if fn is not None:
@@ -185,42 +154,38 @@ class RunQueue:
                 fn = None  # an actor must not live on in an idle thread's frame
                 continue
             thread.name = IDLE_NAME
-            if not self._rest(slot):
+            if not self._rest(wake, IDLE_TIMEOUT_SECONDS if is_first else -1):
                 return
 
-    def _line_up(self, slot: _Slot) -> None:
-        slot.since = time.monotonic()
-        slot.taken = False
-        slot.keeps_time = not self._idle
-        slot.in_line = True
-        self._idle.append(slot)
+    def _leave_line(self, wake: LockType) -> None:
+        if self._idle.pop(wake, None) is not None and self._idle:
+            _rouse(next(iter(self._idle)))  # the first of those that are left keeps time now
 
-    def _leave_line(self, slot: _Slot) -> None:
-        if slot.in_line:
-            slot.in_line = False
-            self._idle.remove(slot)
-            if self._idle:  # the first of those that are left keeps time now
-                self._idle[0].rouse()
-
-    def _rest(self, slot: _Slot) -> bool:
+    def _rest(self, wake: LockType, timeout: float) -> bool:
         """Let an idle service thread sleep until there is work; False if it should end."""
         while True:
-            slot.wait()
+            wake.acquire(timeout=timeout)
             with self._lock:
-                slot.settle()
-                if slot.taken:
+                wake.acquire(blocking=False)  # it may be roused just as its time is over
+                since = self._idle.get(wake)
+                if since is None or self._line:  # roused for work
                     self._waking = False
-                    self._leave_line(slot)
+                    self._leave_line(wake)
                     return True
                 # It is the first, whose time is over or who has to see when it is.
-                slot.keeps_time = True
-                if slot.time_left() > 0:
+                timeout = since + IDLE_TIMEOUT_SECONDS - time.monotonic()
+                if timeout > 0:
                     continue
-                self._leave_line(slot)
+                self._leave_line(wake)
                 if self._wanted < self._threads:
                     self._threads -= 1
                     return False
                 return True
+
+
+def _rouse(wake: LockType) -> None:
+    if wake.locked():
+        wake.release()
 
 
 _run_queue = RunQueue()
