@@ -332,7 +332,7 @@ class GenServer(ActorLoop):
         """Start this actor's life in a service thread, as a child of *parent* if there is one."""
         cell = self._otp_cell
         if parent is None:
-            pykka_registry.add(cell)
+            pykka_registry.stop_at_exit(cell)
         else:
             self._otp_join(parent)
         living[cell] = None

@@ -135,10 +135,10 @@ LATE_STOP_TIMEOUT_SECONDS: Final = 1.0
 _roots: Final[dict[ActorCell, int]] = {}
 
 
-def add(cell: ActorCell) -> None:
+def stop_at_exit(cell: ActorCell) -> None:
     """Have the exit handler of this process stop the actor *cell*, which has no supervisor."""
     _roots[cell] = os.getpid()
-    if not cell.watch(add, lambda _ref, _reason: _roots.pop(cell, None)):
+    if not cell.watch(stop_at_exit, lambda _ref, _reason: _roots.pop(cell, None)):
         _roots.pop(cell, None)
 
 

@@ -253,7 +253,7 @@ class Described(NamedTuple):
 def described(what: Any, actor_class: type[Any]) -> Described:  # noqa: PLR0911 - one for each kind
     """Return the callback of *actor_class* that handles *what*, as the tree and traces show it."""
     if not isinstance(what, Envelope):
-        return _own(what)
+        return _describe_own(what)
     message = what.message
     match message:
         case Call():
@@ -271,7 +271,7 @@ def described(what: Any, actor_class: type[Any]) -> Described:  # noqa: PLR0911 
     return Described("handle_info" if what.reply_to is None else "handle_call", message)
 
 
-def _own(what: Any) -> Described:
+def _describe_own(what: Any) -> Described:
     """Describe what an actor does without a message, such as ``init`` or an idle timeout."""
     match what:
         case Init():

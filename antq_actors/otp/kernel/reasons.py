@@ -74,5 +74,5 @@ ORDERLY: Final = (Normal, Shutdown)
 
 
 def is_orderly(reason: ExitReason) -> bool:
-    """Return whether OTP counts *reason* as an ordinary end: normal or a shutdown."""
+    """Return whether OTP counts an actor's exit *reason* as an ordinary end: normal or shutdown."""
     return isinstance(reason, ORDERLY)

@@ -60,9 +60,9 @@ class RunQueue:
         self.run_reserved([fn])
 
     def reserve(self, number: int) -> None:
-        """Start the service threads that *number* more functions need; begin or give up each.
+        """Start the service threads that *number* more functions need; run or unreserve each.
 
-        Raises RuntimeError if they cannot be started; then nothing was taken on.
+        Raises RuntimeError if they cannot be started; then nothing is reserved.
         """
         with self._lock:
             self._wanted += number
@@ -82,7 +82,7 @@ class RunQueue:
             raise
 
     def unreserve(self, number: int) -> None:
-        """Give up *number* functions for which service threads were started."""
+        """Give up *number* functions for which `reserve` has started service threads."""
         with self._lock:
             self._wanted -= number
 
