@@ -111,7 +111,7 @@ class Mailbox:
         return True
 
     def signal(self, signal: ExitSignal, *, wake: bool = True) -> bool:
-        """Add an exit signal, which overtakes all messages; False if the mailbox is closed.
+        """Add an exit signal, which overtakes all messages, and wake the actor; False if closed.
 
         Without *wake* the actor may sleep on: waking it is left to ``wake``.
         """

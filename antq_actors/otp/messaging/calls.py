@@ -164,7 +164,7 @@ def call_supervised(
     supervision_ended: Promise,
     gives_up_on_stop: bool,
 ) -> Any:
-    """Do what `call` does, and call again while the supervisor of *dest* restarts it.
+    """Call an actor as `call` does, and again while the supervisor of *dest* restarts it.
 
     The same *request* object is sent each time, so a server can see that it has done it already.
     *dest* must be a name: a ServerRef never leads to the new server. Like `call`, this raises
@@ -277,9 +277,9 @@ class _CallByMessage(Call):
 
 
 def call_by_message(dest: Destination, request: Any, tag: Any) -> None:
-    """Send *request* to ``handle_call``; the answer arrives as ``Response(tag, value, error)``.
+    """Send *request* to an actor; its reply arrives as a message ``Response(tag, value, error)``.
 
-    It arrives exactly once: if the server ends or is not there,
+    ``handle_call`` replies. The message arrives exactly once: if the server ends or is not there,
     with CallExit as its error. Raises RuntimeError outside an actor.
     """
     me = local.cell
@@ -300,9 +300,9 @@ ServerRef.stop_and_wait = stop
 
 
 def call_or_message(dest: Destination, request: Any, tag: Any) -> Call | None:
-    """Send *request* as `call_by_message` does; return the answered call if that needs no waiting.
+    """Send *request* to an actor; return the answered call if that needs no waiting, else None.
 
-    Then no message comes.
+    After None, the reply arrives as a message, as by `call_by_message`.
     """
     cell = find(dest)
     if cell is not None and cell.inline_actor is not None:

@@ -1,4 +1,4 @@
-"""The shutdown protocol: an exit signal, a timeout, then a kill (otp rules 40–43).
+"""How a child is started, and how it is stopped: a signal, a timeout, a kill (otp rules 40–43).
 
 A supervisor waits on a watch of its own and not on the link, so that a child that unlinked itself
 cannot make it wait for ever. After a kill it waits without a limit, which is safe: a kill declares

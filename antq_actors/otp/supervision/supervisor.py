@@ -1,7 +1,7 @@
 """Supervisor: starts its children in order, starts them again, stops them in reverse order.
 
-The actor is thin. What is to be done is decided in `restart.py`, how a child is started and
-stopped is in `start.py` and `shutdown.py`; here they meet the mailbox.
+The actor is thin. What is to be done is decided in `restart.py`, how a child is started and stopped
+is in `children.py`; here they meet the mailbox.
 """
 
 from __future__ import annotations
