@@ -108,7 +108,7 @@ class RunQueue:
             wake = next(reversed(self._idle))
             # First of all: whoever is cut short behind it has woken somebody, who sees to the rest.
             _rouse(wake)
-            del self._idle[wake]
+            self._idle.pop(wake, None)
             self._waking = True
 
     def _work(self) -> None:
