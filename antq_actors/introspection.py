@@ -51,7 +51,7 @@ def _fields(cls: type) -> Iterator[str]:
 
 
 def _explained(cls: type) -> Iterator[tuple[ast.AnnAssign, str]]:
-    """Yield the fields of *cls* with the strings below them, read from its source file."""
+    """Yield the fields of a documented *cls* with the strings below them in its source file."""
     import ast
     import inspect
     import textwrap
@@ -67,7 +67,7 @@ def _explained(cls: type) -> Iterator[tuple[ast.AnnAssign, str]]:
 
 
 def _text_of(statement: ast.stmt) -> str:
-    """Return the text of a syntax tree's statement that is a string; "" for any other."""
+    """Return the string that a statement below a documented field is; "" for any other."""
     import ast
 
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):

@@ -85,7 +85,7 @@ def resume(queues: QueueNames, path: StorePath) -> int:
 
 
 def _change_each(items: Iterable[T], path: StorePath, change: Callable[[AntQ, T], str]) -> int:
-    """Change each job or queue in the store, print what came of it; return the exit code."""
+    """Change each job or queue for a command, print what came of it; return the exit code."""
     code = 0
     with open_store(path) as app:
         for item in items:

@@ -125,7 +125,7 @@ def _args(pairs: list[str], args_json: str | None) -> dict[str, Any]:
 
 
 def _parse_time(text: str) -> datetime:
-    """Return the time of the option ``--at``; without an offset it is local time."""
+    """Return the time of ``antq enqueue --at``; without an offset it is local time."""
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError):

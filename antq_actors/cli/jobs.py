@@ -107,7 +107,7 @@ def _nodes_and_queues(app: AntQ) -> dict[str, Any]:
 
 
 def _unserved(app: AntQ, nodes: Sequence[NodeInfo], queue: str | None = None) -> dict[str, int]:
-    """Return how many jobs wait in each queue, or in *queue*, that none of the live nodes runs.
+    """Return for a command how many jobs wait in queues, or in *queue*, that no live node runs.
 
     It is empty while no node is alive, since all jobs wait then, and while a live node has not
     reported which queues it runs.
@@ -122,7 +122,7 @@ def _unserved(app: AntQ, nodes: Sequence[NodeInfo], queue: str | None = None) ->
 
 
 def _unserved_lines(unserved: Mapping[str, int]) -> list[str]:
-    """Return a line for each queue with waiting jobs that no process runs."""
+    """Return the lines that a command prints for queues with jobs that no process runs."""
     return [
         f"{printable(name)}: {number} wait{'s' if number == 1 else ''}, no node runs it"
         for name, number in unserved.items()
@@ -152,7 +152,7 @@ def _node_tables(found: dict[str, Any]) -> list[PlainTable | str]:
 
 
 def _running_at(job: Job, nodes: list[NodeInfo]) -> str:
-    """Return in a few words in which process, host and executor a job is running."""
+    """Return for ``antq show`` in which process, host and executor a job is running."""
     node = next((each for each in nodes if each.number == job.node), None)
     if node is None or not node.pid:
         return f"node {job.node}"

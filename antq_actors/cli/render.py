@@ -180,7 +180,7 @@ class JobTable:
 
     @property
     def narrowest(self) -> int:
-        """Return the width of the ids column, which the table of jobs needs."""
+        """Return the width of the ids column, which ``antq list`` always shows."""
         return self._widths["id"]
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> Iterator[Table]:
@@ -256,7 +256,7 @@ def _new_table() -> Table:
 
 
 def _cells(job: Job) -> tuple[Text, ...]:
-    """Return the cells of a job's row in the table of jobs."""
+    """Return the cells of a job's row in the table of ``antq list``."""
     return (
         Text(str(job.id)),
         Text(job.status, STATUS_STYLES[job.status]),
@@ -270,7 +270,7 @@ def _cells(job: Job) -> tuple[Text, ...]:
 
 
 def _error(job: Job) -> str:
-    """Return the job's newest error on one line, if it explains the status of the job."""
+    """Return the job's newest error for ``antq list``, on one line, if it explains the status."""
     if job.status not in _SHOW_ERROR or not job.errors:
         return ""
     return printable(" ".join(job.errors[0].summary[:MAX_ERROR_CHARACTERS].split()))

@@ -123,7 +123,7 @@ def _run_processes(target: str, processes: int, log_level: LogLevel | None) -> i
 
 
 def _handle_sigterm_as_first_process() -> None:
-    """Have SIGTERM end this process while it still imports the application.
+    """Have SIGTERM end ``antq start`` while it still imports the application.
 
     By default it does, except in the first process of a container: there the system drops signals
     that have no handler.
@@ -144,7 +144,7 @@ def _check_platform() -> None:
 def _run_under_parent(
     app: AntQ, target: str, log_level: LogLevel | None, number: int, lifeline: ParentLifeline
 ) -> None:
-    """Run the application's queues as the process with this *number* under a parent."""
+    """Run the queues as the process with this *number* of ``antq start --processes``."""
     if app.is_volatile:
         raise typer.BadParameter(
             f"'{target}' keeps its jobs in memory, so each process would have its own; give it a"
@@ -306,7 +306,7 @@ class HeldLogRecords(logging.Filter):
         return False
 
     def release(self) -> None:
-        """Log the supervisors' records that were kept back, and log later ones at once."""
+        """Log the supervisors' records that ``antq start`` kept back, and later ones at once."""
         self._logger.removeFilter(self)
         records, self._records = self._records, None
         for record in records or ():
@@ -315,7 +315,7 @@ class HeldLogRecords(logging.Filter):
 
 @contextmanager
 def held_log() -> Iterator[HeldLogRecords]:
-    """Hold back the log of the supervisors during the start; not at the level DEBUG."""
+    """Hold back the log of the supervisors while ``antq start`` starts; not at the level DEBUG."""
     logger = logging.getLogger(f"{OURS}.otp")
     records = HeldLogRecords()
     if not logger.isEnabledFor(logging.DEBUG):

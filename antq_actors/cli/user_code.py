@@ -92,7 +92,7 @@ def errors_shown(what: str, *, with_traceback: bool = True) -> Iterator[None]:
 
 
 def traceback_of(error: BaseException) -> str:
-    """Return the traceback of an *error* in the user's code as text, of the user's frames."""
+    """Return the traceback of an *error* in code that a command runs, without our frames."""
     found = traceback.TracebackException.from_exception(error, compact=True)
     _cut(found)
     return "".join(found.format()).rstrip()

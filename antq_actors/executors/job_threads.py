@@ -97,7 +97,7 @@ class JobThreads(ThreadPoolExecutor):
             ended.result()
 
     def end(self) -> Future[None]:
-        """Refuse blocking calls of jobs; return a future that is done when those before are."""
+        """Refuse calls of jobs for its threads; return a future, done when those before are."""
         with self._changing:
             if self._ended is None:
                 self._ended = Future()

@@ -120,7 +120,7 @@ def of_dump(dump: bytes) -> str | None:
 
 
 def _frames_above(frame: FrameType | None) -> list[FrameSummary]:
-    """Return the stack frames that led to *frame*, and *frame* itself, outermost first."""
+    """Return the frames of a thread's stack down to *frame*, outermost first."""
     found: list[FrameSummary] = []
     while frame is not None and len(found) < _MOST_FRAMES:
         found.append(_summary_of(frame))

@@ -107,7 +107,7 @@ def _process(number: int, living: NodeProcessGroup) -> ChildSpec:
 
 
 def _exit_code(error: StartError) -> int:
-    """Return the exit code of the process that could not start, and has printed the reason."""
+    """Return the exit code of the first of several processes, which could not start."""
     failure = error.__cause__
     code = failure.process.returncode if isinstance(failure, NotUpError) else None
     if code is not None and code > 0:
@@ -160,7 +160,7 @@ class NodeProcessActor(GenServer):
         raise NotUpError(process)
 
     def handle_info(self, message: Any) -> None:
-        """End this actor with its OS process, unless all of the application are being stopped."""
+        """End this actor with its OS process, unless all the application's are being stopped."""
         if not isinstance(message, _Ended):
             super().handle_info(message)
         elif not self._living.stopping.is_set():

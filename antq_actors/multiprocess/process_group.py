@@ -57,7 +57,7 @@ class NodeProcess:
 
     @property
     def returncode(self) -> int | None:
-        """The process's exit code, or minus the signal that ended it; None while it runs."""
+        """The exit code of one of the application's processes, or minus its signal, or None."""
         return self._popen.returncode
 
     @property
@@ -69,7 +69,7 @@ class NodeProcess:
         return f"ended with exit code {code}"
 
     def comes_up(self) -> bool:
-        """Wait until the application runs in its new process; False if the process ends first."""
+        """Wait until one of the application's processes is up; return False if it ends first."""
         with suppress(OSError):  # closed, since it has ended
             self.was_up = self._lifeline.recv(1) != b""
         return self.was_up

@@ -144,7 +144,7 @@ class _ProcessChild:
             control.close()
 
     def _import_worker_module(self, worker: str) -> None:
-        """Import the module of a worker that is stored under another name, before its attempt."""
+        """Import in the job process the module of a worker stored under another name."""
         if worker_registry.defined(worker) is None:
             module = worker.partition(":")[0]
             if module and module not in sys.modules:
@@ -255,7 +255,7 @@ def main() -> None:
 
 
 def _flush_output() -> None:
-    """Write what the attempt has printed, so that it neither waits for the next nor is lost."""
+    """Flush in the job process what the attempt has printed, so that a kill does not lose it."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):  # the attempt may have closed or replaced it
             stream.flush()

@@ -90,7 +90,7 @@ class LogsToParent:
         logging.getLogger().removeHandler(self._handler)
 
     def _is_kept_here(self, logger: logging.Logger, record: logging.LogRecord) -> bool:
-        """Call the log handlers that the job added; return whether they alone get the record."""
+        """Call the log handlers that the job added in its process; return whether they suffice."""
         was_handled = False
         while True:
             for handler in logger.handlers:

@@ -236,7 +236,7 @@ class ProcessPool:
             return bool(self._waiting) and not self._idle and len(self._slots) < self._size
 
     def close(self) -> None:
-        """Accept no attempts, and give those that wait back to the queue. Waits for nothing."""
+        """Accept no attempts for processes, give waiting ones back to the queue; never waits."""
         with self._lock:
             self._pool = None
             waiting = list(self._waiting)

@@ -341,7 +341,7 @@ def _encoded(args: Mapping[str, Any] | None) -> bytes:
 
 
 def _next_batch(items: Any) -> tuple[list[bytes], Exception | None]:
-    """Return the next encoded arguments for ``enqueue_many``, and the error that ended them."""
+    """Encode the next arguments of ``enqueue_many`` for the Ray actor; return them and an error."""
     batch: list[bytes] = []
     try:
         batch += (_encoded(item) for item in itertools.islice(items, BATCH_SIZE))

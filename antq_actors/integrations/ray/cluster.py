@@ -167,7 +167,7 @@ class RayHost:
         self._start()
 
     def ask(self, what: str, args: Sequence[Any], options: Mapping[str, Any]) -> Reply:
-        """Call the hosted application's method *what* for a client; return its result or error."""
+        """Call *what* of this Ray actor's application for a client; return the result or error."""
         if self._failure is not None and what != "stop":
             return Reply(None, _portable(self._failure), _portable(self._failure.__cause__))
         own = getattr(self, f"_{what}", None)

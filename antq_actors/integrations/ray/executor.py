@@ -140,7 +140,7 @@ class RayExecutor:
             actor.deliver(_NodeDied(session))
 
     def leave(self, handle: RayHandle) -> None:
-        """Forget an attempt of this executor that has ended."""
+        """Forget an attempt that has ended on Ray."""
         self._attempts.discard(handle)
 
     def check_connection(self) -> None:
@@ -324,7 +324,7 @@ class RayHandle:
         under_way[self.number] = self
 
     def until(self) -> float | None:
-        """Return the wall-clock time at which the attempt times out; None: never."""
+        """Return the wall-clock time at which the attempt on Ray times out; None: never."""
         deadline = self.attempt.control.deadline
         return None if deadline is None else time.time() + deadline - time.monotonic()
 

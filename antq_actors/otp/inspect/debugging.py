@@ -133,7 +133,7 @@ def _set_suspended(dest: Destination, timeout: float | timedelta | None, *, valu
 def wait_until_restarted(
     name: str | Via, old: ServerRef | None = None, *, timeout: float | timedelta | None = 5.0
 ) -> ServerRef:
-    """Wait until the child with this *name* has been started again, and return the new one.
+    """Wait until the child with this *name* has been restarted, and return the new actor.
 
     Its supervisor has restarted it, alone or with a whole branch, and its ``init`` has returned. If
     that has happened already, this returns at once. Without *old*, any restart of the child counts:

@@ -122,7 +122,7 @@ class Trace:
 
 
 def trace(dest: Destination, listener: Callable[[Entry], object] = print) -> Trace:
-    """Call *listener* with each message that *dest* receives, answers and sends, and with its end.
+    """Call *listener* with all that the actor *dest* receives, replies and sends, and with its end.
 
     It is called in the actor's own thread, so what it does makes the actor slower; one that raises
     is logged, and the trace is over. The trace is of this one actor: after a restart, trace its

@@ -235,7 +235,7 @@ class RegistryLocks:
             self._leave(key, place)
 
     def on_exit(self, cell: ActorCell) -> None:
-        """Release the locks of the actor *cell*, which has ended, and drop its waits for others."""
+        """Release the registry's locks of the actor *cell*, which has ended, and drop its waits."""
         with self._lock:
             lines = [(key, place) for key, line in self._lines.items() for place in line]
         for key, place in lines:

@@ -84,7 +84,7 @@ class Agent(GenServer):
         self.__state = fn(*args, **kwargs)
 
     def handle_call(self, request: Any) -> Any:
-        """Run the function of a get, an update or a get_and_update on the state."""
+        """Run the function of a get, an update or a get_and_update on the agent's state."""
         match request:
             case _Get(fn):
                 return fn(self.__state)

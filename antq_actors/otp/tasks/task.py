@@ -125,7 +125,7 @@ class Task:
 
     @classmethod
     def async_(cls, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Self:
-        """Start ``fn(*args, **kwargs)`` in a new actor, linked to the calling actor.
+        """Start a task that runs ``fn(*args, **kwargs)`` in an actor linked to the calling actor.
 
         So when it crashes, the caller gets an exit signal, and the other way round; from a plain
         thread it is not linked. Raises TypeError if *fn* cannot be called, StartError if the
