@@ -133,8 +133,9 @@ class StorageClient:
         clock: Callable[[], Instant],
         tag: Any,
     ) -> tuple[Write, Call | None]:
-        """Send the storage actor the request of :meth:`work`, and wait for no other thread.
+        """Send the storage actor a request to store outcomes and claim jobs, as :meth:`work` does.
 
+        It waits for no other thread.
         For actors.
         The *clock* is read in the transaction: so no job begins before it was stored.
         Return the request, and the answered call if no waiting is needed; else an
@@ -223,8 +224,10 @@ class StorageClient:
         return {raw.worker for raw in page}
 
     def unfinished(self, queue: str | None, now: Instant, timeout: float | None = None) -> int:
-        """Return how many jobs of a queue, or of all, are left to do: not ended and, if they are
-        scheduled, due. *timeout*: seconds after which this raises StorageError, if not as ever.
+        """Call the storage actor to count the unfinished jobs of a queue, or of all.
+
+        Those have not ended and, if they are scheduled, are due. *timeout*: seconds
+        after which this raises StorageError, if not as ever.
         """
         request = Read(JobReader.unfinished, ((queue,), now))
         left: dict[str | None, int] = self._ask(request, timeout=timeout)

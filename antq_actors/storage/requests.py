@@ -89,13 +89,13 @@ class IdleWaiters:
         self._is_closed = False
 
     def add(self, waiter: IdleWaiter) -> None:
-        """Add a caller that waits for idleness, to be woken; it removes itself in a ``finally``."""
+        """Add a caller that waits for a queue to be idle; it removes itself in a ``finally``."""
         self.waiters.add(waiter)
         if self._is_closed:
             _refuse([waiter])
 
     def discard(self, waiter: IdleWaiter) -> None:
-        """Remove a caller that does not wait for idleness any more."""
+        """Remove a caller that does not wait for a queue to be idle any more."""
         self.waiters.discard(waiter)
 
     def now(self) -> list[IdleWaiter]:
@@ -110,7 +110,7 @@ class IdleWaiters:
                 waiter.answer(value=True)
 
     def close(self) -> None:
-        """Wake all callers that wait for idleness with an error: the application has stopped."""
+        """Wake all callers that wait for idle queues with an error: the application stopped."""
         self._is_closed = True
         _refuse(self.now())
 

@@ -67,7 +67,7 @@ class Compacted(NamedTuple):
 
 
 def verify(path: str | os.PathLike[str], *, signing_keys: Sequence[bytes] = ()) -> list[str]:
-    """Return what is wrong with a store, one sentence each; nothing when all is well.
+    """Read all of a store; return what is wrong, one sentence each, nothing when all is well.
 
     When nobody has it open, the pages of its file are walked first, by a reader that no damage can
     crash; if one is damaged, that is all that is looked at. Then every job is read, and every
@@ -129,7 +129,7 @@ def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
 
 
 def compact(path: str | os.PathLike[str]) -> Compacted:
-    """Give the room of what was deleted back to the disk; return the sizes before and after.
+    """Rewrite a store's file without the room of deleted jobs; return the sizes before and after.
 
     Needs as much free disk as the store will have, for the time of the copy.
     """

@@ -70,7 +70,7 @@ def _seal_specs(txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int)
 
 
 def _rewrite_nothing(*_: object) -> None:
-    """Leave records as they are: what they lack has a default."""
+    """Rewrite no records of jobs: what older records lack has a default."""
 
 
 STEPS: Final[Sequence[Step]] = (

@@ -55,7 +55,7 @@ def concurrency_key(node: int, queue_name: str) -> bytes:
 
 @lru_cache(maxsize=256)
 def cancellations_prefix(node: int, queue_name: str) -> bytes:
-    """Return how the ``meta`` keys of cancelled executions of a node's queue begin."""
+    """Return what the ``meta`` keys of a node's cancelled executions in a queue begin with."""
     return b"%b%d:%b\0" % (_CANCEL, node, queue_name.encode())
 
 
@@ -69,7 +69,7 @@ class Meta:
     """Whether anything was written here in this transaction."""
 
     def counter(self, name: bytes) -> int:
-        """Return the next number of a counter in ``meta``, from 1. Raises DamagedRecord."""
+        """Read the next number of a counter in ``meta``, from 1. Raises DamagedRecord."""
         stored = cast("bytes | None", self._txn.get(name, db=self._db)) or b"1"
         if not stored.isdigit():
             raise DamagedRecord(
@@ -83,11 +83,11 @@ class Meta:
         self._put(name, b"%d" % number)
 
     def is_paused(self, queue_name: str) -> bool:
-        """Return whether a queue is paused, on every node."""
+        """Read from the ``meta`` table whether a queue is paused, on every node."""
         return self._txn.get(paused_key(queue_name), db=self._db) is not None
 
     def paused(self) -> list[str]:
-        """Return the names of the queues that are stored as paused."""
+        """Read the names of the queues that are paused from the ``meta`` table."""
         keys = keys_with(self._txn, self._db, PAUSED)
         return [key[len(PAUSED) :].decode(errors="replace") for key in keys]
 
@@ -100,23 +100,23 @@ class Meta:
             self._delete(key)
 
     def nodes(self) -> list[int]:
-        """Return the numbers of the recorded nodes: opened and not closed."""
+        """Read the numbers of the recorded nodes, opened and not closed, from ``meta``."""
         return [node for node, _ in self._nodes()]
 
     def served(self) -> set[str]:
-        """Return the names of the queues that recorded nodes run."""
+        """Read the names of the queues that recorded nodes run from the ``meta`` table."""
         return {name for _, queues in self._nodes() for name in queues if name}
 
     def nodes_of(self, queue_name: str) -> list[int]:
-        """Return the recorded nodes that run a queue."""
+        """Read the numbers of the recorded nodes that run a queue from the ``meta`` table."""
         return [node for node, queues in self._nodes() if queue_name in queues]
 
     def served_by_node(self) -> list[tuple[int, list[str]]]:
-        """Return the recorded nodes with the names of the queues that each runs."""
+        """Read the recorded nodes, and the names of the queues that each runs, from ``meta``."""
         return [(node, [name for name in queues if name]) for node, queues in self._nodes()]
 
     def _nodes(self) -> list[tuple[int, list[str]]]:
-        """Return each node of the ``meta`` table with its queues; a damaged row is left out."""
+        """Read each node with its queues from the ``meta`` table; a damaged row is left out."""
         return [
             (int(key[len(_NODE) :]), queues.decode(errors="replace").split("\0"))
             for key, queues in items_with(self._txn, self._db, _NODE)
@@ -137,7 +137,7 @@ class Meta:
         return int(n) if n.isdigit() else None
 
     def add_cancellation(self, node: int, queue_name: str, cancelled: Cancellation) -> None:
-        """Store the command that a node end this execution of a job."""
+        """Store in ``meta`` the command that a node end this execution of a job."""
         self._put(cancellations_prefix(node, queue_name) + b"%d %d" % cancelled, b"")
 
     def take_cancellations(self, node: int, queue_name: str) -> tuple[Cancellation, ...]:
@@ -154,7 +154,7 @@ class Meta:
         )
 
     def isolated(self, node: int) -> tuple[int, int, Instant] | None:
-        """Return the last isolated run on a node: its job, its execution, since when."""
+        """Read the last isolated run on a node from ``meta``: job, execution, since when."""
         stored = value_of(self._txn, self._db, isolated_key(node))
         if stored is None:
             return None
@@ -165,7 +165,7 @@ class Meta:
         return id_, execution, since
 
     def set_isolated(self, node: int, id_: int, execution: int, since: Instant) -> None:
-        """Store that a job has begun an isolated run on a node."""
+        """Store in the ``meta`` table that a job has begun an isolated run on a node."""
         self._put(isolated_key(node), b"%d %d %d" % (id_, execution, since))
 
     def add_node(self, node: int, queues: Collection[str]) -> None:

@@ -102,7 +102,7 @@ class JobReader:
     def count(
         self, statuses: Collection[Status] | None = None, queue_name: str | None = None
     ) -> int:
-        """Return how many jobs have one of these statuses and are in this queue; None: any."""
+        """Read how many jobs have one of these statuses and are in this queue; None: any."""
         return sum(
             self._jobs.count(keys.lane(status, queue))
             for status, queue in self._jobs.lanes()
@@ -111,7 +111,7 @@ class JobReader:
         )
 
     def counts(self, queue_name: str) -> dict[Status, int]:
-        """Return how many jobs of a queue each status has."""
+        """Read how many jobs of a queue the store has in each status."""
         counts = dict.fromkeys(Status, 0)
         for status, queue in self._jobs.lanes():
             if queue == queue_name:
@@ -119,7 +119,7 @@ class JobReader:
         return counts
 
     def facts(self, queue_name: str, now: Instant) -> QueueFacts:
-        """Return whether a queue is paused, its counts by status, and its due jobs.
+        """Read from the store whether a queue is paused, its counts by status, and its due jobs.
 
         See :class:`DueJobs` for what this costs.
         """
@@ -129,8 +129,9 @@ class JobReader:
         )
 
     def unfinished(self, queues: Collection[str | None], now: Instant) -> dict[str | None, int]:
-        """Return for each of these queues how many jobs are enqueued, running or retrying, and one
-        more if a scheduled one is due; None stands for all queues together.
+        """Read how many jobs of each of these queues are unfinished; None: of all queues together.
+
+        Those are enqueued, running and retrying jobs, and one more if a scheduled job is due.
         """
         found = dict.fromkeys(queues, 0)
         for status, queue in self._jobs.lanes():
@@ -146,27 +147,27 @@ class JobReader:
         return self._jobs.count(lane)
 
     def queues(self) -> list[str]:
-        """Return the sorted names of the queues that have jobs or are paused."""
+        """Read the names of the queues that have jobs or are paused, sorted."""
         return sorted({*(queue_name for _, queue_name in self._jobs.lanes()), *self._meta.paused()})
 
     def known_queues(self) -> list[str]:
-        """Return the sorted names of queues that have jobs, are paused, or are run by a node."""
+        """Read the names of the queues that have jobs, are paused, or are run by a node, sorted."""
         return sorted({*self.queues(), *self._meta.served()})
 
     def is_paused(self, queue_name: str) -> bool:
-        """Return whether a queue is stored as paused."""
+        """Read from the store whether a queue is paused."""
         return self._meta.is_paused(queue_name)
 
     def nodes(self) -> list[int]:
-        """Return the numbers of the recorded nodes: opened and not closed."""
+        """Read the numbers of the recorded nodes, opened and not closed, from the store."""
         return self._meta.nodes()
 
     def served_by_node(self) -> list[tuple[int, list[str]]]:
-        """Return the recorded nodes with the names of the queues that each runs."""
+        """Read the recorded nodes with the names of the queues that each runs from the store."""
         return self._meta.served_by_node()
 
     def running_by_node(self) -> dict[int, int]:
-        """Return for each recorded node how many jobs run there."""
+        """Read for each recorded node how many jobs run there, by the LMDB index."""
         running = dict.fromkeys(self._meta.nodes(), 0)
         for status, queue_name in self._jobs.lanes():
             if status is not Status.RUNNING:
@@ -178,7 +179,7 @@ class JobReader:
         return running
 
     def nodes_of(self, queue_name: str) -> list[int]:
-        """Return the numbers of the recorded nodes that run a queue."""
+        """Read the numbers of the recorded nodes that run a queue from the store."""
         return self._meta.nodes_of(queue_name)
 
     def _existing(self, id_: int) -> JobRecord:
@@ -285,7 +286,7 @@ class DueJobs:
         self._now = now
 
     def count(self) -> int:
-        """Return how many jobs of the queue could begin now.
+        """Read from the index how many jobs of the queue could begin now.
 
         Enqueued ones are a counter. Scheduled and retrying ones are stepped through from both
         ends of the order of work, until one of the two comes to this instant: it takes as long as
@@ -295,7 +296,7 @@ class DueJobs:
         return enqueued + sum(self._count_timed(self._lanes[status]) for status in _TIMED)
 
     def oldest(self) -> Instant | None:
-        """Return since when the job of the queue that is due longest is due; None: no job is.
+        """Read since when the queue's first due job is due; None: no job is due.
 
         Of scheduled and retrying ones that is the first in their order of work. Enqueued ones are
         ordered by id, mostly that of their being due, too; but one that was retried by hand or

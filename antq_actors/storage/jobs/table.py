@@ -99,7 +99,7 @@ class JobTable:
         return tuple(entry for _, entry in found)
 
     def next_error_number(self, id_: int) -> int:
-        """Return the number that the next error of a job gets in the ``errors`` table."""
+        """Read the number that the next error of a job gets in the ``errors`` table."""
         end = keys.error_key(id_, keys.LARGEST_NUMBER)
         for key, _ in items_before(self._txn, self._tables.errors, keys.job_key(id_), end):
             if len(key) == len(end):  # else it is none: the store is damaged
@@ -243,12 +243,12 @@ class JobTable:
         return [key for key in keys_from(self._txn, table) if key.endswith(end)]
 
     def count(self, lane: bytes) -> int:
-        """Return how many jobs a lane, a status of a queue, has after this transaction."""
+        """Read how many jobs a lane, a status of a queue, has after this transaction."""
         stored = value_of(self._txn, self._tables.counts, lane)
         return int.from_bytes(stored or b"", "big") + self.deltas.get(lane, 0)
 
     def lanes(self) -> list[tuple[Status, str]]:
-        """Return the pairs of status and queue that have jobs: at most seven of a queue."""
+        """Read the pairs of status and queue that have jobs: at most seven of a queue."""
         known = {*keys_from(self._txn, self._tables.counts), *self.deltas}
         return [keys.split_lane(lane) for lane in sorted(known) if self.count(lane)]
 
@@ -269,7 +269,7 @@ class JobTable:
         return has_changed
 
     def head(self, lane: bytes, limit: int, end: bytes | None = None) -> list[bytes]:
-        """Return the first *limit* ``index`` keys of a lane before *end*: its next jobs."""
+        """Read the first *limit* ``index`` keys of a lane before *end*: its next jobs."""
         if limit <= 0:
             return []
         if end is None:
@@ -278,7 +278,7 @@ class JobTable:
         return found if not found or found[-1] < end else found[: bisect_left(found, end)]
 
     def orders(self, lane: bytes) -> list[bytes]:
-        """Return the distinct beginnings, all but the id, of a lane's keys in ``index``."""
+        """Read the distinct beginnings, all but the id, of a lane's keys in ``index``."""
         found: list[bytes] = []
         end = keys.lane_end(lane)
         start = lane
@@ -294,7 +294,7 @@ class JobTable:
     def find_conflict(
         self, digest: bytes, statuses: tuple[Status, ...], but: int = 0
     ) -> int | None:
-        """Return the id of a unique job with this digest in one of these statuses, not *but*."""
+        """Read the id of a unique job with this digest in one of these statuses, not *but*."""
         for status in statuses:
             prefix = keys.unique_prefix(digest, status)
             for key in keys_with(self._txn, self._tables.unique, prefix):

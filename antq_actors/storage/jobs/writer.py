@@ -114,7 +114,10 @@ class JobWriter(JobReader):
         return self._jobs.whole(id_, state)
 
     def retry(self, id_: int, *, now: Instant) -> StoredJob:
-        """Enqueue an ended job again. Raises JobNotFound, NotRetryable, AlreadyExists."""
+        """Enqueue a stored job that has ended again.
+
+        Raises JobNotFound, NotRetryable, AlreadyExists.
+        """
         record = self._readable(id_, now)
         state = lifecycle.retry(record.state, now=now)
         if record.digest is not None:
@@ -202,7 +205,7 @@ class JobWriter(JobReader):
     def _claim_one(
         self, claimed: list[StoredJob], id_: int, node: int, now: Instant
     ) -> Instant | None:
-        """Add a due job to *claimed* unless it is damaged, or has to wait for an isolated run.
+        """Store that a due job runs and add it to *claimed*, unless it is damaged or has to wait.
 
         Return when to look again if it begins one, or has to.
         """
@@ -236,7 +239,7 @@ class JobWriter(JobReader):
         return True
 
     def _isolated_until(self, node: int, now: Instant) -> Instant | None:
-        """Return until when a job in isolation has *node* for itself; None: no job has."""
+        """Read until when a job in isolation has *node* for itself; None: no job has."""
         run = self._meta.isolated(node)
         if run is None:
             return None

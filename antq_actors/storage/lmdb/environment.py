@@ -224,7 +224,7 @@ class Environment:
                     self._under_way = None
 
     def _begin(self, txns: list[lmdb.Transaction], *, write: bool) -> None:
-        """Begin an LMDB transaction and append it to *txns*, in one step."""
+        """Begin an LMDB transaction and append it to *txns*, in one step of the interpreter."""
         if self._closed or self._pid != os.getpid():
             self._check()
         begin = self._begin_write if write else self._begin_read
@@ -258,7 +258,7 @@ class Environment:
 
     @property
     def is_shared(self) -> bool:
-        """Whether another process has the store open, as its file locks tell."""
+        """Whether another process has the store open, asked of the system's file locks."""
         return self.lock.is_shared()
 
     def last_transaction(self) -> int:
@@ -418,7 +418,7 @@ class Uncollected:
                 gc.disable()
 
     def __exit__(self, *_exception: object) -> None:
-        """Switch the collector on again if this was the last thread in a transaction."""
+        """Switch the garbage collector on again if no other thread is in a transaction."""
         with self._lock:
             self._threads.discard(get_ident())
             if self._is_ours and not self._threads:
@@ -426,13 +426,13 @@ class Uncollected:
                 gc.enable()
 
     def let_go(self) -> None:
-        """Switch the collector on again for a thread that was cut short anywhere in the block."""
+        """Switch the garbage collector on again for a thread that was cut short in the block."""
         while self._lock._is_owned():  # type: ignore[attr-defined] # noqa: SLF001
             self._lock.release()
         self.__exit__()
 
     def renew(self) -> None:
-        """Switch the collector on again in a forked child, which has none of the other threads."""
+        """Switch the garbage collector on again in a forked child, which has no other threads."""
         self._lock = threading.RLock()
         self._threads.clear()
         self.__exit__()

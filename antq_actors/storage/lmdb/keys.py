@@ -304,7 +304,7 @@ def keys_down_from(txn: lmdb.Transaction, table: _Database, start: bytes) -> Ite
 def first_keys(
     txn: lmdb.Transaction, table: _Database, start: bytes, limit: int, end: bytes
 ) -> list[bytes]:
-    """Return *limit* keys of an LMDB table from *start* on, if the first is before *end*."""
+    """Read *limit* keys of an LMDB table from *start* on, if the first is before *end*."""
     with txn.cursor(table) as cursor:
         if not cursor.set_range(start) or cast("bytes", cursor.key()) >= end:
             return []
@@ -361,5 +361,5 @@ def items_from(
 
 
 def value_of(txn: lmdb.Transaction, table: _Database, key: bytes) -> bytes | None:
-    """Return the value of a key in an LMDB table; None if the table has no such key."""
+    """Read the value of a key in an LMDB table; None if the table has no such key."""
     return cast("bytes | None", txn.get(key, db=table))

@@ -77,7 +77,7 @@ def removal(path: str | os.PathLike[str], owner: object = None) -> StoreRemoved 
 
 
 def opened(path: str | os.PathLike[str]) -> Environment | None:
-    """Return the environment of *path* that this process has open, if it has."""
+    """Return the LMDB environment that this process has open for *path*; None: it has none."""
     return open_here.get(Path(os.path.realpath(path)))
 
 
@@ -103,7 +103,7 @@ def _bring_up_to_date(env: Environment, *, migrate: bool) -> None:
 
 
 def close_left_open(path: str | os.PathLike[str], owner: object) -> None:
-    """Close the environment that a killed storage actor of *owner* left open, if any.
+    """Close the LMDB environment that a killed storage actor of *owner* left open, if any.
 
     Its thread may be at its last transaction; that one is waited for.
     """

@@ -133,7 +133,7 @@ class StoreLock:
         return sorted(number for number in numbers if is_alive(number))
 
     def is_deleted(self) -> bool:
-        """Return whether the file is gone, so that nobody else finds the lock."""
+        """Return whether the store's lock file was deleted, so that others do not find it."""
         return self._file.is_deleted()
 
     def release(self) -> None:
@@ -316,7 +316,7 @@ class LmdbLock:
         return any(self._file.find_other(pid, 1, by_process=True) is None for pid in pids)
 
     def is_deleted(self) -> bool:
-        """Return whether the file is gone, so that nobody else finds the lock."""
+        """Return whether LMDB's lock file was deleted, so that others do not find it."""
         return self._file.is_deleted()
 
     def release(self) -> None:

@@ -330,7 +330,7 @@ class Machine:
         self._instantiate(None)
 
     def _fill_in(self, _: Any) -> None:
-        """Do pickle's BUILD for a UUID, the only plain type with a state; drop that of all else."""
+        """Do pickle's opcode BUILD for a UUID; drop the state of all other objects."""
         state = self._stack.pop()
         made = self._stack[-1]
         if type(made) is uuid.UUID:
@@ -389,6 +389,6 @@ class Machine:
 
 
 def _leave_out(target: Any) -> None:
-    """Leave out what would be put into an object that is not made."""
+    """Drop what a pickle would put into an object that is not made; else raise StorageError."""
     if type(target) is not Opaque:
         raise StorageError(f"it fills in a {type(target).__name__}")

@@ -67,7 +67,7 @@ def named(*parts: object) -> Opaque:
 
 
 def class_name(cls: type) -> Opaque:
-    """Return an Opaque for an instance of *cls*."""
+    """Return an Opaque that shows the name of a class in place of an instance of it."""
     return Opaque(f"{cls.__module__}.{cls.__qualname__}")
 
 

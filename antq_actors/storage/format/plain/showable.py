@@ -119,7 +119,7 @@ class _Measuring:
         self._known: dict[int, _Size | str] = {}
 
     def shown(self, value: Any) -> Any:
-        """Return *value*, or an Opaque when the values shown so far leave no room for it."""
+        """Return a part of an argument to show, or an Opaque when those before left no room."""
         if type(value) not in _CONTAINERS:
             size = _Size(1, _length(value), 0)
         else:
