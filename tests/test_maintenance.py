@@ -130,17 +130,6 @@ def test_a_damaged_page_is_found_without_being_mapped(path):
     assert maintenance.verify(path) != []
 
 
-def test_a_backup_with_a_damaged_page_is_not_restored(path, tmp_path):
-    filled(path, 500)
-    copy = maintenance.backup(path, tmp_path / "backup")
-    cut_a_page(copy)
-
-    with pytest.raises(StorageError, match=r"is damaged and was not restored"):
-        maintenance.restore(copy, tmp_path / "new")
-
-    assert not (tmp_path / "new").exists()
-
-
 # ---- backup and restore ---------------------------------------------------------------------
 
 
@@ -225,12 +214,17 @@ def test_a_restore_replaces_no_store(path, tmp_path):
     assert maintenance.verify(path) == []
 
 
-def test_a_damaged_backup_is_not_restored(path, tmp_path):
-    filled(path)
-    copy = maintenance.backup(path, tmp_path / "backup")
-    damage(copy, "jobs", lambda txn, db: txn.put(keys.job_key(4), b"\0x", db=db))
+def damage_a_job(copy):
+    damage(copy, "jobs", put(keys.job_key(4), b"\0x"))
 
-    with pytest.raises(StorageError, match=r"is damaged and was not restored: job 4: "):
+
+@pytest.mark.parametrize(("harm", "finding"), [(damage_a_job, ": job 4: "), (cut_a_page, "")])
+def test_a_damaged_backup_is_not_restored(path, tmp_path, harm, finding):
+    filled(path, 500)
+    copy = maintenance.backup(path, tmp_path / "backup")
+    harm(copy)
+
+    with pytest.raises(StorageError, match=rf"is damaged and was not restored{finding}"):
         maintenance.restore(copy, tmp_path / "new")
 
     assert not (tmp_path / "new").exists()

@@ -3,14 +3,7 @@
 import pytest
 from support.apps import Fails, Plain, settled
 
-from antq_actors import (
-    Cancel,
-    JobNotFound,
-    NotCancellable,
-    NotRetryable,
-    Status,
-    Worker,
-)
+from antq_actors import Cancel, JobNotFound, NotCancellable, NotRetryable, Status, Worker
 
 
 class FailsSlowly(Worker, max_attempts=2):

@@ -417,12 +417,7 @@ def test_get_job_answers_the_job_or_job_not_found(stored):
 
 @pytest.mark.parametrize("thing", ["1", 1.0, True, None, [1]], ids=repr)
 def test_an_id_that_is_no_whole_number_is_a_type_error(stored, thing):
-    for ask in (
-        stored.get_job,
-        stored.cancel_job,
-        stored.retry_job,
-        stored.delete_job,
-    ):
+    for ask in (stored.get_job, stored.cancel_job, stored.retry_job, stored.delete_job):
         with pytest.raises(TypeError, match="id"):
             ask(thing)
 

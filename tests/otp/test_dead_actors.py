@@ -80,6 +80,12 @@ def _call_late(ref, other):
         call(other, lambda _me: ref and None, timeout=0)
 
 
+def _register(me):
+    Registry.register("shop", "key", me)
+    Registry.register("topics", "key", me)
+    Registry.lock("shop", "lock", lambda: me)
+
+
 DEALINGS = {
     "a timer to it": lambda ref, _: send_after(ref, "never", LONG),
     "a timer to itself with itself": lambda ref, _: _do(ref, lambda me: me.send_after(LONG, me)),
@@ -100,32 +106,17 @@ DEALINGS = {
     "is in a call nobody waits for": _call_late,
     "casts": lambda ref, other: _do(ref, lambda me: cast(other, lambda _me: me)),
     "has a task": lambda ref, _: _do(ref, lambda me: Task.async_(lambda: me)),
+    "is registered": lambda ref, _: _do(ref, _register),
     "waits for nothing": lambda ref, _: _do(ref, lambda me: setattr(me, "idle_timeout", LONG)),
 }
 
 
 @pytest.mark.parametrize("end", WAYS_TO_END)
 @pytest.mark.parametrize("dealing", DEALINGS.values(), ids=DEALINGS)
+@pytest.mark.usefixtures("shop", "topics")
 def test_nothing_keeps_an_actor_that_has_ended(other, dealing, end):
     ref = Probe.start()
     dealing(ref, other)
-    actor, process = weakref.ref(ref._actor_weakref()), weakref.ref(ref.cell)
-
-    end(ref)
-    del ref
-
-    _are_gone(actor, process)
-
-
-@pytest.mark.parametrize("end", WAYS_TO_END)
-def test_no_registry_keeps_an_actor_that_has_ended(shop, topics, end):
-    def join(me):
-        Registry.register(shop, "key", me)
-        Registry.register(topics, "key", me)
-        Registry.lock(shop, "lock", lambda: me)
-
-    ref = Probe.start()
-    _do(ref, join)
     actor, process = weakref.ref(ref._actor_weakref()), weakref.ref(ref.cell)
 
     end(ref)

@@ -96,23 +96,19 @@ def a_program(code):
     return run_python("-c", "\n".join(lines), timeout=LONGEST)
 
 
-def test_the_main_thread_runs_a_turn_itself_while_only_ctrl_c_can_come_between():
-    done = a_program(["print(ran_here())"])
-
-    assert (done.stdout, done.stderr) == ("True\n", "")
+HANDLE = "signal.signal(signal.SIGUSR1, lambda *_: None); print(ran_here())"
+IGNORE = "signal.signal(signal.SIGUSR1, signal.SIG_IGN); print(ran_here())"
 
 
-def test_the_main_thread_runs_no_turn_while_a_handler_of_a_signal_may_come_between():
-    done = a_program(
-        [
-            "signal.signal(signal.SIGUSR1, lambda *_: None)",
-            "print(ran_here())",
-            "signal.signal(signal.SIGUSR1, signal.SIG_IGN)",
-            "print(ran_here())",
-        ]
-    )
+@pytest.mark.parametrize(
+    ("code", "printed"),
+    [(["print(ran_here())"], "True\n"), ([HANDLE, IGNORE], "False\nTrue\n")],
+    ids=["only Ctrl-C can come between", "a handler of a signal may come between"],
+)
+def test_the_main_thread_runs_a_turn_itself_unless_a_handler_may_come_between(code, printed):
+    done = a_program(code)
 
-    assert (done.stdout, done.stderr) == ("False\nTrue\n", "")
+    assert (done.stdout, done.stderr) == (printed, "")
 
 
 def test_an_actor_that_does_not_run_inline_runs_its_turn_itself(start, notes):

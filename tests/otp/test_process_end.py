@@ -40,12 +40,7 @@ from antq_actors.otp.messaging.calls import call_by_message
 
 OUT_OF_THE_WAY = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
-BASE_EXCEPTIONS = [
-    SystemExit(3),
-    KeyboardInterrupt(),
-    GeneratorExit(),
-    asyncio.CancelledError(),
-]
+BASE_EXCEPTIONS = [SystemExit(3), KeyboardInterrupt(), GeneratorExit(), asyncio.CancelledError()]
 
 
 def ask_to_fail(ref, error):

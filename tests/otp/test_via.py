@@ -420,24 +420,21 @@ def test_into_no_registry_while_there_is_none_it_says_so():
 
 
 @pytest.mark.usefixtures("shop")
-def test_into_an_actor_that_is_no_registry_it_says_so(start):
+@pytest.mark.parametrize(
+    ("dest", "said"),
+    [
+        (Via("actor", 1), "'actor', which is the name of another kind of actor"),
+        (CLERK, "'shop' is there, and has no actor under 'clerk'"),
+        ("countr", r"registered as 'countr'; did you mean 'counter'\?"),
+    ],
+    ids=["no registry but an actor", "no such key", "no such name"],
+)
+def test_into_nothing_it_says_what_there_is(start, dest, said):
     start(name="actor")
-
-    with pytest.raises(CallExit, match="'actor', which is the name of another kind of actor"):
-        call(Via("actor", 1), "hello")
-
-
-@pytest.mark.usefixtures("shop")
-def test_into_a_registry_without_that_key_it_says_so():
-    with pytest.raises(CallExit, match="'shop' is there, and has no actor under 'clerk'"):
-        call(CLERK, "hello")
-
-
-def test_a_name_that_no_actor_has_is_told_with_those_that_are_close(start):
     start(name="counter")
 
-    with pytest.raises(CallExit, match=r"registered as 'countr'; did you mean 'counter'\?"):
-        call("countr", "hello")
+    with pytest.raises(CallExit, match=said):
+        call(dest, "hello")
 
 
 def test_into_nothing_its_down_comes_at_once(nobody, start, notes):

@@ -7,15 +7,7 @@ from probe import LONGEST, InThread
 from pykka._envelope import Envelope
 from supervised import Child, eventually, kill
 
-from antq_actors.otp import (
-    BRUTAL_KILL,
-    DynamicSupervisor,
-    Killed,
-    Shutdown,
-    cast,
-    monitor,
-    stop,
-)
+from antq_actors.otp import BRUTAL_KILL, DynamicSupervisor, Killed, Shutdown, cast, monitor, stop
 from antq_actors.otp.kernel.mailbox import Mailbox
 from antq_actors.otp.kernel.messages import ExitSignal
 from antq_actors.otp.kernel.stopping import AT_ONCE, wake_in_turn

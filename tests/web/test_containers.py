@@ -197,14 +197,9 @@ def test_sigterm_stops_the_first_process_of_a_container(tmp_path, more):
 
 @needs_namespaces
 def test_sigterm_ends_the_first_process_also_while_it_imports(tmp_path):
-    process = first_in_a_namespace(
-        tmp_path,
-        "-m",
-        "antq_actors",
-        "start",
-        "its_app:app",
-        at_import="open('begun', 'w').close(); time.sleep(60)",
-    )
+    command = ("-m", "antq_actors", "start", "its_app:app")
+    begins = "open('begun', 'w').close(); time.sleep(60)"
+    process = first_in_a_namespace(tmp_path, *command, at_import=begins)
     try:
         until((tmp_path / "begun").exists, "the import")
 
