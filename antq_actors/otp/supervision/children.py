@@ -41,7 +41,7 @@ class Target(NamedTuple):
 
 
 def terminate(ref: ServerRef, shutdown: ShutdownTime, *, drain: bool = False) -> ExitReason:
-    """Stop one child actor, kill it after *shutdown*, and return its exit reason."""
+    """Stop one child actor, kill it after *shutdown* seconds, and return its exit reason."""
     return terminate_together([Target(ref, shutdown, drain)])[0]
 
 

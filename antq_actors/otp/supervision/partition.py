@@ -41,7 +41,7 @@ class PartitionSupervisor(Supervisor):
         max_seconds: float = 5.0,
         backoff: Backoff | None = None,
     ) -> None:
-        """*partitions* None: as many as there are processors.
+        """Make a supervisor of *partitions* children; None: as many as there are processors.
 
         *with_arguments* is called with the spec's args and the number of the partition, and returns
         the args of that partition, as a tuple.

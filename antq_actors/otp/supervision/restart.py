@@ -63,7 +63,7 @@ class RestartIntensity:
         object.__setattr__(self, "max_seconds", float(min(seconds, sys.float_info.max)))
 
     def record(self, now: float) -> RestartIntensity:
-        """Return this with a restart at *now*, on a monotonic clock, counted (otp rule 28)."""
+        """Return this with a child's restart at *now* counted, on a monotonic clock (rule 28)."""
         return replace(self, recent=(*self._within(now), now))
 
     @property

@@ -55,7 +55,7 @@ class RunQueue:
         self._waking = False
 
     def run(self, fn: Callable[[], None]) -> None:
-        """Have a service thread run *fn*. Raises RuntimeError if none can be started for it."""
+        """Run *fn* in a service thread, idle or new. Raises RuntimeError if none can be started."""
         self.reserve(1)
         self.run_reserved([fn])
 
@@ -207,7 +207,7 @@ def run_soon(fn: Callable[[], None]) -> None:
 
 
 def run(fn: Callable[[], None], *, is_awaited: bool = False) -> None:
-    """Have *fn* run in a service thread. Raises RuntimeError if no thread can be started."""
+    """Run *fn* in a service thread, idle or new. Raises RuntimeError if none can be started."""
     deferred = _local.deferred
     if deferred is None:
         _run_queue.run(fn)
