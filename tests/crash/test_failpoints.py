@@ -27,25 +27,14 @@ def play(tmp_path):
         each.forget()
 
 
-def a_dead_node(play, directory):
-    """Let there be a node to rescue, with a job that it was about to perform."""
-    assert die_at("perform:before", play("earlier", armed=("perform:before",)), directory)
-
-
-BEFOREHAND = {"rescue": a_dead_node}
-"""What has to be there for a process to come by these failpoints."""
-
-OPTIONS = {"prune": {"retention": 0.05}}
-"""What has to be different in the life of a process for it to come by."""
-
-
 @pytest.mark.parametrize("name", failpoints.FAILPOINTS)
 def test_whatever_step_a_process_dies_at_its_jobs_end_in_the_next(play, tmp_path, name):
     path, _, _ = name.partition(":")
-    if path in BEFOREHAND:
-        BEFOREHAND[path](play, tmp_path)
+    if path == "rescue":  # let there be a node to rescue, with a job that it was about to perform
+        assert die_at("perform:before", play("earlier", armed=("perform:before",)), tmp_path)
+    options = {"retention": 0.05} if path == "prune" else {}
 
-    died = die_at(name, play("first", armed=(name,), **OPTIONS.get(path, {})), tmp_path)
+    died = die_at(name, play("first", armed=(name,), **options), tmp_path)
     findings = end_in_another(tmp_path, pruned=path == "prune")
 
     assert len(died) == 1

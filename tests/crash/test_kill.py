@@ -2,16 +2,17 @@
 
 import signal
 import time
+from pathlib import Path
 
 import crash_workers
 import journal
 import pytest
 from checker import Final, check, executions
-from support.apps import until
+from support.apps import ENDED, until
 from support.findings import findings
 from support.trees import child
 
-from antq_actors import AntQ, Status
+from antq_actors import AntQ
 from antq_actors.app.config import QueueConfig
 from antq_actors.otp import call
 from antq_actors.queues.services.periodic import RunOnce
@@ -20,11 +21,6 @@ from antq_actors.queues.services.periodic import RunOnce
 def an_application(path, concurrency=8, **options):
     look_when_told = QueueConfig(concurrency=concurrency, check_interval=3600)
     return AntQ(path, queues={"default": look_when_told}, **options)
-
-
-def all_ended(app, total):
-    ended = (Status.COMPLETED, Status.FAILED)
-    until(lambda: app.count_workers(status=ended) == total, "the end of all jobs")
 
 
 @pytest.fixture
@@ -44,7 +40,7 @@ def ended_here(directory):
     """Perform here what is left; answer all jobs by id."""
     journal.begin(directory, "last")
     with an_application(directory / "store", max_interruptions=100) as app:
-        all_ended(app, app.count_workers())
+        until(lambda: app.count_workers(status=ENDED) == app.count_workers(), "the end of all jobs")
         return {job.id: job for job in app.list_workers()}
 
 
@@ -126,6 +122,4 @@ def test_a_killed_volatile_process_leaves_its_directory_to_the_next_sweep(progra
     other.end()
 
     with AntQ(start_queues=False):
-        from pathlib import Path  # noqa: PLC0415
-
         assert not Path(path).exists()

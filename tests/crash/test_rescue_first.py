@@ -9,15 +9,18 @@ from support.apps import settled
 from antq_actors import AntQ, StorageError, Worker
 from antq_actors.otp import Supervisor
 
-PROGRAM = """
+PRELUDE = """
 import sys, threading
 from antq_actors import AntQ, Worker
 
 class Noted(Worker, name="rescue-first:Noted"):
     def perform(self, job):
-        print("begun", job.queue_name, flush=True)
+        print(job.id, flush=True)
         threading.Event().wait()
 
+"""
+
+PROGRAM = """
 queues = sys.argv[2:]
 with AntQ(sys.argv[1], queues=dict.fromkeys(queues, 1)) as app:
     for queue in queues:
@@ -28,14 +31,6 @@ with AntQ(sys.argv[1], queues=dict.fromkeys(queues, 1)) as app:
 """
 
 PERFORM = """
-import sys, threading
-from antq_actors import AntQ, Worker
-
-class Noted(Worker, name="rescue-first:Noted"):
-    def perform(self, job):
-        print(job.id, flush=True)
-        threading.Event().wait()
-
 with AntQ(sys.argv[1], queues={"default": 1}) as app:
     threading.Event().wait()
 """
@@ -56,7 +51,7 @@ def killed(program, tmp_path):
     Noted.begun.clear()
 
     def kill(*queues):
-        node = program("-c", PROGRAM, tmp_path / "store", *queues)
+        node = program("-c", PRELUDE + PROGRAM, tmp_path / "store", *queues)
         for _ in ("enqueued", *queues):
             node.line()
         node.kill()
@@ -96,7 +91,7 @@ def test_in_each_queue_the_interrupted_job_comes_first(killed):
 def test_of_two_nodes_that_start_together_neither_begins_a_later_job_first(killed, program):
     path = killed("default")
 
-    nodes = [program("-c", PERFORM, path) for _ in range(2)]
+    nodes = [program("-c", PRELUDE + PERFORM, path) for _ in range(2)]
 
     assert sorted(int(node.line()) for node in nodes) == [1, 2]
 

@@ -5,13 +5,14 @@ import logging
 import os
 import threading
 from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import psutil
 import pytest
 import recording_workers
 from executor_harness import ACTORS, EXECUTORS, processes
 from support.apps import settled, until
+from support.garbage import uncollected
 from support.trees import kill
 
 from antq_actors import NotCancellable, Status, Worker
@@ -472,22 +473,6 @@ def test_ended_jobs_are_no_work_for_the_garbage_collector(harness):
 
     kinds = Counter(type(thing).__qualname__ for thing in found)
     assert [(kind, count) for kind, count in kinds.items() if count >= 100] == []
-
-
-@contextmanager
-def uncollected():
-    """Have what only the garbage collector would free in the list, at the end."""
-    found = []
-    gc.disable()
-    gc.set_debug(gc.DEBUG_SAVEALL)
-    try:
-        yield found
-        gc.collect()
-        found += gc.garbage
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
 
 
 # ---- workers of a script --------------------------------------------------------------------

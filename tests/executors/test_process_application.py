@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from executor_harness import overlook_processes, processes
+from recording_workers import Nothing
 from support.apps import ENDED, settled, until
 
 from antq_actors import AntQ, NotStarted, Status, Worker
@@ -379,10 +380,6 @@ def test_a_start_that_fails_leaves_no_current_application(tmp_path):
 
     with pytest.raises(NotStarted):
         Enqueues.perform_async()
-
-
-class Nothing(Worker):
-    def perform(self, job): ...
 
 
 class Enqueues(Worker):

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 from job_actions import ActionJob
+from recording_workers import Nothing
 from support.apps import settled, until
 
-from antq_actors import AntQ, QueueConfig, Status, Worker
+from antq_actors import AntQ, QueueConfig, Status
 from antq_actors.executors.process import session
 
 MODULE = """
@@ -30,10 +31,6 @@ class Strict(Worker):
         assert 0 < job.remaining() <= {timeout}
 """
 TIMEOUT = 0.5
-
-
-class Quick(Worker):
-    def perform(self, job): ...
 
 
 @pytest.fixture
@@ -88,7 +85,7 @@ def test_a_job_whose_module_does_not_come_to_an_end_can_be_cancelled(module, app
     app.cancel_worker(job)
 
     assert settled(app, job).status is Status.CANCELLED
-    assert settled(app, app.enqueue(Quick, {})).status is Status.COMPLETED
+    assert settled(app, app.enqueue(Nothing, {})).status is Status.COMPLETED
 
 
 def test_a_module_that_does_not_come_to_an_end_fails_its_jobs_alone(module, app, monkeypatch):
@@ -98,4 +95,4 @@ def test_a_module_that_does_not_come_to_an_end_fails_its_jobs_alone(module, app,
 
     expected = "no process was ready for the job, which needs the module 'takes_3600_seconds'"
     assert error.error == f"{expected} within 3 s"
-    assert settled(app, app.enqueue(Quick, {})).status is Status.COMPLETED
+    assert settled(app, app.enqueue(Nothing, {})).status is Status.COMPLETED

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 from support.apps import settled, until
+from support.garbage import uncollected
 
 from antq_actors import AntQ, Status, Worker
 from antq_actors.jobs import current_app
@@ -353,16 +354,11 @@ def test_a_coroutine_may_cancel_another_job_with_all_its_tasks(shared):
 def test_an_attempt_leaves_nothing_for_the_collector(shared):
     settled(shared, Late.perform_async())
     gc.collect()
-    gc.disable()
-    try:
+
+    with uncollected() as found:
         for _ in range(20):
             settled(shared, Late.perform_async())
-        gc.set_debug(gc.DEBUG_SAVEALL)
-        gc.collect()
-        left = [type(each).__name__ for each in gc.garbage]
-    finally:
-        gc.set_debug(0)
-        gc.garbage.clear()
-        gc.enable()
+
+    left = [type(each).__name__ for each in found]
     assert "Attempt" not in left
     assert "JobTask" not in left

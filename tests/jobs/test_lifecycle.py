@@ -95,9 +95,7 @@ def test_a_claim_changes_what_concerns_the_execution_alone():
     ],
 )
 def test_an_outcome_decides_status_attempts_and_due_time(outcome, status, attempts, scheduled_at):
-    running = a_running_job(max_attempts=2)
-
-    after = lifecycle.settle(running, outcome, now=LATER)[0]
+    after = lifecycle.settle(a_running_job(max_attempts=2), outcome, now=LATER)[0]
 
     assert (after.status, after.attempts, after.scheduled_at) == (status, attempts, scheduled_at)
     assert (after.node, after.updated_at) == (0, LATER)
@@ -201,9 +199,7 @@ def test_a_job_that_is_cancelled_while_it_waits_has_ended_and_never_began():
 
 
 def test_the_last_attempt_that_fails_fails_the_job():
-    running = a_running_job(max_attempts=1)
-
-    after = lifecycle.settle(running, Failed("no", None, 10.0), now=LATER)[0]
+    after = lifecycle.settle(a_running_job(max_attempts=1), Failed("no", None, 10.0), now=LATER)[0]
 
     assert (after.status, after.scheduled_at, after.attempts) == (Status.FAILED, None, 1)
 
@@ -225,9 +221,7 @@ def test_an_interruption_is_counted_apart_from_attempts():
 
 
 def test_a_delay_beyond_the_calendar_ends_at_its_last_instant():
-    running = a_running_job(max_attempts=2)
-
-    after = lifecycle.settle(running, Failed("no", None, 1e300), now=LATER)[0]
+    after = lifecycle.settle(a_running_job(max_attempts=2), Failed("no", None, 1e300), now=LATER)[0]
 
     assert after.scheduled_at == instant.LATEST
 

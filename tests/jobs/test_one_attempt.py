@@ -477,22 +477,20 @@ class InterruptedDelay(Does):
 
 
 @pytest.mark.parametrize(
-    "made",
+    ("worker", "options"),
     [
-        runner(Does, {"it": interrupt}, propagate=(Interrupt,)),
-        runner(Does, {"it": raising(Unprintable(Interrupt()))}, propagate=(Interrupt,)),
-        runner(Does, {"it": lambda: Fail(Unprintable(Interrupt()))}, propagate=(Interrupt,)),
-        runner(load=interrupt, propagate=(Interrupt,)),
-        runner(load=raising(Unprintable(Interrupt())), propagate=(Interrupt,)),
-        runner(
-            InterruptedDelay, {"it": raising(ValueError())}, max_attempts=2, propagate=(Interrupt,)
-        ),
+        (Does, {"args": {"it": interrupt}}),
+        (Does, {"args": {"it": raising(Unprintable(Interrupt()))}}),
+        (Does, {"args": {"it": lambda: Fail(Unprintable(Interrupt()))}}),
+        (Does, {"load": interrupt}),
+        (Does, {"load": raising(Unprintable(Interrupt()))}),
+        (InterruptedDelay, {"args": {"it": raising(ValueError())}, "max_attempts": 2}),
     ],
     ids=["perform", "text", "reason", "load", "text of load", "delay"],
 )
-def test_an_interruption_the_caller_asks_for_leaves_run_from_anywhere(made):
+def test_an_interruption_the_caller_asks_for_leaves_run_from_anywhere(worker, options):
     with pytest.raises(Interrupt):
-        made.run()
+        runner(worker, **options, propagate=(Interrupt,)).run()
 
 
 def test_an_interruption_at_any_line_leaves_run_or_comes_after_it():
@@ -549,17 +547,14 @@ def test_an_attempt_ended_from_outside_asks_its_worker_for_the_delay(caplog):
     assert "failed on attempt 1/2, will retry: timed out after 5 s" in caplog.text
 
 
-KILLED = Failed("killed", retry_in=None)
-
-
 @pytest.mark.parametrize(
-    "made",
-    [
-        runner(name="shop_nowhere:Mail", max_attempts=2, failed=KILLED),
-        runner(name="os:system", max_attempts=2, failed=KILLED),
-        runner(load=raising(SystemExit()), max_attempts=2, failed=KILLED),
-    ],
+    "options",
+    [{"name": "shop_nowhere:Mail"}, {"name": "os:system"}, {"load": raising(SystemExit())}],
     ids=["no module", "no worker", "no args"],
 )
-def test_an_attempt_ended_from_outside_has_the_default_delay_without_its_worker(made):
-    assert made.run() == Failed("killed", None, 10.0)
+def test_an_attempt_ended_from_outside_has_the_default_delay_without_its_worker(options):
+    killed = Failed("killed", retry_in=None)
+
+    outcome = runner(max_attempts=2, failed=killed, **options).run()
+
+    assert outcome == Failed("killed", None, 10.0)
