@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from antq_actors.cli import run
@@ -12,3 +14,18 @@ def antq(path, capsys):
         return code, *capsys.readouterr()
 
     return antq
+
+
+@pytest.fixture
+def odd_app(tmp_path, monkeypatch):
+    """Make the module its_odd_app of a source, where commands find it; return its file."""
+
+    def make(source):
+        file = tmp_path / "its_odd_app.py"
+        file.write_text(source)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "its_odd_app", raising=False)
+        return file
+
+    return make

@@ -493,6 +493,14 @@ def test_start_of_an_application_that_cannot_start_is_no_traceback(tmp_path):
     )
 
 
+ENQUEUES = """
+from antq_actors import AntQ
+from its_app import Touch
+with AntQ('store', start_queues=False) as app:
+    app.enqueue(Touch)
+"""
+
+
 @pytest.mark.parametrize("target", ["its_app:app", "its_app:make"])
 def test_start_runs_an_application_until_a_signal_and_exits_0(target, tmp_path):
     (tmp_path / "its_app.py").write_text(
@@ -512,12 +520,7 @@ def test_start_runs_an_application_until_a_signal_and_exits_0(target, tmp_path):
     )
     try:
         until((tmp_path / "store" / "data.mdb").exists)
-        enqueue = (
-            "from antq_actors import AntQ; from its_app import Touch\n"
-            "with AntQ('store', start_queues=False) as app: app.enqueue(Touch)"
-        )
-        command = [sys.executable, "-c", enqueue]
-        subprocess.run(command, cwd=tmp_path, check=True, timeout=30)  # noqa: S603 - ours as well
+        run_python("-c", ENQUEUES, cwd=tmp_path, timeout=30, check=True)
         until((tmp_path / "touched").exists)
 
         os.kill(process.pid, signal.SIGTERM)
@@ -542,11 +545,7 @@ def test_start_lets_what_runs_end_when_its_terminal_is_closed(tmp_path, more):
         "        open('done', 'w').close()\n"
         "app = AntQ('store')\n"
     )
-    enqueue = (
-        "from antq_actors import AntQ; from its_app import Touch\n"
-        "with AntQ('store', start_queues=False) as app: app.enqueue(Touch)"
-    )
-    subprocess.run([sys.executable, "-c", enqueue], cwd=tmp_path, check=True, timeout=30)  # noqa: S603
+    run_python("-c", ENQUEUES, cwd=tmp_path, timeout=30, check=True)
     terminal, its_side = pty.openpty()
     command = [sys.executable, "-m", "antq_actors", "start", "its_app:app", *more]
     in_terminal = (

@@ -336,14 +336,8 @@ def test_start_refuses_a_malformed_target(refused, target, more):
         ),
     ],
 )
-def test_start_says_in_one_line_why_there_is_no_application(  # noqa: PLR0917 - two are rows
-    tmp_path, monkeypatch, refused, source, target, said
-):
-    file = tmp_path / "its_odd_app.py"
-    file.write_text(source)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "its_odd_app", raising=False)
+def test_start_says_in_one_line_why_there_is_no_application(odd_app, refused, source, target, said):
+    file = odd_app(source)
 
     code, err = refused("start", f"its_odd_app:{target}")
 

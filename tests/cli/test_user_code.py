@@ -1,7 +1,5 @@
 """What the user's code raises when a command imports it is shown, with the user's frames alone."""
 
-import sys
-
 import pytest
 
 from antq_actors.cli import REFUSED, run
@@ -18,15 +16,11 @@ connect()
 
 
 @pytest.fixture
-def start(tmp_path, monkeypatch, capsys):
+def start(odd_app, capsys):
     """Returns the file of a module and what ``antq start`` shows of it, but for the last line."""
 
     def start(source, name="app"):
-        file = tmp_path / "its_odd_app.py"
-        file.write_text(source)
-        monkeypatch.chdir(tmp_path)
-        monkeypatch.syspath_prepend(tmp_path)
-        monkeypatch.delitem(sys.modules, "its_odd_app", raising=False)
+        file = odd_app(source)
         code = run(["start", f"its_odd_app:{name}"])
         out, err = capsys.readouterr()
         *shown, last = err.splitlines()

@@ -17,9 +17,8 @@ def file(tmp_path_factory):
 
 
 @pytest.fixture
-def app():
-    with AntQ(start_queues=False) as app:
-        yield app
+def app(light):
+    return light
 
 
 class Other(Worker):
