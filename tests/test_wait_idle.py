@@ -178,12 +178,12 @@ def test_a_look_that_began_before_a_waiter_came_does_not_answer_it():
     early, late = IdleWaiter(None), IdleWaiter(None)
     waiters.add(early)
 
-    in_the_look = waiters.now()
+    in_the_look = waiters.current()
     waiters.add(late)
     waiters.settle(in_the_look, {None: 0})
 
     assert (early.value, late.answered) == (True, False)
-    assert waiters.now() == [late]
+    assert waiters.current() == [late]
 
 
 # ---- other processes ---------------------------------------------------------------------------
@@ -301,7 +301,7 @@ with AntQ(sys.argv[1]) as app:
         print("waits", flush=True)
         app.wait_idle()
     except KeyboardInterrupt:
-        print("interrupted", len(app._runtime().store.idle.now()), flush=True)
+        print("interrupted", len(app._runtime().store.idle.current()), flush=True)
 """
     waiter = program("-c", code, tmp_path / "jobs")
     assert waiter.line() == "waits"
@@ -319,7 +319,7 @@ def test_thousands_of_coroutines_wait_without_a_thread_each(run, controlled):
 
     async def wait():
         waits = [asyncio.create_task(app.await_idle()) for _ in range(2_000)]
-        while len(app._runtime().store.idle.now()) < len(waits):  # noqa: ASYNC110 - nothing tells it
+        while len(app._runtime().store.idle.current()) < len(waits):  # noqa: ASYNC110 - nothing tells it
             await asyncio.sleep(0)
         threads = threading.active_count()
         controlled.release("solo")

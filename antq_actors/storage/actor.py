@@ -336,7 +336,7 @@ class StorageActor(GenServer):
 
     def _look_for_idle(self) -> None:
         """Count unfinished jobs in the store, and wake the callers whose queue has none left."""
-        waiters = self._idle.now()
+        waiters = self._idle.current()
         if not waiters:
             return
         began = time.monotonic()

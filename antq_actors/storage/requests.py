@@ -98,7 +98,7 @@ class IdleWaiters:
         """Remove a caller that does not wait for a queue to be idle any more."""
         self.waiters.discard(waiter)
 
-    def now(self) -> list[IdleWaiter]:
+    def current(self) -> list[IdleWaiter]:
         """Return the callers that wait for a queue or an application to be idle."""
         return list(self.waiters)
 
@@ -112,7 +112,7 @@ class IdleWaiters:
     def close(self) -> None:
         """Wake all callers that wait for idle queues with an error: the application stopped."""
         self._is_closed = True
-        _refuse(self.now())
+        _refuse(self.current())
 
 
 def pause_after(unfinished: Mapping[str | None, int], seconds: float) -> float:

@@ -13,7 +13,7 @@ from support.stored_jobs import Store, a_new_job
 from antq_actors.errors import ForkError, StorageError, StorageFull
 from antq_actors.storage.format.records import Filter
 from antq_actors.storage.lmdb.directory import VolatileDirectory, storage_error
-from antq_actors.storage.lmdb.environment import Uncollected
+from antq_actors.storage.lmdb.environment import CollectorPause
 from antq_actors.storage.lmdb.open_stores import open_environment
 
 INSERT_BIG = """
@@ -316,46 +316,46 @@ def test_no_room_is_said_with_a_way_out(tmp_path):
 
 
 @pytest.fixture
-def uncollected():
-    yield Uncollected()
+def pause():
+    yield CollectorPause()
     gc.enable()
 
 
-def test_the_collector_is_off_within_and_on_again_afterwards(uncollected):
-    with uncollected:
+def test_the_collector_is_off_within_and_on_again_afterwards(pause):
+    with pause:
         assert not gc.isenabled()
 
     assert gc.isenabled()
 
 
-def test_it_is_on_again_when_the_last_thread_has_left(uncollected):
+def test_it_is_on_again_when_the_last_thread_has_left(pause):
     def stay_a_while():
-        with uncollected:
+        with pause:
             pass
         return gc.isenabled()
 
-    with ThreadPoolExecutor(1) as pool, uncollected:
+    with ThreadPoolExecutor(1) as pool, pause:
         was_on = pool.submit(stay_a_while).result()
 
     assert not was_on
     assert gc.isenabled()
 
 
-def test_a_program_that_has_none_gets_none(uncollected):
+def test_a_program_that_has_none_gets_none(pause):
     gc.disable()
 
-    with uncollected:
+    with pause:
         pass
 
     assert not gc.isenabled()
 
 
-def test_a_stretch_that_was_left_anywhere_can_be_ended(uncollected):
-    uncollected.__enter__()
-    uncollected._lock.acquire()
+def test_a_stretch_that_was_left_anywhere_can_be_ended(pause):
+    pause.__enter__()
+    pause._lock.acquire()
 
-    uncollected.let_go()
+    pause.end_for_thread()
 
     assert gc.isenabled()
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(uncollected._lock.acquire, timeout=1).result()
+        assert pool.submit(pause._lock.acquire, timeout=1).result()

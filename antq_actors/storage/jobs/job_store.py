@@ -242,7 +242,7 @@ class JobStore(JobWriter):
         look_at = None
         for key in due:
             id_ = int.from_bytes(key, "big")
-            job = self._begun(bulk, key, id_, records.get(key), payloads.get(key))
+            job = self._begin_claim(bulk, key, id_, records.get(key), payloads.get(key))
             if job is not None:
                 claimed.append(job)
                 continue
@@ -253,7 +253,7 @@ class JobStore(JobWriter):
         bulk.write()
         return look_at
 
-    def _begun(
+    def _begin_claim(
         self, bulk: BulkUpdate, key: bytes, id_: int, record: bytes | None, payload: bytes | None
     ) -> StoredJob | None:
         """Begin to claim a job in bulk and return it; None: it has to be claimed by itself."""

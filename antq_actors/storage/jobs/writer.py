@@ -104,7 +104,7 @@ class JobWriter(JobReader):
 
         Raises JobNotFound, NotCancellable.
         """
-        record = self._readable(id_, now)
+        record = self._read_or_fail(id_, now)
         state = lifecycle.cancel(record.state, now=now)
         if state is not record.state and not self._move(id_, record, state, now=now):
             return self.cancel(id_, now=now)
@@ -118,7 +118,7 @@ class JobWriter(JobReader):
 
         Raises JobNotFound, NotRetryable, AlreadyExists.
         """
-        record = self._readable(id_, now)
+        record = self._read_or_fail(id_, now)
         state = lifecycle.retry(record.state, now=now)
         if record.digest is not None:
             self._refuse_duplicate(state, self.get(id_).spec, but=id_)
@@ -130,7 +130,7 @@ class JobWriter(JobReader):
     def delete(self, id_: int) -> None:
         """Delete a job from the store, whatever its status. Raises JobNotFound."""
         try:
-            self._jobs.remove(id_, self._readable(id_, 0))
+            self._jobs.remove(id_, self._read_or_fail(id_, 0))
         except DamagedRecord as damage:
             self._jobs.remove(id_, self._mark_damaged(id_, str(damage), 0))
 
@@ -157,7 +157,7 @@ class JobWriter(JobReader):
         """
         id_, execution, outcome = settlement
         try:
-            record = self._readable(id_, now)
+            record = self._read_or_fail(id_, now)
         except JobNotFound:
             return False
         state = record.state
@@ -194,7 +194,7 @@ class JobWriter(JobReader):
             if status is not Status.RUNNING or queue_name not in (None, queue):
                 continue
             for id_ in self._running_on(node, queue):
-                record = self._named(id_, _RUNNING, "running", now)
+                record = self._read_named(id_, _RUNNING, "running", now)
                 if record is not None:
                     settlement = Settlement(id_, record.state.execution, outcome)
                     settled += self.settle(settlement, now=now)
@@ -209,7 +209,7 @@ class JobWriter(JobReader):
 
         Return when to look again if it begins one, or has to.
         """
-        record = self._named(id_, WAITING, "due", now)
+        record = self._read_named(id_, WAITING, "due", now)
         if record is None:
             return None  # damaged, and failed by now
         if not record.state.isolated:
@@ -314,7 +314,7 @@ class JobWriter(JobReader):
 
     # ---- damaged jobs ---------------------------------------------------------------------
 
-    def _readable(self, id_: int, now: Instant) -> JobRecord:
+    def _read_or_fail(self, id_: int, now: Instant) -> JobRecord:
         """Read a job's state and digest; a damaged job is failed first. Raises JobNotFound."""
         try:
             return self._existing(id_)
@@ -338,7 +338,7 @@ class JobWriter(JobReader):
             return False
         return True
 
-    def _named(
+    def _read_named(
         self, id_: int, statuses: frozenset[Status], what: str, now: Instant
     ) -> JobRecord | None:
         """Read the record of a job that the index names with one of these *statuses*.

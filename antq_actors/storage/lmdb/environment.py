@@ -170,7 +170,7 @@ class Environment:
                 raise storage_error(error, self.path) from error
             except BaseException:
                 if is_outermost:
-                    self._let_go()
+                    self._release_thread()
                 raise
 
     def read(self, work: Callable[[lmdb.Transaction], T]) -> T:
@@ -190,7 +190,7 @@ class Environment:
             raise storage_error(error, self.path) from error
         except BaseException:
             if is_outermost:
-                self._let_go()
+                self._release_thread()
             raise
 
     def _transact(self, work: Callable[[lmdb.Transaction], T], *, write: bool) -> T:
@@ -206,7 +206,7 @@ class Environment:
         """
         while True:
             mine: list[lmdb.Transaction] = []
-            with self._write_lock, uncollected:
+            with self._write_lock, collector_pause:
                 for outer in self._under_way or ():  # further up, in this thread
                     outer.abort()
                 self._under_way = mine
@@ -235,7 +235,7 @@ class Environment:
                 self._env.set_mapsize(0)  # another process enlarged it: adopt
             txns.extend(map(begin, _NO_DATABASE))
 
-    def _let_go(self) -> None:
+    def _release_thread(self) -> None:
         """Abort the transaction and release the locks of this thread, which was cut short in it.
 
         For where no ``with`` notices that.
@@ -249,7 +249,7 @@ class Environment:
         for lock in (self._write_lock, self._map_lock):
             while _is_owned(lock):
                 lock.release()
-        uncollected.let_go()
+        collector_pause.end_for_thread()
 
     @property
     def is_uncontended(self) -> bool:
@@ -397,7 +397,7 @@ def _is_owned(lock: threading.RLock) -> bool:
 # ---- the collector --------------------------------------------------------------------------
 
 
-class Uncollected:
+class CollectorPause:
     """Switches Python's garbage collector off while LMDB transactions are under way.
 
     A context manager for all threads; the collector is on again when the last one has left. Within
@@ -425,20 +425,20 @@ class Uncollected:
                 self._is_ours = False
                 gc.enable()
 
-    def let_go(self) -> None:
+    def end_for_thread(self) -> None:
         """Switch the garbage collector on again for a thread that was cut short in the block."""
         while self._lock._is_owned():  # type: ignore[attr-defined] # noqa: SLF001
             self._lock.release()
         self.__exit__()
 
-    def renew(self) -> None:
+    def end_in_child(self) -> None:
         """Switch the garbage collector on again in a forked child, which has no other threads."""
         self._lock = threading.RLock()
         self._threads.clear()
         self.__exit__()
 
 
-uncollected: Final = Uncollected()
+collector_pause: Final = CollectorPause()
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=uncollected.renew)
+    os.register_at_fork(after_in_child=collector_pause.end_in_child)

@@ -15,7 +15,7 @@ from antq_actors.storage.admin.migrate import Migration
 from antq_actors.storage.lmdb import directory
 from antq_actors.storage.lmdb.directory import StoreRemoved, removed
 from antq_actors.storage.lmdb.environment import Environment, guard, open_here, removed_here
-from antq_actors.storage.locks.store_lock import StoreLock, opening
+from antq_actors.storage.locks.store_lock import StoreLock, lock_for_opening
 
 _FIRST_MAP_BYTES: Final = 64 * 2**20
 """Bytes. It doubles when full; the file takes only what is used of it."""
@@ -53,7 +53,7 @@ def open_environment(
                 f"{real} is already open in this process; use the AntQ that has it, or stop"
                 " that one first"
             )
-        with opening(real), ExitStack() as undo:
+        with lock_for_opening(real), ExitStack() as undo:
             held = StoreLock(real) if lock is None else lock
             if lock is None:
                 undo.callback(held.release)

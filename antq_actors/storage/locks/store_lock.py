@@ -200,7 +200,7 @@ def is_alive(pid: int) -> bool:
 
 
 @contextmanager
-def opening(directory: Path) -> Iterator[None]:
+def lock_for_opening(directory: Path) -> Iterator[None]:
     """Lock the store's directory for the block, so that one process opens the store at a time.
 
     It waits for a process that holds the lock, but not for long, as that may have been stopped.
