@@ -6,7 +6,6 @@ import journal
 import pytest
 from long_jobs import Long  # noqa: F401 - both processes have it
 from support.apps import settled, until
-from support.controlled_jobs import ControlledJobs
 
 from antq_actors import AntQ, NotStarted, Status
 from antq_actors.app.config import QueueConfig
@@ -65,10 +64,9 @@ def there(program, tmp_path, here):
 
 
 @pytest.fixture
-def controlled(here):
-    controlled = ControlledJobs(here)
-    yield controlled
-    controlled.release_all()
+def controlled(here, controlled):
+    controlled.app = here
+    return controlled
 
 
 def test_a_job_enqueued_in_another_process_wakes_the_queue_here(here, there, controlled):

@@ -150,6 +150,15 @@ class AwaitedRecordingWorker(RecordingWorker):
             note(job, "ended")
 
 
+class Swallowing(Worker):
+    def perform(self, job):
+        note(job, "begun")
+        try:
+            swallows()
+        finally:
+            note(job, "ended")
+
+
 class Nothing(Worker):
     def perform(self, job): ...
 

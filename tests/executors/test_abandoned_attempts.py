@@ -20,15 +20,6 @@ from antq_actors.otp import orphans
 from antq_actors.storage.format.encoding import encode_args
 
 
-class Swallowing(Worker):
-    def perform(self, job):
-        recording_workers.note(job, "begun")
-        try:
-            recording_workers.swallows()
-        finally:
-            recording_workers.note(job, "ended")
-
-
 class AwaitedSwallowing(Worker):
     async def perform(self, job):
         recording_workers.note(job, "begun")
@@ -46,7 +37,7 @@ class AwaitedSwallowing(Worker):
 @pytest.mark.parametrize("kind", ["thread", "async"])
 def test_an_abandoned_job_does_not_log_its_late_failure(harness, caplog):
     app = harness.start()
-    worker = AwaitedSwallowing if harness.kind == "async" else Swallowing
+    worker = AwaitedSwallowing if harness.kind == "async" else recording_workers.Swallowing
     job = app.enqueue(worker, {"place": str(harness.place), "label": "a"}, max_attempts=1)
     harness.begun()
 

@@ -284,7 +284,7 @@ def test_a_cancelled_job_that_raises_something_else_is_cancelled_all_the_same(ha
     if harness.kind == "async":
         pytest.skip("it would block its loop")
     job = harness.app.enqueue(
-        Swallowing, {"place": str(harness.place), "label": "a"}, max_attempts=5
+        recording_workers.Swallowing, {"place": str(harness.place), "label": "a"}, max_attempts=5
     )
     harness.begun()
 
@@ -292,12 +292,6 @@ def test_a_cancelled_job_that_raises_something_else_is_cancelled_all_the_same(ha
 
     assert settled(app, job).status is Status.CANCELLED
     assert harness.times("a") == 1
-
-
-class Swallowing(Worker):
-    def perform(self, job):
-        recording_workers.note(job, "begun")
-        recording_workers.swallows()
 
 
 def test_a_job_that_completes_as_it_is_cancelled_is_one_of_both_and_harms_nobody(harness):

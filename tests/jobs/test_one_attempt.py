@@ -7,6 +7,7 @@ import sys
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from antq_actors.errors import NotAWorker
 from antq_actors.jobs import instant, lifecycle
@@ -60,11 +61,7 @@ def runner(
     failed=None,
     propagate=(),
 ):
-    job = worker.build(args or {}, max_attempts=max_attempts)
-    job = type(job)(
-        **{field: getattr(job, field) for field in job.__struct_fields__}
-        | {"id": 4711, "attempts": number}
-    )
+    job = replace(worker.build(args or {}, max_attempts=max_attempts), id=4711, attempts=number)
     state = lifecycle.create(queue_name=queue, now=NOW, max_attempts=max_attempts)
     for _ in range(number):
         state = lifecycle.claim(state, node=1, now=NOW)

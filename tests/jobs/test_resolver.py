@@ -1,7 +1,7 @@
 """From a stored name to its worker, and what a script may still define."""
 
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -251,13 +251,9 @@ def places(monkeypatch, name):
             seen.append(place)
 
     namespace = {"__name__": "__main__", "look": look, "done": iter([False, True]).__next__}
-    monkeypatch.setattr(sys, "flags", FlagsOfAScript)
+    monkeypatch.setattr(sys, "flags", SimpleNamespace(interactive=0))
     exec(compile(SCRIPT, "script.py", "exec"), namespace)  # noqa: S102 - it is a script
     return seen
-
-
-class FlagsOfAScript:
-    interactive = 0
 
 
 @pytest.mark.parametrize(

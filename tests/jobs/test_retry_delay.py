@@ -6,6 +6,7 @@ import math
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 from support.apps import settled
 
 from antq_actors import Backoff, Worker, current_job, otp, worker
@@ -36,9 +37,7 @@ def failing(name=None, **options):
 
 def retry_in(fails, attempt):
     """The seconds to the next attempt, after *attempt* of a job of *fails* failed."""
-    job = fails.build()
-    fields = {name: getattr(job, name) for name in job.__struct_fields__}
-    job = type(job)(**{**fields, "id": 1, "attempts": attempt})
+    job = replace(fails.build(), id=1, attempts=attempt)
     state = lifecycle.create(queue_name="default", now=0, max_attempts=attempt + 1)
     for _ in range(attempt):
         state = lifecycle.claim(state, node=1, now=0)

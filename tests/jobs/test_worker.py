@@ -1,4 +1,4 @@
-"""Defining a worker class: options, name, and what is refused at once."""
+"""Worker classes: options, name, what is refused at once, and which application they mean."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from enum import StrEnum
 from typing import Generic, TypeVar
 
 import pytest
+from msgspec.structs import replace
 
 from antq_actors.errors import InvalidSchedule, NotStarted
-from antq_actors.jobs import resolver
+from antq_actors.jobs import current_app, resolver
 from antq_actors.jobs.function_worker import worker
 from antq_actors.jobs.options import Options
 from antq_actors.jobs.state import Status
@@ -152,12 +153,7 @@ def test_the_default_delay_grows_by_ten_seconds_with_each_attempt():
     job = Mail.build({"email": "x"})
 
     assert Mail().calculate_delay(job) == 10.0 * job.attempts
-    assert Mail().calculate_delay(_with_attempts(job, 3)) == 30.0
-
-
-def _with_attempts(job, attempts):
-    return type(job)(**{name: getattr(job, name) for name in job.__struct_fields__}
-                     | {"attempts": attempts})  # fmt: skip
+    assert Mail().calculate_delay(replace(job, attempts=3)) == 30.0
 
 
 def test_a_built_job_shows_what_would_be_stored():
@@ -253,3 +249,83 @@ def test_a_name_of_an_enum_is_stored_as_plain_text():
 def test_a_unique_argument_whose_name_cannot_be_stored_is_refused():
     with pytest.raises(ValueError, match="args of Unique must be text that UTF-8 can carry"):
         Unique(args=["file\udcff"])
+
+
+# ---- which application perform_async means ------------------------------------------------------
+
+
+class Application:
+    """Notes what it is asked to enqueue."""
+
+    def __init__(self, default_queue="first"):
+        self.default_queue = default_queue
+        self.enqueued = []
+
+    def enqueue(self, worker, args=None, /, **options):
+        self.enqueued.append((worker, args, options))
+        return worker
+
+
+@pytest.fixture
+def enter():
+    entered = []
+
+    def enter(application):
+        current_app.enter(application)
+        entered.append(application)
+        return application
+
+    yield enter
+    for application in entered:
+        current_app.leave(application)
+
+
+class Letter(Worker): ...
+
+
+@worker
+def send(email): ...
+
+
+def test_without_an_application_there_is_none():
+    with pytest.raises(NotStarted):
+        current_app.current()
+    assert current_app.latest() is None
+
+
+def test_the_application_started_last_that_still_runs_is_the_current_one(enter):
+    one, two, three = (enter(Application()) for _ in range(3))
+
+    current_app.leave(two)
+
+    assert current_app.current() is three
+    current_app.leave(three)
+    assert current_app.current() is one
+
+
+def test_leaving_without_having_entered_changes_nothing(enter):
+    one = enter(Application())
+
+    current_app.leave(Application())
+
+    assert current_app.current() is one
+
+
+def test_perform_async_asks_the_current_application(enter):
+    application = enter(Application())
+
+    Letter.perform_async({"email": "x"}, schedule_in=5)
+    send.perform_async(email="x")
+    send.options(priority=5).perform_async(email="y")
+
+    assert application.enqueued == [
+        (Letter, {"email": "x"}, {"schedule_in": 5}),
+        (send, {"email": "x"}, {}),
+        (send, {"email": "y"}, {"priority": 5}),
+    ]
+
+
+def test_a_built_job_goes_to_the_first_queue_of_the_current_application(enter):
+    enter(Application("mail"))
+
+    assert Letter.build().queue_name == "mail"

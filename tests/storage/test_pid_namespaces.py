@@ -360,9 +360,9 @@ def test_what_needs_the_store_alone_is_refused_as_in_one_namespace(tmp_path):
     assert done.stdout.count("this needs it alone: stop the applications that use it") == 3
 
 
-def in_another_namespace(code, directory, *arguments):
+def in_another_namespace(code, directory, *arguments, within=UNSHARE):
     return subprocess.run(  # noqa: S603 - this test's own code
-        [*UNSHARE, sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
+        [*within, sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)],
         cwd=directory,
         capture_output=True,
         text=True,
@@ -389,12 +389,7 @@ def test_a_fork_into_a_new_namespace_is_refused_its_parents_store(tmp_path):
         print(app.count_workers(), flush=True)
         app.stop()
     """
-    done = subprocess.run(  # noqa: S603 - this test's own code
-        [sys.executable, "-c", textwrap.dedent(code), str(tmp_path / "store")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = in_another_namespace(code, tmp_path, tmp_path / "store", within=())
 
     refused, count = done.stdout.splitlines()
     assert refused.startswith("1 ")

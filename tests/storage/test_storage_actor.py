@@ -27,26 +27,10 @@ INSERT = """
 """
 
 
-class Woken:
-    """The queues that were woken, in order."""
-
-    def __init__(self):
-        self.names = []
-        self._changed = threading.Condition()
-
-    def __call__(self, name):
-        with self._changed:
-            self.names.append(name)
-            self._changed.notify_all()
-
-    def wait_for(self, name):
-        with self._changed:
-            assert self._changed.wait_for(lambda: name in self.names, timeout=30)
-
-
 @pytest.fixture
 def woken():
-    return Woken()
+    """The queues that were woken, in order."""
+    return []
 
 
 @pytest.fixture
@@ -54,7 +38,7 @@ def start(tmp_path, woken):
     refs = []
 
     def start(**options):
-        ref = StorageActor.start(tmp_path / "store", wake=woken, durable=False, **options)
+        ref = StorageActor.start(tmp_path / "store", wake=woken.append, durable=False, **options)
         refs.append(ref)
         return ref
 
@@ -218,7 +202,7 @@ def test_a_queue_is_woken_once_for_each_commit(start, woken):
     asked_together(actor, [insert(queue=queue) for queue in ("mail", "other", "mail", "mail")])
     otp.call(actor, insert(queue="mail"))
 
-    assert sorted(woken.names) == ["mail", "mail", "other"]
+    assert sorted(woken) == ["mail", "mail", "other"]
 
 
 def test_settling_wakes_a_queue_only_for_a_job_given_back(start, woken):
@@ -227,13 +211,13 @@ def test_settling_wakes_a_queue_only_for_a_job_given_back(start, woken):
         otp.call(actor, insert())
     otp.call(actor, Write(lambda store: store.add_node(1)))
     otp.call(actor, Write(lambda store: store.work("mail", [], node=1, limit=2, now=0)))
-    woken.names.clear()
+    woken.clear()
 
     otp.call(actor, Write(lambda store: store.settle(Settlement(1, 1, Completed()), now=1)))
-    assert woken.names == []
+    assert woken == []
 
     otp.call(actor, Write(lambda store: store.settle(Settlement(2, 1, GivenBack()), now=1)))
-    assert woken.names == ["mail"]
+    assert woken == ["mail"]
 
 
 def test_a_commit_of_another_process_wakes_the_queues(start, woken, tmp_path):
@@ -243,7 +227,7 @@ def test_a_commit_of_another_process_wakes_the_queues(start, woken, tmp_path):
         assert other.first_line == "open"
         other.tell("insert")
 
-        woken.wait_for("foreign")
+        until(lambda: "foreign" in woken, "its wake")
 
 
 def test_ones_own_commits_are_no_news(start, woken):
@@ -256,7 +240,7 @@ def test_ones_own_commits_are_no_news(start, woken):
         looked.wait(0.01)
         otp.call(actor, Write(lambda store: store.settle(Settlement(9, 1, Completed()), now=0)))
 
-    assert woken.names == ["mail"] * 20
+    assert woken == ["mail"] * 20
 
 
 def test_a_stop_stores_what_was_taken_and_closes(start, tmp_path):
@@ -274,7 +258,7 @@ def test_a_path_that_cannot_be_opened_is_the_cause_of_the_failed_start(tmp_path,
     (tmp_path / "store").touch()
 
     with pytest.raises(otp.StartError) as failed:
-        StorageActor.start(tmp_path / "store", wake=woken)
+        StorageActor.start(tmp_path / "store", wake=woken.append)
 
     assert isinstance(failed.value.__cause__, StorageError)
 
