@@ -85,10 +85,8 @@ def test_other_processes_see_the_same_times_and_the_type_of_an_error(app):
 
     assert datetime.fromisoformat(shown["started_at"]) == job.started_at
     assert datetime.fromisoformat(shown["ended_at"]) == job.ended_at
-    assert (shown["errors"][0]["error"], shown["errors"][0]["error_type"]) == (
-        "'user_id'",
-        "KeyError",
-    )
+    (error,) = shown["errors"]
+    assert (error["error"], error["error_type"]) == ("'user_id'", "KeyError")
 
 
 def test_a_backup_and_what_is_restored_from_it_have_times_and_types(app, tmp_path):

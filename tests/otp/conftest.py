@@ -2,8 +2,7 @@ import threading
 
 import pykka
 import pytest
-from endless import Deaf, Endless
-from probe import Gate, Notes, Probe, in_actor
+from probe import Deaf, Endless, Gate, Notes, Probe, in_actor
 from supervised import Child, Log, eventually, kill
 
 from antq_actors.otp import (

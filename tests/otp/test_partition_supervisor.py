@@ -4,9 +4,8 @@ import os
 import threading
 
 import pytest
-from partitioned import a_numbered_child, at, numbered, refs
 from probe import LONGEST, InThread, Probe, answering
-from supervised import BOOM, crash, eventually, kill, raise_anew
+from supervised import BOOM, Child, crash, eventually, kill, raise_anew
 
 from antq_actors.otp import (
     IGNORE,
@@ -15,6 +14,7 @@ from antq_actors.otp import (
     AutoShutdown,
     Backoff,
     CallExit,
+    ChildSpec,
     Crash,
     DynamicSupervisor,
     NoProc,
@@ -33,6 +33,24 @@ from antq_actors.otp import (
     tree,
     whereis,
 )
+
+
+def a_numbered_child(log, plan=None, **fields):
+    """Spec of a child that writes into *log*; *plan* is by the number of its partition."""
+    return ChildSpec("numbered", Child.start_link, (log, plan), **fields)
+
+
+def numbered(args, number):
+    return (number, *args)
+
+
+def refs(sup):
+    return [child.ref for child in Supervisor.which_children(sup)]
+
+
+def at(key, parts="parts"):
+    return whereis(Via(parts, key))
+
 
 # ---- how many ---------------------------------------------------------------------------------
 

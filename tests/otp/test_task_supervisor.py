@@ -7,8 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from endless import Endless
-from probe import LONGEST, Gate, InThread, Probe, answering, raising
+from probe import LONGEST, Endless, Gate, InThread, Probe, answering, raising
 from supervised import BOOM, eventually, is_empty, kill, lines, raise_anew
 
 from antq_actors.otp import (
