@@ -191,7 +191,7 @@ def cut_waits(cutter, store):
         if is_late or not is_idle or probe is not None or not error.startswith(cutter.what):
             problems.append(f"{cutter.where}: {error}, then {is_idle} and {probe}, late: {is_late}")
     problems += [] if app.wait_idle(timeout=PATIENCE_SECONDS) else ["it is never idle"]
-    problems += [f"{waiter} is still waited for" for waiter in app._runtime().store.idle.now()]
+    problems += [f"{waiter} is still waited for" for waiter in app._runtime().store.idle.current()]
     report(summary(app, cutter, problems))
 
 
