@@ -52,12 +52,9 @@ def main():
     make(0)
     one = QueueConfig(concurrency=1, executor="process")
     with AntQ(queues={"default": one}) as app:
-        for each, of in [(Mail, "module"), (inner, "function"), (Mail, "module")]:
+        jobs = [(Mail, "module"), (inner, "function"), (Mail, "module"), (Makes, ""), (Opens, "")]
+        for each, of in jobs:
             ended = settled(app, app.enqueue(each, {"of": f"the {of}"}))
-            sys.stdout.write(f"{ended.status}\n")
-            sys.stderr.writelines(entry.stack_trace or entry.error for entry in ended.errors)
-        for each in (Makes, Opens):
-            ended = settled(app, app.enqueue(each))
             sys.stdout.write(f"{ended.status}\n")
             sys.stderr.writelines(entry.stack_trace or entry.error for entry in ended.errors)
 

@@ -93,10 +93,7 @@ def test_a_cancelled_job_can_clean_up(pool, monkeypatch):
     [
         ("segfault", "its process was killed by SIGSEGV"),
         ("leave", "its process exited with code 3"),
-        (
-            "be_killed",
-            "its process was killed by SIGKILL, as the system does when memory runs out",
-        ),
+        ("be_killed", "its process was killed by SIGKILL, as the system does when memory runs out"),
         ("be_terminated", "its process was terminated by SIGTERM"),
         (
             "close_everything",

@@ -213,10 +213,7 @@ def a_busy_actor(client):
 
 
 def test_a_busy_storage_actor_is_waited_for_as_long(client, path):
-    with (
-        a_busy_actor(client),
-        pytest.raises(StorageError, match=r"did not answer within 0\.05 s"),
-    ):
+    with a_busy_actor(client), pytest.raises(StorageError, match=r"did not answer within 0\.05 s"):
         StorageClient(NAME, path, timeout=0.05).write(JobStore.delete, 1)
 
 

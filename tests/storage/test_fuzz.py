@@ -48,11 +48,7 @@ ARGS = [
     {"price": decimal.Decimal("1.5"), "third": fractions.Fraction(1, 3), "z": 1 + 2j},
     {"pairs": {(1, "a"): (2, 3), (2, "b"): ()}, "set": {1, 2}, "frozen": frozenset({b"x"})},
     {"queue": collections.deque([1, 2], 5), "ordered": collections.OrderedDict(a=1), "s": slice(3)},
-    {
-        "path": pathlib.PurePosixPath("a/b"),
-        "range": range(3),
-        "bytes": b"\0\1",
-    },
+    {"path": pathlib.PurePosixPath("a/b"), "range": range(3), "bytes": b"\0\1"},
     {"cart": Cart([1, 2]), "error": ValueError("no"), "type": Cart, "function": len},
     {"text": "x" * 300, "array": bytearray(b"z"), "same": [["shared"] * 3] * 3, "half": "\udce9"},
 ]
@@ -273,10 +269,7 @@ def decode_or_none(decode, record):
 def test_times_that_no_clock_shows_are_a_storage_error(due, inserted_at, attempted_at):
     state = JobState(Status.SCHEDULED, "mail", 0, 3, 2, due)
     stored = StoredJob(
-        7,
-        state,
-        JobSpec("shop:Mail", b"", inserted_at),
-        (ErrorEntry(1, "no", None, attempted_at),),
+        7, state, JobSpec("shop:Mail", b"", inserted_at), (ErrorEntry(1, "no", None, attempted_at),)
     )
 
     decode_or_none(lambda record: encoding.as_job(record, {}), stored)

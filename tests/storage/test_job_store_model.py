@@ -392,7 +392,4 @@ class JobStoreModel(RuleBasedStateMachine):
 
 
 TestJobStoreModel = JobStoreModel.TestCase
-TestJobStoreModel.settings = settings(
-    max_examples=40,
-    stateful_step_count=30,
-)
+TestJobStoreModel.settings = settings(max_examples=40, stateful_step_count=30)
