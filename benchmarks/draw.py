@@ -3,6 +3,8 @@
     python benchmarks/draw.py 1            the questions: 25 functions, each by name and docstring
     python benchmarks/draw.py 1 --answers  where each is, to compare with what the reader says
 
+The reader also gets the table of rooms of docs/contributing.md.
+
 The reader says of each what it does, in which folder it is, and what it may touch (threads, disk,
 clock, processes, or nothing). A function counts when all three are right. The package is readable
 when 24 of 25 are, for each of three seeds. Private functions without a docstring are left out: they

@@ -259,7 +259,7 @@ class JobProcessRuntime:
 
 
 class ParentQueue(QueueHandle):
-    """A queue of the parent, which does all that is asked of it."""
+    """A handle, in a job process, of a queue that the application in the parent process runs."""
 
     def __init__(self, name: str, call: Any) -> None:
         self.name = name
@@ -271,20 +271,20 @@ class ParentQueue(QueueHandle):
         _refuse(f"the actor of queue {self.name!r}")
 
     def set_concurrency(self, n: int) -> None:
-        """Have the queue in the parent process perform up to *n* jobs at once from now on."""
+        """Ask, from a job process, that the application's queue performs up to *n* jobs at once."""
         n = check_concurrency(n)
         self._ask("queue.set_concurrency", self.name, n)
 
     def pause(self) -> None:
-        """Have the parent process pause the queue, on every node of the path."""
+        """Ask, from a job process, the application in the parent to pause the queue."""
         self._ask("queue.pause", self.name)
 
     def resume(self) -> None:
-        """Have the parent process resume the queue, on every node of the path."""
+        """Ask, from a job process, the application in the parent to resume the queue."""
         self._ask("queue.resume", self.name)
 
     def status(self) -> QueueStatus:
-        """Return the state of the queue in the parent process."""
+        """Ask, from a job process, the application in the parent for the state of the queue."""
         status: QueueStatus = self._ask("queue.status", self.name)
         return status
 

@@ -299,9 +299,10 @@ def _refuse_method(function: Callable[..., Any], called: Signature) -> None:
 
 
 def _by_keyword(function: Callable[..., Any], called: Signature, without: str | None) -> Signature:
-    """Return a worker's signature without the parameter *without* and its decorators' ``*args``.
+    """Return *called*, the signature of a worker's function, as its jobs' arguments must fit it.
 
-    It takes those for whom it calls.
+    That is without the parameter *without*, and without the ``*args`` of decorators, which take
+    whatever the decorated function takes.
     """
     is_decorated = hasattr(function, "__wrapped__")
     parameters = []

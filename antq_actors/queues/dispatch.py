@@ -31,7 +31,7 @@ class QueueExecutors:
         self._started: dict[str, Executor] = {}
 
     def warm_up(self) -> None:
-        """Start the executor that the queue names; log a failure: its jobs wait, others run."""
+        """Start the executor named in the queue's options; log why if it cannot start yet."""
         if self._settings.executor in (None, THREAD):
             return
         try:

@@ -89,7 +89,7 @@ class IdleWaiters:
         self._is_closed = False
 
     def add(self, waiter: IdleWaiter) -> None:
-        """Add a caller that waits for a queue to be idle; it removes itself in a ``finally``."""
+        """Add a caller that waits until the storage actor finds its queue idle."""
         self.waiters.add(waiter)
         if self._is_closed:
             _refuse([waiter])

@@ -46,7 +46,7 @@ class ActorRefs(Sequence[ActorRef[Any]]):
         self._refs = dict.fromkeys(refs)
 
     def append(self, ref: ActorRef[Any]) -> None:
-        """Add an actor's *ref* as the last one."""
+        """Add the *ref* of an actor that pykka's registry registers, as the last one."""
         self._refs[ref] = None
 
     def remove(self, ref: ActorRef[Any]) -> None:

@@ -146,7 +146,7 @@ class RemoteActor(TaskActor):
         return is_first
 
     def interrupt(self) -> bool:
-        """Pass an exit signal or a kill of this actor on to its remote work."""
+        """Pass an exit signal or a kill of this actor on to its work, which has no thread here."""
         cell = self._otp_cell
         if cell.reason is None:
             self.on_interrupt()

@@ -118,7 +118,7 @@ class Promise:
 
     @property
     def answered(self) -> bool:
-        """Whether this promise has got its answer."""
+        """Whether the answer was given, as an actor's reply or by the actor's death."""
         return self._answered.locked()
 
     def wait(self, timeout: float | None) -> bool:

@@ -78,7 +78,7 @@ def _break(path: list[ActorCell], answer: Promise) -> None:
 
 
 def reset_after_fork() -> None:
-    """Make a new lock in a forked child: a lost thread may hold the old one."""
+    """Renew, in a forked child, the lock of the search for deadlocks: a lost thread may hold it."""
     global _lock  # noqa: PLW0603 - the old one cannot be freed
     _lock = threading.RLock()
 

@@ -261,7 +261,7 @@ def registered() -> list[str]:
 
 
 def reset_after_fork() -> None:
-    """Make a new lock in a forked child: a lost thread may hold the old one."""
+    """Empty, in a forked child, the table of actors' names, whose lock a lost thread may hold."""
     global _lock  # noqa: PLW0603 - the old one cannot be freed
     _lock = threading.RLock()
     _cells.clear()
