@@ -203,22 +203,19 @@ def test_what_enqueueing_raises_there_is_raised_in_the_job(pool):
     assert "in enqueue_twice" in entry.stack_trace
 
 
-def test_a_job_enqueues_what_only_its_process_knows(pool):
-    pool.start()
+@pytest.mark.parametrize(
+    ("action", "concurrency", "total"),
+    [("enqueue_a_local_thing", 1, 2), ("look_from_a_thread", 2, 51)],
+)
+def test_a_job_enqueues_what_only_its_process_knows_and_while_its_threads_look(
+    pool, action, concurrency, total
+):
+    pool.start(concurrency=concurrency)
 
-    job = pool.does("enqueue_a_local_thing")
-
-    assert job.errors == ()
-    until(lambda: pool.app.count_workers(status=Status.COMPLETED) == 2, "the end of the other")
-
-
-def test_threads_of_a_job_may_ask_and_look_at_the_same_time(pool):
-    pool.start(concurrency=2)
-
-    job = pool.does("look_from_a_thread")
+    job = pool.does(action)
 
     assert job.errors == ()
-    until(lambda: pool.app.count_workers(status=Status.COMPLETED) == 51, "the end of all")
+    until(lambda: pool.app.count_workers(status=Status.COMPLETED) == total, "the end of all")
 
 
 def test_threads_that_outlive_their_job_disturb_no_other(pool):
