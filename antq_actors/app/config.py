@@ -166,7 +166,7 @@ def _toml_queue(name: str, table: object) -> int | QueueConfig:
 
 
 def _path(path: object, setting: str, what: str, *, is_secret: bool = False) -> Path | None:
-    """Return a setting's *path* absolute; if *is_secret*, it may be a key and is not shown."""
+    """Check the *path* of a setting of an application and make it absolute; show no secret."""
     if path is None:
         return None
     try:

@@ -100,7 +100,7 @@ class FindingWorker(WorkerActor):
         return super().run() if end is None else Shutdown(end)
 
     def _find(self) -> Outcome | NotRun | None:
-        """Return why the job is not performed in this actor's thread; None: it is."""
+        """Import the job's worker; return why this thread does not perform it, or None."""
         job = self._attempt.job
         name = job.spec.worker
         # Before it is looked for: what is defined in the meantime is found.

@@ -90,7 +90,7 @@ def named(name: str) -> Application | None:
 
 
 def enter_job_process(parent: ParentApplication) -> None:
-    """Note that this OS process performs jobs of *parent*, so that workers enqueue through it."""
+    """Make *parent* the application to which jobs performed in this job process enqueue others."""
     _parents.append(parent)
 
 

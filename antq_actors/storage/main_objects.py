@@ -168,7 +168,7 @@ class _CopyingPickler(cloudpickle.CloudPickler):  # type: ignore[misc]  # it has
         super().__init__(buffer, PROTOCOL)
 
     def reducer_override(self, obj: Any) -> Any:
-        """Return how cloudpickle is to pickle *obj*, so that any process can load it."""
+        """Return how to pickle *obj* of a job's arguments, so that any process can load it."""
         if isinstance(obj, FunctionWorker) and not is_importable(obj):
             return _made_again, (obj.function, obj.antq_options, obj.antq_name, obj.antq_job)
         if hasattr(type(obj), "antq_described"):  # an application that a worker refers to
@@ -184,7 +184,7 @@ class _NotingPickler(_CopyingPickler):
         self.named: dict[Place, Any] = {}
 
     def reducer_override(self, obj: Any) -> Any:
-        """Return how cloudpickle is to pickle *obj*; note it if ``__main__`` defines it."""
+        """Return how to pickle *obj* of a job's arguments; note it if ``__main__`` defines it."""
         if isinstance(obj, _DEFINITIONS) and (place := _place(obj)) is not None:
             self.named[place] = obj
         return super().reducer_override(obj)
@@ -199,7 +199,7 @@ class _NamingPickler(_CopyingPickler):
         self.named: dict[Place, Any] = {}
 
     def reducer_override(self, obj: Any) -> Any:
-        """Return how cloudpickle is to pickle *obj*: by name if ``__main__`` defines it."""
+        """Return how to pickle *obj* of a job's arguments: by name if ``__main__`` defines it."""
         if not isinstance(obj, _DEFINITIONS):
             refuse(obj)
         elif (place := _place(obj)) is not None:

@@ -44,7 +44,7 @@ before = partial(Step, "before")
 after = partial(Step, "after")
 
 STORE: Final = "antq_actors.storage.jobs.job_store:JobStore"
-TABLE: Final = "antq_actors.storage.jobs.table:JobTable"
+TABLE: Final = "antq_actors.storage.jobs.table:JobEntries"
 BULK: Final = "antq_actors.storage.jobs.job_store:BulkUpdate"
 CLIENT: Final = "antq_actors.storage.client:StorageClient"
 OPENING: Final = "antq_actors.storage.lmdb.environment"

@@ -453,9 +453,9 @@ class ServerRef(ActorRef[Any]):
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Send *message* to ``handle_call`` and wait for the answer, as pykka's ``ask`` does.
 
-        An actor in its last callbacks takes no more messages, so who asks it hears at once that it
-        is gone, as in pykka. A ``stop`` waits for its end, but not from an actor that is there
-        itself: that could be waiting for its own end, or they for each other's.
+        An actor in its last callbacks takes no more messages, so this raises ActorDeadError, as in
+        pykka. pykka's ``stop`` waits for the end, except in an actor that is in its own last
+        callbacks: it could wait for itself, or two for each other.
         """
         if self.cell.is_finishing and (
             not isinstance(message, messages._ActorStop)  # noqa: SLF001 - pykka's stop

@@ -272,7 +272,7 @@ def described(what: Any, actor_class: type[Any]) -> Described:  # noqa: PLR0911 
 
 
 def _describe_own(what: Any) -> Described:
-    """Describe what an actor does without a message, such as ``init`` or an idle timeout."""
+    """Return the callback for what is no message: ``init``, ``terminate``, an idle timeout."""
     match what:
         case Init():
             return Described("init", None)

@@ -141,7 +141,7 @@ class Meta:
         self._put(cancellations_prefix(node, queue_name) + b"%d %d" % cancelled, b"")
 
     def take_cancellations(self, node: int, queue_name: str) -> tuple[Cancellation, ...]:
-        """Delete the commands to end executions of a node's queue, and return these executions."""
+        """Take from a store the commands to end jobs of a node's queue; return the executions."""
         prefix = cancellations_prefix(node, queue_name)
         keys = list(keys_with(self._txn, self._db, prefix))
         for key in keys:

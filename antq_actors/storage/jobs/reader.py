@@ -12,7 +12,7 @@ from antq_actors.jobs.state import ACTIVE, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs.meta import Meta
-from antq_actors.storage.jobs.table import JobTable
+from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.keys import keys_down_from, keys_from
 
@@ -57,7 +57,7 @@ class JobReader:
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn = txn
         self._tables = tables
-        self._jobs = JobTable(txn, tables)
+        self._jobs = JobEntries(txn, tables)
         self._meta = Meta(txn, tables.meta)
 
     def get(self, id_: int) -> StoredJob:
@@ -275,7 +275,7 @@ class DueJobs:
     """The jobs of a queue that could begin at an instant, in one transaction."""
 
     def __init__(
-        self, txn: lmdb.Transaction, tables: Tables, jobs: JobTable, queue_name: str, now: Instant
+        self, txn: lmdb.Transaction, tables: Tables, jobs: JobEntries, queue_name: str, now: Instant
     ) -> None:
         self._txn = txn
         self._tables = tables

@@ -1,7 +1,7 @@
 """A job's records in all tables, kept in agreement.
 
-Every change of a job goes through :meth:`JobTable.add`, :meth:`JobTable.move`,
-:meth:`JobTable.remove` or, of many together, :class:`~.job_store.BulkUpdate`; nothing else writes
+Every change of a job goes through :meth:`JobEntries.add`, :meth:`JobEntries.move`,
+:meth:`JobEntries.remove` or, of many together, :class:`~.job_store.BulkUpdate`; nothing else writes
 to these tables. What they promise is a check in :mod:`~antq_actors.storage.admin.verify`.
 """
 
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class JobTable:
-    """Reads and writes the LMDB tables of jobs, in one transaction.
+class JobEntries:
+    """Reads and writes what the LMDB tables have of each job, in one transaction.
 
     Counts are collected and written once, by :meth:`flush`: without it the transaction must not be
     committed.
@@ -177,7 +177,7 @@ class JobTable:
         return get_many(self._txn, self._tables.jobs, ids)
 
     def payloads(self, ids: list[bytes]) -> dict[bytes, bytes]:
-        """Read the spec bytes of several jobs, by key; jobs that do not exist are left out."""
+        """Read the bytes of several jobs' specs, by key; jobs that do not exist are left out."""
         return get_many(self._txn, self._tables.payloads, ids)
 
     def remove(self, id_: int, record: JobRecord) -> None:

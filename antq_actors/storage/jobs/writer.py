@@ -24,7 +24,7 @@ from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
 from antq_actors.storage.jobs.reader import JobReader
-from antq_actors.storage.jobs.table import JobTable
+from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class JobWriter(JobReader):
         # What JobReader.__init__ does, without a call: each write begins with this.
         self._txn = txn
         self._tables = tables
-        self._jobs = JobTable(txn, tables)
+        self._jobs = JobEntries(txn, tables)
         self._meta = Meta(txn, tables.meta)
         self._signer = signer or Signer()
         self._next_id: int | None = None
