@@ -191,17 +191,30 @@ def antq_start(tmp_path, source, *more):
     )
 
 
-@pytest.mark.parametrize("more", [(), ("--processes", "2")])
+def read_until(stream, said):
+    lines = []
+    for line in stream:
+        lines.append(line)
+        if said in line:
+            break
+    return "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("more", "up"), [((), ["Ctrl-C stops it"]), (("--processes", "2"), ["up as", "up as"])]
+)
 @pytest.mark.parametrize(
     "at_import", ["app.start(queues=False)", "app.start()", "app.start(queues=True)", ""]
 )
-def test_antq_start_runs_queues_whatever_the_import_has_started(tmp_path, at_import, more):
+def test_antq_start_runs_queues_whatever_the_import_has_started(tmp_path, at_import, more, up):
     process = antq_start(tmp_path, WEB + at_import, *more)
     try:
+        # An application that its import has started performs jobs before signals are handled.
+        err = "".join(read_until(process.stderr, said) for said in up)
         with AntQ(tmp_path / "store", start_queues=False) as app:
             assert settled(app, app.enqueue(Touch)).status is Status.COMPLETED
         process.terminate()
-        _, err = process.communicate(timeout=60)
+        err += process.communicate(timeout=60)[1]
     finally:
         process.kill()
         process.wait()
