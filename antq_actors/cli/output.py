@@ -74,7 +74,7 @@ def print_line(text: str) -> None:
 
 
 def write_stderr(text: str) -> None:
-    """Write a line to standard error, if that is open."""
+    """Write a line of a command to standard error, if that is open."""
     if sys.stderr is not None:
         with suppress(OSError):
             # In one piece: other processes may write there, too.

@@ -133,7 +133,7 @@ def build(worker: DefinedWorker, args: Mapping[str, Any] | None, options: Mappin
 
 
 def _call_with(worker: DefinedWorker, args: Mapping[str, Any]) -> str:
-    """Return the Python code that enqueues a job of *worker* with *args*, for an error message."""
+    """Return the call that makes a job of *worker* with *args*, for the error of wrong options."""
     name = worker.__name__
     mapping = f"{{{', '.join(f'{key!r}: {example_repr(value)}' for key, value in args.items())}}}"
     given = worker.antq_as_call(args)

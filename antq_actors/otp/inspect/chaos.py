@@ -145,7 +145,7 @@ def exit(dest: Destination, reason: ExitReason) -> None:  # noqa: A001 - OTP's n
 
 
 def kill(dest: Destination) -> None:
-    """Declare the actor dead at once: ``exit(dest, Killed())``."""
+    """Cause chaos: declare the actor dead at once, as ``exit(dest, Killed())`` does."""
     links.exit(dest, Killed())
 
 

@@ -221,9 +221,9 @@ class JobEntries:
         self._enter(id_, state, digest)
 
     def _add_error(self, id_: int, number: int, error: ErrorEntry) -> None:
-        """Write an error of a job to the ``errors`` table, and delete those too many.
+        """Write an error of a job to the ``errors`` table, and delete those that are too many.
 
-        That is one, but all at once where an earlier release had kept all.
+        That is one error, except where an earlier release had kept all of them.
         """
         table = self._tables.errors
         self._txn.put(keys.error_key(id_, number), encoding.encode_error(error), db=table)

@@ -275,7 +275,7 @@ class KeyCheck:
             raise StorageError(TOO_MANY_STEPS)
 
     def _spend_on(self, value: Any, depth: int) -> None:
-        """Add the cost of hashing and comparing *value* to what the pickle may cost."""
+        """Spend what hashing and comparing *value* costs from what a pickle may cost to show."""
         kind = type(value)
         if kind is tuple or kind is frozenset:
             self._spend(1)
