@@ -1,6 +1,8 @@
 """One job comes in: its options, its schedule, its arguments."""
 
+import gc
 import threading
+import weakref
 from collections import OrderedDict, UserDict
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -51,6 +53,14 @@ def anything(**args):
     seen["anything"] = args
 
 
+def defined_again(given_name, **options):
+    class Again(Worker, name=given_name, **options):
+        def perform(self, job):
+            pass
+
+    return Again
+
+
 # ---- options ---------------------------------------------------------------------------------
 
 
@@ -68,6 +78,55 @@ def test_a_job_takes_the_options_of_its_class_and_its_own_over_them(paused):
     assert own.opts["timeout"] == 120.0
     assert UrgentMail.perform_async({}, timeout=None).opts["timeout"] is None
     assert paused.get_worker(own.id) == own
+
+
+def test_jobs_one_after_the_other_have_times_of_their_own(paused):
+    for _ in range(3):
+        before = datetime.now(UTC)
+        job = Plain.perform_async()
+
+        assert before <= job.inserted_at <= datetime.now(UTC)
+        assert job.updated_at == job.scheduled_at == job.inserted_at
+
+
+def test_the_options_shown_by_one_job_are_not_those_of_the_next(paused):
+    Plain.perform_async().opts["priority"] = 9
+
+    assert Plain.perform_async().opts["priority"] == 0
+
+
+def test_options_of_one_job_are_not_those_of_the_next(paused):
+    jobs = [Mail.perform_async(), Mail.perform_async(priority=7), Mail.perform_async()]
+
+    assert [job.priority for job in jobs] == [2, 7, 2]
+
+
+def test_a_worker_defined_again_is_enqueued_with_its_new_options(paused):
+    first = defined_again("again", queue="mail", priority=1)
+    jobs = [first.perform_async(), first.perform_async()]
+    second = defined_again("again", queue="mail", priority=2)
+    jobs += [second.perform_async(), second.perform_async()]
+
+    assert [job.priority for job in jobs] == [1, 1, 2, 2]
+    with pytest.raises(ValueError, match="was replaced by a later definition"):
+        first.perform_async()
+
+
+def test_a_worker_that_was_replaced_is_let_go(paused):
+    replaced = weakref.ref(defined_again("let go"))
+    replaced().perform_async()
+    defined_again("let go").perform_async()
+    gc.collect()
+
+    assert replaced() is None
+
+
+def test_each_application_gives_its_own_default_queue(tmp_path):
+    with AntQ(tmp_path, queues={"here": 1}), AntQ(queues={"there": 1}) as other:
+        assert Plain.perform_async().queue_name == "there"
+        assert other.enqueue(Plain).queue_name == "there"
+        other.stop()
+        assert Plain.perform_async().queue_name == "here"
 
 
 def test_perform_async_and_enqueue_take_the_same(paused):

@@ -315,7 +315,10 @@ class AntQ(JobVerbs):
         Raises AlreadyExists, InvalidSchedule, UnknownQueue, StorageError, NotStarted, ForkError,
         TypeError and ValueError; then nothing is stored.
         """
-        return self._runtime().enqueuer.enqueue(worker, args, options)
+        runtime = self._running
+        if runtime is None or os.getpid() != runtime.pid:
+            return self._runtime().enqueuer.enqueue(worker, args, options)
+        return runtime.enqueuer.enqueue(worker, args, options)
 
     def enqueue_many(
         self,

@@ -18,9 +18,9 @@ from antq_actors.checks import list_known, short_repr
 from antq_actors.errors import AntqError, BatchError, UnknownQueue
 from antq_actors.jobs.new_job import JobTemplate
 from antq_actors.jobs.resolver import check_worker
-from antq_actors.jobs.state import JobSpec, NewJob
 from antq_actors.jobs.worker import refuse_unrunnable
-from antq_actors.storage.format.encoding import encode_args, snapshot_args
+from antq_actors.jobs.worker_registry import defined
+from antq_actors.storage.format.encoding import encode_and_snapshot, encode_args
 from antq_actors.storage.jobs.job_store import JobStore
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
-    from antq_actors.jobs.state import JobState
+    from antq_actors.jobs.state import NewJob
     from antq_actors.storage.client import StorageClient
 
 log: Final = logging.getLogger("antq_actors.app")
@@ -138,16 +138,22 @@ class Enqueuer:
         is_chosen = config.has_own_queues or config.start_queues or served is None
         self._default_queue = next(iter(config.queues)) if is_chosen else ""
         """Empty: the first one of the nodes that live."""
+        self._templates: dict[int | str, JobTemplate] = {}
+        """Those of jobs without options of their own, each by the id and the name of its worker."""
 
     def enqueue(
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
     ) -> Job:
         """Check, store and return a job. Raises AlreadyExists, UnknownQueue, what checks raise."""
-        template = self._template(worker, options)
-        state = template.state(self._clock())
-        args = template.check(args)
-        new = _new_job(template, state, args)
-        snapshot = snapshot_args(args, new.spec.args)
+        template = None if options else self._templates.get(id(worker))
+        if template is None or defined(template.worker) is not worker:
+            template = self._template(worker, options)
+            if not options:
+                self._keep(template)
+        state = template.state_at(self._clock())
+        checked = template.check(args)
+        encoded, snapshot = encode_and_snapshot(checked)
+        new = template.new_job(state, checked, encoded)
         job = template.job(self._store.write(JobStore.insert, new), snapshot, state)
         if self._served is not None:
             self._served.note(state.queue_name)
@@ -176,7 +182,8 @@ class Enqueuer:
                 item = next(items, _END)
                 if item is _END:
                     break
-                new = _new_job(template, template.state(self._clock()), template.check(item))
+                state, args = template.state(self._clock()), template.check(item)
+                new = template.new_job(state, args, encode_args(args))
             except Exception as error:
                 ids += self._insert(batch)
                 raise batch_error(index, ids, error) from error
@@ -210,6 +217,20 @@ class Enqueuer:
         if self._refuses_other_queues and template.queue not in self._queues:
             raise self._unknown_queue(template.queue)
         return template
+
+    def _keep(self, template: JobTemplate) -> None:
+        """Keep *template* for the next jobs of its worker, in place of an earlier definition's.
+
+        Not if those may get another queue, or the worker was defined again.
+        """
+        worker, has_queue = template.defined_as, self._default_queue or template.options.queue
+        if not has_queue or defined(template.worker) is not worker:
+            return
+        earlier = self._templates.pop(template.worker, None)
+        if earlier is not None:
+            self._templates.pop(id(earlier.defined_as), None)
+        self._templates[template.worker] = template
+        self._templates[id(worker)] = template
 
     def default_queue(self, max_age: float) -> str:
         """Return the queue for jobs of workers that name none.
@@ -248,21 +269,3 @@ def items_of(args_iterable: object) -> Iterator[Any]:
         "enqueue_many takes an iterable of args, one mapping for each job, such as"
         f" [{{'email': …}}, …], got {short_repr(args_iterable)}"
     )
-
-
-def _new_job(template: JobTemplate, state: JobState, args: dict[str, Any]) -> NewJob:
-    encoded, options = encode_args(args), template.options
-    unique = options.unique
-    if unique is None:
-        spec = JobSpec(template.worker, encoded, state.updated_at, options.timeout)
-    else:
-        spec = JobSpec(
-            template.worker,
-            encoded,
-            state.updated_at,
-            options.timeout,
-            unique.args,
-            tuple(unique.statuses),
-            template.digest(args),
-        )
-    return NewJob(state, spec)

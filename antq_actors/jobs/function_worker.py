@@ -192,7 +192,12 @@ class FunctionWorker(Generic[C, P, R]):
         Raises TypeError when the function cannot be called with them, and what
         :meth:`Worker.perform_async` raises. Options go to :meth:`options`.
         """
-        return EnqueueWith(self, {}).perform_async(*args, **kwargs)
+        # As `EnqueueWith` does it, without one; each job comes by here.
+        if args or not _OPTIONS.isdisjoint(kwargs):
+            _refuse_wrong_call(self, {}, args, kwargs)
+        for _, application in current_app.running[-1:]:
+            return application.enqueue(self, kwargs)
+        raise current_app.not_started()
 
     async def aperform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Do what ``perform_async`` does, without stopping the event loop that awaits it."""
@@ -273,7 +278,7 @@ class EnqueueWith(Generic[P]):
 
     def perform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Store a job with these keywords on the running application and return it."""
-        self._refuse_wrong_call(args, kwargs)
+        _refuse_wrong_call(self._worker, self._options, args, kwargs)
         return current_app.current().enqueue(self._worker, kwargs, **self._options)
 
     async def aperform_async(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
@@ -282,14 +287,8 @@ class EnqueueWith(Generic[P]):
 
     def build(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Return the job that ``perform_async`` would store, with id 0; nothing is stored."""
-        self._refuse_wrong_call(args, kwargs)
+        _refuse_wrong_call(self._worker, self._options, args, kwargs)
         return build(self._worker, kwargs, self._options)
-
-    def _refuse_wrong_call(self, args: tuple[object, ...], kwargs: Mapping[str, Any]) -> None:
-        if args:
-            _refuse_positional(self._worker, args)
-        if not _OPTIONS.isdisjoint(kwargs):
-            _refuse_options(self._worker, self._options, kwargs)
 
 
 @overload
@@ -346,6 +345,19 @@ def _qualname(function: Any) -> str:
     if not inspect.isfunction(function):
         raise TypeError(f"@worker is for functions, got {short_repr(function)}")
     return function.__qualname__
+
+
+def _refuse_wrong_call(
+    worker: FunctionWorker[..., ..., Any],
+    options: Mapping[str, Any],
+    args: tuple[object, ...],
+    kwargs: Mapping[str, Any],
+) -> None:
+    """Raise TypeError for positional arguments of a job, and for options among its keywords."""
+    if args:
+        _refuse_positional(worker, args)
+    if not _OPTIONS.isdisjoint(kwargs):
+        _refuse_options(worker, options, kwargs)
 
 
 def _refuse_positional(worker: FunctionWorker[..., ..., Any], args: tuple[object, ...]) -> None:

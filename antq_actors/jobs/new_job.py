@@ -12,13 +12,15 @@ from antq_actors.errors import InvalidSchedule
 from antq_actors.jobs import current_app, instant, lifecycle
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.options import Options, job_options
+from antq_actors.jobs.state import JobSpec, JobState, NewJob
 from antq_actors.jobs.unique import unique_digest
 from antq_actors.jobs.worker_registry import DefinedWorker, check_current, defined
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.options import ScheduleAt, ScheduleIn
-    from antq_actors.jobs.state import JobState
 
 DEFAULT_QUEUE: Final = "default"
 """The queue of a worker that names none, where no application says otherwise."""
@@ -30,13 +32,16 @@ _PLAIN_KEYS: Final = frozenset({str})
 
 
 class JobTemplate:
-    """What jobs have in common that are enqueued by one call: all but their arguments.
+    """What jobs of a worker with the same options have in common: all but arguments and times.
 
     Raises TypeError for what is no worker, ValueError for one that was replaced, and what the
     options raise.
     """
 
-    __slots__ = ("_schedule", "_state", "_worker", "options", "queue", "worker")
+    __slots__ = (
+        *("_check_args", "_opts", "_schedule", "_state", "defined_as"),
+        *("options", "queue", "worker"),
+    )
 
     def __init__(
         self, worker: DefinedWorker, options: Mapping[str, Any], *, default_queue: str
@@ -45,8 +50,11 @@ class JobTemplate:
             check_current(worker)
         name: str = worker.antq_name
         own: Options = worker.antq_options
-        self._worker = worker
+        self.defined_as = worker
+        """The worker itself."""
         self.worker = name
+        """Its stored name."""
+        self._check_args: Callable[[Mapping[str, Any]], None] | None = worker.antq_check_args
         self._schedule: tuple[ScheduleIn, ScheduleAt] | None = None
         if options:
             wanted = job_options(
@@ -61,7 +69,23 @@ class JobTemplate:
             self._schedule = wanted.schedule_in, wanted.schedule_at
         self.options = own
         self.queue = own.queue or default_queue
+        self._opts = {
+            "max_attempts": own.max_attempts,
+            "timeout": own.timeout,
+            "unique": own.unique,
+            "priority": own.priority,
+        }
         self._state: JobState | None = None
+
+    def state_at(self, now: Instant) -> JobState:
+        """Return the state of a job that is enqueued at *now*. Raises InvalidSchedule."""
+        return lifecycle.create(
+            queue_name=self.queue,
+            now=now,
+            due=None if self._schedule is None else due(*self._schedule, now),
+            priority=self.options.priority,
+            max_attempts=self.options.max_attempts,
+        )
 
     def state(self, now: Instant) -> JobState:
         """Return the state of a job that is enqueued at *now*, or within the millisecond before.
@@ -70,20 +94,35 @@ class JobTemplate:
         """
         state = self._state
         if state is None or not state.updated_at <= now < state.updated_at + _SHARED_MICROSECONDS:
-            state = self._state = lifecycle.create(
-                queue_name=self.queue,
-                now=now,
-                due=None if self._schedule is None else due(*self._schedule, now),
-                priority=self.options.priority,
-                max_attempts=self.options.max_attempts,
-            )
+            state = self._state = self.state_at(now)
         return state
 
     def check(self, args: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return a copy of a job's *args*. Raises TypeError if they do not fit the worker."""
         checked = check_args(args)
-        self._worker.antq_check_args(checked)
+        if self._check_args is not None:
+            self._check_args(checked)
         return checked
+
+    def new_job(self, state: JobState, args: Mapping[str, Any], encoded: bytes) -> NewJob:
+        """Return a job to be stored, with these *args*, given as bytes, too.
+
+        Raises what :meth:`digest` raises.
+        """
+        options = self.options
+        unique = options.unique
+        if unique is None:
+            return NewJob(state, JobSpec(self.worker, encoded, state.updated_at, options.timeout))
+        spec = JobSpec(
+            self.worker,
+            encoded,
+            state.updated_at,
+            options.timeout,
+            unique.args,
+            tuple(unique.statuses),
+            self.digest(args),
+        )
+        return NewJob(state, spec)
 
     def digest(self, args: Mapping[str, Any]) -> bytes | None:
         """Return the digest that duplicates of a job with *args* share; None: it has none."""
@@ -94,7 +133,6 @@ class JobTemplate:
 
     def job(self, id: int, args: dict[str, Any], state: JobState) -> Job:  # noqa: A002 - its field
         """Return the new job with these *args* as users see it, stored under *id*."""
-        options = self.options
         scheduled_at = inserted_at = instant.datetime_for_display(state.updated_at)
         if state.scheduled_at is not None and state.scheduled_at != state.updated_at:
             scheduled_at = instant.datetime_for_display(state.scheduled_at)
@@ -112,12 +150,7 @@ class JobTemplate:
             inserted_at=inserted_at,
             updated_at=inserted_at,
             errors=(),
-            opts={
-                "max_attempts": options.max_attempts,
-                "timeout": options.timeout,
-                "unique": options.unique,
-                "priority": options.priority,
-            },
+            opts=self._opts.copy(),
         )
 
 

@@ -50,6 +50,8 @@ class Worker:
 
     antq_options: ClassVar[Options] = Options()
     antq_name: ClassVar[str]
+    antq_check_args: ClassVar[None] = None
+    """What raises TypeError for arguments that do not fit: nothing, a worker class takes any."""
     antq_is_async: ClassVar[bool] = False
     """Whether ``perform`` is a coroutine function."""
     _antq_is_runnable: ClassVar[bool]
@@ -87,10 +89,6 @@ class Worker:
     @classmethod
     def antq_check_unique(cls, options: Options) -> None:
         """Do nothing: any argument may make the jobs of a worker class unique."""
-
-    @classmethod
-    def antq_check_args(cls, args: Mapping[str, Any]) -> None:
-        """Do nothing: a worker class takes any arguments."""
 
     @classmethod
     def antq_as_call(cls, args: Mapping[str, Any]) -> str:

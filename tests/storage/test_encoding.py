@@ -64,6 +64,11 @@ values = st.recursive(
     ),
     max_leaves=10,
 )
+plain_values = st.recursive(
+    st.none() | st.integers() | st.text() | st.datetimes() | st.dates(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
 instants = st.integers(0, 2**62)
 
 
@@ -94,6 +99,18 @@ def test_plain_arguments_come_back_both_to_run_and_to_look_at(args):
 
     assert encoding.load_args(encoded) == args
     assert display.display_args(encoded) == args
+
+
+@given(st.dictionaries(st.text(), plain_values))
+def test_arguments_of_a_new_job_are_encoded_like_all_and_not_changed_by_their_owner(args):
+    encoded, snapshot = encoding.encode_and_snapshot(args)
+    before = encoding.load_args(encoded)
+
+    assert encoded == encoding.encode_args(args)
+    for value in args.values():
+        if isinstance(value, list | dict):
+            value.clear()
+    assert snapshot == before
 
 
 def test_a_class_of_a_script_reaches_another_process():

@@ -91,6 +91,17 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
     return _PICKLED + pickled
 
 
+def encode_and_snapshot(args: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
+    """Return the checked arguments of a new job as bytes, and as `snapshot_args` returns them.
+
+    Raises what :func:`encode_args` raises.
+    """
+    if _PLAIN_LEAVES.issuperset(map(type, args.values())):  # nearly always
+        return _PICKLED + pickle.dumps(args, PROTOCOL), args
+    encoded = encode_args(args)
+    return encoded, snapshot_args(args, encoded)
+
+
 def snapshot_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
     """Return a copy of *args* if their owner may change lists or dicts in them later.
 
