@@ -2,6 +2,9 @@
 
 Idle threads end by themselves, one after the other, and work that comes meanwhile is done."""
 
+import collections
+import itertools
+import sys
 import threading
 import time
 from contextvars import ContextVar
@@ -136,6 +139,51 @@ def test_a_function_that_raises_costs_its_thread_and_no_other_function():
     for gate in gates:
         gate.wait_entered()
         gate.open()
+
+
+class Handler:
+    """Calls *fn* before instruction *number* of what wakes an idle thread, as a signal may."""
+
+    def __init__(self, number, fn):
+        self.left = number
+        self.fn = fn
+
+    def __enter__(self):
+        self.tracer = sys.gettrace()
+        sys.settrace(self.trace)
+
+    def __exit__(self, *_):
+        sys.settrace(self.tracer)
+
+    def trace(self, frame, event, _argument):
+        if frame.f_code not in (RunQueue._wake_one.__code__, run_queue._rouse.__code__):
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.left -= 1
+            if self.left == 0:
+                sys.settrace(None)
+                self.fn()
+        return self.trace
+
+
+@pytest.mark.parametrize("idle", [1, 2])
+def test_a_handler_of_a_signal_may_run_a_function_while_another_one_is_handed_over(idle):
+    line, started = a_queue_with_idle_threads(idle)
+    handed, handled = collections.deque(), collections.deque()
+
+    for number in itertools.count(1):
+        eventually(lambda: len(line._idle) == len(started) and not line._waking)
+        handler = Handler(number, lambda: line.run(lambda: handled.append(1)))
+        with handler:
+            line.run(lambda: handed.append(1))
+        if handler.left:
+            break
+
+    eventually(lambda: len(handed) == number)
+    assert len(handled) == number - 1
+    assert number > 20
+    eventually(lambda: line._wanted == 0)
 
 
 def test_a_thread_has_the_name_of_its_actor_and_only_while_it_is_that(start):

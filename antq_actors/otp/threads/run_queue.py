@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections import deque
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context
 from typing import TYPE_CHECKING, Final
 
@@ -51,16 +51,8 @@ class RunQueue:
         self._idle: dict[LockType, float] = {}
         """Where idle threads sleep, and since when; in that order. The first one keeps time."""
         self._threads = 0
-        self._begun = 0
-        """Functions that were wanted, less those that are known to be done."""
-        self._done: deque[None] = deque()
-        """One entry for each function that was done since they were last counted."""
+        self._wanted = 0
         self._waking = False
-
-    @property
-    def _wanted(self) -> int:
-        """How many functions are wanted and not done, by what is known at this moment."""
-        return self._begun - len(self._done)
 
     def run(self, fn: Callable[[], None]) -> None:
         """Run *fn* in a service thread, idle or new. Raises RuntimeError if none can be started."""
@@ -73,8 +65,7 @@ class RunQueue:
         Raises RuntimeError if they cannot be started; then nothing is reserved.
         """
         with self._lock:
-            self._count_done()
-            self._begun += number
+            self._wanted += number
             missing = max(0, self._wanted - self._threads)
             self._threads += missing
             threads = self._threads
@@ -87,13 +78,13 @@ class RunQueue:
         except BaseException:  # no thread is left, or Ctrl-C came
             with self._lock:
                 self._threads -= missing - started
-                self._begun -= number
+                self._wanted -= number
             raise
 
     def unreserve(self, number: int) -> None:
         """Give up *number* functions for which `reserve` has started service threads."""
         with self._lock:
-            self._begun -= number
+            self._wanted -= number
 
     def run_reserved(self, fns: Iterable[Callable[[], None]]) -> None:
         """Have service threads run functions for which `reserve` has started threads; wakes one."""
@@ -107,20 +98,17 @@ class RunQueue:
         Its thread is free then, so none is woken for it, and none has to be started.
         """
         with self._lock:
-            self._begun += 1
+            self._wanted += 1
             self._line.append(fn)
-
-    def _count_done(self) -> None:
-        # Each one that is taken was added before: what comes in the meantime is for the next time.
-        for _ in range(len(self._done)):
-            self._done.popleft()
-            self._begun -= 1
 
     def _wake_one(self) -> None:
         # One at a time: who wakes takes a function, and wakes the next only if more are left.
         # Short functions are then done by few threads, without a hand-over for each.
         if self._line and self._idle and not self._waking:
-            wake = next(reversed(self._idle))
+            try:
+                wake = next(reversed(self._idle))
+            except (RuntimeError, StopIteration):
+                return  # a signal's handler, in between, has woken somebody, who sees to the rest
             # First of all: whoever is cut short behind it has woken somebody, who sees to the rest.
             _rouse(wake)
             self._idle.pop(wake, None)
@@ -144,42 +132,39 @@ class RunQueue:
     def _serve(self, wake: LockType) -> None:
         thread = threading.current_thread()
         since = forked_child.generation
-        line, done = self._line, self._done
+        done = 0
         while True:
-            try:
-                fn = line.popleft()
-            except IndexError:
-                thread.name = IDLE_NAME
-                if self._rest_if_idle(wake):
-                    continue
-                return
-            if line and self._idle and not self._waking:
-                with self._lock:
+            with self._lock:
+                self._wanted -= done
+                done = 0
+                fn = self._line.popleft() if self._line else None
+                if fn is None:
+                    is_first = not self._idle
+                    self._idle[wake] = time.monotonic()
+                else:
                     self._wake_one()
-            try:
-                Context().run(fn)  # what an actor sets there is not seen by the next one
-            except BaseException as error:
-                forked_child.end_if_forked(since, error)
-                done.append(None)
-                raise
-            if forked_child.generation != since:
-                forked_child.end()
-            done.append(None)
-            del fn  # an actor must not live on in an idle thread's frame
-
-    def _rest_if_idle(self, wake: LockType) -> bool:
-        """Let this service thread sleep if nothing waits; False if it should end."""
-        with self._lock:
-            self._count_done()
-            if self._line:  # whoever adds some holds the lock, too
-                return True
-            is_first = not self._idle
-            self._idle[wake] = time.monotonic()
-        return self._rest(wake, IDLE_TIMEOUT_SECONDS if is_first else -1)
+            if fn is not None:
+                try:
+                    Context().run(fn)  # what an actor sets there is not seen by the next one
+                except BaseException as error:
+                    forked_child.end_if_forked(since, error)
+                    with self._lock:
+                        self._wanted -= 1
+                    raise
+                if forked_child.generation != since:
+                    forked_child.end()
+                done = 1
+                fn = None  # an actor must not live on in an idle thread's frame
+                continue
+            thread.name = IDLE_NAME
+            if not self._rest(wake, IDLE_TIMEOUT_SECONDS if is_first else -1):
+                return
 
     def _leave_line(self, wake: LockType) -> None:
-        if self._idle.pop(wake, None) is not None and self._idle:
-            _rouse(next(iter(self._idle)))  # the first of those that are left keeps time now
+        if self._idle.pop(wake, None) is not None:
+            for first in self._idle:  # the first of those that are left keeps time now
+                _rouse(first)
+                break
 
     def _rest(self, wake: LockType, timeout: float) -> bool:
         """Let an idle service thread sleep until there is work; False if it should end."""
@@ -205,7 +190,8 @@ class RunQueue:
 
 def _rouse(wake: LockType) -> None:
     if wake.locked():
-        wake.release()
+        with suppress(RuntimeError):  # a handler of a signal, in between, was quicker
+            wake.release()
 
 
 _run_queue = RunQueue()
