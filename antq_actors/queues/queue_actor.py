@@ -279,7 +279,8 @@ class QueueActor(GenServer):
         keep it from everyone to the end of the queue.
         """
         state, attempts = self._state, self._attempts
-        attempts.take_exits()
+        exits = attempts.exits
+        exits.drain(attempts.ended)
         if state.too_many_orphans:
             attempts.count_orphans()
         while (request := state.next_fetch()) is not None:
@@ -293,7 +294,7 @@ class QueueActor(GenServer):
                 tag=self._tag,
             )
             self._on_sent(answered)
-            attempts.take_exits()
+            exits.drain(attempts.ended)
             if not self.mailbox.empty():
                 self._advance_soon()
                 break

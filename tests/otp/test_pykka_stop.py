@@ -2,8 +2,10 @@
 
 After ``ActorRegistry.stop_all()`` all of a tree has stopped, and nobody comes back meanwhile."""
 
+import itertools
 import logging
 import random
+import sys
 import threading
 
 import pykka
@@ -26,6 +28,7 @@ from antq_actors.otp import (
     orphans,
     whereis,
 )
+from antq_actors.otp.actors import pykka_registry
 
 # ---- one actor, and all of them -----------------------------------------------------------------
 
@@ -323,6 +326,53 @@ def test_actors_that_stop_all_did_not_reach_are_supervised_as_before(log, gate):
     gate.open()
     pykka.ActorRegistry.stop_all()
     end.wait(LONGEST)
+
+
+@pytest.fixture
+def interrupted_before_line():
+    """Return a function that calls stop_all, which Ctrl-C interrupts before its line *number*."""
+    tracer = sys.gettrace()
+    codes = (pykka_registry.stop_all.__code__, pykka_registry._note_stop.__code__)
+
+    def stop_all(number):
+        lines = itertools.count(1)
+
+        def trace(frame, event, _argument):
+            if frame.f_code not in codes:
+                return None
+            if event == "line" and next(lines) == number:
+                raise KeyboardInterrupt
+            return trace
+
+        sys.settrace(trace)
+        try:
+            pykka.ActorRegistry.stop_all()
+        finally:
+            sys.settrace(tracer)
+
+    return stop_all
+
+
+def test_actors_that_an_interrupted_stop_all_did_not_reach_are_supervised(
+    log, interrupted_before_line
+):
+    Supervisor.start([Fragile.child_spec("leaf", log, name="leaf")], max_restarts=100)
+    log.take(1)
+
+    for number in itertools.count(1):
+        with pytest.raises(KeyboardInterrupt):
+            interrupted_before_line(number)
+        if (leaf := whereis("leaf")) is None:
+            break
+        cast(leaf, "crash")
+        assert [entry[:2] for entry in log.take(2)] == [(DOWN, "leaf"), (UP, "leaf")]
+
+    assert number > 5
+    pykka.ActorRegistry.stop_all()
+
+
+def test_stop_all_can_be_called_on_an_instance_as_a_class_method_can():
+    assert pykka.ActorRegistry().stop_all() == []
 
 
 # ---- a big tree that crashes everywhere ---------------------------------------------------------

@@ -37,9 +37,8 @@ def actor(start):
 
 
 def drained(exits):
-    taken, waiting = [], exits.take()
-    while waiting:
-        taken.append(waiting.popleft())
+    taken = []
+    exits.drain(lambda ref, reason: taken.append((ref, reason)))
     return taken
 
 

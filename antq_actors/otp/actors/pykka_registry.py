@@ -87,7 +87,7 @@ def install() -> None:
 
     The refs that pykka has stay in it.
     """
-    ActorRegistry.stop_all = stop_all  # type: ignore[method-assign,assignment]
+    ActorRegistry.stop_all = staticmethod(stop_all)  # type: ignore[method-assign,assignment]
     with ActorRegistry._actor_refs_lock:  # noqa: SLF001 - tests/otp/test_pykka_registry.py knows both
         ActorRegistry._actor_refs = ActorRefs(ActorRegistry._actor_refs)  # type: ignore[assignment]  # noqa: SLF001
 
@@ -101,13 +101,14 @@ def stop_all(
     both. Raises pykka.Timeout if an actor does not end in time; the actors behind it live on.
     """
     refs = ActorRegistry.get_all()[::-1]
-    _note_stop(refs, stops=True)
     stopped: list[Any] = []
+    told = 0
     try:
-        for ref in refs:
-            stopped.append(ref.stop(block=block, timeout=timeout))  # noqa: PERF401 - it may raise
-    except BaseException:
-        _note_stop(refs[len(stopped) + 1 :], stops=False)
+        _note_stop(refs, stops=True)
+        for told, ref in enumerate(refs, 1):  # noqa: B007 - it is read below
+            stopped.append(ref.stop(block=block, timeout=timeout))
+    except BaseException:  # pykka.Timeout, or Ctrl-C came
+        _note_stop(refs[told:], stops=False)
         raise
     return stopped
 
