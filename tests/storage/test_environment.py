@@ -172,6 +172,29 @@ def test_work_that_raises_changes_nothing(env):
     assert env.read(lambda txn: txn.get(b"key", db=env.tables.meta)) is None
 
 
+def test_a_handler_may_write_before_a_transaction_begins_and_another_one_within_it(
+    env, monkeypatch
+):
+    begin, keys = env._begin_write, [b"early", b"late"]
+
+    def handle_signal(key):
+        if key in keys:
+            keys.remove(key)
+            env.write(lambda txn: txn.put(key, b"", db=env.tables.meta))
+
+    def handle_and_begin(database):
+        handle_signal(b"early")
+        return begin(database)
+
+    def work(txn):
+        handle_signal(b"late")
+        return [txn.get(key, db=env.tables.meta) for key in (b"early", b"late")]
+
+    monkeypatch.setattr(env, "_begin_write", handle_and_begin)
+
+    assert env.write(work) == [b"", b""]
+
+
 def test_commits_of_other_processes_show_in_the_last_transaction(env):
     before = env.last_transaction()
 

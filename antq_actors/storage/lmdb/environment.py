@@ -207,8 +207,9 @@ class Environment:
         while True:
             mine: list[lmdb.Transaction] = []
             with self._write_lock, collector_pause:
-                for outer in self._under_way or ():  # further up, in this thread
-                    outer.abort()
+                outer = self._under_way  # further up, in this thread
+                for each in outer or ():
+                    each.abort()
                 self._under_way = mine
                 try:
                     self._begin(mine, write=write)
@@ -221,7 +222,8 @@ class Environment:
                 finally:
                     for each in mine:
                         each.abort()
-                    self._under_way = None
+                    # One that had not begun yet will, and the next handler has to abort it.
+                    self._under_way = None if outer else outer
 
     def _begin(self, txns: list[lmdb.Transaction], *, write: bool) -> None:
         """Begin an LMDB transaction and append it to *txns*, in one step of the interpreter."""
