@@ -23,7 +23,7 @@ def ext4_disk(tmp_path):
     made = run("mkfs.ext4", "-q", image)
     if made.returncode != 0:
         pytest.skip(f"no ext4 can be made here: {made.stderr}")
-    yield from _mounted(Disk(tmp_path / "disk", ["-o", "loop", image]))
+    yield from _mounted(Disk(tmp_path / "disk", ["-o", "loop"], image))
 
 
 def _mounted(disk):

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+from support.apps import until
 
 FLUSH, FLUSH_THE_LOG, LOSE_THE_LOG = 0, 1, 2
 """What a file system that is shut down does first with what it has not written yet."""
@@ -16,11 +17,12 @@ _EXT4_IOC_SHUTDOWN = 0x8004587D
 
 
 class Disk:
-    """A file system of its own, mounted on *path*."""
+    """A file system of its own, mounted on *path*. *image*: the file that has its content."""
 
-    def __init__(self, path, mount):
+    def __init__(self, path, mount, image=None):
         self.path = path
-        self._mount = mount
+        self._mount = mount if image is None else [*mount, image]
+        self._image = image
         path.mkdir()
         self.is_mounted = False
         self.mount()
@@ -38,9 +40,16 @@ class Disk:
             unmounted = run("umount", self.path)
             if unmounted.returncode == 0:
                 self.is_mounted = False
-                return
+                break
             time.sleep(0.05)
-        raise AssertionError(unmounted.stderr)
+        else:
+            raise AssertionError(unmounted.stderr)
+        # A process that entered a mount namespace of its own in the meantime has it there as well.
+        # Until that process ends, mounting would give back the file system that was shut down.
+        if self._image is not None:
+            until(
+                lambda: not run("losetup", "-j", self._image).stdout, "the end of its other mounts"
+            )
 
     def fill(self):
         """Take all the room there is, to the last byte."""
