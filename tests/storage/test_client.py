@@ -348,4 +348,5 @@ def test_a_node_that_is_closed_just_now_is_not_taken_for_dead(client):
         while not nodes.done():
             dead.update(client.dead_nodes())
 
+    nodes.result()
     assert dead <= {THE_FIRST}
