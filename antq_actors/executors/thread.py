@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.errors import WorkerNotFound
 from antq_actors.executors.base import ASYNC, THREAD, NotReady, attempt_runner
 from antq_actors.jobs import resolver, worker_registry
-from antq_actors.jobs.outcome import GivenBack, NotRun
+from antq_actors.jobs.outcome import COMPLETED, GivenBack, NotRun
 from antq_actors.otp.actors.task_actor import RemoteActor, TaskActor
 from antq_actors.otp.kernel.errors import Interrupt
 from antq_actors.otp.kernel.reasons import ExitReason, Killed, Shutdown
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.cell import ServerRef, Watcher
 
 _INTERRUPT: Final = (Interrupt,)
+
+_COMPLETED: Final = Shutdown(COMPLETED)
+"""The exit reason of nearly all worker actors."""
 
 
 def kind_for(worker: AnyWorker, of_queue: str | None) -> str:
@@ -69,7 +72,8 @@ class WorkerActor(TaskActor):
         runner = attempt_runner(
             self._attempt, clock=self._clock, propagate=_INTERRUPT, is_abandoned=self._has_ended
         )
-        return Shutdown(cell.interruptible.run(cell.stop_requested, runner.run))
+        end = cell.interruptible.run(cell.stop_requested, runner.run)
+        return _COMPLETED if end is COMPLETED else Shutdown(end)
 
     def _has_ended(self) -> bool:
         return self._otp_cell.reason is not None

@@ -54,6 +54,10 @@ class Completed(msgspec.Struct, frozen=True):
     """``perform`` returned."""
 
 
+COMPLETED: Final = Completed()
+"""The outcome of every attempt that completed: it has no value, so one is enough."""
+
+
 class Failed(msgspec.Struct, frozen=True):
     """The attempt failed."""
 

@@ -28,11 +28,11 @@ from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.instant import Instant
 from antq_actors.jobs.job import AttemptError, Job, LateErrors, enter_job
 from antq_actors.jobs.outcome import (
+    COMPLETED,
     OUTCOMES,
     RETRY_DELAY_SECONDS,
     Cancel,
     Cancelled,
-    Completed,
     Fail,
     Failed,
     Outcome,
@@ -52,7 +52,6 @@ log: Final = logging.getLogger("antq_actors.jobs")
 Propagate: TypeAlias = tuple[type[BaseException], ...]
 ReadErrors: TypeAlias = Callable[[], tuple[ErrorEntry, ...]]
 
-_COMPLETED: Final = Completed()
 _RETURNED: Final = (Fail, Cancel, Snooze, *OUTCOMES)
 
 
@@ -123,7 +122,7 @@ class AttemptRunner(msgspec.Struct):
                 returned = self.run_coroutine(_end_if_forked(returned, since))
             if forked_child.generation != since:
                 forked_child.end()
-            return _COMPLETED if returned is None else self._classify(returned)
+            return COMPLETED if returned is None else self._classify(returned)
         except self.propagate:
             raise
         except BaseException as error:  # noqa: BLE001
@@ -144,7 +143,7 @@ class AttemptRunner(msgspec.Struct):
                 returned = await returned
             if forked_child.generation != since:
                 forked_child.end()
-            return _COMPLETED if returned is None else self._classify(returned)
+            return COMPLETED if returned is None else self._classify(returned)
         except self.propagate:
             raise
         except BaseException as error:  # noqa: BLE001 - as in _run; a loop, too, ends with it
@@ -193,7 +192,7 @@ class AttemptRunner(msgspec.Struct):
         # type() and issubclass() run no code of what was returned; its __class__ might.
         if issubclass(type(returned), type) and issubclass(cast("type", returned), _RETURNED):
             return self._finish(Failed(_class_returned(cast("type", returned))))
-        return _COMPLETED
+        return COMPLETED
 
     def _fail(self, error: BaseException) -> Outcome:
         """Return the outcome of an attempt that raised *error*, and log it."""

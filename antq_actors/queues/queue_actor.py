@@ -279,8 +279,7 @@ class QueueActor(GenServer):
         keep it from everyone to the end of the queue.
         """
         state, attempts = self._state, self._attempts
-        exits = attempts.exits
-        exits.drain(attempts.ended)
+        attempts.take_exits()
         if state.too_many_orphans:
             attempts.count_orphans()
         while (request := state.next_fetch()) is not None:
@@ -294,7 +293,7 @@ class QueueActor(GenServer):
                 tag=self._tag,
             )
             self._on_sent(answered)
-            exits.drain(attempts.ended)
+            attempts.take_exits()
             if not self.mailbox.empty():
                 self._advance_soon()
                 break

@@ -11,6 +11,7 @@ Events go in, and what to do comes out:
     next_check          -> seconds                when to look at the store without a reason
     started, not_started, orphans_counted         noted
     exited              -> attempt and end        which attempt ended, and how
+    take_completed                                which attempts completed: settled
     note_stop           -> whether it is new
 
 One request to the store is in flight at a time. What ends in the meantime is collected and goes
@@ -30,6 +31,7 @@ from msgspec.structs import replace
 
 from antq_actors.backoff import Backoff
 from antq_actors.jobs.outcome import (
+    COMPLETED,
     OUTCOMES,
     RETRY_DELAY_SECONDS,
     Cancelled,
@@ -44,6 +46,7 @@ from antq_actors.otp.kernel.reasons import Crash, Killed, Shutdown
 from antq_actors.storage.format.records import Settlement
 
 if TYPE_CHECKING:
+    from collections import deque
     from collections.abc import Collection, Sequence
 
     from antq_actors.jobs.perform import Attempt
@@ -343,6 +346,24 @@ class QueueState:
     def settled(self, job: StoredJob, outcome: Outcome) -> None:
         """Remember the outcome of an execution of *job*, for the next request to the store."""
         self.unsent.append(Settlement(job.id, job.state.execution, outcome))
+
+    def take_completed(self, exits: deque[tuple[ServerRef, ExitReason]]) -> None:
+        """Remove the exits at the head of *exits* with which attempts completed; note each outcome.
+
+        As nearly all exit. The first one that may need more is left, for `exited`.
+        """
+        running, unsent = self.running, self.unsent
+        while exits:
+            ref, reason = exits[0]
+            is_completed = type(reason) is Shutdown and reason.detail is COMPLETED
+            each = running.get(ref) if is_completed else None
+            if each is None or each.timer is not None or each.stop_cause is not None:
+                return
+            job = each.attempt.job
+            # Twice does no harm, so what is removed is noted by then.
+            unsent.append(Settlement(job.id, job.state.execution, COMPLETED))
+            del running[ref]
+            exits.popleft()
 
     def exited(
         self,

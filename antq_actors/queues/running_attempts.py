@@ -129,12 +129,13 @@ class ExitQueue:
         else:
             self._queue.mailbox.deliver(_EXITED)
 
-    def drain(self, on_exit: Callable[[ServerRef, ExitReason], object]) -> None:
-        """Remove the exits of worker actors so far, one by one, and call *on_exit* with each."""
+    def take(self) -> deque[tuple[ServerRef, ExitReason]]:
+        """Return the exits of worker actors, to be removed one by one; all later ones come there.
+
+        The next one after this is announced again.
+        """
         self._notified = False
-        exits = self._exits
-        while exits:
-            on_exit(*exits.popleft())
+        return self._exits
 
 
 class RunningAttempts:
@@ -162,28 +163,33 @@ class RunningAttempts:
 
     def start(self, jobs: Sequence[StoredJob]) -> None:
         """Start a worker actor with an attempt for each of the claimed jobs."""
-        attempts = []
-        for job in jobs:
-            timeout, errors = job.spec.timeout, job.state.errors
-            control = Control(None if timeout is None else time.monotonic() + timeout)
-            read = partial(self._read_errors, job.id, errors) if errors else None
-            attempts.append(Attempt(job, control, read_errors=read))
-        self._start(attempts)
-
-    def _start(self, attempts: list[Attempt], kind: str | None = None) -> None:
-        """Start attempts in their workers' executors, or all in *kind* if the caller knows it."""
+        now = time.monotonic()
         by_kind: dict[str | None, list[Attempt]] = {}
-        for attempt in attempts:
-            chosen = kind
-            if chosen is None and (worker := defined(attempt.job.spec.worker)) is not None:
-                chosen = kind_for(worker, self._settings.executor)
-            by_kind.setdefault(chosen, []).append(attempt)
-        for chosen, those in by_kind.items():
-            for attempt, started in zip(those, self._start_workers(those, chosen), strict=True):
-                if isinstance(started, ServerRef):
-                    self._started(attempt, started)
-                else:
-                    self._not_started(attempt, started)
+        by_worker: dict[str, list[Attempt]] = {}
+        for job in jobs:
+            spec, errors = job.spec, job.state.errors
+            control = Control() if spec.timeout is None else Control(now + spec.timeout)
+            read = partial(self._read_errors, job.id, errors) if errors else None
+            attempts = by_worker.get(spec.worker)
+            if attempts is None:
+                kind = self._kind_of(spec.worker)
+                attempts = by_worker[spec.worker] = by_kind.setdefault(kind, [])
+            attempts.append(Attempt(job, control, None, read))
+        for kind, attempts in by_kind.items():
+            self._start(attempts, kind)
+
+    def _kind_of(self, worker_name: str) -> str | None:
+        """Return the name of a worker's executor; None: the worker has to be found first."""
+        worker = defined(worker_name)
+        return None if worker is None else kind_for(worker, self._settings.executor)
+
+    def _start(self, attempts: list[Attempt], kind: str | None) -> None:
+        """Start attempts in the executor *kind*; None: their worker has to be found first."""
+        for attempt, started in zip(attempts, self._start_workers(attempts, kind), strict=True):
+            if isinstance(started, ServerRef):
+                self._started(attempt, started)
+            else:
+                self._not_started(attempt, started)
 
     def _start_workers(self, attempts: list[Attempt], kind: str | None) -> list[Any]:
         """Start a worker actor for each attempt; return their refs, or why one is not, in order.
@@ -307,7 +313,17 @@ class RunningAttempts:
 
     # ---- ended ----------------------------------------------------------------------------
 
-    def ended(self, ref: ServerRef, reason: ExitReason) -> None:
+    def take_exits(self) -> None:
+        """Settle the attempts whose worker actors exited, or start what is left to do for them."""
+        exits = self.exits.take()
+        while exits:
+            if not jobs_log.isEnabledFor(logging.INFO):
+                self._state.take_completed(exits)
+            if exits:
+                self._ended(*exits[0])
+                exits.popleft()
+
+    def _ended(self, ref: ServerRef, reason: ExitReason) -> None:
         """Settle the attempt of an exited worker actor, or start what is left to do for it."""
         killed_with_parent = type(reason) is Killed and ref.cell.killed_with_parent
         exited = self._state.exited(ref, reason, killed_with_parent=killed_with_parent)
@@ -332,7 +348,7 @@ class RunningAttempts:
         job = attempt.job
         attempt = attempt._replace(control=Control(), failed=failed)
         if job.state.attempts < job.state.max_attempts:
-            self._start([attempt])
+            self._start([attempt], self._kind_of(job.spec.worker))
         else:  # then none of the user's code is asked
             self._state.settled(job, attempt_runner(attempt, clock=self._clock).run())
 

@@ -264,7 +264,7 @@ def test_one_that_swallows_its_interrupt_is_left_to_a_kill(start, gate, notes):
 
     ref = start(notes)
     ref.tell(stubborn)
-    eventually(lambda: ref.cell.interruptible._thread_id is not None)
+    eventually(lambda: ref.cell.interruptible._threads)
     exit(ref, DONE)
     gate.wait_entered()
 

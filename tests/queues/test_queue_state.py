@@ -1,5 +1,6 @@
 """What a queue decides, as plain values: never too many, none forgotten, no idle request."""
 
+from collections import deque
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.control import Control
 from antq_actors.jobs.outcome import (
+    COMPLETED,
     Cancelled,
     Completed,
     Failed,
@@ -38,6 +40,7 @@ from antq_actors.storage.format.records import Claim, Settlement
 
 BY_ITSELF, TIMEOUT, STOP, CANCEL = None, StopCause.TIMEOUT, StopCause.STOP, StopCause.CANCEL
 INTERVAL = 30.0
+COMPLETED_EXIT = Shutdown(COMPLETED)
 
 
 def a_state(concurrency=5, **settings):
@@ -371,6 +374,45 @@ def test_an_attempt_runs_until_its_worker_actor_exited():
     assert (state.running_ids, state.free) == ((1,), 1)
     assert state.unsent == [settlement(2)]
     assert state.exited(2, Shutdown(Completed())) is None
+
+
+def test_completed_attempts_are_taken_from_the_exits_up_to_the_first_other():
+    state = a_state()
+    for id_ in (1, 2, 4):
+        state.started(running(id_))
+    state.started(stopped := running(3, cause=CANCEL))
+    others = [(3, COMPLETED_EXIT), (4, COMPLETED_EXIT)]
+    exits = deque([(2, COMPLETED_EXIT), (1, COMPLETED_EXIT), *others])
+
+    state.take_completed(exits)
+
+    assert state.unsent == [settlement(2), settlement(1)]
+    assert list(exits) == others
+    assert state.exited(*exits.popleft()) == (stopped, Completed())
+    state.take_completed(exits)
+    assert (state.running_ids, list(exits)) == ((), [])
+
+
+@pytest.mark.parametrize("reason", [Shutdown(), Killed(), Shutdown(Snoozed(4.0)), Crash(OSError())])
+def test_an_exit_that_may_need_more_is_not_taken_as_completed(reason):
+    state = a_state()
+    state.started(running(1))
+    exits = deque([(1, reason)])
+
+    state.take_completed(exits)
+
+    assert (state.unsent, state.running_ids, list(exits)) == ([], (1,), [(1, reason)])
+
+
+def test_an_exit_that_is_seen_twice_is_not_taken_as_completed():
+    state = a_state()
+    state.started(running(1))
+    exits = deque([(1, COMPLETED_EXIT)] * 2)
+
+    state.take_completed(exits)
+
+    assert state.exited(*exits.popleft()) is None
+    assert (state.unsent, list(exits)) == ([settlement(1)], [])
 
 
 def test_more_attempts_than_a_lowered_limit_leave_no_slot_free():

@@ -37,8 +37,9 @@ def actor(start):
 
 
 def drained(exits):
-    taken = []
-    exits.drain(lambda ref, reason: taken.append((ref, reason)))
+    taken, waiting = [], exits.take()
+    while waiting:
+        taken.append(waiting.popleft())
     return taken
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from _thread import get_ident
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
@@ -34,7 +35,7 @@ def woken_by(wake: Callable[[], object], fn: Callable[[], T]) -> T:
     For what may wait in C code for an event, as an event loop does: the exception is raised when
     that has come. *wake* is called in another thread, must not wait, and may come too late.
     """
-    me = threading.get_ident()
+    me = get_ident()
     _wakers[me] = wake
     try:
         return fn()
@@ -43,13 +44,19 @@ def woken_by(wake: Callable[[], object], fn: Callable[[], T]) -> T:
 
 
 class Interruptible:
-    """One stretch of code at a time, in one thread; interrupted at most once."""
+    """One stretch of code at a time, in one thread; interrupted at most once.
 
-    __slots__ = ("_lock", "_spent", "_stop", "_thread_id")
+    The thread's number is in a list while the stretch runs. Taking it out is one step, and decides:
+    the thread that runs the stretch ends it, or another thread interrupts it. So a stretch that is
+    not interrupted, as nearly all, takes no lock.
+    """
+
+    __slots__ = ("_lock", "_spent", "_stop", "_threads")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._thread_id: int | None = None
+        """For those that interrupt, and for the thread that has to wait for one of them."""
+        self._threads: list[int] = []
         self._spent = False
         self._stop: Callable[[], object] | None = None
 
@@ -78,20 +85,21 @@ class Interruptible:
 
         *ending* says whether the order to end has come before there was anything to interrupt.
         """
+        threads = self._threads
         try:
             try:
-                with self._lock:
-                    self._thread_id = threading.get_ident()
+                threads.append(get_ident())
                 if ending():
                     raise Interrupt
                 return fn(*args, **kwargs)
             finally:
-                with self._lock:
-                    self._thread_id = None
-                if self._spent:
+                try:
+                    threads.pop()
+                except IndexError:
                     self._close()
         except Interrupt:
-            # It may have hit _close itself. There is only one, so from here on it is quiet.
+            # It may have hit the end of the stretch, or _close itself. There is only one, so from
+            # here on it is quiet.
             self._close()
             raise
 
@@ -105,11 +113,15 @@ class Interruptible:
             if stop is not None:
                 stop()
                 return True
-            if self._thread_id is None or self._spent:
+            if self._spent:
+                return False
+            try:
+                thread_id = self._threads.pop()
+            except IndexError:
                 return False
             self._spent = True
-            _raise_in(self._thread_id, Interrupt)
-            wake = _wakers.get(self._thread_id)
+            _raise_in(thread_id, Interrupt)
+            wake = _wakers.get(thread_id)
             if wake is not None:
                 wake()
             return True
@@ -117,21 +129,25 @@ class Interruptible:
     def look(self, read: Callable[[int], T]) -> T | None:
         """Return ``read(thread)``, given the number of the thread that runs the interruptible code.
 
-        The stretch cannot end in the meantime, so *read* must not take long. None: no stretch runs
-        in a thread.
+        None: no stretch runs in a thread, or it has ended in the meantime.
         """
-        with self._lock:
-            return None if self._thread_id is None else read(self._thread_id)
+        threads = self._threads.copy()
+        if not threads:
+            return None
+        found = read(threads[-1])
+        return found if self._threads else None
 
     def reset_after_fork(self) -> None:
         """Forget the thread in a forked child, where a lost thread may hold the lock."""
         self._lock = threading.Lock()
-        self._thread_id = self._stop = None
+        self._threads.clear()
+        self._stop = None
 
     def _close(self) -> None:
-        with self._lock:
-            self._thread_id = None
-        if self._spent:
+        self._threads.clear()
+        with self._lock:  # whoever has taken the number is through with the interruption
+            is_spent = self._spent
+        if is_spent:
             # If it is not delivered yet, it would hit whatever comes next: it has to come now.
             with suppress(Interrupt):
                 _propagate_pending()

@@ -51,8 +51,15 @@ class RunQueue:
         self._idle: dict[LockType, float] = {}
         """Where idle threads sleep, and since when; in that order. The first one keeps time."""
         self._threads = 0
-        self._wanted = 0
+        self._not_done: list[None] = []
+        """One entry for each function that is wanted and not done. Adding some and removing some is
+        one step each, so it takes no lock, and may happen in a signal's handler."""
         self._waking = False
+
+    @property
+    def _wanted(self) -> int:
+        """How many functions are wanted and not done."""
+        return len(self._not_done)
 
     def run(self, fn: Callable[[], None]) -> None:
         """Run *fn* in a service thread, idle or new. Raises RuntimeError if none can be started."""
@@ -65,7 +72,7 @@ class RunQueue:
         Raises RuntimeError if they cannot be started; then nothing is reserved.
         """
         with self._lock:
-            self._wanted += number
+            self._not_done.extend([None] * number)
             missing = max(0, self._wanted - self._threads)
             self._threads += missing
             threads = self._threads
@@ -78,13 +85,13 @@ class RunQueue:
         except BaseException:  # no thread is left, or Ctrl-C came
             with self._lock:
                 self._threads -= missing - started
-                self._wanted -= number
+            self.unreserve(number)
             raise
 
     def unreserve(self, number: int) -> None:
         """Give up *number* functions for which `reserve` has started service threads."""
-        with self._lock:
-            self._wanted -= number
+        if number:
+            del self._not_done[-number:]
 
     def run_reserved(self, fns: Iterable[Callable[[], None]]) -> None:
         """Have service threads run functions for which `reserve` has started threads; wakes one."""
@@ -98,7 +105,7 @@ class RunQueue:
         Its thread is free then, so none is woken for it, and none has to be started.
         """
         with self._lock:
-            self._wanted += 1
+            self._not_done.append(None)
             self._line.append(fn)
 
     def _wake_one(self) -> None:
@@ -132,33 +139,37 @@ class RunQueue:
     def _serve(self, wake: LockType) -> None:
         thread = threading.current_thread()
         since = forked_child.generation
-        done = 0
+        line, is_done = self._line, self._not_done.pop
         while True:
-            with self._lock:
-                self._wanted -= done
-                done = 0
-                fn = self._line.popleft() if self._line else None
-                if fn is None:
-                    is_first = not self._idle
-                    self._idle[wake] = time.monotonic()
-                else:
-                    self._wake_one()
-            if fn is not None:
-                try:
-                    Context().run(fn)  # what an actor sets there is not seen by the next one
-                except BaseException as error:
-                    forked_child.end_if_forked(since, error)
-                    with self._lock:
-                        self._wanted -= 1
-                    raise
-                if forked_child.generation != since:
-                    forked_child.end()
-                done = 1
-                fn = None  # an actor must not live on in an idle thread's frame
-                continue
-            thread.name = IDLE_NAME
-            if not self._rest(wake, IDLE_TIMEOUT_SECONDS if is_first else -1):
+            try:
+                fn = line.popleft()
+            except IndexError:
+                thread.name = IDLE_NAME
+                if self._rest_if_idle(wake):
+                    continue
                 return
+            if line and self._idle and not self._waking:
+                with self._lock:
+                    self._wake_one()
+            try:
+                Context().run(fn)  # what an actor sets there is not seen by the next one
+            except BaseException as error:
+                forked_child.end_if_forked(since, error)
+                is_done()
+                raise
+            if forked_child.generation != since:
+                forked_child.end()
+            is_done()
+            del fn  # an actor must not live on in an idle thread's frame
+
+    def _rest_if_idle(self, wake: LockType) -> bool:
+        """Let this service thread sleep if nothing waits; False if it should end."""
+        with self._lock:
+            if self._line:  # whoever adds some holds the lock, too
+                return True
+            is_first = not self._idle
+            self._idle[wake] = time.monotonic()
+        return self._rest(wake, IDLE_TIMEOUT_SECONDS if is_first else -1)
 
     def _leave_line(self, wake: LockType) -> None:
         if self._idle.pop(wake, None) is not None:
