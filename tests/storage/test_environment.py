@@ -1,6 +1,7 @@
 import gc
 import os
 import stat
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -217,6 +218,26 @@ def test_a_fork_does_not_use_its_parents_environment_but_may_open_its_own(env):
 
     assert in_a_fork(use_both) == "2"
     assert Store(env).ids(Filter()) == [1, 2]
+
+
+def test_a_fork_closes_its_copy_while_other_threads_look_at_the_store(env):
+    is_over = threading.Event()
+
+    def look():
+        while not is_over.is_set():
+            env.last_transaction()
+
+    threads = [threading.Thread(target=look) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        said = [in_a_fork(lambda: "there") for _ in range(50)]
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+
+    assert said == ["'there'"] * 50
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,11 @@ class Environment:
         """
         self._map_lock = threading.RLock()
         """Its holder keeps the map from being enlarged or closed, and nobody from writing."""
+        self._query_lock = threading.RLock()
+        """Its holder asks LMDB something outside of a transaction, which takes no time. A fork
+        waits for it: LMDB's wrapper counts calls that are under way, and in the child a call of
+        another thread would be under way for ever, and closing the copy would wait for its end.
+        """
         self._directory = os.fspath(path)
         self._data_file = path / "data.mdb"
         self._checked: tuple[int, int, int] | None = None
@@ -248,7 +253,7 @@ class Environment:
             for txn in self._under_way or ():
                 txn.abort()
             self._under_way = None
-        for lock in (self._write_lock, self._map_lock):
+        for lock in (self._write_lock, self._map_lock, self._query_lock):
             while _is_owned(lock):
                 lock.release()
         collector_pause.end_for_thread()
@@ -265,8 +270,9 @@ class Environment:
 
     def last_transaction(self) -> int:
         """Return the number of the last LMDB transaction that any process has committed."""
-        self._check()
-        return int(self._env.info()["last_txnid"])
+        with self._query_lock:
+            self._check()
+            return int(self._env.info()["last_txnid"])
 
     def clear_dead_readers(self) -> None:
         """Have LMDB forget readers whose process was killed, so that their pages can be reused.
@@ -275,7 +281,8 @@ class Environment:
         """
         self._lmdb_lock.take_again()
         if not self._lmdb_lock.is_lost_by(self.lock.find_others()):
-            self._env.reader_check()
+            with self._query_lock:
+                self._env.reader_check()
 
     def copy(self, directory: Path) -> None:
         """Write a compact copy of the data file, as it is now, into an empty directory.
@@ -308,17 +315,19 @@ class Environment:
 
         Return False when a lock is not to be had within *timeout* seconds.
         """
-        if not self._write_lock.acquire(timeout=timeout):
-            return False
-        if self._map_lock.acquire(timeout=timeout):
-            return True
-        self._write_lock.release()
-        return False
+        taken: list[threading.RLock] = []
+        for lock in (self._write_lock, self._map_lock, self._query_lock):
+            if not lock.acquire(timeout=timeout):
+                for each in taken:
+                    each.release()
+                return False
+            taken.append(lock)
+        return True
 
     def unfreeze(self) -> None:
-        """Release both thread locks of the environment that :meth:`freeze` took."""
-        self._map_lock.release()
-        self._write_lock.release()
+        """Release the thread locks of the environment that :meth:`freeze` took."""
+        for lock in (self._query_lock, self._map_lock, self._write_lock):
+            lock.release()
 
     def abandon(self) -> None:
         """Close a forked child's copy of the LMDB environment; the parent's stays open."""
