@@ -37,9 +37,11 @@ class Note(Worker, max_attempts=5):
 
 
 class Slow(Worker, name="cut:Slow"):
-    """Takes so long that it is waited for."""
+    """Takes until it is waited for, however long that takes, or the wait has been cut short."""
 
     def perform(self, job):
+        while not (self.waiters() or self.cut.wait(0.001)):
+            pass
         time.sleep(0.01)
 
 
@@ -177,11 +179,14 @@ def cut_enqueues(cutter, store, thread):
 def cut_waits(cutter, store):
     """The main thread waits until nothing is left to do, and is cut short; then others wait."""
     app = AntQ(a_path(store), queues={"default": 2}).start()
+    Slow.waiters = app._runtime().store.idle.current
     problems = []
     while len(problems) < 3:
         cutter.next()
+        Slow.cut = threading.Event()
         Slow.perform_async()
         error = attempt(functools.partial(cut_one, cutter, app.wait_idle))
+        Slow.cut.set()
         if cutter.where is None:
             break
         began = time.monotonic()
@@ -191,7 +196,7 @@ def cut_waits(cutter, store):
         if is_late or not is_idle or probe is not None or not error.startswith(cutter.what):
             problems.append(f"{cutter.where}: {error}, then {is_idle} and {probe}, late: {is_late}")
     problems += [] if app.wait_idle(timeout=PATIENCE_SECONDS) else ["it is never idle"]
-    problems += [f"{waiter} is still waited for" for waiter in app._runtime().store.idle.current()]
+    problems += [f"{waiter} is still waited for" for waiter in Slow.waiters()]
     report(summary(app, cutter, problems))
 
 
