@@ -214,7 +214,7 @@ class JobStore(JobWriter):
     ) -> tuple[list[StoredJob], Instant | None]:
         """Store that up to *limit* due jobs run on *node*; return them, and when to claim again.
 
-        None instead of the latter: all due jobs were taken.
+        None instead of the latter: no job has to run in isolation now.
         """
         claimed: list[StoredJob] = []
         while len(claimed) < limit:

@@ -181,7 +181,10 @@ class JobWriter(JobReader):
         reason: str,
         queue_name: str | None = None,
     ) -> int:
-        """Give back the jobs that a dead *node* ran, of all queues or one; return how many."""
+        """Interrupt the jobs that run on *node*, of all queues or one; return how many.
+
+        They wait again, or have failed by their last interruption.
+        """
         outcome = Interrupted(reason, max_interruptions)
         return self.settle_all(node=node, outcome=outcome, now=now, queue_name=queue_name)
 
@@ -343,7 +346,7 @@ class JobWriter(JobReader):
     ) -> JobRecord | None:
         """Read the record of a job that the index names with one of these *statuses*.
 
-        None: the job was damaged, and has been failed.
+        None: the job was damaged and has been failed, or there is none, and the index was mended.
         """
         try:
             record = self._existing(id_)
