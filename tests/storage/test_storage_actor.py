@@ -60,8 +60,10 @@ def a_busy(actor):
     with ThreadPoolExecutor(1) as pool:
         busy = pool.submit(otp.call, actor, Write(wait))
         assert reached.wait(30)
-        yield
-        open_.set()
+        try:
+            yield
+        finally:
+            open_.set()
         busy.result(30)
 
 
