@@ -1,6 +1,8 @@
 """An actor that does what the test says and notes the rest; and work that never ends by itself."""
 
+import itertools
 import queue
+import sys
 import threading
 from contextlib import suppress
 
@@ -92,6 +94,31 @@ def postponing(owed):
         return NOREPLY
 
     return postpone
+
+
+def is_interrupted(number, functions, fn, *args):
+    """Call *fn*, which Ctrl-C interrupts at the place *number* within *functions*.
+
+    A place is where one of them begins, and where it has called C code: there CPython raises what
+    a signal has for this thread. Return False if there are fewer.
+    """
+    codes = {function.__code__ for function in functions}
+    places = itertools.count(1)
+
+    def profile(frame, event, _argument):
+        is_place = frame.f_code in codes and event in ("call", "c_return")
+        if is_place and next(places) == number:
+            raise KeyboardInterrupt
+
+    profiler = sys.getprofile()
+    sys.setprofile(profile)
+    try:
+        fn(*args)
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.setprofile(profiler)
+    return False
 
 
 class Gate:

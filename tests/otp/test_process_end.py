@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import itertools
 import logging
 import threading
 import weakref
@@ -9,7 +10,7 @@ from contextlib import suppress
 
 import pykka
 import pytest
-from probe import LONGEST, InThread, Probe, answering, raising
+from probe import LONGEST, Gate, InThread, Probe, answering, is_interrupted, raising
 from supervised import BOOM, DONE, eventually, kill, raise_anew
 
 from antq_actors.otp import (
@@ -32,10 +33,13 @@ from antq_actors.otp import (
     monitor,
     reply,
     send_after,
+    send_request,
     stop,
     trap_exit,
     whereis,
 )
+from antq_actors.otp.kernel.cell import ActorCell
+from antq_actors.otp.kernel.mailbox import Mailbox
 from antq_actors.otp.messaging.calls import call_by_message
 
 OUT_OF_THE_WAY = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -267,6 +271,36 @@ def test_a_question_that_is_being_handled_is_answered_by_a_kill(start, gate):
 
 
 @pytest.mark.rule(69, 70, 71)
+def test_a_kill_that_ctrl_c_cuts_short_is_told_to_all_who_wait(start):
+    functions = (ActorCell.die, ActorCell._part, ActorCell._answer, Mailbox.close)
+
+    for number in itertools.count(1):
+        ref, gate = start(), Gate()
+        calls = [send_request(ref, answering(NOREPLY))]
+        asks = [ref.ask(answering(NOREPLY), block=False)]
+        gate.hold(ref)
+        calls.append(send_request(ref, answering("too late")))
+        asks.append(ref.ask(answering("too late"), block=False))
+        end = monitor(ref)
+
+        is_cut_short = is_interrupted(number, functions, kill, ref)
+
+        gate.open()
+        if ref.cell.reason is None:  # it was cut short before it began
+            kill(ref)
+        assert end.wait(LONGEST).reason == Killed()
+        for each in calls:
+            with pytest.raises(CallExit):
+                each.wait(LONGEST)
+        for each in asks:
+            with pytest.raises(pykka.ActorDeadError):
+                each.get(timeout=LONGEST)
+        if not is_cut_short:
+            break
+
+    assert number > 10
+
+
 def test_the_dead_take_nothing(start):
     ref = start()
     stop(ref)

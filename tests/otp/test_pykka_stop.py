@@ -5,12 +5,11 @@ After ``ActorRegistry.stop_all()`` all of a tree has stopped, and nobody comes b
 import itertools
 import logging
 import random
-import sys
 import threading
 
 import pykka
 import pytest
-from probe import LONGEST, InThread
+from probe import LONGEST, InThread, is_interrupted
 from supervised import BOOM, Child, eventually, kill, raise_anew
 
 from antq_actors.otp import (
@@ -328,46 +327,20 @@ def test_actors_that_stop_all_did_not_reach_are_supervised_as_before(log, gate):
     end.wait(LONGEST)
 
 
-@pytest.fixture
-def interrupted_before_line():
-    """Return a function that calls stop_all, which Ctrl-C interrupts before its line *number*."""
-    tracer = sys.gettrace()
-    codes = (pykka_registry.stop_all.__code__, pykka_registry._note_stop.__code__)
-
-    def stop_all(number):
-        lines = itertools.count(1)
-
-        def trace(frame, event, _argument):
-            if frame.f_code not in codes:
-                return None
-            if event == "line" and next(lines) == number:
-                raise KeyboardInterrupt
-            return trace
-
-        sys.settrace(trace)
-        try:
-            pykka.ActorRegistry.stop_all()
-        finally:
-            sys.settrace(tracer)
-
-    return stop_all
-
-
-def test_actors_that_an_interrupted_stop_all_did_not_reach_are_supervised(
-    log, interrupted_before_line
-):
-    Supervisor.start([Fragile.child_spec("leaf", log, name="leaf")], max_restarts=100)
+def test_actors_that_an_interrupted_stop_all_did_not_reach_are_supervised(log):
+    functions = (pykka_registry.stop_all, pykka_registry._note_stop)
+    branch = Supervisor.child_spec([Fragile.child_spec("leaf", log, name="leaf")], max_restarts=100)
+    Supervisor.start([branch])
     log.take(1)
 
     for number in itertools.count(1):
-        with pytest.raises(KeyboardInterrupt):
-            interrupted_before_line(number)
+        assert is_interrupted(number, functions, pykka.ActorRegistry.stop_all)
         if (leaf := whereis("leaf")) is None:
             break
         cast(leaf, "crash")
         assert [entry[:2] for entry in log.take(2)] == [(DOWN, "leaf"), (UP, "leaf")]
 
-    assert number > 5
+    assert number > 3
     pykka.ActorRegistry.stop_all()
 
 

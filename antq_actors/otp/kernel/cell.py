@@ -289,23 +289,27 @@ class ActorCell:
         OTP's order: nothing more gets in, names are free (otp rule 62), whoever waited for an
         answer is told, then those who watch, then those who are linked.
         """
-        with self._lock:
-            if self.reason is not None:
-                return False
-            self.reason = reason
-            if abandon and self.thread is not None:
-                # Under the lock, which the thread takes, too, before it takes itself off the list.
-                self.is_abandoned = True
-                stopping.add_abandoned(self, self.thread)
-            watchers, self._watchers = self._watchers, {}
-            links, self._links = self._links, {}
-            cleanups, self._cleanups = self._cleanups, None
+        watchers: dict[object, Watcher] = {}
+        links: dict[ActorCell, None] = {}
+        cleanups: dict[Cleanup, None] | None = None
         try:
+            with self._lock:
+                if self.reason is not None:
+                    return False
+                watchers, links, cleanups = self._watchers, self._links, self._cleanups
+                self.reason = reason
+                if abandon and self.thread is not None:
+                    # Under the lock, which the thread takes, too, before it takes itself off the
+                    # list.
+                    self.is_abandoned = True
+                    stopping.add_abandoned(self, self.thread)
+                self._watchers, self._links, self._cleanups = {}, {}, None
             self._part(reason, cleanups, watchers, links)
         except BaseException:
             # Ctrl-C in a thread that kills it, say: those who wait must hear of the end all the
             # same, and rather twice.
-            self._part(reason, cleanups, watchers, links)
+            if self.reason is reason:
+                self._part(reason, cleanups, watchers, links)
             raise
         return True
 
@@ -332,6 +336,7 @@ class ActorCell:
             living.pop(self, None)
             if unanswered or self.started is not None:
                 self._answer(unanswered, reason)
+                self.mailbox.unanswered = ()
             for watcher in watchers.values():
                 watcher(ref, reason)
             if links:

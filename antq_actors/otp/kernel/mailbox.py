@@ -67,6 +67,8 @@ class Mailbox:
     """None until the first one comes."""
     was_idle = False
     """Whether the actor's thread waited for a message when this was closed."""
+    unanswered: Sequence[Call | Envelope[Any]] = ()
+    """What `close` returned, until all of it is answered; an end that is cut short begins anew."""
 
     # What matters to those alone who sleep stands in the class until they do.
     _wake: LockType | None = None
@@ -376,7 +378,7 @@ class Mailbox:
                 self.signals = None
                 if self.was_idle:
                     self._rouse()
-                return ()
+                return self.unanswered
             waiting = list(self.messages or ())
             unanswered: list[Call | Envelope[Any]] = [
                 each if each.reply_to is not None else each.message
@@ -387,6 +389,8 @@ class Mailbox:
             if self._asked is not None and self._asked not in self._open_asks:
                 unanswered.append(self._asked)
             unanswered += self.calls
+            unanswered += self.unanswered
+            self.unanswered = unanswered
             # All of it is noted, and may go; what comes in this moment is taken back by its sender.
             for envelope in waiting:
                 _remove(self.messages, envelope)
