@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import FrameType
 
-    from antq_actors.otp.kernel.cell import ServerRef
+    from antq_actors.otp.kernel.cell import ActorCell
 
 _MOST_FRAMES: Final = 1_000
 """Innermost frames that are read: an endless recursion must not hold up the reader."""
@@ -58,12 +58,12 @@ def leave_coroutine() -> None:
     _loops.pop(threading.get_ident(), None)
 
 
-def of_worker_actor(ref: ServerRef) -> str | None:
+def of_worker_actor(cell: ActorCell) -> str | None:
     """Return the stack of the attempt that a worker actor performs in its own thread, as text.
 
     None: it performs none at this moment, or not in its thread.
     """
-    interruptible = ref.cell.interruptible
+    interruptible = cell.interruptible
     if not isinstance(interruptible, Interruptible):
         return None
     found = interruptible.look(_frames_of_thread)

@@ -9,15 +9,16 @@ actor has no thread, and represents an attempt that is performed elsewhere. `kin
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from antq_actors.errors import WorkerNotFound
 from antq_actors.executors.base import ASYNC, THREAD, NotReady, attempt_runner
 from antq_actors.jobs import resolver, worker_registry
 from antq_actors.jobs.outcome import COMPLETED, GivenBack, NotRun
-from antq_actors.otp.actors.task_actor import RemoteActor, TaskActor
+from antq_actors.otp.actors.task_actor import RemoteActor, TaskActor, TaskCell
 from antq_actors.otp.kernel.errors import Interrupt
 from antq_actors.otp.kernel.reasons import ExitReason, Killed, Shutdown
+from antq_actors.otp.kernel.stopping import Interruptible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.resolver import AnyWorker
-    from antq_actors.otp.kernel.cell import ServerRef, Watcher
+    from antq_actors.otp.kernel.cell import ActorCell, ServerRef, Watcher
 
 _INTERRUPT: Final = (Interrupt,)
 
@@ -50,40 +51,54 @@ def kind_for(worker: AnyWorker, of_queue: str | None) -> str:
 
 
 class WorkerActor(TaskActor):
-    """Performs one job. An exit signal interrupts it.
-
-    *watcher* is called with its end, whose reason has the job's outcome.
-    """
+    """Performs one job. An exit signal interrupts it. Nearly all are a `WorkerCell` and no more."""
 
     end_is_reported_elsewhere = True
 
-    def __init__(
-        self, attempt: Attempt, clock: Callable[[], Instant], key: object, watcher: Watcher
-    ) -> None:
-        super().__init__()
-        self._attempt = attempt
+
+class WorkerCell(TaskCell):
+    """The cell of a worker actor whose worker is known; *exits* collects its end.
+
+    The end's reason has the job's outcome.
+    """
+
+    actor_class = WorkerActor
+
+    def __init__(self, attempt: Attempt, clock: Callable[[], Instant], exits: Exits) -> None:
+        self.interruptible = Interruptible()
+        self.attempt = attempt
         self._clock = clock
-        # From birth: an actor that ended before it was watched would have taken its outcome along.
-        self._otp_cell.watch(key, watcher)
+        self._exits = exits
 
     def run(self) -> ExitReason:
         """Perform the job in this actor's thread, and end with its outcome."""
-        cell = self._otp_cell
-        runner = attempt_runner(
-            self._attempt, clock=self._clock, propagate=_INTERRUPT, is_abandoned=self._has_ended
-        )
-        end = cell.interruptible.run(cell.stop_requested, runner.run)
-        return _COMPLETED if end is COMPLETED else Shutdown(end)
+        return _perform(self, self.attempt, self._clock)
 
-    def _has_ended(self) -> bool:
-        return self._otp_cell.reason is not None
+    def on_exit(self, reason: ExitReason) -> None:
+        """Have the queue take this actor's exit."""
+        self._exits.add(self, reason)
+
+
+class Exits(Protocol):
+    """What collects the exits of worker actors."""
+
+    def add(self, cell: ActorCell, reason: ExitReason, /) -> None:
+        """Add the exit of a worker actor, in any thread."""
+
+
+def _perform(cell: ActorCell, attempt: Attempt, clock: Callable[[], Instant]) -> ExitReason:
+    """Perform the job of *attempt* in the thread of *cell*; return the reason to end with."""
+    runner = attempt_runner(attempt, clock=clock, propagate=_INTERRUPT, is_abandoned=cell.has_ended)
+    end = cell.interruptible.run(cell.stop_requested, runner.run)
+    return _COMPLETED if end is COMPLETED else Shutdown(end)
 
 
 class FindingWorker(WorkerActor):
     """Performs a job whose worker is not known yet: it may be for another executor.
 
     Finding it may import it, which takes its time. A job whose worker ``__main__`` may still define
-    is put off, and nothing is counted. *of_queue*: the executor of its queue.
+    is put off, and nothing is counted. *of_queue*: the executor of its queue. *watcher* is called
+    with its end, whose reason has the job's outcome.
     """
 
     def __init__(
@@ -94,14 +109,18 @@ class FindingWorker(WorkerActor):
         key: object,
         watcher: Watcher,
     ) -> None:
-        super().__init__(attempt, clock, key, watcher)
+        super().__init__()
+        self._attempt = attempt
+        self._clock = clock
         self._of_queue = of_queue
+        # From birth: an actor that ended before it was watched would have taken its outcome along.
+        self._otp_cell.watch(key, watcher)
 
     def run(self) -> ExitReason:
         """Find the worker, which may import it; perform the job if its executor is ``thread``."""
         cell = self._otp_cell
         end = cell.interruptible.run(cell.stop_requested, self._find)
-        return super().run() if end is None else Shutdown(end)
+        return Shutdown(end) if end is not None else _perform(cell, self._attempt, self._clock)
 
     def _find(self) -> Outcome | NotRun | None:
         """Import the job's worker; return why this thread does not perform it, or None."""

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.state import StoredJob
-    from antq_actors.otp.kernel.cell import ServerRef
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.otp.messaging.timers import Timer
     from antq_actors.storage.format.records import Cancellation, Claim
@@ -89,12 +89,13 @@ class StopCause(Enum):
     STOP = "stop"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class RunningAttempt:
     """An attempt and the worker actor that performs it."""
 
     attempt: Attempt
-    ref: ServerRef
+    cell: ActorCell
+    """The actor's: most never have a ref."""
     timer: Timer | None = None
     """The queue actor's, for the job's timeout."""
     stop_cause: StopCause | None = None
@@ -170,7 +171,7 @@ class QueueState:
     """Threads that were abandoned and still run, at which nothing is claimed."""
     max_interruptions: int
 
-    running: dict[ServerRef, RunningAttempt] = field(default_factory=dict)
+    running: dict[ActorCell, RunningAttempt] = field(default_factory=dict)
     unsent: list[Settlement] = field(default_factory=list)
     """Outcomes that the store has not acknowledged and that are not in flight."""
     in_flight: FetchRequest | None = None
@@ -329,9 +330,9 @@ class QueueState:
 
     # ---- attempts -------------------------------------------------------------------------
 
-    def started(self, running: RunningAttempt) -> None:
-        """Remember an attempt of a job that runs in the queue."""
-        self.running[running.ref] = running
+    def started(self, *attempts: RunningAttempt) -> None:
+        """Remember attempts of jobs that run in the queue."""
+        self.running.update([(each.cell, each) for each in attempts])
 
     def not_started(self, attempt: Attempt) -> bool:
         """Remember to give back a job that cannot start, and back off; return whether that is new.
@@ -347,27 +348,27 @@ class QueueState:
         """Remember the outcome of an execution of *job*, for the next request to the store."""
         self.unsent.append(Settlement(job.id, job.state.execution, outcome))
 
-    def take_completed(self, exits: deque[tuple[ServerRef, ExitReason]]) -> None:
+    def take_completed(self, exits: deque[tuple[ActorCell, ExitReason]]) -> None:
         """Remove the exits at the head of *exits* with which attempts completed; note each outcome.
 
         As nearly all exit. The first one that may need more is left, for `exited`.
         """
         running, unsent = self.running, self.unsent
         while exits:
-            ref, reason = exits[0]
+            cell, reason = exits[0]
             is_completed = type(reason) is Shutdown and reason.detail is COMPLETED
-            each = running.get(ref) if is_completed else None
+            each = running.get(cell) if is_completed else None
             if each is None or each.timer is not None or each.stop_cause is not None:
                 return
             job = each.attempt.job
             # Twice does no harm, so what is removed is noted by then.
             unsent.append(Settlement(job.id, job.state.execution, COMPLETED))
-            del running[ref]
+            del running[cell]
             exits.popleft()
 
     def exited(
         self,
-        ref: ServerRef,
+        cell: ActorCell,
         reason: ExitReason,
         *,
         killed_with_parent: bool = False,
@@ -380,7 +381,7 @@ class QueueState:
         ``retry_in`` was ended from outside, so its worker has yet to be asked for the delay.
         *is_last*: nothing more may be started, as the queue ends; so each end is an outcome.
         """
-        running = self.running.pop(ref, None)
+        running = self.running.pop(cell, None)
         if running is None:
             return None
         end = verdict(running, reason)

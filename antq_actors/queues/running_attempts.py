@@ -17,7 +17,13 @@ from pykka._envelope import Envelope
 
 from antq_actors.executors import places
 from antq_actors.executors.base import THREAD, NotReady, attempt_runner
-from antq_actors.executors.thread import FindingWorker, RemoteWorker, WorkerActor, kind_for
+from antq_actors.executors.thread import (
+    FindingWorker,
+    RemoteWorker,
+    WorkerActor,
+    WorkerCell,
+    kind_for,
+)
 from antq_actors.jobs import instant
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, NotRun, Snoozed
@@ -36,11 +42,12 @@ from antq_actors.queues.dispatch import QueueExecutors
 from antq_actors.queues.queue_state import RunningAttempt, StopCause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.state import ErrorEntry, StoredJob
+    from antq_actors.otp.actors.task_actor import TaskCell
     from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.queues.messages import QueueSettings
@@ -65,19 +72,19 @@ _LOGGED_ENDS: Final = {Completed: "completed", Cancelled: "was cancelled", Snooz
 class TimedOut(NamedTuple):
     """An attempt has taken longer than it may."""
 
-    ref: ServerRef
+    cell: ActorCell
 
 
 class InterruptNow(NamedTuple):
     """An attempt has had its time to end by itself."""
 
-    ref: ServerRef
+    cell: ActorCell
 
 
 class Abandon(NamedTuple):
     """An interrupted attempt has had its time to end."""
 
-    ref: ServerRef
+    cell: ActorCell
 
 
 class WorkersExited(NamedTuple):
@@ -107,21 +114,25 @@ class ExitQueue:
         self._queue = queue
         self.paused = False
         """Whether the queue actor will take them without a message."""
-        self._exits: deque[tuple[ServerRef, ExitReason]] = deque()
+        self._exits: deque[tuple[ActorCell, ExitReason]] = deque()
         self._notified = False
         self._run_turn = partial(calls.run_pending, queue)
 
     def push(self, ref: ServerRef, reason: ExitReason, /) -> None:
+        """Add the exit of the worker actor *ref*, as `add` does."""
+        self.add(ref.cell, reason)
+
+    def add(self, cell: ActorCell, reason: ExitReason, /) -> None:
         """Add the exit of a worker actor, in any thread, and wake the queue actor if need be."""
         # Added before the flags are read, which are lowered before the exits are taken: so an exit
         # of this moment is either announced or taken.
-        self._exits.append((ref, reason))
+        self._exits.append((cell, reason))
         if self.paused or self._notified:
             return
         self._notified = True
         if calls.defer_turn(self._queue):
             self._queue.mailbox.deliver(_EXITED, wake=False)
-        elif ref.cell.thread is threading.current_thread():
+        elif cell.thread is threading.current_thread():
             # Soon it has nothing more to do, and runs the queue's turn itself: when the worker
             # actors that wait for a thread have begun, so that there is more to settle at once.
             self._queue.mailbox.deliver(_EXITED, wake=False)
@@ -129,7 +140,7 @@ class ExitQueue:
         else:
             self._queue.mailbox.deliver(_EXITED)
 
-    def take(self) -> deque[tuple[ServerRef, ExitReason]]:
+    def take(self) -> deque[tuple[ActorCell, ExitReason]]:
         """Return the exits of worker actors, to be removed one by one; all later ones come there.
 
         The next one after this is announced again.
@@ -156,7 +167,7 @@ class RunningAttempts:
         self._clock = clock
         self.exits = ExitQueue(queue.cell)
         self.executors = QueueExecutors(settings, clock, state.concurrency)
-        self._orphans: dict[ServerRef, int] = {}
+        self._orphans: dict[ActorCell, int] = {}
         """Actors whose threads were abandoned, and the ids of their jobs."""
 
     # ---- started --------------------------------------------------------------------------
@@ -185,24 +196,40 @@ class RunningAttempts:
 
     def _start(self, attempts: list[Attempt], kind: str | None) -> None:
         """Start attempts in the executor *kind*; None: their worker has to be found first."""
+        if kind == THREAD:
+            self._start_in_threads(attempts)
+            return
         for attempt, started in zip(attempts, self._start_workers(attempts, kind), strict=True):
             if isinstance(started, ServerRef):
-                self._started(attempt, started)
+                self._started([RunningAttempt(attempt, started.cell)])
             else:
                 self._not_started(attempt, started)
+
+    def _start_in_threads(self, attempts: list[Attempt]) -> None:
+        """Start a worker actor with a thread for each attempt, whose worker is known."""
+        clock, exits = self._clock, self.exits
+        cells = [WorkerCell(attempt, clock, exits) for attempt in attempts]
+        failed: Iterable[tuple[TaskCell, Exception]]
+        try:
+            failed = DynamicSupervisor.start_tasks(self._settings.workers, _IN_A_THREAD, cells)
+        except CallExit as error:  # of a supervisor: this actor will end as well
+            failed = [(cell, error) for cell in cells]
+        errors = dict(failed)
+        self._started([RunningAttempt(cell.attempt, cell) for cell in cells if cell not in errors])
+        for cell in cells if errors else ():
+            if cell in errors:
+                self._not_started(cell.attempt, errors[cell])
 
     def _start_workers(self, attempts: list[Attempt], kind: str | None) -> list[Any]:
         """Start a worker actor for each attempt; return their refs, or why one is not, in order.
 
         *kind*: the executor; None: the worker has to be found first.
         """
-        exits, push, clock = self.exits, self.exits.push, self._clock
+        exits, push = self.exits, self.exits.push
         each_args: list[tuple[Any, ...]]
         try:
-            if kind == THREAD:
-                spec, each_args = _IN_A_THREAD, [(each, clock, exits, push) for each in attempts]
-            elif kind is None:
-                of_queue = self._settings.executor
+            if kind is None:
+                clock, of_queue = self._clock, self._settings.executor
                 spec = _TO_BE_FOUND
                 each_args = [(each, clock, of_queue, exits, push) for each in attempts]
             else:
@@ -212,14 +239,15 @@ class RunningAttempts:
         except (CallExit, NotReady) as error:  # of a supervisor: this actor will end as well
             return [error] * len(attempts)
 
-    def _started(self, attempt: Attempt, ref: ServerRef) -> None:
-        running = RunningAttempt(attempt, ref)
-        self._state.started(running)
-        timeout = attempt.job.spec.timeout
-        if attempt.failed is not None:
-            timeout = INTERRUPTION_TIMEOUT_SECONDS
-        if timeout is not None:
-            running.timer = self._later(timeout, TimedOut(ref))
+    def _started(self, attempts: Sequence[RunningAttempt]) -> None:
+        self._state.started(*attempts)
+        for running in attempts:
+            attempt = running.attempt
+            timeout = attempt.job.spec.timeout
+            if attempt.failed is not None:
+                timeout = INTERRUPTION_TIMEOUT_SECONDS
+            if timeout is not None:
+                running.timer = self._later(timeout, TimedOut(running.cell))
 
     def _not_started(self, attempt: Attempt, error: object) -> None:
         if self._state.not_started(attempt):
@@ -229,7 +257,7 @@ class RunningAttempts:
 
     def on_time(self, message: TimedOut | InterruptNow | Abandon) -> None:
         """Stop, interrupt or abandon an attempt whose timer has fired, if it still runs."""
-        running = self._state.running.get(message.ref)
+        running = self._state.running.get(message.cell)
         if running is None:
             return
         match message:
@@ -263,13 +291,13 @@ class RunningAttempts:
             _note_place(running)
         control.request_stop()
         if control.watched:
-            self._later(COOPERATION_TIMEOUT_SECONDS, InterruptNow(running.ref))
+            self._later(COOPERATION_TIMEOUT_SECONDS, InterruptNow(running.cell))
         else:
             self._interrupt(running)
 
     def _interrupt(self, running: RunningAttempt) -> None:
-        links.exit(running.ref, Shutdown(running.stop_cause))
-        self._later(INTERRUPTION_TIMEOUT_SECONDS, Abandon(running.ref))
+        links.exit(running.cell.ref, Shutdown(running.stop_cause))
+        self._later(INTERRUPTION_TIMEOUT_SECONDS, Abandon(running.cell))
 
     def _abandon(self, running: RunningAttempt) -> None:
         """Kill the worker actor of an attempt that did not end when it was interrupted."""
@@ -279,9 +307,9 @@ class RunningAttempts:
             running.attempt.job.id,
             self._settings.name,
         )
-        links.exit(running.ref, Killed())
-        if is_abandoned(running.ref.cell):
-            self._orphans[running.ref] = running.attempt.job.id
+        links.exit(running.cell.ref, Killed())
+        if is_abandoned(running.cell):
+            self._orphans[running.cell] = running.attempt.job.id
 
     # ---- what is known of them ------------------------------------------------------------
 
@@ -295,7 +323,7 @@ class RunningAttempts:
 
     def orphans(self) -> tuple[int, ...]:
         """Return the ids of the jobs whose threads were abandoned and still run."""
-        self._orphans = {ref: id_ for ref, id_ in self._orphans.items() if is_abandoned(ref.cell)}
+        self._orphans = {cell: id_ for cell, id_ in self._orphans.items() if is_abandoned(cell)}
         return tuple(sorted(self._orphans.values()))
 
     def count_orphans(self) -> None:
@@ -323,10 +351,10 @@ class RunningAttempts:
                 self._ended(*exits[0])
                 exits.popleft()
 
-    def _ended(self, ref: ServerRef, reason: ExitReason) -> None:
+    def _ended(self, cell: ActorCell, reason: ExitReason) -> None:
         """Settle the attempt of an exited worker actor, or start what is left to do for it."""
-        killed_with_parent = type(reason) is Killed and ref.cell.killed_with_parent
-        exited = self._state.exited(ref, reason, killed_with_parent=killed_with_parent)
+        killed_with_parent = type(reason) is Killed and cell.killed_with_parent
+        exited = self._state.exited(cell, reason, killed_with_parent=killed_with_parent)
         if exited is None:
             return
         running, end = exited
@@ -354,18 +382,16 @@ class RunningAttempts:
 
     def end_all(self, timeout: float) -> None:
         """Wait for the stopped attempts, abandon those that do not end, start nothing more."""
-        watches = [(each, DeathWatch(each.ref)) for each in self._state.running.values()]
+        watches = [(each, DeathWatch(each.cell.ref)) for each in self._state.running.values()]
         deadline = time.monotonic() + timeout
         for running, watch in watches:
             if watch.wait(max(0.0, deadline - time.monotonic())) is None:
                 self._abandon(running)
             # Not what a watch returns: of an actor that ended before, the Down is in the mailbox.
-            cell = running.ref.cell
+            cell = running.cell
             reason = cell.reason or Killed()
             is_killed_with_parent = cell.killed_with_parent and isinstance(reason, Killed)
-            self._state.exited(
-                running.ref, reason, killed_with_parent=is_killed_with_parent, is_last=True
-            )
+            self._state.exited(cell, reason, killed_with_parent=is_killed_with_parent, is_last=True)
 
     def _later(self, seconds: float, message: object) -> timers.Timer:
         return timers.send_after(self._queue, message, seconds)
@@ -378,7 +404,7 @@ def _note_place(running: RunningAttempt) -> None:
         if control.on_locate is not None:
             control.on_locate()
         else:
-            control.place = places.of_worker_actor(running.ref)
+            control.place = places.of_worker_actor(running.cell)
     except Exception:
         # It reads what other threads are changing. Whatever comes of that, time is over.
         log.debug("no place of job #%d is known", running.attempt.job.id, exc_info=True)

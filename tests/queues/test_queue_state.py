@@ -58,7 +58,7 @@ def a_job(id_, *, timeout=None, attempts=1):
 
 
 def running(id_, *, failed=None, cause=None, **job):
-    """A running attempt; the job's id is its ref as well."""
+    """A running attempt; the job's id is its cell as well."""
     return RunningAttempt(Attempt(a_job(id_, **job), Control(), failed=failed), id_, None, cause)
 
 
@@ -727,7 +727,7 @@ class AnyQueue(RuleBasedStateMachine):
         assert ids(to_start) == claimed[:free]
         self.expected += claimed[free:]
         to_stop = self.state.cancelled([(id_, 1) for id_ in self.cancelled])
-        assert {each.ref for each in to_stop} == self.cancelled & set(self.running)
+        assert {each.cell for each in to_stop} == self.cancelled & set(self.running)
         self.cancelled.clear()
         for job in to_start:
             one = running(job.id, timeout=1.5)

@@ -49,7 +49,7 @@ def test_an_exit_is_announced_and_taken_once(queue, actor):
     exits.push(actor, Normal())
 
     assert queue.ask("told") == 1
-    assert drained(exits) == [(actor, Normal())]
+    assert drained(exits) == [(actor.cell, Normal())]
     assert drained(exits) == []
 
 
@@ -72,7 +72,7 @@ def test_a_paused_exit_queue_sends_no_message(queue, actor):
     exits.push(actor, Normal())
 
     assert queue.ask("told") == 0
-    assert drained(exits) == [(actor, Normal())]
+    assert drained(exits) == [(actor.cell, Normal())]
 
 
 def test_no_exit_of_many_at_once_is_lost(queue, actor):

@@ -2,25 +2,36 @@
 
 A `TaskActor` does it in a thread of its own. A `RemoteActor` has none: an event loop has ten
 thousand things under way in one thread, another process has them in none of ours. Each is still an
-actor of its own, with a supervisor, a place in the tree, an exit reason and one end.
+actor of its own, with a supervisor, a place in the tree, an exit reason and one end. Most live for
+a moment, and nobody asks anything of them: of a `TaskCell` all but the cell is made when it is
+asked for.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
+import threading
 import time
+import weakref
+from _thread import RLock
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from antq_actors.otp.actors.gen_server import GenServer
-from antq_actors.otp.kernel.cell import ServerRef, living, local
+from antq_actors.otp.events import stream
+from antq_actors.otp.kernel.cell import ActorCell, ServerRef, living, local, next_number
 from antq_actors.otp.kernel.errors import Interrupt, Stop
+from antq_actors.otp.kernel.loop import end_life
 from antq_actors.otp.kernel.mailbox import Mailbox
 from antq_actors.otp.kernel.messages import Continue, ExitSignal
-from antq_actors.otp.kernel.reasons import Crash, ExitReason, Killed
+from antq_actors.otp.kernel.reasons import ORDERLY, Crash, ExitReason, Killed
+from antq_actors.otp.kernel.stopping import Interruptible
 
 if TYPE_CHECKING:
-    from threading import Event
+    from threading import Event, Thread
+
+    from antq_actors.otp.kernel.messages import Observer, Promise
 
 _numbers: Final = itertools.count(1)
 
@@ -46,6 +57,14 @@ class TaskActor(GenServer):
         self.actor_inbox = mailbox = Mailbox()  # type: ignore[assignment] # it can do more
         self._otp_ref = self._actor_ref = ref = ServerRef(self, mailbox, registered=False)
         self._otp_cell = ref.cell
+
+    def _otp_be(self, cell: TaskCell, urn: str, mailbox: Mailbox) -> ServerRef:
+        """Make this the actor object of a task cell that runs; return the ref to both."""
+        self.actor_urn = urn
+        self.actor_inbox = mailbox  # type: ignore[assignment] # it can do more
+        self._otp_cell = cell
+        self._otp_ref = self._actor_ref = ServerRef.of(cell, urn, mailbox, weakref.ref(self))
+        return self._otp_ref
 
     @cached_property
     def actor_stopped(self) -> Event:  # type: ignore[override] # pykka.Actor.__init__ may set it
@@ -86,8 +105,13 @@ class TaskActor(GenServer):
 
     def ordered_reason(self) -> ExitReason:
         """Take the exit signal that ends this actor from its mailbox, and return its reason."""
-        signal = self.mailbox.get(0)
-        return signal.reason if isinstance(signal, ExitSignal) else Killed()
+        return ordered_reason(self.mailbox)
+
+
+def ordered_reason(mailbox: Mailbox) -> ExitReason:
+    """Take the exit signal that ends an actor from its *mailbox*, and return its reason."""
+    signal = mailbox.get(0)
+    return signal.reason if isinstance(signal, ExitSignal) else Killed()
 
 
 class _Nothing:
@@ -154,3 +178,193 @@ class RemoteActor(TaskActor):
             cell.interruptible = _NOTHING  # type: ignore[assignment] # as in finish
             self.on_kill()
         return True
+
+
+# ---- cells that are all there is of an actor -----------------------------------------------------
+
+_making = RLock()
+"""Of all task cells, for a few steps: whether one is made into a whole actor, or ends before."""
+
+_ON_DEMAND: Final = frozenset(
+    (
+        *("actor_urn", "actor_weakref", "mailbox", "number"),
+        *("_actor", "_cleanups", "_links", "_lock", "_ref", "_watchers"),
+    )
+)
+"""What a task cell has when somebody has asked for any of it."""
+
+
+_NOTHING_LEFT: Final = weakref.ref(_Nothing())
+"""What leads to the ref or to the actor object of an actor that had ended before it was made."""
+
+
+class TaskCell(ActorCell):
+    """An actor with one thing to do, of which nothing but its cell is made until somebody asks.
+
+    A DynamicSupervisor starts it with ``start_tasks``, as a temporary child. Subclasses write
+    ``run`` and ``on_exit``. Whoever reads what is not there yet (its ref, its mailbox, its number,
+    who watches it, what it is linked to) has all of it made at once, and from then on it is like
+    any other task actor. If it ends before, nobody is waiting to hear of that.
+    """
+
+    actor_class: type[TaskActor]
+
+    # What an ActorCell has from its begin, as it is in one that nobody has changed yet.
+    reason: ExitReason | None = None
+    name: str | None = None
+    parent: ServerRef | None = None
+    started: Promise | None = None
+    thread: Thread | None = None
+    current_message: tuple[Any, float] | None = None
+    observers: tuple[Observer, ...] = ()
+    _registered = False
+    _ref_type = ServerRef
+    _is_made = False
+    started_at = 0.0
+
+    def __init__(self) -> None:
+        self.interruptible = Interruptible()
+
+    def run(self) -> ExitReason:
+        """Do the actor's one task, in its own thread, and return the exit reason to end with."""
+        raise NotImplementedError
+
+    def on_exit(self, reason: ExitReason) -> None:
+        """Note that the actor has ended, in the ending thread, before all others hear of it."""
+
+    if not TYPE_CHECKING:  # it would hide what is misspelt
+
+        def __getattr__(self, name: str) -> Any:
+            if name not in _ON_DEMAND:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            self._make()
+            return self.__dict__[name]
+
+    @property
+    def ref(self) -> ServerRef:
+        """The ServerRef of the actor."""
+        ref: ServerRef | None = self._ref()
+        if ref is None:
+            with _making:  # two threads may come here at once
+                ref = super().ref
+        return ref
+
+    def stop_requested(self) -> bool:
+        """Return whether the actor has ended, or has an exit signal."""
+        return self.reason is not None or (self._is_made and self.mailbox.signals is not None)
+
+    # ---- made -----------------------------------------------------------------------------
+
+    def _make(self) -> None:
+        with _making:
+            if not self._is_made:
+                # In one step, so that a thread which is cut short here leaves nothing half made.
+                self.__dict__.update(self._made())
+
+    def _made(self) -> dict[str, Any]:
+        """Return all that was not made yet, as it is for an actor that has ended or has not."""
+        has_ended = self.reason is not None
+        urn, mailbox = f"urn:antq:{next(_numbers)}", Mailbox()
+        made: dict[str, Any] = {
+            "_is_made": True,
+            "actor_urn": urn,
+            "mailbox": mailbox,
+            "number": next_number(),
+            "has_stopped": has_ended,
+            "_lock": RLock(),
+            "_cleanups": None,
+        }
+        if has_ended:
+            mailbox.close()
+            made |= {"_watchers": {}, "_links": {}, "_actor": None}
+            return made | {"_ref": _NOTHING_LEFT, "actor_weakref": _NOTHING_LEFT}
+        actor = self.actor_class.__new__(self.actor_class)
+        ref = actor._otp_be(self, urn, mailbox)  # noqa: SLF001 - above
+        made |= {"_watchers": {self: self._on_end}, "_actor": actor}
+        made["_links"] = {} if self.parent is None else {self.parent.cell: None}
+        return made | {"_ref": weakref.ref(ref), "actor_weakref": weakref.ref(actor)}
+
+    # ---- life -----------------------------------------------------------------------------
+
+    def live(self) -> None:
+        """Do the actor's task in this thread, and end the actor; no exception leaves it."""
+        if self.reason is not None:
+            return  # killed before its turn came: it must not begin
+        thread = threading.current_thread()
+        thread.runs = self  # type: ignore[attr-defined] # of a ServiceThread, which has its name
+        self.thread = thread
+        local.cell = self
+        try:
+            reason = self._live()
+        except BaseException as error:  # noqa: BLE001 - not one actor may end the others
+            reason = Crash(error)
+        try:
+            local.cell = None
+            thread.runs = None  # type: ignore[attr-defined]
+            if self._is_made or not isinstance(reason, ORDERLY) or not self._end_unmade(reason):
+                end_life(self, reason)
+        except BaseException:
+            # As in `die`: whoever waits must hear of the end all the same, and rather twice.
+            if self.reason is None:
+                end_life(self, reason)
+            else:
+                self._leave(self.reason)
+            raise
+
+    def _live(self) -> ExitReason:
+        self.current_message = (_TO_RUN, time.monotonic())
+        try:
+            for observer in self.observers:
+                observer.on_receive(_TO_RUN)
+            return self.run()
+        except Stop as stop:
+            return stop.reason
+        except Interrupt:
+            return ordered_reason(self.mailbox)
+        except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
+            return Crash(error)
+
+    # ---- the end --------------------------------------------------------------------------
+
+    def _end_unmade(self, reason: ExitReason) -> bool:
+        """End the actor of which nothing was made; False if something was, or it has ended."""
+        if stream.subscriptions:
+            return False
+        with _making:
+            if self._is_made or self.reason is not None:
+                return False
+            self.reason = reason
+        self._leave(reason)
+        return True
+
+    def _leave(self, reason: ExitReason) -> None:
+        living.pop(self, None)
+        parent = self.parent
+        if parent is not None and parent.cell.tasks is not None:
+            parent.cell.tasks.pop(self, None)
+        self.on_exit(reason)
+
+    def _on_end(self, _ref: ServerRef, reason: ExitReason) -> None:
+        self.on_exit(reason)
+
+    def die(self, reason: ExitReason, *, abandon: bool = False) -> bool:
+        """End the actor for *reason*, as every cell does."""
+        try:
+            return super().die(reason, abandon=abandon)
+        finally:
+            self._actor = None  # it leads back here
+
+    def end_after_fork(self) -> None:
+        """Mark the actor as ended in a forked child, which lacks its thread; notify nothing."""
+        if not self._is_made:
+            self.__dict__.update(self._made())
+        super().end_after_fork()
+
+
+def _renew() -> None:
+    global _making  # noqa: PLW0603 - a lost thread may hold it in a forked child
+    _making = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

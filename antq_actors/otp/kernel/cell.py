@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.mailbox import Mailbox
     from antq_actors.otp.kernel.messages import InlineActor, Observer
 
-_numbers: Final = itertools.count(1)
+next_number: Final = itertools.count(1).__next__
+"""Return another number for the name of an actor."""
 
 Watcher: TypeAlias = "Callable[[ServerRef, ExitReason], object]"
 """Called once, when an actor has ended."""
@@ -66,7 +67,7 @@ class ActorCell:
         self.actor_urn = ref.actor_urn
         self.actor_weakref = ref._actor_weakref  # noqa: SLF001 - for another ref to the same actor
         self.mailbox = mailbox
-        self.number = next(_numbers)
+        self.number = next_number()
         self.name: str | None = None
         self.parent: ServerRef | None = None
         """The actor that started it linked; its exit signals cannot be trapped."""
@@ -111,6 +112,8 @@ class ActorCell:
     """Whether its supervisor was killed, so that it ends, too."""
     is_finishing = False
     """Whether its last callbacks run: it takes no more messages, and is not dead yet."""
+    tasks: dict[ActorCell, Any] | None = None
+    """The children of a supervisor that are task cells; None where it can have none."""
     stopped_with_all = False
     """Whether pykka's ``ActorRegistry.stop_all()`` stops it, or will: then it restarts no child."""
 
@@ -138,6 +141,10 @@ class ActorCell:
     def stop_requested(self) -> bool:
         """Return whether the actor has ended, or has an exit signal."""
         return self.reason is not None or self.mailbox.signals is not None
+
+    def has_ended(self) -> bool:
+        """Return whether the actor has ended."""
+        return self.reason is not None
 
     def tell_starter(self, answer: Any) -> bool:
         """Wake the starter, as ``init`` has returned *answer*; False if the actor must not go on.
@@ -339,7 +346,7 @@ class ActorCell:
                 self.mailbox.unanswered = ()
             for watcher in watchers.values():
                 watcher(ref, reason)
-            if links:
+            if links or self.tasks:
                 self._signal(ref, reason, links)
             self.started = None
             # A ref may outlive the actor by far, and leads here: nothing here may lead to it.
@@ -354,6 +361,10 @@ class ActorCell:
         # out before its own supervisor starts the next one.
         children: list[ActorCell] = []
         others: list[ActorCell] = []
+        if self.tasks:
+            # Of the link to a task cell, only that has an entry.
+            tasks = [cell for cell in self.tasks.copy() if cell.is_linked_to(self)]
+            links = links | dict.fromkeys(tasks)
         for linked in links:
             (children if linked.parent is me else others).append(linked)
         if children:
@@ -426,10 +437,15 @@ class ServerRef(ActorRef[Any]):
     @classmethod
     def to_ended(cls, cell: ActorCell) -> Self:
         """Return another ServerRef to the actor *cell*, which has ended."""
+        return cls.of(cell, cell.actor_urn, cell.mailbox, cell.actor_weakref)
+
+    @classmethod
+    def of(cls, cell: ActorCell, urn: str, mailbox: Mailbox, actor: weakref.ref[Any]) -> Self:
+        """Return a new ServerRef to the actor *cell*, which has this urn, mailbox and object."""
         ref = cls.__new__(cls)
-        ref.actor_class, ref.actor_urn = cell.actor_class, cell.actor_urn
-        ref.actor_inbox = cell.mailbox  # type: ignore[assignment] # it can do more
-        ref._actor_weakref = cell.actor_weakref  # noqa: SLF001 - of its own class
+        ref.actor_class, ref.actor_urn = cell.actor_class, urn
+        ref._actor_weakref = actor  # noqa: SLF001 - of its own class
+        ref.actor_inbox = mailbox  # type: ignore[assignment] # it can do more
         ref.cell = cell
         return ref
 

@@ -91,14 +91,7 @@ class ActorLoop(ThreadingActor):
         except BaseException as error:  # noqa: BLE001 - not one actor may end the others
             reason = Crash(error)
         local.cell = None
-        try:
-            if cell.reason is None and isinstance(reason, Crash):
-                _log_crash(cell, reason)
-        finally:  # a log handler that raises, too, must not leave anyone waiting
-            cell.die(reason)
-            cell.current_message = None
-            if cell.is_abandoned:
-                discard_abandoned(cell)
+        end_life(cell, reason)
 
     def _otp_live(self) -> ExitReason:
         if self._otp_cell.reason is not None:
@@ -333,6 +326,18 @@ def _log_crash(cell: ActorCell, reason: Crash) -> None:
     """
     if cell.started is None or cell.started.answered:
         logger.error("Unhandled exception in %s:", cell, exc_info=reason.exception)
+
+
+def end_life(cell: ActorCell, reason: ExitReason) -> None:
+    """End the actor *cell* in its own thread, which is about to leave it; log a crash."""
+    try:
+        if cell.reason is None and isinstance(reason, Crash):
+            _log_crash(cell, reason)
+    finally:  # a log handler that raises, too, must not leave anyone waiting
+        cell.die(reason)
+        cell.current_message = None
+        if cell.is_abandoned:
+            discard_abandoned(cell)
 
 
 class ReplyTo:

@@ -20,6 +20,7 @@ from antq_actors.otp.supervision.restart import RestartIntensity, State
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Sequence
 
+    from antq_actors.otp.actors.task_actor import TaskCell
     from antq_actors.otp.kernel.child_spec import ChildSpec, ChildType
     from antq_actors.otp.messaging.names import Destination
     from antq_actors.otp.supervision.restart import Child
@@ -64,6 +65,13 @@ class StartChildren(NamedTuple):
     """Start many children. The reply has for each its ref, IGNORE, or the error."""
 
     starts: Sequence[Start]
+
+
+class StartTasks(NamedTuple):
+    """Start task cells as children of one spec. The reply has those that did not start, and why."""
+
+    spec: ChildSpec
+    cells: Sequence[TaskCell]
 
 
 class TerminateChild(NamedTuple):

@@ -15,7 +15,7 @@ from antq_actors import forked_child
 from antq_actors.checks import check_whole
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.events import stream
-from antq_actors.otp.kernel.cell import Exited, ServerRef
+from antq_actors.otp.kernel.cell import Exited, ServerRef, fence, living
 from antq_actors.otp.kernel.child_spec import (
     AutoShutdown,
     ChildSpec,
@@ -23,9 +23,9 @@ from antq_actors.otp.kernel.child_spec import (
     check_significant,
     to_spec,
 )
-from antq_actors.otp.kernel.errors import MaxChildren, NotFound, OtpError, Stop
+from antq_actors.otp.kernel.errors import MaxChildren, NotFound, OtpError, StartError, Stop
 from antq_actors.otp.kernel.messages import IGNORE
-from antq_actors.otp.kernel.reasons import ORDERLY, ExitReason, Shutdown
+from antq_actors.otp.kernel.reasons import ORDERLY, Crash, ExitReason, Shutdown
 from antq_actors.otp.messaging.calls import call
 from antq_actors.otp.messaging.timers import send_soon
 from antq_actors.otp.supervision import admin, emit, restart
@@ -48,6 +48,8 @@ from antq_actors.otp.supervision.restart import Child, ChildState, RestartIntens
 from antq_actors.otp.threads import run_queue
 
 if TYPE_CHECKING:
+    from antq_actors.otp.actors.task_actor import TaskCell
+    from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.child_spec import ChildType
     from antq_actors.otp.messaging.names import Destination
 
@@ -89,6 +91,8 @@ class DynamicSupervisor(GenServer):
         check_backoff(backoff)
         self.__backoff = backoff
         self.__children: dict[ServerRef, Child] = {}
+        self.__tasks: dict[ActorCell, ChildSpec] = {}
+        self._otp_cell.tasks = self.__tasks
         self.__terminating: frozenset[ServerRef] = frozenset()  # or terminated last
 
     # ---- children, from outside -----------------------------------------------------------
@@ -126,6 +130,19 @@ class DynamicSupervisor(GenServer):
         return started
 
     @staticmethod
+    def start_tasks(
+        sup: Destination, spec: ChildSpec, cells: Sequence[TaskCell]
+    ) -> Sequence[tuple[TaskCell, OtpError]]:
+        """Have *sup* start *cells* as temporary children, with one message, to be shown as *spec*.
+
+        Returns those that did not start, and why.
+        """
+        failed: Sequence[tuple[TaskCell, OtpError]] = call(
+            sup, admin.StartTasks(spec, cells), timeout=None
+        )
+        return failed
+
+    @staticmethod
     def terminate_child(sup: Destination, ref: ServerRef) -> None:
         """Have *sup* stop a child; while it is restarted: the last ref it had. Raises NotFound."""
         if not isinstance(ref, ServerRef):
@@ -151,7 +168,8 @@ class DynamicSupervisor(GenServer):
     @property
     def published_children(self) -> tuple[Child, ...]:
         """The supervisor's children as they are now; may be read in any thread, see `tree.py`."""
-        return tuple(self.__children.copy().values())
+        tasks = self.__tasks.copy().items()
+        return (*self.__children.copy().values(), *(_entry(cell, spec) for cell, spec in tasks))
 
     @property
     def max_restarts(self) -> int:
@@ -167,6 +185,8 @@ class DynamicSupervisor(GenServer):
         """Handle those requests of `admin.py` that suit a dynamic supervisor; refuse all others."""
         try:
             match request:
+                case admin.StartTasks(spec, cells):
+                    return self.__add_tasks(spec, cells)
                 case admin.StartChildren(starts):
                     return self.__add_all(starts)
                 case admin.StartChild(spec):
@@ -194,8 +214,9 @@ class DynamicSupervisor(GenServer):
 
     def terminate(self, reason: ExitReason) -> None:  # noqa: ARG002 - every end is the same
         """Stop all children at once, as the supervisor ends; it takes as long as the slowest."""
-        self.__end([child for child in self.__children.copy().values() if child.is_running])
+        self.__end([child for child in self.published_children if child.is_running])
         self.__children.clear()
+        self.__tasks.clear()
 
     # ---- what happens to children ---------------------------------------------------------
 
@@ -208,21 +229,32 @@ class DynamicSupervisor(GenServer):
         """
         if ref in self.__terminating:
             return True
-        child = None if ref is None else self.__children.get(ref)
+        child = self.__child(ref)
         if (
             child is None
             or child.spec.restart is not Restart.TEMPORARY
             or not isinstance(reason, ORDERLY)
         ):
             return False
-        if self.__children.pop(child.ref, None) is None:
+        if not self.__forget(child.ref):
             return False
         if stream.subscriptions:
             emit.child_exited(self.ref, child, reason, restart.Leave())
         return True
 
+    def __child(self, ref: ServerRef | None) -> Child | None:
+        if ref is None:
+            return None
+        cell = ref.cell
+        spec = self.__tasks.get(cell)
+        return self.__children.get(ref) if spec is None else _entry(cell, spec)
+
+    def __forget(self, ref: ServerRef) -> bool:
+        task = self.__tasks.pop(ref.cell, None)
+        return task is not None or self.__children.pop(ref, None) is not None
+
     def __on_exit(self, ref: ServerRef | None, reason: ExitReason) -> None:
-        child = None if ref is None else self.__children.get(ref)
+        child = self.__child(ref)
         if ref is None or child is None or not child.is_running:
             return  # terminated by this supervisor a moment ago, or no child at all
 
@@ -232,7 +264,7 @@ class DynamicSupervisor(GenServer):
                 child, reason, self.__intensity, now=time.monotonic()
             )
         if isinstance(action, restart.Leave):
-            del self.__children[ref]
+            self.__forget(ref)
         emit.child_exited(self.ref, child, reason, action)
         child = child._replace(last_exit=reason)
         match action:
@@ -286,8 +318,7 @@ class DynamicSupervisor(GenServer):
     # ---- requests -------------------------------------------------------------------------
 
     def __add(self, spec: ChildSpec, args: tuple[Any, ...] = ()) -> Any:
-        if self.__max_children is not None and self.__has_no_place(self.__max_children):
-            raise MaxChildren(f"{self.ref} may have {self.__max_children} children, and has them")
+        self.__check_place()
         # What `start_child` does, without a call for each of many children.
         since = forked_child.generation
         try:
@@ -308,15 +339,20 @@ class DynamicSupervisor(GenServer):
             emit.child_started(self.ref, child)
         return started
 
+    def __check_place(self) -> None:
+        if self.__max_children is not None and self.__has_no_place(self.__max_children):
+            raise MaxChildren(f"{self.ref} may have {self.__max_children} children, and has them")
+
     def __has_no_place(self, max_children: int) -> bool:
-        if len(self.__children) < max_children:
+        number = len(self.__children) + len(self.__tasks)
+        if number < max_children:
             return False
         # A process that awaits a child may learn of its end before this one does, as after a kill.
         gone = sum(
             child.spec.restart is Restart.TEMPORARY and child.ref.cell.reason is not None
             for child in self.published_children
         )
-        return len(self.__children) - gone >= max_children
+        return number - gone >= max_children
 
     def __add_all(self, starts: Sequence[admin.Start]) -> list[Any]:
         try:
@@ -325,6 +361,53 @@ class DynamicSupervisor(GenServer):
         except RuntimeError:  # not threads enough for all; perhaps for some
             return [self.__add_or_error(*start) for start in starts]
 
+    def __add_tasks(
+        self, spec: ChildSpec, cells: Sequence[TaskCell]
+    ) -> list[tuple[TaskCell, OtpError]]:
+        if self.__max_children is None:
+            try:
+                run_queue.reserve(len(cells))
+            except RuntimeError:  # not threads enough for all; perhaps for some
+                pass
+            else:
+                self.__begin(spec, cells)
+                return []
+        failed: list[tuple[TaskCell, OtpError]] = []
+        for cell in cells:
+            try:
+                self.__check_place()
+                run_queue.reserve(1)
+            except OtpError as error:
+                failed.append((cell, error))
+            except RuntimeError as error:
+                why = f"a {cell.actor_class.__name__} did not start: {error}"
+                failed.append((cell, StartError(Crash(error), message=why)))
+            else:
+                self.__begin(spec, [cell])
+        return failed
+
+    def __begin(self, spec: ChildSpec, cells: Sequence[TaskCell]) -> None:
+        """Begin *cells*, for each of which a thread is reserved."""
+        me, tasks, now = self._otp_ref, self.__tasks, time.monotonic()
+        lives = []
+        for cell in cells:
+            cell.parent, cell.started_at = me, now
+            tasks[cell] = spec
+            living[cell] = None
+            lives.append(cell.live)
+        reason = self._otp_cell.reason
+        if reason is not None:
+            # Killed since its thread last looked. If it was before the cells were in the table,
+            # nobody ends them.
+            run_queue.unreserve(len(cells))
+            for cell in cells:
+                cell.die(reason)
+            fence()
+        if stream.subscriptions:
+            for cell in cells:
+                emit.child_started(me, _entry(cell, spec))
+        run_queue.run_reserved(lives)
+
     def __add_or_error(self, spec: ChildSpec, args: tuple[Any, ...]) -> Any:
         try:
             return self.__add(spec, args)
@@ -332,18 +415,22 @@ class DynamicSupervisor(GenServer):
             return error
 
     def __remove(self, ref: ServerRef) -> None:
-        child = self.__children.get(ref)
+        child = self.__child(ref)
         if child is None:
             raise NotFound(f"{self.ref} has no child {ref}")
         if child.is_running:
             self.__end([child])
-        self.__children.pop(ref, None)  # unless it had ended as it should, and was forgotten
+        self.__forget(ref)  # unless it had ended as it should, and was forgotten
 
     def __end(self, children: Sequence[Child]) -> None:
         self.__terminating = frozenset(child.ref for child in children)
         targets = [Target(each.ref, each.spec.shutdown_time, each.spec.drain) for each in children]
         for child, reason in zip(children, terminate_together(targets), strict=True):
             emit.child_terminated(self.ref, child, reason, is_dynamic=True)
+
+
+def _entry(cell: ActorCell, spec: ChildSpec) -> Child:
+    return Child(spec, ChildState.RUNNING, cell.ref, 1, 0, None, cell.started_at)
 
 
 def _needs_thread(spec: ChildSpec) -> bool:

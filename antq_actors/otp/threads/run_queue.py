@@ -25,7 +25,7 @@ from antq_actors import forked_child
 
 if TYPE_CHECKING:
     from _thread import LockType
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 IDLE_TIMEOUT_SECONDS: Final = 10.0
 """Seconds an idle thread is kept."""
@@ -33,8 +33,28 @@ IDLE_TIMEOUT_SECONDS: Final = 10.0
 IDLE_NAME: Final = "otp-service-idle"
 
 
+class ServiceThread(threading.Thread):
+    """A thread with the name of the actor that runs in it.
+
+    Of most actors nobody asks for the name of their thread, so theirs is made when it is read.
+    """
+
+    runs: object = None
+    """What the thread runs, if its name is to be that of this; None: it has one of its own."""
+
+    @property
+    def name(self) -> str:
+        """The name of the actor that runs in the thread."""
+        runs = self.runs
+        return self._name if runs is None else str(runs)
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
+
+
 def _start(work: Callable[[], None]) -> None:
-    threading.Thread(target=work, name=IDLE_NAME, daemon=True).start()
+    ServiceThread(target=work, name=IDLE_NAME, daemon=True).start()
 
 
 class RunQueue:
@@ -237,6 +257,24 @@ def run(fn: Callable[[], None], *, is_awaited: bool = False) -> None:
         _run_queue.run_reserved([fn])
     else:
         deferred.append(fn)
+
+
+def reserve(number: int) -> None:
+    """Start the threads for *number* functions of `run_reserved`. Raises RuntimeError if it can't.
+
+    Nothing is reserved then.
+    """
+    _run_queue.reserve(number)
+
+
+def unreserve(number: int) -> None:
+    """Give up *number* functions for which `reserve` has started threads."""
+    _run_queue.unreserve(number)
+
+
+def run_reserved(fns: Sequence[Callable[[], None]]) -> None:
+    """Have service threads run *fns*, for each of which `reserve` has seen to a thread."""
+    _run_queue.run_reserved(fns)
 
 
 @contextmanager
