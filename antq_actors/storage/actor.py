@@ -141,9 +141,11 @@ class StorageActor(GenServer):
 
     def handle_call(self, request: Any) -> Any:
         """Commit all waiting Writes in one LMDB transaction, then do the Reads; reply to all."""
-        batch = [(self.from_, request)]
-        for asker in self.take_requests(_MOST_REQUESTS - 1):
-            batch.append((asker, asker.request))  # noqa: PERF401 - mostly there is none
+        asker, others = self.from_, self.take_requests(_MOST_REQUESTS - 1)
+        if type(request) is Write and type(asker) is Call and not others:  # mostly
+            self._write([(asker, request)])
+            return NOREPLY
+        batch = [(asker, request), *((each, each.request) for each in others)]
         writes, reads = [], []
         for asker, each in batch:
             # Claimed for a killed queue actor, behind the rescue of its successor, jobs would run

@@ -59,6 +59,8 @@ class Cutter:
         self.at, self.what, self.only = at, what, only
         self.place = 0
         self.places = 0
+        self.files = set()
+        """In which it cut."""
 
     def __enter__(self):
         self.seen, self.where = 0, None
@@ -96,6 +98,7 @@ class Cutter:
         if self.seen != self.place:
             return
         self.where = f"{frame.f_code.co_filename}:{frame.f_lineno} {frame.f_code.co_name}"
+        self.files.add(frame.f_code.co_filename.rpartition("/antq_actors/")[2])
         if self.what != "enqueue":
             raise ERRORS[self.what]
         sys.setprofile(None)
@@ -137,6 +140,7 @@ def summary(app, cutter, problems, *, handled=()):
     wanted = [f"{kind} {place}" for kind in ("probe", *handled) for place in range(1, cutter.place)]
     return {
         "places": cutter.places,
+        "files": sorted(cutter.files),
         "problems": problems,
         "lost": [key for key in wanted if key not in stored],
         "doubled": [key for key, times in stored.items() if times > 1],

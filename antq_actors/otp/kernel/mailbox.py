@@ -282,8 +282,11 @@ class Mailbox:
             and not self.signals
             and bool(self.messages) is (call is None)
         ):
-            if call is not None:
-                self._open(call)
+            if call is not None:  # as `_open` does it
+                if self.calls is _NO_CALLS:
+                    self.calls = set()
+                self.calls.add(call)
+                call.kept_in = self.calls
             return True
         self.end_turn(turn)
         return False

@@ -70,10 +70,6 @@ _RUN_NO_HANDLER: Final = frozenset(
 class _Local(threading.local):
     left: list[ActorCell] | None = None
     """The actors whose turns this thread will run."""
-    handlers_checked_at = -1.0
-    """When `_may_run_handlers` last looked at the signals, on the monotonic clock."""
-    has_handlers = False
-    """Whether it found one that the program handles."""
 
 
 _thread: Final = _Local()
@@ -179,10 +175,10 @@ def call_supervised(
     In the thread of an actor that was declared dead it raises CallExit, as everything does.
     """
     began = time.monotonic()
-    deadline, back_by = began + timeout, began + restart_timeout
+    left = timeout
     while True:
         try:
-            return call(dest, request, max(0.0, deadline - time.monotonic()))
+            return call(dest, request, left)
         except (CallTimeout, CallCycle):
             raise
         except CallExit as error:
@@ -190,10 +186,11 @@ def call_supervised(
             me = local.cell
             stop_requested = gives_up_on_stop and me is not None and me.mailbox.has_signal()
             # What is raised replaces the CallExit, so it has the same text and the same cause.
-            if stop_requested or time.monotonic() >= back_by:
+            if stop_requested or time.monotonic() >= began + restart_timeout:
                 raise NotRestarted(error.reason, str(error)) from error.__cause__
             if supervision_ended.wait(_RESTART_POLL_SECONDS):
                 raise NeverRestarted(error.reason, str(error)) from error.__cause__
+        left = max(0.0, began + timeout - time.monotonic())
 
 
 def cast(dest: Destination, request: Any) -> None:
@@ -444,11 +441,23 @@ def _may_run_handlers() -> bool:
     That thread alone runs handlers of signals, and sets them. To ask for each signal takes a tenth
     of an enqueue, so a thread that does one after the other asks once a millisecond.
     """
-    now, checked_at = time.monotonic(), _thread.handlers_checked_at
-    if _thread.has_handlers or not checked_at <= now < checked_at + _HANDLERS_SECONDS:
-        _thread.has_handlers = not _RUN_NO_HANDLER.issuperset(map(getsignal, _SIGNALS))
-        _thread.handlers_checked_at = now
-    return _thread.has_handlers
+    now, checked_at = time.monotonic(), _handlers.checked_at
+    if _handlers.has_any or not checked_at <= now < checked_at + _HANDLERS_SECONDS:
+        _handlers.has_any = not _RUN_NO_HANDLER.issuperset(map(getsignal, _SIGNALS))
+        _handlers.checked_at = now
+    return _handlers.has_any
+
+
+class _Handlers:
+    """What `_may_run_handlers` found last; the main thread alone calls it."""
+
+    checked_at = -1.0
+    """When it looked at the signals, on the monotonic clock."""
+    has_any = False
+    """Whether it found one that the program handles."""
+
+
+_handlers: Final = _Handlers()
 
 
 _main = threading.main_thread().ident

@@ -94,11 +94,11 @@ def find(dest: Destination) -> ActorCell | None:
     me = local.cell
     if me is not None and me.reason is not None:
         fence()
-    if isinstance(dest, ServerRef):
-        return dest.cell
     if isinstance(dest, str):
         cell = _cells.get(dest)
         return None if cell is None or cell.reason is not None else cell
+    if isinstance(dest, ServerRef):
+        return dest.cell
     if isinstance(dest, Via):
         return find_named(dest)
     raise TypeError(f"a destination is a ServerRef, a registered name or a Via, got {dest!r}")

@@ -153,6 +153,13 @@ def encode_job(state: JobState, digest: bytes | None) -> bytes:
     return bytes((len(digest),)) + digest + _encode(state)
 
 
+def encode_new(state: JobState, spec: JobSpec, signer: Signer) -> tuple[bytes, bytes]:
+    """Return the bytes of a new job: its record, and its spec, signed."""
+    digest, encoded = spec.unique_digest, _encode(spec)
+    record = b"\x00" + _encode(state) if digest is None else encode_job(state, digest)
+    return record, signer.sign(encoded)
+
+
 def decode_job(record: bytes) -> JobRecord:
     """Return the state and digest in the bytes of a job's record. Raises DamagedRecord."""
     try:

@@ -74,10 +74,8 @@ class JobStore(JobWriter):
 
     def insert(self, new: NewJob) -> int:
         """Store a new job, return its id. Raises AlreadyExists for a duplicate of a unique job."""
-        state, spec = new
-        keys.lane(state.status, state.queue_name)  # refuses a name that no key can hold
-        if spec.unique_digest is not None:
-            self._refuse_duplicate(state, spec)
+        if new.spec.unique_digest is not None:
+            self._refuse_duplicate(*new)
         return self._add(new)
 
     def insert_many(self, news: Sequence[NewJob]) -> list[int | None]:

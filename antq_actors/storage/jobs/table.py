@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import lifecycle
@@ -42,8 +41,10 @@ if TYPE_CHECKING:
     Items = list[tuple[bytes, bytes]]
     """Keys and values."""
 
+    Places = tuple[bytes, bytes, bytes | None]
+    """A job's lane, and its keys in ``index`` and ``listing`` up to its id."""
 
-@dataclass(slots=True)
+
 class JobEntries:
     """Reads and writes what the LMDB tables have of each job, in one transaction.
 
@@ -51,10 +52,13 @@ class JobEntries:
     committed.
     """
 
-    _txn: lmdb.Transaction
-    _tables: Tables
-    deltas: defaultdict[bytes, int] = field(default_factory=partial(defaultdict, int))
-    """By how much the counts of lanes change."""
+    __slots__ = ("_tables", "_txn", "deltas")
+
+    def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
+        self._txn = txn
+        self._tables = tables
+        self.deltas: defaultdict[bytes, int] = defaultdict(int)
+        """By how much the counts of lanes change."""
 
     def record(self, id_: int) -> JobRecord | None:
         """Read a job's state and digest from the ``jobs`` table; None: no such job.
@@ -116,13 +120,15 @@ class JobEntries:
     ) -> None:
         """Write a new job and its *errors*, newest first, to all tables; *id_* is the largest."""
         tables, put = self._tables, self._txn.put
+        places = places_of(state)  # refuses a queue's name that no key can hold
         key = keys.job_key(id_)
-        digest = spec.unique_digest
-        put(key, encoding.encode_job(state, digest), db=tables.jobs, append=True)
-        put(key, signer.sign(encoding.encode_spec(spec)), db=tables.payloads, append=True)
-        for number, entry in enumerate(reversed(errors)):
-            put(keys.error_key(id_, number), encoding.encode_error(entry), db=tables.errors)
-        self._enter(id_, state, digest)
+        record, payload = encoding.encode_new(state, spec, signer)
+        put(key, record, db=tables.jobs, append=True)
+        put(key, payload, db=tables.payloads, append=True)
+        if errors:
+            for number, entry in enumerate(reversed(errors)):
+                put(keys.error_key(id_, number), encoding.encode_error(entry), db=tables.errors)
+        self._enter(key, state.status, places, spec.unique_digest)
 
     def add_many(self, first: int, news: Sequence[NewJob], signer: Signer) -> None:
         """Write new jobs that are not unique to all tables; *first* is the first of their ids.
@@ -168,7 +174,7 @@ class JobEntries:
         self._leave(id_, old.state, old.digest)
         record = encoding.encode_job(new, old.digest)
         put(keys.job_key(id_), record, db=self._tables.jobs)
-        self._enter(id_, new, old.digest)
+        self._enter(keys.job_key(id_), new.status, places_of(new), old.digest)
         if error is not None:
             self._add_error(id_, old.state.errors, error)
 
@@ -218,7 +224,7 @@ class JobEntries:
         record = encoding.encode_job(state, digest)
         self._txn.put(keys.job_key(id_), record, db=self._tables.jobs)
         self._add_error(id_, state.errors - 1, error)
-        self._enter(id_, state, digest)
+        self._enter(keys.job_key(id_), state.status, places_of(state), digest)
 
     def _add_error(self, id_: int, number: int, error: ErrorEntry) -> None:
         """Write an error of a job to the ``errors`` table, and delete those that are too many.
@@ -254,19 +260,21 @@ class JobEntries:
 
     def flush(self) -> bool:
         """Write changed counts to the ``counts`` table; return whether any job changed."""
+        deltas = self.deltas
+        if not deltas:
+            return False
         txn, counts = self._txn, self._tables.counts
-        has_changed = bool(self.deltas)
-        for lane, delta in self.deltas.items():
+        for lane, delta in deltas.items():
             if delta == 0:
                 continue
-            stored = cast("bytes | None", txn.get(lane, db=counts))
+            stored: Any = txn.get(lane, db=counts)
             count = int.from_bytes(stored or b"", "big") + delta
             if count > 0:  # less, if it was damaged
                 txn.put(lane, count.to_bytes(8, "big"), db=counts)
             else:
                 txn.delete(lane, db=counts)
-        self.deltas.clear()
-        return has_changed
+        deltas.clear()
+        return True
 
     def head(self, lane: bytes, limit: int, end: bytes | None = None) -> list[bytes]:
         """Read the first *limit* ``index`` keys of a lane before *end*: its next jobs."""
@@ -303,15 +311,15 @@ class JobEntries:
                     return id_
         return None
 
-    def _enter(self, id_: int, state: JobState, digest: bytes | None) -> None:
+    def _enter(self, key: bytes, status: Status, places: Places, digest: bytes | None) -> None:
+        """Write the entries of a job, by its *key* in ``jobs``, to the indexes."""
         tables, put = self._tables, self._txn.put
-        lane, place, listing = places_of(state)
-        key = keys.job_key(id_)
+        lane, place, listing = places
         put(place + key, b"", db=tables.index)
         if listing is not None:
             put(listing + key, b"", db=tables.listing)
         if digest is not None:
-            put(keys.unique_key(digest, state.status, id_), b"", db=tables.unique)
+            put(keys.unique_prefix(digest, status) + key, b"", db=tables.unique)
         self.deltas[lane] += 1
 
     def _enter_many(self, entries: Items, listed: Items) -> None:
@@ -361,12 +369,12 @@ def get_many(txn: lmdb.Transaction, table: _Database, wanted: list[bytes]) -> di
         return dict(cast("Items", cursor.getmulti(wanted)))
 
 
-def places_of(state: JobState) -> tuple[bytes, bytes, bytes | None]:
+def places_of(state: JobState) -> Places:
     """Return a job's lane, and its keys in ``index`` and ``listing`` up to its id."""
     status = state.status
     if status is Status.ENQUEUED:
-        order = -state.priority
-    elif status is Status.RUNNING:
+        return _enqueued_places(state.queue_name, state.priority)
+    if status is Status.RUNNING:
         order = state.node
     elif status is Status.SCHEDULED or status is Status.RETRYING:
         order = state.scheduled_at or 0
@@ -375,3 +383,9 @@ def places_of(state: JobState) -> tuple[bytes, bytes, bytes | None]:
     lane = keys.lane(status, state.queue_name)
     place = lane + keys.packed_order(order + keys.BIAS)
     return lane, place, lane if status in keys.LISTED else None
+
+
+@lru_cache(maxsize=1024)
+def _enqueued_places(queue_name: str, priority: int) -> Places:
+    lane = keys.lane(Status.ENQUEUED, queue_name)
+    return lane, lane + keys.packed_order(-priority + keys.BIAS), None

@@ -160,7 +160,8 @@ class Environment:
 
         def work_and_commit(txn: lmdb.Transaction) -> T:
             result = work(txn)
-            self._check_files()
+            if self._durable:
+                self._check_files()
             # One call, so that no exception and no handler of a signal comes between its halves.
             noted.extend(map(_COMMIT, (txn,)))
             return result
