@@ -365,6 +365,12 @@ def test_the_collector_is_off_within_and_on_again_afterwards(pause):
     assert gc.isenabled()
 
 
+def test_the_collector_is_off_in_each_transaction(env):
+    assert not env.write(lambda txn: gc.isenabled())
+    assert not env.read(lambda txn: gc.isenabled())
+    assert gc.isenabled()
+
+
 def test_it_is_on_again_when_the_last_thread_has_left(pause):
     def stay_a_while():
         with pause:
