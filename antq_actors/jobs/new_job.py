@@ -99,7 +99,10 @@ class JobTemplate:
 
     def check(self, args: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return a copy of a job's *args*. Raises TypeError if they do not fit the worker."""
-        checked = check_args(args)
+        if type(args) is dict and _PLAIN_KEYS.issuperset(map(type, args)):
+            checked = args.copy()
+        else:
+            checked = check_args(args)
         if self._check_args is not None:
             self._check_args(checked)
         return checked
@@ -180,8 +183,6 @@ def check_args(args: object) -> dict[str, Any]:
     """Return a copy of a job's *args*, {} for None. Raises TypeError unless they have str keys."""
     if args is None:
         return {}
-    if type(args) is dict and _PLAIN_KEYS.issuperset(map(type, args)):
-        return args.copy()
     if not isinstance(args, Mapping):
         raise TypeError(
             f"args must be a mapping such as {{'email': …}}, got {short_repr(args)}; give options"

@@ -65,6 +65,7 @@ _UNCHANGING: Final = frozenset(
 )
 _PLAIN_LEAVES: Final = _UNCHANGING - {dt.datetime}  # its time zone may be anything
 _DEEPEST_PLAIN: Final = 32
+_NAMES: Final = frozenset({str})
 
 
 def encode_args(args: Mapping[str, Any]) -> bytes:
@@ -73,6 +74,12 @@ def encode_args(args: Mapping[str, Any]) -> bytes:
     Raises TypeError for a key that is no ``str`` and, naming its key, for a value that cannot be
     pickled.
     """
+    if (
+        type(args) is dict
+        and _NAMES.issuperset(map(type, args))
+        and _PLAIN_LEAVES.issuperset(map(type, args.values()))
+    ):
+        return _PICKLED + pickle.dumps(args, PROTOCOL)  # nearly always
     plain = True
     for key, value in args.items():
         if type(key) is not str:

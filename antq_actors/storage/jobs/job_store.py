@@ -16,7 +16,7 @@ from __future__ import annotations
 import struct
 from functools import partial
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from antq_actors.errors import DamagedRecord, StorageError
 from antq_actors.jobs import lifecycle
@@ -135,7 +135,7 @@ class JobStore(JobWriter):
         if self._next_id is not None:
             return self._next_id
         # Only now, so that a damaged counter stops those alone who need it.
-        stored = cast("bytes | None", self._txn.get(meta.NEXT_ID, db=self._tables.meta))
+        stored: Any = self._txn.get(meta.NEXT_ID, db=self._tables.meta)
         return int(stored) if stored and stored.isdigit() else self._meta.counter(meta.NEXT_ID)
 
     # ---- jobs are run ---------------------------------------------------------------------

@@ -83,16 +83,16 @@ class JobWriter(JobReader):
 
     def flush(self) -> None:
         """Write counts and the next id before the commit; leave paused queues out of `due`."""
-        has_changed = self._jobs.flush() or self._meta.has_changed
-        get, put, meta = self._txn.get, self._txn.put, self._tables.meta
+        if self._jobs.flush() or self._meta.has_changed:
+            self.has_changed = True
+        meta = self._tables.meta
         if self._next_id is not None:
-            put(NEXT_ID, b"%d" % self._next_id, db=meta)
+            self._txn.put(NEXT_ID, b"%d" % self._next_id, db=meta)
             self._next_id = None
-            has_changed = True
+            self.has_changed = True
         for queue_name in list(self.due):
-            if get(paused_key(queue_name), db=meta) is not None:
+            if self._txn.get(paused_key(queue_name), db=meta) is not None:
                 self.due.discard(queue_name)
-        self.has_changed = self.has_changed or has_changed
 
     def _note(self, text: str, *values: object) -> None:
         self.findings.append((text, *values))
