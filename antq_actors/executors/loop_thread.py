@@ -20,6 +20,8 @@ from contextlib import suppress
 from contextvars import Context, ContextVar
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from msgspec.structs import replace
+
 from antq_actors import forked_child
 from antq_actors.executors import places
 from antq_actors.executors.base import attempt_runner
@@ -323,7 +325,7 @@ class LoopHandle:
         is_failure = isinstance(end, Failed) and end.retry_in is not None
         if error is not None and not (self.stop_requested or self.has_ended or is_failure):
             failed = Failed(describe(error), trace(error), None, type(error).__name__)
-            attempt = self.attempt._replace(failed=failed, exception=error)
+            attempt = replace(self.attempt, failed=failed, exception=error)
             end = await attempt_runner(attempt, clock=self._loop.clock).run_async()
         self.end(end)
 

@@ -9,7 +9,7 @@ actor has no thread, and represents an attempt that is performed elsewhere. `kin
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import WorkerNotFound
 from antq_actors.executors.base import ASYNC, THREAD, NotReady, attempt_runner
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.resolver import AnyWorker
+    from antq_actors.otp.actors.task_actor import Exits
     from antq_actors.otp.kernel.cell import ActorCell, ServerRef, Watcher
 
 _INTERRUPT: Final = (Interrupt,)
@@ -66,29 +67,18 @@ class WorkerCell(TaskCell):
 
     def __init__(self, attempt: Attempt, clock: Callable[[], Instant], exits: Exits) -> None:
         self.interruptible = Interruptible()
+        self.exits = exits
         self.attempt = attempt
         self._clock = clock
-        self._exits = exits
 
     def run(self) -> ExitReason:
         """Perform the job in this actor's thread, and end with its outcome."""
         return _perform(self, self.attempt, self._clock)
 
-    def on_exit(self, reason: ExitReason) -> None:
-        """Have the queue take this actor's exit."""
-        self._exits.add(self, reason)
-
-
-class Exits(Protocol):
-    """What collects the exits of worker actors."""
-
-    def add(self, cell: ActorCell, reason: ExitReason, /) -> None:
-        """Add the exit of a worker actor, in any thread."""
-
 
 def _perform(cell: ActorCell, attempt: Attempt, clock: Callable[[], Instant]) -> ExitReason:
     """Perform the job of *attempt* in the thread of *cell*; return the reason to end with."""
-    runner = attempt_runner(attempt, clock=clock, propagate=_INTERRUPT, is_abandoned=cell.has_ended)
+    runner = attempt_runner(attempt, clock, _INTERRUPT, cell.has_ended)
     end = cell.interruptible.run(cell.stop_requested, runner.run)
     return _COMPLETED if end is COMPLETED else Shutdown(end)
 

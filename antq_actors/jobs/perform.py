@@ -13,7 +13,7 @@ import inspect
 import logging
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import msgspec
 from msgspec.structs import replace
@@ -23,7 +23,7 @@ from antq_actors.checks import escaped, to_seconds
 from antq_actors.errors import NotAWorker
 from antq_actors.jobs import instant, lifecycle, resolver
 from antq_actors.jobs.attempt_error import TEXT_LIMIT, cut, describe, summary, trace, users_part
-from antq_actors.jobs.control import CONTROL
+from antq_actors.jobs.control import CONTROL, Control
 from antq_actors.jobs.function_worker import FunctionWorker
 from antq_actors.jobs.instant import Instant
 from antq_actors.jobs.job import AttemptError, Job, LateErrors, enter_job
@@ -44,9 +44,6 @@ from antq_actors.jobs.state import ErrorEntry, StoredJob
 from antq_actors.jobs.worker import Worker
 from antq_actors.jobs.worker_registry import defined
 
-if TYPE_CHECKING:
-    from antq_actors.jobs.control import Control
-
 log: Final = logging.getLogger("antq_actors.jobs")
 
 Propagate: TypeAlias = tuple[type[BaseException], ...]
@@ -55,7 +52,7 @@ ReadErrors: TypeAlias = Callable[[], tuple[ErrorEntry, ...]]
 _RETURNED: Final = (Fail, Cancel, Snooze, *OUTCOMES)
 
 
-class Attempt(NamedTuple):
+class Attempt(msgspec.Struct, frozen=True):
     """One execution of a claimed job: what its queue gives to an executor."""
 
     job: StoredJob
@@ -81,7 +78,8 @@ class UnreadableArgs(Exception):
     """The stored arguments do not decode in this process; its name is shown to users."""
 
 
-def _never() -> bool:
+def never() -> bool:
+    """Return False: the outcome of an attempt always counts."""
     return False
 
 
@@ -96,7 +94,7 @@ class AttemptRunner(msgspec.Struct):
     clock: Callable[[], Instant] = instant.now
     """Dates the failure that ``calculate_delay`` sees."""
     propagate: Propagate = ()
-    is_abandoned: Callable[[], bool] = _never
+    is_abandoned: Callable[[], bool] = never
     """Whether the outcome does not count any more: then a failure is not logged."""
     worker: Any = None
     """What performs the attempt: a new instance, or the function worker itself."""

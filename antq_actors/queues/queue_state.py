@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
@@ -47,7 +48,7 @@ from antq_actors.storage.format.records import Settlement
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.state import StoredJob
@@ -76,6 +77,11 @@ REMINDER_SECONDS: Final = 30.0
 """After so long it is logged again that the store still refuses."""
 
 _ENDS: Final = OUTCOMES | {NotRun}
+
+_settlement: Final[Callable[[tuple[int, int, Outcome]], Settlement]] = partial(
+    tuple.__new__, Settlement
+)
+"""Make one of a tuple, without a call of a Python function."""
 
 _INCOMPLETE: Final = (Failed, Interrupted, NotRun)
 """Ends that may need more before they are outcomes."""
@@ -362,7 +368,7 @@ class QueueState:
                 return
             job = each.attempt.job
             # Twice does no harm, so what is removed is noted by then.
-            unsent.append(Settlement(job.id, job.state.execution, COMPLETED))
+            unsent.append(_settlement((job.id, job.state.execution, COMPLETED)))
             del running[cell]
             exits.popleft()
 

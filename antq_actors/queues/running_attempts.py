@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from msgspec.structs import replace
 from pykka._envelope import Envelope
 
 from antq_actors.executors import places
@@ -374,7 +375,7 @@ class RunningAttempts:
     def _ask_for_delay(self, attempt: Attempt, failed: Failed) -> None:
         """Start a worker actor that asks for the retry delay of an attempt ended from outside."""
         job = attempt.job
-        attempt = attempt._replace(control=Control(), failed=failed)
+        attempt = replace(attempt, control=Control(), failed=failed)
         if job.state.attempts < job.state.max_attempts:
             self._start([attempt], self._kind_of(job.spec.worker))
         else:  # then none of the user's code is asked

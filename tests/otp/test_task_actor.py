@@ -1,6 +1,7 @@
 """An actor that has one thing to do: what it answers is its end, and all ends are one end."""
 
 import threading
+from typing import NamedTuple
 
 import pytest
 from probe import LONGEST, InThread, answering, raising
@@ -44,21 +45,26 @@ class Doing(TaskActor):
         return self.interruptible(self._do, self)
 
 
+class Ends(NamedTuple):
+    """Has the reasons of ends."""
+
+    reasons: list
+
+    def add(self, _cell, reason):
+        self.reasons.append(reason)
+
+
 class DoingCell(TaskCell):
     """Does what it is given, and is no more than a cell until somebody asks."""
 
     actor_class = Doing
 
     def __init__(self, do, ends=None):
-        super().__init__()
+        super().__init__(Ends([] if ends is None else ends))
         self._do = do
-        self._ends = [] if ends is None else ends
 
     def run(self):
         return self.interruptible.run(self.stop_requested, self._do, self)
-
-    def on_exit(self, reason):
-        self._ends.append(reason)
 
 
 SPEC = ChildSpec("doing", Doing.spawn, restart=Restart.TEMPORARY)

@@ -282,6 +282,49 @@ def test_a_job_is_shown_with_its_effective_options_and_its_newest_error_first():
     }
 
 
+def loaded(*jobs):
+    return [encoding.load_job(job, None) for job in jobs]
+
+
+STATE = JobState(Status.RUNNING, "mail", 7, 3, 2_000_000, None, attempts=1, started_at=2_000_000)
+
+
+def a_stored_job(id_, state=STATE, **spec):
+    args = encoding.encode_args({"id": id_})
+    return StoredJob(
+        id_, state, JobSpec(**{"worker": "w", "args": args, "inserted_at": 0} | spec), ()
+    )
+
+
+def test_jobs_that_are_loaded_after_each_other_are_what_each_is_by_itself():
+    # Those that are alike but for their id are copies of each other.
+    like = JobState(Status.RUNNING, "mail", 7, 3, 2_000_000, None, attempts=1, started_at=2_000_000)
+    late = JobState(Status.RUNNING, "mail", 7, 3, 3_000_000, None, attempts=1, started_at=3_000_000)
+    jobs = [
+        *(a_stored_job(1), a_stored_job(2), a_stored_job(3, like), a_stored_job(4, late)),
+        *(a_stored_job(5, late, timeout=2.0), a_stored_job(6, late, worker="v")),
+        *(a_stored_job(7, late, inserted_at=9), a_stored_job(8, late, unique=("id",))),
+        *(a_stored_job(9, late), a_stored_job(10, late)),
+    ]
+
+    alone = [encoding.as_job(job, {"id": job.id}) for job in jobs]
+
+    assert loaded(*jobs) == alone
+    assert loaded(*reversed(jobs)) == alone[::-1]
+
+
+def test_what_a_worker_does_to_its_job_is_not_seen_in_the_next():
+    (first,) = loaded(a_stored_job(1))
+    first.opts["priority"] = "mine"
+    first.__dict__["mine"] = True
+    first.args["mine"] = True
+
+    (second,) = loaded(a_stored_job(2))
+
+    assert second == encoding.as_job(a_stored_job(2), {"id": 2})
+    assert second.__dict__ == {}
+
+
 def test_plain_data_of_the_standard_library_is_shown_as_it_is():
     args = {
         "id": uuid.UUID(int=1),

@@ -16,7 +16,7 @@ import time
 import weakref
 from _thread import RLock
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.events import stream
@@ -198,13 +198,22 @@ _NOTHING_LEFT: Final = weakref.ref(_Nothing())
 """What leads to the ref or to the actor object of an actor that had ended before it was made."""
 
 
+class Exits(Protocol):
+    """What collects the ends of task cells."""
+
+    def add(self, cell: ActorCell, reason: ExitReason, /) -> None:
+        """Add the end of an actor, in any thread; twice if a first time was cut short."""
+
+
 class TaskCell(ActorCell):
     """An actor with one thing to do, of which nothing but its cell is made until somebody asks.
 
     A DynamicSupervisor starts it with ``start_tasks``, as a temporary child. Subclasses write
-    ``run`` and ``on_exit``. Whoever reads what is not there yet (its ref, its mailbox, its number,
-    who watches it, what it is linked to) has all of it made at once, and from then on it is like
-    any other task actor. If it ends before, nobody is waiting to hear of that.
+    ``run``. *exits* gets its end, in the ending thread, before all others hear of it.
+
+    Whoever reads what is not there yet (its ref, its mailbox, its number, its watchers, its links)
+    has all of it made at once, and from then on it is like any other task actor. If it ends before,
+    nobody else is waiting to hear of that.
     """
 
     actor_class: type[TaskActor]
@@ -222,15 +231,13 @@ class TaskCell(ActorCell):
     _is_made = False
     started_at = 0.0
 
-    def __init__(self) -> None:
+    def __init__(self, exits: Exits) -> None:
         self.interruptible = Interruptible()
+        self.exits = exits
 
     def run(self) -> ExitReason:
         """Do the actor's one task, in its own thread, and return the exit reason to end with."""
         raise NotImplementedError
-
-    def on_exit(self, reason: ExitReason) -> None:
-        """Note that the actor has ended, in the ending thread, before all others hear of it."""
 
     if not TYPE_CHECKING:  # it would hide what is misspelt
 
@@ -294,10 +301,23 @@ class TaskCell(ActorCell):
         thread.runs = self  # type: ignore[attr-defined] # of a ServiceThread, which has its name
         self.thread = thread
         local.cell = self
+        self.current_message = (_TO_RUN, time.monotonic())
         try:
-            reason = self._live()
-        except BaseException as error:  # noqa: BLE001 - not one actor may end the others
+            try:
+                for observer in self.observers:
+                    observer.on_receive(_TO_RUN)
+                reason = self.run()
+            except Stop as stop:
+                reason = stop.reason
+            except Interrupt:
+                reason = ordered_reason(self.mailbox)
+        except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
             reason = Crash(error)
+        self._end(reason, thread)
+
+    # ---- the end --------------------------------------------------------------------------
+
+    def _end(self, reason: ExitReason, thread: Thread) -> None:
         try:
             local.cell = None
             thread.runs = None  # type: ignore[attr-defined]
@@ -310,21 +330,6 @@ class TaskCell(ActorCell):
             else:
                 self._leave(self.reason)
             raise
-
-    def _live(self) -> ExitReason:
-        self.current_message = (_TO_RUN, time.monotonic())
-        try:
-            for observer in self.observers:
-                observer.on_receive(_TO_RUN)
-            return self.run()
-        except Stop as stop:
-            return stop.reason
-        except Interrupt:
-            return ordered_reason(self.mailbox)
-        except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
-            return Crash(error)
-
-    # ---- the end --------------------------------------------------------------------------
 
     def _end_unmade(self, reason: ExitReason) -> bool:
         """End the actor of which nothing was made; False if something was, or it has ended."""
@@ -342,10 +347,10 @@ class TaskCell(ActorCell):
         parent = self.parent
         if parent is not None and parent.cell.tasks is not None:
             parent.cell.tasks.pop(self, None)
-        self.on_exit(reason)
+        self.exits.add(self, reason)
 
     def _on_end(self, _ref: ServerRef, reason: ExitReason) -> None:
-        self.on_exit(reason)
+        self.exits.add(self, reason)
 
     def die(self, reason: ExitReason, *, abandon: bool = False) -> bool:
         """End the actor for *reason*, as every cell does."""

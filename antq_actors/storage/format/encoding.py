@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
 
 import msgspec
+from msgspec.structs import replace
 
 from antq_actors.checks import escaped
 from antq_actors.errors import DamagedRecord, StorageError
@@ -41,6 +42,8 @@ from antq_actors.storage.main_objects import PROTOCOL, is_usual_zone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from antq_actors.jobs.instant import Instant
 
 UNREADABLE: Final = "?"
 """Stands for a name that cannot be read."""
@@ -218,10 +221,37 @@ def load_job(stored: StoredJob, read_errors: Callable[[], Iterable[ErrorEntry]] 
     Raises whatever unpickling raises.
     *read_errors*: returns its errors when someone looks at them; None: those of *stored*.
     """
-    errors = None
     if read_errors is not None:
         errors = LateErrors(lambda: errors_for_display(read_errors()))
-    return as_job(stored, load_args(stored.spec.args), errors)
+        return as_job(stored, load_args(stored.spec.args), errors)
+    args = load_args(stored.spec.args)
+    return as_job(stored, args) if stored.errors else _like_the_last(stored, args)
+
+
+def _like_the_last(stored: StoredJob, args: Mapping[str, Any]) -> Job:
+    """Return what `as_job` does for a job without errors, as a copy of the last one if it can be.
+
+    Jobs that were enqueued together and are claimed together differ in their id and arguments.
+    """
+    global _last  # noqa: PLW0603 - a hint, replaced whole by any thread
+    id_, state, spec, _ = stored
+    if spec.unique is not None:
+        return as_job(stored, args)
+    last_state, last_rest, last = _last
+    rest = (spec.worker, spec.inserted_at, spec.timeout)
+    if last is None or state is not last_state or rest != last_rest:
+        # One that no worker gets to see, and without arguments, which may be large.
+        last = as_job(stored, {})
+        _last = state, rest, last
+    return replace(last, id=id_, args=args, opts=dict(last.opts))
+
+
+_last: tuple[JobState | None, tuple[str, Instant, float | None], Job | None] = (
+    None,
+    ("", 0, None),
+    None,
+)
+"""The state of a job that was loaded; its worker, when it was enqueued, its timeout; the job."""
 
 
 def as_job(
