@@ -73,9 +73,9 @@ def _enters(status: Status) -> Step:
     )
 
 
-def _moves_to(status: Status) -> Callable[[Any], bool]:
+def _changes_to(status: Status) -> Callable[[Any], bool]:
     """Return whether jobs change to this status that are claimed, or have completed, together."""
-    return lambda call: any(each.result.status is status for each in call.self.transitions.values())
+    return lambda call: call.transition.result.status is status
 
 
 def _asks(verb: str) -> Callable[[Any], bool]:
@@ -131,8 +131,8 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "insert-many:after-commit": (after(f"{STORE}.insert_many"), COMMITTED),
     # ---- it is claimed
     "claim:before": (before(f"{CLIENT}.request_work", lambda call: call.limit > 0),),
-    "claim:begun": (after(f"{BULK}.begin", lambda call: call.transition.result.status is RUNNING),),
-    "claim:half-written": (before(f"{BULK}._enter", _moves_to(RUNNING)),),
+    "claim:begun": (after(f"{BULK}._leave", _changes_to(RUNNING)),),
+    "claim:half-written": (before(f"{BULK}._enter", _changes_to(RUNNING)),),
     "claim:before-counts": (_CLAIMS,),
     "claim:before-commit": (_CLAIMS, COUNTED),
     "claim:after-commit": (_CLAIMS, COMMITTED),
@@ -144,8 +144,8 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     # ---- its outcome is stored
     "outcome:heard": (after(f"{QUEUE_STATE}:verdict"),),
     "outcome:before": (before(f"{CLIENT}.request_work", lambda call: call.settlements),),
-    "outcome:begun": (after(f"{BULK}.begin", lambda call: call.transition.result.status in ENDED),),
-    "outcome:half-written": (before(f"{BULK}._enter", _moves_to(Status.COMPLETED)),),
+    "outcome:begun": (after(f"{BULK}._leave", _changes_to(Status.COMPLETED)),),
+    "outcome:half-written": (before(f"{BULK}._enter", _changes_to(Status.COMPLETED)),),
     "outcome:before-counts": (_COMPLETES,),
     "outcome:before-commit": (_COMPLETES, COUNTED),
     "outcome:after-commit": (_COMPLETES, COMMITTED),

@@ -157,10 +157,10 @@ def _keys_of(id_: int, record: encoding.JobRecord) -> list[tuple[str, bytes]]:
     """Return the tables and keys that a job has entries under, but for those of its errors."""
     state, digest = record
     key = keys.job_key(id_)
-    _, place, listing = places_of(state)
-    found = [("payloads", key), ("index", place + key)]
-    if listing is not None:
-        found.append(("listing", listing + key))
+    places = places_of(state)
+    found = [("payloads", key), ("index", places.place + key)]
+    if places.listing is not None:
+        found.append(("listing", places.listing + key))
     if digest is not None:
         found.append(("unique", keys.unique_key(digest, state.status, id_)))
     return found

@@ -23,7 +23,9 @@ import decimal
 import hmac
 import pickle
 import uuid
+from functools import partial
 from hashlib import sha256
+from itertools import repeat
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
@@ -148,6 +150,11 @@ class JobRecord(NamedTuple):
     digest: bytes | None
 
 
+_job_record: Final[Callable[[tuple[JobState, bytes | None]], JobRecord]] = partial(
+    tuple.__new__, JobRecord
+)
+"""Make one of a tuple, without a call of a Python function."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode_state = msgspec.msgpack.Decoder(JobState).decode
 _decode_spec = msgspec.msgpack.Decoder(JobSpec).decode
@@ -174,7 +181,7 @@ def decode_job(record: bytes) -> JobRecord:
     """Return the state and digest in the bytes of a job's record. Raises DamagedRecord."""
     try:
         size = record[0] + 1
-        return JobRecord(_decode_state(record[size:]), record[1:size] or None)
+        return _job_record((_decode_state(record[size:]), record[1:size] or None))
     except (*DAMAGES, IndexError) as error:
         raise _damaged("job", error) from error
 
@@ -190,6 +197,17 @@ def decode_spec(record: bytes) -> JobSpec:
         return _decode_spec(record)
     except DAMAGES as error:
         raise _damaged("spec of a job", error) from error
+
+
+def decode_specs(payloads: Sequence[bytes | None], signer: Signer) -> list[JobSpec] | None:
+    """Return the specs of jobs, whose signatures or checksums are verified.
+
+    None: one of them is damaged or missing.
+    """
+    try:
+        return list(map(_decode_spec, signer.verify_all([each or b"" for each in payloads])))
+    except (DamagedRecord, *DAMAGES):
+        return None
 
 
 def encode_error(entry: ErrorEntry) -> bytes:
@@ -413,6 +431,15 @@ class Signer:
                 " have, or changed on disk"
             )
         return spec
+
+    def verify_all(self, records: Sequence[bytes]) -> list[bytes]:
+        """Return what :meth:`verify` returns for each of *records*; raise what it raises."""
+        if not self._keys and len(records) > 1:
+            specs = [record[_SUM_END:] for record in records]
+            sums = map(_summed, repeat(_SUM), map(crc32, specs))
+            if all(map(bytes.startswith, records, sums)):
+                return specs
+        return [self.verify(record) for record in records]
 
 
 def is_protected(record: bytes) -> bool:

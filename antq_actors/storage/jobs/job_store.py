@@ -5,40 +5,43 @@ one step: no unique job is stored twice, and no job is claimed twice. What an ex
 counts only while the job still runs that very execution, and a node that was declared dead gets
 nothing more.
 
-Jobs that change together write each table once for all of them, not for each. The jobs of a claim
-come to have equal records, and so do many that were enqueued together. What becomes of one becomes
-of all with an equal record, so that is found out once; a job costs its place in the order of work,
-which it leaves at once, and its share of what :meth:`BulkUpdate.write` puts into the tables.
+Jobs that are claimed together come to have equal records, and mostly come from one place of the
+index. So what becomes of them is found out once, by `plan`, and `BulkUpdate` writes it for all;
+what a job costs by itself is reading it, and its share of what is written to the tables.
 """
 
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
+from collections import deque
 from functools import partial
-from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from itertools import groupby, islice, repeat
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from antq_actors.errors import DamagedRecord, StorageError
+import msgspec
+
+from antq_actors.errors import StorageError
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.outcome import Completed
-from antq_actors.jobs.state import WAITING, Status, StoredJob
+from antq_actors.jobs.outcome import COMPLETED, Completed
+from antq_actors.jobs.state import WAITING, JobState, Status, StoredJob
 from antq_actors.storage.format import encoding
-from antq_actors.storage.format.records import Claim, NodeGone, Settlement
+from antq_actors.storage.format.records import Claim, NodeGone
 from antq_actors.storage.jobs import meta
 from antq_actors.storage.jobs.reader import JobReader
-from antq_actors.storage.jobs.table import get_many, places_of, put_all
+from antq_actors.storage.jobs.table import Places, places_of
 from antq_actors.storage.jobs.writer import JobWriter, log_findings
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import lmdb
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import ErrorEntry, JobState, NewJob
-    from antq_actors.storage.format.records import Cancellation, ImportedJob
-    from antq_actors.storage.jobs.table import Items
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, NewJob
+    from antq_actors.storage.format.records import ImportedJob, Settlement
     from antq_actors.storage.lmdb.environment import Environment
     from antq_actors.storage.lmdb.keys import Tables
 
@@ -154,145 +157,158 @@ class JobStore(JobWriter):
         A stale settlement is dropped. A paused queue gets no jobs, nor does a queue of a node on
         which an isolated run has just begun. Raises NodeGone when the node was declared dead.
         """
-        get, table = self._txn.get, self._tables.meta
-        if limit and get(meta.node_key(node), db=table) is None:
+        if limit and self._txn.get(meta.node_key(node), db=self._tables.meta) is None:
             raise NodeGone(f"node {node} was declared dead, and its jobs were given back")
+        txn: lmdb.Transaction[bytes] = self._txn  # type: ignore[assignment] # as it has no buffers
+        bulk = BulkUpdate(txn, self._tables, self._jobs.deltas)
         if settlements:
-            for settlement in self._complete_together(settlements, now):
+            for settlement in self._complete_together(bulk, settlements, now):
                 self.settle(settlement, now=now)
-        concurrency: int | None = None
-        cancelled: tuple[Cancellation, ...] = ()
-        if get(meta.concurrency_key(node, queue_name), db=table) is not None:
-            concurrency = self._meta.take_concurrency_command(node, queue_name)
-        prefix = meta.cancellations_prefix(node, queue_name)
-        with self._txn.cursor(table) as cursor:
-            there = cursor.set_range(prefix)
-            there = there and cast("bytes", cursor.key()).startswith(prefix)
-        if there:
-            cancelled = self._meta.take_cancellations(node, queue_name)
-        if get(meta.paused_key(queue_name), db=table) is not None:
+        if self._meta.is_quiet():
+            return Claim(*self._claim(bulk, queue_name, node=node, limit=limit, now=now))
+        concurrency = self._meta.take_concurrency_command(node, queue_name)
+        cancelled = self._meta.take_cancellations(node, queue_name)
+        if self._meta.is_paused(queue_name):
             return Claim([], None, concurrency, cancelled)
-        if limit and get(meta.isolated_key(node), db=table) is not None:
-            until = self._isolated_until(node, now)
-            if until is not None:
-                return Claim([], until, concurrency, cancelled)
-        jobs, look_at = self._claim(queue_name, node=node, limit=limit, now=now)
-        if look_at is None:
-            look_at = self._next_due(queue_name)
-        return Claim(jobs, look_at, concurrency, cancelled)
+        until = self._isolated_until(node, now) if limit else None
+        if until is not None:
+            return Claim([], until, concurrency, cancelled)
+        jobs, next_due = self._claim(bulk, queue_name, node=node, limit=limit, now=now)
+        return Claim(jobs, next_due, concurrency, cancelled)
 
     def _complete_together(
-        self, settlements: Sequence[Settlement], now: Instant
-    ) -> Collection[Settlement]:
+        self, bulk: BulkUpdate, settlements: Sequence[Settlement], now: Instant
+    ) -> Sequence[Settlement]:
         """Store in bulk that executions completed; return the settlements left, to do one by one.
 
         Left are all with another outcome, and those of jobs that do not run as they should.
         """
-        left: dict[int, Settlement] = {}
-        wanted: dict[bytes, Settlement] = {}
-        for settlement in settlements:
-            left[settlement.id] = settlement
-            if type(settlement.outcome) is Completed:
-                wanted[keys.job_key(settlement.id)] = settlement
-        if len(left) < len(settlements):
+        if len(settlements) > 1 and len(set(map(_ID, settlements))) < len(settlements):
             return settlements  # a job twice: the first one counts
-        bulk = BulkUpdate(self._txn, self._tables, self._jobs.deltas, partial(_completed, now=now))
-        for key, record in get_many(self._txn, self._tables.jobs, sorted(wanted)).items():
-            transition = bulk.transitions.get(record) or bulk.find(record)
+        completed = [each for each in settlements if type(each.outcome) is Completed]
+        completed.sort(key=_ID)
+        ids = [keys.job_key(each.id) for each in completed]
+        settled: set[bytes] = set()
+        for transition, run in plan(list(map(bulk.jobs.get, ids)), partial(_completed, now=now)):
             if transition is None:
                 continue
-            id_, execution, _ = wanted[key]
-            if transition.state.execution == execution and bulk.begin(key, transition):
-                del left[id_]
-        bulk.write()
-        return left.values()
+            execution = transition.result.execution
+            current = [
+                keys.job_key(each.id) for each in completed[run] if each.execution == execution
+            ]
+            settled.update(bulk.change(current, transition))
+        if len(settled) == len(settlements):
+            return ()
+        return [each for each in settlements if keys.job_key(each.id) not in settled]
 
     def _claim(
-        self, queue_name: str, *, node: int, limit: int, now: Instant
+        self, bulk: BulkUpdate, queue_name: str, *, node: int, limit: int, now: Instant
     ) -> tuple[list[StoredJob], Instant | None]:
         """Store that up to *limit* due jobs run on *node*; return them, and when to claim again.
 
-        None instead of the latter: no job has to run in isolation now.
+        None instead of the latter: no job is waiting for its time.
         """
         claimed: list[StoredJob] = []
-        while len(claimed) < limit:
-            wanted = limit - len(claimed)
-            due = self._due(queue_name, limit=wanted, now=now)
+        while True:
+            free = limit - len(claimed)
+            due, next_due = self._due(bulk.index, queue_name, limit=free, now=now)
             if not due:
-                break
-            look_at = self._take_due(claimed, due, node, now)
+                return claimed, next_due
+            look_at = self._take_due(bulk, claimed, due, node, now)
             if look_at is not None:
                 return claimed, look_at
-            if len(due) < wanted:
-                break
-        return claimed, None
+            # Else some were damaged, or are not there any more: then it has to look again.
+            if limit - len(claimed) == free - len(due) and (next_due is None or next_due > now):
+                return claimed, next_due
 
     def _take_due(
-        self, claimed: list[StoredJob], due: list[bytes], node: int, now: Instant
+        self,
+        bulk: BulkUpdate,
+        claimed: list[StoredJob],
+        due: list[bytes],
+        node: int,
+        now: Instant,
     ) -> Instant | None:
         """Claim the *due* jobs in bulk, adding them to *claimed*, up to one to run in isolation.
 
         Return when to claim again if there is such a job.
         """
-        txn, tables = self._txn, self._tables
-        records, payloads = get_many(txn, tables.jobs, due), get_many(txn, tables.payloads, due)
-        bulk = BulkUpdate(txn, tables, self._jobs.deltas, partial(_claimed, node=node, now=now))
-        look_at = None
-        for key in due:
-            id_ = int.from_bytes(key, "big")
-            job = self._begin_claim(bulk, key, id_, records.get(key), payloads.get(key))
-            if job is not None:
-                claimed.append(job)
-                continue
-            bulk.write()  # before anything else touches a job that is named twice, perhaps
-            look_at = self._claim_one(claimed, id_, node, now)
-            if look_at is not None:
-                break
-        bulk.write()
-        return look_at
-
-    def _begin_claim(
-        self, bulk: BulkUpdate, key: bytes, id_: int, record: bytes | None, payload: bytes | None
-    ) -> StoredJob | None:
-        """Begin to claim a job in bulk and return it; None: it has to be claimed by itself."""
-        if record is None or payload is None:
-            return None
-        transition = bulk.transitions.get(record) or bulk.find(record)
-        if transition is None:
-            return None
-        try:
-            spec = encoding.decode_spec(self._signer.verify(payload))
-        except DamagedRecord:
-            return None
-        if not bulk.begin(key, transition):
-            return None
-        return StoredJob(id_, transition.result, spec, ())
-
-    def _due(self, queue_name: str, *, limit: int, now: Instant) -> list[bytes]:
-        """Read the keys of a queue's first *limit* due jobs: scheduled, retrying, then enqueued."""
-        found: list[bytes] = []
-        with self._txn.cursor(self._tables.index) as cursor:
-            for status in (Status.SCHEDULED, Status.RETRYING, Status.ENQUEUED):
-                lane = keys.lane(status, queue_name)
-                if len(found) == limit or not cursor.set_range(lane):
+        payloads = list(map(bulk.payloads.get, due))
+        specs = encoding.decode_specs(payloads, self._signer)
+        if specs is None or (len(due) > 1 and len(set(due)) < len(due)):
+            records: list[bytes | None] = [None] * len(due)  # each by itself
+        else:
+            records = list(map(bulk.jobs.get, due))
+        for transition, run in plan(records, partial(_claimed, node=node, now=now)):
+            alone = ids = due[run]
+            if transition is not None and specs is not None:
+                changed = bulk.change(ids, transition)
+                state = transition.result
+                jobs = [
+                    _stored((id_, state, spec, ()))
+                    for id_, spec in zip(map(int.from_bytes, ids), specs[run], strict=True)
+                ]
+                if len(changed) == len(ids):
+                    claimed += jobs
                     continue
-                due = lane + keys.packed_order(now + 1 + keys.BIAS)
-                end = keys.lane_end(lane) if status is Status.ENQUEUED else due
-                if cast("bytes", cursor.key()) < end:
-                    ahead = cast("Iterator[bytes]", cursor.iternext(values=False))
-                    ahead = islice(ahead, limit - len(found))
-                    found += map(keys.id_part, takewhile(end.__gt__, ahead))
-        return found
+                there = set(changed)
+                claimed += [job for id_, job in zip(ids, jobs, strict=True) if id_ in there]
+                alone = [id_ for id_ in ids if id_ not in there]
+            for id_ in alone:
+                look_at = self._claim_one(claimed, keys.id_at_end(id_), node, now)
+                if look_at is not None:
+                    return look_at
+        return None
 
-    def _next_due(self, queue_name: str) -> Instant | None:
-        """Read when the first scheduled or retrying job of a queue is due; None: it has none."""
-        heads: list[Instant] = []
-        with self._txn.cursor(self._tables.index) as cursor:
-            for status in (Status.SCHEDULED, Status.RETRYING):
-                lane = keys.lane(status, queue_name)
-                if cursor.set_range(lane) and cast("bytes", cursor.key()).startswith(lane):
-                    heads.append(keys.order_in(cast("bytes", cursor.key())))
-        return min(heads, default=None)
+    def _due(
+        self, index: lmdb.Cursor[bytes], queue_name: str, *, limit: int, now: Instant
+    ) -> tuple[list[bytes], Instant | None]:
+        """Read the keys of a queue's first *limit* due jobs: scheduled, retrying, then enqueued.
+
+        Return with them when its first scheduled or retrying job is due; None: it has none.
+        """
+        found: list[bytes] = []
+        next_due: Instant | None = None
+        head = b""
+        for status in _TIMED:
+            lane = keys.lane(status, queue_name)
+            if head < lane:  # else the lane before was empty, and so are all up to this key
+                head = index.key() if index.set_range(lane) else _END
+            if not head.startswith(lane):
+                continue
+            order = keys.order_in(head)
+            next_due = order if next_due is None else min(next_due, order)
+            if head < (end := lane + keys.packed_order(now + 1 + keys.BIAS)):
+                found += _ids_ahead(index, end, limit - len(found))
+                head = b""
+        if len(found) < limit:
+            lane = keys.lane(_ENQUEUED, queue_name)
+            if index.set_range(lane):
+                found += _ids_ahead(index, keys.lane_end(lane), limit - len(found))
+        return found, next_due
+
+
+_ID: Final = itemgetter(0)
+_ENQUEUED: Final = Status.ENQUEUED
+_RUNNING: Final = Status.RUNNING
+_TIMED: Final = (Status.SCHEDULED, Status.RETRYING)
+_END: Final = b"\xff"
+"""Is behind every lane."""
+_stored: Final[Callable[[tuple[int, JobState, JobSpec, tuple[()]]], StoredJob]] = partial(
+    tuple.__new__, StoredJob
+)
+"""Make one of a tuple, without a call of a Python function."""
+
+
+def _ids_ahead(index: lmdb.Cursor[bytes], end: bytes, limit: int) -> list[bytes]:
+    """Read the ids in the first *limit* keys of the index from where its cursor is to *end*."""
+    if limit == 1:
+        head = index.key()
+        return [keys.id_part(head)] if head < end else []
+    found = list(islice(index.iternext(values=False), limit))
+    if found and found[-1] >= end:
+        del found[bisect_left(found, end) :]
+    return list(map(keys.id_part, found))
 
 
 def _claimed(state: JobState, *, node: int, now: Instant) -> JobState | None:
@@ -304,126 +320,138 @@ def _claimed(state: JobState, *, node: int, now: Instant) -> JobState | None:
 
 def _completed(state: JobState, *, now: Instant) -> JobState | None:
     """Return the state of a job that completed, in bulk; None: it is to be settled by itself."""
-    if state.status is not Status.RUNNING or state.isolated:
+    if state.status is not _RUNNING or state.isolated:
         return None
-    return lifecycle.settle(state, Completed(), now=now)[0]
+    return lifecycle.settle(state, COMPLETED, now=now)[0]
 
 
 # ---- jobs that change together --------------------------------------------------------------
 
 
-class Transition(NamedTuple):
-    """What becomes of every job with one and the same record, and the jobs that are begun.
+class Transition(msgspec.Struct, frozen=True, gc=False):
+    """What becomes of jobs that leave one place of the index and come to have the same record."""
 
-    The keys are those of a job up to its id; None for a table where it has none.
-    """
-
-    state: JobState
     result: JobState
     record: bytes
     """The one that holds the result."""
-    old_lane: bytes
-    old_place: bytes
-    old_listing: bytes | None
-    old_unique: bytes | None
-    new_lane: bytes
-    new_place: bytes
-    new_listing: bytes | None
-    new_unique: bytes | None
-    ids: list[bytes]
-    """Of the jobs that are begun and not written yet, their keys in ``jobs``."""
+    old: Places
+    new: Places
+    old_unique: bytes | None = None
+    """The job's old key in ``unique`` up to its id; None for a job without one."""
+    new_unique: bytes | None = None
+
+
+def plan(
+    records: list[bytes | None], decide: Callable[[JobState], JobState | None]
+) -> list[tuple[Transition | None, slice]]:
+    """Return what becomes of jobs with these *records*: for each run of jobs, and where it is.
+
+    None: each of them has to change by itself. So have those for whose state *decide* returns
+    None; else it returns what a job in this state becomes.
+    """
+    known: dict[bytes, Transition | None] = {}
+    found: list[tuple[Transition | None, slice]] = []
+    last: Transition | None = None
+    start = end = 0
+    for record, group in groupby(records):
+        if record is None:
+            transition = None
+        elif record in known:
+            transition = known[record]
+        else:
+            transition = known[record] = _decided(record, decide, last)
+        if end and transition is not last:
+            found.append((last, slice(start, end)))
+            start = end
+        last = transition
+        end += len(list(group))
+    found.append((last, slice(start, end)))
+    return found
+
+
+def _decided(
+    record: bytes, decide: Callable[[JobState], JobState | None], last: Transition | None
+) -> Transition | None:
+    """Decide what becomes of jobs with this *record*; None: each has to change by itself.
+
+    That is what becomes of those before them, the *last*, if it is the same.
+    """
+    try:
+        state, digest = encoding.decode_job(record)
+        result = decide(state)
+        if result is None:
+            return None
+        old = places_of(state)
+        if digest is not None:
+            unique = (keys.unique_prefix(digest, each.status) for each in (state, result))
+            record = encoding.encode_job(result, digest)
+            return Transition(result, record, old, places_of(result), *unique)
+        if (
+            last is not None
+            and last.old_unique is None
+            and (last.result, last.old) == (result, old)
+        ):
+            return last  # enqueued one by one, they differed in their times alone
+        return Transition(result, encoding.encode_job(result, None), old, places_of(result))
+    except (StorageError, struct.error, OverflowError):  # damaged, or no key can hold it
+        return None
 
 
 class BulkUpdate:
-    """Changes many jobs by one rule: begins one by one, then writes each LMDB table once.
-
-    *decide* returns what a job in some state becomes; None: it has to change by itself.
-    Nothing else may change these jobs before :meth:`write`.
-    """
+    """Changes jobs with equal records together, in all tables."""
 
     def __init__(
-        self,
-        txn: lmdb.Transaction,
-        tables: Tables,
-        deltas: dict[bytes, int],
-        decide: Callable[[JobState], JobState | None],
+        self, txn: lmdb.Transaction[bytes], tables: Tables, deltas: dict[bytes, int]
     ) -> None:
         self._txn = txn
         self._tables = tables
         self._deltas = deltas
-        self._decide = decide
-        self._index = txn.cursor(tables.index)
-        self.transitions: dict[bytes, Transition] = {}
-        """What becomes of a job with this record; :meth:`find` adds to it."""
+        self.jobs = txn.cursor(tables.jobs)
+        self.index = txn.cursor(tables.index)
 
-    def begin(self, id_: bytes, transition: Transition) -> bool:
-        """Delete a job's old index entries. False: it has none, and nothing was done.
+    @property
+    def payloads(self) -> lmdb.Cursor[bytes]:
+        """A cursor of the table that a claim reads, and nothing else."""
+        return self._txn.cursor(self._tables.payloads)
 
-        *id_* is its key in ``jobs``.
+    def change(self, ids: list[bytes], transition: Transition) -> list[bytes]:
+        """Write a *transition* of jobs to all tables. All of them have the record that it is of.
+
+        *ids* are their keys in ``jobs``, each once. Return those that are changed: nothing is done
+        with a job that is not in the index.
         """
-        index = self._index
-        if not (index.set_key(transition.old_place + id_) and index.delete()):
-            return False
-        transition.ids.append(id_)
-        if transition.old_listing is not None:
-            self._txn.delete(transition.old_listing + id_, db=self._tables.listing)
+        ids = self._leave(ids, transition)
+        _consume(map(self.jobs.put, ids, repeat(transition.record)))
+        self._enter(ids, transition)
+        self._deltas[transition.old.lane] -= len(ids)
+        self._deltas[transition.new.lane] += len(ids)
+        return ids
+
+    def _leave(self, ids: list[bytes], transition: Transition) -> list[bytes]:
+        """Delete the old index entries of jobs; return those that were in the index."""
+        old = transition.old
+        there = list(map(self.index.pop, map(old.place.__add__, ids)))
+        if None in there:
+            ids = [id_ for id_, found in zip(ids, there, strict=True) if found is not None]
+        if old.listing is not None:
+            for id_ in ids:
+                self._txn.delete(old.listing + id_, db=self._tables.listing)
         if transition.old_unique is not None:
-            self._txn.delete(transition.old_unique + id_, db=self._tables.unique)
-        return True
+            for id_ in ids:
+                self._txn.delete(transition.old_unique + id_, db=self._tables.unique)
+        return ids
 
-    def write(self) -> None:
-        """Write the records and index entries of all jobs begun since the last write."""
-        records: Items = []
-        places: Items = []
-        listed: Items = []
-        unique: Items = []
-        for each in self.transitions.values():
-            if not each.ids:
-                continue
-            for id_ in each.ids:
-                records.append((id_, each.record))
-                places.append((each.new_place + id_, b""))
-                if each.new_listing is not None:
-                    listed.append((each.new_listing + id_, b""))
-                if each.new_unique is not None:
-                    unique.append((each.new_unique + id_, b""))
-            self._deltas[each.old_lane] -= len(each.ids)
-            self._deltas[each.new_lane] += len(each.ids)
-            each.ids.clear()
-        if records:
-            put_all(self._txn, self._tables.jobs, records)
-            self._enter(places, listed, unique)
+    def _enter(self, ids: list[bytes], transition: Transition) -> None:
+        """Write the new index entries of jobs."""
+        new = transition.new
+        _consume(map(self.index.put, map(new.place.__add__, ids), repeat(b"")))
+        if new.listing is not None:
+            put = self._txn.cursor(self._tables.listing).put
+            _consume(map(put, map(new.listing.__add__, ids), repeat(b"")))
+        if transition.new_unique is not None:
+            for id_ in ids:
+                self._txn.put(transition.new_unique + id_, b"", db=self._tables.unique)
 
-    def _enter(self, places: Items, listed: Items, unique: Items) -> None:
-        """Write the new index entries of the jobs."""
-        put_all(self._txn, self._tables.index, places)
-        if listed:
-            put_all(self._txn, self._tables.listing, listed)
-        if unique:
-            put_all(self._txn, self._tables.unique, unique)
 
-    def find(self, record: bytes) -> Transition | None:
-        """Decide what becomes of jobs with this *record*; None: each has to change by itself."""
-        try:
-            state, digest = encoding.decode_job(record)
-            result = self._decide(state)
-            if result is None:
-                return None
-            old_unique = new_unique = None
-            if digest is not None:
-                old_unique = keys.unique_prefix(digest, state.status)
-                new_unique = keys.unique_prefix(digest, result.status)
-            transition = Transition(
-                state,
-                result,
-                encoding.encode_job(result, digest),
-                *places_of(state),
-                old_unique,
-                *places_of(result),
-                new_unique,
-                [],
-            )
-        except (StorageError, struct.error, OverflowError):  # damaged, or no key can hold it
-            return None
-        self.transitions[record] = transition
-        return transition
+_consume: Final[Callable[[Iterable[object]], None]] = deque[object](maxlen=0).extend
+"""Exhaust an iterator, without a loop of Python code."""

@@ -27,6 +27,8 @@ _NODE: Final = b"node:"
 _CONCURRENCY: Final = b"order:"
 _ISOLATED: Final = b"alone:"
 _CANCEL: Final = b"cancel:"
+_SPECIAL: Final = ((_ISOLATED, _CANCEL + b"\xff"), (_CONCURRENCY, PAUSED + b"\xff"))
+"""Between these keys are all that :meth:`Meta.is_quiet` is about, and no others."""
 
 
 @lru_cache(maxsize=256)
@@ -67,6 +69,19 @@ class Meta:
     _db: _Database
     has_changed: bool = False
     """Whether anything was written here in this transaction."""
+
+    def is_quiet(self) -> bool:
+        """Read whether no queue is paused, and no node has a command or had an isolated run.
+
+        So it is nearly always; else each of these has to be read by itself. No other rows come
+        between those of a node's isolated run and its cancellations, nor between a command and a
+        pause.
+        """
+        cursor = self._txn.cursor(self._db)
+        for first, last in _SPECIAL:
+            if cursor.set_range(first) and cast("bytes", cursor.key()) <= last:
+                return False
+        return True
 
     def counter(self, name: bytes) -> int:
         """Read the next number of a counter in ``meta``, from 1. Raises DamagedRecord."""

@@ -11,7 +11,9 @@ from bisect import bisect_left
 from collections import defaultdict
 from functools import lru_cache
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Final, cast
+
+import msgspec
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.jobs import lifecycle
@@ -40,9 +42,6 @@ if TYPE_CHECKING:
 
     Items = list[tuple[bytes, bytes]]
     """Keys and values."""
-
-    Places = tuple[bytes, bytes, bytes | None]
-    """A job's lane, and its keys in ``index`` and ``listing`` up to its id."""
 
 
 class JobEntries:
@@ -128,7 +127,7 @@ class JobEntries:
         if errors:
             for number, entry in enumerate(reversed(errors)):
                 put(keys.error_key(id_, number), encoding.encode_error(entry), db=tables.errors)
-        self._enter(key, state.status, places, spec.unique_digest)
+        self._enter(key, state, places, spec.unique_digest)
 
     def add_many(self, first: int, news: Sequence[NewJob], signer: Signer) -> None:
         """Write new jobs that are not unique to all tables; *first* is the first of their ids.
@@ -143,15 +142,15 @@ class JobEntries:
         for id_, (state, spec) in enumerate(news, first):
             if state is not last:  # jobs that were enqueued together mostly share theirs
                 last = state
-                lane, place, listing = places_of(state)
+                places = places_of(state)
                 record = encoding.encode_job(state, None)
             key = keys.job_key(id_)
             records.append((key, record))
             payloads.append((key, signer.sign(encoding.encode_spec(spec))))
-            entries.append((place + key, b""))
-            if listing is not None:
-                listed.append((listing + key, b""))
-            self.deltas[lane] += 1
+            entries.append((places.place + key, b""))
+            if places.listing is not None:
+                listed.append((places.listing + key, b""))
+            self.deltas[places.lane] += 1
         put_all(self._txn, self._tables.jobs, records, append=True)
         put_all(self._txn, self._tables.payloads, payloads, append=True)
         self._enter_many(entries, listed)
@@ -174,7 +173,7 @@ class JobEntries:
         self._leave(id_, old.state, old.digest)
         record = encoding.encode_job(new, old.digest)
         put(keys.job_key(id_), record, db=self._tables.jobs)
-        self._enter(keys.job_key(id_), new.status, places_of(new), old.digest)
+        self._enter(keys.job_key(id_), new, places_of(new), old.digest)
         if error is not None:
             self._add_error(id_, old.state.errors, error)
 
@@ -224,7 +223,7 @@ class JobEntries:
         record = encoding.encode_job(state, digest)
         self._txn.put(keys.job_key(id_), record, db=self._tables.jobs)
         self._add_error(id_, state.errors - 1, error)
-        self._enter(keys.job_key(id_), state.status, places_of(state), digest)
+        self._enter(keys.job_key(id_), state, places_of(state), digest)
 
     def _add_error(self, id_: int, number: int, error: ErrorEntry) -> None:
         """Write an error of a job to the ``errors`` table, and delete those that are too many.
@@ -260,20 +259,19 @@ class JobEntries:
 
     def flush(self) -> bool:
         """Write changed counts to the ``counts`` table; return whether any job changed."""
-        deltas = self.deltas
-        if not deltas:
+        if not self.deltas:
             return False
-        txn, counts = self._txn, self._tables.counts
-        for lane, delta in deltas.items():
+        counts = self._txn.cursor(self._tables.counts)
+        for lane, delta in self.deltas.items():
             if delta == 0:
                 continue
-            stored: Any = txn.get(lane, db=counts)
-            count = int.from_bytes(stored or b"", "big") + delta
+            stored = cast("bytes | None", counts.get(lane))
+            count = int.from_bytes(stored or b"") + delta
             if count > 0:  # less, if it was damaged
-                txn.put(lane, count.to_bytes(8, "big"), db=counts)
+                counts.put(lane, count.to_bytes(8))
             else:
-                txn.delete(lane, db=counts)
-        deltas.clear()
+                counts.pop(lane)
+        self.deltas.clear()
         return True
 
     def head(self, lane: bytes, limit: int, end: bytes | None = None) -> list[bytes]:
@@ -311,16 +309,15 @@ class JobEntries:
                     return id_
         return None
 
-    def _enter(self, key: bytes, status: Status, places: Places, digest: bytes | None) -> None:
+    def _enter(self, key: bytes, state: JobState, places: Places, digest: bytes | None) -> None:
         """Write the entries of a job, by its *key* in ``jobs``, to the indexes."""
         tables, put = self._tables, self._txn.put
-        lane, place, listing = places
-        put(place + key, b"", db=tables.index)
-        if listing is not None:
-            put(listing + key, b"", db=tables.listing)
+        put(places.place + key, b"", db=tables.index)
+        if places.listing is not None:
+            put(places.listing + key, b"", db=tables.listing)
         if digest is not None:
-            put(keys.unique_prefix(digest, status) + key, b"", db=tables.unique)
-        self.deltas[lane] += 1
+            put(keys.unique_prefix(digest, state.status) + key, b"", db=tables.unique)
+        self.deltas[places.lane] += 1
 
     def _enter_many(self, entries: Items, listed: Items) -> None:
         """Write the ``index`` and ``listing`` entries of new jobs."""
@@ -329,18 +326,17 @@ class JobEntries:
 
     def _leave(self, id_: int, state: JobState, digest: bytes | None) -> None:
         tables, delete = self._tables, self._txn.delete
-        lane, place, listing = places_of(state)
-        key = keys.job_key(id_)
-        if not delete(place + key, db=tables.index):
+        places, key = places_of(state), keys.job_key(id_)
+        if not delete(places.place + key, db=tables.index):
             raise DamagedRecord(
                 f"the state of job {id_} says {state.status} in queue {state.queue_name!r}, and"
                 " the index does not"
             )
-        if listing is not None:
-            delete(listing + key, db=tables.listing)
+        if places.listing is not None:
+            delete(places.listing + key, db=tables.listing)
         if digest is not None:
             delete(keys.unique_key(digest, state.status, id_), db=tables.unique)
-        self.deltas[lane] -= 1
+        self.deltas[places.lane] -= 1
 
 
 def put_all(
@@ -369,23 +365,40 @@ def get_many(txn: lmdb.Transaction, table: _Database, wanted: list[bytes]) -> di
         return dict(cast("Items", cursor.getmulti(wanted)))
 
 
+class Places(msgspec.Struct, frozen=True, gc=False):
+    """Where the jobs of a lane with one order are: their keys up to their ids."""
+
+    lane: bytes
+    place: bytes
+    """In ``index``."""
+    listing: bytes | None
+    """In ``listing``; None for a job without one."""
+
+
+# An attribute of an Enum takes longer to look up than all the rest of a comparison.
+_ENQUEUED: Final = Status.ENQUEUED
+_RUNNING: Final = Status.RUNNING
+_SCHEDULED: Final = Status.SCHEDULED
+_RETRYING: Final = Status.RETRYING
+
+
 def places_of(state: JobState) -> Places:
     """Return a job's lane, and its keys in ``index`` and ``listing`` up to its id."""
     status = state.status
-    if status is Status.ENQUEUED:
-        return _enqueued_places(state.queue_name, state.priority)
-    if status is Status.RUNNING:
-        order = state.node
-    elif status is Status.SCHEDULED or status is Status.RETRYING:
-        order = state.scheduled_at or 0
-    else:
-        order = state.updated_at
-    lane = keys.lane(status, state.queue_name)
+    if status is _ENQUEUED:
+        return _kept_places(status, state.queue_name, -state.priority)
+    if status is _RUNNING:
+        return _kept_places(status, state.queue_name, state.node)
+    if status is _SCHEDULED or status is _RETRYING:
+        return _places(status, state.queue_name, state.scheduled_at or 0)
+    return _places(status, state.queue_name, state.updated_at)
+
+
+def _places(status: Status, queue_name: str, order: int) -> Places:
+    lane = keys.lane(status, queue_name)
     place = lane + keys.packed_order(order + keys.BIAS)
-    return lane, place, lane if status in keys.LISTED else None
+    return Places(lane, place, lane if status in keys.LISTED else None)
 
 
-@lru_cache(maxsize=1024)
-def _enqueued_places(queue_name: str, priority: int) -> Places:
-    lane = keys.lane(Status.ENQUEUED, queue_name)
-    return lane, lane + keys.packed_order(-priority + keys.BIAS), None
+_kept_places: Final = lru_cache(maxsize=1024)(_places)
+"""For orders of which there are few."""
