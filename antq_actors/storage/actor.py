@@ -46,6 +46,10 @@ _OLDEST_LOOK_SECONDS: Final = 1.0
 """So old is a look at most that left somebody waiting: the clock may have been set back, so that
 nothing is due any more, and no commit tells of that.
 """
+_FLUSH_SECONDS: Final = 0.05
+"""Seconds after which a commit that nobody waits for is flushed, if no other was in between."""
+_FAILED_FLUSH_SECONDS: Final = 1.0
+"""The same after a flush that failed."""
 _REQUEST: Final = itemgetter(1)
 _BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
 
@@ -58,6 +62,10 @@ class _WatchForIdle:
     """It is time to see whether something was committed unnoticed, while somebody waits."""
 
 
+class _Flush:
+    """It is time to flush the commits that nobody waited for."""
+
+
 class _Sweep(NamedTuple):
     """It is time to forget readers that were killed."""
 
@@ -68,12 +76,13 @@ class StorageActor(GenServer):
     """The actor that runs verbs on the LMDB store in the directory *path*.
 
     It opens and closes the store.
-    *durable*: a write is on disk before its reply. *wake* is called with the name of each queue
-    that got work, once per commit; it must neither raise nor wait. *owner* says whose successor it
-    may be (see :func:`.open_environment`). *watch_interval*: seconds between two looks for commits
-    of other processes, after which *wake_for_commands* is called for all queues, as *wake* is; None
-    for no looking. While no other process has the store open, it is twice as long. *signer* signs
-    and verifies what jobs are enqueued with. *idle* are the callers that wait for idleness.
+    *durable*: what was answered is on disk (see :class:`.Write`). *wake* is called with the name of
+    each queue that got work, once per commit; it must neither raise nor wait. *owner* says whose
+    successor it may be (see :func:`.open_environment`). *watch_interval*: seconds between two looks
+    for commits of other processes, after which *wake_for_commands* is called for all queues, as
+    *wake* is; None for no looking. While no other process has the store open, it is twice as long.
+    *signer* signs and verifies what jobs are enqueued with. *idle* are the callers that wait for
+    idleness.
 
     It holds no state but the environment, so its restart loses nothing.
     """
@@ -120,6 +129,8 @@ class StorageActor(GenServer):
         """When, on the monotonic clock, the next look may be."""
         self._is_idle_watched = False
         """Whether a `_WatchForIdle` is on its way."""
+        self._is_flush_due = False
+        """Whether a `_Flush` is on its way."""
 
     def init(self) -> None:
         """Open the LMDB environment, start the timer that looks for commits of other processes."""
@@ -130,6 +141,7 @@ class StorageActor(GenServer):
             timers.send_when(self.ref, _Committed(), self._is_news, every=watch)
             self._sweep_later(self._watch_interval)
         self._look_for_idle_soon()  # for those who waited while this actor was gone
+        self._flush_later()  # what a predecessor has left
 
     def can_run_inline(self) -> bool:
         """Return whether a caller's thread may do its write itself, as nothing makes it wait.
@@ -176,6 +188,9 @@ class StorageActor(GenServer):
             case _WatchForIdle():
                 self._is_idle_watched = False
                 self._watch_for_idle()
+            case _Flush():
+                self._is_flush_due = False
+                self._flush_now()
             case _Sweep(watch_interval):
                 self._env.clear_dead_readers()
                 self._sweep_later(watch_interval)
@@ -212,15 +227,31 @@ class StorageActor(GenServer):
             for one in batch:
                 self._write([one])
             return
+        waiting = []
         for asker, request in batch:
-            if request.refusal is None:
-                reply(asker, request.value)
+            if request.waits_for_disk:
+                waiting.append((asker, request))
             else:
-                reply_error(asker, request.refusal)
+                _reply(asker, request)
+        if waiting:
+            self._reply_from_disk(waiting)
         if self._due or self._commanded:
             self._announce()
         if findings:
             log_findings(findings)
+
+    def _reply_from_disk(self, batch: list[tuple[Any, Write]]) -> None:
+        """Flush what was committed, then reply."""
+        try:
+            self._env.flush()
+        except StorageError as error:
+            for asker, _ in batch:
+                reply_error(asker, error)
+            if _ends_it(error):
+                raise
+            return
+        for asker, request in batch:
+            _reply(asker, request)
 
     def _announce(self) -> None:
         """Wake the queue actors whose queues got work or commands in a commit of this actor."""
@@ -232,7 +263,11 @@ class StorageActor(GenServer):
     def _commit(self, requests: list[Write]) -> list[tuple[object, ...]]:
         """Do and commit the Writes that are not yet done; return what is to be logged."""
         commits: list[None] = []
-        transaction, findings = self._env.write(partial(self._run, requests, commits), commits)
+        transaction, findings = self._env.write(
+            partial(self._run, requests, commits), commits, flushes=False
+        )
+        if transaction is not None and not any(each.waits_for_disk for each in requests):
+            self._flush_later()
         if self._idle.waiters and transaction is not None:
             self._look_for_idle_soon()
         if transaction == self._seen + 1:
@@ -267,9 +302,13 @@ class StorageActor(GenServer):
     def _read(self, asker: Any, request: Read) -> None:
         tables = self._env.tables
         try:
-            answer = self._env.read(
-                lambda txn: request.verb(JobReader(txn, tables), *request.args, **request.kwargs)
+            answer, transaction = self._env.read(
+                lambda txn: (
+                    request.verb(JobReader(txn, tables), *request.args, **request.kwargs),
+                    txn.id(),
+                )
             )
+            self._env.flush(transaction)
         except Exception as error:
             if _ends_it(error):
                 self._refuse_removed([asker], error)
@@ -283,6 +322,24 @@ class StorageActor(GenServer):
         if isinstance(error, StoreRemoved):
             for asker in askers:
                 reply_error(asker, error)
+
+    # ---- flushing what nobody waits for -----------------------------------------------------
+
+    def _flush_later(self, seconds: float = _FLUSH_SECONDS) -> None:
+        """Set a timer to flush what was committed, if none is set."""
+        if self._durable and not self._is_flush_due:
+            self.send_after(seconds, _Flush())
+            self._is_flush_due = True
+
+    def _flush_now(self) -> None:
+        try:
+            self._env.flush()
+        except StorageError as error:
+            if _ends_it(error):
+                raise
+            self._flush_later(_FAILED_FLUSH_SECONDS)
+
+    # ---- commits of other processes ---------------------------------------------------------
 
     def _sweep_later(self, watch_interval: float) -> None:
         self.send_after(_LOOKS_PER_SWEEP * watch_interval, _Sweep(watch_interval))
@@ -343,7 +400,10 @@ class StorageActor(GenServer):
             return
         began = time.monotonic()
         try:
-            unfinished, self._looked_at = self._unfinished({each.queue_name for each in waiters})
+            queues = {each.queue_name for each in waiters}
+            unfinished, self._looked_at = self._unfinished(queues)
+            if not all(unfinished.values()):
+                self._env.flush(self._looked_at)
         except StorageError as error:
             if _ends_it(error):
                 raise
@@ -374,6 +434,13 @@ class StorageActor(GenServer):
         if is_old or self._env.last_transaction() != self._looked_at:
             self._look_for_idle_soon()
         self._watch_later()
+
+
+def _reply(asker: Any, request: Write) -> None:
+    if request.refusal is None:
+        reply(asker, request.value)
+    else:
+        reply_error(asker, request.refusal)
 
 
 def _ends_it(error: Exception) -> bool:

@@ -148,7 +148,7 @@ class StorageClient:
 
         if os.getpid() != self._pid:
             self.check()
-        request = Write(work)
+        request = Write(work, waits_for_disk=False)
         return request, calls.call_or_message(self._dest, request, tag)
 
     def request_again(self, request: Write, *, tag: Any) -> Call | None:

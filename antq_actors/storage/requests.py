@@ -37,13 +37,19 @@ class Write:
     thread is cut short, and by whomever it is asked, there is nothing in between. From then on
     *value* and *refusal* stand."""
     value: Any = field(default=None, repr=False)
+    waits_for_disk: bool = True
+    """Whether it, and all that it has seen, is on disk before its reply. Only for a reply that
+    stays within the actors that run jobs may it be False: it is on disk a moment later."""
     refusal: AntqError | None = field(default=None, repr=False)
     """Raised by the verb, which then changed nothing."""
 
 
 @dataclass(slots=True, eq=False)
 class Read:
-    """Do *verb* in a read transaction that sees every change that was reported before."""
+    """Do *verb* in a read transaction that sees every change that was reported before.
+
+    All that it has seen is on disk before its reply, whichever process has written it.
+    """
 
     verb: Callable[..., Any]
     """Called with a JobReader and what follows."""

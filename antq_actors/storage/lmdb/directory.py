@@ -69,6 +69,19 @@ def storage_error(error: lmdb.Error | OSError, path: Path) -> StorageError:
     return StorageError(f"the store in {path} cannot be used: {error}{advice}")
 
 
+def unconfirmed(error: lmdb.Error, path: Path) -> StorageError:
+    """Return the StorageError for a flush that failed: what it was for may be on disk or not."""
+    return StorageError(
+        f"the disk that holds {path} does not confirm what was just written ({error}): look whether"
+        " it is there before you repeat it"
+    )
+
+
+def is_failing(error: lmdb.Error) -> bool:
+    """Return whether the disk failed, in the system's words."""
+    return os.strerror(errno.EIO) in str(error)
+
+
 @contextmanager
 def in_words(path: Path) -> Iterator[None]:
     """Raise the OSErrors of the block as a StorageError that names the store in *path*."""

@@ -9,6 +9,11 @@ further up, nor be waited for. What the program itself wants of the collector st
 thing: a ``gc.disable()`` in another thread during such a stretch, which mostly takes less than a
 millisecond, is not kept.
 
+After a commit its pages are on disk, but not the meta page that leads to them: that goes with the
+next flush. Until then a power cut leaves the store as it was before that commit, and whole. So
+:meth:`Environment.write` flushes, unless it is told otherwise and :meth:`Environment.flush` does it
+later.
+
 Each transaction looks whether the files of the store are still those that others find at its path:
 a process keeps the files that it has open, also when they were deleted or others have their names.
 """
@@ -21,14 +26,14 @@ import os
 import threading
 import time
 from _thread import get_ident
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import lmdb
 
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.storage.lmdb import directory, file_check
-from antq_actors.storage.lmdb.directory import removed, storage_error
+from antq_actors.storage.lmdb.directory import is_failing, removed, storage_error, unconfirmed
 from antq_actors.storage.lmdb.keys import TABLE_NAMES, open_tables
 from antq_actors.storage.locks import store_lock
 
@@ -68,7 +73,7 @@ what was found.
 class Environment:
     """An open store, which runs transactions.
 
-    *durable*: each commit is on disk when it returns. *owner*: see :func:`open_environment`.
+    *durable*: commits are flushed to the disk. *owner*: see :func:`open_environment`.
     *map_size*: bytes to begin with. *lock* is held while it is open; one of who needs the store
     alone is kept when it is closed.
 
@@ -104,6 +109,12 @@ class Environment:
         """
         self._directory = os.fspath(path)
         self._data_file = path / "data.mdb"
+        self._on_disk = 0
+        """The last transaction that this process knows to be on disk, with all before it."""
+        self._is_doubtful = False
+        """Whether a flush failed. The system reports that once, and takes the page that it did not
+        write for written.
+        """
         self._checked: tuple[int, int, int] | None = None
         """The state of the directory in which the files were there."""
         store_lock.check_lmdb_lock(path, lock)
@@ -119,6 +130,7 @@ class Environment:
                     max_dbs=len(TABLE_NAMES),
                     max_readers=_MOST_READERS,
                     sync=durable,
+                    metasync=False,
                     mode=0o600,
                 )
                 undo.callback(self._env.close)
@@ -135,12 +147,14 @@ class Environment:
     def close(self) -> None:
         """Close LMDB and release the store's file locks; once more is no error.
 
-        It waits for the transactions of other threads. In a fork it does nothing: the environment
-        is the parent's.
+        It waits for the transactions of other threads, and flushes. In a fork it does nothing: the
+        environment is the parent's.
         """
         with self._write_lock, self._map_lock, guard:
             if self._closed or self._pid != os.getpid():
                 return
+            with suppress(StorageError):  # then what was not flushed may be done again
+                self.flush()
             self._closed = True
             del open_here[self.path]
             self._env.close()
@@ -148,13 +162,20 @@ class Environment:
             if not self.lock.is_exclusive:
                 self.lock.release()
 
-    def write(self, work: Callable[[lmdb.Transaction], T], commits: list[None] | None = None) -> T:
+    def write(
+        self,
+        work: Callable[[lmdb.Transaction], T],
+        commits: list[None] | None = None,
+        *,
+        flushes: bool = True,
+    ) -> T:
         """Run *work* in an LMDB write transaction, commit, and return what *work* returned.
 
-        *commits* gets an entry in the very step that commits. *work* may be repeated, as when the
-        map was full and is enlarged: it must change nothing but the transaction. Raises what *work*
-        raises, having changed nothing; StorageError when LMDB fails, StorageFull when the disk is
-        full.
+        *commits* gets an entry in the very step that commits. *flushes*: it is on disk when this
+        returns; without it, nobody may be told of it before :meth:`flush`. *work* may be repeated,
+        as when the map was full and is enlarged: it must change nothing but the transaction. Raises
+        what *work* raises, having changed nothing; StorageError when LMDB fails, StorageFull when
+        the disk is full.
         """
         noted: list[None] = [] if commits is None else commits
 
@@ -169,15 +190,63 @@ class Environment:
         is_outermost = not self._write_lock._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - as a Condition asks
         while True:
             try:
-                return self._transact(work_and_commit, write=True)
+                result = self._transact(work_and_commit, write=True)
             except lmdb.MapFullError:
                 self._grow()
             except lmdb.Error as error:
-                raise storage_error(error, self.path) from error
+                raise self._write_error(error) from error
             except BaseException:
                 if is_outermost:
                     self._release_thread()
                 raise
+            else:
+                if flushes:
+                    self.flush()
+                return result
+
+    def _write_error(self, error: lmdb.Error) -> StorageError:
+        if is_failing(error):  # perhaps in flushing the commit before
+            self._is_doubtful = True
+        return storage_error(error, self.path)
+
+    def flush(self, transaction: int | None = None) -> None:
+        """Return when the commits up to *transaction* are on disk, by whichever process; None: all.
+
+        Raises StorageError when the disk fails; they may then be lost in a power cut.
+        """
+        if not self._durable or (transaction is not None and transaction <= self._on_disk):
+            return
+        is_outermost = not _is_owned(self._map_lock)
+        try:
+            self._flush_file()
+        except lmdb.Error as error:
+            self._is_doubtful = True
+            raise unconfirmed(error, self.path) from error
+        except BaseException:
+            if is_outermost:
+                self._release_thread()
+            raise
+
+    def _flush_file(self) -> None:
+        last = self.last_transaction()
+        if last <= self._on_disk:
+            return
+        if self._is_doubtful:
+            # Only a commit writes a meta page; that of the next one supersedes the lost one.
+            self._transact(self._commit_again, write=True)
+            last = self.last_transaction()
+        with self._map_lock:
+            self._check()
+            self._env.sync()
+        self._on_disk = last
+        self._is_doubtful = False
+
+    def _commit_again(self, txn: lmdb.Transaction) -> None:
+        """Commit a transaction that changes nothing, and yet writes its pages."""
+        with txn.cursor(self.tables.meta) as cursor:
+            cursor.first()
+            cursor.put(cursor.key(), cursor.value())
+        txn.commit()
 
     def read(self, work: Callable[[lmdb.Transaction], T]) -> T:
         """Run *work* in an LMDB read transaction and return what it returns.
@@ -297,6 +366,7 @@ class Environment:
                 self._env.copy(os.fsencode(directory), compact=True)  # type: ignore[arg-type] # bytes do
         except (lmdb.Error, OSError) as error:
             raise storage_error(error, directory) from error
+        self.flush()  # a backup has nothing that a power cut undoes in the store
 
     def inspect(self, work: Callable[[lmdb.Transaction], T]) -> T:
         """Run *work* in a read transaction that may be long, and return what it returns.
