@@ -1,6 +1,6 @@
 """The comparison with other job queues runs, and goes on without those that cannot take part.
 
-Nothing is installed from a network: only our own contestants run here.
+Nothing is installed from a network: only our own contestants run here, and Huey where it is there.
 """
 
 import dataclasses
@@ -22,9 +22,12 @@ from comparison.contestants import CONTESTANTS, HUEY, Contestant, Peer  # noqa: 
 UNREACHABLE = ("--index-url", "http://127.0.0.1:9", "--retries", "0", "--isolated")
 DURABLE, PROCESSES, VOLATILE = (one for one in CONTESTANTS if one.is_ours)
 HUEYS = next(one for one in CONTESTANTS if one.peer == HUEY)
+HUEYS_PYTHON = environments.FOLDER / "huey" / "bin" / "python"
 
 
 DRAIN = {"concurrency": 5, "jobs": 20, "seconds": 2.0}
+# Nothing is late by this bound, however busy the machine is: the second rate is twice the first.
+ONE_BY_ONE = {"concurrency": 5, "rate": 200, "seconds": 0.05, "bound": 60_000.0, "tries": 2}
 TINY = dataclasses.replace(rounds.SHORT, jobs=20, stored=50, seconds=0.05)
 
 
@@ -47,6 +50,27 @@ def test_one_that_performs_in_the_process_that_enqueues_is_drained_as_well(one):
 
     assert results.skipped == {}
     assert answer["rate"] > 0
+
+
+@pytest.mark.parametrize("one", [DURABLE, VOLATILE, PROCESSES], ids=lambda one: one.name)
+def test_jobs_that_arrive_one_by_one_have_a_highest_rate_and_latencies_at_half_of_it(one):
+    assert_arrives_one_by_one(one, Path(sys.executable))
+
+
+@pytest.mark.skipif(not HUEYS_PYTHON.exists(), reason="make bench has not installed Huey")
+def test_jobs_of_a_peer_arrive_one_by_one_as_well():
+    assert_arrives_one_by_one(HUEYS, HUEYS_PYTHON)
+
+
+def assert_arrives_one_by_one(one, python):
+    results = rounds.Results()
+
+    entered = rounds.Entered(one, python, url="")
+    answer = entered.measure(TINY, results, "sustained", measure="sustained", **ONE_BY_ONE)
+
+    assert results.skipped == {}
+    assert answer["rate"] == 2 * ONE_BY_ONE["rate"]
+    assert 0 < answer["p50"] <= answer["p99"]
 
 
 def test_page_and_tables_are_made_again_from_the_numbers_of_an_earlier_run(tmp_path):

@@ -44,13 +44,26 @@ class Size:
     """How long each thing is measured."""
     window: float = 3.0
     """Seconds after which a drain that goes on is measured."""
+    bound: float = 50.0
+    """Milliseconds below which 99 of 100 jobs that arrive one by one are performed."""
+    tries: int = 16
+    """Rates that are tried, at most, in search of the highest that keeps to the bound."""
     limit: float = 150.0
     """Seconds in which a measurement has to end."""
 
 
 FULL: Final = Size()
 SHORT: Final = Size(
-    rounds=1, jobs=50, stored=200, concurrencies=(5,), usual=5, seconds=0.1, window=2.0, limit=30.0
+    rounds=1,
+    jobs=50,
+    stored=200,
+    concurrencies=(5,),
+    usual=5,
+    seconds=0.1,
+    window=2.0,
+    bound=10_000.0,  # so that there is a rate on a busy machine, too
+    tries=2,
+    limit=30.0,
 )
 
 
@@ -171,13 +184,22 @@ class Entered:
         best = max(rates, key=rates.__getitem__)
         if enqueued.get("one") and size.usual in rates:
             half = min(enqueued["one"], rates[size.usual]) / 2
-            work = {"concurrency": size.usual, "rate": half, "seconds": 2 * size.seconds}
-            loaded = self.measure(size, results, "load", measure="load", **work)
-            yield from ((f"load, {what}", value) for what, value in loaded.items())
+            yield from self._arrivals(size, results, half)
         if first:
             work = {"concurrency": best, "jobs": size.stored, "seconds": size.window}
             drained = self.measure(size, results, "stored", measure="drain", **work)
             yield "drain, stored", drained.get("rate")
+
+    def _arrivals(
+        self, size: Size, results: Results, half: float
+    ) -> Iterator[tuple[str, float | None]]:
+        """Measure jobs that arrive one by one: at *half* of what it can, and as fast as it can."""
+        work = {"concurrency": size.usual, "rate": half, "seconds": 2 * size.seconds}
+        loaded = self.measure(size, results, "load", measure="load", **work)
+        yield from ((f"load, {what}", value) for what, value in loaded.items())
+        work |= {"bound": size.bound, "tries": size.tries}
+        found = self.measure(size, results, "sustained", measure="sustained", **work)
+        yield from ((f"sustained, {what}", value) for what, value in found.items())
 
     def measure(self, size: Size, results: Results, what: str, **task: Any) -> dict[str, Any]:
         """Run one measurement; what has failed once is not tried again."""

@@ -93,6 +93,15 @@ PLANS: Final = (
         "load, p50",
     ),
     Plan(
+        "Arriving one by one, performed beside it: the highest rate with a p99 < 50 ms",
+        (
+            ("jobs/s", "sustained, rate"),
+            ("p50 at half of it, ms", "sustained, p50"),
+            ("p99 at half of it, ms", "sustained, p99"),
+        ),
+        "sustained, rate",
+    ),
+    Plan(
         "An idle system: memory in MB, start and stop in s",
         (("memory", "idle, memory"), ("start", "idle, start"), ("stop", "idle, stop")),
         "idle, memory",

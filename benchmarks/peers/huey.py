@@ -1,8 +1,8 @@
 """Huey on SQLite: its consumer with threads.
 
-A job is taken out of the database before it is performed, and nothing of it is left there: at most
-once. There is no way to enqueue many at once. An empty queue is polled; with the default of up to
-10 s between two looks latency would be seconds, so here it is 10 to 50 ms.
+A job is taken out of the database before it is performed, and nothing of it is left there, not even
+a result: at most once. There is no way to enqueue many at once. An empty queue is polled; with the
+default of up to 10 s between two looks latency would be seconds, so here it is 10 to 20 ms.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import huey
 from peers.contract import EMAIL, Peer, Setup
 
 SETUP = Setup.from_environment()
-queue = huey.SqliteHuey(filename=str(SETUP.folder / "huey.db"), fsync=SETUP.durable)
+queue = huey.SqliteHuey(filename=str(SETUP.folder / "huey.db"), results=False, fsync=SETUP.durable)
 
 
 @queue.task()
@@ -45,9 +45,9 @@ class Huey(Peer):
         return True
 
     def work(self, concurrency: int) -> None:
-        """Be the consumer, as ``huey_consumer -k thread -w N -d 0.01 -m 0.05`` is."""
+        """Be the consumer, as ``huey_consumer -k thread -w N -d 0.01 -m 0.02`` is."""
         queue.create_consumer(
-            workers=concurrency, worker_type="thread", initial_delay=0.01, max_delay=0.05
+            workers=concurrency, worker_type="thread", initial_delay=0.01, max_delay=0.02
         ).run()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import statistics
 import threading
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
+from peers.highest_rate import HIGHEST, highest_rate
 from peers.journal import Journal
 
 if TYPE_CHECKING:
@@ -142,28 +144,92 @@ def load(peer: Peer, *, concurrency: int, rate: float, seconds: float) -> dict[s
     Jobs are due *rate* times a second, whatever became of those before: where enqueueing falls
     behind, that is part of what a user of the system would see.
     """
-    jobs = max(20, int(rate * seconds))
-    warm_up = jobs // 10
-    with _opened(peer, warm_up + jobs) as journal:
+    with _arrivals(peer, concurrency, _jobs(rate, seconds)) as arrivals:
+        latencies, performed = arrivals.at(rate, seconds)
+        return {**_summary(latencies), "rate": performed}
+
+
+def sustained(
+    peer: Peer, *, concurrency: int, rate: float, seconds: float, bound: float, tries: int
+) -> dict[str, float | None]:
+    """Return the highest rate at which jobs arrive one by one and are performed in time.
+
+    In time: the 99th percentile of the milliseconds from when a job was due to be enqueued is below
+    *bound*. *rate* is the first of at most *tries*. The other values are the latencies at half of
+    the highest.
+    """
+    room = (2 * tries + 1) * _jobs(HIGHEST, seconds)  # a file takes the space that is written
+    with _arrivals(peer, concurrency, room) as arrivals:
+
+        def p99_at(rate: float) -> float:
+            for _ in range(2):  # once more if it was late: the disk may have paused for a moment
+                p99 = _summary(arrivals.at(rate, seconds, bound=bound)[0])["p99"]
+                if p99 < bound:
+                    break
+            return p99
+
+        highest = highest_rate(rate, p99_at, bound=bound, tries=tries)
+        if highest is None:
+            return {}
+        half = _summary(arrivals.at(highest / 2, seconds)[0])
+        return {"rate": highest, "p50": half["p50"], "p99": half["p99"]}
+
+
+def _jobs(rate: float, seconds: float) -> int:
+    """Return how many jobs arrive, with the tenth that comes first and does not count."""
+    counted = max(20, int(rate * seconds))
+    return counted + counted // 10
+
+
+@contextmanager
+def _arrivals(peer: Peer, concurrency: int, jobs: int) -> Iterator[_Arrivals]:
+    """Start workers and have them perform a job; then as many *jobs* may arrive."""
+    with _opened(peer, 1 + jobs) as journal:
         workers = peer.start_workers(concurrency, gated=True)
         try:
-            due = [number / rate for number in range(warm_up + jobs)]
             peer.enqueue(0)
             _performed(journal, 1, workers)
-            began = time.perf_counter()
-            for number in range(1, warm_up + jobs):
-                ahead = began + due[number] - time.perf_counter()
-                if ahead > 0:
-                    time.sleep(ahead)
-                peer.enqueue(number)
-            took = time.perf_counter() - began
-            _performed(journal, warm_up + jobs, workers)
+            yield _Arrivals(peer, journal, workers)
         finally:
             workers.stop()
-        latencies = [
-            journal.of(number) - began - due[number] for number in range(warm_up, warm_up + jobs)
-        ]
-        return {**_summary(latencies), "rate": (warm_up + jobs - 1) / took}
+
+
+class _Arrivals:
+    """Jobs that are enqueued by this thread, one by one, while workers perform them."""
+
+    def __init__(self, peer: Peer, journal: Journal, workers: Workers) -> None:
+        self._peer, self._journal, self._workers = peer, journal, workers
+        self._next = 1
+
+    def at(
+        self, rate: float, seconds: float, *, bound: float = math.inf
+    ) -> tuple[list[float], float]:
+        """Return the seconds from when each job was due, and how many were enqueued a second.
+
+        Returns only when all of them are performed. Gives up when more than one in a hundred was
+        enqueued *bound* milliseconds after it was due: the 99th percentile is above that already.
+        """
+        first, jobs = self._next, _jobs(rate, seconds)
+        warm_up, may_be_late = jobs // 11, jobs // 100
+        began = time.perf_counter()
+        for number in range(jobs):
+            ahead = began + (number + 1) / rate - time.perf_counter()
+            if ahead > 0:
+                time.sleep(ahead)
+            elif number >= warm_up and 1_000 * -ahead > bound:
+                may_be_late -= 1
+            self._peer.enqueue(first + number)
+            self._next += 1
+            if may_be_late < 0:
+                break
+        enqueued = self._next - first
+        took = time.perf_counter() - began
+        _performed(self._journal, self._next, self._workers)
+        _done(self._peer, self._workers)
+        return [
+            self._journal.of(first + number) - began - (number + 1) / rate
+            for number in range(warm_up, enqueued)
+        ], enqueued / took
 
 
 def _performed(journal: Journal, jobs: int, workers: Workers) -> None:
