@@ -205,6 +205,8 @@ def decode_specs(payloads: Sequence[bytes | None], signer: Signer) -> list[JobSp
     None: one of them is damaged or missing.
     """
     try:
+        if len(payloads) == 1:
+            return [_decode_spec(signer.verify(payloads[0] or b""))]
         return list(map(_decode_spec, signer.verify_all([each or b"" for each in payloads])))
     except (DamagedRecord, *DAMAGES):
         return None
@@ -434,7 +436,7 @@ class Signer:
 
     def verify_all(self, records: Sequence[bytes]) -> list[bytes]:
         """Return what :meth:`verify` returns for each of *records*; raise what it raises."""
-        if not self._keys and len(records) > 1:
+        if not self._keys:
             specs = [record[_SUM_END:] for record in records]
             sums = map(_summed, repeat(_SUM), map(crc32, specs))
             if all(map(bytes.startswith, records, sums)):

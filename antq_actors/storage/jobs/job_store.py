@@ -187,7 +187,7 @@ class JobStore(JobWriter):
             return settlements  # a job twice: the first one counts
         completed = [each for each in settlements if type(each.outcome) is Completed]
         completed.sort(key=_ID)
-        ids = [keys.job_key(each.id) for each in completed]
+        ids = list(map(keys.job_key, map(_ID, completed)))
         settled: set[bytes] = set()
         for transition, run in plan(list(map(bulk.jobs.get, ids)), partial(_completed, now=now)):
             if transition is None:
@@ -349,6 +349,9 @@ def plan(
     None: each of them has to change by itself. So have those for whose state *decide* returns
     None; else it returns what a job in this state becomes.
     """
+    if len(records) == 1:
+        (record,) = records
+        return [(None if record is None else _decided(record, decide, None), slice(1))]
     known: dict[bytes, Transition | None] = {}
     found: list[tuple[Transition | None, slice]] = []
     last: Transition | None = None
@@ -421,18 +424,27 @@ class BulkUpdate:
         with a job that is not in the index.
         """
         ids = self._leave(ids, transition)
-        _consume(map(self.jobs.put, ids, repeat(transition.record)))
+        count, record = len(ids), transition.record
+        # Most rounds of a queue with few slots are about one job, so that has fewer steps here.
+        if count == 1:
+            self.jobs.put(ids[0], record)
+        else:
+            _consume(map(self.jobs.put, ids, repeat(record)))
         self._enter(ids, transition)
-        self._deltas[transition.old.lane] -= len(ids)
-        self._deltas[transition.new.lane] += len(ids)
+        self._deltas[transition.old.lane] -= count
+        self._deltas[transition.new.lane] += count
         return ids
 
     def _leave(self, ids: list[bytes], transition: Transition) -> list[bytes]:
         """Delete the old index entries of jobs; return those that were in the index."""
         old = transition.old
-        there = list(map(self.index.pop, map(old.place.__add__, ids)))
-        if None in there:
-            ids = [id_ for id_, found in zip(ids, there, strict=True) if found is not None]
+        if len(ids) == 1:
+            if self.index.pop(old.place + ids[0]) is None:
+                return []
+        else:
+            there = list(map(self.index.pop, map(old.place.__add__, ids)))
+            if None in there:
+                ids = [id_ for id_, found in zip(ids, there, strict=True) if found is not None]
         if old.listing is not None:
             for id_ in ids:
                 self._txn.delete(old.listing + id_, db=self._tables.listing)
@@ -444,7 +456,10 @@ class BulkUpdate:
     def _enter(self, ids: list[bytes], transition: Transition) -> None:
         """Write the new index entries of jobs."""
         new = transition.new
-        _consume(map(self.index.put, map(new.place.__add__, ids), repeat(b"")))
+        if len(ids) == 1:
+            self.index.put(new.place + ids[0], b"")
+        else:
+            _consume(map(self.index.put, map(new.place.__add__, ids), repeat(b"")))
         if new.listing is not None:
             put = self._txn.cursor(self._tables.listing).put
             _consume(map(put, map(new.listing.__add__, ids), repeat(b"")))
