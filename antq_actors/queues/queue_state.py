@@ -57,11 +57,11 @@ if TYPE_CHECKING:
     from antq_actors.otp.messaging.timers import Timer
     from antq_actors.storage.format.records import Cancellation, Claim
 
-MAX_CLAIM_JOBS: Final = 32
+MAX_CLAIM_JOBS: Final = 64
 """Most jobs claimed at once, if no more have ended in the meantime. The first of a claim waits for
 its last, and those that begin together end together, all wanting their successors at the same
-moment: two hundred slots with jobs of 0.2 s were idle for a sixth of the time, and are for a tenth
-with claims of this size."""
+moment: with one claim for all of 200 slots, jobs of 0.2 s left them idle for a sixth of the time.
+With claims of 64 or of 32 it is a twelfth, and 64 cost jobs that take no time less: fewer turns."""
 
 SLOTS_PER_CLAIM: Final = 32
 """Of very many slots a claim may fill one in so many: ten thousand coroutines would else need three

@@ -160,7 +160,7 @@ def test_a_request_is_for_no_more_than_is_free_nor_for_more_than_a_claim(concurr
     assert request == (
         FetchRequest([settlement(id_) for id_ in range(ended)], limit) if limit or ended else None
     )
-    assert (MAX_CLAIM_JOBS, SLOTS_PER_CLAIM) == (32, 32)
+    assert (MAX_CLAIM_JOBS, SLOTS_PER_CLAIM) == (64, 32)
 
 
 def test_it_requests_again_at_once_while_claims_come_back_full():
