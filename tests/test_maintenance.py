@@ -9,7 +9,7 @@ from support.apps import settled
 
 from antq_actors import AntQ, StorageError, Unique, Worker, maintenance
 from antq_actors.otp import Killed, exit  # noqa: A004 - as OTP calls it
-from antq_actors.storage.admin.maintenance import DATA_FILE
+from antq_actors.storage.admin.maintenance import DATA_FILE, sizes
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.open_stores import open_environment
 
@@ -118,8 +118,9 @@ def test_each_disagreement_of_the_tables_is_found(path, table, change, finding):
 
 def cut_a_page(path):
     """Fill a page in the middle of the file with what no page is."""
+    takes = sizes(path)
     with (path / DATA_FILE).open("r+b") as file:
-        file.seek(4096 * ((path / DATA_FILE).stat().st_size // 4096 // 2))
+        file.seek(4096 * ((takes.file - takes.reserved) // 4096 // 2))
         file.write(b"\xff" * 4096)
 
 
@@ -269,6 +270,23 @@ def test_compacting_gives_room_back_and_keeps_every_job(path):
     with AntQ(path, start_queues=False) as app:
         assert [job.id for job in app.list_workers()] == ids[-10:]
         assert app.enqueue(Note, {}).id == ids[-1] + 1
+
+
+def test_the_sizes_of_a_store_say_what_compacting_gives_back(path):
+    with AntQ(path, start_queues=False) as app:
+        for job in app.enqueue_many(Note, ({"text": "x" * 10_000} for _ in range(500))):
+            app.delete_worker(job)
+        running = sizes(path)
+
+    stopped = sizes(path)
+    before, after = maintenance.compact(path)
+    compacted = sizes(path)
+
+    assert stopped == running
+    assert before == stopped.file == stopped.used + stopped.free + stopped.reserved
+    assert stopped.free > 5_000_000 > 10 * stopped.used
+    assert compacted == (after, compacted.used, compacted.free, 0)
+    assert after <= stopped.used
 
 
 @pytest.mark.parametrize("act", ["compact", "migrate", "reseal"])

@@ -8,7 +8,7 @@
     jobs.py         show nodes count
     changes.py      cancel retry delete pause resume
     enqueue.py      enqueue                      user_code.py imports the user's modules
-    maintenance.py  verify backup restore compact migrate reseal export import
+    maintenance.py  verify info backup restore compact migrate reseal export import
     store.py        opens the store that a command works on
     render.py       jobs and other facts as text, JSON and tables
     output.py       writes to standard output and standard error of any kind

@@ -125,6 +125,9 @@ COMMANDS: Final = {
     "verify": Command(
         "maintenance:verify", "Compare every index, count and unique key with the jobs."
     ),
+    "info": Command(
+        "maintenance:info", "Show how large a store is, and what of it can be returned to the disk."
+    ),
     "backup": Command(
         "maintenance:backup",
         "Copy the current state of a store to a new directory, while applications run.",

@@ -19,7 +19,7 @@ from antq_actors.cli import REFUSED, USAGE, run
 
 COMMANDS = [
     *("start", "demo", "course", "list", "show", "count", "cancel", "retry"),
-    *("verify", "backup", "restore", "compact", "migrate", "reseal", "export", "import"),
+    *("verify", "info", "backup", "restore", "compact", "migrate", "reseal", "export", "import"),
 ]
 
 

@@ -70,6 +70,16 @@ def test_a_backup_of_a_running_application_and_a_refused_restore(antq, path, tmp
     assert "move it away first" in err
 
 
+def test_info_says_what_a_store_takes_and_what_for(antq, path):
+    code, out, err = antq("info", "--json")
+
+    assert (code, err) == (0, "")
+    sizes = json.loads(out)
+    assert sizes.pop("file") == sum(sizes.values()) == (path / "data.mdb").stat().st_size
+    assert sizes["used"] > 0
+    assert "MiB are reserved ahead" in antq("info")[1]
+
+
 def test_compact_says_what_it_gained(antq, path):
     code, out, err = antq("compact")
 
@@ -161,7 +171,7 @@ def test_what_is_no_export_is_refused(antq, tmp_path):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["verify"], ["backup", "copy"], ["compact"], ["migrate"], ["reseal"], ["export"]],
+    [["verify"], ["info"], ["backup", "copy"], ["compact"], ["migrate"], ["reseal"], ["export"]],
 )
 def test_a_store_that_is_not_there_is_wrong_usage_and_not_made(antq, tmp_path, arguments):
     code, _, err = antq(*arguments, path=tmp_path / "none")

@@ -290,7 +290,9 @@ def test_a_path_that_is_a_file_is_one_line(tmp_path, refused, command):
     assert "file" in err
 
 
-@pytest.mark.parametrize("command", ["list", "compact", "export", "nodes", "import", "count"])
+@pytest.mark.parametrize(
+    "command", ["list", "info", "compact", "export", "nodes", "import", "count"]
+)
 def test_a_store_of_something_else_is_one_line(tmp_path, refused, command):
     (tmp_path / "data.mdb").write_bytes(b"something else" * 1_000)
 

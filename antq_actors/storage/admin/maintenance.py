@@ -1,6 +1,6 @@
 """What an operator does to a store as a whole.
 
-    verify, backup         also while applications run
+    verify, backup, sizes  also while applications run
     restore                to a path that holds no store
     compact, migrate, reseal   nobody else may have the store open; else it is refused
 
@@ -66,6 +66,18 @@ class Compacted(NamedTuple):
     after: int
 
 
+class StoreSizes(NamedTuple):
+    """What a store takes of the disk, in bytes of the file."""
+
+    file: int
+    used: int
+    """By what is stored."""
+    free: int
+    """Left by what was deleted, for what is stored next."""
+    reserved: int
+    """Ahead of all that, so that a commit seldom has to make the file longer."""
+
+
 def verify(path: str | os.PathLike[str], *, signing_keys: Sequence[bytes] = ()) -> list[str]:
     """Read all of a store; return what is wrong, one sentence each, nothing when all is well.
 
@@ -92,6 +104,15 @@ def backup(path: str | os.PathLike[str], target: str | os.PathLike[str]) -> Path
     """
     with _opened(path) as env:
         return copy_to(env, target)
+
+
+def sizes(path: str | os.PathLike[str]) -> StoreSizes:
+    """Return what a store takes of the disk, and what for."""
+    with _opened(path) as env:
+        used, end = env.sizes()
+        with in_words(env.path):
+            file = (env.path / DATA_FILE).stat().st_size
+    return StoreSizes(file, used, end - used, max(0, file - end))
 
 
 def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> int:

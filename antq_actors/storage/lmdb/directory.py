@@ -11,12 +11,14 @@ left behind by a kill, and delete them.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import re
 import secrets
 import shutil
 import stat
+import sys
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -190,6 +192,56 @@ def reserve_lock_file(directory: Path, size: int) -> None:
             Path(name).unlink()
     except OSError as error:
         raise storage_error(error, directory) from error
+
+
+# ---- room for what is written next ----------------------------------------------------------
+
+_SMALLEST_STEP_BYTES: Final = 2**18
+_LARGEST_STEP_BYTES: Final = 2**26
+_SHARE_OF_FREE: Final = 8
+"""Of the room that the disk has left, at most the part of one in so many is reserved."""
+
+# Not os.posix_fallocate: where the file system cannot do it, that writes a byte into each block,
+# also into one that another process is writing.
+_fallocate: Final = (
+    getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
+    if sys.platform == "linux" and sys.maxsize > 2**32
+    else None
+)
+if _fallocate is not None:
+    _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
+
+
+def step(used: int, free: int) -> int:
+    """Return how many bytes to reserve for a file that uses *used*, on a disk that has *free* left.
+
+    >>> [step(used, 2**40) // 2**10 for used in (0, 2**20, 2**30)]
+    [256, 1024, 65536]
+    >>> [step(2**30, free) // 2**10 for free in (2**20, 2**22, 2**26)]
+    [0, 512, 8192]
+    """
+    wanted = min(max(used, _SMALLEST_STEP_BYTES), _LARGEST_STEP_BYTES, free // _SHARE_OF_FREE)
+    return wanted if wanted >= _SMALLEST_STEP_BYTES else 0
+
+
+def extend(file: Path, used: int) -> int:
+    """Reserve room on the disk behind the first *used* bytes of a data file, as much as it has.
+
+    Return how much may be used before there is more to reserve. The file never gets shorter, and
+    its content stays as it is: so it does not matter who else writes to it. Where the system, the
+    file system or the disk does not allow it, nothing is reserved.
+    """
+    if _fallocate is None:
+        return sys.maxsize
+    with suppress(OSError), file.open("rb+") as data:
+        descriptor = data.fileno()
+        size = os.fstat(descriptor).st_size
+        if size > used:
+            return size  # another process has done it
+        reserved = step(used, shutil.disk_usage(file).free)
+        if reserved and _fallocate(descriptor, 0, used, reserved) == 0:
+            return used + reserved
+    return used + _SMALLEST_STEP_BYTES  # look again then
 
 
 # ---- volatile stores ------------------------------------------------------------------------

@@ -51,6 +51,7 @@ _MOST_READERS: Final = 1024
 _LOCK_FILE_BYTES: Final = 64 * _MOST_READERS + 4096
 """Bytes of the lock file; LMDB has as many readers as find room in it."""
 
+_META_PAGES: Final = 2
 _COMMIT: Final = lmdb.Transaction.commit
 _NO_DATABASE: Final = (None,)
 """The argument of the one call that begins a transaction."""
@@ -115,6 +116,8 @@ class Environment:
         """Whether a flush failed. The system reports that once, and takes the page that it did not
         write for written.
         """
+        self._roomy_pages = 0
+        """How many pages the file may have before room for more is reserved."""
         self._checked: tuple[int, int, int] | None = None
         """The state of the directory in which the files were there."""
         store_lock.check_lmdb_lock(path, lock)
@@ -137,6 +140,8 @@ class Environment:
                 self._begin_read = self._env.begin
                 self._begin_write = functools.partial(self._env.begin, write=True)
                 self._data = self._data_file.stat()
+                self._page_size = self._env.stat()["psize"]
+                self._roomy_pages = self._data.st_size // self._page_size
                 self.clear_dead_readers()
                 self.tables = open_tables(self._env, path)
             except (lmdb.Error, OSError) as error:
@@ -191,6 +196,9 @@ class Environment:
         while True:
             try:
                 result = self._transact(work_and_commit, write=True)
+                if self._durable:
+                    self._after_commit(flushes=flushes)
+                return result  # noqa: TRY300 - flushed or not, it is committed
             except lmdb.MapFullError:
                 self._grow()
             except lmdb.Error as error:
@@ -199,15 +207,28 @@ class Environment:
                 if is_outermost:
                     self._release_thread()
                 raise
-            else:
-                if flushes:
-                    self.flush()
-                return result
 
     def _write_error(self, error: lmdb.Error) -> StorageError:
         if is_failing(error):  # perhaps in flushing the commit before
             self._is_doubtful = True
         return storage_error(error, self.path)
+
+    def _after_commit(self, *, flushes: bool) -> None:
+        if flushes:
+            self.flush()
+        with self._query_lock:
+            self._check()
+            pages = self._env.info()["last_pgno"] + 1
+        if pages >= self._roomy_pages:
+            self._extend_file(pages)
+
+    def _extend_file(self, pages: int) -> None:
+        """Reserve room on the disk behind the *pages* that the file has, for what is written next.
+
+        A commit that makes the file longer takes a fifth longer.
+        """
+        size = directory.extend(self._data_file, pages * self._page_size)
+        self._roomy_pages = size // self._page_size
 
     def flush(self, transaction: int | None = None) -> None:
         """Return when the commits up to *transaction* are on disk, by whichever process; None: all.
@@ -380,6 +401,22 @@ class Environment:
                 return work(txn)
         except lmdb.Error as error:
             raise storage_error(error, self.path) from error
+
+    def sizes(self) -> tuple[int, int]:
+        """Return the bytes of the data file that hold something, and up to where any may."""
+        with self._map_lock:
+            self._check()
+            with self._query_lock, self._env.begin() as txn:
+                tables = [
+                    self._env.stat(),
+                    *(txn.stat(getattr(self.tables, name)) for name in TABLE_NAMES),
+                ]
+                end = self._env.info()["last_pgno"] + 1
+        used = _META_PAGES + sum(
+            table["branch_pages"] + table["leaf_pages"] + table["overflow_pages"]
+            for table in tables
+        )
+        return used * self._page_size, end * self._page_size
 
     def freeze(self, timeout: float) -> bool:
         """Lock out all other threads from the environment until :meth:`unfreeze`.
