@@ -19,7 +19,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
 
 from antq_actors.otp.actors.gen_server import GenServer
-from antq_actors.otp.events import stream
 from antq_actors.otp.kernel.cell import ActorCell, ServerRef, living, local, next_number
 from antq_actors.otp.kernel.errors import Interrupt, Stop
 from antq_actors.otp.kernel.loop import end_life
@@ -218,6 +217,11 @@ class TaskCell(ActorCell):
 
     actor_class: type[TaskActor]
 
+    @staticmethod
+    def has_listeners() -> bool:
+        """Return whether anyone listens to supervision events; the supervisor replaces this."""
+        return False
+
     # What an ActorCell has from its begin, as it is in one that nobody has changed yet.
     reason: ExitReason | None = None
     name: str | None = None
@@ -333,7 +337,7 @@ class TaskCell(ActorCell):
 
     def _end_unmade(self, reason: ExitReason) -> bool:
         """End the actor of which nothing was made; False if something was, or it has ended."""
-        if stream.subscriptions:
+        if self.has_listeners():
             return False
         with _making:
             if self._is_made or self.reason is not None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 from antq_actors import forked_child
 from antq_actors.checks import check_whole
 from antq_actors.otp.actors.gen_server import GenServer
+from antq_actors.otp.actors.task_actor import TaskCell
 from antq_actors.otp.events import stream
 from antq_actors.otp.kernel.cell import Exited, ServerRef, fence, living
 from antq_actors.otp.kernel.child_spec import (
@@ -48,7 +49,6 @@ from antq_actors.otp.supervision.restart import Child, ChildState, RestartIntens
 from antq_actors.otp.threads import run_queue
 
 if TYPE_CHECKING:
-    from antq_actors.otp.actors.task_actor import TaskCell
     from antq_actors.otp.kernel.cell import ActorCell
     from antq_actors.otp.kernel.child_spec import ChildType
     from antq_actors.otp.messaging.names import Destination
@@ -427,6 +427,14 @@ class DynamicSupervisor(GenServer):
         targets = [Target(each.ref, each.spec.shutdown_time, each.spec.drain) for each in children]
         for child, reason in zip(children, terminate_together(targets), strict=True):
             emit.child_terminated(self.ref, child, reason, is_dynamic=True)
+
+
+def _has_listeners() -> bool:
+    return bool(stream.subscriptions)
+
+
+# Events are above the classes of actors: a task actor that ends cannot look for listeners itself.
+TaskCell.has_listeners = staticmethod(_has_listeners)  # type: ignore[method-assign]
 
 
 def _entry(cell: ActorCell, spec: ChildSpec) -> Child:
