@@ -225,7 +225,7 @@ class Environment:
     def _extend_file(self, pages: int) -> None:
         """Reserve room on the disk behind the *pages* that the file has, for what is written next.
 
-        A commit that makes the file longer takes a fifth longer.
+        A commit that makes the file longer takes up to a fifth longer.
         """
         size = directory.extend(self._data_file, pages * self._page_size)
         self._roomy_pages = size // self._page_size
