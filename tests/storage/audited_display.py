@@ -4,6 +4,7 @@ In a process of its own it has little memory: a reader that takes all memory or 
 the end of that process, and not of the one that tests.
 """
 
+import importlib.resources  # noqa: F401 - zoneinfo imports it to look for a zone
 import io
 import json
 import resource

@@ -19,7 +19,7 @@ from antq_actors.storage.format.plain.makers import Opaque
 SECONDS = 20  # the slowest takes two on an idle machine
 
 processes = multiprocessing.get_context("forkserver")
-processes.set_forkserver_preload(["antq_actors.cli.render", "antq_actors.cli.render", "pytest"])
+processes.set_forkserver_preload(["antq_actors.cli.render", "pytest"])
 
 NONE, MARK, POP, DUP, MEMO = b"N", b"(", b"0", b"2", b"\x94"
 LIST, DICT, SET = b"]", b"}", b"\x8f"
