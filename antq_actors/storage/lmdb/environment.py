@@ -123,6 +123,12 @@ class Environment:
         store_lock.check_lmdb_lock(path, lock)
         directory.reserve_lock_file(path, _LOCK_FILE_BYTES)
         file_check.check(path)
+        self._open_lmdb(map_size)
+        open_here[path] = self
+
+    def _open_lmdb(self, map_size: int) -> None:
+        """Take LMDB's own file lock and open its environment with its tables; or undo all of it."""
+        path = self.path
         with ExitStack() as undo:
             self._lmdb_lock = store_lock.LmdbLock(path)
             undo.callback(self._lmdb_lock.release)
@@ -132,7 +138,7 @@ class Environment:
                     map_size=map_size,
                     max_dbs=len(TABLE_NAMES),
                     max_readers=_MOST_READERS,
-                    sync=durable,
+                    sync=self._durable,
                     metasync=False,
                     mode=0o600,
                 )
@@ -147,7 +153,6 @@ class Environment:
             except (lmdb.Error, OSError) as error:
                 raise storage_error(error, path) from error
             undo.pop_all()
-        open_here[path] = self
 
     def close(self) -> None:
         """Close LMDB and release the store's file locks; once more is no error.
