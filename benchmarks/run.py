@@ -29,7 +29,7 @@ from typing import Final
 import psutil
 from comparison import page, plots, rounds
 from comparison.contestants import CONTESTANTS, PEERS
-from comparison.tables import tables
+from comparison.tables import summary, tables
 from measure import Measure, table
 
 HERE: Final = Path(__file__).parent
@@ -94,12 +94,15 @@ def _show(
     if own:
         print(own, end="\n\n")
     if results.values:
-        print(*(one.to_text() for one in tables(results)), sep="\n\n", end="\n\n")
+        shown = (*tables(results), summary(results))
+        print(*(one.to_text() for one in shown), sep="\n\n", end="\n\n")
     for what, why in results.skipped.items():
         print(f"without a number: {what}: {why}")
     drawn = plots.draw(results, given.plots) if given.plots is not None and results.values else []
     if given.page is not None:
         page.write(given.page, machine, results, drawn, own)
+    if given.readme is not None:
+        page.write_summary(given.readme, results)
 
 
 def _read(file: Path) -> tuple[dict[str, str], dict[str, list[Measure]], rounds.Results]:
@@ -138,6 +141,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write each round's value there")
     parser.add_argument("--plots", type=Path, metavar="FOLDER", help="draw pictures there")
     parser.add_argument("--page", type=Path, metavar="FILE", help="renew the marked parts there")
+    parser.add_argument("--readme", type=Path, metavar="FILE", help="renew its short table")
     parser.add_argument(
         "--again", type=Path, metavar="FILE", help="measure nothing, show what --json has written"
     )

@@ -22,6 +22,7 @@ from comparison.contestants import CONTESTANTS, HUEY, Contestant, Peer  # noqa: 
 UNREACHABLE = ("--index-url", "http://127.0.0.1:9", "--retries", "0", "--isolated")
 DURABLE, PROCESSES, VOLATILE = (one for one in CONTESTANTS if one.is_ours)
 HUEYS = next(one for one in CONTESTANTS if one.peer == HUEY)
+OBANS = next(one for one in CONTESTANTS if one.peer.name == "oban" and one.durable)
 HUEYS_PYTHON = environments.FOLDER / "huey" / "bin" / "python"
 
 
@@ -98,6 +99,41 @@ def test_a_ratio_is_made_in_each_round_with_ours_of_the_same_kind():
 
     assert tables.ratio(HUEYS, "drain, best", results) == "4 ×"
     assert tables.ratio(DURABLE, "drain, best", results) == "–"
+
+
+def test_the_short_table_has_ours_beside_the_best_peer_of_each_kind():
+    results = rounds.Results()
+    for contestant, rate, latency in ((DURABLE, 300, 1.5), (HUEYS, 100, 6), (OBANS, 200, 3)):
+        results.add(contestant, "drain, best", rate)
+        results.add(contestant, "idle, p50", latency)
+    results.add(VOLATILE, "drain, best", 400)  # and no peer of its kind
+
+    assert tables.summary(results).rows == [
+        ["Performed, 1,000 waiting, jobs/s, durable", "300", "200 (Oban for Python)", "1.5 ×"],
+        [
+            "From enqueueing to performing, idle, ms, durable",
+            "1.5",
+            "3 (Oban for Python)",
+            "0.5 ×",
+        ],
+    ]
+
+
+def test_the_short_table_of_the_readme_is_made_from_the_numbers_of_a_run(tmp_path):
+    results = rounds.Results()
+    for contestant, rate in ((DURABLE, 300), (HUEYS, 100)):
+        results.add(contestant, "enqueue, one", rate)
+    numbers, readme = tmp_path / "numbers.json", tmp_path / "README.md"
+    content = {"machine": {"cores": "2"}, "measures": {}}
+    numbers.write_text(json.dumps(content | {"comparison": dataclasses.asdict(results)}))
+    readme.write_text("before\n<!-- figures: begin -->\n<!-- figures: end -->\nafter\n")
+
+    run_python(BENCHMARKS / "run.py", "--again", numbers, "--readme", readme, check=True)
+
+    assert readme.read_text().startswith("before\n<!-- figures: begin -->\n\n|  | antq_actors |")
+    assert "| Enqueued by one thread, jobs/s, durable | 300 | 100 (Huey) | 3 × |" in (
+        readme.read_text()
+    )
 
 
 def test_a_contestant_without_a_number_is_left_out_of_the_table():

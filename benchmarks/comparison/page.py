@@ -1,4 +1,4 @@
-"""The part of docs/performance.md that is made of a run: between markers, the rest is prose."""
+"""The parts of the documentation that are made of a run: between markers, the rest is prose."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from comparison.contestants import CONTESTANTS, PEERS
-from comparison.tables import tables
+from comparison.tables import summary, tables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 COMPARISON: Final = "comparison"
 OURS: Final = "ours"
+FIGURES: Final = "figures"
 
 
 def write(
@@ -28,6 +29,14 @@ def write(
     if own:
         text = renewed(text, OURS, f"```\n{own}\n```")
     page.write_text(text, encoding="utf-8")
+
+
+def write_summary(page: Path, results: Results) -> None:
+    """Renew the short table in *page*, where our figures are beside those of the best peer."""
+    if results.values:
+        text = page.read_text(encoding="utf-8")
+        short = summary(results).to_markdown().partition("\n\n")[2]
+        page.write_text(renewed(text, FIGURES, short), encoding="utf-8")
 
 
 def renewed(text: str, part: str, content: str) -> str:

@@ -109,6 +109,53 @@ PLANS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A measure of the short table, and whether more of it is better."""
+
+    title: str
+    measure: str
+    is_rate: bool = True
+
+
+SUMMARY: Final = (
+    Row("Enqueued by one thread, jobs/s", "enqueue, one"),
+    Row("Performed, 1,000 waiting, jobs/s", "drain, best"),
+    Row("Performed, 100,000 waiting, jobs/s", "drain, stored"),
+    Row("Arriving one by one, 99 % within 50 ms, jobs/s", "sustained, rate"),
+    Row("From enqueueing to performing, idle, ms", "idle, p50", is_rate=False),
+)
+
+
+def summary(results: Results) -> Table:
+    """Return the short table: ours beside the best of the peers, with its name, of each kind."""
+    headings = ["", "antq_actors", "best peer", "ours ÷ theirs"]
+    rows = []
+    for durable, kind in ((True, "durable"), (False, "not durable")):
+        ours = next(one for one in CONTESTANTS if one.is_ours and one.durable == durable)
+        peers = [one for one in CONTESTANTS if not one.is_ours and one.durable == durable]
+        for row in SUMMARY:
+            best = _best(peers, row, results)
+            mine = results.values.get(ours.name, {}).get(row.measure, [])
+            if best is None or not mine:
+                continue
+            theirs = f"{number(results.values[best.name][row.measure])} ({best.peer.title})"
+            compared = ratio(best, row.measure, results)
+            rows.append([f"{row.title}, {kind}", number(mine), theirs, compared])
+    return Table("In short", headings, rows)
+
+
+def _best(peers: list[Contestant], row: Row, results: Results) -> Contestant | None:
+    """Return the peer with the best median of a measure; None: no peer has one."""
+    medians = {
+        one: statistics.median(found)
+        for one in peers
+        if (found := results.values.get(one.name, {}).get(row.measure))
+    }
+    choose = max if row.is_rate else min
+    return choose(medians, key=medians.__getitem__) if medians else None
+
+
 def tables(results: Results) -> list[Table]:
     """Return all tables that have a row; a contestant without any number is in none."""
     return [made for made in (_table(plan, results) for plan in PLANS) if made.rows]
