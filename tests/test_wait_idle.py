@@ -182,7 +182,7 @@ def test_a_look_that_began_before_a_waiter_came_does_not_answer_it():
     waiters.add(late)
     waiters.settle(in_the_look, {None: 0})
 
-    assert (early.value, late.answered) == (True, False)
+    assert (early.value, late.is_settled) == (True, False)
     assert waiters.current() == [late]
 
 

@@ -361,7 +361,7 @@ def test_a_request_is_answered_at_once_by_one_that_sleeps(start, inline_ref):
 
     answered = call(asker, lambda _me: call_or_message(inline_ref, answering(7), tag="t"))
 
-    assert (answered.answered, answered.value, answered.error) == (True, 7, None)
+    assert (answered.is_settled, answered.value, answered.error) == (True, 7, None)
 
 
 def test_a_request_to_one_that_is_busy_is_answered_by_a_message(start, notes, gate):

@@ -51,7 +51,7 @@ class _Inject(Call):
         self.work = work
 
     def put_to(self, actor: Any) -> Any:  # noqa: ARG002 - any actor will do
-        if self.answered:  # the caller has given up
+        if self.is_settled:  # the caller has given up
             self.forget()
             return NOREPLY
         return self.work(self)

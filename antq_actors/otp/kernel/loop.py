@@ -324,7 +324,7 @@ def _log_crash(cell: ActorCell, reason: Crash) -> None:
 
     In pykka's words, which programs may look for.
     """
-    if cell.started is None or cell.started.answered:
+    if cell.started is None or cell.started.is_settled:
         logger.error("Unhandled exception in %s:", cell, exc_info=reason.exception)
 
 

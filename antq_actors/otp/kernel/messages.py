@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import threading
-from _thread import get_ident
+from _thread import allocate_lock, get_ident
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
@@ -13,6 +12,8 @@ from pykka import ThreadingActor, messages
 from pykka._envelope import Envelope
 
 if TYPE_CHECKING:
+    from _thread import LockType
+    from collections.abc import Collection
     from types import CodeType
 
     from antq_actors.otp.kernel.reasons import ExitReason
@@ -73,64 +74,79 @@ class ExitSignal(NamedTuple):
 
 
 class Promise:
-    """Something that is settled exactly once, with a value or an error. The first answer wins."""
+    """Something that is settled exactly once, with a value or an error. The first answer wins.
 
-    __slots__ = ("_answered", "_ready", "error", "is_settled", "value")
+    A thread that answers may be cut short at any bytecode. To settle is one step, and what comes
+    after it may be done twice: whoever answers again, in vain, wakes those that still sleep.
+    """
 
+    __slots__ = ("__dict__",)
+
+    given: tuple[Any, BaseException | None] | None = None
+    """The value and the error that settled this; None: nothing has."""
+    _sleepers: Collection[LockType] = ()
+    """Where the threads that wait sleep: each at a lock of its own, until that is released."""
     _delivers_elsewhere = False
     """Whether a subclass has another ``deliver`` than to wake the waiters."""
 
     def __init_subclass__(cls) -> None:
         cls._delivers_elsewhere = cls.deliver is not Promise.deliver
 
-    def __init__(self) -> None:
-        self.is_settled = False
-        """Whether value and error are the answer."""
-        self.value: Any = None
-        self.error: BaseException | None = None
-        self._answered = threading.Lock()
-        self._ready = threading.Lock()
-        self._ready.acquire()
-
     def answer(self, value: Any, error: BaseException | None = None) -> bool:
         """Settle this promise and wake the threads that wait; False if it was settled before."""
-        if not self._answered.acquire(blocking=False):
-            return False
+        given = (value, error)
         try:
-            self.value = value
-            self.error = error
-            self.is_settled = True
-            if self._delivers_elsewhere:
+            is_first = self.__dict__.setdefault("given", given) is given
+            if self._sleepers or self._delivers_elsewhere:
                 self.deliver()
-            else:
-                self._ready.release()
         except BaseException:
-            # No memory left, say. The waiters would wait for ever: rather wake them twice.
-            self.value, self.error, self.is_settled = value, error, True
-            with suppress(RuntimeError):
+            if self.given is not None:
                 self.deliver()
             raise
-        return True
+        return is_first
 
     def deliver(self) -> None:
-        """Wake the threads that wait for this promise."""
-        self._ready.release()
+        """Wake the threads that wait for this promise; again, if it was done before."""
+        for sleeper in tuple(self._sleepers):
+            _release(sleeper)
 
     @property
-    def answered(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether the answer was given, as an actor's reply or by the actor's death."""
-        return self._answered.locked()
+        return self.given is not None
+
+    @property
+    def value(self) -> Any:
+        """The value that settled this promise; None before, and with an error."""
+        return None if self.given is None else self.given[0]
+
+    @property
+    def error(self) -> BaseException | None:
+        """The error that settled this promise; None before, and with a value."""
+        return None if self.given is None else self.given[1]
 
     def wait(self, timeout: float | None) -> bool:
         """Wait in this thread until the promise is settled; False after *timeout* seconds."""
-        if self.is_settled:
+        if self.given is not None:
             return True
-        if not self._ready.acquire(timeout=-1 if timeout is None else timeout):
-            return False
-        # For those who wait together. An exception may keep this thread from it, but not those who
-        # wait after it.
-        self._ready.release()
-        return True
+        sleeper = allocate_lock()
+        sleeper.acquire()
+        sleepers = self.__dict__.setdefault("_sleepers", [])
+        try:
+            # First this, then a look: whoever settles it after the look sees that somebody sleeps.
+            sleepers.append(sleeper)
+            if self.given is None:
+                sleeper.acquire(timeout=-1 if timeout is None else timeout)
+        finally:
+            if sleeper in sleepers:
+                sleepers.remove(sleeper)
+        return self.given is not None
+
+
+def _release(lock: LockType) -> None:
+    if lock.locked():
+        with suppress(RuntimeError):  # another thread was quicker
+            lock.release()
 
 
 class Call(Promise):
@@ -142,12 +158,6 @@ class Call(Promise):
     """What answers it."""
 
     def __init__(self, request: Any) -> None:
-        # As Promise.__init__ does it, which would be one more step in each call.
-        self.is_settled = False
-        self.value = self.error = None
-        self._answered = threading.Lock()
-        self._ready = threading.Lock()
-        self._ready.acquire()
         self.request = request
         self.kept_in: set[Call] | None = None
         """The open calls of the actor that took it."""

@@ -95,8 +95,9 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
         raise not_registered(dest)
     pending = Call(request)
     if cell.inline_actor is not None and _try_run_inline(cell, pending):
-        if pending.is_settled and pending.error is None:
-            return pending.value
+        given = pending.given
+        if given is not None and given[1] is None:
+            return given[0]
         return await_answer(cell, pending, limit)
     note_send("call", request, cell)
     return put_and_await(cell, pending, limit)
@@ -258,19 +259,23 @@ def stop(
 class _CallByMessage(Call):
     """A call whose answer goes to the mailbox of the actor that asked."""
 
-    __slots__ = ("_asker", "_tag")
+    __slots__ = ("_asker", "_response", "_tag", "_unsent")
 
     def __init__(self, request: Any, asker: ActorCell, tag: Any) -> None:
         super().__init__(request)
         self._asker = asker
         self._tag = tag
+        self._response: Envelope[Any] = Envelope(None)
+        self._unsent = [self._response]
+        """What is to be delivered, until it is."""
 
     @property
     def is_wanted(self) -> bool:
         return self._asker.reason is None
 
     def deliver(self) -> None:
-        self._asker.ref.deliver(Response(self._tag, self.value, self.error))
+        self._response.message = Response(self._tag, self.value, self.error)
+        self._asker.mailbox.deliver_once(self._unsent)
 
 
 def call_by_message(dest: Destination, request: Any, tag: Any) -> None:
@@ -304,7 +309,7 @@ def call_or_message(dest: Destination, request: Any, tag: Any) -> Call | None:
     cell = find(dest)
     if cell is not None and cell.inline_actor is not None:
         pending = Call(request)
-        if _try_run_inline(cell, pending) and pending.answered:
+        if _try_run_inline(cell, pending) and pending.is_settled:
             return pending
     call_by_message(dest, request, tag)
     return None

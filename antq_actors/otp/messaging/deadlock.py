@@ -61,7 +61,7 @@ def find_cycle(me: ActorCell, target: ActorCell) -> list[ActorCell] | None:
     # Only those that still wait now have waited at the same time. A wait whose answer was given is
     # none any more, even if its thread did not wake yet.
     still_wait = all(
-        cell.waits_for is wait and not wait[1].answered
+        cell.waits_for is wait and not wait[1].is_settled
         for cell, wait in zip(path[1:], waits, strict=False)
     )
     return path if still_wait else None

@@ -51,7 +51,7 @@ class Request:
         if self._call.is_cancelled:
             state = "cancelled"
         else:
-            state = "answered" if self._call.answered else "waiting"
+            state = "answered" if self._call.is_settled else "waiting"
         return f"<Request to {self._dest!r}, {state}>"
 
     def _send(self) -> ActorCell | None:

@@ -196,7 +196,7 @@ class Task:
     @property
     def has_failed(self) -> bool:
         """Whether the task has ended without a value."""
-        return self._outcome.answered and self._outcome.error is not None
+        return self._outcome.is_settled and self._outcome.error is not None
 
     def outcome(self, limit: float | None, late: str) -> Any:
         """Wait for the task's value and return it, or raise; the wait counts for no CallCycle."""
