@@ -46,12 +46,14 @@ class Final(NamedTuple):
     rescued: tuple[float, ...] = ()
     """When it was given back after each interruption, on the clock of the journal."""
     timed_out: frozenset[int] = frozenset()
-    """The attempts that its timeout ended."""
+    """The attempts that its timeout ended, or may have: of many errors, not all are kept."""
     started: float | None = None
     """When its latest attempt began, on the clock of the journal; None: it is not looked at."""
     ended: float | None = None
     mistyped: tuple[str, ...] = ()
     """Errors that have another type than their exception had."""
+    unkept: int = 0
+    """How many errors were counted and not kept."""
 
     @classmethod
     def of(cls, job: Job) -> "Final":
@@ -65,6 +67,9 @@ class Final(NamedTuple):
         timed_out = frozenset(
             each.attempt for each in job.errors if each.error.startswith(TIMED_OUT)
         )
+        unkept = job.error_count - len(job.errors)
+        if unkept:  # they lie between the first, which is the last here, and the others
+            timed_out |= set(range(job.errors[-1].attempt + 1, job.errors[-2].attempt))
         started, ended = job.started_at, job.ended_at
         return cls(
             job.id,
@@ -81,6 +86,7 @@ class Final(NamedTuple):
                 for each in job.errors
                 if each.error_type != type_of(each.error)
             ),
+            unkept,
         )
 
 
@@ -388,8 +394,9 @@ def _final(job: Final) -> Iterator[str]:
         yield f"job {job.id}: it is {job.status} for ever"
         return
     interruptions = [error for error in job.errors if error.startswith(INTERRUPTED)]
-    if len(interruptions) != job.interruptions:
-        seen = len(interruptions)
+    seen = len(interruptions)
+    unkept = min(max(0, job.interruptions - seen), job.unkept)
+    if seen + unkept != job.interruptions:
         yield f"job {job.id}: {job.interruptions} interruptions, but {seen} such errors"
     for reason, times in Counter(interruptions).items():
         if times > 1:
@@ -397,6 +404,6 @@ def _final(job: Final) -> Iterator[str]:
         if " died" not in reason:
             yield f"job {job.id}: {reason!r}, and no node died"
     yield from (f"job {job.id}: {mistyped}" for mistyped in job.mistyped)
-    failures = len(job.errors) - len(interruptions)
+    failures = len(job.errors) + job.unkept - seen - unkept
     if job.attempts != failures + 1:
         yield f"job {job.id}: {job.attempts} attempts, but {failures} failures"

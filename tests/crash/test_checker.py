@@ -1,10 +1,16 @@
 """A checker that cannot fail proves nothing: each kind of violation, in a journal made by hand."""
 
+import itertools
 import math
 
 import pytest
 from checker import Final, Recovery, check, executions, late, recoveries, repeated, type_of
 from journal import Row
+from msgspec.structs import replace
+from support.apps import Plain
+
+from antq_actors import AntQ, Status
+from antq_actors.jobs.job import AttemptError
 
 DIED = "interrupted: its node 7 died"
 
@@ -121,6 +127,31 @@ FAILED_ONCE = [*run(1.0, 2.0, "fail"), *run(3.0, 4.0, attempt=2)]
 )
 def test_all_is_well(rows, deaths, job):
     assert check(rows, [1], deaths, [job]) == []
+
+
+@pytest.fixture
+def job_of_many_timeouts():
+    """A job whose first 29 attempts timed out, and which kept the first and the newest errors."""
+    with AntQ(start_queues=False) as app:
+        job = app.enqueue(Plain)
+    now = job.inserted_at
+    errors = [AttemptError(n, LATE_ERROR, None, now, "TimeoutError") for n in range(29, 0, -1)]
+    kept = (*errors[:24], errors[-1])
+    return replace(
+        job, status=Status.COMPLETED, attempts=30, errors=kept, error_count=29, started_at=now
+    )
+
+
+def test_errors_that_are_counted_and_not_kept_are_no_finding(job_of_many_timeouts):
+    timeouts = [run(n, n + 0.5, "timeout", attempt=n) for n in range(1, 30) if n != 3]
+    rows = with_timeout(*itertools.chain(*timeouts, run(30.0, 31.0, attempt=30)))
+
+    final = Final.of(job_of_many_timeouts)._replace(id=1, started=None, ended=None)
+
+    assert check(rows, [1], {}, [final]) == []
+    assert check(rows, [1], {}, [final._replace(unkept=3)]) == [
+        "job 1: 30 attempts, but 28 failures"
+    ]
 
 
 def test_a_job_that_tells_of_its_last_execution_is_no_finding():
