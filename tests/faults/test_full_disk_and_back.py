@@ -98,8 +98,9 @@ def test_a_node_that_starts_on_a_full_disk_is_told_so_and_starts_when_there_is_r
     assert node.count() == 0
 
 
-def test_on_a_full_disk_what_was_stored_stays_and_room_can_be_made(small_disk):
-    env = open_environment(small_disk.path / "store")
+@pytest.mark.parametrize("durable", [True, False])
+def test_on_a_full_disk_what_was_stored_stays_and_room_can_be_made(small_disk, durable):
+    env = open_environment(small_disk.path / "store", durable=durable)
     store, stored = Store(env), []
 
     def store_noise():

@@ -1,10 +1,12 @@
 """Room for what is written next is reserved on the disk, as far as the disk has it."""
 
+import errno
 import os
 
 import pytest
 from support.stored_jobs import Store, a_new_job
 
+from antq_actors.errors import StorageFull
 from antq_actors.storage.lmdb import directory
 from antq_actors.storage.lmdb.open_stores import open_environment
 
@@ -39,6 +41,8 @@ def test_a_file_that_may_not_be_written_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize("durable", [True, False])
 def test_a_durable_store_reserves_ahead_and_a_volatile_one_does_not(tmp_path, durable):
+    if directory.is_in_memory(tmp_path):
+        pytest.skip("temporary files are in memory here, where all room is taken beforehand")
     env = open_environment(tmp_path / "store", durable=durable)
 
     for size in (10, 500_000, 3_000_000):
@@ -84,3 +88,49 @@ def test_what_lmdb_writes_meanwhile_is_never_cut_off(file):
 
     assert os.pread(descriptor, 3, 400 * KIB) == b"new"
     os.close(descriptor)
+
+
+@pytest.fixture
+def volatile():
+    home = directory.VolatileDirectory()
+    if not directory.is_in_memory(home.path):
+        home.remove()
+        pytest.skip("there are no files in memory here")
+    env = open_environment(home.path, durable=False)
+    yield env
+    env.close()
+    home.remove()
+
+
+def bytes_of_map_and_file(env):
+    file = (env.path / "data.mdb").stat()
+    return env._env.info()["map_size"], file.st_size, file.st_blocks * 512
+
+
+def test_a_store_in_memory_has_room_for_its_map_whenever_that_grows(volatile):
+    sizes = []
+    for size in (10, 3_000_000, 20_000_000):
+        Store(volatile).insert(a_new_job({"text": "x" * size}))
+        map_bytes, file_bytes, taken_bytes = bytes_of_map_and_file(volatile)
+        sizes.append(map_bytes)
+
+        assert file_bytes == map_bytes
+        assert taken_bytes >= map_bytes
+
+    assert sizes[0] == 1024 * KIB
+    assert sizes == sorted(set(sizes))
+
+
+def test_a_store_in_memory_that_gets_no_more_room_is_full_and_stays_usable(volatile, monkeypatch):
+    store = Store(volatile)
+
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as no_memory:
+        no_memory.setattr(os, "posix_fallocate", refuse)
+        with pytest.raises(StorageFull, match="Make room"):
+            store.insert(a_new_job({"text": "x" * 3_000_000}))
+
+    assert bytes_of_map_and_file(volatile)[0] == 1024 * KIB
+    assert store.insert(a_new_job({"text": "x" * 3_000_000})) == 1

@@ -203,11 +203,10 @@ _SHARE_OF_FREE: Final = 8
 
 # Not os.posix_fallocate: where the file system cannot do it, that writes a byte into each block,
 # also into one that another process is writing.
-_fallocate: Final = (
-    getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
-    if sys.platform == "linux" and sys.maxsize > 2**32
-    else None
+_libc: Final = (
+    ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" and sys.maxsize > 2**32 else None
 )
+_fallocate: Final = getattr(_libc, "fallocate", None)
 if _fallocate is not None:
     _fallocate.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
 
@@ -249,6 +248,44 @@ def extend(file: Path, used: int) -> int:
 _LOCK: Final = "volatile.lock"
 _NAME: Final = re.compile(r"antq-\d+-\w+")
 _held: Final[dict[Path, LockFile]] = {}
+
+
+_TMPFS: Final = 0x01021994
+"""How the system calls a file system in memory."""
+_STATFS_BYTES: Final = 512
+"""More than what the system says of a file system; that begins with its kind, of eight bytes."""
+
+
+def is_in_memory(directory: Path) -> bool:
+    """Return whether the files of a *directory* are in memory, and room for them can be taken."""
+    statfs = getattr(_libc, "statfs", None)
+    if statfs is None or not hasattr(os, "posix_fallocate"):
+        return False
+    found = ctypes.create_string_buffer(_STATFS_BYTES)
+    if statfs(os.fsencode(directory), found) != 0:
+        return False
+    return int.from_bytes(found.raw[:8], sys.byteorder) == _TMPFS
+
+
+def take_room(file: Path, size: int) -> None:
+    """Give a data file in memory all the room for its first *size* bytes. Raises OSError.
+
+    LMDB writes into its map of it: where there was no room, that would end the interpreter with
+    SIGBUS.
+    """
+    with file.open("rb+") as data:
+        os.posix_fallocate(data.fileno(), 0, size)
+
+
+def take_more_room(file: Path, size: int) -> int:
+    """Give a data file in memory that has *size* bytes more of them; return how many it has then.
+
+    As many as it has, where there is memory for it. Raises OSError.
+    """
+    wanted = step(size, shutil.disk_usage(file).free)
+    larger = size + max(wanted - wanted % _SMALLEST_STEP_BYTES, _SMALLEST_STEP_BYTES)
+    take_room(file, larger)
+    return larger
 
 
 class VolatileDirectory:

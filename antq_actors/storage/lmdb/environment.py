@@ -14,6 +14,10 @@ next flush. Until then a power cut leaves the store as it was before that commit
 :meth:`Environment.write` flushes, unless it is told otherwise and :meth:`Environment.flush` does it
 later.
 
+A volatile store in memory is written by LMDB through its map, and not page by page with calls of
+the system: a commit takes less than half of the time. The map is then as large as the room that the
+file has been given, because without room a write to it is a SIGBUS.
+
 Each transaction looks whether the files of the store are still those that others find at its path:
 a process keeps the files that it has open, also when they were deleted or others have their names.
 """
@@ -52,6 +56,8 @@ _LOCK_FILE_BYTES: Final = 64 * _MOST_READERS + 4096
 """Bytes of the lock file; LMDB has as many readers as find room in it."""
 
 _META_PAGES: Final = 2
+_FIRST_BYTES_IN_MEMORY: Final = 2**20
+"""The size of the map of a store in memory, which takes all of that."""
 _COMMIT: Final = lmdb.Transaction.commit
 _NO_DATABASE: Final = (None,)
 """The argument of the one call that begins a transaction."""
@@ -133,9 +139,13 @@ class Environment:
             self._lmdb_lock = store_lock.LmdbLock(path)
             undo.callback(self._lmdb_lock.release)
             try:
+                self._writes_map = not self._durable and directory.is_in_memory(path)
+                if self._writes_map:
+                    map_size = min(map_size, _FIRST_BYTES_IN_MEMORY)
                 self._env = lmdb.open(
                     os.fsencode(path),  # LMDB would take text for UTF-8, which a path need not be
                     map_size=map_size,
+                    writemap=self._writes_map,
                     max_dbs=len(TABLE_NAMES),
                     max_readers=_MOST_READERS,
                     sync=self._durable,
@@ -143,6 +153,8 @@ class Environment:
                     mode=0o600,
                 )
                 undo.callback(self._env.close)
+                if self._writes_map:  # nothing was written there yet
+                    directory.take_room(self._data_file, self._env.info()["map_size"])
                 self._begin_read = self._env.begin
                 self._begin_write = functools.partial(self._env.begin, write=True)
                 self._data = self._data_file.stat()
@@ -498,8 +510,12 @@ class Environment:
             # A reader that was killed keeps pages from being used again, and so the map full.
             self.clear_dead_readers()
             with self._write_lock, self._map_lock:
-                self._env.set_mapsize(2 * self._env.info()["map_size"])
-        except lmdb.Error as error:
+                size = self._env.info()["map_size"]
+                larger = 2 * size
+                if self._writes_map:
+                    larger = directory.take_more_room(self._data_file, size)
+                self._env.set_mapsize(larger)
+        except (lmdb.Error, OSError) as error:
             raise storage_error(error, self.path) from error
 
     def _check(self) -> None:
