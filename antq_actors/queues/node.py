@@ -1,7 +1,12 @@
-"""What the queues of a process share: its number as a node of the path, and its switch interval."""
+"""What the queues of a process share: its number as a node, and settings of the interpreter.
+
+Those grow with the slots of all queues, beyond what the defaults are good for, and are put back
+when the queues have ended.
+"""
 
 from __future__ import annotations
 
+import gc
 import sys
 import threading
 from typing import TYPE_CHECKING, Final
@@ -16,6 +21,15 @@ SLOT_SECONDS: Final = 25e-6
 
 MAX_INTERVAL_SECONDS: Final = 0.05
 """Seconds beyond which a longer interval is no gain."""
+
+FEW_SLOTS: Final = 200
+"""Slots up to which the collector's threshold is left alone."""
+
+SLOT_OBJECTS: Final = 10
+"""New objects for each slot beyond, before the collector looks for garbage among them."""
+
+MAX_OBJECTS: Final = 50_000
+"""New objects beyond which a higher threshold is no gain."""
 
 
 class QueueNode:
@@ -56,17 +70,14 @@ class QueueNode:
                 self._number = None
 
 
-class SwitchInterval:
-    """How long a thread of this process may keep the interpreter when hundreds of others want it.
+class InterpreterSetting:
+    """A setting of the interpreter that the queues of this process raise with their slots.
 
-    A thread that waits for the interpreter wakes up once in every switch interval, 5 ms by default,
-    to ask for it. When two thousand wait, that is four hundred thousand wake-ups a second: the
-    processors do little else, and so the line gets no shorter. 40,000 jobs of 0.2 s with 2,000
-    slots took 37 s like that, and 13 s with an interval of 50 ms. So it is raised with the number
-    of slots, beyond what the default is good for, and put back when the queues have ended.
-
-    The price: beside a job that computes, other threads wait up to that long for their turn.
+    It is never lowered, and what the program sets in the meantime is kept when the queues end.
     """
+
+    tolerance: float = 0
+    """What is read back may differ by so much from what was set."""
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -75,7 +86,7 @@ class SwitchInterval:
         self._ours: float | None = None
 
     def set_slots(self, queue: str, slots: int) -> None:
-        """Set the interpreter's switch interval for a *queue* of so many slots; 0: it ends."""
+        """Set the interpreter up for a *queue* of so many slots; 0: it ends."""
         with self._lock:
             self._slots.pop(queue, None)
             if slots:
@@ -83,13 +94,82 @@ class SwitchInterval:
             self._apply()
 
     def _apply(self) -> None:
-        now = sys.getswitchinterval()
-        if self._before is None or self._ours is None or abs(now - self._ours) > SLOT_SECONDS:
+        now = self.read()
+        if self._before is None or self._ours is None or abs(now - self._ours) > self.tolerance:
             self._before = now  # nothing of ours is in force; it is the program's own setting
-        wanted = min(MAX_INTERVAL_SECONDS, SLOT_SECONDS * sum(self._slots.values()))
-        self._ours = max(self._before, wanted)
+        self._ours = max(self._before, self.wanted(sum(self._slots.values())))
         if self._ours != now:
-            sys.setswitchinterval(self._ours)
+            self.write(self._ours)
+
+    def wanted(self, slots: int) -> float:
+        """Return the value that is good for so many slots, however few."""
+        raise NotImplementedError
+
+    def read(self) -> float:
+        """Return the interpreter's setting as it is now."""
+        raise NotImplementedError
+
+    def write(self, value: float) -> None:
+        """Change the interpreter's setting."""
+        raise NotImplementedError
 
 
-switch_interval: Final = SwitchInterval()
+class SwitchInterval(InterpreterSetting):
+    """How long a thread of this process may keep the interpreter when hundreds of others want it.
+
+    A thread that waits for the interpreter wakes up once in every switch interval, 5 ms by default,
+    to ask for it. When two thousand wait, that is four hundred thousand wake-ups a second: the
+    processors do little else, and so the line gets no shorter. 40,000 jobs of 0.2 s with 2,000
+    slots took 37 s like that, and 13 s with an interval of 50 ms.
+
+    The price: beside a job that computes, other threads wait up to that long for their turn.
+    """
+
+    tolerance = SLOT_SECONDS
+
+    def wanted(self, slots: int) -> float:
+        """Return the switch interval that is good for so many slots."""
+        return min(MAX_INTERVAL_SECONDS, SLOT_SECONDS * slots)
+
+    def read(self) -> float:
+        """Return the switch interval of the interpreter."""
+        return sys.getswitchinterval()
+
+    def write(self, value: float) -> None:
+        """Set the switch interval of the interpreter."""
+        sys.setswitchinterval(value)
+
+
+class CollectorThreshold(InterpreterSetting):
+    """How many objects are made before the collector looks for garbage among the new ones.
+
+    Jobs that run have some twenty objects each. By default it looks after 700 new ones: so it went
+    through what runs, never garbage, a thousand times for 40,000 jobs, and through all objects of
+    the process each time that their number had grown by a quarter.
+
+    The price: garbage of the program's own code that only the collector finds is kept until so many
+    objects were made.
+    """
+
+    def wanted(self, slots: int) -> float:
+        """Return the threshold of the collector that is good for so many slots."""
+        return min(MAX_OBJECTS, SLOT_OBJECTS * (slots - FEW_SLOTS))
+
+    def read(self) -> float:
+        """Return the threshold of the collector's first generation."""
+        return gc.get_threshold()[0]
+
+    def write(self, value: float) -> None:
+        """Set the threshold of the collector's first generation, unless 0 has switched it off."""
+        first, *others = gc.get_threshold()
+        if first:
+            gc.set_threshold(int(value), *others)
+
+
+_settings: Final = (SwitchInterval(), CollectorThreshold())
+
+
+def set_slots(queue: str, slots: int) -> None:
+    """Set the interpreter up for a *queue* of so many slots beside the others; 0: it ends."""
+    for setting in _settings:
+        setting.set_slots(queue, slots)

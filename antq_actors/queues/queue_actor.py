@@ -27,7 +27,7 @@ from antq_actors.queues.messages import (
     Wake,
     due_for_display,
 )
-from antq_actors.queues.node import switch_interval
+from antq_actors.queues.node import set_slots
 from antq_actors.queues.queue_state import QueueState, StopCause
 from antq_actors.queues.running_attempts import (
     INTERRUPTION_TIMEOUT_SECONDS,
@@ -138,14 +138,14 @@ class QueueActor(GenServer):
 
     def handle_continue(self, _token: object) -> None:
         """Start the queue's executor, and request jobs of the store for the first time."""
-        switch_interval.set_slots(self._settings.workers, self._state.concurrency)
+        set_slots(self._settings.workers, self._state.concurrency)
         self._attempts.executors.warm_up()
         log.info("queue %r runs with concurrency %d", self._settings.name, self._state.concurrency)
         self._advance()
 
     def terminate(self, reason: ExitReason) -> None:
         """Stop running attempts, give their jobs back. After a crash, the replacement does that."""
-        switch_interval.set_slots(self._settings.workers, 0)
+        set_slots(self._settings.workers, 0)
         log.info("queue %r ends", self._settings.name)
         if isinstance(reason, Crash):
             return
@@ -384,7 +384,7 @@ class QueueActor(GenServer):
 
     def _resize(self, n: int) -> None:
         log.info("queue %r now runs with concurrency %d", self._settings.name, n)
-        switch_interval.set_slots(self._settings.workers, n)
+        set_slots(self._settings.workers, n)
         self._attempts.executors.resize(n)
 
     def _drain(self, timeout: float) -> None:
