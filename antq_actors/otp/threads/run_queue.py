@@ -62,6 +62,10 @@ class RunQueue:
 
     There is one thread for each function that is wanted and not done, so none waits for another
     one to end. Threads are started with *start*, which raises RuntimeError if there are no more.
+
+    A finalizer, or a signal's handler, may hand over a function at any bytecode of this class, in
+    the thread that holds the lock. So a thread first says that it sleeps, or ends, and then looks
+    whether something was handed over that counted on it; what is counted is added in one step.
     """
 
     def __init__(self, start: Callable[[Callable[[], None]], None] = _start) -> None:
@@ -70,11 +74,17 @@ class RunQueue:
         self._line: deque[Callable[[], None]] = deque()
         self._idle: dict[LockType, float] = {}
         """Where idle threads sleep, and since when; in that order. The first one keeps time."""
-        self._threads = 0
+        self._started: list[None] = []
+        """One entry for each thread that is there, or is being started, and will not end."""
         self._not_done: list[None] = []
         """One entry for each function that is wanted and not done. Adding some and removing some is
         one step each, so it takes no lock, and may happen in a signal's handler."""
         self._waking = False
+
+    @property
+    def _threads(self) -> int:
+        """How many threads a function may count on."""
+        return len(self._started)
 
     @property
     def _wanted(self) -> int:
@@ -91,21 +101,23 @@ class RunQueue:
 
         Raises RuntimeError if they cannot be started; then nothing is reserved.
         """
-        with self._lock:
-            self._not_done.extend([None] * number)
-            missing = max(0, self._wanted - self._threads)
-            self._threads += missing
-            threads = self._threads
-        started = 0
+        reserved = missing = started = 0
         try:
-            if threads > _room:
-                _make_room(threads)
-            for started in range(missing):  # noqa: B007 - it is read below
-                self._start(self._work)
-        except BaseException:  # no thread is left, or Ctrl-C came
             with self._lock:
-                self._threads -= missing - started
-            self.unreserve(number)
+                self._not_done.extend([None] * number)
+                reserved = number
+                missing = max(0, self._wanted - self._threads)
+                self._started.extend([None] * missing)
+            if self._threads > _room:
+                _make_room(self._threads)
+            for _ in range(missing):
+                self._start(self._work)
+                started += 1
+        except BaseException:
+            # No thread is left, or Ctrl-C came, between any two steps: rather a thread too many
+            # than functions that count on one that does not start.
+            del self._started[: missing - started]
+            self.unreserve(reserved)
             raise
 
     def unreserve(self, number: int) -> None:
@@ -150,9 +162,9 @@ class RunQueue:
             # Out of a function, as no actor lets it; but a log handler may raise while its end is
             # reported. A thread less: if it still counted, a later function would wait for it.
             with self._lock:
-                self._threads -= 1
-                self._waking = False  # it may have been the one on its way
+                del self._started[:1]
                 self._leave_line(wake)
+                self._waking = False  # it may have been the one on its way
                 self._wake_one()
             raise
 
@@ -185,17 +197,11 @@ class RunQueue:
     def _rest_if_idle(self, wake: LockType) -> bool:
         """Let this service thread sleep if nothing waits; False if it should end."""
         with self._lock:
-            if self._line:  # whoever adds some holds the lock, too
-                return True
-            is_first = not self._idle
             self._idle[wake] = time.monotonic()
-        return self._rest(wake, IDLE_TIMEOUT_SECONDS if is_first else -1)
-
-    def _leave_line(self, wake: LockType) -> None:
-        if self._idle.pop(wake, None) is not None:
-            for first in self._idle:  # the first of those that are left keeps time now
-                _rouse(first)
-                break
+            timeout = IDLE_TIMEOUT_SECONDS if self._first_idle() is wake else -1
+            if self._line:
+                _rouse(wake)
+        return self._rest(wake, timeout)
 
     def _rest(self, wake: LockType, timeout: float) -> bool:
         """Let an idle service thread sleep until there is work; False if it should end."""
@@ -205,18 +211,37 @@ class RunQueue:
                 wake.acquire(blocking=False)  # it may be roused just as its time is over
                 since = self._idle.get(wake)
                 if since is None or self._line:  # roused for work
-                    self._waking = False
                     self._leave_line(wake)
+                    self._waking = False
                     return True
                 # It is the first, whose time is over or who has to see when it is.
                 timeout = since + IDLE_TIMEOUT_SECONDS - time.monotonic()
-                if timeout > 0:
-                    continue
-                self._leave_line(wake)
-                if self._wanted < self._threads:
-                    self._threads -= 1
-                    return False
-                return True
+                if timeout <= 0:
+                    return not self._may_end(wake)
+
+    def _may_end(self, wake: LockType) -> bool:
+        """Have no function count on this idle service thread any more; False if one does."""
+        self._leave_line(wake)
+        self._waking = False  # it may be the one that is on its way
+        del self._started[:1]
+        if not self._line and self._wanted <= self._threads:
+            return True
+        self._started.append(None)
+        return False
+
+    def _leave_line(self, wake: LockType) -> None:
+        if self._idle.pop(wake, None) is not None:
+            first = self._first_idle()
+            if first is not None:
+                _rouse(first)
+
+    def _first_idle(self) -> LockType | None:
+        """Return where the idle thread sleeps that keeps time for all; None if none sleeps."""
+        while True:
+            try:
+                return next(iter(self._idle), None)
+            except RuntimeError:  # a finalizer, in between, has woken somebody
+                continue
 
 
 def _rouse(wake: LockType) -> None:
