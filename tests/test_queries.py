@@ -11,6 +11,7 @@ from support import apps
 from support.apps import Fails, Plain, send, settled
 
 from antq_actors import AntQ, JobNotFound, Status, Worker
+from antq_actors.storage.format.display import Opaque
 from antq_actors.storage.jobs import reader
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import keys
@@ -449,7 +450,8 @@ def test_looking_at_jobs_runs_nothing_that_their_arguments_name(tmp_path):
             app.retry_job(job),
         ):
             assert shown.args["n"] == 1
-            assert "mkdir" in repr(shown.args["trap"])
+            assert shown.args["trap"] == Opaque(f"{__name__}.Trap")
+            assert shown.args["deep"] == [{"trap": Opaque(f"{__name__}.Trap")}]
         app.delete_job(job)
     assert not trap.exists()
 

@@ -6,7 +6,7 @@ import pytest
 from support.apps import settled
 
 from antq_actors import AntQ
-from antq_actors.storage.format.plain.makers import Opaque
+from antq_actors.storage.format.display import Opaque
 
 DEFINES = """
 import dataclasses, enum, sys, typing
@@ -182,12 +182,12 @@ def test_what_another_program_passed_on_is_found_by_its_own_script(script):
     """
     script("other.py", passes_on)
     takes = """
-    from antq_actors.storage.format.encoding import load_args
+    from antq_actors.storage.format.values import load_args
     with AntQ(sys.argv[1], start_queues=False) as app:
         (job,) = app.list_workers(queue_name="kept")
         (line,) = [line for line in list(app.export_jobs())[1:] if b'"kept"' in line]
     import base64, json
-    check(load_args(b"\\x01" + base64.b64decode(json.loads(line)["pickled_args"])))
+    check(load_args(b"\\x02" + base64.b64decode(json.loads(line)["typed_args"])))
     """
 
     script("shop.py", DEFINES + textwrap.dedent(takes))

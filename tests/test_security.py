@@ -9,7 +9,7 @@ from support.apps import settled
 from antq_actors import AntQ, StorageError, Worker
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import JobSpec, NewJob
-from antq_actors.storage.format import encoding
+from antq_actors.storage.format import values
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.lmdb.open_stores import open_environment
@@ -91,7 +91,7 @@ def refused(path, id_, **options):
 
 @pytest.mark.parametrize("name", ["a_function", "NoWorker", "Bomb.__reduce__", "os", "plant"])
 def test_what_is_no_worker_is_never_called_or_made(path, name):
-    id_ = plant(path, f"{__name__}:{name}", encoding.encode_args({}))
+    id_ = plant(path, f"{__name__}:{name}", values.encode_args({}))
 
     assert "neither a subclass of Worker nor decorated" in refused(path, id_)
 
@@ -104,7 +104,7 @@ def test_arguments_that_are_none_are_a_failed_attempt(path, args):
 
 
 def test_with_a_key_a_planted_pickle_is_not_loaded(path, key_file, tmp_path):
-    bomb = encoding.encode_args({"x": Bomb(tmp_path / "ran")})
+    bomb = values.encode_args({"x": Bomb(tmp_path / "ran")})
     id_ = plant(path, "security:Genuine", bomb)
 
     assert "it is not signed" in refused(path, id_, signing_key_file=key_file)
@@ -114,7 +114,7 @@ def test_with_a_key_a_planted_pickle_is_not_loaded(path, key_file, tmp_path):
 def test_with_a_key_the_worker_of_a_planted_job_is_not_imported(path, key_file, tmp_path):
     module = tmp_path / "planted_module.py"
     module.write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
-    id_ = plant(path, "planted_module:Planted", encoding.encode_args({}))
+    id_ = plant(path, "planted_module:Planted", values.encode_args({}))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(tmp_path)
@@ -123,7 +123,7 @@ def test_with_a_key_the_worker_of_a_planted_job_is_not_imported(path, key_file, 
 
 
 def test_a_signature_by_another_key_or_of_another_job_is_worth_nothing(path, key_file):
-    args = encoding.encode_args({"n": 5})
+    args = values.encode_args({"n": 5})
     id_ = plant(path, "security:Genuine", args, signer=Signer([b"x" * 32]))
 
     assert "its signature is wrong" in refused(path, id_, signing_key_file=key_file)
@@ -149,7 +149,7 @@ def test_while_a_key_is_exchanged_both_are_accepted(path, tmp_path):
 
 
 def test_listing_a_planted_pickle_executes_nothing(path, tmp_path):
-    bomb = encoding.encode_args({"x": Bomb(tmp_path / "ran")})
+    bomb = values.encode_args({"x": Bomb(tmp_path / "ran")})
     id_ = plant(path, "security:Genuine", bomb)
 
     with AntQ(path, start_queues=False) as app:

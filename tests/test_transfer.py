@@ -75,7 +75,7 @@ def test_a_line_says_all_in_plain_json_where_json_can(source):
     assert [line["id"] for line in lines] == list(range(1, 11))
     assert lines[1]["args"] == EVERY_KIND[1]
     assert "args" not in lines[2]
-    assert "pickled_args" in lines[2]
+    assert "typed_args" in lines[2]
     failed = lines[6]
     assert (failed["status"], failed["attempts"], failed["timeout"]) == ("failed", 1, 9.5)
     assert failed["errors"][0]["error"] == "it failed"

@@ -20,7 +20,7 @@ from antq_actors.jobs.new_job import JobTemplate
 from antq_actors.jobs.resolver import check_worker
 from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.jobs.worker_registry import defined
-from antq_actors.storage.format.encoding import encode_and_snapshot, encode_args
+from antq_actors.storage.format.values import encode_and_snapshot, encode_args
 from antq_actors.storage.jobs.job_store import JobStore
 
 if TYPE_CHECKING:

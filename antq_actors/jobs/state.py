@@ -105,7 +105,7 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
     worker: str
     """The stored name of its worker."""
     args: bytes
-    """As ``encoding.encode_args`` made them."""
+    """As ``values.encode_args`` made them."""
     inserted_at: Instant
     timeout: float | None = None
     """Seconds an attempt may take."""

@@ -134,7 +134,9 @@ class StorageActor(GenServer):
 
     def init(self) -> None:
         """Open the LMDB environment, start the timer that looks for commits of other processes."""
-        self._env = open_environment(self._path, durable=self._durable, owner=self._owner)
+        self._env = open_environment(
+            self._path, durable=self._durable, owner=self._owner, signer=self._signer
+        )
         self._seen = self._env.last_transaction()
         if self._watch_interval is not None:
             watch = partial(self._until_next_look, self._watch_interval)

@@ -111,20 +111,19 @@ def find(program: str, name: str, copies: bytes) -> Any:
     return known[program, name]
 
 
-def meant_by(pickled: bytes) -> dict[Place, Any]:
-    """Return the classes and functions of this process's script that a pickle names.
+def meant_by(encoded: bytes) -> dict[Place, Any]:
+    """Return the classes and functions of this process's script that pickles in arguments name.
 
     Nothing is unpickled.
     """
-    start = pickled.find(_MARK)
-    if start < 0:
-        return {}
-    try:
-        places, _ = _listed(pickled, start)
-    except (struct.error, ValueError):  # a text that looks like the mark
-        return {}
     program = _this_program()
-    things = {place: _in_main(place[1]) for place in places if place[0] == program}
+    things: dict[Place, Any] = {}
+    start = encoded.find(_MARK)
+    while start >= 0:
+        with suppress(struct.error, ValueError):  # a text that looks like the mark
+            places, _ = _listed(encoded, start)
+            things.update((each, _in_main(each[1])) for each in places if each[0] == program)
+        start = encoded.find(_MARK, start + len(_MARK))
     return {place: thing for place, thing in things.items() if thing is not None}
 
 
@@ -280,12 +279,6 @@ def refuse(value: object) -> None:
         _refuse_zone(value)
 
 
-def is_usual_zone(zone: dt.tzinfo | None) -> bool:
-    """Return whether any process can unpickle this time zone."""
-    kind = type(zone)
-    return zone is None or kind is dt.timezone or (kind is ZoneInfo and _has_key(zone))
-
-
 @lru_cache(_TYPES_KEPT)
 def _bound(kind: type) -> str | None:
     if issubclass(kind, _FILE) and not issubclass(kind, _IN_MEMORY):
@@ -298,7 +291,8 @@ def _bound(kind: type) -> str | None:
 
 def _refuse_zone(value: dt.datetime | dt.time) -> None:
     zone = value.tzinfo
-    if is_usual_zone(zone):
+    kind = type(zone)
+    if zone is None or kind is dt.timezone or (kind is ZoneInfo and _has_key(zone)):
         return
     try:
         copied(zone)  # as its pickle would make it

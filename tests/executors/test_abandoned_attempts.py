@@ -17,7 +17,7 @@ from antq_actors.jobs.control import Control
 from antq_actors.jobs.perform import Attempt
 from antq_actors.jobs.state import JobSpec, StoredJob
 from antq_actors.otp import orphans
-from antq_actors.storage.format.encoding import encode_args
+from antq_actors.storage.format.values import encode_args
 
 
 class AwaitedSwallowing(Worker):

@@ -9,7 +9,7 @@ from support.stored_jobs import Store, a_new_job
 from antq_actors.errors import JobNotFound, NotCancellable, StorageError
 from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.state import Status
-from antq_actors.storage.format import display, encoding
+from antq_actors.storage.format import display, encoding, values
 from antq_actors.storage.format.encoding import Signer, contents
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs import job_store
@@ -170,7 +170,7 @@ def test_a_damaged_job_can_be_deleted_retried_and_not_cancelled(store, damage):
     with pytest.raises(JobNotFound):
         store.get(1)
     (job,) = store.claim(limit=3)
-    assert encoding.load_args(job.spec.args) == {"n": 1}
+    assert values.load_args(job.spec.args) == {"n": 1}
     assert [found for found in store.findings() if "job 3" not in found] == []
 
 

@@ -4,7 +4,7 @@ from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import ACTIVE, JobSpec, NewJob
 from antq_actors.jobs.unique import unique_digest
 from antq_actors.storage.admin.verify import verify
-from antq_actors.storage.format import encoding
+from antq_actors.storage.format import values
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import job_store
 
@@ -30,7 +30,7 @@ def a_new_job(
         ),
         JobSpec(
             worker=worker,
-            args=encoding.encode_args(args),
+            args=values.encode_args(args),
             inserted_at=now,
             unique=unique,
             unique_statuses=tuple(sorted(statuses)) if unique else (),

@@ -21,7 +21,7 @@ from antq_actors.executors.process import wire
 from antq_actors.jobs import resolver
 from antq_actors.jobs.control import Control, Progress
 from antq_actors.jobs.worker_registry import check_current
-from antq_actors.storage.format.encoding import encode_args
+from antq_actors.storage.format.values import encode_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

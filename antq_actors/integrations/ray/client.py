@@ -21,7 +21,7 @@ from antq_actors.jobs import current_app
 from antq_actors.jobs.job import Job, check_outside_of_jobs
 from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.resolver import name_of
-from antq_actors.storage.format.encoding import encode_args
+from antq_actors.storage.format.values import encode_args
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -25,7 +25,7 @@ from antq_actors.app import AntQ, signing_keys
 from antq_actors.errors import ConfigError
 from antq_actors.integrations.ray import NOT_INSTALLED
 from antq_actors.jobs import current_app, resolver
-from antq_actors.storage.format.encoding import load_args
+from antq_actors.storage.format.values import load_args
 
 try:
     import ray

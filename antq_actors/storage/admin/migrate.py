@@ -9,12 +9,16 @@ half done.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from antq_actors.errors import StorageError
 from antq_actors.storage.format import encoding
+from antq_actors.storage.format.pickled import converted
 from antq_actors.storage.lmdb.keys import items_from
 
 if TYPE_CHECKING:
@@ -43,9 +47,9 @@ class Step(NamedTuple):
 
     what: str
     """For the log."""
-    batch: Callable[[lmdb.Transaction, Tables, bytes, int], bytes | None]
+    batch: Callable[[lmdb.Transaction, Tables, bytes, int, encoding.Signer], bytes | None]
     """Rewrite up to so many records from a key on; return the key to go on from, None at the end.
-    Done twice, it must come to the same.
+    Done twice, it must come to the same. What it signs anew must have been verified by the signer.
     """
     takes_a_moment: bool = False
     """Whether it does, however many jobs there are."""
@@ -59,13 +63,38 @@ def payloads(
     return found[:limit], found[limit][0] if len(found) > limit else None
 
 
-def _seal_specs(txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int) -> bytes | None:
+def _seal_specs(
+    txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int, _: encoding.Signer
+) -> bytes | None:
     """Write a checksum before the specs of a batch of jobs; return the key to go on from."""
     bare = encoding.Signer()
     batch, following = payloads(txn, tables, start, limit)
     for key, payload in batch:
         if not encoding.is_protected(payload):
             txn.put(key, bare.sign(payload), db=tables.payloads)
+    return following
+
+
+def _convert_args(
+    txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int, signer: encoding.Signer
+) -> bytes | None:
+    """Write the arguments of a batch of jobs as msgpack; return the key to go on from.
+
+    What is damaged stays as it is, and so does what is signed with a key that *signer* lacks. What
+    has a checksum gets one, also where jobs are signed: no planted job becomes a valid one.
+    """
+    unsigned = encoding.Signer()
+    batch, following = payloads(txn, tables, start, limit)
+    for key, payload in batch:
+        suitable = signer if encoding.is_signed(payload) else unsigned
+        if suitable.has_keys != encoding.is_signed(payload):
+            continue
+        with suppress(StorageError):
+            spec = encoding.decode_spec(suitable.verify(payload))
+            args = converted(spec.args)
+            if args is not spec.args:
+                encoded = encoding.encode_spec(replace(spec, args=args))
+                txn.put(key, suitable.sign(encoded), db=tables.payloads)
     return following
 
 
@@ -77,6 +106,8 @@ STEPS: Final[Sequence[Step]] = (
     Step("sealing what jobs were enqueued with", _seal_specs),
     # An earlier release would take an error with its type for a damaged one, and forget starts.
     Step("noting the types of errors, and when jobs start", _rewrite_nothing, takes_a_moment=True),
+    # An earlier release knows pickled arguments alone.
+    Step("writing arguments as msgpack", _convert_args, takes_a_moment=True),
 )
 """The first leads from format 1 to format 2, and so on."""
 
@@ -87,7 +118,8 @@ FORMAT: Final = 1 + len(STEPS)
 class Migration:
     """Brings the store in *path* to the last format of *steps*.
 
-    Raises StorageError for a format that is newer than that.
+    *signer*: with it, jobs that it has signed are rewritten, too. Raises StorageError for a format
+    that is newer than that.
     """
 
     def __init__(
@@ -96,11 +128,13 @@ class Migration:
         tables: Tables,
         path: Path,
         steps: Sequence[Step] = STEPS,
+        signer: encoding.Signer | None = None,
     ) -> None:
         self._env = env
         self._tables = tables
         self._path = path
         self._steps = steps
+        self._signer = signer or encoding.Signer()
         with env.begin() as txn:
             self.found = int(txn.get(FORMAT_KEY, db=tables.meta) or 0)
             self._jobs: int = txn.stat(tables.jobs)["entries"]
@@ -159,7 +193,7 @@ class Migration:
         """Rewrite a batch of records and note the progress; return whether more are left."""
         meta = self._tables.meta
         start = bytes(txn.get(_PROGRESS_KEY, b"", db=meta))
-        following = step.batch(txn, self._tables, start, BATCH)
+        following = step.batch(txn, self._tables, start, BATCH, self._signer)
         if following is not None:
             txn.put(_PROGRESS_KEY, following, db=meta)
             return True

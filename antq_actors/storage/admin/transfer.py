@@ -3,9 +3,10 @@
     {"antq_export":1}
     {"id":17,"worker":"shop.mail:SendPromotion","queue":"mail","status":"failed","args":{…},…}
 
-Arguments stand as JSON where that says all, else as their pickle in base64 under
-``"pickled_args"``. Neither way executes anything: an export only reads, an import only stores.
-What is imported is run later, though, so a file is trusted as code is.
+Arguments are JSON where that says all, else their bytes in base64: ``"typed_args"``, as this
+release stores them, or ``"pickled_args"``, a pickle of an earlier one. No way executes anything: an
+export only reads, an import only stores. What is imported is run later, though, so a file is
+trusted as code is.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ from antq_actors.jobs.options import check_queue_name
 from antq_actors.jobs.outcome import GivenBack
 from antq_actors.jobs.state import ENDED, JobSpec, JobState, NewJob, Status, StoredJob
 from antq_actors.storage.format.display import display_args
-from antq_actors.storage.format.encoding import encode_args, encoded_pickle, pickle_of
+from antq_actors.storage.format.pickled import converted
 from antq_actors.storage.format.records import Filter, ImportedJob
+from antq_actors.storage.format.values import MSGPACK, PICKLED, encode_args
 from antq_actors.storage.jobs.job_store import JobStore
 
 if TYPE_CHECKING:
@@ -75,6 +77,7 @@ class _Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     inserted_at: datetime
     updated_at: datetime
     args: dict[str, Any] | None = None
+    typed_args: bytes | None = None
     pickled_args: bytes | None = None
     priority: int = 0
     max_attempts: int = 1
@@ -165,6 +168,7 @@ def _line(job: StoredJob) -> _Line:
     state, spec = job.state, job.spec
     args = display_args(spec.args)
     is_json = _is_json(args)
+    is_typed = not is_json and spec.args[:1] == MSGPACK
     return _Line(
         id=job.id,
         worker=spec.worker,
@@ -173,7 +177,8 @@ def _line(job: StoredJob) -> _Line:
         inserted_at=instant.datetime_for_display(spec.inserted_at),
         updated_at=instant.datetime_for_display(state.updated_at),
         args=args if is_json else None,
-        pickled_args=None if is_json else pickle_of(spec.args),
+        typed_args=spec.args[1:] if is_typed else None,
+        pickled_args=None if is_json or is_typed else spec.args[1:],
         priority=state.priority,
         max_attempts=state.max_attempts,
         attempts=state.attempts,
@@ -234,14 +239,9 @@ def _arrival(line: str | bytes, now: Instant) -> ImportedJob:
     )
     if state.status is Status.RUNNING:
         state, _ = lifecycle.settle(state, GivenBack(), now=now)
-    args = (
-        encode_args(found.args)
-        if found.args is not None
-        else encoded_pickle(found.pickled_args or b"")
-    )
     spec = JobSpec(
         worker=found.worker,
-        args=args,
+        args=_args(found),
         inserted_at=_instant(found.inserted_at),
         timeout=found.timeout,
         unique=found.unique,
@@ -255,6 +255,15 @@ def _arrival(line: str | bytes, now: Instant) -> ImportedJob:
     return ImportedJob(found.id, NewJob(state, spec), entries)
 
 
+def _args(found: _Line) -> bytes:
+    """Return the encoded arguments of a line of an export, executing nothing."""
+    if found.args is not None:
+        return encode_args(found.args)
+    if found.typed_args is not None:
+        return MSGPACK + found.typed_args
+    return converted(PICKLED + (found.pickled_args or b""))
+
+
 def _check(found: _Line) -> None:
     """Raise ValueError for a line of an export with values that no job can have."""
     check_queue_name(found.queue)
@@ -266,8 +275,8 @@ def _check(found: _Line) -> None:
     attempts = (error.attempt for error in found.errors)
     if max(found.id, found.max_attempts, *counts, *map(abs, attempts)) > _LARGEST_NUMBER:
         raise ValueError(f"ids and counts are at most {_LARGEST_NUMBER}")
-    if (found.args is None) == (found.pickled_args is None):
-        raise ValueError("it needs either args or pickled_args")
+    if [found.args, found.typed_args, found.pickled_args].count(None) != 2:  # noqa: PLR2004 - of three
+        raise ValueError("it needs either args or pickled_args or typed_args")
     if found.timeout is not None and not found.timeout > 0:
         raise ValueError("timeout is more than 0")
     if len(found.unique_digest or b"") > _LONGEST_DIGEST_BYTES:

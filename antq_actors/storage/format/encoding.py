@@ -1,8 +1,7 @@
 """Every value's bytes on disk, and back.
 
-    arguments   one byte for the format, then a pickle
     job         one byte for the length of its digest, the digest, its state as msgpack
-    spec, error msgpack
+    spec, error msgpack; what is in the arguments of a spec: ``values``
 
 The digest stands beside the state, so that a change of status can move a unique job's entries
 without reading its spec.
@@ -18,11 +17,7 @@ is signed is all that a job was enqueued with: its worker, arguments, time and o
 
 from __future__ import annotations
 
-import datetime as dt
-import decimal
 import hmac
-import pickle
-import uuid
 from functools import partial
 from hashlib import sha256
 from itertools import repeat
@@ -34,13 +29,12 @@ import msgspec
 from msgspec.structs import replace
 
 from antq_actors.checks import escaped
-from antq_actors.errors import DamagedRecord, StorageError
+from antq_actors.errors import DamagedRecord
 from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.job import AttemptError, Job, LateErrors
 from antq_actors.jobs.state import ENDED, ErrorEntry, JobSpec, JobState, StoredJob
 from antq_actors.jobs.unique import Unique
-from antq_actors.storage import main_objects
-from antq_actors.storage.main_objects import PROTOCOL, is_usual_zone
+from antq_actors.storage.format.values import load_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -49,98 +43,6 @@ if TYPE_CHECKING:
 
 UNREADABLE: Final = "?"
 """Stands for a name that cannot be read."""
-
-_PICKLED: Final = b"\x01"
-
-_UNCHANGING: Final = frozenset(
-    {
-        str,
-        int,
-        float,
-        bool,
-        type(None),
-        bytes,
-        complex,
-        dt.date,
-        dt.datetime,
-        dt.timedelta,
-        decimal.Decimal,
-        uuid.UUID,
-    }
-)
-_PLAIN_LEAVES: Final = _UNCHANGING - {dt.datetime}  # its time zone may be anything
-_DEEPEST_PLAIN: Final = 32
-_NAMES: Final = frozenset({str})
-
-
-def encode_args(args: Mapping[str, Any]) -> bytes:
-    """Return a job's arguments as bytes: a format byte and a pickle.
-
-    Raises TypeError for a key that is no ``str`` and, naming its key, for a value that cannot be
-    pickled.
-    """
-    if (
-        type(args) is dict
-        and _NAMES.issuperset(map(type, args))
-        and _PLAIN_LEAVES.issuperset(map(type, args.values()))
-    ):
-        return _PICKLED + pickle.dumps(args, PROTOCOL)  # nearly always
-    plain = True
-    for key, value in args.items():
-        if type(key) is not str:
-            raise TypeError(
-                f"the names of arguments are str, got {key!r} ({type(key).__name__}):"
-                f" write {{{str(key)!r}: ...}}"
-            )
-        if plain and type(value) not in _PLAIN_LEAVES:
-            plain = _is_plain(value, _DEEPEST_PLAIN)
-    if plain:
-        return _PICKLED + pickle.dumps(args if type(args) is dict else dict(args), PROTOCOL)
-    try:
-        pickled = main_objects.dumps(dict(args))
-    except Exception as error:
-        raise _unpicklable(args, error) from error
-    return _PICKLED + pickled
-
-
-def encode_and_snapshot(args: dict[str, Any]) -> tuple[bytes, dict[str, Any]]:
-    """Return the checked arguments of a new job as bytes, and as `snapshot_args` returns them.
-
-    Raises what :func:`encode_args` raises.
-    """
-    if _PLAIN_LEAVES.issuperset(map(type, args.values())):  # nearly always
-        return _PICKLED + pickle.dumps(args, PROTOCOL), args
-    encoded = encode_args(args)
-    return encoded, snapshot_args(args, encoded)
-
-
-def snapshot_args(args: dict[str, Any], encoded: bytes) -> dict[str, Any]:
-    """Return a copy of *args* if their owner may change lists or dicts in them later.
-
-    Other objects are not copied.
-    """
-    if _UNCHANGING.issuperset(map(type, args.values())):
-        return args
-    return load_args(encoded) if _is_plain(args, _DEEPEST_PLAIN + 1) else args
-
-
-def load_args(encoded: bytes) -> dict[str, Any]:
-    """Unpickle a job's stored arguments, which executes what the pickle names: only to run the job.
-
-    Raises whatever that raises.
-    """
-    args: dict[str, Any] = pickle.loads(pickle_in(encoded))  # noqa: S301 - a job's own worker asks
-    return args
-
-
-def pickle_of(encoded: bytes) -> bytes:
-    """Return the pickle in a job's encoded arguments, unread and unchecked."""
-    return encoded[1:]
-
-
-def encoded_pickle(pickled: bytes) -> bytes:
-    """Return encoded arguments of a job that hold this pickle."""
-    return _PICKLED + pickled
 
 
 class JobRecord(NamedTuple):
@@ -330,47 +232,6 @@ def errors_for_display(entries: Iterable[ErrorEntry]) -> tuple[AttemptError, ...
     )
 
 
-def _is_plain(value: Any, depth: int) -> bool:
-    """Return whether pickle, without cloudpickle, carries an argument's value to any process."""
-    kind = type(value)
-    if kind in _PLAIN_LEAVES:
-        return True
-    if kind is dt.datetime:
-        return is_usual_zone(value.tzinfo)
-    if depth == 0:
-        return False
-    if kind is list or kind is tuple or kind is set or kind is frozenset:
-        return all(_is_plain(item, depth - 1) for item in value)
-    if kind is dict:
-        return all(
-            _is_plain(key, depth - 1) and _is_plain(item, depth - 1) for key, item in value.items()
-        )
-    return False
-
-
-def _unpicklable(args: Mapping[str, Any], error: Exception) -> TypeError:
-    """Return the TypeError that names the argument which cannot be pickled."""
-    for key, value in args.items():
-        try:
-            main_objects.dumps(value)
-        except Exception as reason:  # noqa: BLE001 - a value's own __reduce__ raises anything
-            return TypeError(
-                f"the argument {key!r} ({type(value).__name__}) cannot be pickled: {reason};"
-                " pass what it is made from, such as a path, an id or a URL, instead"
-            )
-    return TypeError(f"the arguments cannot be pickled: {error}")
-
-
-def pickle_in(encoded: bytes) -> bytes:
-    """Return the pickle in a job's encoded arguments. Raises StorageError for another format."""
-    if encoded[:1] != _PICKLED:
-        raise StorageError(
-            f"arguments begin with the byte {encoded[:1]!r}, which this version does not know;"
-            " were they stored by a newer antq_actors?"
-        )
-    return encoded[1:]
-
-
 def _damaged(what: str, error: Exception) -> DamagedRecord:
     return DamagedRecord(f"the {what} is damaged on disk: {error}")
 
@@ -407,6 +268,11 @@ class Signer:
 
     def __repr__(self) -> str:
         return f"<Signer with {len(self._keys)} keys>"
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether it signs, and accepts what is signed alone."""
+        return bool(self._keys)
 
     def sign(self, spec: bytes) -> bytes:
         """Return a spec's bytes behind a signature by the first key, or a checksum without keys."""
@@ -450,6 +316,11 @@ def is_protected(record: bytes) -> bool:
     A spec without is of the first format.
     """
     return record[:1] == b"\xc1"
+
+
+def is_signed(record: bytes) -> bool:
+    """Return whether a spec's stored bytes begin with a signature, which is not verified."""
+    return record[:2] == _SIGNED
 
 
 def contents(record: bytes) -> bytes:

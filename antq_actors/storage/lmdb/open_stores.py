@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import StorageError
 from antq_actors.storage.admin.migrate import Migration
@@ -16,6 +16,9 @@ from antq_actors.storage.lmdb import directory
 from antq_actors.storage.lmdb.directory import StoreRemoved, removed
 from antq_actors.storage.lmdb.environment import Environment, guard, open_here, removed_here
 from antq_actors.storage.locks.store_lock import StoreLock, lock_for_opening
+
+if TYPE_CHECKING:
+    from antq_actors.storage.format.encoding import Signer
 
 _FIRST_MAP_BYTES: Final = 64 * 2**20
 """Bytes. It doubles when full; the file takes only what is used of it."""
@@ -31,13 +34,15 @@ def open_environment(
     map_size: int = _FIRST_MAP_BYTES,
     lock: StoreLock | None = None,
     migrate: bool = False,
+    signer: Signer | None = None,
 ) -> Environment:
     """Open the LMDB environment of the store in *path*, and make or migrate its files if need be.
 
     *durable*: each commit is on disk when it returns. *owner*: opening the same path again with
     the same owner returns the same environment, as the successor of a killed storage actor needs
     it. *map_size*: bytes to begin with. *lock*: held by who needs the store alone, and kept when it
-    is closed. *migrate*: also a migration that takes a while is done.
+    is closed. *migrate*: also a migration that takes a while is done. *signer*: a migration signs
+    anew what it has signed.
 
     Raises StorageError when the path cannot be used, saying why, or this process has it open.
     """
@@ -59,7 +64,7 @@ def open_environment(
                 undo.callback(held.release)
             env = Environment(real, durable=durable, owner=owner, map_size=map_size, lock=held)
             undo.callback(env.close)
-            _bring_up_to_date(env, migrate=migrate)
+            _bring_up_to_date(env, signer, migrate=migrate)
             undo.pop_all()
         return env
 
@@ -81,13 +86,13 @@ def opened(path: str | os.PathLike[str]) -> Environment | None:
     return open_here.get(Path(os.path.realpath(path)))
 
 
-def _bring_up_to_date(env: Environment, *, migrate: bool) -> None:
+def _bring_up_to_date(env: Environment, signer: Signer | None, *, migrate: bool) -> None:
     """Rewrite a store of an older format if that takes a moment, or *migrate* says so.
 
     Raises StorageError when it takes longer, or another process has the store open. That is one of
     an earlier release: one of this waits until the store is opened here.
     """
-    migration = Migration(env._env, env.tables, env.path)  # noqa: SLF001 - a part of it
+    migration = Migration(env._env, env.tables, env.path, signer=signer)  # noqa: SLF001 - a part of it
     migration.begin()
     if not migration.is_due:
         return
