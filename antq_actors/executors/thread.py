@@ -15,7 +15,7 @@ from antq_actors.errors import WorkerNotFound
 from antq_actors.executors.base import ASYNC, THREAD, NotReady, attempt_runner
 from antq_actors.jobs import resolver, worker_registry
 from antq_actors.jobs.outcome import COMPLETED, GivenBack, NotRun
-from antq_actors.otp.actors.task_actor import RemoteActor, TaskActor, TaskCell
+from antq_actors.otp.actors.task_actor import RemoteCell, TaskActor, TaskCell, ordered_reason
 from antq_actors.otp.kernel.errors import Interrupt
 from antq_actors.otp.kernel.reasons import ExitReason, Killed, Shutdown
 from antq_actors.otp.kernel.stopping import Interruptible
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.otp.actors.task_actor import Exits
-    from antq_actors.otp.kernel.cell import ActorCell, ServerRef, Watcher
+    from antq_actors.otp.kernel.cell import ServerRef
 
 _INTERRUPT: Final = (Interrupt,)
 
@@ -57,6 +57,14 @@ class WorkerActor(TaskActor):
     end_is_reported_elsewhere = True
 
 
+class FindingWorker(WorkerActor):
+    """Performs a job whose worker has to be found first."""
+
+
+class RemoteWorker(WorkerActor):
+    """Represents one attempt that an executor runs, and performs nothing itself."""
+
+
 class WorkerCell(TaskCell):
     """The cell of a worker actor whose worker is known; *exits* collects its end.
 
@@ -73,96 +81,80 @@ class WorkerCell(TaskCell):
 
     def run(self) -> ExitReason:
         """Perform the job in this actor's thread, and end with its outcome."""
-        return _perform(self, self.attempt, self._clock)
+        runner = attempt_runner(self.attempt, self._clock, _INTERRUPT, self.has_ended)
+        end = self.interruptible.run(self.stop_requested, runner.run)
+        return _COMPLETED if end is COMPLETED else Shutdown(end)
 
 
-def _perform(cell: ActorCell, attempt: Attempt, clock: Callable[[], Instant]) -> ExitReason:
-    """Perform the job of *attempt* in the thread of *cell*; return the reason to end with."""
-    runner = attempt_runner(attempt, clock, _INTERRUPT, cell.has_ended)
-    end = cell.interruptible.run(cell.stop_requested, runner.run)
-    return _COMPLETED if end is COMPLETED else Shutdown(end)
-
-
-class FindingWorker(WorkerActor):
-    """Performs a job whose worker is not known yet: it may be for another executor.
+class FindingCell(WorkerCell):
+    """The cell of a worker actor whose worker is not known yet: it may be for another executor.
 
     Finding it may import it, which takes its time. A job whose worker ``__main__`` may still define
-    is put off, and nothing is counted. *of_queue*: the executor of its queue. *watcher* is called
-    with its end, whose reason has the job's outcome.
+    is put off, and nothing is counted. *of_queue*: the executor of its queue.
     """
 
+    actor_class = FindingWorker
+
     def __init__(
-        self,
-        attempt: Attempt,
-        clock: Callable[[], Instant],
-        of_queue: str | None,
-        key: object,
-        watcher: Watcher,
+        self, attempt: Attempt, clock: Callable[[], Instant], exits: Exits, of_queue: str | None
     ) -> None:
-        super().__init__()
-        self._attempt = attempt
-        self._clock = clock
+        super().__init__(attempt, clock, exits)
         self._of_queue = of_queue
-        # From birth: an actor that ended before it was watched would have taken its outcome along.
-        self._otp_cell.watch(key, watcher)
 
     def run(self) -> ExitReason:
         """Find the worker, which may import it; perform the job if its executor is ``thread``."""
-        cell = self._otp_cell
-        end = cell.interruptible.run(cell.stop_requested, self._find)
-        return Shutdown(end) if end is not None else _perform(cell, self._attempt, self._clock)
+        end = self.interruptible.run(self.stop_requested, self._find)
+        return Shutdown(end) if end is not None else super().run()
 
     def _find(self) -> Outcome | NotRun | None:
         """Import the job's worker; return why this thread does not perform it, or None."""
-        job = self._attempt.job
+        job = self.attempt.job
         name = job.spec.worker
         # Before it is looked for: what is defined in the meantime is found.
-        may_come = self._attempt.failed is None and worker_registry.may_define(name)
+        may_come = self.attempt.failed is None and worker_registry.may_define(name)
         try:
             worker = resolver.resolve(name, job_id=job.id, propagate=_INTERRUPT)
             kind = kind_for(worker, self._of_queue)
         except Interrupt:
             raise
         except Exception as error:  # noqa: BLE001 - the attempt meets it again, and fails with it
-            self._otp_cell.end_if_forked(error)
+            self.end_if_forked(error)
             if may_come and isinstance(error, WorkerNotFound):
                 return GivenBack(worker_registry.wait_seconds(name, job.id, time.monotonic()))
             kind = THREAD
-        self._otp_cell.end_if_forked()
+        self.end_if_forked()
         return None if kind == THREAD else NotRun("its worker wants another executor", kind)
 
 
-class RemoteWorker(RemoteActor):
-    """Represents one attempt that *executor* runs. An exit signal interrupts it there.
+class RemoteWorkerCell(RemoteCell):
+    """The cell of a worker actor whose attempt *executor* runs. An exit signal interrupts it there.
 
-    *watcher* is called with its end. A killed actor has ended at once, but that is reported only
-    when its attempt has ended, too, where possible: the next attempt must not meet it.
+    *exits* collects its end, whose reason has the job's outcome. A killed actor has ended at once,
+    but that is reported only when its attempt has ended, too, where possible: the next attempt must
+    not meet it.
     """
 
-    end_is_reported_elsewhere = True
+    actor_class = RemoteWorker
+    _handle: AttemptHandle | None = None
+    _killed: ExitReason | None = None
+    """The actor's end, which is still to be reported."""
 
-    def __init__(self, executor: Executor, attempt: Attempt, key: object, watcher: Watcher) -> None:
-        super().__init__()
+    def __init__(self, executor: Executor, attempt: Attempt, exits: Exits) -> None:
+        self.exits = exits
+        self.attempt = attempt
         self._executor = executor
-        self._attempt = attempt
-        self._handle: AttemptHandle | None = None
-        self._watcher = watcher
-        self._is_over = False
-        self._end: tuple[ServerRef, ExitReason] | None = None
-        # From birth: an actor that ended before it was watched would have taken its outcome along.
-        self._otp_cell.watch(key, self._on_end)
 
     def on_start(self) -> None:
         """Have the executor start the attempt, unless it is not ready."""
         try:
-            handle = self._handle = self._executor.start(self._attempt, self._done)
+            handle = self._handle = self._executor.start(self.attempt, self._done)
         except NotReady as error:
             self.finish(Shutdown(NotRun(str(error))))
             return
         # It may have been requested when there was nothing to interrupt yet.
-        if self._otp_cell.reason is not None:
+        if self.reason is not None:
             self.on_kill()
-        elif self._otp_cell.stop_requested():
+        elif self.stop_requested():
             handle.interrupt()
 
     def on_interrupt(self) -> None:
@@ -179,24 +171,23 @@ class RemoteWorker(RemoteActor):
 
     def finish(self, reason: ExitReason) -> bool:
         """End the worker actor of an attempt, in any thread; False if it had ended before."""
-        self._is_over = True
         is_first = super().finish(reason)
         if not is_first:
             self._report()
         return is_first
 
-    def _on_end(self, ref: ServerRef, reason: ExitReason) -> None:
-        self._end = ref, reason
+    def _on_end(self, _ref: ServerRef, reason: ExitReason) -> None:
+        self._killed = reason
         # Read afterwards, as it is set before `finish` looks for an end to report.
         if self._is_over or not isinstance(reason, Killed):
             self._report()
 
     def _report(self) -> None:
-        end, self._end = self._end, None
-        if end is not None:
-            self._watcher(*end)
+        reason, self._killed = self._killed, None
+        if reason is not None:
+            self.exits.add(self, reason)
 
     def _done(self, end: Outcome | NotRun | None) -> None:
-        self.finish(self.ordered_reason() if end is None else Shutdown(end))
+        self.finish(ordered_reason(self.mailbox) if end is None else Shutdown(end))
         # A handle holds this method, so each job would be garbage that only the collector finds.
         self._handle = None

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 from pykka._envelope import Envelope
@@ -19,8 +19,8 @@ from pykka._envelope import Envelope
 from antq_actors.executors import places
 from antq_actors.executors.base import THREAD, NotReady, attempt_runner
 from antq_actors.executors.thread import (
-    FindingWorker,
-    RemoteWorker,
+    FindingCell,
+    RemoteWorkerCell,
     WorkerActor,
     WorkerCell,
     kind_for,
@@ -63,9 +63,7 @@ INTERRUPTION_TIMEOUT_SECONDS: Final = 5.0
 COOPERATION_TIMEOUT_SECONDS: Final = 2.0
 """Seconds that an attempt gets before it is interrupted, if it checks whether it is to stop."""
 
-_IN_A_THREAD: Final = ChildSpec("worker", WorkerActor.spawn, restart=Restart.TEMPORARY)
-_TO_BE_FOUND: Final = ChildSpec("worker", FindingWorker.spawn, restart=Restart.TEMPORARY)
-_ELSEWHERE: Final = ChildSpec("worker", RemoteWorker.spawn, restart=Restart.TEMPORARY)
+_WORKER: Final = ChildSpec("worker", WorkerActor.spawn, restart=Restart.TEMPORARY)
 
 _LOGGED_ENDS: Final = {Completed: "completed", Cancelled: "was cancelled", Snoozed: "snoozes"}
 
@@ -106,7 +104,7 @@ class Workers(DynamicSupervisor):
 
 
 class ExitQueue:
-    """The exits of one queue's worker actors, each pushed once and taken once.
+    """The exits of one queue's worker actors, each added once and taken once.
 
     *queue* gets one `WorkersExited` for any number of them.
     """
@@ -118,10 +116,6 @@ class ExitQueue:
         self._exits: deque[tuple[ActorCell, ExitReason]] = deque()
         self._notified = False
         self._run_turn = partial(calls.run_pending, queue)
-
-    def push(self, ref: ServerRef, reason: ExitReason, /) -> None:
-        """Add the exit of the worker actor *ref*, as `add` does."""
-        self.add(ref.cell, reason)
 
     def add(self, cell: ActorCell, reason: ExitReason, /) -> None:
         """Add the exit of a worker actor, in any thread, and wake the queue actor if need be."""
@@ -197,22 +191,26 @@ class RunningAttempts:
 
     def _start(self, attempts: list[Attempt], kind: str | None) -> None:
         """Start attempts in the executor *kind*; None: their worker has to be found first."""
-        if kind == THREAD:
-            self._start_in_threads(attempts)
-            return
-        for attempt, started in zip(attempts, self._start_workers(attempts, kind), strict=True):
-            if isinstance(started, ServerRef):
-                self._started([RunningAttempt(attempt, started.cell)])
-            else:
-                self._not_started(attempt, started)
-
-    def _start_in_threads(self, attempts: list[Attempt]) -> None:
-        """Start a worker actor with a thread for each attempt, whose worker is known."""
         clock, exits = self._clock, self.exits
-        cells = [WorkerCell(attempt, clock, exits) for attempt in attempts]
+        if kind == THREAD:
+            self._start_cells([WorkerCell(each, clock, exits) for each in attempts])
+        elif kind is None:
+            of_queue = self._settings.executor
+            self._start_cells([FindingCell(each, clock, exits, of_queue) for each in attempts])
+        else:
+            try:
+                executor = self.executors.ensure_started(kind)
+            except (CallExit, NotReady) as error:
+                for attempt in attempts:
+                    self._not_started(attempt, error)
+            else:
+                self._start_cells([RemoteWorkerCell(executor, each, exits) for each in attempts])
+
+    def _start_cells(self, cells: Sequence[WorkerCell | RemoteWorkerCell]) -> None:
+        """Start worker actors, of which *cells* are all there is so far."""
         failed: Iterable[tuple[TaskCell, Exception]]
         try:
-            failed = DynamicSupervisor.start_tasks(self._settings.workers, _IN_A_THREAD, cells)
+            failed = DynamicSupervisor.start_tasks(self._settings.workers, _WORKER, cells)
         except CallExit as error:  # of a supervisor: this actor will end as well
             failed = [(cell, error) for cell in cells]
         errors = dict(failed)
@@ -220,25 +218,6 @@ class RunningAttempts:
         for cell in cells if errors else ():
             if cell in errors:
                 self._not_started(cell.attempt, errors[cell])
-
-    def _start_workers(self, attempts: list[Attempt], kind: str | None) -> list[Any]:
-        """Start a worker actor for each attempt; return their refs, or why one is not, in order.
-
-        *kind*: the executor; None: the worker has to be found first.
-        """
-        exits, push = self.exits, self.exits.push
-        each_args: list[tuple[Any, ...]]
-        try:
-            if kind is None:
-                clock, of_queue = self._clock, self._settings.executor
-                spec = _TO_BE_FOUND
-                each_args = [(each, clock, of_queue, exits, push) for each in attempts]
-            else:
-                executor = self.executors.ensure_started(kind)
-                spec, each_args = _ELSEWHERE, [(executor, each, exits, push) for each in attempts]
-            return DynamicSupervisor.start_copies(self._settings.workers, spec, each_args)
-        except (CallExit, NotReady) as error:  # of a supervisor: this actor will end as well
-            return [error] * len(attempts)
 
     def _started(self, attempts: Sequence[RunningAttempt]) -> None:
         self._state.started(*attempts)

@@ -13,30 +13,47 @@ from antq_actors.otp import (
     Shutdown,
     call,
     monitor,
+    orphans,
+    subscribe,
     tree,
 )
-from antq_actors.otp.actors.task_actor import RemoteActor
+from antq_actors.otp.actors.task_actor import RemoteCell, TaskActor, ordered_reason
+from antq_actors.otp.events import ChildExited, ChildStarted
 from antq_actors.otp.kernel.child_spec import ChildSpec, Restart
 from antq_actors.otp.messaging import links
 
 
-class Elsewhere(RemoteActor):
-    """Notes what it is told."""
+class Elsewhere(TaskActor):
+    """Is made when somebody asks."""
+
+
+class ElsewhereCell(RemoteCell):
+    """Notes what it is told, and is its own collector of ends."""
+
+    actor_class = Elsewhere
 
     def __init__(self, notes, at_begin=lambda me: None):
-        super().__init__()
+        super().__init__(self)
         self.notes = notes
         self.at_begin = at_begin
+        self.ends = []
+
+    def add(self, cell, reason):
+        assert cell is self
+        self.ends.append(reason)
 
     def on_start(self):
         self.notes.append(("begin", self))
         self.at_begin(self)
 
     def on_interrupt(self):
-        self.notes.append(("interrupted", self.ordered_reason()))
+        self.notes.append(("interrupted", ordered_reason(self.mailbox)))
 
     def on_kill(self):
         self.notes.append(("killed", None))
+
+
+SPEC = ChildSpec("one", Elsewhere.spawn, restart=Restart.TEMPORARY)
 
 
 @pytest.fixture
@@ -45,9 +62,14 @@ def sup():
         yield sup
 
 
+def started(sup, *args, spec=SPEC):
+    cell = ElsewhereCell(*args)
+    assert not DynamicSupervisor.start_tasks(sup, spec, [cell])
+    return cell
+
+
 def start(sup, *args):
-    spec = ChildSpec("one", Elsewhere.spawn, args, restart=Restart.TEMPORARY)
-    return DynamicSupervisor.start_child(sup, spec)
+    return started(sup, *args).ref
 
 
 def test_it_is_a_child_that_lives_until_it_is_concluded(sup):
@@ -92,8 +114,8 @@ def test_a_kill_ends_it_at_once_and_is_told(sup):
 def test_its_supervisor_waits_for_its_end_and_kills_it_when_it_takes_too_long():
     notes = []
     sup = DynamicSupervisor.start()
-    spec = ChildSpec("one", Elsewhere.spawn, (notes,), shutdown=0.02, restart=Restart.TEMPORARY)
-    ref = DynamicSupervisor.start_child(sup, spec)
+    spec = ChildSpec("one", Elsewhere.spawn, shutdown=0.02, restart=Restart.TEMPORARY)
+    ref = started(sup, notes, spec=spec).ref
 
     with sup:
         pass
@@ -136,3 +158,64 @@ def test_who_calls_it_hears_of_its_end(sup):
 
     with pytest.raises(CallExit):
         call(ref, "anything")
+
+
+# ---- its cell alone -----------------------------------------------------------------------------
+
+
+def is_made(cell):
+    return "mailbox" in vars(cell)
+
+
+def test_of_one_that_nobody_asks_nothing_is_made_and_it_has_one_end(sup):
+    cells = [ElsewhereCell([]) for _ in range(100)]
+    assert not DynamicSupervisor.start_tasks(sup, SPEC, cells)
+
+    assert all(cell.finish(Shutdown(number)) for number, cell in enumerate(cells))
+
+    assert [cell.ends for cell in cells] == [[Shutdown(number)] for number in range(100)]
+    assert not any(cell.finish(Shutdown("again")) for cell in cells)
+    assert not any(is_made(cell) for cell in cells)
+    assert DynamicSupervisor.count_children(sup).specs == 0
+
+
+def test_one_that_is_asked_for_only_when_it_has_ended_is_an_actor_that_has_ended(sup):
+    cell = started(sup, [])
+    cell.finish(Shutdown("done"))
+
+    assert not cell.ref.is_alive()
+    assert monitor(cell.ref).wait(LONGEST).reason == NoProc()
+    links.exit(cell.ref, Killed())
+    assert cell.ends == [Shutdown("done")]
+
+
+def test_an_end_that_is_no_orderly_one_is_that_of_a_whole_actor(sup):
+    heard = []
+    with subscribe(heard.append):
+        cell = started(sup, [])
+        cell.finish(Crash(ValueError("no")))
+        eventually(lambda: len(heard) == 2)
+
+    assert [type(each) for each in heard] == [ChildStarted, ChildExited]
+    assert cell.ends == [cell.reason]
+    assert sup.is_alive()
+
+
+def test_a_killed_one_has_one_end_and_leaves_no_orphan(sup):
+    cell = started(sup, [])
+
+    links.exit(cell.ref, Killed())
+    cell.finish(Shutdown("late"))
+
+    assert cell.ends == [Killed()]
+    assert orphans() == []
+
+
+def test_one_that_was_killed_before_its_turn_does_not_begin():
+    cell = ElsewhereCell([])
+    cell.kill()
+
+    cell.live()
+
+    assert cell.notes == [("killed", None)]
+    assert cell.ends == [Killed()]

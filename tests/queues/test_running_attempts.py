@@ -46,7 +46,7 @@ def drained(exits):
 def test_an_exit_is_announced_and_taken_once(queue, actor):
     exits = ExitQueue(queue.cell)
 
-    exits.push(actor, Normal())
+    exits.add(actor.cell, Normal())
 
     assert queue.ask("told") == 1
     assert drained(exits) == [(actor.cell, Normal())]
@@ -57,11 +57,11 @@ def test_many_exits_are_announced_by_one_message(queue, actor):
     exits = ExitQueue(queue.cell)
 
     for number in range(10):
-        exits.push(actor, Shutdown(number))
+        exits.add(actor.cell, Shutdown(number))
 
     assert queue.ask("told") == 1
     assert [reason.detail for _, reason in drained(exits)] == list(range(10))
-    exits.push(actor, Normal())
+    exits.add(actor.cell, Normal())
     assert queue.ask("told") == 2
 
 
@@ -69,7 +69,7 @@ def test_a_paused_exit_queue_sends_no_message(queue, actor):
     exits = ExitQueue(queue.cell)
     exits.paused = True
 
-    exits.push(actor, Normal())
+    exits.add(actor.cell, Normal())
 
     assert queue.ask("told") == 0
     assert drained(exits) == [(actor.cell, Normal())]
@@ -81,7 +81,7 @@ def test_no_exit_of_many_at_once_is_lost(queue, actor):
 
     def end():
         for number in range(500):
-            exits.push(actor, Shutdown(number))
+            exits.add(actor.cell, Shutdown(number))
 
     with ThreadPoolExecutor(4) as pool:
         ends = [pool.submit(end) for _ in range(4)]
@@ -89,7 +89,7 @@ def test_no_exit_of_many_at_once_is_lost(queue, actor):
             taken += drained(exits)
     before = queue.ask("told")
     taken += drained(exits)
-    exits.push(actor, Normal())
+    exits.add(actor.cell, Normal())
 
     assert len(taken) == 2000
     assert queue.ask("told") == before + 1

@@ -57,9 +57,6 @@ class GenServer(ActorLoop):
     """True: its turns wait for no other actor, and may also run in the middle of one of its own,
     as when a finalizer, or the handler of a signal, calls it from there."""
 
-    has_thread: ClassVar[bool] = True
-    """Whether it needs a thread while it lives."""
-
     child_type: ClassVar[ChildType] = "worker"
     """What ``child_spec`` says it is."""
 

@@ -1,10 +1,10 @@
 """Actors that come and go by the thousand: each has one thing to do, and ends with it.
 
-A `TaskActor` does it in a thread of its own. A `RemoteActor` has none: an event loop has ten
-thousand things under way in one thread, another process has them in none of ours. Each is still an
-actor of its own, with a supervisor, a place in the tree, an exit reason and one end. Most live for
-a moment, and nobody asks anything of them: of a `TaskCell` all but the cell is made when it is
-asked for.
+A `TaskActor` does it in a thread of its own. Most live for a moment, and nobody asks anything of
+them: of a `TaskCell` all but the cell is made when it is asked for. A `RemoteCell` has no thread:
+an event loop has ten thousand things under way in one thread, another process has them in none of
+ours. Each is still an actor of its own, with a supervisor, a place in the tree, an exit reason and
+one end.
 """
 
 from __future__ import annotations
@@ -113,72 +113,6 @@ def ordered_reason(mailbox: Mailbox) -> ExitReason:
     return signal.reason if isinstance(signal, ExitSignal) else Killed()
 
 
-class _Nothing:
-    """What an ended actor has to be interrupted."""
-
-    def interrupt(self) -> bool:
-        return False
-
-
-_NOTHING: Final = _Nothing()
-
-
-class RemoteActor(TaskActor):
-    """Has one thing to do, elsewhere, and ends with it: it handles no messages and has no hooks.
-
-    Subclasses write ``on_start``, ``on_interrupt`` and ``on_kill``, which must neither wait nor
-    take long: they run in the thread that starts the actor, sends it an exit signal, or kills it.
-    Whoever knows that it is over calls ``finish``.
-    """
-
-    has_thread: ClassVar[bool] = False
-
-    def on_start(self) -> None:
-        """Begin the actor's work in another thread or process. What this raises ends the actor."""
-        raise NotImplementedError
-
-    def on_interrupt(self) -> None:
-        """Have the actor's remote work end soon: an exit signal has come."""
-
-    def on_kill(self) -> None:
-        """Give up the actor's remote work: the actor was killed, its outcome is not wanted."""
-
-    @classmethod
-    def spawn(cls, *args: Any) -> ServerRef:
-        """Start the actor, which has no thread, as a child of the calling actor; return its ref."""
-        parent = local.cell
-        actor = cls(*args)
-        cell = actor._otp_cell
-        cell.current_message = (_TO_RUN, time.monotonic())
-        cell.interruptible = actor  # type: ignore[assignment] # as much of one as is needed
-        if parent is not None:
-            actor._otp_join(parent)
-        living[cell] = None
-        try:
-            actor.on_start()
-        except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
-            actor.finish(Crash(error))
-        return actor._otp_ref
-
-    def finish(self, reason: ExitReason) -> bool:
-        """End this actor for *reason*, in whatever thread; False if it had ended before."""
-        cell = self._otp_cell
-        is_first = cell.die(reason)
-        cell.current_message = None
-        cell.interruptible = _NOTHING  # type: ignore[assignment] # this actor is garbage now
-        return is_first
-
-    def interrupt(self) -> bool:
-        """Pass an exit signal or a kill of this actor on to its work, which has no thread here."""
-        cell = self._otp_cell
-        if cell.reason is None:
-            self.on_interrupt()
-        else:
-            cell.interruptible = _NOTHING  # type: ignore[assignment] # as in finish
-            self.on_kill()
-        return True
-
-
 # ---- cells that are all there is of an actor -----------------------------------------------------
 
 _making = RLock()
@@ -193,8 +127,12 @@ _ON_DEMAND: Final = frozenset(
 """What a task cell has when somebody has asked for any of it."""
 
 
+class _Nothing:
+    """What there is of an actor that had ended before it was made."""
+
+
 _NOTHING_LEFT: Final = weakref.ref(_Nothing())
-"""What leads to the ref or to the actor object of an actor that had ended before it was made."""
+"""What leads to the ref or to the actor object of such an actor."""
 
 
 class Exits(Protocol):
@@ -216,6 +154,8 @@ class TaskCell(ActorCell):
     """
 
     actor_class: type[TaskActor]
+    has_thread: ClassVar[bool] = True
+    """Whether it needs a thread while it lives."""
 
     @staticmethod
     def has_listeners() -> bool:
@@ -368,6 +308,77 @@ class TaskCell(ActorCell):
         if not self._is_made:
             self.__dict__.update(self._made())
         super().end_after_fork()
+
+
+class RemoteCell(TaskCell):
+    """A task cell whose one thing to do is done elsewhere: without a thread, until its `finish`.
+
+    Subclasses write ``on_start``, ``on_interrupt`` and ``on_kill``, which must neither wait nor
+    take long: they run in the thread that starts the actor, sends it an exit signal, or kills it.
+    Whoever knows that it is over calls ``finish``.
+    """
+
+    has_thread = False
+    _is_over = False
+    """Whether its work is over: then nothing of it is left to be interrupted."""
+
+    def __init__(self, exits: Exits) -> None:
+        self.exits = exits
+
+    @property
+    def interruptible(self) -> RemoteCell:  # type: ignore[override] # as much of one as is needed
+        """What passes an exit signal on: the cell itself."""
+        return self
+
+    def on_start(self) -> None:
+        """Begin the actor's work in another thread or process. What this raises ends the actor."""
+        raise NotImplementedError
+
+    def on_interrupt(self) -> None:
+        """Have the actor's remote work end soon: an exit signal has come."""
+
+    def on_kill(self) -> None:
+        """Give up the actor's remote work: the actor was killed, its outcome is not wanted."""
+
+    def live(self) -> None:
+        """Begin the actor's work, in the thread of its supervisor; no exception leaves it."""
+        if self.reason is not None:  # killed before its turn came: it must not begin
+            self.finish(self.reason)
+            return
+        self.current_message = (_TO_RUN, time.monotonic())
+        try:
+            self.on_start()
+        except BaseException as error:  # noqa: BLE001 - contained: it ends this actor only
+            self.finish(Crash(error))
+
+    def finish(self, reason: ExitReason) -> bool:
+        """End this actor for *reason*, in whatever thread; False if it had ended before."""
+        self._is_over = True
+        if self.reason is not None:
+            self.current_message = None
+            return False
+        try:
+            is_unmade = not self._is_made and isinstance(reason, ORDERLY)
+            return (is_unmade and self._end_unmade(reason)) or self.die(reason)
+        except BaseException:
+            # As in `_end`: whoever waits must hear of the end all the same, and rather twice.
+            if self.reason is None:
+                self.die(reason)
+            else:
+                self._leave(self.reason)
+            raise
+        finally:
+            self.current_message = None
+
+    def interrupt(self) -> bool:
+        """Pass an exit signal or a kill of this actor on to its work, which has no thread here."""
+        if self._is_over:
+            return False
+        if self.reason is None:
+            self.on_interrupt()
+        else:
+            self.on_kill()
+        return True
 
 
 def _renew() -> None:

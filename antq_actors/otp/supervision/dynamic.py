@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn
 
 from antq_actors import forked_child
@@ -356,7 +356,7 @@ class DynamicSupervisor(GenServer):
 
     def __add_all(self, starts: Sequence[admin.Start]) -> list[Any]:
         try:
-            with run_queue.together(sum(_needs_thread(spec) for spec, _ in starts)):
+            with run_queue.together(len(starts)):
                 return [self.__add_or_error(*start) for start in starts]
         except RuntimeError:  # not threads enough for all; perhaps for some
             return [self.__add_or_error(*start) for start in starts]
@@ -366,7 +366,7 @@ class DynamicSupervisor(GenServer):
     ) -> list[tuple[TaskCell, OtpError]]:
         if self.__max_children is None:
             try:
-                run_queue.reserve(len(cells))
+                run_queue.reserve(_number_of_threads(cells))
             except RuntimeError:  # not threads enough for all; perhaps for some
                 pass
             else:
@@ -376,7 +376,7 @@ class DynamicSupervisor(GenServer):
         for cell in cells:
             try:
                 self.__check_place()
-                run_queue.reserve(1)
+                run_queue.reserve(_number_of_threads([cell]))
             except OtpError as error:
                 failed.append((cell, error))
             except RuntimeError as error:
@@ -387,26 +387,30 @@ class DynamicSupervisor(GenServer):
         return failed
 
     def __begin(self, spec: ChildSpec, cells: Sequence[TaskCell]) -> None:
-        """Begin *cells*, for each of which a thread is reserved."""
+        """Begin *cells*; a thread is reserved for each that needs one."""
         me, tasks, now = self._otp_ref, self.__tasks, time.monotonic()
-        lives = []
+        in_threads: list[Callable[[], None]] = []
+        elsewhere: list[Callable[[], None]] = []
         for cell in cells:
             cell.parent, cell.started_at = me, now
             tasks[cell] = spec
             living[cell] = None
-            lives.append(cell.live)
+            (in_threads if cell.has_thread else elsewhere).append(cell.live)
         reason = self._otp_cell.reason
         if reason is not None:
             # Killed since its thread last looked. If it was before the cells were in the table,
             # nobody ends them.
-            run_queue.unreserve(len(cells))
+            run_queue.unreserve(len(in_threads))
             for cell in cells:
                 cell.die(reason)
             fence()
         if stream.subscriptions:
             for cell in cells:
                 emit.child_started(me, _entry(cell, spec))
-        run_queue.run_reserved(lives)
+        if in_threads:
+            run_queue.run_reserved(in_threads)
+        for begin in elsewhere:
+            begin()
 
     def __add_or_error(self, spec: ChildSpec, args: tuple[Any, ...]) -> Any:
         try:
@@ -441,8 +445,8 @@ def _entry(cell: ActorCell, spec: ChildSpec) -> Child:
     return Child(spec, ChildState.RUNNING, cell.ref, 1, 0, None, cell.started_at)
 
 
-def _needs_thread(spec: ChildSpec) -> bool:
-    return getattr(getattr(spec.start, "__self__", None), "has_thread", True)
+def _number_of_threads(cells: Iterable[TaskCell]) -> int:
+    return sum(cell.has_thread for cell in cells)
 
 
 def _info(child: Child) -> ChildInfo:
