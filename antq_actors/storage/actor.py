@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.reasons import ExitReason
 
 _MOST_REQUESTS: Final = 1_000
+_MOST_CARRYING: Final = 100
+"""The most requests for whose commit others wait, in place of a flush of their own."""
 _LOOKS_PER_SWEEP: Final = 100
 """Every so many, readers that were killed are forgotten: they keep pages from being used again."""
 _IDLE_WATCH_SECONDS: Final = 0.05
@@ -119,6 +121,8 @@ class StorageActor(GenServer):
         """Whether a `_Committed` is on its way."""
         self._seen = 0
         """The last transaction that all queues know of."""
+        self._last_commit = 0
+        """The last transaction that this actor has committed."""
         self._idle = IdleWaiters() if idle is None else idle
         self._clock = clock
         self._is_look_due = False
@@ -154,30 +158,58 @@ class StorageActor(GenServer):
         return self._env.is_uncontended
 
     def handle_call(self, request: Any) -> Any:
-        """Commit all waiting Writes in one LMDB transaction, then do the Reads; reply to all."""
+        """Commit all waiting Writes in one LMDB transaction, then do the Reads; reply to all.
+
+        A commit is on disk with the flush of the next one. So while others wait, they are committed
+        before the reply; else it is flushed by itself.
+        """
         asker, others = self.from_, self.take_requests(_MOST_REQUESTS - 1)
         if type(request) is Write and type(asker) is Call and not others:  # mostly
-            self._write([(asker, request)])
-            return NOREPLY
-        batch = [(asker, request), *((each, each.request) for each in others)]
+            unflushed = self._write([(asker, request)])
+        else:
+            unflushed = self._handle([asker, *others])
+        while unflushed and (others := self._take_carrying()):
+            last = self._env.last_transaction()
+            try:
+                following = self._handle(others)
+            finally:  # whatever became of the next ones
+                self._reply_from_disk(unflushed, last)
+            unflushed = following
+            self._announce()
+        if unflushed:
+            self._reply_from_disk(unflushed)
+        self._announce()
+        return NOREPLY
+
+    def _take_carrying(self) -> list[Any]:
+        """Take the calls that wait, to carry the commit before them; none if they may take long."""
+        if not self._durable or len(self.mailbox) > _MOST_CARRYING:
+            return []
+        return self.take_requests(_MOST_CARRYING)
+
+    def _handle(self, askers: list[Any]) -> list[tuple[Any, Write]]:
+        """Commit the Writes of *askers* together, then do their Reads.
+
+        Return those Writes that are to be answered when they are on disk.
+        """
         writes, reads = [], []
-        for asker, each in batch:
+        for asker in askers:
+            request = asker.request
             # Claimed for a killed queue actor, behind the rescue of its successor, jobs would run
             # on paper for ever.
             if isinstance(asker, Call) and not asker.is_wanted:
                 continue
-            if isinstance(each, Write):
-                writes.append((asker, each))
-            elif isinstance(each, Read):
-                reads.append((asker, each))
+            if isinstance(request, Write):
+                writes.append((asker, request))
+            elif isinstance(request, Read):
+                reads.append((asker, request))
             else:
-                error = f"the storage actor is asked Write or Read, not {each!r}"
+                error = f"the storage actor is asked Write or Read, not {request!r}"
                 reply_error(asker, TypeError(error))
-        if writes:
-            self._write(writes)
-        for asker, each in reads:
-            self._read(asker, each)
-        return NOREPLY
+        unflushed = self._write(writes) if writes else []
+        for asker, request in reads:
+            self._read(asker, request)
+        return unflushed
 
     def handle_info(self, message: Any) -> None:
         """Handle messages of timers: commits of other processes, idle queues, dead LMDB readers."""
@@ -214,8 +246,11 @@ class StorageActor(GenServer):
         """Close the LMDB environment. Callers in the mailbox ask the successor."""
         self._env.close()
 
-    def _write(self, batch: list[tuple[Any, Write]]) -> None:
-        """Commit all Writes in one LMDB transaction, else each in its own; reply, wake queues."""
+    def _write(self, batch: list[tuple[Any, Write]]) -> list[tuple[Any, Write]]:
+        """Commit all Writes in one LMDB transaction, else each in its own.
+
+        Reply to those that do not wait for the disk, and return the others.
+        """
         try:
             # Each once, also if it was sent twice: the second time it would claim other jobs.
             findings = self._commit(list(dict.fromkeys(map(_REQUEST, batch))))
@@ -225,27 +260,24 @@ class StorageActor(GenServer):
                 raise  # only opening it anew can help
             if len(batch) == 1:
                 reply_error(batch[0][0], error)
-                return
-            for one in batch:
-                self._write([one])
-            return
+                return []
+            return [each for one in batch for each in self._write([one])]
         waiting = []
         for asker, request in batch:
             if request.waits_for_disk:
                 waiting.append((asker, request))
             else:
                 _reply(asker, request)
-        if waiting:
-            self._reply_from_disk(waiting)
-        if self._due or self._commanded:
-            self._announce()
         if findings:
             log_findings(findings)
+        return waiting
 
-    def _reply_from_disk(self, batch: list[tuple[Any, Write]]) -> None:
-        """Flush what was committed, then reply."""
+    def _reply_from_disk(
+        self, batch: list[tuple[Any, Write]], transaction: int | None = None
+    ) -> None:
+        """Reply when the commits up to *transaction* are on disk; None: up to the last one."""
         try:
-            self._env.flush()
+            self._env.flush(transaction, carried_by=self._last_commit)
         except StorageError as error:
             for asker, _ in batch:
                 reply_error(asker, error)
@@ -257,6 +289,8 @@ class StorageActor(GenServer):
 
     def _announce(self) -> None:
         """Wake the queue actors whose queues got work or commands in a commit of this actor."""
+        if not (self._due or self._commanded):
+            return
         for queues, wake in ((self._due, self._wake), (self._commanded, self._wake_for_commands)):
             for queue_name in list(queues):
                 wake(queue_name)
@@ -268,6 +302,8 @@ class StorageActor(GenServer):
         transaction, findings = self._env.write(
             partial(self._run, requests, commits), commits, flushes=False
         )
+        if transaction is not None:
+            self._last_commit = transaction
         if transaction is not None and not any(each.waits_for_disk for each in requests):
             self._flush_later()
         if self._idle.waiters and transaction is not None:

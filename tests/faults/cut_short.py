@@ -18,7 +18,9 @@ import time
 
 from antq_actors import AntQ, Worker
 from antq_actors.otp.kernel.errors import Interrupt
+from antq_actors.otp.messaging.names import find
 from antq_actors.otp.threads import run_queue
+from antq_actors.storage.jobs.job_store import JobStore
 
 PATIENCE_SECONDS = 60.0
 OURS = ("antq_actors", "contextlib")
@@ -312,6 +314,75 @@ def cut_service_threads(what, store, stride):
     report({"places": cutter.places, "problems": problems})
 
 
+def cut_shared_commits(what, stride):
+    """The storage actor is cut short at commits of many threads, of which one carries another."""
+    cutter = Everywhere("lines", what, ["antq_actors/storage", "antq_actors/otp/messaging/calls"])
+    threading.settrace(cutter._trace)
+    problems = []
+    while len(problems) < 3:
+        place = cutter.next(stride)
+        run_queue._run_queue = run_queue.RunQueue()  # as above
+        app = AntQ(a_path("durable"), start_queues=False).start()
+        cutter.seen, cutter.where = 0, None
+        outcomes = enqueue_together(app, cutter, place)
+        cutter.is_armed = False
+        if cutter.where is None:
+            break
+        cutter.places += 1
+        stored = collections.Counter(job.args["key"] for job in app.list_workers())
+        lost = [key for key, outcome in outcomes.items() if outcome is None and not stored[key]]
+        doubled = [key for key, times in stored.items() if times > 1]
+        stuck = [key for key, outcome in outcomes.items() if outcome == "hangs"]
+        if lost or doubled or stuck or app.verify():
+            problems.append(f"{cutter.where}: {lost=} {doubled=} {stuck=} {app.verify()}")
+        app.stop(timeout=2)
+    report({"places": cutter.places, "problems": problems})
+
+
+def enqueue_together(app, cutter, place):
+    """Enqueue two jobs while the transaction of another is under way; return what each raised."""
+    outcomes = {}
+    gates = [(threading.Event(), threading.Event()) for _ in range(2)]
+    closed = list(gates)
+
+    def insert(store, *args):
+        if closed:
+            reached, go_on = closed.pop(0)
+            reached.set()
+            go_on.wait(PATIENCE_SECONDS)
+        return original(store, *args)
+
+    def begin(name):
+        key = f"{name} {place}"
+        outcomes[key] = "hangs"
+
+        def run():
+            outcomes[key] = attempt(lambda: app.enqueue(Note, {"key": key}))
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        return thread
+
+    attempt(lambda: app.enqueue(Note, {"key": "before"}))  # it looks for nodes, once a second
+    original, JobStore.insert = JobStore.insert, insert
+    mailbox = find(app._runtime().names.storage).mailbox
+    threads = [begin("inline")]
+    gates[0][0].wait(PATIENCE_SECONDS)
+    # The storage actor's own thread takes what waits when that turn is over.
+    threads.append(begin("carried"))
+    wait_until(lambda: len(mailbox) >= 1)
+    gates[0][1].set()
+    gates[1][0].wait(PATIENCE_SECONDS)
+    JobStore.insert = original
+    threads += [begin("carrying"), begin("together")]
+    wait_until(lambda: len(mailbox) >= 2)
+    cutter.is_armed = True
+    gates[1][1].set()
+    for thread in threads:
+        thread.join(PATIENCE_SECONDS)
+    return outcomes
+
+
 def tried(app, key):
     """Return a job; None if its enqueueing was what was cut short."""
     try:
@@ -340,6 +411,8 @@ def main(what, *options):
             cut_starts_or_stops(Cutter("calls", error), store, what, int(stride))
         case "service", (error, store, stride):
             cut_service_threads(error, store, int(stride))
+        case "shared", (error, stride):
+            cut_shared_commits(error, int(stride))
 
 
 if __name__ == "__main__":

@@ -119,3 +119,10 @@ def test_jobs_are_performed_though_a_thread_that_serves_them_crashes_anywhere(pr
 
     assert found == {"problems": []}
     assert places >= 10
+
+
+def test_commits_that_threads_share_are_cut_short_anywhere_and_nobody_is_left_waiting(program):
+    places, found = cut(program, "shared", "TimeoutError", 7)
+
+    assert found == {"problems": []}
+    assert places >= 40

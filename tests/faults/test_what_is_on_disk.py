@@ -6,11 +6,14 @@ write some pages and not others, is tried on copies of the file.
 
 import ast
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random as Chance
 
 import pytest
 from disks import LOSE_THE_LOG
+from support.apps import until
 from support.findings import findings
 from support.programs import ROOT
 from support.stored_jobs import Store, a_new_job
@@ -64,9 +67,10 @@ class CutOff:
     def ask(self, request):
         return otp.call(self.actor, request, 10)
 
-    def cut(self):
+    def cut(self, then=lambda: None):
         """Cut the power; return the status of each job that is there afterwards, by its id."""
         self._disk.shut_down(LOSE_THE_LOG)
+        then()
         if self.actor.is_alive():
             otp.stop(self.actor)
         self._disk.unmount()
@@ -128,6 +132,31 @@ def test_a_job_is_on_disk_when_its_enqueueing_is_answered(store):
     id_ = store.ask(a_job_of({}))
 
     assert store.cut() == {id_: Status.ENQUEUED}
+
+
+def test_a_job_is_on_disk_when_the_next_commit_has_carried_it(store):
+    reached, go_on = ([threading.Event() for _ in range(4)] for _ in range(2))
+
+    def insert(number, jobs):
+        reached[number].set()
+        assert go_on[number].wait(30)
+        return jobs.insert(a_new_job())
+
+    with ThreadPoolExecutor(4) as pool:
+        asked = []
+        for number in range(4):  # the thread of the first runs its turn itself
+            asked.append(pool.submit(store.ask, Write(lambda jobs, n=number: insert(n, jobs))))
+            if number:
+                until(lambda: len(store.actor.cell.mailbox) == 1, "the message")
+                go_on[number - 1].set()
+            assert reached[number].wait(30)
+        id_ = asked[1].result(30)
+        assert not asked[2].done()
+
+        found = store.cut(then=go_on[3].set)
+
+    assert found[id_] is Status.ENQUEUED
+    assert asked[3].exception(30) is not None
 
 
 class Unflushed:

@@ -2,6 +2,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import lmdb
 import pytest
 from other_process import OtherProcess
 from support.apps import until
@@ -38,7 +39,8 @@ def start(tmp_path, woken):
     refs = []
 
     def start(**options):
-        ref = StorageActor.start(tmp_path / "store", wake=woken.append, durable=False, **options)
+        options = {"wake": woken.append, "durable": False, **options}
+        ref = StorageActor.start(tmp_path / "store", **options)
         refs.append(ref)
         return ref
 
@@ -87,6 +89,12 @@ def transaction(store):
 def insert_in_transaction(store):
     store.insert(a_new_job())
     return transaction(store)
+
+
+def a_broken_store():
+    error = StorageError("broken")
+    error.__cause__ = lmdb.CorruptedError("located page was wrong type")
+    return error
 
 
 def findings(actor):
@@ -304,3 +312,126 @@ def test_a_reader_that_was_killed_is_forgotten_while_the_actor_looks(start, tmp_
 
     until(lambda: pid not in env._env.readers(), "its end as a reader")
     assert actor.is_alive()
+
+
+# ---- a commit that carries the one before it ------------------------------------------------
+
+
+class Gate:
+    """A verb that inserts a job when it may go on, or raises an error."""
+
+    def __init__(self, error=None):
+        self.reached, self.open = threading.Event(), threading.Event()
+        self._error = error
+
+    def __call__(self, store):
+        self.reached.set()
+        assert self.open.wait(30)
+        if self._error is not None:
+            raise self._error
+        return store.insert(a_new_job())
+
+
+class OneByOne:
+    """Callers of an actor, the verb of each of which is run when the next one waits.
+
+    The thread of the very first one runs its turn itself; the others are left to the actor's own.
+    """
+
+    def __init__(self, actor):
+        self._actor = actor
+        self._pool = ThreadPoolExecutor(5)
+        self._last = None
+
+    def ask(self, request):
+        """Send the next request, let the one before go on, and wait until this one's verb runs."""
+        answer = self._pool.submit(otp.call, self._actor, request, 30)
+        if self._last is not None:
+            until(lambda: len(self._actor.cell.mailbox) == 1, "the message")
+            self._last.open.set()
+        self._last = request.verb
+        assert self._last.reached.wait(30)
+        return answer
+
+    def __enter__(self):
+        self.ask(Write(Gate()))
+        return self
+
+    def __exit__(self, *_):
+        self._last.open.set()
+        self._pool.shutdown()
+
+
+def test_a_commit_is_answered_with_the_next_one_and_flushed_only_if_nobody_waits(start, tmp_path):
+    actor = start(durable=True)
+    env = opened(tmp_path / "store")
+
+    with OneByOne(actor) as callers:
+        first = callers.ask(Write(Gate()))
+        second = callers.ask(Write(Gate()))
+        assert not first.done()
+        third = callers.ask(Write(Gate()))
+
+        assert first.result(30) == 2
+        assert not second.done()
+        assert env._on_disk == env.last_transaction() - 1
+
+    assert (second.result(30), third.result(30)) == (3, 4)
+    assert env._on_disk == env.last_transaction()
+
+
+@pytest.mark.parametrize("error", [ValueError("refused"), a_broken_store()])
+def test_a_commit_is_answered_though_the_next_one_fails(start, tmp_path, error):
+    actor = start(durable=True)
+
+    with OneByOne(actor) as callers:
+        first = callers.ask(Write(Gate()))
+        second = callers.ask(Write(Gate(error)))
+
+    assert first.result(30) == 2
+    assert second.exception(30) is not None
+    assert actor.is_alive() is isinstance(error, ValueError)
+    if actor.is_alive():
+        env = opened(tmp_path / "store")
+        assert env._on_disk == env.last_transaction()
+
+
+def test_a_commit_whose_actor_is_killed_in_the_next_one_is_known_to_its_successor(start):
+    owner = object()
+    actor = start(durable=True, owner=owner)
+    request = Write(Gate())
+
+    with OneByOne(actor) as callers:
+        first = callers.ask(request)
+        second = callers.ask(Write(Gate()))
+        actor.cell.kill()
+        assert isinstance(first.exception(30), otp.CallExit)
+        assert isinstance(second.exception(30), otp.CallExit)
+
+    successor = start(durable=True, owner=owner)
+    assert otp.call(successor, request) == 2
+    assert findings(successor) == []
+
+
+def test_a_volatile_commit_is_answered_at_once_whoever_waits(start):
+    actor = start(durable=False)
+
+    with OneByOne(actor) as callers:
+        first = callers.ask(Write(Gate()))
+        callers.ask(Write(Gate()))
+
+        assert first.result(30) == 2
+
+
+def test_a_commit_that_very_many_wait_behind_is_flushed_by_itself(start, tmp_path):
+    actor = start(durable=True)
+    env = opened(tmp_path / "store")
+    on_disk = []
+
+    def look(store):
+        on_disk.append(env._on_disk == env.last_transaction())
+
+    together = asked_together(actor, [Write(look) for _ in range(101)])
+
+    assert set(together) == {None}
+    assert all(on_disk)

@@ -247,16 +247,19 @@ class Environment:
         size = directory.extend(self._data_file, pages * self._page_size)
         self._roomy_pages = size // self._page_size
 
-    def flush(self, transaction: int | None = None) -> None:
+    def flush(self, transaction: int | None = None, *, carried_by: int = 0) -> None:
         """Return when the commits up to *transaction* are on disk, by whichever process; None: all.
 
-        Raises StorageError when the disk fails; they may then be lost in a power cut.
+        *carried_by*: a later one that this process has committed; what it has flushed is not
+        flushed again. Raises StorageError when the disk fails; they may then be lost in a power
+        cut.
         """
         if not self._durable or (transaction is not None and transaction <= self._on_disk):
             return
         is_outermost = not _is_owned(self._map_lock)
         try:
-            self._flush_file()
+            if transaction is None or transaction >= carried_by or not self._is_carried(carried_by):
+                self._flush_file()
         except lmdb.Error as error:
             self._is_doubtful = True
             raise unconfirmed(error, self.path) from error
@@ -264,6 +267,18 @@ class Environment:
             if is_outermost:
                 self._release_thread()
             raise
+
+    def _is_carried(self, carrier: int) -> bool:
+        """Return whether all before the *carrier*, a commit of this process, are on disk.
+
+        They are, as its pages were flushed after their meta pages were written; but not if a flush
+        has lost one of those. That may be one by another thread, which is waited for.
+        """
+        with self._map_lock:
+            if self._is_doubtful:
+                return False
+            self._on_disk = max(self._on_disk, carrier - 1)
+            return True
 
     def _flush_file(self) -> None:
         last = self.last_transaction()
@@ -275,7 +290,11 @@ class Environment:
             last = self.last_transaction()
         with self._map_lock:
             self._check()
-            self._env.sync()
+            try:
+                self._env.sync()
+            except lmdb.Error:
+                self._is_doubtful = True  # before another thread gets the lock
+                raise
         self._on_disk = last
         self._is_doubtful = False
 
