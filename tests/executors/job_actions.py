@@ -44,6 +44,21 @@ def be_deaf(job):
         time.sleep(0.01)
 
 
+def block_all_signals(job):
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    time.sleep(60)
+
+
+def answer_late(job):
+    """Let no signal in before the file "go on" is there."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    tell_pid(job)
+    while not place(job, "go on").exists():
+        time.sleep(0.001)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
+    time.sleep(60)
+
+
 def be_stubborn(job):
     while True:
         try:

@@ -2,11 +2,12 @@
 
 import os
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
 from executor_harness import child, processes, worker_actors
-from support.apps import until
+from support.apps import LONGEST, until
 from support.programs import is_alive
 from support.trees import kill
 
@@ -32,19 +33,43 @@ def test_a_stuck_job_is_killed_when_it_is_cancelled_and_its_slot_is_free_soon(po
 
 
 @pytest.mark.parametrize("action", STUCK)
-def test_a_stuck_job_times_out_and_its_slot_is_free_soon(pool, action):
+def test_a_stuck_job_times_out_and_its_slot_is_free_soon(pool, action, monkeypatch):
+    # So that the kill waits for the place, however busy the machine is.
+    monkeypatch.setattr(os_process, "LOCATE_TIMEOUT_SECONDS", LONGEST)
     pool.start()
 
     job = pool.job(action, timeout=0.5)
 
     (entry,) = pool.ended(job).errors
     assert (entry.error, entry.error_type) == ("timed out after 0.5 s", "TimeoutError")
-    if action == "stop_itself":
-        assert entry.stack_trace is None  # it cannot say anything
-    else:
-        function = "<lambda>" if action == "sleep" else action
-        assert f", in {function}\n" in entry.stack_trace
-        assert entry.stack_trace.splitlines()[1].endswith(", in perform")
+    function = "<lambda>" if action == "sleep" else action
+    assert f", in {function}\n" in entry.stack_trace
+    assert entry.stack_trace.splitlines()[1].endswith(", in perform")
+    assert pool.pid() > 0
+
+
+def test_the_kill_of_a_job_that_timed_out_waits_for_its_place(pool, monkeypatch):
+    monkeypatch.setattr(os_process, "TERM_GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(os_process, "LOCATE_TIMEOUT_SECONDS", LONGEST)
+    pool.start()
+    job = pool.job("answer_late", timeout=0.5)
+    status = Path(f"/proc/{pool.number('pid')}/status")
+
+    until(lambda: "ShdPnd:\t0000000000000000" not in status.read_text(), "the question where it is")
+    (pool.place / "go on").touch()
+
+    assert ", in answer_late\n" in pool.ended(job).errors[0].stack_trace
+
+
+def test_a_job_that_cannot_say_where_it_is_times_out_with_a_sentence_about_that(pool):
+    pool.start()
+
+    (entry,) = pool.ended(pool.job("block_all_signals", timeout=0.1)).errors
+
+    assert entry.stack_trace == (
+        "Where the job was is not known: its process ended before it said so.\n"
+        "TimeoutError: timed out after 0.1 s\n"
+    )
     assert pool.pid() > 0
 
 

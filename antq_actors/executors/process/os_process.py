@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 TERM_GRACE_SECONDS: Final = 0.2
 """Seconds between SIGTERM and the kill."""
 
+LOCATE_TIMEOUT_SECONDS: Final = 2.0
+"""Seconds that the kill waits longer for the stack that the process was asked for: a busy machine
+may not run it in less."""
+
 _HAS_WAITID: Final = hasattr(os, "waitid")
 """Whether an end can be seen without taking the process off the system's list; not on macOS."""
 
@@ -79,6 +83,8 @@ class OsProcess:
             dumped.close()
         self._dumps = dumps
         self._dump = b""
+        self.was_located = False
+        """Whether the process was asked where its attempt is."""
         self.pipe = Connection(ours.detach())
         self.pid = self._process.pid
         self._sending = threading.Lock()
@@ -135,6 +141,9 @@ class OsProcess:
         """Signal the process to dump the stack of its attempt, which it does even in C code."""
         with self._reaping:
             if self._process.returncode is None:
+                self._read_dump()
+                self._dump = b""  # of an earlier attempt, which then ended by itself
+                self.was_located = True
                 with suppress(ProcessLookupError, PermissionError):
                     os.kill(self.pid, wire.LOCATE)
 
@@ -199,7 +208,16 @@ class OsProcess:
     def terminate(self) -> None:
         """Send the process SIGTERM, and have a timer kill it if need be. Waits for nothing."""
         self._signal(signal.SIGTERM)
-        timers.call_after(self.kill, TERM_GRACE_SECONDS)
+        self._signal(signal.SIGCONT)  # a stopped one would heed no other signal
+        deadline = time.monotonic() + TERM_GRACE_SECONDS + LOCATE_TIMEOUT_SECONDS
+        timers.call_after(lambda: self._kill_when_located(deadline), TERM_GRACE_SECONDS)
+
+    def _kill_when_located(self, deadline: float) -> None:
+        is_awaited = self.was_located and not self.has_died() and not self.dump()
+        if is_awaited and time.monotonic() < deadline:
+            timers.call_after(lambda: self._kill_when_located(deadline), _POLL_SECONDS)
+        else:
+            self.kill()
 
     def kill(self) -> None:
         """Kill the process and all that it has started. Waits for nothing; again is no error."""

@@ -31,6 +31,8 @@ log: Final = logging.getLogger("antq_actors.executors")
 START_TIMEOUT_SECONDS: Final = 60.0
 """Seconds that a process may take to start, or to import the module of a worker."""
 
+_NOT_LOCATED: Final = "Where the job was is not known: its process ended before it said so.\n"
+
 
 class ProcessSession:
     """With one process, from its start to its end."""
@@ -83,6 +85,8 @@ class ProcessSession:
             control.on_stop_request = control.on_locate = None
             if control.stop_requested and control.place is None:
                 control.place = places.of_dump(process.dump())
+                if control.place is None and process.was_located:
+                    control.place = _NOT_LOCATED
         if ended is not None:
             self.performed += 1
         return ended
