@@ -1,18 +1,25 @@
 """Jobs go out as lines of JSON and come in again as they were."""
 
 import base64
+import datetime as dt
 import json
 import os
+import pickle
+from collections import Counter
 from pathlib import PurePosixPath
 
 import pytest
 from support.apps import settled
+from support.exact import EACH_CODE, exact
 
 from antq_actors import AlreadyExists, AntQ, BatchError, Unique, Worker
+
+GIVEN = {}
 
 
 class Task(Worker, name="transfer:Task", max_attempts=3, timeout=9.5):
     def perform(self, job):
+        GIVEN[job.id] = exact(job.args)
         if job.args.get("fail"):
             raise ValueError("it failed")
 
@@ -82,6 +89,51 @@ def test_a_line_says_all_in_plain_json_where_json_can(source):
     assert "ValueError" in failed["errors"][0]["stack_trace"]
     assert failed["errors"][0]["error_type"] == "ValueError"
     assert failed["inserted_at"] <= failed["started_at"] <= failed["ended_at"]
+
+
+def test_each_type_is_exported_and_comes_back_exactly(tmp_path, target):
+    kinds = {**{f"kind {code}": value for code, value in EACH_CODE.items()}, "zero": -0.0}
+    each = [{name: value} for name, value in kinds.items()] + [{"in": kinds}]
+    with AntQ(tmp_path / "kinds", start_queues=False) as app:
+        app.enqueue_many(Task, each)
+        before = [exact(job.args) for job in app.list_jobs()]
+        lines = list(app.export_jobs())
+
+    target.import_jobs(lines)
+    shown = [exact(job.args) for job in target.list_jobs()]
+    target.stop()
+    with AntQ(tmp_path / "target") as app:
+        ended = [settled(app, job) for job in app.list_jobs()]
+
+    assert shown == before
+    assert [job.status for job in ended] == ["completed"] * len(each)
+    assert [GIVEN[job.id] for job in ended] == [exact(args) for args in each]
+
+
+def test_pickled_arguments_of_an_earlier_release_are_imported_as_they_were(target, tmp_path):
+    plain = {"tuple": (1, 2), "at": dt.datetime(2026, 1, 1, tzinfo=dt.UTC)}
+    opaque = {"n": 1, "count": Counter("aab")}
+    lines = [a_line(args=None, pickled_args=of_earlier(args)) for args in (plain, opaque)]
+
+    target.import_jobs([HEAD, *lines])
+
+    shown, hidden = (job.args for job in target.list_jobs())
+    assert exact(shown) == exact(plain)
+    assert "earlier release" in repr(hidden)
+    again = list(map(json.loads, target.export_jobs()))[1:]
+    assert (again[0]["typed_args"] is not None, again[1]["pickled_args"]) == (
+        True,
+        of_earlier(opaque),
+    )
+    target.stop()
+    with AntQ(tmp_path / "target") as app:
+        assert [settled(app, job).status for job in app.list_jobs()] == ["completed"] * 2
+    assert [GIVEN[1], GIVEN[2]] == [exact(plain), exact(opaque)]
+
+
+def of_earlier(args):
+    """Return arguments as an export of an earlier release has them."""
+    return base64.b64encode(pickle.dumps(args, 5)).decode()
 
 
 def test_filters_choose(source):
@@ -238,6 +290,9 @@ HEAD = '{"antq_export": 1}'
         (a_line(priority=500), "priority is from -128 to 127"),
         (a_line(args=None), "either args or pickled_args"),
         (a_line(pickled_args="AAAA"), "either args or pickled_args"),
+        (a_line(typed_args="AAAA"), "either args or pickled_args or typed_args"),
+        (a_line(args=None, typed_args="AAAA", pickled_args="AAAA"), "either args or pickled_args"),
+        (a_line(args=None, typed_args="no base64"), "base64"),
         (a_line(colour="red"), "unknown field `colour`"),
         (a_line(inserted_at="yesterday"), "Invalid RFC3339"),
     ],

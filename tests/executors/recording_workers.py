@@ -13,6 +13,8 @@ import time
 from contextvars import ContextVar, copy_context
 from pathlib import Path
 
+from support.exact import EACH_CODE, exact
+
 from antq_actors import Cancel, Fail, Job, Snooze, Worker, current_job, worker
 
 PAUSE = 0.005
@@ -104,6 +106,7 @@ ENDS = {
     "log": lambda job: log.warning("of job %d", job.id),
     "progress": lambda job: job.progress(0.5, "half"),
     "length": lambda job: None if len(job.args["data"]) == job.args["length"] else Fail("cut"),
+    "compare kinds": lambda job: compare_kinds(job),  # noqa: PLW0108 - it is defined below
     "tell errors": lambda job: tell_errors(job),  # noqa: PLW0108 - it is defined below
     "thread": lambda job: threading.Thread(target=time.sleep, args=(0.01,)).start(),
 }
@@ -210,6 +213,15 @@ def delay(job):
     if job.args["end"] == "tell errors":
         note(job, f"has {summary(job)}")
     return job.args["delay"]
+
+
+def compare_kinds(job):
+    """End well if the arguments are of the types that were given; enqueue them *again* once."""
+    if exact(job.args["kinds"]) != exact(EACH_CODE):
+        return Fail(f"got {job.args['kinds']}")
+    if job.args["again"]:
+        RecordingWorker.perform_async({**job.args, "again": False})
+    return None
 
 
 def tell_errors(job):

@@ -12,6 +12,7 @@ import pytest
 import recording_workers
 from executor_harness import ACTORS, EXECUTORS, processes
 from support.apps import settled, until
+from support.exact import EACH_CODE
 from support.garbage import uncollected
 from support.trees import kill
 
@@ -22,6 +23,17 @@ from antq_actors.otp import orphans
 
 def returned_class(name):
     return f"perform returned the class {name} and no instance of it; write: return {name}(reason)"
+
+
+def test_arguments_are_of_the_types_that_were_given_also_those_that_a_job_enqueues(harness):
+    app = harness.start()
+    again = harness.kind != "ray"  # its application is not hosted, so its jobs enqueue nothing
+
+    harness.enqueue("a", "compare kinds", args={"kinds": EACH_CODE, "again": again}, max_attempts=1)
+
+    assert settled(app, app.get_job(1)).errors == ()
+    if again:
+        assert settled(app, app.get_job(2)).errors == ()
 
 
 # ---- outcomes -------------------------------------------------------------------------------

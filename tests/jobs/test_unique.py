@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Lock
 from uuid import UUID, uuid4
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 
 from antq_actors.jobs.state import ACTIVE, Status
 from antq_actors.jobs.unique import Unique, canonical, unique_digest
+from antq_actors.storage.format.values import encode_args, load_args
 
 
 def digest(value):
@@ -306,6 +308,39 @@ def test_a_value_read_back_from_storage_keeps_its_digest(value):
     again = pickle.loads(pickle.dumps(value))  # noqa: S301 - our own bytes
 
     assert digest(again) == digest(value)
+
+
+OF_EACH_TYPE = {
+    "text": ("jane@example.com", "dcf9b727681ba7cbbd2fcf083f915ea7"),
+    "half": ("caf\udce9", "2a798f3defe84af7967fdc25ac09aaa8"),
+    "number": (17, "5362801aa57f82c85dd95d04062b7299"),
+    "large": (2**70, "2784fa67132b1261a4fca8d221c11db1"),
+    "float": (-0.0, "8c6e45293394b6b3791c0de63191abb2"),
+    "bytes": (b"\0x", "736ca91506eeb96ff65eb53357c927a3"),
+    "list": ([1, (2, "b"), {"c": {3}}], "e75cddfde2e7a7cad1b6f4d5d423d1d2"),
+    "keys": ({(1, "a"): frozenset({b"x"})}, "66eb9fc7ed57ad4d930349d23a94f4dd"),
+    "decimal": (Decimal("1.50"), "59a3240c2443ee96d2975a26634a5117"),
+    "fraction": (Fraction(-1, 3), "7d8446358b766138552d378bc1d9c0da"),
+    "complex": (1 + 2j, "70293f59636ce1c11eca75a2208f4fe4"),
+    "date": (date(2026, 1, 2), "bf58c4b2c4bfa6e393841279e9ad5571"),
+    "time": (
+        time(1, 2, 3, 4, timezone(timedelta(hours=1))),
+        "a719d361795134169f202b9b12388ad4",
+    ),
+    "moment": (
+        datetime(2026, 1, 2, 3, 4, 5, 6, ZoneInfo("Europe/Berlin")),
+        "fe59d8a13183e9580e7688d7d76a4085",
+    ),
+    "span": (timedelta(-1, 2, 3), "db9433cd4fdee4d3600209aea2610d0f"),
+    "id": (UUID(int=7), "e74a196e3ce603864dc08c12e2a33b7d"),
+    "path": (PurePosixPath("a/b"), "a856ded44db13576297a75e7dc92e1cd"),
+}
+
+
+@pytest.mark.parametrize(("value", "stored"), OF_EACH_TYPE.values(), ids=OF_EACH_TYPE)
+def test_a_digest_that_is_stored_is_that_of_an_equal_argument_for_ever(value, stored):
+    assert digest(value).hex() == stored
+    assert digest(load_args(encode_args({"it": value}))["it"]).hex() == stored
 
 
 @given(st.dictionaries(keys, st.integers(), max_size=6), st.randoms(use_true_random=False))

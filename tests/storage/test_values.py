@@ -7,14 +7,10 @@ from __future__ import annotations
 import asyncio
 import collections
 import concurrent.futures
-import dataclasses
 import datetime as dt
 import decimal
-import enum
-import fractions
 import gzip
 import io
-import math
 import multiprocessing
 import os
 import pathlib
@@ -33,68 +29,15 @@ from typing import NamedTuple
 import msgspec
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 from msgspec.msgpack import Ext
-from support.exact import exact
+from support import arguments as kinds
+from support.arguments import OTHERS, Cart, Color, Level, Zone, arguments
+from support.exact import EACH_CODE, exact
 
 from antq_actors import AntQ
 from antq_actors.errors import StorageError
 from antq_actors.storage.format import display, extensions, values
 from antq_actors.storage.format.display import Opaque
-
-
-def in_zone(at, zone, fold):
-    return at.replace(tzinfo=zone, fold=fold)
-
-
-ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu"]
-offsets = st.timedeltas(dt.timedelta(hours=-23), dt.timedelta(hours=23))
-zones = (
-    st.none()
-    | st.just(dt.UTC)
-    | st.builds(dt.timezone, offsets)
-    | st.builds(dt.timezone, offsets, st.text(st.characters(exclude_categories=())))
-    | st.builds(zoneinfo.ZoneInfo, st.sampled_from(ZONES))
-)
-folds = st.sampled_from([0, 1])
-texts = st.text(st.characters(exclude_categories=()))
-numbers = st.integers() | st.integers(-(2**66), 2**66)
-keys = (
-    *(st.none(), st.booleans(), numbers, st.floats(allow_nan=False), texts, st.binary()),
-    *(st.dates(), st.times(), st.timedeltas(), st.uuids(), st.fractions()),
-    st.decimals(allow_nan=False),
-    st.complex_numbers(allow_nan=False),
-    st.builds(in_zone, st.datetimes(), zones, folds),
-)
-special = st.sampled_from(
-    [
-        *(math.nan, -math.nan, -0.0, math.inf, complex(-0.0, math.nan), bytearray(b"\0x")),
-        *map(decimal.Decimal, ["NaN", "-sNaN12", "-0", "0E-7", "1E+999", "-Infinity"]),
-        *(2**63 - 1, 2**63, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1),
-        uuid.UUID(int=1, is_safe=uuid.SafeUUID.safe),
-        uuid.UUID(int=2, is_safe=uuid.SafeUUID.unsafe),
-        *(pathlib.PurePosixPath("a/\udce9"), pathlib.PureWindowsPath(r"c:\x y"), pathlib.Path("/")),
-    ]
-)
-times = st.builds(in_zone, st.times(), zones, folds)
-leaves = st.one_of(*keys, special, times)
-hashable = st.recursive(
-    st.one_of(*keys), lambda inner: st.tuples(inner, inner) | st.frozensets(inner), max_leaves=4
-)
-values_of_any_kind = st.recursive(
-    leaves,
-    lambda inner: (
-        st.lists(inner)
-        | st.dictionaries(texts, inner)
-        | st.dictionaries(hashable, inner)
-        | st.lists(inner).map(tuple)
-        | st.sets(hashable)
-        | st.frozensets(hashable)
-        | st.builds(collections.deque, st.lists(inner), st.none() | st.integers(0, 9))
-    ),
-    max_leaves=10,
-)
-arguments = st.dictionaries(texts, values_of_any_kind)
 
 
 @given(arguments)
@@ -137,26 +80,6 @@ def test_plain_arguments_are_shown_as_they_are(args):
     assert exact(shown) == exact(as_shown(args))
 
 
-EACH_CODE = {
-    1: (1, "a"),
-    2: {1},
-    3: frozenset({1}),
-    4: {1: 2},
-    5: collections.deque([1], 2),
-    6: 2**64,
-    7: "\udce9",
-    8: bytearray(b"x"),
-    9: 1j,
-    10: decimal.Decimal("1.50"),
-    11: fractions.Fraction(-1, 3),
-    12: uuid.UUID(int=7),
-    13: dt.date(2026, 1, 2),
-    14: dt.time(1, 2, 3, 4, dt.UTC),
-    15: dt.datetime(2026, 1, 2, 3, 4, 5, 6, zoneinfo.ZoneInfo("Europe/Berlin"), fold=1),
-    16: dt.timedelta(-1, 2, 3),
-    17: pathlib.PurePosixPath("a/b"),
-    127: collections.OrderedDict(a=1),
-}
 # On disk for ever.
 BYTES = {
     1: "9201a161",
@@ -192,75 +115,6 @@ def test_each_code_has_its_value_and_its_bytes_for_ever():
         assert exact(values.load_args(values.encode_args({"x": value}))["x"]) == exact(value)
 
 
-class Color(enum.Enum):
-    RED = "r"
-
-
-class Level(enum.IntEnum):
-    HIGH = 3
-
-
-class Point(NamedTuple):
-    x: int
-
-
-@dataclasses.dataclass
-class Cart:
-    items: object
-
-
-class Record(msgspec.Struct):
-    at: object
-
-
-class Text(str):
-    __slots__ = ()
-
-
-class Number(int): ...
-
-
-class Tuned(list): ...
-
-
-class Table(dict): ...
-
-
-class Day(dt.date): ...
-
-
-class Moment(dt.datetime): ...
-
-
-class Price(decimal.Decimal): ...
-
-
-class Key(uuid.UUID): ...
-
-
-class Zone(dt.tzinfo):
-    def utcoffset(self, when):
-        return dt.timedelta(hours=2)
-
-
-OTHERS = [
-    (Cart(3), "Cart"),
-    (Cart, "Cart"),
-    (Color.RED, "Color"),
-    (Level.HIGH, "Level"),
-    (Point(1), "Point"),
-    (Record((1,)), "Record"),
-    (Text("x"), "Text"),
-    (Number(7), "Number"),
-    (Tuned([1, Cart(2)]), "Tuned"),
-    (Table(a=1), "Table"),
-    (Day(2026, 1, 2), "Day"),
-    (Moment(2026, 1, 2), "Moment"),
-    (Price("1.5"), "Price"),
-    (Key(int=7), "Key"),
-]
-
-
 @pytest.mark.parametrize(("value", "name"), OTHERS, ids=[name for _, name in OTHERS])
 @pytest.mark.parametrize("inside", [lambda value: value, lambda value: [1, {"in": (value,)}]])
 def test_what_is_no_plain_data_comes_back_and_is_shown_by_its_class(value, name, inside):
@@ -270,7 +124,9 @@ def test_what_is_no_plain_data_comes_back_and_is_shown_by_its_class(value, name,
     shown = display.display_args(encoded)
 
     assert repr(loaded["value"]) == repr(inside(value))
-    assert exact(shown) == exact({"plain": [1, "a"], "value": inside(Opaque(f"{__name__}.{name}"))})
+    assert exact(shown) == exact(
+        {"plain": [1, "a"], "value": inside(Opaque(f"{kinds.__name__}.{name}"))}
+    )
 
 
 @pytest.mark.parametrize(
@@ -284,8 +140,8 @@ def test_what_is_no_plain_data_comes_back_and_is_shown_by_its_class(value, name,
         (collections.defaultdict(list, {1: [2]}), "collections.defaultdict"),
         (range(3), "builtins.range"),
         (dt.UTC, "datetime.timezone"),
-        (dt.datetime(2026, 1, 1, tzinfo=Zone()), f"datetime.datetime in {__name__}.Zone"),
-        (dt.time(1, tzinfo=Zone()), f"datetime.time in {__name__}.Zone"),
+        (dt.datetime(2026, 1, 1, tzinfo=Zone()), f"datetime.datetime in {kinds.__name__}.Zone"),
+        (dt.time(1, tzinfo=Zone()), f"datetime.time in {kinds.__name__}.Zone"),
     ],
     ids=lambda value: type(value).__name__,
 )
@@ -375,7 +231,8 @@ def test_a_list_that_holds_itself_is_carried():
     assert display.display_args(encoded) == {"n": 1, "items": Opaque("builtins.list")}
 
 
-def test_lists_that_share_lists_without_end_are_carried():
+def test_lists_that_share_lists_without_end_are_carried(monkeypatch):
+    monkeypatch.setattr(values, "MOST_VALUES", 10_000)
     items = [1]
     for _ in range(values.DEEPEST - 1):
         items = [items, items]
@@ -418,7 +275,7 @@ def test_many_opaques_are_one_that_names_its_class_once():
 
     assert values.load_args(encoded) == {"few": few, "many": many}
     shown = display.display_args(encoded)
-    assert shown["few"] == [Opaque(f"{__name__}.Cart")] * len(few)
+    assert shown["few"] == [Opaque(f"{kinds.__name__}.Cart")] * len(few)
     assert shown["many"] == Opaque("builtins.list")
     assert len(values.encode_args({"many": many})) < 30_000
 

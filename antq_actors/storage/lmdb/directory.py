@@ -1,6 +1,6 @@
 """The directory of a store: made private, refused when others could write to it, or volatile.
 
-Arguments are pickles, and a node runs what a pickle says; so whoever can write to a store can run
+Arguments may be pickles, and a node runs what those say; so whoever can write to a store can run
 code as its owner. It is guarded as ssh guards keys. What the system and LMDB say of its files
 becomes an error that helps.
 
