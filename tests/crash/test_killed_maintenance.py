@@ -1,6 +1,7 @@
 """kill -9 in the middle of what an operator does: the store is as it was, or as it shall be."""
 
 import signal
+from contextlib import closing
 
 import pytest
 
@@ -71,16 +72,15 @@ def sound(path):
 
 def make_old(path):
     """Bring the store back to format 1, in which nothing was sealed."""
-    env = open_environment(path)
+    with closing(open_environment(path)) as env:
 
-    def unseal(txn):
-        for id_ in range(11, JOBS + 1):
-            payload = txn.get(keys.job_key(id_), db=env.tables.payloads)
-            txn.put(keys.job_key(id_), encoding.contents(payload), db=env.tables.payloads)
-        txn.put(FORMAT_KEY, b"1", db=env.tables.meta)
+        def unseal(txn):
+            for id_ in range(11, JOBS + 1):
+                payload = txn.get(keys.job_key(id_), db=env.tables.payloads)
+                txn.put(keys.job_key(id_), encoding.contents(payload), db=env.tables.payloads)
+            txn.put(FORMAT_KEY, b"1", db=env.tables.meta)
 
-    env.write(unseal)
-    env.close()
+        env.write(unseal)
 
 
 @pytest.mark.parametrize("nth", [1, 2, 3])

@@ -195,7 +195,9 @@ def is_page(content, page, kind):
     return number == page and flags == kind
 
 
-def test_damage_that_shows_only_later_is_an_error_then_and_ends_the_application(tmp_path, sound):
+def test_damage_that_shows_only_later_is_an_error_then_and_ends_the_application(
+    tmp_path, sound, request
+):
     """The root of a table, which the meta pages do not name."""
     store = tmp_path / "store"
     store.mkdir(0o700)
@@ -208,9 +210,9 @@ def test_damage_that_shows_only_later_is_an_error_then_and_ends_the_application(
             content = patched(content, page * PAGE + 10, b"\x00\x00")
     (store / "data.mdb").write_bytes(content)
 
+    request.addfinalizer(app.stop)
     app.start()
     root = app.root
     with pytest.raises(StorageError):
         app.list_workers()
     until(lambda: not root.is_alive(), "the end of the root")
-    app.stop()

@@ -4,6 +4,7 @@ A map that is full grows under two running processes, and nobody notices.
 """
 
 import os
+from contextlib import closing
 
 import pytest
 from obedient import hold_jobs, journal_in, noted
@@ -98,10 +99,14 @@ def test_a_node_that_starts_on_a_full_disk_is_told_so_and_starts_when_there_is_r
     assert node.count() == 0
 
 
-@pytest.mark.parametrize("durable", [True, False])
-def test_on_a_full_disk_what_was_stored_stays_and_room_can_be_made(small_disk, durable):
-    env = open_environment(small_disk.path / "store", durable=durable)
-    store, stored = Store(env), []
+@pytest.fixture(params=[True, False], ids=["durable", "volatile"])
+def store_on_a_small_disk(small_disk, request):
+    with closing(open_environment(small_disk.path / "store", durable=request.param)) as env:
+        yield Store(env)
+
+
+def test_on_a_full_disk_what_was_stored_stays_and_room_can_be_made(store_on_a_small_disk):
+    store, stored = store_on_a_small_disk, []
 
     def store_noise():
         return store.insert(a_new_job({"noise": os.urandom(20_000)}))
@@ -113,7 +118,6 @@ def test_on_a_full_disk_what_was_stored_stays_and_room_can_be_made(small_disk, d
     for id_ in stored[:10]:
         store.delete(id_)
     assert store_noise() == stored[-1] + 1
-    env.close()
 
 
 def test_two_nodes_fill_a_tiny_map_together_and_every_job_is_done_once(a_node, tmp_path):

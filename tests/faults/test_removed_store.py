@@ -164,8 +164,11 @@ def test_a_running_job_does_not_hold_up_the_end_of_an_application_without_a_stor
     assert time.monotonic() - began < LONGEST
 
 
-def test_an_application_whose_store_was_removed_starts_anew_with_what_is_put_there(path, tmp_path):
+def test_an_application_whose_store_was_removed_starts_anew_with_what_is_put_there(
+    path, tmp_path, request
+):
     app = AntQ(path, start_queues=False).start()
+    request.addfinalizer(app.stop)
     app.enqueue(Note)
     app.backup(tmp_path / "backup")
     shutil.rmtree(path)
@@ -179,9 +182,10 @@ def test_an_application_whose_store_was_removed_starts_anew_with_what_is_put_the
         app.enqueue(Note)
 
 
-def test_a_store_that_took_the_place_of_a_removed_one_keeps_its_nodes(path, program):
+def test_a_store_that_took_the_place_of_a_removed_one_keeps_its_nodes(path, program, request):
     """The two have nodes of one number; the end of the old one must not delete the new one's."""
     app = AntQ(path).start()
+    request.addfinalizer(app.stop)
     root = app.root
     path.rename(path.parent / "elsewhere")
     code = (

@@ -8,6 +8,7 @@ import ast
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from random import Random as Chance
 
@@ -76,11 +77,9 @@ class CutOff:
         self._disk.unmount()
         self._disk.mount()
         assert findings(self.path) == []
-        env = open_environment(self.path)
-        store = Store(env)
-        found = {id_: store.get(id_).state.status for id_ in store.ids(Filter())}
-        env.close()
-        return found
+        with closing(open_environment(self.path)) as env:
+            store = Store(env)
+            return {id_: store.get(id_).state.status for id_ in store.ids(Filter())}
 
 
 @pytest.fixture
@@ -190,9 +189,12 @@ class Unflushed:
     def flush(self):
         self._env.flush()
 
+    def close(self):
+        self._env.close()
+
     def cut(self):
         self._disk.shut_down(LOSE_THE_LOG)
-        self._env.close()
+        self.close()
         self._disk.unmount()
         self._disk.mount()
         assert findings(self.path) == []
@@ -204,7 +206,7 @@ class Unflushed:
 def unflushed(ext4_disk):
     store = Unflushed(ext4_disk)
     yield store
-    store._env.close()
+    store.close()
 
 
 def test_a_claim_that_is_not_on_disk_leaves_its_job_waiting_in_a_whole_store(unflushed):
@@ -326,10 +328,11 @@ def left_by_a_cut(chance, before, after, *, transaction):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_cut_in_the_middle_of_a_commit_finds_the_one_before_or_the_one_before_that(
-    tmp_path, seed
+    tmp_path, seed, request
 ):
     chance = Chance(seed)  # noqa: S311 - repeatable
     env = open_environment(tmp_path / "store")
+    request.addfinalizer(env.close)
     file = tmp_path / "store" / "data.mdb"
     ids, images, kept = [], [], []
     jobs = Store(env)
@@ -359,7 +362,6 @@ def test_a_cut_in_the_middle_of_a_commit_finds_the_one_before_or_the_one_before_
             left[(transaction - 1) % 2] = two_before[(transaction - 1) % 2]
         assert what_is_in(tmp_path / f"left-{number}", left) == kept[-3 if is_meta_lost else -2]
     assert jobs.ids(Filter(), size=10_000) == kept[-1]
-    env.close()
 
 
 def what_is_in(path, content):
@@ -367,7 +369,5 @@ def what_is_in(path, content):
     path.mkdir(0o700)
     (path / "data.mdb").write_bytes(b"".join(content))
     assert findings(path) == []
-    env = open_environment(path)
-    found = Store(env).ids(Filter(), size=10_000)
-    env.close()
-    return found
+    with closing(open_environment(path)) as env:
+        return Store(env).ids(Filter(), size=10_000)
