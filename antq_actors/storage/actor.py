@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import lmdb
@@ -30,7 +30,7 @@ from antq_actors.storage.requests import IdleWaiters, LookForIdle, Read, Write, 
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.otp.kernel.reasons import ExitReason
@@ -53,6 +53,7 @@ _FLUSH_SECONDS: Final = 0.05
 _FAILED_FLUSH_SECONDS: Final = 1.0
 """The same after a flush that failed."""
 _REQUEST: Final = itemgetter(1)
+_WAITS_FOR_DISK: Final = attrgetter("waits_for_disk")
 _BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
 
 
@@ -253,7 +254,8 @@ class StorageActor(GenServer):
         """
         try:
             # Each once, also if it was sent twice: the second time it would claim other jobs.
-            findings = self._commit(list(dict.fromkeys(map(_REQUEST, batch))))
+            requests = [batch[0][1]] if len(batch) == 1 else dict.fromkeys(map(_REQUEST, batch))
+            findings = self._commit(requests)
         except Exception as error:
             if _ends_it(error):
                 self._refuse_removed([asker for asker, _ in batch], error)
@@ -264,7 +266,7 @@ class StorageActor(GenServer):
             return [each for one in batch for each in self._write([one])]
         waiting = []
         for asker, request in batch:
-            if request.waits_for_disk:
+            if request.waits_for_disk and self._durable:
                 waiting.append((asker, request))
             else:
                 _reply(asker, request)
@@ -289,31 +291,30 @@ class StorageActor(GenServer):
 
     def _announce(self) -> None:
         """Wake the queue actors whose queues got work or commands in a commit of this actor."""
-        if not (self._due or self._commanded):
-            return
-        for queues, wake in ((self._due, self._wake), (self._commanded, self._wake_for_commands)):
-            for queue_name in list(queues):
-                wake(queue_name)
-                queues.discard(queue_name)
+        if self._due:
+            _wake_all(self._due, self._wake)
+        if self._commanded:
+            _wake_all(self._commanded, self._wake_for_commands)
 
-    def _commit(self, requests: list[Write]) -> list[tuple[object, ...]]:
+    def _commit(self, requests: Collection[Write]) -> list[tuple[object, ...]]:
         """Do and commit the Writes that are not yet done; return what is to be logged."""
         commits: list[None] = []
         transaction, findings = self._env.write(
             partial(self._run, requests, commits), commits, flushes=False
         )
-        if transaction is not None:
-            self._last_commit = transaction
-        if transaction is not None and not any(each.waits_for_disk for each in requests):
+        if transaction is None:
+            return findings
+        self._last_commit = transaction
+        if self._durable and not any(map(_WAITS_FOR_DISK, requests)):
             self._flush_later()
-        if self._idle.waiters and transaction is not None:
+        if self._idle.waiters:
             self._look_for_idle_soon()
         if transaction == self._seen + 1:
             self._seen = transaction
         return findings
 
     def _run(
-        self, requests: list[Write], commits: list[None], txn: lmdb.Transaction
+        self, requests: Collection[Write], commits: list[None], txn: lmdb.Transaction
     ) -> tuple[int | None, list[tuple[object, ...]]]:
         """Call the verbs of the Writes in the transaction *txn*, and note their results in them.
 
@@ -472,6 +473,12 @@ class StorageActor(GenServer):
         if is_old or self._env.last_transaction() != self._looked_at:
             self._look_for_idle_soon()
         self._watch_later()
+
+
+def _wake_all(queues: set[str], wake: Callable[[str], None]) -> None:
+    for queue_name in list(queues):
+        wake(queue_name)
+        queues.discard(queue_name)
 
 
 def _reply(asker: Any, request: Write) -> None:

@@ -24,6 +24,7 @@ from antq_actors.otp import (
     reply,
     send_request,
     trace,
+    tree,
 )
 from antq_actors.otp.kernel.errors import Interrupt
 from antq_actors.otp.kernel.messages import Call, Turn
@@ -351,6 +352,21 @@ def test_what_a_turn_of_a_killed_actor_still_sends_reaches_nobody(inline_ref, st
         running.result()
     other.tell("first")
     assert notes.take(1) == ["first"]
+
+
+def test_the_tree_shows_the_request_whose_turn_runs_inline(inline_ref, gate):
+    def wait(_me):
+        gate()
+
+    running = InThread(call, inline_ref, wait, None)
+    gate.wait_entered()
+
+    handling = tree(inline_ref).handling
+
+    assert (handling.callback, handling.message) == ("handle_call", wait)
+    gate.open()
+    running.result()
+    assert tree(inline_ref).handling is None
 
 
 # ---- requests -------------------------------------------------------------------------------

@@ -219,6 +219,15 @@ class ActorLoop(ThreadingActor):
 
     # ---- messages -------------------------------------------------------------------------
 
+    def take_call(self, call: Call) -> None:
+        """Handle a call of this actor in its caller's thread, which runs the turn inline."""
+        cell = self._otp_cell
+        before = self.from_, cell.current_message
+        cell.current_message = (call, time.monotonic())
+        self.__answer_call(call)
+        # Those of the turn within which this one was run, if there is one.
+        self.from_, cell.current_message = before
+
     def take_turn(self, envelope: Envelope[Any]) -> None:
         """Handle one message of this actor in a caller's thread, which runs the turn inline."""
         cell = self._otp_cell

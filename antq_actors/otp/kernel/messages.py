@@ -231,6 +231,9 @@ class InlineActor(Protocol):
     def can_run_inline(self) -> bool:
         """Return whether a thread that calls this actor may run the turn itself now."""
 
+    def take_call(self, call: Call, /) -> None:
+        """Handle a call of this actor, in the thread of its caller."""
+
     def take_turn(self, envelope: Envelope[Any], /) -> None:
         """Handle one message of this actor, in the thread of a caller."""
 
@@ -282,8 +285,10 @@ def described(what: Any, actor_class: type[Any]) -> Described:  # noqa: PLR0911 
 
 
 def _describe_own(what: Any) -> Described:
-    """Return the callback for what is no message: ``init``, ``terminate``, an idle timeout."""
+    """Return the callback for what is in no envelope: ``init``, ``terminate``, an idle timeout."""
     match what:
+        case Call():  # by a thread that runs the turn inline
+            return Described(what.callback, what.request)
         case Init():
             return Described("init", None)
         case Terminate(reason):

@@ -398,7 +398,7 @@ def _run_inline(actor: InlineActor, cell: ActorCell, pending: Call) -> bool:
                 # It sleeps, so it waits for none, and this wait closes no ring.
                 me.waits_for = (cell, pending)
             local.cell = cell
-        actor.take_turn(Envelope(pending))
+        actor.take_call(pending)
     except BaseException as error:
         local.cell = me
         if not actor.ends_with(error):  # this thread's own, which will not get the answer
@@ -434,7 +434,7 @@ def _run_nested_turn(actor: InlineActor, cell: ActorCell, pending: Call) -> None
         while not mailbox.begin_nested_turn(turn):
             time.sleep(_OWN_TURN_SECONDS)
     try:
-        actor.take_turn(Envelope(pending))
+        actor.take_call(pending)
     finally:
         if turn is not None:
             mailbox.end_turn(turn)

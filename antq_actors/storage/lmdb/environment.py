@@ -201,18 +201,10 @@ class Environment:
         """
         noted: list[None] = [] if commits is None else commits
 
-        def work_and_commit(txn: lmdb.Transaction) -> T:
-            result = work(txn)
-            if self._durable:
-                self._check_files()
-            # One call, so that no exception and no handler of a signal comes between its halves.
-            noted.extend(map(_COMMIT, (txn,)))
-            return result
-
         is_outermost = not self._write_lock._is_owned()  # type: ignore[attr-defined] # noqa: SLF001 - as a Condition asks
         while True:
             try:
-                result = self._transact(work_and_commit, write=True)
+                result = self._transact(work, noted)
                 if self._durable:
                     self._after_commit(flushes=flushes)
                 return result  # noqa: TRY300 - flushed or not, it is committed
@@ -286,7 +278,7 @@ class Environment:
             return
         if self._is_doubtful:
             # Only a commit writes a meta page; that of the next one supersedes the lost one.
-            self._transact(self._commit_again, write=True)
+            self._transact(self._touch, [])
             last = self.last_transaction()
         with self._map_lock:
             self._check()
@@ -298,26 +290,20 @@ class Environment:
         self._on_disk = last
         self._is_doubtful = False
 
-    def _commit_again(self, txn: lmdb.Transaction) -> None:
-        """Commit a transaction that changes nothing, and yet writes its pages."""
+    def _touch(self, txn: lmdb.Transaction) -> None:
+        """Change nothing, so that the transaction *txn* writes its pages all the same."""
         with txn.cursor(self.tables.meta) as cursor:
             cursor.first()
             cursor.put(cursor.key(), cursor.value())
-        txn.commit()
 
     def read(self, work: Callable[[lmdb.Transaction], T]) -> T:
         """Run *work* in an LMDB read transaction and return what it returns.
 
         Keep it short: while it lasts, no page is reused, and the file grows for good.
         """
-
-        def checked(txn: lmdb.Transaction) -> T:
-            self._check_files()
-            return work(txn)
-
         is_outermost = not _is_owned(self._write_lock)
         try:
-            return self._transact(checked, write=False)
+            return self._transact(work, None)
         except lmdb.Error as error:
             raise storage_error(error, self.path) from error
         except BaseException:
@@ -325,8 +311,10 @@ class Environment:
                 self._release_thread()
             raise
 
-    def _transact(self, work: Callable[[lmdb.Transaction], T], *, write: bool) -> T:
+    def _transact(self, work: Callable[[lmdb.Transaction], T], commits: list[None] | None) -> T:
         """Wait for the write lock, run *work* in an LMDB transaction, return what it returns.
+
+        *commits* gets an entry in the very step that commits it; None: it only reads.
 
         The handler of a signal that comes in the middle of it may need one of its own, in this very
         thread, and could wait for ever for this one to end. So it aborts it, and *work* is
@@ -336,6 +324,7 @@ class Environment:
         Its callers let go of what is left when it is cut short: within this very frame there are
         instructions, such as a ``try``, that no handler covers.
         """
+        begin = self._begin_read if commits is None else self._begin_write
         while True:
             mine: list[lmdb.Transaction] = []
             with self._write_lock, collector_pause:
@@ -344,9 +333,16 @@ class Environment:
                     each.abort()
                 self._under_way = mine
                 try:
-                    self._begin(mine, write=write)
+                    self._begin(mine, begin)
                     with mine[0] as txn:
-                        return work(txn)
+                        if commits is None:
+                            self._check_files()
+                            return work(txn)
+                        result = work(txn)
+                        self._check_files()
+                        # One call, so that nothing comes between its halves, see above.
+                        commits.extend(map(_COMMIT, (txn,)))
+                        return result
                 except lmdb.Error:
                     if self._under_way is mine:
                         raise
@@ -357,11 +353,12 @@ class Environment:
                     # One that had not begun yet will, and the next handler has to abort it.
                     self._under_way = None if outer else outer
 
-    def _begin(self, txns: list[lmdb.Transaction], *, write: bool) -> None:
+    def _begin(
+        self, txns: list[lmdb.Transaction], begin: Callable[[None], lmdb.Transaction]
+    ) -> None:
         """Begin an LMDB transaction and append it to *txns*, in one step of the interpreter."""
         if self._closed or self._pid != os.getpid():
             self._check()
-        begin = self._begin_write if write else self._begin_read
         try:
             txns.extend(map(begin, _NO_DATABASE))
         except lmdb.MapResizedError:
@@ -388,7 +385,8 @@ class Environment:
     @property
     def is_uncontended(self) -> bool:
         """Whether a write transaction would begin at once: no other thread or process is in one."""
-        return self._under_way is None and not self.lock.is_shared()
+        # No other process finds a volatile store in memory, and asking takes a while.
+        return self._under_way is None and (self._writes_map or not self.lock.is_shared())
 
     @property
     def is_shared(self) -> bool:
