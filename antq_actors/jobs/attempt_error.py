@@ -7,13 +7,14 @@ the user's, all are kept, but for an exception of this package: its text says wh
 
 from __future__ import annotations
 
+import linecache
 import os
 import re
 import sysconfig
 import traceback
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,13 @@ TEXT_LIMIT: Final = 8 * 1024
 
 TRACE_LIMIT: Final = 64 * 1024
 """Most bytes of a stack trace in UTF-8."""
+
+_FORMATTED_CHARACTERS: Final = 4_000
+"""The longest text of a frame that is kept."""
+
+_MOST_FORMATTED: Final = 256
+_formatted: Final[dict[tuple[Any, ...], str]] = {}
+"""Frames of jobs' errors as text, by their place and its source."""
 
 _PACKAGE: Final = Path(__file__).parent.parent
 
@@ -74,7 +82,7 @@ def trace(error: BaseException, *, propagate: tuple[type[BaseException], ...] = 
     So it is for the exceptions it was raised from, and for those of a group.
     """
     try:
-        shown = traceback.TracebackException(type(error), error, error.__traceback__, compact=True)
+        shown = traceback.TracebackException(type(error), error, users_part(error), compact=True)
         _cut_frames(shown, else_all=not is_ours(error))
         lines = list(shown.format())
     except propagate:
@@ -115,6 +123,31 @@ def is_users(filename: str) -> bool:
     return _match_others(filename) is None
 
 
+class _Frames(traceback.StackSummary):
+    """The frames of a job's error; the same place in the same source is formatted once.
+
+    Python parses the line of each frame to underline what failed in it, which takes longer than all
+    else, and jobs that fail mostly fail in the same places.
+    """
+
+    def format_frame_summary(self, frame_summary: traceback.FrameSummary, **options: Any) -> str:
+        """Return the lines for one frame of a job's error, as Python writes them."""
+        shown = frame_summary
+        first, last = shown.lineno or 1, shown.end_lineno or 0
+        # As the file is now: it may have been changed since.
+        source = shown.line, *linecache.getlines(shown.filename)[first - 1 : last]
+        place = shown.filename, shown.name, first, last, shown.colno, shown.end_colno
+        key = (place, source, *options.items())
+        text = _formatted.get(key)
+        if text is None:
+            text = super().format_frame_summary(shown, **options)
+            if len(text) <= _FORMATTED_CHARACTERS:
+                if len(_formatted) >= _MOST_FORMATTED:
+                    _formatted.clear()
+                _formatted[key] = text
+        return text
+
+
 def _cut_frames(shown: traceback.TracebackException, *, else_all: bool) -> None:
     """Remove the frames above the user's first one from *shown*, a job's error, and its causes.
 
@@ -129,7 +162,7 @@ def _cut_frames(shown: traceback.TracebackException, *, else_all: bool) -> None:
         if each.stack is not None:
             first = _first_of_user(map(attrgetter("filename"), each.stack))
             if first is not None:
-                del each.stack[:first]
+                each.stack = _Frames(each.stack[first:])
             elif not else_all:
                 each.stack = None  # type: ignore[assignment]  # then its heading is left out, too
         related = (each.__cause__, each.__context__, *(each.exceptions or ()))

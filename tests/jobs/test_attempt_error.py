@@ -4,6 +4,7 @@ import asyncio
 import copy
 import pickle
 import re
+import traceback
 from datetime import UTC, datetime
 
 import msgspec
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from antq_actors.demo import campaign
-from antq_actors.jobs import perform, resolver
+from antq_actors.jobs import attempt_error, perform, resolver
 from antq_actors.jobs.attempt_error import (
     TEXT_LIMIT,
     TRACE_LIMIT,
@@ -273,6 +274,54 @@ def test_a_trace_shows_causes():
 
     assert "KeyError: 'first'" in text
     assert "direct cause" in text
+
+
+def recursive(depth):
+    return 1 / 0 if depth == 0 else recursive(depth - 1)
+
+
+@pytest.mark.parametrize(
+    "fn",
+    [
+        fails,
+        lambda: int("1") + int("x"),
+        lambda: int("x") + int("1"),
+        lambda: [
+            1,
+            int("x"),
+        ],
+        lambda: recursive(10),
+    ],
+)
+def test_a_trace_is_what_python_writes_each_time(fn):
+    for _ in range(2):
+        error = caught(fn)
+
+        assert trace(error) == "".join(traceback.format_exception(error))
+
+
+def test_a_trace_shows_the_source_as_it_is_now(tmp_path):
+    file, namespace = tmp_path / "shop.py", {}
+    file.write_text("def order():\n    raise ValueError('before')\n", encoding="utf-8")
+    exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), namespace)  # noqa: S102 - made above
+    before = trace(caught(namespace["order"]))
+
+    file.write_text("def order():\n    raise ValueError('afterwards')\n", encoding="utf-8")
+    after = trace(caught(namespace["order"]))
+
+    assert "    raise ValueError('before')\n" in before
+    assert "    raise ValueError('afterwards')\n" in after
+
+
+def test_only_so_many_frames_of_traces_are_kept(monkeypatch):
+    kept = {}
+    monkeypatch.setattr(attempt_error, "_formatted", kept)
+    monkeypatch.setattr(attempt_error, "_MOST_FORMATTED", 3)
+
+    for number in range(10):
+        trace(caught(Package(f"shop_{number}.py").call))
+
+    assert 1 <= len(kept) <= 3
 
 
 def test_a_trace_that_cannot_be_shown_says_so():
