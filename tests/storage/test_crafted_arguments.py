@@ -181,6 +181,7 @@ def leaf(code, data):
         (leaf(extensions.OPAQUE, b"\x92\xa1x\xc4\x00"), "x"),
         (leaf(extensions.OPAQUE, encode(("sh\x1b[2J\x07", b""))), r"sh\x1b[2J\x07"),
         (leaf(extensions.OPAQUE, encode(("n" * 10_000, b""))), "n" * 600 + "..."),
+        (leaf(99, b""), "extension 99, which this version does not know"),
         (leaf(99, b"new"), "extension 99, which this version does not know"),
         (leaf(-1, bytes(4)), "extension 255, which this version does not know"),
     ],
@@ -207,6 +208,23 @@ def test_wrong_bytes_of_a_value_show_its_name_and_hide_nothing_else(value, name)
 )
 def test_bytes_that_no_arguments_have_are_unreadable(encoded):
     assert shown(encoded).startswith("{'?': <opaque unreadable: ")
+
+
+def test_extensions_that_claim_what_is_behind_them_are_read_once():
+    # Each has an array of two, and no bytes for them: those behind it would be read twice by each.
+    lying = b"\xd4\x01\x92"
+    args = b"".join(encode(f"{n}") + lying for n in range(10_000))
+
+    assert "<opaque tuple>" in shown(b"\x02" + mapping(10_000) + args)
+    assert "<opaque tuple>" in shown(args_with(array(100_000) + lying * 100_000))
+
+
+def test_keys_that_cannot_be_compared_hide_nothing_else():
+    huge = leaf(extensions.DECIMAL, b"1E+999999999999999999")
+    third = leaf(extensions.FRACTION, b"1/3")
+    for key in (huge, third, leaf(extensions.DECIMAL, b"NaN")):
+        value = b"\x82" + key + NULL + huge + NULL
+        assert shown(args_with(value)).startswith("{'n': 1, 'value': ")
 
 
 def aware(n):

@@ -159,7 +159,7 @@ def display_args(encoded: bytes) -> dict[str, Any]:
             return simple
     try:
         return _Reader(encoded).arguments()
-    except (_DamagedError, _NotShownError, MemoryError) as error:
+    except (_DamagedError, _NotShownError, MemoryError, RecursionError) as error:
         return {"?": Opaque(f"unreadable: {error}")}
 
 
@@ -171,12 +171,13 @@ class _NotShownError(Exception):
     """An argument is not shown; why."""
 
 
-_VALUE, _SIGNED, _FLOAT, _TEXT, _BYTES, _ARRAY, _MAP, _EXTENSION = range(8)
+_VALUE, _SIGNED, _FLOAT, _TEXT, _BYTES, _ARRAY, _MAP, _EXTENSION, _BAD = range(9)
 
 _Head: TypeAlias = tuple[int, int, Any]
 """What a byte begins; in how many more bytes its number is, 0 for none; else its number."""
 
 _HEADS: Final[dict[int, _Head]] = {
+    0xC1: (_BAD, 0, 0),
     **{byte: (_VALUE, 0, byte) for byte in range(0x80)},
     **{byte: (_MAP, 0, byte & 0x0F) for byte in range(0x80, 0x90)},
     **{byte: (_ARRAY, 0, byte & 0x0F) for byte in range(0x90, 0xA0)},
@@ -204,6 +205,7 @@ _NAMES: Final = {
     _ARRAY: "list",
     _MAP: "dict",
     _EXTENSION: "extension",
+    _BAD: "nothing",
 }
 _EXTENSION_NAMES: Final = {
     extensions.TUPLE: "tuple",
@@ -243,11 +245,13 @@ _CERTAIN_BITS: Final = 64
 class _Reader:
     """Reads arguments value by value, whoever wrote them."""
 
-    __slots__ = ("_at", "_data", "_values_left", "_zones")
+    __slots__ = ("_at", "_data", "_end", "_values_left", "_zones")
 
     def __init__(self, encoded: bytes) -> None:
         self._data = encoded
         self._at = 1
+        self._end = len(encoded)
+        """Of the extension that is read: it has nothing behind that."""
         self._values_left = MOST_VALUES
         self._zones: set[str] = set()
 
@@ -280,9 +284,12 @@ class _Reader:
         start, values_left = self._at, self._values_left
         try:
             return self._value(1)
-        except _NotShownError as error:
+        except _DamagedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - comparing keys may raise any
+            why = error if isinstance(error, _NotShownError) else f"cannot be shown: {error!r}"
             self._at, self._values_left = start, values_left
-            return Opaque(f"{self._skip()} that {error}")
+            return Opaque(f"{self._skip()} that {why}")
 
     def _skip(self) -> str:
         """Go on behind the value that begins here; return what it is."""
@@ -297,8 +304,7 @@ class _Reader:
             elif kind != _VALUE:
                 self._at += number + (kind == _EXTENSION)
         end, self._at = self._at, start
-        if end > len(self._data):
-            raise _DamagedError(f"it ends at byte {len(self._data)}, amid a value")
+        self._check_end(end)
         kind, _ = self._head()
         name = _NAMES[kind]
         if kind == _EXTENSION:
@@ -308,10 +314,10 @@ class _Reader:
 
     def _head(self) -> tuple[int, Any]:
         """Read what begins here, and its number: its length, its count, or itself."""
-        try:
-            kind, width, number = _HEADS[self._data[self._at]]
-        except (IndexError, KeyError):
-            raise _DamagedError(f"nothing begins at byte {self._at}") from None
+        self._check_end(self._at + 1)
+        kind, width, number = _HEADS[self._data[self._at]]
+        if kind == _BAD:
+            raise _DamagedError(f"nothing begins with the byte {self._at}")
         self._at += 1
         if width:
             number = int.from_bytes(self._take(width), "big")
@@ -320,9 +326,12 @@ class _Reader:
     def _take(self, size: int) -> bytes:
         start = self._at
         self._at = end = start + size
-        if end > len(self._data):
-            raise _DamagedError(f"it ends at byte {len(self._data)}, amid a value")
+        self._check_end(end)
         return self._data[start:end]
+
+    def _check_end(self, end: int) -> None:
+        if end > self._end:
+            raise _DamagedError(f"it ends at byte {self._end}, amid a value")
 
     def _value(self, level: int) -> Any:  # noqa: PLR0911 - one return for each kind of value
         """Return the value that begins here, *level* levels deep."""
@@ -353,11 +362,13 @@ class _Reader:
     def _extension(self, size: int, level: int) -> Any:
         """Return the value of an extension; if its bytes are wrong, an Opaque with its name."""
         code = self._take(1)[0]
-        end = self._at + size
+        end, outer_end = self._at + size, self._end
+        self._check_end(end)
         name = _EXTENSION_NAMES.get(code)
         if name is None:
-            self._take(size)
+            self._at = end
             return Opaque(f"extension {code}, which this version does not know")
+        self._end = end
         try:
             if code in _CONTAINER_COSTS:
                 value = self._container(code, level)
@@ -366,13 +377,10 @@ class _Reader:
             is_whole = self._at == end
         except _NotShownError:
             raise
-        except _DamagedError:
+        except Exception:  # noqa: BLE001 - making a value raises anything for wrong bytes
             is_whole = False
-        except Exception:  # noqa: BLE001 - making a leaf raises anything for what it does not accept
-            is_whole = False
-        if end > len(self._data):
-            raise _DamagedError(f"it ends at byte {len(self._data)}, amid a value")
-        self._at = end
+        finally:
+            self._at, self._end = end, outer_end
         return value if is_whole else Opaque(name)
 
     def _container(self, code: int, level: int) -> Any:
