@@ -197,9 +197,9 @@ class Mailbox:
         self._can_run_inline = timeout is None
         # First this, then a look: whoever adds something after the look sees that it sleeps.
         self.sleeping = True
-        is_kept_out = bool(self.turns)
+        foreign = self.turn
         if self._has_work():
-            if not is_kept_out:
+            if foreign is None:
                 self.sleeping = False
                 return True
             timeout = _KEPT_OUT_SECONDS if timeout is None else min(timeout, _KEPT_OUT_SECONDS)
@@ -209,9 +209,10 @@ class Mailbox:
             then, self._then = self._then, None
         if then is not None:
             then()
-        if is_kept_out:
+        # Only the one that was at it before: to look takes as long as there are threads.
+        if foreign is not None and self.turn is foreign:
             self._end_left_turn()
-        return woke or is_kept_out
+        return woke or foreign is not None
 
     def _end_left_turn(self) -> None:
         """End the turn of a foreign thread that was interrupted before it could end its turn."""
