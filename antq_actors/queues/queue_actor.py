@@ -16,6 +16,7 @@ from antq_actors.otp.actors.gen_server import GenServer
 from antq_actors.otp.kernel.messages import NOREPLY, Continue, Response
 from antq_actors.otp.kernel.reasons import Crash, ExitReason
 from antq_actors.otp.messaging import calls, timers
+from antq_actors.otp.threads import run_queue
 from antq_actors.queues.messages import (
     Drain,
     GetRunning,
@@ -41,11 +42,13 @@ from antq_actors.queues.services.rescuer import rescue_dead_nodes
 from antq_actors.storage.format.records import NodeGone, Settlement
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.storage.requests import StandingClaim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import StoredJob
     from antq_actors.otp.kernel.messages import Call
     from antq_actors.otp.messaging.timers import Timer
     from antq_actors.queues.messages import QueueSettings
@@ -149,15 +152,20 @@ class QueueActor(GenServer):
         log.info("queue %r ends", self._settings.name)
         if isinstance(reason, Crash):
             return
+        standing = self._withdraw()
         self._attempts.stop_all()
         self._attempts.end_all(INTERRUPTION_TIMEOUT_SECONDS / 2)
         # What is in flight may have been refused, and would not be repeated; twice does no harm.
         unstored = self._state.unstored
         try:
             self._store_now(unstored)
-            # That came behind the request in flight: if it was to claim jobs, it has them by now.
+            # That came behind the request in flight, and behind what served a standing claim: what
+            # they were to claim, they have by now.
+            claims = [claim for each in standing for claim in each.served()]
             if self._request is not None and self._request.commits:
-                claimed = self._request.value.jobs
+                claims.append(self._request.value)
+            claimed = [job for claim in claims for job in claim.jobs]
+            if claimed:
                 self._store_now(
                     [Settlement(job.id, job.state.execution, GivenBack()) for job in claimed]
                 )
@@ -169,6 +177,15 @@ class QueueActor(GenServer):
                 len(unstored),
                 error,
             )
+
+    def _withdraw(self) -> list[StandingClaim]:
+        """Let the queue be served no more; return the standing claims that may have been served."""
+        request = self._request
+        left = (self._state.standing, None if request is None else request.leaves)
+        standing = [each for each in left if each is not None]
+        for each in standing:
+            each.withdraw()
+        return standing
 
     def _store_now(self, settlements: list[Settlement]) -> None:
         self._store.work(
@@ -280,16 +297,23 @@ class QueueActor(GenServer):
         """
         state, attempts = self._state, self._attempts
         attempts.take_exits()
+        self._take_served()
         if state.too_many_orphans:
             attempts.count_orphans()
         while (request := state.next_fetch()) is not None:
+            run_queue.wake_for_waiting()  # the jobs that have begun need not wait for the store
             self._tag += 1
             self._request, answered = self._store.request_work(
-                self._settings.name,
                 request.settlements,
-                node=self._node,
                 limit=request.limit,
-                clock=self._clock,
+                withdrawn=request.withdrawn,
+                left=StandingClaim(
+                    self.ref.cell,
+                    self._settings.name,
+                    self._node,
+                    self._clock,
+                    attempts.exits.notify,
+                ),
                 tag=self._tag,
             )
             self._on_sent(answered)
@@ -324,7 +348,6 @@ class QueueActor(GenServer):
             self._on_refusal(error)
 
     def _on_claim(self, claim: Claim) -> None:
-        self._request = None
         state = self._state
         if state.outage.refusals:
             log.warning(
@@ -333,15 +356,27 @@ class QueueActor(GenServer):
                 state.recovered(time.monotonic()),
                 len(state.unstored),
             )
-        jobs = state.fetched(claim)
+        self._take_served()  # of what the request has withdrawn
+        request, self._request = self._request, None
+        self._begin(claim, state.fetched(claim, None if request is None else request.leaves))
+        self._plan_check(claim.next_due)
+
+    def _take_served(self) -> None:
+        """Start the jobs that were claimed with the transactions that stored them."""
+        state = self._state
+        while (claim := state.take_served()) is not None:
+            self._begin(claim, state.accept(claim))
+            if claim.next_due is not None:
+                self._plan_check(claim.next_due)
+
+    def _begin(self, claim: Claim, jobs: Sequence[StoredJob]) -> None:
         if claim.concurrency is not None:
             self._resize(claim.concurrency)
         if jobs:
             self._attempts.start(jobs)
         if claim.cancelled:
-            for running in state.cancelled(claim.cancelled):
+            for running in self._state.cancelled(claim.cancelled):
                 self._attempts.stop(running, StopCause.CANCEL)
-        self._plan_check(claim.next_due)
 
     def _on_refusal(self, error: BaseException) -> None:
         """Repeat a refused request to the store later; however often, it is done once."""

@@ -6,6 +6,8 @@ Events go in, and what to do comes out:
     next_fetch          -> FetchRequest           outcomes to store, and how many jobs to claim
     recovered           -> seconds                how long the store had refused
     fetched             -> jobs to start
+    take_served         -> Claim                  what a standing claim was served
+    accept              -> jobs to start          of that claim
     cancelled           -> attempts to stop
     refused             -> Retry                  when to repeat the request
     next_check          -> seconds                when to look at the store without a reason
@@ -15,7 +17,8 @@ Events go in, and what to do comes out:
     note_stop           -> whether it is new
 
 One request to the store is in flight at a time. What ends in the meantime is collected and goes
-with the next: the busier the queue, the larger the batches.
+with the next: the busier the queue, the larger the batches. Slots for which a request found no job
+are left with the storage actor as a standing claim; the next request takes it back.
 
 This file decides and never acts: it sends nothing, starts nothing, and reads no clock. The queue
 actor reports what happened, passes in the time, and carries out what comes back.
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.reasons import ExitReason
     from antq_actors.otp.messaging.timers import Timer
     from antq_actors.storage.format.records import Cancellation, Claim
+    from antq_actors.storage.requests import StandingClaim
 
 MAX_CLAIM_JOBS: Final = 64
 """Most jobs claimed at once, if no more have ended in the meantime. The first of a claim waits for
@@ -113,6 +117,8 @@ class FetchRequest(NamedTuple):
 
     settlements: list[Settlement]
     limit: int
+    withdrawn: StandingClaim | None = None
+    """Taken back by it: what this was served counts among the limit."""
 
 
 class Retry(NamedTuple):
@@ -181,6 +187,8 @@ class QueueState:
     unsent: list[Settlement] = field(default_factory=list)
     """Outcomes that the store has not acknowledged and that are not in flight."""
     in_flight: FetchRequest | None = None
+    standing: StandingClaim | None = None
+    """Left with the storage actor, and perhaps served: then its jobs have yet to start."""
     maybe_due: bool = True
     """There may be due jobs that no claim has seen yet."""
     check_commands: bool = False
@@ -225,7 +233,7 @@ class QueueState:
             return False
         if self.drain_timed_out and self.outage.refusals:
             return True
-        return not self.unsent and self.in_flight is None
+        return not self.unsent and self.in_flight is None and self.standing is None
 
     # ---- asked to do something ------------------------------------------------------------
 
@@ -260,14 +268,21 @@ class QueueState:
         """Return the request to send to the store now, if any, and note it as in flight."""
         if self.in_flight is not None:
             return None
-        limit = 0
+        free = limit = 0
         if not (self.draining or self.backing_off or self.too_many_orphans):
+            free = max(0, self.concurrency - len(self.running))
             # Jobs that end as fast as they are claimed may be claimed by as many as ended.
             most = max(MAX_CLAIM_JOBS, len(self.unsent), self.concurrency // SLOTS_PER_CLAIM)
-            limit = max(0, min(self.concurrency - len(self.running), most))
-        if not self.unsent and not (limit and self.maybe_due) and not self.check_commands:
+            limit = min(free, most)
+        standing = self.standing
+        if (
+            not self.unsent
+            and not (limit and self.maybe_due)
+            and not self.check_commands
+            and (standing is None or standing.limit <= free)  # else it has become too large
+        ):
             return None
-        self.in_flight = request = FetchRequest(self.unsent, limit)
+        self.in_flight = request = FetchRequest(self.unsent, limit, standing)
         self.unsent = []
         self.maybe_due = False
         self.check_commands = False
@@ -277,16 +292,39 @@ class QueueState:
         """Note a reply of the store; return how many seconds it had refused, None if it had not."""
         return self.outage.over(now)
 
-    def fetched(self, claim: Claim) -> Sequence[StoredJob]:
-        """Note that the store did what the queue requested; return the jobs to start.
+    def fetched(self, claim: Claim, left: StandingClaim | None = None) -> Sequence[StoredJob]:
+        """Note that the store did what the queue requested; return the jobs to start, as `accept`.
+
+        *left*: what it has left with the storage actor, perhaps for no slot. What the standing
+        claim was served that the request withdrew has to be taken before.
+        """
+        request, self.in_flight = self.in_flight, None
+        self._leave(left)
+        is_full = request is not None and len(claim.jobs) >= request.limit
+        if is_full if left is None else not left.limit:
+            # It may have more; only a claim that comes back short has seen the end.
+            self.maybe_due = True
+        return self.accept(claim)
+
+    def take_served(self) -> Claim | None:
+        """Return what the standing claim was served, once; None: nothing, so far."""
+        standing = self.standing
+        if standing is None or not standing.commits:
+            return None
+        self._leave(standing.rest)
+        if self.standing is None:
+            self.maybe_due = True  # as after a claim that came back full
+        return standing.claim
+
+    def _leave(self, standing: StandingClaim | None) -> None:
+        self.standing = standing if standing is not None and standing.limit else None
+
+    def accept(self, claim: Claim) -> Sequence[StoredJob]:
+        """Note what came with a claim; return its jobs to start.
 
         They are no more than there are free slots; the other jobs of the *claim* are given back.
         """
-        request, self.in_flight = self.in_flight, None
         jobs = claim.jobs
-        if request is not None and len(jobs) >= request.limit:
-            # It may have more; only a claim that comes back short has seen the end.
-            self.maybe_due = True
         if claim.concurrency is not None:
             self.concurrency_set(claim.concurrency)
         if jobs and len(jobs) > (free := self.free):

@@ -115,7 +115,7 @@ class ExitQueue:
         """Whether the queue actor will take them without a message."""
         self._exits: deque[tuple[ActorCell, ExitReason]] = deque()
         self._notified = False
-        self._run_turn = partial(calls.run_pending, queue)
+        self._run_turn = run_queue.Brief(partial(calls.run_pending, queue))
 
     def add(self, cell: ActorCell, reason: ExitReason, /) -> None:
         """Add the exit of a worker actor, in any thread, and wake the queue actor if need be."""
@@ -133,6 +133,15 @@ class ExitQueue:
             self._queue.mailbox.deliver(_EXITED, wake=False)
             run_queue.run_soon(self._run_turn)
         else:
+            self._queue.mailbox.deliver(_EXITED)
+
+    def notify(self) -> None:
+        """Have the queue actor see what it was served; in any thread, at any bytecode.
+
+        An idle service thread runs its turn, and then performs a job that begins in it.
+        """
+        self._queue.mailbox.deliver(_EXITED, wake=False)
+        if not run_queue.run_if_idle(self._run_turn):
             self._queue.mailbox.deliver(_EXITED)
 
     def take(self) -> deque[tuple[ActorCell, ExitReason]]:
@@ -198,6 +207,7 @@ class RunningAttempts:
             of_queue = self._settings.executor
             self._start_cells([FindingCell(each, clock, exits, of_queue) for each in attempts])
         else:
+            run_queue.wake_for_waiting()
             try:
                 executor = self.executors.ensure_started(kind)
             except (CallExit, NotReady) as error:
@@ -230,6 +240,7 @@ class RunningAttempts:
                 running.timer = self._later(timeout, TimedOut(running.cell))
 
     def _not_started(self, attempt: Attempt, error: object) -> None:
+        run_queue.wake_for_waiting()
         if self._state.not_started(attempt):
             log.error("no worker actor could start for job #%d: %s", attempt.job.id, error)
 
@@ -328,6 +339,7 @@ class RunningAttempts:
             if not jobs_log.isEnabledFor(logging.INFO):
                 self._state.take_completed(exits)
             if exits:
+                run_queue.wake_for_waiting()
                 self._ended(*exits[0])
                 exits.popleft()
 

@@ -26,7 +26,14 @@ from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb.directory import StoreRemoved
 from antq_actors.storage.lmdb.open_stores import open_environment
-from antq_actors.storage.requests import IdleWaiters, LookForIdle, Read, Write, pause_after
+from antq_actors.storage.requests import (
+    IdleWaiters,
+    LookForIdle,
+    Read,
+    StandingClaim,
+    Write,
+    pause_after,
+)
 
 if TYPE_CHECKING:
     import os
@@ -118,6 +125,10 @@ class StorageActor(GenServer):
         """The queues that got work and are not woken yet."""
         self._commanded: set[str] = set()
         """The queues that got commands and are not told of them yet."""
+        self._standing: dict[str, StandingClaim] = {}
+        """The claims that queues have left, by queue."""
+        self._served: dict[str, StandingClaim] = {}
+        """Those that were served and whose queues are not notified yet, by queue."""
         self._is_commit_reported = False
         """Whether a `_Committed` is on its way."""
         self._seen = 0
@@ -252,17 +263,19 @@ class StorageActor(GenServer):
 
         Reply to those that do not wait for the disk, and return the others.
         """
+        taken: dict[str, StandingClaim] = {}
         try:
             # Each once, also if it was sent twice: the second time it would claim other jobs.
             requests = [batch[0][1]] if len(batch) == 1 else dict.fromkeys(map(_REQUEST, batch))
-            findings = self._commit(requests)
+            findings = self._commit(requests, taken)
         except Exception as error:
             if _ends_it(error):
                 self._refuse_removed([asker for asker, _ in batch], error)
                 raise  # only opening it anew can help
-            if len(batch) == 1:
+            if len(batch) == 1 and not taken:
                 reply_error(batch[0][0], error)
                 return []
+            # With no claim to serve, which may be guilty, too: those are gone.
             return [each for one in batch for each in self._write([one])]
         waiting = []
         for asker, request in batch:
@@ -290,18 +303,35 @@ class StorageActor(GenServer):
             _reply(asker, request)
 
     def _announce(self) -> None:
-        """Wake the queue actors whose queues got work or commands in a commit of this actor."""
+        """Wake the queue actors whose queues got work or commands in a commit of this actor.
+
+        Those whose standing claims were served are notified of that.
+        """
+        if self._served:
+            self._notify_served()
         if self._due:
             _wake_all(self._due, self._wake)
         if self._commanded:
             _wake_all(self._commanded, self._wake_for_commands)
 
-    def _commit(self, requests: Collection[Write]) -> list[tuple[object, ...]]:
-        """Do and commit the Writes that are not yet done; return what is to be logged."""
+    def _notify_served(self) -> None:
+        for queue_name, standing in list(self._served.items()):
+            standing.notify()
+            self._due.discard(queue_name)
+            self._served.pop(queue_name, None)
+
+    def _commit(
+        self, requests: Collection[Write], taken: dict[str, StandingClaim]
+    ) -> list[tuple[object, ...]]:
+        """Do and commit the Writes that are not yet done; return what is to be logged.
+
+        Standing claims that may be served are *taken* from the others, by queue.
+        """
         commits: list[None] = []
         transaction, findings = self._env.write(
-            partial(self._run, requests, commits), commits, flushes=False
+            partial(self._run, requests, taken, commits), commits, flushes=False
         )
+        self._keep_standing(requests, taken)
         if transaction is None:
             return findings
         self._last_commit = transaction
@@ -314,13 +344,20 @@ class StorageActor(GenServer):
         return findings
 
     def _run(
-        self, requests: Collection[Write], commits: list[None], txn: lmdb.Transaction
+        self,
+        requests: Collection[Write],
+        taken: dict[str, StandingClaim],
+        commits: list[None],
+        txn: lmdb.Transaction,
     ) -> tuple[int | None, list[tuple[object, ...]]]:
         """Call the verbs of the Writes in the transaction *txn*, and note their results in them.
 
         Return the number of the transaction if it changes anything, and what is to be logged.
         """
         store = JobStore(txn, self._env.tables, self._signer)
+        for standing in taken.values():
+            if standing.commits is commits:  # the transaction was aborted, and is repeated
+                standing.commits = ()
         for request in requests:
             if request.commits:
                 continue
@@ -332,11 +369,38 @@ class StorageActor(GenServer):
                 raise  # in the middle of a verb, perhaps
             except AntqError as refusal:
                 request.refusal = refusal
+        if store.due and (self._standing or taken):
+            self._serve(store, taken, commits)
         store.flush()
         # Noted before the commit: it harms no queue to be woken for nothing.
         self._due |= store.due
         self._commanded |= store.commanded
         return txn.id() if store.has_changed else None, store.findings
+
+    def _serve(self, store: JobStore, taken: dict[str, StandingClaim], commits: list[None]) -> None:
+        """Claim jobs for the queues that got work in this transaction and have left a claim.
+
+        Such a claim is *taken* away first: a turn that runs in the middle of this one, in the same
+        thread, must not serve it as well.
+        """
+        for queue_name in list(store.due):
+            standing = self._standing.pop(queue_name, None) or taken.get(queue_name)
+            if standing is not None:
+                taken[queue_name] = standing
+                standing.serve(store, commits)
+
+    def _keep_standing(self, requests: Collection[Write], taken: dict[str, StandingClaim]) -> None:
+        """Keep the claims that a transaction has left, or has not used up; note those it served."""
+        for request in requests:
+            if (left := request.leaves) is not None and left.is_standing:
+                self._standing[left.queue_name] = left
+        for queue_name, standing in taken.items():
+            rest: StandingClaim | None = standing
+            if standing.commits:
+                self._served[queue_name] = standing
+                rest = standing.rest
+            if rest is not None and rest.is_standing:
+                self._standing.setdefault(queue_name, rest)
 
     def _read(self, asker: Any, request: Read) -> None:
         tables = self._env.tables

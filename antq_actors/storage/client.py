@@ -12,6 +12,7 @@ sent again, and is never done twice. What has a method here is more than one ver
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec, TypeVar
 
@@ -25,7 +26,7 @@ from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import open_stores
 from antq_actors.storage.lmdb.directory import in_words
 from antq_actors.storage.locks import node_lock
-from antq_actors.storage.requests import IdleWaiters, LookForIdle, Read, Write
+from antq_actors.storage.requests import IdleWaiters, LookForIdle, Read, StandingClaim, Write
 
 if TYPE_CHECKING:
     import builtins
@@ -125,30 +126,25 @@ class StorageClient:
 
     def request_work(
         self,
-        queue_name: str,
         settlements: Sequence[Settlement],
         *,
-        node: int,
         limit: int,
-        clock: Callable[[], Instant],
+        withdrawn: StandingClaim | None,
+        left: StandingClaim,
         tag: Any,
     ) -> tuple[Write, Call | None]:
         """Send the storage actor a request to store outcomes and claim jobs, as :meth:`work` does.
 
-        It waits for no other thread.
-        For actors.
-        The *clock* is read in the transaction: so no job begins before it was stored.
+        It waits for no other thread. For actors. It takes back a standing claim, *withdrawn*, and
+        leaves another one, *left*, which says for whom it is: see :meth:`.StandingClaim.work`.
         Return the request, and the answered call if no waiting is needed; else an
         ``otp.Response(tag, claim, error)`` arrives as a message. An error that is a CallExit means
         that the storage actor ended: give the request to :meth:`request_again`.
         """
-
-        def work(store: JobStore) -> Claim:
-            return store.work(queue_name, settlements, node=node, limit=limit, now=clock())
-
         if os.getpid() != self._pid:
             self.check()
-        request = Write(work, waits_for_disk=False)
+        verb = partial(left.work, settlements, limit=limit, withdrawn=withdrawn)
+        request = Write(verb, waits_for_disk=False, leaves=left)
         return request, calls.call_or_message(self._dest, request, tag)
 
     def request_again(self, request: Write, *, tag: Any) -> Call | None:

@@ -1,4 +1,4 @@
-"""What the storage actor is asked: verbs, and to find who waits until there is nothing to do.
+"""What the storage actor is asked: verbs, to serve a queue, and to find who waits for idleness.
 
 The storage actor looks for idle queues after commits, its own and those of other processes, and
 only while somebody waits: one transaction for all waiters, however many. What is waited for holds
@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.errors import NotStarted
 from antq_actors.otp.kernel.messages import Promise
+from antq_actors.storage.format.records import NodeGone
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from antq_actors.errors import AntqError
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.otp.kernel.cell import ActorCell
+    from antq_actors.storage.format.records import Claim, Settlement
+    from antq_actors.storage.jobs.job_store import JobStore
 
 
 @dataclass(slots=True, eq=False)
@@ -42,6 +47,8 @@ class Write:
     stays within the actors that run jobs may it be False: it is on disk a moment later."""
     refusal: AntqError | None = field(default=None, repr=False)
     """Raised by the verb, which then changed nothing."""
+    leaves: StandingClaim | None = field(default=None, repr=False)
+    """Left with the storage actor by the commit of this one, if it has free slots then."""
 
 
 @dataclass(slots=True, eq=False)
@@ -55,6 +62,109 @@ class Read:
     """Called with a JobReader and what follows."""
     args: Sequence[Any] = field(default=(), repr=False)
     kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+# ---- claims that are left with the storage actor ---------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class StandingClaim:
+    """A claim for slots of a queue that found no job: the transaction that stores one serves it.
+
+    Its queue actor and the storage actor share it. It is served once; then :attr:`rest` is left
+    with the storage actor in its place, for the slots that are still free. What decides whether it
+    is served, and whether it was, is read and written in write transactions, of which there is one
+    at a time: so a queue that withdraws it knows what it has got by it, and gets no more.
+    """
+
+    queue: ActorCell
+    """The queue actor. One that has ended gets no job: its successor gives back those it had."""
+    queue_name: str
+    node: int
+    clock: Callable[[], Instant]
+    """The queue actor's, read in the transaction."""
+    notify: Callable[[], None]
+    """Has the queue actor see to it soon. Called in any thread; it must neither raise nor wait."""
+    limit: int = 0
+    """How many jobs it is for; 0 until the request that leaves it is done."""
+    withdrawals: list[None] = field(default_factory=list, repr=False)
+    """Gets an entry when it must not be served any more; shared with its rest."""
+    claim: Claim | None = None
+    """What it was served, if :attr:`commits` has an entry."""
+    rest: StandingClaim | None = None
+    """What was left in its place when it was served."""
+    commits: Sequence[None] = field(default=(), repr=False)
+    """Gets an entry when the transaction that serves it is committed, as that of a Write does."""
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether a transaction may serve it."""
+        is_open = not (self.commits or self.withdrawals)
+        return is_open and self.limit > 0 and self.queue.reason is None
+
+    def work(
+        self,
+        settlements: Sequence[Settlement],
+        store: JobStore,
+        *,
+        limit: int,
+        withdrawn: StandingClaim | None,
+    ) -> Claim:
+        """Do :meth:`.JobStore.work` in the transaction of *store*, which leaves this claim.
+
+        It is for as many as the *limit* allows and the transaction has not claimed. The jobs that
+        the *withdrawn* claim was served count among the limit, too.
+        """
+        wanted, self.limit = limit, 0
+        if withdrawn is not None:
+            withdrawn.withdraw()
+            wanted = max(0, limit - sum(len(each.jobs) for each in withdrawn.served()))
+        # The clock is read in the transaction: so no job begins before it was stored.
+        claim = store.work(
+            self.queue_name, settlements, node=self.node, limit=wanted, now=self.clock()
+        )
+        self.limit = wanted - len(claim.jobs)
+        return claim
+
+    def serve(self, store: JobStore, commits: Sequence[None]) -> bool:
+        """Claim jobs for the queue in the transaction of *store*; return whether that did anything.
+
+        The transaction is to add an entry to *commits* when it commits.
+        """
+        if not self.is_standing:
+            return False
+        try:
+            claim = store.work(
+                self.queue_name, (), node=self.node, limit=self.limit, now=self.clock()
+            )
+        except NodeGone:
+            self.withdraw()
+            return False
+        if not claim.jobs and claim.concurrency is None and not claim.cancelled:
+            return False
+        self.claim = claim
+        self.rest = StandingClaim(
+            self.queue,
+            self.queue_name,
+            self.node,
+            self.clock,
+            self.notify,
+            self.limit - len(claim.jobs),
+            self.withdrawals,
+        )
+        self.commits = commits
+        return True
+
+    def withdraw(self) -> None:
+        """Let no later transaction serve it, nor its rest."""
+        self.withdrawals.append(None)
+
+    def served(self) -> Iterator[Claim]:
+        """Yield what it was served, and its rest, and so on."""
+        each: StandingClaim | None = self
+        while each is not None and each.commits and each.claim is not None:
+            yield each.claim
+            each = each.rest
 
 
 # ---- waiting until there is nothing to do ---------------------------------------------------

@@ -53,6 +53,8 @@ DIRECTORY: Final = "antq_actors.storage.lmdb.directory"
 NODE_LOCK: Final = "antq_actors.storage.locks.node_lock"
 RUNNER: Final = "antq_actors.jobs.perform:AttemptRunner"
 RUNS: Final = "antq_actors.queues.running_attempts:RunningAttempts"
+EXITS: Final = "antq_actors.queues.running_attempts:ExitQueue"
+STANDING: Final = "antq_actors.storage.requests:StandingClaim"
 NODE: Final = "antq_actors.queues.node:QueueNode"
 QUEUE_STATE: Final = "antq_actors.queues.queue_state"
 ANTQ: Final = "antq_actors.app.antq"
@@ -94,6 +96,7 @@ _CLAIMS: Final = after(f"{STORE}._take_due", lambda call: call.claimed)
 _COMPLETES: Final = after(
     f"{STORE}._complete_together", lambda call: len(call.answer) < len(call.settlements)
 )
+_SERVES: Final = after(f"{STANDING}.serve", lambda call: call.answer)
 _PRUNES: Final = after(f"{STORE}.prune", lambda call: call.answer > 0)
 
 
@@ -137,6 +140,11 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "claim:before-commit": (_CLAIMS, COUNTED),
     "claim:after-commit": (_CLAIMS, COMMITTED),
     "claim:answered": (before(f"{RUNS}.start", lambda call: call.jobs),),
+    # ---- or with the transaction that stores it
+    "serve:claimed": (_SERVES,),
+    "serve:before-commit": (_SERVES, COUNTED),
+    "serve:after-commit": (_SERVES, COMMITTED),
+    "serve:notified": (_SERVES, after(f"{EXITS}.notify")),
     # ---- it is performed
     "perform:worker-started": (before(f"{RUNNER}._run"),),
     "perform:before": (after(f"{RUNNER}._prepare"),),

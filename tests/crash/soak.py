@@ -40,7 +40,7 @@ KINDS = ("random", "failpoint", "failpoint not reached")
 NODES = {"north": node, "south": node}
 PRODUCERS = {"single": singly, "bulk": in_bulk, "ctrl-c": through_ctrl_c}
 
-AT_WORK = ("claim:", "perform:", "outcome:", "retry:", "snooze:")
+AT_WORK = ("claim:", "serve:", "perform:", "outcome:", "retry:", "snooze:")
 AT_START = ("open:", "node:", "prune:")
 OF_SINGLE = ("insert:",)
 OF_BULK = ("insert-many:", "insert:half-written", "insert:before-c", "insert:after-commit")

@@ -16,7 +16,7 @@ import tempfile
 import threading
 import time
 
-from antq_actors import AntQ, Worker
+from antq_actors import AntQ, QueueConfig, Worker, otp
 from antq_actors.otp.kernel.errors import Interrupt
 from antq_actors.otp.messaging.names import find
 from antq_actors.otp.threads import run_queue
@@ -182,6 +182,54 @@ def cut_enqueues(cutter, store, thread):
     report(summary(app, cutter, problems, handled=handled))
 
 
+def cut_served_enqueues(cutter, store, thread):
+    """As `cut_enqueues`, but a queue with free slots is served by each enqueue."""
+    app = AntQ(a_path(store), queues={"default": QueueConfig(3, check_interval=0.5)}).start()
+    problems, missed = [], 0
+
+    def cut():
+        with cutter:
+            Note.perform_async({"key": f"cut {cutter.place}" + missed * " again"})
+
+    while len(problems) < 3 and missed < 3:
+        place = cutter.place if missed else cutter.next()
+        is_ready = wait_until(serves_at_once)
+        error = attempt(cut) if thread == "main" else in_a_thread(lambda: attempt(cut))
+        if cutter.where is None:  # the last place, or another thread's turn was in the way
+            missed += 1
+            continue
+        missed = 0
+        is_meant = error is None or error.startswith(cutter.what)
+        probe = in_a_thread(lambda: enqueue("probe", place))  # noqa: B023 - it is called here
+        is_performed = wait_until(lambda: performed[f"probe {place}"])  # noqa: B023 - as well
+        if probe is not None or not (is_ready and is_meant and is_performed):
+            said = f"{error}, then {probe}, ready: {is_ready}, performed: {is_performed}"
+            problems.append(f"{cutter.where}: {said}")
+    problems += still_to_do(app)
+    handled = ("handler", "cut") if cutter.what == "enqueue" else ()
+    report(summary(app, cutter, problems, handled=handled))
+
+
+def serves_at_once():
+    """Whether the queue has left a claim, and its actor and the storage actor sleep."""
+    queue, storage = (otp.whereis(f"antq.{name}") for name in ("queue.default", "storage"))
+    if queue is None or storage is None:
+        return False
+    state = queue._actor_weakref()._state
+    is_left = state.standing is not None and state.in_flight is None and not state.running
+    return is_left and queue.cell.mailbox.asleep and storage.cell.mailbox.asleep
+
+
+def still_to_do(app):
+    """What is left of all jobs after a while, and what was performed twice."""
+    wait_until(lambda: not app.count_workers(status=["enqueued", "running", "retrying"]))
+    left = app.list_workers(status=["enqueued", "running", "retrying"])
+    problems = [f"left over: {job.id} of {job.queue_name}, {job.status}" for job in left]
+    return problems + [
+        f"{key} performed {times} times" for key, times in performed.items() if times > 1
+    ]
+
+
 def cut_waits(cutter, store):
     """The main thread waits until nothing is left to do, and is cut short; then others wait."""
     app = AntQ(a_path(store), queues={"default": 2}).start()
@@ -220,10 +268,7 @@ def cut_jobs(cutter, store):
         probe = enqueue("probe", cutter.place)
         if probe is not None or not ended:
             problems.append(f"{cutter.where}: {app.get_worker(parent).status}, then {probe}")
-    wait_until(lambda: not app.count_workers(status=["enqueued", "running", "retrying"]))
-    left = app.list_workers(status=["enqueued", "running", "retrying"])
-    problems += [f"left over: {job.id} of {job.queue_name}, {job.status}" for job in left]
-    problems += [f"{key} performed {times} times" for key, times in performed.items() if times > 1]
+    problems += still_to_do(app)
     report(summary(app, cutter, problems))
 
 
@@ -403,6 +448,8 @@ def main(what, *options):
     match what, options:
         case "enqueue", (at, error, store, thread):
             cut_enqueues(Cutter(at, error), store, thread)
+        case "served", (at, error, store, thread):
+            cut_served_enqueues(Cutter(at, error), store, thread)
         case "wait", (at, error, store):
             cut_waits(Cutter(at, error), store)
         case "job", (at, error, store):

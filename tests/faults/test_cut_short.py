@@ -31,6 +31,13 @@ ENQUEUES = {
 }
 """Files in which an enqueue is cut short, wherever else."""
 
+SERVED = ENQUEUES | {
+    "otp/threads/run_queue.py",
+    "queues/running_attempts.py",
+    "storage/requests.py",
+}
+"""The same of an enqueue that serves a queue with free slots."""
+
 WAITS = {
     "app/antq.py",
     "app/waiting.py",
@@ -40,7 +47,7 @@ WAITS = {
 }
 """The same of a wait."""
 
-PATHS = {"enqueue": ENQUEUES, "wait": WAITS}
+PATHS = {"enqueue": ENQUEUES, "served": SERVED, "wait": WAITS}
 
 CLEAN = {"problems": [], "lost": [], "doubled": [], "findings": []}
 
@@ -69,6 +76,26 @@ def cut(program, *arguments):
 )
 def test_an_enqueue_that_is_cut_short_harms_nobody(program, at, what, store, thread):
     places, found = cut(program, "enqueue", at, what, store, thread)
+
+    assert found == CLEAN
+    assert places >= AT_LEAST[at]
+
+
+@pytest.mark.parametrize(
+    ("at", "what", "store", "thread"),
+    [
+        ("calls", "KeyboardInterrupt", "durable", "main"),
+        ("lines", "Interrupt", "durable", "plain"),
+        ("instructions", "KeyboardInterrupt", "volatile", "plain"),
+        ("instructions", "TimeoutError", "volatile", "main"),
+        ("lines", "enqueue", "durable", "main"),
+        ("instructions", "enqueue", "volatile", "plain"),
+    ],
+)
+def test_an_enqueue_that_serves_a_queue_and_is_cut_short_harms_nobody(
+    program, at, what, store, thread
+):
+    places, found = cut(program, "served", at, what, store, thread)
 
     assert found == CLEAN
     assert places >= AT_LEAST[at]

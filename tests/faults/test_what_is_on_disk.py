@@ -9,6 +9,7 @@ import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from random import Random as Chance
 
@@ -27,7 +28,14 @@ from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs.job_store import JobStore, read
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb.open_stores import open_environment
-from antq_actors.storage.requests import IdleWaiter, IdleWaiters, LookForIdle, Read, Write
+from antq_actors.storage.requests import (
+    IdleWaiter,
+    IdleWaiters,
+    LookForIdle,
+    Read,
+    StandingClaim,
+    Write,
+)
 
 NODE = 1
 PAGE = 4096
@@ -156,6 +164,17 @@ def test_a_job_is_on_disk_when_the_next_commit_has_carried_it(store):
 
     assert found[id_] is Status.ENQUEUED
     assert asked[3].exception(30) is not None
+
+
+def test_a_job_that_was_claimed_by_its_insert_is_on_disk_when_its_enqueueing_is_answered(store):
+    left = StandingClaim(store.actor.cell, "mail", NODE, lambda: 0, lambda: None)
+    verb = partial(left.work, (), limit=1, withdrawn=None)
+    store.ask(Write(verb, waits_for_disk=False, leaves=left))
+
+    id_ = store.ask(a_job_of({}))
+
+    assert [job.id for claim in left.served() for job in claim.jobs] == [id_]
+    assert store.cut() == {id_: Status.RUNNING}
 
 
 class Unflushed:

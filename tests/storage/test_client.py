@@ -12,13 +12,14 @@ from antq_actors import otp
 from antq_actors.errors import AlreadyExists, JobNotFound, NotCancellable, StorageError
 from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.state import Status
+from antq_actors.otp.kernel.cell import current_cell
 from antq_actors.otp.kernel.messages import Call, Response
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.format.records import Filter, Settlement, Span
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
-from antq_actors.storage.requests import Write
+from antq_actors.storage.requests import StandingClaim, Write
 
 NAME = "storage-under-test"
 
@@ -255,7 +256,9 @@ def test_a_fork_is_told_so(client):
 
 
 def request_one_job(client, *, tag, clock=lambda: 1):
-    return client.request_work("mail", [], node=THE_FIRST, limit=1, clock=clock, tag=tag)
+    me = current_cell()
+    left = StandingClaim(me, "mail", THE_FIRST, clock, notify=lambda: None)
+    return client.request_work([], limit=1, withdrawn=None, left=left, tag=tag)
 
 
 def test_work_that_is_requested_is_answered_at_once_while_the_storage_actor_sleeps(client, asker):

@@ -41,6 +41,7 @@ from antq_actors.otp.kernel.messages import Call, Cast, Promise, Response, StopR
 from antq_actors.otp.kernel.reasons import Crash, ExitReason, NoProc, Normal, check_reason
 from antq_actors.otp.messaging.deadlock import DeathWatch, waiting_for
 from antq_actors.otp.messaging.names import find, not_registered
+from antq_actors.otp.threads import run_queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +106,7 @@ def call(dest: Destination, request: Any, timeout: float | timedelta | None = 5.
 
 def put_and_await(cell: ActorCell, pending: Call, timeout: float | None) -> Any:
     """Put the call *pending* into the mailbox of *cell*, wait, and return or raise the answer."""
+    run_queue.wake_for_waiting()
     with waiting_for(cell, pending):
         if not cell.mailbox.deliver(Envelope(pending)):
             raise CallExit(NoProc(), f"{cell} has ended")
@@ -354,6 +356,8 @@ def run_pending(cell: ActorCell) -> None:
     try:
         while (envelope := mailbox.next_in_turn(turn)) is not None:
             actor.take_turn(envelope)
+            if mailbox.messages:
+                run_queue.wake_for_waiting()  # the next may take long
     except BaseException as error:  # noqa: BLE001 - it ends that actor, in that actor's thread
         failure = error
     local.cell = me

@@ -19,6 +19,7 @@ import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from contextvars import Context
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from antq_actors import forked_child
@@ -87,6 +88,11 @@ class RunQueue:
         return len(self._started)
 
     @property
+    def has_waiting(self) -> bool:
+        """Whether a function waits for a thread."""
+        return bool(self._line)
+
+    @property
     def _wanted(self) -> int:
         """How many functions are wanted and not done."""
         return len(self._not_done)
@@ -125,10 +131,19 @@ class RunQueue:
         if number:
             del self._not_done[-number:]
 
-    def run_reserved(self, fns: Iterable[Callable[[], None]]) -> None:
-        """Have service threads run functions for which `reserve` has started threads; wakes one."""
+    def run_reserved(self, fns: Iterable[Callable[[], None]], *, wakes: bool = True) -> None:
+        """Have service threads run functions for which `reserve` has started threads.
+
+        *wakes* one, unless the calling service thread is about to be free.
+        """
         with self._lock:
             self._line.extend(fns)
+            if wakes:
+                self._wake_one()
+
+    def wake_for_waiting(self) -> None:
+        """Wake an idle service thread if a function waits for one."""
+        with self._lock:
             self._wake_one()
 
     def run_next(self, fn: Callable[[], None]) -> None:
@@ -139,6 +154,27 @@ class RunQueue:
         with self._lock:
             self._not_done.append(None)
             self._line.append(fn)
+
+    def run_if_idle(self, fn: Callable[[], None]) -> bool:
+        """Have an idle service thread run *fn*; False: perhaps nobody does, or it takes a while.
+
+        For any thread, at any bytecode: it takes no lock, which one that is cut short might keep.
+        """
+        idle, line = self._idle, self._line
+        if len(idle) <= len(line):
+            return False
+        line.append(partial(self._run_unforeseen, fn))
+        try:
+            wake = next(reversed(idle))
+        except (RuntimeError, StopIteration):
+            return False
+        _rouse(wake)  # it looks at the line before it sleeps on, and before it ends
+        idle.pop(wake, None)
+        return True
+
+    def _run_unforeseen(self, fn: Callable[[], None]) -> None:
+        self._not_done.append(None)  # for `_serve`, to which every function was wanted
+        fn()
 
     def _wake_one(self) -> None:
         # One at a time: who wakes takes a function, and wakes the next only if more are left.
@@ -258,14 +294,46 @@ class _Local(threading.local):
     """The functions that this thread begins at the end of `together`; None outside of it."""
     reserved = 0
     """For how many more functions, until then, service threads are there already."""
+    is_brief = False
+    """Whether this service thread runs a `Brief`, so that it is about to be free."""
 
 
 _local = _Local()
 
 
+class Brief:
+    """A function that ends soon, so that the thread that runs it takes what begins in it next.
+
+    No other thread is woken for that. Before it waits for anything it calls `wake_for_waiting`.
+    """
+
+    def __init__(self, fn: Callable[[], None]) -> None:
+        self._fn = fn
+
+    def __call__(self) -> None:
+        """Call the function in this service thread."""
+        here = _local
+        here.is_brief = True
+        try:
+            self._fn()
+        finally:
+            here.is_brief = False
+
+
+def wake_for_waiting() -> None:
+    """Wake a thread for what began in a `Brief`, as this one goes on; elsewhere there is none."""
+    if _local.is_brief and _run_queue.has_waiting:
+        _run_queue.wake_for_waiting()
+
+
 def run_soon(fn: Callable[[], None]) -> None:
     """Have *fn* run by this service thread or another, whichever is free first; wakes none."""
     _run_queue.run_next(fn)
+
+
+def run_if_idle(fn: Callable[[], None]) -> bool:
+    """Have an idle service thread run *fn*; False: perhaps nobody does, or it takes a while."""
+    return _run_queue.run_if_idle(fn)
 
 
 def run(fn: Callable[[], None], *, is_awaited: bool = False) -> None:
@@ -299,7 +367,7 @@ def unreserve(number: int) -> None:
 
 def run_reserved(fns: Sequence[Callable[[], None]]) -> None:
     """Have service threads run *fns*, for each of which `reserve` has seen to a thread."""
-    _run_queue.run_reserved(fns)
+    _run_queue.run_reserved(fns, wakes=not _local.is_brief)
 
 
 @contextmanager
