@@ -58,7 +58,9 @@ class RegistryTable:
     def __init__(self, keys: Keys, owner: ActorCell) -> None:
         self.is_unique: Final = keys == "unique"
         self._owner = owner
-        self._lock = threading.Lock()
+        # A finalizer may come here in the middle of anything here, in the same thread. So what is
+        # gone through is a copy, made in one step.
+        self._lock = threading.RLock()
         self._by_key: dict[Hashable, dict[Entry, None]] = {}
         self._by_cell: dict[ActorCell, dict[Entry, None]] = {}
 
@@ -124,7 +126,7 @@ class RegistryTable:
         """Remove the actor *cell* from *key*; unlink the registry after its last key."""
         with self._lock:
             mine = self._by_cell.get(cell, {})
-            gone = [entry for entry in mine if entry.key == key]
+            gone = [entry for entry in list(mine) if entry.key == key]
             self._drop(gone)
             is_last = cell not in self._by_cell
         if is_last:
@@ -177,20 +179,21 @@ class RegistryTable:
     def of_key(self, key: Hashable) -> list[Entry]:
         """Return the living actors' registrations under *key*, the oldest first."""
         with self._lock:
-            return [entry for entry in self._by_key.get(key, ()) if entry.lives]
+            return [entry for entry in list(self._by_key.get(key, ())) if entry.lives]
 
     def of_cell(self, cell: ActorCell) -> list[Entry]:
         """Return the registrations of the actor *cell*, the oldest first; none if it has ended."""
         with self._lock:
-            return [entry for entry in self._by_cell.get(cell, ()) if entry.lives]
+            return [entry for entry in list(self._by_cell.get(cell, ())) if entry.lives]
 
     def all(self) -> list[Entry]:
         """Return all registrations of living actors."""
         with self._lock:
-            return [e for entries in self._by_key.values() for e in entries if e.lives]
+            of_keys = list(self._by_key.values())
+            return [entry for of_key in of_keys for entry in list(of_key) if entry.lives]
 
     def _holder(self, key: Hashable) -> Entry | None:
-        return next((entry for entry in self._by_key.get(key, ()) if entry.lives), None)
+        return next((entry for entry in list(self._by_key.get(key, ())) if entry.lives), None)
 
 
 class _Place:
@@ -207,7 +210,7 @@ class RegistryLocks:
     """The lines before the keys of one registry."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._lines: dict[Hashable, list[_Place]] = {}
         self._places: Counter[ActorCell | threading.Thread] = Counter()
         """How many places each has in all lines."""
@@ -223,21 +226,31 @@ class RegistryLocks:
         fence()
         place = _Place(current_cell() or threading.current_thread())
         try:
-            self._queue_up(key, place)
-            while (before := self._before(key, place)) is not None:
-                ahead = before.owner
-                is_thread = isinstance(ahead, threading.Thread)
-                with nullcontext() if is_thread else waiting_for(ahead, before.left):  # type: ignore[arg-type]
-                    before.left.wait(None)
-                fence()
-            yield
-        finally:
-            self._leave(key, place)
+            try:
+                self._queue_up(key, place)
+                self._wait(key, place)
+                yield
+            finally:
+                self._leave(key, place)
+        except BaseException:
+            self._leave(key, place)  # Ctrl-C, say, kept it from that: others wait for it
+            raise
+
+    def _wait(self, key: Hashable, place: _Place) -> None:
+        """Wait until *place* is the first in the line before the registry's lock *key*."""
+        while (before := self._before(key, place)) is not None:
+            ahead = before.owner
+            is_thread = isinstance(ahead, threading.Thread)
+            with nullcontext() if is_thread else waiting_for(ahead, before.left):  # type: ignore[arg-type]
+                before.left.wait(None)
+            fence()
 
     def on_exit(self, cell: ActorCell) -> None:
         """Release the registry's locks of the actor *cell*, which has ended, and drop its waits."""
         with self._lock:
-            lines = [(key, place) for key, line in self._lines.items() for place in line]
+            lines = [
+                (key, place) for key, line in list(self._lines.items()) for place in list(line)
+            ]
         for key, place in lines:
             if place.owner is cell:
                 self._leave(key, place)
@@ -280,9 +293,9 @@ class RegistryLocks:
             line = self._lines.get(key, [])
             if place in line:
                 line.remove(place)
-                if not line:
-                    del self._lines[key]
                 self._places[owner] -= 1
+            if not line:
+                self._lines.pop(key, None)
             is_gone = self._places[owner] <= 0
             if is_gone:
                 del self._places[owner]
