@@ -13,8 +13,6 @@ import time
 from contextvars import ContextVar, copy_context
 from pathlib import Path
 
-from support.exact import EACH_CODE, exact
-
 from antq_actors import Cancel, Fail, Job, Snooze, Worker, current_job, worker
 
 PAUSE = 0.005
@@ -217,6 +215,9 @@ def delay(job):
 
 def compare_kinds(job):
     """End well if the arguments are of the types that were given; enqueue them *again* once."""
+    # Not above: making a decimal would begin a context for all jobs that are performed here.
+    from support.exact import EACH_CODE, exact  # noqa: PLC0415 - see above
+
     if exact(job.args["kinds"]) != exact(EACH_CODE):
         return Fail(f"got {job.args['kinds']}")
     if job.args["again"]:
