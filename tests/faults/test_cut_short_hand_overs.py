@@ -104,6 +104,12 @@ def use(injected):
             break
 
 
+def use_one(injected):
+    """Use one thread, until it rests or the place was come to."""
+    run_at_once(injected, 1)
+    until(lambda: injected.where or are_at_rest(injected.queue), "the rest of the thread")
+
+
 def find_stuck(make, functions):
     """Return where what a finalizer hands over is not run, and how many places there are."""
     place, is_over, stuck = 0, False, []
@@ -186,3 +192,50 @@ def test_a_hand_over_that_is_cut_short_keeps_no_other_function_waiting(functions
         assert after.has_run(), injected.where
 
     assert place >= 100
+
+
+def test_a_thread_that_rests_again_before_its_waker_goes_on_is_woken_the_next_time(monkeypatch):
+    rouse, roused = run_queue._rouse, threading.Event()
+    monkeypatch.setattr(run_queue, "_rouse", lambda wake: (rouse(wake), roused.set()))
+    place, is_over = 0, False
+
+    while not is_over:
+        place += 1
+        ran = threading.Event()
+
+        def wait_for_its_rest(queue, _frame, ran=ran):
+            if roused.is_set():
+                until(lambda: ran.is_set() and are_at_rest(queue), "the rest of the thread")
+
+        injected = Injected(0, place, wait_for_its_rest)
+        use_one(injected)
+        roused.clear()
+        sys.settrace(injected.trace)
+        injected.queue.run_if_idle(ran.set)
+        sys.settrace(None)
+        is_over = injected.where is None
+        after = HandOver(1)
+        after(injected.queue)
+
+        assert after.has_run(), injected.where
+
+    assert place >= 20
+
+
+def test_a_function_for_an_idle_thread_counts_from_its_hand_over_on():
+    def make(place, finalizer):
+        injected = Injected(1, place, finalizer)
+        use_one(injected)
+        blocks = HandOver(2)
+        injected.queue.run_if_idle(blocks._block)
+        until(lambda: injected.where or not injected.queue._line, "its begin")
+        made.append(blocks)
+        return injected
+
+    made = []
+    stuck, places = find_stuck(make, functions=1)
+    for blocks in made:
+        blocks._over.set()
+
+    assert stuck == []
+    assert places >= 100

@@ -19,7 +19,6 @@ import time
 from collections import deque
 from contextlib import contextmanager, suppress
 from contextvars import Context
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from antq_actors import forked_child
@@ -163,18 +162,16 @@ class RunQueue:
         idle, line = self._idle, self._line
         if len(idle) <= len(line):
             return False
-        line.append(partial(self._run_unforeseen, fn))
+        self._not_done.append(None)
+        line.append(fn)
         try:
             wake = next(reversed(idle))
         except (RuntimeError, StopIteration):
             return False
-        _rouse(wake)  # it looks at the line before it sleeps on, and before it ends
-        idle.pop(wake, None)
+        # It looks at the line before it sleeps on, and before it ends. It takes itself off the idle
+        # ones: by the time that this thread did it, it may be idle again.
+        _rouse(wake)
         return True
-
-    def _run_unforeseen(self, fn: Callable[[], None]) -> None:
-        self._not_done.append(None)  # for `_serve`, to which every function was wanted
-        fn()
 
     def _wake_one(self) -> None:
         # One at a time: who wakes takes a function, and wakes the next only if more are left.
@@ -266,10 +263,11 @@ class RunQueue:
         return False
 
     def _leave_line(self, wake: LockType) -> None:
-        if self._idle.pop(wake, None) is not None:
-            first = self._first_idle()
-            if first is not None:
-                _rouse(first)
+        kept_time = self._first_idle() is wake
+        self._idle.pop(wake, None)
+        first = self._first_idle()
+        if kept_time and first is not None:
+            _rouse(first)
 
     def _first_idle(self) -> LockType | None:
         """Return where the idle thread sleeps that keeps time for all; None if none sleeps."""
