@@ -156,6 +156,9 @@ def _encode_each(args: Mapping[str, Any], packing: Packing) -> tuple[bytes, bool
                 f"the names of arguments are str, got {key!r} ({type(key).__name__}):"
                 f" write {{{str(key)!r}: ...}}"
             )
+        if type(value) in _LEAVES and not packing.checks_leaves:
+            packed[key] = value
+            continue
         try:
             packed[key] = packing.argument(value)
         except _UnpicklableError as error:
