@@ -297,7 +297,8 @@ class QueueActor(GenServer):
         """
         state, attempts = self._state, self._attempts
         attempts.take_exits()
-        self._take_served()
+        if state.standing is not None and state.standing.commits:
+            self._take_served()
         if state.too_many_orphans:
             attempts.count_orphans()
         while (request := state.next_fetch()) is not None:
@@ -356,7 +357,8 @@ class QueueActor(GenServer):
                 state.recovered(time.monotonic()),
                 len(state.unstored),
             )
-        self._take_served()  # of what the request has withdrawn
+        if state.standing is not None and state.standing.commits:
+            self._take_served()  # what the request has withdrawn
         request, self._request = self._request, None
         self._begin(claim, state.fetched(claim, None if request is None else request.leaves))
         self._plan_check(claim.next_due)

@@ -299,7 +299,7 @@ class QueueState:
         claim was served that the request withdrew has to be taken before.
         """
         request, self.in_flight = self.in_flight, None
-        self._leave(left)
+        self.standing = left if left is not None and left.limit else None
         is_full = request is not None and len(claim.jobs) >= request.limit
         if is_full if left is None else not left.limit:
             # It may have more; only a claim that comes back short has seen the end.
@@ -311,13 +311,13 @@ class QueueState:
         standing = self.standing
         if standing is None or not standing.commits:
             return None
-        self._leave(standing.rest)
-        if self.standing is None:
+        rest = standing.rest
+        if rest is not None and rest.limit:
+            self.standing = rest
+        else:
+            self.standing = None
             self.maybe_due = True  # as after a claim that came back full
         return standing.claim
-
-    def _leave(self, standing: StandingClaim | None) -> None:
-        self.standing = standing if standing is not None and standing.limit else None
 
     def accept(self, claim: Claim) -> Sequence[StoredJob]:
         """Note what came with a claim; return its jobs to start.

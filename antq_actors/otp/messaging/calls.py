@@ -345,7 +345,7 @@ def run_pending(cell: ActorCell) -> None:
     long.
     """
     actor, mailbox = cell.inline_actor, cell.mailbox
-    if mailbox.empty() or not mailbox.asleep:
+    if mailbox.turns or not (mailbox.sleeping and (mailbox.messages or mailbox.signals)):
         return
     turn = Turn(run_pending.__code__, takes_messages=True)
     if actor is None or cell.observers or not mailbox.begin_turn(turn):
@@ -361,7 +361,8 @@ def run_pending(cell: ActorCell) -> None:
     except BaseException as error:  # noqa: BLE001 - it ends that actor, in that actor's thread
         failure = error
     local.cell = me
-    mailbox.end_turn(turn, failure)
+    if failure is not None:
+        mailbox.end_turn(turn, failure)  # else it has ended, as nothing was left
 
 
 def _try_run_inline(cell: ActorCell, pending: Call) -> bool:

@@ -77,9 +77,10 @@ class Meta:
         between those of a node's isolated run and its cancellations, nor between a command and a
         pause.
         """
-        cursor = self._txn.cursor(self._db)
+        txn: lmdb.Transaction[bytes] = self._txn  # type: ignore[assignment] # as it has no buffers
+        cursor = txn.cursor(self._db)
         for first, last in _SPECIAL:
-            if cursor.set_range(first) and cast("bytes", cursor.key()) <= last:
+            if cursor.set_range(first) and cursor.key() <= last:
                 return False
         return True
 
