@@ -181,7 +181,7 @@ class StorageActor(GenServer):
         else:
             unflushed = self._handle([asker, *others])
         while unflushed and (others := self._take_carrying()):
-            last = self._env.last_transaction()
+            last = self._env.last_seen
             try:
                 following = self._handle(others)
             finally:  # whatever became of the next ones
@@ -189,7 +189,7 @@ class StorageActor(GenServer):
             unflushed = following
             self._announce()
         if unflushed:
-            self._reply_from_disk(unflushed)
+            self._reply_from_disk(unflushed, self._env.last_seen)
         self._announce()
         return NOREPLY
 
@@ -287,10 +287,8 @@ class StorageActor(GenServer):
             log_findings(findings)
         return waiting
 
-    def _reply_from_disk(
-        self, batch: list[tuple[Any, Write]], transaction: int | None = None
-    ) -> None:
-        """Reply when the commits up to *transaction* are on disk; None: up to the last one."""
+    def _reply_from_disk(self, batch: list[tuple[Any, Write]], transaction: int) -> None:
+        """Reply when the commits up to *transaction* are on disk."""
         try:
             self._env.flush(transaction, carried_by=self._last_commit)
         except StorageError as error:

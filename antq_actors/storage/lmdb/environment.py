@@ -116,6 +116,8 @@ class Environment:
         """
         self._directory = os.fspath(path)
         self._data_file = path / "data.mdb"
+        self.last_seen = 0
+        """The last transaction of any process that there was behind the last commit of this one."""
         self._on_disk = 0
         """The last transaction that this process knows to be on disk, with all before it."""
         self._is_doubtful = False
@@ -223,11 +225,13 @@ class Environment:
         return storage_error(error, self.path)
 
     def _after_commit(self, *, flushes: bool) -> None:
-        if flushes:
-            self.flush()
-        with self._query_lock:
+        with self._query_lock:  # also while that is noted, so that it never goes back
             self._check()
-            pages = self._env.info()["last_pgno"] + 1
+            info = self._env.info()
+            self.last_seen = info["last_txnid"]
+        if flushes:
+            self.flush(info["last_txnid"])
+        pages = info["last_pgno"] + 1
         if pages >= self._roomy_pages:
             self._extend_file(pages)
 
@@ -251,7 +255,7 @@ class Environment:
         is_outermost = not _is_owned(self._map_lock)
         try:
             if transaction is None or transaction >= carried_by or not self._is_carried(carried_by):
-                self._flush_file()
+                self._flush_file(transaction)
         except lmdb.Error as error:
             self._is_doubtful = True
             raise unconfirmed(error, self.path) from error
@@ -272,8 +276,8 @@ class Environment:
             self._on_disk = max(self._on_disk, carrier - 1)
             return True
 
-    def _flush_file(self) -> None:
-        last = self.last_transaction()
+    def _flush_file(self, transaction: int | None) -> None:
+        last = self.last_transaction() if transaction is None else transaction
         if last <= self._on_disk:
             return
         if self._is_doubtful:
@@ -287,7 +291,7 @@ class Environment:
             except lmdb.Error:
                 self._is_doubtful = True  # before another thread gets the lock
                 raise
-        self._on_disk = last
+        self._on_disk = max(self._on_disk, last)
         self._is_doubtful = False
 
     def _touch(self, txn: lmdb.Transaction) -> None:
