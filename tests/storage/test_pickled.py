@@ -71,7 +71,7 @@ class OfScript(enum.Enum):
         *(range(3), slice(3), ValueError("no"), dt.UTC, zoneinfo.ZoneInfo("UTC")),
         *(collections.Counter("a"), collections.OrderedDict(a=1), uuid.SafeUUID.safe),
     ],
-    ids=repr,
+    ids=lambda value: getattr(value, "__qualname__", repr(value)),  # repr() has an address
 )
 def test_so_do_classes_and_what_this_release_pickles_too(value):
     assert kept(pickle.dumps({"value": value}))
