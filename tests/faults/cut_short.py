@@ -410,7 +410,9 @@ def enqueue_together(app, cutter, place):
 
     attempt(lambda: app.enqueue(Note, {"key": "before"}))  # it looks for nodes, once a second
     original, JobStore.insert = JobStore.insert, insert
-    mailbox = find(app._runtime().names.storage).mailbox
+    storage = find(app._runtime().names.storage)
+    wait_until(lambda: not storage.inline_actor._is_flush_due)  # that would come between them
+    mailbox = storage.mailbox
     threads = [begin("inline")]
     gates[0][0].wait(PATIENCE_SECONDS)
     # The storage actor's own thread takes what waits when that turn is over.

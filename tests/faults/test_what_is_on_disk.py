@@ -15,7 +15,7 @@ from random import Random as Chance
 
 import pytest
 from disks import LOSE_THE_LOG
-from support.apps import until
+from support.apps import until, until_flushed
 from support.findings import findings
 from support.programs import ROOT
 from support.stored_jobs import Store, a_new_job
@@ -149,6 +149,7 @@ def test_a_job_is_on_disk_when_the_next_commit_has_carried_it(store):
         assert go_on[number].wait(30)
         return jobs.insert(a_new_job())
 
+    until_flushed(store.actor)
     with ThreadPoolExecutor(4) as pool:
         asked = []
         for number in range(4):  # the thread of the first runs its turn itself

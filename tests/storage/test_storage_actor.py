@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import lmdb
 import pytest
 from other_process import OtherProcess
-from support.apps import until
+from support.apps import until, until_flushed
 from support.stored_jobs import a_new_job
 
 from antq_actors import otp
@@ -354,6 +354,7 @@ class OneByOne:
         return answer
 
     def __enter__(self):
+        until_flushed(self._actor)
         self.ask(Write(Gate()))
         return self
 

@@ -36,6 +36,12 @@ def until(condition, what="it"):
     return answer
 
 
+def until_flushed(storage_actor):
+    """Wait until a storage actor that has just begun has no message of its own to come."""
+    cell = storage_actor.cell
+    until(lambda: not (cell.inline_actor._is_flush_due or cell.mailbox.turns), "its first flush")
+
+
 def settled(app, job, *statuses):
     """Return the job once it has one of the statuses, by default an end."""
     wanted = set(statuses) or ENDED
