@@ -171,9 +171,12 @@ class RemoteWorkerCell(RemoteCell):
 
     def finish(self, reason: ExitReason) -> bool:
         """End the worker actor of an attempt, in any thread; False if it had ended before."""
-        is_first = super().finish(reason)
-        if not is_first:
+        try:
+            is_first = super().finish(reason)
+            self._report()  # it may have been killed before
+        except BaseException:  # the queue must hear of the end all the same, and rather twice
             self._report()
+            raise
         return is_first
 
     def _on_end(self, _ref: ServerRef, reason: ExitReason) -> None:
@@ -183,9 +186,10 @@ class RemoteWorkerCell(RemoteCell):
             self._report()
 
     def _report(self) -> None:
-        reason, self._killed = self._killed, None
+        reason = self._killed
         if reason is not None:
             self.exits.add(self, reason)
+            self._killed = None
 
     def _done(self, end: Outcome | NotRun | None) -> None:
         self.finish(ordered_reason(self.mailbox) if end is None else Shutdown(end))

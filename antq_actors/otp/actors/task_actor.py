@@ -353,15 +353,15 @@ class RemoteCell(TaskCell):
 
     def finish(self, reason: ExitReason) -> bool:
         """End this actor for *reason*, in whatever thread; False if it had ended before."""
-        self._is_over = True
-        if self.reason is not None:
-            self.current_message = None
-            return False
         try:
+            self._is_over = True
+            if self.reason is not None:
+                return False
             is_unmade = not self._is_made and isinstance(reason, ORDERLY)
             return (is_unmade and self._end_unmade(reason)) or self.die(reason)
         except BaseException:
             # As in `_end`: whoever waits must hear of the end all the same, and rather twice.
+            self._is_over = True
             if self.reason is None:
                 self.die(reason)
             else:
