@@ -98,9 +98,10 @@ class StandingClaim:
 
     @property
     def is_standing(self) -> bool:
-        """Whether a transaction may serve it."""
-        is_open = not (self.commits or self.withdrawals)
-        return is_open and self.limit > 0 and self.queue.reason is None
+        """Whether a transaction may serve it; not while its queue actor is suspended."""
+        if self.commits or self.withdrawals or not self.limit:
+            return False
+        return self.queue.reason is None and not self.queue.mailbox.suspended
 
     def work(
         self,

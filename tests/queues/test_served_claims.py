@@ -372,10 +372,10 @@ def test_a_paused_queue_gets_nothing_and_is_served_when_it_is_resumed(run, contr
 
 
 def test_jobs_that_were_served_and_not_begun_are_given_back_when_the_queue_stops(
-    run, controlled, tmp_path
+    run, controlled, tmp_path, monkeypatch
 ):
+    monkeypatch.setattr(ExitQueue, "notify", lambda _exits: None)
     app = controlled.app = ready(run(tmp_path / "store"))
-    otp.suspend(app.queue("default").ref)
     jobs = controlled.jobs(range(3))
     assert [app.get_worker(job.id).status for job in jobs] == [Status.RUNNING] * 3
 
@@ -419,18 +419,33 @@ def test_what_was_served_while_a_request_waits_is_not_lost_if_no_notice_comes(
     assert controlled.begun() == ["first"]
 
 
-def test_jobs_that_were_served_to_a_queue_that_was_killed_run_in_its_successor(run, controlled):
+def test_jobs_that_were_served_to_a_queue_that_was_killed_run_in_its_successor(
+    run, controlled, monkeypatch
+):
+    monkeypatch.setattr(ExitQueue, "notify", lambda _exits: None)
     app = controlled.app = ready(run())
-    ref = app.queue("default").ref
-    otp.suspend(ref)
     jobs = controlled.jobs(range(3))
+    assert [app.get_worker(job.id).status for job in jobs] == [Status.RUNNING] * 3
+    monkeypatch.undo()
 
-    otp.exit(ref, Killed())
+    otp.exit(app.queue("default").ref, Killed())
 
     controlled.begun(3)
     controlled.release_all()
     for job in jobs:
         assert settled(app, job).status == Status.COMPLETED
+
+
+def test_a_suspended_queue_is_served_nothing_until_it_is_resumed(run, controlled):
+    app = controlled.app = ready(run())
+    ref = app.queue("default").ref
+    otp.suspend(ref)
+    job = controlled.job("later")
+    assert app.get_worker(job.id).status == Status.ENQUEUED
+
+    otp.resume(ref)
+
+    assert controlled.begun() == ["later"]
 
 
 def test_a_restarted_storage_actor_has_no_claim_and_jobs_run_all_the_same(run, controlled):
