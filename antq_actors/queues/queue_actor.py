@@ -314,6 +314,7 @@ class QueueActor(GenServer):
                     self._node,
                     self._clock,
                     attempts.exits.notify,
+                    attempts.exits.is_coming,
                 ),
                 tag=self._tag,
             )

@@ -115,6 +115,10 @@ class ExitQueue:
         """Whether the queue actor will take them without a message."""
         self._exits: deque[tuple[ActorCell, ExitReason]] = deque()
         self._notified = False
+        self._taken = 0
+        """How often they were taken."""
+        self._coming = -1
+        """How often they had been, at the last notice that has woken a thread for the next time."""
         self._run_turn = run_queue.Brief(partial(calls.run_pending, queue))
 
     def add(self, cell: ActorCell, reason: ExitReason, /) -> None:
@@ -140,9 +144,19 @@ class ExitQueue:
 
         An idle service thread runs its turn, and then performs a job that begins in it.
         """
+        if self.is_coming():
+            return
+        taken = self._taken
         self._queue.mailbox.deliver(_EXITED, wake=False)
         if not run_queue.run_if_idle(self._run_turn):
             self._queue.mailbox.deliver(_EXITED)
+        # Last, and with the number from before: a notice that is cut short counts for nothing, and
+        # a turn that has come already is none that will come.
+        self._coming = taken
+
+    def is_coming(self) -> bool:
+        """Return whether the queue actor is about to look, without another message."""
+        return self.paused or self._coming == self._taken
 
     def take(self) -> deque[tuple[ActorCell, ExitReason]]:
         """Return the exits of worker actors, to be removed one by one; all later ones come there.
@@ -150,6 +164,7 @@ class ExitQueue:
         The next one after this is announced again.
         """
         self._notified = False
+        self._taken += 1
         return self._exits
 
 

@@ -85,6 +85,9 @@ class StandingClaim:
     """The queue actor's, read in the transaction."""
     notify: Callable[[], None]
     """Has the queue actor see to it soon. Called in any thread; it must neither raise nor wait."""
+    is_coming: Callable[[], bool] = bool
+    """Whether the queue actor is about to see to it, without another notice. Then it is not served:
+    what comes meanwhile, the queue actor claims together."""
     limit: int = 0
     """How many jobs it is for; 0 until the request that leaves it is done."""
     withdrawals: list[None] = field(default_factory=list, repr=False)
@@ -132,7 +135,7 @@ class StandingClaim:
 
         The transaction is to add an entry to *commits* when it commits.
         """
-        if not self.is_standing:
+        if not self.is_standing or self.is_coming():
             return False
         try:
             claim = store.work(
@@ -150,6 +153,7 @@ class StandingClaim:
             self.node,
             self.clock,
             self.notify,
+            self.is_coming,
             self.limit - len(claim.jobs),
             self.withdrawals,
         )

@@ -75,6 +75,55 @@ def test_a_paused_exit_queue_sends_no_message(queue, actor):
     assert drained(exits) == [(actor.cell, Normal())]
 
 
+def test_the_queue_actor_is_notified_once_until_it_looks(queue):
+    exits = ExitQueue(queue.cell)
+    assert not exits.is_coming()
+
+    exits.notify()
+    told = queue.ask("told")
+    exits.notify()
+
+    assert told > 0
+    assert exits.is_coming()
+    assert queue.ask("told") == told
+    drained(exits)
+    assert not exits.is_coming()
+    exits.notify()
+    assert queue.ask("told") > told
+
+
+def test_a_notice_that_is_cut_short_counts_for_nothing(queue, monkeypatch):
+    exits = ExitQueue(queue.cell)
+
+    def cut_short(_message, *, wake):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(queue.cell.mailbox, "deliver", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            exits.notify()
+    assert not exits.is_coming()
+
+    exits.notify()
+
+    assert queue.ask("told") > 0
+
+
+def test_a_queue_actor_whose_turn_comes_while_it_is_notified_is_notified_again(queue, monkeypatch):
+    exits = ExitQueue(queue.cell)
+    deliver = queue.cell.mailbox.deliver
+
+    def deliver_and_take(message, *, wake=True):
+        deliver(message, wake=wake)
+        drained(exits)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(queue.cell.mailbox, "deliver", deliver_and_take)
+        exits.notify()
+
+    assert not exits.is_coming()
+
+
 def test_no_exit_of_many_at_once_is_lost(queue, actor):
     exits = ExitQueue(queue.cell)
     taken = []

@@ -58,8 +58,8 @@ def failing(error, times=9):
 class AnyServedQueue(RuleBasedStateMachine):
     """The state of a queue, and a real store, whose replies and notices come late or never."""
 
-    @initialize(concurrency=st.integers(1, 4))
-    def begin(self, concurrency):
+    @initialize(concurrency=st.integers(1, 4), is_notified_once=st.booleans())
+    def begin(self, concurrency, is_notified_once):
         self.folder = tempfile.TemporaryDirectory()
         path = Path(self.folder.name) / "store"
         self.actor = StorageActor.start(path, wake=self.wake, durable=False)
@@ -68,6 +68,7 @@ class AnyServedQueue(RuleBasedStateMachine):
         self.highest = concurrency
         self.request = self.reply = None
         self.is_woken = False
+        self.is_notified_once = is_notified_once
         self.inserted, self.started = [], []
         self.write(JobStore.add_node, NODE)
         self.advance()
@@ -89,7 +90,8 @@ class AnyServedQueue(RuleBasedStateMachine):
             self.start(self.state.accept(claim))
         request = self.state.next_fetch()
         if request is not None:
-            left = StandingClaim(self.queue.cell, "mail", NODE, lambda: 0, self.wake)
+            is_coming = lambda: self.is_notified_once and self.is_woken  # noqa: E731
+            left = StandingClaim(self.queue.cell, "mail", NODE, lambda: 0, self.wake, is_coming)
             settlements, limit, withdrawn = request
 
             def work(store):
@@ -244,7 +246,7 @@ TestAnyServedQueue.settings = settings(deadline=None)
 def a_state_with(concurrency, limit, *, claimed=0):
     """The state of a queue that has left a claim, which was served so many jobs if any."""
     state = QueueState(concurrency, check_interval=5, max_orphans=2, max_interruptions=3)
-    left = StandingClaim(None, "mail", NODE, lambda: 0, lambda: None, limit)
+    left = StandingClaim(None, "mail", NODE, lambda: 0, lambda: None, limit=limit)
     state.next_fetch()
     state.fetched(Claim([], None), left)
     if claimed:
@@ -253,7 +255,9 @@ def a_state_with(concurrency, limit, *, claimed=0):
             for n in range(claimed)
         ]
         left.claim, left.commits = Claim(jobs, None), [None]
-        left.rest = StandingClaim(None, "mail", NODE, lambda: 0, lambda: None, limit - claimed)
+        left.rest = StandingClaim(
+            None, "mail", NODE, lambda: 0, lambda: None, limit=limit - claimed
+        )
     return state
 
 

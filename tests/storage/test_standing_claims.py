@@ -37,11 +37,13 @@ class Queues:
     def write(self, verb, *args, **kwargs):
         return otp.call(self.actor, Write(verb, args, kwargs), 10)
 
-    def leave(self, limit, queue="mail", *, settlements=(), withdrawn=None, ref=None):
+    def leave(
+        self, limit, queue="mail", *, settlements=(), withdrawn=None, ref=None, is_coming=bool
+    ):
         """Request jobs; return the claim that was left, and what was claimed."""
         notify = lambda: self.events.append(("notified", queue))  # noqa: E731
         cell = (ref or self.ref).cell
-        left = StandingClaim(cell, queue, NODE, lambda: self.now, notify)
+        left = StandingClaim(cell, queue, NODE, lambda: self.now, notify, is_coming)
         request = Write(
             lambda store: left.work(settlements, store, limit=limit, withdrawn=withdrawn),
             waits_for_disk=False,
@@ -102,6 +104,20 @@ def test_the_rest_of_a_served_claim_is_served_until_no_slot_is_left(queues):
 
     assert served(standing) == [ids[:1], ids[1:2]]
     assert queues.taken_events() == [("notified", "mail"), ("notified", "mail"), ("woken", "mail")]
+
+
+def test_a_queue_that_is_about_to_look_claims_together_what_comes_meanwhile(queues):
+    coming = []
+    standing, _ = queues.leave(3, is_coming=lambda: bool(coming))
+    first = queues.insert()
+
+    coming.append("soon")
+    others = [queues.insert() for _ in range(2)]
+
+    assert served(standing) == [[first]]
+    assert queues.taken_events() == [("notified", "mail"), ("woken", "mail"), ("woken", "mail")]
+    _, claim = queues.leave(3, withdrawn=standing)
+    assert [job.id for job in claim.jobs] == others
 
 
 def test_a_claim_that_came_back_full_leaves_nothing(queues):
