@@ -6,8 +6,9 @@ import threading
 
 import pytest
 from support.apps import settled
+from support.raw_jobs import drop_spec, put_spec
 
-from antq_actors import AntQ, StorageError, Unique, Worker, maintenance
+from antq_actors import AntQ, Status, StorageError, Unique, Worker, maintenance
 from antq_actors.otp import Killed, exit  # noqa: A004 - as OTP calls it
 from antq_actors.storage.admin.maintenance import DATA_FILE, sizes
 from antq_actors.storage.lmdb import keys
@@ -49,7 +50,7 @@ def filled(path, jobs=20):
 
 def damage(path, table, change):
     env = open_environment(path)
-    env.write(lambda txn: change(txn, getattr(env.tables, table)))
+    env.write(lambda txn: change(txn, getattr(env.tables, table, env.tables)))
     env.close()
 
 
@@ -87,8 +88,15 @@ def add_a_stray(txn, db):
     txn.put(first(txn, db)[:-1] + b"\xff", b"", db=db)
 
 
-def miscount(txn, db):
-    txn.put(first(txn, db), (7).to_bytes(8, "big"), db=db)
+def damage_spec(txn, tables):
+    put_spec(txn, tables, 3, b"x")
+
+
+def lose_spec(txn, tables):
+    drop_spec(txn, tables, 3)
+
+
+MISCOUNT = keys.COUNT + keys.lane(Status.ENQUEUED, "default"), (7).to_bytes(8, "big")
 
 
 @pytest.mark.parametrize(
@@ -97,9 +105,10 @@ def miscount(txn, db):
         ("index", drop_first, "index: .* of job 1 is missing"),
         ("index", add_a_stray, "index: .* belongs to no job"),
         ("unique", drop_first, "unique: .* of job 21 is missing"),
-        ("counts", miscount, "counts: default has 20 enqueued jobs, but 7"),
-        ("payloads", put(keys.job_key(3), b"x"), "job 3: "),
-        ("payloads", drop(keys.job_key(3)), "payloads: .* of job 3 is missing"),
+        ("meta", put(*MISCOUNT), "counts: default has 20 enqueued jobs, but 7"),
+        ("all", damage_spec, "job 3: "),
+        ("all", lose_spec, "payloads: .* of job 3 is missing"),
+        ("payloads", put(keys.job_key(3), b"x"), "payloads: .* belongs to no job"),
         ("jobs", put(keys.job_key(4), b"\0x"), "job 4: the job is damaged"),
         ("jobs", put(b"odd", b"\0x"), "jobs: b'odd' is no key"),
         ("meta", put(b"next:id", b"5"), "meta: ids from 5 on would be given again, up to 21"),

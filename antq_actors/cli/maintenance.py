@@ -132,8 +132,9 @@ def compact(path: StorePath) -> None:
 def migrate(path: StorePath) -> None:
     """Convert a store to the format of this release.
 
-    An application converts its store itself if that takes only a moment; otherwise it names this
-    command. Stop the applications that use the store, and make a backup first.
+    An application also does this when it starts. With this command you can do it beforehand, for
+    example for a large store. If it is interrupted, repeat it. Stop the applications that use the
+    store, and make a backup first.
 
     \b
     Example:

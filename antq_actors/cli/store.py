@@ -12,6 +12,7 @@ from typing import Annotated, Final, TypeAlias
 import typer
 
 from antq_actors import AntQ
+from antq_actors.storage.admin.maintenance import check_format
 from antq_actors.storage.lmdb.directory import in_words
 
 DATA_FILE: Final = "data.mdb"
@@ -36,6 +37,7 @@ def check_exists(path: Path) -> None:
 def open_store(path: Path) -> Iterator[AntQ]:
     """Open the store at *path* for a command, in an application that runs no queues."""
     check_exists(path)
+    check_format(path)
     with started(AntQ(path, start_queues=False)) as app:
         yield app
 

@@ -1,7 +1,7 @@
 """The seven statuses of a job, and what is stored of it, as values.
 
-A job is two records: its state, a small value that the lifecycle works on and the store rewrites at
-each change, and its spec, which holds the arguments and is written once. Beside them there is an
+A job has two parts: its state, a small value that the lifecycle works on and the store rewrites at
+each change, and its spec, which holds the arguments and never changes. Beside them there is an
 entry for each error.
 """
 

@@ -3,8 +3,10 @@
 import json
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
+from support.older_stores import write_as
 
 from antq_actors import AntQ, Worker
 from antq_actors.cli import REFUSED, USAGE
@@ -109,6 +111,19 @@ def test_what_needs_the_store_alone_is_refused_while_another_process_has_it(antq
 
 def test_migrate_leaves_a_store_alone_that_is_up_to_date(antq, path):
     assert antq("migrate") == (0, f"{path}: up to date.\n", "")
+
+
+@pytest.mark.parametrize("command", ["list", "count", "show 1", "verify", "info", "export"])
+def test_commands_that_only_look_name_the_one_that_migrates_an_older_store(antq, path, command):
+    with closing(open_environment(path)) as env:
+        write_as(env, 3)
+
+    code, out, err = antq(*command.split())
+
+    assert (code, out) == (REFUSED, "")
+    assert f"run `antq migrate --path {path}`" in err
+    assert antq("migrate")[0] == 0
+    assert antq(*command.split())[0] == 0
 
 
 def test_reseal_and_verify_with_a_key(antq, path, tmp_path):

@@ -4,11 +4,11 @@ import signal
 from contextlib import closing
 
 import pytest
+from support.older_stores import write_as
 
 from antq_actors import AntQ, Worker, maintenance
-from antq_actors.storage.admin.migrate import FORMAT_KEY
-from antq_actors.storage.format import encoding
-from antq_actors.storage.lmdb import keys
+from antq_actors.storage.format.records import Filter
+from antq_actors.storage.jobs.job_store import read
 from antq_actors.storage.lmdb.open_stores import open_environment
 
 JOBS = 2_500
@@ -50,6 +50,8 @@ def path(tmp_path):
         app.enqueue_many(Plain, ({"n": n} for n in range(JOBS)))
         for id_ in range(1, 11):
             app.delete_worker(id_)
+        for id_ in range(1000, 1100):
+            app.cancel_worker(id_)
     return path
 
 
@@ -71,32 +73,47 @@ def sound(path):
 
 
 def make_old(path):
-    """Bring the store back to format 1, in which nothing was sealed."""
+    """Bring the store back to format 1, in which nothing was sealed; return its jobs."""
     with closing(open_environment(path)) as env:
-
-        def unseal(txn):
-            for id_ in range(11, JOBS + 1):
-                payload = txn.get(keys.job_key(id_), db=env.tables.payloads)
-                txn.put(keys.job_key(id_), encoding.contents(payload), db=env.tables.payloads)
-            txn.put(FORMAT_KEY, b"1", db=env.tables.meta)
-
-        env.write(unseal)
+        jobs = every_job(env)
+        write_as(env, 1)
+    return jobs
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3])
+def every_job(env):
+    return read(env, lambda reader: [raw.decode() for raw in reader.page(Filter(), size=JOBS)])
+
+
+def jobs_in(path):
+    with closing(open_environment(path)) as env:
+        return every_job(env)
+
+
+@pytest.mark.parametrize("nth", range(1, 11))
 def test_a_migration_goes_on_after_the_batch_at_which_it_was_killed(path, killed, nth):
-    make_old(path)
+    jobs = make_old(path)
 
     killed("migrate", "Migration", "_one_batch", nth, path)
 
     maintenance.migrate(path)
+    assert sound(path) == JOBS - 10
+    assert jobs_in(path) == jobs
+
+
+def test_a_migration_killed_again_and_again_comes_to_its_end_when_the_store_is_opened(path, killed):
+    jobs = make_old(path)
+
+    for nth in (1, 3, 2, 2):
+        killed("migrate", "Migration", "_one_batch", nth, path)
+
+    assert jobs_in(path) == jobs
     assert sound(path) == JOBS - 10
 
 
 def test_a_migration_killed_within_a_batch_begins_that_batch_again(path, killed):
     make_old(path)
 
-    killed("migrate", "migrate", "payloads", 2, path)
+    killed("migrate", "migrate", "next_items", 2, path)
 
     maintenance.migrate(path)
     assert sound(path) == JOBS - 10

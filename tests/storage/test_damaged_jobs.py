@@ -2,8 +2,15 @@
 
 import logging
 
-import msgspec
 import pytest
+from support.raw_jobs import (
+    LARGE,
+    change_state,
+    drop_spec,
+    put_garbage_for_state,
+    put_spec,
+    spec_of,
+)
 from support.stored_jobs import Store, a_new_job
 
 from antq_actors.errors import JobNotFound, NotCancellable, StorageError
@@ -34,12 +41,15 @@ class RawStore(Store):
     def put(self, table, key, value):
         self.env.write(lambda txn: txn.put(key, value, db=getattr(self.env.tables, table)))
 
+    def change(self, how, id_, *args, **fields):
+        self.env.write(lambda txn: how(txn, self.env.tables, id_, *args, **fields))
+
     def drop(self, table, key):
         self.env.write(lambda txn: txn.delete(key, db=getattr(self.env.tables, table)))
 
 
 def state_is_garbage(store, id_):
-    store.put("jobs", keys.job_key(id_), b"\x00garbage")
+    store.change(put_garbage_for_state, id_)
 
 
 def state_is_empty(store, id_):
@@ -51,36 +61,50 @@ def state_is_gone(store, id_):
 
 
 def state_says_something_else(store, id_):
-    record = store.bytes_of("jobs", keys.job_key(id_))
-    state, digest = encoding.decode_job(record)
+    state = encoding.decode_job(store.bytes_of("jobs", keys.job_key(id_))).state
     other = Status.COMPLETED if state.status is not Status.COMPLETED else Status.FAILED
-    changed = msgspec.structs.replace(state, status=other)
-    store.put("jobs", keys.job_key(id_), encoding.encode_job(changed, digest))
+    store.change(change_state, id_, status=other)
 
 
 def spec_is_garbage(store, id_):
-    store.put("payloads", keys.job_key(id_), b"\xff\xffgarbage")
+    store.change(put_spec, id_, b"\xff\xffgarbage")
 
 
 def spec_has_a_flipped_bit(store, id_):
-    payload = bytearray(store.bytes_of("payloads", keys.job_key(id_)))
-    payload[-3] ^= 1
-    store.put("payloads", keys.job_key(id_), bytes(payload))
+    spec = bytearray(store.env.read(lambda txn: spec_of(txn, store.env.tables, id_)))
+    spec[-3] ^= 1
+    store.change(put_spec, id_, bytes(spec))
 
 
 def spec_is_gone(store, id_):
-    store.drop("payloads", keys.job_key(id_))
+    store.change(drop_spec, id_)
 
 
 STATES = [state_is_garbage, state_is_empty, state_is_gone, state_says_something_else]
 SPECS = [spec_is_garbage, spec_has_a_flipped_bit, spec_is_gone]
 
 
-@pytest.mark.parametrize("damage", [*STATES, *SPECS])
+def of_jobs(*damages):
+    """Each of the damages, to jobs whose specs are in their records and to jobs with large ones.
+
+    A job with a small spec is gone with its record.
+    """
+    return pytest.mark.parametrize(
+        ("damage", "text"),
+        [
+            (damage, text)
+            for damage in damages
+            for text in ("", LARGE)
+            if text or damage not in (state_is_empty, state_is_gone)
+        ],
+    )
+
+
+@of_jobs(*STATES, *SPECS)
 def test_a_damaged_job_is_failed_when_its_turn_comes_and_the_others_are_claimed(
-    store, damage, caplog
+    store, damage, text, caplog
 ):
-    store.insert_many([a_new_job({"n": n}, unique=("n",)) for n in range(3)])
+    store.insert_many([a_new_job({"n": n, "text": text}, unique=("n",)) for n in range(3)])
     damage(store, 2)
     assert store.findings() != []
 
@@ -101,9 +125,9 @@ def test_a_damaged_job_is_failed_when_its_turn_comes_and_the_others_are_claimed(
     assert store.claim(limit=9, now=6) == []
 
 
-@pytest.mark.parametrize("damage", STATES)
-def test_its_error_says_what_was_found_and_its_arguments_are_kept(store, damage):
-    store.insert(a_new_job({"n": 7}))
+@of_jobs(*STATES)
+def test_its_error_says_what_was_found_and_its_arguments_are_kept(store, damage, text):
+    store.insert(a_new_job({"n": 7, "text": text}))
     damage(store, 1)
 
     assert store.claim(limit=1, now=5) == []
@@ -111,13 +135,38 @@ def test_its_error_says_what_was_found_and_its_arguments_are_kept(store, damage)
     job = store.get(1)
     (error,) = job.errors
     assert "(its record was " in error.error
-    assert display.display_args(job.spec.args) == {"n": 7}
+    assert display.display_args(job.spec.args) == {"n": 7, "text": text}
     assert store.findings() == []
 
 
-@pytest.mark.parametrize("damage", [*STATES, *SPECS])
-def test_a_damaged_job_is_listed_with_the_others_before_anyone_met_it(store, damage):
-    store.insert_many([a_new_job({"n": n}) for n in range(3)])
+def test_its_error_does_not_quote_its_arguments(store):
+    store.insert(a_new_job({"password": "secret"}))
+    state_is_garbage(store, 1)
+
+    store.claim(limit=1, now=5)
+
+    (error,) = store.get(1).errors
+    assert b"garbage".hex() in error.error
+    assert b"secret".hex() not in error.error
+
+
+@pytest.mark.parametrize("damage", [state_is_empty, state_is_gone])
+def test_of_a_small_job_without_its_record_nothing_is_left(store, damage, caplog):
+    store.insert_many([a_new_job({"n": n}, unique=("n",)) for n in range(3)])
+    damage(store, 2)
+
+    claimed = store.claim(limit=2, now=5)
+
+    assert [job.id for job in claimed] == [1, 3]
+    assert "a job 2 that does not exist" in caplog.text
+    assert store.ids(Filter()) == [1, 3]
+    assert store.count(None, "mail") == 2
+    assert store.findings() == []
+
+
+@of_jobs(*STATES, *SPECS)
+def test_a_damaged_job_is_listed_with_the_others_before_anyone_met_it(store, damage, text):
+    store.insert_many([a_new_job({"n": n, "text": text}) for n in range(3)])
     damage(store, 2)
 
     listed = [raw.decode() for raw in store.page(Filter(frozenset([Status.ENQUEUED])))]
@@ -128,11 +177,11 @@ def test_a_damaged_job_is_listed_with_the_others_before_anyone_met_it(store, dam
         encoding.as_job(job, display.display_args(job.spec.args))
 
 
-@pytest.mark.parametrize("damage", STATES)
+@of_jobs(*STATES)
 def test_the_outcome_of_a_running_job_that_was_damaged_is_dropped_and_the_others_count(
-    store, damage
+    store, damage, text
 ):
-    store.insert_many([a_new_job() for _ in range(3)])
+    store.insert_many([a_new_job({"text": text}) for _ in range(3)])
     store.claim(limit=3)
     damage(store, 2)
 
@@ -144,9 +193,9 @@ def test_the_outcome_of_a_running_job_that_was_damaged_is_dropped_and_the_others
     assert store.ids(Filter(frozenset([Status.RUNNING]))) in ([], [2])
 
 
-@pytest.mark.parametrize("damage", STATES[:2])
-def test_the_rescue_of_a_node_goes_on_over_a_damaged_job(store, damage):
-    store.insert_many([a_new_job() for _ in range(3)])
+@of_jobs(*STATES[:2])
+def test_the_rescue_of_a_node_goes_on_over_a_damaged_job(store, damage, text):
+    store.insert_many([a_new_job({"text": text}) for _ in range(3)])
     store.claim(limit=3)
     damage(store, 2)
 
@@ -156,9 +205,9 @@ def test_the_rescue_of_a_node_goes_on_over_a_damaged_job(store, damage):
     assert store.findings() == []
 
 
-@pytest.mark.parametrize("damage", STATES[:2])
-def test_a_damaged_job_can_be_deleted_retried_and_not_cancelled(store, damage):
-    store.insert_many([a_new_job({"n": n}) for n in range(3)])
+@of_jobs(*STATES[:2])
+def test_a_damaged_job_can_be_deleted_retried_and_not_cancelled(store, damage, text):
+    store.insert_many([a_new_job({"n": n, "text": text}) for n in range(3)])
     for id_ in (1, 2, 3):
         damage(store, id_)
 
@@ -170,7 +219,7 @@ def test_a_damaged_job_can_be_deleted_retried_and_not_cancelled(store, damage):
     with pytest.raises(JobNotFound):
         store.get(1)
     (job,) = store.claim(limit=3)
-    assert values.load_args(job.spec.args) == {"n": 1}
+    assert values.load_args(job.spec.args) == {"n": 1, "text": text}
     assert [found for found in store.findings() if "job 3" not in found] == []
 
 

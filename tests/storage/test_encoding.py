@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import datetime as dt
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from antq_actors.errors import StorageError
+from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Status, StoredJob
 from antq_actors.jobs.unique import Unique
 from antq_actors.storage.format import encoding, values
@@ -42,9 +44,67 @@ entries = st.builds(ErrorEntry, st.integers(0, 99), st.text(), texts, instants, 
 
 @given(states, st.none() | st.binary(min_size=16, max_size=16), specs, entries)
 def test_records_come_back_as_they_were(state, digest, spec, entry):
-    assert encoding.decode_job(encoding.encode_job(state, digest)) == (state, digest)
+    packed = encoding.encode_spec(spec)
+    assert encoding.decode_job(encoding.encode_job(state, digest)) == (state, digest, b"")
+    assert encoding.decode_job(encoding.encode_job(state, digest, packed)) == (
+        *(state, digest),
+        packed,
+    )
     assert encoding.decode_spec(encoding.encode_spec(spec)) == spec
     assert encoding.decode_error(encoding.encode_error(entry)) == entry
+
+
+def test_the_record_of_a_plain_job_has_the_bytes_it_always_had():
+    """Fields that come to the end of a state must not make it longer where they say nothing."""
+    state = lifecycle.create(queue_name="mail", now=7, due=None, priority=0, max_attempts=3)
+
+    assert encoding.encode_job(state, None, b"spec") == (
+        b"\x00\x1d\x00\x9f\xa8enqueued\xa4mail\x00\x03\x07\x07\x00\x00\x00\x00\x00\xc2\xc2\x00\xc0spec"
+    )
+
+
+class GrownState(JobState, frozen=True, array_like=True, gc=False):
+    """A state as a later release may have it."""
+
+    gate: bytes | None = None
+    ticket: int = 0
+
+
+@given(states)
+def test_a_state_may_grow_at_its_end(state):
+    grown = msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=GrownState)
+
+    assert (grown.gate, grown.ticket) == (None, 0)
+    fields = JobState.__struct_fields__
+    assert [getattr(grown, name) for name in fields] == [getattr(state, name) for name in fields]
+
+
+def test_specs_are_split_from_heads_that_are_equal_differ_or_are_missing():
+    state = lifecycle.create(queue_name="mail", now=7, due=None, priority=0, max_attempts=3)
+    one, two = encoding.encode_job(state, None), encoding.encode_job(state, b"d" * 16)
+
+    assert encoding.split_records([one + b"a", one + b"bc", one]) == (
+        [one, one, one],
+        [b"a", b"bc", b""],
+    )
+    assert encoding.split_records([one + b"a", two + b"b", None, one, b""]) == (
+        [one, two, None, one, b""],
+        [b"a", b"b", b"", b"", b""],
+    )
+    assert encoding.split_records([]) == ([], [])
+
+
+def test_a_spec_is_in_the_record_up_to_a_size():
+    state = lifecycle.create(queue_name="mail", now=7, due=None, priority=0, max_attempts=3)
+    signer = encoding.Signer()
+
+    for size, is_inline in ((0, True), (encoding.MOST_INLINE_BYTES, False)):
+        spec = JobSpec("shop:Mail", b"x" * size, 7)
+        record, payload = encoding.encode_new(state, spec, signer)
+        signed = signer.sign(encoding.encode_spec(spec))
+        assert (encoding.spec_in(record), payload) == (
+            (signed, b"") if is_inline else (b"", signed)
+        )
 
 
 def test_an_error_whose_texts_are_no_utf8_can_be_stored():

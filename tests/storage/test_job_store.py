@@ -12,7 +12,7 @@ from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Re
 from antq_actors.jobs.state import ACTIVE, ErrorEntry, Status
 from antq_actors.storage.format.records import Filter, Settlement, Span
 from antq_actors.storage.jobs import job_store
-from antq_actors.storage.lmdb.keys import LARGEST_ID
+from antq_actors.storage.lmdb.keys import COUNT, LARGEST_ID, keys_with
 from antq_actors.storage.lmdb.open_stores import open_environment
 
 SECOND = 1_000_000
@@ -439,10 +439,11 @@ def test_deleting_leaves_nothing_behind(env, store):
     left = env.read(
         lambda txn: {
             name: txn.stat(getattr(tables, name))["entries"]
-            for name in ("jobs", "payloads", "errors", "index", "listing", "unique", "counts")
+            for name in ("jobs", "payloads", "errors", "index", "unique")
         }
     )
     assert set(left.values()) == {0}
+    assert env.read(lambda txn: list(keys_with(txn, tables.meta, COUNT))) == []
 
 
 def test_pruning_takes_the_ended_before_an_instant_and_no_more_than_the_limit(store):

@@ -6,6 +6,7 @@ from itertools import takewhile
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.raw_jobs import LARGE, put_garbage_for_state, put_spec
 from support.stored_jobs import Store, a_new_job
 
 from antq_actors.errors import AlreadyExists, NotCancellable, NotRetryable
@@ -23,7 +24,6 @@ from antq_actors.jobs.state import ACTIVE, ENDED, Status, StoredJob
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.writer import ISOLATION_MICROSECONDS
-from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.open_stores import open_environment
 
 FAILED = Status.FAILED
@@ -45,6 +45,10 @@ outcomes = st.sampled_from(
         GivenBack(),
     ]
 )
+
+
+def put_garbage_for_spec(txn, tables, id_):
+    put_spec(txn, tables, id_, b"\xc1 garbage")
 
 
 class JobStoreModel(RuleBasedStateMachine):
@@ -102,11 +106,12 @@ class JobStoreModel(RuleBasedStateMachine):
         ahead=st.none() | st.integers(0, 10),
         max_attempts=st.integers(1, 2),
         unique=uniques,
+        text=st.sampled_from(["", LARGE]),
     )
-    def insert(self, queue, n, priority, ahead, max_attempts, unique):  # noqa: PLR0917 - drawn by name
+    def insert(self, queue, n, priority, ahead, max_attempts, unique, text):  # noqa: PLR0917 - drawn by name
         names, statuses = unique or (None, ())
         new = a_new_job(
-            {"n": n},
+            {"n": n, "text": text},
             now=self.now,
             queue=queue,
             due=None if ahead is None else self.now + ahead,
@@ -191,8 +196,8 @@ class JobStoreModel(RuleBasedStateMachine):
             or any(j.state.isolated for j in due)
         ):
             return None
-        key, db = keys.job_key(due[1].id), getattr(self.env.tables, table)
-        self.env.write(lambda txn: txn.put(key, b"\xc1 garbage", db=db))
+        put = put_garbage_for_state if table == "jobs" else put_garbage_for_spec
+        self.env.write(lambda txn: put(txn, self.env.tables, due[1].id))
         return due[1]
 
     def is_failed_and_deleted(self, damaged):
@@ -371,7 +376,6 @@ class JobStoreModel(RuleBasedStateMachine):
         self.env.close()
         self.env = open_environment(self.directory.name, durable=False)
         self.store = Store(self.env).has_nodes(1, 2)
-        self.isolated = {}
 
     # ---- what always holds ----------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from unittest.mock import patch
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import replace
+from support.raw_jobs import LARGE, change_state, drop_spec, put_spec, record_of, spec_of
 from support.stored_jobs import a_new_job
 
 from antq_actors.jobs import lifecycle
@@ -35,6 +35,11 @@ def record_is_garbage(txn, tables, id_):
     txn.put(keys.job_key(id_), b"\x00garbage", db=tables.jobs)
 
 
+def head_is_cut_short(txn, tables, id_):
+    head = encoding.head_in(record_of(txn, tables, id_))
+    txn.put(keys.job_key(id_), head[:-2], db=tables.jobs)
+
+
 def record_is_empty(txn, tables, id_):
     txn.put(keys.job_key(id_), b"", db=tables.jobs)
 
@@ -44,32 +49,31 @@ def record_is_gone(txn, tables, id_):
 
 
 def record_says_that_it_has_ended(txn, tables, id_):
-    changes(txn, tables, id_, lambda state: replace(state, status=Status.COMPLETED))
+    change_state(txn, tables, id_, status=Status.COMPLETED)
 
 
 def its_run_is_to_be_isolated(txn, tables, id_):
-    changes(txn, tables, id_, lambda state: replace(state, isolated=True))
+    change_state(txn, tables, id_, isolated=True)
 
 
 def it_was_claimed_again(txn, tables, id_):
-    changes(txn, tables, id_, lambda state: replace(state, execution=state.execution + 1))
+    change_state(txn, tables, id_, execution=2)
 
 
 def it_is_being_cancelled(txn, tables, id_):
-    changes(txn, tables, id_, lambda state: replace(state, cancelling=True))
+    change_state(txn, tables, id_, cancelling=True)
 
 
 def spec_is_garbage(txn, tables, id_):
-    txn.put(keys.job_key(id_), b"\xff\xffgarbage", db=tables.payloads)
+    put_spec(txn, tables, id_, b"\xff\xffgarbage")
 
 
 def spec_is_gone(txn, tables, id_):
-    txn.delete(keys.job_key(id_), db=tables.payloads)
+    drop_spec(txn, tables, id_)
 
 
 def spec_has_no_checksum(txn, tables, id_):
-    payload = txn.get(keys.job_key(id_), db=tables.payloads) or b""
-    txn.put(keys.job_key(id_), encoding.contents(payload), db=tables.payloads)
+    put_spec(txn, tables, id_, encoding.contents(spec_of(txn, tables, id_)))
 
 
 def index_names_it_twice(txn, tables, id_):
@@ -88,14 +92,9 @@ def index_names_it_elsewhere(txn, tables, id_):
     index_names_it_twice(txn, tables, id_)
 
 
-def changes(txn, tables, id_, change):
-    key = keys.job_key(id_)
-    state, digest = encoding.decode_job(txn.get(key, db=tables.jobs))
-    txn.put(key, encoding.encode_job(change(state), digest), db=tables.jobs)
-
-
 WAITING_DAMAGES = [
     record_is_garbage,
+    head_is_cut_short,
     record_is_empty,
     record_is_gone,
     record_says_that_it_has_ended,
@@ -109,6 +108,7 @@ WAITING_DAMAGES = [
 ]
 RUNNING_DAMAGES = [
     record_is_garbage,
+    head_is_cut_short,
     record_is_empty,
     record_is_gone,
     record_says_that_it_has_ended,
@@ -120,8 +120,11 @@ RUNNING_DAMAGES = [
 
 # Mostly nothing is wrong: the point is what runs of sound jobs become around the others.
 new_jobs = st.builds(
-    lambda n, now, **options: a_new_job({"n": n}, now=now, max_attempts=2, **options),
+    lambda n, text, now, **options: a_new_job(
+        {"n": n, "text": text}, now=now, max_attempts=2, **options
+    ),
     n=st.integers(0, 30),
+    text=st.sampled_from(["", "", "", LARGE]),
     now=st.just(0) | st.integers(0, 5),
     due=st.none() | st.sampled_from([None, None, NOW - 1, NOW, NOW + 1]),
     priority=st.just(0) | st.sampled_from([0, 0, 1]),
@@ -140,6 +143,17 @@ outcomes = st.lists(
 )
 
 # ---- both ways, and what they leave -------------------------------------------------------------
+
+
+def with_a_row_for_each_ended_job(index):
+    """Jobs that ended together share a row, which has the key of the first of them."""
+    apart = [
+        (keys.without_id(key) + id_, id_)
+        for key, row in index
+        if key.startswith(keys.ENDS)
+        for id_ in keys.ids_in(row)
+    ]
+    return [each for each in index if not each[0].startswith(keys.ENDS)] + sorted(apart)
 
 
 class OneOfTwo:
@@ -178,7 +192,9 @@ class OneOfTwo:
             tables = self._env.tables
             return {name: list(txn.cursor(getattr(tables, name))) for name in TABLE_NAMES}
 
-        return self._env.read(run)
+        found = self._env.read(run)
+        found["index"] = with_a_row_for_each_ended_job(found["index"])
+        return found
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from support.raw_jobs import change_state, put_garbage_for_state, spec_of
 from support.stored_jobs import Store, a_new_job
 
 from antq_actors.jobs import lifecycle
@@ -42,8 +43,8 @@ def an_old_job(store, errors, *, attempts=0):
 
     def write(txn):
         table = store.env.tables
-        record = b"\x00" + msgspec.msgpack.encode(fields)
-        txn.put(keys.job_key(1), record, db=table.jobs)
+        head = encoding.head_of(msgspec.msgpack.encode(fields), b"")
+        txn.put(keys.job_key(1), head + spec_of(txn, table, 1), db=table.jobs)
         for number in range(errors):
             entry = ErrorEntry(number + 1, f"error {number + 1}", None, number + 1)
             txn.put(keys.error_key(1, number), encoding.encode_error(entry), db=table.errors)
@@ -175,7 +176,7 @@ def test_a_job_of_an_earlier_release_is_deleted_with_all_its_errors(store, way):
 def test_a_damaged_job_of_many_errors_is_failed_with_the_newest_and_the_first(env, count):
     store = Store(env).has_nodes(1)
     a_job_that_failed(store, count)
-    env.write(lambda txn: txn.put(keys.job_key(1), b"\x00garbage", db=env.tables.jobs))
+    env.write(lambda txn: put_garbage_for_state(txn, env.tables, 1))
 
     claim = job_store.write(env, lambda store: store.work("mail", [], node=1, limit=1, now=99))
 
@@ -210,9 +211,7 @@ def test_a_job_with_an_impossible_number_of_errors_is_failed(env, errors):
     store = Store(env).has_nodes(1)
     store.insert(a_new_job(max_attempts=100))
     (job,) = store.claim()
-    state = msgspec.structs.replace(job.state, errors=errors)
-    record = encoding.encode_job(state, None)
-    env.write(lambda txn: txn.put(keys.job_key(1), record, db=env.tables.jobs))
+    env.write(lambda txn: change_state(txn, env.tables, job.id, errors=errors))
 
     job_store.write(env, lambda store: store.settle(Settlement(1, 1, FAILS), now=5))
 

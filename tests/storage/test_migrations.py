@@ -1,35 +1,28 @@
 """A store of an older format becomes one of the present, wherever it is interrupted."""
 
-import collections
-import datetime as dt
-import decimal
-import fractions
-import lzma
-import pathlib
-import pickle
-import uuid
-import zoneinfo
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from other_process import HOLD_OPEN, OtherProcess
-from support.apps import settled
-from support.exact import exact
+from support.older_stores import names_of_tables, write_as
+from support.raw_jobs import LARGE, put_garbage_for_state, spec_of
 from support.stored_jobs import Store, a_new_job
 
-from antq_actors import AlreadyExists, AntQ, Unique, Worker, maintenance
-from antq_actors.errors import StorageError
-from antq_actors.jobs.outcome import Failed
-from antq_actors.jobs.state import ErrorEntry
+from antq_actors import maintenance
+from antq_actors.errors import StorageError, StorageFull
+from antq_actors.jobs.outcome import Cancelled, Completed, Failed, Snoozed
+from antq_actors.jobs.state import ErrorEntry, Status
 from antq_actors.storage.admin import migrate
 from antq_actors.storage.admin.migrate import FORMAT, FORMAT_KEY, Migration, Step
-from antq_actors.storage.format import display, encoding, values
-from antq_actors.storage.format.encoding import Signer
-from antq_actors.storage.format.records import Filter, Settlement
+from antq_actors.storage.format import encoding
+from antq_actors.storage.format.records import Claim, Filter, Settlement
+from antq_actors.storage.jobs import job_store
 from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.keys import FURTHER_TABLES, TABLE_NAMES
 from antq_actors.storage.lmdb.open_stores import open_environment
 
 
@@ -42,15 +35,7 @@ def an_open_store_of_format_1(path, jobs):
     """What the first release wrote: specs stood bare."""
     env = open_environment(path, durable=False)
     Store(env).insert_many([a_new_job({"n": n}) for n in range(jobs)])
-
-    def unseal(txn):
-        for id_ in range(1, jobs + 1):
-            key = keys.job_key(id_)
-            bare = encoding.contents(txn.get(key, db=env.tables.payloads))
-            txn.put(key, bare, db=env.tables.payloads)
-        txn.put(FORMAT_KEY, b"1", db=env.tables.meta)
-
-    env.write(unseal)
+    write_as(env, 1)
     return env
 
 
@@ -60,13 +45,13 @@ def format_of(env):
 
 def sealed(env):
     def count(txn):
-        cursor = txn.cursor(env.tables.payloads)
-        return sum(encoding.is_protected(value) for _, value in cursor)
+        ids = [keys.id_at_end(key) for key in keys.keys_from(txn, env.tables.jobs)]
+        return sum(encoding.is_protected(spec_of(txn, env.tables, id_)) for id_ in ids)
 
     return env.read(count)
 
 
-def test_a_small_store_is_migrated_when_it_is_opened(tmp_path, caplog):
+def test_a_store_is_migrated_when_it_is_opened(tmp_path, caplog):
     a_store_of_format_1(tmp_path, 5)
 
     env = open_environment(tmp_path)
@@ -78,39 +63,93 @@ def test_a_small_store_is_migrated_when_it_is_opened(tmp_path, caplog):
     env.close()
 
 
-def test_a_large_store_is_refused_with_the_command_that_migrates_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(migrate, "_A_MOMENT", 4)
+def test_who_only_looks_is_refused_with_the_command_that_migrates_it(tmp_path):
     a_store_of_format_1(tmp_path, 5)
 
-    with pytest.raises(StorageError, match=rf"5 jobs.*`antq migrate --path {tmp_path}`"):
-        open_environment(tmp_path)
+    for look in (maintenance.verify, lambda path: maintenance.backup(path, tmp_path / "copy")):
+        with pytest.raises(StorageError, match=rf"has to be .*`antq migrate --path {tmp_path}`"):
+            look(tmp_path)
 
-    env = open_environment(tmp_path, migrate=True)
-    assert (format_of(env), sealed(env)) == (FORMAT, 5)
-    env.close()
-    open_environment(tmp_path).close()
+    maintenance.migrate(tmp_path)
+    assert maintenance.verify(tmp_path) == []
 
 
-def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_opens_it(tmp_path, monkeypatch):
+def test_its_progress_is_logged_every_few_seconds(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(migrate, "BATCH", 2)
-    env = an_open_store_of_format_1(tmp_path, 5)
+    env = an_open_store_of_format_1(tmp_path, 15)
+    seconds = iter(range(1000))
+
+    Migration(env._env, env.tables, tmp_path, clock=lambda: next(seconds)).run(env.write)
+
+    lines = [record.getMessage() for record in caplog.records]
+    assert f"{tmp_path}: format 3 to 4, part 1 of 5: 10 of 15 jobs" in lines
+    assert len([line for line in lines if "format 3 to 4, part" in line]) == 3
+    assert lines[-1] == f"{tmp_path} has format {FORMAT} now, with 15 jobs"
+    env.close()
+
+
+@pytest.mark.parametrize("nth", range(1, 12))
+def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_looks_at_it(
+    tmp_path, monkeypatch, nth
+):
+    monkeypatch.setattr(migrate, "BATCH", 2)
+    env = an_open_store_of_format_1(tmp_path, 9)
     batches = []
 
-    def fail_at_the_third(work):
+    def fail_at_the_nth(work):
         batches.append(work)
-        if len(batches) == 3:
+        if len(batches) == nth:
             raise KeyboardInterrupt
         return env.write(work)
 
     with pytest.raises(KeyboardInterrupt):
-        Migration(env._env, env.tables, tmp_path).run(fail_at_the_third)
+        Migration(env._env, env.tables, tmp_path).run(fail_at_the_nth)
     env.close()
 
-    with pytest.raises(
-        StorageError, match=rf"is being brought from format 1 to {FORMAT}.*antq migrate"
-    ):
-        open_environment(tmp_path)
-    env = open_environment(tmp_path, migrate=True)
+    begun = r"is being brought from format \d to" if nth > 1 else "has to be brought from format 1"
+    with pytest.raises(StorageError, match=rf"{begun}.*antq migrate"):
+        maintenance.verify(tmp_path)
+    env = open_environment(tmp_path)
+    assert (format_of(env), sealed(env)) == (FORMAT, 9)
+    assert Store(env).findings() == []
+    env.close()
+
+
+def test_from_its_first_batch_on_an_older_release_refuses_the_store(tmp_path):
+    env = an_open_store_of_format_1(tmp_path, 5)
+
+    def fail_at_the_second(work, batches=[]):  # noqa: B006 - it counts
+        batches.append(work)
+        if len(batches) == 2:
+            raise KeyboardInterrupt
+        return env.write(work)
+
+    with pytest.raises(KeyboardInterrupt):
+        Migration(env._env, env.tables, tmp_path).run(fail_at_the_second)
+
+    with pytest.raises(StorageError, match=rf"newer antq_actors \(format {FORMAT}; .* up to 3\)"):
+        Migration(env._env, env.tables, tmp_path, migrate.STEPS[:2])
+    env.close()
+
+
+def test_a_disk_that_is_full_is_an_error_after_which_it_goes_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(migrate, "BATCH", 2)
+    env = an_open_store_of_format_1(tmp_path, 5)
+    env.close()
+    one_batch, left = Migration._one_batch, [4]
+
+    def full_at_the_fifth(*arguments):
+        if not left[0]:
+            raise StorageFull("the disk is full")
+        left[0] -= 1
+        return one_batch(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Migration, "_one_batch", full_at_the_fifth)
+        with pytest.raises(StorageFull, match="the disk is full"):
+            open_environment(tmp_path)
+
+    env = open_environment(tmp_path)
     assert (format_of(env), sealed(env)) == (FORMAT, 5)
     assert Store(env).findings() == []
     env.close()
@@ -119,7 +158,7 @@ def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_opens_it(tmp_p
 def test_a_migration_that_needs_more_room_than_the_map_has_enlarges_it(tmp_path):
     a_store_of_format_1(tmp_path, 3_000)
 
-    env = open_environment(tmp_path, migrate=True, map_size=2**16)
+    env = open_environment(tmp_path, map_size=2**16)
 
     assert (format_of(env), sealed(env)) == (FORMAT, 3_000)
     assert Store(env).findings() == []
@@ -132,19 +171,18 @@ def test_several_steps_are_done_in_order_each_once(tmp_path):
     steps = [
         *migrate.STEPS,
         Step("a", lambda *_: done.append("a")),
-        Step("b", lambda *_: done.append("b")),
+        Step("b", lambda *_: done.append("b"), lambda *_: done.append("c")),
     ]
 
     Migration(env._env, env.tables, tmp_path, steps).run(env.write)
     Migration(env._env, env.tables, tmp_path, steps).run(env.write)
 
-    assert done == ["a", "b"]
+    assert done == ["a", "b", "c"]
     assert format_of(env) == FORMAT + 2
     env.close()
 
 
-def test_a_large_store_of_format_2_is_migrated_at_once_and_keeps_its_jobs(tmp_path, monkeypatch):
-    monkeypatch.setattr(migrate, "_A_MOMENT", 2)
+def test_a_store_of_format_2_keeps_its_jobs(tmp_path):
     a_store_of_format_2(tmp_path, 5)
 
     env = open_environment(tmp_path)
@@ -159,22 +197,156 @@ def test_a_large_store_of_format_2_is_migrated_at_once_and_keeps_its_jobs(tmp_pa
 
 
 def a_store_of_format_2(path, jobs):
-    """What the release before this one wrote: no job had a start, and no error a type."""
+    """What the release before format 3 wrote: no job had a start, and no error a type."""
     env = open_environment(path, durable=False)
     store = Store(env).has_nodes(1)
     store.insert_many([a_new_job({"n": n}) for n in range(jobs)])
     (job,) = store.claim(now=1)
     store.settle(Settlement(job.id, 1, Failed("no", "trace", 0.0, "ValueError")), now=2)
-
-    def write_as_format_2(txn):
-        for table, skipped in ((env.tables.jobs, 1), (env.tables.errors, 0)):
-            for key, value in list(txn.cursor(table)):
-                *fields, _ = msgspec.msgpack.decode(value[skipped:])
-                txn.put(key, value[:skipped] + msgspec.msgpack.encode(fields), db=table)
-        txn.put(FORMAT_KEY, b"2", db=env.tables.meta)
-
-    env.write(write_as_format_2)
+    write_as(env, 2)
     env.close()
+
+
+@pytest.mark.parametrize("format_", [1, 2, 3])
+def test_a_migrated_store_has_the_tables_of_a_new_one_and_those_of_older_ones_are_empty(
+    tmp_path, format_
+):
+    env = open_environment(tmp_path / "new", durable=False)
+    made = names_of_tables(env)
+    env.close()
+    env = open_environment(tmp_path / "old", durable=False)
+    store = Store(env).has_nodes(1)
+    store.insert_many([a_new_job({"n": 1}, due=5), a_new_job({"text": LARGE})])
+    write_as(env, format_)
+    assert names_of_tables(env) == {*TABLE_NAMES, "listing", "counts"}
+    env.close()
+
+    env = open_environment(tmp_path / "old", durable=False)
+
+    assert made == {*TABLE_NAMES, *FURTHER_TABLES}
+    assert names_of_tables(env) == {*made, "listing", "counts"}
+    older = [env._env.open_db(name) for name in (b"listing", b"counts")]
+    assert [env.read(lambda txn, db=db: txn.stat(db)["entries"]) for db in older] == [0, 0]
+    env.close()
+
+
+# ---- any store ------------------------------------------------------------------------------
+
+new_jobs = st.builds(
+    a_new_job,
+    st.fixed_dictionaries({"n": st.integers(0, 5), "text": st.sampled_from(["", "", LARGE])}),
+    now=st.integers(0, 5),
+    queue=st.sampled_from(["mail", "mail2", "ä"]),
+    due=st.none() | st.integers(0, 9),
+    priority=st.sampled_from([0, 0, -1, 7]),
+    max_attempts=st.integers(1, 2),
+    unique=st.sampled_from([None, ("n",)]),
+)
+outcomes = st.sampled_from(
+    [Completed(), Completed(), Failed("no", "trace", 9.0), Cancelled("enough"), Snoozed(9.0)]
+)
+rounds = st.lists(
+    st.tuples(st.sampled_from(["mail", "mail2", "ä"]), st.integers(0, 9), st.lists(outcomes)),
+    max_size=6,
+)
+
+
+def a_random_store(env, news, steps, deleted):
+    store = Store(env).has_nodes(1, 2)
+    store.insert_many(news)
+    for now, (queue, limit, ends) in enumerate(steps, 10):
+        claimed = store.claim(limit=limit, now=now, queue=queue, node=1 + now % 2)
+        settlements = [
+            Settlement(job.id, job.state.execution, outcome)
+            for job, outcome in zip(claimed, ends, strict=False)
+        ]
+        store.work(queue, settlements, node=1, limit=0, now=now)
+    for id_ in deleted:
+        if id_ in store.ids(Filter()):
+            store.delete(id_)
+    store.set_paused("mail2", paused=True)
+    return store
+
+
+def shown(store):
+    """Everything that can be asked about jobs."""
+    filters = [Filter(frozenset([status])) for status in Status]
+    queues = store.known_queues()
+    return (
+        [raw.decode() for raw in store.page(Filter())],
+        [store.ids(each) for each in filters],
+        {queue: (store.counts(queue), store.facts(queue, 12)) for queue in queues},
+        store.running_by_node(),
+    )
+
+
+def as_format_2_would_show(jobs):
+    return [
+        job._replace(
+            state=msgspec.structs.replace(job.state, started_at=None),
+            errors=tuple(each._replace(error_type=None) for each in job.errors),
+        )
+        for job in jobs
+    ]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(new_jobs, max_size=12),
+    rounds,
+    st.lists(st.integers(1, 12), max_size=3),
+    st.integers(1, 3),
+    st.integers(1, 5),
+)
+def test_every_job_of_any_store_is_afterwards_what_it_was(news, steps, deleted, format_, batch):
+    with tempfile.TemporaryDirectory() as path, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(migrate, "BATCH", batch)
+        env = open_environment(path, durable=False)
+        before = shown(a_random_store(env, news, steps, deleted))
+        write_as(env, format_)
+        env.close()
+
+        env = open_environment(path, durable=False)
+
+        store = Store(env)
+        after = shown(store)
+        jobs = before[0] if format_ == 3 else as_format_2_would_show(before[0])
+        assert after == (jobs, *before[1:])
+        assert store.findings() == []
+        ended = sum(store.count([status]) for status in ("completed", "failed", "cancelled"))
+        assert store.prune(finished_before=99, limit=99) == ended
+        env.close()
+
+
+def test_damaged_jobs_stay_as_they_are_and_stop_no_migration(tmp_path):
+    stray = keys.lane(Status.COMPLETED, "mail") + b"short"
+    env = open_environment(tmp_path, durable=False)
+    store = Store(env).has_nodes(1)
+    store.insert_many([a_new_job({"n": n}) for n in range(4)])
+    for job in store.claim(limit=3):
+        store.end(job, Completed(), now=5)
+    for id_ in (2, 4):
+        env.write(lambda txn, id_=id_: put_garbage_for_state(txn, env.tables, id_))
+    write_as(env, 3)
+    of_2 = keys.work_key(keys.lane(Status.COMPLETED, "mail"), 5, 2)
+    for key in (stray, of_2):
+        env.write(lambda txn, key=key: txn.put(key, b"", db=env.tables.index))
+    env.close()
+
+    env = open_environment(tmp_path, durable=False)
+
+    def do(verb):  # Store's verbs check the tables after each
+        return job_store.write(env, verb)
+
+    assert [job.id for job in do(lambda store: store.page(Filter()))] == [1, 2, 3, 4]
+    assert do(lambda store: store.work("mail", [], node=1, limit=9, now=6)) == Claim([], None)
+    assert do(lambda store: store.get(4)).state.status is Status.FAILED
+    assert do(lambda store: store.prune(finished_before=9, limit=9)) == 4
+    assert Store(env).findings() == [f"index: {stray!r} belongs to no job"]
+    env.close()
+
+
+# ---- several processes ----------------------------------------------------------------------
 
 
 def test_a_store_that_another_process_has_open_is_not_migrated(tmp_path):
@@ -185,9 +357,7 @@ def test_a_store_that_another_process_has_open_is_not_migrated(tmp_path):
         env.write(lambda txn: txn.put(FORMAT_KEY, b"1", db=env.tables.meta))
         env.close()
 
-        with pytest.raises(
-            StorageError, match=rf"format 1 to {FORMAT}, and a process of an earlier.*stop"
-        ):
+        with pytest.raises(StorageError, match=r"format 1 to 4, and a process of an earlier.*stop"):
             open_environment(tmp_path)
         with pytest.raises(StorageError, match=r"another process has .* open.*stop"):
             maintenance.migrate(tmp_path)
@@ -221,210 +391,4 @@ def test_of_those_that_open_at_once_one_migrates_and_the_others_wait(tmp_path):
 
     assert format_of(env) == FORMAT
     assert Store(env).findings() == []
-    env.close()
-
-
-# ---- arguments that an earlier release has pickled ----------------------------------------------
-
-NO_UTF8 = "report\udcff.txt"
-PICKLED = {
-    1: {},
-    2: {
-        "n": 1,
-        "x": -0.0,
-        "text": "ü",
-        "list": [1, None, True, [2.5]],
-        "map": {"a": {}},
-        "bytes": b"\0",
-    },
-    3: {
-        "tuple": (1, (2,)),
-        "set": {1, 2},
-        "frozen": frozenset({"a"}),
-        "keys": {1: "a", (2, "b"): ()},
-        "deque": collections.deque([1], 3),
-    },
-    4: {
-        "on": dt.date(2026, 1, 2),
-        "at": dt.datetime(
-            2026, 10, 25, 2, 30, 0, 70_000, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin"), fold=1
-        ),
-        "utc": dt.datetime(1, 1, 1, tzinfo=dt.UTC),
-        "naive": dt.datetime.fromisoformat("9999-12-31T23:59:59.999999"),
-        "time": dt.time(1, 2, 3, 4, tzinfo=dt.timezone(dt.timedelta(minutes=-90), "X")),
-        "for": dt.timedelta(-1, 5, 7),
-    },
-    5: {
-        "price": decimal.Decimal("-0E+5"),
-        "third": fractions.Fraction(-1, 3),
-        "z": complex(-0.0, 2.0),
-        "big": 2**70,
-        "low": -(2**63) - 1,
-        "id": uuid.UUID(int=7),
-        "infinite": decimal.Decimal("Infinity"),
-        "safe": {uuid.UUID(int=8, is_safe=uuid.SafeUUID.safe)},
-        "array": bytearray(b"z"),
-    },
-    6: {
-        "path": pathlib.PurePosixPath("a/b"),
-        "windows": pathlib.PureWindowsPath("c:\\x"),
-        "here": pathlib.Path(),
-        NO_UTF8: [NO_UTF8],
-    },
-    7: {"count": collections.Counter("aab"), "n": 1},
-    8: {
-        "email": "jane@example.com",
-        "at": (dt.date(2026, 1, 2), decimal.Decimal("1.5")),
-    },
-}
-"""The arguments in the store of format 3, by the ids of their jobs. One has what is not plain."""
-
-OPAQUE = 7
-ONLY = 8
-SEEN = {}
-
-
-class Take(Worker, name="old:Take"):
-    def perform(self, job):
-        SEEN[job.id] = exact(job.args)
-
-
-class Only(Worker, name="old:Only", unique=Unique(args=["email", "at"])):
-    def perform(self, job):
-        SEEN[job.id] = exact(job.args)
-
-
-def the_store_of_format_3(path):
-    """Unpack what a release of that format has written, with a job for each of `PICKLED`."""
-    path.mkdir(mode=0o700)
-    packed = Path(__file__).with_name("store_of_format_3.xz").read_bytes()
-    (path / "data.mdb").write_bytes(lzma.decompress(packed))
-    return path
-
-
-def stored_payloads(env):
-    """Return the stored bytes of all specs by the ids of their jobs."""
-    with env._env.begin() as txn:
-        return {keys.id_at_end(key): value for key, value in txn.cursor(env.tables.payloads)}
-
-
-def stored_args(env):
-    return {
-        id_: encoding.decode_spec(encoding.contents(payload)).args
-        for id_, payload in stored_payloads(env).items()
-    }
-
-
-def test_pickled_arguments_are_msgpack_after_a_migration_in_their_types(tmp_path, caplog):
-    env = open_environment(the_store_of_format_3(tmp_path / "store"))
-
-    args = stored_args(env)
-    assert format_of(env) == FORMAT
-    assert f"format {FORMAT - 1} to {FORMAT}: writing arguments as msgpack" in caplog.text
-    assert {id_ for id_, encoded in args.items() if encoded[:1] == values.PICKLED} == {OPAQUE}
-    for id_, encoded in args.items():
-        assert exact(values.load_args(encoded)) == exact(PICKLED[id_])
-        shown = display.display_args(encoded)
-        assert (shown == PICKLED[id_]) is (id_ != OPAQUE)
-    assert "pickled by an earlier release" in repr(display.display_args(args[OPAQUE]))
-    assert Store(env).findings() == []
-    env.close()
-
-
-def test_jobs_of_an_earlier_release_run_with_the_arguments_they_were_given(tmp_path):
-    SEEN.clear()
-
-    with AntQ(the_store_of_format_3(tmp_path / "store")) as app:
-        ended = [settled(app, job).status for job in app.list_jobs()]
-
-    assert ended == ["completed"] * len(PICKLED)
-    assert {id_: exact(args) for id_, args in PICKLED.items()} == SEEN
-
-
-def test_duplicates_of_a_unique_job_of_an_earlier_release_stay_duplicates(tmp_path):
-    path = the_store_of_format_3(tmp_path / "store")
-
-    with AntQ(path, start_queues=False) as app:
-        with pytest.raises(AlreadyExists, match=f"job {ONLY} "):
-            app.enqueue(Only, PICKLED[ONLY])
-        app.enqueue(Only, PICKLED[ONLY] | {"email": "joe@example.com"})
-
-
-def as_written_before(env, change=lambda id_, payload: payload):
-    """Store arguments again as a release of the format before wrote them; close the store."""
-
-    def write(txn):
-        for key, payload in list(txn.cursor(env.tables.payloads)):
-            spec = encoding.decode_spec(encoding.contents(payload))
-            pickled = b"\x01" + pickle.dumps(values.load_args(spec.args), 5)
-            bare = encoding.encode_spec(msgspec.structs.replace(spec, args=pickled))
-            changed = change(keys.id_at_end(key), bare)
-            txn.put(key, changed, db=env.tables.payloads)
-        txn.put(FORMAT_KEY, b"%d" % (FORMAT - 1), db=env.tables.meta)
-
-    env.write(write)
-    payloads = stored_payloads(env)
-    env.close()
-    return payloads
-
-
-KEYS = [b"a" * 32, b"b" * 32]
-
-
-def a_store_of_format_3(path):
-    """Store jobs: with a checksum, with a wrong one, and signed with a key of each of `KEYS`."""
-    unsigned, first, second = Signer(), Signer(KEYS[:1]), Signer(KEYS[1:])
-    written = {
-        1: unsigned.sign,
-        2: lambda spec: unsigned.sign(spec)[:-1] + b"!",
-        3: first.sign,
-        4: second.sign,
-        5: lambda spec: first.sign(spec)[:-1] + b"!",
-    }
-    env = open_environment(path, durable=False)
-    Store(env).insert_many([a_new_job({"n": (n,)}) for n in written])
-    return as_written_before(env, lambda id_, spec: written[id_](spec))
-
-
-@pytest.mark.parametrize(
-    ("signing_keys", "converted"), [([], {1}), (KEYS[:1], {1, 3}), (KEYS, {1, 3, 4})]
-)
-def test_what_is_damaged_or_of_a_foreign_key_is_kept(tmp_path, signing_keys, converted):
-    before = a_store_of_format_3(tmp_path)
-
-    env = open_environment(tmp_path, signer=Signer(signing_keys))
-
-    after = stored_payloads(env)
-    assert {id_ for id_, payload in after.items() if payload != before[id_]} == converted
-    for id_ in converted:
-        signer = Signer() if id_ == 1 else Signer(signing_keys[:1])
-        args = encoding.decode_spec(signer.verify(after[id_])).args
-        assert exact(values.load_args(args)) == exact({"n": (id_,)})
-        assert args[:1] == values.MSGPACK
-    env.close()
-
-
-def test_a_migration_signs_nothing_that_was_not_signed(tmp_path):
-    a_store_of_format_3(tmp_path)
-
-    env = open_environment(tmp_path, signer=Signer(KEYS))
-
-    valid = set()
-    for id_, payload in stored_payloads(env).items():
-        with suppress(StorageError):
-            Signer(KEYS).verify(payload)
-            valid.add(id_)
-    assert valid == {3, 4}
-    env.close()
-
-
-def test_a_migration_of_arguments_that_is_done_twice_changes_nothing_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(migrate, "BATCH", 2)
-    env = open_environment(the_store_of_format_3(tmp_path / "store"))
-    once = stored_payloads(env)
-
-    env.write(lambda txn: txn.put(FORMAT_KEY, b"%d" % (FORMAT - 1), db=env.tables.meta))
-    Migration(env._env, env.tables, env.path).run(env.write)
-
-    assert stored_payloads(env) == once
     env.close()

@@ -23,12 +23,14 @@ from antq_actors.errors import StorageError
 from antq_actors.introspection import shown
 from antq_actors.jobs import instant
 from antq_actors.jobs.outcome import GivenBack
-from antq_actors.storage.admin.migrate import BATCH, payloads
+from antq_actors.storage.admin.migrate import BATCH, next_items
 from antq_actors.storage.admin.verify import verify as verify_tables
+from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer, contents
 from antq_actors.storage.jobs.job_store import read, write
 from antq_actors.storage.lmdb import file_check, open_stores
 from antq_actors.storage.lmdb.directory import in_words, real, storage_error
+from antq_actors.storage.lmdb.keys import value_of
 from antq_actors.storage.lmdb.open_stores import open_environment
 from antq_actors.storage.locks import node_lock
 from antq_actors.storage.locks.store_lock import StoreLock
@@ -134,7 +136,7 @@ def restore(source: str | os.PathLike[str], path: str | os.PathLike[str]) -> int
         raise _damaged_backup(backed_up, damage)
     with atomic_directory(target) as directory:
         _copy_file(backed_up / DATA_FILE, directory / DATA_FILE)
-        env = open_environment(directory, migrate=True)
+        env = open_environment(directory)
         try:
             damage = findings(env)
             if damage:
@@ -178,7 +180,13 @@ def migrate(path: str | os.PathLike[str]) -> None:
     """Bring a store to the format of this release; one that has it is left as it is."""
     store = _existing(path)
     with _exclusively_locked(store) as lock:
-        open_environment(store, lock=lock, migrate=True).close()
+        open_environment(store, lock=lock).close()
+
+
+def check_format(path: str | os.PathLike[str]) -> None:
+    """Raise StorageError for a store of an older format, which has to be migrated first."""
+    with _opened(path):
+        pass
 
 
 def reseal(path: str | os.PathLike[str], signing_keys: Sequence[bytes] = ()) -> int:
@@ -231,7 +239,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Environment]:
     if env is not None:
         yield env
         return
-    env = open_environment(store)
+    env = open_environment(store, migrate=False)
     try:
         yield env
     finally:
@@ -352,10 +360,15 @@ def reseal_batch(
     tables: Tables, signer: Signer, start: bytes, txn: lmdb.Transaction
 ) -> tuple[bytes | None, int]:
     """Sign a batch of specs again, from a key on; return the key to go on from, and how many."""
-    batch, following = payloads(txn, tables, start, BATCH)
+    batch, following = next_items(txn, tables.jobs, start, BATCH)
     count = 0
-    for key, payload in batch:
+    for key, record in batch:
+        spec = encoding.spec_in(record)
         with suppress(StorageError):
-            txn.put(key, signer.sign(contents(payload)), db=tables.payloads)
+            if spec:
+                signed = encoding.head_in(record) + signer.sign(contents(spec))
+                txn.put(key, signed, db=tables.jobs)
+            elif (payload := value_of(txn, tables.payloads, key)) is not None:
+                txn.put(key, signer.sign(contents(payload)), db=tables.payloads)
             count += 1
     return following, count

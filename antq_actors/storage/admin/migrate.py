@@ -1,36 +1,41 @@
 """From an older format of a store to the present one, a step a version.
 
 A step is done in batches. Each is one transaction and also notes how far it got, so a migration
-that was killed goes on where it was. At its start an application does what takes a moment; what
-takes longer is for the operator to begin (``antq migrate``), and nobody opens a store that is
-half done.
+that was killed goes on where it was. From the first batch on the store has the number of the new
+format: an earlier release refuses it, half done or not, and this one opens it for nothing but
+going on. An application migrates the store that it opens, however large that is; what only looks
+at a store refuses an older one.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+from itertools import groupby, islice
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
+import lmdb
 from msgspec.structs import replace
 
 from antq_actors.errors import StorageError
+from antq_actors.jobs.state import ENDED
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.pickled import converted
-from antq_actors.storage.lmdb.keys import items_from
+from antq_actors.storage.jobs.table import add_row, get_many, put_all
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.keys import TABLE_NAMES, Tables, items_from, make_tables, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    import lmdb
+    from lmdb import _Database
 
-    from antq_actors.storage.lmdb.keys import Tables
-
-    Write = Callable[[Callable[[lmdb.Transaction], bool]], bool]
-    """Does something in a write transaction, enlarges the map if need be, answers its answer."""
+    Write = Callable[[Callable[[lmdb.Transaction], "_Progress | None"]], "_Progress | None"]
+    """Does something in a write transaction, enlarges the map if need be, returns its result."""
 
 log: Final = logging.getLogger("antq_actors.storage")
 
@@ -38,45 +43,72 @@ FORMAT_KEY: Final = b"format"
 _PROGRESS_KEY: Final = b"migrating"
 BATCH: Final = 1_000
 """Records rewritten in one transaction."""
-_A_MOMENT: Final = 10_000
-"""Most jobs for which a step that rewrites records is done at the start of an application."""
+_LOG_SECONDS: Final = 5.0
+"""Between two lines that say how far it is."""
 
 
-class Step(NamedTuple):
-    """How a store of one format becomes one of the next."""
+@dataclass(frozen=True, slots=True)
+class OlderTables(Tables):
+    """The tables of a store of an older format; those that it does not have are None."""
 
-    what: str
-    """For the log."""
-    batch: Callable[[lmdb.Transaction, Tables, bytes, int, encoding.Signer], bytes | None]
-    """Rewrite up to so many records from a key on; return the key to go on from, None at the end.
-    Done twice, it must come to the same. What it signs anew must have been verified by the signer.
+    listing: _Database | None
+    """Up to format 3: lane, id, of the jobs whose lanes have another order; keys only."""
+    counts: _Database | None
+    """Up to format 3: how many jobs a lane has."""
+
+
+Batch: TypeAlias = (
+    "Callable[[lmdb.Transaction, OlderTables, bytes, int, encoding.Signer], bytes | None]"
+)
+"""Rewrite up to so many records from a key on; return the key to go on from, None at the end. What
+it signs anew must have been verified by the signer.
+"""
+
+
+class Step:
+    """How a store of one format becomes one of the next: *parts*, one after another.
+
+    *what* is for the log.
     """
-    takes_a_moment: bool = False
-    """Whether it does, however many jobs there are."""
+
+    def __init__(self, what: str, *parts: Batch) -> None:
+        self.what = what
+        self.parts = parts
 
 
-def payloads(
-    txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int
+def next_items(
+    txn: lmdb.Transaction, table: _Database, start: bytes, limit: int
 ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
-    """Read up to *limit* specs' stored bytes from a key on, and the key of the next."""
-    found = list(islice(items_from(txn, tables.payloads, start), limit + 1))
+    """Read up to *limit* rows of an LMDB table from a key on, and the key of the next."""
+    found = list(islice(items_from(txn, table, start), limit + 1))
     return found[:limit], found[limit][0] if len(found) > limit else None
 
 
+# ---- from format 1 --------------------------------------------------------------------------
+
+
 def _seal_specs(
-    txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int, _: encoding.Signer
+    txn: lmdb.Transaction, tables: OlderTables, start: bytes, limit: int, _signer: encoding.Signer
 ) -> bytes | None:
     """Write a checksum before the specs of a batch of jobs; return the key to go on from."""
     bare = encoding.Signer()
-    batch, following = payloads(txn, tables, start, limit)
+    batch, following = next_items(txn, tables.payloads, start, limit)
     for key, payload in batch:
         if not encoding.is_protected(payload):
             txn.put(key, bare.sign(payload), db=tables.payloads)
     return following
 
 
+# ---- from format 2 --------------------------------------------------------------------------
+
+
+def _rewrite_nothing(*_: object) -> None:
+    """Rewrite no records of jobs: what older records lack has a default."""
+
+
+# ---- from format 3 --------------------------------------------------------------------------
 def _convert_args(
-    txn: lmdb.Transaction, tables: Tables, start: bytes, limit: int, signer: encoding.Signer
+    txn: lmdb.Transaction, tables: OlderTables, start: bytes, limit: int, signer: encoding.Signer
 ) -> bytes | None:
     """Write the arguments of a batch of jobs as msgpack; return the key to go on from.
 
@@ -84,7 +116,7 @@ def _convert_args(
     has a checksum gets one, also where jobs are signed: no planted job becomes a valid one.
     """
     unsigned = encoding.Signer()
-    batch, following = payloads(txn, tables, start, limit)
+    batch, following = next_items(txn, tables.payloads, start, limit)
     for key, payload in batch:
         suitable = signer if encoding.is_signed(payload) else unsigned
         if suitable.has_keys != encoding.is_signed(payload):
@@ -98,16 +130,85 @@ def _convert_args(
     return following
 
 
-def _rewrite_nothing(*_: object) -> None:
-    """Rewrite no records of jobs: what older records lack has a default."""
+# From here on neither states nor specs are decoded: what is damaged stays as it is.
+
+
+def _join_records(
+    txn: lmdb.Transaction, tables: OlderTables, start: bytes, limit: int, _signer: encoding.Signer
+) -> bytes | None:
+    """Write the size of its head before a job's record, and a small spec behind it."""
+    batch, following = next_items(txn, tables.jobs, start, limit)
+    payloads = get_many(txn, tables.payloads, [key for key, _ in batch])
+    records = []
+    for key, record in batch:
+        payload = payloads.get(key, b"")
+        head = len(record[:_LONGEST_HEAD_BYTES]).to_bytes(2) + record[:_LONGEST_HEAD_BYTES]
+        if not 0 < len(payload) <= encoding.MOST_INLINE_BYTES:
+            records.append((key, head))
+            continue
+        records.append((key, head + payload))
+        txn.delete(key, db=tables.payloads)
+    put_all(txn, tables.jobs, records)
+    return following
+
+
+_LONGEST_HEAD_BYTES: Final = 2**16 - 1
+
+
+def _gather_ended(
+    txn: lmdb.Transaction, tables: OlderTables, start: bytes, limit: int, _signer: encoding.Signer
+) -> bytes | None:
+    """Write the ids of ended jobs to rows, one for all that ended together in a lane."""
+    first, *_, last = sorted(keys.lane(status, "a")[:1] for status in ENDED)
+    batch, following = next_items(txn, tables.index, max(start, first), limit)
+    found = [key for key, _ in batch if key[:1] <= last]
+    with txn.cursor(tables.index) as index:
+        for place, group in groupby(found, keys.without_id):
+            lane = keys.lane_in(place + keys.job_key(0))
+            if keys.is_lane(lane):  # else it is no key of a job: the store is damaged
+                together = list(group)
+                prefix = keys.ends_prefix(keys.order_in(together[0]))
+                add_row(index, prefix, list(map(keys.id_part, together)))
+                for key in together:
+                    index.pop(key)
+    return following if len(found) == len(batch) else None
+
+
+def _list_in_index(
+    txn: lmdb.Transaction, tables: OlderTables, start: bytes, limit: int, _signer: encoding.Signer
+) -> bytes | None:
+    """Move entries of the table ``listing`` to the index."""
+    if tables.listing is None:
+        return None
+    batch, following = next_items(txn, tables.listing, start, limit)
+    put_all(txn, tables.index, [(keys.listing_lane(key), b"") for key, _ in batch])
+    for key, _ in batch:
+        txn.delete(key, db=tables.listing)
+    return following
+
+
+def _count_in_meta(
+    txn: lmdb.Transaction, tables: OlderTables, start: bytes, limit: int, _signer: encoding.Signer
+) -> bytes | None:
+    """Move rows of the table ``counts`` to that of the small facts."""
+    if tables.counts is None:
+        return None
+    batch, following = next_items(txn, tables.counts, start, limit)
+    for lane, count in batch:
+        txn.put(keys.COUNT + lane, count, db=tables.meta)
+        txn.delete(lane, db=tables.counts)
+    return following
 
 
 STEPS: Final[Sequence[Step]] = (
     Step("sealing what jobs were enqueued with", _seal_specs),
     # An earlier release would take an error with its type for a damaged one, and forget starts.
-    Step("noting the types of errors, and when jobs start", _rewrite_nothing, takes_a_moment=True),
-    # An earlier release knows pickled arguments alone.
-    Step("writing arguments as msgpack", _convert_args, takes_a_moment=True),
+    Step("noting the types of errors, and when jobs start", _rewrite_nothing),
+    # An earlier release knows pickled arguments alone, and a state and a spec by itself.
+    Step(
+        "writing arguments as msgpack, and small jobs as one record each",
+        *(_convert_args, _join_records, _gather_ended, _list_in_index, _count_in_meta),
+    ),
 )
 """The first leads from format 1 to format 2, and so on."""
 
@@ -128,23 +229,30 @@ class Migration:
         tables: Tables,
         path: Path,
         steps: Sequence[Step] = STEPS,
+        *,
         signer: encoding.Signer | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._env = env
         self._tables = tables
         self._path = path
         self._steps = steps
         self._signer = signer or encoding.Signer()
+        self._clock = clock
+        self._next_line = 0.0
         with env.begin() as txn:
             self.found = int(txn.get(FORMAT_KEY, db=tables.meta) or 0)
             self._jobs: int = txn.stat(tables.jobs)["entries"]
-            self._is_half_done = txn.get(_PROGRESS_KEY, db=tables.meta) is not None
+            progress = _Progress.read(txn, tables)
         self._wanted = 1 + len(steps)
         if self.found > self._wanted:
             raise StorageError(
                 f"{path} was written by a newer antq_actors (format {self.found}; this one reads up"
                 f" to {self._wanted}): upgrade antq-actors, or give another path"
             )
+        self._is_half_done = progress is not None
+        if progress is not None:
+            self.found = progress.version
 
     def begin(self) -> None:
         """Write the format number of a store that has none yet: its tables were just made.
@@ -160,16 +268,14 @@ class Migration:
         """Whether the store has an older format and has to be migrated."""
         return 0 < self.found < self._wanted
 
-    def check_brevity(self) -> None:
-        """Raise StorageError, with what to do, when the migration takes longer than a moment."""
-        takes_long = not all(step.takes_a_moment for step in self._steps[self.found - 1 :])
-        if self._is_half_done or (takes_long and self._jobs > _A_MOMENT):
-            begun = "is being brought" if self._is_half_done else "has to be brought"
-            raise StorageError(
-                f"{self._path} {begun} from format {self.found} to {self._wanted}, which takes a"
-                f" while for {self._jobs} jobs: make a backup, then run"
-                f" `antq migrate --path {self._path}`"
-            )
+    def due_error(self) -> StorageError:
+        """Return the error for who only looks at the store and therefore does not migrate it."""
+        begun = "is being" if self._is_half_done else "has to be"
+        return StorageError(
+            f"{self._path} {begun} brought from format {self.found} to {self._wanted}, and a"
+            " command that looks at jobs does not do that: run"
+            f" `antq migrate --path {self._path}`, or start the application"
+        )
 
     def in_use_error(self) -> StorageError:
         """Return the error for a store that cannot be migrated, as another process has it open."""
@@ -183,20 +289,88 @@ class Migration:
 
         No other process may have the store open.
         """
+        tables = self._older_tables()
         for version in range(self.found, self._wanted):
             step = self._steps[version - 1]
             log.warning("%s: format %d to %d: %s", self._path, version, version + 1, step.what)
-            while write(partial(self._one_batch, step, version)):
-                pass
+            self._next_line = self._clock() + _LOG_SECONDS
+            while (progress := write(partial(self._one_batch, tables, version))) is not None:
+                self._log_progress(step, progress)
+        log.warning("%s has format %d now, with %d jobs", self._path, self._wanted, self._jobs)
 
-    def _one_batch(self, step: Step, version: int, txn: lmdb.Transaction) -> bool:
-        """Rewrite a batch of records and note the progress; return whether more are left."""
-        meta = self._tables.meta
-        start = bytes(txn.get(_PROGRESS_KEY, b"", db=meta))
-        following = step.batch(txn, self._tables, start, BATCH, self._signer)
+    def _log_progress(self, step: Step, progress: _Progress) -> None:
+        if self._clock() < self._next_line:
+            return
+        self._next_line = self._clock() + _LOG_SECONDS
+        log.warning(
+            "%s: format %d to %d, part %d of %d: %d of %d jobs",
+            self._path,
+            progress.version,
+            progress.version + 1,
+            progress.part + 1,
+            len(step.parts),
+            min(progress.done, self._jobs),
+            self._jobs,
+        )
+
+    def _older_tables(self) -> OlderTables:
+        older: dict[str, _Database | None] = {"listing": None, "counts": None}
+        for name in older:
+            with suppress(lmdb.NotFoundError):
+                older[name] = self._env.open_db(name.encode(), create=False)
+        handles = {name: getattr(self._tables, name) for name in TABLE_NAMES}
+        return OlderTables(**handles, listing=older["listing"], counts=older["counts"])
+
+    def _one_batch(
+        self, tables: OlderTables, version: int, txn: lmdb.Transaction
+    ) -> _Progress | None:
+        """Rewrite a batch of records and note the progress; return it, None if the step is done."""
+        meta, parts = self._tables.meta, self._steps[version - 1].parts
+        found = _Progress.read(txn, self._tables)
+        if found is None or found.version != version:
+            found = _Progress(version)
+        following = parts[found.part](txn, tables, found.start, BATCH, self._signer)
+        txn.put(FORMAT_KEY, b"%d" % self._wanted, db=meta)
         if following is not None:
-            txn.put(_PROGRESS_KEY, following, db=meta)
-            return True
-        txn.delete(_PROGRESS_KEY, db=meta)
-        txn.put(FORMAT_KEY, b"%d" % (version + 1), db=meta)
-        return False
+            progress = found._replace(start=following, done=found.done + BATCH)
+        elif found.part + 1 < len(parts):
+            progress = _Progress(version, found.part + 1)
+        elif version + 1 < self._wanted:
+            _Progress(version + 1).write(txn, self._tables)
+            return None
+        else:
+            txn.delete(_PROGRESS_KEY, db=meta)
+            make_tables(self._env, txn)
+            return None
+        progress.write(txn, self._tables)
+        return progress
+
+
+class _Progress(NamedTuple):
+    """How far a migration is."""
+
+    version: int
+    """The format that it is coming from."""
+    part: int = 0
+    """Of the step."""
+    done: int = 0
+    """Records of this part."""
+    start: bytes = b""
+    """The key to go on from."""
+
+    @classmethod
+    def read(cls, txn: lmdb.Transaction, tables: Tables) -> _Progress | None:
+        """Read how far the store's migration is; None: none is under way."""
+        numbers, separator, start = (value_of(txn, tables.meta, _PROGRESS_KEY) or b"").partition(
+            b":"
+        )
+        try:
+            version, part, done = map(int, numbers.split())
+        except ValueError:
+            return None
+        return cls(version, part, done, start) if separator else None
+
+    def write(self, txn: lmdb.Transaction, tables: Tables) -> None:
+        """Store how far the migration is."""
+        numbers = b"%d %d %d:" % (self.version, self.part, self.done)
+        txn.put(_PROGRESS_KEY, numbers + self.start, db=tables.meta)

@@ -1,8 +1,9 @@
 """Do the tables agree? What the job table promises, as a check.
 
-One pass over the jobs looks up what the other tables should hold of each. Only a table that holds
-more than that is read as well, to name what belongs to no job. So it needs no memory to speak of,
-however many jobs there are.
+One pass over the jobs looks up what the other tables should hold of each, and one over the rows of
+ended jobs looks up each job that they name. Only a table that holds more than that is read as
+well, to name what belongs to no job. So it needs no memory to speak of, however many jobs there
+are.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from antq_actors.jobs import lifecycle
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
-from antq_actors.storage.jobs.table import places_of
+from antq_actors.storage.jobs.table import places_of, row_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.keys import items_with, keys_from, value_of
 
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
     from antq_actors.storage.lmdb.keys import Tables
 
-_TABLES: Final = ("payloads", "index", "listing", "unique", "errors")
-"""The tables, besides counts, whose every key follows from a job."""
+_TABLES: Final = ("payloads", "index", "unique", "errors")
+"""The tables whose every key follows from a job, but for the rows of ended jobs in ``index``."""
 
 
 def verify(txn: lmdb.Transaction, tables: Tables, signer: Signer | None = None) -> list[str]:
@@ -48,10 +49,12 @@ class _Verification:
         self._found: Counter[str] = Counter()
         """How many of the keys that follow from jobs each table has."""
         self._counts: Counter[bytes] = Counter()
+        self._ended = 0
 
     def findings(self) -> Iterator[str]:
         for key, record in items_with(self._txn, self._tables.jobs, b""):
             yield from self._job(key, record)
+        yield from self._rows_of_ended()
         for name in _TABLES:
             entries = self._txn.stat(getattr(self._tables, name))["entries"]
             if entries != self._found[name]:
@@ -75,22 +78,48 @@ class _Verification:
             yield f"jobs: {key!r} is no key of a job"
             return
         try:
-            state, digest = encoding.decode_job(record)
+            job = encoding.decode_job(record)
         except StorageError as error:
             yield f"job {id_}: {error}"
             return
+        state, digest, spec = job
         self._counts[keys.lane(state.status, state.queue_name)] += 1
-        for name, expected in _keys_of(id_, encoding.JobRecord(state, digest)):
+        for name, expected in _keys_of(id_, job):
             if self._txn.get(expected, db=getattr(self._tables, name)) is None:
                 yield f"{name}: {expected!r} of job {id_} is missing"
             else:
                 self._found[name] += 1
-        yield from self._contents(id_, digest)
+        if state.ended_at is not None:
+            self._ended += 1
+            place = places_of(state).place
+            if row_of(self._txn, self._tables.index, place, key) is None:
+                yield f"index: no row of ended jobs has job {id_}"
+        yield from self._contents(id_, digest, spec)
         yield from self._errors(id_, state.errors)
         self._last_id = max(self._last_id, id_)
 
-    def _contents(self, id_: int, digest: bytes | None) -> Iterator[str]:
-        payload = value_of(self._txn, self._tables.payloads, keys.job_key(id_))
+    def _rows_of_ended(self) -> Iterator[str]:
+        """Yield what is wrong with the rows of ended jobs, which name each of those once."""
+        named = 0
+        for key, row in items_with(self._txn, self._tables.index, keys.ENDS):
+            self._found["index"] += 1
+            if len(key) != len(keys.ends_prefix(0)) + len(keys.job_key(0)):
+                yield f"index: {key!r} is no key of a row of ended jobs"
+                continue
+            for id_ in keys.ids_in(row):
+                named += 1
+                record = value_of(self._txn, self._tables.jobs, id_) or b""
+                try:
+                    has_ended = encoding.decode_job(record).state.ended_at == keys.order_in(key)
+                except StorageError:
+                    has_ended = False
+                if not has_ended:
+                    yield f"index: {id_!r} in a row of ended jobs belongs to no job of that time"
+        if named > self._ended:
+            yield f"index: the rows of ended jobs name {named}, and there are {self._ended}"
+
+    def _contents(self, id_: int, digest: bytes | None, inline: bytes) -> Iterator[str]:
+        payload = inline or value_of(self._txn, self._tables.payloads, keys.job_key(id_))
         try:
             if payload is not None:
                 spec = encoding.decode_spec(self._signer.verify(payload))
@@ -121,6 +150,8 @@ class _Verification:
     def _strays(self, name: str) -> Iterator[str]:
         """Yield the keys of an LMDB table that belong to no job."""
         for key in keys_from(self._txn, getattr(self._tables, name)):
+            if name == "index" and key.startswith(keys.ENDS):
+                continue
             id_ = int.from_bytes(key[:8], "big") if name == "errors" else keys.id_at_end(key)
             record = value_of(self._txn, self._tables.jobs, keys.job_key(id_))
             try:
@@ -136,8 +167,8 @@ class _Verification:
 
     def _wrong_counts(self) -> Iterator[str]:
         stored = {
-            lane: int.from_bytes(count, "big")
-            for lane, count in items_with(self._txn, self._tables.counts, b"")
+            key[len(keys.COUNT) :]: int.from_bytes(count, "big")
+            for key, count in items_with(self._txn, self._tables.meta, keys.COUNT)
         }
         for lane in sorted({*stored, *self._counts}):
             if stored.get(lane, 0) == self._counts[lane]:
@@ -155,12 +186,14 @@ class _Verification:
 
 def _keys_of(id_: int, record: encoding.JobRecord) -> list[tuple[str, bytes]]:
     """Return the tables and keys that a job has entries under, but for those of its errors."""
-    state, digest = record
+    state, digest, spec = record
     key = keys.job_key(id_)
     places = places_of(state)
-    found = [("payloads", key), ("index", places.place + key)]
+    found = [] if spec else [("payloads", key)]
+    if not places.is_ended:
+        found.append(("index", places.place + key))
     if places.listing is not None:
-        found.append(("listing", places.listing + key))
+        found.append(("index", places.listing + key))
     if digest is not None:
         found.append(("unique", keys.unique_key(digest, state.status, id_)))
     return found

@@ -1,10 +1,13 @@
 """Every value's bytes on disk, and back.
 
-    job         one byte for the length of its digest, the digest, its state as msgpack
+    job         a head, then what verifies its spec and the spec, if both are small
+    head        two bytes for its own length behind them, one for the length of the digest, the
+                digest, the state as msgpack
     spec, error msgpack; what is in the arguments of a spec: ``values``
 
-The digest stands beside the state, so that a change of status can move a unique job's entries
-without reading its spec.
+A change of status replaces the head and copies what follows it. The digest is in the head, so that
+a unique job's entries can be moved without decoding its spec. Jobs whose heads are equal are told
+by their first bytes, as a head begins with its length.
 
 What stands before a spec verifies it: a checksum, or a signature.
 
@@ -22,7 +25,7 @@ from functools import partial
 from hashlib import sha256
 from itertools import repeat
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from zlib import crc32
 
 import msgspec
@@ -45,14 +48,24 @@ UNREADABLE: Final = "?"
 """Stands for a name that cannot be read."""
 
 
+MOST_INLINE_BYTES: Final = 512
+"""Of a spec, with what verifies it, that is in the record of its job: an insert then changes one
+table less, and a claim reads one record. Larger ones would cost claims more than that saves.
+"""
+_SIZE_BYTES: Final = 2
+_DIGEST_AT: Final = _SIZE_BYTES + 1
+
+
 class JobRecord(NamedTuple):
     """What the table of jobs holds for an id."""
 
     state: JobState
     digest: bytes | None
+    spec: bytes = b""
+    """The spec's bytes with what verifies them; none if they are in the table of payloads."""
 
 
-_job_record: Final[Callable[[tuple[JobState, bytes | None]], JobRecord]] = partial(
+_job_record: Final[Callable[[tuple[JobState, bytes | None, bytes]], JobRecord]] = partial(
     tuple.__new__, JobRecord
 )
 """Make one of a tuple, without a call of a Python function."""
@@ -65,27 +78,63 @@ DAMAGES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _decode_error = msgspec.msgpack.Decoder(ErrorEntry).decode
 
 
-def encode_job(state: JobState, digest: bytes | None) -> bytes:
-    """Return the bytes of a job's record: its digest and its state as msgpack."""
-    if digest is None:
-        return b"\x00" + _encode(state)
-    return bytes((len(digest),)) + digest + _encode(state)
+def encode_job(state: JobState, digest: bytes | None, spec: bytes = b"") -> bytes:
+    """Return the bytes of a job's record: a head with its digest and state, and its *spec*."""
+    return head_of(_encode(state), digest or b"") + spec
+
+
+def head_of(state: bytes, digest: bytes) -> bytes:
+    """Return the head of a job's record, of the bytes of its state and its digest."""
+    size = 1 + len(digest) + len(state)
+    return b"%c%c%c%b%b" % (size >> 8, size & 0xFF, len(digest), digest, state)
 
 
 def encode_new(state: JobState, spec: JobSpec, signer: Signer) -> tuple[bytes, bytes]:
-    """Return the bytes of a new job: its record, and its spec, signed."""
-    digest, encoded = spec.unique_digest, _encode(spec)
-    record = b"\x00" + _encode(state) if digest is None else encode_job(state, digest)
-    return record, signer.sign(encoded)
+    """Return the bytes of a new job: its record, and its spec if it is not in the record."""
+    head, signed = encode_job(state, spec.unique_digest), signer.sign(_encode(spec))
+    return (head, signed) if len(signed) > MOST_INLINE_BYTES else (head + signed, b"")
 
 
 def decode_job(record: bytes) -> JobRecord:
-    """Return the state and digest in the bytes of a job's record. Raises DamagedRecord."""
+    """Return the state, digest and spec in the bytes of a job's record. Raises DamagedRecord."""
     try:
-        size = record[0] + 1
-        return _job_record((_decode_state(record[size:]), record[1:size] or None))
+        size = _SIZE_BYTES + (record[0] << 8 | record[1])
+        start = _DIGEST_AT + record[_SIZE_BYTES]
+        state = _decode_state(record[start:size])
+        return _job_record((state, record[_DIGEST_AT:start] or None, record[size:]))
     except (*DAMAGES, IndexError) as error:
         raise _damaged("job", error) from error
+
+
+def head_in(record: bytes) -> bytes:
+    """Return the head of a job's record, which may be damaged."""
+    return record[: _SIZE_BYTES + int.from_bytes(record[:_SIZE_BYTES])]
+
+
+def spec_in(record: bytes) -> bytes:
+    """Return the spec's bytes in a job's record, which may be damaged; none if it has none."""
+    return record[_SIZE_BYTES + int.from_bytes(record[:_SIZE_BYTES]) :]
+
+
+def split_records(records: Sequence[bytes | None]) -> tuple[list[bytes | None], list[bytes]]:
+    """Return the heads of jobs' records, and their specs: none of a record that is missing."""
+    head = head_in(records[0] or b"") if records else b""
+    if head and None not in records:
+        there = cast("Sequence[bytes]", records)
+        if all(map(bytes.startswith, there, repeat(head))):
+            return [head] * len(there), [record[len(head) :] for record in there]
+    heads: list[bytes | None] = []
+    specs: list[bytes] = []
+    for record in records:
+        if record is None:
+            heads.append(None)
+            specs.append(b"")
+            continue
+        if not head or not record.startswith(head):
+            head = head_in(record)
+        heads.append(head)
+        specs.append(record[len(head) :])
+    return heads, specs
 
 
 def encode_spec(spec: JobSpec) -> bytes:

@@ -16,7 +16,7 @@ import struct
 from bisect import bisect_left
 from collections import deque
 from functools import partial
-from itertools import groupby, islice, repeat
+from itertools import compress, groupby, islice, repeat
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -30,7 +30,7 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone
 from antq_actors.storage.jobs import meta
 from antq_actors.storage.jobs.reader import JobReader
-from antq_actors.storage.jobs.table import Places, places_of
+from antq_actors.storage.jobs.table import Places, add_row, places_of
 from antq_actors.storage.jobs.writer import JobWriter, log_findings
 from antq_actors.storage.lmdb import keys
 
@@ -188,15 +188,22 @@ class JobStore(JobWriter):
         completed = [each for each in settlements if type(each.outcome) is Completed]
         completed.sort(key=_ID)
         ids = list(map(keys.job_key, map(_ID, completed)))
+        heads, specs = encoding.split_records(list(map(bulk.jobs.get, ids)))
         settled: set[bytes] = set()
-        for transition, run in plan(list(map(bulk.jobs.get, ids)), partial(_completed, now=now)):
+        for transition, run in plan(heads, partial(_completed, now=now)):
             if transition is None:
                 continue
             execution = transition.result.execution
-            current = [
-                keys.job_key(each.id) for each in completed[run] if each.execution == execution
-            ]
-            settled.update(bulk.change(current, transition))
+            current = [each.execution == execution for each in completed[run]]
+            settled.update(
+                bulk.change(ids[run], specs[run], transition)
+                if all(current)
+                else bulk.change(
+                    list(compress(ids[run], current)),
+                    list(compress(specs[run], current)),
+                    transition,
+                )
+            )
         if len(settled) == len(settlements):
             return ()
         return [each for each in settlements if keys.job_key(each.id) not in settled]
@@ -233,16 +240,14 @@ class JobStore(JobWriter):
 
         Return when to claim again if there is such a job.
         """
-        payloads = list(map(bulk.payloads.get, due))
-        specs = encoding.decode_specs(payloads, self._signer)
+        heads, signed = encoding.split_records(list(map(bulk.jobs.get, due)))
+        specs = encoding.decode_specs(bulk.complete(due, signed), self._signer)
         if specs is None or (len(due) > 1 and len(set(due)) < len(due)):
-            records: list[bytes | None] = [None] * len(due)  # each by itself
-        else:
-            records = list(map(bulk.jobs.get, due))
-        for transition, run in plan(records, partial(_claimed, node=node, now=now)):
+            heads = [None] * len(due)  # each by itself
+        for transition, run in plan(heads, partial(_claimed, node=node, now=now)):
             alone = ids = due[run]
             if transition is not None and specs is not None:
-                changed = bulk.change(ids, transition)
+                changed = bulk.change(ids, signed[run], transition)
                 state = transition.result
                 jobs = [
                     _stored((id_, state, spec, ()))
@@ -332,8 +337,8 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
     """What becomes of jobs that leave one place of the index and come to have the same record."""
 
     result: JobState
-    record: bytes
-    """The one that holds the result."""
+    head: bytes
+    """Of the record that holds the result."""
     old: Places
     new: Places
     old_unique: bytes | None = None
@@ -342,27 +347,27 @@ class Transition(msgspec.Struct, frozen=True, gc=False):
 
 
 def plan(
-    records: list[bytes | None], decide: Callable[[JobState], JobState | None]
+    heads: list[bytes | None], decide: Callable[[JobState], JobState | None]
 ) -> list[tuple[Transition | None, slice]]:
-    """Return what becomes of jobs with these *records*: for each run of jobs, and where it is.
+    """Return what becomes of jobs with these *heads*: for each run of jobs, and where it is.
 
     None: each of them has to change by itself. So have those for whose state *decide* returns
     None; else it returns what a job in this state becomes.
     """
-    if len(records) == 1:
-        (record,) = records
-        return [(None if record is None else _decided(record, decide, None), slice(1))]
+    if len(heads) == 1:
+        (head,) = heads
+        return [(None if head is None else _decided(head, decide, None), slice(1))]
     known: dict[bytes, Transition | None] = {}
     found: list[tuple[Transition | None, slice]] = []
     last: Transition | None = None
     start = end = 0
-    for record, group in groupby(records):
-        if record is None:
+    for head, group in groupby(heads):
+        if head is None:
             transition = None
-        elif record in known:
-            transition = known[record]
+        elif head in known:
+            transition = known[head]
         else:
-            transition = known[record] = _decided(record, decide, last)
+            transition = known[head] = _decided(head, decide, last)
         if end and transition is not last:
             found.append((last, slice(start, end)))
             start = end
@@ -373,22 +378,22 @@ def plan(
 
 
 def _decided(
-    record: bytes, decide: Callable[[JobState], JobState | None], last: Transition | None
+    head: bytes, decide: Callable[[JobState], JobState | None], last: Transition | None
 ) -> Transition | None:
-    """Decide what becomes of jobs with this *record*; None: each has to change by itself.
+    """Decide what becomes of jobs with this *head*; None: each has to change by itself.
 
     That is what becomes of those before them, the *last*, if it is the same.
     """
     try:
-        state, digest = encoding.decode_job(record)
+        state, digest, _ = encoding.decode_job(head)
         result = decide(state)
         if result is None:
             return None
         old = places_of(state)
         if digest is not None:
             unique = (keys.unique_prefix(digest, each.status) for each in (state, result))
-            record = encoding.encode_job(result, digest)
-            return Transition(result, record, old, places_of(result), *unique)
+            head = encoding.encode_job(result, digest)
+            return Transition(result, head, old, places_of(result), *unique)
         if (
             last is not None
             and last.old_unique is None
@@ -401,7 +406,7 @@ def _decided(
 
 
 class BulkUpdate:
-    """Changes jobs with equal records together, in all tables."""
+    """Changes jobs with equal heads together, in all tables."""
 
     def __init__(
         self, txn: lmdb.Transaction[bytes], tables: Tables, deltas: dict[bytes, int]
@@ -412,60 +417,61 @@ class BulkUpdate:
         self.jobs = txn.cursor(tables.jobs)
         self.index = txn.cursor(tables.index)
 
-    @property
-    def payloads(self) -> lmdb.Cursor[bytes]:
-        """A cursor of the table that a claim reads, and nothing else."""
-        return self._txn.cursor(self._tables.payloads)
+    def complete(self, ids: list[bytes], specs: list[bytes]) -> list[bytes]:
+        """Return the *specs* of jobs, with those that are not in their records read."""
+        if all(specs):
+            return specs
+        get = self._txn.cursor(self._tables.payloads).get
+        return [spec or get(id_) or b"" for id_, spec in zip(ids, specs, strict=True)]
 
-    def change(self, ids: list[bytes], transition: Transition) -> list[bytes]:
-        """Write a *transition* of jobs to all tables. All of them have the record that it is of.
+    def change(self, ids: list[bytes], specs: list[bytes], transition: Transition) -> list[bytes]:
+        """Write a *transition* of jobs to all tables. All of them have the head that it is of.
 
-        *ids* are their keys in ``jobs``, each once. Return those that are changed: nothing is done
-        with a job that is not in the index.
+        *ids* are their keys in ``jobs``, each once; *specs* are in their records, behind the head.
+        Return those that are changed: nothing is done with a job that is not in the index.
         """
-        ids = self._leave(ids, transition)
-        count, record = len(ids), transition.record
+        is_there = self._leave(ids, transition)
+        if is_there is not None:
+            ids, specs = list(compress(ids, is_there)), list(compress(specs, is_there))
+        count, head = len(ids), transition.head
         # Most rounds of a queue with few slots are about one job, so that has fewer steps here.
         if count == 1:
-            self.jobs.put(ids[0], record)
+            self.jobs.put(ids[0], head + specs[0])
         else:
-            _consume(map(self.jobs.put, ids, repeat(record)))
-        self._enter(ids, transition)
-        self._deltas[transition.old.lane] -= count
-        self._deltas[transition.new.lane] += count
+            _consume(map(self.jobs.put, ids, map(head.__add__, specs)))
+        if ids:
+            self._enter(ids, transition)
+            self._deltas[transition.old.lane] -= count
+            self._deltas[transition.new.lane] += count
         return ids
 
-    def _leave(self, ids: list[bytes], transition: Transition) -> list[bytes]:
-        """Delete the old index entries of jobs; return those that were in the index."""
-        old = transition.old
+    def _leave(self, ids: list[bytes], transition: Transition) -> list[bool] | None:
+        """Delete the index entries that jobs had by their order; None: all of them had one.
+
+        Else return of each whether it had.
+        """
         if len(ids) == 1:
-            if self.index.pop(old.place + ids[0]) is None:
-                return []
-        else:
-            there = list(map(self.index.pop, map(old.place.__add__, ids)))
-            if None in there:
-                ids = [id_ for id_, found in zip(ids, there, strict=True) if found is not None]
-        if old.listing is not None:
-            for id_ in ids:
-                self._txn.delete(old.listing + id_, db=self._tables.listing)
-        if transition.old_unique is not None:
-            for id_ in ids:
-                self._txn.delete(transition.old_unique + id_, db=self._tables.unique)
-        return ids
+            return [False] if self.index.pop(transition.old.place + ids[0]) is None else None
+        found = list(map(self.index.pop, map(transition.old.place.__add__, ids)))
+        return [each is not None for each in found] if None in found else None
 
     def _enter(self, ids: list[bytes], transition: Transition) -> None:
-        """Write the new index entries of jobs."""
-        new = transition.new
-        if len(ids) == 1:
+        """Write the new index entries of jobs, and delete those of their old listing lane."""
+        old, new = transition.old, transition.new
+        if new.is_ended:
+            add_row(self.index, new.place, ids)
+        elif len(ids) == 1:
             self.index.put(new.place + ids[0], b"")
         else:
             _consume(map(self.index.put, map(new.place.__add__, ids), repeat(b"")))
+        if old.listing is not None:
+            _consume(map(self.index.pop, map(old.listing.__add__, ids)))
         if new.listing is not None:
-            put = self._txn.cursor(self._tables.listing).put
-            _consume(map(put, map(new.listing.__add__, ids), repeat(b"")))
-        if transition.new_unique is not None:
-            for id_ in ids:
-                self._txn.put(transition.new_unique + id_, b"", db=self._tables.unique)
+            _consume(map(self.index.put, map(new.listing.__add__, ids), repeat(b"")))
+        if transition.old_unique is not None and transition.new_unique is not None:
+            unique = self._txn.cursor(self._tables.unique)
+            _consume(map(unique.pop, map(transition.old_unique.__add__, ids)))
+            _consume(map(unique.put, map(transition.new_unique.__add__, ids), repeat(b"")))
 
 
 _consume: Final[Callable[[Iterable[object]], None]] = deque[object](maxlen=0).extend

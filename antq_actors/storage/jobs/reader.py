@@ -65,7 +65,8 @@ class JobReader:
         record = self._jobs.raw(id_)
         if not record:
             raise _not_found(id_)
-        return self._listed(id_, record, self._jobs.payload(id_)).decode()
+        payload = encoding.spec_in(record) or self._jobs.payload(id_)
+        return self._listed(id_, record, payload).decode()
 
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
         """Read the kept ones of the first *count* errors of a job, newest first."""
@@ -79,7 +80,8 @@ class JobReader:
         """
         ids = list(islice(self._ids(filter_, span), max(0, size)))
         found = [keys.job_key(id_) for id_ in ids]
-        records, payloads = self._jobs.records(found), self._jobs.payloads(found)
+        records = self._jobs.records(found)
+        payloads = self._jobs.payloads(found, records)
         return [
             self._listed(id_, records.get(key), payloads.get(key, b""))
             for id_, key in zip(ids, found, strict=True)
@@ -91,13 +93,14 @@ class JobReader:
         Return how many of them also have its worker, and the last id: None when there was no job.
         """
         ids = list(islice(self._ids(filter_, Span(after)), size))
-        payloads = self._jobs.payloads([keys.job_key(id_) for id_ in ids])
+        found = [keys.job_key(id_) for id_ in ids]
+        payloads = self._jobs.payloads(found, self._jobs.records(found))
         worker = filter_.worker or encoding.UNREADABLE
         # Most jobs of other workers are told apart without decoding anything of them.
         needle = b"" if worker == encoding.UNREADABLE else worker.encode("utf-8", "surrogatepass")
         alike = [payload for payload in payloads.values() if needle in payload]
-        found = sum(display.worker_for_display(payload) == worker for payload in alike)
-        return found, ids[-1] if ids else None
+        count = sum(display.worker_for_display(payload) == worker for payload in alike)
+        return count, ids[-1] if ids else None
 
     def count(
         self, statuses: Collection[Status] | None = None, queue_name: str | None = None
@@ -226,7 +229,7 @@ class JobReader:
                 continue
             lane = keys.lane(status, queue)
             if status in keys.LISTED:
-                yield self._tables.listing, lane
+                yield self._tables.index, keys.listing_lane(lane)
             else:
                 yield from ((self._tables.index, prefix) for prefix in self._jobs.orders(lane))
 
@@ -347,5 +350,6 @@ class DueJobs:
             except DamagedRecord:
                 continue
             if record is not None and record.state.scheduled_at is not None:
-                spec = display.spec_for_display(self._jobs.payload(id_), record.state)
+                payload = record.spec or self._jobs.payload(id_)
+                spec = display.spec_for_display(payload, record.state)
                 yield spec.inserted_at, record.state.scheduled_at

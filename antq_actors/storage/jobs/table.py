@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from functools import lru_cache
 from itertools import islice, takewhile
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
@@ -24,6 +24,7 @@ from antq_actors.storage.lmdb.keys import (
     delete_range,
     first_keys,
     items_before,
+    items_from,
     items_with,
     keys_from,
     keys_with,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     import lmdb
     from lmdb import _Database
 
+    from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob
     from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.lmdb.keys import Tables
@@ -47,20 +49,24 @@ if TYPE_CHECKING:
 class JobEntries:
     """Reads and writes what the LMDB tables have of each job, in one transaction.
 
+    A job's spec is in its record, or by itself in ``payloads`` if it is large.
+
     Counts are collected and written once, by :meth:`flush`: without it the transaction must not be
     committed.
     """
 
-    __slots__ = ("_tables", "_txn", "deltas")
+    __slots__ = ("_tables", "_txn", "deltas", "has_changed")
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
         self._txn = txn
         self._tables = tables
         self.deltas: defaultdict[bytes, int] = defaultdict(int)
         """By how much the counts of lanes change."""
+        self.has_changed = False
+        """Whether rows of ended jobs changed that no count tells of."""
 
     def record(self, id_: int) -> JobRecord | None:
-        """Read a job's state and digest from the ``jobs`` table; None: no such job.
+        """Read a job's record from the ``jobs`` table; None: no such job.
 
         Raises DamagedRecord.
         """
@@ -74,12 +80,19 @@ class JobEntries:
         spec = display.spec_for_display(self.payload(id_), state)
         return StoredJob(id_, state, spec, self.errors(id_, state.errors))
 
-    def verified(self, id_: int, state: JobState, signer: Signer) -> StoredJob:
-        """Read a job to run, without errors, and verify its signature. Raises DamagedRecord."""
-        return StoredJob(id_, state, encoding.decode_spec(signer.verify(self.payload(id_))), ())
+    def verified(self, id_: int, record: JobRecord, state: JobState, signer: Signer) -> StoredJob:
+        """Return a job to run, without errors, and verify its signature. Raises DamagedRecord.
+
+        *record*: the one it has, *state*: the one it comes to have.
+        """
+        spec = record.spec or self._payload(id_)
+        return StoredJob(id_, state, encoding.decode_spec(signer.verify(spec)), ())
 
     def payload(self, id_: int) -> bytes:
-        """Read the bytes of a job's spec from the ``payloads`` table; none if there are none."""
+        """Read the bytes of a job's spec; none if there are none."""
+        return encoding.spec_in(self.raw(id_)) or self._payload(id_)
+
+    def _payload(self, id_: int) -> bytes:
         return value_of(self._txn, self._tables.payloads, keys.job_key(id_)) or b""
 
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
@@ -123,7 +136,8 @@ class JobEntries:
         key = keys.job_key(id_)
         record, payload = encoding.encode_new(state, spec, signer)
         put(key, record, db=tables.jobs, append=True)
-        put(key, payload, db=tables.payloads, append=True)
+        if payload:
+            put(key, payload, db=tables.payloads, append=True)
         if errors:
             for number, entry in enumerate(reversed(errors)):
                 put(keys.error_key(id_, number), encoding.encode_error(entry), db=tables.errors)
@@ -137,23 +151,26 @@ class JobEntries:
         records: Items = []
         payloads: Items = []
         entries: Items = []
-        listed: Items = []
         last: JobState | None = None
         for id_, (state, spec) in enumerate(news, first):
             if state is not last:  # jobs that were enqueued together mostly share theirs
                 last = state
                 places = places_of(state)
-                record = encoding.encode_job(state, None)
+                head = encoding.encode_job(state, None)
             key = keys.job_key(id_)
-            records.append((key, record))
-            payloads.append((key, signer.sign(encoding.encode_spec(spec))))
+            signed = signer.sign(encoding.encode_spec(spec))
+            if len(signed) <= encoding.MOST_INLINE_BYTES:
+                records.append((key, head + signed))
+            else:
+                records.append((key, head))
+                payloads.append((key, signed))
             entries.append((places.place + key, b""))
             if places.listing is not None:
-                listed.append((places.listing + key, b""))
+                entries.append((places.listing + key, b""))
             self.deltas[places.lane] += 1
         put_all(self._txn, self._tables.jobs, records, append=True)
         put_all(self._txn, self._tables.payloads, payloads, append=True)
-        self._enter_many(entries, listed)
+        self._enter_many(entries)
 
     def move(
         self,
@@ -171,7 +188,7 @@ class JobEntries:
         if error is not None and old.state.errors >= keys.LARGEST_NUMBER:
             raise DamagedRecord(f"the state of job {id_} counts {old.state.errors} errors")
         self._leave(id_, old.state, old.digest)
-        record = encoding.encode_job(new, old.digest)
+        record = encoding.encode_job(new, old.digest, old.spec)
         put(keys.job_key(id_), record, db=self._tables.jobs)
         self._enter(keys.job_key(id_), new, places_of(new), old.digest)
         if error is not None:
@@ -181,17 +198,25 @@ class JobEntries:
         """Read the record bytes of several jobs, by key; jobs that do not exist are left out."""
         return get_many(self._txn, self._tables.jobs, ids)
 
-    def payloads(self, ids: list[bytes]) -> dict[bytes, bytes]:
-        """Read the bytes of several jobs' specs, by key; jobs that do not exist are left out."""
-        return get_many(self._txn, self._tables.payloads, ids)
+    def payloads(self, ids: list[bytes], records: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        """Return the bytes of several jobs' specs, by key, given the *records* that they have."""
+        found = {key: encoding.spec_in(record) for key, record in records.items()}
+        outside = [key for key in ids if not found.get(key)]
+        if outside:
+            found.update(get_many(self._txn, self._tables.payloads, outside))
+        return found
 
-    def remove(self, id_: int, record: JobRecord) -> None:
-        """Delete a job from every table. Raises DamagedRecord as :meth:`move` does."""
+    def remove(self, id_: int, record: JobRecord, *, is_in_row: bool = True) -> None:
+        """Delete a job from every table. Raises DamagedRecord as :meth:`move` does.
+
+        *is_in_row*: it has not been taken out of its row of ended jobs.
+        """
         tables, delete = self._tables, self._txn.delete
         key = keys.job_key(id_)
-        self._leave(id_, record.state, record.digest)
+        self._leave(id_, record.state, record.digest, is_in_row=is_in_row)
         delete(key, db=tables.jobs)
-        delete(key, db=tables.payloads)
+        if not record.spec:
+            delete(key, db=tables.payloads)
         if record.state.errors:
             end = keys.error_key(id_, keys.LARGEST_NUMBER)
             delete_range(self._txn, tables.errors, key, end)
@@ -202,28 +227,37 @@ class JobEntries:
         Return the lanes it stood in, and its digest if it had one. It reads these tables whole:
         its record is what says where in them it stands.
         """
-        tables, delete = self._tables, self._txn.delete
+        index, end = self._tables.index, keys.job_key(id_)
         lanes = []
-        for key in self._keys_of(id_, tables.index):
-            delete(key, db=tables.index)
-            lane = keys.lane_in(key)
-            if keys.is_lane(lane):
+        for key, row in list(items_from(self._txn, index, b"")):
+            if key.startswith(keys.ENDS):
+                if end in keys.ids_in(row):
+                    drop_from_row(self._txn, index, key, row, {end})
+                continue
+            if not key.endswith(end):
+                continue
+            self._txn.delete(key, db=index)
+            lane = keys.counted_lane(key)
+            if lane is not None:
                 lanes.append(lane)
                 self.deltas[lane] -= 1
-        for key in self._keys_of(id_, tables.listing):
-            delete(key, db=tables.listing)
         digest = None
-        for key in self._keys_of(id_, tables.unique):
-            delete(key, db=tables.unique)
+        for key in self._keys_of(id_, self._tables.unique):
+            self._txn.delete(key, db=self._tables.unique)
             digest = keys.split_unique_key(key).digest
         return lanes, digest
 
-    def replace(self, id_: int, state: JobState, digest: bytes | None, error: ErrorEntry) -> None:
-        """Write a new state and an *error* of a damaged job whose index entries were deleted."""
-        record = encoding.encode_job(state, digest)
-        self._txn.put(keys.job_key(id_), record, db=self._tables.jobs)
+    def erase(self, id_: int) -> None:
+        """Delete an empty record."""
+        if 0 < id_ <= keys.LARGEST_ID:
+            self._txn.delete(keys.job_key(id_), db=self._tables.jobs)
+
+    def replace(self, id_: int, record: JobRecord, error: ErrorEntry) -> None:
+        """Write a new record and an *error* of a damaged job whose index entries were deleted."""
+        state = record.state
+        self._txn.put(keys.job_key(id_), encoding.encode_job(*record), db=self._tables.jobs)
         self._add_error(id_, state.errors - 1, error)
-        self._enter(keys.job_key(id_), state, places_of(state), digest)
+        self._enter(keys.job_key(id_), state, places_of(state), record.digest)
 
     def _add_error(self, id_: int, number: int, error: ErrorEntry) -> None:
         """Write an error of a job to the ``errors`` table, and delete those that are too many.
@@ -249,28 +283,31 @@ class JobEntries:
 
     def count(self, lane: bytes) -> int:
         """Read how many jobs a lane, a status of a queue, has after this transaction."""
-        stored = value_of(self._txn, self._tables.counts, lane)
+        stored = value_of(self._txn, self._tables.meta, keys.COUNT + lane)
         return int.from_bytes(stored or b"", "big") + self.deltas.get(lane, 0)
 
     def lanes(self) -> list[tuple[Status, str]]:
         """Read the pairs of status and queue that have jobs: at most seven of a queue."""
-        known = {*keys_from(self._txn, self._tables.counts), *self.deltas}
+        size = len(keys.COUNT)
+        known = {key[size:] for key in keys_with(self._txn, self._tables.meta, keys.COUNT)}
+        known.update(self.deltas)
         return [keys.split_lane(lane) for lane in sorted(known) if self.count(lane)]
 
     def flush(self) -> bool:
-        """Write changed counts to the ``counts`` table; return whether any job changed."""
+        """Write changed counts to the ``meta`` table; return whether any job changed."""
         if not self.deltas:
-            return False
-        counts = self._txn.cursor(self._tables.counts)
+            return self.has_changed
+        meta = self._txn.cursor(self._tables.meta)
         for lane, delta in self.deltas.items():
             if delta == 0:
                 continue
-            stored = cast("bytes | None", counts.get(lane))
+            key = keys.COUNT + lane
+            stored = cast("bytes | None", meta.get(key))
             count = int.from_bytes(stored or b"") + delta
             if count > 0:  # less, if it was damaged
-                counts.put(lane, count.to_bytes(8))
+                meta.put(key, count.to_bytes(8))
             else:
-                counts.pop(lane)
+                meta.pop(key)
         self.deltas.clear()
         return True
 
@@ -309,33 +346,52 @@ class JobEntries:
                     return id_
         return None
 
+    def take_ended(self, before: Instant, limit: int) -> list[int]:
+        """Delete the first *limit* ids of jobs that ended before an instant from their rows.
+
+        Return them.
+        """
+        taken = take_ended(self._txn, self._tables.index, before, limit)
+        self.has_changed |= bool(taken)
+        return list(map(int.from_bytes, taken))
+
     def _enter(self, key: bytes, state: JobState, places: Places, digest: bytes | None) -> None:
         """Write the entries of a job, by its *key* in ``jobs``, to the indexes."""
         tables, put = self._tables, self._txn.put
-        put(places.place + key, b"", db=tables.index)
+        if places.is_ended:
+            with self._txn.cursor(tables.index) as index:
+                add_row(index, places.place, [key])
+        else:
+            put(places.place + key, b"", db=tables.index)
         if places.listing is not None:
-            put(places.listing + key, b"", db=tables.listing)
+            put(places.listing + key, b"", db=tables.index)
         if digest is not None:
             put(keys.unique_prefix(digest, state.status) + key, b"", db=tables.unique)
         self.deltas[places.lane] += 1
 
-    def _enter_many(self, entries: Items, listed: Items) -> None:
-        """Write the ``index`` and ``listing`` entries of new jobs."""
+    def _enter_many(self, entries: Items) -> None:
+        """Write the index entries of new jobs."""
         put_all(self._txn, self._tables.index, entries)
-        put_all(self._txn, self._tables.listing, listed)
 
-    def _leave(self, id_: int, state: JobState, digest: bytes | None) -> None:
-        tables, delete = self._tables, self._txn.delete
+    def _leave(
+        self, id_: int, state: JobState, digest: bytes | None, *, is_in_row: bool = True
+    ) -> None:
+        index, delete = self._tables.index, self._txn.delete
         places, key = places_of(state), keys.job_key(id_)
-        if not delete(places.place + key, db=tables.index):
+        # An ended job has no entry but that in its listing lane and that in the row of its time.
+        entry = places.listing if places.is_ended else places.place
+        if entry is None or not delete(entry + key, db=index):
             raise DamagedRecord(
                 f"the state of job {id_} says {state.status} in queue {state.queue_name!r}, and"
                 " the index does not"
             )
-        if places.listing is not None:
-            delete(places.listing + key, db=tables.listing)
+        if not places.is_ended:
+            if places.listing is not None:
+                delete(places.listing + key, db=index)
+        elif is_in_row and (found := row_of(self._txn, index, places.place, key)) is not None:
+            drop_from_row(self._txn, index, *found, {key})
         if digest is not None:
-            delete(keys.unique_key(digest, state.status, id_), db=tables.unique)
+            delete(keys.unique_key(digest, state.status, id_), db=self._tables.unique)
         self.deltas[places.lane] -= 1
 
 
@@ -370,9 +426,10 @@ class Places(msgspec.Struct, frozen=True, gc=False):
 
     lane: bytes
     place: bytes
-    """In ``index``."""
+    """In ``index``; of an ended job, of the row of its time."""
     listing: bytes | None
-    """In ``listing``; None for a job without one."""
+    """In ``index``, in the listing lane; None for a job without one."""
+    is_ended: bool
 
 
 # An attribute of an Enum takes longer to look up than all the rest of a comparison.
@@ -383,7 +440,7 @@ _RETRYING: Final = Status.RETRYING
 
 
 def places_of(state: JobState) -> Places:
-    """Return a job's lane, and its keys in ``index`` and ``listing`` up to its id."""
+    """Return a job's lane, and its keys in ``index`` up to its id."""
     status = state.status
     if status is _ENQUEUED:
         return _kept_places(status, state.queue_name, -state.priority)
@@ -391,14 +448,82 @@ def places_of(state: JobState) -> Places:
         return _kept_places(status, state.queue_name, state.node)
     if status is _SCHEDULED or status is _RETRYING:
         return _places(status, state.queue_name, state.scheduled_at or 0)
-    return _places(status, state.queue_name, state.updated_at)
+    lane, listing = _lanes_of_ended(status, state.queue_name)
+    row = keys.ENDS + keys.packed_order(state.updated_at + keys.BIAS)
+    return Places(lane, row, listing, is_ended=True)
+
+
+@lru_cache(maxsize=1024)
+def _lanes_of_ended(status: Status, queue_name: str) -> tuple[bytes, bytes]:
+    lane = keys.lane(status, queue_name)
+    return lane, keys.listing_lane(lane)
 
 
 def _places(status: Status, queue_name: str, order: int) -> Places:
     lane = keys.lane(status, queue_name)
     place = lane + keys.packed_order(order + keys.BIAS)
-    return Places(lane, place, lane if status in keys.LISTED else None)
+    listing = keys.listing_lane(lane) if status in keys.LISTED else None
+    return Places(lane, place, listing, is_ended=False)
 
 
 _kept_places: Final = lru_cache(maxsize=1024)(_places)
 """For orders of which there are few."""
+
+
+# ---- rows of ended jobs ---------------------------------------------------------------------
+
+
+def add_row(index: lmdb.Cursor[Any], prefix: bytes, ids: list[bytes]) -> None:
+    """Write that jobs with these *ids* ended, at the time whose rows begin with *prefix*."""
+    key = prefix + ids[0]
+    row = b"".join(ids)
+    if not index.put(key, row, overwrite=False):  # it ended at this time before, and was retried
+        index.put(key, cast("bytes", index.get(key)) + row)
+
+
+def row_of(
+    txn: lmdb.Transaction, index: _Database, prefix: bytes, key: bytes
+) -> tuple[bytes, bytes] | None:
+    """Read the row of ended jobs with this *prefix*, so time, that names a job by its *key*.
+
+    Mostly it is the one that begins with this job, or the last with an earlier one.
+    """
+    behind = prefix + key + b"\0"
+    for row in items_before(txn, index, prefix, behind):
+        if key in keys.ids_in(row[1]):
+            return row
+    for row in items_from(txn, index, behind):
+        if not row[0].startswith(prefix):
+            return None
+        if key in keys.ids_in(row[1]):
+            return row
+    return None
+
+
+def take_ended(txn: lmdb.Transaction, index: _Database, before: Instant, limit: int) -> list[bytes]:
+    """Delete the first *limit* ids of jobs that ended before an instant from their rows.
+
+    Return them, as keys of ``jobs``.
+    """
+    taken: list[bytes] = []
+    rows: list[tuple[bytes, bytes, set[bytes]]] = []
+    for key, row in items_with(txn, index, keys.ENDS):
+        if len(taken) >= limit or keys.order_in(key) >= before:
+            break
+        ids = keys.ids_in(row)[: limit - len(taken)]
+        taken += ids
+        rows.append((key, row, set(ids)))
+    for each in rows:
+        drop_from_row(txn, index, *each)
+    return taken
+
+
+def drop_from_row(
+    txn: lmdb.Transaction, index: _Database, key: bytes, row: bytes, ids: set[bytes]
+) -> None:
+    """Delete *ids* from a row of ended jobs, and the row if none is left."""
+    left = b"".join(id_ for id_ in keys.ids_in(row) if id_ not in ids)
+    if left:
+        txn.put(key, left, db=index)
+    else:
+        txn.delete(key, db=index)

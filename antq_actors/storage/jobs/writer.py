@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.outcome import Interrupted, Refused
-from antq_actors.jobs.state import ENDED, WAITING, Status, StoredJob
+from antq_actors.jobs.state import WAITING, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
@@ -136,17 +136,21 @@ class JobWriter(JobReader):
 
     def prune(self, *, finished_before: Instant, limit: int) -> int:
         """Delete up to *limit* jobs of all queues that ended before an instant; return how many."""
-        pruned = 0
-        for status, queue in self._jobs.lanes():
-            if status not in ENDED:
-                continue
-            lane = keys.lane(status, queue)
-            end = keys.work_key(lane, finished_before)
-            for key in self._jobs.head(lane, limit - pruned, end):
-                with suppress(JobNotFound):  # a key of no job; it is gone by now
-                    self.delete(keys.id_at_end(key))
-                pruned += 1
-        return pruned
+        ids = self._jobs.take_ended(finished_before, limit)
+        for id_ in ids:
+            with suppress(JobNotFound):  # a row of no job; it is gone by now
+                self._prune_one(id_, finished_before)
+        return len(ids)
+
+    def _prune_one(self, id_: int, finished_before: Instant) -> None:
+        """Delete a job that was taken from its row, unless its record says something else."""
+        try:
+            record = self._existing(id_)
+            ended_at = record.state.ended_at
+            if ended_at is not None and ended_at < finished_before:
+                self._jobs.remove(id_, record, is_in_row=False)
+        except DamagedRecord as damage:
+            self._jobs.remove(id_, self._mark_damaged(id_, str(damage), 0))
 
     # ---- executions end -------------------------------------------------------------------
 
@@ -231,7 +235,7 @@ class JobWriter(JobReader):
         """Store that a job runs and add it to *claimed*; fail it instead if it is damaged."""
         state = lifecycle.claim(record.state, node=node, now=now)
         try:
-            job = self._jobs.verified(id_, state, self._signer)
+            job = self._jobs.verified(id_, record, state, self._signer)
         except DamagedRecord as error:
             self._note("job %d was refused: %s", id_, str(error))
             self._move(id_, record, *lifecycle.settle(state, Refused(str(error)), now=now), now=now)
@@ -368,17 +372,21 @@ class JobWriter(JobReader):
         Raises JobNotFound when there is nothing left of it but a place in the index.
         """
         found = self._jobs.raw(id_)
+        is_there = bool(found or self._jobs.payload(id_))
         lanes, digest = self._jobs.forget(id_)
-        if not found and not self._jobs.payload(id_):
+        if not is_there:
+            self._jobs.erase(id_)
             self._note("the index named a job %d that does not exist; it does so no more", id_)
             raise JobNotFound(f"no job has the id {id_}, though the index named one")
         self._note("job %d is damaged and was failed: %s", id_, why)
         _, queue_name = keys.split_lane(lanes[0]) if lanes else (None, encoding.UNREADABLE)
+        head = encoding.head_in(found)
         state, error = lifecycle.mark_damaged(
             queue_name=queue_name,
-            why=f"{why} (its record was {found[:_QUOTED_BYTES].hex() or 'missing'})",
+            why=f"{why} (its record was {head[:_QUOTED_BYTES].hex() or 'missing'})",
             errors=self._jobs.next_error_number(id_),
             now=now,
         )
-        self._jobs.replace(id_, state, digest, error)
-        return encoding.JobRecord(state, digest)
+        record = encoding.JobRecord(state, digest, encoding.spec_in(found))
+        self._jobs.replace(id_, record, error)
+        return record

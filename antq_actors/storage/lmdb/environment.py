@@ -38,7 +38,7 @@ import lmdb
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.storage.lmdb import directory, file_check
 from antq_actors.storage.lmdb.directory import is_failing, removed, storage_error, unconfirmed
-from antq_actors.storage.lmdb.keys import TABLE_NAMES, open_tables
+from antq_actors.storage.lmdb.keys import MOST_TABLES, TABLE_NAMES, make_store, open_tables
 from antq_actors.storage.locks import store_lock
 
 if TYPE_CHECKING:
@@ -137,6 +137,10 @@ class Environment:
     def _open_lmdb(self, map_size: int) -> None:
         """Take LMDB's own file lock and open its environment with its tables; or undo all of it."""
         path = self.path
+        try:
+            make_store(path, map_size, durable=self._durable)
+        except (lmdb.Error, OSError) as error:
+            raise storage_error(error, path) from error
         with ExitStack() as undo:
             self._lmdb_lock = store_lock.LmdbLock(path)
             undo.callback(self._lmdb_lock.release)
@@ -148,7 +152,7 @@ class Environment:
                     os.fsencode(path),  # LMDB would take text for UTF-8, which a path need not be
                     map_size=map_size,
                     writemap=self._writes_map,
-                    max_dbs=len(TABLE_NAMES),
+                    max_dbs=MOST_TABLES,
                     max_readers=_MOST_READERS,
                     sync=self._durable,
                     metasync=False,

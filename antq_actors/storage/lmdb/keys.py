@@ -4,20 +4,23 @@ LMDB sorts keys as bytes, so numbers are big-endian with a bias that puts negati
 names end in NUL, so that a queue's keys stand together and no queue's name is the beginning of
 another's range.
 
-    jobs, payloads   id
-    errors           id, number of the error from 0
-    index            lane, order, id          what is next: the head of a lane
-    listing          lane, id                 lanes whose order is not that of ids
-    counts           lane
-    unique           digest, status, id
+    jobs       id
+    payloads   id
+    errors     id, number of the error from 0
+    index      lane, order, id          what is next: the head of a lane
+               listing lane, id         the jobs of a lane whose order is not that of ids
+               ENDS, time, id           the ids of jobs that ended at this time together
+    unique     digest, status, id
+    meta       name, or COUNT and a lane
 
 A *lane* is (status, queue). Its order is the due time of scheduled and retrying jobs, the
-priority of enqueued ones (largest first), the node of running ones, the time of ending of ended
-ones.
+priority of enqueued ones (largest first), the node of running ones. Ended jobs have none: nothing
+is to be done with them, so they are in their listing lane and in the row of their time.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from itertools import islice
@@ -25,14 +28,15 @@ from operator import itemgetter
 from struct import Struct
 from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
+import lmdb
+
 from antq_actors.errors import StorageError
-from antq_actors.jobs.state import Status
+from antq_actors.jobs.state import ENDED, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import lmdb
     from lmdb import _Database
 
     from antq_actors.jobs.instant import Instant
@@ -48,11 +52,19 @@ _BYTES: Final = {
     Status.CANCELLED: b"\x07",
 }
 _STATUSES: Final = {byte[0]: status for status, byte in _BYTES.items()}
+RESERVED: Final = (b"\x08", b"\x09")
+"""For lanes of jobs that wait for a limit, and for other jobs. Nothing has them yet."""
+ENDS: Final = b"\x40"
+"""What the ``index`` keys of the rows of ended jobs begin with: behind all lanes."""
+_LISTING: Final = 0x80
+"""Added to the first byte of a lane, for its jobs by id: behind all else in ``index``."""
 
 LISTED: Final = frozenset(Status) - {Status.ENQUEUED, Status.RUNNING}
-"""Statuses with entries in ``listing``. The others are listed from ``index``: it has few orders
-for them (priorities, nodes), and ids ascend within each.
+"""Statuses with listing lanes. The others are listed from their own: those have few orders
+(priorities, nodes), and ids ascend within each.
 """
+COUNT: Final = b"count:"
+"""What the ``meta`` keys of how many jobs a lane has begin with."""
 
 LONGEST_QUEUE_NAME_BYTES: Final = 255
 """In bytes of UTF-8; LMDB allows 511 for a whole key."""
@@ -76,24 +88,49 @@ class Tables:
     """LMDB's handles of the tables, good for every transaction of their environment."""
 
     jobs: _Database
-    """id → state and digest; the only record that a change of status rewrites."""
+    """id → state, digest, and the spec if it is small; what a change of status rewrites."""
     payloads: _Database
-    """id → spec; written once."""
+    """id → a spec that is not; written once."""
     errors: _Database
     """One entry each, for the jobs that have any."""
     index: _Database
-    """The order of work; keys only."""
-    listing: _Database
-    """The order of ids where ``index`` has another; keys only."""
+    """The order of work and that of ids; and the ids of what ended, by time."""
     unique: _Database
     """Which unique jobs there are, by status; keys only."""
-    counts: _Database
-    """How many jobs a queue has in a status; no row for none."""
     meta: _Database
-    """The format, counters, pauses, nodes."""
+    """The format, counters, pauses, nodes; how many jobs a lane has, with no row for none."""
 
 
 TABLE_NAMES: Final = tuple(field.name for field in fields(Tables))
+
+FURTHER_TABLES: Final = (
+    *("gates", "openings", "limits", "crons", "cron_due"),
+    *("edges", "waits", "groups", "members", "results", "steps", "progress", "tasks"),
+)
+"""Empty tables that every store has, for what is to come: limits, schedules and workflows. So
+their first rows need no further format.
+"""
+MOST_TABLES: Final = 32
+"""That LMDB has room for, with those of older formats."""
+
+
+def make_store(path: Path, map_size: int, *, durable: bool) -> None:
+    """Make the LMDB tables of a new store in *path*; one that is there is left as it is.
+
+    LMDB is opened for that alone: most of these tables are for later, and each transaction of an
+    environment costs more with every table that it has made or opened.
+    """
+    data = path / "data.mdb"
+    if data.exists() and data.stat().st_size:
+        return
+    env = lmdb.open(
+        os.fsencode(path), map_size=map_size, max_dbs=MOST_TABLES, mode=0o600, sync=durable
+    )
+    try:
+        with env.begin(write=True) as txn:
+            make_tables(env, txn)
+    finally:
+        env.close()
 
 
 def open_tables(env: lmdb.Environment, path: Path) -> Tables:
@@ -104,19 +141,19 @@ def open_tables(env: lmdb.Environment, path: Path) -> Tables:
     with env.begin() as txn:
         are_there = all(txn.get(name.encode()) is not None for name in TABLE_NAMES)
     if not are_there:
-        _make_tables(env, path)
+        with env.begin(write=True) as txn:
+            if txn.stat()["entries"] and txn.get(b"meta") is None:
+                raise StorageError(
+                    f"{path} holds an LMDB environment of another program; give another path"
+                )
+            make_tables(env, txn)
     return Tables(**{name: env.open_db(name.encode(), create=False) for name in TABLE_NAMES})
 
 
-def _make_tables(env: lmdb.Environment, path: Path) -> None:
-    """Make all LMDB tables in one transaction: other processes see none or all of them."""
-    with env.begin(write=True) as txn:
-        if txn.stat()["entries"] and txn.get(b"meta") is None:
-            raise StorageError(
-                f"{path} holds an LMDB environment of another program; give another path"
-            )
-        for name in TABLE_NAMES:
-            env.open_db(name.encode(), txn=txn)
+def make_tables(env: lmdb.Environment, txn: lmdb.Transaction) -> None:
+    """Make the LMDB tables that a store lacks; other processes see none or all of them."""
+    for name in (*TABLE_NAMES, *FURTHER_TABLES):
+        env.open_db(name.encode(), txn=txn)
 
 
 class WorkKey(NamedTuple):
@@ -129,7 +166,7 @@ class WorkKey(NamedTuple):
 
 
 class ListingKey(NamedTuple):
-    """A key of ``listing``, taken apart."""
+    """A key of ``index`` in a listing lane, taken apart."""
 
     status: Status
     queue_name: str
@@ -151,11 +188,11 @@ packed_order: Final[Callable[[int], bytes]] = _ID.pack
 
 
 id_part: Final[Callable[[bytes], bytes]] = itemgetter(slice(-_ID_SIZE, None))
-"""Return the key in ``jobs`` of the job that a key of ``index`` names."""
+"""Return the key in ``jobs`` of the job that a key of ``index`` ends with."""
 
 
 def id_at_end(key: bytes) -> int:
-    """Return the job id that an LMDB key of any table but ``errors`` and ``counts`` ends with."""
+    """Return the job id that an LMDB key of any table but ``errors`` and ``meta`` ends with."""
     return int.from_bytes(key[-_ID_SIZE:], "big")
 
 
@@ -246,14 +283,47 @@ def split_work_key(key: bytes) -> WorkKey:
     return WorkKey(status, queue_name, order_in(key), id_at_end(key))
 
 
+def listing_lane(start: bytes) -> bytes:
+    """Return what the ``index`` keys of the jobs of a lane, by id, begin with."""
+    return bytes((start[0] | _LISTING,)) + start[1:]
+
+
 def listing_key(start: bytes, id_: int) -> bytes:
-    """Return the key of a job in the table ``listing``, by lane *start* and id."""
-    return start + _ID.pack(id_)
+    """Return the ``index`` key of a job in the listing lane of the lane *start*."""
+    return listing_lane(start) + _ID.pack(id_)
 
 
 def split_listing_key(key: bytes) -> ListingKey:
-    """Return status, queue and job id of a ``listing`` key. Raises StorageError for other bytes."""
-    return ListingKey(*split_lane(key[:-_ID_SIZE]), id_at_end(key))
+    """Return status, queue and job id of a key in a listing lane. Raises StorageError."""
+    if not key or key[0] < _LISTING:
+        raise _no_key(key, "of a listing lane")
+    lane = bytes((key[0] ^ _LISTING,)) + key[1:-_ID_SIZE]
+    return ListingKey(*split_lane(lane), id_at_end(key))
+
+
+def counted_lane(key: bytes) -> bytes | None:
+    """Return the lane in whose count the job of an ``index`` key is; None for its other keys.
+
+    Each job has one such key: in its lane, or in its listing lane if it has ended.
+    """
+    if key[0] < _LISTING:
+        found = lane_in(key)
+        return found if is_lane(found) else None
+    found = bytes((key[0] ^ _LISTING,)) + key[1:-_ID_SIZE]
+    return found if is_lane(found) and split_lane(found)[0] in ENDED else None
+
+
+def ends_prefix(ended_at: Instant) -> bytes:
+    """Return what the keys of the rows of jobs that ended at an instant begin with, in ``index``.
+
+    The id of the first of them follows.
+    """
+    return ENDS + _ID.pack(ended_at + BIAS)
+
+
+def ids_in(row: bytes) -> list[bytes]:
+    """Return the keys in ``jobs`` of the jobs that a row of ended jobs names."""
+    return [row[at : at + _ID_SIZE] for at in range(0, len(row), _ID_SIZE)]
 
 
 def unique_prefix(digest: bytes, status: Status) -> bytes:

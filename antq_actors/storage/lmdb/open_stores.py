@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,7 +34,7 @@ def open_environment(
     owner: object = None,
     map_size: int = _FIRST_MAP_BYTES,
     lock: StoreLock | None = None,
-    migrate: bool = False,
+    migrate: bool = True,
     signer: Signer | None = None,
 ) -> Environment:
     """Open the LMDB environment of the store in *path*, and make or migrate its files if need be.
@@ -41,8 +42,8 @@ def open_environment(
     *durable*: each commit is on disk when it returns. *owner*: opening the same path again with
     the same owner returns the same environment, as the successor of a killed storage actor needs
     it. *map_size*: bytes to begin with. *lock*: held by who needs the store alone, and kept when it
-    is closed. *migrate*: also a migration that takes a while is done. *signer*: a migration signs
-    anew what it has signed.
+    is closed. *migrate*: a store of an older format is migrated, however large it is; else it is
+    refused. *signer*: a migration signs anew what it has signed.
 
     Raises StorageError when the path cannot be used, saying why, or this process has it open.
     """
@@ -87,24 +88,25 @@ def opened(path: str | os.PathLike[str]) -> Environment | None:
 
 
 def _bring_up_to_date(env: Environment, signer: Signer | None, *, migrate: bool) -> None:
-    """Rewrite a store of an older format if that takes a moment, or *migrate* says so.
+    """Rewrite a store of an older format if *migrate* says so.
 
-    Raises StorageError when it takes longer, or another process has the store open. That is one of
-    an earlier release: one of this waits until the store is opened here.
+    Raises StorageError if not, or when another process has the store open. That is one of an
+    earlier release: one of this waits until the store is opened here.
     """
     migration = Migration(env._env, env.tables, env.path, signer=signer)  # noqa: SLF001 - a part of it
     migration.begin()
     if not migration.is_due:
         return
     if not migrate:
-        migration.check_brevity()
-    if env.lock.is_exclusive:
-        migration.run(env.write)
-        return
-    if not env.lock.take_exclusively():
+        raise migration.due_error()
+    is_alone = env.lock.is_exclusive
+    if not is_alone and not env.lock.take_exclusively():
         raise migration.in_use_error()
-    migration.run(env.write)
-    env.lock.share()
+    # Nobody is answered before the end: the flush of a batch also carries the one before.
+    migration.run(partial(env.write, flushes=False))
+    env.flush()
+    if not is_alone:
+        env.lock.share()
 
 
 def close_left_open(path: str | os.PathLike[str], owner: object) -> None:
