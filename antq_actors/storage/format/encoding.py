@@ -25,7 +25,7 @@ from functools import partial
 from hashlib import sha256
 from itertools import repeat
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -80,7 +80,11 @@ _decode_error = msgspec.msgpack.Decoder(ErrorEntry).decode
 
 def encode_job(state: JobState, digest: bytes | None, spec: bytes = b"") -> bytes:
     """Return the bytes of a job's record: a head with its digest and state, and its *spec*."""
-    return head_of(_encode(state), digest or b"") + spec
+    encoded = _encode(state)
+    if digest is None:  # nearly always
+        size = 1 + len(encoded)
+        return b"%c%c\0%b%b" % (size >> 8, size & 0xFF, encoded, spec)
+    return head_of(encoded, digest) + spec
 
 
 def head_of(state: bytes, digest: bytes) -> bytes:
@@ -118,11 +122,16 @@ def spec_in(record: bytes) -> bytes:
 
 def split_records(records: Sequence[bytes | None]) -> tuple[list[bytes | None], list[bytes]]:
     """Return the heads of jobs' records, and their specs: none of a record that is missing."""
-    head = head_in(records[0] or b"") if records else b""
-    if head and None not in records:
-        there = cast("Sequence[bytes]", records)
+    first = records[0] if records else None
+    if first and None not in records:
+        size = _SIZE_BYTES + int.from_bytes(first[:_SIZE_BYTES])
+        head = first[:size]
+        if len(records) == 1:
+            return [head], [first[size:]]
+        there: Sequence[bytes] = records  # type: ignore[assignment] # as was just asked
         if all(map(bytes.startswith, there, repeat(head))):
-            return [head] * len(there), [record[len(head) :] for record in there]
+            return [head] * len(there), [record[size:] for record in there]
+    head = b""
     heads: list[bytes | None] = []
     specs: list[bytes] = []
     for record in records:

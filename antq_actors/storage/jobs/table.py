@@ -476,7 +476,7 @@ _kept_places: Final = lru_cache(maxsize=1024)(_places)
 def add_row(index: lmdb.Cursor[Any], prefix: bytes, ids: list[bytes]) -> None:
     """Write that jobs with these *ids* ended, at the time whose rows begin with *prefix*."""
     key = prefix + ids[0]
-    row = b"".join(ids)
+    row = ids[0] if len(ids) == 1 else b"".join(ids)
     if not index.put(key, row, overwrite=False):  # it ended at this time before, and was retried
         index.put(key, cast("bytes", index.get(key)) + row)
 
