@@ -139,6 +139,20 @@ def test_its_error_says_what_was_found_and_its_arguments_are_kept(store, damage,
     assert store.findings() == []
 
 
+def test_a_record_whose_head_seems_shorter_hides_no_large_arguments(store):
+    store.insert(a_new_job({"text": LARGE}))
+    record = store.bytes_of("jobs", keys.job_key(1))
+    store.put("jobs", keys.job_key(1), b"\0\5" + record[2:])
+
+    assert store.claim(limit=1, now=5) == []
+
+    assert store.get(1).state.status is Status.FAILED
+    assert display.display_args(store.get(1).spec.args) == {"text": LARGE}
+    assert store.findings() == []
+    store.delete(1)
+    assert store.findings() == []
+
+
 def test_its_error_does_not_quote_its_arguments(store):
     store.insert(a_new_job({"password": "secret"}))
     state_is_garbage(store, 1)

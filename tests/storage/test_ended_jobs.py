@@ -1,6 +1,8 @@
 """Ended jobs are in their listing lane and in the row of their time, until they are pruned."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.raw_jobs import change_state, put_garbage_for_state
 from support.stored_jobs import Store, a_new_job
 
@@ -114,6 +116,25 @@ def test_rows_of_one_time_are_told_by_their_first_job(env, store):
         store.delete(id_)
 
     assert rows(env) == [(5, [1]), (5, [2]), (5, [5])]
+
+
+@given(st.lists(st.integers(1, 2**17) | st.integers(1, keys.LARGEST_ID), max_size=9), st.data())
+def test_a_row_names_the_jobs_whose_ids_are_in_it_and_no_other(ids, data):
+    row = b"".join(map(keys.job_key, ids))
+    shifted = [row[at : at + 8] for at in range(max(0, len(row) - 7))]
+    anyone = st.integers(0, 2**17).map(keys.job_key)
+    key = data.draw(st.sampled_from(shifted) | anyone if shifted else anyone)
+
+    assert keys.is_in_row(key, row) == (key in keys.ids_in(row))
+
+
+def test_verifying_splits_a_row_once_however_many_jobs_it_names(env, store, monkeypatch):
+    jobs_that_ended(store, 30, now=5)
+    split, rows_split = keys.ids_in, []
+    monkeypatch.setattr(keys, "ids_in", lambda row: rows_split.append(row) or split(row))
+
+    assert store.findings() == []
+    assert len(rows_split) == 1
 
 
 # ---- what is damaged ------------------------------------------------------------------------

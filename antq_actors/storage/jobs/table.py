@@ -85,14 +85,15 @@ class JobEntries:
 
         *record*: the one it has, *state*: the one it comes to have.
         """
-        spec = record.spec or self._payload(id_)
+        spec = record.spec or self.large_spec(id_)
         return StoredJob(id_, state, encoding.decode_spec(signer.verify(spec)), ())
 
     def payload(self, id_: int) -> bytes:
         """Read the bytes of a job's spec; none if there are none."""
-        return encoding.spec_in(self.raw(id_)) or self._payload(id_)
+        return encoding.spec_in(self.raw(id_)) or self.large_spec(id_)
 
-    def _payload(self, id_: int) -> bytes:
+    def large_spec(self, id_: int) -> bytes:
+        """Read the bytes of a job's spec that is not in its record; none if there are none."""
         return value_of(self._txn, self._tables.payloads, keys.job_key(id_)) or b""
 
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
@@ -490,12 +491,12 @@ def row_of(
     """
     behind = prefix + key + b"\0"
     for row in items_before(txn, index, prefix, behind):
-        if key in keys.ids_in(row[1]):
+        if keys.is_in_row(key, row[1]):
             return row
     for row in items_from(txn, index, behind):
         if not row[0].startswith(prefix):
             return None
-        if key in keys.ids_in(row[1]):
+        if keys.is_in_row(key, row[1]):
             return row
     return None
 

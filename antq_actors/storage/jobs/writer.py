@@ -387,6 +387,8 @@ class JobWriter(JobReader):
             errors=self._jobs.next_error_number(id_),
             now=now,
         )
-        record = encoding.JobRecord(state, digest, encoding.spec_in(found))
+        # What a damaged record seems to hold behind its head is no spec if that is in `payloads`.
+        spec = b"" if self._jobs.large_spec(id_) else encoding.spec_in(found)
+        record = encoding.JobRecord(state, digest, spec)
         self._jobs.replace(id_, record, error)
         return record

@@ -326,6 +326,17 @@ def ids_in(row: bytes) -> list[bytes]:
     return [row[at : at + _ID_SIZE] for at in range(0, len(row), _ID_SIZE)]
 
 
+def is_in_row(key: bytes, row: bytes) -> bool:
+    """Return whether a row of ended jobs names the job with this *key* in ``jobs``.
+
+    As `ids_in` would tell, without an object for each job of what may be thousands.
+    """
+    at = row.find(key)
+    while at % _ID_SIZE and at > 0:  # it is the end of one id and the beginning of the next
+        at = row.find(key, at + 1)
+    return at >= 0
+
+
 def unique_prefix(digest: bytes, status: Status) -> bytes:
     """Return what the ``unique`` keys of all unique jobs of a digest and status begin with."""
     return digest + _BYTES[status]
