@@ -394,10 +394,14 @@ def first_keys(
 
 def keys_with(txn: lmdb.Transaction, table: _Database, prefix: bytes) -> Iterator[bytes]:
     """Yield the LMDB keys that begin with *prefix*. Do not change the table meanwhile."""
-    for key in keys_from(txn, table, prefix):
-        if not key.startswith(prefix):
-            return
-        yield key
+    # No generator within another one: what is raised while the inner one is thrown away unfinished,
+    # such as Ctrl-C, is lost.
+    with txn.cursor(table) as cursor:
+        if cursor.set_range(prefix):
+            for key in cast("Iterator[bytes]", cursor.iternext(keys=True, values=False)):
+                if not key.startswith(prefix):
+                    return
+                yield key
 
 
 def items_with(
