@@ -88,6 +88,23 @@ def test_its_progress_is_logged_every_few_seconds(tmp_path, monkeypatch, caplog)
     env.close()
 
 
+def test_a_batch_has_few_jobs_if_their_arguments_are_large(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(migrate, "_MOST_BATCH_BYTES", 2_500)
+    env = open_environment(tmp_path, durable=False)
+    news = [a_new_job({"n": n, "text": LARGE * 2}) for n in range(7)]
+    Store(env).insert_many(news)
+    write_as(env, 3)
+    seconds = iter(range(0, 9_000, 9))
+
+    Migration(env._env, env.tables, tmp_path, clock=lambda: next(seconds)).run(env.write)
+
+    lines = [record.getMessage().partition("part ")[2] for record in caplog.records]
+    assert lines[1:4] == ["1 of 5: 3 of 7 jobs", "1 of 5: 6 of 7 jobs", "2 of 5: 0 of 7 jobs"]
+    assert [Store(env).get(n + 1).spec.args for n in range(7)] == [new.spec.args for new in news]
+    assert Store(env).findings() == []
+    env.close()
+
+
 @pytest.mark.parametrize("nth", range(1, 12))
 def test_a_migration_that_was_interrupted_goes_on_and_nobody_else_looks_at_it(
     tmp_path, monkeypatch, nth
@@ -170,8 +187,8 @@ def test_several_steps_are_done_in_order_each_once(tmp_path):
     done = []
     steps = [
         *migrate.STEPS,
-        Step("a", lambda *_: done.append("a")),
-        Step("b", lambda *_: done.append("b"), lambda *_: done.append("c")),
+        Step("a", lambda *_: (done.append("a"), 0)),
+        Step("b", lambda *_: (done.append("b"), 0), lambda *_: (done.append("c"), 0)),
     ]
 
     Migration(env._env, env.tables, tmp_path, steps).run(env.write)

@@ -14,7 +14,7 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby, islice
+from itertools import groupby
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import lmdb
@@ -24,7 +24,7 @@ from antq_actors.errors import StorageError
 from antq_actors.jobs.state import ENDED
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.pickled import converted
-from antq_actors.storage.jobs.table import add_row, get_many, put_all
+from antq_actors.storage.jobs.table import add_row, put_all
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.keys import TABLE_NAMES, Tables, items_from, make_tables, value_of
 
@@ -42,7 +42,9 @@ log: Final = logging.getLogger("antq_actors.storage")
 FORMAT_KEY: Final = b"format"
 _PROGRESS_KEY: Final = b"migrating"
 BATCH: Final = 1_000
-"""Records rewritten in one transaction."""
+"""Records rewritten in one transaction, at most."""
+_MOST_BATCH_BYTES: Final = 2**24
+"""Of records after which a transaction reads no more: arguments may have megabytes."""
 _LOG_SECONDS: Final = 5.0
 """Between two lines that say how far it is."""
 
@@ -58,11 +60,12 @@ class OlderTables(Tables):
 
 
 Batch: TypeAlias = (
-    "Callable[[lmdb.Transaction, OlderTables, bytes, int, encoding.Signer], bytes | None]"
+    "Callable[[lmdb.Transaction, OlderTables, bytes, int, encoding.Signer], _Following]"
 )
-"""Rewrite up to so many records from a key on; return the key to go on from, None at the end. What
-it signs anew must have been verified by the signer.
+"""Rewrite up to so many records from a key on; return the key to go on from, None at the end, and
+how many they were. What it signs anew must have been verified by the signer.
 """
+_Following: TypeAlias = "tuple[bytes | None, int]"
 
 
 class Step:
@@ -79,9 +82,18 @@ class Step:
 def next_items(
     txn: lmdb.Transaction, table: _Database, start: bytes, limit: int
 ) -> tuple[list[tuple[bytes, bytes]], bytes | None]:
-    """Read up to *limit* rows of an LMDB table from a key on, and the key of the next."""
-    found = list(islice(items_from(txn, table, start), limit + 1))
-    return found[:limit], found[limit][0] if len(found) > limit else None
+    """Read up to *limit* rows of an LMDB table from a key on, and the key of the next.
+
+    They are fewer if they are large, and one at least.
+    """
+    found: list[tuple[bytes, bytes]] = []
+    size = 0
+    for key, value in items_from(txn, table, start):
+        if len(found) >= limit or size >= _MOST_BATCH_BYTES:
+            return found, key
+        found.append((key, value))
+        size += len(value)
+    return found, None
 
 
 # ---- from format 1 --------------------------------------------------------------------------
@@ -89,27 +101,28 @@ def next_items(
 
 def _seal_specs(
     txn: lmdb.Transaction, tables: OlderTables, start: bytes, limit: int, _signer: encoding.Signer
-) -> bytes | None:
+) -> _Following:
     """Write a checksum before the specs of a batch of jobs; return the key to go on from."""
     bare = encoding.Signer()
     batch, following = next_items(txn, tables.payloads, start, limit)
     for key, payload in batch:
         if not encoding.is_protected(payload):
             txn.put(key, bare.sign(payload), db=tables.payloads)
-    return following
+    return following, len(batch)
 
 
 # ---- from format 2 --------------------------------------------------------------------------
 
 
-def _rewrite_nothing(*_: object) -> None:
+def _rewrite_nothing(*_: object) -> _Following:
     """Rewrite no records of jobs: what older records lack has a default."""
+    return None, 0
 
 
 # ---- from format 3 --------------------------------------------------------------------------
 def _convert_args(
     txn: lmdb.Transaction, tables: OlderTables, start: bytes, limit: int, signer: encoding.Signer
-) -> bytes | None:
+) -> _Following:
     """Write the arguments of a batch of jobs as msgpack; return the key to go on from.
 
     What is damaged stays as it is, and so does what is signed with a key that *signer* lacks. What
@@ -127,7 +140,7 @@ def _convert_args(
             if args is not spec.args:
                 encoded = encoding.encode_spec(replace(spec, args=args))
                 txn.put(key, suitable.sign(encoded), db=tables.payloads)
-    return following
+    return following, len(batch)
 
 
 # From here on neither states nor specs are decoded: what is damaged stays as it is.
@@ -135,13 +148,12 @@ def _convert_args(
 
 def _join_records(
     txn: lmdb.Transaction, tables: OlderTables, start: bytes, limit: int, _signer: encoding.Signer
-) -> bytes | None:
+) -> _Following:
     """Write the size of its head before a job's record, and a small spec behind it."""
     batch, following = next_items(txn, tables.jobs, start, limit)
-    payloads = get_many(txn, tables.payloads, [key for key, _ in batch])
     records = []
     for key, record in batch:
-        payload = payloads.get(key, b"")
+        payload = value_of(txn, tables.payloads, key) or b""  # one at a time: it may be large
         head = len(record[:_LONGEST_HEAD_BYTES]).to_bytes(2) + record[:_LONGEST_HEAD_BYTES]
         if not 0 < len(payload) <= encoding.MOST_INLINE_BYTES:
             records.append((key, head))
@@ -149,7 +161,7 @@ def _join_records(
         records.append((key, head + payload))
         txn.delete(key, db=tables.payloads)
     put_all(txn, tables.jobs, records)
-    return following
+    return following, len(batch)
 
 
 _LONGEST_HEAD_BYTES: Final = 2**16 - 1
@@ -157,7 +169,7 @@ _LONGEST_HEAD_BYTES: Final = 2**16 - 1
 
 def _gather_ended(
     txn: lmdb.Transaction, tables: OlderTables, start: bytes, limit: int, _signer: encoding.Signer
-) -> bytes | None:
+) -> _Following:
     """Write the ids of ended jobs to rows, one for all that ended together in a lane."""
     first, *_, last = sorted(keys.lane(status, "a")[:1] for status in ENDED)
     batch, following = next_items(txn, tables.index, max(start, first), limit)
@@ -171,33 +183,33 @@ def _gather_ended(
                 add_row(index, prefix, list(map(keys.id_part, together)))
                 for key in together:
                     index.pop(key)
-    return following if len(found) == len(batch) else None
+    return following if len(found) == len(batch) else None, len(found)
 
 
 def _list_in_index(
     txn: lmdb.Transaction, tables: OlderTables, start: bytes, limit: int, _signer: encoding.Signer
-) -> bytes | None:
+) -> _Following:
     """Move entries of the table ``listing`` to the index."""
     if tables.listing is None:
-        return None
+        return None, 0
     batch, following = next_items(txn, tables.listing, start, limit)
     put_all(txn, tables.index, [(keys.listing_lane(key), b"") for key, _ in batch])
     for key, _ in batch:
         txn.delete(key, db=tables.listing)
-    return following
+    return following, len(batch)
 
 
 def _count_in_meta(
     txn: lmdb.Transaction, tables: OlderTables, start: bytes, limit: int, _signer: encoding.Signer
-) -> bytes | None:
+) -> _Following:
     """Move rows of the table ``counts`` to that of the small facts."""
     if tables.counts is None:
-        return None
+        return None, 0
     batch, following = next_items(txn, tables.counts, start, limit)
     for lane, count in batch:
         txn.put(keys.COUNT + lane, count, db=tables.meta)
         txn.delete(lane, db=tables.counts)
-    return following
+    return following, len(batch)
 
 
 STEPS: Final[Sequence[Step]] = (
@@ -329,10 +341,10 @@ class Migration:
         found = _Progress.read(txn, self._tables)
         if found is None or found.version != version:
             found = _Progress(version)
-        following = parts[found.part](txn, tables, found.start, BATCH, self._signer)
+        following, count = parts[found.part](txn, tables, found.start, BATCH, self._signer)
         txn.put(FORMAT_KEY, b"%d" % self._wanted, db=meta)
         if following is not None:
-            progress = found._replace(start=following, done=found.done + BATCH)
+            progress = found._replace(start=following, done=found.done + count)
         elif found.part + 1 < len(parts):
             progress = _Progress(version, found.part + 1)
         elif version + 1 < self._wanted:
