@@ -150,6 +150,21 @@ def test_the_map_grows_with_what_is_stored(tmp_path):
     env.close()
 
 
+def test_a_volatile_map_has_room_for_all_of_it_when_another_process_enlarged_the_store():
+    volatile = VolatileDirectory()
+    env = open_environment(volatile.path, durable=False)
+    with OtherProcess(INSERT_BIG, volatile.path) as other:
+        other.tell("insert")
+        assert other.read() == "1"
+
+        assert Store(env).insert(a_new_job()) == 2
+
+        room = (volatile.path / "data.mdb").stat().st_blocks * 512
+        assert env._env.info()["map_size"] <= room
+        env.close()
+    volatile.remove()
+
+
 def test_a_map_that_another_process_enlarged_is_adopted(tmp_path):
     with OtherProcess(INSERT_BIG, tmp_path) as other:
         assert other.first_line == "open"

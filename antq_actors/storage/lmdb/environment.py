@@ -370,9 +370,20 @@ class Environment:
         try:
             txns.extend(map(begin, _NO_DATABASE))
         except lmdb.MapResizedError:
-            with self._map_lock:
-                self._env.set_mapsize(0)  # another process enlarged it: adopt
+            self._adopt_map()
             txns.extend(map(begin, _NO_DATABASE))
+
+    def _adopt_map(self) -> None:
+        """Enlarge the map, as another process has; in memory, to the room that the file has."""
+        try:
+            with self._map_lock:
+                size = 0  # as that process has noted it
+                if self._writes_map:
+                    size = self._data_file.stat().st_size
+                    directory.take_room(self._data_file, size)
+                self._env.set_mapsize(size)
+        except OSError as error:
+            raise storage_error(error, self.path) from error
 
     def _release_thread(self) -> None:
         """Abort the transaction and release the locks of this thread, which was cut short in it.
@@ -538,6 +549,7 @@ class Environment:
                 size = self._env.info()["map_size"]
                 larger = 2 * size
                 if self._writes_map:
+                    size = max(size, self._data_file.stat().st_size)  # another process may use it
                     larger = directory.take_more_room(self._data_file, size)
                 self._env.set_mapsize(larger)
         except (lmdb.Error, OSError) as error:
