@@ -369,6 +369,11 @@ class StorageActor(GenServer):
                 request.refusal = refusal
         if store.due and (self._standing or taken):
             self._serve(store, taken, commits)
+        for queue_name in store.due if self._served else ():
+            asked = taken.get(queue_name)
+            if asked is None or asked.commits is not commits:
+                # It has more than it was served before: it is woken, which does for both.
+                self._served.pop(queue_name, None)
         store.flush()
         # Noted before the commit: it harms no queue to be woken for nothing.
         self._due |= store.due

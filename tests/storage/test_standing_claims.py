@@ -437,3 +437,25 @@ def test_outcomes_are_stored_with_the_request_that_leaves_a_claim(queues):
     assert served(standing) == [[snoozed]]
     queues.leave(0, settlements=[Settlement(snoozed, 1, Snoozed(0.0))], withdrawn=standing)
     assert queues.running() == []
+
+
+def test_a_queue_is_woken_for_work_that_came_behind_what_it_was_served(queues, monkeypatch):
+    standing, _ = queues.leave(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(StorageActor, "_announce", lambda _: None)  # the next commit comes first
+        queues.insert()
+    left = StandingClaim(
+        queues.ref.cell, "mail", NODE, lambda: queues.now, lambda: queues.events.append("notified")
+    )
+
+    def request_jobs_then_insert(store):
+        claim = left.work((), store, limit=3, withdrawn=standing)
+        store.insert(a_new_job())
+        return claim
+
+    request = Write(request_jobs_then_insert, waits_for_disk=False, leaves=left)
+    claim = otp.call(queues.actor, request, 10)
+
+    assert served(standing) == [[1]]
+    assert claim.jobs == []
+    assert ("woken", "mail") in queues.events
