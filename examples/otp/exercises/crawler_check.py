@@ -123,13 +123,22 @@ class HalfBrokenWeb(Web):
 
     def __init__(self, *links):
         super().__init__(home=links, a=[], b=[])
+        self.begun = set()
+        self.both = threading.Event()
         self.tried = threading.Event()
+        self.held_up = []
 
     def fetch(self, page):
-        if page in ("a", "b"):
-            self.tried.wait(2)
-        if page == "broken" and self.fetched[page] == 2:
-            self.tried.set()
+        if page == "broken":
+            self.both.wait(5)
+            if self.fetched[page] == 2:
+                self.tried.set()
+        elif page != "home":
+            self.begun.add(page)
+            if len(self.begun) == 2:
+                self.both.set()
+            if not self.tried.wait(5):
+                self.held_up.append(page)
         return super().fetch(page)
 
 
@@ -139,6 +148,7 @@ def three_tries(crawler):
         web = HalfBrokenWeb(*links)
         with crawl(crawler, web):
             pass
+        assert not web.held_up, f"broken was not tried three times beside {web.held_up[0]}"
         good = [(page, "fetched") for page in web.links]
         web.expect(*good, ("broken", "failed"), fetched={"broken": 3, "home": 1, "a": 1, "b": 1})
 
