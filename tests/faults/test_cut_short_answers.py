@@ -1,5 +1,6 @@
 """An answer that is cut short at any instruction is given or not, and whoever waits hears of it."""
 
+import signal
 import threading
 
 import pytest
@@ -130,6 +131,29 @@ def asker():
     asker = Asker.start()
     yield asker
     stop(asker)
+
+
+def test_a_signal_that_does_not_wake_the_main_thread_is_handled_while_that_waits():
+    promise = Promise()
+    before = signal.signal(signal.SIGUSR1, lambda *_: promise.answer("handled"))
+
+    def send():
+        until(lambda: promise._sleepers, "the main thread waits")
+        # To this thread: as a signal that comes just before the main thread sleeps.
+        signal.pthread_kill(threading.get_ident(), signal.SIGUSR1)
+        try:
+            until(lambda: promise.is_settled, "the signal is handled")
+        finally:
+            promise.answer("never handled")
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        assert promise.wait(None)
+    finally:
+        sender.join()
+        signal.signal(signal.SIGUSR1, before)
+    assert promise.value == "handled"
 
 
 def test_a_reply_that_is_cut_short_and_repeated_arrives_as_one_message(echo, asker):

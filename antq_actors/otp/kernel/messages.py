@@ -6,6 +6,8 @@ import sys
 from _thread import allocate_lock, get_ident
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import main_thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 from pykka import ThreadingActor, messages
@@ -73,6 +75,10 @@ class ExitSignal(NamedTuple):
     reason: ExitReason
 
 
+SIGNAL_PAUSE_SECONDS: Final = 0.5
+"""Seconds after which the main thread, while it waits, handles a signal that did not wake it."""
+
+
 class Promise:
     """Something that is settled exactly once, with a value or an error. The first answer wins.
 
@@ -136,11 +142,29 @@ class Promise:
             # First this, then a look: whoever settles it after the look sees that somebody sleeps.
             sleepers.append(sleeper)
             if self.given is None:
-                sleeper.acquire(timeout=-1 if timeout is None else timeout)
+                _sleep(sleeper, timeout)
         finally:
             if sleeper in sleepers:
                 sleepers.remove(sleeper)
         return self.given is not None
+
+
+def _sleep(lock: LockType, timeout: float | None) -> None:
+    """Sleep until *lock* is released, or for *timeout* seconds.
+
+    A signal that comes while this thread hands the interpreter over, before it sleeps, does not
+    wake it: Python only handles it when the main thread goes on. So that one wakes now and then.
+    """
+    if get_ident() != main_thread().ident:
+        lock.acquire(timeout=-1 if timeout is None else timeout)
+        return
+    until = None if timeout is None else monotonic() + timeout
+    left = timeout
+    while left is None or left > 0:
+        pause = SIGNAL_PAUSE_SECONDS if left is None else min(left, SIGNAL_PAUSE_SECONDS)
+        if lock.acquire(timeout=pause):
+            return
+        left = None if until is None else until - monotonic()
 
 
 def _release(lock: LockType) -> None:
