@@ -2,6 +2,7 @@
 
 import os
 from collections import OrderedDict
+from decimal import Decimal
 from itertools import islice
 
 import pytest
@@ -170,6 +171,14 @@ def test_any_combination_answers_what_a_walk_through_all_jobs_would(stored, filt
     found = stored.list_jobs(**filters)
 
     assert found == expected
+
+
+def test_a_signalling_nan_among_arguments_matches_nothing_and_fails_no_list(light):
+    plain = light.enqueue(Plain, {"v": Decimal(1)})
+    light.enqueue(Plain, {"v": Decimal("sNaN")})
+
+    assert ids(light.list_jobs(args={"v": Decimal(1)})) == [plain.id]
+    assert light.list_jobs(args={"v": Decimal("sNaN")}) == []
 
 
 def test_args_match_a_nested_subset(light):

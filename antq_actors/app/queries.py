@@ -203,8 +203,12 @@ def _has(args: Any, wanted: Mapping[str, Any]) -> bool:
         if isinstance(value, Mapping):
             if not _has(args[key], value):
                 return False
-        elif args[key] != value:
-            return False
+        else:
+            try:
+                if args[key] != value:
+                    return False
+            except ArithmeticError:  # a signalling NaN, which equals nothing and says so
+                return False
     return True
 
 
