@@ -386,7 +386,14 @@ class AntQ(JobVerbs):
 
     def _tree_ended(self, runtime: Runtime, _ref: ServerRef, _reason: object) -> None:
         """Close the store's client, as the root supervisor ended; unless stopped, it gave up."""
-        runtime.store.close()
+        try:
+            self._make_way(runtime)
+        finally:
+            # Last: whoever learns by it that the tree has ended enqueues elsewhere the next time.
+            runtime.store.close()
+
+    def _make_way(self, runtime: Runtime) -> None:
+        """Let workers enqueue to another application, as this one ended by itself."""
         if not self._changing.acquire(blocking=False):
             return  # it is being stopped, which does the same, or started anew
         try:

@@ -9,6 +9,7 @@ import pytest
 from support.apps import LONGEST, settled, until
 
 from antq_actors import AntQ, NotStarted, Status, StorageError, Worker, maintenance
+from antq_actors.jobs import current_app
 from antq_actors.storage.locks import node_lock
 
 FOUND = r"store in .* was removed or replaced while this process had it open"
@@ -142,6 +143,7 @@ def test_after_one_application_lost_its_store_the_others_are_enqueued_into(path,
             with pytest.raises(StorageError, match=FOUND):
                 Note.perform_async()
             has_ended(root)
+            until(lambda: current_app.latest() is other, "the turn of the other application")
 
             Note.perform_async()
 
