@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.job import AttemptError, Job, current_job
     from antq_actors.jobs.options import JobOptions, WorkerOptions
     from antq_actors.jobs.outcome import Cancel, Fail, Snooze
-    from antq_actors.jobs.state import Status
+    from antq_actors.jobs.state import ACTIVE, Status
     from antq_actors.jobs.unique import Unique
     from antq_actors.jobs.worker import Worker
     from antq_actors.queues.messages import QueueStatus
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ACTIVE",
     "AlreadyExists",
     "AntQ",
     "AntqError",
@@ -90,6 +91,7 @@ __all__ = [
 ]
 
 _MODULES: Final = {
+    "ACTIVE": "antq_actors.jobs.state",
     "AntQ": "antq_actors.app",
     "AttemptError": "antq_actors.jobs.job",
     "Backoff": "antq_actors.backoff",

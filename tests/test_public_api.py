@@ -18,6 +18,7 @@ from support.apps import Plain, settled
 
 import antq_actors
 from antq_actors import (
+    ACTIVE,
     AntQ,
     AttemptError,
     Job,
@@ -44,7 +45,8 @@ def function(n):
 
 
 EXPORTS = [
-    *("AntQ", "AttemptError", "Backoff", "Cancel", "EnqueueWith", "Fail", "FunctionWorker"),
+    *("ACTIVE", "AntQ", "AttemptError", "Backoff", "Cancel", "EnqueueWith", "Fail"),
+    "FunctionWorker",
     *("Health", "Imported", "Job", "JobOptions", "NodeInfo", "Progress", "QueueConfig"),
     *("QueueHandle", "QueueInfo", "QueueStatus", "Snooze", "Status", "Unique", "Worker"),
     *("WorkerOptions", "current_job", "worker"),
@@ -212,12 +214,14 @@ def test_the_package_is_typed():
 
 
 STATUSES = ["enqueued", "running", "scheduled", "completed", "failed", "retrying", "cancelled"]
+"""Ant's names."""
 
 
-def test_the_statuses_are_upper_case_members_with_ants_names():
+def test_the_statuses_are_upper_case_members_with_ants_names_and_suspended():
     assert {member.name: member.value for member in Status} == {
-        name.upper(): name for name in STATUSES
+        name.upper(): name for name in [*STATUSES, "suspended"]
     }
+    assert set(Status) - {Status.COMPLETED, Status.FAILED, Status.CANCELLED} == ACTIVE
     assert Status.ENQUEUED == "enqueued"
     assert str(Status.ENQUEUED) == "enqueued"
 

@@ -200,8 +200,9 @@ def test_a_wrong_unique_is_refused_where_it_is_made(make, error):
         make()
 
 
-def test_unique_by_default_means_the_four_active_statuses():
-    active = {Status.ENQUEUED, Status.RUNNING, Status.SCHEDULED, Status.RETRYING}
+def test_unique_by_default_means_the_active_statuses():
+    waiting = {Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING, Status.SUSPENDED}
+    active = {Status.RUNNING, *waiting}
     assert set(Unique(args=["a"]).statuses) == active
     assert set(Unique(args=["a"], statuses="all").statuses) == set(Status)
 

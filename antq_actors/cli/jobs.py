@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, TypeAlias
 import typer
 from rich.text import Text
 
-from antq_actors import AntQ, Job, Status
+from antq_actors import ACTIVE, AntQ, Job, Status
 from antq_actors.cli import output, render
 from antq_actors.cli.listing import AsJson, Queue, Statuses, WorkerName, hints_printed
 from antq_actors.cli.output import local_time, printable
@@ -92,7 +92,7 @@ def _print_job(job: Job, nodes: list[NodeInfo], *, as_json: bool) -> None:
         output.write(render.job_text(job, place))
 
 
-WAITING: Final = frozenset({Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING})
+WAITING: Final = ACTIVE - {Status.RUNNING}
 
 
 def _nodes_and_queues(app: AntQ) -> dict[str, Any]:

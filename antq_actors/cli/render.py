@@ -126,6 +126,7 @@ STATUS_STYLES: Final = {
     "completed": "green",
     "failed": "bold red",
     "cancelled": "magenta",
+    "suspended": "cyan",
 }
 
 MAX_ARGS_CHARACTERS: Final = 300

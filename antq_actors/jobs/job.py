@@ -138,6 +138,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     """When its queue claimed it for its latest attempt; None before the first."""
     ended_at: datetime | None = None
     """When it was completed, failed or cancelled; None until then, and again once it is retried."""
+    cron: str | None = None
+    """The name of the periodic entry that enqueued it; None for a job that was enqueued otherwise.
+    """
+    scheduled_for: datetime | None = None
+    """The instant of its periodic entry for which it was enqueued; None for a run by hand, too."""
 
     # ---- while it is performed --------------------------------------------------------------
 

@@ -11,7 +11,7 @@
                                  --interrupt---> ENQUEUED    its node died; not an attempt
                                  --interrupt---> FAILED      the last interruption it may have
 
-    ENQUEUED, SCHEDULED, RETRYING --cancel--> CANCELLED
+    ENQUEUED, SCHEDULED, RETRYING, SUSPENDED --cancel--> CANCELLED
     RUNNING --cancel--> RUNNING, cancelling: its executor is told to end it; then CANCELLED by
                         whatever but --complete--> and --refuse-->
     COMPLETED, FAILED, CANCELLED  --retry---> ENQUEUED       attempts and interruptions start again

@@ -1,4 +1,4 @@
-"""The seven statuses of a job, and what is stored of it, as values.
+"""The eight statuses of a job, and what is stored of it, as values.
 
 A job has two parts: its state, a small value that the lifecycle works on and the store rewrites at
 each change, and its spec, which holds the arguments and never changes. Beside them there is an
@@ -37,24 +37,36 @@ class Status(StrEnum):
     """Failed an attempt, waiting to be tried again at ``scheduled_at``."""
     CANCELLED = "cancelled"
     """Cancelled before it ran, while it ran, or by its own ``perform``."""
+    SUSPENDED = "suspended"
+    """Waiting for other jobs. No job is suspended yet: workflows will make such jobs."""
 
 
 StatusName: TypeAlias = Literal[
-    "enqueued", "running", "scheduled", "completed", "failed", "retrying", "cancelled"
+    "enqueued",
+    "running",
+    "scheduled",
+    "completed",
+    "failed",
+    "retrying",
+    "cancelled",
+    "suspended",
 ]
 """A status as text."""
 
 Statuses: TypeAlias = Status | StatusName | Collection[Status | StatusName]
 """One status or several, as filters take them."""
 
-ACTIVE: Final = frozenset({Status.ENQUEUED, Status.RUNNING, Status.SCHEDULED, Status.RETRYING})
-"""The statuses of a job that has not ended."""
-
-WAITING: Final = frozenset({Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING})
-"""The statuses in which a job can still be cancelled."""
-
 ENDED: Final = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
 """The statuses that a job leaves only by ``retry_job`` or the pruner."""
+
+ACTIVE: Final = frozenset(Status) - ENDED
+"""The statuses of a job that has not ended."""
+
+WAITING: Final = ACTIVE - {Status.RUNNING}
+"""The statuses of a job that is neither being performed nor has ended: it is cancelled at once."""
+
+CLAIMABLE: Final = WAITING - {Status.SUSPENDED}
+"""The statuses in which a queue may claim a job, once it is due."""
 
 
 class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -99,6 +111,26 @@ class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.updated_at if self.status in ENDED else None
 
 
+class GateRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A limit that a job passes before it runs."""
+
+    gate: bytes
+    """Of the limit and the job's key."""
+    weight: int = 1
+    """How many starts this job counts for a rate limit."""
+
+
+class JobFlow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What ties a job to limits and to a periodic entry; most jobs have none of these."""
+
+    gates: tuple[GateRef, ...] = ()
+    """In the order in which they are passed."""
+    cron: str | None = None
+    """The name of the periodic entry that enqueued it."""
+    scheduled_for: Instant | None = None
+    """The instant of that entry for which it was enqueued; None for a run by hand."""
+
+
 class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The part of a job that never changes."""
 
@@ -115,6 +147,8 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Statuses of another job with the same digest that keep this one out."""
     unique_digest: bytes | None = None
     """Equal for jobs that are in each other's way; None when uniqueness is off or bypassed."""
+    flow: JobFlow | None = None
+    """Its limits and its periodic entry; None for a job without."""
 
 
 class ErrorEntry(NamedTuple):

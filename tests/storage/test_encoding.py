@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from antq_actors.errors import StorageError
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Status, StoredJob
+from antq_actors.jobs.state import (
+    ErrorEntry,
+    GateRef,
+    JobFlow,
+    JobSpec,
+    JobState,
+    Status,
+    StoredJob,
+)
 from antq_actors.jobs.unique import Unique
 from antq_actors.storage.format import encoding, values
 
@@ -37,6 +45,13 @@ specs = st.builds(
     unique=st.none() | st.tuples(st.text()),
     unique_statuses=st.tuples(st.sampled_from(Status)),
     unique_digest=st.none() | st.binary(min_size=16, max_size=16),
+    flow=st.none()
+    | st.builds(
+        JobFlow,
+        gates=st.lists(st.builds(GateRef, st.binary(), st.integers(1, 9))).map(tuple),
+        cron=st.none() | st.text(),
+        scheduled_for=st.none() | instants,
+    ),
 )
 texts = st.none() | st.text()
 entries = st.builds(ErrorEntry, st.integers(0, 99), st.text(), texts, instants, texts)
@@ -60,6 +75,9 @@ def test_the_record_of_a_plain_job_has_the_bytes_it_always_had():
 
     assert encoding.encode_job(state, None, b"spec") == (
         b"\x00\x1d\x00\x9f\xa8enqueued\xa4mail\x00\x03\x07\x07\x00\x00\x00\x00\x00\xc2\xc2\x00\xc0spec"
+    )
+    assert encoding.encode_spec(JobSpec("Note", b"args", 7)) == (
+        b"\x97\xa4Note\xc4\x04args\x07\xc0\xc0\x90\xc0"
     )
 
 

@@ -1,7 +1,9 @@
 """A store of an older format becomes one of the present, wherever it is interrupted."""
 
+import lzma
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -12,7 +14,7 @@ from support.older_stores import names_of_tables, write_as
 from support.raw_jobs import LARGE, put_garbage_for_state, spec_of
 from support.stored_jobs import Store, a_new_job
 
-from antq_actors import maintenance
+from antq_actors import AntQ, maintenance
 from antq_actors.errors import StorageError, StorageFull
 from antq_actors.jobs.outcome import Cancelled, Completed, Failed, Snoozed
 from antq_actors.jobs.state import ErrorEntry, Status
@@ -374,7 +376,8 @@ def test_a_store_that_another_process_has_open_is_not_migrated(tmp_path):
         env.write(lambda txn: txn.put(FORMAT_KEY, b"1", db=env.tables.meta))
         env.close()
 
-        with pytest.raises(StorageError, match=r"format 1 to 4, and a process of an earlier.*stop"):
+        refusal = rf"format 1 to {FORMAT}, and a process of an earlier.*stop"
+        with pytest.raises(StorageError, match=refusal):
             open_environment(tmp_path)
         with pytest.raises(StorageError, match=r"another process has .* open.*stop"):
             maintenance.migrate(tmp_path)
@@ -408,4 +411,40 @@ def test_of_those_that_open_at_once_one_migrates_and_the_others_wait(tmp_path):
 
     assert format_of(env) == FORMAT
     assert Store(env).findings() == []
+    env.close()
+
+
+# ---- from format 4, as a release of that format has written it ------------------------------
+
+JOBS_OF_FORMAT_4 = [
+    (1, "completed", 1, []),
+    (2, "failed", 1, ["no"]),
+    (3, "retrying", 1, ["late"]),
+    (4, "cancelled", 1, ["not wanted"]),
+    (5, "scheduled", 0, []),
+    (6, "completed", 1, []),
+    (7, "scheduled", 0, []),
+    (8, "enqueued", 0, []),
+    (9, "enqueued", 0, []),
+]
+
+
+def test_the_jobs_of_a_store_of_format_4_are_what_they_were(tmp_path):
+    path = tmp_path / "store"
+    path.mkdir(mode=0o700)
+    packed = Path(__file__).with_name("store_of_format_4.xz").read_bytes()
+    (path / "data.mdb").write_bytes(lzma.decompress(packed))
+
+    with AntQ(path, start_queues=False, retention=None) as app:
+        jobs = app.list_jobs()
+        found = [(job.id, job.status, job.attempts, [e.error for e in job.errors]) for job in jobs]
+        assert found == JOBS_OF_FORMAT_4
+        assert [job.args["n"] for job in jobs] == list(range(9))
+        assert app.get_job(7).args["text"] == "x" * 600
+        assert [job.priority for job in app.list_jobs(status="enqueued")] == [5, 0]
+        assert {(job.cron, job.scheduled_for) for job in jobs} == {(None, None)}
+        assert app.verify() == []
+
+    env = open_environment(path)
+    assert format_of(env) == FORMAT
     env.close()

@@ -221,6 +221,8 @@ STEPS: Final[Sequence[Step]] = (
         "writing arguments as msgpack, and small jobs as one record each",
         *(_convert_args, _join_records, _gather_ended, _list_in_index, _count_in_meta),
     ),
+    # An earlier release would start jobs that wait for a limit, and forget limits and entries.
+    Step("making room for limits and periodic jobs", _rewrite_nothing),
 )
 """The first leads from format 1 to format 2, and so on."""
 

@@ -24,7 +24,16 @@ from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.options import check_queue_name
 from antq_actors.jobs.outcome import GivenBack
-from antq_actors.jobs.state import ENDED, JobSpec, JobState, NewJob, Status, StoredJob
+from antq_actors.jobs.state import (
+    ENDED,
+    GateRef,
+    JobFlow,
+    JobSpec,
+    JobState,
+    NewJob,
+    Status,
+    StoredJob,
+)
 from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.pickled import converted
 from antq_actors.storage.format.records import Filter, ImportedJob
@@ -90,6 +99,10 @@ class _Line(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defau
     unique: tuple[str, ...] | None = None
     unique_statuses: tuple[Status, ...] = ()
     unique_digest: bytes | None = None
+    gates: tuple[tuple[bytes, int], ...] = ()
+    """Of the limits that it passes, with its weight in each."""
+    cron: str | None = None
+    scheduled_for: datetime | None = None
     errors: tuple[_Error, ...] = ()
     """Newest first."""
     error_count: int = 0
@@ -166,6 +179,7 @@ class _Intake:
 
 def _line(job: StoredJob) -> _Line:
     state, spec = job.state, job.spec
+    flow = spec.flow or JobFlow()
     args = display_args(spec.args)
     is_json = _is_json(args)
     is_typed = not is_json and spec.args[:1] == MSGPACK
@@ -190,6 +204,9 @@ def _line(job: StoredJob) -> _Line:
         unique=spec.unique,
         unique_statuses=spec.unique_statuses,
         unique_digest=spec.unique_digest,
+        gates=tuple((each.gate, each.weight) for each in flow.gates),
+        cron=flow.cron,
+        scheduled_for=_moment(flow.scheduled_for),
         errors=tuple(
             _Error(
                 e.attempt,
@@ -247,12 +264,23 @@ def _arrival(line: str | bytes, now: Instant) -> ImportedJob:
         unique=found.unique,
         unique_statuses=found.unique_statuses,
         unique_digest=found.unique_digest,
+        flow=_flow(found),
     )
     entries = tuple(
         lifecycle.error_entry(e.attempt, e.error, e.stack_trace, _instant(e.at), e.error_type)
         for e in errors
     )
     return ImportedJob(found.id, NewJob(state, spec), entries)
+
+
+def _flow(found: _Line) -> JobFlow | None:
+    if not found.gates and found.cron is None:
+        return None
+    return JobFlow(
+        gates=tuple(GateRef(*each) for each in found.gates),
+        cron=found.cron,
+        scheduled_for=None if found.scheduled_for is None else _instant(found.scheduled_for),
+    )
 
 
 def _args(found: _Line) -> bytes:

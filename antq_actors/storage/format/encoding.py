@@ -54,6 +54,8 @@ table less, and a claim reads one record. Larger ones would cost claims more tha
 """
 _SIZE_BYTES: Final = 2
 _DIGEST_AT: Final = _SIZE_BYTES + 1
+_SPEC_WITHOUT_FLOW: Final = b"\x97"
+"""What the bytes of a spec begin with: an array of seven."""
 
 
 class JobRecord(NamedTuple):
@@ -95,7 +97,7 @@ def head_of(state: bytes, digest: bytes) -> bytes:
 
 def encode_new(state: JobState, spec: JobSpec, signer: Signer) -> tuple[bytes, bytes]:
     """Return the bytes of a new job: its record, and its spec if it is not in the record."""
-    head, signed = encode_job(state, spec.unique_digest), signer.sign(_encode(spec))
+    head, signed = encode_job(state, spec.unique_digest), signer.sign(encode_spec(spec))
     return (head, signed) if len(signed) > MOST_INLINE_BYTES else (head + signed, b"")
 
 
@@ -147,8 +149,9 @@ def split_records(records: Sequence[bytes | None]) -> tuple[list[bytes | None], 
 
 
 def encode_spec(spec: JobSpec) -> bytes:
-    """Return a job's spec as msgpack bytes."""
-    return _encode(spec)
+    """Return a job's spec as msgpack bytes, which end before *flow* if it has none."""
+    encoded = _encode(spec)
+    return _SPEC_WITHOUT_FLOW + encoded[1:-1] if spec.flow is None else encoded
 
 
 def decode_spec(record: bytes) -> JobSpec:
@@ -249,6 +252,8 @@ def as_job(
     due, started = state.scheduled_at, state.started_at
     # The properties of the state, written out: each claimed job comes by here.
     ended = state.updated_at if state.status in ENDED else None
+    flow = spec.flow
+    planned = None if flow is None else flow.scheduled_for
     return Job(
         id=stored.id,
         worker=spec.worker,
@@ -273,6 +278,8 @@ def as_job(
         error_count=state.errors + state.errors_elsewhere,
         started_at=None if started is None else datetime_for_display(started),
         ended_at=None if ended is None else datetime_for_display(ended),
+        cron=None if flow is None else flow.cron,
+        scheduled_for=None if planned is None else datetime_for_display(planned),
     )
 
 

@@ -25,7 +25,7 @@ import msgspec
 from antq_actors.errors import StorageError
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.outcome import COMPLETED, Completed
-from antq_actors.jobs.state import WAITING, JobState, Status, StoredJob
+from antq_actors.jobs.state import CLAIMABLE, WAITING, JobState, Status, StoredJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone
 from antq_actors.storage.jobs import meta
@@ -319,7 +319,7 @@ def _ids_ahead(index: lmdb.Cursor[bytes], end: bytes, limit: int) -> list[bytes]
 
 def _claimed(state: JobState, *, node: int, now: Instant) -> JobState | None:
     """Return the state of a job that is claimed in bulk; None: it has to be claimed by itself."""
-    if state.status not in WAITING or state.isolated:
+    if state.status not in CLAIMABLE or state.isolated:
         return None
     return lifecycle.claim(state, node=node, now=now)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.outcome import Interrupted, Refused
-from antq_actors.jobs.state import WAITING, Status, StoredJob
+from antq_actors.jobs.state import CLAIMABLE, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
@@ -216,7 +216,7 @@ class JobWriter(JobReader):
 
         Return when to look again if it begins one, or has to.
         """
-        record = self._read_named(id_, WAITING, "due", now)
+        record = self._read_named(id_, CLAIMABLE, "due", now)
         if record is None:
             return None  # damaged, and failed by now
         if not record.state.isolated:

@@ -50,10 +50,11 @@ _BYTES: Final = {
     Status.COMPLETED: b"\x05",
     Status.FAILED: b"\x06",
     Status.CANCELLED: b"\x07",
+    Status.SUSPENDED: b"\x09",
 }
 _STATUSES: Final = {byte[0]: status for status, byte in _BYTES.items()}
-RESERVED: Final = (b"\x08", b"\x09")
-"""For lanes of jobs that wait for a limit, and for other jobs. Nothing has them yet."""
+HELD: Final = b"\x08"
+"""For jobs that wait for a limit. No key begins with it yet."""
 ENDS: Final = b"\x40"
 """What the ``index`` keys of the rows of ended jobs begin with: behind all lanes."""
 _LISTING: Final = 0x80
