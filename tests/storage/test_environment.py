@@ -139,6 +139,22 @@ def test_a_newer_format_is_refused(env):
         open_environment(env.path)
 
 
+def test_a_further_table_is_opened_by_the_transaction_that_needs_it(env):
+    def put(txn, *, fails=False):
+        txn.put(b"a", b"b", db=env.tables.further(txn, "crons"))
+        if fails:
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        env.write(lambda txn: put(txn, fails=True))
+    empty = env.read(lambda txn: txn.get(b"a", db=env.tables.further(txn, "crons")))
+    env.write(put)
+
+    assert empty is None
+    assert env.read(lambda txn: txn.get(b"a", db=env.tables.further(txn, "crons"))) == b"b"
+    assert env.inspect(lambda txn: txn.get(b"a", db=env.tables.further(txn, "limits"))) is None
+
+
 def test_the_map_grows_with_what_is_stored(tmp_path):
     env = open_environment(tmp_path, durable=False, map_size=2**17)
     store = Store(env)

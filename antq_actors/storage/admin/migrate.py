@@ -333,7 +333,12 @@ class Migration:
             with suppress(lmdb.NotFoundError):
                 older[name] = self._env.open_db(name.encode(), create=False)
         handles = {name: getattr(self._tables, name) for name in TABLE_NAMES}
-        return OlderTables(**handles, listing=older["listing"], counts=older["counts"])
+        return OlderTables(
+            **handles,
+            environment=self._env,
+            listing=older["listing"],
+            counts=older["counts"],
+        )
 
     def _one_batch(
         self, tables: OlderTables, version: int, txn: lmdb.Transaction

@@ -38,7 +38,13 @@ import lmdb
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.storage.lmdb import directory, file_check
 from antq_actors.storage.lmdb.directory import is_failing, removed, storage_error, unconfirmed
-from antq_actors.storage.lmdb.keys import MOST_TABLES, TABLE_NAMES, make_store, open_tables
+from antq_actors.storage.lmdb.keys import (
+    FURTHER_TABLES,
+    MOST_TABLES,
+    TABLE_NAMES,
+    make_store,
+    open_tables,
+)
 from antq_actors.storage.locks import store_lock
 
 if TYPE_CHECKING:
@@ -447,9 +453,14 @@ class Environment:
 
         Other threads and processes read and write in the meantime.
         Pages that are freed in the meantime are not reused until it is done, so the file may grow.
+        It may take the handles of further tables, which are opened before it begins: LMDB allows
+        only one transaction at a time to open any.
         """
         try:
-            self._check()
+            with self._write_lock:
+                self._check()
+                for name in FURTHER_TABLES:
+                    self._env.open_db(name.encode(), create=False)
             with self._map_lock, self._env.begin() as txn:
                 return work(txn)
         except lmdb.Error as error:

@@ -100,9 +100,18 @@ class Tables:
     """Which unique jobs there are, by status; keys only."""
     meta: _Database
     """The format, counters, pauses, nodes; how many jobs a lane has, with no row for none."""
+    environment: lmdb.Environment
+
+    def further(self, txn: lmdb.Transaction, name: str) -> _Database:
+        """Return LMDB's handle of one of `FURTHER_TABLES`, good for the transaction *txn*.
+
+        It is opened by the first transaction that needs it: an open table costs each transaction.
+        Only for transactions that no other one of this process runs beside.
+        """
+        return self.environment.open_db(name.encode(), txn=txn, create=False)
 
 
-TABLE_NAMES: Final = tuple(field.name for field in fields(Tables))
+TABLE_NAMES: Final = tuple(field.name for field in fields(Tables) if field.name != "environment")
 
 FURTHER_TABLES: Final = (
     *("gates", "openings", "limits", "crons", "cron_due"),
@@ -148,7 +157,8 @@ def open_tables(env: lmdb.Environment, path: Path) -> Tables:
                     f"{path} holds an LMDB environment of another program; give another path"
                 )
             make_tables(env, txn)
-    return Tables(**{name: env.open_db(name.encode(), create=False) for name in TABLE_NAMES})
+    handles = {name: env.open_db(name.encode(), create=False) for name in TABLE_NAMES}
+    return Tables(**handles, environment=env)
 
 
 def make_tables(env: lmdb.Environment, txn: lmdb.Transaction) -> None:
