@@ -25,6 +25,7 @@ __all__ = [
     "ForkError",
     "InvalidSchedule",
     "JobNotFound",
+    "LimitReached",
     "NotAWorker",
     "NotCancellable",
     "NotRetryable",
@@ -33,6 +34,7 @@ __all__ = [
     "StorageError",
     "StorageFull",
     "StoreNotOpened",
+    "UnknownLimit",
     "UnknownQueue",
     "WorkerNotFound",
 ]
@@ -74,6 +76,18 @@ class JobNotFound(AntqError):
     """No job has this id: it was deleted, pruned, or never stored."""
 
 
+class LimitReached(AntqError):
+    """A job was refused, because the limit of its key is reached; it was not stored or changed."""
+
+    def __init__(self, message: str, job: Job | None = None) -> None:
+        super().__init__(message)
+        self.job = job
+        """One of the jobs that hold the places."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.job)
+
+
 class NotCancellable(AntqError):
     """The job has left the statuses in which it can be cancelled."""
 
@@ -96,6 +110,10 @@ class NotRetryable(AntqError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (str(self), self.status)
+
+
+class UnknownLimit(AntqError):
+    """No limit has this name; the error names those that there are."""
 
 
 class UnknownQueue(AntqError):
