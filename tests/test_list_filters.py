@@ -79,16 +79,30 @@ def test_instants_go_with_pages_and_the_other_filters(three):
     assert ids(app.list_jobs(inserted_after=first.inserted_at, after=2)) == [3]
 
 
-def test_jobs_are_found_by_when_they_failed_for_good(ended):
+def test_jobs_are_found_by_when_their_newest_error_occurred(ended):
     app, (first, second, _, _) = ended
     before_all, after_all = first.inserted_at, datetime.now(UTC) + timedelta(hours=1)
+    first_failed, second_failed = (job.errors[0].attempted_at for job in (first, second))
 
-    assert ids(app.list_jobs(failed_after=before_all)) == [1, 2]
-    assert ids(app.list_jobs(failed_after=first.ended_at)) == [2]
-    assert ids(app.list_jobs(failed_before=second.ended_at)) == [1]
+    assert (first_failed, second_failed) == (first.ended_at, second.ended_at)
+    assert ids(app.list_jobs(failed_after=before_all)) == [1, 2, 4]
+    assert ids(app.list_jobs(failed_after=first_failed)) == [2, 4]
+    assert ids(app.list_jobs(failed_before=second_failed)) == [1]
+    assert ids(app.list_jobs(failed_after=first_failed, failed_before=after_all)) == [2, 4]
     assert ids(app.list_jobs(failed_before=after_all, status=["failed", "completed"])) == [1, 2]
-    assert app.list_jobs(failed_before=after_all, status="retrying") == []
+    assert ids(app.list_jobs(failed_before=after_all, status="retrying")) == [4]
     assert app.list_jobs(failed_after=after_all) == []
+
+
+def test_a_job_that_was_retried_keeps_the_time_of_its_newest_error(ended):
+    app, (_, second, _, _) = ended
+    app.queue("default").pause()
+
+    app.retry_job(2)
+    app.cancel_job(2)
+
+    assert ids(app.list_jobs(failed_after=second.inserted_at)) == [2, 4]
+    assert ids(app.list_jobs(failed_before=second.inserted_at)) == [1]
 
 
 @pytest.mark.parametrize(

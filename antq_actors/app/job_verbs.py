@@ -75,9 +75,10 @@ class JobVerbs:
         >>> [job.id for job in [*page, *later]]
         [5, 4, 3, 2]
 
-        *inserted_after*, *inserted_before*: enqueued then, an aware datetime; *failed_after*,
-        *failed_before*: failed for good then, so only failed jobs; *error*: a part of the newest
-        error as lists show it, such as "KeyError" or "user_id", in upper and lower case as written.
+        *inserted_after*, *inserted_before*: enqueued later or earlier than that, an aware datetime;
+        *failed_after*, *failed_before*: their newest error occurred then, whatever their status;
+        *error*: a part of this error as lists show it, such as "KeyError" or "user_id", in upper
+        and lower case as written. A job without errors passes none of these three.
 
         By *status* and *queue* it reads the jobs that it returns and no others; by anything else,
         each one that passes these two until there are *limit*. Raises ValueError for an unknown

@@ -80,16 +80,9 @@ class DetailFilters(NamedTuple):
     inserted: TimeRange = _ALWAYS
     """When it was enqueued."""
     failed: TimeRange = _ALWAYS
-    """When it failed for good."""
+    """When the newest of its errors occurred."""
     error: str | None = None
     """A part of its newest error."""
-
-    def statuses(self, chosen: frozenset[Status] | None) -> frozenset[Status] | None:
-        """Return those of the *chosen* statuses that a job of this filter can have; None: any."""
-        if self.failed == _ALWAYS:
-            return chosen
-        failed = frozenset([Status.FAILED])
-        return failed if chosen is None else failed & chosen
 
     def accept(self) -> Callable[[StoredJob], bool] | None:
         """Return the function that decides whether a job passes this filter; None: all do."""
@@ -98,7 +91,7 @@ class DetailFilters(NamedTuple):
     def _accepts(self, job: StoredJob) -> bool:
         if self.inserted != _ALWAYS and not self.inserted.has(job.spec.inserted_at):
             return False
-        if self.failed != _ALWAYS and not self.failed.has(job.state.ended_at):
+        if self.failed != _ALWAYS and not self.failed.has(_failed_at(job)):
             return False
         if self.error is not None and not _newest_has(job, self.error):
             return False
@@ -183,6 +176,11 @@ def _number(value: object, what: str) -> int | None:
     if number is None and value is not None:
         raise TypeError(f"{what} must be a whole number or None, got {short_repr(value)}")
     return number
+
+
+def _failed_at(job: StoredJob) -> Instant | None:
+    """Return when the newest error of *job* occurred; None for a job without errors."""
+    return job.errors[0].attempted_at if job.errors else None
 
 
 def _newest_has(job: StoredJob, part: str) -> bool:
@@ -316,7 +314,7 @@ class JobQueries:
         wanted: DetailFilters,
     ) -> list[Job]:
         """Read the store; return the jobs that pass all filters given, by id."""
-        chosen = Filter(wanted.statuses(_statuses(status)), queue, _worker(worker))
+        chosen = Filter(_statuses(status), queue, _worker(worker))
         found = self._store.list(chosen, span, limit=limit, accept=wanted.accept())
         return [_for_display(job) for job in found]
 

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -13,7 +12,7 @@ from antq_actors import AntQ, Job, Status
 from antq_actors.app import job_process
 from antq_actors.checks import short_repr
 from antq_actors.cli import output, render, user_code
-from antq_actors.cli.listing import AsJson, parse_args, read_json
+from antq_actors.cli.listing import AsJson, parse_args, parse_time, read_json
 from antq_actors.cli.maintenance import KeyFile
 from antq_actors.cli.output import local_time
 from antq_actors.cli.store import StorePath, check_exists, started
@@ -90,7 +89,7 @@ def enqueue(
     options = {
         "queue": queue,
         "schedule_in": schedule_in,
-        "schedule_at": None if schedule_at is None else _parse_time(schedule_at),
+        "schedule_at": None if schedule_at is None else parse_time(schedule_at, "--at"),
         "priority": priority,
         "max_attempts": max_attempts,
         "timeout": timeout,
@@ -122,17 +121,6 @@ def _args(pairs: list[str], args_json: str | None) -> dict[str, Any]:
             param_hint="--args-json",
         )
     return args
-
-
-def _parse_time(text: str) -> datetime:
-    """Return the time of ``antq enqueue --at``; without an offset it is local time."""
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(
-            f"'{text}' is not a time; write for example 2030-05-01T09:00 or 2030-05-01T09:00+02:00",
-            param_hint="--at",
-        ) from None
 
 
 def _load(target: str) -> tuple[resolver.AnyWorker, Any]:

@@ -1,11 +1,12 @@
-"""``antq list``, and what it shares with ``count``: options, and hints about unknown names."""
+"""``antq list``, and what it shares with other commands: filters, hints about unknown names."""
 
 import json
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, TypeAlias
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 
@@ -30,6 +31,24 @@ Args: TypeAlias = Annotated[
     typer.Option(
         metavar="KEY=VALUE", help="Only jobs with this argument; VALUE is JSON, or else text."
     ),
+]
+Error: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Only jobs whose newest error contains this, case counts."),
+]
+FailedAfter: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Only jobs whose newest error is later than this."),
+]
+FailedBefore: TypeAlias = Annotated[
+    str | None,
+    typer.Option(metavar="TIME", help="Only jobs whose newest error is earlier than this."),
+]
+InsertedAfter: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only jobs enqueued later than this.")
+]
+InsertedBefore: TypeAlias = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Only jobs enqueued earlier than this.")
 ]
 Newest: TypeAlias = Annotated[
     bool | None,
@@ -57,6 +76,11 @@ def list_jobs(
     queue: Queue = None,
     worker: WorkerName = None,
     arg: Args = None,
+    error: Error = None,
+    failed_after: FailedAfter = None,
+    failed_before: FailedBefore = None,
+    inserted_after: InsertedAfter = None,
+    inserted_before: InsertedBefore = None,
     newest: Newest = None,
     after: After = None,
     before: Before = None,
@@ -65,20 +89,31 @@ def list_jobs(
 ) -> None:
     """List jobs by id. A job must match all filters.
 
+    A TIME is ISO 8601, such as 2030-05-01T09:00 (local) or 2030-05-01T09:00+02:00.
+
     \b
     Examples:
       antq list --path jobs --status failed --status retrying
       antq list --path jobs --newest --before 4711
       antq list --path jobs --arg email=jane.smith734@yahoo.com --json
       antq list --path jobs --after 4711 --limit 100
+      antq list --path jobs --error timeout --failed-after 2030-05-01T09:00
     """
     newest_first = after is None and _is_a_terminal() if newest is None else newest
+    filters = job_filters(
+        status=status,
+        queue=queue,
+        worker=worker,
+        arg=arg,
+        error=error,
+        failed_after=failed_after,
+        failed_before=failed_before,
+        inserted_after=inserted_after,
+        inserted_before=inserted_before,
+    )
     with open_store(path) as app, hints_printed():
         jobs = app.list_jobs(
-            status=status or None,
-            queue=queue,
-            worker=worker,
-            args=parse_args(arg or []) or None,
+            **filters,
             after=after,
             before=before,
             limit=limit,
@@ -114,6 +149,29 @@ def _next_page(last: Job, *, newest: bool | None, newest_first: bool) -> str:
     if not newest_first:
         return f"--after {last.id}"
     return f"{'--newest ' if newest else ''}--before {last.id}"
+
+
+_INSTANTS: Final = ("failed_after", "failed_before", "inserted_after", "inserted_before")
+
+
+def job_filters(*, status: Any, arg: list[str] | None, **given: Any) -> dict[str, Any]:
+    """Return the filters of a command as methods of an application take them; None: not given."""
+    filters = {"status": status or None, "args": parse_args(arg or []) or None, **given}
+    for name in _INSTANTS:
+        if filters[name] is not None:
+            filters[name] = parse_time(filters[name], f"--{name.replace('_', '-')}")
+    return filters
+
+
+def parse_time(text: str, option: str) -> datetime:
+    """Return the time that an *option* gives; without an offset it is local time."""
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"'{text}' is not a time; write for example 2030-05-01T09:00 or 2030-05-01T09:00+02:00",
+            param_hint=option,
+        ) from None
 
 
 def parse_args(pairs: list[str]) -> dict[str, Any]:

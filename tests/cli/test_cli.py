@@ -71,6 +71,13 @@ def listed(antq):
         (["--arg", "part=wheel", "--arg", "size=7"], [1]),
         (["--arg", "size=8"], []),
         (["--arg", 'part="7"'], [3]),
+        (["--error", "broke on axle"], [2]),
+        (["--error", "BROKE"], []),
+        (["--failed-after", "2000-01-01"], [2]),
+        (["--failed-before", "2000-01-01"], []),
+        (["--inserted-after", "2000-01-01T00:00Z", "--queue", "mail"], [4]),
+        (["--inserted-before", "2000-01-01T00:00+02:00"], []),
+        (["--inserted-before", "9000-01-01", "--status", "completed"], [1]),
         (["--after", "2"], [3, 4]),
         (["--after", "1", "--limit", "2"], [2, 3]),
         (["--before", "4", "--limit", "2"], [1, 2]),
@@ -83,6 +90,17 @@ def listed(antq):
 )
 def test_list_shows_the_jobs_for_which_all_filters_hold(listed, filters, ids):
     assert listed(*filters) == ids
+
+
+@pytest.mark.parametrize(
+    "option", ["--failed-after", "--failed-before", "--inserted-after", "--inserted-before"]
+)
+@pytest.mark.parametrize("text", ["yesterday", "2030-13-01", "", "17"])
+def test_an_instant_that_cannot_be_read_is_wrong_usage(antq, option, text):
+    code, out, err = antq("list", option, text)
+
+    assert (code, out) == (USAGE, "")
+    assert re.fullmatch(rf"antq: .*{option}.*'{text}' is not a time; write .*\n", err)
 
 
 def test_list_as_a_table_has_one_line_a_job(antq):
