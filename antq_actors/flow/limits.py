@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
@@ -80,6 +80,19 @@ def gate_id(name: str, key: bytes | None) -> bytes:
     """
     of_limit = hashlib.blake2b(name.encode(), digest_size=8).digest()
     return of_limit + hashlib.blake2b(key or b"", digest_size=16).digest()
+
+
+class GateKey(NamedTuple):
+    """A gate as the enqueueing process knows it: only digests of this are in the job itself."""
+
+    gate: bytes
+    """Its `gate_id`."""
+    name: str
+    """The name of its limit."""
+    key: bytes | None
+    """The key in bytes, equal for equal keys; None: the limit has no key."""
+    text: str
+    """The key as people read it."""
 
 
 # ---- what the store tells ---------------------------------------------------------------------

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from enum import StrEnum
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import msgspec
 
 from antq_actors.jobs.instant import Instant
+
+if TYPE_CHECKING:
+    from antq_actors.flow.limits import GateKey
 
 
 class Status(StrEnum):
@@ -167,6 +170,8 @@ class NewJob(NamedTuple):
 
     state: JobState
     spec: JobSpec
+    keys: tuple[GateKey, ...] = ()
+    """What is to be known of the gates of its spec, in their order."""
 
 
 class StoredJob(NamedTuple):

@@ -78,15 +78,15 @@ class JobStore(JobWriter):
     def insert(self, new: NewJob) -> int:
         """Store a new job, return its id. Raises AlreadyExists for a duplicate of a unique job."""
         if new.spec.unique_digest is not None:
-            self._refuse_duplicate(*new)
+            self._refuse_duplicate(new.state, new.spec)
         return self._add(new)
 
     def insert_many(self, news: Sequence[NewJob]) -> list[int | None]:
         """Store new jobs, return their ids in order; None for a duplicate of a unique job."""
-        queues = {state.queue_name for state, _ in news}
+        queues = {new.state.queue_name for new in news}
         for queue_name in queues:
             keys.lane(Status.ENQUEUED, queue_name)
-        if any(spec.unique_digest is not None for _, spec in news):
+        if any(new.spec.unique_digest is not None for new in news):
             return [self._insert_unless_duplicate(new) for new in news]
         if not news:
             return []

@@ -153,7 +153,7 @@ class JobEntries:
         payloads: Items = []
         entries: Items = []
         last: JobState | None = None
-        for id_, (state, spec) in enumerate(news, first):
+        for id_, (state, spec, _) in enumerate(news, first):
             if state is not last:  # jobs that were enqueued together mostly share theirs
                 last = state
                 places = places_of(state)
