@@ -12,7 +12,7 @@ MOST_CROSSED_FILES = 36
 each run; on a busy one a job takes other turns, so there is room for that."""
 MOST_CALLS = 395
 MOST_CONCEPTS = 66
-MOST_FILES = 153  # three in flow: limits, limit_options and its __init__
+MOST_FILES = 154  # three in flow: limits, limit_options and its __init__; one in app: known_names
 MOST_SMALL_FILES = 8
 MOST_END_NAMES = 12
 MOST_END_UNIONS = 2

@@ -7,7 +7,15 @@ import threading
 import pytest
 from support.apps import Plain
 
-from antq_actors import AntQ, JobNotFound, NotCancellable, NotRetryable, NotStarted, Status
+from antq_actors import (
+    AntQ,
+    InvalidSchedule,
+    JobNotFound,
+    NotCancellable,
+    NotRetryable,
+    NotStarted,
+    Status,
+)
 from antq_actors.app.queries import ListFilters
 
 TWINS = {
@@ -17,6 +25,8 @@ TWINS = {
     "acancel_job": "cancel_job",
     "aretry_job": "retry_job",
     "adelete_job": "delete_job",
+    "arun_now": "run_now",
+    "areschedule": "reschedule",
     "aenqueue": "enqueue",
     "aenqueue_many": "enqueue_many",
 }
@@ -64,12 +74,16 @@ def test_twins_change_jobs_as_the_methods_do(stored):
     async def change():
         cancelled = await stored.acancel_job(1)
         retried = await stored.aretry_job(cancelled)
-        await stored.adelete_job(retried)
-        return cancelled, retried
+        later = await stored.areschedule(retried, schedule_in=60)
+        due = await stored.arun_now(later)
+        await stored.adelete_job(due)
+        return cancelled, retried, later, due
 
-    cancelled, retried = asyncio.run(change())
+    cancelled, retried, later, due = asyncio.run(change())
 
     assert (cancelled.status, retried.status) == (Status.CANCELLED, Status.ENQUEUED)
+    assert (later.status, due.status) == (Status.SCHEDULED, Status.SCHEDULED)
+    assert retried.scheduled_at < due.scheduled_at < later.scheduled_at
     with pytest.raises(JobNotFound):
         stored.get_job(1)
 
@@ -81,6 +95,8 @@ def test_twins_change_jobs_as_the_methods_do(stored):
         (lambda app: app.acancel_job("1"), TypeError),
         (lambda app: app.aretry_job(1), NotRetryable),
         (lambda app: app.adelete_job(4711), JobNotFound),
+        (lambda app: app.arun_now(2), NotRetryable),
+        (lambda app: app.areschedule(1), InvalidSchedule),
         (lambda app: app.alist_jobs(limit=-1), ValueError),
         (lambda app: app.alist_jobs(status="odd"), ValueError),
         (lambda app: app.acount_jobs(queue=5), TypeError),

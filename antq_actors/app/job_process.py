@@ -199,6 +199,16 @@ class JobProcessRuntime:
         job: Job = self._call("retry_job", id_of(job_or_id))
         return job
 
+    def run_now(self, job_or_id: Job | int) -> Job:
+        """Have the parent process make a job due."""
+        job: Job = self._call("run_now", id_of(job_or_id))
+        return job
+
+    def reschedule(self, job_or_id: Job | int, **when: Any) -> Job:
+        """Have the parent process make a job due at another time."""
+        job: Job = self._call("reschedule", id_of(job_or_id), **when)
+        return job
+
     def delete(self, job_or_id: Job | int) -> None:
         """Have the parent process delete a job."""
         self._call("delete_job", id_of(job_or_id))

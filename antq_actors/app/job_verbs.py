@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from antq_actors.app.queue_handle import QueueHandle
     from antq_actors.app.runtime import Runtime
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.options import ScheduleAt, ScheduleIn
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import Statuses
     from antq_actors.storage.admin.transfer import Imported
@@ -138,6 +139,32 @@ class JobVerbs:
         Raises NotRetryable, JobNotFound, and AlreadyExists if a unique job is in its way.
         """
         return self._runtime().queries.retry(job_or_id)
+
+    def run_now(self, job_or_id: Job | int) -> Job:
+        """Make a scheduled or retrying job due now, and return it.
+
+        It runs when its queue has a free slot: limits and pauses hold as ever. Its status and its
+        attempts stay. An enqueued job is returned unchanged. Raises NotRetryable for a job that is
+        running, suspended or has ended, and JobNotFound.
+        """
+        return self._runtime().queries.run_now(job_or_id)
+
+    def reschedule(
+        self,
+        job_or_id: Job | int,
+        *,
+        schedule_at: ScheduleAt = None,
+        schedule_in: ScheduleIn = None,
+    ) -> Job:
+        """Change when a job is due, to an aware datetime or to so many seconds from now; return it.
+
+        A scheduled or retrying job keeps its status and its attempts; an enqueued one becomes
+        scheduled. An instant in the past means now. Raises InvalidSchedule unless one of the two is
+        given, and makes sense; NotRetryable for a job that is running, suspended or has ended;
+        JobNotFound.
+        """
+        queries = self._runtime().queries
+        return queries.reschedule(job_or_id, schedule_at=schedule_at, schedule_in=schedule_in)
 
     def delete_job(self, job_or_id: Job | int) -> None:
         """Delete a job of any status. A running job is not stopped, and its outcome is dropped.
@@ -304,6 +331,22 @@ class JobVerbs:
     async def aretry_job(self, job_or_id: Job | int) -> Job:
         """Do what :meth:`retry_job` does, without stopping the event loop that awaits it."""
         return await in_thread(self.retry_job, job_or_id)
+
+    async def arun_now(self, job_or_id: Job | int) -> Job:
+        """Do what :meth:`run_now` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.run_now, job_or_id)
+
+    async def areschedule(
+        self,
+        job_or_id: Job | int,
+        *,
+        schedule_at: ScheduleAt = None,
+        schedule_in: ScheduleIn = None,
+    ) -> Job:
+        """Do what :meth:`reschedule` does, without stopping the event loop that awaits it."""
+        return await in_thread(
+            self.reschedule, job_or_id, schedule_at=schedule_at, schedule_in=schedule_in
+        )
 
     async def adelete_job(self, job_or_id: Job | int) -> None:
         """Do what :meth:`delete_job` does, without stopping the event loop that awaits it."""

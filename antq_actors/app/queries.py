@@ -1,25 +1,23 @@
 """Looks at stored jobs and changes them. Arguments are shown as plain data, never executed.
 
-Filters are checked where they are written. Names in them that nothing knows find no jobs, and a
-typo should not do so silently: there is a sentence for each.
+Filters are checked where they are written.
 """
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypedDict
 
+from antq_actors.app.known_names import KnownNames
 from antq_actors.checks import check_flag, did_you_mean, short_repr, whole
-from antq_actors.errors import JobNotFound
-from antq_actors.jobs import instant
+from antq_actors.errors import InvalidSchedule, JobNotFound
+from antq_actors.jobs import instant, new_job
 from antq_actors.jobs.attempt_error import summary
 from antq_actors.jobs.job import Job
 from antq_actors.jobs.new_job import check_args
 from antq_actors.jobs.resolver import name_of
 from antq_actors.jobs.state import Status
-from antq_actors.jobs.worker_registry import defined, names
 from antq_actors.storage.format.display import display_args
 from antq_actors.storage.format.encoding import as_job
 from antq_actors.storage.format.records import Filter, Span
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
 
     from antq_actors.app.enqueue import EnqueueTargets
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.options import ScheduleAt, ScheduleIn
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import Statuses, StoredJob
     from antq_actors.storage.client import StorageClient
@@ -210,79 +209,6 @@ def _has(args: Any, wanted: Mapping[str, Any]) -> bool:
     return True
 
 
-_OFFERED_NAMES: Final = 3
-"""Names that a warning offers."""
-_LONGEST_NAME: Final = 200
-"""Characters of a name that a warning repeats."""
-_REMEMBERED_NAMES: Final = 100
-
-
-class KnownNames:
-    """The names of queues and workers that a store or an application knows.
-
-    *queues*: those that the application was described with.
-    """
-
-    def __init__(self, store: StorageClient, queues: Collection[str]) -> None:
-        self._store = store
-        self._queues = queues
-        self._searched: dict[str, int] = {}
-        """Names of workers that no job had up to an id. Later jobs have larger ids, so that a
-        program that asks again and again, for what is not there yet, reads each job once."""
-
-    def findings(self, queue: str | None, worker: str | None) -> list[str]:
-        """Read the store; return a sentence for each name that no job and no setting has.
-
-        A queue costs no more with many jobs than with few. A worker that is not defined in this
-        process is looked for in all jobs, until one has it.
-        """
-        found = []
-        if queue is not None:
-            known = {*self._queues, *self._store.known_queues()}
-            if queue not in known:
-                found.append(
-                    f"no job is in a queue {_quoted(queue)}, and no application is known to run"
-                    f" it{_hint(queue, known)}"
-                )
-        if worker is not None and defined(worker) is None and not self._is_had(worker):
-            known = {*names(), *self._store.recent_workers()}
-            found.append(
-                f"no job has a worker {_quoted(worker)}, and none is defined under this name here:"
-                f" a stored name looks like 'shop.mail:SendReceipt'{_hint(worker, known)}"
-            )
-        return found
-
-    def _is_had(self, worker: str) -> bool:
-        """Return whether any job in the store has this worker."""
-        is_had, last = self._store.has_worker(worker, after=self._searched.get(worker, 0))
-        self._searched.pop(worker, None)
-        if not is_had:
-            self._searched[worker] = last
-            if len(self._searched) > _REMEMBERED_NAMES:
-                del self._searched[next(iter(self._searched))]
-        return is_had
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    """Return the end of a warning about *name*: known names that may be meant, or some others.
-
-    Of a worker, what stands behind the colon may be all that was given.
-    """
-    names = sorted(known)
-    if not names:
-        return ""
-    tails = [each for each in names if each.rpartition(":")[2] == name]
-    close = tails or difflib.get_close_matches(name[:_LONGEST_NAME], names, n=_OFFERED_NAMES)
-    if close:
-        return f"; did you mean {' or '.join(map(repr, close[:_OFFERED_NAMES]))}?"
-    more = ", …" if len(names) > _OFFERED_NAMES else ""
-    return f"; there are {', '.join(map(repr, names[:_OFFERED_NAMES]))}{more}"
-
-
-def _quoted(name: str) -> str:
-    return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…")
-
-
 _MOST_BITS: Final = 128
 """Of a number that an error shows."""
 
@@ -353,6 +279,25 @@ class JobQueries:
         if self._served is not None:
             self._served.note(job.queue_name, max_age=0.0)
         return job
+
+    def run_now(self, job_or_id: Job | int) -> Job:
+        """Make a job in the store due. Raises JobNotFound, NotRetryable."""
+        now = self._clock()
+        return _for_display(self._store.write(JobStore.run_now, id_of(job_or_id), now=now))
+
+    def reschedule(
+        self, job_or_id: Job | int, *, schedule_at: ScheduleAt, schedule_in: ScheduleIn
+    ) -> Job:
+        """Make a job in the store due at another time.
+
+        Raises InvalidSchedule, JobNotFound, NotRetryable.
+        """
+        now = self._clock()
+        due = new_job.due(schedule_in, schedule_at, now)
+        if due is None:
+            raise InvalidSchedule("give schedule_at=… or schedule_in=…: when the job is due")
+        id_ = id_of(job_or_id)
+        return _for_display(self._store.write(JobStore.reschedule, id_, due=due, now=now))
 
     def delete(self, job_or_id: Job | int) -> None:
         """Delete a job from the store. Raises JobNotFound."""

@@ -6,7 +6,7 @@
     course.py       course
     listing.py      list
     jobs.py         show nodes count
-    changes.py      cancel retry delete pause resume
+    changes.py      cancel retry delete run-now reschedule pause resume
     enqueue.py      enqueue                      user_code.py imports the user's modules
     maintenance.py  verify info backup restore compact migrate reseal export import
     store.py        opens the store that a command works on

@@ -1,4 +1,4 @@
-"""``antq cancel``, ``retry`` and ``delete`` of jobs; ``pause`` and ``resume`` of queues.
+"""``antq cancel``, ``retry``, ``delete``, ``run-now``, ``reschedule``; ``pause``, ``resume``.
 
 Each takes several. If one is refused, its error is printed, and the others are changed all the
 same.
@@ -9,8 +9,11 @@ from typing import Annotated, TypeAlias, TypeVar
 
 import typer
 
-from antq_actors import AntQ, AntqError, Status, StorageError
+from antq_actors import AntQ, AntqError, InvalidSchedule, Status, StorageError
 from antq_actors.cli import output
+from antq_actors.cli.jobs import JobId
+from antq_actors.cli.listing import ScheduleAt, ScheduleIn, parse_time
+from antq_actors.cli.output import local_time
 from antq_actors.cli.store import StorePath, open_store
 
 JobIds: TypeAlias = Annotated[list[int], typer.Argument(metavar="ID", help="The jobs' ids.")]
@@ -60,6 +63,47 @@ def delete(ids: JobIds, path: StorePath) -> int:
       antq delete 4711 4712 --path jobs
     """
     return _change_each(ids, path, _delete)
+
+
+def run_now(ids: JobIds, path: StorePath) -> int:
+    """Make scheduled and retrying jobs due now.
+
+    They run when their queue has a free slot. Enqueued jobs are due already.
+
+    \b
+    Example:
+      antq run-now 4711 4712 --path jobs
+    """
+    return _change_each(ids, path, _run_now)
+
+
+def reschedule(
+    id: JobId,  # noqa: A002 - what it is
+    path: StorePath,
+    *,
+    schedule_in: ScheduleIn = None,
+    schedule_at: ScheduleAt = None,
+) -> int:
+    """Change when a scheduled, retrying or enqueued job is due.
+
+    \b
+    Examples:
+      antq reschedule 4711 --in 3600 --path jobs
+      antq reschedule 4711 --at 2030-05-01T09:00+02:00 --path jobs
+    """
+    if (schedule_in is None) == (schedule_at is None):
+        raise typer.BadParameter("give --in or --at, one of the two", param_hint="--in")
+    at = None if schedule_at is None else parse_time(schedule_at, "--at")
+
+    def change(app: AntQ, id_: int) -> str:
+        try:
+            job = app.reschedule(id_, schedule_at=at, schedule_in=schedule_in)
+        except InvalidSchedule as error:
+            raise typer.BadParameter(str(error), param_hint="--in") from None
+        when = "" if job.scheduled_at is None else f", due at {local_time(job.scheduled_at)}"
+        return f"Job {id_} is {job.status}{when}."
+
+    return _change_each([id], path, change)
 
 
 def pause(queues: QueueNames, path: StorePath) -> int:
@@ -113,6 +157,10 @@ def _cancel(app: AntQ, id_: int) -> str:
 def _delete(app: AntQ, id_: int) -> str:
     app.delete_job(id_)
     return f"Job {id_} is deleted."
+
+
+def _run_now(app: AntQ, id_: int) -> str:
+    return f"Job {id_} is {app.run_now(id_).status}, and due now."
 
 
 def _pause(app: AntQ, name: str) -> str:

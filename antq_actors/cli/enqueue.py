@@ -12,7 +12,14 @@ from antq_actors import AntQ, Job, Status
 from antq_actors.app import job_process
 from antq_actors.checks import short_repr
 from antq_actors.cli import output, render, user_code
-from antq_actors.cli.listing import AsJson, parse_args, parse_time, read_json
+from antq_actors.cli.listing import (
+    AsJson,
+    ScheduleAt,
+    ScheduleIn,
+    parse_args,
+    parse_time,
+    read_json,
+)
 from antq_actors.cli.maintenance import KeyFile
 from antq_actors.cli.output import local_time
 from antq_actors.cli.store import StorePath, check_exists, started
@@ -37,18 +44,6 @@ ArgsJson: TypeAlias = Annotated[
 ]
 Queue: TypeAlias = Annotated[
     str | None, typer.Option(help="The queue; the default is the worker's.")
-]
-ScheduleIn: TypeAlias = Annotated[
-    float | None,
-    typer.Option("--in", metavar="SECONDS", help="Earliest start, in seconds from now."),
-]
-ScheduleAt: TypeAlias = Annotated[
-    str | None,
-    typer.Option(
-        "--at",
-        metavar="TIME",
-        help="Earliest start, such as 2030-05-01T09:00 (local) or 2030-05-01T09:00+02:00.",
-    ),
 ]
 Priority: TypeAlias = Annotated[
     int | None, typer.Option(help="-128 to 127; a larger number is first.")

@@ -117,6 +117,10 @@ COMMANDS: Final = {
     "cancel": Command("changes:cancel", "Cancel jobs that have not ended."),
     "retry": Command("changes:retry", "Enqueue ended jobs again."),
     "delete": Command("changes:delete", "Delete jobs of any status, for good."),
+    "run-now": Command("changes:run_now", "Make scheduled and retrying jobs due now."),
+    "reschedule": Command(
+        "changes:reschedule", "Change when a scheduled, retrying or enqueued job is due."
+    ),
     "pause": Command(
         "changes:pause",
         "Pause queues in every process on the path; they stay paused after a restart.",

@@ -50,6 +50,18 @@ InsertedAfter: TypeAlias = Annotated[
 InsertedBefore: TypeAlias = Annotated[
     str | None, typer.Option(metavar="TIME", help="Only jobs enqueued earlier than this.")
 ]
+ScheduleIn: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--in", metavar="SECONDS", help="Earliest start, in seconds from now."),
+]
+ScheduleAt: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="TIME",
+        help="Earliest start, such as 2030-05-01T09:00 (local) or 2030-05-01T09:00+02:00.",
+    ),
+]
 Newest: TypeAlias = Annotated[
     bool | None,
     typer.Option(

@@ -14,7 +14,10 @@
     ENQUEUED, SCHEDULED, RETRYING, SUSPENDED --cancel--> CANCELLED
     RUNNING --cancel--> RUNNING, cancelling: its executor is told to end it; then CANCELLED by
                         whatever but --complete--> and --refuse-->
+    ENQUEUED  --reschedule--> SCHEDULED
+    SCHEDULED, RETRYING --reschedule, run now--> the same, due at another time
     COMPLETED, FAILED, CANCELLED  --retry---> ENQUEUED       attempts and interruptions start again
+                                  --retry---> SCHEDULED      the same, due later
     any, unreadable on disk       --mark_damaged-> FAILED         what is known of it is kept
 
 A snooze ends a run of failures: ``max_attempts`` limits those in a row, so that a job which
@@ -44,7 +47,7 @@ from antq_actors.jobs.outcome import (
     Refused,
     Snoozed,
 )
-from antq_actors.jobs.state import ENDED, WAITING, ErrorEntry, JobState, Status
+from antq_actors.jobs.state import CLAIMABLE, ENDED, WAITING, ErrorEntry, JobState, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,10 +173,10 @@ def cancel(state: JobState, *, now: Instant) -> JobState:
     return _ended(state, Status.CANCELLED, now)
 
 
-def retry(state: JobState, *, now: Instant) -> JobState:
+def retry(state: JobState, *, now: Instant, due: Instant | None = None) -> JobState:
     """Return an ended job's state, enqueued again with all its attempts before it; errors stay.
 
-    Raises NotRetryable for a job that has not ended.
+    With *due* it is scheduled. Raises NotRetryable for a job that has not ended.
     """
     if state.status not in ENDED:
         raise NotRetryable(
@@ -182,13 +185,42 @@ def retry(state: JobState, *, now: Instant) -> JobState:
         )
     return replace(
         state,
-        status=Status.ENQUEUED,
+        status=Status.ENQUEUED if due is None else Status.SCHEDULED,
         attempts=0,
         interruptions=0,
         isolated=False,
-        scheduled_at=now,
+        scheduled_at=now if due is None else due,
         updated_at=now,
     )
+
+
+def run_now(state: JobState, *, now: Instant) -> JobState:
+    """Return the state of a job that waits for its time, due now; a due one is left as it is.
+
+    Raises NotRetryable for a job that does not wait for its time.
+    """
+    _refuse_unless_claimable(state, "can be made due")
+    if state.status is Status.ENQUEUED or (state.scheduled_at or 0) <= now:
+        return state
+    return replace(state, scheduled_at=now, updated_at=now)
+
+
+def reschedule(state: JobState, *, due: Instant, now: Instant) -> JobState:
+    """Return the state of a job that waits for its time or its turn, due at another time.
+
+    An enqueued one is scheduled then. Raises NotRetryable for others.
+    """
+    _refuse_unless_claimable(state, "can be rescheduled")
+    status = Status.SCHEDULED if state.status is Status.ENQUEUED else state.status
+    return replace(state, status=status, scheduled_at=due, updated_at=now)
+
+
+def _refuse_unless_claimable(state: JobState, what: str) -> None:
+    if state.status not in CLAIMABLE:
+        raise NotRetryable(
+            f"only scheduled, retrying and enqueued jobs {what}; this one is {state.status}",
+            state.status,
+        )
 
 
 def mark_damaged(

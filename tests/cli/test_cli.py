@@ -289,6 +289,41 @@ def test_several_jobs_are_cancelled_and_deleted(antq, listed):
     assert listed() == [2, 4]
 
 
+def test_scheduled_jobs_are_made_due_and_what_is_refused_of_one_stops_no_other(antq, path):
+    code, out, err = antq("run-now", "1", "3", "4")
+
+    assert code == REFUSED
+    assert out == "Job 3 is scheduled, and due now.\nJob 4 is enqueued, and due now.\n"
+    assert re.fullmatch(r"antq: 1: only scheduled.*completed\n", err)
+    with AntQ(path, start_queues=False) as app:
+        assert app.get_job(3).scheduled_at <= datetime.now(UTC)
+
+
+@pytest.mark.parametrize(
+    "when", [["--in", "60"], ["--at", "2100-01-01T00:00+02:00"], ["--at", "2100-01-01"]]
+)
+def test_a_job_is_rescheduled(antq, path, when):
+    code, out, err = antq("reschedule", "4", *when)
+
+    assert (code, err) == (0, "")
+    with AntQ(path, start_queues=False) as app:
+        job = app.get_job(4)
+    assert job.scheduled_at > datetime.now(UTC)
+    shown = job.scheduled_at.astimezone().isoformat(" ", "seconds")
+    assert out == f"Job 4 is scheduled, due at {shown}.\n"
+
+
+@pytest.mark.parametrize(
+    "when",
+    [[], ["--in", "5", "--at", "2100-01-01"], ["--in", "-5"], ["--at", "soon"], ["--in", "soon"]],
+)
+def test_a_job_is_rescheduled_to_one_instant_that_makes_sense(antq, when):
+    code, out, err = antq("reschedule", "4", *when)
+
+    assert (code, out) == (USAGE, "")
+    assert err.startswith("antq: ")
+
+
 def test_queues_are_paused_and_resumed(antq, path):
     paused = antq("pause", "mail", "nowhere", "default")
     with AntQ(path, start_queues=False) as app:
@@ -348,6 +383,9 @@ def test_times_in_json_are_utc(antq):
     [
         ("show 99", REFUSED),
         ("cancel 99", REFUSED),
+        ("run-now 99", REFUSED),
+        ("run-now 2", REFUSED),
+        ("reschedule 1 --in 5", REFUSED),
         ("retry 99", REFUSED),
         ("cancel 1", REFUSED),
         ("retry 4", REFUSED),

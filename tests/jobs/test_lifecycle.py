@@ -1,5 +1,7 @@
 """What a job becomes, as plain values."""
 
+from functools import partial
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -233,6 +235,60 @@ def test_a_waiting_job_can_be_cancelled_and_then_once_more():
 
     assert cancelled.status is Status.CANCELLED
     assert again is cancelled
+
+
+def a_retrying_job():
+    job = lifecycle.settle(a_running_job(max_attempts=3), Failed("no", None, 90.0), now=NOW)[0]
+    assert job.status is Status.RETRYING
+    return job
+
+
+@pytest.mark.parametrize("job", [a_waiting_job(due=LATER), a_retrying_job()])
+def test_a_job_that_is_run_now_is_due_and_else_as_it_was(job):
+    assert lifecycle.run_now(job, now=NOW + 5) == replace(
+        job, scheduled_at=NOW + 5, updated_at=NOW + 5
+    )
+
+
+@pytest.mark.parametrize("job", [a_waiting_job(), a_waiting_job(due=LATER), a_retrying_job()])
+def test_a_job_that_is_due_is_not_changed_by_running_it_now(job):
+    assert lifecycle.run_now(job, now=10 * LATER) is job
+
+
+@pytest.mark.parametrize(
+    ("job", "status"),
+    [
+        (a_waiting_job(), Status.SCHEDULED),
+        (a_waiting_job(due=LATER), Status.SCHEDULED),
+        (a_retrying_job(), Status.RETRYING),
+    ],
+)
+@pytest.mark.parametrize("due", [NOW, NOW + 5, 3 * LATER])
+def test_a_rescheduled_job_is_due_then_and_keeps_its_attempts(job, status, due):
+    after = lifecycle.reschedule(job, due=due, now=NOW + 5)
+
+    assert after == replace(job, status=status, scheduled_at=due, updated_at=NOW + 5)
+    assert lifecycle.claim(after, node=7, now=due).attempts == job.attempts + 1
+
+
+@pytest.mark.parametrize("change", [lifecycle.run_now, partial(lifecycle.reschedule, due=LATER)])
+@pytest.mark.parametrize("status", [Status.RUNNING, Status.SUSPENDED, *sorted(ENDED)])
+def test_a_job_that_waits_for_no_time_and_no_turn_cannot_be_made_due(change, status):
+    with pytest.raises(NotRetryable, match=f"only scheduled, .* this one is {status}") as refused:
+        change(replace(a_waiting_job(), status=status), now=NOW)
+
+    assert refused.value.status is status
+
+
+def test_a_job_that_is_retried_later_is_scheduled_with_all_its_attempts():
+    failed = lifecycle.settle(a_running_job(), Failed("no"), now=NOW)[0]
+
+    again = lifecycle.retry(failed, now=NOW, due=LATER)
+
+    assert again == replace(
+        lifecycle.retry(failed, now=NOW), status=Status.SCHEDULED, scheduled_at=LATER
+    )
+    assert (again.attempts, again.status) == (0, Status.SCHEDULED)
 
 
 def test_a_running_job_that_is_cancelled_runs_on_until_it_has_ended():

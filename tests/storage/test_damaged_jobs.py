@@ -13,7 +13,7 @@ from support.raw_jobs import (
 )
 from support.stored_jobs import Store, a_new_job
 
-from antq_actors.errors import JobNotFound, NotCancellable, StorageError
+from antq_actors.errors import JobNotFound, NotCancellable, NotRetryable, StorageError
 from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format import display, encoding, values
@@ -221,14 +221,16 @@ def test_the_rescue_of_a_node_goes_on_over_a_damaged_job(store, damage, text):
 
 @of_jobs(*STATES[:2])
 def test_a_damaged_job_can_be_deleted_retried_and_not_cancelled(store, damage, text):
-    store.insert_many([a_new_job({"n": n, "text": text}) for n in range(3)])
-    for id_ in (1, 2, 3):
+    store.insert_many([a_new_job({"n": n, "text": text}) for n in range(4)])
+    for id_ in (1, 2, 3, 4):
         damage(store, id_)
 
     store.delete(1)
     assert store.retry(2, now=1).state.status is Status.ENQUEUED
     with pytest.raises(NotCancellable):
         store.cancel(3, now=1)
+    with pytest.raises(NotRetryable, match="failed"):
+        store.reschedule(4, due=5, now=1)
 
     with pytest.raises(JobNotFound):
         store.get(1)

@@ -410,6 +410,28 @@ def test_a_retry_is_subject_to_uniqueness(store):
     assert store.retry(1, now=7).state.status is Status.ENQUEUED
 
 
+def test_a_job_that_is_run_now_is_claimed_before_its_time(store):
+    store.insert(a_new_job(due=SECOND))
+    store.insert(a_new_job())
+    (second,) = store.claim(now=1)
+    store.end(second, Completed(), now=2)
+
+    due = store.run_now(1, now=5)
+
+    assert (due.state.status, due.state.scheduled_at) == (Status.SCHEDULED, 5)
+    assert [job.id for job in store.claim(now=5)] == [1]
+
+
+def test_a_job_that_is_rescheduled_is_claimed_at_its_new_time(store):
+    store.insert(a_new_job())
+
+    later = store.reschedule(1, due=SECOND, now=5)
+
+    assert (later.state.status, later.state.scheduled_at) == (Status.SCHEDULED, SECOND)
+    assert store.claim(now=SECOND - 1) == []
+    assert [job.id for job in store.claim(now=SECOND)] == [1]
+
+
 def test_a_job_is_not_in_its_own_way(store):
     an_ended_job(store, Failed("no"), args={"n": 1}, unique=("n",), statuses=frozenset(Status))
 
@@ -424,6 +446,8 @@ def test_an_unknown_id_is_not_found(store, id_):
         ("get", {}),
         ("cancel", {"now": 1}),
         ("retry", {"now": 1}),
+        ("run_now", {"now": 1}),
+        ("reschedule", {"now": 1, "due": 5}),
         ("delete", {}),
     ):
         with pytest.raises(JobNotFound, match=f"no job has the id {id_}"):
@@ -548,6 +572,8 @@ def test_node_numbers_never_repeat(env):
         (lambda store: store.insert(a_new_job()), {"mail"}),
         (lambda store: store.insert(a_new_job(due=SECOND)), {"mail"}),
         (lambda store: store.retry(1, now=5), {"mail"}),
+        (lambda store: store.run_now(3, now=5), {"other"}),
+        (lambda store: store.reschedule(3, due=9, now=5), {"other"}),
         (lambda store: store.set_paused("mail", paused=False), {"mail"}),
         (lambda store: store.settle(Settlement(2, 1, GivenBack()), now=5), {"mail"}),
         (lambda store: store.rescue(node=1, now=5, max_interruptions=3, reason="it"), {"mail"}),
@@ -560,6 +586,7 @@ def test_a_queue_is_due_when_it_gets_work(env, store, verb, woken):
     an_ended_job(store, Completed())
     store.insert(a_new_job())
     store.claim()
+    store.insert(a_new_job(queue="other", due=SECOND))
 
     def work(verbs):
         verb(verbs)

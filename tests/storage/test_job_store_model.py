@@ -344,6 +344,24 @@ class JobStoreModel(RuleBasedStateMachine):
         assert retried == self.jobs[id_]
 
     @precondition(lambda self: self.jobs)
+    @rule(data=st.data(), ahead=st.none() | st.integers(-3, 10))
+    def change_due(self, data, ahead):
+        id_ = self.some(data)
+        job = self.jobs[id_]
+        options = {} if ahead is None else {"due": self.now + ahead}
+        decide = lifecycle.run_now if ahead is None else lifecycle.reschedule
+        verb = self.store.run_now if ahead is None else self.store.reschedule
+
+        try:
+            changed = verb(id_, now=self.now, **options)
+        except NotRetryable:
+            assert job.state.status in ENDED | {Status.RUNNING}
+            return
+
+        self.put(id_, decide(job.state, now=self.now, **options))
+        assert changed == self.jobs[id_]
+
+    @precondition(lambda self: self.jobs)
     @rule(data=st.data())
     def delete(self, data):
         id_ = self.some(data)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
@@ -28,7 +29,7 @@ from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     import lmdb
 
@@ -105,32 +106,58 @@ class JobWriter(JobReader):
         Raises JobNotFound, NotCancellable.
         """
         record = self._read_or_fail(id_, now)
+        return self._jobs.whole(id_, self._cancel(id_, record, now))
+
+    def _cancel(self, id_: int, record: JobRecord, now: Instant) -> JobState:
         state = lifecycle.cancel(record.state, now=now)
         if state is not record.state and not self._move(id_, record, state, now=now):
-            return self.cancel(id_, now=now)
+            return self._cancel(id_, self._existing(id_), now)
         if state.cancelling:
             self._meta.add_cancellation(state.node, state.queue_name, (id_, state.execution))
             self.commanded.add(state.queue_name)
-        return self._jobs.whole(id_, state)
+        return state
 
     def retry(self, id_: int, *, now: Instant) -> StoredJob:
         """Enqueue a stored job that has ended again.
 
         Raises JobNotFound, NotRetryable, AlreadyExists.
         """
-        record = self._read_or_fail(id_, now)
-        state = lifecycle.retry(record.state, now=now)
+        return self._jobs.whole(id_, self._retry(id_, self._read_or_fail(id_, now), now))
+
+    def _retry(
+        self, id_: int, record: JobRecord, now: Instant, due: Instant | None = None
+    ) -> JobState:
+        state = lifecycle.retry(record.state, now=now, due=due)
         if record.digest is not None:
             self._refuse_duplicate(state, self.get(id_).spec, but=id_)
         if not self._move(id_, record, state, now=now):
-            return self.retry(id_, now=now)
+            return self._retry(id_, self._existing(id_), now, due)
+        self.due.add(state.queue_name)
+        return state
+
+    def run_now(self, id_: int, *, now: Instant) -> StoredJob:
+        """Store that a job which waits for its time is due. Raises JobNotFound, NotRetryable."""
+        return self._change_due(id_, lifecycle.run_now, now)
+
+    def reschedule(self, id_: int, *, due: Instant, now: Instant) -> StoredJob:
+        """Store that a waiting job is due at another time. Raises JobNotFound, NotRetryable."""
+        return self._change_due(id_, partial(lifecycle.reschedule, due=due), now)
+
+    def _change_due(self, id_: int, decide: Callable[..., JobState], now: Instant) -> StoredJob:
+        record = self._read_or_fail(id_, now)
+        state = decide(record.state, now=now)
+        if state is not record.state and not self._move(id_, record, state, now=now):
+            return self._change_due(id_, decide, now)  # it is damaged, and failed by now
         self.due.add(state.queue_name)
         return self._jobs.whole(id_, state)
 
     def delete(self, id_: int) -> None:
         """Delete a job from the store, whatever its status. Raises JobNotFound."""
+        self._delete(id_, self._read_or_fail(id_, 0))
+
+    def _delete(self, id_: int, record: JobRecord) -> None:
         try:
-            self._jobs.remove(id_, self._read_or_fail(id_, 0))
+            self._jobs.remove(id_, record)
         except DamagedRecord as damage:
             self._jobs.remove(id_, self._mark_damaged(id_, str(damage), 0))
 

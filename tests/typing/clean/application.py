@@ -92,3 +92,4 @@ async def enqueue() -> None:
     assert_type(await app.acount_jobs(worker=Mail), int)
     assert_type(await app.aget_job(1), Job)
     assert_type(await app.acancel_job(await app.aretry_job(1)), Job)
+    assert_type(await app.areschedule(await app.arun_now(1), schedule_in=5), Job)

@@ -36,6 +36,8 @@ app.count_jobs(status="bogus")  # refused
 app.count_workers(status={"bogus"})  # refused
 app.export_jobs(status="bogus")  # refused
 app.get_job("1")  # refused
+app.run_now("1")  # refused
+app.reschedule(1, schedule_in="60")  # refused
 app.get_job(1).id = 5  # refused
 assert app.get_job(1).stauts  # refused
 
