@@ -29,7 +29,7 @@ from antq_actors.queues.messages import (
     due_for_display,
 )
 from antq_actors.queues.node import set_slots
-from antq_actors.queues.queue_state import QueueState, StopCause
+from antq_actors.queues.queue_state import HOLD_SECONDS, QueueState, StopCause
 from antq_actors.queues.running_attempts import (
     INTERRUPTION_TIMEOUT_SECONDS,
     Abandon,
@@ -75,6 +75,10 @@ class _CheckStore(NamedTuple):
 
 class _RepeatRequest(NamedTuple):
     """It is time to repeat the request that the store refused."""
+
+
+class _HoldOver(NamedTuple):
+    """Outcomes have been held long enough for the transaction that stores another job."""
 
 
 class _DrainTimeout(NamedTuple):
@@ -265,6 +269,9 @@ class QueueActor(GenServer):
                 self._advance()
             case TimedOut() | InterruptNow() | Abandon():
                 self._attempts.on_time(message)
+            case _HoldOver():
+                self._state.hold_over(time.monotonic())
+                self._advance()
             case _DrainTimeout() | _RepeatRequest() | _CheckStore():
                 self._on_time(message)
             case _:
@@ -301,7 +308,8 @@ class QueueActor(GenServer):
             self._take_served()
         if state.too_many_orphans:
             attempts.count_orphans()
-        while (request := state.next_fetch()) is not None:
+        waiters = self._store.idle.waiters
+        while (request := state.next_fetch(is_awaited=bool(waiters))) is not None:
             run_queue.wake_for_waiting()  # the jobs that have begun need not wait for the store
             self._tag += 1
             self._request, answered = self._store.request_work(
@@ -315,6 +323,7 @@ class QueueActor(GenServer):
                     self._clock,
                     attempts.exits.notify,
                     attempts.exits.is_coming,
+                    outcomes=state.unsent,
                 ),
                 tag=self._tag,
             )
@@ -323,6 +332,8 @@ class QueueActor(GenServer):
             if not self.mailbox.empty():
                 self._advance_soon()
                 break
+        if state.unsent and state.hold():
+            self.send_after(HOLD_SECONDS, _HoldOver())
         if self._drain_callers:
             self._reply_drained()
 
@@ -367,7 +378,8 @@ class QueueActor(GenServer):
     def _take_served(self) -> None:
         """Start the jobs that were claimed with the transactions that stored them."""
         state = self._state
-        while (claim := state.take_served()) is not None:
+        now = time.monotonic()
+        while (claim := state.take_served(now)) is not None:
             self._begin(claim, state.accept(claim))
             if claim.next_due is not None:
                 self._plan_check(claim.next_due)

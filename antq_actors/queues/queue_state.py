@@ -7,6 +7,8 @@ Events go in, and what to do comes out:
     recovered           -> seconds                how long the store had refused
     fetched             -> jobs to start
     take_served         -> Claim                  what a standing claim was served
+    hold                -> whether to wait        outcomes are held for the next job's transaction
+    hold_over                                     they have been held long enough
     accept              -> jobs to start          of that claim
     cancelled           -> attempts to stop
     refused             -> Retry                  when to repeat the request
@@ -18,7 +20,9 @@ Events go in, and what to do comes out:
 
 One request to the store is in flight at a time. What ends in the meantime is collected and goes
 with the next: the busier the queue, the larger the batches. Slots for which a request found no job
-are left with the storage actor as a standing claim; the next request takes it back.
+are left with the storage actor as a standing claim; the next request takes it back. While jobs
+arrive in quick succession, outcomes are held for the transaction that stores the next job, which
+stores them, too.
 
 This file decides and never acts: it sends nothing, starts nothing, and reads no clock. The queue
 actor reports what happened, passes in the time, and carries out what comes back.
@@ -26,6 +30,7 @@ actor reports what happened, passes in the time, and carries out what comes back
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -79,6 +84,12 @@ STORE_BACKOFF: Final = Backoff(first=0.2, longest=3.0)
 
 REMINDER_SECONDS: Final = 30.0
 """After so long it is logged again that the store still refuses."""
+
+HOLD_SECONDS: Final = 0.005
+"""How long outcomes are held, at most, and how soon after each other jobs must arrive for it."""
+
+MOST_HELD: Final = 256
+"""Outcomes held, with those that are stored by now."""
 
 _ENDS: Final = OUTCOMES | {NotRun}
 
@@ -185,7 +196,9 @@ class QueueState:
 
     running: dict[ActorCell, RunningAttempt] = field(default_factory=dict)
     unsent: list[Settlement] = field(default_factory=list)
-    """Outcomes that the store has not acknowledged and that are not in flight."""
+    """Outcomes that are not in flight. The standing claim has this very list."""
+    stored: int = 0
+    """How many of these the store has acknowledged: the first ones."""
     in_flight: FetchRequest | None = None
     standing: StandingClaim | None = None
     """Left with the storage actor, and perhaps served: then its jobs have yet to start."""
@@ -193,6 +206,12 @@ class QueueState:
     """There may be due jobs that no claim has seen yet."""
     check_commands: bool = False
     """Another process may have left a command: ask, also without a free slot."""
+    served_at: float = -math.inf
+    """When the standing claim was served last, on the monotonic clock."""
+    arrive_quickly: bool = False
+    """Whether it was served twice within so short a time that the next may well be as soon."""
+    is_holding: bool = False
+    """Whether a timer is set for outcomes that are held."""
     backing_off: bool = False
     """Nothing is claimed before the next check by the clock: there is no thread to be had."""
     too_many_orphans: bool = False
@@ -219,7 +238,7 @@ class QueueState:
     def unstored(self) -> list[Settlement]:
         """The outcomes of jobs that the store has not acknowledged."""
         in_flight = [] if self.in_flight is None else self.in_flight.settlements
-        return [*in_flight, *self.unsent]
+        return [*in_flight, *self.unsent[self.stored :]]
 
     @property
     def is_drained(self) -> bool:
@@ -233,7 +252,8 @@ class QueueState:
             return False
         if self.drain_timed_out and self.outage.refusals:
             return True
-        return not self.unsent and self.in_flight is None and self.standing is None
+        is_stored = self.stored == len(self.unsent)
+        return is_stored and self.in_flight is None and self.standing is None
 
     # ---- asked to do something ------------------------------------------------------------
 
@@ -264,8 +284,11 @@ class QueueState:
 
     # ---- the store ------------------------------------------------------------------------
 
-    def next_fetch(self) -> FetchRequest | None:
-        """Return the request to send to the store now, if any, and note it as in flight."""
+    def next_fetch(self, *, is_awaited: bool = False) -> FetchRequest | None:
+        """Return the request to send to the store now, if any, and note it as in flight.
+
+        *is_awaited*: a caller waits for the ends of jobs, so none is held.
+        """
         if self.in_flight is not None:
             return None
         free = limit = 0
@@ -276,17 +299,47 @@ class QueueState:
             limit = min(free, most)
         standing = self.standing
         if (
-            not self.unsent
-            and not (limit and self.maybe_due)
+            not (limit and self.maybe_due)
             and not self.check_commands
             and (standing is None or standing.limit <= free)  # else it has become too large
+            and (self.stored == len(self.unsent) or (not is_awaited and self._can_hold()))
         ):
+            if standing is not None and standing.limit < limit:
+                standing.limit = limit  # slots have become free since it was left
             return None
-        self.in_flight = request = FetchRequest(self.unsent, limit, standing)
+        unsent = self.unsent[self.stored :] if self.stored else self.unsent
+        self.in_flight = request = FetchRequest(unsent, limit, standing)
         self.unsent = []
+        self.stored = 0
         self.maybe_due = False
         self.check_commands = False
         return request
+
+    def _can_hold(self) -> bool:
+        """Return whether outcomes may wait for the transaction that stores the next job."""
+        standing = self.standing
+        return (
+            self.arrive_quickly
+            and standing is not None
+            and not self.draining
+            and len(self.unsent) < MOST_HELD
+        )
+
+    def hold(self) -> bool:
+        """Return whether to set a timer of `HOLD_SECONDS` for outcomes that are held; note it."""
+        if self.is_holding or self.in_flight is not None or self.stored == len(self.unsent):
+            return False
+        self.is_holding = True
+        return True
+
+    def hold_over(self, now: float) -> None:
+        """Remember that the timer for held outcomes has fired.
+
+        They are held longer only if more have arrived meanwhile, and took with them what was held
+        by then.
+        """
+        self.is_holding = False
+        self.arrive_quickly = now - self.served_at < HOLD_SECONDS
 
     def recovered(self, now: float) -> float | None:
         """Note a reply of the store; return how many seconds it had refused, None if it had not."""
@@ -306,12 +359,19 @@ class QueueState:
             self.maybe_due = True
         return self.accept(claim)
 
-    def take_served(self) -> Claim | None:
-        """Return what the standing claim was served, once; None: nothing, so far."""
+    def take_served(self, now: float) -> Claim | None:
+        """Return what the standing claim was served, once; None: nothing, so far.
+
+        *now*: by the monotonic clock.
+        """
         standing = self.standing
         if standing is None or not standing.commits:
             return None
+        self.arrive_quickly = now - self.served_at < HOLD_SECONDS
+        self.served_at = now
         rest = standing.rest
+        if rest is not None and rest.outcomes is self.unsent:  # else they went with a request
+            self.stored = rest.stored
         if rest is not None and rest.limit:
             self.standing = rest
         else:

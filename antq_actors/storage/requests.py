@@ -96,6 +96,12 @@ class StandingClaim:
     """What it was served, if :attr:`commits` has an entry."""
     rest: StandingClaim | None = None
     """What was left in its place when it was served."""
+    outcomes: Sequence[Settlement] = field(default=(), repr=False)
+    """The queue actor's, which adds to them: what a transaction that serves it stores as well. So
+    jobs that arrive one by one need one commit each, and not another one when they have ended. The
+    queue actor keeps them until that is committed; twice does no harm."""
+    stored: int = 0
+    """How many of the outcomes are stored by the time that it is left."""
     commits: Sequence[None] = field(default=(), repr=False)
     """Gets an entry when the transaction that serves it is committed, as that of a Write does."""
 
@@ -133,18 +139,21 @@ class StandingClaim:
     def serve(self, store: JobStore, commits: Sequence[None]) -> bool:
         """Claim jobs for the queue in the transaction of *store*; return whether that did anything.
 
-        The transaction is to add an entry to *commits* when it commits.
+        The outcomes that the queue has by now are stored before. The transaction is to add an
+        entry to *commits* when it commits.
         """
         if not self.is_standing or self.is_coming():
             return False
+        outcomes = self.outcomes[self.stored :]
         try:
             claim = store.work(
-                self.queue_name, (), node=self.node, limit=self.limit, now=self.clock()
+                self.queue_name, outcomes, node=self.node, limit=self.limit, now=self.clock()
             )
         except NodeGone:
             self.withdraw()
             return False
-        if not claim.jobs and claim.concurrency is None and not claim.cancelled:
+        does_nothing = not claim.jobs and claim.concurrency is None and not claim.cancelled
+        if does_nothing and not outcomes:
             return False
         self.claim = claim
         self.rest = StandingClaim(
@@ -156,6 +165,8 @@ class StandingClaim:
             self.is_coming,
             self.limit - len(claim.jobs),
             self.withdrawals,
+            outcomes=self.outcomes,
+            stored=self.stored + len(outcomes),
         )
         self.commits = commits
         return True

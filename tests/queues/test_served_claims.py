@@ -23,7 +23,7 @@ from antq_actors.jobs.state import NewJob, StoredJob
 from antq_actors.otp import Killed, Shutdown
 from antq_actors.queues import Wake
 from antq_actors.queues.messages import Drain
-from antq_actors.queues.queue_state import QueueState, RunningAttempt
+from antq_actors.queues.queue_state import HOLD_SECONDS, MOST_HELD, QueueState, RunningAttempt
 from antq_actors.queues.running_attempts import ExitQueue
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.admin.verify import verify
@@ -68,6 +68,7 @@ class AnyServedQueue(RuleBasedStateMachine):
         self.highest = concurrency
         self.request = self.reply = None
         self.is_woken = False
+        self.now = 0.0
         self.is_notified_once = is_notified_once
         self.inserted, self.started = [], []
         self.write(JobStore.add_node, NODE)
@@ -86,12 +87,16 @@ class AnyServedQueue(RuleBasedStateMachine):
 
     def advance(self):
         """Do what a queue actor does in a turn."""
-        while (claim := self.state.take_served()) is not None:
+        while (claim := self.state.take_served(self.now)) is not None:
             self.start(self.state.accept(claim))
         request = self.state.next_fetch()
+        self.state.hold()
         if request is not None:
             is_coming = lambda: self.is_notified_once and self.is_woken  # noqa: E731
-            left = StandingClaim(self.queue.cell, "mail", NODE, lambda: 0, self.wake, is_coming)
+            left = StandingClaim(
+                *(self.queue.cell, "mail", NODE, lambda: 0, self.wake, is_coming),
+                outcomes=self.state.unsent,
+            )
             settlements, limit, withdrawn = request
 
             def work(store):
@@ -127,7 +132,7 @@ class AnyServedQueue(RuleBasedStateMachine):
         request, claim = self.request, self.reply
         self.request = self.reply = None
         self.state.recovered(0.0)
-        while (served := self.state.take_served()) is not None:
+        while (served := self.state.take_served(self.now)) is not None:
             self.start(self.state.accept(served))
         self.start(self.state.fetched(claim, request.leaves))
         self.advance()
@@ -142,6 +147,16 @@ class AnyServedQueue(RuleBasedStateMachine):
     @rule()
     def it_is_time_to_look(self):
         self.state.check_due()
+        self.advance()
+
+    @rule(seconds=st.sampled_from([HOLD_SECONDS / 2, 2 * HOLD_SECONDS]))
+    def time_passes(self, seconds):
+        self.now += seconds
+
+    @precondition(lambda self: self.state.is_holding)
+    @rule()
+    def outcomes_were_held_long_enough(self):
+        self.state.hold_over(self.now)
         self.advance()
 
     @precondition(lambda self: self.state.running)
@@ -207,6 +222,11 @@ class AnyServedQueue(RuleBasedStateMachine):
         assert set(self.state.running) <= self.claimed()
 
     @invariant()
+    def outcomes_that_are_held_have_a_timer(self):
+        state = self.state
+        assert not state.unstored or state.in_flight is not None or state.is_holding
+
+    @invariant()
     def a_drained_queue_has_nothing_claimed(self):
         assert not (self.state.is_drained and self.claimed())
 
@@ -217,6 +237,9 @@ class AnyServedQueue(RuleBasedStateMachine):
         self.state.orphans_counted(0)
         self.write(JobStore.set_paused, "mail", paused=False)
         for _ in range(6 * len(self.inserted) + 20):
+            self.time_passes(HOLD_SECONDS)
+            if self.state.is_holding:
+                self.outcomes_were_held_long_enough()
             self.it_is_time_to_look()
             if self.request is not None and self.reply is None:
                 self.the_store_does_the_request(is_lost=False)
@@ -298,10 +321,10 @@ def test_a_queue_is_drained_only_when_its_standing_claim_is_withdrawn():
 def test_a_queue_requests_more_when_its_standing_claim_was_served_in_full():
     state = a_state_with(100, 64, claimed=64)
 
-    claim = state.take_served()
+    claim = state.take_served(0.0)
 
     assert len(state.accept(claim)) == 64
-    assert state.take_served() is None
+    assert state.take_served(0.0) is None
     assert state.next_fetch() == ([], 64, None)
 
 
@@ -309,12 +332,138 @@ def test_served_jobs_beyond_a_lowered_limit_are_given_back():
     state = a_state_with(3, 3, claimed=3)
     state.concurrency_set(1)
 
-    assert [job.id for job in state.accept(state.take_served())] == [0]
+    assert [job.id for job in state.accept(state.take_served(0.0))] == [0]
 
     assert [(each.id, each.outcome) for each in state.unsent] == [
         (1, GivenBack()),
         (2, GivenBack()),
     ]
+
+
+# ---- outcomes are held for the transaction that stores the next job ----------------------------
+
+
+def a_state_that_holds(*, concurrency=4, gap=HOLD_SECONDS / 2):
+    """The state of a queue that was served twice, so much apart, and whose first job has ended."""
+    state = QueueState(concurrency, check_interval=5, max_orphans=2, max_interruptions=3)
+    state.next_fetch()
+    left = StandingClaim(*(None, "mail", NODE, lambda: 0, lambda: None), limit=concurrency)
+    left.outcomes = state.unsent
+    state.fetched(Claim([], None), left)
+    for n, now in enumerate((10.0, 10.0 + gap)):
+        serve(state, n, now)
+    state.exited("actor 0", Shutdown(COMPLETED))
+    return state
+
+
+def serve(state, n, now):
+    """Let the standing claim of a queue be served a job, and its outcomes be stored."""
+    served = state.standing
+    job = StoredJob(n, lifecycle.create(queue_name="mail", now=0), None, ())
+    stored = len(served.outcomes)
+    served.claim, served.commits = Claim([job], None), [None]
+    served.rest = StandingClaim(
+        *(None, "mail", NODE, lambda: 0, lambda: None),
+        limit=served.limit - 1,
+        outcomes=served.outcomes,
+        stored=stored,
+    )
+    assert [each.id for each in state.accept(state.take_served(now))] == [n]
+    state.started(RunningAttempt(Attempt(job, Control()), f"actor {n}"))
+
+
+def ids(settlements):
+    return [each.id for each in settlements]
+
+
+def test_while_jobs_arrive_quickly_outcomes_wait_for_the_next_and_are_stored_with_it():
+    state = a_state_that_holds()
+    assert state.next_fetch() is None
+    assert state.hold()
+    assert not state.hold()  # one timer is enough
+    assert ids(state.unstored) == [0]
+
+    serve(state, 2, 10.0 + HOLD_SECONDS)
+
+    assert state.unstored == []
+    state.hold_over(10.0 + 1.5 * HOLD_SECONDS)
+    assert state.next_fetch() is None
+    assert not state.hold()  # there is nothing to hold
+
+
+def test_a_standing_claim_gets_the_slots_that_become_free_while_outcomes_are_held():
+    state = a_state_that_holds()
+    assert state.standing.limit == 2
+
+    state.next_fetch()
+
+    assert state.standing.limit == state.free == 3
+
+
+def test_outcomes_are_sent_when_no_other_job_arrives_in_time():
+    state = a_state_that_holds()
+    state.next_fetch()
+    state.hold()
+
+    state.hold_over(10.0 + 1.5 * HOLD_SECONDS)
+
+    assert ids(state.next_fetch().settlements) == [0]
+
+
+def test_outcomes_that_were_stored_with_a_job_are_not_sent():
+    state = a_state_that_holds()
+    serve(state, 2, 11.0)
+    state.exited("actor 1", Shutdown(COMPLETED))
+
+    request = state.next_fetch()
+
+    assert ids(request.settlements) == [1]
+    assert (state.unsent, state.stored) == ([], 0)
+
+
+def test_what_was_stored_while_a_request_took_the_outcomes_with_it_is_sent_twice_at_most():
+    state = a_state_that_holds(gap=HOLD_SECONDS)
+    standing = state.standing
+    request = state.next_fetch()
+    state.settled(StoredJob(7, lifecycle.create(queue_name="mail", now=0), None, ()), GivenBack())
+
+    serve(state, 2, 11.0)  # before the store did the request
+
+    assert request.withdrawn is standing
+    assert ids(state.unstored) == [0, 7]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        QueueState.drain_began,
+        QueueState.woken,
+        lambda state: state.woken(check_commands=True),
+        lambda state: state.concurrency_set(2),
+        lambda state: state.unsent.extend(MOST_HELD * state.unsent),
+        lambda state: setattr(state, "standing", None),
+    ],
+    ids=["drain", "wake", "commands", "fewer slots", "too many", "no claim"],
+)
+def test_outcomes_are_held_for_nothing_else(event):
+    state = a_state_that_holds()
+
+    event(state)
+
+    assert ids(state.next_fetch().settlements)[0] == 0
+    assert not state.hold()
+
+
+def test_outcomes_are_not_held_while_a_caller_waits_for_them():
+    state = a_state_that_holds()
+
+    assert ids(state.next_fetch(is_awaited=True).settlements) == [0]
+
+
+def test_outcomes_are_not_held_when_jobs_arrive_slowly():
+    state = a_state_that_holds(gap=HOLD_SECONDS)
+
+    assert ids(state.next_fetch().settlements) == [0]
 
 
 # ---- with all actors ------------------------------------------------------------------------
