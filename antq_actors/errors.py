@@ -21,6 +21,7 @@ __all__ = [
     "AntqError",
     "BatchError",
     "ConfigError",
+    "CronError",
     "DamagedRecord",
     "ForkError",
     "InvalidSchedule",
@@ -46,6 +47,10 @@ class AntqError(Exception):
 
 class ConfigError(AntqError, ValueError):
     """A setting that is unknown or makes no sense."""
+
+
+class CronError(ConfigError):
+    """A periodic job that is defined wrongly, such as one whose expression cannot be read."""
 
 
 class NotStarted(AntqError):

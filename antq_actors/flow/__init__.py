@@ -1,4 +1,4 @@
-"""Pure rules of who may start, and when: limits. The store applies them when a queue claims.
+"""Pure rules of who may start, and when: limits and periodic jobs. The store applies them.
 
 They see values and the time that is passed in: no thread, no disk, no clock.
 """

@@ -1,0 +1,376 @@
+"""Periodic jobs as values: what they take, and the instants that they name."""
+
+import pickle
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import islice
+
+import pytest
+from cronsim import CronSim
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from antq_actors.errors import ConfigError, CronError
+from antq_actors.flow.cron import Cron, Every, decode_entry, read_stored
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def at(*moment):
+    return (datetime(*moment, tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+
+
+def next_instants(entry, after, n):
+    """Return the *n* instants after the moment *after*, as ISO 8601 without the offset."""
+    found = []
+    instant = at(*after)
+    while len(found) < n:
+        instant = entry.next_after(instant)
+        found.append((EPOCH + timedelta(microseconds=instant)).isoformat()[:-6])
+    return found
+
+
+# ---- expressions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("expression", "following"),
+    [
+        ("0 3 * * *", ["2026-01-01T03:00:00", "2026-01-02T03:00:00"]),
+        ("30 4 1,15 * 5", ["2026-01-01T04:30:00", "2026-01-02T04:30:00", "2026-01-09T04:30:00"]),
+        ("30 4 */9 * 5", ["2026-04-10T04:30:00", "2026-05-01T04:30:00"]),  # both must match
+        ("0 0 L * *", ["2026-01-31T00:00:00", "2026-02-28T00:00:00"]),
+        ("0 0 LW * *", ["2026-01-30T00:00:00", "2026-02-27T00:00:00"]),
+        ("0 9 * * 5#2", ["2026-01-09T09:00:00", "2026-02-13T09:00:00"]),
+        ("0 9 * * Fri#2", ["2026-01-09T09:00:00", "2026-02-13T09:00:00"]),
+        ("0 9 * * 0L", ["2026-01-25T09:00:00", "2026-02-22T09:00:00"]),
+        ("0 0 * * SUN", ["2026-01-04T00:00:00", "2026-01-11T00:00:00"]),
+        ("0 0 * * 7", ["2026-01-04T00:00:00", "2026-01-11T00:00:00"]),
+        ("0 0 1 fEb,Dec *", ["2026-02-01T00:00:00", "2026-12-01T00:00:00"]),
+        ("10-20/5 * * * *", ["2026-01-01T00:10:00", "2026-01-01T00:15:00", "2026-01-01T00:20:00"]),
+        ("50/5 23 * * *", ["2026-01-01T23:50:00", "2026-01-01T23:55:00", "2026-01-02T23:50:00"]),
+        ("*/20 0 3 * * *", ["2026-01-01T03:00:00", "2026-01-01T03:00:20", "2026-01-01T03:00:40"]),
+        ("15 * * * * *", ["2026-01-01T00:00:15", "2026-01-01T00:01:15"]),
+        ("@hourly", ["2026-01-01T01:00:00", "2026-01-01T02:00:00"]),
+        ("@daily", ["2026-01-02T00:00:00"]),
+        ("@Midnight", ["2026-01-02T00:00:00"]),
+        ("@weekly", ["2026-01-04T00:00:00"]),
+        ("@monthly", ["2026-02-01T00:00:00"]),
+        ("@yearly", ["2027-01-01T00:00:00"]),
+        (" @annually ", ["2027-01-01T00:00:00"]),
+        ("0 0 29 2 *", ["2028-02-29T00:00:00", "2032-02-29T00:00:00"]),
+        ("0 0 * 2 MON#5", ["2044-02-29T00:00:00", "2072-02-29T00:00:00", "2112-02-29T00:00:00"]),
+        ("0 0 30 2 mon", ["2026-02-02T00:00:00"]),  # either may match, and a Monday does
+    ],
+)
+def test_an_expression_names_instants(expression, following):
+    assert next_instants(Cron(expression), (2026, 1, 1), len(following)) == following
+
+
+@pytest.mark.parametrize(
+    ("expression", "field"),
+    [
+        ("61 * * * *", "minute"),
+        ("-1 * * * *", "minute"),
+        ("*/0 * * * *", "minute"),
+        ("5,, * * * *", "minute"),
+        (f"{'9' * 5000} * * * *", "minute"),
+        ("0 24 * * *", "hour"),
+        ("0 5-3 * * *", "hour"),
+        ("0 0 0 * *", "day"),
+        ("0 0 5#2 * *", "day"),
+        ("0 0 30 2 *", "day"),
+        ("0 0 31 feb,apr,jun,sep,nov *", "day"),
+        ("0 0 */30 * mon#2", "day"),
+        ("0 0 * foo *", "month"),
+        ("0 0 * 13 *", "month"),
+        ("0 0 * * 8", "weekday"),
+        ("0 0 * * 5#6", "weekday"),
+        ("0 0 * * L", "weekday"),
+        ("x * * * * *", "second"),
+        ("60 * * * * *", "second"),
+    ],
+)
+def test_an_error_names_the_expression_and_the_field(expression, field):
+    with pytest.raises(CronError) as caught:
+        Cron(expression)
+
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, ConfigError)
+    assert expression[:70] in str(caught.value)
+    assert field in str(caught.value)
+    copy = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - what it has just written
+    assert copy.args == caught.value.args
+
+
+@pytest.mark.parametrize("expression", ["", "* * * *", "* * * * * * *", "@weekl", "@every 5m"])
+def test_what_is_no_expression_is_refused(expression):
+    with pytest.raises(CronError, match=f"cron expression {expression!r}".replace("*", r"\*")):
+        Cron(expression)
+
+
+@given(
+    st.tuples(
+        st.sampled_from(["*", "*/7", "0", "5,50", "10-40/3", "59/15"]),
+        st.sampled_from(["*", "*/5", "3", "1,22", "9-17"]),
+        st.sampled_from(["*", "*/9", "1", "31", "L", "LW", "5-20"]),
+        st.sampled_from(["*", "2", "jan,jul", "*/5"]),
+        st.sampled_from(["*", "*/3", "1-5", "0#2", "5L", "sat,7"]),
+    ),
+    st.datetimes(datetime(1990, 1, 1), datetime(2090, 1, 1)),  # noqa: DTZ001
+)
+def test_in_utc_the_instants_are_those_of_cronsim(fields, moment):
+    expression = " ".join(fields)
+    assume(fields[2:4] != ("31", "2"))
+    sim = CronSim(expression, moment.replace(tzinfo=UTC))
+
+    expected = [instant.isoformat()[:-6] for instant in islice(sim, 3)]
+
+    entry = Cron(expression)
+    found = next_instants(entry, moment.timetuple()[:6], 3)
+    assert found == expected
+
+
+# ---- intervals ----------------------------------------------------------------------------------
+
+
+def test_every_is_counted_from_1970_or_its_anchor():
+    anchored = Every(timedelta(hours=12), anchor=datetime(2030, 1, 1, 7, tzinfo=UTC))
+
+    assert next_instants(Every(300), (2026, 1, 1, 0, 1), 2) == [
+        *("2026-01-01T00:05:00", "2026-01-01T00:10:00"),
+    ]
+    assert next_instants(anchored, (2026, 1, 1), 2) == [
+        "2026-01-01T07:00:00",
+        "2026-01-01T19:00:00",
+    ]
+
+
+def test_every_second_and_a_half_is_exact():
+    entry = Every(1.5)
+
+    assert entry.count_between(0, 86_400_000_000) == 57_600
+    assert list(entry.instants(0, 4_500_001)) == [0, 1_500_000, 3_000_000, 4_500_000]
+
+
+def test_there_is_an_end_of_the_calendar():
+    assert Cron("@yearly").next_after(at(9999, 1, 1)) is None
+    assert Every(timedelta(days=400)).next_after(at(9999, 12, 1)) is None
+
+
+def test_before_the_calendar_begins_nothing_breaks():
+    assert Cron("@daily", tz="Europe/Berlin").next_after(-(10**20)) is not None
+    assert Cron("@daily").count_between(-(10**20), 10**20, 1_000) == 1_000
+
+
+# ---- values -------------------------------------------------------------------------------------
+
+
+def test_entries_that_say_the_same_are_equal():
+    assert Cron("@daily", grace=timedelta(minutes=2)) == Cron("@daily", grace=120)
+    assert hash(Every(300, args={"a": []})) == hash(Every(timedelta(minutes=5), args={"a": []}))
+    assert Cron("@daily", args={"a": 1}) != Cron("@daily")
+    assert Cron("@daily", priority=5) != Cron("@daily")
+
+
+def test_entries_are_frozen_and_can_be_pickled():
+    entry = Cron("*/5 * * * *", tz="Europe/Berlin", args={"region": "eu"}, jitter=20, priority=3)
+
+    copy = pickle.loads(pickle.dumps(entry))  # noqa: S301 - what it has just written
+
+    assert copy == entry
+    assert copy.next_after(0) == entry.next_after(0)
+    with pytest.raises(AttributeError):
+        entry.tz = "UTC"
+
+
+def test_an_entry_keeps_a_copy_of_its_arguments():
+    args = {"region": "eu"}
+    entry = Cron("@daily", args=args)
+
+    args["region"] = "us"
+
+    assert entry.args == {"region": "eu"}
+
+
+def test_repr_shows_what_was_given():
+    entry = Cron("0 3 * * *", tz="Europe/Berlin", missed="all", priority=3)
+
+    assert repr(entry) == "Cron('0 3 * * *', tz='Europe/Berlin', missed='all', priority=3)"
+    assert repr(Every(timedelta(minutes=5))) == "Every(300)"
+
+
+def test_an_entry_says_in_words_when_its_jobs_are_made():
+    assert Cron("0 3 * * *").description == "At 03:00 every day"
+    assert Cron("@reboot").description == "When the first node starts"
+    assert Every(300).description == "Every 300 s, counted from 1970-01-01 00:00 UTC"
+    assert Every(300).expression == "every 300 s"
+    assert Every(1.5).expression == "every 1.5 s"
+
+
+def test_a_long_description_is_cut():
+    pairs = ",".join(f"{n}-{n + 2}" for n in range(58))
+    entry = Cron(f"{pairs} {pairs} 3 * * *")
+
+    assert len(entry.description) == 1_000
+    assert entry.description.endswith("…")
+
+
+def test_reboot_names_no_instant():
+    entry = Cron("@reboot", tz="Europe/Berlin")
+
+    assert entry.is_reboot
+    assert entry.next_after(0) is None
+    assert entry.count_between(0, 10**18) == 0
+    assert entry.newest(0, 10**18, 5) == []
+    assert not Cron("@daily").is_reboot
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        ({"tz": "Mars"}, CronError, "'Mars'"),
+        ({"tz": "Europe/Berln"}, CronError, "did you mean 'Europe/Berlin'"),
+        ({"tz": ""}, CronError, "time zone"),
+        ({"tz": "../UTC"}, CronError, "time zone"),
+        ({"tz": "Europe"}, CronError, "'Europe'"),
+        ({"tz": "localtime"}, CronError, "'localtime'"),
+        ({"tz": UTC}, TypeError, "tz"),
+        ({"missed": "none"}, CronError, "missed must be one of 'once', 'skip', 'all'"),
+        ({"missed": None}, TypeError, "missed"),
+        ({"overlap": "queue"}, CronError, "overlap must be one of 'skip', 'allow', 'cancel'"),
+        ({"grace": -1}, CronError, "grace"),
+        ({"grace": "60"}, TypeError, "grace"),
+        ({"max_missed": 0}, CronError, "max_missed"),
+        ({"max_missed": 1.5}, TypeError, "max_missed"),
+        ({"jitter": float("inf")}, CronError, "jitter"),
+        ({"name": ""}, CronError, "name"),
+        ({"name": "x" * 500}, CronError, "name"),
+        ({"name": 7}, TypeError, "name"),
+        ({"args": [1]}, TypeError, "args"),
+        ({"schedule_in": 5}, TypeError, "schedule_in"),
+        ({"schedule_at": None}, TypeError, "schedule_at"),
+    ],
+)
+def test_a_wrong_option_is_refused_and_named(given, error, text):
+    for entry, when in ((Cron, "@daily"), (Every, 60)):
+        with pytest.raises(error, match=text):
+            entry(when, **given)
+
+
+@pytest.mark.parametrize(
+    ("period", "error"),
+    [
+        (0.5, CronError),
+        (-1, CronError),
+        (float("nan"), CronError),
+        (float("inf"), CronError),
+        ("60", TypeError),
+        (True, TypeError),
+    ],
+)
+def test_a_wrong_period_is_refused_and_named(period, error):
+    with pytest.raises(error, match="period"):
+        Every(period)
+
+
+def test_a_wrong_anchor_is_refused_and_named():
+    with pytest.raises(CronError, match="anchor"):
+        Every(60, anchor=datetime(2026, 1, 1))  # noqa: DTZ001
+    with pytest.raises(TypeError, match="anchor"):
+        Every(60, anchor="2026-01-01")
+
+
+def test_an_expression_is_text():
+    with pytest.raises(TypeError, match="expression"):
+        Cron(None)
+
+
+# ---- the store ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Cron("0 3 * * mon-fri", tz="Europe/Berlin", missed="all", max_missed=7, jitter=1 / 3),
+        Cron("@reboot", overlap="cancel"),
+        Every(1.5, missed="skip", grace=timedelta(hours=1)),
+        Every(60, anchor=datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=5)))),
+    ],
+)
+def test_an_entry_is_read_as_it_was_stored(entry):
+    assert decode_entry(entry.encode()) == entry
+    assert read_stored(entry.encode()).expression == entry.expression
+
+
+def test_the_digest_changes_with_the_definition_alone():
+    digest = Cron("0 3 * * *", worker=object(), name="a").digest(b"args")
+
+    assert digest == Cron("0 3 * * *").digest(b"args")
+    for other in (
+        Cron("0 3 * * *").digest(b"other"),
+        Cron("0 3 * * *").digest(b"ar", b"gs"),
+        Cron("0 4 * * *").digest(b"args"),
+        Cron("0 3 * * *", tz="Europe/Berlin").digest(b"args"),
+        Cron("0 3 * * *", jitter=1).digest(b"args"),
+    ):
+        assert other != digest
+
+
+def test_a_zone_that_is_gone_is_named_and_what_is_stored_can_be_read():
+    data = (
+        Cron("0 3 * * *", tz="Europe/Berlin").encode().replace(b"Europe/Berlin", b"Europe/Bonn11")
+    )
+
+    with pytest.raises(CronError, match="Europe/Bonn11"):
+        decode_entry(data)
+    assert read_stored(data).expression == "0 3 * * *"
+
+
+# ---- all of them --------------------------------------------------------------------------------
+
+EXPRESSIONS = [
+    "*/7 * * * *",
+    "0 3 * * *",
+    "30 1,2 * * 0",
+    "*/30 2 * * *",
+    "5 0 0 1 */2 *",
+    "@hourly",
+]
+ENTRIES = st.one_of(
+    st.builds(
+        Cron,
+        st.sampled_from(EXPRESSIONS),
+        tz=st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe", "Antarctica/Troll"]),
+    ),
+    st.builds(
+        Every,
+        st.integers(3_600, 10**7).map(lambda n: n / 10),
+        anchor=st.none() | st.datetimes(timezones=st.just(UTC)),
+    ),
+)
+INSTANTS = st.integers(at(1970, 1, 1), at(2060, 1, 1))
+SPANS = st.integers(0, 40 * 86_400_000_000)
+
+
+@given(ENTRIES, INSTANTS, SPANS)
+def test_looks_from_both_ends_and_the_count_agree(entry, start, length):
+    end = start + length
+
+    found = list(islice(entry.instants(start, end), 2_000))
+
+    assert found == sorted(set(found))
+    assert all(start <= instant < end for instant in found)
+    assert entry.next_after(start - 1) == found[0] if found else entry.next_after(start - 1) >= end
+    assert entry.count_between(start, end, 2_000) == len(found)
+    if len(found) < 2_000:
+        assert entry.count_between(start, end) == len(found)
+        assert entry.newest(start, end, 50) == found[-50:]
+
+
+@given(ENTRIES, INSTANTS, SPANS, SPANS)
+def test_two_spans_count_as_much_as_both_together(entry, start, first, second):
+    middle, end = start + first, start + first + second
+
+    assert entry.count_between(start, middle) + entry.count_between(
+        middle, end
+    ) == entry.count_between(start, end)
