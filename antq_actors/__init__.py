@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         WorkerNotFound,
     )
     from antq_actors.executors.base import Health
+    from antq_actors.explain import Explanation
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.function_worker import EnqueueWith, FunctionWorker, worker
     from antq_actors.jobs.job import AttemptError, Job, current_job
@@ -57,6 +58,7 @@ __all__ = [
     "Cancel",
     "ConfigError",
     "EnqueueWith",
+    "Explanation",
     "Fail",
     "ForkError",
     "FunctionWorker",
@@ -97,6 +99,7 @@ _MODULES: Final = {
     "Backoff": "antq_actors.backoff",
     "Cancel": "antq_actors.jobs.outcome",
     "EnqueueWith": "antq_actors.jobs.function_worker",
+    "Explanation": "antq_actors.explain",
     "Fail": "antq_actors.jobs.outcome",
     "FunctionWorker": "antq_actors.jobs.function_worker",
     "Health": "antq_actors.executors.base",
@@ -119,7 +122,7 @@ _MODULES: Final = {
 }
 """The module of each export; those that are not listed are in ``antq_actors.errors``."""
 
-_PUBLIC_MODULES: Final = ("cluster", "errors", "maintenance", "otp", "queues")
+_PUBLIC_MODULES: Final = ("cluster", "errors", "explain", "maintenance", "otp", "queues")
 """``import antq_actors`` is enough for ``antq_actors.errors``."""
 
 

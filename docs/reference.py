@@ -39,7 +39,7 @@ GROUPS: Final = {
         "Cancel",
         "Snooze",
     ],
-    "Jobs": ["Job", "AttemptError", "Status", "ACTIVE", "current_job"],
+    "Jobs": ["Job", "AttemptError", "Status", "ACTIVE", "current_job", "Explanation"],
 }
 """The sections of the page and what they show, in this order. Errors need no entry here."""
 

@@ -45,7 +45,8 @@ def function(n):
 
 
 EXPORTS = [
-    *("ACTIVE", "AntQ", "AttemptError", "Backoff", "Cancel", "EnqueueWith", "Fail"),
+    *("ACTIVE", "AntQ", "AttemptError", "Backoff", "Cancel", "EnqueueWith", "Explanation"),
+    "Fail",
     "FunctionWorker",
     *("Health", "Imported", "Job", "JobOptions", "NodeInfo", "Progress", "QueueConfig"),
     *("QueueHandle", "QueueInfo", "QueueStatus", "Snooze", "Status", "Unique", "Worker"),
@@ -85,7 +86,7 @@ def test_every_error_stands_in_errors_under_antqerror(name):
 
 
 def test_dir_shows_what_is_exported_and_nothing_that_is_left_over():
-    modules = {"errors", "maintenance", "otp", "queues"}
+    modules = {"errors", "explain", "maintenance", "otp", "queues"}
     modules |= {"cluster"} if find_spec("ray") else set()
 
     shown = {name for name in dir(antq_actors) if not name.startswith("__")}

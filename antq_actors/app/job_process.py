@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from antq_actors.explain import Explanation
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.otp.kernel.cell import ServerRef
@@ -121,7 +122,7 @@ class JobProcessRuntime:
 
     def __init__(self, parent: current_app.ParentApplication) -> None:
         self._call = parent.call
-        self.enqueuer = self.queries = self.store = self.idle = self
+        self.enqueuer = self.queries = self.store = self.idle = self.explainer = self
 
     @property
     def root(self) -> ServerRef:
@@ -212,6 +213,18 @@ class JobProcessRuntime:
     def delete(self, job_or_id: Job | int) -> None:
         """Have the parent process delete a job."""
         self._call("delete_job", id_of(job_or_id))
+
+    # ---- as `Explainer` does it ---------------------------------------------------------------
+
+    def explain(self, job_or_id: Job | int) -> Explanation:
+        """Have the parent process find out why a job does not run."""
+        explanation: Explanation = self._call("explain", id_of(job_or_id))
+        return explanation
+
+    def explain_queue(self, name: str) -> Explanation:
+        """Have the parent process find out why the jobs of a queue do not run."""
+        explanation: Explanation = self._call("explain_queue", name)
+        return explanation
 
     # ---- as `IdleWait` does it --------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
+from antq_actors.app.explaining import ExplainVerbs
 from antq_actors.app.queries import (
     checked_limit,
     checked_queue,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
-class JobVerbs:
+class JobVerbs(ExplainVerbs):
     """The jobs, queues and store of an application, once it runs; `AntQ` says how it does."""
 
     def _runtime(self) -> Runtime | JobProcessRuntime:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.app import tree
 from antq_actors.app.enqueue import Enqueuer, EnqueueTargets
+from antq_actors.app.explaining import Explainer
 from antq_actors.app.queries import JobQueries
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.waiting import IdleWait
@@ -36,7 +37,7 @@ from antq_actors.otp.messaging.links import exit as exit_
 from antq_actors.otp.messaging.names import registered, whereis
 from antq_actors.otp.messaging.requests import send_request
 from antq_actors.otp.supervision.supervisor import Supervisor
-from antq_actors.queues.messages import Drain, GetRunning
+from antq_actors.queues.messages import Drain, GetProgress, GetRunning
 from antq_actors.queues.node import QueueNode
 from antq_actors.queues.running_attempts import INTERRUPTION_TIMEOUT_SECONDS
 from antq_actors.storage.admin import maintenance, transfer
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from antq_actors.app import config as configuration
+    from antq_actors.jobs.control import Progress
     from antq_actors.jobs.state import Statuses
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.storage.admin.transfer import Imported
@@ -149,6 +151,7 @@ class Runtime:
         self.enqueuer = Enqueuer(settings, self.store, instant.now, served=served)
         self.queries = JobQueries(self.store, instant.now, settings.queues, served=served)
         self.idle = IdleWait(self.store, settings.queues, instant.now)
+        self.explainer = Explainer(self.store, instant.now, settings.queues, self._progress_of)
         self._root: ServerRef | None = None
         self.is_stopping = False
         """Whether ``stop`` has begun: its queues claim nothing more."""
@@ -214,6 +217,19 @@ class Runtime:
         if name not in known:
             raise UnknownQueue(f"there is no queue {name!r}{list_known(name, known)}")
         return QueueHandle(exact_str(name), actor, self.store)
+
+    def _progress_of(self, queue: str, node: int, id_: int) -> Progress | None:
+        """Call the queue actor for what a job has reported; None: it does not run here."""
+        is_here = self.runs_queues and queue in self._settings.queues
+        if not is_here or node != self.node.opened_number:
+            return None
+        try:
+            progress: Progress | None = calls.call(
+                self.names.queue(queue), GetProgress(id_), timeout=RUNNING_TIMEOUT_SECONDS
+            )
+        except CallExit:  # it is busy, or on its way back
+            return None
+        return progress
 
     def verify(self) -> list[str]:
         """Read and check the whole store; return what is wrong with it, one sentence each."""

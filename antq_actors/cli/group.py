@@ -113,6 +113,7 @@ COMMANDS: Final = {
     ),
     "count": Command("jobs:count", "Count jobs, as fast with ten million as with ten."),
     "nodes": Command("jobs:nodes", "Show which processes run which queues, and how many jobs."),
+    "why": Command("why:why", "Show why a job does not run, or why a queue does nothing."),
     "enqueue": Command("enqueue:enqueue", "Enqueue one job."),
     "cancel": Command("changes:cancel", "Cancel jobs that have not ended."),
     "retry": Command("changes:retry", "Enqueue ended jobs again."),

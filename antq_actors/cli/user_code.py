@@ -58,9 +58,7 @@ def import_module(name: str, form: str, *, with_traceback: bool = True) -> Any:
     A missing module is wrong usage. Raises AntqError when its code raises, after showing the
     traceback.
     """
-    directory = str(Path.cwd())
-    if directory not in sys.path:
-        sys.path.insert(0, directory)
+    directory = search_current_directory()
     with errors_shown(f"the import of '{name}'", with_traceback=with_traceback):
         try:
             return importlib.import_module(name)
@@ -71,6 +69,14 @@ def import_module(name: str, form: str, *, with_traceback: bool = True) -> Any:
                     f"there is no module '{error.name}' in {directory} or on sys.path", form
                 ) from None
             raise
+
+
+def search_current_directory() -> str:
+    """Have modules of the user searched for in the current directory first; return its path."""
+    directory = str(Path.cwd())
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    return directory
 
 
 def find_attribute(module: Any, name: str) -> Any:

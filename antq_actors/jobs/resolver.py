@@ -19,6 +19,8 @@ from antq_actors.jobs.worker import Worker
 from antq_actors.jobs.worker_registry import defined
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
     from types import ModuleType
 
     from antq_actors.jobs.options import Options
@@ -46,6 +48,22 @@ def resolve(
             " subclass of Worker nor decorated with @worker, so it was not run and is failed"
         )
     return cast("AnyWorker", found)
+
+
+def is_findable(name: str) -> bool:
+    """Return whether :func:`resolve` would find the worker stored as *name* in this process.
+
+    Nothing is imported for that: a module that is not loaded is only looked for.
+    """
+    if defined(name) is not None:
+        return True
+    module_name, _, qualname = name.partition(":")
+    if not module_name or not qualname or module_name == "__main__" or "<locals>" in qualname:
+        return False
+    module = sys.modules.get(module_name)
+    if module is None:
+        return _has_file(module_name)
+    return is_worker(_attribute(module, qualname, ()))
 
 
 def is_worker(thing: object) -> bool:
@@ -113,6 +131,39 @@ def _find(name: str, job_id: int, propagate: tuple[type[BaseException], ...]) ->
         reason = f"module '{module_name}' has no '{qualname}'"
         raise WorkerNotFound(f"{beginning}: {reason}\n{_advice(name)}")
     return found
+
+
+def _has_file(module_name: str) -> bool:
+    """Return whether a module could be imported, as far as looking for its file tells.
+
+    `importlib.util.find_spec` would import the packages around it.
+    """
+    path: Sequence[str] | None = None
+    parts = module_name.split(".")
+    for number in range(1, len(parts) + 1):
+        name = ".".join(parts[:number])
+        loaded = sys.modules.get(name)
+        if loaded is not None:
+            path = getattr(loaded, "__path__", None)
+        else:
+            spec = _spec(name, path)
+            if spec is None:
+                return False
+            path = spec.submodule_search_locations
+        if path is None and number < len(parts):
+            return False
+    return True
+
+
+def _spec(name: str, path: Sequence[str] | None) -> ModuleSpec | None:
+    for finder in sys.meta_path:
+        try:
+            spec = finder.find_spec(name, path)
+        except Exception:  # noqa: BLE001 - a name may be anything, and so may a finder
+            return None
+        if spec is not None:
+            return spec
+    return None
 
 
 def _is_within(module: str, package: str | None) -> bool:

@@ -85,6 +85,13 @@ class GetRunning:
 
 
 @dataclass(frozen=True, slots=True)
+class GetProgress:
+    """Return what a running job has reported last; None: nothing, or it does not run here."""
+
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class Wake:
     """There may be a job to claim."""
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 import gc
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
+
+from antq_actors.storage.locks import node_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from antq_actors.storage.client import StorageClient
+    from antq_actors.storage.format.records import QueueReport
 
 SLOT_SECONDS: Final = 25e-6
 """Seconds of switch interval for each slot: 200 slots are the default's 5 ms."""
@@ -41,6 +45,7 @@ class QueueNode:
         self._store = store
         self._queues = tuple(queues)
         self._metadata = metadata
+        self._reports: dict[str, QueueReport] = {}
         self._lock = threading.RLock()
         self._number: int | None = None
 
@@ -52,8 +57,29 @@ class QueueNode:
         with self._lock:
             if self._number is None:
                 before()
-                self._number = self._store.open_node(self._queues, self._metadata)
+                self._number = self._store.open_node(self._queues, self._described())
             return self._number
+
+    @property
+    def opened_number(self) -> int | None:
+        """The number of this process as a node that runs queues; None: it is none."""
+        return self._number
+
+    def report(self, queue: str, report: QueueReport) -> None:
+        """Write into this node's lock file how its *queue* does, for other processes.
+
+        It is for explanations alone, so a file that cannot be written is no error.
+        """
+        with self._lock:
+            if self._reports.get(queue) == report:
+                return
+            self._reports[queue] = report
+            if self._number is not None:
+                with suppress(OSError):
+                    self._store.describe_node(self._number, self._described())
+
+    def _described(self) -> bytes:
+        return node_lock.with_reports(self._metadata, self._reports)
 
     def lost(self, number: int) -> None:
         """Note that this node of queues was declared dead under *number*: it needs a new one."""

@@ -19,6 +19,7 @@ from antq_actors.otp.messaging import calls, timers
 from antq_actors.otp.threads import run_queue
 from antq_actors.queues.messages import (
     Drain,
+    GetProgress,
     GetRunning,
     GetStatus,
     Pause,
@@ -147,6 +148,7 @@ class QueueActor(GenServer):
         """Start the queue's executor, and request jobs of the store for the first time."""
         set_slots(self._settings.workers, self._state.concurrency)
         self._attempts.executors.warm_up()
+        self._report()
         log.info("queue %r runs with concurrency %d", self._settings.name, self._state.concurrency)
         self._advance()
 
@@ -229,6 +231,8 @@ class QueueActor(GenServer):
                 return self._status()
             case GetRunning():
                 return self._state.running_ids
+            case GetProgress(id_):
+                return self._attempts.progress().get(id_)
             case Wake(check_commands):
                 self._state.woken(check_commands=check_commands)
                 self._advance_soon()
@@ -269,6 +273,7 @@ class QueueActor(GenServer):
                 self._advance()
             case TimedOut() | InterruptNow() | Abandon():
                 self._attempts.on_time(message)
+                self._report()
             case _HoldOver():
                 self._state.hold_over(time.monotonic())
                 self._advance()
@@ -308,6 +313,7 @@ class QueueActor(GenServer):
             self._take_served()
         if state.too_many_orphans:
             attempts.count_orphans()
+            self._report()
         waiters = self._store.idle.waiters
         while (request := state.next_fetch(is_awaited=bool(waiters))) is not None:
             run_queue.wake_for_waiting()  # the jobs that have begun need not wait for the store
@@ -369,6 +375,7 @@ class QueueActor(GenServer):
                 state.recovered(time.monotonic()),
                 len(state.unstored),
             )
+            self._report()
         if state.standing is not None and state.standing.commits:
             self._take_served()  # what the request has withdrawn
         request, self._request = self._request, None
@@ -395,7 +402,8 @@ class QueueActor(GenServer):
 
     def _on_refusal(self, error: BaseException) -> None:
         """Repeat a refused request to the store later; however often, it is done once."""
-        retry = self._state.refused(time.monotonic())
+        retry = self._state.refused(time.monotonic(), self._clock())
+        self._report()
         if retry.is_logged:
             log.warning(
                 "queue %r keeps %d outcomes, until the store can be used: %s",
@@ -436,9 +444,15 @@ class QueueActor(GenServer):
         log.info("queue %r now runs with concurrency %d", self._settings.name, n)
         set_slots(self._settings.workers, n)
         self._attempts.executors.resize(n)
+        self._report()
+
+    def _report(self) -> None:
+        """Have other processes know what decides here whether jobs are claimed, if it changed."""
+        self._settings.node.report(self._settings.name, self._state.report)
 
     def _drain(self, timeout: float) -> None:
         self._state.drain_began()
+        self._report()
         self.send_after(timeout, _DrainTimeout())
 
     def _reply_drained(self) -> None:

@@ -52,12 +52,13 @@ from antq_actors.jobs.outcome import (
     Outcome,
 )
 from antq_actors.otp.kernel.reasons import Crash, Killed, Shutdown
-from antq_actors.storage.format.records import Settlement
+from antq_actors.storage.format.records import QueueReport, Settlement
 
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Collection, Sequence
 
+    from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.perform import Attempt
     from antq_actors.jobs.state import StoredJob
     from antq_actors.otp.kernel.cell import ActorCell
@@ -221,6 +222,8 @@ class QueueState:
     check_at: float | None = None
     """When the next check by the clock is, on the monotonic clock."""
     outage: Outage = field(default_factory=Outage)
+    refused_since: Instant | None = None
+    """When the store refused first, of the refusals in a row up to now."""
 
     # ---- what may be read -----------------------------------------------------------------
 
@@ -228,6 +231,13 @@ class QueueState:
     def free(self) -> int:
         """How many more jobs the queue may run."""
         return 0 if self.draining else max(0, self.concurrency - len(self.running))
+
+    @property
+    def report(self) -> QueueReport:
+        """What decides here whether the queue claims, for those who ask why a job does not run."""
+        return QueueReport(
+            self.concurrency, self.draining, self.too_many_orphans, self.refused_since
+        )
 
     @property
     def running_ids(self) -> tuple[int, ...]:
@@ -343,6 +353,7 @@ class QueueState:
 
     def recovered(self, now: float) -> float | None:
         """Note a reply of the store; return how many seconds it had refused, None if it had not."""
+        self.refused_since = None
         return self.outage.over(now)
 
     def fetched(self, claim: Claim, left: StandingClaim | None = None) -> Sequence[StoredJob]:
@@ -400,9 +411,14 @@ class QueueState:
         jobs = ((each, each.attempt.job) for each in self.running.values())
         return [each for each, job in jobs if (job.id, job.state.execution) in wanted]
 
-    def refused(self, now: float) -> Retry:
-        """Remember that the store could not do the request in flight; return when to repeat it."""
+    def refused(self, now: float, at: Instant | None = None) -> Retry:
+        """Remember that the store could not do the request in flight; return when to repeat it.
+
+        *at*: the same moment as *now*, as the time of day.
+        """
         is_logged = self.outage.refused(now)
+        if self.refused_since is None:
+            self.refused_since = at
         return Retry(STORE_BACKOFF.delay(self.outage.refusals), is_logged)
 
     def next_check(self, due_in: float | None, now: float) -> float | None:

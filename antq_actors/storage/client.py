@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import StoredJob
     from antq_actors.otp import ServerRef
     from antq_actors.otp.kernel.messages import Call
-    from antq_actors.storage.format.records import Settlement
+    from antq_actors.storage.format.records import QueueReport, Settlement
     from antq_actors.storage.locks.node_lock import NodeInfo
 
 P = ParamSpec("P")
@@ -265,6 +265,10 @@ class StorageClient:
             node_lock.sweep(self._path, nodes)
         return node
 
+    def describe_node(self, node: int, metadata: bytes) -> None:
+        """Write new metadata of a node of this process into its lock file. Raises OSError."""
+        node_lock.describe_anew(self._path, node, metadata)
+
     def lose_node(self, node: int) -> None:
         """Release the file lock of a node of this process that was declared dead."""
         node_lock.release(self._path, node)
@@ -300,6 +304,15 @@ class StorageClient:
                 )
                 for node, running in self.read(JobReader.running_by_node).items()
             ]
+
+    def node_reports(self, nodes: Collection[int]) -> dict[int, dict[str, QueueReport]]:
+        """Read from their lock files which of these nodes live, and how their queues do."""
+        with in_words(self._path):
+            return {
+                node: node_lock.read_reports(node_lock.metadata(self._path, node))
+                for node in nodes
+                if not node_lock.is_dead(self._path, node)
+            }
 
     def dead_nodes(self) -> builtins.list[int]:
         """Return the recorded nodes whose file lock is free: their process is gone."""

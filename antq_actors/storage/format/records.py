@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+import msgspec
+
 from antq_actors.errors import AntqError
+from antq_actors.jobs.instant import Instant  # msgspec reads annotations
 
 if TYPE_CHECKING:
-    from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
     from antq_actors.jobs.state import ErrorEntry, NewJob, Status, StoredJob
 
@@ -70,6 +72,19 @@ class Claim(NamedTuple):
     """How many jobs at once the queue shall perform here from now on, if another process asked."""
     cancelled: tuple[Cancellation, ...] = ()
     """What the asker runs and shall end."""
+
+
+class QueueReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a node says of a queue that it runs, and what no other process could see."""
+
+    concurrency: int | None = None
+    """Jobs it performs at once there now, at most; None: it says nothing."""
+    is_stopping: bool = False
+    """It claims nothing more, because it ends."""
+    has_too_many_abandoned: bool = False
+    """It claims nothing while so many threads of ended jobs still run."""
+    refused_since: Instant | None = None
+    """Since when the store refuses what it writes."""
 
 
 class NodeGone(AntqError):

@@ -7,10 +7,12 @@ from itertools import count, islice, takewhile
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.errors import DamagedRecord, JobNotFound
+from antq_actors.explain.judge import due_end
 from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import ACTIVE, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
+from antq_actors.storage.jobs.explained import ExplainReader
 from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.lmdb import keys
@@ -51,7 +53,7 @@ class RawJob(NamedTuple):
         return StoredJob(self.id, self.state, spec, errors)
 
 
-class JobReader:
+class JobReader(ExplainReader):
     """Reads jobs, queues and nodes of a store in one LMDB transaction."""
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
@@ -67,6 +69,15 @@ class JobReader:
             raise _not_found(id_)
         payload = encoding.spec_in(record) or self._jobs.payload(id_)
         return self._listed(id_, record, payload).decode()
+
+    def seen(self, id_: int) -> tuple[JobState, str, ErrorEntry | None]:
+        """Read a job's state, the name of its worker, and its newest error. Raises JobNotFound."""
+        record = self._jobs.raw(id_)
+        if not record:
+            raise _not_found(id_)
+        raw = self._listed(id_, record, self._jobs.payload(id_), errors=1)
+        newest = display.error_for_display(raw.errors[0]) if raw.errors else None
+        return raw.state, raw.worker, newest
 
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
         """Read the kept ones of the first *count* errors of a job, newest first."""
@@ -146,7 +157,7 @@ class JobReader:
 
     def _unfinished_in(self, lane: bytes, status: Status, now: Instant) -> int:
         if status is Status.SCHEDULED:
-            return len(self._jobs.head(lane, 1, keys.work_key(lane, now + 1)))
+            return len(self._jobs.head(lane, 1, keys.work_key(lane, due_end(now))))
         return self._jobs.count(lane)
 
     def queues(self) -> list[str]:
@@ -192,15 +203,21 @@ class JobReader:
             raise _not_found(id_)
         return record
 
-    def _listed(self, id_: int, record: bytes | None, payload: bytes) -> RawJob:
-        """Return a job of a list, given its bytes; a damaged job is shown as failed, not hidden."""
+    def _listed(
+        self, id_: int, record: bytes | None, payload: bytes, *, errors: int | None = None
+    ) -> RawJob:
+        """Return a job of a list, given its bytes; a damaged job is shown as failed, not hidden.
+
+        *errors*: at most so many, the newest.
+        """
         try:
             state = encoding.decode_job(record).state if record is not None else None
         except DamagedRecord as error:
             why = str(error)
         else:
             if state is not None:
-                return RawJob(id_, state, payload, self._jobs.error_bytes(id_, state.errors))
+                found = self._jobs.error_bytes(id_, state.errors, most=errors)
+                return RawJob(id_, state, payload, found)
             why = "its record is missing"
         state, entry = lifecycle.mark_damaged(
             queue_name=encoding.UNREADABLE, why=why, errors=0, now=0
@@ -232,8 +249,6 @@ class JobReader:
                 yield self._tables.index, keys.listing_lane(lane)
             else:
                 yield from ((self._tables.index, prefix) for prefix in self._jobs.orders(lane))
-                if status is Status.ENQUEUED and self._meta.is_limited(queue):
-                    yield self._tables.index, keys.listing_lane(lane)
 
     def _ids_up(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:
         """Yield the job ids from *first* up to *last* that *table* has under *prefix*."""
@@ -314,8 +329,7 @@ class DueJobs:
             for key in self._jobs.head(self._lanes[status], 1, self._end(self._lanes[status]))
         ]
         oldest = min(heads, default=None)
-        enqueued = self._lanes[Status.ENQUEUED]
-        for prefix in (*self._jobs.orders(enqueued), keys.listing_lane(enqueued)):
+        for prefix in self._jobs.orders(self._lanes[Status.ENQUEUED]):
             for inserted, due in self._enqueued(prefix):
                 if oldest is not None and inserted >= oldest:
                     break
@@ -324,7 +338,7 @@ class DueJobs:
 
     def _end(self, lane: bytes) -> bytes:
         """Return the smallest ``index`` key of a lane's jobs that are not due yet."""
-        return keys.work_key(lane, self._now + 1)
+        return keys.work_key(lane, due_end(self._now))
 
     def _count_timed(self, lane: bytes) -> int:
         total, end = self._jobs.count(lane), self._end(lane)

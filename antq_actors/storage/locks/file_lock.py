@@ -123,6 +123,12 @@ class LockFile:
         if self._descriptor is not None:
             os.write(self._descriptor, content)
 
+    def write_over(self, content: bytes) -> None:
+        """Write bytes from the beginning of the lock file on; what is behind them stays."""
+        if self._descriptor is not None:
+            os.lseek(self._descriptor, 0, os.SEEK_SET)
+            os.write(self._descriptor, content)
+
     def is_deleted(self) -> bool:
         """Return whether the lock file was deleted, so that no other process finds its locks."""
         descriptor = self._descriptor

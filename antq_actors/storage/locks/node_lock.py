@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from antq_actors.introspection import explain_fields
+from antq_actors.storage.format.records import QueueReport
 from antq_actors.storage.locks.file_lock import CAN_ASK, LockFile, try_lock
 from antq_actors.storage.locks.store_lock import is_alive
 
@@ -70,6 +71,32 @@ def read_info(number: int, metadata: bytes, *, alive: bool, running: int) -> Nod
     return msgspec.structs.replace(info, number=number, alive=alive, running=running)
 
 
+class _Reports(msgspec.Struct):
+    """What is beside a node's description in its metadata."""
+
+    queues: dict[str, QueueInfo] = {}
+    reports: dict[str, QueueReport] = {}
+
+
+def with_reports(metadata: bytes, reports: Mapping[str, QueueReport]) -> bytes:
+    """Return a node's *metadata* with what it reports of its queues, not of the past."""
+    described = msgspec.json.decode(metadata) if metadata else {}
+    return msgspec.json.encode({**described, "reports": reports})
+
+
+def read_reports(metadata: bytes) -> dict[str, QueueReport]:
+    """Return what a node reports of its queues, decoded from its *metadata*; {} if it is damaged.
+
+    Of a queue that it has reported nothing of, that is its concurrency as it was configured.
+    """
+    try:
+        found = msgspec.json.decode(metadata, type=_Reports)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return {}
+    described = {name: QueueReport(queue.concurrency) for name, queue in found.queues.items()}
+    return described | found.reports
+
+
 _JUST_MADE_SECONDS: Final = 60.0
 """Seconds."""
 
@@ -104,6 +131,20 @@ def hold(directory: Path, node: int, metadata: bytes = b"") -> None:
             undo.pop_all()
         _held[file] = lock
         _metadata[file] = metadata
+
+
+def describe_anew(directory: Path, node: int, metadata: bytes) -> None:
+    """Write new *metadata* of a node into its lock file, if this process holds it.
+
+    In place, in one write, so that it also works on a disk that is full. Raises OSError.
+    """
+    file = _file(directory, node)
+    with _guard:
+        lock = _held.get(file)
+        if lock is not None:
+            metadata = metadata.ljust(len(_metadata[file]))
+            _metadata[file] = metadata
+            lock.write_over(metadata)
 
 
 def metadata(directory: Path, node: int) -> bytes:

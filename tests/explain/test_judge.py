@@ -1,0 +1,285 @@
+"""The judge of why jobs do not run: facts in, reasons out, and sentences of them."""
+
+import pickle
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from antq_actors import Progress, Status, explain
+from antq_actors.explain import judge, reasons, sentences
+from antq_actors.explain.judge import IsolatedRun, JobFacts, NodeFacts, QueueFacts
+
+NOW = 1_000_000_000
+AT = datetime(1970, 1, 1, 0, 16, 40, tzinfo=UTC)
+FREE = NodeFacts(1, running=0, concurrency=2)
+
+
+def job(status=Status.ENQUEUED, **facts):
+    found = {
+        "id": 7,
+        "status": status,
+        "queue_name": "mail",
+        "worker": "shop:Mail",
+        "scheduled_at": NOW,
+        "attempts": 0,
+        "error": None,
+        "node": 0,
+        "started_at": None,
+        "is_cancelling": False,
+        "ahead": 0,
+    }
+    return JobFacts(**{**found, **facts})
+
+
+def queue(*nodes, is_paused=False, others=()):
+    return QueueFacts("mail", is_paused, nodes, others)
+
+
+def judged(job, queue=None, **options):
+    return judge.judge_job(job, queue or globals()["queue"](FREE), now=NOW, **options)
+
+
+SCENARIOS = [
+    (job(Status.COMPLETED), queue(), (explain.Ended(Status.COMPLETED, None),)),
+    (job(Status.FAILED, error="no"), queue(), (explain.Ended(Status.FAILED, "no"),)),
+    (
+        job(Status.RUNNING, node=3, started_at=NOW),
+        queue(is_paused=True),
+        (explain.Running(3, AT, None),),
+    ),
+    (
+        job(Status.RUNNING, node=3, is_cancelling=True),
+        queue(),
+        (explain.Running(3, None, None), explain.Cancelling(3)),
+    ),
+    (job(), queue(FREE), ()),
+    (job(Status.SCHEDULED), queue(FREE), ()),
+    (
+        job(Status.SCHEDULED, scheduled_at=NOW + 1_000_000),
+        queue(FREE),
+        (explain.NotDue(AT + timedelta(seconds=1)),),
+    ),
+    (
+        job(Status.RETRYING, scheduled_at=NOW + 1, attempts=2, error="no"),
+        queue(FREE),
+        (explain.RetryDue(AT + timedelta(microseconds=1), 2, "no"),),
+    ),
+    (job(), queue(), (explain.NoNode("mail", ()),)),
+    (
+        job(),
+        queue(others=(explain.NodeQueues(4, ("web",)),)),
+        (explain.NoNode("mail", ((4, ("web",)),)),),
+    ),
+    (job(), queue(FREE, is_paused=True), (explain.Paused("mail"),)),
+    (job(), queue(is_paused=True), (explain.NoNode("mail"), explain.Paused("mail"))),
+    (job(), queue(FREE._replace(is_stopping=True)), (explain.NodeStopping(1),)),
+    (job(), queue(FREE._replace(running=2)), (explain.SlotsFull(1, 2, 2),)),
+    (job(), queue(FREE._replace(running=3)), (explain.SlotsFull(1, 3, 2),)),
+    (job(), queue(FREE._replace(running=3), FREE), ()),
+    (
+        job(),
+        queue(
+            FREE._replace(running=2, refused_since=NOW),
+            FREE._replace(number=2, is_stopping=True, isolated=IsolatedRun(5, NOW)),
+            is_paused=True,
+        ),
+        (
+            explain.NodeStopping(2),
+            explain.Paused("mail"),
+            explain.SlotsFull(1, 2, 2),
+            explain.KeptAlone(5, AT),
+            explain.StoreRefuses(AT),
+        ),
+    ),
+    (job(), queue(FREE._replace(isolated=IsolatedRun(5, NOW))), (explain.KeptAlone(5, AT),)),
+    (job(), queue(FREE._replace(has_too_many_abandoned=True)), (explain.TooManyAbandoned(1),)),
+    (job(), queue(FREE._replace(refused_since=NOW)), (explain.StoreRefuses(AT),)),
+    (job(), queue(FREE._replace(concurrency=None, running=9)), ()),
+    (job(ahead=3), queue(FREE), (explain.Behind(3),)),
+    (job(ahead=1_000), queue(FREE), (explain.Behind(1_000),)),
+    (job(ahead=1_001), queue(FREE), (explain.Behind("more than 1,000"),)),
+]
+
+
+@pytest.mark.parametrize(("job", "queue", "found"), SCENARIOS)
+def test_a_job_is_judged_by_its_facts(job, queue, found):
+    assert judged(job, queue) == found
+    for reason in found:
+        assert pickle.loads(pickle.dumps(reason)) == reason  # noqa: S301 - our own
+
+
+def test_what_this_process_alone_knows_is_told_to_the_judge():
+    progress = Progress(0.5, "half")
+
+    assert judged(job(Status.RUNNING, node=1), progress=progress)[0].progress == progress
+    assert judged(job(), is_worker_known=False) == (explain.WorkerUnknown("shop:Mail"),)
+
+
+def test_a_worker_that_nobody_needs_any_more_is_no_reason():
+    assert [each.code for each in judged(job(Status.COMPLETED), is_worker_known=False)] == ["ended"]
+
+
+def test_each_reason_has_its_name_with_underscores_as_its_code():
+    codes = [kind.code for kind in reasons.REASONS]
+
+    assert codes == [
+        *("ended", "running", "cancelling", "waits_for", "batch_open", "not_due", "retry_due"),
+        *("no_node", "node_stopping", "paused", "global_full", "key_full", "held_by_order"),
+        *("rate_full", "limit_paused", "slots_full", "kept_alone", "too_many_abandoned"),
+        *("store_refuses", "behind", "worker_unknown"),
+    ]
+    assert {kind.__name__ for kind in reasons.REASONS} <= set(explain.__all__)
+
+
+SENTENCES = [
+    (explain.Ended(Status.FAILED, "ValueError: no.\n"), ["retried: ValueError: no."]),
+    (explain.Running(3, AT, Progress(0.25, "page 4")), ["node 3", AT.isoformat(), "25%", "page 4"]),
+    (explain.Cancelling(3), ["cancelled", "node 3"]),
+    (explain.WaitsFor((4, 5), None, 2), ["2 jobs", "4, 5"]),
+    (explain.BatchOpen(9), ["batch 9"]),
+    (explain.NotDue(AT), [AT.isoformat()]),
+    (explain.RetryDue(AT, 2, "no"), ["Attempt 2 failed (no)", AT.isoformat()]),
+    (explain.NoNode("mail", (explain.NodeQueues(2, ("web",)),)), ["'mail'", "node 2 runs 'web'"]),
+    (explain.NoNode("mail"), ["'mail'", "no node lives"]),
+    (explain.NodeStopping(3), ["Node 3 is stopping"]),
+    (explain.Paused("mail"), ["'mail' is paused"]),
+    (explain.GlobalFull(3, 3), ["3 jobs", "over all nodes 3 may"]),
+    (
+        explain.KeyFull("pay", ("eu", 1), tuple(range(50)), "more than 1,000"),
+        ["'pay' is full for key ('eu', 1)", "jobs 0, 1,", "9, …", "more than 1,000 jobs wait"],
+    ),
+    (explain.KeyFull("pay", "eu", (4,), 1), ["(held by job 4)", "1 job waits for it before"]),
+    (explain.KeyFull("pay"), ["'pay' is full; no job waits for it before this one."]),
+    (explain.HeldByOrder(4), ["job 4"]),
+    (explain.RateFull("pay", "eu", AT), ["'pay'", "'eu'", AT.isoformat()]),
+    (explain.RateFull("pay"), ["'pay' as may."]),
+    (explain.LimitPaused("pay", "eu"), ["'pay' is paused for key 'eu'"]),
+    (explain.SlotsFull(3, 1, 1), ["Node 3 runs 1 job", "slots for 1."]),
+    (explain.KeptAlone(4, AT), ["Job 4", AT.isoformat()]),
+    (explain.TooManyAbandoned(3), ["Node 3", "threads"]),
+    (explain.StoreRefuses(AT), ["refuses", AT.isoformat()]),
+    (explain.Behind(1), ["1 job is before"]),
+    (explain.Behind("more than 1,000"), ["more than 1,000 jobs are before"]),
+    (explain.WorkerUnknown("shop:Mail"), ["'shop:Mail'"]),
+]
+
+
+@pytest.mark.parametrize(("reason", "parts"), SENTENCES)
+def test_a_reason_is_a_sentence_with_what_it_names(reason, parts):
+    text = sentences.sentence(reason)
+
+    assert text.endswith(".")
+    assert "\n" not in text
+    for part in parts:
+        assert part in text
+
+
+def test_every_reason_has_a_sentence():
+    assert {type(reason) for reason, _ in SENTENCES} == set(reasons.REASONS)
+
+
+def test_the_text_of_a_job_begins_with_what_it_is():
+    assert sentences.of_job(job(), (explain.Paused("mail"),)) == (
+        "Job 7 in queue 'mail' is enqueued. Queue 'mail' is paused, until it is resumed."
+    )
+    assert "Nothing is in its way" in sentences.of_job(job(), ())
+
+
+def test_the_text_of_a_queue_says_who_runs_it():
+    text = sentences.of_queue(queue(FREE, FREE._replace(number=2, concurrency=None)), (), 3, 0)
+
+    assert "3 jobs could begin now" in text
+    assert "node 1 (runs 0 of 2), node 2" in text
+
+
+# ---- properties -----------------------------------------------------------------------------
+
+node_facts = st.builds(
+    NodeFacts,
+    number=st.integers(1, 3),
+    running=st.integers(0, 3),
+    concurrency=st.none() | st.integers(1, 3),
+    is_stopping=st.booleans(),
+    has_too_many_abandoned=st.booleans(),
+    refused_since=st.none() | st.just(NOW),
+    isolated=st.none() | st.just(IsolatedRun(9, NOW + 1)),
+)
+queue_facts = st.builds(
+    QueueFacts,
+    name=st.just("mail"),
+    is_paused=st.booleans(),
+    nodes=st.lists(node_facts, max_size=3, unique_by=lambda node: node.number).map(tuple),
+)
+job_facts = st.builds(
+    job,
+    status=st.sampled_from([Status.ENQUEUED, Status.SCHEDULED, Status.RETRYING]),
+    scheduled_at=st.integers(NOW - 1, NOW + 1),
+    ahead=st.integers(0, 2),
+)
+
+
+def mended(reason, job, queue, now):
+    """The facts after what a reason names was changed, and nothing else."""
+    match reason:
+        case explain.NotDue() | explain.RetryDue():
+            return job, queue, job.scheduled_at
+        case explain.Behind():
+            return job._replace(ahead=0), queue, now
+        case explain.Paused():
+            return job, queue._replace(is_paused=False), now
+        case explain.NoNode():
+            return job, queue._replace(nodes=(FREE,)), now
+    nodes = tuple(mended_node(reason, node) for node in queue.nodes)
+    return job, queue._replace(nodes=nodes), now
+
+
+def mended_node(reason, node):
+    match reason:
+        case explain.KeptAlone():
+            return node._replace(isolated=None)
+        case explain.StoreRefuses():
+            return node._replace(refused_since=None)
+        case _ if reason.node != node.number:
+            return node
+        case explain.NodeStopping():
+            return node._replace(is_stopping=False)
+        case explain.SlotsFull():
+            return node._replace(running=0)
+        case explain.TooManyAbandoned():
+            return node._replace(has_too_many_abandoned=False)
+
+
+@given(job_facts, queue_facts)
+def test_with_what_the_reasons_name_changed_nothing_is_in_the_way(job, queue):
+    now = NOW
+    for reason in judged(job, queue):
+        job, queue, now = mended(reason, job, queue, now)
+
+    assert judge.judge_job(job, queue, now=now) == ()
+
+
+@given(job_facts, queue_facts)
+def test_reasons_come_in_their_order_and_once(job, queue):
+    found = judged(job, queue)
+
+    ranks = [reasons.REASONS.index(type(reason)) for reason in found]
+    assert ranks == sorted(ranks)
+    assert len(set(found)) == len(found)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3_000), st.integers(1, 3_000)), min_size=1, max_size=4),
+)
+def test_some_node_has_room_if_one_really_has(nodes):
+    nodes = [(min(running, slots), slots) for running, slots in nodes]
+    told = [(min(running, reasons.MOST_COUNTED + 1), slots) for running, slots in nodes]
+
+    found = judge.split_running(sum(running for running, _ in nodes), told)
+
+    has_room = any(running < slots for running, slots in nodes)
+    assert has_room == any(
+        running < slots for running, (_, slots) in zip(found, nodes, strict=True)
+    )
+    assert sum(found) == sum(running for running, _ in nodes)
