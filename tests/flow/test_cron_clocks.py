@@ -30,6 +30,7 @@ ZONES = [
     ("Africa/Casablanca", 2026),
     ("Asia/Gaza", 2026),
 ]
+LEFT_OUT_A_DAY = {"Pacific/Apia", "Pacific/Kwajalein"}
 
 FIXED = [
     *("0 3 * * *", "30 2 * * *", "15 2 * * *", "45 2,3 * * *", "0 2 * * *", "0 0 * * *"),
@@ -230,3 +231,89 @@ def test_forty_expressions_are_tried_in_fourteen_zones():
     assert len({zone for zone, _ in ZONES}) == 14
     assert {is_fixed(expression) for expression in FIXED} == {True}
     assert {is_fixed(expression) for expression in WILDCARD} == {False}
+
+
+# ---- what has gone wrong elsewhere --------------------------------------------------------------
+
+
+def span(zone, first_day, days):
+    """Return the instants of the first and the last midnight of some days in *zone*."""
+    start = datetime.combine(first_day, datetime.min.time(), ZoneInfo(zone))
+    return instant(start), instant(start + timedelta(days=days))
+
+
+def wall_times(expression, zone, first_day, days):
+    """Return what clocks in *zone* show at the instants of these days."""
+    return [
+        (EPOCH + timedelta(microseconds=found)).astimezone(ZoneInfo(zone))
+        for found in Cron(expression, tz=zone).instants(*span(zone, first_day, days))
+    ]
+
+
+@pytest.mark.parametrize(("zone", "year"), ZONES)
+@pytest.mark.parametrize("time", [(11, 0), (2, 30), (0, 0), (23, 45)])
+def test_a_time_of_day_comes_once_a_day_for_years(zone, year, time):
+    hour, minute = time
+    days = 4 * 365 + 1
+
+    found = wall_times(f"{minute} {hour} * * *", zone, date(year - 2, 1, 1), days)
+
+    # The midnights before and after a day that is left out come together.
+    assert len(found) == days - (time == (0, 0) and zone in LEFT_OUT_A_DAY)
+    assert sum((moment.hour, moment.minute) == time for moment in found) >= days - 8
+    assert len({moment.date() for moment in found}) >= days - 1
+
+
+@pytest.mark.parametrize(("zone", "year"), ZONES)
+def test_each_hour_that_passes_has_its_instants_all_year(zone, year):
+    start, end = span(zone, date(year, 1, 1), 365)
+    minutes = (end - start) // (60 * 1_000_000)
+
+    assert Cron("* * * * *", tz=zone).count_between(start, end) == minutes
+    assert Cron("*/5 * * * *", tz=zone).count_between(start, end) == minutes // 5
+    assert len(list(Cron("*/30 * * * *", tz=zone).instants(start, end))) == minutes // 30
+
+
+def test_the_hour_that_is_shown_twice_is_filled_twice_by_what_goes_by_time_that_passes():
+    found = wall_times("*/20 * * * *", "Europe/Berlin", date(2026, 10, 25), 1)
+
+    assert [moment.minute for moment in found if moment.hour == 2] == [0, 20, 40, 0, 20, 40]
+
+
+def test_a_time_shown_twice_comes_once_and_nothing_follows_in_the_hour_after_it():
+    found = wall_times("30 2 * * *", "America/New_York", date(2026, 11, 1), 2)
+    shown_twice = wall_times("30 1 * * *", "America/New_York", date(2026, 11, 1), 2)
+
+    assert [(moment.day, moment.hour, moment.fold) for moment in found] == [(1, 2, 0), (2, 2, 0)]
+    assert [(moment.day, moment.hour, moment.fold) for moment in shown_twice] == [
+        *((1, 1, 0), (2, 1, 0)),
+    ]
+
+
+def test_the_instant_after_a_change_is_hours_away_and_not_months():
+    for zone, year in ZONES:
+        for change in changes(ZoneInfo(zone), year):
+            following = Cron("0 4 * * *", tz=zone).next_after(instant(change + timedelta(hours=1)))
+
+            assert following - instant(change) <= 27 * 3_600 * 1_000_000
+
+
+def test_a_midnight_that_is_left_out_comes_when_its_day_begins():
+    found = wall_times("@daily", "America/Havana", date(2026, 3, 8), 2)
+
+    assert [(moment.day, moment.hour) for moment in found] == [(8, 1), (9, 0)]
+
+
+def test_a_day_that_is_left_out_has_its_times_together_at_its_end():
+    found = wall_times("0 9,15 * * *", "Pacific/Apia", date(2011, 12, 29), 3)
+
+    assert [(moment.day, moment.hour) for moment in found] == [
+        *((29, 9), (29, 15), (31, 0), (31, 9), (31, 15)),
+    ]
+
+
+def test_an_offset_of_minutes_and_seconds_is_followed():
+    found = wall_times("*/15 * * * *", "Africa/Monrovia", date(1971, 12, 31), 9)
+
+    assert {moment.minute for moment in found} == {0, 15, 30, 45}
+    assert {moment.second for moment in found} == {0}

@@ -104,6 +104,18 @@ def test_instants_left_out_of_all_are_logged_with_the_name_and_the_number():
     assert turn(Cron("@hourly"), next_at=NOON, now=NOON + DAY).warning is None
 
 
+@pytest.mark.parametrize("missed", ["once", "skip", "all"])
+def test_an_entry_goes_on_after_thousands_of_missed_instants(missed):
+    entry = Every(1, missed=missed)
+
+    firing = turn(entry, next_at=NOON, now=NOON + DAY)
+
+    assert len(firing.instants) == {"once": 1, "skip": 61, "all": 100}[missed]
+    assert len(firing.instants) + firing.missed == 86_401
+    assert firing.instants[-1] == NOON + DAY
+    assert firing.next_at == NOON + DAY + SECOND
+
+
 def test_the_instant_in_the_store_gets_a_job_also_where_this_process_knows_none_there():
     firing = turn(Cron("@hourly", missed="all"), next_at=NOON + 1, now=NOON + 2 * HOUR)
 
