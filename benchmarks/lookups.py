@@ -51,6 +51,7 @@ def _looks(app: AntQ, stored: int) -> dict[str, Callable[[], object]]:
         f"list_jobs(status, after, limit={LIMIT})": lambda: listed(chance.randint(1, stored)),
         "count_jobs(status)": lambda: app.count_jobs(status=chance.choice(STATUSES)),
         "get_job": lambda: app.get_job(chance.randint(1, stored)),
+        "explain": lambda: app.explain(chance.randint(1, stored)),
     }
 
 

@@ -4,7 +4,9 @@ import asyncio
 import json
 import pickle
 import threading
+import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from support.apps import LONGEST, Plain, settled, until
@@ -209,6 +211,51 @@ def test_full_slots_are_a_reason_until_there_are_more(mail):
     third = controlled.job("c")
     assert app.explain(third).reasons == (explain.SlotsFull(app.node, 2, 2),)
     assert elsewhere(app, third.id)["reasons"][0]["concurrency"] == 2
+
+
+class Held(Worker):
+    """Runs until its gate, a file, is there; in any process."""
+
+    def perform(self, job):
+        while not Path(job.args["gate"]).exists():
+            time.sleep(0.005)
+
+
+ANOTHER_NODE = """
+import sys, test_explain
+from antq_actors import AntQ
+with AntQ(sys.argv[1], queues={"default": 1}) as app:
+    print(app.node, flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_slots_count_if_no_living_node_has_one(mail, program, tmp_path):
+    app, _ = mail
+    held = {"gate": str(tmp_path / "gate")}
+    settled(app, app.enqueue(Held, held), Status.RUNNING)
+    other = program("-c", ANOTHER_NODE, app.path)
+    number = int(other.line())
+    app.queue("default").pause()
+    second = app.enqueue(Held, held)
+
+    assert codes(app.explain(second)) == ["paused"]
+    app.queue("default").resume()
+    assert settled(app, second, Status.RUNNING).node == number
+    third = app.enqueue(Held, held)
+    assert app.explain(third).reasons == (
+        explain.SlotsFull(app.node, 1, 1),
+        explain.SlotsFull(number, 1, 1),
+    )
+    other.kill()
+    until(
+        lambda: (
+            app.explain(third).reasons == (explain.SlotsFull(app.node, 1, 1), explain.Behind(1))
+        ),
+        "the end of its node",
+    )
+    Path(held["gate"]).touch()
+    settled(app, third)
 
 
 def test_too_many_abandoned_threads_are_a_reason(tmp_path, monkeypatch):

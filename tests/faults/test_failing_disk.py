@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
 from disks import FLUSH, FLUSH_THE_LOG
@@ -150,3 +151,23 @@ def test_an_actor_that_is_killed_while_nothing_can_be_written_comes_back_when_it
     node.stop()
     assert node.leave() == 0
     assert findings(store) == []
+
+
+def test_other_processes_know_since_when_a_node_is_refused(a_node, tmp_path):
+    store, journal, args = tmp_path / "store", tmp_path / "journal", journal_in(tmp_path)
+    node = a_node(store)
+    before = datetime.now(UTC)
+    node.enqueue(count=4, seconds=0.3, **args)
+    (waiting,) = node.enqueue(**args)
+    until(lambda: len(noted(journal, "begin")) == 4, "the start of four jobs")
+
+    with AntQ(store, start_queues=False) as app:
+        with refusing(node):
+            found = until(
+                lambda: [r for r in app.explain(waiting).reasons if r.code == "store_refuses"],
+                "the refusal",
+            )
+            assert before < found[0].since < datetime.now(UTC)
+
+        until(lambda: node.count(*ENDED) == 5, "the end of all jobs")
+        until(lambda: app.explain_queue("default").reasons == (), "the end of the refusal")
