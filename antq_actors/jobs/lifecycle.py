@@ -11,6 +11,7 @@
                                  --interrupt---> ENQUEUED    its node died; not an attempt
                                  --interrupt---> FAILED      the last interruption it may have
 
+    SCHEDULED, RETRYING --come due--> ENQUEUED               a limit is in its way
     ENQUEUED, SCHEDULED, RETRYING, SUSPENDED --cancel--> CANCELLED
     RUNNING --cancel--> RUNNING, cancelling: its executor is told to end it; then CANCELLED by
                         whatever but --complete--> and --refuse-->
@@ -122,6 +123,11 @@ def claim(state: JobState, *, node: int, now: Instant) -> JobState:
         cancelling=False,
         started_at=now,
     )
+
+
+def come_due(state: JobState, *, now: Instant) -> JobState:
+    """Return the state of a scheduled or retrying job that is due and has to wait for a limit."""
+    return replace(state, status=Status.ENQUEUED, updated_at=now)
 
 
 def settle(

@@ -72,6 +72,18 @@ CLAIMABLE: Final = WAITING - {Status.SUSPENDED}
 """The statuses in which a queue may claim a job, once it is due."""
 
 
+class Limited(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Where an enqueued job with limits waits; of one that does not wait there, nothing is set."""
+
+    gate: bytes | None = None
+    """Whose room it waits in, as that is closed or another job is in front of it; None: in none."""
+    is_front: bool = False
+    """Whether it was given back, and so goes before all others of its room."""
+    ticket: tuple[int, int] | None = None
+    """Its turn, where it is in front of all its gates: the next job's id at that moment, and a
+    number of its own."""
+
+
 class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Where a job stands."""
 
@@ -102,6 +114,8 @@ class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How many more it has had in the store from which it was imported, beyond those it brought."""
     started_at: Instant | None = None
     """When it was claimed last; None before, and in what a release before format 3 has claimed."""
+    limited: Limited | None = None
+    """Where it waits for its limits; None for a job without."""
 
     @property
     def error_count(self) -> int:

@@ -1,7 +1,8 @@
 """Makers for the tests of the store."""
 
+from antq_actors.flow.limits import GateKey, gate_id
 from antq_actors.jobs import lifecycle
-from antq_actors.jobs.state import ACTIVE, JobSpec, NewJob
+from antq_actors.jobs.state import ACTIVE, GateRef, JobFlow, JobSpec, NewJob
 from antq_actors.jobs.unique import unique_digest
 from antq_actors.storage.admin.verify import verify
 from antq_actors.storage.format import values
@@ -22,8 +23,11 @@ def a_new_job(
     unique=None,
     statuses=ACTIVE,
     worker=WORKER,
+    gates=(),
 ):
+    """*gates*: a name, or a name and a key, of each limit that the job passes."""
     args = args or {}
+    refs, gate_keys = limits_of(gates)
     return NewJob(
         lifecycle.create(
             queue_name=queue, now=now, due=due, priority=priority, max_attempts=max_attempts
@@ -35,8 +39,26 @@ def a_new_job(
             unique=unique,
             unique_statuses=tuple(sorted(statuses)) if unique else (),
             unique_digest=unique_digest(worker, queue, args, unique) if unique else None,
+            flow=JobFlow(refs) if refs else None,
         ),
+        gate_keys,
     )
+
+
+def gate(name, key=None):
+    """Return the digest of a limit at a key."""
+    return gate_id(name, None if key is None else str(key).encode())
+
+
+def limits_of(gates):
+    """Return what a job's spec says of these gates, and what people read of their keys."""
+    pairs = [(each, None) if isinstance(each, str) else each for each in gates]
+    refs = tuple(GateRef(gate(*pair)) for pair in pairs)
+    keys = tuple(
+        GateKey(gate(name, key), name, None if key is None else str(key).encode(), str(key))
+        for name, key in pairs
+    )
+    return refs, keys
 
 
 class Store:

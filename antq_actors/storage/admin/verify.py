@@ -15,6 +15,7 @@ from antq_actors.errors import StorageError
 from antq_actors.jobs import lifecycle
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer
+from antq_actors.storage.jobs.gates import Tally, verify_gates
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
 from antq_actors.storage.jobs.table import places_of, row_of
 from antq_actors.storage.lmdb import keys
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
+    from antq_actors.jobs.state import JobState
     from antq_actors.storage.lmdb.keys import Tables
 
 _TABLES: Final = ("payloads", "index", "unique", "errors")
@@ -50,6 +52,7 @@ class _Verification:
         """How many of the keys that follow from jobs each table has."""
         self._counts: Counter[bytes] = Counter()
         self._ended = 0
+        self._tally = Tally()
 
     def findings(self) -> Iterator[str]:
         for key, record in items_with(self._txn, self._tables.jobs, b""):
@@ -61,6 +64,7 @@ class _Verification:
                 yield from self._strays(name)
         yield from self._wrong_counts()
         yield from self._wrong_counter()
+        yield from verify_gates(self._txn, self._tables, self._tally)
 
     def _wrong_counter(self) -> Iterator[str]:
         try:
@@ -94,7 +98,7 @@ class _Verification:
             place = places_of(state).place
             if row_of(self._txn, self._tables.index, place, key) is None:
                 yield f"index: no row of ended jobs has job {id_}"
-        yield from self._contents(id_, digest, spec)
+        yield from self._contents(id_, state, digest, spec)
         yield from self._errors(id_, state.errors)
         self._last_id = max(self._last_id, id_)
 
@@ -118,13 +122,20 @@ class _Verification:
         if named > self._ended:
             yield f"index: the rows of ended jobs name {named}, and there are {self._ended}"
 
-    def _contents(self, id_: int, digest: bytes | None, inline: bytes) -> Iterator[str]:
+    def _contents(
+        self, id_: int, state: JobState, digest: bytes | None, inline: bytes
+    ) -> Iterator[str]:
         payload = inline or value_of(self._txn, self._tables.payloads, keys.job_key(id_))
         try:
             if payload is not None:
                 spec = encoding.decode_spec(self._signer.verify(payload))
                 if spec.unique_digest != digest:
                     yield f"job {id_}: its state and its spec have different digests"
+                has_limits = spec.flow is not None and bool(spec.flow.gates)
+                if has_limits is not (state.limited is not None):
+                    yield f"job {id_}: its state and its spec disagree about its limits"
+                if spec.flow is not None:
+                    self._tally.add(id_, state, spec.flow.gates)
         except StorageError as error:
             yield f"job {id_}: {error}"
 

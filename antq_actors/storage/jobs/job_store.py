@@ -18,7 +18,7 @@ from collections import deque
 from functools import partial
 from itertools import compress, groupby, islice, repeat
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -30,9 +30,10 @@ from antq_actors.jobs.state import CLAIMABLE, WAITING, JobState, Status, StoredJ
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone
 from antq_actors.storage.jobs import meta
+from antq_actors.storage.jobs.limit_verbs import LimitVerbs
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.table import Places, add_row, places_of
-from antq_actors.storage.jobs.writer import JobWriter, log_findings
+from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
     return result
 
 
-class JobStore(JobWriter):
+class JobStore(LimitVerbs):
     """Changes the jobs of a store, one by one and in bulk, in one LMDB write transaction."""
 
     # ---- jobs come in ---------------------------------------------------------------------
@@ -84,10 +85,10 @@ class JobStore(JobWriter):
 
     def insert_many(self, news: Sequence[NewJob]) -> list[int | None]:
         """Store new jobs, return their ids in order; None for a duplicate of a unique job."""
-        queues = {new.state.queue_name for new in news}
+        queues = {state.queue_name for state, _, _ in news}
         for queue_name in queues:
             keys.lane(Status.ENQUEUED, queue_name)
-        if any(new.spec.unique_digest is not None for new in news):
+        if any(spec.unique_digest is not None or spec.flow is not None for _, spec, _ in news):
             return [self._insert_unless_duplicate(new) for new in news]
         if not news:
             return []
@@ -131,16 +132,14 @@ class JobStore(JobWriter):
         """Store a new job under the next id, or a larger one that is *wanted*; return the id."""
         id_ = max(self._first_free_id(), wanted)
         self._next_id = id_ + 1
-        self._jobs.add(id_, new.state, new.spec, self._signer, errors)
+        state, spec, _ = new
+        if spec.flow is not None and spec.flow.gates:
+            state = self.limited.arrive(id_, new, state.updated_at)
+        self._jobs.add(id_, state, spec, self._signer, errors)
+        if state.limited is not None:
+            self.limited.promote(state.updated_at)
         self.due.add(new.state.queue_name)
         return id_
-
-    def _first_free_id(self) -> int:
-        if self._next_id is not None:
-            return self._next_id
-        # Only now, so that a damaged counter stops those alone who need it.
-        stored: Any = self._txn.get(meta.NEXT_ID, db=self._tables.meta)
-        return int(stored) if stored and stored.isdigit() else self._meta.counter(meta.NEXT_ID)
 
     # ---- jobs are run ---------------------------------------------------------------------
 
@@ -174,7 +173,9 @@ class JobStore(JobWriter):
         if judge.claim_hold(queue_name, is_paused=is_paused, isolated=isolated) is not None:
             until = None if isolated is None else isolated.until
             return Claim([], until, concurrency, cancelled)
-        jobs, next_due = self._claim(bulk, queue_name, node=node, limit=limit, now=now)
+        is_limited = self._meta.is_limited(queue_name)
+        claim = self._claim_limited if is_limited else self._claim
+        jobs, next_due = claim(bulk, queue_name, node=node, limit=limit, now=now)
         return Claim(jobs, next_due, concurrency, cancelled)
 
     def _complete_together(
@@ -229,6 +230,39 @@ class JobStore(JobWriter):
             if limit - len(claimed) == free - len(due) and (next_due is None or next_due > now):
                 return claimed, next_due
 
+    def _claim_limited(
+        self, bulk: BulkUpdate, queue_name: str, *, node: int, limit: int, now: Instant
+    ) -> tuple[list[StoredJob], Instant | None]:
+        """Do what :meth:`_claim` does for a queue that has jobs with limits, or had some.
+
+        Those in front of their limits are claimed one by one, in one order with the others. It
+        looks at no more than some jobs that cannot run; then it is to be asked again at once.
+        """
+        claimed: list[StoredJob] = []
+        looks = limit + MOST_LOOKS
+        was_due = queue_name in self.due
+        if limit:
+            self.limited.open_due(queue_name, now, looks)
+        while limit > len(claimed) and looks > 0:
+            head = self.limited.first_head(queue_name)
+            free = limit - len(claimed)
+            due, _ = self._due(bulk.index, queue_name, limit=free, now=now, before=head)
+            if due:
+                look_at = self._take_due(bulk, claimed, due, node, now)
+            elif head is not None:
+                due = [keys.id_part(head)]
+                look_at = self._claim_one(claimed, keys.id_at_end(head), node, now)
+            else:
+                break
+            looks -= len(due)
+            if look_at is not None:
+                return claimed, look_at
+        if not was_due:
+            self.due.discard(queue_name)  # it was asked just now, and has been told all of it
+        _, next_due = self._due(bulk.index, queue_name, limit=0, now=now)
+        times = (next_due, self.limited.next_opening(queue_name, now), None if looks else now)
+        return claimed, min((each for each in times if each is not None), default=None)
+
     def _take_due(
         self,
         bulk: BulkUpdate,
@@ -268,11 +302,18 @@ class JobStore(JobWriter):
         return None
 
     def _due(
-        self, index: lmdb.Cursor[bytes], queue_name: str, *, limit: int, now: Instant
+        self,
+        index: lmdb.Cursor[bytes],
+        queue_name: str,
+        *,
+        limit: int,
+        now: Instant,
+        before: bytes | None = None,
     ) -> tuple[list[bytes], Instant | None]:
         """Read the keys of a queue's first *limit* due jobs: scheduled, retrying, then enqueued.
 
-        Return with them when its first scheduled or retrying job is due; None: it has none.
+        Return with them when its first scheduled or retrying job is due; None: it has none. Of the
+        enqueued ones only those whose turn is before that of a job with limits: *before*.
         """
         found: list[bytes] = []
         next_due: Instant | None = None
@@ -290,11 +331,17 @@ class JobStore(JobWriter):
                 head = b""
         if len(found) < limit:
             lane = keys.lane(_ENQUEUED, queue_name)
+            end = keys.lane_end(lane)
+            if before is not None:
+                order, next_id, _ = keys.split_ticket_key(before)
+                end = keys.work_key(lane, order, next_id)
             if index.set_range(lane):
-                found += _ids_ahead(index, keys.lane_end(lane), limit - len(found))
+                found += _ids_ahead(index, end, limit - len(found))
         return found, next_due
 
 
+MOST_LOOKS: Final = 64
+"""Jobs that cannot run, of those that a claim looks at."""
 _ID: Final = itemgetter(0)
 _ENQUEUED: Final = Status.ENQUEUED
 _RUNNING: Final = Status.RUNNING
@@ -320,14 +367,14 @@ def _ids_ahead(index: lmdb.Cursor[bytes], end: bytes, limit: int) -> list[bytes]
 
 def _claimed(state: JobState, *, node: int, now: Instant) -> JobState | None:
     """Return the state of a job that is claimed in bulk; None: it has to be claimed by itself."""
-    if state.status not in CLAIMABLE or state.isolated:
+    if state.status not in CLAIMABLE or state.isolated or state.limited is not None:
         return None
     return lifecycle.claim(state, node=node, now=now)
 
 
 def _completed(state: JobState, *, now: Instant) -> JobState | None:
     """Return the state of a job that completed, in bulk; None: it is to be settled by itself."""
-    if state.status is not _RUNNING or state.isolated:
+    if state.status is not _RUNNING or state.isolated or state.limited is not None:
         return None
     return lifecycle.settle(state, COMPLETED, now=now)[0]
 

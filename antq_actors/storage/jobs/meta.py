@@ -26,6 +26,7 @@ PAUSED: Final = b"paused:"
 _NODE: Final = b"node:"
 _CONCURRENCY: Final = b"order:"
 _ISOLATED: Final = b"alone:"
+_LIMITED: Final = b"bound:"
 _CANCEL: Final = b"cancel:"
 _SPECIAL: Final = ((_ISOLATED, _CANCEL + b"\xff"), (_CONCURRENCY, PAUSED + b"\xff"))
 """Between these keys are all that :meth:`Meta.is_quiet` is about, and no others."""
@@ -61,6 +62,12 @@ def cancellations_prefix(node: int, queue_name: str) -> bytes:
     return b"%b%d:%b\0" % (_CANCEL, node, queue_name.encode())
 
 
+@lru_cache(maxsize=256)
+def limited_key(queue_name: str) -> bytes:
+    """Return the ``meta`` key that a queue has once it had jobs with limits."""
+    return _LIMITED + queue_name.encode()
+
+
 @dataclass(slots=True)
 class Meta:
     """Reads and writes the ``meta`` table in one LMDB transaction: counters, pauses, nodes."""
@@ -71,7 +78,7 @@ class Meta:
     """Whether anything was written here in this transaction."""
 
     def is_quiet(self) -> bool:
-        """Read whether no queue is paused, and no node has a command or had an isolated run.
+        """Read whether no queue is paused or limited, no node has a command or had an isolated run.
 
         So it is nearly always; else each of these has to be read by itself. No other rows come
         between those of a node's isolated run and its cancellations, nor between a command and a
@@ -114,6 +121,19 @@ class Meta:
             self._put(key, b"")
         else:
             self._delete(key)
+
+    def is_limited(self, queue_name: str) -> bool:
+        """Read from the ``meta`` table whether a queue ever had jobs with limits."""
+        return self._txn.get(limited_key(queue_name), db=self._db) is not None
+
+    def limited(self) -> list[str]:
+        """Read the names of the queues that ever had jobs with limits from the ``meta`` table."""
+        keys = keys_with(self._txn, self._db, _LIMITED)
+        return [key[len(_LIMITED) :].decode(errors="replace") for key in keys]
+
+    def set_limited(self, queue_name: str) -> None:
+        """Store in the ``meta`` table that a queue has jobs with limits."""
+        self._put(limited_key(queue_name), b"")
 
     def nodes(self) -> list[int]:
         """Read the numbers of the recorded nodes, opened and not closed, from ``meta``."""

@@ -249,6 +249,8 @@ class JobReader(ExplainReader):
                 yield self._tables.index, keys.listing_lane(lane)
             else:
                 yield from ((self._tables.index, prefix) for prefix in self._jobs.orders(lane))
+                if status is Status.ENQUEUED and self._meta.is_limited(queue):
+                    yield self._tables.index, keys.listing_lane(lane)
 
     def _ids_up(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:
         """Yield the job ids from *first* up to *last* that *table* has under *prefix*."""
@@ -329,7 +331,8 @@ class DueJobs:
             for key in self._jobs.head(self._lanes[status], 1, self._end(self._lanes[status]))
         ]
         oldest = min(heads, default=None)
-        for prefix in self._jobs.orders(self._lanes[Status.ENQUEUED]):
+        enqueued = self._lanes[Status.ENQUEUED]
+        for prefix in (*self._jobs.orders(enqueued), keys.listing_lane(enqueued)):
             for inserted, due in self._enqueued(prefix):
                 if oldest is not None and inserted >= oldest:
                     break

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from lmdb import _Database
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Limited, NewJob
     from antq_actors.storage.format.encoding import JobRecord, Signer
     from antq_actors.storage.lmdb.keys import Tables
 
@@ -196,6 +196,18 @@ class JobEntries:
         self._enter(keys.job_key(id_), new, places_of(new), old.digest)
         if error is not None:
             self._add_error(id_, old.state.errors, error)
+
+    def relocate(self, id_: int, old: JobRecord, new: JobState) -> None:
+        """Write a job's *new* state, of which only its place in its lane differs, to all tables.
+
+        Raises DamagedRecord as :meth:`move` does.
+        """
+        key, index = keys.job_key(id_), self._tables.index
+        if not self._txn.delete(places_of(old.state).place + key, db=index):
+            raise _not_in_index(id_, old.state)
+        self._txn.put(key, encoding.encode_job(new, old.digest, old.spec), db=self._tables.jobs)
+        self._txn.put(places_of(new).place + key, b"", db=index)
+        self.has_changed = True
 
     def records(self, ids: list[bytes]) -> dict[bytes, bytes]:
         """Read the record bytes of several jobs, by key; jobs that do not exist are left out."""
@@ -384,10 +396,7 @@ class JobEntries:
         # An ended job has no entry but that in its listing lane and that in the row of its time.
         entry = places.listing if places.is_ended else places.place
         if entry is None or not delete(entry + key, db=index):
-            raise DamagedRecord(
-                f"the state of job {id_} says {state.status} in queue {state.queue_name!r}, and"
-                " the index does not"
-            )
+            raise _not_in_index(id_, state)
         if not places.is_ended:
             if places.listing is not None:
                 delete(places.listing + key, db=index)
@@ -396,6 +405,13 @@ class JobEntries:
         if digest is not None:
             delete(keys.unique_key(digest, state.status, id_), db=self._tables.unique)
         self.deltas[places.lane] -= 1
+
+
+def _not_in_index(id_: int, state: JobState) -> DamagedRecord:
+    return DamagedRecord(
+        f"the state of job {id_} says {state.status} in queue {state.queue_name!r}, and"
+        " the index does not"
+    )
 
 
 def put_all(
@@ -446,6 +462,8 @@ def places_of(state: JobState) -> Places:
     """Return a job's lane, and its keys in ``index`` up to its id."""
     status = state.status
     if status is _ENQUEUED:
+        if state.limited is not None:
+            return _places_of_limited(state, state.limited)
         return _kept_places(status, state.queue_name, -state.priority)
     if status is _RUNNING:
         return _kept_places(status, state.queue_name, state.node)
@@ -467,6 +485,18 @@ def _places(status: Status, queue_name: str, order: int) -> Places:
     place = lane + keys.packed_order(order + keys.BIAS)
     listing = keys.listing_lane(lane) if status in keys.LISTED else None
     return Places(lane, place, listing, is_ended=False)
+
+
+def _places_of_limited(state: JobState, limited: Limited) -> Places:
+    """Return where an enqueued job with limits is: in front of them, or in a room."""
+    queue_name, order = state.queue_name, -state.priority
+    if limited.gate is None:
+        ticket = limited.ticket or (0, 0)  # 0 only in a damaged record
+        place = keys.ticket_key(keys.heads_lane(queue_name), order, ticket)
+    else:
+        place = keys.room_key(limited.gate, queue_name, order, is_front=limited.is_front)
+    lane = keys.lane(_ENQUEUED, queue_name)
+    return Places(lane, place, keys.listing_lane(lane), is_ended=False)
 
 
 _kept_places: Final = lru_cache(maxsize=1024)(_places)

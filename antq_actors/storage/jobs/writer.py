@@ -14,16 +14,19 @@ from __future__ import annotations
 import logging
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec.structs import replace
 
 from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
 from antq_actors.explain.judge import ISOLATION_MICROSECONDS
-from antq_actors.jobs import lifecycle
+from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.outcome import Interrupted, Refused
 from antq_actors.jobs.state import CLAIMABLE, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
+from antq_actors.storage.jobs.limited_jobs import NOWHERE, LimitedJobs
 from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.table import JobEntries
@@ -36,7 +39,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.outcome import Outcome
-    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, StoredJob
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Limited, StoredJob
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.lmdb.keys import Tables
 
@@ -45,6 +48,7 @@ log: Final = logging.getLogger("antq_actors.storage")
 _QUOTED_BYTES: Final = 256
 """Bytes of a damaged record that its error quotes: more than a whole one has."""
 _RUNNING: Final = frozenset({Status.RUNNING})
+_ENQUEUED: Final = frozenset({Status.ENQUEUED})
 
 
 def log_findings(findings: Sequence[tuple[object, ...]]) -> None:
@@ -76,11 +80,15 @@ class JobWriter(JobReader):
         self.findings: list[tuple[object, ...]] = []
         """What is to be logged once it is committed, as arguments of ``log.error``. Not before: a
         handler of log records may enqueue a job, which would wait for this very transaction."""
+        self._limited: LimitedJobs | None = None
+        """Once a job with limits was met."""
         self.has_changed = False
         """Whether the flushed transaction changes anything: LMDB gives an empty one no number."""
 
     def flush(self) -> None:
         """Write counts and the next id before the commit; leave paused queues out of `due`."""
+        if self._limited is not None and self._limited.flush():
+            self.has_changed = True
         if self._jobs.flush() or self._meta.has_changed:
             self.has_changed = True
         meta = self._tables.meta
@@ -148,13 +156,16 @@ class JobWriter(JobReader):
         self.due.add(state.queue_name)
         return self._jobs.whole(id_, state)
 
-    def delete(self, id_: int) -> None:
+    def delete(self, id_: int, *, now: Instant = 0) -> None:
         """Delete a job from the store, whatever its status. Raises JobNotFound."""
-        self._delete(id_, self._read_or_fail(id_, 0))
+        self._delete(id_, self._read_or_fail(id_, 0), now)
 
-    def _delete(self, id_: int, record: JobRecord) -> None:
+    def _delete(self, id_: int, record: JobRecord, now: Instant = 0) -> None:
         try:
-            self._jobs.remove(id_, record)
+            if record.state.limited is None:
+                self._jobs.remove(id_, record)
+            else:
+                self.limited.remove(id_, record, now=now or instant.now())
         except DamagedRecord as damage:
             self._jobs.remove(id_, self._mark_damaged(id_, str(damage), 0))
 
@@ -243,6 +254,8 @@ class JobWriter(JobReader):
         record = self._read_named(id_, CLAIMABLE, "due", now)
         if record is None:
             return None  # damaged, and failed by now
+        if record.state.limited is not None and not self._admits(id_, record, now):
+            return None  # it waits for a limit by now, or was damaged
         if not record.state.isolated:
             self._take(claimed, id_, record, node, now)
             return None
@@ -253,11 +266,20 @@ class JobWriter(JobReader):
         self._meta.set_isolated(node, id_, claimed[0].state.execution, now)
         return now + ISOLATION_MICROSECONDS
 
+    def _admits(self, id_: int, record: JobRecord, now: Instant) -> bool:
+        try:
+            return self.limited.admits(id_, record, now)
+        except DamagedRecord as damage:
+            self._mark_damaged(id_, str(damage), now)
+            return False
+
     def _take(
         self, claimed: list[StoredJob], id_: int, record: JobRecord, node: int, now: Instant
     ) -> bool:
         """Store that a job runs and add it to *claimed*; fail it instead if it is damaged."""
         state = lifecycle.claim(record.state, node=node, now=now)
+        if state.limited is not None:
+            state = replace(state, limited=NOWHERE)
         try:
             job = self._jobs.verified(id_, record, state, self._signer)
         except DamagedRecord as error:
@@ -327,6 +349,31 @@ class JobWriter(JobReader):
             encoding.as_job(other, display.display_args(other.spec.args)),
         )
 
+    # ---- limits ---------------------------------------------------------------------------
+
+    @property
+    def limited(self) -> LimitedJobs:
+        """What changes jobs with limits in this transaction."""
+        if self._limited is None:
+            self._limited = LimitedJobs(
+                *(self._txn, self._tables, self._jobs, self._meta),
+                due=self.due,
+                read_waiting=self._read_waiting,
+                mark_damaged=self._mark_damaged,
+                next_id=self._first_free_id,
+            )
+        return self._limited
+
+    def _read_waiting(self, id_: int, now: Instant) -> JobRecord | None:
+        return self._read_named(id_, _ENQUEUED, "enqueued", now)
+
+    def _first_free_id(self) -> int:
+        if self._next_id is not None:
+            return self._next_id
+        # Only now, so that a damaged counter stops those alone who need it.
+        stored: Any = self._txn.get(NEXT_ID, db=self._tables.meta)
+        return int(stored) if stored and stored.isdigit() else self._meta.counter(NEXT_ID)
+
     # ---- damaged jobs ---------------------------------------------------------------------
 
     def _read_or_fail(self, id_: int, now: Instant) -> JobRecord:
@@ -347,7 +394,12 @@ class JobWriter(JobReader):
     ) -> bool:
         """Write a job's new state; if the job is damaged, fail it instead and return False."""
         try:
-            self._jobs.move(id_, record, state, error)
+            if record.state.limited is None:
+                self._jobs.move(id_, record, state, error)
+            elif state.status is record.state.status is Status.RUNNING:
+                self._jobs.move(id_, record, state, error)  # it is to be cancelled
+            else:
+                self.limited.move(id_, record, state, error, now=now)
         except DamagedRecord as damage:
             self._mark_damaged(id_, str(damage), now)
             return False
@@ -397,6 +449,19 @@ class JobWriter(JobReader):
         )
         # What a damaged record seems to hold behind its head is no spec if that is in `payloads`.
         spec = b"" if self._jobs.large_spec(id_) else encoding.spec_in(found)
+        if self._meta.limited():
+            state = replace(state, limited=self._found_limits(spec or self._jobs.large_spec(id_)))
         record = encoding.JobRecord(state, digest, spec)
         self._jobs.replace(id_, record, error)
+        if self._meta.limited():
+            self.limited.count_anew(now or instant.now())
         return record
+
+    @staticmethod
+    def _found_limits(spec: bytes) -> Limited | None:
+        """Return what the state of a damaged job says of limits, given its spec's bytes."""
+        try:
+            flow = encoding.decode_spec(encoding.contents(spec)).flow
+        except DamagedRecord:
+            return None
+        return NOWHERE if flow is not None and flow.gates else None

@@ -8,14 +8,22 @@ another's range.
     payloads   id
     errors     id, number of the error from 0
     index      lane, order, id          what is next: the head of a lane
+               HEADS, queue, order,
+               ticket, id               enqueued jobs that are in front of all their limits
+               HELD, gate, queue,
+               order, id                enqueued jobs that wait for a limit: its rooms
                listing lane, id         the jobs of a lane whose order is not that of ids
                ENDS, time, id           the ids of jobs that ended at this time together
     unique     digest, status, id
     meta       name, or COUNT and a lane
+    gates      digest of a limit and a key
+    openings   queue, time, gate
+    limits     digest of a limit
 
 A *lane* is (status, queue). Its order is the due time of scheduled and retrying jobs, the
 priority of enqueued ones (largest first), the node of running ones. Ended jobs have none: nothing
-is to be done with them, so they are in their listing lane and in the row of their time.
+is to be done with them, so they are in their listing lane and in the row of their time. Enqueued
+jobs with limits are in HEADS or HELD instead, and in the listing lane of enqueued jobs.
 """
 
 from __future__ import annotations
@@ -54,7 +62,9 @@ _BYTES: Final = {
 }
 _STATUSES: Final = {byte[0]: status for status, byte in _BYTES.items()}
 HELD: Final = b"\x08"
-"""For jobs that wait for a limit. No key begins with it yet."""
+"""What the ``index`` keys of jobs that wait for a limit begin with."""
+HEADS: Final = b"\x0a"
+"""What those of enqueued jobs that are in front of all their limits begin with."""
 ENDS: Final = b"\x40"
 """What the ``index`` keys of the rows of ended jobs begin with: behind all lanes."""
 _LISTING: Final = 0x80
@@ -64,6 +74,7 @@ LISTED: Final = frozenset(Status) - {Status.ENQUEUED, Status.RUNNING}
 """Statuses with listing lanes. The others are listed from their own: those have few orders
 (priorities, nodes), and ids ascend within each.
 """
+_COUNTED_BY_LISTING: Final = ENDED | {Status.ENQUEUED}
 COUNT: Final = b"count:"
 """What the ``meta`` keys of how many jobs a lane has begin with."""
 
@@ -80,6 +91,8 @@ BIAS: Final = 2**63
 _ID: Final = Struct(">Q")
 _ORDER_ID: Final = Struct(">QQ")
 _ID_NUMBER: Final = Struct(">QL")
+_THREE: Final = Struct(">QQQ")
+_FOUR: Final = Struct(">QQQQ")
 _ORDER_SIZE: Final = 8
 _ID_SIZE: Final = 8
 
@@ -315,13 +328,46 @@ def split_listing_key(key: bytes) -> ListingKey:
 def counted_lane(key: bytes) -> bytes | None:
     """Return the lane in whose count the job of an ``index`` key is; None for its other keys.
 
-    Each job has one such key: in its lane, or in its listing lane if it has ended.
+    Each job has one such key: in its lane, or in its listing lane if it has ended, or is enqueued
+    with limits.
     """
     if key[0] < _LISTING:
         found = lane_in(key)
         return found if is_lane(found) else None
     found = bytes((key[0] ^ _LISTING,)) + key[1:-_ID_SIZE]
-    return found if is_lane(found) and split_lane(found)[0] in ENDED else None
+    return found if is_lane(found) and split_lane(found)[0] in _COUNTED_BY_LISTING else None
+
+
+@lru_cache(maxsize=1024)
+def heads_lane(queue_name: str) -> bytes:
+    """Return what the ``index`` keys of a queue's jobs in front of their limits begin with."""
+    return HEADS + lane(Status.ENQUEUED, queue_name)[1:]
+
+
+def ticket_key(start: bytes, order: int, ticket: tuple[int, int]) -> bytes:
+    """Return an ``index`` key of a job in front of its limits up to its id; *start*: its lane."""
+    return start + _THREE.pack(order + BIAS, *ticket)
+
+
+def split_ticket_key(key: bytes) -> tuple[int, int, int]:
+    """Return the order, the first part of the ticket and the job id in a key of `HEADS`."""
+    order, first, _, id_ = _FOUR.unpack(key[-_FOUR.size :])
+    return order - BIAS, first, id_
+
+
+def room_prefix(gate: bytes, queue_name: str) -> bytes:
+    """Return what the ``index`` keys of a queue's jobs that wait for a gate begin with."""
+    return HELD + gate + lane(Status.ENQUEUED, queue_name)[1:]
+
+
+def room_key(gate: bytes, queue_name: str, order: int, *, is_front: bool) -> bytes:
+    """Return an ``index`` key of a job that waits for a gate, up to its id."""
+    return b"%b%c%b" % (room_prefix(gate, queue_name), not is_front, _ID.pack(order + BIAS))
+
+
+def opening_key(queue_name: str, opens_at: Instant, gate: bytes = b"") -> bytes:
+    """Return the key of a gate in ``openings``, or what those of an instant begin with."""
+    return lane(Status.ENQUEUED, queue_name)[1:] + _ID.pack(opens_at) + gate
 
 
 def ends_prefix(ended_at: Instant) -> bytes:

@@ -1,0 +1,279 @@
+"""The records of gates, limits and openings in one transaction.
+
+A gate is read when a job needs it, and kept until :meth:`GateTable.flush` writes what has changed;
+so one key of which many jobs pass in a transaction is written once. One that is without jobs is
+deleted, as soon as its rate knows nothing any more that a new one would not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from antq_actors.flow import gates
+from antq_actors.flow.gates import Gate, Limit, Room
+from antq_actors.jobs import instant
+from antq_actors.jobs.state import Status
+from antq_actors.storage.format.encoding import DAMAGES
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.keys import items_with, keys_with
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import lmdb
+
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import GateRef, JobState
+    from antq_actors.storage.lmdb.keys import Tables
+
+LIMIT_BYTES: Final = 8
+"""Of a gate's key, those of its limit."""
+_encode = msgspec.msgpack.Encoder().encode
+_decode_gate = msgspec.msgpack.Decoder(Gate).decode
+_decode_limit = msgspec.msgpack.Decoder(Limit).decode
+
+
+class GateTable:
+    """Reads and writes gates in one transaction; without :meth:`flush` nothing is written."""
+
+    def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
+        self._txn: Any = txn
+        self._gates = tables.further(txn, "gates")
+        self._limits = tables.further(txn, "limits")
+        self._openings = tables.further(txn, "openings")
+        self._stored: dict[bytes, bytes | None] = {}
+        self._found: dict[bytes, Gate] = {}
+        self._found_limits: dict[bytes, Limit | None] = {}
+        self.damaged: set[bytes] = set()
+        """Keys of gates whose records could not be read, so that they have to be counted anew."""
+
+    def gate(self, key: bytes, now: Instant) -> Gate:
+        """Return a gate, a new one if the store has none; the same object each time."""
+        gate = self._found.get(key)
+        if gate is None:
+            stored = self._txn.get(key, db=self._gates)
+            gate = self._decoded(key, stored)
+            self._stored[key] = stored
+            self._found[key] = gate
+            gates.cut(self.limit(key), gate, now)
+        return gate
+
+    def _decoded(self, key: bytes, stored: bytes | None) -> Gate:
+        if stored is None:
+            return Gate()
+        try:
+            return _decode_gate(stored)
+        except DAMAGES:
+            self.damaged.add(key)
+            return Gate()
+
+    def limit(self, key: bytes) -> Limit | None:
+        """Return the limit of the gate with this *key*; None: nothing is known of it."""
+        digest = key[:LIMIT_BYTES]
+        if digest not in self._found_limits:
+            stored = self._txn.get(digest, db=self._limits)
+            try:
+                limit = None if stored is None else _decode_limit(stored)
+            except DAMAGES:  # as long as no node has declared it again
+                limit = None
+            self._found_limits[digest] = limit
+        return self._found_limits[digest]
+
+    def put_limit(self, digest: bytes, limit: Limit) -> None:
+        """Write a limit to the table ``limits``."""
+        self._txn.put(digest, _encode(limit), db=self._limits)
+        self._found_limits[digest] = limit
+
+    def limits(self) -> dict[bytes, Limit]:
+        """Return all limits, by their digests; damaged ones are left out."""
+        found = {key: self.limit(key) for key in keys_with(self._txn, self._limits, b"")}
+        return {key: limit for key, limit in found.items() if limit is not None}
+
+    def keys_of(self, digest: bytes) -> list[bytes]:
+        """Return the keys of the gates of a limit, or of all: *digest* is empty."""
+        stored = set(keys_with(self._txn, self._gates, digest))
+        return sorted(stored.union(key for key in self._found if key.startswith(digest)))
+
+    # ---- openings ---------------------------------------------------------------------------
+
+    def expect(self, key: bytes, room: Room, opens_at: Instant) -> bool:
+        """Write that a gate opens for a room at this time, if nothing earlier is known of it.
+
+        Return whether that is new.
+        """
+        if room.opens_at and room.opens_at <= opens_at:
+            return False
+        self.expect_no_more(key, room)
+        self._txn.put(keys.opening_key(room.queue, opens_at, key), b"", db=self._openings)
+        room.opens_at = opens_at
+        return True
+
+    def expect_no_more(self, key: bytes, room: Room) -> None:
+        """Delete the row of a gate's opening for a room, if it has one."""
+        if room.opens_at:
+            self._txn.delete(keys.opening_key(room.queue, room.opens_at, key), db=self._openings)
+            room.opens_at = 0
+
+    def openings(self, queue_name: str) -> Iterator[tuple[Instant, bytes]]:
+        """Yield when gates open for a queue, and their keys. Do not change them meanwhile."""
+        prefix = keys.opening_key(queue_name, 0)[:-_TIME_BYTES]
+        for key in keys_with(self._txn, self._openings, prefix):
+            at = len(prefix) + _TIME_BYTES
+            yield int.from_bytes(key[len(prefix) : at]), key[at:]
+
+    def delete_opening(self, queue_name: str, opens_at: Instant, key: bytes) -> None:
+        """Delete a row of the table ``openings``."""
+        self._txn.delete(keys.opening_key(queue_name, opens_at, key), db=self._openings)
+
+    # ---- the end of the transaction ----------------------------------------------------------
+
+    def tidy(self, now: Instant) -> None:
+        """Forget the gates that nobody needs any more, or expect the time at which that is so."""
+        for key, gate in list(self._found.items()):
+            if not gates.is_idle(gate):
+                continue
+            forgotten_at = gates.forgotten_at(self.limit(key), gate)
+            if forgotten_at <= now:
+                for room in gate.rooms:
+                    self.expect_no_more(key, room)
+                gate.rooms.clear()
+            elif gate.rooms and not any(room.opens_at for room in gate.rooms):
+                at = forgotten_at + -forgotten_at % instant.SECOND  # with others at once
+                self.expect(key, gate.rooms[0], at)
+
+    def flush(self, now: Instant) -> bool:
+        """Write the gates that have changed; return whether any has."""
+        self.tidy(now)
+        has_changed = False
+        for key, gate in self._found.items():
+            if gate.rooms:
+                _drop_empty_rooms(gate)
+            elif gates.is_idle(gate):
+                has_changed |= bool(self._txn.delete(key, db=self._gates))
+                continue
+            encoded = _encode(gate)
+            if encoded != self._stored[key]:
+                self._txn.put(key, encoded, db=self._gates)
+                has_changed = True
+        self._found.clear()
+        self._found_limits.clear()
+        return has_changed
+
+
+_TIME_BYTES: Final = 8
+
+
+def _drop_empty_rooms(gate: Gate) -> None:
+    if len(gate.rooms) > 1:
+        used = [room for room in gate.rooms if room.waiting or room.head or room.opens_at]
+        gate.rooms = used or gate.rooms[:1]
+
+
+# ---- what the jobs say --------------------------------------------------------------------------
+
+
+class Tally:
+    """What the records of gates should say, counted over the jobs that have limits."""
+
+    def __init__(self) -> None:
+        self.running: dict[bytes, set[int]] = {}
+        self.waiting: dict[tuple[bytes, str], int] = {}
+        self.heads: dict[tuple[bytes, str], int] = {}
+        self.front: dict[tuple[bytes, str], int] = {}
+        """The priorities of the jobs in front."""
+
+    def add(self, id_: int, state: JobState, refs: Sequence[GateRef]) -> None:
+        """Count a job that passes these gates."""
+        if state.status is Status.RUNNING:
+            for ref in refs:
+                self.running.setdefault(ref.gate, set()).add(id_)
+        if state.status is not Status.ENQUEUED or state.limited is None:
+            return
+        for ref in refs:
+            place = ref.gate, state.queue_name
+            if ref.gate == state.limited.gate:
+                self.waiting[place] = self.waiting.get(place, 0) + 1
+                return
+            self.heads[place] = id_
+            self.front[place] = state.priority
+
+    def keys(self) -> set[bytes]:
+        """Return the keys of the gates that any job uses."""
+        return {*self.running, *(gate for gate, _ in (*self.waiting, *self.heads))}
+
+    def correct(self, key: bytes, gate: Gate) -> None:
+        """Write into *gate* what was counted; what else it knows stays."""
+        running = self.running.get(key, set())
+        gate.running = len(running)
+        gate.holders = sorted(running)[: gates.MOST_HOLDERS]
+        for of_gate, queue_name in {*self.waiting, *self.heads}:
+            if of_gate == key:
+                gate.room(queue_name)
+        for room in gate.rooms:
+            place = key, room.queue
+            room.waiting = self.waiting.get(place, 0)
+            room.head = self.heads.get(place, 0)
+            room.priority = self.front.get(place, 0)
+            room.is_front = False
+
+    def findings(self, key: bytes, gate: Gate) -> Iterator[str]:
+        """Yield what is wrong with the record of a gate."""
+        name = key.hex() if gate.key is None else f"{key.hex()} ({gate.key})"
+        running = self.running.get(key, set())
+        if gate.running != len(running):
+            yield f"gates: {len(running)} jobs of {name} run, but {gate.running} are counted"
+        if not running.issuperset(gate.holders):
+            yield f"gates: {name} names jobs that do not run"
+        rooms = {room.queue: room for room in gate.rooms}
+        places = [queue for of_gate, queue in {*self.waiting, *self.heads} if of_gate == key]
+        for queue_name in sorted({*rooms, *places}):
+            room = rooms.get(queue_name, Room(queue_name))
+            waiting = self.waiting.get((key, queue_name), 0)
+            if room.waiting != waiting:
+                yield (
+                    f"gates: {waiting} jobs of {queue_name} wait for {name}, but {room.waiting}"
+                    " are counted"
+                )
+            head = self.heads.get((key, queue_name), 0)
+            if room.head != head:
+                yield (
+                    f"gates: job {head or 'none'} of {queue_name} is in front of {name}, but"
+                    f" {room.head or 'none'} is noted"
+                )
+
+
+def verify_gates(txn: lmdb.Transaction, tables: Tables, tally: Tally) -> Iterator[str]:
+    """Yield what is wrong with the tables of gates and openings, given what the jobs say."""
+    table = tables.further(txn, "gates")
+    found: dict[bytes, Gate] = {}
+    for key, stored in items_with(txn, table, b""):
+        try:
+            found[key] = _decode_gate(stored)
+        except DAMAGES as error:
+            yield f"gates: the record of {key.hex()} is damaged: {error}"
+            found[key] = Gate()
+    for key in sorted({*found, *tally.keys()}):
+        yield from tally.findings(key, found.get(key, Gate()))
+    expected = {
+        keys.opening_key(room.queue, room.opens_at, key)
+        for key, gate in found.items()
+        for room in gate.rooms
+        if room.opens_at
+    }
+    stored_openings = set(keys_with(txn, tables.further(txn, "openings"), b""))
+    for each in sorted(expected ^ stored_openings):
+        what = "is missing" if each in expected else "belongs to no gate"
+        yield f"openings: {each!r} {what}"
+
+
+def damaged_gates(txn: lmdb.Transaction, tables: Tables) -> list[bytes]:
+    """Return the keys of gates whose records cannot be read."""
+    found = []
+    for key, stored in items_with(txn, tables.further(txn, "gates"), b""):
+        try:
+            _decode_gate(stored)
+        except DAMAGES:
+            found.append(key)
+    return found

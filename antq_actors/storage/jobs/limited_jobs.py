@@ -1,0 +1,414 @@
+"""Jobs with limits: where they wait, which of them is next, and when one runs or leaves.
+
+A job passes its gates in order. At each, the first of a queue is in front; the others wait in the
+room of that queue, and so does the first while the gate is closed. In front of all its gates a job
+is in its queue's lane of heads, and only there does a claim see it. So of a thousand jobs with one
+key a claim looks at one, however long the others wait; and since a job draws its ticket when it
+comes there, keys take turns with each other and with jobs without limits.
+
+Every change of a job with limits goes through :class:`LimitedJobs`, which counts it in its gates
+and lets the next one of their rooms come to the front.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from msgspec.structs import replace
+
+from antq_actors.errors import DamagedRecord, JobNotFound
+from antq_actors.flow import gates
+from antq_actors.jobs import lifecycle
+from antq_actors.jobs.state import GateRef, Limited, Status
+from antq_actors.storage.format import encoding
+from antq_actors.storage.jobs.gates import GateTable, Tally
+from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.keys import keys_with
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    import lmdb
+
+    from antq_actors.flow.gates import Gate, Room
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.state import ErrorEntry, JobState, NewJob
+    from antq_actors.storage.format.encoding import JobRecord
+    from antq_actors.storage.jobs.meta import Meta
+    from antq_actors.storage.jobs.table import JobEntries
+    from antq_actors.storage.lmdb.keys import Tables
+
+NEXT_TICKET: Final = b"next:ticket"
+NOWHERE: Final = Limited()
+"""Of a job with limits that does not wait for them: it runs, is scheduled, or has ended."""
+
+_ENQUEUED: Final = Status.ENQUEUED
+_RUNNING: Final = Status.RUNNING
+
+
+class LimitedJobs:
+    """Changes jobs with limits, and keeps their gates, in one LMDB write transaction.
+
+    *read_waiting*: reads the record of an enqueued job, or mends the store and returns None.
+    *mark_damaged*: fails a job whose records disagree. *next_id*: returns the id of the next new
+    job. *due* gets the queues that have a new head.
+    """
+
+    def __init__(
+        self,
+        txn: lmdb.Transaction,
+        tables: Tables,
+        jobs: JobEntries,
+        meta: Meta,
+        *,
+        due: set[str],
+        read_waiting: Callable[[int, Instant], JobRecord | None],
+        mark_damaged: Callable[[int, str, Instant], object],
+        next_id: Callable[[], int],
+    ) -> None:
+        self._txn = txn
+        self._tables = tables
+        self._jobs = jobs
+        self._meta = meta
+        self._due = due
+        self._read_waiting = read_waiting
+        self._mark_damaged = mark_damaged
+        self._next_id = next_id
+        self._next_ticket: int | None = None
+        self._limited_queues: set[str] = set()
+        """Known to be marked as having had jobs with limits."""
+        self._touched: list[bytes] = []
+        """Keys of gates that another job may be in front of now."""
+        self._now: Instant = 0
+        self.table = GateTable(txn, tables)
+
+    # ---- a job comes, changes, goes -------------------------------------------------------------
+
+    def arrive(self, id_: int, new: NewJob, now: Instant) -> JobState:
+        """Return the state to store of a new job; call :meth:`promote` when it is stored."""
+        state = new.state
+        keys.lane(_ENQUEUED, state.queue_name)  # refuses a name that no key can hold
+        refs = () if new.spec.flow is None else new.spec.flow.gates
+        if state.status is not _ENQUEUED:
+            return replace(state, limited=NOWHERE)
+        for key in new.keys:
+            if key.key is not None:
+                self.table.gate(key.gate, now).key = key.text
+        return self._enqueued(id_, state, refs, now)
+
+    def move(
+        self,
+        id_: int,
+        record: JobRecord,
+        state: JobState,
+        error: ErrorEntry | None = None,
+        *,
+        now: Instant,
+    ) -> None:
+        """Write a job's new state, as :meth:`JobEntries.move` does, and what follows for others."""
+        refs = self.refs(id_, record)
+        self._leave(id_, record.state, refs, now)
+        if state.status is _ENQUEUED:
+            came_back = record.state.status is _RUNNING
+            state = self._enqueued(id_, state, refs, now, is_front=came_back)
+        else:
+            state = replace(state, limited=NOWHERE)
+        if state.status is _RUNNING:
+            for ref in refs:
+                self._start(id_, ref, now)
+        self._jobs.move(id_, record, state, error)
+        self.promote(now)
+
+    def remove(self, id_: int, record: JobRecord, *, now: Instant) -> None:
+        """Delete a job, as :meth:`JobEntries.remove` does, and let others come to the front."""
+        self._leave(id_, record.state, self.refs(id_, record), now)
+        self._jobs.remove(id_, record)
+        self.promote(now)
+
+    def refs(self, id_: int, record: JobRecord) -> tuple[GateRef, ...]:
+        """Return the gates that a job passes. Raises DamagedRecord."""
+        spec = record.spec or self._jobs.large_spec(id_)
+        flow = encoding.decode_spec(encoding.contents(spec)).flow
+        return () if flow is None else flow.gates
+
+    # ---- the claim ------------------------------------------------------------------------------
+
+    def first_head(self, queue_name: str) -> bytes | None:
+        """Read the ``index`` key of the first job of a queue that is in front of its limits."""
+        return next(keys_with(self._txn, self._tables.index, keys.heads_lane(queue_name)), None)
+
+    def admits(self, id_: int, record: JobRecord, now: Instant) -> bool:
+        """Return whether a job that is due may run now; else let it wait where it has to."""
+        state, refs = record.state, self.refs(id_, record)
+        for ref in refs:
+            gate = self.table.gate(ref.gate, now)
+            room = gate.room(state.queue_name)
+            if room.head not in (0, id_) or self._closed(ref, gate, now) is not None:
+                break
+        else:
+            return True
+        if state.status is _ENQUEUED:
+            self._step_back(id_, record, refs, ref, now)
+        else:
+            self.move(id_, record, lifecycle.come_due(state, now=now), now=now)
+        self.promote(now)
+        return False
+
+    def _step_back(
+        self,
+        id_: int,
+        record: JobRecord,
+        refs: tuple[GateRef, ...],
+        closed: GateRef,
+        now: Instant,
+    ) -> None:
+        """Let a job at the head of its queue's lane wait for a gate that is *closed* meanwhile."""
+        state = record.state
+        gate = self.table.gate(closed.gate, now)
+        is_front = gate.room(state.queue_name).is_front
+        self._give_up(id_, state.queue_name, refs[refs.index(closed) :], now)
+        after = self._wait(state, closed, gate, now, is_front=is_front)
+        self._jobs.relocate(id_, record, after)
+
+    def open_due(self, queue_name: str, now: Instant, limit: int) -> None:
+        """Let jobs come to the front of gates that have opened by time, at most *limit* gates."""
+        found: list[tuple[Instant, bytes]] = []
+        for opens_at, key in self.table.openings(queue_name):
+            if opens_at > now or len(found) >= limit:
+                break
+            found.append((opens_at, key))
+        for opens_at, key in found:
+            gate = self.table.gate(key, now)
+            room = gate.room(queue_name)
+            if room.opens_at == opens_at:
+                self.table.expect_no_more(key, room)
+            else:
+                self.table.delete_opening(queue_name, opens_at, key)
+            self._touched.append(key)
+        self.promote(now)
+
+    def look_again(self, digest: bytes, now: Instant) -> None:
+        """Let jobs come to the front of a limit that has changed, at all its gates."""
+        self._touched += self.table.keys_of(digest)
+        self.promote(now)
+
+    def next_opening(self, queue_name: str, now: Instant) -> Instant | None:
+        """Read when the next gate opens for a queue by time alone; None: none does."""
+        self.table.tidy(now)
+        return next((opens_at for opens_at, _ in self.table.openings(queue_name)), None)
+
+    # ---- in front, and in rooms -----------------------------------------------------------------
+
+    def _enqueued(
+        self,
+        id_: int,
+        state: JobState,
+        refs: Iterable[GateRef],
+        now: Instant,
+        *,
+        is_front: bool = False,
+    ) -> JobState:
+        """Return the state of a job that comes to these gates: in front of all, or in a room."""
+        queue_name, priority = state.queue_name, state.priority
+        self._note_limited(queue_name)
+        for ref in refs:
+            gate = self.table.gate(ref.gate, now)
+            room = gate.room(queue_name)
+            closed = self._closed(ref, gate, now)
+            if closed is None and room.head:
+                if gates.goes_before(is_front, priority, room):
+                    self._swap_out(room.head, ref.gate, now)
+                else:
+                    return self._wait(state, ref, gate, now, is_front=is_front)
+            elif closed is not None or (room.waiting and not is_front):
+                return self._wait(state, ref, gate, now, is_front=is_front)
+            room.head, room.priority, room.is_front = id_, priority, is_front
+        self._due.add(queue_name)
+        return replace(state, limited=Limited(ticket=self._draw()))
+
+    def _wait(
+        self, state: JobState, ref: GateRef, gate: Gate, now: Instant, *, is_front: bool
+    ) -> JobState:
+        """Return the state of a job that comes to the room of a gate."""
+        room = gate.room(state.queue_name)
+        room.waiting += 1
+        closed = self._closed(ref, gate, now)
+        if closed is None and not room.head:
+            self._touched.append(ref.gate)
+        elif closed is not None and closed.opens_at is not None:
+            self._expect(ref.gate, room, closed.opens_at)
+        return replace(state, limited=Limited(ref.gate, is_front))
+
+    def _expect(self, key: bytes, room: Room, opens_at: Instant) -> None:
+        if self.table.expect(key, room, opens_at):
+            self._due.add(room.queue)  # so that it knows when to claim next
+
+    def _swap_out(self, id_: int, key: bytes, now: Instant) -> None:
+        """Let the job in front of a gate wait for it, as another one goes before it."""
+        found = self._read(id_, key, now)
+        if found is None:
+            return
+        record, refs, at = found
+        state = record.state
+        gate = self.table.gate(key, now)
+        room = gate.room(state.queue_name)
+        is_front = room.is_front
+        if state.limited is not None and state.limited.gate is not None:
+            later = self.table.gate(state.limited.gate, now).room(state.queue_name)
+            later.waiting = max(0, later.waiting - 1)
+        self._give_up(id_, state.queue_name, refs[at:], now)
+        after = self._wait(state, refs[at], gate, now, is_front=is_front)
+        self._relocate(id_, record, after, now)
+
+    def _read(
+        self, id_: int, key: bytes, now: Instant
+    ) -> tuple[JobRecord, tuple[GateRef, ...], int] | None:
+        """Read an enqueued job, its gates, and which of them is that with this *key*.
+
+        None: it was damaged, so it has failed, and all gates have been counted anew.
+        """
+        record = self._read_waiting(id_, now)
+        if record is None:
+            return None
+        try:
+            refs = self.refs(id_, record)
+        except DamagedRecord as damage:
+            self._fail(id_, str(damage), now)
+            return None
+        for at, ref in enumerate(refs):
+            if ref.gate == key and record.state.limited is not None:
+                return record, refs, at
+        self._fail(id_, "its record says nothing of a limit for which it waits", now)
+        return None
+
+    def _relocate(self, id_: int, record: JobRecord, state: JobState, now: Instant) -> None:
+        try:
+            self._jobs.relocate(id_, record, state)
+        except DamagedRecord as damage:
+            self._fail(id_, str(damage), now)
+
+    def _fail(self, id_: int, why: str, now: Instant) -> None:
+        with suppress(JobNotFound):
+            self._mark_damaged(id_, why, now)
+
+    def _leave(self, id_: int, state: JobState, refs: tuple[GateRef, ...], now: Instant) -> None:
+        """Count that a job leaves the places that it has at its gates."""
+        if state.status is _RUNNING:
+            for ref in refs:
+                gates.release(self.table.gate(ref.gate, now), id_)
+                self._touched.append(ref.gate)
+        elif state.status is _ENQUEUED and state.limited is not None:
+            if state.limited.gate is not None:
+                room = self.table.gate(state.limited.gate, now).room(state.queue_name)
+                room.waiting = max(0, room.waiting - 1)
+            self._give_up(id_, state.queue_name, refs, now)
+
+    def _give_up(self, id_: int, queue_name: str, refs: Iterable[GateRef], now: Instant) -> None:
+        """Count that a job is no more in front of these gates."""
+        for ref in refs:
+            room = self.table.gate(ref.gate, now).room(queue_name)
+            if room.head == id_:
+                room.head = 0
+                self._touched.append(ref.gate)
+
+    def _start(self, id_: int, ref: GateRef, now: Instant) -> None:
+        gate = self.table.gate(ref.gate, now)
+        gates.take(self.table.limit(ref.gate), gate, id_, now, ref.weight)
+        self._touched.append(ref.gate)
+
+    def _closed(self, ref: GateRef, gate: Gate, now: Instant) -> gates.Closed | None:
+        return gates.closed_by(self.table.limit(ref.gate), gate, now, ref.weight)
+
+    def promote(self, now: Instant) -> None:
+        """Let the next jobs come to the front of gates where places have become free."""
+        self._now = now
+        if self.table.damaged:
+            self.count_anew(now)
+        while self._touched:
+            key = self._touched.pop()
+            gate = self.table.gate(key, now)
+            for room in list(gate.rooms):
+                if room.waiting and not room.head:
+                    self._fill(key, gate, room, now)
+
+    def _fill(self, key: bytes, gate: Gate, room: Room, now: Instant) -> None:
+        """Let the first job of a room come to the front of its gate, if that is open for it."""
+        closed = self._closed(GateRef(key), gate, now)
+        if closed is not None:
+            if closed.opens_at is not None:
+                self._expect(key, room, closed.opens_at)
+            return
+        prefix = keys.room_prefix(key, room.queue)
+        first = next(keys_with(self._txn, self._tables.index, prefix), None)
+        if first is None:
+            self.count_anew(now)
+            return
+        id_ = keys.id_at_end(first)
+        found = self._read(id_, key, now)
+        if found is None:
+            return
+        record, refs, at = found
+        closed = self._closed(refs[at], gate, now)
+        if closed is not None:  # for one of this weight
+            if closed.opens_at is not None:
+                self._expect(key, room, closed.opens_at)
+            return
+        limited = record.state.limited
+        room.waiting -= 1
+        room.head, room.priority = id_, record.state.priority
+        room.is_front = limited is not None and limited.is_front
+        after = self._enqueued(id_, record.state, refs[at + 1 :], now)
+        self._relocate(id_, record, after, now)
+
+    # ---- for the end of the transaction ---------------------------------------------------------
+
+    def _draw(self) -> tuple[int, int]:
+        """Return a ticket behind all others, and behind all jobs that the store has."""
+        number = self._next_ticket
+        if number is None:
+            number = self._meta.counter(NEXT_TICKET)
+        self._next_ticket = number + 1
+        return self._next_id(), number
+
+    def _note_limited(self, queue_name: str) -> None:
+        if queue_name not in self._limited_queues:
+            self._limited_queues.add(queue_name)
+            if not self._meta.is_limited(queue_name):
+                self._meta.set_limited(queue_name)
+
+    def flush(self) -> bool:
+        """Write the gates and the next ticket; return whether anything has changed."""
+        if self._next_ticket is not None:
+            self._meta.set_counter(NEXT_TICKET, self._next_ticket)
+            self._next_ticket = None
+        return self.table.flush(self._now)
+
+    # ---- after damage ---------------------------------------------------------------------------
+
+    def count_anew(self, now: Instant) -> None:
+        """Correct all gates by what the jobs say, and let the next ones come to the front.
+
+        It reads every job with limits that waits or runs: only for a store that was damaged.
+        """
+        tally = Tally()
+        for queue_name in self._meta.limited():
+            self._count(tally, queue_name)
+        self.table.damaged.clear()
+        for key in {*self.table.keys_of(b""), *tally.keys()}:
+            tally.correct(key, self.table.gate(key, now))
+            self._touched.append(key)
+        self.table.damaged.clear()
+        self.promote(now)
+
+    def _count(self, tally: Tally, queue_name: str) -> None:
+        index, waiting = self._tables.index, keys.lane(_ENQUEUED, queue_name)
+        for lane in (keys.lane(_RUNNING, queue_name), keys.listing_lane(waiting)):
+            for key in list(keys_with(self._txn, index, lane)):
+                id_ = keys.id_at_end(key)
+                try:
+                    record = self._jobs.record(id_)
+                    if record is not None and record.state.limited is not None:
+                        tally.add(id_, record.state, self.refs(id_, record))
+                except DamagedRecord:
+                    continue  # it is found where it is needed
