@@ -314,10 +314,10 @@ class QueueState:
             and (standing is None or standing.limit <= free)  # else it has become too large
             and (self.stored == len(self.unsent) or (not is_awaited and self._can_hold()))
         ):
-            if standing is not None and standing.limit < limit:
-                standing.limit = limit  # slots have become free since it was left
+            if standing is not None:  # slots may have become free since it was left
+                standing.limit = max(standing.limit, limit)
             return None
-        unsent = self.unsent[self.stored :] if self.stored else self.unsent
+        unsent = self.unsent[self.stored :]
         self.in_flight = request = FetchRequest(unsent, limit, standing)
         self.unsent = []
         self.stored = 0

@@ -257,8 +257,7 @@ class JobStoreModel(RuleBasedStateMachine):
         """
         if limit and node in self.isolated:
             job, since = self.isolated[node]
-            now = self.jobs.get(job.id)
-            runs = now is not None and now.state == job.state
+            runs = self.runs(job.id, job.state.execution)  # also one that is being cancelled
             if runs and since <= self.now < since + ISOLATION_MICROSECONDS:
                 return [], since + ISOLATION_MICROSECONDS
         if due and due[0].state.isolated:
