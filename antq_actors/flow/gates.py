@@ -97,6 +97,16 @@ class Limit(msgspec.Struct, array_like=True):
     is_paused: bool = False
 
 
+def copy_of(limit: Limit) -> Limit:
+    """Return a limit that can be changed without changing this one."""
+    return Limit(limit.rule, limit.numbers, limit.closed_until, limit.is_paused)
+
+
+def waiting_in(gate: Gate) -> int:
+    """Return how many jobs wait at a gate, those in front of it included."""
+    return sum(room.waiting + bool(room.head) for room in gate.rooms)
+
+
 class Closed(NamedTuple):
     """Why a gate is closed."""
 
@@ -210,8 +220,12 @@ def take(limit: Limit | None, gate: Gate, id_: int, now: Instant, weight: int = 
     if len(gate.holders) < MOST_HOLDERS:
         gate.holders.append(id_)
     rate = rate_of(limit, gate)
-    if rate is None:
-        return
+    if rate is not None:
+        count_starts(rate, gate, now, weight)
+
+
+def count_starts(rate: RateRule, gate: Gate, now: Instant, weight: int) -> None:
+    """Count in *gate* so many starts at its rate."""
     if rate.fixed:
         window = now // rate.per
         if not 0 <= gate.window - window <= 1:
@@ -219,6 +233,28 @@ def take(limit: Limit | None, gate: Gate, id_: int, now: Instant, weight: int = 
         gate.used += weight
     else:
         gate.full_at = max(gate.full_at, now * _NANOSECONDS) + weight * share(rate)
+
+
+def starts_left(rate: RateRule, gate: Gate, now: Instant) -> int:
+    """Return how many jobs may start at once now at the rate of a gate."""
+    if rate.fixed:
+        is_current = 0 <= gate.window - now // rate.per <= 1
+        return max(0, rate.limit - gate.used) if is_current else rate.limit
+    ahead = max(0, gate.full_at - now * _NANOSECONDS)
+    return max(0, rate.burst - -(-ahead // share(rate)))
+
+
+def rescale(gate: Gate, old: RateRule | None, new: RateRule | None, now: Instant) -> None:
+    """Keep in *gate* the starts that it has counted, now that its rate is another one."""
+    if new is None or old is None or old.fixed is not new.fixed:
+        gate.full_at = gate.window = gate.used = 0
+    elif new.fixed:
+        is_current = 0 <= gate.window - now // old.per <= 1
+        gate.window, gate.used = now // new.per, gate.used if is_current else 0
+    else:
+        at = now * _NANOSECONDS
+        ahead = max(0, gate.full_at - at)
+        gate.full_at = at + -(-ahead * share(new) // share(old))
 
 
 def release(gate: Gate, id_: int) -> None:

@@ -7,14 +7,15 @@ from support.stored_jobs import Store, a_new_job, gate
 
 from antq_actors.errors import NotCancellable, NotRetryable
 from antq_actors.flow import gates
-from antq_actors.flow.limits import ConcurrencyRule, LimitRule
+from antq_actors.flow.limits import ConcurrencyRule, LimitRule, RateRule
 from antq_actors.jobs.outcome import Completed, Failed, GivenBack, Snoozed
 from antq_actors.jobs.state import ENDED, Status
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs.gates import GateTable
 from antq_actors.storage.lmdb.open_stores import open_environment
 
-LIMITS = {"account": 1, "proxy": 2, "socket": 3, "endless": None}
+LIMITS = {"account": 1, "proxy": 2, "socket": 3, "endless": None, "slow": None}
+RATE = RateRule(2, 40)
 OUTCOMES = (
     Completed(),
     Failed("no", None, 0.0),
@@ -38,6 +39,7 @@ class Walk:
             for name, n in LIMITS.items()
             if n
         ]
+        rules.append(LimitRule("slow", keyed=False, rate=RATE))
         store.declare_limits(rules, replace=True, now=self.now)
 
     def step(self):
@@ -51,7 +53,9 @@ class Walk:
         found = []
         if self.random.random() < 0.7:
             found.append(("account", self.random.randrange(3)))
-        found += [name for name in ("endless", "proxy", "socket") if self.random.random() < 0.4]
+        found += [
+            name for name in ("endless", "proxy", "slow", "socket") if self.random.random() < 0.4
+        ]
         return found
 
     def insert(self):
@@ -131,8 +135,11 @@ class Walk:
                 found = table.gate(key, self.now)
                 room = found.room(queue_name)
                 assert room.waiting == len(ids)
-                is_open = gates.closed_by(table.limit(key), found, self.now) is None
-                assert room.head or not is_open, (key.hex(), ids)
+                closed = gates.closed_by(table.limit(key), found, self.now)
+                if closed is None:
+                    assert room.head or 0 < room.opens_at <= self.now, (key.hex(), ids)
+                elif closed.opens_at is not None:
+                    assert room.head or room.opens_at, (key.hex(), ids)
 
         self.store.env.read(look)
 

@@ -13,11 +13,12 @@ import msgspec
 
 from antq_actors.flow import gates
 from antq_actors.flow.gates import Gate, Limit, Room
+from antq_actors.flow.limits import gate_id
 from antq_actors.jobs import instant
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format.encoding import DAMAGES
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import items_with, keys_with
+from antq_actors.storage.lmdb.keys import items_before, items_with, keys_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,6 +36,11 @@ _decode_gate = msgspec.msgpack.Decoder(Gate).decode
 _decode_limit = msgspec.msgpack.Decoder(Limit).decode
 
 
+def limit_digest(name: str) -> bytes:
+    """Return the key of a limit in the table ``limits``, with which those of its gates begin."""
+    return gate_id(name, None)[:LIMIT_BYTES]
+
+
 class GateTable:
     """Reads and writes gates in one transaction; without :meth:`flush` nothing is written."""
 
@@ -46,6 +52,8 @@ class GateTable:
         self._stored: dict[bytes, bytes | None] = {}
         self._found: dict[bytes, Gate] = {}
         self._found_limits: dict[bytes, Limit | None] = {}
+        self._now: Instant = 0
+        """The last time that was passed in."""
         self.damaged: set[bytes] = set()
         """Keys of gates whose records could not be read, so that they have to be counted anew."""
 
@@ -58,6 +66,7 @@ class GateTable:
             self._stored[key] = stored
             self._found[key] = gate
             gates.cut(self.limit(key), gate, now)
+            self._now = max(self._now, now)
         return gate
 
     def _decoded(self, key: bytes, stored: bytes | None) -> Gate:
@@ -123,6 +132,15 @@ class GateTable:
             at = len(prefix) + _TIME_BYTES
             yield int.from_bytes(key[len(prefix) : at]), key[at:]
 
+    def last_opening(self, queue_name: str) -> tuple[Instant, bytes] | None:
+        """Read when the last of a queue's gates opens, and its key."""
+        prefix = keys.opening_key(queue_name, 0)[:-_TIME_BYTES]
+        end = keys.lane_end(prefix)
+        for key, _ in items_before(self._txn, self._openings, prefix, end):
+            at = len(prefix) + _TIME_BYTES
+            return int.from_bytes(key[len(prefix) : at]), key[at:]
+        return None
+
     def delete_opening(self, queue_name: str, opens_at: Instant, key: bytes) -> None:
         """Delete a row of the table ``openings``."""
         self._txn.delete(keys.opening_key(queue_name, opens_at, key), db=self._openings)
@@ -138,21 +156,19 @@ class GateTable:
             if forgotten_at <= now:
                 for room in gate.rooms:
                     self.expect_no_more(key, room)
-                gate.rooms.clear()
             elif gate.rooms and not any(room.opens_at for room in gate.rooms):
                 at = forgotten_at + -forgotten_at % instant.SECOND  # with others at once
                 self.expect(key, gate.rooms[0], at)
 
-    def flush(self, now: Instant) -> bool:
+    def flush(self) -> bool:
         """Write the gates that have changed; return whether any has."""
-        self.tidy(now)
+        self.tidy(self._now)
         has_changed = False
         for key, gate in self._found.items():
-            if gate.rooms:
-                _drop_empty_rooms(gate)
-            elif gates.is_idle(gate):
+            if self._is_over(key, gate, self._now):
                 has_changed |= bool(self._txn.delete(key, db=self._gates))
                 continue
+            _drop_empty_rooms(gate)
             encoded = _encode(gate)
             if encoded != self._stored[key]:
                 self._txn.put(key, encoded, db=self._gates)
@@ -160,6 +176,9 @@ class GateTable:
         self._found.clear()
         self._found_limits.clear()
         return has_changed
+
+    def _is_over(self, key: bytes, gate: Gate, now: Instant) -> bool:
+        return gates.is_idle(gate) and gates.forgotten_at(self.limit(key), gate) <= now
 
 
 _TIME_BYTES: Final = 8

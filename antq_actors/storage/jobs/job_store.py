@@ -31,6 +31,7 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone
 from antq_actors.storage.jobs import meta
 from antq_actors.storage.jobs.limit_verbs import LimitVerbs
+from antq_actors.storage.jobs.meta import NO_LIMITS
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.table import Places, add_row, places_of
 from antq_actors.storage.jobs.writer import log_findings
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry, JobSpec, NewJob
     from antq_actors.storage.format.records import ImportedJob, Settlement
+    from antq_actors.storage.jobs.meta import QueueLimits
     from antq_actors.storage.lmdb.environment import Environment
     from antq_actors.storage.lmdb.keys import Tables
 
@@ -173,9 +175,13 @@ class JobStore(LimitVerbs):
         if judge.claim_hold(queue_name, is_paused=is_paused, isolated=isolated) is not None:
             until = None if isolated is None else isolated.until
             return Claim([], until, concurrency, cancelled)
-        is_limited = self._meta.is_limited(queue_name)
-        claim = self._claim_limited if is_limited else self._claim
-        jobs, next_due = claim(bulk, queue_name, node=node, limit=limit, now=now)
+        limits = self._meta.queue_limits(queue_name)
+        if limits is NO_LIMITS:
+            jobs, next_due = self._claim(bulk, queue_name, node=node, limit=limit, now=now)
+        else:
+            jobs, next_due = self._claim_within(
+                limits, bulk, queue_name, node=node, limit=limit, now=now
+            )
         return Claim(jobs, next_due, concurrency, cancelled)
 
     def _complete_together(
@@ -229,6 +235,36 @@ class JobStore(LimitVerbs):
             # Else some were damaged, or are not there any more: then it has to look again.
             if limit - len(claimed) == free - len(due) and (next_due is None or next_due > now):
                 return claimed, next_due
+
+    def _claim_within(
+        self,
+        limits: QueueLimits,
+        bulk: BulkUpdate,
+        queue_name: str,
+        *,
+        node: int,
+        limit: int,
+        now: Instant,
+    ) -> tuple[list[StoredJob], Instant | None]:
+        """Do what :meth:`_claim` does, for no more jobs than the *limits* of the queue let run."""
+        most, opens_at = limit, None
+        if limits.concurrency is not None:
+            running = self._jobs.count(keys.lane(_RUNNING, queue_name))
+            most = min(most, max(0, limits.concurrency - running))
+        if limits.rate is not None:
+            left, opens_at = self.rate_left(limits.rate, now)
+            most = min(most, left)
+        claim = self._claim_limited if limits.has_jobs else self._claim
+        jobs, next_due = claim(bulk, queue_name, node=node, limit=most, now=now)
+        if limits.rate is not None and jobs:
+            left, opens_at = self.count_starts(limits.rate, len(jobs), now)
+        if len(jobs) < most or most == limit:
+            return jobs, next_due
+        if limits.rate is None or left:
+            return jobs, None  # the end of a job opens it
+        if opens_at is None or self._jobs.count(keys.lane(_ENQUEUED, queue_name)):
+            return jobs, opens_at
+        return jobs, None if next_due is None else max(next_due, opens_at)
 
     def _claim_limited(
         self, bulk: BulkUpdate, queue_name: str, *, node: int, limit: int, now: Instant

@@ -4,47 +4,233 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from antq_actors.flow.gates import Limit
-from antq_actors.flow.limits import gate_id
+from msgspec.structs import replace
+
+from antq_actors.errors import AntqError
+from antq_actors.flow import gates
+from antq_actors.flow.gates import NO_NUMBERS, Limit, Numbers
+from antq_actors.flow.limits import check_numbers, gate_id
 from antq_actors.jobs import instant
-from antq_actors.storage.jobs.gates import LIMIT_BYTES
+from antq_actors.storage.jobs.gates import limit_digest
+from antq_actors.storage.jobs.limit_reader import known_limit
 from antq_actors.storage.jobs.writer import JobWriter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from antq_actors.flow.limits import LimitRule
+    from antq_actors.flow.gates import Gate
+    from antq_actors.flow.limits import GateKey, LimitKind, LimitRule
     from antq_actors.jobs.instant import Instant
 
 
-def limit_digest(name: str) -> bytes:
-    """Return the key of a limit in the table ``limits``, with which those of its gates begin."""
-    return gate_id(name, None)[:LIMIT_BYTES]
+class LimitValueError(AntqError, ValueError):
+    """Numbers that a limit cannot have."""
 
 
 class LimitVerbs(JobWriter):
-    """Changes limits, in one LMDB write transaction."""
+    """Changes limits, in one LMDB write transaction; what they let start may start at once."""
+
+    # ---- what the code declares -----------------------------------------------------------
 
     def declare_limits(
         self, rules: Sequence[LimitRule], *, replace: bool, now: Instant | None = None
     ) -> None:
         """Store what the code says of limits; unless *replace*, only of those not known yet.
 
-        Numbers that were set at runtime stay beside it.
+        What was set at runtime stays beside it.
         """
         at = instant.now() if now is None else now
-        table = self.limited.table
         for rule in rules:
             digest = limit_digest(rule.name)
-            known = table.limit(digest)
+            known = self.limited.table.limit(digest)
             if known is None:
-                self._change_limit(digest, Limit(rule), at)
+                self._put_limit(digest, Limit(rule), at)
             elif replace and known.rule != rule:
                 changed = Limit(rule, known.numbers, known.closed_until, known.is_paused)
-                self._change_limit(digest, changed, at)
+                self._put_limit(digest, changed, at)
 
-    def _change_limit(self, digest: bytes, limit: Limit, now: Instant) -> None:
-        """Write a limit, and let jobs come to the front where it lets them."""
-        self.limited.table.put_limit(digest, limit)
-        self.limited.look_again(digest, now)
+    def declare_queue(
+        self,
+        queue_name: str,
+        global_concurrency: int | None,
+        rate: LimitRule | None,
+        *,
+        now: Instant | None = None,
+    ) -> None:
+        """Store what the code says of a queue: how many of its jobs may run at once on all nodes,
+        and at which rate they may start. What was set at runtime stays beside it.
+        """
+        if rate is not None:
+            self.declare_limits([rate], replace=True, now=now)
+        found = self._meta.queue_limits(queue_name)
+        name = None if rate is None else rate.name
+        changed = replace(found, declared=global_concurrency, rate=name)
+        if changed != found:
+            self._meta.set_queue_limits(queue_name, changed)
+            self.due.add(queue_name)
+
+    # ---- what is set at runtime -----------------------------------------------------------
+
+    def set_global_concurrency(self, queue_name: str, n: int | None) -> None:
+        """Store how many jobs of a queue may run at once on all nodes; None: any number."""
+        found = self._meta.queue_limits(queue_name)
+        self._meta.set_queue_limits(queue_name, replace(found, is_set=True, number=n))
+        self.due.add(queue_name)
+
+    def set_limit(
+        self,
+        name: str,
+        key: GateKey | None,
+        *,
+        kind: LimitKind | None = None,
+        limit: int | None = None,
+        per: int | None = None,
+        burst: int | None = None,
+        now: Instant,
+    ) -> None:
+        """Set numbers of a limit, at one key or at all that have none of their own.
+
+        Raises UnknownLimit, and a ValueError for numbers that it cannot have.
+        """
+        found = known_limit(self.limited.table, name)
+        kind = _kind(found, kind, limit, per, burst)
+        gate = None if key is None else self._gate_of(key, now)
+        old = found.numbers if gate is None else gate.numbers
+        if kind == "concurrency":
+            numbers = replace(old, concurrency=limit)
+        else:
+            given = {"limit": limit, "per": per, "burst": burst}
+            numbers = replace(old, **{key: n for key, n in given.items() if n is not None})
+        self._set_numbers(found, key, numbers, now)
+
+    def reset_limit(self, name: str, key: GateKey | None, now: Instant) -> None:
+        """Forget the numbers that were set for a limit, at one key or for all. Raises UnknownLimit.
+
+        For all, those that were set at keys stay.
+        """
+        self._set_numbers(known_limit(self.limited.table, name), key, NO_NUMBERS, now)
+
+    def pause_limit(
+        self, name: str, key: GateKey | None, until: Instant | None, now: Instant
+    ) -> None:
+        """Let no job of a limit start, at one key or at all, before an instant; None: for good.
+
+        Raises UnknownLimit.
+        """
+        found = known_limit(self.limited.table, name)
+        closed: Gate | Limit = found if key is None else self._gate_of(key, now)
+        closed.is_paused = until is None
+        closed.closed_until = until or 0
+        self._apply(found, key, now)
+
+    def resume_limit(self, name: str, key: GateKey | None, now: Instant) -> None:
+        """End a pause of a limit, at one key or for all; so, too, what a job had closed.
+
+        Raises UnknownLimit.
+        """
+        found = known_limit(self.limited.table, name)
+        ends: list[Gate | Limit] = [found] if key is None else [self._gate_of(key, now)]
+        if key is None and not found.rule.keyed:
+            ends.append(self.limited.table.gate(gate_id(name, None), now))
+        for each in ends:
+            each.is_paused, each.closed_until = False, 0
+        self._apply(found, key, now)
+
+    def _gate_of(self, key: GateKey, now: Instant) -> Gate:
+        gate = self.limited.table.gate(key.gate, now)
+        gate.key = key.text
+        return gate
+
+    def _set_numbers(
+        self, found: Limit, key: GateKey | None, numbers: Numbers, now: Instant
+    ) -> None:
+        gate = gates.Gate() if key is None else self._gate_of(key, now)
+        limit = gates.copy_of(found)
+        if key is None:
+            limit.numbers = numbers
+            checked = gates.rate_of(limit, gate)
+        else:
+            checked = gates.rate_of(found, gates.Gate(numbers=numbers))
+        if checked is not None:
+            try:
+                check_numbers(checked, f"the limit {found.rule.name!r}")
+            except ValueError as error:
+                raise LimitValueError(str(error)) from None
+        if key is None:
+            self._put_limit(limit_digest(found.rule.name), limit, now)
+            return
+        old = gates.rate_of(found, gate)
+        gate.numbers = numbers
+        gates.rescale(gate, old, checked, now)
+        self._apply(found, key, now)
+
+    def _put_limit(self, digest: bytes, limit: Limit, now: Instant) -> None:
+        """Write a limit, keep what its gates have counted, and let jobs come to the front."""
+        table = self.limited.table
+        known = table.limit(digest)
+        for key in table.keys_of(digest):
+            gate = table.gate(key, now)
+            old, new = gates.rate_of(known, gate), gates.rate_of(limit, gate)
+            if old != new:
+                gates.rescale(gate, old, new, now)
+        table.put_limit(digest, limit)
+        self._apply(limit, None, now)
+
+    def _apply(self, limit: Limit, key: GateKey | None, now: Instant) -> None:
+        """Write a limit that has changed, and let jobs come to the front where it lets them."""
+        table, digest = self.limited.table, limit_digest(limit.rule.name)
+        table.put_limit(digest, limit)
+        self.limited.look_again(table.keys_of(digest) if key is None else [key.gate], now)
+        self.due.update(self._limited_by(limit.rule.name))
         self.has_changed = True
+
+    def _limited_by(self, name: str) -> list[str]:
+        """Read the names of the queues of which all jobs start at the rate of a limit."""
+        limited = self._meta.limited()
+        return [queue for queue in limited if self._meta.queue_limits(queue).rate == name]
+
+    # ---- the rate of a whole queue ----------------------------------------------------------
+
+    def rate_left(self, name: str, now: Instant) -> tuple[int, Instant | None]:
+        """Return how many jobs may start now at the rate of a limit, and when the next one may.
+
+        None: now, or nobody knows.
+        """
+        return self.count_starts(name, 0, now)
+
+    def count_starts(self, name: str, starts: int, now: Instant) -> tuple[int, Instant | None]:
+        """Count that jobs start at the rate of a limit; return what :meth:`rate_left` does."""
+        key = gate_id(name, None)
+        gate, limit = self.limited.table.gate(key, now), self.limited.table.limit(key)
+        rate = gates.rate_of(limit, gate)
+        if rate is None:
+            return 2**31, None
+        if starts:
+            gates.count_starts(rate, gate, now, starts)
+        closed = gates.closed_by(limit, gate, now)
+        if closed is not None:
+            return 0, closed.opens_at
+        return gates.starts_left(rate, gate, now), None
+
+
+def _kind(
+    found: Limit, kind: LimitKind | None, limit: int | None, per: int | None, burst: int | None
+) -> LimitKind:
+    """Return which of the two that a limit may have these numbers are of; else a ValueError."""
+    name, rule = found.rule.name, found.rule
+    if limit is None and per is None and burst is None:
+        raise LimitValueError(f"nothing to set for the limit {name!r}: give limit, per or burst")
+    if per is not None or burst is not None:
+        if kind == "concurrency":
+            raise LimitValueError("per and burst are numbers of a rate, and kind is 'concurrency'")
+        kind = "rate"
+    if kind is None and rule.concurrency is not None and rule.rate is not None:
+        raise LimitValueError(
+            f"the limit {name!r} has a concurrency and a rate: say which with kind='concurrency' or"
+            " kind='rate'"
+        )
+    kind = kind or ("rate" if rule.concurrency is None else "concurrency")
+    if (rule.rate if kind == "rate" else rule.concurrency) is None:
+        other = "concurrency" if kind == "rate" else "rate"
+        raise LimitValueError(f"the limit {name!r} has no {kind}, only a {other}")
+    return kind

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.flow import gates
-from antq_actors.jobs import lifecycle
+from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.state import GateRef, Limited, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.gates import GateTable, Tally
@@ -80,7 +80,6 @@ class LimitedJobs:
         """Known to be marked as having had jobs with limits."""
         self._touched: list[bytes] = []
         """Keys of gates that another job may be in front of now."""
-        self._now: Instant = 0
         self.table = GateTable(txn, tables)
 
     # ---- a job comes, changes, goes -------------------------------------------------------------
@@ -175,9 +174,12 @@ class LimitedJobs:
         """Let jobs come to the front of gates that have opened by time, at most *limit* gates."""
         found: list[tuple[Instant, bytes]] = []
         for opens_at, key in self.table.openings(queue_name):
-            if opens_at > now or len(found) >= limit:
+            if len(found) >= limit or not self._is_over(opens_at, key, now):
                 break
             found.append((opens_at, key))
+        last = self.table.last_opening(queue_name)
+        if last is not None and last not in found and self._is_over(*last, now):
+            found.append(last)
         for opens_at, key in found:
             gate = self.table.gate(key, now)
             room = gate.room(queue_name)
@@ -188,9 +190,23 @@ class LimitedJobs:
             self._touched.append(key)
         self.promote(now)
 
-    def look_again(self, digest: bytes, now: Instant) -> None:
-        """Let jobs come to the front of a limit that has changed, at all its gates."""
-        self._touched += self.table.keys_of(digest)
+    def _is_over(self, opens_at: Instant, key: bytes, now: Instant) -> bool:
+        """Return whether there is no use in waiting for an opening: it is past, or never was.
+
+        That is so when the clock was set back: the gate was cut when it was read.
+        """
+        if opens_at <= now:
+            return True
+        gate, limit = self.table.gate(key, now), self.table.limit(key)
+        rate = gates.rate_of(limit, gate)
+        if rate is None:
+            return False
+        latest = max(gates.forgotten_at(limit, gate), 0 if limit is None else limit.closed_until)
+        return opens_at > max(latest, now) + instant.SECOND
+
+    def look_again(self, keys: Iterable[bytes], now: Instant) -> None:
+        """Let jobs come to the front of gates that have changed."""
+        self._touched += keys
         self.promote(now)
 
     def next_opening(self, queue_name: str, now: Instant) -> Instant | None:
@@ -322,7 +338,6 @@ class LimitedJobs:
 
     def promote(self, now: Instant) -> None:
         """Let the next jobs come to the front of gates where places have become free."""
-        self._now = now
         if self.table.damaged:
             self.count_anew(now)
         while self._touched:
@@ -374,15 +389,16 @@ class LimitedJobs:
     def _note_limited(self, queue_name: str) -> None:
         if queue_name not in self._limited_queues:
             self._limited_queues.add(queue_name)
-            if not self._meta.is_limited(queue_name):
-                self._meta.set_limited(queue_name)
+            found = self._meta.queue_limits(queue_name)
+            if not found.has_jobs:
+                self._meta.set_queue_limits(queue_name, replace(found, has_jobs=True))
 
     def flush(self) -> bool:
         """Write the gates and the next ticket; return whether anything has changed."""
         if self._next_ticket is not None:
             self._meta.set_counter(NEXT_TICKET, self._next_ticket)
             self._next_ticket = None
-        return self.table.flush(self._now)
+        return self.table.flush()
 
     # ---- after damage ---------------------------------------------------------------------------
 

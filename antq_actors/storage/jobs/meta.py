@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, cast
 
+import msgspec
+
 from antq_actors.errors import DamagedRecord
 from antq_actors.storage.lmdb.keys import items_with, keys_with, value_of
 
@@ -30,6 +32,30 @@ _LIMITED: Final = b"bound:"
 _CANCEL: Final = b"cancel:"
 _SPECIAL: Final = ((_ISOLATED, _CANCEL + b"\xff"), (_CONCURRENCY, PAUSED + b"\xff"))
 """Between these keys are all that :meth:`Meta.is_quiet` is about, and no others."""
+
+
+class QueueLimits(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What limits a queue as a whole, and whether it ever had jobs with limits."""
+
+    has_jobs: bool = False
+    declared: int | None = None
+    """How many of its jobs may run at once on all nodes, as the code says; None: any number."""
+    is_set: bool = False
+    """Whether another number was set at runtime."""
+    number: int | None = None
+    """That number; None: any."""
+    rate: str | None = None
+    """The name of the limit that all its jobs start at the rate of."""
+
+    @property
+    def concurrency(self) -> int | None:
+        """How many of its jobs may run at once on all nodes; None: any number."""
+        return self.number if self.is_set else self.declared
+
+
+NO_LIMITS: Final = QueueLimits()
+_encode = msgspec.msgpack.Encoder().encode
+_decode_limits = msgspec.msgpack.Decoder(QueueLimits).decode
 
 
 @lru_cache(maxsize=256)
@@ -64,7 +90,7 @@ def cancellations_prefix(node: int, queue_name: str) -> bytes:
 
 @lru_cache(maxsize=256)
 def limited_key(queue_name: str) -> bytes:
-    """Return the ``meta`` key that a queue has once it had jobs with limits."""
+    """Return the ``meta`` key of what limits a queue; one that was never limited has none."""
     return _LIMITED + queue_name.encode()
 
 
@@ -122,18 +148,27 @@ class Meta:
         else:
             self._delete(key)
 
-    def is_limited(self, queue_name: str) -> bool:
-        """Read from the ``meta`` table whether a queue ever had jobs with limits."""
-        return self._txn.get(limited_key(queue_name), db=self._db) is not None
+    def queue_limits(self, queue_name: str) -> QueueLimits:
+        """Read from the ``meta`` table what limits a queue, and whether its jobs have limits."""
+        stored = value_of(self._txn, self._db, limited_key(queue_name))
+        if stored is None:
+            return NO_LIMITS
+        try:
+            return _decode_limits(stored)
+        except msgspec.MsgspecError:  # damaged; until a node declares it again
+            return QueueLimits(has_jobs=True)
 
     def limited(self) -> list[str]:
-        """Read the names of the queues that ever had jobs with limits from the ``meta`` table."""
+        """Read the names of the queues that are limited, or had such jobs, from ``meta``."""
         keys = keys_with(self._txn, self._db, _LIMITED)
         return [key[len(_LIMITED) :].decode(errors="replace") for key in keys]
 
-    def set_limited(self, queue_name: str) -> None:
-        """Store in the ``meta`` table that a queue has jobs with limits."""
-        self._put(limited_key(queue_name), b"")
+    def set_queue_limits(self, queue_name: str, limits: QueueLimits) -> None:
+        """Store in the ``meta`` table what limits a queue."""
+        if limits == NO_LIMITS:
+            self._delete(limited_key(queue_name))
+        else:
+            self._put(limited_key(queue_name), _encode(limits))
 
     def nodes(self) -> list[int]:
         """Read the numbers of the recorded nodes, opened and not closed, from ``meta``."""

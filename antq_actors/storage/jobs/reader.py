@@ -13,6 +13,7 @@ from antq_actors.jobs.state import ACTIVE, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs.explained import ExplainReader
+from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.lmdb import keys
@@ -53,7 +54,7 @@ class RawJob(NamedTuple):
         return StoredJob(self.id, self.state, spec, errors)
 
 
-class JobReader(ExplainReader):
+class JobReader(ExplainReader, LimitReader):
     """Reads jobs, queues and nodes of a store in one LMDB transaction."""
 
     def __init__(self, txn: lmdb.Transaction, tables: Tables) -> None:
@@ -249,7 +250,7 @@ class JobReader(ExplainReader):
                 yield self._tables.index, keys.listing_lane(lane)
             else:
                 yield from ((self._tables.index, prefix) for prefix in self._jobs.orders(lane))
-                if status is Status.ENQUEUED and self._meta.is_limited(queue):
+                if status is Status.ENQUEUED and self._meta.queue_limits(queue).has_jobs:
                     yield self._tables.index, keys.listing_lane(lane)
 
     def _ids_up(self, table: _Database, prefix: bytes, first: int, last: int) -> Iterator[int]:

@@ -161,6 +161,8 @@ class JobWriter(JobReader):
         self._delete(id_, self._read_or_fail(id_, 0), now)
 
     def _delete(self, id_: int, record: JobRecord, now: Instant = 0) -> None:
+        if record.state.status is Status.RUNNING:
+            self._wake_if_limited(record.state.queue_name)
         try:
             if record.state.limited is None:
                 self._jobs.remove(id_, record)
@@ -240,6 +242,7 @@ class JobWriter(JobReader):
                 if record is not None:
                     settlement = Settlement(id_, record.state.execution, outcome)
                     settled += self.settle(settlement, now=now)
+            self._wake_if_limited(queue)
         return settled
 
     # ---- jobs are claimed one by one ------------------------------------------------------
@@ -363,6 +366,11 @@ class JobWriter(JobReader):
                 next_id=self._first_free_id,
             )
         return self._limited
+
+    def _wake_if_limited(self, queue_name: str) -> None:
+        """Have a queue claim that is limited as a whole, as a job of it may run instead."""
+        if self._meta.queue_limits(queue_name).concurrency is not None:
+            self.due.add(queue_name)
 
     def _read_waiting(self, id_: int, now: Instant) -> JobRecord | None:
         return self._read_named(id_, _ENQUEUED, "enqueued", now)

@@ -1,0 +1,133 @@
+"""The verbs that look at limits."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from antq_actors.errors import UnknownLimit
+from antq_actors.flow import gates
+from antq_actors.flow.limits import GateStatus, LimitInfo, gate_id
+from antq_actors.jobs import instant
+from antq_actors.jobs.state import Status
+from antq_actors.storage.jobs.gates import GateTable, limit_digest
+from antq_actors.storage.lmdb import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    import lmdb
+
+    from antq_actors.flow.gates import Gate, Limit
+    from antq_actors.flow.limits import LimitKind
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.storage.jobs.meta import Meta
+    from antq_actors.storage.jobs.table import JobEntries
+    from antq_actors.storage.lmdb.keys import Tables
+
+_MICROSECONDS = 1_000_000
+
+
+def known_limit(table: GateTable, name: str) -> Limit:
+    """Return a limit of a store. Raises UnknownLimit."""
+    limit = table.limit(limit_digest(name))
+    if limit is None:
+        known = ", ".join(sorted(repr(each.rule.name) for each in table.limits().values()))
+        raise UnknownLimit(
+            f"no limit has the name {name!r}; "
+            + (
+                f"those that there are: {known}"
+                if known
+                else "there is none yet: a limit is known"
+                " once a node that defines it has started, or a job of it was enqueued"
+            )
+        )
+    return limit
+
+
+class LimitReader:
+    """Reads limits and their gates in one LMDB transaction."""
+
+    _txn: lmdb.Transaction
+    _tables: Tables
+    _jobs: JobEntries
+    _meta: Meta
+
+    def limit_infos(self, now: Instant) -> list[LimitInfo]:
+        """Read all limits, by name; one with a concurrency and a rate is there twice.
+
+        It reads each gate in use.
+        """
+        table = GateTable(self._txn, self._tables)
+        limits = sorted(table.limits().values(), key=lambda limit: limit.rule.name)
+        return [info for limit in limits for info in self._infos(table, limit, now)]
+
+    def gate_status(self, name: str, gate: bytes | None, now: Instant) -> GateStatus:
+        """Read how a limit is doing at one gate; None: at all. Raises UnknownLimit."""
+        table = GateTable(self._txn, self._tables)
+        limit = known_limit(table, name)
+        if gate is None and not limit.rule.keyed:
+            gate = gate_id(name, None)
+        wanted = table.keys_of(limit_digest(name)) if gate is None else [gate]
+        found = [table.gate(key, now) for key in wanted]
+        holders = islice((id_ for each in found for id_ in each.holders), gates.MOST_HOLDERS)
+        return GateStatus(
+            running=sum(each.running for each in found),
+            waiting=sum(map(gates.waiting_in, found)),
+            holders=tuple(holders),
+            opens_at=None if gate is None else _opens_at(limit, found[0], now),
+        )
+
+    def gate_keys(self, name: str, after: str | None, limit: int | None) -> list[str]:
+        """Read the keys of a limit that are in use, as people read them, sorted.
+
+        Those behind the key *after*, and no more than *limit*. Raises UnknownLimit.
+        """
+        table = GateTable(self._txn, self._tables)
+        known_limit(table, name)
+        found = {table.gate(key, 0).key for key in table.keys_of(limit_digest(name))}
+        texts = sorted(text for text in found if text is not None)
+        return [text for text in texts if after is None or text > after][:limit]
+
+    def _infos(self, table: GateTable, limit: Limit, now: Instant) -> Iterator[LimitInfo]:
+        rule, anywhere = limit.rule, gates.Gate()
+        found = [table.gate(key, now) for key in table.keys_of(limit_digest(rule.name))]
+        running = sum(gate.running for gate in found)
+        waiting = sum(map(gates.waiting_in, found))
+        for queue_name in self._meta.limited():
+            if self._meta.queue_limits(queue_name).rate == rule.name:
+                running += self._jobs.count(keys.lane(Status.RUNNING, queue_name))
+                waiting += self._jobs.count(keys.lane(Status.ENQUEUED, queue_name))
+        rate = gates.rate_of(limit, anywhere)
+        most = gates.concurrency_of(limit, anywhere)
+        kinds: list[tuple[LimitKind, int, float | None, int | None]] = []
+        if most is not None:
+            kinds.append(("concurrency", most, None, None))
+        if rate is not None:
+            kinds.append(("rate", rate.limit, rate.per / _MICROSECONDS, rate.burst))
+        for kind, number, per, burst in kinds:
+            yield LimitInfo(
+                name=rule.name,
+                kind=kind,
+                limit=number,
+                per=per,
+                burst=burst,
+                keys=sum(not _is_over(limit, gate, now) for gate in found),
+                running=running,
+                waiting=waiting,
+                opens_at=_opens_at(limit, found[0] if found else anywhere, now)
+                if not rule.keyed
+                else None,
+            )
+
+
+def _is_over(limit: Limit, gate: Gate, now: Instant) -> bool:
+    return gates.is_idle(gate) and gates.forgotten_at(limit, gate) <= now
+
+
+def _opens_at(limit: Limit, gate: Gate, now: Instant) -> datetime | None:
+    closed = gates.closed_by(limit, gate, now)
+    if closed is None or closed.opens_at is None:
+        return None
+    return instant.datetime_for_display(closed.opens_at)
