@@ -83,8 +83,6 @@ def at_start(
     """
     if is_changed or next_at is None:
         return Firing(next_at=entry.next_after(now))
-    if next_at <= now:
-        return Firing(next_at=entry.next_after(next_at - 1))
     changed = _after_clock_change(entry, name, next_at, last_at, now)
     if changed.next_at != next_at:
         # Without a job from the future it is the rules of the zone that have changed.
@@ -107,7 +105,7 @@ def jitter_of(entry: CronEntry, name: str, instant: Instant) -> int:
     if not most:
         return 0
     drawn = hashlib.blake2b(f"{name}\0{instant}".encode(), digest_size=8).digest()
-    return int.from_bytes(drawn, "big") % (most + 1)
+    return int.from_bytes(drawn) % (most + 1)
 
 
 def _wanted(entry: CronEntry, next_at: Instant, now: Instant, passed: int) -> tuple[Instant, ...]:
@@ -116,17 +114,15 @@ def _wanted(entry: CronEntry, next_at: Instant, now: Instant, passed: int) -> tu
     What the store has as the next instant is one, also where other processes know other rules of a
     time zone.
     """
-    most, earliest = passed, next_at
+    most = passed
     if entry.missed == "once":
         most = 1
     elif entry.missed == "all":
-        most = min(passed, entry.max_missed)
-    else:
-        earliest = max(now - round(entry.grace * SECOND), next_at)
-    later = entry.newest(max(earliest, next_at + 1), now + 1, most) if passed > 1 else []
-    if len(later) < most and earliest <= next_at:
-        later.insert(0, next_at)
-    return tuple(later)
+        most = entry.max_missed
+    elif (earliest := now - round(entry.grace * SECOND)) > next_at:
+        most = entry.count_between(earliest, now + 1)
+    later = entry.newest(next_at + 1, now + 1, most)
+    return tuple([next_at, *later][-most:]) if most else ()
 
 
 def _overlapping(entry: CronEntry, wanted: tuple[Instant, ...], *, last_is_active: bool) -> Firing:
@@ -147,13 +143,13 @@ def _after_clock_change(
     ahead = entry.next_after(now + CLOCK_TOLERANCE)
     if ahead is None or ahead >= next_at:
         return Firing(next_at=next_at)
-    since = "" if last_at is None else f", it last ran at {_shown(last_at)}"
     following = entry.next_after(now)
     return Firing(
         next_at=following,
         warning=(
-            f"periodic job {name!r}: the clock was set back{since} and was due next at"
-            f" {_shown(next_at)}; it is {_shown(now)}, so it is due next at {_shown(following)}"
+            f"periodic job {name!r}: the clock was set back to {_shown(now)}; it ran last at"
+            f" {_shown(last_at)}, was due next at {_shown(next_at)}, and is due at"
+            f" {_shown(following)} now"
         ),
     )
 
@@ -161,4 +157,4 @@ def _after_clock_change(
 def _shown(instant: Instant | None) -> str:
     if instant is None:
         return "no instant"
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=instant)).isoformat()
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=instant)).isoformat(" ")

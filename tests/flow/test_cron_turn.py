@@ -24,10 +24,8 @@ def turn(entry, *, next_at, now, last_at=None, active=False):
     )
 
 
-def started(entry, *, next_at, now, last_at=None, changed=False):
-    return at_start(
-        entry, name="report", next_at=next_at, last_at=last_at, now=now, is_changed=changed
-    )
+def started(entry, *, next_at, now, last_at=None, **changed):
+    return at_start(entry, name="report", next_at=next_at, last_at=last_at, now=now, **changed)
 
 
 # ---- an instant ---------------------------------------------------------------------------------
@@ -99,8 +97,10 @@ def test_instants_left_out_of_all_are_logged_with_the_name_and_the_number():
 
     firing = turn(entry, next_at=NOON, now=NOON + DAY)
 
-    assert "'report'" in firing.warning
-    assert "20 are left out" in firing.warning
+    assert firing.warning == (
+        "periodic job 'report': 25 instants have passed, and the newest 5 of them are made up for;"
+        " 20 are left out (max_missed=5)"
+    )
     assert turn(Cron("@hourly"), next_at=NOON, now=NOON + DAY).warning is None
 
 
@@ -116,10 +116,29 @@ def test_an_entry_goes_on_after_thousands_of_missed_instants(missed):
     assert firing.next_at == NOON + DAY + SECOND
 
 
+def test_an_instant_of_which_a_microsecond_is_missing_has_not_passed():
+    firing = turn(Cron("@hourly", missed="all"), next_at=NOON - HOUR, now=NOON + HOUR - 1)
+
+    assert firing == Firing(instants=(NOON - HOUR, NOON), next_at=NOON + HOUR)
+
+
+def test_lateness_is_exact_to_the_microsecond():
+    entry = Cron("@hourly", missed="skip", grace=3_600)
+
+    before = turn(entry, next_at=NOON - 2 * HOUR, now=NOON + HOUR - 1)
+    between = turn(entry, next_at=NOON + 1, now=NOON + HOUR + 1)
+
+    assert (before.instants, before.missed) == ((NOON,), 2)
+    assert (between.instants, between.missed) == ((NOON + 1, NOON + HOUR), 0)
+
+
 def test_the_instant_in_the_store_gets_a_job_also_where_this_process_knows_none_there():
     firing = turn(Cron("@hourly", missed="all"), next_at=NOON + 1, now=NOON + 2 * HOUR)
 
     assert firing.instants == (NOON + 1, NOON + HOUR, NOON + 2 * HOUR)
+    assert firing.missed == 0
+    just_before = turn(Cron("@hourly", missed="all"), next_at=NOON - 1, now=NOON)
+    assert just_before == Firing(instants=(NOON - 1, NOON), next_at=NOON + HOUR)
 
 
 # ---- C13: the last job has not ended ------------------------------------------------------------
@@ -187,6 +206,24 @@ def test_a_clock_that_is_set_back_by_more_starts_the_entry_anew_and_is_logged(en
     assert started(entry, last_at=NOON, next_at=next_at, now=now) == firing
 
 
+def test_the_log_says_what_a_clock_that_was_set_back_has_changed():
+    entry = Cron("@hourly")
+
+    ran = turn(entry, last_at=NOON, next_at=NOON + HOUR, now=NOON - HOUR)
+    never_ran = turn(entry, next_at=NOON + HOUR, now=NOON - HOUR + 5)
+
+    assert ran.warning == (
+        "periodic job 'report': the clock was set back to 2026-05-04 11:00:00+00:00; it ran last at"
+        " 2026-05-04 12:00:00+00:00, was due next at 2026-05-04 13:00:00+00:00, and is due at"
+        " 2026-05-04 12:00:00+00:00 now"
+    )
+    assert never_ran.warning == (
+        "periodic job 'report': the clock was set back to 2026-05-04 11:00:00.000005+00:00; it ran"
+        " last at no instant, was due next at 2026-05-04 13:00:00+00:00, and is due at"
+        " 2026-05-04 12:00:00+00:00 now"
+    )
+
+
 @pytest.mark.parametrize("back", [SECOND, HOUR])
 def test_a_clock_that_is_set_back_changes_no_entry_that_has_run_before(back):
     entry = Cron("0 3 * * *")
@@ -225,7 +262,7 @@ def test_what_is_to_come_at_a_start_stays():
 
 
 def test_a_changed_definition_begins_now_and_makes_up_for_nothing():
-    firing = started(Cron("@hourly"), next_at=NOON - DAY, now=NOON + 5, changed=True)
+    firing = started(Cron("@hourly"), next_at=NOON - DAY, now=NOON + 5, is_changed=True)
 
     assert firing == Firing(next_at=NOON + HOUR)
 
@@ -239,10 +276,15 @@ def test_an_instant_that_the_rules_of_the_zone_have_moved_back_is_waited_for(now
     assert firing == Firing(next_at=NOON + HOUR // 2)
 
 
-def test_an_instant_that_the_rules_of_the_zone_have_moved_forward_comes_earlier():
+def test_an_instant_a_microsecond_before_the_next_one_has_passed_at_a_start():
+    assert started(Cron("@hourly"), next_at=NOON + 1, now=NOON + 5) == Firing(next_at=NOON + HOUR)
+
+
+@pytest.mark.parametrize("last_at", [NOON - DAY, NOON - HOUR + 60 * SECOND])
+def test_an_instant_that_the_rules_of_the_zone_have_moved_forward_comes_earlier(last_at):
     daily = Cron("30 11 * * *")
 
-    firing = started(daily, next_at=NOON, now=NOON - HOUR, last_at=NOON - DAY)
+    firing = started(daily, next_at=NOON, now=NOON - HOUR, last_at=last_at)
 
     assert firing == Firing(next_at=NOON - HOUR // 2)
 
@@ -265,6 +307,13 @@ def test_jitter_is_the_same_on_every_node_and_another_for_each_instant():
     assert min(drawn) >= 0
     assert max(drawn) <= 20 * SECOND
     assert jitter_of(Cron("@hourly"), "report", NOON) == 0
+
+
+def test_jitter_is_the_same_in_each_release():
+    least = Cron("@hourly", jitter=0.000_001)
+
+    assert jitter_of(Cron("@hourly", jitter=20), "report", NOON) == 12_767_943
+    assert [jitter_of(least, "report", NOON + n) for n in range(6)] == [0, 1, 0, 1, 1, 0]
 
 
 def test_jitter_moves_no_instant():

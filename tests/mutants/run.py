@@ -24,6 +24,7 @@ PROJECT: Final = Path(__file__).parents[2]
 REASONS: Final = Path(__file__).with_name("survivors.toml")
 
 DECIDING: Final = {
+    "flow/cron_turn.py": ("tests/flow/test_cron_turn.py",),
     "jobs/lifecycle.py": ("tests/jobs/test_lifecycle.py",),
     "jobs/unique.py": ("tests/jobs/test_unique.py",),
     "otp/supervision/restart.py": ("tests/otp/test_restart.py", "tests/otp/test_restart_model.py"),
