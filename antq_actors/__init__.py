@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from antq_actors.app import AntQ, QueueHandle
     from antq_actors.app.config import QueueConfig
+    from antq_actors.app.cron_handle import CronHandle, CronInfo
     from antq_actors.backoff import Backoff
     from antq_actors.errors import (
         AlreadyExists,
         AntqError,
         BatchError,
         ConfigError,
+        CronError,
         ForkError,
         InvalidSchedule,
         JobNotFound,
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
         StartError,
         StorageError,
         StorageFull,
+        UnknownCron,
         UnknownQueue,
         WorkerNotFound,
     )
     from antq_actors.executors.base import Health
     from antq_actors.explain import Explanation
+    from antq_actors.flow.cron import Cron, Every
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.function_worker import EnqueueWith, FunctionWorker, worker
     from antq_actors.jobs.job import AttemptError, Job, current_job
@@ -57,7 +61,12 @@ __all__ = [
     "BatchError",
     "Cancel",
     "ConfigError",
+    "Cron",
+    "CronError",
+    "CronHandle",
+    "CronInfo",
     "EnqueueWith",
+    "Every",
     "Explanation",
     "Fail",
     "ForkError",
@@ -84,6 +93,7 @@ __all__ = [
     "StorageError",
     "StorageFull",
     "Unique",
+    "UnknownCron",
     "UnknownQueue",
     "Worker",
     "WorkerNotFound",
@@ -98,7 +108,11 @@ _MODULES: Final = {
     "AttemptError": "antq_actors.jobs.job",
     "Backoff": "antq_actors.backoff",
     "Cancel": "antq_actors.jobs.outcome",
+    "Cron": "antq_actors.flow.cron",
+    "CronHandle": "antq_actors.app.cron_handle",
+    "CronInfo": "antq_actors.app.cron_handle",
     "EnqueueWith": "antq_actors.jobs.function_worker",
+    "Every": "antq_actors.flow.cron",
     "Explanation": "antq_actors.explain",
     "Fail": "antq_actors.jobs.outcome",
     "FunctionWorker": "antq_actors.jobs.function_worker",

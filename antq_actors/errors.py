@@ -35,6 +35,7 @@ __all__ = [
     "StorageError",
     "StorageFull",
     "StoreNotOpened",
+    "UnknownCron",
     "UnknownLimit",
     "UnknownQueue",
     "WorkerNotFound",
@@ -51,6 +52,10 @@ class ConfigError(AntqError, ValueError):
 
 class CronError(ConfigError):
     """A periodic job that is defined wrongly, such as one whose expression cannot be read."""
+
+
+class UnknownCron(AntqError):
+    """No periodic entry has this name."""
 
 
 class NotStarted(AntqError):

@@ -39,11 +39,15 @@ GROUPS: Final = {
         "Cancel",
         "Snooze",
     ],
+    "Periodic jobs": ["Cron", "Every", "CronHandle", "CronInfo"],
     "Jobs": ["Job", "AttemptError", "Status", "ACTIVE", "current_job", "Explanation"],
 }
 """The sections of the page and what they show, in this order. Errors need no entry here."""
 
-NOT_MADE_BY_USERS: Final = {"QueueHandle", "QueueStatus", "FunctionWorker", "EnqueueWith"}
+NOT_MADE_BY_USERS: Final = {
+    *("QueueHandle", "QueueStatus", "FunctionWorker", "EnqueueWith"),
+    *("CronHandle", "CronInfo"),
+}
 """Classes of which users are given objects. How to make one is not shown."""
 
 HEAD: Final = """\

@@ -47,6 +47,7 @@ def function(n):
 EXPORTS = [
     *("ACTIVE", "AntQ", "AttemptError", "Backoff", "Cancel", "EnqueueWith", "Explanation"),
     "Fail",
+    *("Cron", "CronHandle", "CronInfo", "Every"),
     "FunctionWorker",
     *("Health", "Imported", "Job", "JobOptions", "NodeInfo", "Progress", "QueueConfig"),
     *("QueueHandle", "QueueInfo", "QueueStatus", "Snooze", "Status", "Unique", "Worker"),
@@ -57,7 +58,7 @@ ERRORS = [
     *("AntqError", "ConfigError", "NotStarted", "StartError", "AlreadyExists"),
     *("InvalidSchedule", "JobNotFound", "NotCancellable", "NotRetryable", "UnknownQueue"),
     *("WorkerNotFound", "NotAWorker", "StorageError", "StorageFull", "BatchError"),
-    *("ForkError",),
+    *("ForkError", "CronError", "UnknownCron"),
 ]
 
 OTP = [
@@ -237,6 +238,7 @@ def test_the_arguments_of_an_application_have_the_promised_defaults():
         "retention": timedelta(days=14),
         "max_interruptions": 3,
         "signing_key_file": None,
+        "crons": (),
     }
     assert parameters["path"].kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
     assert all(
@@ -322,7 +324,7 @@ def test_build_stores_nothing(paused):
     assert paused.count_workers() == 0
 
 
-TREE = ["storage", "queues", "rescuer", "pruner"]
+TREE = ["storage", "queues", "rescuer", "pruner", "cron"]
 
 
 def test_a_running_application_shows_its_path_its_root_and_its_queues(app):

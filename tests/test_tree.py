@@ -15,7 +15,7 @@ from antq_actors.otp import (
     whereis,
 )
 
-CHILDREN = ["storage", "queues", "rescuer", "pruner"]
+CHILDREN = ["storage", "queues", "rescuer", "pruner", "cron"]
 
 
 def ids(sup):
@@ -59,7 +59,7 @@ def test_the_tree_can_be_looked_at_while_jobs_run(run, controlled):
 
 @pytest.mark.parametrize(
     ("options", "children"),
-    [({"retention": None}, CHILDREN[:3]), ({"start_queues": False}, CHILDREN[:1])],
+    [({"retention": None}, [*CHILDREN[:3], "cron"]), ({"start_queues": False}, CHILDREN[:1])],
     ids=["kept for ever, nothing prunes", "only enqueues and looks"],
 )
 def test_what_has_nothing_to_do_is_not_started(run, options, children):
@@ -110,6 +110,16 @@ def test_a_tree_that_cannot_start_leaves_nothing_behind(tmp_path):
     place.unlink()
     with app:
         assert app.count_workers() == 0
+
+
+def test_a_cron_service_that_is_killed_comes_back(run):
+    app = run()
+    old = child(app.root, "cron")
+
+    exit(old, Killed())
+
+    until(lambda: is_new(child(app.root, "cron"), old), "a new cron service")
+    assert child(app.root, "cron").cell.name == old.cell.name
 
 
 def is_new(ref, old):

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from antq_actors.app.config import QueueConfig
     from antq_actors.app.job_process import JobProcessRuntime
+    from antq_actors.flow.cron import Cron, Every
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions
     from antq_actors.jobs.resolver import AnyWorker
@@ -73,6 +74,7 @@ class AntQ(JobVerbs):
         retention: float | timedelta | None = timedelta(days=14),
         max_interruptions: int = 3,
         signing_key_file: str | os.PathLike[str] | None = None,
+        crons: Iterable[Cron | Every] = (),
     ) -> None:
         """Describe an application; nothing is started or opened yet.
 
@@ -80,8 +82,9 @@ class AntQ(JobVerbs):
         concurrencies. With *start_queues* False it only enqueues and looks. *retention* is how
         long ended jobs are kept, None for ever. The *max_interruptions*-th crash of its node fails
         a job. *signing_key_file* holds the keys that jobs are signed with; without one they are
-        looked for in ``ANTQ_SIGNING_KEYS``. With keys, nothing unsigned is run. Raises TypeError
-        and ConfigError for values that make no sense.
+        looked for in ``ANTQ_SIGNING_KEYS``. With keys, nothing unsigned is run. *crons* are
+        periodic entries, beside those that workers have as their option ``cron``. Raises TypeError
+        and ConfigError for values that make no sense, UnknownQueue for an entry of another queue.
         """
         self._config = configuration.check(
             path,
@@ -90,6 +93,7 @@ class AntQ(JobVerbs):
             retention=retention,
             max_interruptions=max_interruptions,
             signing_key_file=signing_key_file,
+            crons=crons,
         )
         self._changing = threading.RLock()
         self._running: Runtime | None = None
@@ -168,7 +172,8 @@ class AntQ(JobVerbs):
                 _started.remove(self)
             self._running = None
             if isinstance(error, otp_errors.OtpError):
-                raise start_error(error) from error
+                refusal = start_error(error)
+                raise refusal from refusal.__cause__ or error
             raise
 
     def stop(self, *, timeout: float | timedelta = 30.0) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from antq_actors.app import signing_keys
+from antq_actors.app.crons import check_crons
 from antq_actors.checks import LONGEST_SECONDS, did_you_mean, real, short_repr, to_seconds, whole
 from antq_actors.errors import ConfigError
+from antq_actors.flow.cron import Cron, Every
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs.options import LONGEST_TIMEOUT_SECONDS, check_executor, check_queue_name
 from antq_actors.queues.messages import check_concurrency
@@ -21,6 +23,7 @@ from antq_actors.queues.messages import check_concurrency
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from antq_actors.app.crons import Entry
     from antq_actors.jobs.options import ExecutorName
 
 T = TypeVar("T")
@@ -90,6 +93,7 @@ class Config:
     signing_keys: tuple[bytes, ...] = field(default=(), repr=False)
     has_own_queues: bool = True
     """Whether *queues* were given, and are not the default."""
+    crons: tuple[Entry, ...] = ()
 
 
 _SETTINGS: Final = tuple(
@@ -106,6 +110,7 @@ def check(
     retention: float | timedelta | None,
     max_interruptions: object,
     signing_key_file: str | os.PathLike[str] | None = None,
+    crons: object = (),
 ) -> Config:
     """Check the arguments of AntQ and return them as a Config.
 
@@ -115,15 +120,17 @@ def check(
         raise WrongSetting(f"start_queues must be True or False, got {start_queues!r}")
     most = _limit(max_interruptions, "max_interruptions")
     key_file = _path(signing_key_file, "signing_key_file", "a file's path", is_secret=True)
+    checked_queues = _queues(queues)
     return Config(
         path=_path(path, "path", "a directory's path"),
-        queues=_queues(queues),
+        queues=checked_queues,
         start_queues=start_queues,
         retention=None if retention is None else _seconds(retention, "retention"),
         max_interruptions=most,
         signing_key_file=key_file,
         signing_keys=signing_keys.load(key_file),
         has_own_queues=queues is not None,
+        crons=check_crons(crons, checked_queues, runs_queues=start_queues),
     )
 
 
@@ -149,7 +156,27 @@ def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
             name: _toml_queue(name, table)
             for name, table in _table(settings["queues"], "[antq.queues]").items()
         }
+    if "crons" in settings:
+        tables = _table(settings["crons"], "[antq.crons]")
+        settings["crons"] = [_toml_cron(name, table) for name, table in tables.items()]
     return settings
+
+
+def _toml_cron(name: str, table: object) -> Entry:
+    where = f"[antq.crons.{name}]"
+    settings = _table(table, where)
+    given = [kind for kind in ("expression", "every") if kind in settings]
+    if len(given) != 1:
+        raise ConfigError(f"{where} needs either an expression or every, seconds")
+    if "worker" not in settings:
+        raise ConfigError(f'{where} needs a worker, such as worker = "shop.reports:Nightly"')
+    when = settings.pop(given[0])
+    try:
+        return (Cron if given == ["expression"] else Every)(when, **{"name": name, **settings})
+    except TypeError as error:
+        raise WrongSetting(f"{where}: {error}") from error
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _toml_queue(name: str, table: object) -> int | QueueConfig:
@@ -278,7 +305,8 @@ def _refuse_unknown(settings: Mapping[str, Any], known: Collection[str], where: 
 
 def described(config: Config) -> dict[str, Any]:
     """Return the arguments of AntQ that describe *config*. No keys: only where they are."""
-    arguments = {name: getattr(config, name) for name in _SETTINGS}
+    # A job process fires nothing, and its entries may have workers that cannot be sent there.
+    arguments = {name: getattr(config, name) for name in _SETTINGS if name != "crons"}
     if not config.has_own_queues:
         arguments["queues"] = None
     return arguments

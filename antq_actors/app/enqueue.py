@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from antq_actors.app import crons
 from antq_actors.checks import list_known, short_repr
 from antq_actors.errors import AntqError, BatchError, UnknownQueue
 from antq_actors.jobs.new_job import JobTemplate
@@ -27,11 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from antq_actors.app.config import Config
+    from antq_actors.app.crons import Entry
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import NewJob
     from antq_actors.storage.client import StorageClient
+    from antq_actors.storage.jobs.crons import CronDeclaration
 
 log: Final = logging.getLogger("antq_actors.app")
 
@@ -195,6 +198,14 @@ class Enqueuer:
                 batch, size = [], 0
         ids += self._insert(batch)
         return ids
+
+    def declaration(self, entry: Entry, name: str) -> CronDeclaration:
+        """Return a periodic *entry* as it is stored under *name*, checked as a job would be."""
+        return crons.declaration(name, entry, self._template, self._clock())
+
+    def declarations(self, entries: Iterable[Entry]) -> list[CronDeclaration]:
+        """Return what this process declares as a node: *entries*, and those of its workers."""
+        return crons.declared_here(entries, self._queues, self._template, self._clock())
 
     def _insert(self, batch: list[NewJob]) -> list[int]:
         if not batch:

@@ -15,8 +15,11 @@ import math
 import os
 import time
 from contextlib import contextmanager
+from copy import copy
 from typing import TYPE_CHECKING, Any, Final, Never
 
+from antq_actors.app.cron_handle import CronHandle
+from antq_actors.app.crons import check_entry
 from antq_actors.app.enqueue import BATCH_BYTES, BATCH_JOBS, batch_error, items_of
 from antq_actors.app.queries import id_of
 from antq_actors.app.queue_handle import QueueHandle
@@ -28,8 +31,11 @@ from antq_actors.queues.messages import check_concurrency
 if TYPE_CHECKING:
     import builtins
     from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
     from pathlib import Path
 
+    from antq_actors.app.cron_handle import CronInfo
+    from antq_actors.app.crons import Entry
     from antq_actors.explain import Explanation
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
@@ -252,6 +258,15 @@ class JobProcessRuntime:
         """Return the handle of a queue of the parent process. Raises UnknownQueue."""
         return ParentQueue(self._call("queue.name", name), self._call)
 
+    def cron(self, name: str) -> CronHandle:
+        """Return the handle of a periodic entry of the parent process."""
+        return ParentCron(name, self._call)
+
+    def crons(self) -> builtins.list[CronInfo]:
+        """Have the parent process list the periodic entries of the store."""
+        infos: builtins.list[CronInfo] = self._call("crons")
+        return infos
+
     def known_queues(self) -> builtins.list[str]:
         """Have the parent process list the names of the queues."""
         names: builtins.list[str] = self._call("queue_names")
@@ -310,6 +325,53 @@ class ParentQueue(QueueHandle):
         """Ask, from a job process, the application in the parent for the state of the queue."""
         status: QueueStatus = self._ask("queue.status", self.name)
         return status
+
+
+class ParentCron(CronHandle):
+    """A handle, in a job process, of a periodic entry: the application in the parent does it."""
+
+    def __init__(self, name: str, call: Any) -> None:
+        self.name = name
+        self._ask = call
+
+    def info(self) -> CronInfo:
+        """Ask, from a job process, for what is known of the entry."""
+        info: CronInfo = self._ask("cron.info", self.name)
+        return info
+
+    def set(self, entry: Entry) -> None:
+        """Ask, from a job process, the application in the parent to make or replace the entry."""
+        sent = copy(check_entry(entry))
+        if sent.worker is not None and not isinstance(sent.worker, str):
+            object.__setattr__(sent, "worker", parent_connection.name_of(sent.worker))
+        self._ask("cron.set", self.name, sent)
+
+    def pause(self) -> None:
+        """Ask, from a job process, the application in the parent to pause the entry."""
+        self._ask("cron.pause", self.name)
+
+    def resume(self) -> None:
+        """Ask, from a job process, the application in the parent to resume the entry."""
+        self._ask("cron.resume", self.name)
+
+    def delete(self) -> None:
+        """Ask, from a job process, the application in the parent to delete the entry."""
+        self._ask("cron.delete", self.name)
+
+    def run_now(self) -> Job:
+        """Ask, from a job process, the application in the parent for a job of the entry."""
+        job: Job = self._ask("cron.run_now", self.name)
+        return job
+
+    def backfill(self, start: datetime, end: datetime) -> builtins.list[int]:
+        """Ask, from a job process, the application in the parent for the jobs of a time."""
+        ids: builtins.list[int] = self._ask("cron.backfill", self.name, start, end)
+        return ids
+
+    def next(self, n: int = 1, after: datetime | None = None) -> builtins.list[datetime]:
+        """Ask, from a job process, the application in the parent for the next instants."""
+        found: builtins.list[datetime] = self._ask("cron.next", self.name, n, after)
+        return found
 
 
 def _name(worker: AnyWorker | str | None) -> str | None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
+    from antq_actors.app.cron_handle import CronHandle, CronInfo
     from antq_actors.app.job_process import JobProcessRuntime
     from antq_actors.app.queries import ListFilters
     from antq_actors.app.queue_handle import QueueHandle
@@ -205,7 +206,7 @@ class JobVerbs(ExplainVerbs):
         seconds = _wait_seconds(timeout, "await_idle")
         return await self._runtime().idle.wait_async(checked_queue(queue, "queue"), seconds)
 
-    # ---- queues, nodes, and the store as a whole --------------------------------------------
+    # ---- queues and nodes -------------------------------------------------------------------
 
     def queue(self, name: str) -> QueueHandle:
         """Return the handle of the queue of this name. Raises UnknownQueue, naming known ones."""
@@ -221,6 +222,21 @@ class JobVerbs(ExplainVerbs):
         One that died is among them until its jobs are given back.
         """
         return self._runtime().store.node_infos()
+
+    # ---- periodic jobs ----------------------------------------------------------------------
+
+    def crons(self) -> list[CronInfo]:
+        """Return all periodic entries of the store, by name: when, and what has come of them."""
+        return self._runtime().crons()
+
+    def cron(self, name: str) -> CronHandle:
+        """Return the handle of the periodic entry of this name.
+
+        It need not be there: the handle's methods raise UnknownCron then, and its ``set`` makes it.
+        """
+        return self._runtime().cron(name)
+
+    # ---- the store as a whole ---------------------------------------------------------------
 
     def verify(self) -> list[str]:
         """Check the store; return what is wrong, one sentence each; see ``maintenance.verify``."""

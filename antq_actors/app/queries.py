@@ -242,7 +242,7 @@ class JobQueries:
         """Read the store; return the jobs that pass all filters given, by id."""
         chosen = Filter(_statuses(status), queue, _worker(worker))
         found = self._store.list(chosen, span, limit=limit, accept=wanted.accept())
-        return [_for_display(job) for job in found]
+        return [for_display(job) for job in found]
 
     def filter(self, status: Statuses | None, queue_name: str | None) -> Filter:
         """Return the store's filter by status and queue. Raises ValueError for a wrong status."""
@@ -267,15 +267,15 @@ class JobQueries:
 
     def get(self, id_: int) -> Job:
         """Read a job in the store and return it. Raises JobNotFound."""
-        return _for_display(self._store.read(JobReader.get, id_of(id_)))
+        return for_display(self._store.read(JobReader.get, id_of(id_)))
 
     def cancel(self, job_or_id: Job | int) -> Job:
         """Cancel a job in the store, if it has not ended. Raises JobNotFound, NotCancellable."""
-        return _for_display(self._store.write(JobStore.cancel, id_of(job_or_id), now=self._clock()))
+        return for_display(self._store.write(JobStore.cancel, id_of(job_or_id), now=self._clock()))
 
     def retry(self, job_or_id: Job | int) -> Job:
         """Enqueue a job in the store again. Raises JobNotFound, NotRetryable, AlreadyExists."""
-        job = _for_display(self._store.write(JobStore.retry, id_of(job_or_id), now=self._clock()))
+        job = for_display(self._store.write(JobStore.retry, id_of(job_or_id), now=self._clock()))
         if self._served is not None:
             self._served.note(job.queue_name, max_age=0.0)
         return job
@@ -283,7 +283,7 @@ class JobQueries:
     def run_now(self, job_or_id: Job | int) -> Job:
         """Make a job in the store due. Raises JobNotFound, NotRetryable."""
         now = self._clock()
-        return _for_display(self._store.write(JobStore.run_now, id_of(job_or_id), now=now))
+        return for_display(self._store.write(JobStore.run_now, id_of(job_or_id), now=now))
 
     def reschedule(
         self, job_or_id: Job | int, *, schedule_at: ScheduleAt, schedule_in: ScheduleIn
@@ -297,14 +297,15 @@ class JobQueries:
         if due is None:
             raise InvalidSchedule("give schedule_at=… or schedule_in=…: when the job is due")
         id_ = id_of(job_or_id)
-        return _for_display(self._store.write(JobStore.reschedule, id_, due=due, now=now))
+        return for_display(self._store.write(JobStore.reschedule, id_, due=due, now=now))
 
     def delete(self, job_or_id: Job | int) -> None:
         """Delete a job from the store. Raises JobNotFound."""
         self._store.write(JobStore.delete, id_of(job_or_id))
 
 
-def _for_display(stored: StoredJob) -> Job:
+def for_display(stored: StoredJob) -> Job:
+    """Return a stored job as users see it; its arguments are shown, and not unpickled."""
     return as_job(stored, display_args(stored.spec.args))
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.app import tree
+from antq_actors.app.cron_handle import CronHandle
+from antq_actors.app.cron_handle import infos as cron_infos
 from antq_actors.app.enqueue import Enqueuer, EnqueueTargets
 from antq_actors.app.explaining import Explainer
 from antq_actors.app.queries import JobQueries
@@ -20,6 +22,7 @@ from antq_actors.app.waiting import IdleWait
 from antq_actors.checks import exact_str, list_known, short_repr
 from antq_actors.errors import (
     AntqError,
+    CronError,
     ForkError,
     NotStarted,
     StartError,
@@ -40,6 +43,7 @@ from antq_actors.otp.supervision.supervisor import Supervisor
 from antq_actors.queues.messages import Drain, GetProgress, GetRunning
 from antq_actors.queues.node import QueueNode
 from antq_actors.queues.running_attempts import INTERRUPTION_TIMEOUT_SECONDS
+from antq_actors.queues.services.cron import CronDeclarations, Fire
 from antq_actors.storage.admin import maintenance, transfer
 from antq_actors.storage.client import StorageClient
 from antq_actors.storage.lmdb.directory import VolatileDirectory
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from antq_actors.app import config as configuration
+    from antq_actors.app.cron_handle import CronInfo
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.state import Statuses
     from antq_actors.otp.kernel.cell import ServerRef
@@ -96,9 +101,10 @@ def running_jobs(queues: Sequence[str]) -> tuple[int, ...]:
 
 
 def stop_tree(root: ServerRef, node: QueueNode) -> None:
-    """Stop the application's tree: queues first, then its node of the store, then the store."""
-    with suppress(OtpError):
-        Supervisor.terminate_child(root, "queues")
+    """Stop the application's tree: what uses its node first, then the node, then the store."""
+    for child in ("cron", "queues"):
+        with suppress(OtpError):
+            Supervisor.terminate_child(root, child)
     with suppress(AntqError):
         node.close()
     try:
@@ -152,6 +158,9 @@ class Runtime:
         self.queries = JobQueries(self.store, instant.now, settings.queues, served=served)
         self.idle = IdleWait(self.store, settings.queues, instant.now)
         self.explainer = Explainer(self.store, instant.now, settings.queues, self._progress_of)
+        self.declarations = CronDeclarations()
+        if self.runs_queues:
+            self.declarations.entries = self.enqueuer.declarations(settings.crons)
         self._root: ServerRef | None = None
         self.is_stopping = False
         """Whether ``stop`` has begun: its queues claim nothing more."""
@@ -164,6 +173,7 @@ class Runtime:
             self.path,
             self.store,
             self.node,
+            declarations=self.declarations,
             runs_queues=self.runs_queues,
         )
 
@@ -231,6 +241,18 @@ class Runtime:
             return None
         return progress
 
+    def cron(self, name: str) -> CronHandle:
+        """Return the handle of the periodic entry of this name, which need not be there."""
+        return CronHandle(name, self.store, self.enqueuer, self._wake_cron)
+
+    def crons(self) -> list[CronInfo]:
+        """Read all periodic entries from the application's store, by name."""
+        return cron_infos(self.store)
+
+    def _wake_cron(self) -> None:
+        if self.runs_queues:
+            calls.cast(self.names.cron, Fire())
+
     def verify(self) -> list[str]:
         """Read and check the whole store; return what is wrong with it, one sentence each."""
         return maintenance.findings(self.environment(), self._settings.signing_keys)
@@ -288,6 +310,10 @@ def start_error(error: otp_errors.OtpError) -> Exception:
         return StoreNotOpened(str(cause))
     if isinstance(cause, ForkError):
         return cause
+    if isinstance(cause, CronError):
+        refused = StartError(f"the application could not start: {cause}")
+        refused.__cause__ = cause
+        return refused
     return StartError(f"the application could not start: {error}")
 
 

@@ -9,7 +9,8 @@ antq                    one_for_one
 │       └── queue       the queue actor
 ├── rescuer             gives back the jobs of nodes that died; before this one claims any, the
 │                       first queue actor does
-└── pruner              deletes ended jobs past their retention
+├── pruner              deletes ended jobs past their retention
+└── cron                enqueues the jobs of periodic entries at their instants
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from antq_actors.otp.supervision.supervisor import Supervisor
 from antq_actors.queues.messages import QueueSettings, Wake
 from antq_actors.queues.queue_actor import QueueActor, wake_queue
 from antq_actors.queues.running_attempts import Workers
+from antq_actors.queues.services.cron import CronConfig, CronService
 from antq_actors.queues.services.pruner import Pruner, PrunerConfig
 from antq_actors.queues.services.rescuer import Rescuer, RescuerConfig
 from antq_actors.storage.actor import StorageActor
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from antq_actors.otp.kernel.cell import ServerRef
     from antq_actors.otp.kernel.child_spec import ChildSpec
     from antq_actors.queues.node import QueueNode
+    from antq_actors.queues.services.cron import CronDeclarations
     from antq_actors.storage.client import StorageClient
 
 WATCH_INTERVAL_SECONDS: Final = 0.05
@@ -55,6 +58,11 @@ class ActorNames:
     """The registered names of one application's actors; several may run in a process."""
 
     root: str
+
+    @property
+    def cron(self) -> str:
+        """The registered name of the application's cron service."""
+        return f"{self.root}.cron"
 
     @property
     def storage(self) -> str:
@@ -77,6 +85,7 @@ def start(
     store: StorageClient,
     node: QueueNode,
     *,
+    declarations: CronDeclarations,
     runs_queues: bool,
 ) -> ServerRef:
     """Start the application's supervision tree over the store in *path* and return its root.
@@ -99,6 +108,7 @@ def start(
             children.append(
                 Pruner.child_spec(store, PrunerConfig(retention=config.retention), id="pruner")
             )
+        children.append(_cron(config, names, store, node, declarations))
     root: ServerRef = Supervisor.start(children, name=names.root)
     return root
 
@@ -120,6 +130,17 @@ def _storage(
         name=names.storage,
         shutdown=math.inf,  # a commit is never cut short
     )
+
+
+def _cron(
+    config: Config,
+    names: ActorNames,
+    store: StorageClient,
+    node: QueueNode,
+    declarations: CronDeclarations,
+) -> ChildSpec:
+    settings = CronConfig(max_interruptions=config.max_interruptions, retention=config.retention)
+    return CronService.child_spec(store, node, declarations, settings, id="cron", name=names.cron)
 
 
 def _queue(

@@ -7,6 +7,7 @@
     listing.py      list
     jobs.py         show nodes count
     changes.py      cancel retry delete run-now reschedule pause resume
+    crons.py        crons cron
     enqueue.py      enqueue                      user_code.py imports the user's modules
     maintenance.py  verify info backup restore compact migrate reseal export import
     store.py        opens the store that a command works on

@@ -80,7 +80,7 @@ def enqueue(
     """
     if schedule_in is not None and schedule_at is not None:
         raise typer.BadParameter("give --in or --at, not both", param_hint="--at")
-    args = _args(arg or [], args_json)
+    args = args_of(arg or [], args_json)
     options = {
         "queue": queue,
         "schedule_in": schedule_in,
@@ -92,8 +92,8 @@ def enqueue(
     given = {name: value for name, value in options.items() if value is not None}
     check_exists(path)
     with job_process.enqueue_only():
-        worker, module = _load(target)
-        with _application(module, path, key_file) as app:
+        worker, module = load_worker(target)
+        with application_on(module, path, key_file) as app:
             job = _enqueue(app, worker, args, given)
     if as_json:
         render.write_json(job)
@@ -101,7 +101,8 @@ def enqueue(
         output.report(f"Job {job.id} is {job.status}{_when(job)} in queue {job.queue_name!r}.")
 
 
-def _args(pairs: list[str], args_json: str | None) -> dict[str, Any]:
+def args_of(pairs: list[str], args_json: str | None) -> dict[str, Any]:
+    """Return the arguments of a job that a command was given; anything else is wrong usage."""
     if args_json is None:
         return parse_args(pairs)
     if pairs:
@@ -118,8 +119,8 @@ def _args(pairs: list[str], args_json: str | None) -> dict[str, Any]:
     return args
 
 
-def _load(target: str) -> tuple[resolver.AnyWorker, Any]:
-    """Import and return the worker that ``antq enqueue`` names; anything else is wrong usage."""
+def load_worker(target: str) -> tuple[resolver.AnyWorker, Any]:
+    """Import and return the worker that a command names; anything else is wrong usage."""
     place = user_code.parse_target(target, FORM, "shop.mail:SendReceipt")
     module = user_code.import_module(place.module, FORM)
     with user_code.errors_shown(f"'{target}'"):
@@ -142,8 +143,8 @@ def _load(target: str) -> tuple[resolver.AnyWorker, Any]:
 
 
 @contextmanager
-def _application(module: Any, path: Path, key_file: Path | None) -> Iterator[AntQ]:
-    """Start the application for ``antq enqueue`` on *path*: that of the module, if possible."""
+def application_on(module: Any, path: Path, key_file: Path | None) -> Iterator[AntQ]:
+    """Start the application for a command on *path*: that of the module, if possible."""
     apps = [*vars(module).values(), *current_app.applications()]
     own = next((app for app in apps if isinstance(app, AntQ) and _is_on(app, path)), None)
     with started(own or AntQ(path, start_queues=False, signing_key_file=key_file)) as app:

@@ -127,6 +127,10 @@ COMMANDS: Final = {
         "Pause queues in every process on the path; they stay paused after a restart.",
     ),
     "resume": Command("changes:resume", "Resume paused queues, in every process on the path."),
+    "crons": Command(
+        "crons:crons", "List periodic entries: when they fire next, and what has come of them."
+    ),
+    "cron": Command("crons:cron", "Show one periodic entry, or change it."),
     "verify": Command(
         "maintenance:verify", "Compare every index, count and unique key with the jobs."
     ),

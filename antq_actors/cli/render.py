@@ -48,6 +48,9 @@ def job_text(job: Job, place: str = "") -> str:
         "updated": _moment(job.updated_at),
         "options": options or "-",
     }
+    if job.cron is not None:
+        rows["cron"] = job.cron
+        rows["scheduled for"] = _moment(job.scheduled_for)
     lines = [f"Job {job.id}"]
     lines += [f"  {name:<14}{value}" for name, value in rows.items()]
     lines.append(_errors_title(job))

@@ -34,6 +34,7 @@ from antq_actors.jobs.new_job import build
 from antq_actors.jobs.options import JOB_OPTIONS, Options, job_options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
 from antq_actors.jobs.worker import (
+    check_cron,
     check_name,
     in_thread,
     refuse_blocking,
@@ -44,6 +45,7 @@ from antq_actors.jobs.worker import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from antq_actors.flow.cron import Cron, Every
     from antq_actors.jobs.function_parameters import JobParameter
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions, WorkerOptions
@@ -144,6 +146,7 @@ class FunctionWorker(Generic[C, P, R]):
         owner = f"worker {_qualname(function)}"
         given = dict(options)
         name = stored_name(given.pop("name", None), owner)
+        self.antq_cron: Cron | Every | None = check_cron(given.pop("cron", None), owner)
         refuse_unperformable(function, f"function {function.__qualname__}")
         self._function = function
         self._keywords = FunctionKeywords(function)

@@ -23,6 +23,7 @@ from antq_actors.jobs.unique import Unique
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from antq_actors.flow.cron import Cron, Every
 
 ExecutorName: TypeAlias = Literal["thread", "async", "process", "ray"]
 """What can run ``perform``."""
@@ -82,6 +83,8 @@ class WorkerOptions(TypedDict, total=False):
     """What an attempt needs on a Ray cluster: ``num_cpus``, ``num_gpus``, ``memory``, …"""
     name: str | None
     """The name under which jobs are stored; None: ``module:QualName``. It is not inherited."""
+    cron: str | Cron | Every | None
+    """When a job is enqueued again and again; None: never. It is not inherited."""
 
 
 RayOptions: TypeAlias = tuple[tuple[str, Any], ...]

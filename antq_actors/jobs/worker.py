@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, Unpack
 
 from antq_actors.checks import exact_str, example_repr, is_utf8, short_repr
+from antq_actors.errors import CronError
 from antq_actors.jobs import current_app, worker_registry
 from antq_actors.jobs.new_job import build
 from antq_actors.jobs.options import Options, worker_options
@@ -14,6 +15,7 @@ from antq_actors.jobs.retry_delay import delay_after
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from antq_actors.flow.cron import Cron, Every
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import JobOptions, WorkerOptions
 
@@ -35,10 +37,10 @@ class Worker:
 
     Options are on the class line: ``class SendReceipt(Worker, queue="mail", max_attempts=3)``.
     They are ``queue``, ``max_attempts``, ``timeout``, ``unique``, ``priority``, ``retry_delay``,
-    ``executor``, ``ray`` and ``name`` (see :class:`antq_actors.WorkerOptions`), are checked
-    when the class is defined, and are inherited, except ``name``: the name under which its jobs are
-    stored, by default ``module:QualName``. A class that moved runs its old jobs under its old
-    name.
+    ``executor``, ``ray``, ``cron`` and ``name`` (see :class:`antq_actors.WorkerOptions`), are
+    checked when the class is defined, and are inherited, except ``cron`` and ``name``: the name
+    under which its jobs are stored, by default ``module:QualName``. A class that moved runs its old
+    jobs under its old name.
 
     ``perform`` may be ``async def``: then it runs on an event loop, beside thousands of others.
 
@@ -54,6 +56,8 @@ class Worker:
     """What raises TypeError for arguments that do not fit: nothing, a worker class takes any."""
     antq_is_async: ClassVar[bool] = False
     """Whether ``perform`` is a coroutine function."""
+    antq_cron: ClassVar[Cron | Every]
+    """The option ``cron``: of this class alone, and not of its subclasses."""
     _antq_is_runnable: ClassVar[bool]
     """Set in the namespace of a class that was found to be runnable."""
 
@@ -64,6 +68,9 @@ class Worker:
             return  # a copy by value: it gets all its attributes from its pickle
         owner = f"worker {cls.__qualname__}"
         name = stored_name(options.pop("name", None), owner)
+        entry = check_cron(options.pop("cron", None), owner)
+        if entry is not None:
+            cls.antq_cron = entry
         refuse_unperformable(cls.perform, f"{cls.__qualname__}.perform")
         _refuse_without_job(cls)
         cls.antq_options = worker_options(options, cls.antq_options, owner=owner)
@@ -203,6 +210,25 @@ def _refuse_arguments(cls: type[Worker], who: str) -> None:
 def stored_name(name: object, owner: str) -> str | None:
     """Return a worker's option ``name`` if it can be one; else raise TypeError or ValueError."""
     return None if name is None else check_name(name, owner)
+
+
+def check_cron(cron: object, owner: str) -> Cron | Every | None:
+    """Return a worker's option ``cron`` as an entry; else raise TypeError or CronError."""
+    if cron is None:
+        return None
+    # It takes a while to import, and most workers have none.
+    from antq_actors.flow.cron import Cron, Every  # noqa: PLC0415
+
+    if isinstance(cron, str):
+        return Cron(cron)
+    if not isinstance(cron, Cron | Every):
+        raise TypeError(
+            f"cron of {owner} must be an expression such as '0 3 * * *', a Cron or an Every, got"
+            f" {short_repr(cron)}"
+        )
+    if cron.worker is not None:
+        raise CronError(f"cron of {owner} is for this worker: leave its worker= out")
+    return cron
 
 
 def check_name(name: object, owner: str) -> str:

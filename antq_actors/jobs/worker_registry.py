@@ -126,6 +126,11 @@ def names() -> list[str]:
     return list(_defined)
 
 
+def workers() -> list[DefinedWorker]:
+    """Return the workers that are defined in this process, each once."""
+    return list({id(worker): worker for worker in list(_defined.values())}.values())
+
+
 def is_made_by_a_function(worker: DefinedWorker) -> bool:
     """Return whether *worker* is a class that a function made by calling ``type``, say."""
     definition = _current(worker.antq_name)

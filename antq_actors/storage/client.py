@@ -314,6 +314,11 @@ class StorageClient:
                 if not node_lock.is_dead(self._path, node)
             }
 
+    def living_of(self, nodes: Sequence[int]) -> tuple[int, ...]:
+        """Return those of recorded *nodes* that live, as their file locks tell."""
+        with in_words(self._path):
+            return tuple(node for node in nodes if not node_lock.is_dead(self._path, node))
+
     def dead_nodes(self) -> builtins.list[int]:
         """Return the recorded nodes whose file lock is free: their process is gone."""
         nodes = self.read(JobReader.nodes)

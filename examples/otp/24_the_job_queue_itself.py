@@ -59,7 +59,8 @@ with AntQ(queues={"kitchen": 2}) as app:
 # │       │   └── worker  [worker, running...]
 # │       └── antq.queue.kitchen  [worker, running...]
 # ├── rescuer  [worker, running...]
-# └── pruner  [worker, running...]
+# ├── pruner  [worker, running...]
+# └── antq.cron  [worker, running...]
 #
 # the worker actor is killed
 # the job is running again, attempt 2: worker actor was killed

@@ -87,7 +87,7 @@ def test_a_right_program_runs(file, light, tmp_path, monkeypatch):
 
 
 def test_the_types_of_options_name_what_is_checked():
-    assert set(WorkerOptions.__annotations__) == {*options._OF_WORKERS, "name"}
+    assert set(WorkerOptions.__annotations__) == {*options._OF_WORKERS, "name", "cron"}
     assert set(JobOptions.__annotations__) == set(options.JOB_OPTIONS)
 
 

@@ -283,9 +283,9 @@ def _of_queue(name: str) -> Any:
 
 def _do(subject: Any, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
     of, _, verb = method.rpartition(".")
-    if of == "queue":
+    if of in ("queue", "cron"):
         name, *args = args
-        subject = subject.queue(name)
+        subject = getattr(subject, of)(name)
     elif verb == "enqueue":
         worker, mapping = args
         args = resolver.resolve(worker, job_id=0), mapping

@@ -12,6 +12,7 @@ from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import ACTIVE, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
+from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.explained import ExplainReader
 from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
@@ -62,6 +63,19 @@ class JobReader(ExplainReader, LimitReader):
         self._tables = tables
         self._jobs = JobEntries(txn, tables)
         self._meta = Meta(txn, tables.meta)
+
+    @property
+    def crons(self) -> CronTable:
+        """The periodic entries of the store."""
+        return CronTable(self._txn, self._tables, self._meta)
+
+    def is_active(self, id_: int) -> bool:
+        """Read whether a job is stored and has not ended; a damaged one has."""
+        try:
+            record = self._jobs.record(id_)
+        except DamagedRecord:
+            return False
+        return record is not None and record.state.status in ACTIVE
 
     def get(self, id_: int) -> StoredJob:
         """Read a job from the store by its id, for display. Raises JobNotFound."""

@@ -26,6 +26,7 @@ from antq_actors.jobs.state import CLAIMABLE, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
+from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.limited_jobs import NOWHERE, LimitedJobs
 from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
 from antq_actors.storage.jobs.reader import JobReader
@@ -84,6 +85,11 @@ class JobWriter(JobReader):
         """Once a job with limits was met."""
         self.has_changed = False
         """Whether the flushed transaction changes anything: LMDB gives an empty one no number."""
+
+    @property
+    def crons(self) -> CronTable:
+        """The periodic entries of the store, to change them."""
+        return CronTable(self._txn, self._tables, self._meta, self._signer)
 
     def flush(self) -> None:
         """Write counts and the next id before the commit; leave paused queues out of `due`."""

@@ -1,0 +1,99 @@
+"""``antq crons`` and ``antq cron``: what they show and change, and what they refuse."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from support.apps import Plain
+
+from antq_actors import AntQ, Cron
+from antq_actors.cli import REFUSED, USAGE
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A store with one entry."""
+    with AntQ(tmp_path / "store", start_queues=False) as app:
+        app.cron("nightly").set(Cron("0 3 * * *", worker=Plain, args={"n": 1}))
+    return tmp_path / "store"
+
+
+def test_entries_are_listed(antq):
+    code, out, _ = antq("crons")
+
+    assert code == 0
+    assert out.splitlines()[0].split()[:4] == ["name", "when", "zone", "next"]
+    assert out.splitlines()[1].startswith("nightly  0 3 * * *  UTC")
+
+
+def test_json_has_the_names_of_the_attributes(antq):
+    (info,) = json.loads(antq("crons", "--json")[1])
+
+    assert (info["name"], info["expression"], info["declared_by"]) == ("nightly", "0 3 * * *", [])
+    assert datetime.fromisoformat(info["next_at"]).hour == 3
+    assert json.loads(antq("cron", "nightly", "--json")[1]) == info
+
+
+def test_an_entry_is_paused_and_resumed(antq):
+    assert antq("cron", "nightly", "pause") == (0, "Periodic entry 'nightly' is paused.\n", "")
+    assert json.loads(antq("crons", "--json")[1])[0]["paused"] is True
+    assert antq("cron", "nightly", "resume") == (0, "Periodic entry 'nightly' is resumed.\n", "")
+
+
+def test_an_entry_is_run_by_hand_and_the_job_shows_that(antq):
+    assert antq("cron", "nightly", "run") == (0, "Job 1 is enqueued in queue 'default'.\n", "")
+
+    shown = json.loads(antq("show", 1, "--json")[1])
+    assert (shown["cron"], shown["scheduled_for"]) == ("nightly", None)
+    assert "cron          nightly" in antq("show", 1)[1]
+
+
+def test_the_next_instants_are_shown(antq):
+    found = json.loads(antq("cron", "nightly", "next", "-n", 3, "--json")[1])
+
+    assert [datetime.fromisoformat(at).hour for at in found] == [3, 3, 3]
+    assert len(antq("cron", "nightly", "next")[1].splitlines()) == 5
+
+
+def test_a_backfill_makes_the_jobs_of_a_time(antq, path):
+    code, out, _ = antq("cron", "nightly", "backfill", "2026-01-01T00:00Z", "2026-01-03T00:00Z")
+
+    assert (code, out) == (0, "2 jobs are enqueued.\n")
+    with AntQ(path, start_queues=False) as app:
+        assert app.get_job(1).scheduled_for == datetime(2026, 1, 1, 3, tzinfo=UTC)
+
+
+def test_an_entry_is_set_and_deleted(antq):
+    options = ("--worker", "support.apps:send", "--arg", "email=x", "--tz", "Europe/Berlin")
+    assert antq("cron", "often", "set", "*/5 * * * *", *options)[0] == 0
+    assert antq("cron", "seldom", "set", "--every", 3600, *options)[0] == 0
+
+    found = {info["name"]: info["expression"] for info in json.loads(antq("crons", "--json")[1])}
+    assert found == {"nightly": "0 3 * * *", "often": "*/5 * * * *", "seldom": "every 3600 s"}
+    assert antq("cron", "often", "delete") == (0, "Periodic entry 'often' is deleted.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("nightly", "explode"), USAGE, "explode"),
+        (("nightly", "backfill", "2026-01-01"), USAGE, "two times"),
+        (("nightly", "backfill", "soon", "later"), USAGE, "'soon'"),
+        (("nightly", "backfill", "2026-01-02", "2026-01-01"), USAGE, "before"),
+        (("nightly", "next", "-n", "-1"), USAGE, "n must be at least 0"),
+        (("nightly", "pause", "now"), USAGE, "nothing more"),
+        (("x", "set"), USAGE, "expression or --every"),
+        (("nothing",), REFUSED, "'nightly'"),
+        (("nothing", "pause"), REFUSED, "'nothing'"),
+        (("x", "set", "0 3 * * *"), REFUSED, "worker"),
+        (("x", "set", "61 * * * *", "--worker", "support.apps:Plain"), REFUSED, "minute"),
+        (("x", "set", "0 3 * * *", "--worker", "support.apps:send"), USAGE, "email"),
+    ],
+)
+def test_what_is_wrong_is_said_on_one_line(antq, arguments, code, said):
+    found, out, err = antq("cron", *arguments)
+
+    assert (found, out) == (code, "")
+    assert err.startswith("antq: ")
+    assert said in err
+    assert err.count("\n") == 1
