@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from antq_actors.app import AntQ, QueueHandle
+    from antq_actors.app.bulk import BulkOutcome
     from antq_actors.app.config import QueueConfig
     from antq_actors.app.cron_handle import CronHandle, CronInfo
     from antq_actors.backoff import Backoff
@@ -59,6 +60,7 @@ __all__ = [
     "AttemptError",
     "Backoff",
     "BatchError",
+    "BulkOutcome",
     "Cancel",
     "ConfigError",
     "Cron",
@@ -107,6 +109,7 @@ _MODULES: Final = {
     "AntQ": "antq_actors.app",
     "AttemptError": "antq_actors.jobs.job",
     "Backoff": "antq_actors.backoff",
+    "BulkOutcome": "antq_actors.app.bulk",
     "Cancel": "antq_actors.jobs.outcome",
     "Cron": "antq_actors.flow.cron",
     "CronHandle": "antq_actors.app.cron_handle",

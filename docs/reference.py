@@ -24,7 +24,14 @@ ROOT: Final = Path(__file__).parent.parent
 PAGE: Final = ROOT / "docs" / "reference.md"
 
 GROUPS: Final = {
-    "The application": ["AntQ", "QueueConfig", "QueueHandle", "QueueStatus", "Imported"],
+    "The application": [
+        "AntQ",
+        "QueueConfig",
+        "QueueHandle",
+        "QueueStatus",
+        "Imported",
+        "BulkOutcome",
+    ],
     "Nodes": ["NodeInfo", "QueueInfo", "Health", "Progress"],
     "Workers": [
         "Worker",

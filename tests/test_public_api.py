@@ -45,8 +45,8 @@ def function(n):
 
 
 EXPORTS = [
-    *("ACTIVE", "AntQ", "AttemptError", "Backoff", "Cancel", "EnqueueWith", "Explanation"),
-    "Fail",
+    *("ACTIVE", "AntQ", "AttemptError", "Backoff", "BulkOutcome", "Cancel"),
+    *("EnqueueWith", "Explanation", "Fail"),
     *("Cron", "CronHandle", "CronInfo", "Every"),
     "FunctionWorker",
     *("Health", "Imported", "Job", "JobOptions", "NodeInfo", "Progress", "QueueConfig"),

@@ -416,7 +416,7 @@ def _described_again(cls: type[AntQ], arguments: dict[str, Any]) -> AntQ:
     return cls(**arguments)
 
 
-for _name, _verb in vars(JobVerbs).items():
+for _name, _verb in [each for base in JobVerbs.__mro__[:-1] for each in vars(base).items()]:
     if not _name.startswith("_"):
         # Python's errors about arguments show the name; pickle looks it up in the module.
         _verb.__qualname__, _verb.__module__ = f"AntQ.{_name}", __name__

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from antq_actors.app.bulk import BulkChange
     from antq_actors.app.cron_handle import CronInfo
     from antq_actors.app.crons import Entry
     from antq_actors.explain import Explanation
@@ -128,7 +129,7 @@ class JobProcessRuntime:
 
     def __init__(self, parent: current_app.ParentApplication) -> None:
         self._call = parent.call
-        self.enqueuer = self.queries = self.store = self.idle = self.explainer = self
+        self.enqueuer = self.queries = self.bulk = self.store = self.idle = self.explainer = self
 
     @property
     def root(self) -> ServerRef:
@@ -231,6 +232,18 @@ class JobProcessRuntime:
         """Have the parent process find out why the jobs of a queue do not run."""
         explanation: Explanation = self._call("explain_queue", name)
         return explanation
+
+    # ---- as `BulkChanges` does it ---------------------------------------------------------------
+
+    def begin_bulk(self, change: BulkChange) -> BulkChange:
+        """Have the parent process find the end of a change of many jobs."""
+        begun: BulkChange = self._call("_begin_bulk", change)
+        return begun
+
+    def step_bulk(self, change: BulkChange) -> BulkChange:
+        """Have the parent process change the next page of jobs, in a call of its own."""
+        stepped: BulkChange = self._call("_step_bulk", change)
+        return stepped
 
     # ---- as `IdleWait` does it --------------------------------------------------------------
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
+from antq_actors.app.bulk_verbs import BulkVerbs
 from antq_actors.app.explaining import ExplainVerbs
+from antq_actors.app.known_names import warned
 from antq_actors.app.queries import (
     checked_limit,
     checked_queue,
@@ -36,10 +37,8 @@ if TYPE_CHECKING:
     from antq_actors.storage.admin.transfer import Imported
     from antq_actors.storage.locks.node_lock import NodeInfo
 
-R = TypeVar("R")
 
-
-class JobVerbs(ExplainVerbs):
+class JobVerbs(BulkVerbs, ExplainVerbs):
     """The jobs, queues and store of an application, once it runs; `AntQ` says how it does."""
 
     def _runtime(self) -> Runtime | JobProcessRuntime:
@@ -104,7 +103,7 @@ class JobVerbs(ExplainVerbs):
             "failed_before": failed_before,
             "error": error,
         }
-        return _warned(self._listed(filters))
+        return warned(self._listed(filters))
 
     def count_jobs(
         self,
@@ -119,7 +118,7 @@ class JobVerbs(ExplainVerbs):
         each job that passes the other two, a page at a time. Unknown names are a UserWarning, as
         in :meth:`list_jobs`.
         """
-        return _warned(self._counted(status, checked_queue(queue, "queue"), worker))
+        return warned(self._counted(status, checked_queue(queue, "queue"), worker))
 
     def get_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
         """Return the job with this id. Raises JobNotFound."""
@@ -289,7 +288,7 @@ class JobVerbs(ExplainVerbs):
         hints = (
             () if jobs or (limit is not None and limit <= 0) else self._hints(queue_name, worker)
         )
-        return _warned((jobs, hints))
+        return warned((jobs, hints))
 
     def count_workers(
         self,
@@ -298,7 +297,7 @@ class JobVerbs(ExplainVerbs):
         queue_name: str | None = None,
     ) -> int:
         """Do what :meth:`count_jobs` does, under Ant's name."""
-        return _warned(self._counted(status, checked_queue(queue_name, "queue_name"), None))
+        return warned(self._counted(status, checked_queue(queue_name, "queue_name"), None))
 
     def get_worker(self, id: int) -> Job:  # noqa: A002 - as the field is named
         """Do what :meth:`get_job` does, under Ant's name."""
@@ -324,7 +323,7 @@ class JobVerbs(ExplainVerbs):
         *filters* are the same.
         """
         refuse_unknown(filters, "alist_jobs")
-        return _warned(await in_thread(self._listed, filters))
+        return warned(await in_thread(self._listed, filters))
 
     async def acount_jobs(
         self,
@@ -335,7 +334,7 @@ class JobVerbs(ExplainVerbs):
     ) -> int:
         """Do what :meth:`count_jobs` does, without stopping the event loop that awaits it."""
         queue = checked_queue(queue, "queue")
-        return _warned(await in_thread(self._counted, status, queue, worker))
+        return warned(await in_thread(self._counted, status, queue, worker))
 
     async def aget_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
         """Do what :meth:`get_job` does, without stopping the event loop that awaits it."""
@@ -408,14 +407,6 @@ class JobVerbs(ExplainVerbs):
         """Return a sentence for each queue or worker name that nothing knows: a typo, perhaps."""
         name = worker if isinstance(worker, str) else None
         return () if queue is None and name is None else self._unknown(queue, name)
-
-
-def _warned(found: tuple[R, Sequence[str]]) -> R:
-    """Return the result of a query; issue its warnings at the line that called the query."""
-    value, hints = found
-    for sentence in hints:
-        warnings.warn(sentence, UserWarning, stacklevel=3)
-    return value
 
 
 def _wait_seconds(timeout: object, verb: str) -> float | None:

@@ -7,14 +7,17 @@ each.
 from __future__ import annotations
 
 import difflib
-from typing import TYPE_CHECKING, Final
+import warnings
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from antq_actors.jobs.worker_registry import defined, names
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from antq_actors.storage.client import StorageClient
+
+R = TypeVar("R")
 
 _OFFERED_NAMES: Final = 3
 """Names that a warning offers."""
@@ -87,3 +90,11 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 def _quoted(name: str) -> str:
     return repr(name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…")
+
+
+def warned(found: tuple[R, Sequence[str]]) -> R:
+    """Return what a method found; issue its warnings at the line that called the method."""
+    value, hints = found
+    for sentence in hints:
+        warnings.warn(sentence, UserWarning, stacklevel=3)
+    return value

@@ -240,13 +240,13 @@ class JobQueries:
         wanted: DetailFilters,
     ) -> list[Job]:
         """Read the store; return the jobs that pass all filters given, by id."""
-        chosen = Filter(_statuses(status), queue, _worker(worker))
+        chosen = Filter(checked_statuses(status), queue, worker_name(worker))
         found = self._store.list(chosen, span, limit=limit, accept=wanted.accept())
         return [for_display(job) for job in found]
 
     def filter(self, status: Statuses | None, queue_name: str | None) -> Filter:
         """Return the store's filter by status and queue. Raises ValueError for a wrong status."""
-        return Filter(_statuses(status), checked_queue(queue_name, "queue_name"))
+        return Filter(checked_statuses(status), checked_queue(queue_name, "queue_name"))
 
     def count(
         self,
@@ -256,7 +256,7 @@ class JobQueries:
         worker: AnyWorker | str | None,
     ) -> int:
         """Read the store; return how many jobs pass all filters given."""
-        chosen = Filter(_statuses(status), queue, _worker(worker))
+        chosen = Filter(checked_statuses(status), queue, worker_name(worker))
         if chosen.worker is None:
             return self._store.read(JobReader.count, chosen.statuses, chosen.queue_name)
         return self._store.count_of_worker(chosen)
@@ -321,9 +321,8 @@ def id_of(job_or_id: object) -> int:
     return id_
 
 
-def _statuses(
-    status: Statuses | None,
-) -> frozenset[Status] | None:
+def checked_statuses(status: Statuses | None) -> frozenset[Status] | None:
+    """Return the statuses to filter jobs by; None: any. Raises TypeError or ValueError."""
     if status is None:
         return None
     if isinstance(status, str):
@@ -344,7 +343,8 @@ def _status(status: object) -> Status:
         raise ValueError(f"unknown status {short_repr(status)}; known are {known}") from None
 
 
-def _worker(worker: object) -> str | None:
+def worker_name(worker: object) -> str | None:
+    """Return the stored name of a worker to filter jobs by; None: any. Raises what it is none."""
     if worker is None or isinstance(worker, str):
         return worker
     return name_of(worker)

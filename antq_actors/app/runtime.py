@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from antq_actors.app import tree
+from antq_actors.app.bulk import BulkChanges
 from antq_actors.app.cron_handle import CronHandle
 from antq_actors.app.cron_handle import infos as cron_infos
 from antq_actors.app.enqueue import Enqueuer, EnqueueTargets
@@ -156,6 +157,7 @@ class Runtime:
         served = EnqueueTargets(self.store) if looks else None
         self.enqueuer = Enqueuer(settings, self.store, instant.now, served=served)
         self.queries = JobQueries(self.store, instant.now, settings.queues, served=served)
+        self.bulk = BulkChanges(self.store, instant.now, served=served)
         self.idle = IdleWait(self.store, settings.queues, instant.now)
         self.explainer = Explainer(self.store, instant.now, settings.queues, self._progress_of)
         self.declarations = CronDeclarations()

@@ -6,7 +6,8 @@
     course.py       course
     listing.py      list
     jobs.py         show nodes count
-    changes.py      cancel retry delete run-now reschedule pause resume
+    bulk.py         cancel retry delete
+    changes.py      run-now reschedule pause resume
     crons.py        crons cron
     enqueue.py      enqueue                      user_code.py imports the user's modules
     maintenance.py  verify info backup restore compact migrate reseal export import

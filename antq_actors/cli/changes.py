@@ -1,4 +1,4 @@
-"""``antq cancel``, ``retry``, ``delete``, ``run-now``, ``reschedule``; ``pause``, ``resume``.
+"""``antq run-now`` and ``reschedule`` of jobs; ``pause`` and ``resume`` of queues.
 
 Each takes several. If one is refused, its error is printed, and the others are changed all the
 same.
@@ -9,7 +9,7 @@ from typing import Annotated, TypeAlias, TypeVar
 
 import typer
 
-from antq_actors import AntQ, AntqError, InvalidSchedule, Status, StorageError
+from antq_actors import AntQ, AntqError, InvalidSchedule, StorageError
 from antq_actors.cli import output
 from antq_actors.cli.jobs import JobId
 from antq_actors.cli.listing import ScheduleAt, ScheduleIn, parse_time
@@ -27,44 +27,6 @@ REFUSED = 1
 T = TypeVar("T")
 
 
-def cancel(ids: JobIds, path: StorePath) -> int:
-    """Cancel jobs that have not ended.
-
-    A running job is told to end, in whichever process it runs; it is cancelled a moment later.
-
-    \b
-    Examples:
-      antq cancel 4711 --path jobs
-      antq cancel 4711 4712 4713 --path jobs
-    """
-    return _change_each(ids, path, _cancel)
-
-
-def retry(ids: JobIds, path: StorePath) -> int:
-    """Enqueue ended jobs again.
-
-    They can be failed, cancelled or completed. All their attempts are available again.
-
-    \b
-    Examples:
-      antq retry 4711 --path jobs
-      antq list --path jobs --status failed --json | jq '.[].id' | xargs antq retry --path jobs
-    """
-    return _change_each(ids, path, lambda app, id_: f"Job {id_} is {app.retry_job(id_).status}.")
-
-
-def delete(ids: JobIds, path: StorePath) -> int:
-    """Delete jobs of any status, for good.
-
-    A running job is not stopped; its outcome is dropped.
-
-    \b
-    Example:
-      antq delete 4711 4712 --path jobs
-    """
-    return _change_each(ids, path, _delete)
-
-
 def run_now(ids: JobIds, path: StorePath) -> int:
     """Make scheduled and retrying jobs due now.
 
@@ -74,7 +36,7 @@ def run_now(ids: JobIds, path: StorePath) -> int:
     Example:
       antq run-now 4711 4712 --path jobs
     """
-    return _change_each(ids, path, _run_now)
+    return change_each(ids, path, _run_now)
 
 
 def reschedule(
@@ -103,7 +65,7 @@ def reschedule(
         when = "" if job.scheduled_at is None else f", due at {local_time(job.scheduled_at)}"
         return f"Job {id_} is {job.status}{when}."
 
-    return _change_each([id], path, change)
+    return change_each([id], path, change)
 
 
 def pause(queues: QueueNames, path: StorePath) -> int:
@@ -115,7 +77,7 @@ def pause(queues: QueueNames, path: StorePath) -> int:
     Example:
       antq pause mail --path jobs
     """
-    return _change_each(queues, path, _pause)
+    return change_each(queues, path, _pause)
 
 
 def resume(queues: QueueNames, path: StorePath) -> int:
@@ -125,10 +87,10 @@ def resume(queues: QueueNames, path: StorePath) -> int:
     Example:
       antq resume mail --path jobs
     """
-    return _change_each(queues, path, _resume)
+    return change_each(queues, path, _resume)
 
 
-def _change_each(items: Iterable[T], path: StorePath, change: Callable[[AntQ, T], str]) -> int:
+def change_each(items: Iterable[T], path: StorePath, change: Callable[[AntQ, T], str]) -> int:
     """Change each job or queue for a command, print what came of it; return the exit code."""
     code = 0
     with open_store(path) as app:
@@ -145,18 +107,6 @@ def _change_each(items: Iterable[T], path: StorePath, change: Callable[[AntQ, T]
             else:
                 output.report(output.printable(done))
     return code
-
-
-def _cancel(app: AntQ, id_: int) -> str:
-    job = app.cancel_job(id_)
-    if job.status is Status.RUNNING:
-        return f"Job {id_} is running, and was told to end."
-    return f"Job {id_} is {job.status}."
-
-
-def _delete(app: AntQ, id_: int) -> str:
-    app.delete_job(id_)
-    return f"Job {id_} is deleted."
 
 
 def _run_now(app: AntQ, id_: int) -> str:

@@ -115,9 +115,17 @@ COMMANDS: Final = {
     "nodes": Command("jobs:nodes", "Show which processes run which queues, and how many jobs."),
     "why": Command("why:why", "Show why a job does not run, or why a queue does nothing."),
     "enqueue": Command("enqueue:enqueue", "Enqueue one job."),
-    "cancel": Command("changes:cancel", "Cancel jobs that have not ended."),
-    "retry": Command("changes:retry", "Enqueue ended jobs again."),
-    "delete": Command("changes:delete", "Delete jobs of any status, for good."),
+    "cancel": Command(
+        "bulk:cancel",
+        "Cancel jobs that have not ended: those named, or all that match filters.",
+    ),
+    "retry": Command(
+        "bulk:retry", "Enqueue ended jobs again: those named, or all that match filters."
+    ),
+    "delete": Command(
+        "bulk:delete",
+        "Delete jobs of any status, for good: those named, or all that match filters.",
+    ),
     "run-now": Command("changes:run_now", "Make scheduled and retrying jobs due now."),
     "reschedule": Command(
         "changes:reschedule", "Change when a scheduled, retrying or enqueued job is due."

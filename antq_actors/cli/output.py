@@ -81,6 +81,23 @@ def write_stderr(text: str) -> None:
             print(f"{text}\n", end="", file=sys.stderr, flush=True)  # noqa: T201 - it is a command
 
 
+def write_over(text: str) -> None:
+    """Write a line to a terminal's standard error, over the one that was written so before."""
+    with suppress(OSError):
+        print(f"\r\x1b[K{text}\r", end="", file=sys.stderr, flush=True)  # noqa: T201 - it is a command
+
+
+def ask(question: str) -> str:
+    """Write a question to standard error; return the line that standard input answers, or ""."""
+    if sys.stderr is not None:
+        with suppress(OSError):
+            print(question, end="", file=sys.stderr, flush=True)  # noqa: T201 - it is a command
+    answer = ""
+    with suppress(OSError, ValueError):  # it is closed, or no text
+        answer = sys.stdin.readline() if sys.stdin is not None else ""
+    return answer.strip()
+
+
 @contextmanager
 def writing(done: str = "") -> Iterator[None]:
     """Turn an error of standard output into an AntqError, which also reports what was *done*."""

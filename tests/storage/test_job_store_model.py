@@ -21,7 +21,7 @@ from antq_actors.jobs.outcome import (
     Snoozed,
 )
 from antq_actors.jobs.state import ACTIVE, ENDED, Status, StoredJob
-from antq_actors.storage.format.records import Filter, Settlement
+from antq_actors.storage.format.records import Chosen, Filter, Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.writer import ISOLATION_MICROSECONDS
 from antq_actors.storage.lmdb.open_stores import open_environment
@@ -341,6 +341,53 @@ class JobStoreModel(RuleBasedStateMachine):
         assert not self.blocked(job.spec, but=id_)
         self.put(id_, lifecycle.retry(job.state, now=self.now))
         assert retried == self.jobs[id_]
+
+    @rule(
+        verb=st.sampled_from(["retry", "cancel", "delete"]),
+        chosen=st.none() | st.frozensets(st.sampled_from(Status), min_size=1),
+        age=st.none() | st.integers(0, 10),
+        dues=st.lists(st.integers(0, 10), max_size=2),
+        but=st.integers(0, 5),
+        limit=st.none() | st.integers(0, 3),
+    )
+    def change_many(self, verb, chosen, age, dues, but, limit):  # noqa: PLR0917 - drawn by name
+        """Change jobs in bulk that were found before: one that is not there, too."""
+        until = None if age is None else self.now - age
+        ids = [id_ for id_ in (*sorted(self.jobs), self.next_id) if id_ % 6 != but]
+        expected, left = [0, 0, 0], list(dues)
+        for id_ in ids:
+            if expected[0] == limit:
+                break
+            job = self.jobs.get(id_)
+            if (
+                job is None
+                or (chosen is not None and job.state.status not in chosen)
+                or (until is not None and until < job.state.updated_at <= self.now)
+            ):
+                expected[1] += 1
+                continue
+            try:
+                if verb == "retry":
+                    due = self.now + left[0] if left else None
+                    state = lifecycle.retry(job.state, now=self.now, due=due)
+                    if self.blocked(job.spec, but=id_):
+                        expected[2] += 1
+                        continue
+                    del left[:1]
+                    self.put(id_, state)
+                elif verb == "cancel":
+                    self.put(id_, lifecycle.cancel(job.state, now=self.now))
+                else:
+                    del self.jobs[id_]
+                expected[0] += 1
+            except (NotCancellable, NotRetryable):
+                expected[1] += 1
+
+        options = {"dues": [self.now + each for each in dues]} if verb == "retry" else {}
+        change = getattr(self.store, f"{verb}_many")
+        result = change(ids, Chosen(chosen, until), now=self.now, limit=limit, **options)
+
+        assert list(result[:3]) == expected
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data(), ahead=st.none() | st.integers(-3, 10))

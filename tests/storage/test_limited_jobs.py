@@ -7,8 +7,8 @@ from support.stored_jobs import Store, a_new_job, gate
 from antq_actors.errors import JobNotFound
 from antq_actors.flow.limits import ConcurrencyRule, LimitRule, gate_id
 from antq_actors.jobs.outcome import Completed, Failed, GivenBack
-from antq_actors.jobs.state import Status
-from antq_actors.storage.format.records import Filter, Settlement
+from antq_actors.jobs.state import ACTIVE, Status
+from antq_actors.storage.format.records import Chosen, Filter, Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.gates import GateTable
 from antq_actors.storage.lmdb.open_stores import open_environment
@@ -244,6 +244,35 @@ def test_a_retried_job_waits_for_its_limits_again(store):
     store.end(second, Completed())
 
     assert ids(store.claim(limit=9)) == [job.id]
+
+
+def test_jobs_with_limits_that_change_in_bulk_leave_and_find_their_places(store):
+    for _ in range(4):
+        insert(store, ("account", 7))
+    for _ in range(3):
+        (job,) = store.claim(limit=9)
+        store.end(job, Failed("no"))
+
+    retried = store.retry_many([1, 2, 3], Chosen(frozenset({Status.FAILED})), now=1)
+    assert retried.changed == 3
+    assert ids(store.claim(limit=9, now=1)) == [4]
+    cancelled = store.cancel_many([1, 4], Chosen(ACTIVE), now=2)
+    assert cancelled.changed == 2
+    deleted = store.delete_many([2, 4], Chosen(), now=3)
+
+    assert deleted.changed == 2
+    assert ids(store.claim(limit=9, now=4)) == [3]
+
+
+def test_a_job_with_limits_that_is_rescheduled_lets_the_next_one_come(store):
+    insert(store, ("account", 7))
+    insert(store, ("account", 7))
+
+    store.reschedule(1, due=50, now=1)
+
+    assert ids(store.claim(limit=9, now=2)) == [2]
+    store.run_now(1, now=3)
+    assert store.claim(limit=9, now=4) == []
 
 
 # ---- damage ---------------------------------------------------------------------------------

@@ -46,6 +46,27 @@ class Span(NamedTuple):
         return self._replace(before=id_) if self.newest_first else self._replace(after=id_)
 
 
+class Chosen(NamedTuple):
+    """What jobs that are changed in bulk still have to be when it is their turn."""
+
+    statuses: frozenset[Status] | None = None
+    """None: any."""
+    until: Instant | None = None
+    """What has changed later is left; None: when it has changed does not matter."""
+
+
+class BulkResult(NamedTuple):
+    """What became of jobs that were to be changed in one transaction."""
+
+    changed: int
+    skipped: int
+    """Jobs that were not as chosen any more."""
+    refused: int
+    """Jobs that are left as they were, as a unique one is in their way or a limit is full."""
+    queues: frozenset[str] = frozenset()
+    """Those that got jobs to run."""
+
+
 class Settlement(NamedTuple):
     """How one execution of a job ended."""
 

@@ -30,6 +30,7 @@ from antq_actors.jobs.state import CLAIMABLE, WAITING, JobState, Status, StoredJ
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone
 from antq_actors.storage.jobs import meta
+from antq_actors.storage.jobs.bulk import BulkWriter
 from antq_actors.storage.jobs.limit_verbs import LimitVerbs
 from antq_actors.storage.jobs.meta import NO_LIMITS
 from antq_actors.storage.jobs.reader import JobReader
@@ -74,7 +75,7 @@ def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
     return result
 
 
-class JobStore(LimitVerbs):
+class JobStore(BulkWriter, LimitVerbs):
     """Changes the jobs of a store, one by one and in bulk, in one LMDB write transaction."""
 
     # ---- jobs come in ---------------------------------------------------------------------

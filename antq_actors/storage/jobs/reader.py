@@ -113,6 +113,18 @@ class JobReader(ExplainReader, LimitReader):
             for id_, key in zip(ids, found, strict=True)
         ]
 
+    def page_ids(self, filter_: Filter, span: Span = _ALL, *, size: int) -> list[int]:
+        """Read the first *size* ids of *span* with a filter's statuses and queue; no job is read.
+
+        The filter's worker is left to the caller.
+        """
+        return list(islice(self._ids(filter_, span), max(0, size)))
+
+    def last_id(self) -> int:
+        """Read the largest id that a stored job has; 0 without jobs."""
+        behind = keys.job_key(keys.LARGEST_ID)
+        return keys.id_at_end(next(keys_down_from(self._txn, self._tables.jobs, behind), b""))
+
     def count_page(self, filter_: Filter, *, after: int, size: int) -> tuple[int, int | None]:
         """Read the next *size* jobs with a filter's statuses and queue, and count a worker's.
 

@@ -8,6 +8,7 @@ from typing import Unpack, assert_type
 from antq_actors import (
     AntQ,
     AttemptError,
+    BulkOutcome,
     FunctionWorker,
     Health,
     Imported,
@@ -92,4 +93,8 @@ async def enqueue() -> None:
     assert_type(await app.acount_jobs(worker=Mail), int)
     assert_type(await app.aget_job(1), Job)
     assert_type(await app.acancel_job(await app.aretry_job(1)), Job)
+    assert_type(await app.aretry_jobs(status="failed", spread=timedelta(minutes=10)), BulkOutcome)
+    assert_type(await app.acancel_jobs(queue="mail", dry_run=True), BulkOutcome)
+    assert_type(app.delete_workers(queue_name="mail", limit=5).changed, int)
+    assert_type(app.retry_jobs(worker=Mail, error="KeyError"), BulkOutcome)
     assert_type(await app.areschedule(await app.arun_now(1), schedule_in=5), Job)

@@ -37,6 +37,10 @@ app.count_workers(status={"bogus"})  # refused
 app.export_jobs(status="bogus")  # refused
 app.get_job("1")  # refused
 app.run_now("1")  # refused
+app.retry_jobs(status="fialed")  # refused
+app.cancel_jobs(queue_name="mail")  # refused
+app.delete_jobs(spread=5)  # refused
+app.cancel_workers(queue="mail")  # refused
 app.reschedule(1, schedule_in="60")  # refused
 app.get_job(1).id = 5  # refused
 assert app.get_job(1).stauts  # refused

@@ -1,0 +1,247 @@
+"""``antq cancel``, ``retry`` and ``delete``: of jobs that are named, or that filters find."""
+
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Annotated, Any, Final, TypeAlias
+
+import typer
+
+from antq_actors import AntQ, BulkOutcome, Status
+from antq_actors.app import bulk
+from antq_actors.cli import output
+from antq_actors.cli.changes import REFUSED, change_each
+from antq_actors.cli.listing import (
+    Args,
+    Error,
+    FailedAfter,
+    FailedBefore,
+    InsertedAfter,
+    InsertedBefore,
+    Queue,
+    Statuses,
+    WorkerName,
+    hints_printed,
+    job_filters,
+)
+from antq_actors.cli.store import StorePath, open_store
+
+JobIds: TypeAlias = Annotated[
+    list[int] | None, typer.Argument(metavar="ID", help="The jobs' ids; or give filters.")
+]
+Limit: TypeAlias = Annotated[
+    int | None, typer.Option(min=0, help="The most jobs to change, those with the smallest ids.")
+]
+DryRun: TypeAlias = Annotated[
+    bool, typer.Option("--dry-run", help="Print how many jobs it would be, and change none.")
+]
+Yes: TypeAlias = Annotated[
+    bool, typer.Option("--yes", help="Do not ask before more than 1,000 jobs are changed.")
+]
+Spread: TypeAlias = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="Let them become due evenly over this time."),
+]
+
+ASKS_ABOVE_JOBS: Final = 1_000
+
+
+def cancel(
+    path: StorePath,
+    ids: JobIds = None,
+    *,
+    status: Statuses = None,
+    queue: Queue = None,
+    worker: WorkerName = None,
+    arg: Args = None,
+    error: Error = None,
+    failed_after: FailedAfter = None,
+    failed_before: FailedBefore = None,
+    inserted_after: InsertedAfter = None,
+    inserted_before: InsertedBefore = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> int:
+    """Cancel jobs that have not ended: those named, or all that match filters.
+
+    A running job is told to end, in whichever process it runs; it is cancelled a moment later.
+
+    \b
+    Examples:
+      antq cancel 4711 4712 4713 --path jobs
+      antq cancel --queue mail --status scheduled --path jobs
+    """
+    filters = job_filters(
+        status=status,
+        queue=queue,
+        worker=worker,
+        arg=arg,
+        error=error,
+        failed_after=failed_after,
+        failed_before=failed_before,
+        inserted_after=inserted_after,
+        inserted_before=inserted_before,
+    )
+    if _are_named(ids, filters, limit=limit, dry_run=dry_run):
+        return change_each(ids or [], path, _cancel)
+    with open_store(path) as app:
+        return _change_all(app.cancel_jobs, {**filters, "limit": limit}, dry_run=dry_run, yes=yes)
+
+
+def retry(
+    path: StorePath,
+    ids: JobIds = None,
+    *,
+    status: Statuses = None,
+    queue: Queue = None,
+    worker: WorkerName = None,
+    arg: Args = None,
+    error: Error = None,
+    failed_after: FailedAfter = None,
+    failed_before: FailedBefore = None,
+    inserted_after: InsertedAfter = None,
+    inserted_before: InsertedBefore = None,
+    spread: Spread = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> int:
+    """Enqueue ended jobs again: those named, or all that match filters.
+
+    They can be failed, cancelled or completed; without --status filters find failed ones. All their
+    attempts are available again.
+
+    \b
+    Examples:
+      antq retry 4711 4712 --path jobs
+      antq retry --status failed --queue mail --error timeout --spread 600 --path jobs
+    """
+    filters = job_filters(
+        status=status,
+        queue=queue,
+        worker=worker,
+        arg=arg,
+        error=error,
+        failed_after=failed_after,
+        failed_before=failed_before,
+        inserted_after=inserted_after,
+        inserted_before=inserted_before,
+    )
+    if _are_named(ids, filters, limit=limit, dry_run=dry_run, spread=spread):
+        return change_each(
+            ids or [], path, lambda app, id_: f"Job {id_} is {app.retry_job(id_).status}."
+        )
+    filters = {**filters, "status": status or "failed", "limit": limit, "spread": spread or 0.0}
+    with open_store(path) as app:
+        return _change_all(app.retry_jobs, filters, dry_run=dry_run, yes=yes)
+
+
+def delete(
+    path: StorePath,
+    ids: JobIds = None,
+    *,
+    status: Statuses = None,
+    queue: Queue = None,
+    worker: WorkerName = None,
+    arg: Args = None,
+    error: Error = None,
+    failed_after: FailedAfter = None,
+    failed_before: FailedBefore = None,
+    inserted_after: InsertedAfter = None,
+    inserted_before: InsertedBefore = None,
+    limit: Limit = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+) -> int:
+    """Delete jobs of any status, for good: those named, or all that match filters.
+
+    A running job is not stopped; its outcome is dropped.
+
+    \b
+    Examples:
+      antq delete 4711 4712 --path jobs
+      antq delete --status completed --inserted-before 2030-04-01 --path jobs
+    """
+    filters = job_filters(
+        status=status,
+        queue=queue,
+        worker=worker,
+        arg=arg,
+        error=error,
+        failed_after=failed_after,
+        failed_before=failed_before,
+        inserted_after=inserted_after,
+        inserted_before=inserted_before,
+    )
+    if _are_named(ids, filters, limit=limit, dry_run=dry_run):
+        return change_each(ids or [], path, _delete)
+    with open_store(path) as app:
+        return _change_all(app.delete_jobs, {**filters, "limit": limit}, dry_run=dry_run, yes=yes)
+
+
+def _cancel(app: AntQ, id_: int) -> str:
+    job = app.cancel_job(id_)
+    if job.status is Status.RUNNING:
+        return f"Job {id_} is running, and was told to end."
+    return f"Job {id_} is {job.status}."
+
+
+def _delete(app: AntQ, id_: int) -> str:
+    app.delete_job(id_)
+    return f"Job {id_} is deleted."
+
+
+def _are_named(ids: list[int] | None, filters: dict[str, Any], **others: object) -> bool:
+    """Return whether a command names the jobs to change. Both ids and filters are wrong usage."""
+    has_filter = any(value is not None for value in filters.values())
+    if not ids and not has_filter:
+        raise typer.BadParameter(
+            "give ids, or filters such as --queue or --status", param_hint="ID"
+        )
+    if ids and (has_filter or any(value not in {None, False} for value in others.values())):
+        raise typer.BadParameter("give ids or filters, not both", param_hint="ID")
+    return bool(ids)
+
+
+def _change_all(
+    change: Callable[..., BulkOutcome], filters: dict[str, Any], *, dry_run: bool, yes: bool
+) -> int:
+    """Change all jobs that the filters find, print how many; return the exit code."""
+    try:
+        total = None
+        if dry_run or not yes:
+            with hints_printed():
+                total = change(**filters, dry_run=True).changed
+            if dry_run or not total:
+                output.write(str(total))
+                return 0
+            if total > ASKS_ABOVE_JOBS and not _is_confirmed(total, change.__name__):
+                return REFUSED
+        with hints_printed(), _progress(total):
+            outcome = change(**filters)
+    except (TypeError, ValueError) as error:
+        raise typer.BadParameter(str(error)) from None
+    output.report(str(outcome.changed))
+    if outcome.skipped or outcome.refused:
+        output.write_stderr(
+            f"{outcome.skipped} skipped, as they had changed; {outcome.refused} refused, as a"
+            " unique job is in the way or a limit is full"
+        )
+    return 0
+
+
+def _is_confirmed(total: int, method: str) -> bool:
+    verb = method.partition("_")[0]
+    if output.ask(f"antq: {verb} {total} jobs? Answer y, or give --yes: ") in {"y", "yes"}:
+        return True
+    output.write_stderr("nothing was changed")
+    return False
+
+
+def _progress(total: int | None) -> Any:
+    """Show on a terminal, in the ``with`` block, how many jobs are changed."""
+    if sys.stderr is None or sys.stderr.closed or not sys.stderr.isatty():
+        return nullcontext()
+    of = "" if total is None else f" of {total}"
+    return bulk.reported_to(lambda outcome: output.write_over(f"{outcome.changed}{of} jobs"))
