@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.function_worker import EnqueueWith, FunctionWorker, worker
     from antq_actors.jobs.job import AttemptError, Job, current_job
     from antq_actors.jobs.options import JobOptions, WorkerOptions
-    from antq_actors.jobs.outcome import Cancel, Fail, Snooze
+    from antq_actors.jobs.outcome import Cancel, Fail, RateLimited, Snooze
     from antq_actors.jobs.state import ACTIVE, Status
     from antq_actors.jobs.unique import Unique
     from antq_actors.jobs.worker import Worker
@@ -89,6 +89,7 @@ __all__ = [
     "QueueHandle",
     "QueueInfo",
     "QueueStatus",
+    "RateLimited",
     "Snooze",
     "StartError",
     "Status",
@@ -129,6 +130,7 @@ _MODULES: Final = {
     "QueueHandle": "antq_actors.app",
     "QueueInfo": "antq_actors.storage.locks.node_lock",
     "QueueStatus": "antq_actors.queues.messages",
+    "RateLimited": "antq_actors.jobs.outcome",
     "Snooze": "antq_actors.jobs.outcome",
     "Status": "antq_actors.jobs.state",
     "Unique": "antq_actors.jobs.unique",

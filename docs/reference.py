@@ -45,6 +45,7 @@ GROUPS: Final = {
         "Fail",
         "Cancel",
         "Snooze",
+        "RateLimited",
     ],
     "Periodic jobs": ["Cron", "Every", "CronHandle", "CronInfo"],
     "Jobs": ["Job", "AttemptError", "Status", "ACTIVE", "current_job", "Explanation"],

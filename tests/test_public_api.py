@@ -50,7 +50,8 @@ EXPORTS = [
     *("Cron", "CronHandle", "CronInfo", "Every"),
     "FunctionWorker",
     *("Health", "Imported", "Job", "JobOptions", "NodeInfo", "Progress", "QueueConfig"),
-    *("QueueHandle", "QueueInfo", "QueueStatus", "Snooze", "Status", "Unique", "Worker"),
+    *("QueueHandle", "QueueInfo", "QueueStatus", "RateLimited", "Snooze", "Status"),
+    *("Unique", "Worker"),
     *("WorkerOptions", "current_job", "worker"),
 ]
 

@@ -62,5 +62,5 @@ def test_of_overloads_the_general_ones_are_shown():
 def test_no_constructor_is_shown_of_what_only_the_package_makes():
     shown = re.findall(r"^([A-Z]\w+)\(", PAGE, re.MULTILINE)
 
-    made = {"AntQ", "QueueConfig", "Unique", "Backoff", "Snooze", "Cron", "Every"}
+    made = {"AntQ", "QueueConfig", "Unique", "Backoff", "Snooze", "RateLimited", "Cron", "Every"}
     assert made == set(shown)

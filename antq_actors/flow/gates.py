@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import msgspec
 
-from antq_actors.flow.limits import LimitRule, RateRule
+from antq_actors.flow.limits import DISCARD, REPLACE, LimitRule, RateRule
 
 Instant: TypeAlias = int
 """Microseconds since the epoch."""
@@ -170,6 +170,32 @@ def is_full(limit: Limit | None, gate: Gate) -> bool:
     """Return whether as many jobs of a gate run as may."""
     most = concurrency_of(limit, gate)
     return most is not None and gate.running >= most
+
+
+def refused_by(limit: Limit | None, gate: Gate) -> str | None:
+    """Return why a new job may not even wait for a gate, as a sentence; None: it may."""
+    rule = None if limit is None else limit.rule.concurrency
+    most = concurrency_of(limit, gate)
+    if limit is None or rule is None or most is None:
+        return None
+    where = f"the limit {limit.rule.name!r}"
+    if gate.key is not None:
+        where += f" at the key {gate.key!r}"
+    if rule.when_full == DISCARD and gate.running >= most:
+        return f"{where} is full: {gate.running} of {most} jobs run, and when_full is 'discard'"
+    ahead = gate.running + waiting_in(gate) - most
+    if rule.max_waiting is not None and ahead >= rule.max_waiting:
+        return (
+            f"{where} is full: {gate.running} of {most} jobs run, {waiting_in(gate)} wait, and"
+            f" max_waiting is {rule.max_waiting}"
+        )
+    return None
+
+
+def replaces(limit: Limit) -> bool:
+    """Return whether a new job takes the place of those that wait, while a limit is full."""
+    rule = limit.rule.concurrency
+    return rule is not None and rule.when_full == REPLACE
 
 
 def rate_opens_at(rate: RateRule, gate: Gate, now: Instant, weight: int = 1) -> Instant:

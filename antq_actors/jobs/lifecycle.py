@@ -125,6 +125,14 @@ def claim(state: JobState, *, node: int, now: Instant) -> JobState:
     )
 
 
+def replaced(state: JobState, by: int, limit: str, *, now: Instant) -> tuple[JobState, ErrorEntry]:
+    """Return the state of a waiting job that is cancelled for a newer one, *by*, and its error."""
+    text = f"replaced by job {by}, which came while the limit {limit!r} was full"
+    entry = error_entry(state.attempts, text, None, now)
+    after = _ended(state, Status.CANCELLED, now)
+    return replace(after, errors=state.errors + 1), entry
+
+
 def come_due(state: JobState, *, now: Instant) -> JobState:
     """Return the state of a scheduled or retrying job that is due and has to wait for a limit."""
     return replace(state, status=Status.ENQUEUED, updated_at=now)

@@ -50,6 +50,34 @@ class Snooze(msgspec.Struct, frozen=True):
         force_setattr(self, "seconds", checks.to_seconds(self.seconds, "Snooze(seconds)"))
 
 
+class RateLimited(msgspec.Struct, frozen=True):
+    """Returned by ``perform``: another service lets nobody in for so many seconds.
+
+    No job with the same key of this job's limit starts before that; then this one is the first. The
+    attempt does not count, and is no error. *limit*: the name of the limit to close, where it is
+    not the worker's own, or the only one. A job without limits is run again at that time.
+
+    *retry_after*: a number or a timedelta, zero or more; anything else is a TypeError or a
+    ValueError where it is made, so inside ``perform`` a failed attempt.
+    """
+
+    retry_after: float
+    limit: str | None = None
+
+    if TYPE_CHECKING:  # what it may be made of
+
+        def __init__(self, retry_after: float | timedelta, limit: str | None = None) -> None: ...
+
+    def __post_init__(self) -> None:
+        seconds = checks.to_seconds(self.retry_after, "RateLimited(retry_after)")
+        force_setattr(self, "retry_after", seconds)
+        if self.limit is not None and not isinstance(self.limit, str):
+            raise TypeError(
+                "RateLimited(limit) must be the name of a limit, a str, got"
+                f" {checks.short_repr(self.limit)}"
+            )
+
+
 class Completed(msgspec.Struct, frozen=True):
     """``perform`` returned."""
 
@@ -94,7 +122,9 @@ class GivenBack(msgspec.Struct, frozen=True):
     """Enqueued again, nothing counted: a graceful stop, or nothing was run at all."""
 
     seconds: float = 0.0
-    """Not before so many have passed: its worker is yet to be defined."""
+    """Not before so many have passed: its worker is yet to be defined, or its limit is closed."""
+    closes: RateLimited | None = None
+    """Closes a limit of the job for that long, instead of the job."""
 
 
 class Interrupted(msgspec.Struct, frozen=True):

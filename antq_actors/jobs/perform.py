@@ -35,7 +35,9 @@ from antq_actors.jobs.outcome import (
     Cancelled,
     Fail,
     Failed,
+    GivenBack,
     Outcome,
+    RateLimited,
     Refused,
     Snooze,
     Snoozed,
@@ -49,7 +51,7 @@ log: Final = logging.getLogger("antq_actors.jobs")
 Propagate: TypeAlias = tuple[type[BaseException], ...]
 ReadErrors: TypeAlias = Callable[[], tuple[ErrorEntry, ...]]
 
-_RETURNED: Final = (Fail, Cancel, Snooze, *OUTCOMES)
+_RETURNED: Final = (Fail, Cancel, Snooze, RateLimited, *OUTCOMES)
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -187,6 +189,8 @@ class AttemptRunner(msgspec.Struct):
                 return Cancelled(describe(reason, propagate=self.propagate))
             case Snooze(seconds):
                 return Snoozed(seconds)
+            case RateLimited(retry_after):
+                return GivenBack(retry_after, returned)
         # type() and issubclass() run no code of what was returned; its __class__ might.
         if issubclass(type(returned), type) and issubclass(cast("type", returned), _RETURNED):
             return self._finish(Failed(_class_returned(cast("type", returned))))
@@ -368,6 +372,8 @@ async def _end_if_forked(coroutine: Coroutine[Any, Any, Any], since: int) -> Any
 def _class_returned(outcome: type) -> str:
     name = outcome.__name__
     given = "seconds" if issubclass(outcome, Snooze) else "reason"
+    if issubclass(outcome, RateLimited):
+        given = "retry_after"
     return f"perform returned the class {name} and no instance of it; write: return {name}({given})"
 
 

@@ -135,6 +135,10 @@ class GateRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Of the limit and the job's key."""
     weight: int = 1
     """How many starts this job counts for a rate limit."""
+    text: str | None = None
+    """The job's key as people read it; None: the limit has no key."""
+    is_own: bool = False
+    """Whether it is the worker's own limit, and not one that others share."""
 
 
 class JobFlow(msgspec.Struct, frozen=True, array_like=True, gc=False):

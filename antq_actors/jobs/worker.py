@@ -105,8 +105,8 @@ class Worker:
     def perform(self, job: Job) -> Any:
         """Do the work of *job*. Returning is success, raising a failed attempt.
 
-        It may also return :class:`Fail`, :class:`Cancel` or :class:`Snooze`; any other value is
-        success and is not kept.
+        It may also return :class:`Fail`, :class:`Cancel`, :class:`Snooze` or :class:`RateLimited`;
+        any other value is success and is not kept.
         """
         raise NotImplementedError(
             f"{type(self).__qualname__} has no perform; write: def perform(self, job: Job) -> None"

@@ -19,6 +19,8 @@ from antq_actors.jobs.outcome import (
     Completed,
     Fail,
     Failed,
+    GivenBack,
+    RateLimited,
     Refused,
     Snooze,
     Snoozed,
@@ -100,7 +102,7 @@ def test_returning_any_ordinary_value_is_success(value):
     assert performed(lambda: value) == Completed()
 
 
-@pytest.mark.parametrize("outcome", [Fail, Cancel, Snooze, Completed, Failed])
+@pytest.mark.parametrize("outcome", [Fail, Cancel, Snooze, RateLimited, Completed, Failed])
 def test_an_outcome_class_without_an_instance_is_a_failed_attempt(outcome):
     said = performed(lambda: outcome)
 
@@ -121,6 +123,13 @@ def test_a_returned_cancel_cancels_with_its_reason():
 @pytest.mark.parametrize("seconds", [5, 5.0, timedelta(seconds=5)])
 def test_a_returned_snooze_puts_the_job_off(seconds):
     assert performed(lambda: Snooze(seconds)) == Snoozed(5.0)
+
+
+@pytest.mark.parametrize("seconds", [5, 5.0, timedelta(seconds=5)])
+def test_a_job_that_another_service_turned_away_is_given_back(seconds):
+    limited = RateLimited(5.0, "proxy")
+
+    assert performed(lambda: RateLimited(seconds, "proxy")) == GivenBack(5.0, limited)
 
 
 @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, "5", None, True, 1e300])

@@ -21,6 +21,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from antq_actors.errors import StorageError
 from antq_actors.explain import judge
@@ -81,13 +82,15 @@ class JobStore(BulkWriter, LimitVerbs):
     # ---- jobs come in ---------------------------------------------------------------------
 
     def insert(self, new: NewJob) -> int:
-        """Store a new job, return its id. Raises AlreadyExists for a duplicate of a unique job."""
+        """Store a new job, return its id. Raises AlreadyExists, LimitReached."""
         if new.spec.unique_digest is not None:
             self._refuse_duplicate(new.state, new.spec)
+        if new.spec.flow is not None:
+            self._refuse_full(new.state, new.spec.flow.gates, new.state.updated_at)
         return self._add(new)
 
     def insert_many(self, news: Sequence[NewJob]) -> list[int | None]:
-        """Store new jobs, return their ids in order; None for a duplicate of a unique job."""
+        """Store new jobs, return their ids in order; None for a duplicate, or at a full limit."""
         queues = {state.queue_name for state, _, _ in news}
         for queue_name in queues:
             keys.lane(Status.ENQUEUED, queue_name)
@@ -122,6 +125,10 @@ class JobStore(BulkWriter, LimitVerbs):
             spec.unique_digest, spec.unique_statuses
         ):
             return None
+        if spec.flow is not None and self.limited.full(
+            new.state, spec.flow.gates, new.state.updated_at
+        ):
+            return None
         return self._add(new)
 
     def _import_job(self, new: NewJob, errors: tuple[ErrorEntry, ...], wanted: int) -> int | None:
@@ -137,6 +144,7 @@ class JobStore(BulkWriter, LimitVerbs):
         self._next_id = id_ + 1
         state, spec, _ = new
         if spec.flow is not None and spec.flow.gates:
+            spec = with_texts(new)
             state = self.limited.arrive(id_, new, state.updated_at)
         self._jobs.add(id_, state, spec, self._signer, errors)
         if state.limited is not None:
@@ -400,6 +408,15 @@ def _ids_ahead(index: lmdb.Cursor[bytes], end: bytes, limit: int) -> list[bytes]
     if found and found[-1] >= end:
         del found[bisect_left(found, end) :]
     return list(map(keys.id_part, found))
+
+
+def with_texts(new: NewJob) -> JobSpec:
+    """Return the spec of a new job, whose gates have the texts of their keys."""
+    spec, flow, texts = new.spec, new.spec.flow, {key.gate: key.text for key in new.keys}
+    if flow is None or all(ref.text is not None or ref.gate not in texts for ref in flow.gates):
+        return spec
+    refs = tuple(replace(ref, text=texts.get(ref.gate)) for ref in flow.gates)
+    return replace(spec, flow=replace(flow, gates=refs))
 
 
 def _claimed(state: JobState, *, node: int, now: Instant) -> JobState | None:

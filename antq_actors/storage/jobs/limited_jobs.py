@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from antq_actors.errors import DamagedRecord, JobNotFound
 from antq_actors.flow import gates
 from antq_actors.jobs import instant, lifecycle
-from antq_actors.jobs.state import GateRef, Limited, Status
+from antq_actors.jobs.state import ENDED, GateRef, Limited, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.gates import GateTable, Tally
 from antq_actors.storage.lmdb import keys
@@ -69,6 +69,7 @@ class LimitedJobs:
     ) -> None:
         self._txn = txn
         self._tables = tables
+        self._index = tables.index
         self._jobs = jobs
         self._meta = meta
         self._due = due
@@ -91,10 +92,52 @@ class LimitedJobs:
         refs = () if new.spec.flow is None else new.spec.flow.gates
         if state.status is not _ENQUEUED:
             return replace(state, limited=NOWHERE)
-        for key in new.keys:
-            if key.key is not None:
-                self.table.gate(key.gate, now).key = key.text
+        for ref in refs:
+            self._replace_waiting(id_, ref, now)
         return self._enqueued(id_, state, refs, now)
+
+    def full(
+        self, state: JobState, refs: Iterable[GateRef], now: Instant
+    ) -> tuple[str, int | None] | None:
+        """Return why a job may not even wait for these gates, and a job that holds a place.
+
+        None: it may. Only one that comes anew is refused, and only where its limit says so.
+        """
+        if state.status is not _ENQUEUED:
+            return None
+        for ref in refs:
+            gate, limit = self.gate(ref, now), self.table.limit(ref.gate)
+            why = gates.refused_by(limit, gate)
+            if why is not None:
+                return why, next(iter(gate.holders), None)
+        return None
+
+    def close(self, ref: GateRef, until: Instant, now: Instant) -> None:
+        """Let nothing pass a gate before an instant."""
+        gate = self.gate(ref, now)
+        gate.closed_until = max(gate.closed_until, until)
+
+    def gate(self, ref: GateRef, now: Instant) -> Gate:
+        """Return the gate that a job passes; a new one gets the text of its key."""
+        gate = self.table.gate(ref.gate, now)
+        if gate.key is None:
+            gate.key = ref.text
+        return gate
+
+    def _replace_waiting(self, id_: int, ref: GateRef, now: Instant) -> None:
+        """Cancel those that wait for a full limit, if a newer job takes their place: *id_*."""
+        gate, limit = self.gate(ref, now), self.table.limit(ref.gate)
+        if limit is None or not gates.replaces(limit) or not gates.is_full(limit, gate):
+            return
+        for room in list(gate.rooms):
+            prefix = keys.room_prefix(ref.gate, room.queue)
+            waiting = [keys.id_at_end(key) for key in keys_with(self._txn, self._index, prefix)]
+            for each in (room.head, *waiting):
+                found = self._read(each, ref.gate, now) if each else None
+                if found is not None:
+                    record = found[0]
+                    after = lifecycle.replaced(record.state, id_, limit.rule.name, now=now)
+                    self.move(each, record, *after, now=now)
 
     def move(
         self,
@@ -110,6 +153,8 @@ class LimitedJobs:
         self._leave(id_, record.state, refs, now)
         if state.status is _ENQUEUED:
             came_back = record.state.status is _RUNNING
+            for ref in refs if record.state.status in ENDED else ():
+                self._replace_waiting(id_, ref, now)
             state = self._enqueued(id_, state, refs, now, is_front=came_back)
         else:
             state = replace(state, limited=NOWHERE)
@@ -141,7 +186,7 @@ class LimitedJobs:
         """Return whether a job that is due may run now; else let it wait where it has to."""
         state, refs = record.state, self.refs(id_, record)
         for ref in refs:
-            gate = self.table.gate(ref.gate, now)
+            gate = self.gate(ref, now)
             room = gate.room(state.queue_name)
             if room.head not in (0, id_) or self._closed(ref, gate, now) is not None:
                 break
@@ -229,7 +274,7 @@ class LimitedJobs:
         queue_name, priority = state.queue_name, state.priority
         self._note_limited(queue_name)
         for ref in refs:
-            gate = self.table.gate(ref.gate, now)
+            gate = self.gate(ref, now)
             room = gate.room(queue_name)
             closed = self._closed(ref, gate, now)
             if closed is None and room.head:
@@ -329,7 +374,7 @@ class LimitedJobs:
                 self._touched.append(ref.gate)
 
     def _start(self, id_: int, ref: GateRef, now: Instant) -> None:
-        gate = self.table.gate(ref.gate, now)
+        gate = self.gate(ref, now)
         gates.take(self.table.limit(ref.gate), gate, id_, now, ref.weight)
         self._touched.append(ref.gate)
 

@@ -18,15 +18,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
-from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound
+from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound, LimitReached
 from antq_actors.explain.judge import ISOLATION_MICROSECONDS
+from antq_actors.flow.limits import gate_id
 from antq_actors.jobs import instant, lifecycle
-from antq_actors.jobs.outcome import Interrupted, Refused
-from antq_actors.jobs.state import CLAIMABLE, Status, StoredJob
+from antq_actors.jobs.outcome import Failed, GivenBack, Interrupted, Refused
+from antq_actors.jobs.state import CLAIMABLE, GateRef, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs.cron_table import CronTable
+from antq_actors.storage.jobs.gates import limit_digest
 from antq_actors.storage.jobs.limited_jobs import NOWHERE, LimitedJobs
 from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
 from antq_actors.storage.jobs.reader import JobReader
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     import lmdb
 
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.outcome import Outcome
+    from antq_actors.jobs.outcome import Outcome, RateLimited
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Limited, StoredJob
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.lmdb.keys import Tables
@@ -131,7 +133,7 @@ class JobWriter(JobReader):
     def retry(self, id_: int, *, now: Instant) -> StoredJob:
         """Enqueue a stored job that has ended again.
 
-        Raises JobNotFound, NotRetryable, AlreadyExists.
+        Raises JobNotFound, NotRetryable, AlreadyExists, LimitReached.
         """
         return self._jobs.whole(id_, self._retry(id_, self._read_or_fail(id_, now), now))
 
@@ -141,6 +143,8 @@ class JobWriter(JobReader):
         state = lifecycle.retry(record.state, now=now, due=due)
         if record.digest is not None:
             self._refuse_duplicate(state, self.get(id_).spec, but=id_)
+        if record.state.limited is not None:
+            self._refuse_full(state, self._refs(id_, record), now)
         if not self._move(id_, record, state, now=now):
             return self._retry(id_, self._existing(id_), now, due)
         self.due.add(state.queue_name)
@@ -210,6 +214,8 @@ class JobWriter(JobReader):
         state = record.state
         if state.status is not Status.RUNNING or state.execution != execution:
             return False
+        if type(outcome) is GivenBack and outcome.closes is not None:
+            outcome = self._close_limit(id_, record, outcome.closes, now)
         after, error = lifecycle.settle(state, outcome, now=now)
         if not self._move(id_, record, after, error, now=now):
             return False
@@ -377,6 +383,53 @@ class JobWriter(JobReader):
         """Have a queue claim that is limited as a whole, as a job of it may run instead."""
         if self._meta.queue_limits(queue_name).concurrency is not None:
             self.due.add(queue_name)
+
+    def _refs(self, id_: int, record: JobRecord) -> tuple[GateRef, ...]:
+        """Return the gates that a job passes; none if its spec is damaged."""
+        try:
+            return self.limited.refs(id_, record)
+        except DamagedRecord:
+            return ()
+
+    def _refuse_full(self, state: JobState, refs: Sequence[GateRef], now: Instant) -> None:
+        """Raise LimitReached for a job that may not even wait for its limits."""
+        full = self.limited.full(state, refs, now) if refs else None
+        if full is None:
+            return
+        why, holder = full
+        job = None
+        if holder is not None:
+            with suppress(JobNotFound):
+                other = self.get(holder)
+                job = encoding.as_job(other, display.display_args(other.spec.args))
+        raise LimitReached(f"the job is refused, as {why}", job)
+
+    def _close_limit(
+        self, id_: int, record: JobRecord, limited: RateLimited, now: Instant
+    ) -> Outcome:
+        """Close a limit of a job at its key for a while; return what becomes of the job."""
+        refs = self._refs(id_, record)
+        until = instant.after(now, limited.retry_after)
+        if limited.limit is not None:
+            digest = limit_digest(limited.limit)
+            wanted = [ref for ref in refs if ref.gate.startswith(digest)]
+            if (
+                not wanted
+                and self._meta.queue_limits(record.state.queue_name).rate == limited.limit
+            ):
+                wanted = [GateRef(gate_id(limited.limit, None))]
+            if not wanted:
+                return Failed(
+                    f"perform returned RateLimited(…, limit={limited.limit!r}), and the job has no"
+                    " limit of that name",
+                    retry_in=None,
+                )
+        else:
+            wanted = [ref for ref in refs if ref.is_own] or list(refs)
+            if len(wanted) != 1:
+                return GivenBack(limited.retry_after)
+        self.limited.close(wanted[0], until, now)
+        return GivenBack()
 
     def _read_waiting(self, id_: int, now: Instant) -> JobRecord | None:
         return self._read_named(id_, _ENQUEUED, "enqueued", now)
