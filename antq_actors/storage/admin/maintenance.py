@@ -19,6 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from msgspec.structs import replace
+
 from antq_actors.errors import StorageError
 from antq_actors.introspection import shown
 from antq_actors.jobs import instant
@@ -27,7 +29,9 @@ from antq_actors.storage.admin.migrate import BATCH, next_items
 from antq_actors.storage.admin.verify import verify as verify_tables
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer, contents
+from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.job_store import read, write
+from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.lmdb import file_check, open_stores
 from antq_actors.storage.lmdb.directory import in_words, real, storage_error
 from antq_actors.storage.lmdb.keys import value_of
@@ -348,12 +352,22 @@ def reseal_all(env: Environment, signer: Signer) -> int:
 
     It is done in batches. One that is interrupted can be begun again.
     """
+    env.write(partial(reseal_crons, env.tables, signer))
     start: bytes | None = b""
     resealed = 0
     while start is not None:
         start, count = env.write(partial(reseal_batch, env.tables, signer, start))
         resealed += count
     return resealed
+
+
+def reseal_crons(tables: Tables, signer: Signer, txn: lmdb.Transaction) -> None:
+    """Sign the definitions of all periodic entries in a store again, as those of jobs."""
+    table = CronTable(txn, tables, Meta(txn, tables.meta), signer)
+    for name, row in list(table.rows()):
+        with suppress(StorageError):
+            definition = table.definition_for_display(row)
+            table.put(name, replace(row, definition=table.sealed(definition)), row)
 
 
 def reseal_batch(

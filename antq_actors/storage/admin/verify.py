@@ -15,6 +15,7 @@ from antq_actors.errors import StorageError
 from antq_actors.jobs import lifecycle
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer
+from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.gates import Tally, verify_gates
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
 from antq_actors.storage.jobs.table import places_of, row_of
@@ -65,6 +66,8 @@ class _Verification:
         yield from self._wrong_counts()
         yield from self._wrong_counter()
         yield from verify_gates(self._txn, self._tables, self._tally)
+        meta = Meta(self._txn, self._tables.meta)
+        yield from CronTable(self._txn, self._tables, meta, self._signer).findings()
 
     def _wrong_counter(self) -> Iterator[str]:
         try:

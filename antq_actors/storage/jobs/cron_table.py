@@ -108,7 +108,7 @@ class CronTable:
         return self._txn.get(_USED, db=self._tables.meta) is not None
 
     def get(self, name: str) -> CronRow | None:
-        """Read an entry by its name; None: there is none. Raises DamagedRecord."""
+        """Read an entry by its name; None: there is none."""
         key = name.encode("utf-8", "surrogatepass")
         if not 0 < len(key) <= _LONGEST_KEY_BYTES or b"\0" in key or not self.is_used:
             return None
@@ -129,7 +129,7 @@ class CronTable:
         return [name for name, _ in self.rows()]
 
     def rows(self, after: str = "") -> Iterator[tuple[str, CronRow]]:
-        """Yield the entries whose names come after *after*, by name. Raises DamagedRecord."""
+        """Yield the entries whose names come after *after*, by name."""
         if not self.is_used:
             return
         start = after.encode() + _NODE if after else b""
@@ -227,6 +227,37 @@ class CronTable:
         except DAMAGES as error:
             raise DamagedRecord(f"the periodic entry is damaged on disk: {error}") from error
 
+    # ---- whole ----------------------------------------------------------------------------
+
+    def findings(self) -> Iterator[str]:
+        """Yield what is wrong with the entries of the store, one sentence each."""
+        if not self.is_used:
+            return
+        waiting = set(self.waiting())
+        names = set()
+        for key, stored in items_from(self._txn, self._crons, b""):
+            name, is_declarer, _ = key.partition(_NODE)
+            shown = name.decode(errors="replace")
+            if is_declarer:
+                if shown not in names:
+                    yield f"crons: {key!r} belongs to no periodic entry"
+                continue
+            names.add(shown)
+            try:
+                row = _decode_row(stored)
+                self.definition(row)
+            except (DamagedRecord, *DAMAGES) as error:
+                yield f"periodic entry {shown!r}: {error}"
+                continue
+            if row.due_at is None:
+                continue
+            if (row.due_at, shown) in waiting:
+                waiting.discard((row.due_at, shown))
+            else:
+                yield f"cron_due: the next instant of periodic entry {shown!r} is missing"
+        for at, shown in sorted(waiting):
+            yield f"cron_due: {shown!r} at {at} belongs to no periodic entry that waits for it"
+
     @property
     def _crons(self) -> _Database:
         return self._tables.further(self._txn, "crons")
@@ -237,10 +268,12 @@ class CronTable:
 
 
 def _row(stored: bytes) -> CronRow:
+    """Return the entry in these bytes; if they are damaged, one that says so and can be deleted."""
     try:
         return _decode_row(stored)
     except DAMAGES as error:
-        raise DamagedRecord(f"a periodic entry is damaged on disk: {error}") from error
+        why = f"it is damaged on disk: {error}"
+        return CronRow(b"", b"", is_runtime=True, next_at=None, error=why)
 
 
 def _due_key(at: Instant, name: str) -> bytes:

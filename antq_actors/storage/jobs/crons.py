@@ -392,6 +392,14 @@ def _of_code(name: str, what: str) -> CronError:
     )
 
 
+def import_entry(store: JobStore, name: str, definition: CronDefinition, row: CronRow) -> bool:
+    """Store an entry that another store exported, unless there is one of its name."""
+    if store.crons.get(name) is not None:
+        return False
+    store.crons.put(name, replace(row, definition=store.crons.sealed(definition)))
+    return True
+
+
 # ---- entries are looked at --------------------------------------------------------------------
 
 

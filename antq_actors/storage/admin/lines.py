@@ -1,0 +1,327 @@
+"""Jobs and periodic entries as lines of an export, and back.
+
+Arguments are JSON where that says all, else their bytes in base64. Nothing is executed.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from antq_actors.checks import is_utf8
+from antq_actors.flow.cron_options import check_entry_name
+from antq_actors.flow.limits import GateKey
+from antq_actors.jobs import instant, lifecycle
+from antq_actors.jobs.options import check_queue_name
+from antq_actors.jobs.outcome import GivenBack
+from antq_actors.jobs.state import (
+    ENDED,
+    GateRef,
+    JobFlow,
+    JobSpec,
+    JobState,
+    NewJob,
+    Status,
+    StoredJob,
+)
+from antq_actors.storage.format.display import display_args
+from antq_actors.storage.format.pickled import converted
+from antq_actors.storage.format.records import ImportedJob
+from antq_actors.storage.format.values import MSGPACK, PICKLED, encode_args
+from antq_actors.storage.jobs.cron_table import CronDefinition, CronRow
+
+if TYPE_CHECKING:
+    from antq_actors.jobs.instant import Instant
+
+_LARGEST_NUMBER: Final = 2**62
+"""Of an id or a count: there is room for as many again."""
+_LONGEST_DIGEST_BYTES: Final = 64
+"""In bytes."""
+
+
+class _Error(msgspec.Struct):
+    attempt: int
+    error: str
+    at: datetime
+    stack_trace: str | None = None
+    error_type: str | None = None
+
+
+class JobLine(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A job."""
+
+    id: int
+    worker: str
+    queue: str
+    status: Status
+    inserted_at: datetime
+    updated_at: datetime
+    args: dict[str, Any] | None = None
+    typed_args: bytes | None = None
+    pickled_args: bytes | None = None
+    priority: int = 0
+    max_attempts: int = 1
+    attempts: int = 0
+    interruptions: int = 0
+    scheduled_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    timeout: float | None = None
+    unique: tuple[str, ...] | None = None
+    unique_statuses: tuple[Status, ...] = ()
+    unique_digest: bytes | None = None
+    gates: tuple[tuple[bytes, int], ...] = ()
+    """Of the limits that it passes, with its weight in each."""
+    cron: str | None = None
+    scheduled_for: datetime | None = None
+    errors: tuple[_Error, ...] = ()
+    """Newest first."""
+    error_count: int = 0
+    """Of all, also those that are not kept. What is less than there are counts as many."""
+
+
+class CronLine(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A periodic entry."""
+
+    antq_cron: str
+    """The name of the entry."""
+    entry: bytes
+    """When it fires, as it is stored."""
+    job: JobLine
+    """Of each of its instants."""
+    keys: tuple[GateKey, ...] = ()
+    digest: bytes
+    is_runtime: bool = False
+    next_at: datetime | None = None
+    last_at: datetime | None = None
+    last_job: int | None = None
+    missed: int = 0
+    skipped: int = 0
+    paused: bool = False
+    error: str | None = None
+
+
+decode_line = msgspec.json.Decoder(JobLine).decode
+"""Return the job that a line describes. Raises MsgspecError."""
+_decode_cron = msgspec.json.Decoder(CronLine).decode
+
+
+def job_line(job: StoredJob) -> JobLine:
+    """Return a stored job as a line of an export has it."""
+    state, spec = job.state, job.spec
+    flow = spec.flow or JobFlow()
+    args = display_args(spec.args)
+    is_json = _is_json(args)
+    is_typed = not is_json and spec.args[:1] == MSGPACK
+    return JobLine(
+        id=job.id,
+        worker=spec.worker,
+        queue=state.queue_name,
+        status=state.status,
+        inserted_at=instant.datetime_for_display(spec.inserted_at),
+        updated_at=instant.datetime_for_display(state.updated_at),
+        args=args if is_json else None,
+        typed_args=spec.args[1:] if is_typed else None,
+        pickled_args=None if is_json or is_typed else spec.args[1:],
+        priority=state.priority,
+        max_attempts=state.max_attempts,
+        attempts=state.attempts,
+        interruptions=state.interruptions,
+        scheduled_at=_moment(state.scheduled_at),
+        started_at=_moment(state.started_at),
+        ended_at=_moment(state.ended_at),
+        timeout=spec.timeout,
+        unique=spec.unique,
+        unique_statuses=spec.unique_statuses,
+        unique_digest=spec.unique_digest,
+        gates=tuple((each.gate, each.weight) for each in flow.gates),
+        cron=flow.cron,
+        scheduled_for=_moment(flow.scheduled_for),
+        errors=tuple(
+            _Error(
+                e.attempt,
+                e.error,
+                instant.datetime_for_display(e.attempted_at),
+                e.stack_trace,
+                e.error_type,
+            )
+            for e in job.errors
+        ),
+        error_count=state.error_count,
+    )
+
+
+def imported_job(found: JobLine, now: Instant) -> ImportedJob:
+    """Return the job that a line of an export describes.
+
+    Raises ValueError, TypeError, MsgspecError.
+    """
+    _check(found)
+    ended = found.status in ENDED
+    errors = lifecycle.kept_errors(found.errors)
+    state = JobState(
+        status=found.status,
+        queue_name=found.queue,
+        priority=found.priority,
+        max_attempts=found.max_attempts,
+        updated_at=_instant((found.ended_at if ended else None) or found.updated_at),
+        scheduled_at=None if ended else _instant(found.scheduled_at or found.updated_at),
+        attempts=found.attempts,
+        interruptions=found.interruptions,
+        errors=len(errors),
+        errors_elsewhere=max(found.error_count, len(found.errors)) - len(errors),
+        started_at=None if found.started_at is None else _instant(found.started_at),
+    )
+    if state.status is Status.RUNNING:
+        state, _ = lifecycle.settle(state, GivenBack(), now=now)
+    spec = JobSpec(
+        worker=found.worker,
+        args=_args(found),
+        inserted_at=_instant(found.inserted_at),
+        timeout=found.timeout,
+        unique=found.unique,
+        unique_statuses=found.unique_statuses,
+        unique_digest=found.unique_digest,
+        flow=_flow(found),
+    )
+    entries = tuple(
+        lifecycle.error_entry(e.attempt, e.error, e.stack_trace, _instant(e.at), e.error_type)
+        for e in errors
+    )
+    return ImportedJob(found.id, NewJob(state, spec), entries)
+
+
+def _flow(found: JobLine) -> JobFlow | None:
+    if not found.gates and found.cron is None:
+        return None
+    return JobFlow(
+        gates=tuple(GateRef(*each) for each in found.gates),
+        cron=found.cron,
+        scheduled_for=None if found.scheduled_for is None else _instant(found.scheduled_for),
+    )
+
+
+def _args(found: JobLine) -> bytes:
+    """Return the encoded arguments of a line of an export, executing nothing."""
+    if found.args is not None:
+        return encode_args(found.args)
+    if found.typed_args is not None:
+        return MSGPACK + found.typed_args
+    return converted(PICKLED + (found.pickled_args or b""))
+
+
+def _check(found: JobLine) -> None:
+    """Raise ValueError for a line of an export with values that no job can have."""
+    check_queue_name(found.queue)
+    if not (-128 <= found.priority <= 127 and found.max_attempts >= 1):  # noqa: PLR2004 - as api
+        raise ValueError("priority is from -128 to 127, and max_attempts at least 1")
+    counts = found.attempts, found.interruptions, found.error_count
+    if min(found.id - 1, *counts) < 0:
+        raise ValueError("id is at least 1, attempts, interruptions and error_count at least 0")
+    attempts = (error.attempt for error in found.errors)
+    if max(found.id, found.max_attempts, *counts, *map(abs, attempts)) > _LARGEST_NUMBER:
+        raise ValueError(f"ids and counts are at most {_LARGEST_NUMBER}")
+    if [found.args, found.typed_args, found.pickled_args].count(None) != 2:  # noqa: PLR2004 - of three
+        raise ValueError("it needs either args or pickled_args or typed_args")
+    if found.timeout is not None and not found.timeout > 0:
+        raise ValueError("timeout is more than 0")
+    if len(found.unique_digest or b"") > _LONGEST_DIGEST_BYTES:
+        raise ValueError(f"unique_digest has at most {_LONGEST_DIGEST_BYTES} bytes")
+
+
+# ---- periodic entries -------------------------------------------------------------------------
+
+
+def cron_line(name: str, row: CronRow, definition: CronDefinition) -> CronLine:
+    """Return a stored periodic entry as a line of an export has it."""
+    spec = definition.spec
+    state = lifecycle.create(
+        queue_name=definition.queue_name,
+        now=spec.inserted_at,
+        due=None,
+        priority=definition.priority,
+        max_attempts=definition.max_attempts,
+    )
+    return CronLine(
+        antq_cron=name,
+        entry=definition.entry,
+        job=job_line(StoredJob(1, state, spec, ())),
+        keys=definition.keys,
+        digest=row.digest,
+        is_runtime=row.is_runtime,
+        next_at=_moment(row.next_at),
+        last_at=_moment(row.last_at),
+        last_job=row.last_job,
+        missed=row.missed,
+        skipped=row.skipped,
+        paused=row.paused,
+        error=row.error,
+    )
+
+
+def cron_in(line: str | bytes) -> CronLine | None:
+    """Return the periodic entry that a line of an export describes; None: it describes a job."""
+    has_name = '"antq_cron"' in line if isinstance(line, str) else b'"antq_cron"' in line
+    if not has_name:
+        return None
+    try:
+        decode_line(line)
+    except msgspec.MsgspecError:
+        return _decode_cron(line)
+    return None  # its arguments have that name
+
+
+def imported_cron(
+    found: CronLine, now: Instant, *, keeps_ids: bool
+) -> tuple[CronDefinition, CronRow]:
+    """Return the entry that a line describes. Raises ValueError, TypeError, MsgspecError."""
+    check_entry_name(found.antq_cron)
+    state, spec = imported_job(found.job, now).new[:2]
+    definition = CronDefinition(
+        found.entry, state.queue_name, state.priority, state.max_attempts, spec, found.keys
+    )
+    row = CronRow(
+        b"",
+        found.digest,
+        is_runtime=found.is_runtime,
+        next_at=None if found.next_at is None else _instant(found.next_at),
+        last_at=None if found.last_at is None else _instant(found.last_at),
+        last_job=found.last_job if keeps_ids else None,
+        missed=found.missed,
+        skipped=found.skipped,
+        paused=found.paused,
+        error=found.error,
+    )
+    return definition, row
+
+
+def _moment(when: Instant | None) -> datetime | None:
+    return None if when is None else instant.datetime_for_display(when)
+
+
+def _instant(moment: datetime) -> Instant:
+    return instant.from_datetime(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+def _is_json(value: Any) -> bool:
+    """Return whether JSON brings an argument's value back as it is: a tuple would be a list.
+
+    It has no lone surrogates, such as in the name of a file that is no UTF-8.
+    """
+    kind = type(value)
+    if value is None or kind in (int, bool):
+        return True
+    if kind is str:
+        return is_utf8(value)
+    if kind is float:
+        return math.isfinite(value)
+    if kind is list:
+        return all(map(_is_json, value))
+    if kind is dict:
+        return all(
+            type(key) is str and is_utf8(key) and _is_json(item) for key, item in value.items()
+        )
+    return False
