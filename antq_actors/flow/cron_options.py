@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, get_args
 
-from antq_actors.checks import exact_str, is_utf8, short_repr, to_seconds, whole
+from antq_actors.checks import did_you_mean, exact_str, is_utf8, short_repr, to_seconds, whole
 from antq_actors.errors import CronError
 from antq_actors.flow.cron_expression import REBOOT, read_expression
 from antq_actors.flow.cron_times import load_zone
@@ -21,6 +21,9 @@ LONGEST_NAME_BYTES: Final = 400
 
 SECOND: Final = 1_000_000
 """Microseconds in a second."""
+
+JOB_OPTIONS: Final = ("queue", "max_attempts", "timeout", "unique", "priority")
+"""The options of each job, which are checked where the worker is known."""
 
 _SCHEDULES: Final = ("schedule_in", "schedule_at")
 
@@ -56,12 +59,7 @@ def checked_options(  # noqa: PLR0917 - the arguments that Cron and Every share,
     job_options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the fields that every entry has. Raises TypeError or CronError, which name one."""
-    for schedule in _SCHEDULES:
-        if schedule in job_options:
-            raise TypeError(
-                f"{schedule} is no option of a periodic job: its expression or period says when its"
-                " jobs are made"
-            )
+    _refuse_unknown(job_options)
     return {
         "worker": worker,
         "args": _check_args(args),
@@ -74,6 +72,21 @@ def checked_options(  # noqa: PLR0917 - the arguments that Cron and Every share,
         "jitter": _check_seconds(jitter, "jitter"),
         "options": dict(job_options),
     }
+
+
+def _refuse_unknown(job_options: Iterable[str]) -> None:
+    for option in job_options:
+        if option in _SCHEDULES:
+            raise TypeError(
+                f"{option} is no option of a periodic job: its expression or period says when its"
+                " jobs are made"
+            )
+        if option not in JOB_OPTIONS:
+            hint = did_you_mean(option, JOB_OPTIONS)
+            raise TypeError(
+                f"unknown option {option!r} of a periodic job{hint}; the arguments of its jobs are"
+                " given as args={…}"
+            )
 
 
 def check_expression(expression: object) -> str:

@@ -9,6 +9,7 @@ from cronsim import CronSim
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from antq_actors import JobOptions
 from antq_actors.errors import ConfigError, CronError
 from antq_actors.flow.cron import Cron, Every, decode_entry, read_stored
 
@@ -249,6 +250,8 @@ def test_reboot_names_no_instant():
         ({"args": [1]}, TypeError, "args"),
         ({"schedule_in": 5}, TypeError, "schedule_in"),
         ({"schedule_at": None}, TypeError, "schedule_at"),
+        ({"prioritty": 5}, TypeError, "'prioritty'.*did you mean 'priority'"),
+        ({"region": "eu"}, TypeError, "args="),
     ],
 )
 def test_a_wrong_option_is_refused_and_named(given, error, text):
@@ -278,6 +281,12 @@ def test_a_wrong_anchor_is_refused_and_named():
         Every(60, anchor=datetime(2026, 1, 1))  # noqa: DTZ001
     with pytest.raises(TypeError, match="anchor"):
         Every(60, anchor="2026-01-01")
+
+
+def test_the_options_of_its_jobs_are_those_of_perform_async_without_a_schedule():
+    options = dict.fromkeys({*JobOptions.__annotations__} - {"schedule_in", "schedule_at"})
+
+    assert Cron("@daily", **options).options == options
 
 
 def test_an_expression_is_text():
