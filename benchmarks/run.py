@@ -39,6 +39,7 @@ PROGRAMS: Final = (
     "latency",
     "backlog",
     "lookups",
+    "bulk",
     "leads",
     "coroutines",
     "cores",

@@ -400,11 +400,19 @@ class JobEntries:
         if not places.is_ended:
             if places.listing is not None:
                 delete(places.listing + key, db=index)
-        elif is_in_row and (found := row_of(self._txn, index, places.place, key)) is not None:
-            drop_from_row(self._txn, index, *found, {key})
+        elif is_in_row:
+            self._leave_row(places.place, key)
         if digest is not None:
             delete(keys.unique_key(digest, state.status, id_), db=self._tables.unique)
         self.deltas[places.lane] -= 1
+
+    def _leave_row(self, prefix: bytes, key: bytes) -> None:
+        """Delete a job, by its *key* in ``jobs``, from the row of the time at which it ended."""
+        index, own = self._tables.index, prefix + key
+        if value_of(self._txn, index, own) == key:  # a row of its own: it ended by itself
+            self._txn.delete(own, db=index)
+        elif (found := row_of(self._txn, index, prefix, key)) is not None:
+            drop_from_row(self._txn, index, *found, {key})
 
 
 def _not_in_index(id_: int, state: JobState) -> DamagedRecord:
