@@ -66,7 +66,7 @@ class Explainer:
             queue = self._queue_facts(record)
             is_known = resolver.is_findable(job.worker)
         found = judge.judge_job(job, queue, now=now, progress=progress, is_worker_known=is_known)
-        return Explanation(found, sentences.of_job(job, found))
+        return Explanation(found, sentences.of_job(job, found, now))
 
     def explain_queue(self, name: str) -> Explanation:
         """Return why the jobs of a queue do not run. Raises UnknownQueue, TypeError."""
@@ -80,24 +80,32 @@ class Explainer:
         record = self._store.read(JobReader.queue_record, name, now)
         due = self._store.read(JobReader.could_begin, name, now)
         queue = self._queue_facts(record)
-        found = judge.judge_queue(queue)
-        return Explanation(found, sentences.of_queue(queue, found, due, record.running))
+        found = judge.judge_queue(queue, now)
+        text = sentences.of_queue(queue, found, due, record.waits_for)
+        return Explanation(found, text)
 
     def _queue_facts(self, record: QueueRecord) -> judge.QueueFacts:
         """Return what is known of a queue; of its nodes, the living ones."""
         serving = [node for node in record.nodes if record.name in node.queues]
         reports = self._store.node_reports([node.number for node in serving])
         living = [node for node in serving if node.number in reports]
+        others: list[NodeQueues] = []
         if not living:
-            others = self._store.node_reports([node.number for node in record.nodes])
-            elsewhere = [
+            all_living = self._store.node_reports([node.number for node in record.nodes])
+            others = [
                 NodeQueues(node.number, tuple(filter(None, node.queues)))
                 for node in record.nodes
-                if node.number in others
+                if node.number in all_living
             ]
-            return judge.QueueFacts(record.name, record.is_paused, (), tuple(elsewhere))
-        nodes = _node_facts(record, living, reports)
-        return judge.QueueFacts(record.name, record.is_paused, nodes)
+        return judge.QueueFacts(
+            record.name,
+            record.is_paused,
+            _node_facts(record, living, reports),
+            tuple(others),
+            record.running,
+            record.concurrency,
+            record.rate,
+        )
 
 
 def _node_facts(

@@ -8,10 +8,13 @@ the two cannot differ. What a node knows by itself, such as that it is stopping,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from antq_actors.explain import reasons
 from antq_actors.explain.reasons import MANY_JOBS, MOST_COUNTED, REASONS
+from antq_actors.flow.gates import closed_by
 from antq_actors.jobs import instant
 from antq_actors.jobs.instant import datetime_for_display
 from antq_actors.jobs.state import ENDED, Status
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from antq_actors.explain.reasons import ManyJobs, NodeQueues, Reason
+    from antq_actors.flow.gates import Gate, Limit
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.instant import Instant
 
@@ -49,6 +53,20 @@ class NodeFacts(NamedTuple):
     isolated: IsolatedRun | None = None
 
 
+class GateFacts(NamedTuple):
+    """A gate that a job passes, as the store has it."""
+
+    name: str
+    """Of its limit."""
+    key: Any
+    """As a limit's handle takes it; None for a limit without keys."""
+    limit: Limit | None
+    gate: Gate
+    weight: int
+    before: int
+    """Jobs of the queue that wait for it before this one; counted as `JobFacts.ahead` is."""
+
+
 class QueueFacts(NamedTuple):
     """What holds for all jobs of a queue."""
 
@@ -58,6 +76,12 @@ class QueueFacts(NamedTuple):
     """The living ones that run it."""
     others: tuple[NodeQueues, ...] = ()
     """The living ones that do not."""
+    running: int = 0
+    """On all nodes."""
+    concurrency: int | None = None
+    """How many may run on all nodes; None: any number."""
+    rate: GateFacts | None = None
+    """What all its jobs start at the rate of."""
 
 
 class JobFacts(NamedTuple):
@@ -76,6 +100,10 @@ class JobFacts(NamedTuple):
     is_cancelling: bool
     ahead: int
     """Due jobs of the queue before it; counted until there are more than `MOST_COUNTED`."""
+    gates: tuple[GateFacts, ...] = ()
+    """Those that it has to pass, in their order."""
+    gates_before: tuple[GateFacts, ...] = ()
+    """Those of the jobs that are in front of a gate before it, and wait for another one."""
 
 
 # ---- what claims ask as well ----------------------------------------------------------------
@@ -109,6 +137,11 @@ def claim_hold(
     return None
 
 
+def places_left(concurrency: int, running: int) -> int:
+    """Return how many more jobs of a queue may run, of those that may on all nodes."""
+    return max(0, concurrency - running)
+
+
 # ---- a whole explanation --------------------------------------------------------------------
 
 
@@ -125,15 +158,19 @@ def judge_job(
         return (reasons.Ended(job.status, job.error),)
     if job.status is Status.RUNNING:
         return tuple(_of_running(job, progress))
-    found: list[Reason] = [*_of_time(job, now), *judge_queue(queue)]
-    if job.ahead:
+    found: list[Reason] = [*_of_time(job, now), *judge_queue(queue, now)]
+    closed = [closing.reason for gate in job.gates for closing in closings(gate, now)]
+    found += closed
+    found += [closing.reason for gate in job.gates_before for closing in closings(gate, now)]
+    # A full key says itself how many are before the job.
+    if job.ahead and not any(isinstance(reason, reasons.KeyFull) for reason in closed):
         found.append(reasons.Behind(number_of_jobs(job.ahead)))
     if not is_worker_known:
         found.append(reasons.WorkerUnknown(job.worker))
     return in_order(found)
 
 
-def judge_queue(queue: QueueFacts) -> tuple[Reason, ...]:
+def judge_queue(queue: QueueFacts, now: Instant) -> tuple[Reason, ...]:
     """Return what is in the way of all jobs of a queue, and what must change first comes first.
 
     What is in the way on single nodes counts only where no node could take a job.
@@ -142,12 +179,54 @@ def judge_queue(queue: QueueFacts) -> tuple[Reason, ...]:
     hold = claim_hold(queue.name, is_paused=queue.is_paused, isolated=None)
     if hold is not None:
         found.append(hold)
+    most = queue.concurrency
+    if most is not None and not places_left(most, queue.running):
+        found.append(reasons.GlobalFull(queue.running, most))
+    if queue.rate is not None:
+        found += [closing.reason for closing in closings(queue.rate, now)]
     if not queue.nodes:
         found.append(reasons.NoNode(queue.name, queue.others))
     on_nodes = [_of_node(queue.name, node) for node in queue.nodes]
     if all(on_nodes):
         found += [reason for of_one in on_nodes for reason in of_one]
     return in_order(found)
+
+
+class Closing(NamedTuple):
+    """One of the reasons why a gate is closed."""
+
+    reason: Reason
+    opens_at: Instant | None = None
+    """When this ends if nothing else changes; None: never by itself."""
+
+
+def closings(facts: GateFacts, now: Instant) -> list[Closing]:
+    """Return all reasons why a gate is closed for a job; none: it is open.
+
+    The claim asks `closed_by` for the first; the others are what it says once that is over.
+    """
+    found: list[Closing] = []
+    limit, gate = facts.limit, facts.gate
+    while (closed := closed_by(limit, gate, now, facts.weight)) is not None:
+        if closed.why == "full":
+            holders = tuple(gate.holders[: reasons.MOST_HOLDERS])
+            before = number_of_jobs(facts.before)
+            found.append(Closing(reasons.KeyFull(facts.name, facts.key, holders, before)))
+            gate = replace(gate, running=0)
+        elif closed.why == "rate":
+            at = now if closed.opens_at is None else max(closed.opens_at, now + 1)
+            opens_at = datetime_for_display(at)
+            found.append(Closing(reasons.RateFull(facts.name, facts.key, opens_at), at))
+            now = at
+        else:
+            is_whole = limit is not None and (limit.is_paused or limit.closed_until > now)
+            key = None if is_whole else facts.key
+            found.append(Closing(reasons.LimitPaused(facts.name, key), closed.opens_at))
+            if is_whole and limit is not None:
+                limit = replace(limit, is_paused=False, closed_until=0)
+            else:
+                gate = replace(gate, is_paused=False, closed_until=0)
+    return found
 
 
 def in_order(found: Iterable[Reason]) -> tuple[Reason, ...]:

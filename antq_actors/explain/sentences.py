@@ -5,33 +5,50 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.explain import reasons
+from antq_actors.explain.judge import closings
+from antq_actors.jobs.instant import datetime_for_display
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
     from antq_actors.explain.judge import JobFacts, QueueFacts
     from antq_actors.explain.reasons import ManyJobs, Reason
+    from antq_actors.jobs.instant import Instant
 
 _MOST_IDS: Final = 10
 """Ids that a sentence lists; the reason has more of them."""
 
 
-def of_job(job: JobFacts, found: Sequence[Reason]) -> str:
+def of_job(job: JobFacts, found: Sequence[Reason], now: Instant) -> str:
     """Return the explanation of a job as text."""
     head = f"Job {job.id} in queue {job.queue_name!r} is {job.status}."
     if not found:
         return f"{head} Nothing is in its way: its queue is about to run it."
-    return " ".join([head, *map(sentence, found)])
+    return " ".join([head, *map(sentence, found), *_openings(job, now)])
 
 
-def of_queue(queue: QueueFacts, found: Sequence[Reason], due: int, running: int) -> str:
+def _openings(job: JobFacts, now: Instant) -> Iterator[str]:
+    """Yield when pauses of a job's limits end, which the reason does not have."""
+    for gate in (*job.gates, *job.gates_before):
+        for reason, opens_at in closings(gate, now):
+            if isinstance(reason, reasons.LimitPaused) and opens_at is not None:
+                at = datetime_for_display(opens_at).isoformat()
+                yield f"The pause of limit {reason.limit!r} ends at {at}."
+
+
+def of_queue(
+    queue: QueueFacts, found: Sequence[Reason], due: int, waits_for: Sequence[str] = ()
+) -> str:
     """Return the explanation of a queue as text: what is in the way, else who runs it.
 
-    *due*: how many of its jobs could begin now; *running*: how many run, on all nodes.
+    *due*: how many of its jobs could begin now; *waits_for*: names of limits that some wait for.
     """
     waiting = f"{_jobs(due)} could begin now" if due else "no job is due"
-    head = f"In queue {queue.name!r} {waiting}, and {running or 'none'} run."
+    head = f"In queue {queue.name!r} {waiting}, and {queue.running or 'none'} run."
+    if waits_for:
+        limits = f"limit{'' if len(waits_for) == 1 else 's'} {', '.join(map(repr, waits_for))}"
+        head = f"{head} There are jobs that wait for the {limits}."
     if found:
         return " ".join([head, *map(sentence, found)])
     nodes = ", ".join(

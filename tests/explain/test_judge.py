@@ -181,14 +181,14 @@ def test_every_reason_has_a_sentence():
 
 
 def test_the_text_of_a_job_begins_with_what_it_is():
-    assert sentences.of_job(job(), (explain.Paused("mail"),)) == (
+    assert sentences.of_job(job(), (explain.Paused("mail"),), NOW) == (
         "Job 7 in queue 'mail' is enqueued. Queue 'mail' is paused, until it is resumed."
     )
-    assert "Nothing is in its way" in sentences.of_job(job(), ())
+    assert "Nothing is in its way" in sentences.of_job(job(), (), NOW)
 
 
 def test_the_text_of_a_queue_says_who_runs_it():
-    text = sentences.of_queue(queue(FREE, FREE._replace(number=2, concurrency=None)), (), 3, 0)
+    text = sentences.of_queue(queue(FREE, FREE._replace(number=2, concurrency=None)), (), 3)
 
     assert "3 jobs could begin now" in text
     assert "node 1 (runs 0 of 2), node 2" in text

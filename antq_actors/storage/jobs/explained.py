@@ -6,25 +6,40 @@ run on a node. Nothing is judged here: that is :mod:`antq_actors.explain.judge`.
 
 from __future__ import annotations
 
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Final, NamedTuple
+import ast
+from contextlib import suppress
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from antq_actors.errors import DamagedRecord
-from antq_actors.explain.judge import IsolatedRun, JobFacts, due_end, isolated_until
+from antq_actors.errors import DamagedRecord, JobNotFound
+from antq_actors.explain.judge import GateFacts, IsolatedRun, JobFacts, due_end, isolated_until
 from antq_actors.explain.reasons import MOST_COUNTED
+from antq_actors.flow.gates import closed_by
+from antq_actors.flow.limits import gate_id
 from antq_actors.jobs import attempt_error
 from antq_actors.jobs.state import CLAIMABLE, Status
+from antq_actors.jobs.unique import canonical
+from antq_actors.storage.format import display
+from antq_actors.storage.jobs.gates import GateTable
 from antq_actors.storage.jobs.table import places_of
 from antq_actors.storage.lmdb import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
+    import lmdb
+
+    from antq_actors.flow.gates import Gate
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import ErrorEntry, JobState
+    from antq_actors.jobs.state import ErrorEntry, GateRef, JobSpec, JobState
     from antq_actors.storage.jobs.meta import Meta
     from antq_actors.storage.jobs.table import JobEntries
+    from antq_actors.storage.lmdb.keys import Tables
 
+_MOST_GATES: Final = 50
+"""Gates of a limit that are read to find out whether jobs of a queue wait for it."""
+_MOST_IN_FRONT: Final = 8
+"""Jobs that are in front of one gate each and wait for the next, of which the gates are read."""
 _TIMED: Final = (Status.SCHEDULED, Status.RETRYING)
 
 
@@ -38,6 +53,17 @@ class RecordedNode(NamedTuple):
     isolated: IsolatedRun | None = None
 
 
+class SeenJob(NamedTuple):
+    """A job as explanations need it."""
+
+    state: JobState
+    worker: str
+    error: ErrorEntry | None
+    """Its newest one."""
+    spec: JobSpec | None
+    """For display; None: it has no limits."""
+
+
 class QueueRecord(NamedTuple):
     """What a store has of a queue, as far as it tells whether its jobs run."""
 
@@ -45,6 +71,12 @@ class QueueRecord(NamedTuple):
     is_paused: bool
     running: int
     """On all nodes."""
+    concurrency: int | None
+    """How many may run on all nodes; None: any number."""
+    rate: GateFacts | None
+    """What all its jobs start at the rate of."""
+    waits_for: tuple[str, ...]
+    """Names of limits that jobs of the queue wait for."""
     nodes: tuple[RecordedNode, ...]
     """All of the store; of those that do not run the queue, no more than their queues."""
 
@@ -52,16 +84,19 @@ class QueueRecord(NamedTuple):
 class ExplainReader:
     """Reads what tells why jobs do not run; a part of :class:`~.reader.JobReader`."""
 
+    _txn: lmdb.Transaction
+    _tables: Tables
     _jobs: JobEntries
     _meta: Meta
 
-    def seen(self, id_: int) -> tuple[JobState, str, ErrorEntry | None]:
-        """Read a job's state, the name of its worker, and its newest error. Raises JobNotFound."""
+    def seen(self, id_: int) -> SeenJob:
+        """Read a job, with its newest error alone. Raises JobNotFound."""
         raise NotImplementedError
 
     def job_facts(self, id_: int, now: Instant) -> tuple[JobFacts, QueueRecord]:
         """Read what tells whether a job runs, of itself and of its queue. Raises JobNotFound."""
-        state, worker, error = self.seen(id_)
+        state, worker, error, spec = self.seen(id_)
+        passed = self._gates(id_, state, spec, now)
         facts = JobFacts(
             id=id_,
             status=state.status,
@@ -73,7 +108,9 @@ class ExplainReader:
             node=state.node,
             started_at=state.started_at,
             is_cancelling=state.cancelling,
-            ahead=_counted(self._ahead(state, id_, now)),
+            ahead=self._ahead(state, id_, now, passed),
+            gates=tuple(passed.values()),
+            gates_before=self._gates_before(id_, state, passed, now),
         )
         return facts, self.queue_record(state.queue_name, now)
 
@@ -94,7 +131,12 @@ class ExplainReader:
             for number, queues in self._meta.served_by_node()
         )
         is_paused, running = self._meta.is_paused(queue_name), self._jobs.count(lane)
-        return QueueRecord(queue_name, is_paused, running, nodes)
+        limits = self._meta.queue_limits(queue_name)
+        rate = None if limits.rate is None else self._rate_of(limits.rate, now)
+        waits_for = self._limits_waited_for(queue_name, now) if limits.has_jobs else ()
+        return QueueRecord(
+            queue_name, is_paused, running, limits.concurrency, rate, waits_for, nodes
+        )
 
     def could_begin(self, queue_name: str, now: Instant) -> int:
         """Read how many jobs of a queue could begin now; counted until they are many."""
@@ -123,22 +165,144 @@ class ExplainReader:
         still = state.status is Status.RUNNING and state.execution == execution
         return IsolatedRun(id_, until) if still else None
 
-    def _ahead(self, state: JobState, id_: int, now: Instant) -> Iterator[bytes]:
-        """Yield the index keys of due jobs that are claimed before a job; none if it is not due."""
+    def _ahead(
+        self, state: JobState, id_: int, now: Instant, passed: Mapping[bytes, GateFacts]
+    ) -> int:
+        """Count the due jobs that are claimed before a job; 0 if it is not due.
+
+        *passed*: its gates. Where one of them is closed for it, only those count that wait for that
+        before it; else it will come to the lane of heads behind all that are there.
+        """
         due = state.scheduled_at
         if state.status not in CLAIMABLE or (
             state.status in _TIMED and due is not None and due >= due_end(now)
         ):
-            return iter(())
-        place = places_of(state)
-        own = place.place + keys.job_key(id_)
-        ranges = []
-        for lane in _timed_lanes(state.queue_name):
-            if lane == place.lane:
+            return 0
+        before = 0
+        facts = _room_of(state, passed)
+        if facts is not None:
+            if closed_by(facts.limit, facts.gate, now, facts.weight) is not None:
+                return facts.before
+            head = _head_of(facts.gate, state.queue_name)
+            is_counted = head not in (0, id_) and self._is_in_lane(head)
+            before = facts.before - is_counted
+        ranges = self._lanes_ahead(state, id_, now)
+        in_lanes = (key for start, end in ranges for key in self._jobs.between(start, end))
+        # A job that comes due goes to the rooms of its gates, if others wait there.
+        if state.status in _TIMED:
+            before = max((gate.before for gate in passed.values()), default=0)
+        return _counted(in_lanes) + before
+
+    def _is_in_lane(self, id_: int) -> bool:
+        """Read whether a job with limits is in front of all of them."""
+        with suppress(DamagedRecord):
+            record = self._jobs.record(id_)
+            limited = None if record is None else record.state.limited
+            return limited is not None and limited.gate is None
+        return False
+
+    def _lanes_ahead(
+        self, state: JobState, id_: int, now: Instant
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Yield from where to where the keys of the jobs are that a claim takes before a job."""
+        own = places_of(state).place + keys.job_key(id_)
+        lane = keys.lane(state.status, state.queue_name)
+        for timed in _timed_lanes(state.queue_name):
+            if timed == lane:
+                yield lane, own
+                return
+            yield timed, keys.work_key(timed, due_end(now))
+        heads, order = keys.heads_lane(state.queue_name), -state.priority
+        if state.limited is None:
+            yield lane, own
+            yield heads, keys.ticket_key(heads, order, (id_ + 1, 0))
+        elif state.limited.ticket is not None:
+            yield heads, own
+            yield lane, keys.work_key(lane, order, state.limited.ticket[0])
+        else:
+            yield heads, keys.ticket_key(heads, order + 1, (0, 0))
+            yield lane, keys.work_key(lane, order + 1)
+
+    def _rate_of(self, name: str, now: Instant) -> GateFacts:
+        """Read the gate that all jobs of a queue pass together."""
+        table, key = GateTable(self._txn, self._tables), gate_id(name, None)
+        return GateFacts(name, None, table.limit(key), table.gate(key, now), 1, 0)
+
+    def _limits_waited_for(self, queue_name: str, now: Instant) -> tuple[str, ...]:
+        """Read the names of limits that jobs of a queue wait for, sorted.
+
+        Of each limit, so many gates are read that it is found if most of them have such jobs.
+        """
+        table = GateTable(self._txn, self._tables)
+        found = set()
+        for digest, limit in table.limits().items():
+            in_use = table.some_keys_of(digest, _MOST_GATES)
+            rooms = (room for key in in_use for room in table.gate(key, now).rooms)
+            if any(room.queue == queue_name and (room.waiting or room.head) for room in rooms):
+                found.add(limit.rule.name)
+        return tuple(sorted(found))
+
+    def _gates(
+        self, id_: int, state: JobState, spec: JobSpec | None, now: Instant
+    ) -> dict[bytes, GateFacts]:
+        """Read the gates that a job passes before it runs, in their order."""
+        if spec is None or spec.flow is None or state.status not in CLAIMABLE:
+            return {}
+        table = GateTable(self._txn, self._tables)
+        found: dict[bytes, GateFacts] = {}
+        for ref in spec.flow.gates:
+            limit, gate = table.limit(ref.gate), table.gate(ref.gate, now)
+            name = "" if limit is None else limit.rule.name
+            key = _key_value(ref, name, spec)
+            before = self._before(id_, state, ref.gate, gate)
+            found[ref.gate] = GateFacts(name, key, limit, gate, ref.weight, before)
+        return found
+
+    def _gates_before(
+        self, id_: int, state: JobState, passed: Mapping[bytes, GateFacts], now: Instant
+    ) -> tuple[GateFacts, ...]:
+        """Read the gate for which the job waits that is in front of the one that a job waits for.
+
+        It keeps its place at the earlier gate meanwhile. And so on, if that one waits for a third.
+        """
+        found: list[GateFacts] = []
+        jobs = {id_}
+        facts = _room_of(state, passed)
+        while facts is not None:
+            head = _head_of(facts.gate, state.queue_name)
+            if not head or head in jobs or len(jobs) > _MOST_IN_FRONT:
                 break
-            ranges.append((lane, keys.work_key(lane, due_end(now))))
-        ranges.append((place.lane, own))
-        return chain.from_iterable(self._jobs.between(start, end) for start, end in ranges)
+            jobs.add(head)
+            try:
+                state, _, _, spec = self.seen(head)
+            except JobNotFound:
+                break
+            facts = _room_of(state, self._gates(head, state, spec, now))
+            if facts is not None:
+                found.append(facts)
+        return tuple(found)
+
+    def _before(self, id_: int, state: JobState, key: bytes, gate: Gate) -> int:
+        """Count the jobs of a job's queue that wait for a gate before it."""
+        head = _head_of(gate, state.queue_name)
+        if head == id_:
+            return 0
+        is_front = state.limited is not None and state.limited.is_front
+        place = keys.room_key(key, state.queue_name, -state.priority, is_front=is_front)
+        prefix = keys.room_prefix(key, state.queue_name)
+        waiting = self._jobs.between(prefix, place + keys.job_key(id_))
+        return _counted(waiting) + bool(head)
+
+
+def _room_of(state: JobState, passed: Mapping[bytes, GateFacts]) -> GateFacts | None:
+    """Return the gate in whose room a job waits; None: it does not wait for any."""
+    gate = None if state.limited is None else state.limited.gate
+    return None if gate is None else passed.get(gate)
+
+
+def _head_of(gate: Gate, queue_name: str) -> int:
+    """Return the id of the job of a queue that is in front of a gate; 0: none is."""
+    return next((room.head for room in gate.rooms if room.queue == queue_name), 0)
 
 
 def _timed_lanes(queue_name: str) -> list[bytes]:
@@ -149,3 +313,27 @@ def _timed_lanes(queue_name: str) -> list[bytes]:
 def _counted(found: Iterable[object]) -> int:
     """Count what there is, up to one more than `MOST_COUNTED`."""
     return sum(1 for _ in islice(found, MOST_COUNTED + 1))
+
+
+def _key_value(ref: GateRef, name: str, spec: JobSpec) -> Any:
+    """Return the key of a gate as a limit's handle takes it; None: it has none.
+
+    Only a digest of it is stored, and what people read. So it is one of what such a text may stand
+    for, or an argument of the job: what has this digest. If none has, it is the text.
+    """
+    if ref.text is None or ref.gate == gate_id(name, None):
+        return None
+    for value in _candidates(ref.text, spec):
+        try:
+            if gate_id(name, canonical(value)) == ref.gate:
+                return value
+        except (TypeError, ValueError, RecursionError):
+            continue
+    return ref.text
+
+
+def _candidates(text: str, spec: JobSpec) -> Iterator[Any]:
+    yield text
+    with suppress(ValueError, SyntaxError, MemoryError, RecursionError):
+        yield ast.literal_eval(text)
+    yield from display.display_args(spec.args).values()

@@ -7,6 +7,7 @@ deleted, as soon as its rate knows nothing any more that a new one would not.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -104,6 +105,10 @@ class GateTable:
         """Return the keys of the gates of a limit, or of all: *digest* is empty."""
         stored = set(keys_with(self._txn, self._gates, digest))
         return sorted(stored.union(key for key in self._found if key.startswith(digest)))
+
+    def some_keys_of(self, digest: bytes, most: int) -> list[bytes]:
+        """Return the keys of the first gates of a limit that are stored, at most so many."""
+        return list(islice(keys_with(self._txn, self._gates, digest), most))
 
     # ---- openings ---------------------------------------------------------------------------
 

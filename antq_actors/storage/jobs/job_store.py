@@ -259,7 +259,7 @@ class JobStore(BulkWriter, LimitVerbs):
         most, opens_at = limit, None
         if limits.concurrency is not None:
             running = self._jobs.count(keys.lane(_RUNNING, queue_name))
-            most = min(most, max(0, limits.concurrency - running))
+            most = min(most, judge.places_left(limits.concurrency, running))
         if limits.rate is not None:
             left, opens_at = self.rate_left(limits.rate, now)
             most = min(most, left)

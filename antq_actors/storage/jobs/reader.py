@@ -13,7 +13,7 @@ from antq_actors.jobs.state import ACTIVE, Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.format.records import Span
 from antq_actors.storage.jobs.cron_table import CronTable
-from antq_actors.storage.jobs.explained import ExplainReader
+from antq_actors.storage.jobs.explained import ExplainReader, SeenJob
 from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.jobs.table import JobEntries
@@ -85,14 +85,16 @@ class JobReader(ExplainReader, LimitReader):
         payload = encoding.spec_in(record) or self._jobs.payload(id_)
         return self._listed(id_, record, payload).decode()
 
-    def seen(self, id_: int) -> tuple[JobState, str, ErrorEntry | None]:
-        """Read a job's state, the name of its worker, and its newest error. Raises JobNotFound."""
+    def seen(self, id_: int) -> SeenJob:
+        """Read a job, with its newest error alone. Raises JobNotFound."""
         record = self._jobs.raw(id_)
         if not record:
             raise _not_found(id_)
         raw = self._listed(id_, record, self._jobs.payload(id_), errors=1)
         newest = display.error_for_display(raw.errors[0]) if raw.errors else None
-        return raw.state, raw.worker, newest
+        is_limited = raw.state.limited is not None
+        spec = display.spec_for_display(raw.payload, raw.state) if is_limited else None
+        return SeenJob(raw.state, raw.worker, newest, spec)
 
     def errors(self, id_: int, count: int) -> tuple[ErrorEntry, ...]:
         """Read the kept ones of the first *count* errors of a job, newest first."""
