@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from antq_actors.app.bulk import BulkOutcome
     from antq_actors.app.config import QueueConfig
     from antq_actors.app.cron_handle import CronHandle, CronInfo
+    from antq_actors.app.limit_handle import LimitHandle
     from antq_actors.backoff import Backoff
     from antq_actors.errors import (
         AlreadyExists,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         ForkError,
         InvalidSchedule,
         JobNotFound,
+        LimitReached,
         NotAWorker,
         NotCancellable,
         NotRetryable,
@@ -32,12 +34,15 @@ if TYPE_CHECKING:
         StorageError,
         StorageFull,
         UnknownCron,
+        UnknownLimit,
         UnknownQueue,
         WorkerNotFound,
     )
     from antq_actors.executors.base import Health
     from antq_actors.explain import Explanation
     from antq_actors.flow.cron import Cron, Every
+    from antq_actors.flow.limit_options import Concurrency, RateLimit
+    from antq_actors.flow.limits import GateStatus, LimitInfo
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.function_worker import EnqueueWith, FunctionWorker, worker
     from antq_actors.jobs.job import AttemptError, Job, current_job
@@ -62,6 +67,7 @@ __all__ = [
     "BatchError",
     "BulkOutcome",
     "Cancel",
+    "Concurrency",
     "ConfigError",
     "Cron",
     "CronError",
@@ -73,12 +79,16 @@ __all__ = [
     "Fail",
     "ForkError",
     "FunctionWorker",
+    "GateStatus",
     "Health",
     "Imported",
     "InvalidSchedule",
     "Job",
     "JobNotFound",
     "JobOptions",
+    "LimitHandle",
+    "LimitInfo",
+    "LimitReached",
     "NodeInfo",
     "NotAWorker",
     "NotCancellable",
@@ -89,6 +99,7 @@ __all__ = [
     "QueueHandle",
     "QueueInfo",
     "QueueStatus",
+    "RateLimit",
     "RateLimited",
     "Snooze",
     "StartError",
@@ -97,6 +108,7 @@ __all__ = [
     "StorageFull",
     "Unique",
     "UnknownCron",
+    "UnknownLimit",
     "UnknownQueue",
     "Worker",
     "WorkerNotFound",
@@ -112,6 +124,7 @@ _MODULES: Final = {
     "Backoff": "antq_actors.backoff",
     "BulkOutcome": "antq_actors.app.bulk",
     "Cancel": "antq_actors.jobs.outcome",
+    "Concurrency": "antq_actors.flow.limit_options",
     "Cron": "antq_actors.flow.cron",
     "CronHandle": "antq_actors.app.cron_handle",
     "CronInfo": "antq_actors.app.cron_handle",
@@ -120,16 +133,20 @@ _MODULES: Final = {
     "Explanation": "antq_actors.explain",
     "Fail": "antq_actors.jobs.outcome",
     "FunctionWorker": "antq_actors.jobs.function_worker",
+    "GateStatus": "antq_actors.flow.limits",
     "Health": "antq_actors.executors.base",
     "Imported": "antq_actors.storage.admin.transfer",
     "Job": "antq_actors.jobs.job",
     "JobOptions": "antq_actors.jobs.options",
+    "LimitHandle": "antq_actors.app.limit_handle",
+    "LimitInfo": "antq_actors.flow.limits",
     "NodeInfo": "antq_actors.storage.locks.node_lock",
     "Progress": "antq_actors.jobs.control",
     "QueueConfig": "antq_actors.app.config",
     "QueueHandle": "antq_actors.app",
     "QueueInfo": "antq_actors.storage.locks.node_lock",
     "QueueStatus": "antq_actors.queues.messages",
+    "RateLimit": "antq_actors.flow.limit_options",
     "RateLimited": "antq_actors.jobs.outcome",
     "Snooze": "antq_actors.jobs.outcome",
     "Status": "antq_actors.jobs.state",

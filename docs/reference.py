@@ -48,13 +48,14 @@ GROUPS: Final = {
         "RateLimited",
     ],
     "Periodic jobs": ["Cron", "Every", "CronHandle", "CronInfo"],
+    "Limits": ["Concurrency", "RateLimit", "LimitHandle", "LimitInfo", "GateStatus"],
     "Jobs": ["Job", "AttemptError", "Status", "ACTIVE", "current_job", "Explanation"],
 }
 """The sections of the page and what they show, in this order. Errors need no entry here."""
 
 NOT_MADE_BY_USERS: Final = {
     *("QueueHandle", "QueueStatus", "FunctionWorker", "EnqueueWith"),
-    *("CronHandle", "CronInfo"),
+    *("CronHandle", "CronInfo", "LimitHandle", "LimitInfo", "GateStatus"),
 }
 """Classes of which users are given objects. How to make one is not shown."""
 

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from antq_actors import AntQ, ConfigError, QueueConfig
+from antq_actors import AntQ, Concurrency, ConfigError, QueueConfig, RateLimit
+from antq_actors.app.config import read_toml
 
 
 class Text(str):
@@ -91,6 +92,13 @@ def test_a_wrong_queue_is_refused_by_its_name(value, error):
         ("executor", 5, TypeError),
         ("executor", "proces", ValueError),
         ("concurency", 5, TypeError),
+        ("global_concurrency", 0, ValueError),
+        ("global_concurrency", "5", TypeError),
+        ("global_concurrency", True, TypeError),
+        ("rate_limit", 5, TypeError),
+        ("rate_limit", {"limit": 5, "per": 1}, TypeError),
+        ("limits", Concurrency(5, name="all"), TypeError),
+        ("limits", [Concurrency(5)], ValueError),
     ],
 )
 def test_a_wrong_setting_of_a_queue_is_refused_by_its_name(setting, value, error):
@@ -170,6 +178,40 @@ def test_an_application_is_described_by_a_toml_file(toml, tmp_path):
         assert app.queue("mail").status().concurrency == 10
         assert app.queue("default").status().concurrency == 5
         assert app.default_queue == "default"
+
+
+def test_a_file_has_the_limits_of_a_queue(toml):
+    file = toml("""
+        [antq.queues.mail]
+        global_concurrency = 3
+        rate_limit = {limit = 100, per = 60, burst = 10, name = "of the file"}
+    """)
+
+    (mail,) = read_toml(file)["queues"].values()
+
+    assert mail.global_concurrency == 3
+    assert mail.rate_limit == RateLimit(100, per=60, burst=10, name="of the file")
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "text"),
+    [
+        ("5", TypeError, "rate_limit"),
+        ("{limit = 5}", ValueError, "rate_limit needs per"),
+        ("{per = 5}", ValueError, "rate_limit needs limit"),
+        ("{limit = 0, per = 5}", ValueError, "limit"),
+        ("{limit = 5, per = '5'}", TypeError, "per"),
+        ("{limit = 5, pre = 5}", TypeError, "unknown setting 'pre' in rate_limit"),
+    ],
+)
+def test_a_wrong_limit_in_a_file_is_refused_by_its_name(toml, table, error, text):
+    file = toml(f"[antq.queues.mail]\nrate_limit = {table}")
+
+    with pytest.raises(error, match=text) as refused:
+        AntQ.from_toml(file)
+
+    assert "[antq.queues.mail]" in str(refused.value)
+    assert isinstance(refused.value, ConfigError)
 
 
 def test_a_relative_path_is_relative_to_the_file_wherever_the_program_runs(

@@ -45,13 +45,12 @@ def function(n):
 
 
 EXPORTS = [
-    *("ACTIVE", "AntQ", "AttemptError", "Backoff", "BulkOutcome", "Cancel"),
-    *("EnqueueWith", "Explanation", "Fail"),
+    *("ACTIVE", "AntQ", "AttemptError", "Backoff", "BulkOutcome", "Cancel", "Concurrency"),
+    *("EnqueueWith", "Explanation", "Fail", "FunctionWorker", "GateStatus"),
     *("Cron", "CronHandle", "CronInfo", "Every"),
-    "FunctionWorker",
-    *("Health", "Imported", "Job", "JobOptions", "NodeInfo", "Progress", "QueueConfig"),
-    *("QueueHandle", "QueueInfo", "QueueStatus", "RateLimited", "Snooze", "Status"),
-    *("Unique", "Worker"),
+    *("Health", "Imported", "Job", "JobOptions", "LimitHandle", "LimitInfo", "NodeInfo"),
+    *("Progress", "QueueConfig", "QueueHandle", "QueueInfo", "QueueStatus", "RateLimit"),
+    *("RateLimited", "Snooze", "Status", "Unique", "Worker"),
     *("WorkerOptions", "current_job", "worker"),
 ]
 
@@ -59,7 +58,7 @@ ERRORS = [
     *("AntqError", "ConfigError", "NotStarted", "StartError", "AlreadyExists"),
     *("InvalidSchedule", "JobNotFound", "NotCancellable", "NotRetryable", "UnknownQueue"),
     *("WorkerNotFound", "NotAWorker", "StorageError", "StorageFull", "BatchError"),
-    *("ForkError", "CronError", "UnknownCron"),
+    *("ForkError", "CronError", "UnknownCron", "LimitReached", "UnknownLimit"),
 ]
 
 OTP = [

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from antq_actors import forked_child
 from antq_actors.app import config as configuration
-from antq_actors.app import job_process, signals
+from antq_actors.app import job_process, limits, signals
 from antq_actors.app.job_verbs import JobVerbs
 from antq_actors.app.runtime import (
     Runtime,
@@ -95,6 +95,7 @@ class AntQ(JobVerbs):
             signing_key_file=signing_key_file,
             crons=crons,
         )
+        limits.check(self._config.queues)
         self._changing = threading.RLock()
         self._running: Runtime | None = None
 
@@ -152,6 +153,7 @@ class AntQ(JobVerbs):
         return self
 
     def _start(self, *, runs_queues: bool) -> None:
+        limits.check(self._config.queues)  # which workers defined by now may contradict
         if self.is_volatile and self.start_queues and not runs_queues:
             log.warning(
                 "an application that keeps its jobs in memory is started without queues, so nothing"

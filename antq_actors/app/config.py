@@ -16,12 +16,14 @@ from antq_actors.app.crons import check_crons
 from antq_actors.checks import LONGEST_SECONDS, did_you_mean, real, short_repr, to_seconds, whole
 from antq_actors.errors import ConfigError
 from antq_actors.flow.cron import Cron, Every
+from antq_actors.flow.limit_options import Concurrency, RateLimit
 from antq_actors.introspection import explain_fields
+from antq_actors.jobs.limits import check_limits, check_rate_limit
 from antq_actors.jobs.options import LONGEST_TIMEOUT_SECONDS, check_executor, check_queue_name
-from antq_actors.queues.messages import check_concurrency
+from antq_actors.queues.messages import check_concurrency, check_global_concurrency
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from antq_actors.app.crons import Entry
     from antq_actors.jobs.options import ExecutorName
@@ -60,13 +62,25 @@ class QueueConfig:
     """Bytes of memory above which an OS process of this queue is replaced after its job."""
     max_abandoned: int = 20
     """Threads of timed-out or cancelled jobs that do not end, above which nothing is claimed."""
+    global_concurrency: int | None = None
+    """Jobs performed at once in all processes; None: the sum of what each may."""
+    rate_limit: RateLimit | None = None
+    """How many of its jobs start in a span of time, in all processes; None: any number."""
+    limits: Sequence[Concurrency | RateLimit] = ()
+    """Limits that all its jobs share with others; each has a name."""
 
     def __post_init__(self) -> None:
         checked: dict[str, Any] = {
             "concurrency": _setting(check_concurrency, self.concurrency),
             "check_interval": _seconds(self.check_interval, "check_interval", endless=False),
             "max_abandoned": _limit(self.max_abandoned, "max_abandoned"),
+            "rate_limit": _setting(check_rate_limit, self.rate_limit),
+            "limits": _setting(check_limits, self.limits),
         }
+        if self.global_concurrency is not None:
+            checked["global_concurrency"] = _setting(
+                check_global_concurrency, self.global_concurrency
+            )
         if self.executor is not None:
             checked["executor"] = _setting(check_executor, self.executor)
         for setting in ("max_jobs", "max_memory"):
@@ -187,9 +201,22 @@ def _toml_queue(name: str, table: object) -> int | QueueConfig:
     settings = _table(table, where)
     _refuse_unknown(settings, {f.name for f in fields(QueueConfig)}, where)
     try:
+        if "rate_limit" in settings:
+            settings["rate_limit"] = _toml_rate_limit(settings["rate_limit"])
         return QueueConfig(**settings)
     except ConfigError as error:
         raise type(error)(f"{where}: {error}") from None
+
+
+def _toml_rate_limit(table: object) -> RateLimit:
+    """Return the rate limit that a table of a settings file describes. Raises ConfigError."""
+    where = "rate_limit"
+    settings = _table(table, where)
+    _refuse_unknown(settings, {f.name for f in fields(RateLimit)}, where)
+    for name in ("limit", "per"):
+        if name not in settings:
+            raise ConfigError(f"{where} needs {name}, such as {{limit = 5, per = 1}}")
+    return _setting(lambda _: RateLimit(**settings), None)
 
 
 def _path(path: object, setting: str, what: str, *, is_secret: bool = False) -> Path | None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.app import crons
+from antq_actors.app.limits import of_queue
 from antq_actors.checks import list_known, short_repr
 from antq_actors.errors import AntqError, BatchError, UnknownQueue
 from antq_actors.jobs.new_job import JobTemplate
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from antq_actors.app.crons import Entry
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
+    from antq_actors.jobs.limits import JobLimits
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.jobs.state import NewJob
     from antq_actors.storage.client import StorageClient
@@ -143,6 +145,11 @@ class Enqueuer:
         """Empty: the first one of the nodes that live."""
         self._templates: dict[int | str, JobTemplate] = {}
         """Those of jobs without options of their own, each by the id and the name of its worker."""
+        self._queue_limits = {
+            name: found for name, queue in config.queues.items() if (found := of_queue(name, queue))
+        }
+        self._declared: set[str] = set()
+        """The names of the limits that the store knows."""
 
     def enqueue(
         self, worker: AnyWorker, args: Mapping[str, Any] | None, options: Mapping[str, Any]
@@ -227,7 +234,19 @@ class Enqueuer:
             refuse_unrunnable(worker)
         if self._refuses_other_queues and template.queue not in self._queues:
             raise self._unknown_queue(template.queue)
+        limits = self._queue_limits.get(template.queue)
+        if limits:
+            template.limit_by(limits)
+        if template.limits is not None:
+            self._declare(template.limits)
         return template
+
+    def _declare(self, limits: JobLimits) -> None:
+        """Store, before the first job of a limit, what is not known of it. Raises StorageError."""
+        new = [rule for rule in limits.rules if rule.name not in self._declared]
+        if new:
+            self._store.write(JobStore.declare_limits, new, replace=False)
+            self._declared.update(rule.name for rule in new)
 
     def _keep(self, template: JobTemplate) -> None:
         """Keep *template* for the next jobs of its worker, in place of an earlier definition's.

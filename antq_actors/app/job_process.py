@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any, Final, Never
 from antq_actors.app.cron_handle import CronHandle
 from antq_actors.app.crons import check_entry
 from antq_actors.app.enqueue import BATCH_BYTES, BATCH_JOBS, batch_error, items_of
+from antq_actors.app.limit_handle import LimitHandle
 from antq_actors.app.queries import id_of
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.errors import BatchError, NotStarted, StartError
 from antq_actors.executors.process import parent_connection
+from antq_actors.flow.limits import check_limit_name
 from antq_actors.jobs import current_app, resolver
 from antq_actors.queues.messages import check_concurrency
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from antq_actors.app.cron_handle import CronInfo
     from antq_actors.app.crons import Entry
     from antq_actors.explain import Explanation
+    from antq_actors.flow.limits import LimitInfo
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.resolver import AnyWorker
     from antq_actors.otp.kernel.cell import ServerRef
@@ -280,6 +283,15 @@ class JobProcessRuntime:
         infos: builtins.list[CronInfo] = self._call("crons")
         return infos
 
+    def limit(self, name: str) -> LimitHandle:
+        """Return the handle of a limit in the store of the parent process."""
+        return ParentLimit(name, self._call)
+
+    def limits(self) -> builtins.list[LimitInfo]:
+        """Have the parent process list the limits of its store."""
+        infos: builtins.list[LimitInfo] = self._call("limits")
+        return infos
+
     def known_queues(self) -> builtins.list[str]:
         """Have the parent process list the names of the queues."""
         names: builtins.list[str] = self._call("queue_names")
@@ -325,6 +337,10 @@ class ParentQueue(QueueHandle):
         """Ask, from a job process, that the application's queue performs up to *n* jobs at once."""
         n = check_concurrency(n)
         self._ask("queue.set_concurrency", self.name, n)
+
+    def set_global_concurrency(self, n: int | None) -> None:
+        """Ask, from a job process, that all processes perform up to *n* of its jobs at once."""
+        self._ask("queue.set_global_concurrency", self.name, n)
 
     def pause(self) -> None:
         """Ask, from a job process, the application in the parent to pause the queue."""
@@ -385,6 +401,18 @@ class ParentCron(CronHandle):
         """Ask, from a job process, the application in the parent for the next instants."""
         found: builtins.list[datetime] = self._ask("cron.next", self.name, n, after)
         return found
+
+
+class ParentLimit(LimitHandle):
+    """A handle, in a job process, of a limit in the store of the parent process."""
+
+    def __init__(self, name: str, call: Any) -> None:
+        self.name = check_limit_name(name, "a limit")
+        self._ask = call
+
+    def _do(self, verb: str, *args: Any, **given: Any) -> Any:
+        """Ask, from a job process, the application in the parent to do a *verb* of this handle."""
+        return self._ask(f"limit.{verb}", self.name, *args, **given)
 
 
 def _name(worker: AnyWorker | str | None) -> str | None:

@@ -27,9 +27,11 @@ if TYPE_CHECKING:
 
     from antq_actors.app.cron_handle import CronHandle, CronInfo
     from antq_actors.app.job_process import JobProcessRuntime
+    from antq_actors.app.limit_handle import LimitHandle
     from antq_actors.app.queries import ListFilters
     from antq_actors.app.queue_handle import QueueHandle
     from antq_actors.app.runtime import Runtime
+    from antq_actors.flow.limits import LimitInfo
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.options import ScheduleAt, ScheduleIn
     from antq_actors.jobs.resolver import AnyWorker
@@ -215,6 +217,17 @@ class JobVerbs(BulkVerbs, ExplainVerbs):
         """Return the queues that hold jobs, are paused, or are run by a process, by name."""
         return self._runtime().store.known_queues()
 
+    def limits(self) -> list[LimitInfo]:
+        """Return the limits that are known, by name: their numbers in force, and what they hold up.
+
+        A limit is known once a node that defines it has started, or a job of it was enqueued.
+        """
+        return self._runtime().limits()
+
+    def limit(self, name: str) -> LimitHandle:
+        """Return the handle of the limit of this name; its methods raise UnknownLimit."""
+        return self._runtime().limit(name)
+
     def nodes(self) -> list[NodeInfo]:
         """Return the processes that run queues of this path: which, where, and with how many jobs.
 
@@ -339,6 +352,10 @@ class JobVerbs(BulkVerbs, ExplainVerbs):
     async def aget_job(self, id: int) -> Job:  # noqa: A002 - as the field is named
         """Do what :meth:`get_job` does, without stopping the event loop that awaits it."""
         return await in_thread(self.get_job, id)
+
+    async def alimits(self) -> list[LimitInfo]:
+        """Do what :meth:`limits` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.limits)
 
     async def acancel_job(self, job_or_id: Job | int) -> Job:
         """Do what :meth:`cancel_job` does, without stopping the event loop that awaits it."""

@@ -16,6 +16,7 @@ from antq_actors.queues.messages import (
     Resume,
     SetConcurrency,
     check_concurrency,
+    check_global_concurrency,
     due_for_display,
 )
 from antq_actors.storage.format.records import Filter
@@ -68,6 +69,16 @@ class QueueHandle:
                 f"no node runs queue {self.name!r}; start an application with it first, or give the"
                 " concurrency where it is described"
             )
+
+    def set_global_concurrency(self, n: int | None) -> None:
+        """Have the queue perform up to *n* jobs at once in all processes; None: no limit.
+
+        It holds from the next claim on, also after restarts, in place of what the code says.
+        Lowering stops no running job. Raises TypeError or ValueError unless *n* is None or a whole
+        number of at least 1.
+        """
+        checked = None if n is None else check_global_concurrency(n)
+        self._store.write(JobStore.set_global_concurrency, self.name, checked)
 
     def pause(self) -> None:
         """Have the queue claim no more jobs, on every node of the path, also after restarts.

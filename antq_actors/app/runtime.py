@@ -8,15 +8,17 @@ import os
 import threading
 import time
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from antq_actors.app import tree
+from antq_actors.app import limits, tree
 from antq_actors.app.bulk import BulkChanges
 from antq_actors.app.cron_handle import CronHandle
 from antq_actors.app.cron_handle import infos as cron_infos
 from antq_actors.app.enqueue import Enqueuer, EnqueueTargets
 from antq_actors.app.explaining import Explainer
+from antq_actors.app.limit_handle import LimitHandle
 from antq_actors.app.queries import JobQueries
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.app.waiting import IdleWait
@@ -47,6 +49,7 @@ from antq_actors.queues.running_attempts import INTERRUPTION_TIMEOUT_SECONDS
 from antq_actors.queues.services.cron import CronDeclarations, Fire
 from antq_actors.storage.admin import maintenance, transfer
 from antq_actors.storage.client import StorageClient
+from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb.directory import VolatileDirectory
 from antq_actors.storage.lmdb.open_stores import close_left_open, opened
 from antq_actors.storage.locks import node_lock
@@ -56,6 +59,7 @@ if TYPE_CHECKING:
 
     from antq_actors.app import config as configuration
     from antq_actors.app.cron_handle import CronInfo
+    from antq_actors.flow.limits import LimitInfo
     from antq_actors.jobs.control import Progress
     from antq_actors.jobs.state import Statuses
     from antq_actors.otp.kernel.cell import ServerRef
@@ -151,7 +155,8 @@ class Runtime:
                 for name, queue in settings.queues.items()
             }
         )
-        self.node = QueueNode(self.store, settings.queues, metadata)
+        declare = partial(limits.declare, self.store, settings.queues)
+        self.node = QueueNode(self.store, settings.queues, metadata, declare=declare)
         # What this process runs itself needs no look, and nobody else runs what is in its memory.
         looks = settings.path is not None and not self.runs_queues
         served = EnqueueTargets(self.store) if looks else None
@@ -254,6 +259,14 @@ class Runtime:
     def _wake_cron(self) -> None:
         if self.runs_queues:
             calls.cast(self.names.cron, Fire())
+
+    def limit(self, name: str) -> LimitHandle:
+        """Return the handle of the limit of this name, whether there is one or not."""
+        return LimitHandle(name, self.store, instant.now)
+
+    def limits(self) -> list[LimitInfo]:
+        """Return the limits that the store knows, by name."""
+        return self.store.read(JobReader.limit_infos, instant.now())
 
     def verify(self) -> list[str]:
         """Read and check the whole store; return what is wrong with it, one sentence each."""

@@ -139,6 +139,14 @@ COMMANDS: Final = {
         "crons:crons", "List periodic entries: when they fire next, and what has come of them."
     ),
     "cron": Command("crons:cron", "Show one periodic entry, or change it."),
+    "limits": Command(
+        "limits:limits",
+        "Show the limits of a store: their numbers in force, and what waits for them.",
+    ),
+    "limit": Command(
+        "limits:limit",
+        "Change a limit on every node: other numbers, a pause, or back to what the code says.",
+    ),
     "verify": Command(
         "maintenance:verify", "Compare every index, count and unique key with the jobs."
     ),

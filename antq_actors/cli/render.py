@@ -10,6 +10,7 @@ import json
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -92,6 +93,8 @@ def json_value(value: Any) -> Any:
 def _container(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
         return json_value(msgspec.structs.asdict(value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: json_value(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -28,7 +28,7 @@ from typing import (
 )
 
 from antq_actors.checks import example_repr, short_repr
-from antq_actors.jobs import current_app, worker_registry
+from antq_actors.jobs import current_app, limits, worker_registry
 from antq_actors.jobs.function_parameters import FunctionKeywords
 from antq_actors.jobs.new_job import build
 from antq_actors.jobs.options import JOB_OPTIONS, Options, job_options, worker_options
@@ -156,6 +156,8 @@ class FunctionWorker(Generic[C, P, R]):
         self.antq_check_unique(self.antq_options)
         path = worker_registry.default_name(function.__module__, function.__qualname__)
         self.antq_name: str = name or check_name(path, owner)
+        named = limits.key_names(self.antq_options.limits_of(self.antq_name))
+        self._keywords.check_names(sorted(named), "a limit")
         self.antq_is_async: bool = inspect.iscoroutinefunction(function)
         refuse_blocking(function, self.antq_options, f"function {function.__qualname__}")
         functools.update_wrapper(self, function)
@@ -336,7 +338,9 @@ def worker(function: Any = None, /, **options: Unpack[WorkerOptions]) -> Any:
 
 def _define(function: Callable[C, R], options: Mapping[str, Any]) -> FunctionWorker[C, C, R]:
     made: FunctionWorker[C, C, R] = FunctionWorker(function, options)
-    worker_registry.register(made, worker_registry.origin_of_function(function))
+    origin = worker_registry.origin_of_function(function)
+    with limits.declared(made.antq_name, made.antq_options.limits_of(made.antq_name), origin):
+        worker_registry.register(made, origin)
     return made
 
 

@@ -11,15 +11,17 @@ from antq_actors.checks import exact_str, example_repr, short_repr, to_seconds
 from antq_actors.errors import InvalidSchedule
 from antq_actors.jobs import current_app, instant, lifecycle
 from antq_actors.jobs.job import Job
+from antq_actors.jobs.limits import JobLimits, job_limits
 from antq_actors.jobs.options import Options, job_options
 from antq_actors.jobs.state import JobSpec, JobState, NewJob
 from antq_actors.jobs.unique import unique_digest
 from antq_actors.jobs.worker_registry import DefinedWorker, check_current, defined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from antq_actors.jobs.instant import Instant
+    from antq_actors.jobs.limits import JobLimit
     from antq_actors.jobs.options import ScheduleAt, ScheduleIn
 
 DEFAULT_QUEUE: Final = "default"
@@ -40,7 +42,7 @@ class JobTemplate:
 
     __slots__ = (
         *("_check_args", "_opts", "_schedule", "_state", "defined_as"),
-        *("options", "queue", "worker"),
+        *("limits", "options", "queue", "worker"),
     )
 
     def __init__(
@@ -69,6 +71,8 @@ class JobTemplate:
             self._schedule = wanted.schedule_in, wanted.schedule_at
         self.options = own
         self.queue = own.queue or default_queue
+        self.limits: JobLimits | None = job_limits(own.limits_of(name))
+        """What limits its jobs; None for most of them."""
         self._opts = {
             "max_attempts": own.max_attempts,
             "timeout": own.timeout,
@@ -76,6 +80,10 @@ class JobTemplate:
             "priority": own.priority,
         }
         self._state: JobState | None = None
+
+    def limit_by(self, of_queue: Sequence[JobLimit]) -> None:
+        """Have its jobs pass the limits of their queue, too."""
+        self.limits = job_limits(self.options.limits_of(self.worker), of_queue)
 
     def state_at(self, now: Instant) -> JobState:
         """Return the state of a job that is enqueued at *now*. Raises InvalidSchedule."""
@@ -110,22 +118,24 @@ class JobTemplate:
     def new_job(self, state: JobState, args: Mapping[str, Any], encoded: bytes) -> NewJob:
         """Return a job to be stored, with these *args*, given as bytes, too.
 
-        Raises what :meth:`digest` raises.
+        Raises what :meth:`digest` and its limits raise.
         """
         options = self.options
         unique = options.unique
         if unique is None:
-            return NewJob(state, JobSpec(self.worker, encoded, state.updated_at, options.timeout))
-        spec = JobSpec(
-            self.worker,
-            encoded,
-            state.updated_at,
-            options.timeout,
-            unique.args,
-            tuple(unique.statuses),
-            self.digest(args),
-        )
-        return NewJob(state, spec)
+            spec = JobSpec(self.worker, encoded, state.updated_at, options.timeout)
+        else:
+            spec = JobSpec(
+                self.worker,
+                encoded,
+                state.updated_at,
+                options.timeout,
+                unique.args,
+                tuple(unique.statuses),
+                self.digest(args),
+            )
+        new = NewJob(state, spec)
+        return new if self.limits is None else self.limits.added_to(new, args)
 
     def digest(self, args: Mapping[str, Any]) -> bytes | None:
         """Return the digest that duplicates of a job with *args* share; None: it has none."""
@@ -164,7 +174,7 @@ def build(worker: DefinedWorker, args: Mapping[str, Any] | None, options: Mappin
     template = JobTemplate(worker, options, default_queue=default_queue)
     state = template.state(instant.now())
     checked = template.check(args)
-    template.digest(checked)  # it raises for arguments that cannot be compared
+    template.new_job(state, checked, b"")  # it raises for arguments that cannot be compared
     return template.job(0, checked, state)
 
 

@@ -6,7 +6,7 @@ Options of Ray are checked without Ray, which need not be installed where a work
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, TypedDict, get_args
 
@@ -15,8 +15,16 @@ from msgspec.structs import replace
 
 from antq_actors.backoff import Backoff
 from antq_actors.checks import did_you_mean, exact_str, is_utf8, real, short_repr, to_seconds, whole
+from antq_actors.flow.limit_options import Concurrency, Limit, RateLimit
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs.job import Job
+from antq_actors.jobs.limits import (
+    JobLimit,
+    check_concurrency_option,
+    check_limits,
+    check_rate_limit,
+    worker_limits,
+)
 from antq_actors.jobs.retry_delay import KeptDelay, check_retry_delay
 from antq_actors.jobs.unique import Unique
 
@@ -81,6 +89,12 @@ class WorkerOptions(TypedDict, total=False):
     """What runs ``perform``; None: what its queue says, or the event loop if it is a coroutine."""
     ray: Mapping[str, Any] | None
     """What an attempt needs on a Ray cluster: ``num_cpus``, ``num_gpus``, ``memory``, …"""
+    concurrency: int | Concurrency | None
+    """How many of its jobs run at once, in all processes, or of each key; None: any number."""
+    rate_limit: RateLimit | None
+    """How many of its jobs start in a span of time, or of each key; None: any number."""
+    limits: Sequence[Concurrency | RateLimit] | None
+    """Limits that it shares with others; each has a name. None: none."""
     name: str | None
     """The name under which jobs are stored; None: ``module:QualName``. It is not inherited."""
     cron: str | Cron | Every | None
@@ -232,6 +246,16 @@ class Options(msgspec.Struct, frozen=True):
     """What an attempt needs on a Ray cluster: ``num_cpus``, ``num_gpus``, ``memory``, …"""
     retry_delay: KeptDelay = None
     """Seconds before the next attempt, or what returns them; None: 10 for each attempt made."""
+    concurrency: Concurrency | None = None
+    """How many of its jobs run at once, in all processes, or of each key; None: any number."""
+    rate_limit: RateLimit | None = None
+    """How many of its jobs start in a span of time, or of each key; None: any number."""
+    limits: tuple[Limit, ...] = ()
+    """Limits that it shares with others."""
+
+    def limits_of(self, name: str) -> tuple[JobLimit, ...]:
+        """Return the limits of the worker stored as *name*. Raises ConfigError."""
+        return worker_limits(name, self.concurrency, self.rate_limit, self.limits)
 
 
 class GivenOptions(NamedTuple):
@@ -372,6 +396,9 @@ _OF_WORKERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "executor": _executor,
     "ray": check_ray,
     "retry_delay": check_retry_delay,
+    "concurrency": check_concurrency_option,
+    "rate_limit": check_rate_limit,
+    "limits": check_limits,
 }
 
 JOB_OPTIONS: Final = (*_CHECKS, "schedule_in", "schedule_at")

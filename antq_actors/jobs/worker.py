@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, Unpack
 
 from antq_actors.checks import exact_str, example_repr, is_utf8, short_repr
 from antq_actors.errors import CronError
-from antq_actors.jobs import current_app, worker_registry
+from antq_actors.jobs import current_app, limits, worker_registry
 from antq_actors.jobs.new_job import build
 from antq_actors.jobs.options import Options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
@@ -37,10 +37,10 @@ class Worker:
 
     Options are on the class line: ``class SendReceipt(Worker, queue="mail", max_attempts=3)``.
     They are ``queue``, ``max_attempts``, ``timeout``, ``unique``, ``priority``, ``retry_delay``,
-    ``executor``, ``ray``, ``cron`` and ``name`` (see :class:`antq_actors.WorkerOptions`), are
-    checked when the class is defined, and are inherited, except ``cron`` and ``name``: the name
-    under which its jobs are stored, by default ``module:QualName``. A class that moved runs its old
-    jobs under its old name.
+    ``executor``, ``ray``, ``cron``, ``concurrency``, ``rate_limit``, ``limits`` and ``name`` (see
+    :class:`antq_actors.WorkerOptions`), are checked when the class is defined, and are inherited,
+    except ``cron`` and ``name``: the name under which its jobs are stored, by default
+    ``module:QualName``. A class that moved runs its old jobs under its old name.
 
     ``perform`` may be ``async def``: then it runs on an event loop, beside thousands of others.
 
@@ -86,7 +86,8 @@ class Worker:
         if made_before is not None:
             origin = worker_registry.origin_before(made_before, cls, origin)
         cls.antq_name = name or made_before or check_name(origin.path, owner)
-        worker_registry.register(cls, origin)
+        with limits.declared(cls.antq_name, cls.antq_options.limits_of(cls.antq_name), origin):
+            worker_registry.register(cls, origin)
 
     @classmethod
     def antq_argument_names(cls) -> Collection[str]:

@@ -161,3 +161,20 @@ def check_concurrency(n: object) -> int:
     if number > MAX_CONCURRENCY:
         raise ValueError(f"concurrency must be at most {MAX_CONCURRENCY}, got {short_repr(n)}")
     return number
+
+
+def check_global_concurrency(n: object) -> int:
+    """Return how many jobs of a queue may run at once in all processes, if it can be that.
+
+    Raises TypeError, ValueError.
+    """
+    number = whole(n)
+    if number is None:
+        raise TypeError(f"global_concurrency must be a whole number or None, got {short_repr(n)}")
+    if number < 1:
+        raise ValueError(
+            f"global_concurrency must be at least 1, got {number}; to stop a queue, pause it"
+        )
+    if number > MAX_CONCURRENCY:
+        raise ValueError(f"global_concurrency must be at most {MAX_CONCURRENCY}, got {number}")
+    return number

@@ -40,9 +40,19 @@ class QueueNode:
     """Becomes a node when it is first asked for its number, and stops being one by ``close``."""
 
     def __init__(
-        self, store: StorageClient, queues: Collection[str], metadata: bytes = b""
+        self,
+        store: StorageClient,
+        queues: Collection[str],
+        metadata: bytes = b"",
+        *,
+        declare: Callable[[], object] = lambda: None,
     ) -> None:
+        """Describe a node of *queues*.
+
+        *declare* is called once, before it becomes one: it stores what the process says of limits.
+        """
         self._store = store
+        self._declare: Callable[[], object] | None = declare
         self._queues = tuple(queues)
         self._metadata = metadata
         self._reports: dict[str, QueueReport] = {}
@@ -57,6 +67,9 @@ class QueueNode:
         with self._lock:
             if self._number is None:
                 before()
+                if self._declare is not None:
+                    self._declare()
+                    self._declare = None  # a node that was lost and comes back started long ago
                 self._number = self._store.open_node(self._queues, self._described())
             return self._number
 

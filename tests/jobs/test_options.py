@@ -101,7 +101,10 @@ def test_the_last_value_in_range_is_accepted(option, value):
     ("option", "said"),
     [
         ("max_atempts", "'max_atempts' of worker Mail; did you mean 'max_attemp"),
-        ("email", "known are executor, max_attempts, priority, queue, ray,"),
+        (
+            "email",
+            "known are concurrency, executor, limits, max_attempts, priority, queue, rate_limit",
+        ),
     ],
 )
 def test_an_unknown_option_is_a_type_error_with_the_nearest_or_all_known_ones(option, said):

@@ -283,7 +283,7 @@ def _of_queue(name: str) -> Any:
 
 def _do(subject: Any, method: str, args: Sequence[Any], options: Mapping[str, Any]) -> Any:
     of, _, verb = method.rpartition(".")
-    if of in ("queue", "cron"):
+    if of in ("queue", "cron", "limit"):
         name, *args = args
         subject = getattr(subject, of)(name)
     elif verb == "enqueue":

@@ -79,7 +79,7 @@ class Call(NamedTuple):
     of_queue: bool
     """Whether it is for the application of the queue; else for the one started last."""
     method: str
-    """As `AntQ` names it; ``queue.`` and a method of its handle."""
+    """As `AntQ` names it; ``queue.`` or ``limit.`` and a method of its handle."""
     pickled: bytes
     """Its arguments and options, with what only this process has by value."""
 

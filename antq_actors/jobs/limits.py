@@ -1,0 +1,409 @@
+"""Which limits a job passes, and at which keys: decided by the process that enqueues it.
+
+A worker has limits of its own, and names shared ones; so has a queue. All that is said under one
+name makes one gate for each key. A job passes its gates in a fixed order, so that no two jobs wait
+for each other: the queue's own limit, then the worker's own, then all others by their names.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from antq_actors.checks import escaped, exact_str, short_repr, whole
+from antq_actors.errors import ConfigError
+from antq_actors.flow.limit_options import (
+    Concurrency,
+    Key,
+    Limit,
+    RateLimit,
+    Weight,
+    limit_rule,
+)
+from antq_actors.flow.limits import GateKey, LimitRule, check_weight, gate_id
+from antq_actors.jobs.state import GateRef, JobFlow, NewJob
+from antq_actors.jobs.unique import canonical
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from antq_actors.jobs.worker_registry import WorkerOrigin
+
+_LONGEST_TEXT: Final = 200
+"""Most characters of a key as people read it, unless it is a str."""
+
+
+# ---- the options of workers and queues --------------------------------------------------------
+
+
+def check_concurrency_option(value: object) -> Concurrency | None:
+    """Return the option ``concurrency`` of a worker; else raise TypeError or ValueError.
+
+    >>> check_concurrency_option(3)
+    Concurrency(limit=3)
+    """
+    if value is None or isinstance(value, Concurrency):
+        _refuse_unkept(value)
+        return value
+    number = whole(value)
+    if number is None:
+        raise TypeError(
+            "concurrency must be a number of jobs (int), Concurrency(…) or None, got"
+            f" {short_repr(value)}"
+        )
+    try:
+        return Concurrency(number)
+    except ValueError as error:
+        raise ValueError(f"concurrency={number}: {error}") from None
+
+
+def _refuse_unkept(limit: Limit | None) -> None:
+    """Raise ValueError for a limit of which stores do not keep all yet."""
+    if isinstance(limit, Concurrency) and limit.order != "fair":
+        raise ValueError(f"{limit!r}: order='strict' is not kept to yet; leave it out")
+
+
+def check_rate_limit(value: object) -> RateLimit | None:
+    """Return the option ``rate_limit`` of a worker or queue; else raise TypeError."""
+    if value is None or isinstance(value, RateLimit):
+        return value
+    raise TypeError(f"rate_limit must be RateLimit(…) or None, got {short_repr(value)}")
+
+
+def check_limits(value: object) -> tuple[Limit, ...]:
+    """Return the option ``limits`` of a worker or queue; else raise TypeError or ValueError."""
+    if value is None:
+        return ()
+    if not isinstance(value, Collection) or isinstance(value, str | bytes | Mapping):
+        raise TypeError(
+            "limits must be a list of shared limits, [RateLimit(…, name='…'), …], got"
+            f" {short_repr(value)}"
+        )
+    for limit in value:
+        if not isinstance(limit, Concurrency | RateLimit):
+            raise TypeError(
+                f"limits must have Concurrency(…) and RateLimit(…) in it, got {short_repr(limit)}"
+            )
+        _refuse_unkept(limit)
+        if limit.name is None:
+            raise ValueError(
+                f"limits are shared by their names, and {limit!r} has none; give it one, name='…',"
+                " or make it the option concurrency or rate_limit"
+            )
+    return tuple(value)
+
+
+# ---- gates of a worker or queue ---------------------------------------------------------------
+
+
+class JobLimit(NamedTuple):
+    """All that is said under one name, as the jobs of one worker or queue pass it."""
+
+    rule: LimitRule
+    key: Key
+    weight: Weight = 1
+    is_own: bool = True
+    """Whether it is the concurrency or the rate limit of the worker or queue, and not in limits."""
+
+
+def worker_limits(
+    name: str,
+    concurrency: Concurrency | None,
+    rate_limit: RateLimit | None,
+    limits: Sequence[Limit],
+) -> tuple[JobLimit, ...]:
+    """Return the limits of the worker stored as *name*, in passing order.
+
+    Raises ConfigError for two under one name that do not go together.
+    """
+    if concurrency is None and rate_limit is None and not limits:
+        return ()
+    own = [limit for limit in (concurrency, rate_limit) if limit is not None]
+    return _grouped(f"worker {name}", name, own, limits)
+
+
+def queue_limits(
+    name: str, rate_limit: RateLimit | None, limits: Sequence[Limit]
+) -> tuple[JobLimit, ...]:
+    """Return the limits that each job of a queue passes, but not the rate of the queue as a whole.
+
+    Raises ConfigError for two under one name that do not go together.
+    """
+    own = [] if rate_limit is None or is_of_whole_queue(rate_limit) else [rate_limit]
+    return _grouped(f"queue {name!r}", name, own, limits)
+
+
+def is_of_whole_queue(rate_limit: RateLimit) -> bool:
+    """Return whether a queue's rate counts all starts alike, so that jobs need not pass it."""
+    return rate_limit.key is None and rate_limit.name is None and rate_limit.weight == 1
+
+
+def _grouped(
+    owner: str, default: str, own: Iterable[Limit], shared: Iterable[Limit]
+) -> tuple[JobLimit, ...]:
+    """Return a `JobLimit` for each name: *own* limits first, then *shared* ones by their names."""
+    by_name: dict[str, list[Limit]] = {}
+    for limit in own:
+        by_name.setdefault(limit.name or default, []).append(limit)
+    names = set(by_name)
+    for limit in sorted(shared, key=lambda limit: limit.name or ""):
+        by_name.setdefault(limit.name or default, []).append(limit)
+    return tuple(
+        _joined(owner, name, limits)._replace(is_own=name in names)
+        for name, limits in by_name.items()
+    )
+
+
+def _joined(owner: str, name: str, limits: Sequence[Limit]) -> JobLimit:
+    first, *others = limits
+    for other in others:
+        if other.key != first.key:
+            raise ConfigError(
+                f"{owner} has two limits under the name {name!r} with different keys,"
+                f" {_written(first.key)} and {_written(other.key)}; give one of them a name of its"
+                " own: name='…'"
+            )
+    if len({type(limit) for limit in limits}) < len(limits):
+        raise ConfigError(
+            f"{owner} has two limits of one kind under the name {name!r}; a name has at most one"
+            " Concurrency and one RateLimit"
+        )
+    weight = next((limit.weight for limit in limits if isinstance(limit, RateLimit)), 1)
+    return JobLimit(limit_rule(name, *limits), first.key, weight)
+
+
+def _written(key: Key) -> str:
+    return "no key" if key is None else repr(key)
+
+
+def _name_of(limit: JobLimit) -> str:
+    return limit.rule.name
+
+
+def key_names(limits: Iterable[JobLimit]) -> set[str]:
+    """Return the names of the arguments that keys and weights of *limits* are made of."""
+    found: set[str] = set()
+    for limit in limits:
+        for given in (limit.key, limit.weight):
+            if isinstance(given, str):
+                found.add(given)
+            elif isinstance(given, tuple):
+                found.update(given)
+    return found
+
+
+# ---- gates of a job ---------------------------------------------------------------------------
+
+
+def job_limits(
+    of_worker: Sequence[JobLimit], of_queue: Sequence[JobLimit] = ()
+) -> JobLimits | None:
+    """Return what limits the jobs of a worker in a queue, in passing order; None: nothing."""
+    if not of_worker and not of_queue:
+        return None
+    every = [*of_queue, *of_worker]
+    own = [limit for limit in every if limit.is_own]
+    shared = sorted((limit for limit in every if not limit.is_own), key=_name_of)
+    by_name: dict[str, JobLimit] = {}
+    for limit in [*own, *shared]:
+        by_name.setdefault(_name_of(limit), limit)
+    return JobLimits(by_name.values())
+
+
+class JobLimits:
+    """The limits of jobs that one worker has in one queue."""
+
+    __slots__ = ("_limits", "_unkeyed", "rules")
+
+    def __init__(self, limits: Iterable[JobLimit]) -> None:
+        """Have jobs pass *limits*, in their order."""
+        self._limits = tuple(limits)
+        self._unkeyed = {
+            limit.rule.name: GateKey(gate_id(limit.rule.name, None), limit.rule.name, None, "")
+            for limit in self._limits
+            if limit.key is None
+        }
+        self.rules = tuple(limit.rule for limit in self._limits)
+        """What the store has to know of them."""
+
+    def added_to(self, new: NewJob, args: Mapping[str, Any]) -> NewJob:
+        """Return the *new* job of these *args* with its gates.
+
+        Raises TypeError for an argument that is missing or cannot be a key, ValueError for a weight
+        that could never start, and what functions raise.
+        """
+        refs: list[GateRef] = []
+        keys: list[GateKey] = []
+        for limit in self._limits:
+            gate = self._unkeyed[limit.rule.name] if limit.key is None else _gate(limit, args)
+            if gate is not None:
+                refs.append(GateRef(gate.gate, _weight(limit, args)))
+                keys.append(gate)
+        if not refs:
+            return new
+        flow = replace(new.spec.flow or JobFlow(), gates=tuple(refs))
+        return NewJob(new.state, replace(new.spec, flow=flow), tuple(keys))
+
+
+def _gate(limit: JobLimit, args: Mapping[str, Any]) -> GateKey | None:
+    """Return the gate of a limit that *args* have; None where a function says that there is none.
+
+    Raises TypeError.
+    """
+    key, name = limit.key, limit.rule.name
+    if isinstance(key, str):
+        return gate_key(name, _argument(key, name, "key", args), f"the argument {key!r}")
+    if callable(key):
+        value = key(args)
+        return None if value is None else gate_key(name, value, "what its function returned")
+    values = tuple(_argument(each, name, "key", args) for each in key or ())
+    for each, value in zip(key or (), values, strict=True):
+        _canonical(name, value, f"the argument {each!r}")
+    return gate_key(name, values)
+
+
+def gate_key(name: str, value: object, what: str = "key") -> GateKey:
+    """Return the gate of the limit *name* at the key *value*, which errors call *what*.
+
+    Raises TypeError for what cannot be compared by its content.
+    """
+    key = _canonical(name, value, what)
+    return GateKey(gate_id(name, key), name, key, key_text(value))
+
+
+def _canonical(name: str, value: object, what: str) -> bytes:
+    try:
+        return canonical(value)
+    except Exception as error:
+        raise TypeError(
+            f"{what} cannot be a key of the limit {name!r}: {short_repr(value)} cannot be compared"
+            f" by its content ({error})"
+        ) from error
+
+
+def key_text(value: object) -> str:
+    """Return a key as people read it: a str as it is.
+
+    >>> key_text("acme"), key_text(("acme", 5))
+    ('acme', "('acme', 5)")
+    """
+    if isinstance(value, str):
+        return escaped(exact_str(value))
+    shown = escaped(repr(value))
+    return shown if len(shown) <= _LONGEST_TEXT else f"{shown[:_LONGEST_TEXT]}…"
+
+
+def _weight(limit: JobLimit, args: Mapping[str, Any]) -> int:
+    if limit.weight == 1:
+        return 1
+    weight, rule, name = limit.weight, limit.rule.rate, limit.rule.name
+    if isinstance(weight, int) or rule is None:
+        return weight if isinstance(weight, int) else 1
+    if isinstance(weight, str):
+        value = _argument(weight, name, "weight", args)
+        return check_weight(value, rule, f"{weight!r}, the weight for the limit {name!r},")
+    return check_weight(weight(args), rule, f"the weight for the limit {name!r}")
+
+
+def _argument(argument: str, name: str, setting: str, args: Mapping[str, Any]) -> Any:
+    try:
+        return args[argument]
+    except KeyError:
+        raise TypeError(
+            f"the {setting} of the limit {name!r} is the argument {argument!r}, which this job does"
+            " not have; give it, or make it a function of the arguments"
+        ) from None
+
+
+# ---- all that is declared in this process -----------------------------------------------------
+
+
+class _Declaration(NamedTuple):
+    rule: LimitRule
+    module: str
+    function: str
+    """In which it was defined, "" outside of functions."""
+    is_stale: bool = False
+    """Whether this function has since been called again."""
+
+
+_declared: Final[dict[str, dict[str, _Declaration]]] = {}
+"""By the name of the limit and the stored name of the worker, in the order of their definitions."""
+
+
+@contextmanager
+def declared(name: str, limits: Sequence[JobLimit], origin: WorkerOrigin) -> Iterator[None]:
+    """Check the limits of the worker stored as *name*, which the ``with`` block registers.
+
+    Then they replace those that it had before. Raises ConfigError if another worker says something
+    else of one of them. Workers are held for good, also those of a
+    function that has returned long ago, a test perhaps. Such a one is in nobody's way.
+    """
+    function = origin.qualname.rpartition(".<locals>.")[0]
+    _note_run(name, origin.module, function)
+    for limit in limits:
+        refuse_other(limit.rule, f"worker {name}", but=name)
+    yield
+    for known in _declared.values():
+        known.pop(name, None)
+    for limit in limits:
+        new = _Declaration(limit.rule, origin.module, function)
+        _declared.setdefault(limit.rule.name, {})[name] = new
+
+
+def refuse_other(rule: LimitRule, owner: str, *, but: str = "") -> None:
+    """Raise ConfigError if a worker has another *rule* than *owner* under the same name."""
+    for worker, known in _declared.get(rule.name, {}).items():
+        if worker != but and known.rule != rule and _counts(known):
+            raise two_rules(rule, owner, known.rule, f"worker {worker}")
+
+
+def two_rules(one: LimitRule, owner: str, other: LimitRule, its_owner: str) -> ConfigError:
+    """Return the error about two rules of one name in a process."""
+    return ConfigError(
+        f"the limit {one.name!r} has two meanings: {_described(one)} for {owner}, and"
+        f" {_described(other)} for {its_owner}. What shares a name has the same numbers: write the"
+        " limit once and use it for both, or give them different names"
+    )
+
+
+def declared_rules() -> list[LimitRule]:
+    """Return the rule of each limit that a worker of this process has: of its last definition."""
+    return [list(known.values())[-1].rule for known in list(_declared.values()) if known]
+
+
+def _note_run(name: str, module: str, function: str) -> None:
+    """Note that a *function* was called again, if it defines the worker *name* again."""
+    if function and any(name in known for known in _declared.values()):
+        for known in _declared.values():
+            for worker, each in known.items():
+                if (each.module, each.function) == (module, function):
+                    known[worker] = each._replace(is_stale=True)
+
+
+def _counts(known: _Declaration) -> bool:
+    """Return whether a declaration is the module's, or of a function that is running here."""
+    if known.is_stale or not known.function:
+        return not known.is_stale
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - only it knows what is running
+    while frame is not None:
+        is_it = frame.f_code.co_qualname == known.function
+        if is_it and frame.f_globals.get("__name__") == known.module:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _described(rule: LimitRule) -> str:
+    parts = []
+    if rule.concurrency is not None:
+        parts.append(f"{rule.concurrency.limit} at once")
+    if rule.rate is not None:
+        rate = rule.rate
+        burst = f" with a burst of {rate.burst}" if rate.burst != 1 else ""
+        parts.append(f"{rate.limit} in {rate.per / 1_000_000:g} s{burst}")
+    return f"{' and '.join(parts)}{' for each key' if rule.keyed else ''}"
