@@ -46,6 +46,7 @@ PROGRAMS: Final = (
     "executors",
     "memory",
     "idle",
+    "crons",
     "life",
     "otp",
     "otp_restarts",

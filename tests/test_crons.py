@@ -116,10 +116,10 @@ def test_several_entries_of_a_worker_are_listed_by_the_application(run):
         (Cron(NEVER, worker=Plain), TypeError, "crons must be a list"),
         (7, TypeError, "crons must be a list"),
         ([Cron(NEVER)], ConfigError, "worker"),
+        ([Cron(NEVER, name="named")], ConfigError, "worker"),
         ([Cron(NEVER, worker=Plain), Every(60, worker=Plain)], ConfigError, "two .* the name"),
         ([Cron(NEVER, worker=Plain, queue="mail")], UnknownQueue, "mail"),
         ([Cron(NEVER, worker=Plain, max_attempts=0)], ValueError, "max_attempts"),
-        ([Cron(NEVER, worker=Plain, colour=0)], TypeError, "colour"),
         ([Cron(NEVER, worker=Plain, args={"lock": open})], None, ""),
         ([Cron(NEVER, worker=Plain, args={"lock": sys._getframe()})], TypeError, "lock"),
         ([Cron(NEVER, worker=int)], TypeError, "no worker"),
@@ -131,6 +131,11 @@ def test_what_is_listed_is_checked_where_it_is_given(given, error, said):
         return
     with pytest.raises(error, match=said):
         AntQ(crons=given)
+
+
+def test_an_option_that_no_job_has_is_refused_where_it_is_written():
+    with pytest.raises(TypeError, match="colour"):
+        Cron(NEVER, worker=Plain, colour=0)
 
 
 @pytest.mark.parametrize(

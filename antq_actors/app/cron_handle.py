@@ -67,7 +67,7 @@ class CronInfo:
 
 def infos(store: StorageClient) -> list[CronInfo]:
     """Read all periodic entries of a store, by name."""
-    return [_info(store, each) for each in store.read(crons.listed)]
+    return [_info(store, each) for each in crons.list_all(store)]
 
 
 def _info(store: StorageClient, listed: ListedCron) -> CronInfo:
@@ -127,8 +127,7 @@ class CronHandle:
 
     def info(self) -> CronInfo:
         """Return what is known of the entry. Raises UnknownCron."""
-        (found,) = self._store.read(crons.listed, self.name)
-        return _info(self._store, found)
+        return _info(self._store, self._store.read(crons.one, self.name))
 
     def set(self, entry: Entry) -> None:
         """Make the entry, or replace what it says; it is kept in the store.
@@ -209,7 +208,7 @@ class CronHandle:
         return [instant.to_datetime(at).astimezone(zone) for at in _following(entry, begin, count)]
 
     def _entry(self) -> Entry:
-        (found,) = self._store.read(crons.listed, self.name)
+        found = self._store.read(crons.one, self.name)
         if found.definition is None:
             raise CronError(f"the periodic entry {self.name!r} is damaged on disk")
         return decode_entry(found.definition.entry)

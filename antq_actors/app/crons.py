@@ -132,13 +132,14 @@ def _of_workers(queues: Collection[str]) -> Iterator[tuple[str, Entry, AnyWorker
 
 
 def _name_of(entry: Entry) -> str:
-    if entry.name is not None:
-        return entry.name
+    """Return the name of an entry in a list. Raises ConfigError for one without a worker."""
     if entry.worker is None:
         raise ConfigError(
             f"{entry!r} in crons has no worker: write worker=Nightly, or give it to a worker as"
             " its option cron"
         )
+    if entry.name is not None:
+        return entry.name
     return entry.worker if isinstance(entry.worker, str) else resolver.name_of(entry.worker)
 
 

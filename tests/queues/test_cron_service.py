@@ -16,7 +16,7 @@ from antq_actors.otp import exit as exit_
 from antq_actors.queues.node import QueueNode
 from antq_actors.queues.services.cron import CronConfig, CronDeclarations, CronService, Fire
 from antq_actors.storage.format.records import Settlement
-from antq_actors.storage.jobs import crons
+from antq_actors.storage.jobs import cron_turns, crons
 from antq_actors.storage.jobs.crons import CronDeclaration
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
@@ -56,8 +56,7 @@ class Here:
         return len(self.jobs()) - before
 
     def row(self, name=NAME):
-        (listed,) = self.store.read(crons.listed, name)
-        return listed.row
+        return self.store.read(crons.one, name).row
 
     def jobs(self):
         return self.store.list()
@@ -292,13 +291,14 @@ def test_a_dormant_entry_is_deleted_after_the_retention(here, store, clock, star
     call(start(CronService, store, node, declared, kept.config, clock), Fire())
     node.close()
 
-    store.write(crons.sweep, retention=HOUR * SECOND, now=clock.now)
+    assert store.read(crons.find_dormant, "") == (None, [NAME])
+    store.write(crons.sweep, [NAME], retention=HOUR * SECOND, now=clock.now)
     clock.advance(HOUR - 1)
-    assert store.write(crons.sweep, retention=HOUR * SECOND, now=clock.now) == []
+    assert store.write(crons.sweep, [NAME], retention=HOUR * SECOND, now=clock.now) == []
     clock.advance(1)
 
-    assert store.write(crons.sweep, retention=HOUR * SECOND, now=clock.now) == [NAME]
-    assert store.read(crons.listed) == []
+    assert store.write(crons.sweep, [NAME], retention=HOUR * SECOND, now=clock.now) == [NAME]
+    assert store.read(crons.page, "") == []
 
 
 def test_a_node_does_not_start_with_the_name_of_a_runtime_entry(here):
@@ -379,7 +379,7 @@ def test_a_store_that_refuses_is_tried_again(here, monkeypatch, caplog):
         raise StorageError("no room")
 
     with monkeypatch.context() as patched:
-        patched.setattr(crons, "head", refuse)
+        patched.setattr(cron_turns, "head", refuse)
         with pytest.raises(StorageError, match="no room"):
             here.after(service, HOUR)
         until(lambda: "nothing periodic is enqueued" in caplog.text, "the warning")

@@ -21,7 +21,7 @@ from antq_actors.otp.messaging import calls
 from antq_actors.otp.messaging.timers import cancel_timer
 from antq_actors.queues.queue_state import Outage
 from antq_actors.queues.services.rescuer import rescue_dead_nodes
-from antq_actors.storage.jobs import crons
+from antq_actors.storage.jobs import cron_turns, crons
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -166,9 +166,9 @@ class CronService(GenServer):
         self._last_look = now
         if time.monotonic() >= self._next_sweep:
             self._sweep(now)
-        next_at = self._store.read(crons.head)
+        next_at = self._store.read(cron_turns.head)
         if next_at is not None and next_at <= now:
-            turn = self._store.write(crons.fire, now=now)
+            turn = self._store.write(cron_turns.fire, now=now)
             for warning in turn.warnings:
                 log.warning("%s", warning)
             self._fired, next_at = turn.fired, turn.next_at
@@ -183,7 +183,7 @@ class CronService(GenServer):
         if node != declared.node:
             is_start, entries = not declared.node, list(declared.entries)
             while entries:
-                chunk, entries = entries[: crons.MOST_DUE], entries[crons.MOST_DUE :]
+                chunk, entries = entries[: cron_turns.MOST_DUE], entries[cron_turns.MOST_DUE :]
                 try:
                     self._store.write(
                         crons.declare, chunk, node=node, now=self._clock(), changes=is_start
@@ -205,7 +205,7 @@ class CronService(GenServer):
         after: str | None = ""
         while after is not None:
             after, warnings = self._store.write(
-                crons.refresh, after, node=self._declarations.node, now=now, is_start=is_start
+                cron_turns.refresh, after, node=self._declarations.node, now=now, is_start=is_start
             )
             for warning in warnings:
                 log.warning("%s", warning)
@@ -214,6 +214,11 @@ class CronService(GenServer):
         """Delete the entries that no node has declared for longer than they are kept."""
         seconds = self._config.retention
         kept = None if seconds is None else round(seconds * instant.SECOND)
-        for name in self._store.write(crons.sweep, retention=kept, now=now):
-            log.info("periodic entry %r was deleted: no node has declared it any more", name)
+        after: str | None = ""
+        while after is not None:
+            after, names = self._store.read(crons.find_dormant, after)
+            if not names:
+                continue
+            for name in self._store.write(crons.sweep, names, retention=kept, now=now):
+                log.info("periodic entry %r was deleted: no node has declared it any more", name)
         self._next_sweep = time.monotonic() + min(3_600.0, seconds or 3_600.0)

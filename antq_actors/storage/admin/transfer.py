@@ -71,7 +71,7 @@ def export_jobs(store: StorageClient, filter_: Filter) -> Iterator[bytes]:
     yield _encode(_Head(VERSION))
     for job in store.pages(filter_):
         yield _encode(job_line(job))
-    for listed in store.read(crons.listed) if filter_ == Filter() else ():
+    for listed in crons.list_all(store) if filter_ == Filter() else ():
         if listed.definition is not None:
             yield _encode(cron_line(listed.name, listed.row, listed.definition))
 

@@ -1,9 +1,4 @@
-"""The verbs of periodic entries: they are declared, they fire, they are changed.
-
-"Insert the job and move the entry to its next instant" is one write transaction, of which LMDB
-allows one at a time among all processes. So each instant gets one job, whichever node is awake, and
-no node is special. When what fires is decided by the pure rules of ``flow``.
-"""
+"""Periodic entries are declared, changed and looked at; how they fire is in ``cron_turns``."""
 
 from __future__ import annotations
 
@@ -12,28 +7,24 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from antq_actors.errors import AntqError, CronError, DamagedRecord, StorageError
+from antq_actors.errors import CronError, DamagedRecord
 from antq_actors.flow.cron import decode_entry
-from antq_actors.flow.cron_turn import at_boot, at_start, decide, jitter_of
-from antq_actors.jobs import lifecycle
-from antq_actors.jobs.state import JobFlow, NewJob
 from antq_actors.storage.jobs.cron_table import CronDefinition, CronRow
+from antq_actors.storage.jobs.cron_turns import insert_unless_refused, job_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from antq_actors.flow.cron import Cron, Every
-    from antq_actors.flow.cron_turn import Firing
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import StoredJob
+    from antq_actors.jobs.state import NewJob, StoredJob
+    from antq_actors.storage.client import StorageClient
+    from antq_actors.storage.jobs.cron_table import CronTable
     from antq_actors.storage.jobs.job_store import JobStore
     from antq_actors.storage.jobs.reader import JobReader
 
-MOST_DUE: Final = 100
-"""Entries that fire in one transaction, at most; claims wait that long for the write lock."""
-
-MOST_INSERTED: Final = 500
-"""Jobs after which a transaction fires no further entry: one that caught up may make a hundred."""
+MOST_LISTED: Final = 500
+"""Entries that are read in one transaction, at most."""
 
 
 class CronDeclaration(NamedTuple):
@@ -44,16 +35,6 @@ class CronDeclaration(NamedTuple):
     job: NewJob
     """The job of each instant, but for its times."""
     digest: bytes
-
-
-class CronTurn(NamedTuple):
-    """What a turn of the cron service did."""
-
-    fired: int
-    """Jobs that were enqueued."""
-    next_at: Instant | None
-    """The next instant of all entries, which may be due already; None: there is none."""
-    warnings: list[str]
 
 
 class ListedCron(NamedTuple):
@@ -154,173 +135,6 @@ def _is_same(store: JobStore, old: CronRow, definition: CronDefinition) -> bool:
     return replace(definition, spec=spec) == known
 
 
-def refresh(
-    store: JobStore, after: str, *, node: int, now: Instant, is_start: bool
-) -> tuple[str | None, list[str]]:
-    """Find the next instants of some entries behind the name *after* anew.
-
-    The rules of time zones may have changed, and the clock may have been set back. When a node
-    starts, and none with a smaller number is recorded, entries fire whose instant is just that.
-    Return the name to go on from, None at the end, and what is to be logged.
-    """
-    is_boot = is_start and not any(each < node for each in store.nodes())
-    warnings: list[str] = []
-    batch = list(islice(store.crons.rows(after), MOST_DUE))
-    for name, row in batch:
-        try:
-            entry = decode_entry(store.crons.definition(row).entry)
-        except (DamagedRecord, CronError) as error:
-            _stop(store, name, row, error, warnings)
-            continue
-        if row.error is not None:  # it could not go on until now, and owes nothing
-            fresh = replace(row, error=None, next_at=entry.next_after(now))
-        elif row.paused:
-            continue
-        elif entry.is_reboot:
-            if is_boot and (row.is_runtime or store.crons.declared_by(name)):
-                firing = at_boot(entry, now=now, last_is_active=_has_active(store, row))
-                _fire(store, name, row, firing, entry=entry, now=now)
-            continue
-        else:
-            known = at_start(entry, name=name, next_at=row.next_at, last_at=row.last_at, now=now)
-            if known.warning is not None:
-                warnings.append(known.warning)
-            fresh = replace(row, next_at=known.next_at)
-        if fresh != row:
-            store.crons.put(name, fresh, row)
-    return (batch[-1][0] if len(batch) == MOST_DUE else None), warnings
-
-
-def _stop(store: JobStore, name: str, row: CronRow, error: Exception, warnings: list[str]) -> None:
-    """Write that an entry cannot go on, and why."""
-    if row.error != str(error):
-        warnings.append(f"periodic job {name!r} is paused: {error}")
-        store.crons.put(name, replace(row, error=str(error)), row)
-
-
-def _has_active(store: JobStore, row: CronRow) -> bool:
-    """Return whether the last job of an entry is there and has not ended."""
-    return row.last_job is not None and store.is_active(row.last_job)
-
-
-# ---- entries fire -----------------------------------------------------------------------------
-
-
-def head(reader: JobReader) -> Instant | None:
-    """Read the next instant of all entries; None: none waits for one."""
-    return reader.crons.head()
-
-
-def fire(store: JobStore, *, now: Instant, limit: int = MOST_DUE) -> CronTurn:
-    """Enqueue what is due at *now*, of up to *limit* entries, and move those to their next instant.
-
-    An entry of code that no recorded node declares sleeps until one does.
-    """
-    fired = 0
-    warnings: list[str] = []
-    for at, name in store.crons.due(now, limit):
-        row = store.crons.get(name)
-        if row is None or row.due_at != at:
-            store.crons.drop_due(at, name)
-            continue
-        if not row.is_runtime and not store.crons.declared_by(name):
-            store.crons.put(name, replace(row, dormant_since=now), row)
-            continue
-        fired += _fire_due(store, name, row, now, warnings)
-        if fired >= MOST_INSERTED:
-            break
-    return CronTurn(fired, store.crons.head(), warnings)
-
-
-def _fire_due(store: JobStore, name: str, row: CronRow, now: Instant, warnings: list[str]) -> int:
-    """Fire an entry that is due; return how many jobs were enqueued."""
-    try:
-        entry = decode_entry(store.crons.definition(row).entry)
-        firing = decide(
-            entry,
-            name=name,
-            next_at=row.next_at or 0,
-            last_at=row.last_at,
-            now=now,
-            last_is_active=_has_active(store, row),
-        )
-    except (DamagedRecord, CronError) as error:
-        _stop(store, name, row, error, warnings)
-        return 0
-    if firing.warning is not None:
-        warnings.append(firing.warning)
-    return _fire(store, name, row, firing, entry=entry, now=now)
-
-
-def _fire(
-    store: JobStore,
-    name: str,
-    row: CronRow,
-    firing: Firing,
-    *,
-    entry: Cron | Every,
-    now: Instant,
-) -> int:
-    """Enqueue the jobs of a decision and write the entry that comes of it; count the jobs."""
-    definition = store.crons.definition(row)
-    last_at, last_job, refused = row.last_at, row.last_job, 0
-    if firing.cancels_last and last_job is not None:
-        _cancel(store, last_job, now)
-    for at in firing.instants:
-        due = at + jitter_of(entry, name, at)
-        id_ = _insert(store, _job(definition, name, at, now, due))
-        if id_ is None:
-            refused += 1
-        else:
-            last_at, last_job = at, id_
-    fresh = replace(
-        row,
-        next_at=firing.next_at,
-        last_at=last_at,
-        last_job=last_job,
-        missed=row.missed + firing.missed,
-        skipped=row.skipped + firing.skipped + refused,
-    )
-    store.crons.put(name, fresh, row)
-    return len(firing.instants) - refused
-
-
-def _cancel(store: JobStore, id_: int, now: Instant) -> None:
-    try:
-        store.cancel(id_, now=now)
-    except StorageError:
-        raise
-    except AntqError:  # it has ended, or was deleted
-        return
-
-
-def _insert(store: JobStore, new: NewJob) -> int | None:
-    """Store a job of an entry; return its id, None if it is refused: it is a duplicate, say."""
-    try:
-        return store.insert(new)
-    except StorageError:
-        raise
-    except AntqError:
-        return None
-
-
-def _job(
-    definition: CronDefinition, name: str, at: Instant | None, now: Instant, due: Instant | None
-) -> NewJob:
-    """Return the job of an entry for the instant *at*; None: for a run by hand."""
-    spec = definition.spec
-    flow = spec.flow or JobFlow()
-    state = lifecycle.create(
-        queue_name=definition.queue_name,
-        now=now,
-        due=due if due is not None and due > now else None,
-        priority=definition.priority,
-        max_attempts=definition.max_attempts,
-    )
-    flow = replace(flow, cron=name, scheduled_for=at)
-    return NewJob(state, replace(spec, inserted_at=now, flow=flow), definition.keys)
-
-
 # ---- entries are changed ----------------------------------------------------------------------
 
 
@@ -354,7 +168,7 @@ def run_now(store: JobStore, name: str, *, now: Instant) -> StoredJob:
     Raises UnknownCron, and what refuses the job.
     """
     definition = store.crons.definition(store.crons.existing(name))
-    return store.get(store.insert(_job(definition, name, None, now, None)))
+    return store.get(store.insert(job_of(definition, name, None, now, None)))
 
 
 def backfill(store: JobStore, name: str, instants: Sequence[Instant], *, now: Instant) -> list[int]:
@@ -363,18 +177,32 @@ def backfill(store: JobStore, name: str, instants: Sequence[Instant], *, now: In
     Raises UnknownCron.
     """
     definition = store.crons.definition(store.crons.existing(name))
-    jobs = (_job(definition, name, at, now, None) for at in instants)
-    return [id_ for id_ in (_insert(store, new) for new in jobs) if id_ is not None]
+    jobs = (job_of(definition, name, at, now, None) for at in instants)
+    return [id_ for id_ in (insert_unless_refused(store, new) for new in jobs) if id_ is not None]
 
 
-def sweep(store: JobStore, *, retention: Instant | None, now: Instant) -> list[str]:
-    """Note which entries of code no recorded node declares; delete them after *retention*.
+def find_dormant(reader: JobReader, after: str) -> tuple[str | None, list[str]]:
+    """Read which of some entries behind the name *after* are of code, and no node declares them.
+
+    Return the name to go on from, None at the end, and the names.
+    """
+    table = reader.crons
+    batch = list(islice(table.rows(after), MOST_LISTED))
+    found = [name for name, row in batch if not row.is_runtime and not table.declared_by(name)]
+    return (batch[-1][0] if len(batch) == MOST_LISTED else None), found
+
+
+def sweep(
+    store: JobStore, names: Collection[str], *, retention: Instant | None, now: Instant
+) -> list[str]:
+    """Note that no recorded node declares these entries of code; delete them after *retention*.
 
     Return the names of those that were deleted.
     """
     deleted = []
-    for name, row in list(store.crons.rows()):
-        if row.is_runtime or store.crons.declared_by(name):
+    for name in names:
+        row = store.crons.get(name)
+        if row is None or row.is_runtime or store.crons.declared_by(name):
             continue
         since = row.dormant_since
         if since is None or since > now:
@@ -403,15 +231,29 @@ def import_entry(store: JobStore, name: str, definition: CronDefinition, row: Cr
 # ---- entries are looked at --------------------------------------------------------------------
 
 
-def listed(reader: JobReader, name: str | None = None) -> list[ListedCron]:
-    """Read all entries by name, or the one of this name. Raises UnknownCron."""
+def page(reader: JobReader, after: str) -> list[ListedCron]:
+    """Read the first `MOST_LISTED` entries whose names come after *after*, by name."""
     table = reader.crons
-    rows = table.rows() if name is None else iter([(name, table.existing(name))])
-    found = []
-    for each, row in rows:
-        try:
-            definition = table.definition_for_display(row)
-        except DamagedRecord:
-            definition = None
-        found.append(ListedCron(each, row, definition, table.declared_by(each)))
-    return found
+    return [_listed(table, name, row) for name, row in islice(table.rows(after), MOST_LISTED)]
+
+
+def one(reader: JobReader, name: str) -> ListedCron:
+    """Read the entry of this name. Raises UnknownCron."""
+    return _listed(reader.crons, name, reader.crons.existing(name))
+
+
+def _listed(table: CronTable, name: str, row: CronRow) -> ListedCron:
+    try:
+        definition = table.definition_for_display(row)
+    except DamagedRecord:
+        definition = None
+    return ListedCron(name, row, definition, table.declared_by(name))
+
+
+def list_all(store: StorageClient) -> Iterator[ListedCron]:
+    """Yield all entries of a store by name, read page by page."""
+    after: str | None = ""
+    while after is not None:
+        found = store.read(page, after)
+        yield from found
+        after = found[-1].name if len(found) == MOST_LISTED else None

@@ -10,7 +10,7 @@ from support.apps import Plain
 from support.stored_jobs import a_new_job
 
 from antq_actors import AntQ, Cron, Every, maintenance
-from antq_actors.storage.jobs import crons, job_store
+from antq_actors.storage.jobs import cron_turns, crons, job_store
 from antq_actors.storage.jobs.crons import CronDeclaration
 from antq_actors.storage.jobs.reader import JobReader
 
@@ -48,7 +48,7 @@ def test_a_store_that_never_had_an_entry_does_not_open_their_tables(env, store, 
     )
 
     store.insert(a_new_job())
-    assert env.read(lambda txn: crons.head(JobReader(txn, env.tables))) is None
+    assert env.read(lambda txn: cron_turns.head(JobReader(txn, env.tables))) is None
 
     assert not {"crons", "cron_due"} & set(opened)
 
@@ -75,7 +75,7 @@ def test_a_damaged_row_stands_in_the_way_of_no_other_and_can_be_deleted(env, sto
     has(set_entry, name="other")
     env.write(lambda txn: txn.put(b"hourly", b"\xff", db=env.tables.further(txn, "crons")))
 
-    turn = has(crons.fire, now=HOUR)
+    turn = has(cron_turns.fire, now=HOUR)
     has(crons.delete, "hourly")
 
     assert turn.fired == 1
@@ -90,7 +90,7 @@ def test_what_is_changed_on_disk_is_enqueued_by_nobody(env, store, has):
 
     def change_and_fire(writer):
         change(writer)
-        return crons.fire(writer, now=HOUR)
+        return cron_turns.fire(writer, now=HOUR)
 
     turn = has(change_and_fire)
 

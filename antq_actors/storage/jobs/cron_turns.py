@@ -1,0 +1,210 @@
+"""The turns of periodic entries: they fire when they are due, and their next instants are found.
+
+"Insert the job and move the entry to its next instant" is one write transaction, of which LMDB
+allows one at a time among all processes. So each instant gets one job, whichever node is awake, and
+no node is special. When what fires is decided by the pure rules of ``flow``.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from msgspec.structs import replace
+
+from antq_actors.errors import AntqError, CronError, DamagedRecord, StorageError
+from antq_actors.flow.cron import decode_entry
+from antq_actors.flow.cron_turn import at_boot, at_start, decide, jitter_of
+from antq_actors.jobs import lifecycle
+from antq_actors.jobs.state import JobFlow, NewJob
+
+if TYPE_CHECKING:
+    from antq_actors.flow.cron import Cron, Every
+    from antq_actors.flow.cron_turn import Firing
+    from antq_actors.jobs.instant import Instant
+    from antq_actors.storage.jobs.cron_table import CronDefinition, CronRow
+    from antq_actors.storage.jobs.job_store import JobStore
+    from antq_actors.storage.jobs.reader import JobReader
+
+MOST_DUE: Final = 100
+"""Entries that fire in one transaction, at most; claims wait that long for the write lock."""
+
+MOST_INSERTED: Final = 500
+"""Jobs after which a transaction fires no further entry: one that caught up may make a hundred."""
+
+
+class CronTurn(NamedTuple):
+    """What a turn of the cron service did."""
+
+    fired: int
+    """Jobs that were enqueued."""
+    next_at: Instant | None
+    """The next instant of all entries, which may be due already; None: there is none."""
+    warnings: list[str]
+
+
+def head(reader: JobReader) -> Instant | None:
+    """Read the next instant of all entries; None: none waits for one."""
+    return reader.crons.head()
+
+
+def fire(store: JobStore, *, now: Instant, limit: int = MOST_DUE) -> CronTurn:
+    """Enqueue what is due at *now*, of up to *limit* entries, and move those to their next instant.
+
+    An entry of code that no recorded node declares sleeps until one does.
+    """
+    fired = 0
+    warnings: list[str] = []
+    for at, name in store.crons.due(now, limit):
+        row = store.crons.get(name)
+        if row is None or row.due_at != at:
+            store.crons.drop_due(at, name)
+            continue
+        if not row.is_runtime and not store.crons.declared_by(name):
+            store.crons.put(name, replace(row, dormant_since=now), row)
+            continue
+        fired += _fire_due(store, name, row, now, warnings)
+        if fired >= MOST_INSERTED:
+            break
+    return CronTurn(fired, store.crons.head(), warnings)
+
+
+def _fire_due(store: JobStore, name: str, row: CronRow, now: Instant, warnings: list[str]) -> int:
+    """Fire an entry that is due; return how many jobs were enqueued."""
+    try:
+        entry = decode_entry(store.crons.definition(row).entry)
+        firing = decide(
+            entry,
+            name=name,
+            next_at=row.next_at or 0,
+            last_at=row.last_at,
+            now=now,
+            last_is_active=_has_active(store, row),
+        )
+    except (DamagedRecord, CronError) as error:
+        _stop(store, name, row, error, warnings)
+        return 0
+    if firing.warning is not None:
+        warnings.append(firing.warning)
+    return _fire(store, name, row, firing, entry=entry, now=now)
+
+
+def _fire(
+    store: JobStore,
+    name: str,
+    row: CronRow,
+    firing: Firing,
+    *,
+    entry: Cron | Every,
+    now: Instant,
+) -> int:
+    """Enqueue the jobs of a decision and write the entry that comes of it; count the jobs."""
+    definition = store.crons.definition(row)
+    last_at, last_job, refused = row.last_at, row.last_job, 0
+    if firing.cancels_last and last_job is not None:
+        _cancel(store, last_job, now)
+    for at in firing.instants:
+        due = at + jitter_of(entry, name, at)
+        id_ = insert_unless_refused(store, job_of(definition, name, at, now, due))
+        if id_ is None:
+            refused += 1
+        else:
+            last_at, last_job = at, id_
+    fresh = replace(
+        row,
+        next_at=firing.next_at,
+        last_at=last_at,
+        last_job=last_job,
+        missed=row.missed + firing.missed,
+        skipped=row.skipped + firing.skipped + refused,
+    )
+    store.crons.put(name, fresh, row)
+    return len(firing.instants) - refused
+
+
+def _cancel(store: JobStore, id_: int, now: Instant) -> None:
+    try:
+        store.cancel(id_, now=now)
+    except StorageError:
+        raise
+    except AntqError:  # it has ended, or was deleted
+        return
+
+
+def insert_unless_refused(store: JobStore, new: NewJob) -> int | None:
+    """Store a job of an entry; return its id, None if it is refused: it is a duplicate, say."""
+    try:
+        return store.insert(new)
+    except StorageError:
+        raise
+    except AntqError:
+        return None
+
+
+def job_of(
+    definition: CronDefinition, name: str, at: Instant | None, now: Instant, due: Instant | None
+) -> NewJob:
+    """Return the job of an entry for the instant *at*; None: for a run by hand."""
+    spec = definition.spec
+    flow = spec.flow or JobFlow()
+    state = lifecycle.create(
+        queue_name=definition.queue_name,
+        now=now,
+        due=due if due is not None and due > now else None,
+        priority=definition.priority,
+        max_attempts=definition.max_attempts,
+    )
+    flow = replace(flow, cron=name, scheduled_for=at)
+    return NewJob(state, replace(spec, inserted_at=now, flow=flow), definition.keys)
+
+
+# ---- their next instants are found anew --------------------------------------------------------
+
+
+def refresh(
+    store: JobStore, after: str, *, node: int, now: Instant, is_start: bool
+) -> tuple[str | None, list[str]]:
+    """Find the next instants of some entries behind the name *after* anew.
+
+    The rules of time zones may have changed, and the clock may have been set back. When a node
+    starts, and none with a smaller number is recorded, entries fire whose instant is just that.
+    Return the name to go on from, None at the end, and what is to be logged.
+    """
+    is_boot = is_start and not any(each < node for each in store.nodes())
+    warnings: list[str] = []
+    batch = list(islice(store.crons.rows(after), MOST_DUE))
+    for name, row in batch:
+        try:
+            entry = decode_entry(store.crons.definition(row).entry)
+        except (DamagedRecord, CronError) as error:
+            _stop(store, name, row, error, warnings)
+            continue
+        if row.error is not None:  # it could not go on until now, and owes nothing
+            fresh = replace(row, error=None, next_at=entry.next_after(now))
+        elif row.paused:
+            continue
+        elif entry.is_reboot:
+            if is_boot and (row.is_runtime or store.crons.declared_by(name)):
+                firing = at_boot(entry, now=now, last_is_active=_has_active(store, row))
+                _fire(store, name, row, firing, entry=entry, now=now)
+            continue
+        else:
+            known = at_start(entry, name=name, next_at=row.next_at, last_at=row.last_at, now=now)
+            if known.warning is not None:
+                warnings.append(known.warning)
+            fresh = replace(row, next_at=known.next_at)
+        if fresh != row:
+            store.crons.put(name, fresh, row)
+    return (batch[-1][0] if len(batch) == MOST_DUE else None), warnings
+
+
+def _stop(store: JobStore, name: str, row: CronRow, error: Exception, warnings: list[str]) -> None:
+    """Write that an entry cannot go on, and why."""
+    if row.error != str(error):
+        warnings.append(f"periodic job {name!r} is paused: {error}")
+        store.crons.put(name, replace(row, error=str(error)), row)
+
+
+def _has_active(store: JobStore, row: CronRow) -> bool:
+    """Return whether the last job of an entry is there and has not ended."""
+    return row.last_job is not None and store.is_active(row.last_job)
