@@ -111,7 +111,7 @@ class Closed(NamedTuple):
     """Why a gate is closed."""
 
     why: str
-    """``full``, ``rate`` or ``paused``."""
+    """``full``, ``rate``, ``paused``, or ``order``: others are before it at a strict limit."""
     opens_at: Instant | None = None
     """When it opens if nothing else changes; None: never by itself."""
 
@@ -196,6 +196,19 @@ def replaces(limit: Limit) -> bool:
     """Return whether a new job takes the place of those that wait, while a limit is full."""
     rule = limit.rule.concurrency
     return rule is not None and rule.when_full == REPLACE
+
+
+def is_strict(limit: Limit | None) -> bool:
+    """Return whether jobs keep their order at a limit, and their places in it until they end."""
+    return (
+        limit is not None and limit.rule.concurrency is not None and limit.rule.concurrency.strict
+    )
+
+
+def halts(limit: Limit | None) -> bool:
+    """Return whether a job that failed keeps its place at a strict limit."""
+    rule = None if limit is None else limit.rule.concurrency
+    return rule is not None and rule.strict and rule.halt_on_failure
 
 
 def rate_opens_at(rate: RateRule, gate: Gate, now: Instant, weight: int = 1) -> Instant:

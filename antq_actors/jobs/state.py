@@ -73,7 +73,7 @@ CLAIMABLE: Final = WAITING - {Status.SUSPENDED}
 
 
 class Limited(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Where an enqueued job with limits waits; of one that does not wait there, nothing is set."""
+    """Where a job with limits is: an enqueued one waits for them, and some keep their order."""
 
     gate: bytes | None = None
     """Whose room it waits in, as that is closed or another job is in front of it; None: in none."""
@@ -82,6 +82,10 @@ class Limited(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ticket: tuple[int, int] | None = None
     """Its turn, where it is in front of all its gates: the next job's id at that moment, and a
     number of its own."""
+    chains: tuple[bytes, ...] = ()
+    """The gates in whose strict order it has a place, until it has ended."""
+    has_begun: bool = False
+    """Whether it has run since it got these places, so that they are before all others."""
 
 
 class JobState(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -12,9 +12,18 @@ from antq_actors.jobs.outcome import Completed, Failed, GivenBack, Snoozed
 from antq_actors.jobs.state import ENDED, Status
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs.gates import GateTable
+from antq_actors.storage.jobs.limited_jobs import chain_ids
 from antq_actors.storage.lmdb.open_stores import open_environment
 
-LIMITS = {"account": 1, "proxy": 2, "socket": 3, "endless": None, "slow": None}
+LIMITS = {
+    "tenant": 1,
+    "account": 1,
+    "proxy": 2,
+    "socket": 3,
+    "endless": None,
+    "slow": None,
+    "strict": 1,
+}
 RATE = RateRule(2, 40)
 OUTCOMES = (
     Completed(),
@@ -35,7 +44,11 @@ class Walk:
         self.now = 1_000
         self.running = {}
         rules = [
-            LimitRule(name, keyed=name == "account", concurrency=ConcurrencyRule(n))
+            LimitRule(
+                name,
+                keyed=name in {"account", "strict", "tenant"},
+                concurrency=ConcurrencyRule(n, name == "strict"),
+            )
             for name, n in LIMITS.items()
             if n
         ]
@@ -53,9 +66,12 @@ class Walk:
         found = []
         if self.random.random() < 0.7:
             found.append(("account", self.random.randrange(3)))
+        keyed = [name for name in ("strict", "tenant") if self.random.random() < 0.4]
+        found += [(name, self.random.randrange(2)) for name in keyed]
         found += [
             name for name in ("endless", "proxy", "slow", "socket") if self.random.random() < 0.4
         ]
+        self.random.shuffle(found)
         return found
 
     def insert(self):
@@ -114,15 +130,18 @@ class Walk:
 
     def check(self):
         """The store itself was verified after each verb; this is what verify cannot know."""
-        running, waiting = {}, {}
+        running, waiting, begun = {}, {}, []
         jobs = self.store.page(Filter())
         for job in jobs:
             state, spec = self.store.get(job.id)[1:3]
+            if state.limited is not None and state.limited.has_begun:
+                begun += state.limited.chains
             for ref in () if spec.flow is None else spec.flow.gates:
                 if state.status is Status.RUNNING:
                     running[ref.gate] = running.get(ref.gate, 0) + 1
                 if state.status is Status.ENQUEUED and state.limited.gate == ref.gate:
                     waiting.setdefault((ref.gate, state.queue_name), []).append(job.id)
+        assert len(begun) == len(set(begun))  # of each strict key one is under way
         for key, count in running.items():
             names = [name for name in LIMITS if gate(name)[:8] == key[:8]]
             assert LIMITS[names[0]] is None or count <= LIMITS[names[0]]
@@ -132,6 +151,9 @@ class Walk:
         def look(txn):
             table = GateTable(txn, self.store.env.tables)
             for (key, queue_name), ids in waiting.items():
+                chain = chain_ids(txn, self.store.env.tables.index, key, 1)
+                if chain and chain[0] not in ids:
+                    continue  # it waits for the first of a strict order
                 found = table.gate(key, self.now)
                 room = found.room(queue_name)
                 assert room.waiting == len(ids)

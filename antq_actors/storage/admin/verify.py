@@ -18,7 +18,7 @@ from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.gates import Tally, verify_gates
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
-from antq_actors.storage.jobs.table import places_of, row_of
+from antq_actors.storage.jobs.table import chain_places, places_of, row_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.keys import items_with, keys_from, value_of
 
@@ -208,6 +208,8 @@ def _keys_of(id_: int, record: encoding.JobRecord) -> list[tuple[str, bytes]]:
         found.append(("index", places.place + key))
     if places.listing is not None:
         found.append(("index", places.listing + key))
+    if state.limited is not None:
+        found += [("index", place) for place in chain_places(id_, state, state.limited)]
     if digest is not None:
         found.append(("unique", keys.unique_key(digest, state.status, id_)))
     return found

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 LIMIT_BYTES: Final = 8
 """Of a gate's key, those of its limit."""
+NO_KEY: Final = gate_id("", None)[LIMIT_BYTES:]
+"""What the gates of limits without a key end with."""
 _encode = msgspec.msgpack.Encoder().encode
 _decode_gate = msgspec.msgpack.Decoder(Gate).decode
 _decode_limit = msgspec.msgpack.Decoder(Limit).decode
@@ -195,6 +197,25 @@ def _drop_empty_rooms(gate: Gate) -> None:
         gate.rooms = used or gate.rooms[:1]
 
 
+def in_order(refs: Sequence[GateRef], state: JobState) -> tuple[GateRef, ...]:
+    """Return the gates of a job in the order in which it passes them, one order for all jobs.
+
+    So no two jobs wait for each other, each in front of a gate. Those with a strict order come
+    first: else a job in front of another gate could wait for one that is before it in that order,
+    and that one for it. Then come those with a key: what a job that waits for a later gate is in
+    front of is closed to others meanwhile, and so that is mostly one key.
+    """
+    if len(refs) == 1:
+        return tuple(refs)
+    chains = () if state.limited is None else state.limited.chains
+    return tuple(
+        sorted(
+            refs,
+            key=lambda ref: (ref.gate not in chains, ref.gate.endswith(NO_KEY), ref.gate),
+        )
+    )
+
+
 # ---- what the jobs say --------------------------------------------------------------------------
 
 
@@ -215,7 +236,7 @@ class Tally:
                 self.running.setdefault(ref.gate, set()).add(id_)
         if state.status is not Status.ENQUEUED or state.limited is None:
             return
-        for ref in refs:
+        for ref in in_order(refs, state):
             place = ref.gate, state.queue_name
             if ref.gate == state.limited.gate:
                 self.waiting[place] = self.waiting.get(place, 0) + 1

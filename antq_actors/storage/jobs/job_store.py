@@ -32,6 +32,7 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone
 from antq_actors.storage.jobs import meta
 from antq_actors.storage.jobs.bulk import BulkWriter
+from antq_actors.storage.jobs.gates import NO_KEY
 from antq_actors.storage.jobs.limit_verbs import LimitVerbs
 from antq_actors.storage.jobs.meta import NO_LIMITS
 from antq_actors.storage.jobs.reader import JobReader
@@ -412,7 +413,8 @@ def _ids_ahead(index: lmdb.Cursor[bytes], end: bytes, limit: int) -> list[bytes]
 
 def with_texts(new: NewJob) -> JobSpec:
     """Return the spec of a new job, whose gates have the texts of their keys."""
-    spec, flow, texts = new.spec, new.spec.flow, {key.gate: key.text for key in new.keys}
+    spec, flow = new.spec, new.spec.flow
+    texts = {key.gate: key.text for key in new.keys if not key.gate.endswith(NO_KEY)}
     if flow is None or all(ref.text is not None or ref.gate not in texts for ref in flow.gates):
         return spec
     refs = tuple(replace(ref, text=texts.get(ref.gate)) for ref in flow.gates)

@@ -12,6 +12,7 @@ from antq_actors.jobs import instant
 from antq_actors.jobs.state import Status
 from antq_actors.storage.jobs.gates import GateTable, limit_digest
 from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb.keys import keys_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,11 +72,19 @@ class LimitReader:
             gate = gate_id(name, None)
         wanted = table.keys_of(limit_digest(name)) if gate is None else [gate]
         found = [table.gate(key, now) for key in wanted]
-        holders = islice((id_ for each in found for id_ in each.holders), gates.MOST_HOLDERS)
+        holders = (id_ for each in found for id_ in each.holders)
+        if gates.is_strict(limit):
+            places = (keys.chain_prefix(key, has_begun=True) for key in wanted)
+            index = self._tables.index
+            holders = (
+                keys.id_at_end(key)
+                for place in places
+                for key in keys_with(self._txn, index, place)
+            )
         return GateStatus(
             running=sum(each.running for each in found),
             waiting=sum(map(gates.waiting_in, found)),
-            holders=tuple(holders),
+            holders=tuple(islice(holders, gates.MOST_HOLDERS)),
             opens_at=None if gate is None else _opens_at(limit, found[0], now),
         )
 

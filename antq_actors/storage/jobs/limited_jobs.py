@@ -13,6 +13,7 @@ and lets the next one of their rooms come to the front.
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
@@ -22,7 +23,8 @@ from antq_actors.flow import gates
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.state import ENDED, GateRef, Limited, Status
 from antq_actors.storage.format import encoding
-from antq_actors.storage.jobs.gates import GateTable, Tally
+from antq_actors.storage.jobs.gates import GateTable, Tally, in_order
+from antq_actors.storage.jobs.table import chain_places
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.keys import keys_with
 
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import lmdb
+    from lmdb import _Database
 
     from antq_actors.flow.gates import Gate, Room
     from antq_actors.jobs.instant import Instant
@@ -45,6 +48,32 @@ NOWHERE: Final = Limited()
 
 _ENQUEUED: Final = Status.ENQUEUED
 _RUNNING: Final = Status.RUNNING
+
+
+def _placed(
+    state: JobState,
+    gate: bytes | None = None,
+    *,
+    is_front: bool = False,
+    ticket: tuple[int, int] | None = None,
+) -> JobState:
+    """Return the state of a job that waits here now; its places in strict orders stay."""
+    old = state.limited
+    if old is not None and old.chains:
+        limited = Limited(gate, is_front, ticket, old.chains, old.has_begun)
+    else:
+        limited = NOWHERE if gate is None and ticket is None else Limited(gate, is_front, ticket)
+    return replace(state, limited=limited)
+
+
+def _has_begun(state: JobState) -> bool:
+    return state.limited is not None and state.limited.has_begun
+
+
+def chain_ids(txn: lmdb.Transaction, index: _Database, gate: bytes, limit: int) -> list[int]:
+    """Read the ids of the first jobs in the strict order of a gate."""
+    found = islice(keys_with(txn, index, keys.chain_prefix(gate)), limit)
+    return list(map(keys.id_at_end, found))
 
 
 class LimitedJobs:
@@ -90,8 +119,11 @@ class LimitedJobs:
         state = new.state
         keys.lane(_ENQUEUED, state.queue_name)  # refuses a name that no key can hold
         refs = () if new.spec.flow is None else new.spec.flow.gates
+        state = replace(state, limited=NOWHERE)
+        if state.status not in ENDED:
+            state = self._join_chains(id_, state, refs)
         if state.status is not _ENQUEUED:
-            return replace(state, limited=NOWHERE)
+            return state
         for ref in refs:
             self._replace_waiting(id_, ref, now)
         return self._enqueued(id_, state, refs, now)
@@ -151,13 +183,14 @@ class LimitedJobs:
         """Write a job's new state, as :meth:`JobEntries.move` does, and what follows for others."""
         refs = self.refs(id_, record)
         self._leave(id_, record.state, refs, now)
+        state = self._in_chains(id_, record.state, state, refs)
         if state.status is _ENQUEUED:
-            came_back = record.state.status is _RUNNING
+            came_back = record.state.status is _RUNNING or _has_begun(state)
             for ref in refs if record.state.status in ENDED else ():
                 self._replace_waiting(id_, ref, now)
             state = self._enqueued(id_, state, refs, now, is_front=came_back)
         else:
-            state = replace(state, limited=NOWHERE)
+            state = _placed(state)
         if state.status is _RUNNING:
             for ref in refs:
                 self._start(id_, ref, now)
@@ -167,14 +200,15 @@ class LimitedJobs:
     def remove(self, id_: int, record: JobRecord, *, now: Instant) -> None:
         """Delete a job, as :meth:`JobEntries.remove` does, and let others come to the front."""
         self._leave(id_, record.state, self.refs(id_, record), now)
+        self.leave_chains(id_, record.state)
         self._jobs.remove(id_, record)
         self.promote(now)
 
     def refs(self, id_: int, record: JobRecord) -> tuple[GateRef, ...]:
-        """Return the gates that a job passes. Raises DamagedRecord."""
+        """Return the gates that a job passes, in their order. Raises DamagedRecord."""
         spec = record.spec or self._jobs.large_spec(id_)
         flow = encoding.decode_spec(encoding.contents(spec)).flow
-        return () if flow is None else flow.gates
+        return () if flow is None else in_order(flow.gates, record.state)
 
     # ---- the claim ------------------------------------------------------------------------------
 
@@ -188,7 +222,7 @@ class LimitedJobs:
         for ref in refs:
             gate = self.gate(ref, now)
             room = gate.room(state.queue_name)
-            if room.head not in (0, id_) or self._closed(ref, gate, now) is not None:
+            if room.head not in (0, id_) or self._closed(ref, gate, now, id_, state) is not None:
                 break
         else:
             return True
@@ -265,7 +299,7 @@ class LimitedJobs:
         self,
         id_: int,
         state: JobState,
-        refs: Iterable[GateRef],
+        refs: tuple[GateRef, ...],
         now: Instant,
         *,
         is_front: bool = False,
@@ -273,10 +307,10 @@ class LimitedJobs:
         """Return the state of a job that comes to these gates: in front of all, or in a room."""
         queue_name, priority = state.queue_name, state.priority
         self._note_limited(queue_name)
-        for ref in refs:
+        for ref in in_order(refs, state):
             gate = self.gate(ref, now)
             room = gate.room(queue_name)
-            closed = self._closed(ref, gate, now)
+            closed = self._closed(ref, gate, now, id_, state)
             if closed is None and room.head:
                 if gates.goes_before(is_front, priority, room):
                     self._swap_out(room.head, ref.gate, now)
@@ -286,7 +320,7 @@ class LimitedJobs:
                 return self._wait(state, ref, gate, now, is_front=is_front)
             room.head, room.priority, room.is_front = id_, priority, is_front
         self._due.add(queue_name)
-        return replace(state, limited=Limited(ticket=self._draw()))
+        return _placed(state, ticket=self._draw())
 
     def _wait(
         self, state: JobState, ref: GateRef, gate: Gate, now: Instant, *, is_front: bool
@@ -294,12 +328,12 @@ class LimitedJobs:
         """Return the state of a job that comes to the room of a gate."""
         room = gate.room(state.queue_name)
         room.waiting += 1
-        closed = self._closed(ref, gate, now)
+        closed = self._closed(ref, gate, now)  # but for its order, in which it may be the first
         if closed is None and not room.head:
             self._touched.append(ref.gate)
         elif closed is not None and closed.opens_at is not None:
             self._expect(ref.gate, room, closed.opens_at)
-        return replace(state, limited=Limited(ref.gate, is_front))
+        return _placed(state, ref.gate, is_front=is_front)
 
     def _expect(self, key: bytes, room: Room, opens_at: Instant) -> None:
         if self.table.expect(key, room, opens_at):
@@ -378,8 +412,80 @@ class LimitedJobs:
         gates.take(self.table.limit(ref.gate), gate, id_, now, ref.weight)
         self._touched.append(ref.gate)
 
-    def _closed(self, ref: GateRef, gate: Gate, now: Instant) -> gates.Closed | None:
-        return gates.closed_by(self.table.limit(ref.gate), gate, now, ref.weight)
+    def _closed(
+        self,
+        ref: GateRef,
+        gate: Gate,
+        now: Instant,
+        id_: int = 0,
+        state: JobState | None = None,
+    ) -> gates.Closed | None:
+        """Return why a gate is closed for a job, if one is given, or else for one of its weight."""
+        limit = self.table.limit(ref.gate)
+        closed = gates.closed_by(limit, gate, now, ref.weight)
+        if closed is not None or state is None:
+            return closed
+        if state.limited is None or ref.gate not in state.limited.chains:
+            return None
+        if not gates.is_strict(limit):
+            return None
+        first = chain_ids(self._txn, self._index, ref.gate, gates.concurrency_of(limit, gate) or 1)
+        return None if id_ in first else gates.Closed("order")
+
+    # ---- the strict order of a key --------------------------------------------------------------
+
+    def _join_chains(self, id_: int, state: JobState, refs: Iterable[GateRef]) -> JobState:
+        """Return the state of a job that gets a place in the order of each strict limit it has."""
+        old = state.limited or NOWHERE
+        strict = tuple(ref.gate for ref in refs if gates.is_strict(self.table.limit(ref.gate)))
+        if not strict:
+            return state
+        limited = replace(old, chains=strict, has_begun=bool(old.chains))
+        for place in chain_places(id_, state, limited):
+            self._txn.put(place, b"", db=self._index)
+        self._touched += strict
+        return replace(state, limited=limited)
+
+    def _in_chains(
+        self,
+        id_: int,
+        before: JobState,
+        after: JobState,
+        refs: Iterable[GateRef],
+    ) -> JobState:
+        """Return the new state of a job with its places in strict orders, which are written.
+
+        They are before all others once it has begun, and are given up at its end; but where a
+        limit halts on a failure, that of a failed job is kept.
+        """
+        limited = before.limited or NOWHERE
+        if before.status in ENDED and after.status not in ENDED:
+            self.leave_chains(id_, before)
+            return self._join_chains(id_, after, refs)
+        if not limited.chains:
+            return after
+        if after.status is _RUNNING and not limited.has_begun:
+            self.leave_chains(id_, before)
+            after = replace(after, limited=replace(limited, has_begun=True))
+            for place in chain_places(id_, after, after.limited or NOWHERE):
+                self._txn.put(place, b"", db=self._index)
+        elif after.status in ENDED:
+            halted: tuple[bytes, ...] = ()
+            if after.status is Status.FAILED:
+                halted = tuple(
+                    gate for gate in limited.chains if gates.halts(self.table.limit(gate))
+                )
+            left = tuple(gate for gate in limited.chains if gate not in halted)
+            self.leave_chains(id_, replace(before, limited=replace(limited, chains=left)))
+            after = replace(after, limited=replace(limited, chains=halted))
+        return after
+
+    def leave_chains(self, id_: int, state: JobState) -> None:
+        """Delete the places of a job in strict orders; call :meth:`promote` then."""
+        if state.limited is not None and state.limited.chains:
+            for place in chain_places(id_, state, state.limited):
+                self._txn.delete(place, db=self._index)
+            self._touched += state.limited.chains
 
     def promote(self, now: Instant) -> None:
         """Let the next jobs come to the front of gates where places have become free."""
@@ -409,8 +515,8 @@ class LimitedJobs:
         if found is None:
             return
         record, refs, at = found
-        closed = self._closed(refs[at], gate, now)
-        if closed is not None:  # for one of this weight
+        closed = self._closed(refs[at], gate, now, id_, record.state)
+        if closed is not None:  # for one of this weight, or in the order of a strict limit
             if closed.opens_at is not None:
                 self._expect(key, room, closed.opens_at)
             return

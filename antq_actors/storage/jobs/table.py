@@ -507,6 +507,14 @@ def _places_of_limited(state: JobState, limited: Limited) -> Places:
     return Places(lane, place, keys.listing_lane(lane), is_ended=False)
 
 
+def chain_places(id_: int, state: JobState, limited: Limited) -> list[bytes]:
+    """Return the ``index`` keys of a job's places in the strict orders of its limits."""
+    key, order = keys.job_key(id_), -state.priority
+    return [
+        keys.chain_key(gate, order, has_begun=limited.has_begun) + key for gate in limited.chains
+    ]
+
+
 _kept_places: Final = lru_cache(maxsize=1024)(_places)
 """For orders of which there are few."""
 

@@ -196,6 +196,9 @@ class JobWriter(JobReader):
             ended_at = record.state.ended_at
             if ended_at is not None and ended_at < finished_before:
                 self._jobs.remove(id_, record, is_in_row=False)
+                if record.state.limited is not None and record.state.limited.chains:
+                    self.limited.leave_chains(id_, record.state)
+                    self.limited.promote(instant.now())
         except DamagedRecord as damage:
             self._jobs.remove(id_, self._mark_damaged(id_, str(damage), 0))
 
@@ -293,8 +296,6 @@ class JobWriter(JobReader):
     ) -> bool:
         """Store that a job runs and add it to *claimed*; fail it instead if it is damaged."""
         state = lifecycle.claim(record.state, node=node, now=now)
-        if state.limited is not None:
-            state = replace(state, limited=NOWHERE)
         try:
             job = self._jobs.verified(id_, record, state, self._signer)
         except DamagedRecord as error:

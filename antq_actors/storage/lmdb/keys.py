@@ -12,6 +12,7 @@ another's range.
                ticket, id               enqueued jobs that are in front of all their limits
                HELD, gate, queue,
                order, id                enqueued jobs that wait for a limit: its rooms
+               CHAIN, gate, order, id   jobs with a strict limit that have not ended
                listing lane, id         the jobs of a lane whose order is not that of ids
                ENDS, time, id           the ids of jobs that ended at this time together
     unique     digest, status, id
@@ -65,6 +66,8 @@ HELD: Final = b"\x08"
 """What the ``index`` keys of jobs that wait for a limit begin with."""
 HEADS: Final = b"\x0a"
 """What those of enqueued jobs that are in front of all their limits begin with."""
+CHAIN: Final = b"\x0b"
+"""What those of the places of jobs in the strict order of a key begin with."""
 ENDS: Final = b"\x40"
 """What the ``index`` keys of the rows of ended jobs begin with: behind all lanes."""
 _LISTING: Final = 0x80
@@ -363,6 +366,16 @@ def room_prefix(gate: bytes, queue_name: str) -> bytes:
 def room_key(gate: bytes, queue_name: str, order: int, *, is_front: bool) -> bytes:
     """Return an ``index`` key of a job that waits for a gate, up to its id."""
     return b"%b%c%b" % (room_prefix(gate, queue_name), not is_front, _ID.pack(order + BIAS))
+
+
+def chain_key(gate: bytes, order: int, *, has_begun: bool) -> bytes:
+    """Return an ``index`` key of a job's place in the strict order of a gate, up to its id."""
+    return b"%b%b%c%b" % (CHAIN, gate, not has_begun, _ID.pack(order + BIAS))
+
+
+def chain_prefix(gate: bytes, *, has_begun: bool | None = None) -> bytes:
+    """Return what the ``index`` keys of the places in a gate's order begin with; None: of all."""
+    return CHAIN + gate + (b"" if has_begun is None else b"%c" % (not has_begun))
 
 
 def opening_key(queue_name: str, opens_at: Instant, gate: bytes = b"") -> bytes:

@@ -1,0 +1,197 @@
+"""Jobs of a key that keep their order until they have ended."""
+
+import pytest
+from support.stored_jobs import Store, a_new_job, gate
+
+from antq_actors.flow.limits import ConcurrencyRule, LimitRule
+from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Snoozed
+from antq_actors.jobs.state import Status
+
+SECOND = 1_000_000
+
+
+@pytest.fixture
+def store(env):
+    store = Store(env).has_nodes(1, 2)
+    rules = [
+        LimitRule("chain", keyed=True, concurrency=ConcurrencyRule(1, strict=True)),
+        LimitRule("two", keyed=True, concurrency=ConcurrencyRule(2, strict=True)),
+        LimitRule(
+            "halts",
+            keyed=True,
+            concurrency=ConcurrencyRule(1, strict=True, halt_on_failure=True),
+        ),
+    ]
+    store.declare_limits(rules, replace=True, now=0)
+    return store
+
+
+def insert(store, *limits, **options):
+    return store.insert(a_new_job(gates=limits, max_attempts=2, **options))
+
+
+def claim(store, now=0):
+    return store.claim(limit=9, now=now)
+
+
+def ids(jobs):
+    return [job.id for job in jobs]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "due"), [(Failed("no", None, 5.0), 5), (Snoozed(5.0), 5), (GivenBack(), 0)]
+)
+def test_a_job_that_has_begun_keeps_its_place_until_it_has_ended(store, outcome, due):
+    for _ in range(2):
+        insert(store, ("chain", "a"))
+    other = insert(store, ("chain", "b"))
+    first, second = claim(store)
+    assert (first.id, second.id) == (1, other)
+
+    store.end(first, outcome)
+    if due:
+        assert claim(store, due * SECOND - 1) == []
+    assert ids(claim(store, due * SECOND)) == [1]
+    store.end(store.get(1), Completed(), now=due * SECOND)
+
+    assert ids(claim(store, due * SECOND)) == [2]
+
+
+def test_a_scheduled_job_holds_back_those_that_came_after_it(store):
+    insert(store, ("chain", "a"), due=5 * SECOND)
+    insert(store, ("chain", "a"))
+
+    assert claim(store) == []
+    assert ids(claim(store, 5 * SECOND)) == [1]
+
+
+def test_a_job_that_is_not_the_first_waits_when_it_comes_due(store):
+    insert(store, ("chain", "a"))
+    insert(store, ("chain", "a"), due=5)
+    (first,) = claim(store)
+
+    assert claim(store, 5) == []
+    assert store.get(2).state.status is Status.ENQUEUED
+    store.end(first, Completed(), now=6)
+
+    assert ids(claim(store, 6)) == [2]
+
+
+def test_as_many_as_the_limit_keep_their_places(store):
+    for _ in range(4):
+        insert(store, ("two", "a"))
+    one, two = claim(store)
+    store.end(one, Failed("no", None, 5.0))
+    assert claim(store) == []
+    store.end(two, Completed())
+
+    assert ids(claim(store)) == [3]
+    assert claim(store, SECOND) == []
+    assert ids(claim(store, 5 * SECOND)) == [1]
+    assert store.gate_status("two", gate("two", "a"), 0).holders == (1, 3)
+
+
+def test_priority_counts_among_those_that_have_not_begun(store):
+    for priority in (0, 0, 5):
+        insert(store, ("chain", "a"), priority=priority)
+    (first,) = claim(store)
+    assert first.id == 3
+    insert(store, ("chain", "a"), priority=9)
+    store.end(first, Failed("no", None, 5.0))
+
+    assert claim(store) == []
+    assert ids(claim(store, 5 * SECOND)) == [3]
+
+
+@pytest.mark.parametrize("outcome", [Failed("no"), Cancelled("enough"), Completed()])
+def test_a_job_that_has_ended_lets_the_next_one_go(store, outcome):
+    store.insert(a_new_job(gates=[("chain", "a")]))
+    insert(store, ("chain", "a"))
+    (first,) = claim(store)
+
+    store.end(first, outcome)
+
+    assert ids(claim(store)) == [2]
+
+
+@pytest.mark.parametrize("verb", ["cancel", "delete"])
+def test_a_job_that_waits_for_its_retry_and_is_ended_by_hand_lets_the_next_one_go(store, verb):
+    for _ in range(2):
+        insert(store, ("chain", "a"))
+    (first,) = claim(store)
+    store.end(first, Failed("no", None, 60.0))
+    assert claim(store) == []
+
+    getattr(store, verb)(1, now=0)
+
+    assert ids(claim(store)) == [2]
+
+
+def a_halted_key(store):
+    store.insert(a_new_job(gates=[("halts", "a")]))
+    insert(store, ("halts", "a"))
+    (first,) = claim(store)
+    store.end(first, Failed("no"))
+    assert store.get(1).state.status is Status.FAILED
+    assert claim(store) == []
+
+
+def test_a_halted_key_goes_on_when_what_failed_was_retried_with_success(store):
+    a_halted_key(store)
+    store.retry(1, now=0)
+    (first,) = claim(store)
+    assert first.id == 1
+
+    store.end(first, Completed())
+
+    assert ids(claim(store)) == [2]
+
+
+def test_a_halted_key_goes_on_when_what_failed_was_deleted_or_pruned(store):
+    a_halted_key(store)
+    store.delete(1, now=0)
+    assert ids(claim(store)) == [2]
+
+
+def test_a_halted_key_goes_on_when_what_failed_was_pruned(store):
+    a_halted_key(store)
+
+    assert store.prune(finished_before=9, limit=9) == 1
+    assert ids(claim(store)) == [2]
+
+
+def test_a_halted_key_stays_halted_when_the_retry_fails(store):
+    a_halted_key(store)
+    store.retry(1, now=0)
+    (first,) = claim(store)
+
+    store.end(first, Failed("no"))
+
+    assert claim(store) == []
+    assert store.get(1).state.status is Status.FAILED
+
+
+def test_a_retried_job_of_a_key_that_went_on_waits_for_its_turn(store):
+    for _ in range(3):
+        insert(store, ("chain", "a"))
+    (first,) = claim(store)
+    store.end(first, Completed())
+    (second,) = claim(store)
+
+    store.retry(1, now=0)
+    assert claim(store) == []
+    store.end(second, Completed())
+
+    assert ids(claim(store)) == [1]
+
+
+def test_an_order_that_is_strict_no_more_holds_nobody_back(store):
+    for _ in range(2):
+        insert(store, ("chain", "a"))
+    (first,) = claim(store)
+    store.end(first, Failed("no", None, 60.0))
+    rule = LimitRule("chain", keyed=True, concurrency=ConcurrencyRule(1))
+
+    store.declare_limits([rule], replace=True, now=0)
+
+    assert ids(claim(store)) == [2]
