@@ -59,6 +59,9 @@ NOT_MADE_BY_USERS: Final = {
 }
 """Classes of which users are given objects. How to make one is not shown."""
 
+FIELDS_ALONE: Final = {"Cron", "Every"}
+"""Classes whose methods only the package uses."""
+
 HEAD: Final = """\
 # Reference
 
@@ -189,7 +192,7 @@ def _describe_class(entry: Entry, definition: griffe.Class) -> Iterator[str]:
     if fields:
         yield "\n".join(fields) + "\n"
     for name, member in members.items():
-        if isinstance(member, griffe.Function):
+        if isinstance(member, griffe.Function) and entry.name not in FIELDS_ALONE:
             yield f"#### {entry.name}.{name}\n"
             yield _signature(member)
             yield _text(member)
