@@ -12,6 +12,7 @@ from support.apps import Plain, until
 from antq_actors import (
     AlreadyExists,
     AntQ,
+    Concurrency,
     ConfigError,
     Cron,
     CronError,
@@ -392,6 +393,24 @@ def test_an_entry_enqueues_its_jobs_and_tells_of_them(run):
     assert infos(app)["crons:second"].last_job >= first.id
     app.cron("crons:second").delete()
     assert app.get_job(first.id).cron == "crons:second"
+
+
+def test_the_jobs_of_an_entry_pass_the_limits_of_their_worker(run):
+    class Limited(
+        Worker,
+        name="crons:Limited",
+        cron=Every(1, args={"account": 7}, overlap="allow"),
+        concurrency=Concurrency(1, key="account"),
+    ):
+        def perform(self, job): ...
+
+    app = run()
+
+    until(lambda: app.count_jobs(status="completed") >= 2, "its jobs")
+    assert [limit.name for limit in app.limits()] == ["crons:Limited"]
+    stored = app._running.store.list()
+    assert [len(job.spec.flow.gates) for job in stored] == [1] * len(stored)
+    assert app.verify() == []
 
 
 def test_an_entry_that_another_process_has_made_fires_here(run, program, tmp_path):

@@ -211,8 +211,11 @@ class Enqueuer:
         return crons.declaration(name, entry, self._template, self._clock())
 
     def declarations(self, entries: Iterable[Entry]) -> list[CronDeclaration]:
-        """Return what this process declares as a node: *entries*, and those of its workers."""
-        return crons.declared_here(entries, self._queues, self._template, self._clock())
+        """Return what this process declares as a node: *entries*, and those of its workers.
+
+        The store need not answer yet; the limits of their jobs are stored when the node starts.
+        """
+        return crons.declared_here(entries, self._queues, self._checked_template, self._clock())
 
     def _insert(self, batch: list[NewJob]) -> list[int]:
         if not batch:
@@ -223,6 +226,12 @@ class Enqueuer:
         return ids
 
     def _template(self, worker: AnyWorker, options: Mapping[str, Any]) -> JobTemplate:
+        template = self._checked_template(worker, options)
+        if template.limits is not None:
+            self._declare(template.limits)
+        return template
+
+    def _checked_template(self, worker: AnyWorker, options: Mapping[str, Any]) -> JobTemplate:
         # Only a subclass of Worker that was found to be runnable has this mark of its own.
         is_checked = isinstance(worker, type) and "_antq_is_runnable" in worker.__dict__
         if not is_checked:
@@ -237,8 +246,6 @@ class Enqueuer:
         limits = self._queue_limits.get(template.queue)
         if limits:
             template.limit_by(limits)
-        if template.limits is not None:
-            self._declare(template.limits)
         return template
 
     def _declare(self, limits: JobLimits) -> None:
