@@ -154,14 +154,18 @@ def closed_by(limit: Limit | None, gate: Gate, now: Instant, weight: int = 1) ->
     What must change first comes first: the end of a job, then the rate, then what people closed.
     A limit of which nothing is known closes nothing.
     """
-    if is_full(limit, gate):
+    if gate.running and is_full(limit, gate):
         return Closed("full")
-    rate = rate_of(limit, gate)
-    until = 0 if rate is None else rate_opens_at(rate, gate, now, weight)
-    if gate.is_paused or (limit is not None and limit.is_paused):
+    until, closed, is_paused = 0, gate.closed_until, gate.is_paused
+    if limit is not None:
+        if limit.rule.rate is not None:
+            rate = rate_of(limit, gate)
+            until = 0 if rate is None else rate_opens_at(rate, gate, now, weight)
+        is_paused = is_paused or limit.is_paused
+        closed = max(closed, limit.closed_until)
+    if is_paused:
         return Closed("paused")
-    closed = gate.closed_until if limit is None else max(gate.closed_until, limit.closed_until)
-    if max(until, closed) <= now:
+    if until <= now and closed <= now:
         return None
     return Closed("rate" if until > now else "paused", max(until, closed))
 
@@ -175,9 +179,9 @@ def is_full(limit: Limit | None, gate: Gate) -> bool:
 def refused_by(limit: Limit | None, gate: Gate) -> str | None:
     """Return why a new job may not even wait for a gate, as a sentence; None: it may."""
     rule = None if limit is None else limit.rule.concurrency
-    most = concurrency_of(limit, gate)
-    if limit is None or rule is None or most is None:
+    if limit is None or rule is None or (rule.when_full != DISCARD and rule.max_waiting is None):
         return None
+    most = concurrency_of(limit, gate) or rule.limit
     where = f"the limit {limit.rule.name!r}"
     if gate.key is not None:
         where += f" at the key {gate.key!r}"

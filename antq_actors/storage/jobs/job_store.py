@@ -290,17 +290,18 @@ class JobStore(BulkWriter, LimitVerbs):
         if limit:
             self.limited.open_due(queue_name, now, looks)
         while limit > len(claimed) and looks > 0:
-            head = self.limited.first_head(queue_name)
             free = limit - len(claimed)
-            due, _ = self._due(bulk.index, queue_name, limit=free, now=now, before=head)
+            first = next(iter(self.limited.first_heads(queue_name, 1)), None)
+            due, _ = self._due(bulk.index, queue_name, limit=free, now=now, before=first)
             if due:
+                looks -= len(due)
                 look_at = self._take_due(bulk, claimed, due, node, now)
-            elif head is not None:
-                due = [keys.id_part(head)]
-                look_at = self._claim_one(claimed, keys.id_at_end(head), node, now)
+            elif first is not None:
+                looks, look_at = self._claim_heads(
+                    claimed, queue_name, node=node, limit=limit, looks=looks, now=now
+                )
             else:
                 break
-            looks -= len(due)
             if look_at is not None:
                 return claimed, look_at
         if not was_due:
@@ -308,6 +309,38 @@ class JobStore(BulkWriter, LimitVerbs):
         _, next_due = self._due(bulk.index, queue_name, limit=0, now=now)
         times = (next_due, self.limited.next_opening(queue_name, now), None if looks else now)
         return claimed, min((each for each in times if each is not None), default=None)
+
+    def _claim_heads(
+        self,
+        claimed: list[StoredJob],
+        queue_name: str,
+        *,
+        node: int,
+        limit: int,
+        looks: int,
+        now: Instant,
+    ) -> tuple[int, Instant | None]:
+        """Claim jobs that are in front of their limits, as long as no other one is before them.
+
+        Return what is left of its *looks*, and when to claim again as :meth:`_claim_one` does.
+        """
+        lane, limited = keys.lane(_ENQUEUED, queue_name), self.limited
+        plain = next(iter(self._jobs.head(lane, 1)), None)
+        while limit > len(claimed) and looks > 0:
+            heads = limited.first_heads(queue_name, min(limit - len(claimed), looks))
+            for head in heads:
+                order, next_id, id_ = keys.split_ticket_key(head)
+                if plain is not None and plain < keys.work_key(lane, order, next_id):
+                    return looks, None
+                if limited.lead is not None and limited.lead < order:
+                    break
+                looks -= 1
+                look_at = self._claim_one(claimed, id_, node, now)
+                if look_at is not None:
+                    return looks, look_at
+            if not heads:
+                break
+        return looks, None
 
     def _take_due(
         self,
@@ -414,9 +447,9 @@ def _ids_ahead(index: lmdb.Cursor[bytes], end: bytes, limit: int) -> list[bytes]
 def with_texts(new: NewJob) -> JobSpec:
     """Return the spec of a new job, whose gates have the texts of their keys."""
     spec, flow = new.spec, new.spec.flow
-    texts = {key.gate: key.text for key in new.keys if not key.gate.endswith(NO_KEY)}
-    if flow is None or all(ref.text is not None or ref.gate not in texts for ref in flow.gates):
+    if flow is None or all(ref.text or ref.gate.endswith(NO_KEY) for ref in flow.gates):
         return spec
+    texts = {key.gate: key.text for key in new.keys if not key.gate.endswith(NO_KEY)}
     refs = tuple(replace(ref, text=texts.get(ref.gate)) for ref in flow.gates)
     return replace(spec, flow=replace(flow, gates=refs))
 

@@ -12,9 +12,10 @@ and lets the next one of their rooms come to the front.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
@@ -26,7 +27,7 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.gates import GateTable, Tally, in_order
 from antq_actors.storage.jobs.table import chain_places
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import keys_with
+from antq_actors.storage.lmdb.keys import first_keys, keys_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -110,6 +111,11 @@ class LimitedJobs:
         """Known to be marked as having had jobs with limits."""
         self._touched: list[bytes] = []
         """Keys of gates that another job may be in front of now."""
+        self._cursor: Any = None
+        self._last: tuple[bytes, tuple[GateRef, ...]] = b"", ()
+        """The spec of which the gates were looked up last, and these."""
+        self.lead: int | None = None
+        """The order of the best job that came to the front since the first ones were read."""
         self.table = GateTable(txn, tables)
 
     # ---- a job comes, changes, goes -------------------------------------------------------------
@@ -207,14 +213,24 @@ class LimitedJobs:
     def refs(self, id_: int, record: JobRecord) -> tuple[GateRef, ...]:
         """Return the gates that a job passes, in their order. Raises DamagedRecord."""
         spec = record.spec or self._jobs.large_spec(id_)
-        flow = encoding.decode_spec(encoding.contents(spec)).flow
-        return () if flow is None else in_order(flow.gates, record.state)
+        last, refs = self._last
+        if spec is not last:
+            flow = encoding.decode_spec(encoding.contents(spec)).flow
+            refs = () if flow is None else flow.gates
+            self._last = spec, refs
+        return in_order(refs, record.state)
 
     # ---- the claim ------------------------------------------------------------------------------
 
-    def first_head(self, queue_name: str) -> bytes | None:
-        """Read the ``index`` key of the first job of a queue that is in front of its limits."""
-        return next(keys_with(self._txn, self._tables.index, keys.heads_lane(queue_name)), None)
+    def first_heads(self, queue_name: str, limit: int) -> list[bytes]:
+        """Read the ``index`` keys of a queue's next jobs that are in front of all their limits.
+
+        They are next until :attr:`lead` says that one with a higher priority has come.
+        """
+        self.lead = None
+        lane = keys.heads_lane(queue_name)
+        found = first_keys(self._txn, self._index, lane, limit, end := keys.lane_end(lane))
+        return found if not found or found[-1] < end else found[: bisect_left(found, end)]
 
     def admits(self, id_: int, record: JobRecord, now: Instant) -> bool:
         """Return whether a job that is due may run now; else let it wait where it has to."""
@@ -246,7 +262,8 @@ class LimitedJobs:
         gate = self.table.gate(closed.gate, now)
         is_front = gate.room(state.queue_name).is_front
         self._give_up(id_, state.queue_name, refs[refs.index(closed) :], now)
-        after = self._wait(state, closed, gate, now, is_front=is_front)
+        why = self._closed(closed, gate, now)
+        after = self._wait(state, closed, gate, why, is_front=is_front)
         self._jobs.relocate(id_, record, after)
 
     def open_due(self, queue_name: str, now: Instant, limit: int) -> None:
@@ -315,20 +332,27 @@ class LimitedJobs:
                 if gates.goes_before(is_front, priority, room):
                     self._swap_out(room.head, ref.gate, now)
                 else:
-                    return self._wait(state, ref, gate, now, is_front=is_front)
+                    return self._wait(state, ref, gate, closed, is_front=is_front)
             elif closed is not None or (room.waiting and not is_front):
-                return self._wait(state, ref, gate, now, is_front=is_front)
+                return self._wait(state, ref, gate, closed, is_front=is_front)
             room.head, room.priority, room.is_front = id_, priority, is_front
         self._due.add(queue_name)
+        if self.lead is None or -priority < self.lead:
+            self.lead = -priority
         return _placed(state, ticket=self._draw())
 
     def _wait(
-        self, state: JobState, ref: GateRef, gate: Gate, now: Instant, *, is_front: bool
+        self,
+        state: JobState,
+        ref: GateRef,
+        gate: Gate,
+        closed: gates.Closed | None,
+        *,
+        is_front: bool,
     ) -> JobState:
-        """Return the state of a job that comes to the room of a gate."""
+        """Return the state of a job that comes to the room of a gate, perhaps a closed one."""
         room = gate.room(state.queue_name)
         room.waiting += 1
-        closed = self._closed(ref, gate, now)  # but for its order, in which it may be the first
         if closed is None and not room.head:
             self._touched.append(ref.gate)
         elif closed is not None and closed.opens_at is not None:
@@ -353,7 +377,8 @@ class LimitedJobs:
             later = self.table.gate(state.limited.gate, now).room(state.queue_name)
             later.waiting = max(0, later.waiting - 1)
         self._give_up(id_, state.queue_name, refs[at:], now)
-        after = self._wait(state, refs[at], gate, now, is_front=is_front)
+        why = self._closed(refs[at], gate, now)
+        after = self._wait(state, refs[at], gate, why, is_front=is_front)
         self._relocate(id_, record, after, now)
 
     def _read(
@@ -506,8 +531,10 @@ class LimitedJobs:
                 self._expect(key, room, closed.opens_at)
             return
         prefix = keys.room_prefix(key, room.queue)
-        first = next(keys_with(self._txn, self._tables.index, prefix), None)
-        if first is None:
+        if self._cursor is None:
+            self._cursor = self._txn.cursor(self._index)
+        first = self._cursor.key() if self._cursor.set_range(prefix) else b""
+        if not first.startswith(prefix):
             self.count_anew(now)
             return
         id_ = keys.id_at_end(first)
