@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import pickle
 import signal
+import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from antq_actors import (
     ACTIVE,
     AntQ,
     BulkOutcome,
+    Concurrency,
     NotStarted,
     Status,
     Unique,
@@ -178,6 +180,31 @@ def test_duplicates_and_no_others_are_refused(light):
 
     assert outcome == BulkOutcome(changed=1, skipped=0, refused=1)
     assert statuses(light) == {1: "cancelled", 2: "enqueued", 3: "enqueued"}
+
+
+def test_jobs_of_a_full_limit_are_refused_and_left_as_they_were(app):
+    begun, released = threading.Semaphore(0), threading.Event()
+
+    class OnlyWhereFree(Worker, concurrency=Concurrency(1, key="n", when_full="discard")):
+        def perform(self, job):
+            begun.release()
+            released.wait(60)
+
+    released.set()
+    app.enqueue_many(OnlyWhereFree, ({"n": n} for n in range(2)))
+    assert app.wait_idle(timeout=60)
+    released.clear()
+    app.enqueue(OnlyWhereFree, {"n": 0})
+    for _ in range(3):
+        assert begun.acquire(timeout=60)
+    app.queue("default").pause()
+
+    outcome = app.retry_jobs(status="completed")
+
+    assert outcome == BulkOutcome(changed=1, refused=1)
+    assert statuses(app) == {1: "completed", 2: "enqueued", 3: "running"}
+    assert app.verify() == []
+    released.set()
 
 
 # ---- what is refused --------------------------------------------------------------------------

@@ -56,7 +56,8 @@ class AntQ(JobVerbs):
     Describe it with ``AntQ(path, queues=…)``; nothing is opened then. ``with app:``, or ``start``
     and ``stop``, run it in a program of yours; ``run`` is a program that does nothing else. While
     it runs, ``enqueue`` and ``enqueue_many`` store jobs, ``list_jobs``, ``count_jobs`` and
-    ``get_job`` look at them, ``cancel_job``, ``retry_job`` and ``delete_job`` change them, and
+    ``get_job`` look at them, ``cancel_job``, ``retry_job`` and ``delete_job`` change them,
+    ``cancel_jobs``, ``retry_jobs`` and ``delete_jobs`` all that a filter finds, and
     ``queue(name)`` is the handle of a queue. A method that begins with ``a`` is the same for
     coroutines.
 
