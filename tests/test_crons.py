@@ -355,6 +355,23 @@ def test_a_backfill_makes_a_job_for_each_instant_oldest_first(light, handle):
     assert light.crons() == before
 
 
+def test_jobs_that_start_together_are_each_told_their_own_instant(run):
+    told = []
+
+    class Told(Worker, cron=NEVER, name="crons:Told"):
+        def perform(self, job):
+            told.append((job.id, job.scheduled_for))
+
+    app = run()
+    start = datetime(2028, 1, 1, tzinfo=UTC)
+
+    ids = app.cron("crons:Told").backfill(start, datetime(2044, 1, 1, tzinfo=UTC))
+
+    assert app.wait_idle(timeout=10)
+    planned = [datetime(year, 2, 29, tzinfo=UTC) for year in range(2028, 2044, 4)]
+    assert sorted(told) == list(zip(ids, planned, strict=True))
+
+
 @pytest.mark.parametrize(
     ("start", "end", "said"),
     [

@@ -223,11 +223,13 @@ def load_job(stored: StoredJob, read_errors: Callable[[], Iterable[ErrorEntry]] 
 def _like_the_last(stored: StoredJob, args: Mapping[str, Any]) -> Job:
     """Return what `as_job` does for a job without errors, as a copy of the last one if it can be.
 
-    Jobs that were enqueued together and are claimed together differ in their id and arguments.
+    Jobs that were enqueued together and are claimed together differ in their id and arguments,
+    those of a periodic entry also in their instant.
     """
     global _last  # noqa: PLW0603 - a hint, replaced whole by any thread
     id_, state, spec, _ = stored
-    if spec.unique is not None:
+    flow = spec.flow
+    if spec.unique is not None or (flow is not None and flow.cron is not None):
         return as_job(stored, args)
     last_state, last_rest, last = _last
     rest = (spec.worker, spec.inserted_at, spec.timeout)
