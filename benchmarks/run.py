@@ -38,6 +38,7 @@ PROGRAMS: Final = (
     "enqueue",
     "latency",
     "backlog",
+    "gates",
     "lookups",
     "bulk",
     "leads",
