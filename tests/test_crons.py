@@ -1,5 +1,6 @@
 """Periodic entries as users declare, see and change them."""
 
+import asyncio
 import sys
 import textwrap
 import time
@@ -271,6 +272,36 @@ def test_an_unknown_entry_is_named_with_those_that_exist(light, handle):
         unknown.next(1)
     with pytest.raises(UnknownCron):
         unknown.backfill(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+
+
+def test_what_is_no_name_is_refused_by_the_verbs_of_a_handle(light):
+    handle = light.cron(7)
+
+    for verb in (handle.pause, handle.run_now, handle.delete, handle.info, handle.next):
+        with pytest.raises(TypeError, match="must be a str"):
+            verb()
+    for name in ("", "with\0NUL", "long" * 1_000, "\udcff"):
+        with pytest.raises(UnknownCron):
+            light.cron(name).pause()
+
+
+def test_each_verb_of_a_handle_has_an_asynchronous_twin(light):
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+
+    async def use():
+        handle = light.cron("crons:twins")
+        await handle.aset(Cron("0 3 * * *", worker=Plain))
+        await handle.apause()
+        paused = (await handle.ainfo()).paused
+        await handle.aresume()
+        job = await handle.arun_now()
+        ids = await handle.abackfill(start, start + timedelta(days=2))
+        instants = await handle.anext(2, start)
+        await handle.adelete()
+        return paused, job.cron, len(ids), len(instants)
+
+    assert asyncio.run(use()) == (True, "crons:twins", 2, 2)
+    assert light.crons() == []
 
 
 def test_what_is_set_needs_a_worker_and_a_queue(light, run):

@@ -9,11 +9,12 @@ from zoneinfo import ZoneInfo
 
 from antq_actors.app.crons import check_entry
 from antq_actors.app.queries import for_display
-from antq_actors.checks import short_repr, whole
+from antq_actors.checks import exact_str, short_repr, whole
 from antq_actors.errors import CronError
 from antq_actors.flow.cron import decode_entry
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant
+from antq_actors.jobs.worker import in_thread
 from antq_actors.storage.jobs import crons
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ class CronHandle:
 
     def info(self) -> CronInfo:
         """Return what is known of the entry. Raises UnknownCron."""
-        return _info(self._store, self._store.read(crons.one, self.name))
+        return _info(self._store, self._store.read(crons.one, self._known()))
 
     def set(self, entry: Entry) -> None:
         """Make the entry, or replace what it says; it is kept in the store.
@@ -143,7 +144,7 @@ class CronHandle:
 
     def pause(self) -> None:
         """Let the entry fire no more, on every node, also after restarts. Raises UnknownCron."""
-        self._store.write(crons.pause, self.name)
+        self._store.write(crons.pause, self._known())
         self._wake()
 
     def resume(self) -> None:
@@ -151,12 +152,12 @@ class CronHandle:
 
         Raises UnknownCron, and CronError for one whose time zone is still unknown.
         """
-        self._store.write(crons.resume, self.name, now=instant.now())
+        self._store.write(crons.resume, self._known(), now=instant.now())
         self._wake()
 
     def delete(self) -> None:
         """Delete the entry, but not its jobs. Raises UnknownCron, CronError for one of code."""
-        self._store.write(crons.delete, self.name)
+        self._store.write(crons.delete, self._known())
         self._wake()
 
     def run_now(self) -> Job:
@@ -164,7 +165,7 @@ class CronHandle:
 
         Raises UnknownCron, AlreadyExists.
         """
-        return for_display(self._store.write(crons.run_now, self.name, now=instant.now()))
+        return for_display(self._store.write(crons.run_now, self._known(), now=instant.now()))
 
     def backfill(self, start: datetime, end: datetime) -> list[int]:
         """Enqueue a job for each instant from *start* to before *end*; return their ids.
@@ -188,7 +189,7 @@ class CronHandle:
         ids: list[int] = []
         for at in range(0, len(instants), _BATCH):
             batch = instants[at : at + _BATCH]
-            ids += self._store.write(crons.backfill, self.name, batch, now=instant.now())
+            ids += self._store.write(crons.backfill, self._known(), batch, now=instant.now())
         return ids
 
     def next(self, n: int = 1, after: datetime | None = None) -> list[datetime]:
@@ -207,8 +208,50 @@ class CronHandle:
         zone = ZoneInfo(entry.tz)
         return [instant.to_datetime(at).astimezone(zone) for at in _following(entry, begin, count)]
 
+    # ---- for coroutines -----------------------------------------------------------------------
+
+    async def ainfo(self) -> CronInfo:
+        """Do what :meth:`info` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.info)
+
+    async def aset(self, entry: Entry) -> None:
+        """Do what :meth:`set` does, without stopping the event loop that awaits it."""
+        await in_thread(self.set, entry)
+
+    async def apause(self) -> None:
+        """Do what :meth:`pause` does, without stopping the event loop that awaits it."""
+        await in_thread(self.pause)
+
+    async def aresume(self) -> None:
+        """Do what :meth:`resume` does, without stopping the event loop that awaits it."""
+        await in_thread(self.resume)
+
+    async def adelete(self) -> None:
+        """Do what :meth:`delete` does, without stopping the event loop that awaits it."""
+        await in_thread(self.delete)
+
+    async def arun_now(self) -> Job:
+        """Do what :meth:`run_now` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.run_now)
+
+    async def abackfill(self, start: datetime, end: datetime) -> list[int]:
+        """Do what :meth:`backfill` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.backfill, start, end)
+
+    async def anext(self, n: int = 1, after: datetime | None = None) -> list[datetime]:
+        """Do what :meth:`next` does, without stopping the event loop that awaits it."""
+        return await in_thread(self.next, n, after)
+
+    def _known(self) -> str:
+        """Return the name of the handle. Raises TypeError for one that no entry can have."""
+        if not isinstance(self.name, str):
+            raise TypeError(
+                f"the name of a periodic entry must be a str, got {short_repr(self.name)}"
+            )
+        return exact_str(self.name)
+
     def _entry(self) -> Entry:
-        found = self._store.read(crons.one, self.name)
+        found = self._store.read(crons.one, self._known())
         if found.definition is None:
             raise CronError(f"the periodic entry {self.name!r} is damaged on disk")
         return decode_entry(found.definition.entry)
