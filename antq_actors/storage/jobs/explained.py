@@ -288,7 +288,8 @@ class ExplainReader:
         if head == id_:
             return 0
         is_front = state.limited is not None and state.limited.is_front
-        place = keys.room_key(key, state.queue_name, -state.priority, is_front=is_front)
+        lane = keys.lane(Status.ENQUEUED, state.queue_name)
+        place = keys.room_key(key, lane, -state.priority, is_front=is_front)
         prefix = keys.room_prefix(key, state.queue_name)
         waiting = self._jobs.between(prefix, place + keys.job_key(id_))
         return _counted(waiting) + bool(head)

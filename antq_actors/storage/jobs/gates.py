@@ -53,7 +53,8 @@ class GateTable:
         self._limits = tables.further(txn, "limits")
         self._openings = tables.further(txn, "openings")
         self._stored: dict[bytes, bytes | None] = {}
-        self._found: dict[bytes, Gate] = {}
+        self.found: dict[bytes, Gate] = {}
+        """The gates that were read, by their keys."""
         self._found_limits: dict[bytes, Limit | None] = {}
         self._now: Instant = 0
         """The last time that was passed in."""
@@ -62,12 +63,12 @@ class GateTable:
 
     def gate(self, key: bytes, now: Instant) -> Gate:
         """Return a gate, a new one if the store has none; the same object each time."""
-        gate = self._found.get(key)
+        gate = self.found.get(key)
         if gate is None:
             stored = self._txn.get(key, db=self._gates)
             gate = self._decoded(key, stored)
             self._stored[key] = stored
-            self._found[key] = gate
+            self.found[key] = gate
             gates.cut(self.limit(key), gate, now)
             self._now = max(self._now, now)
         return gate
@@ -106,7 +107,7 @@ class GateTable:
     def keys_of(self, digest: bytes) -> list[bytes]:
         """Return the keys of the gates of a limit, or of all: *digest* is empty."""
         stored = set(keys_with(self._txn, self._gates, digest))
-        return sorted(stored.union(key for key in self._found if key.startswith(digest)))
+        return sorted(stored.union(key for key in self.found if key.startswith(digest)))
 
     def some_keys_of(self, digest: bytes, most: int) -> list[bytes]:
         """Return the keys of the first gates of a limit that are stored, at most so many."""
@@ -156,7 +157,7 @@ class GateTable:
 
     def tidy(self, now: Instant) -> None:
         """Forget the gates that nobody needs any more, or expect the time at which that is so."""
-        for key, gate in list(self._found.items()):
+        for key, gate in list(self.found.items()):
             if not gates.is_idle(gate):
                 continue
             forgotten_at = gates.forgotten_at(self.limit(key), gate)
@@ -171,7 +172,7 @@ class GateTable:
         """Write the gates that have changed; return whether any has."""
         self.tidy(self._now)
         has_changed = False
-        for key, gate in self._found.items():
+        for key, gate in self.found.items():
             if self._is_over(key, gate, self._now):
                 has_changed |= bool(self._txn.delete(key, db=self._gates))
                 continue
@@ -180,7 +181,7 @@ class GateTable:
             if encoded != self._stored[key]:
                 self._txn.put(key, encoded, db=self._gates)
                 has_changed = True
-        self._found.clear()
+        self.found.clear()
         self._found_limits.clear()
         return has_changed
 

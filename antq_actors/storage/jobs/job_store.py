@@ -213,15 +213,13 @@ class JobStore(BulkWriter, LimitVerbs):
                 continue
             execution = transition.result.execution
             current = [each.execution == execution for each in completed[run]]
-            settled.update(
-                bulk.change(ids[run], specs[run], transition)
-                if all(current)
-                else bulk.change(
-                    list(compress(ids[run], current)),
-                    list(compress(specs[run], current)),
-                    transition,
-                )
-            )
+            those, theirs = ids[run], specs[run]
+            if not all(current):
+                those, theirs = list(compress(those, current)), list(compress(theirs, current))
+            changed = bulk.change(those, theirs, transition)
+            settled.update(changed)
+            if transition.result.limited is not None:
+                self.limited.let_go(dict(zip(those, theirs, strict=True)), changed, now)
         if len(settled) == len(settlements):
             return ()
         return [each for each in settlements if keys.job_key(each.id) not in settled]
@@ -463,7 +461,9 @@ def _claimed(state: JobState, *, node: int, now: Instant) -> JobState | None:
 
 def _completed(state: JobState, *, now: Instant) -> JobState | None:
     """Return the state of a job that completed, in bulk; None: it is to be settled by itself."""
-    if state.status is not _RUNNING or state.isolated or state.limited is not None:
+    if state.status is not _RUNNING or state.isolated:
+        return None
+    if state.limited is not None and state.limited.chains:
         return None
     return lifecycle.settle(state, COMPLETED, now=now)[0]
 

@@ -117,6 +117,7 @@ class LimitedJobs:
         self.lead: int | None = None
         """The order of the best job that came to the front since the first ones were read."""
         self.table = GateTable(txn, tables)
+        self._gates = self.table.found
 
     # ---- a job comes, changes, goes -------------------------------------------------------------
 
@@ -157,9 +158,11 @@ class LimitedJobs:
 
     def gate(self, ref: GateRef, now: Instant) -> Gate:
         """Return the gate that a job passes; a new one gets the text of its key."""
-        gate = self.table.gate(ref.gate, now)
-        if gate.key is None:
-            gate.key = ref.text
+        gate = self._gates.get(ref.gate)  # mostly it was read before
+        if gate is None:
+            gate = self.table.gate(ref.gate, now)
+            if gate.key is None:
+                gate.key = ref.text
         return gate
 
     def _replace_waiting(self, id_: int, ref: GateRef, now: Instant) -> None:
@@ -203,6 +206,23 @@ class LimitedJobs:
         self._jobs.move(id_, record, state, error)
         self.promote(now)
 
+    def let_go(self, specs: dict[bytes, bytes], completed: list[bytes], now: Instant) -> None:
+        """Count that jobs, by their keys in ``jobs``, run no more: they were completed together.
+
+        *specs* are those in their records.
+        """
+        for key in completed:
+            id_ = int.from_bytes(key)
+            try:
+                refs = self._refs_in(specs[key] or self._jobs.large_spec(id_))
+            except DamagedRecord:
+                self.count_anew(now)
+                continue
+            for ref in refs:
+                gates.release(self.gate(ref, now), id_)
+                self._touched.append(ref.gate)
+        self.promote(now)
+
     def remove(self, id_: int, record: JobRecord, *, now: Instant) -> None:
         """Delete a job, as :meth:`JobEntries.remove` does, and let others come to the front."""
         self._leave(id_, record.state, self.refs(id_, record), now)
@@ -213,12 +233,16 @@ class LimitedJobs:
     def refs(self, id_: int, record: JobRecord) -> tuple[GateRef, ...]:
         """Return the gates that a job passes, in their order. Raises DamagedRecord."""
         spec = record.spec or self._jobs.large_spec(id_)
+        return in_order(self._refs_in(spec), record.state)
+
+    def _refs_in(self, spec: bytes) -> tuple[GateRef, ...]:
+        """Return the gates in a job's spec. Raises DamagedRecord."""
         last, refs = self._last
         if spec is not last:
             flow = encoding.decode_spec(encoding.contents(spec)).flow
             refs = () if flow is None else flow.gates
             self._last = spec, refs
-        return in_order(refs, record.state)
+        return refs
 
     # ---- the claim ------------------------------------------------------------------------------
 

@@ -497,14 +497,20 @@ def _places(status: Status, queue_name: str, order: int) -> Places:
 
 def _places_of_limited(state: JobState, limited: Limited) -> Places:
     """Return where an enqueued job with limits is: in front of them, or in a room."""
-    queue_name, order = state.queue_name, -state.priority
-    if limited.gate is None:
+    lane, listing, heads = _lanes_of_limited(state.queue_name)
+    order, gate = -state.priority, limited.gate
+    if gate is None:
         ticket = limited.ticket or (0, 0)  # 0 only in a damaged record
-        place = keys.ticket_key(keys.heads_lane(queue_name), order, ticket)
+        place = keys.ticket_key(heads, order, ticket)
     else:
-        place = keys.room_key(limited.gate, queue_name, order, is_front=limited.is_front)
+        place = keys.room_key(gate, lane, order, is_front=limited.is_front)
+    return Places(lane, place, listing, False)  # noqa: FBT003 - by name it takes twice as long
+
+
+@lru_cache(maxsize=1024)
+def _lanes_of_limited(queue_name: str) -> tuple[bytes, bytes, bytes]:
     lane = keys.lane(_ENQUEUED, queue_name)
-    return Places(lane, place, keys.listing_lane(lane), is_ended=False)
+    return lane, keys.listing_lane(lane), keys.heads_lane(queue_name)
 
 
 def chain_places(id_: int, state: JobState, limited: Limited) -> list[bytes]:

@@ -363,9 +363,13 @@ def room_prefix(gate: bytes, queue_name: str) -> bytes:
     return HELD + gate + lane(Status.ENQUEUED, queue_name)[1:]
 
 
-def room_key(gate: bytes, queue_name: str, order: int, *, is_front: bool) -> bytes:
-    """Return an ``index`` key of a job that waits for a gate, up to its id."""
-    return b"%b%c%b" % (room_prefix(gate, queue_name), not is_front, _ID.pack(order + BIAS))
+def room_key(gate: bytes, enqueued: bytes, order: int, *, is_front: bool) -> bytes:
+    """Return an ``index`` key of a job that waits for a gate, up to its id.
+
+    *enqueued*: the lane of the enqueued jobs of its queue.
+    """
+    front = b"\0" if is_front else b"\1"
+    return HELD + gate + enqueued[1:] + front + _ID.pack(order + BIAS)
 
 
 def chain_key(gate: bytes, order: int, *, has_begun: bool) -> bytes:
