@@ -107,7 +107,7 @@ class JobLimit(NamedTuple):
     key: Key
     weight: Weight = 1
     is_own: bool = True
-    """Whether it is the concurrency or the rate limit of the worker or queue, and not in limits."""
+    """Whether it is the concurrency or the rate limit of its owner, and not in limits."""
 
 
 def worker_limits(
@@ -206,10 +206,11 @@ def job_limits(
     if not of_worker and not of_queue:
         return None
     every = [*of_queue, *of_worker]
-    own = [limit for limit in every if limit.is_own]
+    first = [limit._replace(is_own=False) for limit in of_queue if limit.is_own]
+    own = [limit for limit in of_worker if limit.is_own]
     shared = sorted((limit for limit in every if not limit.is_own), key=_name_of)
     by_name: dict[str, JobLimit] = {}
-    for limit in [*own, *shared]:
+    for limit in [*first, *own, *shared]:
         by_name.setdefault(_name_of(limit), limit)
     return JobLimits(by_name.values())
 
@@ -241,7 +242,8 @@ class JobLimits:
         for limit in self._limits:
             gate = self._unkeyed[limit.rule.name] if limit.key is None else _gate(limit, args)
             if gate is not None:
-                refs.append(GateRef(gate.gate, _weight(limit, args)))
+                text = None if gate.key is None else gate.text
+                refs.append(GateRef(gate.gate, _weight(limit, args), text, limit.is_own))
                 keys.append(gate)
         if not refs:
             return new

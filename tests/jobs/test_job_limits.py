@@ -84,7 +84,7 @@ def test_a_limit_is_named_after_its_worker_and_its_gates_after_the_key():
     new = of_job({"account": "acme", "n": 1}, concurrency=Concurrency(2, key="account"))
 
     gate = gate_id("limited mail", limits.canonical("acme"))
-    assert new.spec.flow.gates == (GateRef(gate),)
+    assert new.spec.flow.gates == (GateRef(gate, 1, "acme", is_own=True),)
     assert new.keys == (GateKey(gate, "limited mail", limits.canonical("acme"), "acme"),)
 
 
@@ -127,6 +127,9 @@ def test_a_job_passes_own_limits_first_and_shared_ones_by_name():
 
     assert [key.name for key in new.keys] == ["limited mail", "alpha", "zeta"]
     assert [gate.gate for gate in new.spec.flow.gates] == [key.gate for key in new.keys]
+    assert [(gate.text, gate.is_own) for gate in new.spec.flow.gates] == [
+        *((None, True), (None, False), (None, False))
+    ]
 
 
 def test_limits_of_a_queue_stand_before_and_among_those_of_a_worker():
