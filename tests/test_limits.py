@@ -7,7 +7,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from support.apps import settled
+from support.apps import Plain, settled, until
 from support.controlled_jobs import ControlledJob, ControlledJobs
 from support.programs import run_python
 
@@ -209,6 +209,52 @@ def test_the_jobs_of_a_queue_pass_its_limits(place):
         jobs.release_all()
 
 
+NODE = """
+import sys
+from antq_actors import AntQ, Concurrency, QueueConfig
+
+shared = Concurrency(1, key="name", name="of a node")
+with AntQ(sys.argv[1], queues={"default": QueueConfig(limits=[shared])}) as app:
+    app.queue("default").pause()
+    print("started", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_the_limits_of_a_queue_hold_for_what_others_enqueue(tmp_path, program):
+    with AntQ(tmp_path / "store").start(queues=False) as app:
+        jobs = ControlledJobs(app)
+        jobs.job("acme")
+        assert "of a node" not in [info.name for info in app.limits()]
+
+        assert program("-c", NODE, tmp_path / "store").line() == "started"
+
+        # What an enqueuer knows of the queues of others is a second old at most.
+        limit = app.limit("of a node")
+        until(lambda: jobs.job("globex") and limit.keys())
+        assert limit.keys() == ["globex"]
+        with pytest.raises(TypeError, match="'name'"):
+            app.enqueue(Plain)
+
+
+def test_a_queues_limit_by_a_function_is_refused_where_it_is_not_configured(tmp_path):
+    def by_name(args):
+        return args["name"]
+
+    limited = QueueConfig(limits=[Concurrency(1, key=by_name, name="by a function")])
+    with AntQ(tmp_path / "store", queues={"default": limited}):
+        pass
+
+    with (
+        AntQ(tmp_path / "store").start(queues=False) as app,
+        pytest.raises(ConfigError, match=r"queue 'default'.*'by a function'.*QueueConfig"),
+    ):
+        app.enqueue(Plain)
+    with AntQ(tmp_path / "store", queues={"default": limited}).start(queues=False) as app:
+        app.enqueue(Unused, {"name": "acme"})
+        assert app.limit("by a function").keys() == ["acme"]
+
+
 def test_a_queue_that_gives_a_name_a_second_meaning_is_refused(place):
     with pytest.raises(ConfigError, match="'unused'"):
         AntQ(place, queues={"mail": QueueConfig(limits=[Concurrency(5, name="unused")])})
@@ -401,10 +447,15 @@ def test_what_makes_no_sense_is_refused(app, verb, error, text):
         verb(app.limit(Both.antq_name))
 
 
-@pytest.mark.parametrize("name", [5, None, b"api"])
-def test_a_limit_has_a_name(app, name):
-    with pytest.raises(TypeError, match="name"):
-        app.limit(name)
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [(5, TypeError), (None, TypeError), ("", UnknownLimit), (chr(0xDCFF), UnknownLimit)],
+)
+def test_a_handle_of_what_is_no_name_can_be_had_and_does_nothing(app, name, error):
+    limit = app.limit(name)
+
+    with pytest.raises(error, match="name"):
+        limit.status()
 
 
 @pytest.mark.parametrize(("n", "error"), [(0, ValueError), (1.5, TypeError), (True, TypeError)])

@@ -18,18 +18,21 @@ from antq_actors.app import crons
 from antq_actors.app.limits import of_queue
 from antq_actors.checks import list_known, short_repr
 from antq_actors.errors import AntqError, BatchError, UnknownQueue
+from antq_actors.jobs.limits import from_stored
 from antq_actors.jobs.new_job import JobTemplate
 from antq_actors.jobs.resolver import check_worker
 from antq_actors.jobs.worker import refuse_unrunnable
 from antq_actors.jobs.worker_registry import defined
 from antq_actors.storage.format.values import encode_and_snapshot, encode_args
 from antq_actors.storage.jobs.job_store import JobStore
+from antq_actors.storage.jobs.reader import JobReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from antq_actors.app.config import Config
     from antq_actors.app.crons import Entry
+    from antq_actors.flow.limits import QueueLimit
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.job import Job
     from antq_actors.jobs.limits import JobLimits
@@ -59,6 +62,8 @@ class EnqueueTargets:
         self._noted: set[str] = set()
         """The queues in which something was enqueued, and that were not warned about."""
         self._warned: set[str] = set()
+        self._limits: dict[str, tuple[float, tuple[QueueLimit, ...]]] = {}
+        """Of queues, and when they were read."""
 
     def first(self, max_age: float) -> str | None:
         """Return the default queue for new jobs: the first of the first live node, or None.
@@ -92,6 +97,17 @@ class EnqueueTargets:
         if served:
             for name in self._noted.difference(served):
                 self._warn(name, served)
+
+    def limits_of(self, queue: str) -> tuple[QueueLimit, ...]:
+        """Return the limits of a queue as a node has stored them, at most a second ago.
+
+        Raises StorageError.
+        """
+        now = self._clock()
+        known = self._limits.get(queue)
+        if known is None or now >= known[0] + _LOOK_SECONDS:
+            known = self._limits[queue] = now, self._store.read(JobReader.queue_passes, queue)
+        return known[1]
 
     def _look(self, max_age: float) -> Sequence[str]:
         now = self._clock()
@@ -148,6 +164,8 @@ class Enqueuer:
         self._queue_limits = {
             name: found for name, queue in config.queues.items() if (found := of_queue(name, queue))
         }
+        self._stored_limits: dict[str, tuple[QueueLimit, ...]] = {}
+        """Those of queues that only other processes configure, as they were last."""
         self._declared: set[str] = set()
         """The names of the limits that the store knows."""
 
@@ -156,7 +174,8 @@ class Enqueuer:
     ) -> Job:
         """Check, store and return a job. Raises AlreadyExists, UnknownQueue, what checks raise."""
         template = None if options else self._templates.get(id(worker))
-        if template is None or defined(template.worker) is not worker:
+        is_stale = self._served is not None and template and self._has_changed(template.queue)
+        if template is None or is_stale or defined(template.worker) is not worker:
             template = self._template(worker, options)
             if not options:
                 self._keep(template)
@@ -244,9 +263,18 @@ class Enqueuer:
         if self._refuses_other_queues and template.queue not in self._queues:
             raise self._unknown_queue(template.queue)
         limits = self._queue_limits.get(template.queue)
+        if limits is None and self._served is not None:
+            stored = self._stored_limits[template.queue] = self._served.limits_of(template.queue)
+            limits = from_stored(template.queue, stored)
         if limits:
             template.limit_by(limits)
         return template
+
+    def _has_changed(self, queue: str) -> bool:
+        """Return whether nodes have given a queue other limits since they were last asked for."""
+        if queue in self._queue_limits or self._served is None:
+            return False
+        return self._served.limits_of(queue) != self._stored_limits.get(queue, ())
 
     def _declare(self, limits: JobLimits) -> None:
         """Store, before the first job of a limit, what is not known of it. Raises StorageError."""

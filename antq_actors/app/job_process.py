@@ -26,7 +26,6 @@ from antq_actors.app.queries import id_of
 from antq_actors.app.queue_handle import QueueHandle
 from antq_actors.errors import BatchError, NotStarted, StartError
 from antq_actors.executors.process import parent_connection
-from antq_actors.flow.limits import check_limit_name
 from antq_actors.jobs import current_app, resolver
 from antq_actors.queues.messages import check_concurrency
 
@@ -407,7 +406,7 @@ class ParentLimit(LimitHandle):
     """A handle, in a job process, of a limit in the store of the parent process."""
 
     def __init__(self, name: str, call: Any) -> None:
-        self.name = check_limit_name(name, "a limit")
+        self.name = name
         self._ask = call
 
     def _do(self, verb: str, *args: Any, **given: Any) -> Any:

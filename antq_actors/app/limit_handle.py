@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from antq_actors.checks import is_utf8, short_repr, to_seconds, whole
+from antq_actors.errors import UnknownLimit
 from antq_actors.flow.limits import (
     GateKey,
     GateStatus,
@@ -38,10 +39,11 @@ class LimitHandle:
     is changed holds on every node from its next claim on, also after restarts. Without *key* it is
     for all keys; what was set for one key stays. Each method raises UnknownLimit, naming the limits
     that there are, while no node that defines this one has started and no job of it was enqueued.
+    A name that is no str is a TypeError then.
     """
 
     def __init__(self, name: str, store: StorageClient, clock: Callable[[], Instant]) -> None:
-        self.name = check_limit_name(name, "a limit")
+        self.name = name
         self._store = store
         self._clock = clock
 
@@ -131,6 +133,7 @@ class LimitHandle:
 
     def _do(self, verb: str, *args: Any, **given: Any) -> Any:
         """Do a *verb* of this handle, whose arguments were checked, in the store."""
+        check_named(self.name)
         return getattr(self, f"_{verb}")(*args, **given)
 
     def _set(self, *, key: object, **given: Any) -> None:
@@ -160,6 +163,14 @@ class LimitHandle:
 
     def _gate(self, key: object) -> GateKey | None:
         return None if key is None else gate_key(self.name, key)
+
+
+def check_named(name: object) -> None:
+    """Raise for what cannot be the name of a limit: TypeError, or UnknownLimit for any text."""
+    try:
+        check_limit_name(name, "a limit")
+    except ValueError as error:
+        raise UnknownLimit(str(error)) from None
 
 
 def checked_numbers(limit: object, per: object, burst: object, kind: object) -> dict[str, Any]:

@@ -50,8 +50,8 @@ def declare(store: StorageClient, queues: Mapping[str, QueueConfig]) -> None:
         rules.update((limit.rule.name, limit.rule) for limit in of_queue(name, queue))
     store.write(JobStore.declare_limits, list(rules.values()), replace=True)
     for name, queue in queues.items():
-        rate = _of_whole_queue(name, queue)
-        store.write(JobStore.declare_queue, name, queue.global_concurrency, rate)
+        rate, passes = _of_whole_queue(name, queue), limits.as_stored(of_queue(name, queue))
+        store.write(JobStore.declare_queue, name, queue.global_concurrency, rate, passes)
 
 
 def _rules(queues: Mapping[str, QueueConfig]) -> list[tuple[LimitRule, str]]:

@@ -92,19 +92,13 @@ def limit(
     numbers = {"limit": number, "per": per, "burst": burst, "kind": kind and kind.value}
     _refuse_stray(verb, numbers, seconds)
     with open_store(path) as app:
-        handle = app.limit(_checked(name))
+        handle = app.limit(name)
         try:
             _do(handle, verb, None if key is None else _key(key), numbers, seconds)
         except (TypeError, ValueError) as error:
             raise typer.BadParameter(str(error)) from None
     at = "" if key is None else f" at key {key}"
     output.report(printable(f"Limit {name!r}{at} {_DONE[verb]}."))
-
-
-def _checked(name: str) -> str:
-    if not name:
-        raise typer.BadParameter("a limit has a name", param_hint="NAME")
-    return name
 
 
 def _refuse_stray(verb: LimitVerb, numbers: dict[str, Any], seconds: float | None) -> None:

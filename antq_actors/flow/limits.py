@@ -68,6 +68,20 @@ class LimitRule(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rate: RateRule | None = None
 
 
+class QueueLimit(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A limit that each job of a queue passes, for processes that do not configure the queue."""
+
+    rule: LimitRule
+    key: tuple[str, ...] | None = None
+    """The arguments that are its key; None: it has none."""
+    weight: int | str = 1
+    """For how many starts a job counts: a number, or the name of an argument."""
+    is_own: bool = True
+    """Whether it is the rate limit of the queue itself, and not shared."""
+    has_function: bool = False
+    """Whether its key or weight is a function, which only the queue's configuration has."""
+
+
 def microseconds(seconds: float) -> int:
     """Return the span of a rate limit as it is stored, at least 1."""
     return max(1, round(seconds * _MICROSECONDS))

@@ -24,7 +24,7 @@ from antq_actors.flow.limit_options import (
     Weight,
     limit_rule,
 )
-from antq_actors.flow.limits import GateKey, LimitRule, check_weight, gate_id
+from antq_actors.flow.limits import GateKey, LimitRule, QueueLimit, check_weight, gate_id
 from antq_actors.jobs.state import GateRef, JobFlow, NewJob
 from antq_actors.jobs.unique import canonical
 
@@ -135,6 +135,42 @@ def queue_limits(
     """
     own = [] if rate_limit is None or is_of_whole_queue(rate_limit) else [rate_limit]
     return _grouped(f"queue {name!r}", name, own, limits)
+
+
+def as_stored(limits: Iterable[JobLimit]) -> tuple[QueueLimit, ...]:
+    """Return the limits of a queue for the store, from which other processes read them."""
+    return tuple(
+        QueueLimit(
+            rule,
+            None if key is None or callable(key) else _names(key),
+            1 if callable(weight) else weight,
+            is_own,
+            has_function=callable(key) or callable(weight),
+        )
+        for rule, key, weight, is_own in limits
+    )
+
+
+def from_stored(queue: str, stored: Iterable[QueueLimit]) -> tuple[JobLimit, ...]:
+    """Return the limits of a *queue* that this process does not configure.
+
+    Raises ConfigError where a key or a weight is a function.
+    """
+    found = []
+    for limit in stored:
+        if limit.has_function:
+            raise ConfigError(
+                f"jobs of queue {queue!r} pass the limit {limit.rule.name!r}, of which the key or"
+                " the weight is a function, and only the queue's configuration has that; give it"
+                f" to this application, too: AntQ(queues={{{queue!r}: QueueConfig(…)}})"
+            )
+        key = limit.key[0] if limit.key is not None and len(limit.key) == 1 else limit.key
+        found.append(JobLimit(limit.rule, key, limit.weight, limit.is_own))
+    return tuple(found)
+
+
+def _names(key: str | Sequence[str]) -> tuple[str, ...]:
+    return (key,) if isinstance(key, str) else tuple(key)
 
 
 def is_of_whole_queue(rate_limit: RateLimit) -> bool:

@@ -120,7 +120,6 @@ def test_an_unknown_limit_is_refused_with_those_that_there_are(antq):
         ("limit", "shipped", "pause", "--limit", 3),
         ("limit", "shipped", "pause", "--seconds", -3),
         ("limit", "shipped", "pause", "--key", "null"),
-        ("limit", "", "pause"),
     ],
 )
 def test_what_makes_no_sense_is_wrong_usage(antq, arguments):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import lmdb
 
     from antq_actors.flow.gates import Gate, Limit
-    from antq_actors.flow.limits import LimitKind
+    from antq_actors.flow.limits import LimitKind, QueueLimit
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.jobs.meta import Meta
     from antq_actors.storage.jobs.table import JobEntries
@@ -63,6 +63,10 @@ class LimitReader:
         table = GateTable(self._txn, self._tables)
         limits = sorted(table.limits().values(), key=lambda limit: limit.rule.name)
         return [info for limit in limits for info in self._infos(table, limit, now)]
+
+    def queue_passes(self, queue_name: str) -> tuple[QueueLimit, ...]:
+        """Read which limits each job of a queue passes, as the node that started last has it."""
+        return self._meta.queue_limits(queue_name).passes
 
     def gate_status(self, name: str, gate: bytes | None, now: Instant) -> GateStatus:
         """Read how a limit is doing at one gate; None: at all. Raises UnknownLimit."""

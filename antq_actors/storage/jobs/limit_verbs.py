@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from antq_actors.flow.gates import Gate
-    from antq_actors.flow.limits import GateKey, LimitKind, LimitRule
+    from antq_actors.flow.limits import GateKey, LimitKind, LimitRule, QueueLimit
     from antq_actors.jobs.instant import Instant
 
 
@@ -54,17 +54,19 @@ class LimitVerbs(JobWriter):
         queue_name: str,
         global_concurrency: int | None,
         rate: LimitRule | None,
+        passes: tuple[QueueLimit, ...] = (),
         *,
         now: Instant | None = None,
     ) -> None:
         """Store what the code says of a queue: how many of its jobs may run at once on all nodes,
-        and at which rate they may start. What was set at runtime stays beside it.
+        at which rate they may start, and which limits each of them passes. What was set at runtime
+        stays beside it.
         """
         if rate is not None:
             self.declare_limits([rate], replace=True, now=now)
         found = self._meta.queue_limits(queue_name)
         name = None if rate is None else rate.name
-        changed = replace(found, declared=global_concurrency, rate=name)
+        changed = replace(found, declared=global_concurrency, rate=name, passes=passes)
         if changed != found:
             self._meta.set_queue_limits(queue_name, changed)
             self.due.add(queue_name)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, cast
 import msgspec
 
 from antq_actors.errors import DamagedRecord
+from antq_actors.flow.limits import QueueLimit
 from antq_actors.storage.lmdb.keys import items_with, keys_with, value_of
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class QueueLimits(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """That number; None: any."""
     rate: str | None = None
     """The name of the limit that all its jobs start at the rate of."""
+    passes: tuple[QueueLimit, ...] = ()
+    """What each of its jobs passes, as the code says."""
 
     @property
     def concurrency(self) -> int | None:
