@@ -50,6 +50,12 @@ class OneWaits(ControlledJob, concurrency=Concurrency(1, key="name", max_waiting
     pass
 
 
+class InOrder(
+    ControlledJob, concurrency=Concurrency(1, key="name", order="strict"), max_attempts=2
+):
+    pass
+
+
 class OneAnHour(ControlledJob, rate_limit=RateLimit(1, LONG_AGO_SECONDS, key="name")):
     pass
 
@@ -153,6 +159,23 @@ def test_a_job_takes_the_place_of_those_that_wait_where_a_full_key_replaces(app,
     assert replaced.status is Status.CANCELLED
     assert str(newest.id) in replaced.errors[0].error
     assert [status_of(app, job) for job in (running, newest)] == [Status.RUNNING, Status.ENQUEUED]
+
+
+def fail(job):
+    raise ValueError("not yet")
+
+
+def test_a_strict_key_goes_on_when_a_job_has_ended_after_its_retries(app, jobs):
+    jobs.delay = lambda job: 0.05
+    first, second = (enqueue(jobs, InOrder, "acme") for _ in range(2))
+    jobs.begun()
+    jobs.release("acme", then=fail)
+
+    jobs.begun()
+    assert [status_of(app, job) for job in (first, second)] == [Status.RUNNING, Status.ENQUEUED]
+    jobs.release("acme")
+    jobs.begun()
+    assert [status_of(app, job) for job in (first, second)] == [Status.COMPLETED, Status.RUNNING]
 
 
 def test_no_more_wait_at_a_key_than_may(app, jobs):

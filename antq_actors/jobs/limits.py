@@ -47,7 +47,6 @@ def check_concurrency_option(value: object) -> Concurrency | None:
     Concurrency(limit=3)
     """
     if value is None or isinstance(value, Concurrency):
-        _refuse_unkept(value)
         return value
     number = whole(value)
     if number is None:
@@ -59,12 +58,6 @@ def check_concurrency_option(value: object) -> Concurrency | None:
         return Concurrency(number)
     except ValueError as error:
         raise ValueError(f"concurrency={number}: {error}") from None
-
-
-def _refuse_unkept(limit: Limit | None) -> None:
-    """Raise ValueError for a limit of which stores do not keep all yet."""
-    if isinstance(limit, Concurrency) and limit.order != "fair":
-        raise ValueError(f"{limit!r}: order='strict' is not kept to yet; leave it out")
 
 
 def check_rate_limit(value: object) -> RateLimit | None:
@@ -88,7 +81,6 @@ def check_limits(value: object) -> tuple[Limit, ...]:
             raise TypeError(
                 f"limits must have Concurrency(…) and RateLimit(…) in it, got {short_repr(limit)}"
             )
-        _refuse_unkept(limit)
         if limit.name is None:
             raise ValueError(
                 f"limits are shared by their names, and {limit!r} has none; give it one, name='…',"
