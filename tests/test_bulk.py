@@ -458,6 +458,28 @@ with AntQ({str(path)!r}, start_queues=False) as app:
         assert app.count_jobs(status="enqueued") == 4 * PAGE
 
 
+def test_two_processes_change_each_job_once(program, tmp_path):
+    path = tmp_path / "store"
+    with AntQ(path, start_queues=False) as app:
+        app.enqueue_many(Plain, ({"n": n} for n in range(4 * PAGE)))
+        other = program(
+            "-c",
+            f"""
+from antq_actors import AntQ
+with AntQ({str(path)!r}, start_queues=False) as app:
+    print("started", flush=True)
+    print(app.cancel_jobs(queue="default").changed, flush=True)
+""",
+        )
+        assert other.line() == "started"
+
+        here = app.cancel_jobs(queue="default")
+
+        assert here.changed + int(other.line()) == 4 * PAGE
+        assert app.count_jobs(status="cancelled") == 4 * PAGE
+        assert app.verify() == []
+
+
 # ---- values and twins -------------------------------------------------------------------------
 
 
