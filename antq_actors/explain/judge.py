@@ -65,6 +65,8 @@ class GateFacts(NamedTuple):
     weight: int
     before: int
     """Jobs of the queue that wait for it before this one; counted as `JobFacts.ahead` is."""
+    held_by: int = 0
+    """The job that is before this one in a strict order, and has to end first; 0: none."""
 
 
 class QueueFacts(NamedTuple):
@@ -226,6 +228,8 @@ def closings(facts: GateFacts, now: Instant) -> list[Closing]:
                 limit = replace(limit, is_paused=False, closed_until=0)
             else:
                 gate = replace(gate, is_paused=False, closed_until=0)
+    if facts.held_by:
+        found.append(Closing(reasons.HeldByOrder(facts.held_by)))
     return found
 
 

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from antq_actors import Progress, Status, explain
 from antq_actors.explain import judge, reasons, sentences
-from antq_actors.explain.judge import IsolatedRun, JobFacts, NodeFacts, QueueFacts
+from antq_actors.explain.judge import GateFacts, IsolatedRun, JobFacts, NodeFacts, QueueFacts
+from antq_actors.flow.gates import Gate, Limit
+from antq_actors.flow.limits import ConcurrencyRule, LimitRule, RateRule
 
 NOW = 1_000_000_000
 AT = datetime(1970, 1, 1, 0, 16, 40, tzinfo=UTC)
@@ -108,6 +110,124 @@ def test_a_job_is_judged_by_its_facts(job, queue, found):
     assert judged(job, queue) == found
     for reason in found:
         assert pickle.loads(pickle.dumps(reason)) == reason  # noqa: S301 - our own
+
+
+# ---- limits -----------------------------------------------------------------------------------
+
+ONE = LimitRule("pay", keyed=True, concurrency=ConcurrencyRule(1), rate=RateRule(1, 1_000_000))
+
+
+def gate(*, before=0, held_by=0, limit=None, **record):
+    """What a job knows of a gate with a concurrency of 1 and a rate of 1 a second."""
+    limit = Limit(ONE) if limit is None else limit
+    return GateFacts("pay", "eu", limit, Gate(**record), 1, before, held_by)
+
+
+SPENT = (NOW + 500_000) * 1_000
+OPENS_AT = AT + timedelta(microseconds=500_000)
+GATES = [
+    (gate(), ()),
+    (gate(limit=Limit(LimitRule("pay", keyed=True))), ()),
+    (gate(running=1, holders=[4]), (explain.KeyFull("pay", "eu", (4,), 0),)),
+    (gate(running=1, before=1_001), (explain.KeyFull("pay", "eu", (), "more than 1,000"),)),
+    (gate(full_at=SPENT), (explain.RateFull("pay", "eu", OPENS_AT),)),
+    (gate(is_paused=True), (explain.LimitPaused("pay", "eu"),)),
+    (gate(closed_until=NOW + 1), (explain.LimitPaused("pay", "eu"),)),
+    (gate(closed_until=NOW), ()),
+    (gate(limit=Limit(ONE, is_paused=True)), (explain.LimitPaused("pay", None),)),
+    (gate(limit=Limit(ONE, closed_until=NOW + 1)), (explain.LimitPaused("pay", None),)),
+    (
+        gate(limit=Limit(ONE, is_paused=True), is_paused=True),
+        (explain.LimitPaused("pay", None), explain.LimitPaused("pay", "eu")),
+    ),
+    (
+        gate(limit=Limit(ONE, closed_until=NOW), is_paused=True),
+        (explain.LimitPaused("pay", "eu"),),
+    ),
+    (gate(held_by=4), (explain.HeldByOrder(4),)),
+    (
+        gate(running=1, holders=[4], full_at=SPENT, is_paused=True, held_by=4, before=2),
+        (
+            explain.KeyFull("pay", "eu", (4,), 2),
+            explain.HeldByOrder(4),
+            explain.RateFull("pay", "eu", OPENS_AT),
+            explain.LimitPaused("pay", "eu"),
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("gate", "found"), GATES)
+def test_all_that_closes_a_gate_is_told(gate, found):
+    assert judged(job(gates=(gate,))) == found
+
+
+def test_the_gate_for_which_a_job_before_waits_is_told_once():
+    before = gate(running=1, holders=[4])
+
+    assert judged(job(gates=(before,), gates_before=(before,), ahead=1)) == (
+        explain.KeyFull("pay", "eu", (4,), 0),
+    )
+    assert judged(job(gates=(gate(),), gates_before=(before,), ahead=1)) == (
+        explain.KeyFull("pay", "eu", (4,), 0),
+        explain.Behind(1),
+    )
+
+
+def test_no_more_than_a_hundred_holders_are_named():
+    (reason,) = judged(job(gates=(gate(running=200, holders=list(range(1, 201))),)))
+
+    assert reason.holders == tuple(range(1, 101))
+
+
+def test_a_queue_is_limited_as_a_whole():
+    full = queue(FREE)._replace(running=3, concurrency=3)
+
+    assert judged(job(), full) == (explain.GlobalFull(3, 3),)
+    assert judged(job(), full._replace(running=2)) == ()
+    assert judged(job(), full._replace(concurrency=2)) == (explain.GlobalFull(3, 2),)
+    assert judged(job(), full._replace(concurrency=None, rate=gate(full_at=SPENT))) == (
+        explain.RateFull("pay", "eu", OPENS_AT),
+    )
+
+
+def test_the_text_says_when_a_pause_ends():
+    facts = job(gates=(gate(closed_until=NOW + 500_000),))
+
+    text = sentences.of_job(facts, judged(facts), NOW)
+
+    assert f"The pause of limit 'pay' ends at {OPENS_AT.isoformat()}." in text
+    for_ever = job(gates=(gate(is_paused=True),))
+    assert "ends" not in sentences.of_job(for_ever, judged(for_ever), NOW)
+
+
+def test_the_text_of_a_queue_names_the_limits_that_its_jobs_wait_for():
+    assert "jobs that wait for the limit 'pay'." in sentences.of_queue(queue(FREE), (), 3, ["pay"])
+    assert "the limits 'a', 'b'." in sentences.of_queue(queue(FREE), (), 3, ["a", "b"])
+
+
+# ---- in general -------------------------------------------------------------------------------
+
+
+def test_an_isolated_run_has_its_node_for_two_seconds():
+    until = judge.isolated_until(NOW, NOW)
+
+    assert until == NOW + 2_000_000
+    assert judge.isolated_until(NOW, until - 1) == until
+    assert judge.isolated_until(NOW, until) is None
+    assert judge.isolated_until(NOW + 1, NOW) is None
+
+
+def test_what_is_due_now_is_due():
+    assert judge.due_end(NOW) == NOW + 1
+
+
+def test_a_queue_gets_no_jobs_while_it_is_paused_or_another_job_runs_alone():
+    alone = IsolatedRun(5, NOW)
+
+    assert judge.claim_hold("mail", is_paused=False, isolated=None) is None
+    assert judge.claim_hold("mail", is_paused=True, isolated=alone) == explain.Paused("mail")
+    assert judge.claim_hold("mail", is_paused=False, isolated=alone) == explain.KeptAlone(5, AT)
 
 
 def test_what_this_process_alone_knows_is_told_to_the_judge():

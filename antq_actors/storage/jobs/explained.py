@@ -12,15 +12,17 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from antq_actors.errors import DamagedRecord, JobNotFound
+from antq_actors.explain import judge
 from antq_actors.explain.judge import GateFacts, IsolatedRun, JobFacts, due_end, isolated_until
 from antq_actors.explain.reasons import MOST_COUNTED
-from antq_actors.flow.gates import closed_by
+from antq_actors.flow import gates
 from antq_actors.flow.limits import gate_id
 from antq_actors.jobs import attempt_error
 from antq_actors.jobs.state import CLAIMABLE, Status
 from antq_actors.jobs.unique import canonical
 from antq_actors.storage.format import display
 from antq_actors.storage.jobs.gates import GateTable
+from antq_actors.storage.jobs.limited_jobs import chain_ids
 from antq_actors.storage.jobs.table import places_of
 from antq_actors.storage.lmdb import keys
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     import lmdb
 
-    from antq_actors.flow.gates import Gate
+    from antq_actors.flow.gates import Gate, Limit
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry, GateRef, JobSpec, JobState
     from antq_actors.storage.jobs.meta import Meta
@@ -181,7 +183,7 @@ class ExplainReader:
         before = 0
         facts = _room_of(state, passed)
         if facts is not None:
-            if closed_by(facts.limit, facts.gate, now, facts.weight) is not None:
+            if judge.closings(facts, now):
                 return facts.before
             head = _head_of(facts.gate, state.queue_name)
             is_counted = head not in (0, id_) and self._is_in_lane(head)
@@ -198,7 +200,7 @@ class ExplainReader:
         with suppress(DamagedRecord):
             record = self._jobs.record(id_)
             limited = None if record is None else record.state.limited
-            return limited is not None and limited.gate is None
+            return limited is not None and limited.ticket is not None
         return False
 
     def _lanes_ahead(
@@ -255,8 +257,20 @@ class ExplainReader:
             name = "" if limit is None else limit.rule.name
             key = _key_value(ref, name, spec)
             before = self._before(id_, state, ref.gate, gate)
-            found[ref.gate] = GateFacts(name, key, limit, gate, ref.weight, before)
+            held_by = self._held_by(id_, state, ref.gate, limit, gate)
+            found[ref.gate] = GateFacts(name, key, limit, gate, ref.weight, before, held_by)
         return found
+
+    def _held_by(
+        self, id_: int, state: JobState, key: bytes, limit: Limit | None, gate: Gate
+    ) -> int:
+        """Read the job that holds up another one in the strict order of a gate; 0: none does."""
+        in_chains = state.limited is not None and key in state.limited.chains
+        if not in_chains or not gates.is_strict(limit):
+            return 0
+        count = gates.concurrency_of(limit, gate) or 1
+        first = chain_ids(self._txn, self._tables.index, key, count)
+        return 0 if id_ in first else next(iter(first), 0)
 
     def _gates_before(
         self, id_: int, state: JobState, passed: Mapping[bytes, GateFacts], now: Instant
