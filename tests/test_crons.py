@@ -158,6 +158,22 @@ def test_a_wrong_entry_is_refused_when_its_worker_is_defined(cron, error, said):
         worker(cron=cron)(lambda: None)
 
 
+@pytest.mark.parametrize(
+    ("cron", "error", "said"),
+    [
+        (Cron(NEVER, max_attempts=0), ValueError, "max_attempts"),
+        (Every(60, queue=7), TypeError, "queue"),
+        (Cron(NEVER), TypeError, "region"),
+        (Cron(NEVER, args={"regoin": "eu"}), TypeError, "regoin"),
+    ],
+)
+def test_a_job_that_could_not_be_made_is_refused_when_its_worker_is_defined(cron, error, said):
+    with pytest.raises(error, match=said):
+
+        @worker(cron=cron)
+        def sync(region): ...
+
+
 def test_two_entries_of_one_name_do_not_start(tmp_path):
     class One(Worker, cron=Cron(NEVER, name="crons:same")):
         def perform(self, job): ...

@@ -150,6 +150,8 @@ class FunctionWorker(Generic[C, P, R]):
         refuse_unperformable(function, f"function {function.__qualname__}")
         self._function = function
         self._keywords = FunctionKeywords(function)
+        if self.antq_cron is not None:
+            self._keywords.check(self.antq_cron.args)
         self.antq_job: JobParameter | None = self._keywords.job
         """The parameter that is given the job; None: none is."""
         self.antq_options: Options = worker_options(given, Options(), owner=owner)

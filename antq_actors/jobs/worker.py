@@ -9,7 +9,7 @@ from antq_actors.checks import exact_str, example_repr, is_utf8, short_repr
 from antq_actors.errors import CronError
 from antq_actors.jobs import current_app, limits, worker_registry
 from antq_actors.jobs.new_job import build
-from antq_actors.jobs.options import Options, worker_options
+from antq_actors.jobs.options import Options, job_options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
 
 if TYPE_CHECKING:
@@ -229,6 +229,7 @@ def check_cron(cron: object, owner: str) -> Cron | Every | None:
         )
     if cron.worker is not None:
         raise CronError(f"cron of {owner} is for this worker: leave its worker= out")
+    job_options(cron.options, Options(), owner=owner)
     return cron
 
 

@@ -82,6 +82,17 @@ def test_a_damaged_row_stands_in_the_way_of_no_other_and_can_be_deleted(env, sto
     assert store.findings() == []
 
 
+def test_code_that_declares_an_entry_mends_it(env, store, has):
+    env.write(lambda txn: txn.put(b"hourly", b"\xff", db=env.tables.further(txn, "crons")))
+    has(lambda writer: writer.add_node(7))
+
+    assert env.read(lambda txn: crons.find_taken(JobReader(txn, env.tables), ["hourly"])) == []
+    has(crons.declare, [an_entry()], node=7, now=0, changes=True)
+
+    assert has(cron_turns.fire, now=HOUR).fired == 1
+    assert store.findings() == []
+
+
 def test_what_is_changed_on_disk_is_enqueued_by_nobody(env, store, has):
     def change(writer):
         row = writer.crons.get("hourly")

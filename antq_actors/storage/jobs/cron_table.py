@@ -79,6 +79,11 @@ class CronRow(msgspec.Struct, frozen=True, array_like=True):
     """Since when it is known that no node declares it."""
 
     @property
+    def is_of_runtime(self) -> bool:
+        """Whether it was made at runtime, and its bytes on disk are not damaged."""
+        return self.is_runtime and bool(self.definition)
+
+    @property
     def due_at(self) -> Instant | None:
         """When it is to fire next; None: it is paused, cannot go on, or nothing comes any more."""
         if self.paused or self.error is not None or self.dormant_since is not None:

@@ -54,7 +54,7 @@ class ListedCron(NamedTuple):
 def find_taken(reader: JobReader, names: Collection[str]) -> list[str]:
     """Read which of these *names*, of code, are those of entries that were made at runtime."""
     rows = [(name, reader.crons.get(name)) for name in names]
-    return [name for name, row in rows if row is not None and row.is_runtime]
+    return [name for name, row in rows if row is not None and row.is_of_runtime]
 
 
 def declare(
@@ -72,7 +72,7 @@ def declare(
     """
     for each in declarations:
         table, old = store.crons, store.crons.get(each.name)
-        if old is not None and old.is_runtime:
+        if old is not None and old.is_of_runtime:
             raise taken(each.name)
         row = old
         if row is None or changes:
@@ -115,14 +115,21 @@ def _declared(
         spec,
         new.job.keys,
     )
-    if old is not None and old.digest == new.digest:
+    if old is not None and old.digest == new.digest and old.error is None:
         if _is_same(store, old, definition):
             return old
         return replace(old, definition=store.crons.sealed(definition))
     sealed, next_at = store.crons.sealed(definition), new.entry.next_after(now)
     if old is None:
         return CronRow(sealed, new.digest, is_runtime, next_at)
-    return replace(old, definition=sealed, digest=new.digest, next_at=next_at, error=None)
+    return replace(
+        old,
+        definition=sealed,
+        digest=new.digest,
+        is_runtime=is_runtime,
+        next_at=next_at,
+        error=None,
+    )
 
 
 def _is_same(store: JobStore, old: CronRow, definition: CronDefinition) -> bool:
