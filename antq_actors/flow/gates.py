@@ -97,9 +97,14 @@ class Limit(msgspec.Struct, array_like=True):
     is_paused: bool = False
 
 
-def copy_of(limit: Limit) -> Limit:
-    """Return a limit that can be changed without changing this one."""
-    return Limit(limit.rule, limit.numbers, limit.closed_until, limit.is_paused)
+def copy_of(limit: Limit, rule: LimitRule | None = None) -> Limit:
+    """Return a limit that can be changed without changing this one, perhaps with another rule."""
+    return Limit(rule or limit.rule, limit.numbers, limit.closed_until, limit.is_paused)
+
+
+def has_settings(of: Limit | Gate) -> bool:
+    """Return whether anything was set of a limit or a gate at runtime."""
+    return of.is_paused or bool(of.closed_until) or of.numbers != NO_NUMBERS
 
 
 def waiting_in(gate: Gate) -> int:

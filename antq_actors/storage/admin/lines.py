@@ -32,11 +32,12 @@ from antq_actors.storage.format.pickled import converted
 from antq_actors.storage.format.records import ImportedJob
 from antq_actors.storage.format.values import MSGPACK, PICKLED, encode_args
 from antq_actors.storage.jobs.cron_table import CronDefinition, CronRow
+from antq_actors.storage.jobs.gates import is_gate
 
 if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
 
-_LARGEST_NUMBER: Final = 2**62
+LARGEST_NUMBER: Final = 2**62
 """Of an id or a count: there is room for as many again."""
 _LONGEST_DIGEST_BYTES: Final = 64
 """In bytes."""
@@ -73,8 +74,8 @@ class JobLine(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_def
     unique: tuple[str, ...] | None = None
     unique_statuses: tuple[Status, ...] = ()
     unique_digest: bytes | None = None
-    gates: tuple[tuple[bytes, int], ...] = ()
-    """Of the limits that it passes, with its weight in each."""
+    gates: tuple[GateRef, ...] = ()
+    """Of the limits that it passes, with its weight in each, and its key as people read it."""
     cron: str | None = None
     scheduled_for: datetime | None = None
     errors: tuple[_Error, ...] = ()
@@ -137,7 +138,7 @@ def job_line(job: StoredJob) -> JobLine:
         unique=spec.unique,
         unique_statuses=spec.unique_statuses,
         unique_digest=spec.unique_digest,
-        gates=tuple((each.gate, each.weight) for each in flow.gates),
+        gates=flow.gates,
         cron=flow.cron,
         scheduled_for=_moment(flow.scheduled_for),
         errors=tuple(
@@ -198,7 +199,7 @@ def _flow(found: JobLine) -> JobFlow | None:
     if not found.gates and found.cron is None:
         return None
     return JobFlow(
-        gates=tuple(GateRef(*each) for each in found.gates),
+        gates=found.gates,
         cron=found.cron,
         scheduled_for=None if found.scheduled_for is None else _instant(found.scheduled_for),
     )
@@ -222,12 +223,15 @@ def _check(found: JobLine) -> None:
     if min(found.id - 1, *counts) < 0:
         raise ValueError("id is at least 1, attempts, interruptions and error_count at least 0")
     attempts = (error.attempt for error in found.errors)
-    if max(found.id, found.max_attempts, *counts, *map(abs, attempts)) > _LARGEST_NUMBER:
-        raise ValueError(f"ids and counts are at most {_LARGEST_NUMBER}")
+    if max(found.id, found.max_attempts, *counts, *map(abs, attempts)) > LARGEST_NUMBER:
+        raise ValueError(f"ids and counts are at most {LARGEST_NUMBER}")
     if [found.args, found.typed_args, found.pickled_args].count(None) != 2:  # noqa: PLR2004 - of three
         raise ValueError("it needs either args or pickled_args or typed_args")
     if found.timeout is not None and not found.timeout > 0:
         raise ValueError("timeout is more than 0")
+    weights = [ref.weight for ref in found.gates if is_gate(ref.gate)]
+    if len(weights) < len(found.gates) or not all(0 < each < LARGEST_NUMBER for each in weights):
+        raise ValueError("gates are named by 24 bytes each, and weigh at least 1")
     if len(found.unique_digest or b"") > _LONGEST_DIGEST_BYTES:
         raise ValueError(f"unique_digest has at most {_LONGEST_DIGEST_BYTES} bytes")
 

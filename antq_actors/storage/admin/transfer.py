@@ -1,6 +1,7 @@
 """Jobs as lines of JSON: to read, to filter, to carry to another store.
 
     {"antq_export":1}
+    {"antq_limit":"account","numbers":[3,null,null,null],…}
     {"id":17,"worker":"shop.mail:SendPromotion","queue":"mail","status":"failed","args":{…},…}
     {"antq_cron":"nightly","next_at":"…","job":{…},…}
 
@@ -21,6 +22,7 @@ from antq_actors.checks import short_repr
 from antq_actors.errors import AntqError, BatchError, StorageError
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant
+from antq_actors.storage.admin.limit_lines import import_limit, limit_lines
 from antq_actors.storage.admin.lines import (
     cron_in,
     cron_line,
@@ -66,9 +68,11 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 def export_jobs(store: StorageClient, filter_: Filter) -> Iterator[bytes]:
     """Yield the lines of an export as JSON: a head, then the jobs read from the store, by id.
 
-    Behind all jobs come the periodic entries.
+    Before all jobs come the limits, and behind them the periodic entries.
     """
     yield _encode(_Head(VERSION))
+    for line in limit_lines(store) if filter_ == Filter() else ():
+        yield _encode(line)
     for job in store.pages(filter_):
         yield _encode(job_line(job))
     for listed in crons.list_all(store) if filter_ == Filter() else ():
@@ -118,6 +122,8 @@ class _Intake:
         self.duplicates = 0
 
     def take_line(self, line: str | bytes, now: Instant) -> None:
+        if import_limit(self._store, line):
+            return
         cron = cron_in(line)
         if cron is None:
             self.take(imported_job(decode_line(line), now))

@@ -44,6 +44,11 @@ def limit_digest(name: str) -> bytes:
     return gate_id(name, None)[:LIMIT_BYTES]
 
 
+def is_gate(key: bytes) -> bool:
+    """Return whether these bytes may be the key of a gate."""
+    return len(key) == LIMIT_BYTES + len(NO_KEY)
+
+
 class GateTable:
     """Reads and writes gates in one transaction; without :meth:`flush` nothing is written."""
 

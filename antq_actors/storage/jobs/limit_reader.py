@@ -103,6 +103,24 @@ class LimitReader:
         texts = sorted(text for text in found if text is not None)
         return [text for text in texts if after is None or text > after][:limit]
 
+    def limits_set(self) -> list[tuple[Limit, list[tuple[bytes, Gate]]]]:
+        """Read the limits that are in use, or of which anything was set at runtime.
+
+        With each come those of its gates of which anything was set.
+        """
+        table = GateTable(self._txn, self._tables)
+        found = []
+        for digest, limit in sorted(table.limits().items()):
+            of_limit = [(key, table.gate(key, 0)) for key in table.keys_of(digest)]
+            if of_limit or gates.has_settings(limit):
+                found.append((limit, [each for each in of_limit if gates.has_settings(each[1])]))
+        return found
+
+    def global_concurrencies_set(self) -> dict[str, int | None]:
+        """Read the numbers of queues' jobs that may run at once, where they were set."""
+        found = {name: self._meta.queue_limits(name) for name in self._meta.limited()}
+        return {name: limits.number for name, limits in found.items() if limits.is_set}
+
     def _infos(self, table: GateTable, limit: Limit, now: Instant) -> Iterator[LimitInfo]:
         rule, anywhere = limit.rule, gates.Gate()
         found = [table.gate(key, now) for key in table.keys_of(limit_digest(rule.name))]

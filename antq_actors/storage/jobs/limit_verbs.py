@@ -138,6 +138,28 @@ class LimitVerbs(JobWriter):
             each.is_paused, each.closed_until = False, 0
         self._apply(found, key, now)
 
+    def import_limit(self, limit: Limit, gates_set: Sequence[tuple[bytes, Gate]]) -> None:
+        """Store a limit that another store exported, and what was set for keys of it.
+
+        What this store knows of it already stays.
+        """
+        table, now = self.limited.table, instant.now()
+        digest = limit_digest(limit.rule.name)
+        known = table.limit(digest)
+        if known is not None:
+            limit = known if gates.has_settings(known) else gates.copy_of(limit, known.rule)
+        for key, given in gates_set:
+            gate = table.gate(key, now)
+            if not gates.has_settings(gate):
+                gate.key, gate.numbers = given.key, given.numbers
+                gate.closed_until, gate.is_paused = given.closed_until, given.is_paused
+        self._put_limit(digest, limit, now)
+
+    def import_queue_limit(self, queue_name: str, n: int | None) -> None:
+        """Store how many jobs of a queue may run at once, as set elsewhere, unless it is set."""
+        if not self._meta.queue_limits(queue_name).is_set:
+            self.set_global_concurrency(queue_name, n)
+
     def _gate_of(self, key: GateKey, now: Instant) -> Gate:
         gate = self.limited.table.gate(key.gate, now)
         gate.key = key.text
