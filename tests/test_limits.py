@@ -470,6 +470,16 @@ def test_what_makes_no_sense_is_refused(app, verb, error, text):
         verb(app.limit(Both.antq_name))
 
 
+def test_a_limit_without_key_has_nothing_to_change_at_a_key(app):
+    limit = app.limit("unused")
+
+    for verb in (lambda: limit.set(limit=5, key="acme"), lambda: limit.pause("acme")):
+        with pytest.raises(ValueError, match=r"'unused' has no key.*'acme'"):
+            verb()
+    assert limit.status("acme") == GateStatus(0, 0, (), None)
+    assert limit.keys() == []
+
+
 @pytest.mark.parametrize(
     ("name", "error"),
     [(5, TypeError), (None, TypeError), ("", UnknownLimit), (chr(0xDCFF), UnknownLimit)],

@@ -63,7 +63,8 @@ class LimitHandle:
 
         With *per* or *burst* it is about the rate; else *kind* says which is meant,
         ``"concurrency"`` or ``"rate"``, where the limit has both. Lowering stops no running job.
-        Raises TypeError and ValueError for numbers that make no sense, and if none is given.
+        Raises TypeError and ValueError for numbers that make no sense, if none is given, and for a
+        key of a limit that has none.
         """
         checked_numbers(limit, per, burst, kind)
         self._do("set", limit=limit, per=per, burst=burst, key=key, kind=kind)

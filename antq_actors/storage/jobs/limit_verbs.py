@@ -96,7 +96,7 @@ class LimitVerbs(JobWriter):
         """
         found = known_limit(self.limited.table, name)
         kind = _kind(found, kind, limit, per, burst)
-        gate = None if key is None else self._gate_of(key, now)
+        gate = None if key is None else self._gate_of(found, key, now)
         old = found.numbers if gate is None else gate.numbers
         if kind == "concurrency":
             numbers = replace(old, concurrency=limit)
@@ -120,7 +120,7 @@ class LimitVerbs(JobWriter):
         Raises UnknownLimit.
         """
         found = known_limit(self.limited.table, name)
-        closed: Gate | Limit = found if key is None else self._gate_of(key, now)
+        closed: Gate | Limit = found if key is None else self._gate_of(found, key, now)
         closed.is_paused = until is None
         closed.closed_until = until or 0
         self._apply(found, key, now)
@@ -131,7 +131,7 @@ class LimitVerbs(JobWriter):
         Raises UnknownLimit.
         """
         found = known_limit(self.limited.table, name)
-        ends: list[Gate | Limit] = [found] if key is None else [self._gate_of(key, now)]
+        ends: list[Gate | Limit] = [found] if key is None else [self._gate_of(found, key, now)]
         if key is None and not found.rule.keyed:
             ends.append(self.limited.table.gate(gate_id(name, None), now))
         for each in ends:
@@ -160,7 +160,12 @@ class LimitVerbs(JobWriter):
         if not self._meta.queue_limits(queue_name).is_set:
             self.set_global_concurrency(queue_name, n)
 
-    def _gate_of(self, key: GateKey, now: Instant) -> Gate:
+    def _gate_of(self, limit: Limit, key: GateKey, now: Instant) -> Gate:
+        if not limit.rule.keyed:
+            raise LimitValueError(
+                f"the limit {key.name!r} has no key, so there is nothing to change at"
+                f" {key.text!r}; leave key out"
+            )
         gate = self.limited.table.gate(key.gate, now)
         gate.key = key.text
         return gate
@@ -168,7 +173,7 @@ class LimitVerbs(JobWriter):
     def _set_numbers(
         self, found: Limit, key: GateKey | None, numbers: Numbers, now: Instant
     ) -> None:
-        gate = gates.Gate() if key is None else self._gate_of(key, now)
+        gate = gates.Gate() if key is None else self._gate_of(found, key, now)
         limit = gates.copy_of(found)
         if key is None:
             limit.numbers = numbers
