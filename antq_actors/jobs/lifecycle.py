@@ -214,7 +214,8 @@ def run_now(state: JobState, *, now: Instant) -> JobState:
     Raises NotRetryable for a job that does not wait for its time.
     """
     _refuse_unless_claimable(state, "can be made due")
-    if state.status is Status.ENQUEUED or (state.scheduled_at or 0) <= now:
+    due = state.scheduled_at
+    if state.status is Status.ENQUEUED or (due is not None and due <= now):
         return state
     return replace(state, scheduled_at=now, updated_at=now)
 

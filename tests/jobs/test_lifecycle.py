@@ -253,6 +253,19 @@ def test_a_job_that_is_run_now_is_due_and_else_as_it_was(job):
 @pytest.mark.parametrize("job", [a_waiting_job(), a_waiting_job(due=LATER), a_retrying_job()])
 def test_a_job_that_is_due_is_not_changed_by_running_it_now(job):
     assert lifecycle.run_now(job, now=10 * LATER) is job
+    assert lifecycle.run_now(job, now=job.scheduled_at) is job
+
+
+def test_an_enqueued_job_is_not_changed_by_running_it_before_it_was_enqueued():
+    job = a_waiting_job()
+
+    assert lifecycle.run_now(job, now=NOW - 5) is job
+
+
+def test_a_scheduled_job_that_has_lost_its_time_is_due_now():
+    job = replace(a_waiting_job(due=LATER), scheduled_at=None)
+
+    assert lifecycle.run_now(job, now=NOW).scheduled_at == NOW
 
 
 @pytest.mark.parametrize(
@@ -271,13 +284,22 @@ def test_a_rescheduled_job_is_due_then_and_keeps_its_attempts(job, status, due):
     assert lifecycle.claim(after, node=7, now=due).attempts == job.attempts + 1
 
 
-@pytest.mark.parametrize("change", [lifecycle.run_now, partial(lifecycle.reschedule, due=LATER)])
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lifecycle.run_now, "can be made due"),
+        (partial(lifecycle.reschedule, due=LATER), "can be rescheduled"),
+    ],
+)
 @pytest.mark.parametrize("status", [Status.RUNNING, Status.SUSPENDED, *sorted(ENDED)])
-def test_a_job_that_waits_for_no_time_and_no_turn_cannot_be_made_due(change, status):
-    with pytest.raises(NotRetryable, match=f"only scheduled, .* this one is {status}") as refused:
+def test_a_job_that_waits_for_no_time_and_no_turn_cannot_be_made_due(change, what, status):
+    with pytest.raises(NotRetryable) as refused:
         change(replace(a_waiting_job(), status=status), now=NOW)
 
     assert refused.value.status is status
+    assert str(refused.value) == (
+        f"only scheduled, retrying and enqueued jobs {what}; this one is {status}"
+    )
 
 
 def test_a_job_that_is_retried_later_is_scheduled_with_all_its_attempts():
