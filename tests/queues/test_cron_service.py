@@ -137,6 +137,20 @@ def test_catching_up_is_limited_and_says_what_was_left_out(here, caplog):
     assert "max_missed=100" in caplog.text
 
 
+def test_very_many_instants_are_caught_up_in_several_transactions(here):
+    entry = an_entry(Every(1, missed="all", max_missed=1_200, overlap="allow"))
+    node = here.store.open_node(["default"])
+    here.store.write(crons.declare, [entry], node=node, now=here.clock.now, changes=True)
+    here.clock.advance(1_300)
+
+    turns = [here.store.write(cron_turns.fire, now=here.clock.now) for _ in range(4)]
+    here.store.close_node(node)
+
+    assert [turn.fired for turn in turns] == [500, 500, 200, 0]
+    assert here.instants() == list(range(-1_199, 1))
+    assert here.row().missed == 100
+
+
 def test_many_entries_fire_in_one_turn_after_another(here):
     service = here.node(*(an_entry(name=f"entry-{number}") for number in range(250)))
 

@@ -86,6 +86,11 @@ def _fire_due(store: JobStore, name: str, row: CronRow, now: Instant, warnings: 
         return 0
     if firing.warning is not None:
         warnings.append(firing.warning)
+    if entry.overlap == "allow" and len(firing.instants) > MOST_INSERTED:
+        # The rest is due in the next turn. Not where a turn looks at the last job: the rest would
+        # meet those of this one.
+        now_due, rest = firing.instants[:MOST_INSERTED], firing.instants[MOST_INSERTED:]
+        firing = firing._replace(instants=now_due, next_at=rest[0])
     return _fire(store, name, row, firing, entry=entry, now=now)
 
 
