@@ -205,6 +205,19 @@ def test_of_several_limits_the_workers_own_is_closed_or_that_which_is_named(stor
     assert claim(store, NOW + 20 * SECOND) == [job.id, 4, 2]
 
 
+def test_the_rate_of_a_queue_may_be_what_is_named(store):
+    rule = LimitRule("mail", keyed=False, rate=RateRule(100, SECOND, 100))
+    store.declare_queue("mail", None, rule, now=NOW)
+    insert(store)
+    insert(store)
+    (job,) = store.claim(limit=1, now=NOW)
+    turn_away(store, job, limit="mail")
+
+    found = store.work("mail", [], node=1, limit=9, now=NOW)
+    assert (found.jobs, found.next_due) == ([], NOW + 10 * SECOND)
+    assert claim(store, NOW + 10 * SECOND) == [1, 2]
+
+
 def test_an_unknown_limit_is_a_failed_attempt_that_names_it(store):
     insert(store, ("account", 1))
     (job,) = store.claim(limit=1, now=NOW)

@@ -310,6 +310,18 @@ def test_a_damaged_gate_is_found_and_counted_anew(store, garbage):
     assert ids(store.claim(limit=9)) == [2]
 
 
+def test_a_damaged_limit_is_found_and_closes_nothing_until_it_is_declared(store):
+    for _ in range(3):
+        insert(store, ("account", 7))
+    put(store, "limits", gate("account")[:8], b"\xff garbage")
+    assert any("limits:" in finding for finding in store.findings())
+
+    declare(store, account=1)
+
+    assert store.findings() == []
+    assert ids(store.claim(limit=9)) == [1]
+
+
 def test_a_damaged_job_in_front_of_a_limit_keeps_nobody_from_it(store):
     for _ in range(2):
         insert(store, ("account", 7))

@@ -1,11 +1,14 @@
 """Jobs whose limits have a rate, and queues that are limited as a whole, by verbs alone."""
 
+from random import Random
+
 import pytest
 from msgspec.structs import replace
 from support.stored_jobs import Store, a_new_job
 
 from antq_actors.flow.limits import LimitRule, RateRule
 from antq_actors.jobs.outcome import Completed, Failed
+from antq_actors.jobs.state import Status
 from antq_actors.storage.format.records import Settlement
 
 SECOND = 1_000_000
@@ -116,6 +119,32 @@ def test_weights_count(store):
     assert claim(store) == (1, NOW + 5 * SECOND)
     assert claim(store, NOW + 5 * SECOND)[0] == 1
     assert claim(store, NOW + 5 * SECOND) == (0, NOW + 10 * SECOND)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_in_no_span_start_more_than_the_limit_and_burst_less_one(store, seed):
+    random = Random(seed)  # noqa: S311 - no secret
+    rate = RateRule(7, SECOND, burst=3)
+    store.declare_limits([LimitRule("seven", keyed=True, rate=rate)], replace=True, now=NOW)
+    for key in "ab":
+        insert(store, ("seven", key), count=25, max_attempts=3)
+    now, starts, found = NOW, {"a": [], "b": []}, None
+
+    while store.count() > store.counts("mail")[Status.COMPLETED]:
+        found = store.work("mail", [], node=1, limit=random.choice([1, 3, 50]), now=now)
+        for job in found.jobs:
+            (ref,) = job.spec.flow.gates
+            starts[ref.text].append(job.state.started_at)
+            store.end(job, random.choice([Completed(), Failed("no", None, 0.0)]), now=now)
+        if store.counts("mail")[Status.FAILED]:
+            store.prune(finished_before=now + 1, limit=99)
+        step = random.choice([0, 1, SECOND // 100, SECOND // 3])
+        now = max(now + step, found.next_due or 0) if random.random() < 0.5 else now + step
+
+    for times in starts.values():
+        assert len(times) >= 25
+        for at in times:
+            assert sum(at <= each < at + SECOND for each in times) <= 7 + 3 - 1
 
 
 # ---- a queue as a whole ------------------------------------------------------------------------

@@ -305,6 +305,14 @@ def verify_gates(txn: lmdb.Transaction, tables: Tables, tally: Tally) -> Iterato
         except DAMAGES as error:
             yield f"gates: the record of {key.hex()} is damaged: {error}"
             found[key] = Gate()
+    for digest, stored in items_with(txn, tables.further(txn, "limits"), b""):
+        try:
+            _decode_limit(stored)
+        except DAMAGES as error:
+            yield (
+                f"limits: the record of {digest.hex()} is damaged, and closes nothing until a node"
+                f" that defines it starts: {error}"
+            )
     for key in sorted({*found, *tally.keys()}):
         yield from tally.findings(key, found.get(key, Gate()))
     expected = {
@@ -317,14 +325,3 @@ def verify_gates(txn: lmdb.Transaction, tables: Tables, tally: Tally) -> Iterato
     for each in sorted(expected ^ stored_openings):
         what = "is missing" if each in expected else "belongs to no gate"
         yield f"openings: {each!r} {what}"
-
-
-def damaged_gates(txn: lmdb.Transaction, tables: Tables) -> list[bytes]:
-    """Return the keys of gates whose records cannot be read."""
-    found = []
-    for key, stored in items_with(txn, tables.further(txn, "gates"), b""):
-        try:
-            _decode_gate(stored)
-        except DAMAGES:
-            found.append(key)
-    return found
