@@ -12,7 +12,7 @@ from antq_actors.jobs.outcome import Completed, Failed, GivenBack, Snoozed
 from antq_actors.jobs.state import ENDED, Status
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs.gates import GateTable
-from antq_actors.storage.jobs.limited_jobs import chain_ids
+from antq_actors.storage.jobs.strict_order import chain_ids
 from antq_actors.storage.lmdb.open_stores import open_environment
 
 LIMITS = {

@@ -22,7 +22,7 @@ from antq_actors.jobs.state import CLAIMABLE, Status
 from antq_actors.jobs.unique import canonical
 from antq_actors.storage.format import display
 from antq_actors.storage.jobs.gates import GateTable
-from antq_actors.storage.jobs.limited_jobs import chain_ids
+from antq_actors.storage.jobs.strict_order import chain_ids
 from antq_actors.storage.jobs.table import places_of
 from antq_actors.storage.lmdb import keys
 

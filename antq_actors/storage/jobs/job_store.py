@@ -21,7 +21,6 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
-from msgspec.structs import replace
 
 from antq_actors.errors import StorageError
 from antq_actors.explain import judge
@@ -30,10 +29,9 @@ from antq_actors.jobs.outcome import COMPLETED, Completed
 from antq_actors.jobs.state import CLAIMABLE, WAITING, JobState, Status, StoredJob
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, NodeGone
-from antq_actors.storage.jobs import meta
+from antq_actors.storage.jobs import limited_jobs, meta
 from antq_actors.storage.jobs.bulk import BulkWriter
-from antq_actors.storage.jobs.gates import NO_KEY
-from antq_actors.storage.jobs.limit_verbs import LimitVerbs
+from antq_actors.storage.jobs.limited_claims import LimitedClaims
 from antq_actors.storage.jobs.meta import NO_LIMITS
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.table import Places, add_row, places_of
@@ -48,7 +46,6 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry, JobSpec, NewJob
     from antq_actors.storage.format.records import ImportedJob, Settlement
-    from antq_actors.storage.jobs.meta import QueueLimits
     from antq_actors.storage.lmdb.environment import Environment
     from antq_actors.storage.lmdb.keys import Tables
 
@@ -77,7 +74,7 @@ def write(env: Environment, verb: Callable[[JobStore], T]) -> T:
     return result
 
 
-class JobStore(BulkWriter, LimitVerbs):
+class JobStore(BulkWriter, LimitedClaims):
     """Changes the jobs of a store, one by one and in bulk, in one LMDB write transaction."""
 
     # ---- jobs come in ---------------------------------------------------------------------
@@ -145,7 +142,7 @@ class JobStore(BulkWriter, LimitVerbs):
         self._next_id = id_ + 1
         state, spec, _ = new
         if spec.flow is not None and spec.flow.gates:
-            spec = with_texts(new)
+            spec = limited_jobs.with_texts(new)
             state = self.limited.arrive(id_, new, state.updated_at)
         self._jobs.add(id_, state, spec, self._signer, errors)
         if state.limited is not None:
@@ -244,102 +241,6 @@ class JobStore(BulkWriter, LimitVerbs):
             if limit - len(claimed) == free - len(due) and (next_due is None or next_due > now):
                 return claimed, next_due
 
-    def _claim_within(
-        self,
-        limits: QueueLimits,
-        bulk: BulkUpdate,
-        queue_name: str,
-        *,
-        node: int,
-        limit: int,
-        now: Instant,
-    ) -> tuple[list[StoredJob], Instant | None]:
-        """Do what :meth:`_claim` does, for no more jobs than the *limits* of the queue let run."""
-        most, opens_at = limit, None
-        if limits.concurrency is not None:
-            running = self._jobs.count(keys.lane(_RUNNING, queue_name))
-            most = min(most, judge.places_left(limits.concurrency, running))
-        if limits.rate is not None:
-            left, opens_at = self.rate_left(limits.rate, now)
-            most = min(most, left)
-        claim = self._claim_limited if limits.has_jobs else self._claim
-        jobs, next_due = claim(bulk, queue_name, node=node, limit=most, now=now)
-        if limits.rate is not None and jobs:
-            left, opens_at = self.count_starts(limits.rate, len(jobs), now)
-        if len(jobs) < most or most == limit:
-            return jobs, next_due
-        if limits.rate is None or left:
-            return jobs, None  # the end of a job opens it
-        if opens_at is None or self._jobs.count(keys.lane(_ENQUEUED, queue_name)):
-            return jobs, opens_at
-        return jobs, None if next_due is None else max(next_due, opens_at)
-
-    def _claim_limited(
-        self, bulk: BulkUpdate, queue_name: str, *, node: int, limit: int, now: Instant
-    ) -> tuple[list[StoredJob], Instant | None]:
-        """Do what :meth:`_claim` does for a queue that has jobs with limits, or had some.
-
-        Those in front of their limits are claimed one by one, in one order with the others. It
-        looks at no more than some jobs that cannot run; then it is to be asked again at once.
-        """
-        claimed: list[StoredJob] = []
-        looks = limit + MOST_LOOKS
-        was_due = queue_name in self.due
-        if limit:
-            self.limited.open_due(queue_name, now, looks)
-        while limit > len(claimed) and looks > 0:
-            free = limit - len(claimed)
-            first = next(iter(self.limited.first_heads(queue_name, 1)), None)
-            due, _ = self._due(bulk.index, queue_name, limit=free, now=now, before=first)
-            if due:
-                looks -= len(due)
-                look_at = self._take_due(bulk, claimed, due, node, now)
-            elif first is not None:
-                looks, look_at = self._claim_heads(
-                    claimed, queue_name, node=node, limit=limit, looks=looks, now=now
-                )
-            else:
-                break
-            if look_at is not None:
-                return claimed, look_at
-        if not was_due:
-            self.due.discard(queue_name)  # it was asked just now, and has been told all of it
-        _, next_due = self._due(bulk.index, queue_name, limit=0, now=now)
-        times = (next_due, self.limited.next_opening(queue_name, now), None if looks else now)
-        return claimed, min((each for each in times if each is not None), default=None)
-
-    def _claim_heads(
-        self,
-        claimed: list[StoredJob],
-        queue_name: str,
-        *,
-        node: int,
-        limit: int,
-        looks: int,
-        now: Instant,
-    ) -> tuple[int, Instant | None]:
-        """Claim jobs that are in front of their limits, as long as no other one is before them.
-
-        Return what is left of its *looks*, and when to claim again as :meth:`_claim_one` does.
-        """
-        lane, limited = keys.lane(_ENQUEUED, queue_name), self.limited
-        plain = next(iter(self._jobs.head(lane, 1)), None)
-        while limit > len(claimed) and looks > 0:
-            heads = limited.first_heads(queue_name, min(limit - len(claimed), looks))
-            for head in heads:
-                order, next_id, id_ = keys.split_ticket_key(head)
-                if plain is not None and plain < keys.work_key(lane, order, next_id):
-                    return looks, None
-                if limited.lead is not None and limited.lead < order:
-                    break
-                looks -= 1
-                look_at = self._claim_one(claimed, id_, node, now)
-                if look_at is not None:
-                    return looks, look_at
-            if not heads:
-                break
-        return looks, None
-
     def _take_due(
         self,
         bulk: BulkUpdate,
@@ -417,8 +318,6 @@ class JobStore(BulkWriter, LimitVerbs):
         return found, next_due
 
 
-MOST_LOOKS: Final = 64
-"""Jobs that cannot run, of those that a claim looks at."""
 _ID: Final = itemgetter(0)
 _ENQUEUED: Final = Status.ENQUEUED
 _RUNNING: Final = Status.RUNNING
@@ -440,16 +339,6 @@ def _ids_ahead(index: lmdb.Cursor[bytes], end: bytes, limit: int) -> list[bytes]
     if found and found[-1] >= end:
         del found[bisect_left(found, end) :]
     return list(map(keys.id_part, found))
-
-
-def with_texts(new: NewJob) -> JobSpec:
-    """Return the spec of a new job, whose gates have the texts of their keys."""
-    spec, flow = new.spec, new.spec.flow
-    if flow is None or all(ref.text or ref.gate.endswith(NO_KEY) for ref in flow.gates):
-        return spec
-    texts = {key.gate: key.text for key in new.keys if not key.gate.endswith(NO_KEY)}
-    refs = tuple(replace(ref, text=texts.get(ref.gate)) for ref in flow.gates)
-    return replace(spec, flow=replace(flow, gates=refs))
 
 
 def _claimed(state: JobState, *, node: int, now: Instant) -> JobState | None:

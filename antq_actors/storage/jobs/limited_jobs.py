@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from contextlib import suppress
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
@@ -24,8 +23,8 @@ from antq_actors.flow import gates
 from antq_actors.jobs import instant, lifecycle
 from antq_actors.jobs.state import ENDED, GateRef, Limited, Status
 from antq_actors.storage.format import encoding
-from antq_actors.storage.jobs.gates import GateTable, Tally, in_order
-from antq_actors.storage.jobs.table import chain_places
+from antq_actors.storage.jobs.gates import NO_KEY, GateTable, Tally, in_order
+from antq_actors.storage.jobs.strict_order import StrictOrder
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.keys import first_keys, keys_with
 
@@ -33,11 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     import lmdb
-    from lmdb import _Database
 
     from antq_actors.flow.gates import Gate, Room
     from antq_actors.jobs.instant import Instant
-    from antq_actors.jobs.state import ErrorEntry, JobState, NewJob
+    from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, NewJob
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.jobs.meta import Meta
     from antq_actors.storage.jobs.table import JobEntries
@@ -71,10 +69,14 @@ def _has_begun(state: JobState) -> bool:
     return state.limited is not None and state.limited.has_begun
 
 
-def chain_ids(txn: lmdb.Transaction, index: _Database, gate: bytes, limit: int) -> list[int]:
-    """Read the ids of the first jobs in the strict order of a gate."""
-    found = islice(keys_with(txn, index, keys.chain_prefix(gate)), limit)
-    return list(map(keys.id_at_end, found))
+def with_texts(new: NewJob) -> JobSpec:
+    """Return the spec of a new job, whose gates have the texts of their keys."""
+    spec, flow = new.spec, new.spec.flow
+    if flow is None or all(ref.text or ref.gate.endswith(NO_KEY) for ref in flow.gates):
+        return spec
+    texts = {key.gate: key.text for key in new.keys if not key.gate.endswith(NO_KEY)}
+    refs = tuple(replace(ref, text=texts.get(ref.gate)) for ref in flow.gates)
+    return replace(spec, flow=replace(flow, gates=refs))
 
 
 class LimitedJobs:
@@ -118,6 +120,7 @@ class LimitedJobs:
         """The order of the best job that came to the front since the first ones were read."""
         self.table = GateTable(txn, tables)
         self._gates = self.table.found
+        self.order = StrictOrder(txn, tables, self.table, self._touched)
 
     # ---- a job comes, changes, goes -------------------------------------------------------------
 
@@ -128,7 +131,7 @@ class LimitedJobs:
         refs = () if new.spec.flow is None else new.spec.flow.gates
         state = replace(state, limited=NOWHERE)
         if state.status not in ENDED:
-            state = self._join_chains(id_, state, refs)
+            state = self.order.join(id_, state, refs)
         if state.status is not _ENQUEUED:
             return state
         for ref in refs:
@@ -192,7 +195,7 @@ class LimitedJobs:
         """Write a job's new state, as :meth:`JobEntries.move` does, and what follows for others."""
         refs = self.refs(id_, record)
         self._leave(id_, record.state, refs, now)
-        state = self._in_chains(id_, record.state, state, refs)
+        state = self.order.change(id_, record.state, state, refs)
         if state.status is _ENQUEUED:
             came_back = record.state.status is _RUNNING or _has_begun(state)
             for ref in refs if record.state.status in ENDED else ():
@@ -226,7 +229,7 @@ class LimitedJobs:
     def remove(self, id_: int, record: JobRecord, *, now: Instant) -> None:
         """Delete a job, as :meth:`JobEntries.remove` does, and let others come to the front."""
         self._leave(id_, record.state, self.refs(id_, record), now)
-        self.leave_chains(id_, record.state)
+        self.order.leave(id_, record.state)
         self._jobs.remove(id_, record)
         self.promote(now)
 
@@ -476,65 +479,7 @@ class LimitedJobs:
             return closed
         if state.limited is None or ref.gate not in state.limited.chains:
             return None
-        if not gates.is_strict(limit):
-            return None
-        first = chain_ids(self._txn, self._index, ref.gate, gates.concurrency_of(limit, gate) or 1)
-        return None if id_ in first else gates.Closed("order")
-
-    # ---- the strict order of a key --------------------------------------------------------------
-
-    def _join_chains(self, id_: int, state: JobState, refs: Iterable[GateRef]) -> JobState:
-        """Return the state of a job that gets a place in the order of each strict limit it has."""
-        old = state.limited or NOWHERE
-        strict = tuple(ref.gate for ref in refs if gates.is_strict(self.table.limit(ref.gate)))
-        if not strict:
-            return state
-        limited = replace(old, chains=strict, has_begun=bool(old.chains))
-        for place in chain_places(id_, state, limited):
-            self._txn.put(place, b"", db=self._index)
-        self._touched += strict
-        return replace(state, limited=limited)
-
-    def _in_chains(
-        self,
-        id_: int,
-        before: JobState,
-        after: JobState,
-        refs: Iterable[GateRef],
-    ) -> JobState:
-        """Return the new state of a job with its places in strict orders, which are written.
-
-        They are before all others once it has begun, and are given up at its end; but where a
-        limit halts on a failure, that of a failed job is kept.
-        """
-        limited = before.limited or NOWHERE
-        if before.status in ENDED and after.status not in ENDED:
-            self.leave_chains(id_, before)
-            return self._join_chains(id_, after, refs)
-        if not limited.chains:
-            return after
-        if after.status is _RUNNING and not limited.has_begun:
-            self.leave_chains(id_, before)
-            after = replace(after, limited=replace(limited, has_begun=True))
-            for place in chain_places(id_, after, after.limited or NOWHERE):
-                self._txn.put(place, b"", db=self._index)
-        elif after.status in ENDED:
-            halted: tuple[bytes, ...] = ()
-            if after.status is Status.FAILED:
-                halted = tuple(
-                    gate for gate in limited.chains if gates.halts(self.table.limit(gate))
-                )
-            left = tuple(gate for gate in limited.chains if gate not in halted)
-            self.leave_chains(id_, replace(before, limited=replace(limited, chains=left)))
-            after = replace(after, limited=replace(limited, chains=halted))
-        return after
-
-    def leave_chains(self, id_: int, state: JobState) -> None:
-        """Delete the places of a job in strict orders; call :meth:`promote` then."""
-        if state.limited is not None and state.limited.chains:
-            for place in chain_places(id_, state, state.limited):
-                self._txn.delete(place, db=self._index)
-            self._touched += state.limited.chains
+        return None if self.order.is_first(id_, ref.gate, gate) else gates.Closed("order")
 
     def promote(self, now: Instant) -> None:
         """Let the next jobs come to the front of gates where places have become free."""

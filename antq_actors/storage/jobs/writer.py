@@ -197,7 +197,7 @@ class JobWriter(JobReader):
             if ended_at is not None and ended_at < finished_before:
                 self._jobs.remove(id_, record, is_in_row=False)
                 if record.state.limited is not None and record.state.limited.chains:
-                    self.limited.leave_chains(id_, record.state)
+                    self.limited.order.leave(id_, record.state)
                     self.limited.promote(instant.now())
         except DamagedRecord as damage:
             self._jobs.remove(id_, self._mark_damaged(id_, str(damage), 0))
