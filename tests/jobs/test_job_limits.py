@@ -2,6 +2,7 @@
 
 import threading
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,9 +10,15 @@ from hypothesis import strategies as st
 from antq_actors import Worker, worker
 from antq_actors.errors import ConfigError
 from antq_actors.flow.limit_options import Concurrency, RateLimit
-from antq_actors.flow.limits import GateKey, gate_id
+from antq_actors.flow.limits import GateKey, QueueLimit, gate_id
 from antq_actors.jobs import instant, limits
-from antq_actors.jobs.limits import job_limits, key_text, queue_limits
+from antq_actors.jobs.limits import (
+    as_stored,
+    from_stored,
+    job_limits,
+    key_text,
+    queue_limits,
+)
 from antq_actors.jobs.new_job import JobTemplate
 from antq_actors.jobs.options import Options, worker_options
 from antq_actors.jobs.state import GateRef
@@ -140,6 +147,49 @@ def test_limits_of_a_queue_stand_before_and_among_those_of_a_worker():
     passed = job_limits(of_worker, of_queue)
 
     assert [rule.name for rule in passed.rules] == ["mail", "Mail", "alpha", "middle", "zeta"]
+
+
+NAMES = st.lists(st.sampled_from("abcdef"), unique=True)
+
+
+@given(NAMES, NAMES, NAMES, NAMES)
+def test_all_jobs_pass_shared_limits_in_one_order(of_one, of_other, of_queue, of_other_queue):
+    passed = []
+    for shared, queue in ((of_one, of_queue), (of_other, of_other_queue)):
+        given_limits = [Concurrency(1, name=name) for name in shared]
+        of_worker = options(concurrency=1, limits=given_limits).limits_of("Mail")
+        in_queue = queue_limits("mail", None, [Concurrency(1, name=name) for name in queue])
+        names = [rule.name for rule in job_limits(of_worker, in_queue).rules]
+        assert sorted(names) == sorted({"Mail", *shared, *queue})
+        passed.append(names)
+
+    both = set(passed[0]) & set(passed[1])
+    assert [name for name in passed[0] if name in both] == [
+        name for name in passed[1] if name in both
+    ]
+
+
+@given(
+    key=st.none() | st.sampled_from(["a", ("a", "b")]),
+    weight=st.integers(1, 3) | st.just("size"),
+    is_shared=st.booleans(),
+)
+def test_the_limits_of_a_queue_are_read_as_they_were_stored(key, weight, is_shared):
+    limit = RateLimit(5, 1, key=key, weight=weight, burst=3, name="s" if is_shared else None)
+    of_queue = queue_limits("mail", None if is_shared else limit, [limit] if is_shared else [])
+
+    stored = msgspec.msgpack.encode(as_stored(of_queue))
+    read = from_stored("mail", msgspec.msgpack.decode(stored, type=tuple[QueueLimit, ...]))
+
+    assert read == of_queue
+
+
+@pytest.mark.parametrize("given_function", [{"key": len}, {"weight": len}])
+def test_a_function_of_a_queue_cannot_be_read_from_the_store(given_function):
+    of_queue = queue_limits("mail", RateLimit(5, 1, **given_function), ())
+
+    with pytest.raises(ConfigError, match=r"queue 'mail'.*limit 'mail'.*a function"):
+        from_stored("mail", as_stored(of_queue))
 
 
 def test_the_rate_of_a_queue_as_a_whole_is_no_gate_of_its_jobs():

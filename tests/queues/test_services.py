@@ -226,6 +226,19 @@ def test_a_node_has_one_number_until_it_closes_and_a_new_one_afterwards(store):
     assert store.dead_nodes() == []
 
 
+def test_a_node_stores_what_it_declares_once_and_before_it_has_a_number(store):
+    declared = []
+    node = QueueNode(store, ["default"], declare=lambda: declared.append(store.node_infos()))
+
+    first = node.number()
+    node.lost(first)
+    second = node.number()
+
+    assert first != second
+    assert declared == [[]]
+    node.close()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_a_killed_process_is_a_dead_node(store, clock, start, program):
     code = (
