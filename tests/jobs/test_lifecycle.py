@@ -302,6 +302,26 @@ def test_a_job_that_waits_for_no_time_and_no_turn_cannot_be_made_due(change, wha
     )
 
 
+@pytest.mark.parametrize("job", [a_waiting_job(due=LATER), a_retrying_job()])
+def test_a_due_job_that_has_to_wait_for_a_limit_is_enqueued_and_else_as_it_was(job):
+    assert lifecycle.come_due(job, now=NOW + 5) == replace(
+        job, status=Status.ENQUEUED, updated_at=NOW + 5
+    )
+
+
+@pytest.mark.parametrize("job", [a_waiting_job(), a_waiting_job(due=LATER), a_retrying_job()])
+def test_a_job_that_a_newer_one_replaces_is_cancelled_and_its_error_names_that(job):
+    after, error = lifecycle.replaced(job, 4711, "account", now=NOW + 5)
+
+    assert after == replace(lifecycle.cancel(job, now=NOW + 5), errors=job.errors + 1)
+    assert error == lifecycle.ErrorEntry(
+        job.attempts,
+        "replaced by job 4711, which came while the limit 'account' was full",
+        None,
+        NOW + 5,
+    )
+
+
 def test_a_job_that_is_retried_later_is_scheduled_with_all_its_attempts():
     failed = lifecycle.settle(a_running_job(), Failed("no"), now=NOW)[0]
 
