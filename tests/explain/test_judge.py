@@ -191,6 +191,24 @@ def test_a_queue_is_limited_as_a_whole():
     )
 
 
+def test_a_paused_queue_tells_of_its_rate_as_well():
+    spent = queue(FREE, is_paused=True)._replace(rate=gate(full_at=SPENT))
+
+    assert judged(job(), spent) == (
+        explain.Paused("mail"),
+        explain.RateFull("pay", "eu", OPENS_AT),
+    )
+
+
+def test_a_heavy_job_waits_where_a_light_one_would_not():
+    rule = LimitRule("pay", keyed=True, rate=RateRule(2, 1_000_000, burst=2))
+    light = gate(limit=Limit(rule), full_at=NOW * 1_000 + 500_000_000)
+
+    assert judge.closings(light, NOW) == []
+    (closing,) = judge.closings(light._replace(weight=2), NOW)
+    assert closing == (explain.RateFull("pay", "eu", OPENS_AT), NOW + 500_000)
+
+
 def test_the_text_says_when_a_pause_ends():
     facts = job(gates=(gate(closed_until=NOW + 500_000),))
 
@@ -312,6 +330,24 @@ def test_the_text_of_a_queue_says_who_runs_it():
 
     assert "3 jobs could begin now" in text
     assert "node 1 (runs 0 of 2), node 2" in text
+
+
+def test_a_retry_without_an_error_has_an_empty_one():
+    assert judged(job(Status.RETRYING, scheduled_at=NOW + 1))[0].error == ""
+
+
+@pytest.mark.parametrize(
+    ("total", "counted", "found"),
+    [
+        (3, [(1, 2), (2, 2)], [1, 2]),
+        (1_000, [(1_000, 1_000)], [1_000]),
+        (2_500, [(1_000, 1_200), (1_001, 2_000)], [1_000, 1_500]),
+        (1_100, [(1_001, 1_050)], [1_050]),
+        (1_500, [(1_001, None)], [1_500]),
+    ],
+)
+def test_what_was_not_counted_to_the_end_is_the_rest(total, counted, found):
+    assert judge.split_running(total, counted) == found
 
 
 # ---- properties -----------------------------------------------------------------------------
