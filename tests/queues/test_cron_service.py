@@ -345,6 +345,23 @@ def test_a_service_that_is_killed_loses_no_instant(here):
     assert here.instants() == [-3 * HOUR, -2 * HOUR, -HOUR, 0]
 
 
+def test_a_node_that_was_declared_dead_declares_its_entries_anew(here):
+    node = QueueNode(here.store, ["default"])
+    declared = CronDeclarations([an_entry(worker="shop:Old")])
+    service = here.start(CronService, here.store, node, declared, here.config, here.clock)
+    call(service, Fire())
+    here.node(an_entry(worker="shop:New"))
+
+    number = node.number()
+    here.store.write(JobStore.remove_node, number)
+    node.lost(number)
+
+    assert here.after(service, HOUR) == 1
+    assert declared.node > number
+    # It started before the other one, which says what the jobs are.
+    assert [job.spec.worker for job in here.jobs()] == ["shop:New"]
+
+
 # ---- entries that cannot go on ------------------------------------------------------------------
 
 
