@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from antq_actors.flow.limit_options import limit_rule
-from antq_actors.jobs import limits
+from antq_actors.jobs import declared_limits, limits
 from antq_actors.storage.jobs.job_store import JobStore
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def check(queues: Mapping[str, QueueConfig]) -> None:
     for rule, owner in _rules(queues):
         other, its_owner = known.setdefault(rule.name, (rule, owner))
         if other != rule:
-            raise limits.two_rules(rule, owner, other, its_owner)
-        limits.refuse_other(rule, owner)
+            raise declared_limits.two_rules(rule, owner, other, its_owner)
+        declared_limits.refuse_other(rule, owner)
 
 
 def declare(store: StorageClient, queues: Mapping[str, QueueConfig]) -> None:
@@ -45,7 +45,7 @@ def declare(store: StorageClient, queues: Mapping[str, QueueConfig]) -> None:
 
     Of a queue also that it has none. Raises StorageError.
     """
-    rules = {rule.name: rule for rule in limits.declared_rules()}
+    rules = {rule.name: rule for rule in declared_limits.declared_rules()}
     for name, queue in queues.items():
         rules.update((limit.rule.name, limit.rule) for limit in of_queue(name, queue))
     store.write(JobStore.declare_limits, list(rules.values()), replace=True)

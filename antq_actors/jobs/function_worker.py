@@ -28,7 +28,7 @@ from typing import (
 )
 
 from antq_actors.checks import example_repr, short_repr
-from antq_actors.jobs import current_app, limits, worker_registry
+from antq_actors.jobs import current_app, declared_limits, limits, worker_registry
 from antq_actors.jobs.function_parameters import FunctionKeywords
 from antq_actors.jobs.new_job import build
 from antq_actors.jobs.options import JOB_OPTIONS, Options, job_options, worker_options
@@ -341,7 +341,9 @@ def worker(function: Any = None, /, **options: Unpack[WorkerOptions]) -> Any:
 def _define(function: Callable[C, R], options: Mapping[str, Any]) -> FunctionWorker[C, C, R]:
     made: FunctionWorker[C, C, R] = FunctionWorker(function, options)
     origin = worker_registry.origin_of_function(function)
-    with limits.declared(made.antq_name, made.antq_options.limits_of(made.antq_name), origin):
+    with declared_limits.declared(
+        made.antq_name, made.antq_options.limits_of(made.antq_name), origin
+    ):
         worker_registry.register(made, origin)
     return made
 

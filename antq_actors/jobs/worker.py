@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar, Unpack
 
 from antq_actors.checks import exact_str, example_repr, is_utf8, short_repr
 from antq_actors.errors import CronError
-from antq_actors.jobs import current_app, limits, worker_registry
+from antq_actors.jobs import current_app, declared_limits, worker_registry
 from antq_actors.jobs.new_job import build
 from antq_actors.jobs.options import Options, job_options, worker_options
 from antq_actors.jobs.retry_delay import delay_after
@@ -86,7 +86,9 @@ class Worker:
         if made_before is not None:
             origin = worker_registry.origin_before(made_before, cls, origin)
         cls.antq_name = name or made_before or check_name(origin.path, owner)
-        with limits.declared(cls.antq_name, cls.antq_options.limits_of(cls.antq_name), origin):
+        with declared_limits.declared(
+            cls.antq_name, cls.antq_options.limits_of(cls.antq_name), origin
+        ):
             worker_registry.register(cls, origin)
 
     @classmethod

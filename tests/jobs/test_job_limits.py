@@ -11,7 +11,7 @@ from antq_actors import Worker, worker
 from antq_actors.errors import ConfigError
 from antq_actors.flow.limit_options import Concurrency, RateLimit
 from antq_actors.flow.limits import GateKey, QueueLimit, gate_id
-from antq_actors.jobs import instant, limits
+from antq_actors.jobs import declared_limits, instant, limits
 from antq_actors.jobs.limits import (
     as_stored,
     from_stored,
@@ -311,6 +311,15 @@ def test_a_key_that_is_text_is_shown_as_it_is(text):
     assert key_text(text).encode() == text.encode("utf-8", "backslashreplace")
 
 
+class Unshowable:
+    def __repr__(self):
+        raise RuntimeError("not shown")
+
+
+def test_a_key_that_cannot_be_shown_is_a_key_all_the_same():
+    assert key_text(Unshowable()) == "a Unshowable"
+
+
 def test_a_long_key_is_shown_in_part():
     assert len(key_text(list(range(1000)))) == 201
 
@@ -383,7 +392,7 @@ def test_a_worker_that_is_defined_again_may_have_other_numbers():
         class Again(Worker, name="again", limits=[RateLimit(n, 1, name="defined again")]):
             pass
 
-    (rule,) = (rule for rule in limits.declared_rules() if rule.name == "defined again")
+    (rule,) = (rule for rule in declared_limits.declared_rules() if rule.name == "defined again")
     assert rule.rate.limit == 3
 
 
@@ -402,7 +411,7 @@ def test_a_worker_of_a_function_that_has_returned_is_in_nobodys_way():
     other_defines(2)
     defines(3)
 
-    (rule,) = (rule for rule in limits.declared_rules() if rule.name == "of functions")
+    (rule,) = (rule for rule in declared_limits.declared_rules() if rule.name == "of functions")
     assert rule.rate.limit == 3
 
 
@@ -412,4 +421,4 @@ def test_a_queue_that_contradicts_a_worker_is_refused():
 
     (limit,) = queue_limits("mail", None, [Concurrency(4, name="contradicted")])
     with pytest.raises(ConfigError, match="4 at once for queue mail, and 3 at once for worker"):
-        limits.refuse_other(limit.rule, "queue mail")
+        declared_limits.refuse_other(limit.rule, "queue mail")
