@@ -109,6 +109,15 @@ def test_what_is_changed_on_disk_is_enqueued_by_nobody(env, store, has):
     assert "damaged" in turn.warnings[0]
 
 
+def test_the_size_of_what_is_stored_counts_entries_as_well(env, has):
+    used, _ = env.sizes()
+
+    for number in range(100):
+        has(set_entry, name=f"entry-{number}")
+
+    assert env.sizes()[0] > used + 2 * 100 * 100
+
+
 # ---- exports and keys ---------------------------------------------------------------------------
 
 

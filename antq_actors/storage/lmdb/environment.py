@@ -457,23 +457,29 @@ class Environment:
         only one transaction at a time to open any.
         """
         try:
-            with self._write_lock:
-                self._check()
-                for name in FURTHER_TABLES:
-                    self._env.open_db(name.encode(), create=False)
+            self._open_further()
             with self._map_lock, self._env.begin() as txn:
                 return work(txn)
         except lmdb.Error as error:
             raise storage_error(error, self.path) from error
 
+    def _open_further(self) -> None:
+        """Open the further tables, for a transaction beside which others run."""
+        with self._write_lock:
+            self._check()
+            for name in FURTHER_TABLES:
+                self._env.open_db(name.encode(), create=False)
+
     def sizes(self) -> tuple[int, int]:
         """Return the bytes of the data file that hold something, and up to where any may."""
+        self._open_further()
         with self._map_lock:
             self._check()
             with self._query_lock, self._env.begin() as txn:
                 tables = [
                     self._env.stat(),
                     *(txn.stat(getattr(self.tables, name)) for name in TABLE_NAMES),
+                    *(txn.stat(self.tables.further(txn, name)) for name in FURTHER_TABLES),
                 ]
                 end = self._env.info()["last_pgno"] + 1
         used = _META_PAGES + sum(
