@@ -27,8 +27,8 @@ Action: TypeAlias = Annotated[
 Given: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[START END | EXPRESSION]",
-        help="Of backfill: two times. Of set: a cron expression, or none with --every.",
+        metavar="[N | START END | EXPRESSION]",
+        help="Of next: how many. Of backfill: two times. Of set: a cron expression.",
     ),
 ]
 Count: TypeAlias = Annotated[int, typer.Option("-n", help="Of next: how many instants.")]
@@ -96,10 +96,10 @@ def cron(
         if len(values) != len(("start", "end")):
             raise typer.BadParameter("give two times", param_hint="START END")
         values = [parse_time(each, "START END") for each in values]
+    elif action == "next":
+        values = [_count(values, count)]
     elif values:
         raise typer.BadParameter(f"{action} takes nothing more", param_hint="ACTION")
-    elif action == "next":
-        values = [count]
     with open_store(path) as app:
         found = _checked(_ACTIONS[action], app.cron(name), *values)
     _write(name, action, found, as_json=as_json)
@@ -115,6 +115,19 @@ _ACTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     "delete": CronHandle.delete,
 }
 _DONE: Final = {"pause": "paused", "resume": "resumed", "delete": "deleted"}
+
+
+def _count(values: list[Any], default: int) -> int:
+    """Return how many instants ``antq cron NAME next`` shows; a number may follow it."""
+    if not values:
+        return default
+    try:
+        (number,) = map(int, values)
+    except ValueError:
+        raise typer.BadParameter(
+            f"next takes how many, not {' '.join(values)!r}", param_hint="ACTION"
+        ) from None
+    return number
 
 
 def _checked(function: Callable[..., Any], *args: Any, **options: Any) -> Any:

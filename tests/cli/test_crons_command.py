@@ -53,6 +53,7 @@ def test_the_next_instants_are_shown(antq):
 
     assert [datetime.fromisoformat(at).hour for at in found] == [3, 3, 3]
     assert len(antq("cron", "nightly", "next")[1].splitlines()) == 5
+    assert len(antq("cron", "nightly", "next", 2)[1].splitlines()) == 2
 
 
 def test_a_backfill_makes_the_jobs_of_a_time(antq, path):
@@ -82,6 +83,7 @@ def test_an_entry_is_set_and_deleted(antq):
         (("nightly", "backfill", "2026-01-02", "2026-01-01"), USAGE, "before"),
         (("nightly", "next", "-n", "-1"), USAGE, "n must be at least 0"),
         (("nightly", "pause", "now"), USAGE, "nothing more"),
+        (("nightly", "next", "many"), USAGE, "'many'"),
         (("x", "set"), USAGE, "expression or --every"),
         (("nothing",), REFUSED, "'nightly'"),
         (("nothing", "pause"), REFUSED, "'nothing'"),
