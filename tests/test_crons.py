@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from msgspec.structs import replace
 from support.apps import Plain, until
 
 from antq_actors import (
@@ -237,6 +238,9 @@ def test_entries_can_be_in_a_settings_file(tmp_path):
         ('worker = "a:b"\nexpression = "0 25 * * *"', "hour"),
         ('worker = "a:b"\nevery = "often"', "period"),
         ('worker = "a:b"\nevery = 5\ntz = "Mars/Base"', "Mars/Base"),
+        ("worker = 5\nevery = 5", "worker"),
+        ('worker = "a:b"\nevery = 5\npriority = "high"', "priority"),
+        ('worker = "a:b"\nevery = 5\nmax_attempts = 0', "max_attempts"),
     ],
 )
 def test_a_wrong_entry_of_a_settings_file_is_named(tmp_path, lines, said):
@@ -530,3 +534,19 @@ def test_a_job_process_works_on_entries_through_its_parent(run, tmp_path):
     assert len(app.list_jobs(worker=Plain)) == 2
     with pytest.raises(JobNotFound):
         app.get_job(99)
+
+
+def test_what_an_entry_said_is_still_shown_when_its_zone_is_gone(light, handle):
+    def lose_the_zone(writer):
+        row = writer.crons.get(handle.name)
+        known = writer.crons.definition(row)
+        entry = known.entry.replace(b"Europe/Berlin", b"Europe/Nowher")
+        gone = writer.crons.sealed(replace(known, entry=entry))
+        writer.crons.put(handle.name, replace(row, definition=gone), row)
+
+    handle.set(Cron(NEVER, worker=Plain, tz="Europe/Berlin"))
+    light._runtime().store.write(lose_the_zone)
+
+    info = handle.info()
+    assert (info.expression, info.tz, info.paused) == (NEVER, "Europe/Nowher", True)
+    assert "Europe/Nowher" in info.error

@@ -16,10 +16,17 @@ from antq_actors.app.crons import check_crons
 from antq_actors.checks import LONGEST_SECONDS, did_you_mean, real, short_repr, to_seconds, whole
 from antq_actors.errors import ConfigError
 from antq_actors.flow.cron import Cron, Every
+from antq_actors.flow.cron_options import JOB_OPTIONS
 from antq_actors.flow.limit_options import Concurrency, RateLimit
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs.limits import check_limits, check_rate_limit
-from antq_actors.jobs.options import LONGEST_TIMEOUT_SECONDS, check_executor, check_queue_name
+from antq_actors.jobs.options import (
+    LONGEST_TIMEOUT_SECONDS,
+    Options,
+    check_executor,
+    check_queue_name,
+    job_options,
+)
 from antq_actors.queues.messages import check_concurrency, check_global_concurrency
 
 if TYPE_CHECKING:
@@ -184,8 +191,12 @@ def _toml_cron(name: str, table: object) -> Entry:
         raise ConfigError(f"{where} needs either an expression or every, seconds")
     if "worker" not in settings:
         raise ConfigError(f'{where} needs a worker, such as worker = "shop.reports:Nightly"')
+    if not isinstance(settings["worker"], str):
+        raise WrongSetting(f"{where}: worker is its name, got {short_repr(settings['worker'])}")
     when = settings.pop(given[0])
+    options: dict[str, Any] = {each: settings[each] for each in JOB_OPTIONS if each in settings}
     try:
+        job_options(options, Options(), owner="a periodic job")
         return (Cron if given == ["expression"] else Every)(when, **{"name": name, **settings})
     except TypeError as error:
         raise WrongSetting(f"{where}: {error}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
@@ -11,7 +12,7 @@ from antq_actors.app.crons import check_entry
 from antq_actors.app.queries import for_display
 from antq_actors.checks import exact_str, short_repr, whole
 from antq_actors.errors import CronError
-from antq_actors.flow.cron import decode_entry
+from antq_actors.flow.cron import decode_entry, read_stored
 from antq_actors.introspection import explain_fields
 from antq_actors.jobs import instant
 from antq_actors.jobs.worker import in_thread
@@ -82,6 +83,9 @@ def _info(store: StorageClient, listed: ListedCron) -> CronInfo:
             entry = decode_entry(definition.entry)
         except CronError as refused:
             error = error or str(refused)
+            with suppress(CronError):
+                stored = read_stored(definition.entry)
+                expression, tz = stored.expression, stored.tz
         else:
             expression, description, tz = entry.expression, entry.description, entry.tz
     return CronInfo(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 
+from antq_actors.errors import CronError
 from antq_actors.flow.cron_expression import REBOOT, read_expression
 from antq_actors.flow.cron_options import (
     SECOND,
@@ -341,15 +342,21 @@ class Every(CronEntry):
 
 
 def read_stored(data: bytes) -> StoredEntry:
-    """Return what is stored of an entry, also of one that makes no sense here."""
-    return msgspec.msgpack.decode(data, type=StoredEntry)
+    """Return what is stored of an entry, also of one that makes no sense here.
+
+    Raises CronError for bytes that are no entry.
+    """
+    try:
+        return msgspec.msgpack.decode(data, type=StoredEntry)
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise CronError(f"what is stored is no periodic entry: {error}") from error
 
 
 def decode_entry(data: bytes) -> Cron | Every:
     """Return the entry of which *data* is stored, without its worker, arguments and options.
 
-    Raises CronError for a time zone that is gone, which it names, and for an expression that
-    cannot be read any more.
+    Raises CronError for a time zone that is gone, which it names, for an expression that cannot be
+    read any more, and for bytes that are no entry.
     """
     stored = read_stored(data)
     common: dict[str, Any] = {
@@ -362,7 +369,10 @@ def decode_entry(data: bytes) -> Cron | Every:
     }
     if not stored.period:
         return Cron(stored.expression, **common)
-    anchor = _EPOCH + timedelta(microseconds=stored.anchor) if stored.anchor else None
+    try:
+        anchor = _EPOCH + timedelta(microseconds=stored.anchor) if stored.anchor else None
+    except OverflowError:
+        raise CronError(f"anchor is in no year from 1 to 9999: {stored.anchor}") from None
     return Every(stored.period / SECOND, anchor=anchor, **common)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from antq_actors.checks import did_you_mean, exact_str, is_utf8, short_repr, to_seconds, whole
@@ -21,6 +21,9 @@ LONGEST_NAME_BYTES: Final = 400
 
 SECOND: Final = 1_000_000
 """Microseconds in a second."""
+
+_MOST_MADE_UP_FOR: Final = 1_000_000
+"""Most jobs that one turn makes up for: they are stored in one transaction."""
 
 JOB_OPTIONS: Final = ("queue", "max_attempts", "timeout", "unique", "priority")
 """The options of each job, which are checked where the worker is known."""
@@ -70,7 +73,10 @@ def checked_options(  # noqa: PLR0917 - the arguments that Cron and Every share,
         "max_missed": _check_max_missed(max_missed),
         "overlap": _check_choice(overlap, "overlap", get_args(Overlap)),
         "jitter": _check_seconds(jitter, "jitter"),
-        "options": dict(job_options),
+        "options": {
+            option: value.total_seconds() if isinstance(value, timedelta) else value
+            for option, value in job_options.items()
+        },
     }
 
 
@@ -164,6 +170,8 @@ def _check_max_missed(value: object) -> int:
         raise CronError(
             f"max_missed must be 1 or more, got {number}; missed='skip' makes up for none"
         )
+    if number > _MOST_MADE_UP_FOR:
+        raise CronError(f"max_missed must be at most {_MOST_MADE_UP_FOR:,}, got {number}")
     return number
 
 

@@ -4,10 +4,12 @@ import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice
 
+import msgspec
 import pytest
 from cronsim import CronSim
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from antq_actors import JobOptions
 from antq_actors.errors import ConfigError, CronError
@@ -242,6 +244,7 @@ def test_reboot_names_no_instant():
         ({"grace": -1}, CronError, "grace"),
         ({"grace": "60"}, TypeError, "grace"),
         ({"max_missed": 0}, CronError, "max_missed"),
+        ({"max_missed": 10**30}, CronError, "max_missed"),
         ({"max_missed": 1.5}, TypeError, "max_missed"),
         ({"jitter": float("inf")}, CronError, "jitter"),
         ({"name": ""}, CronError, "name"),
@@ -335,6 +338,20 @@ def test_a_zone_that_is_gone_is_named_and_what_is_stored_can_be_read():
     assert read_stored(data).expression == "0 3 * * *"
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00",
+        Every(60).encode()[:-1],
+        msgspec.msgpack.encode(structs.replace(Every(60).stored(), anchor=2**62)),
+    ],
+)
+def test_bytes_that_are_no_entry_are_an_error_of_its_own(data):
+    with pytest.raises(CronError):
+        decode_entry(data)
+
+
 # ---- all of them --------------------------------------------------------------------------------
 
 EXPRESSIONS = [
@@ -383,3 +400,7 @@ def test_two_spans_count_as_much_as_both_together(entry, start, first, second):
     assert entry.count_between(start, middle) + entry.count_between(
         middle, end
     ) == entry.count_between(start, end)
+
+
+def test_a_timeout_of_its_jobs_is_the_same_in_seconds_or_as_a_duration():
+    assert Cron("0 3 * * *", timeout=timedelta(minutes=1)) == Cron("0 3 * * *", timeout=60)

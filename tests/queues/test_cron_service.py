@@ -402,6 +402,14 @@ def test_a_damaged_entry_is_paused_alone(here):
     assert "damaged" in here.row().error
 
 
+def test_what_is_stored_as_an_entry_and_is_none_is_paused_alone(here):
+    service = here.node(an_entry(), an_entry(name="other"))
+    change(here.store, NAME, entry=b"\x00")
+
+    assert here.after(service, HOUR) == 1
+    assert "no periodic entry" in here.row().error
+
+
 def test_a_store_that_refuses_is_tried_again(here, monkeypatch, caplog):
     service = here.node(an_entry())
     call(service, Fire())

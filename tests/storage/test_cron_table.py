@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from support.apps import Plain
 from support.stored_jobs import a_new_job
 
-from antq_actors import AntQ, Cron, Every, maintenance
+from antq_actors import AntQ, BatchError, Cron, Every, maintenance
 from antq_actors.storage.jobs import cron_turns, crons, job_store
 from antq_actors.storage.jobs.crons import CronDeclaration
 from antq_actors.storage.jobs.reader import JobReader
@@ -154,6 +154,29 @@ def test_entries_are_exported_and_imported_with_their_pauses(source, tmp_path):
 def replaced(info):
     """What of an entry does not depend on which nodes run."""
     return dataclasses.replace(info, declared_by=())
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("entry", "AAAA", "no periodic entry"),
+        ("entry", "", "no periodic entry"),
+        ("missed", -1, "missed and skipped"),
+        ("skipped", 2**70, "missed and skipped"),
+        ("last_job", 2**70, "last_job"),
+        ("last_job", -1, "last_job"),
+    ],
+)
+def test_a_line_that_no_entry_can_be_made_of_is_refused(source, tmp_path, key, value, said):
+    lines = [json.loads(line) for line in source.export_jobs()]
+    lines[-1][key] = value
+
+    with AntQ(tmp_path / "target") as target:
+        with pytest.raises(BatchError, match=said):
+            target.import_jobs(map(json.dumps, lines))
+
+        assert target.verify() == []
+        assert "weekly" not in [info.name for info in target.crons()]
 
 
 def test_an_export_with_a_filter_has_jobs_alone(source):

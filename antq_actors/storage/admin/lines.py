@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from antq_actors.checks import is_utf8
+from antq_actors.flow.cron import read_stored
 from antq_actors.flow.cron_options import check_entry_name
 from antq_actors.flow.limits import GateKey
 from antq_actors.jobs import instant, lifecycle
@@ -283,6 +284,11 @@ def imported_cron(
 ) -> tuple[CronDefinition, CronRow]:
     """Return the entry that a line describes. Raises ValueError, TypeError, MsgspecError."""
     check_entry_name(found.antq_cron)
+    read_stored(found.entry)
+    if not 0 <= min(counts := (found.missed, found.skipped)) <= max(counts) <= LARGEST_NUMBER:
+        raise ValueError(f"missed and skipped are from 0 to {LARGEST_NUMBER}")
+    if found.last_job is not None and not 1 <= found.last_job <= LARGEST_NUMBER:
+        raise ValueError(f"last_job is the id of a job, from 1 to {LARGEST_NUMBER}")
     state, spec = imported_job(found.job, now).new[:2]
     definition = CronDefinition(
         found.entry, state.queue_name, state.priority, state.max_attempts, spec, found.keys
