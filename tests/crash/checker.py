@@ -54,6 +54,10 @@ class Final(NamedTuple):
     """Errors that have another type than their exception had."""
     unkept: int = 0
     """How many errors were counted and not kept."""
+    cron: str | None = None
+    """The periodic entry that enqueued it."""
+    instant: float | None = None
+    """For which it did so, in seconds since the epoch."""
 
     @classmethod
     def of(cls, job: Job) -> "Final":
@@ -87,6 +91,8 @@ class Final(NamedTuple):
                 if each.error_type != type_of(each.error)
             ),
             unkept,
+            job.cron,
+            job.scheduled_for and job.scheduled_for.timestamp(),
         )
 
 
@@ -212,7 +218,7 @@ def recoveries(
 ) -> list[Recovery]:
     """Return how long each execution cut short by a death had to wait for the next one."""
     found = []
-    nodes = _lives(rows, _all_deaths(rows, deaths))
+    nodes = lives(rows, deaths)
     starts = [row.time for row in rows if row.what == "starting"]
     rescued = {job.id: job.rescued for job in jobs}
     for one, next_ in pairwise(executions(rows, deaths)):
@@ -251,8 +257,9 @@ def _all_deaths(rows: Iterable[Row], deaths: Mapping[str, float]) -> dict[str, f
     return {**deaths, **{row.process: row.time for row in rows if row.what == "died"}}
 
 
-def _lives(rows: Iterable[Row], deaths: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+def lives(rows: Sequence[Row], deaths: Mapping[str, float]) -> dict[str, tuple[float, float]]:
     """Return from when to when each node was there to run jobs."""
+    deaths = _all_deaths(rows, deaths)
     up = {row.process: row.time for row in rows if row.what == "up"}
     down = {row.process: row.time for row in rows if row.what == "stopping"}
     return {

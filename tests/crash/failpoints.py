@@ -51,6 +51,9 @@ OPENING: Final = "antq_actors.storage.lmdb.environment"
 ENVIRONMENT: Final = f"{OPENING}:Environment"
 DIRECTORY: Final = "antq_actors.storage.lmdb.directory"
 NODE_LOCK: Final = "antq_actors.storage.locks.node_lock"
+TURNS: Final = "antq_actors.storage.jobs.cron_turns"
+CRONS: Final = "antq_actors.storage.jobs.cron_table:CronTable"
+LIMITED: Final = "antq_actors.storage.jobs.limited_jobs:LimitedJobs"
 RUNNER: Final = "antq_actors.jobs.perform:AttemptRunner"
 RUNS: Final = "antq_actors.queues.running_attempts:RunningAttempts"
 EXITS: Final = "antq_actors.queues.running_attempts:ExitQueue"
@@ -97,6 +100,8 @@ _COMPLETES: Final = after(
     f"{STORE}._complete_together", lambda call: len(call.answer) < len(call.settlements)
 )
 _SERVES: Final = after(f"{STANDING}.serve", lambda call: call.answer)
+_FIRES: Final = after(f"{TURNS}:fire", lambda call: call.answer.fired)
+_KEEPS_LIMITS: Final = after(f"{LIMITED}.flush", lambda call: call.answer)
 _PRUNES: Final = after(f"{STORE}.prune", lambda call: call.answer > 0)
 
 
@@ -170,6 +175,23 @@ FAILPOINTS: Final[dict[str, tuple[Step, ...]]] = {
     "snooze:before-counts": (_settles(Snoozed),),
     "snooze:before-commit": (_settles(Snoozed), COUNTED),
     "snooze:after-commit": (_settles(Snoozed), COMMITTED),
+    # ---- it has a limit
+    "limit:waits": (after(f"{LIMITED}._wait"),),
+    "limit:counted": (after(f"{LIMITED}._start"),),
+    "limit:half-left": (after(f"{LIMITED}._leave"),),
+    "limit:next-in-front": (after(f"{LIMITED}._fill"),),
+    "limit:before-commit": (_KEEPS_LIMITS, COUNTED),
+    "limit:after-commit": (_KEEPS_LIMITS, COMMITTED),
+    # ---- a periodic entry is declared
+    "entry:half-declared": (after(f"{CRONS}.declare"),),
+    "entry:declared": (after(f"{CLIENT}.write", _asks("declare")),),
+    # ---- it enqueues a job
+    "cron:due": (before(f"{CLIENT}.write", _asks("fire")),),
+    "cron:enqueued": (after(f"{TURNS}:insert_unless_refused"),),
+    "cron:moved": (after(f"{TURNS}:_fire"),),
+    "cron:before-commit": (_FIRES, COUNTED),
+    "cron:after-commit": (_FIRES, COMMITTED),
+    "cron:answered": (after(f"{CLIENT}.write", _asks("fire")),),
     # ---- it is deleted at last
     "prune:before": (_COMPLETES, before(f"{CLIENT}.write", _asks("prune"))),
     "prune:half-deleted": (after(f"{TABLE}._leave", lambda call: call.state.status in ENDED),),

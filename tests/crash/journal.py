@@ -17,9 +17,10 @@ class Row(NamedTuple):
     """Something that happened in a process.
 
     To a job: it did "begin"; it came to its "end", did "fail" or "snooze", was told to "stop", or
-    was ended by its "timeout".
+    was ended by its "timeout"; or there was one "over" its limit.
     To the process: it is "starting", "up", "stopping", "stopped", or "died" at a failpoint; or its
     enqueueing was "cut short" by Ctrl-C.
+    To a periodic entry, its detail: somebody is "pausing" it, or has "resumed" it.
     """
 
     what: str
@@ -37,6 +38,14 @@ class Row(NamedTuple):
     call: str | None = None
     """Which call enqueued the job."""
     has_timeout: bool = False
+    cron: str | None = None
+    """The periodic entry that enqueued the job."""
+    instant: float | None = None
+    """For which it did so, in seconds since the epoch; None: it was run by hand."""
+    limit: int = 0
+    """How many jobs of its key may run at once."""
+    key: str | None = None
+    """None: the job has no limit."""
 
 
 class _Place:
@@ -57,6 +66,11 @@ def begin(directory, process):
     _Place.process = process
 
 
+def directory():
+    """Return where this process writes."""
+    return _Place.directory
+
+
 def process():
     """Return the name of this process."""
     return _Place.process
@@ -72,6 +86,10 @@ def note(what, job=None, detail=None):
             unique=job.args.get("unique"),
             call=job.args.get("call"),
             has_timeout=job.opts.get("timeout") is not None,
+            cron=job.cron,
+            instant=job.scheduled_for and job.scheduled_for.timestamp(),
+            limit=job.args.get("limit", 0),
+            key=job.args.get("of"),
         )
     _append("journal", _encode(row) + b"\n")
 

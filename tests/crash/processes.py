@@ -12,11 +12,13 @@ import resource
 import signal
 import sys
 import time
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 import crash_workers
 import failpoints
+import flow_jobs
 import journal
 from checker import Final
 from ctrl_c import CtrlC
@@ -28,6 +30,8 @@ from antq_actors.storage.jobs.reader import JobReader
 
 HERE = Path(__file__).parent
 QUEUES = {"default": QueueConfig(4), "mail": QueueConfig(2)}
+LIMITED_QUEUE = "default"
+"""Has jobs with limits, too; where there are none, jobs are claimed in another way."""
 HOWEVER_OFTEN = 1_000_000
 """Interruptions: the harness is about loss, not about giving up on a job."""
 ENDED = {Status.COMPLETED, Status.FAILED, Status.CANCELLED}
@@ -128,10 +132,11 @@ def _run_role(role, control, place, name, options):
     globals()[role](control, Path(place) / "store", **options)
 
 
-def node(control, path, *, retention=None):
-    """Run the queues."""
+def node(control, path, *, retention=None, crons=()):
+    """Run the queues, and declare periodic entries."""
     journal.note("starting")
-    app = AntQ(path, queues=QUEUES, retention=retention, max_interruptions=HOWEVER_OFTEN)
+    options = {"retention": retention, "max_interruptions": HOWEVER_OFTEN, "crons": crons}
+    app = AntQ(path, queues=QUEUES, **options)
     crash_workers.Enqueues.app = app
     app.start()
     journal.note("up")
@@ -140,11 +145,15 @@ def node(control, path, *, retention=None):
     _stop(app)
 
 
-def singly(control, path, *, seed, backlog=60):
-    """Enqueue jobs of all kinds, one by one."""
+def singly(control, path, *, seed, backlog=60, by_hand=False):
+    """Enqueue jobs of all kinds, one by one; if *by_hand*, also do something to an entry."""
     chance = random.Random(seed)
     app = AntQ(path, start_queues=False).start()
+    if by_hand:
+        flow_jobs.resume(app, flow_jobs.BY_HAND)
     while not _told(control, chance.uniform(0, 0.04)):
+        if by_hand and chance.random() < 0.02:
+            flow_jobs.by_hand(app, chance)
         if app.count_workers(status=ACTIVE) > backlog:
             continue
         kinds = ["plain", "plain", "fails", "snoozes", "scheduled", "unique"]
@@ -156,6 +165,8 @@ def singly(control, path, *, seed, backlog=60):
             options["schedule_in"] = chance.uniform(0, 0.5)
         if kind == "unique":
             worker = crash_workers.Once
+        elif kind != "enqueues" and queue == LIMITED_QUEUE and chance.random() < 0.6:
+            worker = _limited(args, chance)
         if kind == "enqueues":
             worker, options["timeout"] = crash_workers.Enqueues, chance.uniform(*TIMEOUTS)
         try:
@@ -177,6 +188,9 @@ def in_bulk(control, path, *, seed, backlog=60):
         queue = chance.choice(list(QUEUES))
         batch = [_args(chance.choice(kinds), queue, chance) for _ in range(chance.randint(1, 20))]
         worker = crash_workers.Once if unique else crash_workers.CrashWorker
+        if not unique and queue == LIMITED_QUEUE and chance.random() < 0.6:
+            for args in batch:
+                worker = _limited(args, chance, 3)
         # Of the unique ones some are left out.
         calls = None if unique else [args["call"] for args in batch]
         journal.acknowledge(*app.enqueue_many(worker, batch, queue=queue), calls=calls)
@@ -206,16 +220,23 @@ def through_ctrl_c(control, path, *, seed, backlog=60):
     _stop(app)
 
 
-def one_life(control, path, *, retention=None):
+def one_life(control, path, *, retention=None, crons=()):
     """Run the queues and enqueue, come by every failpoint, and stop while a job runs."""
     name = journal.process()
-    app = AntQ(path, queues=QUEUES, retention=retention, max_interruptions=HOWEVER_OFTEN).start()
+    journal.note("starting")
+    options = {"retention": retention, "max_interruptions": HOWEVER_OFTEN, "crons": crons}
+    app = AntQ(path, queues=QUEUES, **options).start()
     journal.note("up")
     for kind in ("plain", "fails", "snoozes"):
         journal.acknowledge(app.enqueue(crash_workers.CrashWorker, {"kind": kind}).id)
     journal.acknowledge(*app.enqueue_many(crash_workers.CrashWorker, [{"kind": "plain"}] * 3))
+    alone = [{"kind": "plain", "limit": 1, "of": "a"}] * 2
+    journal.acknowledge(*app.enqueue_many(flow_jobs.Alone, alone, queue="mail"))
     wanted = None if retention else ACTIVE
     problems = _late(lambda: app.count_workers(status=wanted) == 0, LONGEST, "jobs remain")
+    for entry in crons:
+        fires = partial(flow_jobs.has_fired, app, entry.name)
+        problems += _late(fires, LONGEST, f"{entry.name!r} enqueues nothing")
     long_one = app.enqueue(crash_workers.CrashWorker, {"lingers_in": name}).id
     journal.acknowledge(long_one)
     problems += _late(
@@ -242,6 +263,42 @@ def look(control, path, *, nodes, pruned=False, timeout=2 * LONGEST):
         ]
         problems += store.read(lambda reader: verify(reader._txn, reader._tables))
         control.send((problems, [Final.of(job) for job in app.list_workers()]))
+
+
+def watch(control, path):
+    """Let all entries fire; count what runs of each key, at each commit that is seen.
+
+    Say when the entries may fire, and at last how many commits were seen, and what was wrong.
+    """
+    problems = []
+    seen = set()
+    with AntQ(path, start_queues=False) as app:
+        flow_jobs.resume_all(app)
+        control.send("watching")
+        store = app._runtime().store
+        while not _told(control, 0.003):
+            commit, counts = store.read(flow_jobs.running_of_keys)
+            seen.add(commit)
+            problems += [
+                f"commit {commit}: {running} jobs run of a key whose limit is {limit}"
+                for (limit, _), running in counts.items()
+                if running > limit
+            ]
+    control.send((len(seen), problems))
+
+
+def pause_all(control, path):
+    """Pause all periodic entries when they owe nothing; say what they are, and what was wrong."""
+    problems = []
+    with AntQ(path, start_queues=False) as app:
+        for info in app.crons():
+            problems += _late(
+                partial(flow_jobs.pause, app, info.name),
+                LONGEST,
+                f"the entry {info.name!r} has not caught up",
+                app.crons,
+            )
+        control.send((flow_jobs.as_they_are(app), problems))
 
 
 def perform(control, path, *, concurrency, retention):
@@ -281,6 +338,13 @@ def _args(kind, queue, chance):
     if kind == "unique":
         args["unique"] = f"{queue} {chance.randint(1, 5)}"  # unique jobs are so in their queue
     return args
+
+
+def _limited(args, chance, limit=None):
+    """Return a worker with a limit, and let *args* name one of its keys."""
+    args["limit"] = limit or chance.choice(list(flow_jobs.LIMITED))
+    args["of"] = chance.choice("abc")
+    return flow_jobs.LIMITED[args["limit"]]
 
 
 def _told(control: Connection, seconds):

@@ -5,9 +5,10 @@
 Two nodes perform what three producers enqueue, on one path. Each cycle kills one of the five with
 SIGKILL, at a random moment or at a random failpoint, and starts it anew. Now and then one node has
 to do without the other. One producer gets Ctrl-C again and again, and goes on; some jobs enqueue
-others until they time out. After every few cycles the producers stop, all jobs have to end, and
-the checker decides. When it finds something, the program says what, keeps the directory and exits
-with 1; the same seed makes the same choices again, though not the same moments.
+others until they time out. Some jobs have limits, which a reader watches at each commit it sees,
+and periodic entries fire each second. After every few cycles the producers stop, all jobs have to
+end, and the checkers decide. When it finds something, the program says what, keeps the directory
+and exits with 1; the same seed makes the same choices again, though not the same moments.
 """
 
 import argparse
@@ -20,9 +21,21 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 import checker
+import flow_checker
+import flow_jobs
 import journal
 from failpoints import FAILPOINTS
-from processes import NotInTimeError, ProcessUnderTest, in_bulk, look, node, singly, through_ctrl_c
+from processes import (
+    NotInTimeError,
+    ProcessUnderTest,
+    in_bulk,
+    look,
+    node,
+    pause_all,
+    singly,
+    through_ctrl_c,
+    watch,
+)
 
 BATCH = 20
 """Cycles between two checks."""
@@ -40,9 +53,9 @@ KINDS = ("random", "failpoint", "failpoint not reached")
 NODES = {"north": node, "south": node}
 PRODUCERS = {"single": singly, "bulk": in_bulk, "ctrl-c": through_ctrl_c}
 
-AT_WORK = ("claim:", "serve:", "perform:", "outcome:", "retry:", "snooze:")
-AT_START = ("open:", "node:", "prune:")
-OF_SINGLE = ("insert:",)
+AT_WORK = ("claim:", "serve:", "perform:", "outcome:", "retry:", "snooze:", "limit:", "cron:")
+AT_START = ("open:", "node:", "prune:", "entry:")
+OF_SINGLE = ("insert:", "limit:waits", "limit:before-commit", "limit:after-commit")
 OF_BULK = ("insert-many:", "insert:half-written", "insert:before-c", "insert:after-commit")
 OF_PRODUCERS = {"single": OF_SINGLE, "bulk": OF_BULK, "ctrl-c": (*OF_SINGLE, *OF_BULK)}
 AT_PRODUCERS_STOP = ("stop:before-environment", "stop:environment")
@@ -62,6 +75,10 @@ class Soak:
         self._processes: dict[str, ProcessUnderTest] = {}
         self._deaths: dict[str, float] = {}
         self._of_processes: list[journal.Row] = []
+        self._watcher: ProcessUnderTest | None = None
+        self._planned: defaultdict[str, defaultdict[float, set[int]]] = defaultdict(
+            lambda: defaultdict(set)
+        )
 
     def run(self, cycles: int) -> None:
         """Go through so many cycles, or until something is found."""
@@ -75,8 +92,12 @@ class Soak:
         finally:
             for process in self._processes.values():
                 process.kill()
+            if self._watcher is not None:
+                self._watcher.kill()
 
     def _batch(self, cycles: int) -> None:
+        self._watcher = self._observer(watch)
+        self._watcher.hear()
         is_alone = self._chance.random() < 0.3
         for role in ("north", *PRODUCERS) if is_alone else (*NODES, *PRODUCERS):
             self._is_there(role)
@@ -115,7 +136,7 @@ class Soak:
             self._until_it_ends(role, point)
             return
         else:
-            nth = self._chance.randint(1, 5)
+            nth = self._chance.randint(1, 2 if point.startswith("cron:") else 5)
             process.tell("arm", point, nth)
         if process.ends_within(REACHED_WITHIN):
             self._ended(role, point)
@@ -156,8 +177,11 @@ class Soak:
         name = f"{role}-{self._generations[role]}"
         if role in NODES:
             options["retention"] = RETENTION
+            options["crons"] = flow_jobs.declared(by_north=role == "north")
         else:
             options["seed"] = self._chance.random()
+            if role == "single":
+                options["by_hand"] = True
         function = {**NODES, **PRODUCERS}[role]
         self._processes[role] = ProcessUnderTest(name, function, self._directory, **options)
         return self._processes[role]
@@ -190,12 +214,9 @@ class Soak:
             self._is_there(role)
 
     def _check(self) -> None:
-        self._generations["look"] += 1
-        name = f"look-{self._generations['look']}"
-        looker = ProcessUnderTest(name, look, self._directory, nodes=len(NODES))
-        problems, jobs = looker.hear(timeout=100)
-        looker.ended()
-        looker.forget()
+        entries, unready = self._said(self._observer(pause_all))
+        problems, jobs = self._said(self._observer(look, nodes=len(NODES)))
+        self.findings += unready + problems + self._watched()
         rows = journal.rows(self._directory)
         acknowledged = journal.acknowledged(self._directory)
         # What nodes say of themselves stands in the journal of the batch in which they began.
@@ -205,12 +226,14 @@ class Soak:
         known = self._of_processes + [row for row in rows if row.job != 0]
         since = min((row.job for row in rows if row.job != 0), default=0)
         jobs = [job for job in jobs if job.id >= since]
-        self.findings += problems
         calls = journal.calls(self._directory)
         self.findings += checker.check(
             known, acknowledged, self._deaths, jobs, calls=calls, pruned=True
         )
         found = checker.executions(known, self._deaths)
+        self.findings += flow_checker.over_limits(rows, found)
+        self.counts["of keys"] += sum(row.what == "begin" and row.key is not None for row in rows)
+        self._check_entries(entries, rows, jobs)
         self.counts["acknowledged"] += len(acknowledged)
         self.counts["lost"] += sum(": lost" in each for each in self.findings)
         self.counts["at once"] += sum(" at once" in each for each in self.findings)
@@ -228,6 +251,48 @@ class Soak:
                 self.waits["rescue", each.by].append(each.to_rescue)
         if not self.findings:
             journal.begin_anew(self._directory)
+
+    def _check_entries(
+        self,
+        entries: list[flow_checker.Entry],
+        rows: list[journal.Row],
+        jobs: list[checker.Final],
+    ) -> None:
+        """Look whether each instant so far has one job; most of them are deleted by now."""
+        for name, instants in flow_checker.planned(rows, jobs).items():
+            for instant, ids in instants.items():
+                self._planned[name][instant] |= ids
+        ahead = time.time() - time.monotonic()
+        for each in entries:
+            self.findings += flow_checker.check_entry(
+                each, self._planned[each.name], self._of_processes, self._deaths, ahead
+            )
+        self.counts["instants"] = sum(map(len, self._planned.values()))
+        self.counts["missed"] = sum(each.missed for each in entries)
+        self.counts["skipped"] = sum(each.skipped for each in entries)
+
+    def _observer(self, role, **options) -> ProcessUnderTest:
+        """Start a process that is not killed."""
+        self._generations[role.__name__] += 1
+        name = f"{role.__name__}-{self._generations[role.__name__]}"
+        return ProcessUnderTest(name, role, self._directory, **options)
+
+    def _said(self, observer: ProcessUnderTest):
+        """Return what it says at its end."""
+        said = observer.hear(timeout=200)
+        observer.ended()
+        observer.forget()
+        return said
+
+    def _watched(self) -> list[str]:
+        """Let nobody watch any more; return what was wrong."""
+        watcher, self._watcher = self._watcher, None
+        if watcher is None:
+            return []
+        watcher.tell("stop")
+        seen, problems = self._said(watcher)
+        self.counts["commits seen"] += seen
+        return problems
 
     def _end(self) -> None:
         if self.findings:
@@ -276,6 +341,11 @@ def table(soak: Soak, seed: int, seconds: float, store: Path) -> str:
         ("  cut short by a kill", f"{counts['cut short']}"),
         ("  timed out while enqueueing", f"{counts['timed out']}"),
         ("  repeated, though done", f"{counts['repeated']}"),
+        ("  of keys with limits", f"{counts['of keys']}"),
+        ("  commits at which one looked", f"{counts['commits seen']}"),
+        ("instants of periodic entries", f"{counts['instants']}"),
+        ("  missed while nobody lived", f"{counts['missed']}"),
+        ("  skipped: not at once", f"{counts['skipped']}"),
         ("from a kill to the next run", "median, longest, of how many"),
         ("  by another node alone", _waits(soak.waits["another"])),
         ("    of that, to its rescue", _waits(soak.waits["rescue", "another"])),

@@ -1,7 +1,12 @@
 """A process dies between any two steps of a job's path; then another one ends what it began."""
 
+import time
+from functools import partial
+
 import crash_workers
 import failpoints
+import flow_checker
+import flow_jobs
 import journal
 import pytest
 from checker import Final, check
@@ -33,9 +38,11 @@ def test_whatever_step_a_process_dies_at_its_jobs_end_in_the_next(play, tmp_path
     if path == "rescue":  # let there be a node to rescue, with a job that it was about to perform
         assert die_at("perform:before", play("earlier", armed=("perform:before",)), tmp_path)
     options = {"retention": 0.05} if path == "prune" else {}
+    if path in ("entry", "cron"):
+        options["crons"] = [flow_jobs.ENTRIES["of both"]]
 
     died = die_at(name, play("first", armed=(name,), **options), tmp_path)
-    findings = end_in_another(tmp_path, pruned=path == "prune")
+    findings = end_in_another(tmp_path, pruned=path == "prune", crons=options.get("crons", ()))
 
     assert len(died) == 1
     assert findings == []
@@ -48,18 +55,27 @@ def die_at(name, player, directory):
     return [each for each in journal.rows(directory) if (each.what, each.detail) == ("died", name)]
 
 
-def end_in_another(directory, *, pruned):
+def end_in_another(directory, *, pruned, crons=()):
     journal.begin(directory, "last")
     assert crash_workers.CrashWorker  # it is known here by its name
-    app = AntQ(directory / "store", queues=QUEUES, retention=None, max_interruptions=HOWEVER_OFTEN)
-    with app:
+    options = {"retention": None, "max_interruptions": HOWEVER_OFTEN, "crons": crons}
+    with AntQ(directory / "store", queues=QUEUES, **options) as app:
         store = app._runtime().store
+        for entry in crons:
+            until(partial(flow_jobs.has_fired, app, entry.name), "a job of the entry")
+            until(partial(flow_jobs.pause, app, entry.name), "the pause of the entry")
         until(lambda: app.count_workers(status=ACTIVE) == 0, "the end of all jobs")
         until(lambda: len(store.read(JobReader.nodes)) == 1, "the rescue of the dead node")
+        entries = flow_jobs.as_they_are(app)
         jobs = [Final.of(job) for job in app.list_workers()]
         broken = store.read(lambda reader: verify(reader._txn, reader._tables))
-    written = journal.rows(directory), journal.acknowledged(directory)
-    return broken + check(*written, {}, jobs, pruned=pruned)
+    rows, acknowledged = journal.rows(directory), journal.acknowledged(directory)
+    broken += check(rows, acknowledged, {}, jobs, pruned=pruned)
+    ahead = time.time() - time.monotonic()
+    of_entries = flow_checker.planned(rows, jobs)
+    for each in entries:
+        broken += flow_checker.check_entry(each, of_entries[each.name], rows, {}, ahead)
+    return broken
 
 
 def test_a_failpoint_that_is_not_passed_kills_nobody(play, tmp_path):

@@ -10,6 +10,9 @@ WANTED = {
     "jobs acknowledged": 1,
     "cut short by Ctrl-C": 1,
     "  timed out while enqueueing": 1,
+    "  of keys with limits": 1,
+    "  commits at which one looked": 1,
+    "instants of periodic entries": 1,
 }
 """So many of each, in a few short runs: on a busy machine chance may leave one of them out."""
 
