@@ -40,6 +40,15 @@ Period: TypeAlias = Annotated[
 ]
 Zone: TypeAlias = Annotated[str, typer.Option("--tz", help="Of set: the time zone.")]
 
+Options: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="NAME=VALUE",
+        help="Of set: another argument of Cron, such as overlap=cancel or max_attempts=3.",
+    ),
+]
+
 
 def crons(path: StorePath, *, as_json: AsJson = False) -> None:
     """List periodic entries: when they fire next, and what has come of them.
@@ -66,6 +75,7 @@ def cron(
     worker: WorkerTarget = None,
     every: Period = None,
     tz: Zone = "UTC",
+    option: Options = None,
     arg: Args = None,
     args_json: ArgsJson = None,
     key_file: KeyFile = None,
@@ -83,7 +93,7 @@ def cron(
     """
     values: list[Any] = list(given or ())
     if action == "set":
-        options = {"tz": tz, "args": args_of(arg or [], args_json)}
+        options = {"tz": tz, **_options(option), "args": args_of(arg or [], args_json)}
         _set(name, path, key_file, worker=worker, when=(values, every), options=options)
         output.report(f"Periodic entry {printable(repr(name))} is set.")
         return
@@ -128,6 +138,17 @@ def _count(values: list[Any], default: int) -> int:
             f"next takes how many, not {' '.join(values)!r}", param_hint="ACTION"
         ) from None
     return number
+
+
+def _options(given: list[str] | None) -> dict[str, Any]:
+    """Return the arguments of an entry that are given by name."""
+    options = args_of(given or [], None)
+    for name in ("worker", "name", "args"):
+        if name in options:
+            raise typer.BadParameter(f"{name} has a place of its own", param_hint="--option")
+    if isinstance(anchor := options.get("anchor"), str):
+        options["anchor"] = parse_time(anchor, "--option")
+    return options
 
 
 def _checked(function: Callable[..., Any], *args: Any, **options: Any) -> Any:

@@ -99,3 +99,31 @@ def test_what_is_wrong_is_said_on_one_line(antq, arguments, code, said):
     assert err.startswith("antq: ")
     assert said in err
     assert err.count("\n") == 1
+
+
+def test_set_takes_all_that_an_entry_takes(antq, path):
+    options = "overlap=cancel", "missed=all", "max_missed=7", "jitter=2.5", "priority=3"
+    given = [each for option in options for each in ("--option", option)]
+    worker = "--worker", "support.apps:Plain"
+    anchored = "often", "set", "--every", 60, "--option", "anchor=2026-01-01T00:00:30Z"
+
+    assert antq("cron", "nightly", "set", "0 4 * * *", *worker, *given)[0] == 0
+    assert antq("cron", *anchored, *worker)[0] == 0
+
+    with AntQ(path, start_queues=False) as app:
+        entry = app.cron("nightly")._entry()
+        assert (entry.overlap, entry.missed, entry.max_missed) == ("cancel", "all", 7)
+        assert entry.jitter == 2.5
+        assert app.cron("nightly").run_now().priority == 3
+        assert app.cron("often").next(1)[0].second == 30
+
+
+@pytest.mark.parametrize("option", ["overlap=maybe", "colour=red", "worker=x:y", "priority=high"])
+def test_a_wrong_option_of_an_entry_sets_nothing(antq, option):
+    worker = "--worker", "support.apps:Plain"
+
+    code, _, err = antq("cron", "other", "set", "0 4 * * *", *worker, "--option", option)
+
+    assert code in (REFUSED, USAGE)
+    assert option.partition("=")[0] in err
+    assert len(json.loads(antq("crons", "--json")[1])) == 1
