@@ -11,6 +11,7 @@ import resource
 import sys
 from types import SimpleNamespace
 
+import tzdata.zoneinfo  # noqa: F401 - where it looks for one that the system does not have
 from rich.console import Console
 
 from antq_actors.cli import render
