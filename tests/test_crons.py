@@ -475,7 +475,7 @@ def test_the_jobs_of_an_entry_pass_the_limits_of_their_worker(run):
     app = run()
 
     until(lambda: app.count_jobs(status="completed") >= 2, "its jobs")
-    assert [limit.name for limit in app.limits()] == ["crons:Limited"]
+    assert "crons:Limited" in [limit.name for limit in app.limits()]
     stored = app._running.store.list()
     assert [len(job.spec.flow.gates) for job in stored] == [1] * len(stored)
     assert app.verify() == []

@@ -389,7 +389,7 @@ def test_one_name_with_two_numbers_in_a_process_is_refused():
 def test_a_worker_that_is_defined_again_may_have_other_numbers():
     for n in (1, 2, 3):
 
-        class Again(Worker, name="again", limits=[RateLimit(n, 1, name="defined again")]):
+        class Again(Worker, name="limits:Again", limits=[RateLimit(n, 1, name="defined again")]):
             pass
 
     (rule,) = (rule for rule in declared_limits.declared_rules() if rule.name == "defined again")

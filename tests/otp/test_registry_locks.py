@@ -174,7 +174,7 @@ def test_a_killed_holder_gives_its_locks_up_though_its_thread_goes_on(shop, star
 
     assert waiting.result() == "in"
     assert Registry.lock(shop, "door", answering("in")) == "in"
-    assert len(orphans()) == 1
+    eventually(lambda: len(orphans()) == 1)  # a killed one of another test may be ending
     gate.open()
 
 
