@@ -77,6 +77,8 @@ class Gate(msgspec.Struct, array_like=True):
     """Nothing starts before that."""
     is_paused: bool = False
     numbers: Numbers = NO_NUMBERS
+    reach: int = 0
+    """The largest burst or weight with which the starts were counted that are not over yet."""
 
     def room(self, queue_name: str) -> Room:
         """Return the room of a queue, a new one if it has none."""
@@ -280,6 +282,8 @@ def count_starts(rate: RateRule, gate: Gate, now: Instant, weight: int) -> None:
             gate.window, gate.used = window, 0
         gate.used += weight
     else:
+        is_over = gate.full_at <= now * _NANOSECONDS
+        gate.reach = max(0 if is_over else gate.reach, rate.burst, weight)
         gate.full_at = max(gate.full_at, now * _NANOSECONDS) + weight * share(rate)
 
 
@@ -315,12 +319,13 @@ def release(gate: Gate, id_: int) -> None:
 def cut(limit: Limit | None, gate: Gate, now: Instant) -> None:
     """Cut in *gate* what no start can have left behind: then the clock was set back.
 
-    It has to be stored; else it would be as far ahead again at each look.
+    It has to be stored; else it would be as far ahead again at each look. Starts that were counted
+    with a larger burst than there is now stay counted.
     """
     rate = rate_of(limit, gate)
     if rate is None or rate.fixed:
         return
-    most = now * _NANOSECONDS + (rate.burst + 1) * share(rate)
+    most = now * _NANOSECONDS + (max(rate.burst, gate.reach) + 1) * share(rate)
     gate.full_at = min(gate.full_at, most)
 
 

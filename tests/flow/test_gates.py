@@ -144,6 +144,24 @@ def test_a_clock_that_was_set_back_closes_a_rate_for_no_longer_than_its_burst(ra
     assert closed is None or closed.opens_at <= now + (rate.burst + 1) * share
 
 
+@given(st.integers(2, 20), st.integers(1, 20), st.booleans())
+def test_starts_stay_counted_when_the_burst_is_lowered(burst, weight, is_weighed):
+    limit, gate, now = a_limit(rate=RateRule(10, 60 * SECOND, burst)), Gate(), 10**9 * SECOND
+    if is_weighed:  # a job that is heavier than the burst is by now
+        limit.numbers = Numbers(burst=1)
+        gates.take(limit, gate, 1, now, min(weight, burst))
+    else:
+        for n in range(burst):
+            gates.take(limit, gate, n, now)
+        old, limit.numbers = gates.rate_of(limit, gate), Numbers(burst=1)
+        gates.rescale(gate, old, gates.rate_of(limit, gate), now)
+    closed = gates.closed_by(limit, gate, now)
+
+    gates.cut(limit, gate, now)
+
+    assert gates.closed_by(limit, gate, now) == closed
+
+
 def test_a_gate_without_jobs_is_worth_keeping_for_its_settings_alone():
     assert gates.is_idle(Gate(rooms=[Room("mail")], full_at=7))
     assert not gates.is_idle(Gate(running=1))

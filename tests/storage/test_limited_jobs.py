@@ -194,6 +194,18 @@ def test_a_claim_looks_at_a_bounded_number_of_jobs_that_cannot_run(store):
     assert len(claim.jobs) == 1
 
 
+def test_a_claim_that_has_looked_at_too_many_due_jobs_asks_to_look_again(store):
+    insert(store, ("account", 7))
+    store.claim()
+    store.insert_many([a_new_job(gates=[("account", 7)], due=5)] * 80)
+    last = insert(store)
+
+    claim = store.work("mail", [], node=1, limit=10, now=9)
+
+    assert (claim.jobs, claim.next_due) == ([], 9)
+    assert ids(store.claim(limit=10, now=9)) == [last]
+
+
 def test_a_larger_number_lets_jobs_run_at_once_and_a_smaller_one_stops_none(store):
     for _ in range(4):
         insert(store, ("account", 7))

@@ -94,7 +94,7 @@ class LimitedClaims(LimitVerbs):
         if not was_due:
             self.due.discard(queue_name)  # it was asked just now, and has been told all of it
         _, next_due = self._due(bulk.index, queue_name, limit=0, now=now)
-        times = (next_due, self.limited.next_opening(queue_name, now), None if looks else now)
+        times = (next_due, self.limited.next_opening(queue_name, now), None if looks > 0 else now)
         return claimed, min((each for each in times if each is not None), default=None)
 
     def _claim_heads(
