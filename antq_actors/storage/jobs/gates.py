@@ -61,7 +61,7 @@ class GateTable:
         self.found: dict[bytes, Gate] = {}
         """The gates that were read, by their keys."""
         self._found_limits: dict[bytes, Limit | None] = {}
-        self._now: Instant = 0
+        self.now: Instant = 0
         """The last time that was passed in."""
         self.damaged: set[bytes] = set()
         """Keys of gates whose records could not be read, so that they have to be counted anew."""
@@ -75,7 +75,7 @@ class GateTable:
             self._stored[key] = stored
             self.found[key] = gate
             gates.cut(self.limit(key), gate, now)
-            self._now = max(self._now, now)
+            self.now = max(self.now, now)
         return gate
 
     def _decoded(self, key: bytes, stored: bytes | None) -> Gate:
@@ -175,10 +175,10 @@ class GateTable:
 
     def flush(self) -> bool:
         """Write the gates that have changed; return whether any has."""
-        self.tidy(self._now)
+        self.tidy(self.now)
         has_changed = False
         for key, gate in self.found.items():
-            if self._is_over(key, gate, self._now):
+            if self._is_over(key, gate, self.now):
                 has_changed |= bool(self._txn.delete(key, db=self._gates))
                 continue
             _drop_empty_rooms(gate)

@@ -25,6 +25,7 @@ from antq_actors.jobs.state import ENDED, GateRef, Limited, Status
 from antq_actors.storage.format import encoding
 from antq_actors.storage.jobs.gates import NO_KEY, GateTable, Tally, in_order
 from antq_actors.storage.jobs.strict_order import StrictOrder
+from antq_actors.storage.jobs.table import places_of
 from antq_actors.storage.lmdb import keys
 from antq_actors.storage.lmdb.keys import first_keys, keys_with
 
@@ -114,6 +115,10 @@ class LimitedJobs:
         self._touched: list[bytes] = []
         """Keys of gates that another job may be in front of now."""
         self._cursor: Any = None
+        self._is_changing = False
+        """While what is stored of a job and what its gates count differ, as it is on its way."""
+        self._is_miscounted = False
+        """Whether the gates have to be counted anew as soon as that is over."""
         self._last: tuple[bytes, tuple[GateRef, ...]] = b"", ()
         """The spec of which the gates were looked up last, and these."""
         self.lead: int | None = None
@@ -128,6 +133,7 @@ class LimitedJobs:
         """Return the state to store of a new job; call :meth:`promote` when it is stored."""
         state = new.state
         keys.lane(_ENQUEUED, state.queue_name)  # refuses a name that no key can hold
+        self._note_limited(state.queue_name)  # also if it is not due yet: so that it is counted
         refs = () if new.spec.flow is None else new.spec.flow.gates
         state = replace(state, limited=NOWHERE)
         if state.status not in ENDED:
@@ -218,8 +224,8 @@ class LimitedJobs:
             id_ = int.from_bytes(key)
             try:
                 refs = self._refs_in(specs[key] or self._jobs.large_spec(id_))
-            except DamagedRecord:
-                self.count_anew(now)
+            except DamagedRecord:  # the others are still counted
+                self._is_miscounted = True
                 continue
             for ref in refs:
                 gates.release(self.gate(ref, now), id_)
@@ -264,6 +270,9 @@ class LimitedJobs:
         state, refs = record.state, self.refs(id_, record)
         for ref in refs:
             gate = self.gate(ref, now)
+            if self.table.damaged:  # then it says nothing; the job is looked at again
+                self.count_anew(now)
+                return False
             room = gate.room(state.queue_name)
             if room.head not in (0, id_) or self._closed(ref, gate, now, id_, state) is not None:
                 break
@@ -415,7 +424,9 @@ class LimitedJobs:
 
         None: it was damaged, so it has failed, and all gates have been counted anew.
         """
+        is_changing, self._is_changing = self._is_changing, True
         record = self._read_waiting(id_, now)
+        self._is_changing = is_changing
         if record is None:
             return None
         try:
@@ -436,8 +447,10 @@ class LimitedJobs:
             self._fail(id_, str(damage), now)
 
     def _fail(self, id_: int, why: str, now: Instant) -> None:
+        is_changing, self._is_changing = self._is_changing, True
         with suppress(JobNotFound):
             self._mark_damaged(id_, why, now)
+        self._is_changing = is_changing
 
     def _leave(self, id_: int, state: JobState, refs: tuple[GateRef, ...], now: Instant) -> None:
         """Count that a job leaves the places that it has at its gates."""
@@ -483,9 +496,10 @@ class LimitedJobs:
 
     def promote(self, now: Instant) -> None:
         """Let the next jobs come to the front of gates where places have become free."""
-        if self.table.damaged:
-            self.count_anew(now)
-        while self._touched:
+        while self._touched or self._is_miscounted or self.table.damaged:
+            if self._is_miscounted or self.table.damaged:
+                self._correct(now)
+                continue
             key = self._touched.pop()
             gate = self.table.gate(key, now)
             for room in list(gate.rooms):
@@ -542,6 +556,8 @@ class LimitedJobs:
 
     def flush(self) -> bool:
         """Write the gates and the next ticket; return whether anything has changed."""
+        if self._is_miscounted or self.table.damaged:
+            self.promote(self.table.now or instant.now())
         if self._next_ticket is not None:
             self._meta.set_counter(NEXT_TICKET, self._next_ticket)
             self._next_ticket = None
@@ -552,26 +568,44 @@ class LimitedJobs:
     def count_anew(self, now: Instant) -> None:
         """Correct all gates by what the jobs say, and let the next ones come to the front.
 
-        It reads every job with limits that waits or runs: only for a store that was damaged.
+        It reads every job with limits that waits or runs: only for a store that was damaged. While
+        a job is on its way from one place to another, this is put off to the end of that.
         """
+        self._is_miscounted = True
+        if not self._is_changing:
+            self.promote(now)
+
+    def _correct(self, now: Instant) -> None:
+        """Correct all gates by what the jobs say."""
+        self._is_miscounted = False
         tally = Tally()
         for queue_name in self._meta.limited():
-            self._count(tally, queue_name)
+            self._count(tally, queue_name, now)
         self.table.damaged.clear()
         for key in {*self.table.keys_of(b""), *tally.keys()}:
             tally.correct(key, self.table.gate(key, now))
             self._touched.append(key)
         self.table.damaged.clear()
-        self.promote(now)
 
-    def _count(self, tally: Tally, queue_name: str) -> None:
+    def _count(self, tally: Tally, queue_name: str, now: Instant) -> None:
         index, waiting = self._tables.index, keys.lane(_ENQUEUED, queue_name)
         for lane in (keys.lane(_RUNNING, queue_name), keys.listing_lane(waiting)):
             for key in list(keys_with(self._txn, index, lane)):
                 id_ = keys.id_at_end(key)
                 try:
                     record = self._jobs.record(id_)
-                    if record is not None and record.state.limited is not None:
-                        tally.add(id_, record.state, self.refs(id_, record))
+                    if record is None or record.state.limited is None:
+                        continue
+                    if self._is_lost(id_, record.state):
+                        self._fail(id_, "it waits for a limit, and is not in the index", now)
+                        continue
+                    tally.add(id_, record.state, self.refs(id_, record))
                 except DamagedRecord:
                     continue  # it is found where it is needed
+
+    def _is_lost(self, id_: int, state: JobState) -> bool:
+        """Return whether an enqueued job is not where its record says that it waits."""
+        if state.status is not _ENQUEUED:
+            return False
+        place = places_of(state).place + keys.job_key(id_)
+        return self._txn.get(place, db=self._index) is None
