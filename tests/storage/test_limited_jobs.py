@@ -6,11 +6,12 @@ from support.stored_jobs import Store, a_new_job, gate
 
 from antq_actors.errors import JobNotFound
 from antq_actors.flow.limits import ConcurrencyRule, LimitRule, gate_id
-from antq_actors.jobs.outcome import Completed, Failed, GivenBack
+from antq_actors.jobs.outcome import Completed, Failed, GivenBack, RateLimited
 from antq_actors.jobs.state import ACTIVE, Status
 from antq_actors.storage.format.records import Chosen, Filter, Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.gates import GateTable
+from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.lmdb.open_stores import open_environment
 
 ENQUEUED = frozenset({Status.ENQUEUED})
@@ -204,6 +205,31 @@ def test_a_claim_that_has_looked_at_too_many_due_jobs_asks_to_look_again(store):
 
     assert (claim.jobs, claim.next_due) == ([], 9)
     assert ids(store.claim(limit=10, now=9)) == [last]
+
+
+def test_a_claim_leaves_a_job_where_it_waits_that_was_in_front_when_the_claim_began(store):
+    for _ in range(3):
+        insert(store, ("account", 7))
+    store.claim()
+
+    def claim_again(jobs):
+        record = JobEntries(jobs._txn, store.env.tables).record(2)
+        return jobs.limited.admits(2, record, 0)
+
+    assert not job_store.write(store.env, claim_again)
+    assert store.findings() == []
+
+
+@pytest.mark.parametrize("name", ["nope", "", "\ud800"])
+def test_a_limit_that_a_job_does_not_have_is_a_failed_attempt(store, name):
+    insert(store, ("account", 7))
+    (job,) = store.claim()
+
+    store.end(job, GivenBack(closes=RateLimited(1, name)))
+
+    failed = store.get(job.id)
+    assert failed.state.status is Status.FAILED
+    assert repr(name) in failed.errors[0].error
 
 
 def test_a_larger_number_lets_jobs_run_at_once_and_a_smaller_one_stops_none(store):

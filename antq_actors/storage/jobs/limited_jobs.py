@@ -268,6 +268,8 @@ class LimitedJobs:
     def admits(self, id_: int, record: JobRecord, now: Instant) -> bool:
         """Return whether a job that is due may run now; else let it wait where it has to."""
         state, refs = record.state, self.refs(id_, record)
+        if state.limited is not None and state.limited.gate is not None:
+            return False  # another one went before it since the claim has read who is in front
         for ref in refs:
             gate = self.gate(ref, now)
             if self.table.damaged:  # then it says nothing; the job is looked at again

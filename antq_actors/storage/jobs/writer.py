@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from antq_actors.checks import is_utf8
 from antq_actors.errors import AlreadyExists, DamagedRecord, JobNotFound, LimitReached
 from antq_actors.explain.judge import ISOLATION_MICROSECONDS
 from antq_actors.flow.limits import gate_id
@@ -412,8 +413,10 @@ class JobWriter(JobReader):
         refs = self._refs(id_, record)
         until = instant.after(now, limited.retry_after)
         if limited.limit is not None:
-            digest = limit_digest(limited.limit)
-            wanted = [ref for ref in refs if ref.gate.startswith(digest)]
+            wanted = []
+            if is_utf8(limited.limit):  # no other text is the name of a limit
+                digest = limit_digest(limited.limit)
+                wanted = [ref for ref in refs if ref.gate.startswith(digest)]
             if (
                 not wanted
                 and self._meta.queue_limits(record.state.queue_name).rate == limited.limit
