@@ -195,3 +195,27 @@ def test_an_order_that_is_strict_no_more_holds_nobody_back(store):
     store.declare_limits([rule], replace=True, now=0)
 
     assert ids(claim(store)) == [2]
+
+
+def test_a_job_that_has_begun_is_the_first_at_each_of_its_strict_limits(env):
+    store = Store(env).has_nodes(1)
+    names = sorted(["left", "right"], key=gate)  # the order in which jobs pass them
+    rules = [
+        LimitRule(name, keyed=False, concurrency=ConcurrencyRule(1, strict=True)) for name in names
+    ]
+    store.declare_limits(rules, replace=True, now=0)
+    one = store.insert(a_new_job(gates=names, max_attempts=2))
+    (job,) = store.claim()
+    for name in names:
+        store.pause_limit(name, None, None, 0)
+    store.end(job, Failed("no", None, 0.0))
+    assert store.claim(now=1) == []
+    two = store.insert(a_new_job(gates=names[1:], priority=5))
+
+    for name in names:
+        store.resume_limit(name, None, 1)
+
+    (job,) = store.claim(limit=9, now=1)
+    assert job.id == one
+    store.end(job, Completed())
+    assert [job.id for job in store.claim(now=1)] == [two]

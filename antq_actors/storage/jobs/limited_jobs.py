@@ -536,7 +536,8 @@ class LimitedJobs:
         room.waiting -= 1
         room.head, room.priority = id_, record.state.priority
         room.is_front = limited is not None and limited.is_front
-        after = self._enqueued(id_, record.state, refs[at + 1 :], now)
+        later = refs[at + 1 :]
+        after = self._enqueued(id_, record.state, later, now, is_front=room.is_front)
         self._relocate(id_, record, after, now)
 
     # ---- for the end of the transaction ---------------------------------------------------------
