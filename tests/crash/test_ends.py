@@ -3,6 +3,7 @@
 import os
 import signal
 import textwrap
+from pathlib import Path
 
 import pytest
 from support.apps import until
@@ -36,6 +37,15 @@ def the_only_job(path):
     with AntQ(path, start_queues=False) as app:
         (job,) = app.list_workers()
     return job
+
+
+def is_pending(pid):
+    """Whether a signal to the process *pid* has yet to be delivered, where the system tells."""
+    status = Path(f"/proc/{pid}/status")
+    if not status.exists():
+        return False
+    masks = (line.split() for line in status.read_text().splitlines())
+    return any(mask[0] == "ShdPnd:" and int(mask[1], 16) for mask in masks)
 
 
 RUNS = """
@@ -77,6 +87,8 @@ def test_a_signal_under_run_waits_for_running_jobs_and_the_program_goes_on(
 
     for number in numbers:
         one.send(number)
+        # Of two that are pending, the system delivers the one with the smaller number first.
+        until(lambda: not is_pending(one.process.pid), "the delivery of the signal")
 
     assert one.end()[:2] == (0, "done 1\nran\n")
     assert the_only_job(tmp_path / "store").status is Status.COMPLETED
