@@ -9,7 +9,7 @@ RAY     := .bench/ray
 MUTANTS := .bench/mutants
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ray check mutants bench guard profile soak traffic docs clean
+.PHONY: help demo test test-ray check mutants bench guard profile soak limits traffic docs clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -55,6 +55,10 @@ profile: $(READY)  ## Where a job's microseconds go; OPTIONS="--one-core --secon
 
 soak: $(READY)  ## Kill nodes and producers; CYCLES=1000 for as many kills, SEED=7 to repeat a run
 	$(BIN)/python tests/crash/soak.py $(if $(CYCLES),--cycles $(CYCLES)) $(if $(SEED),--seed $(SEED))
+
+limits: $(READY)  ## Eight processes, kills and limits: KIND=over SECONDS=600, KIND=chains or rates STARTS=100000
+	$(BIN)/python tests/crash/limits_soak.py $(or $(KIND),over) $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(STARTS),--starts $(STARTS)) $(if $(SEED),--seed $(SEED))
 
 traffic: $(READY)  ## Two nodes and two producers at full speed; SECONDS=600 for how long
 	$(BIN)/python tests/crash/traffic.py $(if $(SECONDS),--seconds $(SECONDS))

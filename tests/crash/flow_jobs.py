@@ -24,7 +24,7 @@ class Limited(CrashWorker, name="crash:Limited"):
     """
 
     def _act(self, job):
-        with _place(job):
+        with place(job):
             return super()._act(job)
 
 
@@ -46,7 +46,8 @@ LIMITED = {1: Alone, 3: Three}
 
 
 @contextmanager
-def _place(job):
+def place(job):
+    """Hold a place of a job's key, if there is one; write down when there is none."""
     directory = journal.directory() / "places"
     directory.mkdir(exist_ok=True)
     limit, key = job.args["limit"], job.args["of"]
@@ -62,10 +63,10 @@ def _place(job):
     yield
 
 
-def running_of_keys(reader):
+def running_of_keys(reader, limited=LIMITED):
     """Return the number of the last commit, and how many jobs run of each key, with its limit."""
     counts = {}
-    limits = {worker.antq_name: limit for limit, worker in LIMITED.items()}
+    limits = {worker.antq_name: limit for limit, worker in limited.items()}
     for job in reader.page(Filter(frozenset({Status.RUNNING}))):
         spec = job.decode().spec
         if spec.worker in limits:

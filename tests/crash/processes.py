@@ -20,6 +20,7 @@ import crash_workers
 import failpoints
 import flow_jobs
 import journal
+import limit_jobs
 from checker import Final
 from ctrl_c import CtrlC
 
@@ -285,6 +286,32 @@ def watch(control, path):
                 if running > limit
             ]
     control.send((len(seen), problems))
+
+
+def limited_node(control, path):
+    """Run one queue, with jobs that have limits, and keep all that was performed."""
+    queues = {"default": QueueConfig(10)}
+    app = AntQ(path, queues=queues, retention=None, max_interruptions=HOWEVER_OFTEN).start()
+    control.send("up")
+    while not _told(control, LONGEST):
+        pass
+    app.stop(timeout=1)
+
+
+def watch_limits(control, path):
+    """Count what runs of each key, at each commit that is seen; say the most at once, by limit."""
+    most = dict.fromkeys(limit_jobs.LIMITED, 0)
+    seen = set()
+    with AntQ(path, start_queues=False) as app:
+        store = app._runtime().store
+        while not _told(control, 0.001):
+            commit, counts = store.read(
+                lambda reader: flow_jobs.running_of_keys(reader, limit_jobs.LIMITED)
+            )
+            seen.add(commit)
+            for (limit, _), running in counts.items():
+                most[limit] = max(most[limit], running)
+    control.send((len(seen), most))
 
 
 def pause_all(control, path):
