@@ -10,7 +10,7 @@ from antq_actors.jobs.state import Status
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.gates import GateTable
-from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb import keys, scan
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_a_job_that_is_missing_in_its_room_is_failed(store):
 
     def lose(txn):
         prefix, index = keys.room_prefix(gate("account", 7), "mail"), store.env.tables.index
-        (place,) = list(keys.keys_with(txn, index, prefix))
+        (place,) = list(scan.keys_with(txn, index, prefix))
         txn.delete(place, db=index)
 
     store.env.write(lose)

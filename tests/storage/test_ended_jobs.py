@@ -11,7 +11,7 @@ from antq_actors.jobs.outcome import Completed
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format.records import Filter, Settlement
 from antq_actors.storage.jobs import job_store
-from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb import keys, scan
 
 COMPLETED = Filter(frozenset({Status.COMPLETED}))
 
@@ -22,7 +22,7 @@ def rows(env):
     def read(txn):
         return [
             (keys.order_in(key), list(map(int.from_bytes, keys.ids_in(row))))
-            for key, row in keys.items_with(txn, env.tables.index, keys.ENDS)
+            for key, row in scan.items_with(txn, env.tables.index, keys.ENDS)
         ]
 
     return env.read(read)
@@ -57,7 +57,7 @@ def test_jobs_that_end_together_share_a_row(env, store):
 def test_the_index_has_nothing_to_do_when_all_jobs_have_ended(env, store):
     jobs_that_ended(store, 3, now=5)
 
-    work = env.read(lambda txn: list(keys.first_keys(txn, env.tables.index, b"", 9, keys.ENDS)))
+    work = env.read(lambda txn: list(scan.first_keys(txn, env.tables.index, b"", 9, keys.ENDS)))
 
     assert [key for key in work if key < keys.ENDS] == []
 

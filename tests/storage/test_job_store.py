@@ -12,8 +12,9 @@ from antq_actors.jobs.outcome import Cancelled, Completed, Failed, GivenBack, Re
 from antq_actors.jobs.state import ACTIVE, ErrorEntry, Status
 from antq_actors.storage.format.records import Filter, Settlement, Span
 from antq_actors.storage.jobs import job_store
-from antq_actors.storage.lmdb.keys import COUNT, LARGEST_ID, keys_with
+from antq_actors.storage.lmdb.keys import COUNT, LARGEST_ID
 from antq_actors.storage.lmdb.open_stores import open_environment
+from antq_actors.storage.lmdb.scan import keys_with
 
 SECOND = 1_000_000
 

@@ -17,8 +17,8 @@ from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs import job_store
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import TABLE_NAMES
 from antq_actors.storage.lmdb.open_stores import open_environment
+from antq_actors.storage.lmdb.tables import TABLE_NAMES
 
 NOW = 1_000
 ENQUEUED = keys.lane(Status.ENQUEUED, "mail")

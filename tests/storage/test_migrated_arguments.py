@@ -26,7 +26,7 @@ from antq_actors.storage.admin import migrate
 from antq_actors.storage.admin.migrate import FORMAT, FORMAT_KEY, Migration
 from antq_actors.storage.format import display, encoding, values
 from antq_actors.storage.format.encoding import Signer
-from antq_actors.storage.lmdb import keys
+from antq_actors.storage.lmdb import keys, scan
 from antq_actors.storage.lmdb.open_stores import open_environment
 
 NO_UTF8 = "report\udcff.txt"
@@ -108,7 +108,7 @@ def the_store_of_format_3(path):
 def stored_payloads(env):
     """Return the stored bytes of all specs by the ids of their jobs."""
     with env._env.begin() as txn:
-        ids = [keys.id_at_end(key) for key in keys.keys_from(txn, env.tables.jobs)]
+        ids = [keys.id_at_end(key) for key in scan.keys_from(txn, env.tables.jobs)]
         return {id_: spec_of(txn, env.tables, id_) for id_ in ids}
 
 

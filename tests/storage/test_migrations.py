@@ -23,9 +23,9 @@ from antq_actors.storage.admin.migrate import FORMAT, FORMAT_KEY, Migration, Ste
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.records import Claim, Filter, Settlement
 from antq_actors.storage.jobs import job_store
-from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import FURTHER_TABLES, TABLE_NAMES
+from antq_actors.storage.lmdb import keys, scan
 from antq_actors.storage.lmdb.open_stores import open_environment
+from antq_actors.storage.lmdb.tables import FURTHER_TABLES, TABLE_NAMES
 
 
 def a_store_of_format_1(path, jobs):
@@ -47,7 +47,7 @@ def format_of(env):
 
 def sealed(env):
     def count(txn):
-        ids = [keys.id_at_end(key) for key in keys.keys_from(txn, env.tables.jobs)]
+        ids = [keys.id_at_end(key) for key in scan.keys_from(txn, env.tables.jobs)]
         return sum(encoding.is_protected(spec_of(txn, env.tables, id_)) for id_ in ids)
 
     return env.read(count)

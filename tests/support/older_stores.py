@@ -13,8 +13,8 @@ import msgspec
 
 from antq_actors.storage.admin.migrate import FORMAT_KEY
 from antq_actors.storage.format import encoding
-from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import FURTHER_TABLES, TABLE_NAMES
+from antq_actors.storage.lmdb import keys, scan
+from antq_actors.storage.lmdb.tables import FURTHER_TABLES, TABLE_NAMES
 
 
 def write_as(env, format_):
@@ -69,7 +69,7 @@ def _decode_old(record):
 
 
 def _count_by_themselves(txn, tables, counts):
-    for key, count in list(keys.items_with(txn, tables.meta, keys.COUNT)):
+    for key, count in list(scan.items_with(txn, tables.meta, keys.COUNT)):
         txn.put(key[len(keys.COUNT) :], count, db=counts)
         txn.delete(key, db=tables.meta)
 

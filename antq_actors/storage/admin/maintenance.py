@@ -34,8 +34,8 @@ from antq_actors.storage.jobs.job_store import read, write
 from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.lmdb import file_check, open_stores
 from antq_actors.storage.lmdb.directory import in_words, real, storage_error
-from antq_actors.storage.lmdb.keys import value_of
 from antq_actors.storage.lmdb.open_stores import open_environment
+from antq_actors.storage.lmdb.scan import value_of
 from antq_actors.storage.locks import node_lock
 from antq_actors.storage.locks.store_lock import StoreLock
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.jobs.job_store import JobStore
     from antq_actors.storage.lmdb.environment import Environment
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
 
 __all__ = [
     "Compacted",

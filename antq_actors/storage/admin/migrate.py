@@ -26,7 +26,8 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.format.pickled import converted
 from antq_actors.storage.jobs.table import add_row, put_all
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import TABLE_NAMES, Tables, items_from, make_tables, value_of
+from antq_actors.storage.lmdb.scan import items_from, value_of
+from antq_actors.storage.lmdb.tables import TABLE_NAMES, Tables, make_tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -20,7 +20,7 @@ from antq_actors.storage.jobs.gates import Tally, verify_gates
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
 from antq_actors.storage.jobs.table import chain_places, places_of, row_of
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import items_with, keys_from, value_of
+from antq_actors.storage.lmdb.scan import items_with, keys_from, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import lmdb
 
     from antq_actors.jobs.state import JobState
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
 
 _TABLES: Final = ("payloads", "index", "unique", "errors")
 """The tables whose every key follows from a job, but for the rows of ended jobs in ``index``."""

@@ -23,7 +23,7 @@ from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import DAMAGES, Signer
 from antq_actors.storage.jobs.meta import node_key
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import first_keys, items_from, keys_with, value_of
+from antq_actors.storage.lmdb.scan import first_keys, items_from, keys_with, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lmdb import _Database
 
     from antq_actors.storage.jobs.meta import Meta
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
 
 _LONGEST_KEY_BYTES: Final = 511
 """LMDB has no longer keys, and so no entry a longer name."""

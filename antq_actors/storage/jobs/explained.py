@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import ErrorEntry, GateRef, JobSpec, JobState
     from antq_actors.storage.jobs.meta import Meta
     from antq_actors.storage.jobs.table import JobEntries
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
 
 _MOST_GATES: Final = 50
 """Gates of a limit that are read to find out whether jobs of a queue wait for it."""

@@ -19,7 +19,7 @@ from antq_actors.jobs import instant
 from antq_actors.jobs.state import Status
 from antq_actors.storage.format.encoding import DAMAGES
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import items_before, items_with, keys_with
+from antq_actors.storage.lmdb.scan import items_before, items_with, keys_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import GateRef, JobState
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
 
 LIMIT_BYTES: Final = 8
 """Of a gate's key, those of its limit."""

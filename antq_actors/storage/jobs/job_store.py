@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import ErrorEntry, JobSpec, NewJob
     from antq_actors.storage.format.records import ImportedJob, Settlement
     from antq_actors.storage.lmdb.environment import Environment
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
 
 T = TypeVar("T")
 

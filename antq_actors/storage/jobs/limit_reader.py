@@ -12,7 +12,7 @@ from antq_actors.jobs import instant
 from antq_actors.jobs.state import Status
 from antq_actors.storage.jobs.gates import GateTable, limit_digest
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import keys_with
+from antq_actors.storage.lmdb.scan import keys_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.storage.jobs.meta import Meta
     from antq_actors.storage.jobs.table import JobEntries
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
 
 _MICROSECONDS = 1_000_000
 

@@ -27,7 +27,7 @@ from antq_actors.storage.jobs.gates import NO_KEY, GateTable, Tally, in_order
 from antq_actors.storage.jobs.strict_order import StrictOrder
 from antq_actors.storage.jobs.table import places_of
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import first_keys, keys_with
+from antq_actors.storage.lmdb.scan import first_keys, keys_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.jobs.meta import Meta
     from antq_actors.storage.jobs.table import JobEntries
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
 
 NEXT_TICKET: Final = b"next:ticket"
 NOWHERE: Final = Limited()

@@ -12,7 +12,7 @@ import msgspec
 
 from antq_actors.errors import DamagedRecord
 from antq_actors.flow.limits import QueueLimit
-from antq_actors.storage.lmdb.keys import items_with, keys_with, value_of
+from antq_actors.storage.lmdb.scan import items_with, keys_with, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -18,7 +18,7 @@ from antq_actors.storage.jobs.limit_reader import LimitReader
 from antq_actors.storage.jobs.meta import Meta
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import keys_down_from, keys_from
+from antq_actors.storage.lmdb.scan import keys_down_from, keys_from
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.state import ErrorEntry, JobState
     from antq_actors.storage.format.encoding import JobRecord
     from antq_actors.storage.format.records import Filter
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
 
 _ALL: Final = Span()
 

@@ -16,7 +16,7 @@ from antq_actors.flow import gates
 from antq_actors.jobs.state import ENDED, Limited, Status
 from antq_actors.storage.jobs.table import chain_places
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import keys_with
+from antq_actors.storage.lmdb.scan import keys_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from antq_actors.flow.gates import Gate
     from antq_actors.jobs.state import GateRef, JobState
     from antq_actors.storage.jobs.gates import GateTable
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
 
 _NONE: Final = Limited()
 

@@ -20,7 +20,7 @@ from antq_actors.jobs import lifecycle
 from antq_actors.jobs.state import Status, StoredJob
 from antq_actors.storage.format import display, encoding
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.keys import (
+from antq_actors.storage.lmdb.scan import (
     delete_range,
     first_keys,
     items_before,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.instant import Instant
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Limited, NewJob
     from antq_actors.storage.format.encoding import JobRecord, Signer
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
 
     Items = list[tuple[bytes, bytes]]
     """Keys and values."""

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from antq_actors.jobs.outcome import Outcome, RateLimited
     from antq_actors.jobs.state import ErrorEntry, JobSpec, JobState, Limited, StoredJob
     from antq_actors.storage.format.encoding import JobRecord
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
 
 log: Final = logging.getLogger("antq_actors.storage")
 

@@ -38,7 +38,7 @@ import lmdb
 from antq_actors.errors import ForkError, StorageError
 from antq_actors.storage.lmdb import directory, file_check
 from antq_actors.storage.lmdb.directory import is_failing, removed, storage_error, unconfirmed
-from antq_actors.storage.lmdb.keys import (
+from antq_actors.storage.lmdb.tables import (
     FURTHER_TABLES,
     MOST_TABLES,
     TABLE_NAMES,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from antq_actors.storage.lmdb.keys import Tables
+    from antq_actors.storage.lmdb.tables import Tables
     from antq_actors.storage.locks.store_lock import StoreLock
 
 T = TypeVar("T")

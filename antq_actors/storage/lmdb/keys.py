@@ -1,4 +1,4 @@
-"""The tables of a store, their keys, whose order is the order of work, and reading them in order.
+"""The keys of a store's tables, as bytes whose order is the order of work.
 
 LMDB sorts keys as bytes, so numbers are big-endian with a bias that puts negative ones first, and
 names end in NUL, so that a queue's keys stand together and no queue's name is the beginning of
@@ -29,24 +29,16 @@ jobs with limits are in HEADS or HELD instead, and in the listing lane of enqueu
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, fields
 from functools import lru_cache
-from itertools import islice
 from operator import itemgetter
 from struct import Struct
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
-
-import lmdb
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from antq_actors.errors import StorageError
 from antq_actors.jobs.state import ENDED, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from lmdb import _Database
+    from collections.abc import Callable
 
     from antq_actors.jobs.instant import Instant
 
@@ -98,89 +90,6 @@ _THREE: Final = Struct(">QQQ")
 _FOUR: Final = Struct(">QQQQ")
 _ORDER_SIZE: Final = 8
 _ID_SIZE: Final = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Tables:
-    """LMDB's handles of the tables, good for every transaction of their environment."""
-
-    jobs: _Database
-    """id → state, digest, and the spec if it is small; what a change of status rewrites."""
-    payloads: _Database
-    """id → a spec that is not; written once."""
-    errors: _Database
-    """One entry each, for the jobs that have any."""
-    index: _Database
-    """The order of work and that of ids; and the ids of what ended, by time."""
-    unique: _Database
-    """Which unique jobs there are, by status; keys only."""
-    meta: _Database
-    """The format, counters, pauses, nodes; how many jobs a lane has, with no row for none."""
-    environment: lmdb.Environment
-
-    def further(self, txn: lmdb.Transaction, name: str) -> _Database:
-        """Return LMDB's handle of one of `FURTHER_TABLES`, good for the transaction *txn*.
-
-        It is opened by the first transaction that needs it: an open table costs each transaction.
-        Only for transactions that no other one of this process runs beside.
-        """
-        return self.environment.open_db(name.encode(), txn=txn, create=False)
-
-
-TABLE_NAMES: Final = tuple(field.name for field in fields(Tables) if field.name != "environment")
-
-FURTHER_TABLES: Final = (
-    *("gates", "openings", "limits", "crons", "cron_due"),
-    *("edges", "waits", "groups", "members", "results", "steps", "progress", "tasks"),
-)
-"""Empty tables that every store has, for what is to come: limits, schedules and workflows. So
-their first rows need no further format.
-"""
-MOST_TABLES: Final = 32
-"""That LMDB has room for, with those of older formats."""
-
-
-def make_store(path: Path, map_size: int, *, durable: bool) -> None:
-    """Make the LMDB tables of a new store in *path*; one that is there is left as it is.
-
-    LMDB is opened for that alone: most of these tables are for later, and each transaction of an
-    environment costs more with every table that it has made or opened.
-    """
-    data = path / "data.mdb"
-    if data.exists() and data.stat().st_size:
-        return
-    env = lmdb.open(
-        os.fsencode(path), map_size=map_size, max_dbs=MOST_TABLES, mode=0o600, sync=durable
-    )
-    try:
-        with env.begin(write=True) as txn:
-            make_tables(env, txn)
-    finally:
-        env.close()
-
-
-def open_tables(env: lmdb.Environment, path: Path) -> Tables:
-    """Return the handles of the store's LMDB tables; make the tables of a new store.
-
-    Raises StorageError for an environment of something else.
-    """
-    with env.begin() as txn:
-        are_there = all(txn.get(name.encode()) is not None for name in TABLE_NAMES)
-    if not are_there:
-        with env.begin(write=True) as txn:
-            if txn.stat()["entries"] and txn.get(b"meta") is None:
-                raise StorageError(
-                    f"{path} holds an LMDB environment of another program; give another path"
-                )
-            make_tables(env, txn)
-    handles = {name: env.open_db(name.encode(), create=False) for name in TABLE_NAMES}
-    return Tables(**handles, environment=env)
-
-
-def make_tables(env: lmdb.Environment, txn: lmdb.Transaction) -> None:
-    """Make the LMDB tables that a store lacks; other processes see none or all of them."""
-    for name in (*TABLE_NAMES, *FURTHER_TABLES):
-        env.open_db(name.encode(), txn=txn)
 
 
 class WorkKey(NamedTuple):
@@ -431,94 +340,3 @@ def split_unique_key(key: bytes) -> UniqueKey:
 
 def _no_key(key: bytes, what: str) -> StorageError:
     return StorageError(f"{key!r} is no key {what}: the store is damaged on disk")
-
-
-# ---- reading in order -----------------------------------------------------------------------
-# As typed as LMDB's own interface is not: without ``buffers=True`` it returns ``bytes``, and its
-# annotations allow for both.
-
-
-def keys_from(txn: lmdb.Transaction, table: _Database, start: bytes = b"") -> Iterator[bytes]:
-    """Yield the keys of an LMDB table from *start* on. Do not change the table meanwhile."""
-    with txn.cursor(table) as cursor:
-        if cursor.set_range(start):
-            yield from cast("Iterator[bytes]", cursor.iternext(keys=True, values=False))
-
-
-def keys_down_from(txn: lmdb.Transaction, table: _Database, start: bytes) -> Iterator[bytes]:
-    """Yield the keys of an LMDB table from *start* down to the first."""
-    with txn.cursor(table) as cursor:
-        if not cursor.set_range(start):
-            is_there = cursor.last()
-        else:
-            is_there = cursor.key() == start or cursor.prev()
-        if is_there:
-            yield from cast("Iterator[bytes]", cursor.iterprev(keys=True, values=False))
-
-
-def first_keys(
-    txn: lmdb.Transaction, table: _Database, start: bytes, limit: int, end: bytes
-) -> list[bytes]:
-    """Read *limit* keys of an LMDB table from *start* on, if the first is before *end*."""
-    with txn.cursor(table) as cursor:
-        if not cursor.set_range(start) or cast("bytes", cursor.key()) >= end:
-            return []
-        return list(islice(cast("Iterator[bytes]", cursor.iternext(values=False)), limit))
-
-
-def keys_with(txn: lmdb.Transaction, table: _Database, prefix: bytes) -> Iterator[bytes]:
-    """Yield the LMDB keys that begin with *prefix*. Do not change the table meanwhile."""
-    # No generator within another one: what is raised while the inner one is thrown away unfinished,
-    # such as Ctrl-C, is lost.
-    with txn.cursor(table) as cursor:
-        if cursor.set_range(prefix):
-            for key in cast("Iterator[bytes]", cursor.iternext(keys=True, values=False)):
-                if not key.startswith(prefix):
-                    return
-                yield key
-
-
-def items_with(
-    txn: lmdb.Transaction, table: _Database, prefix: bytes
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the LMDB keys that begin with *prefix*, with their values."""
-    with txn.cursor(table) as cursor:
-        if cursor.set_range(prefix):
-            for key, value in cast("Iterator[tuple[bytes, bytes]]", cursor.iternext()):
-                if not key.startswith(prefix):
-                    return
-                yield key, value
-
-
-def items_before(
-    txn: lmdb.Transaction, table: _Database, prefix: bytes, end: bytes
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the LMDB keys before *end* that begin with *prefix*, with values, the last first."""
-    with txn.cursor(table) as cursor:
-        if cursor.prev() if cursor.set_range(end) else cursor.last():
-            for key, value in cast("Iterator[tuple[bytes, bytes]]", cursor.iterprev()):
-                if not key.startswith(prefix):
-                    return
-                yield key, value
-
-
-def delete_range(txn: lmdb.Transaction, table: _Database, start: bytes, end: bytes) -> None:
-    """Delete the keys of an LMDB table from *start* to before *end*."""
-    with txn.cursor(table) as cursor:
-        is_there = cursor.set_range(start)
-        while is_there and cast("bytes", cursor.key()) < end:
-            is_there = cursor.delete()
-
-
-def items_from(
-    txn: lmdb.Transaction, table: _Database, start: bytes
-) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the keys of an LMDB table from *start* on, with their values."""
-    with txn.cursor(table) as cursor:
-        if cursor.set_range(start):
-            yield from cast("Iterator[tuple[bytes, bytes]]", cursor.iternext())
-
-
-def value_of(txn: lmdb.Transaction, table: _Database, key: bytes) -> bytes | None:
-    """Read the value of a key in an LMDB table; None if the table has no such key."""
-    return cast("bytes | None", txn.get(key, db=table))

@@ -1,0 +1,102 @@
+"""The tables of a store: LMDB's handles of them, and how those of a new store are made.
+
+What their keys are is in :mod:`~antq_actors.storage.lmdb.keys`.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final
+
+import lmdb
+
+from antq_actors.errors import StorageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lmdb import _Database
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """LMDB's handles of the tables, good for every transaction of their environment."""
+
+    jobs: _Database
+    """id → state, digest, and the spec if it is small; what a change of status rewrites."""
+    payloads: _Database
+    """id → a spec that is not; written once."""
+    errors: _Database
+    """One entry each, for the jobs that have any."""
+    index: _Database
+    """The order of work and that of ids; and the ids of what ended, by time."""
+    unique: _Database
+    """Which unique jobs there are, by status; keys only."""
+    meta: _Database
+    """The format, counters, pauses, nodes; how many jobs a lane has, with no row for none."""
+    environment: lmdb.Environment
+
+    def further(self, txn: lmdb.Transaction, name: str) -> _Database:
+        """Return LMDB's handle of one of `FURTHER_TABLES`, good for the transaction *txn*.
+
+        It is opened by the first transaction that needs it: an open table costs each transaction.
+        Only for transactions that no other one of this process runs beside.
+        """
+        return self.environment.open_db(name.encode(), txn=txn, create=False)
+
+
+TABLE_NAMES: Final = tuple(field.name for field in fields(Tables) if field.name != "environment")
+
+FURTHER_TABLES: Final = (
+    *("gates", "openings", "limits", "crons", "cron_due"),
+    *("edges", "waits", "groups", "members", "results", "steps", "progress", "tasks"),
+)
+"""Empty tables that every store has, for what is to come: limits, schedules and workflows. So
+their first rows need no further format.
+"""
+MOST_TABLES: Final = 32
+"""That LMDB has room for, with those of older formats."""
+
+
+def make_store(path: Path, map_size: int, *, durable: bool) -> None:
+    """Make the LMDB tables of a new store in *path*; one that is there is left as it is.
+
+    LMDB is opened for that alone: most of these tables are for later, and each transaction of an
+    environment costs more with every table that it has made or opened.
+    """
+    data = path / "data.mdb"
+    if data.exists() and data.stat().st_size:
+        return
+    env = lmdb.open(
+        os.fsencode(path), map_size=map_size, max_dbs=MOST_TABLES, mode=0o600, sync=durable
+    )
+    try:
+        with env.begin(write=True) as txn:
+            make_tables(env, txn)
+    finally:
+        env.close()
+
+
+def open_tables(env: lmdb.Environment, path: Path) -> Tables:
+    """Return the handles of the store's LMDB tables; make the tables of a new store.
+
+    Raises StorageError for an environment of something else.
+    """
+    with env.begin() as txn:
+        are_there = all(txn.get(name.encode()) is not None for name in TABLE_NAMES)
+    if not are_there:
+        with env.begin(write=True) as txn:
+            if txn.stat()["entries"] and txn.get(b"meta") is None:
+                raise StorageError(
+                    f"{path} holds an LMDB environment of another program; give another path"
+                )
+            make_tables(env, txn)
+    handles = {name: env.open_db(name.encode(), create=False) for name in TABLE_NAMES}
+    return Tables(**handles, environment=env)
+
+
+def make_tables(env: lmdb.Environment, txn: lmdb.Transaction) -> None:
+    """Make the LMDB tables that a store lacks; other processes see none or all of them."""
+    for name in (*TABLE_NAMES, *FURTHER_TABLES):
+        env.open_db(name.encode(), txn=txn)
