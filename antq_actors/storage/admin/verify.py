@@ -16,7 +16,7 @@ from antq_actors.jobs import lifecycle
 from antq_actors.storage.format import encoding
 from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.jobs.cron_table import CronTable
-from antq_actors.storage.jobs.gates import Tally, verify_gates
+from antq_actors.storage.jobs.gate_tally import Tally, verify_gates
 from antq_actors.storage.jobs.meta import NEXT_ID, Meta
 from antq_actors.storage.jobs.table import chain_places, places_of, row_of
 from antq_actors.storage.lmdb import keys

@@ -16,10 +16,9 @@ from antq_actors.flow import gates
 from antq_actors.flow.gates import Gate, Limit, Room
 from antq_actors.flow.limits import gate_id
 from antq_actors.jobs import instant
-from antq_actors.jobs.state import Status
 from antq_actors.storage.format.encoding import DAMAGES
 from antq_actors.storage.lmdb import keys
-from antq_actors.storage.lmdb.scan import items_before, items_with, keys_with
+from antq_actors.storage.lmdb.scan import items_before, keys_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,8 +34,8 @@ LIMIT_BYTES: Final = 8
 NO_KEY: Final = gate_id("", None)[LIMIT_BYTES:]
 """What the gates of limits without a key end with."""
 _encode = msgspec.msgpack.Encoder().encode
-_decode_gate = msgspec.msgpack.Decoder(Gate).decode
-_decode_limit = msgspec.msgpack.Decoder(Limit).decode
+decode_gate = msgspec.msgpack.Decoder(Gate).decode
+decode_limit = msgspec.msgpack.Decoder(Limit).decode
 
 
 def limit_digest(name: str) -> bytes:
@@ -82,7 +81,7 @@ class GateTable:
         if stored is None:
             return Gate()
         try:
-            return _decode_gate(stored)
+            return decode_gate(stored)
         except DAMAGES:
             self.damaged.add(key)
             return Gate()
@@ -93,7 +92,7 @@ class GateTable:
         if digest not in self._found_limits:
             stored = self._txn.get(digest, db=self._limits)
             try:
-                limit = None if stored is None else _decode_limit(stored)
+                limit = None if stored is None else decode_limit(stored)
             except DAMAGES:  # as long as no node has declared it again
                 limit = None
             self._found_limits[digest] = limit
@@ -220,108 +219,3 @@ def in_order(refs: Sequence[GateRef], state: JobState) -> tuple[GateRef, ...]:
             key=lambda ref: (ref.gate not in chains, ref.gate.endswith(NO_KEY), ref.gate),
         )
     )
-
-
-# ---- what the jobs say --------------------------------------------------------------------------
-
-
-class Tally:
-    """What the records of gates should say, counted over the jobs that have limits."""
-
-    def __init__(self) -> None:
-        self.running: dict[bytes, set[int]] = {}
-        self.waiting: dict[tuple[bytes, str], int] = {}
-        self.heads: dict[tuple[bytes, str], int] = {}
-        self.front: dict[tuple[bytes, str], int] = {}
-        """The priorities of the jobs in front."""
-
-    def add(self, id_: int, state: JobState, refs: Sequence[GateRef]) -> None:
-        """Count a job that passes these gates."""
-        if state.status is Status.RUNNING:
-            for ref in refs:
-                self.running.setdefault(ref.gate, set()).add(id_)
-        if state.status is not Status.ENQUEUED or state.limited is None:
-            return
-        for ref in in_order(refs, state):
-            place = ref.gate, state.queue_name
-            if ref.gate == state.limited.gate:
-                self.waiting[place] = self.waiting.get(place, 0) + 1
-                return
-            self.heads[place] = id_
-            self.front[place] = state.priority
-
-    def keys(self) -> set[bytes]:
-        """Return the keys of the gates that any job uses."""
-        return {*self.running, *(gate for gate, _ in (*self.waiting, *self.heads))}
-
-    def correct(self, key: bytes, gate: Gate) -> None:
-        """Write into *gate* what was counted; what else it knows stays."""
-        running = self.running.get(key, set())
-        gate.running = len(running)
-        gate.holders = sorted(running)[: gates.MOST_HOLDERS]
-        for of_gate, queue_name in {*self.waiting, *self.heads}:
-            if of_gate == key:
-                gate.room(queue_name)
-        for room in gate.rooms:
-            place = key, room.queue
-            room.waiting = self.waiting.get(place, 0)
-            room.head = self.heads.get(place, 0)
-            room.priority = self.front.get(place, 0)
-            room.is_front = False
-
-    def findings(self, key: bytes, gate: Gate) -> Iterator[str]:
-        """Yield what is wrong with the record of a gate."""
-        name = key.hex() if gate.key is None else f"{key.hex()} ({gate.key})"
-        running = self.running.get(key, set())
-        if gate.running != len(running):
-            yield f"gates: {len(running)} jobs of {name} run, but {gate.running} are counted"
-        if not running.issuperset(gate.holders):
-            yield f"gates: {name} names jobs that do not run"
-        rooms = {room.queue: room for room in gate.rooms}
-        places = [queue for of_gate, queue in {*self.waiting, *self.heads} if of_gate == key]
-        for queue_name in sorted({*rooms, *places}):
-            room = rooms.get(queue_name, Room(queue_name))
-            waiting = self.waiting.get((key, queue_name), 0)
-            if room.waiting != waiting:
-                yield (
-                    f"gates: {waiting} jobs of {queue_name} wait for {name}, but {room.waiting}"
-                    " are counted"
-                )
-            head = self.heads.get((key, queue_name), 0)
-            if room.head != head:
-                yield (
-                    f"gates: job {head or 'none'} of {queue_name} is in front of {name}, but"
-                    f" {room.head or 'none'} is noted"
-                )
-
-
-def verify_gates(txn: lmdb.Transaction, tables: Tables, tally: Tally) -> Iterator[str]:
-    """Yield what is wrong with the tables of gates and openings, given what the jobs say."""
-    table = tables.further(txn, "gates")
-    found: dict[bytes, Gate] = {}
-    for key, stored in items_with(txn, table, b""):
-        try:
-            found[key] = _decode_gate(stored)
-        except DAMAGES as error:
-            yield f"gates: the record of {key.hex()} is damaged: {error}"
-            found[key] = Gate()
-    for digest, stored in items_with(txn, tables.further(txn, "limits"), b""):
-        try:
-            _decode_limit(stored)
-        except DAMAGES as error:
-            yield (
-                f"limits: the record of {digest.hex()} is damaged, and closes nothing until a node"
-                f" that defines it starts: {error}"
-            )
-    for key in sorted({*found, *tally.keys()}):
-        yield from tally.findings(key, found.get(key, Gate()))
-    expected = {
-        keys.opening_key(room.queue, room.opens_at, key)
-        for key, gate in found.items()
-        for room in gate.rooms
-        if room.opens_at
-    }
-    stored_openings = set(keys_with(txn, tables.further(txn, "openings"), b""))
-    for each in sorted(expected ^ stored_openings):
-        what = "is missing" if each in expected else "belongs to no gate"
-        yield f"openings: {each!r} {what}"

@@ -30,9 +30,10 @@ from antq_actors.storage.format.encoding import Signer
 from antq_actors.storage.format.records import Settlement
 from antq_actors.storage.jobs.cron_table import CronTable
 from antq_actors.storage.jobs.gates import limit_digest
-from antq_actors.storage.jobs.limited_jobs import NOWHERE, LimitedJobs
+from antq_actors.storage.jobs.limited_jobs import LimitedJobs
 from antq_actors.storage.jobs.meta import NEXT_ID, NEXT_NODE, Meta, paused_key
 from antq_actors.storage.jobs.reader import JobReader
+from antq_actors.storage.jobs.rooms import NOWHERE
 from antq_actors.storage.jobs.table import JobEntries
 from antq_actors.storage.lmdb import keys
 
