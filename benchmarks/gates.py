@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -201,6 +202,24 @@ def _fairness(*, short: bool) -> Iterator[Measure]:
         app.stop(timeout=1)
     goal = f"<= {2 * keys + 10:,}"
     yield Measure(f"starts until {keys:,} keys with one job had theirs", "", [last], goal)
+    yield _equal_keys(10 if short else 100, 20 if short else 200)
+
+
+def _equal_keys(keys: int, each: int) -> Measure:
+    """Return how equal the shares of keys with as many jobs are after a tenth of them (Jain)."""
+    with application(durable=False, queues={"default": 10}) as app:
+        queue = app.queue("default")
+        queue.pause()
+        Alone.order.clear()
+        for key in range(keys):
+            app.enqueue_many(Alone, [{"key": f"equal {key}"}] * each)
+        queue.resume()
+        until(lambda: len(Alone.order) >= keys * each // 10)
+        queue.pause()
+        shares = Counter(Alone.order[: keys * each // 10])
+        app.stop(timeout=1)
+    index = shares.total() ** 2 / (keys * sum(share**2 for share in shares.values()))
+    return Measure(f"Jain's index of {keys} equal keys", "", [index], ">= 0.95")
 
 
 if __name__ == "__main__":

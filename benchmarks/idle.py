@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from measure import Measure, main, new_folder
-from stored import open_store, schedule
+from stored import open_store, schedule, wait_at_closed_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 def bench(*, short: bool) -> Iterator[Measure]:
-    """Take an empty store, then one with very many jobs that are due later."""
-    scheduled, seconds, rounds = (1_000, 0.2, 1) if short else (1_000_000, 10.0, 3)
+    """Take an empty store, one with very many jobs that are due later, and one with many jobs that
+    wait for limits.
+    """
+    scheduled, seconds, rounds = (1_000, 0.2, 1) if short else (1_000_000, 20.0, 3)
     for jobs, goal in ((0, ""), (scheduled, "< 0.5")):
         with new_folder() as folder:
             path = Path(folder, "store")
@@ -25,6 +27,13 @@ def bench(*, short: bool) -> Iterator[Measure]:
                 schedule(app, jobs)
             shares = [_of_a_process(path, seconds) for _ in range(rounds)]
         yield Measure(f"idle node, {jobs:,} jobs scheduled", "% core", shares, goal)
+    closed = 1_000 if short else 100_000
+    with new_folder() as folder:
+        path = Path(folder, "store")
+        with open_store(path) as app:
+            wait_at_closed_limits(app, closed)
+        shares = [_of_a_process(path, seconds) for _ in range(rounds)]
+    yield Measure(f"idle node, {closed:,} jobs at closed limits", "% core", shares, "0.3 more")
 
 
 def _of_a_process(path: Path, seconds: float) -> float:

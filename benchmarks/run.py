@@ -39,6 +39,7 @@ PROGRAMS: Final = (
     "latency",
     "backlog",
     "gates",
+    "limit_changes",
     "lookups",
     "bulk",
     "leads",

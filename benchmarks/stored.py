@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from noop import Noop
 
-from antq_actors import AntQ, Status
+from antq_actors import AntQ, Concurrency, Job, Status, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +46,22 @@ def fill(path: Path, jobs: int) -> None:
 def schedule(app: AntQ, jobs: int) -> None:
     """Store *jobs* jobs that are due long after the benchmark."""
     app.enqueue_many(Noop, _args(jobs), schedule_in=FAR_AHEAD)
+
+
+class Limited(Worker, name="stored:Limited", concurrency=Concurrency(1, key="key")):
+    """Does nothing, one at a time of each key."""
+
+    def perform(self, job: Job) -> None:
+        """Do nothing."""
+
+
+def wait_at_closed_limits(app: AntQ, jobs: int) -> None:
+    """Store *jobs* jobs that wait for the limits of a hundred keys, which are closed."""
+    limit = app.limit(Limited.antq_name)
+    app.enqueue(Limited, {"key": "open"})  # from then on the store knows the limit
+    for key in range(100):
+        limit.pause(key=key)
+    app.enqueue_many(Limited, ({"key": number % 100} for number in range(jobs)))
 
 
 def _args(jobs: int) -> Iterator[dict[str, int]]:
