@@ -28,6 +28,8 @@ PARTS: Final = (
     ("antq_actors/storage/lmdb/environment.py", "storage: LMDB's begin and commit"),
     ("antq_actors/storage/actor.py", "storage: actor"),
     ("antq_actors/storage/client.py", "storage: actor"),
+    ("antq_actors/storage/commit_watch.py", "storage: actor"),
+    ("antq_actors/storage/idle_waiters.py", "storage: actor"),
     ("antq_actors/storage/", "storage: tables, LMDB's gets and puts"),
     ("antq_actors/executors/thread.py", "worker actor"),
     ("antq_actors/executors/", "executors"),

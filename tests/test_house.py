@@ -22,7 +22,8 @@ MOST_FILES = 194  # three in flow: limits, limit_options and its __init__; one i
 # and cron_table, cron_turns and crons in storage/jobs; one of exports: storage/admin/lines;
 # for changes in bulk two in app (bulk, bulk_verbs), and one each in storage/jobs and cli;
 # five of limits: jobs/limits, jobs/declared_limits, app/limits, app/limit_handle, cli/limits;
-# two of long files split by role: storage/lmdb/tables and scan
+# four of long files split by role: storage/lmdb/tables and scan, storage/idle_waiters and
+# commit_watch
 MOST_SMALL_FILES = 8
 MOST_END_NAMES = 12
 MOST_END_UNIONS = 2

@@ -16,8 +16,8 @@ from antq_actors import AntQ, Fail, NotStarted, Snooze, Status, UnknownQueue, Wo
 from antq_actors.jobs import instant
 from antq_actors.otp import Killed, Shutdown, call, stop
 from antq_actors.queues import Pause
+from antq_actors.storage.idle_waiters import IdleWaiter, IdleWaiters
 from antq_actors.storage.jobs.reader import JobReader
-from antq_actors.storage.requests import IdleWaiter, IdleWaiters
 
 LONG = 3600.0
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from antq_actors.checks import list_known
 from antq_actors.errors import NotStarted, StorageError, UnknownQueue
-from antq_actors.storage.requests import IdleWaiter
+from antq_actors.storage.idle_waiters import IdleWaiter
 
 if TYPE_CHECKING:
     import asyncio

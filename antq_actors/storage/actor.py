@@ -7,10 +7,9 @@ one by one, and only the guilty one gets the error.
 
 from __future__ import annotations
 
-import time
 from functools import partial
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import lmdb
 
@@ -20,20 +19,15 @@ from antq_actors.otp import NOREPLY, GenServer, reply
 from antq_actors.otp.kernel.messages import Call
 from antq_actors.otp.messaging import timers
 from antq_actors.otp.messaging.calls import reply_error
+from antq_actors.storage.commit_watch import Committed, CommitWatch, Sweep
 from antq_actors.storage.format.encoding import Signer
+from antq_actors.storage.idle_waiters import IdleLooks, IdleWaiters, LookForIdle, WatchForIdle
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.jobs.writer import log_findings
 from antq_actors.storage.lmdb.directory import StoreRemoved
 from antq_actors.storage.lmdb.open_stores import open_environment
-from antq_actors.storage.requests import (
-    IdleWaiters,
-    LookForIdle,
-    Read,
-    StandingClaim,
-    Write,
-    pause_after,
-)
+from antq_actors.storage.requests import Read, StandingClaim, Write
 
 if TYPE_CHECKING:
     import os
@@ -45,16 +39,6 @@ if TYPE_CHECKING:
 _MOST_REQUESTS: Final = 1_000
 _MOST_CARRYING: Final = 100
 """The most requests for whose commit others wait, in place of a flush of their own."""
-_LOOKS_PER_SWEEP: Final = 100
-"""Every so many, readers that were killed are forgotten: they keep pages from being used again."""
-_IDLE_WATCH_SECONDS: Final = 0.05
-"""Seconds between two looks for commits of other processes, while somebody waits."""
-_VOLATILE_WATCH_SECONDS: Final = 1.0
-"""The same where there are none; a turn may have been cut short behind its commit."""
-_OLDEST_LOOK_SECONDS: Final = 1.0
-"""So old is a look at most that left somebody waiting: the clock may have been set back, so that
-nothing is due any more, and no commit tells of that.
-"""
 _FLUSH_SECONDS: Final = 0.05
 """Seconds after which a commit that nobody waits for is flushed, if no other was in between."""
 _FAILED_FLUSH_SECONDS: Final = 1.0
@@ -64,22 +48,8 @@ _WAITS_FOR_DISK: Final = attrgetter("waits_for_disk")
 _BROKEN: Final = (lmdb.PanicError, lmdb.CorruptedError)
 
 
-class _Committed:
-    """Another process has committed something."""
-
-
-class _WatchForIdle:
-    """It is time to see whether something was committed unnoticed, while somebody waits."""
-
-
 class _Flush:
     """It is time to flush the commits that nobody waited for."""
-
-
-class _Sweep(NamedTuple):
-    """It is time to forget readers that were killed."""
-
-    watch_interval: float
 
 
 class StorageActor(GenServer):
@@ -129,22 +99,10 @@ class StorageActor(GenServer):
         """The claims that queues have left, by queue."""
         self._served: dict[str, StandingClaim] = {}
         """Those that were served and whose queues are not notified yet, by queue."""
-        self._is_commit_reported = False
-        """Whether a `_Committed` is on its way."""
-        self._seen = 0
-        """The last transaction that all queues know of."""
         self._last_commit = 0
         """The last transaction that this actor has committed."""
         self._idle = IdleWaiters() if idle is None else idle
         self._clock = clock
-        self._is_look_due = False
-        """Whether a `LookForIdle` is on its way."""
-        self._looked_at = 0
-        """The last transaction that a look for idle queues has seen."""
-        self._next_look = 0.0
-        """When, on the monotonic clock, the next look may be."""
-        self._is_idle_watched = False
-        """Whether a `_WatchForIdle` is on its way."""
         self._is_flush_due = False
         """Whether a `_Flush` is on its way."""
 
@@ -153,12 +111,13 @@ class StorageActor(GenServer):
         self._env = open_environment(
             self._path, durable=self._durable, owner=self._owner, signer=self._signer
         )
-        self._seen = self._env.last_transaction()
+        self._watch = CommitWatch(self._env, self.ref)
         if self._watch_interval is not None:
-            watch = partial(self._until_next_look, self._watch_interval)
-            timers.send_when(self.ref, _Committed(), self._is_news, every=watch)
-            self._sweep_later(self._watch_interval)
-        self._look_for_idle_soon()  # for those who waited while this actor was gone
+            self._watch.begin(self._watch_interval)
+        self._looks = IdleLooks(
+            self._idle, self._env, self.ref, durable=self._durable, clock=self._clock
+        )
+        self._looks.look_soon()  # for those who waited while this actor was gone
         self._flush_later()  # what a predecessor has left
 
     def can_run_inline(self) -> bool:
@@ -226,27 +185,25 @@ class StorageActor(GenServer):
     def handle_info(self, message: Any) -> None:
         """Handle messages of timers: commits of other processes, idle queues, dead LMDB readers."""
         match message:
-            case _Committed():
-                self._on_commit_elsewhere()
+            case Committed():
+                _retried(self._wake_for_commits)
             case LookForIdle():
-                self._is_look_due = False
-                self._look_for_idle()
-            case _WatchForIdle():
-                self._is_idle_watched = False
-                self._watch_for_idle()
+                _retried(self._looks.look)
+                self._looks.watch_later()
+            case WatchForIdle():
+                self._looks.watch()
             case _Flush():
                 self._is_flush_due = False
                 self._flush_now()
-            case _Sweep(watch_interval):
-                self._env.clear_dead_readers()
-                self._sweep_later(watch_interval)
+            case Sweep(watch_interval):
+                self._watch.sweep(watch_interval)
             case _:
                 super().handle_info(message)
 
     def handle_cast(self, request: Any) -> None:
         """Schedule a look for idle queues, as a caller began to wait for that."""
         if isinstance(request, LookForIdle):
-            self._look_for_idle_soon()
+            self._looks.look_soon()
         else:
             super().handle_cast(request)
 
@@ -336,9 +293,9 @@ class StorageActor(GenServer):
         if self._durable and not any(map(_WAITS_FOR_DISK, requests)):
             self._flush_later()
         if self._idle.waiters:
-            self._look_for_idle_soon()
-        if transaction == self._seen + 1:
-            self._seen = transaction
+            self._looks.look_soon()
+        if transaction == self._watch.seen + 1:
+            self._watch.seen = transaction
         return findings
 
     def _run(
@@ -434,7 +391,7 @@ class StorageActor(GenServer):
     def _flush_later(self, seconds: float = _FLUSH_SECONDS) -> None:
         """Set a timer to flush what was committed, if none is set."""
         if self._durable and not self._is_flush_due:
-            self.send_after(seconds, _Flush())
+            timers.send_soon(self.ref, _Flush(), seconds)
             self._is_flush_due = True
 
     def _flush_now(self) -> None:
@@ -445,101 +402,22 @@ class StorageActor(GenServer):
                 raise
             self._flush_later(_FAILED_FLUSH_SECONDS)
 
-    # ---- commits of other processes ---------------------------------------------------------
-
-    def _sweep_later(self, watch_interval: float) -> None:
-        self.send_after(_LOOKS_PER_SWEEP * watch_interval, _Sweep(watch_interval))
-
-    def _until_next_look(self, watch_interval: float) -> float:
-        """Return the seconds until the next look for commits of other processes.
-
-        They are doubled while no other process has the store open; the next look sees it.
-        """
-        return watch_interval if self._env.is_shared else 2 * watch_interval
-
-    def _is_news(self) -> bool:
-        """Return whether another process has committed and no message about it is on its way."""
-        if self._is_commit_reported:
-            return False
-        try:
-            self._is_commit_reported = self._env.last_transaction() != self._seen
-        except (StorageError, lmdb.Error):  # it is being closed
-            return False
-        return self._is_commit_reported
-
-    def _on_commit_elsewhere(self) -> None:
-        """Wake all queue actors after a commit of another process; a failed read is repeated."""
-        self._is_commit_reported = False
-        try:
-            self._wake_for_commits()
-        except StorageError as error:
-            if _ends_it(error):
-                raise
-
     def _wake_for_commits(self) -> None:
-        if self._env.last_transaction() == self._seen:
-            return
-        # A commit has its number a moment before those who read see it: what was seen is what
-        # this very look could see, and the rest is for the next.
-        queues, self._seen = self._env.read(
-            lambda txn: (JobReader(txn, self._env.tables).known_queues(), txn.id())
-        )
-        for queue_name in queues:
-            self._wake_for_commands(queue_name)
-        self._look_for_idle_soon()
+        """Wake all queue actors if another process has committed."""
+        queues = self._watch.news()
+        if queues is not None:
+            for queue_name in queues:
+                self._wake_for_commands(queue_name)
+            self._looks.look_soon()
 
-    # ---- waiting until there is nothing to do -----------------------------------------------
 
-    def _look_for_idle_soon(self) -> None:
-        """Set a timer for the next look for idle queues, if a caller waits for that."""
-        if not self._idle.waiters or self._is_look_due:
-            return
-        # The message first: a turn that is cut short in between only makes a look too many.
-        pause = max(0.0, self._next_look - time.monotonic())
-        timers.send_soon(self.ref, LookForIdle(), pause)
-        self._is_look_due = True
-
-    def _look_for_idle(self) -> None:
-        """Count unfinished jobs in the store, and wake the callers whose queue has none left."""
-        waiters = self._idle.current()
-        if not waiters:
-            return
-        began = time.monotonic()
-        try:
-            queues = {each.queue_name for each in waiters}
-            unfinished, self._looked_at = self._unfinished(queues)
-            if not all(unfinished.values()):
-                self._env.flush(self._looked_at)
-        except StorageError as error:
-            if _ends_it(error):
-                raise
-        else:
-            ended = time.monotonic()
-            self._next_look = ended + pause_after(unfinished, ended - began)
-            self._idle.settle(waiters, unfinished)
-        self._watch_later()
-
-    def _unfinished(self, queues: set[str | None]) -> tuple[dict[str | None, int], int]:
-        now, tables = self._clock(), self._env.tables
-        return self._env.read(
-            lambda txn: (JobReader(txn, tables).unfinished(queues, now), txn.id())
-        )
-
-    def _watch_later(self) -> None:
-        """Set a timer to see whether other processes made queues idle, while a caller waits."""
-        if self._idle.waiters and not self._is_idle_watched:
-            self.send_after(
-                _IDLE_WATCH_SECONDS if self._durable else _VOLATILE_WATCH_SECONDS, _WatchForIdle()
-            )
-            self._is_idle_watched = True
-
-    def _watch_for_idle(self) -> None:
-        if not self._idle.waiters:
-            return
-        is_old = time.monotonic() > self._next_look + _OLDEST_LOOK_SECONDS
-        if is_old or self._env.last_transaction() != self._looked_at:
-            self._look_for_idle_soon()
-        self._watch_later()
+def _retried(look: Callable[[], None]) -> None:
+    """Look at the store; when that fails, the next look will do, unless the store is lost."""
+    try:
+        look()
+    except StorageError as error:
+        if _ends_it(error):
+            raise
 
 
 def _wake_all(queues: set[str], wake: Callable[[str], None]) -> None:

@@ -21,12 +21,13 @@ from antq_actors.otp import CallTimeout
 from antq_actors.otp.kernel.messages import Promise
 from antq_actors.otp.messaging import calls
 from antq_actors.storage.format.records import Claim, Filter, Span
+from antq_actors.storage.idle_waiters import IdleWaiters, LookForIdle
 from antq_actors.storage.jobs.job_store import JobStore
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb import open_stores
 from antq_actors.storage.lmdb.directory import in_words
 from antq_actors.storage.locks import node_lock
-from antq_actors.storage.requests import IdleWaiters, LookForIdle, Read, StandingClaim, Write
+from antq_actors.storage.requests import Read, StandingClaim, Write
 
 if TYPE_CHECKING:
     import builtins

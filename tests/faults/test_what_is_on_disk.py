@@ -25,17 +25,11 @@ from antq_actors.jobs.outcome import Completed
 from antq_actors.storage.actor import StorageActor
 from antq_actors.storage.admin import maintenance
 from antq_actors.storage.format.records import Filter, Settlement
+from antq_actors.storage.idle_waiters import IdleWaiter, IdleWaiters, LookForIdle
 from antq_actors.storage.jobs.job_store import JobStore, read
 from antq_actors.storage.jobs.reader import JobReader
 from antq_actors.storage.lmdb.open_stores import open_environment
-from antq_actors.storage.requests import (
-    IdleWaiter,
-    IdleWaiters,
-    LookForIdle,
-    Read,
-    StandingClaim,
-    Write,
-)
+from antq_actors.storage.requests import Read, StandingClaim, Write
 
 NODE = 1
 PAGE = 4096
